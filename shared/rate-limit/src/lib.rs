@@ -1,0 +1,1 @@
+//! Placeholder header; the crate is filled in the next commits.
