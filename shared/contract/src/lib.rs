@@ -1,1 +1,31 @@
-//! Placeholder header; the crate is filled in the next commits.
+//! The public contract as types: what the five functions take, what they answer, how they refuse.
+//!
+//! In scope: the names, limits and roles of the functions ([`FunctionName`], [`Role`]), the error
+//! table ([`ErrorCode`]), the response bodies, and the reading of a request body that reports
+//! *every* fault at once, each naming its field ([`read_request`]).
+//!
+//! Not in scope: anything that needs the database (does the table exist? may this user?), which
+//! `m23-pipeline` asks, and anything of HTTP beyond a status number.
+
+mod error;
+mod fields;
+mod function;
+mod json;
+mod names;
+mod request;
+mod response;
+mod similar;
+
+pub use error::{ErrorBody, ErrorCode};
+pub use fields::Fields;
+pub use function::{FunctionName, Role};
+pub use names::{SchemaName, TableName};
+pub use request::{
+    BackupCreateRequest, BackupRestoreRequest, JobType, NewBackup, PitrRestoreRequest,
+    PitrRollbackRequest, Probe, Reading, RecoveryTestRequest, TestType, Validate, ValidationLevel,
+    read_request,
+};
+pub use response::{
+    BackupCreateResponse, BackupRestoreResponse, JobStatus, PitrRestoreResponse,
+    PitrRollbackResponse, PitrStats, RecoveryTestResponse, RecoveryTestResults, WorkStatus,
+};

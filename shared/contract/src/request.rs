@@ -1,0 +1,358 @@
+//! The request bodies of the five functions.
+
+use crate::fields::Fields;
+use crate::json::StrictObject;
+use crate::names::{SchemaName, TableName};
+use chrono::{DateTime, FixedOffset};
+use serde::Serialize;
+use uuid::Uuid;
+
+const LONGEST_NAME: usize = 200;
+const LONGEST_PROSE: usize = 2_000;
+const LONGEST_HASH: usize = 128;
+
+/// What the database must look at before a request can be called valid. It is known as far as the
+/// body could be read, even when the body has faults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Probe {
+    /// Does the request only look?
+    pub dry_run: bool,
+    /// The tables it names.
+    pub tables: Option<Vec<TableName>>,
+    /// The schema it wants to restore into.
+    pub target_schema: Option<SchemaName>,
+}
+
+/// A request body that can be read out of [`Fields`].
+///
+/// An implementation takes every field it knows, in the order of the contract, notes every fault,
+/// and fills in the probe as far as it can. `None` is only allowed together with a fault.
+pub trait Validate: Sized {
+    /// The fields that the contract knows.
+    const FIELDS: &'static [&'static str];
+
+    /// Takes the request out of its fields.
+    fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self>;
+}
+
+/// What became of a body.
+#[derive(Debug)]
+pub struct Reading<R> {
+    /// The request, or every fault that was found.
+    pub request: Result<R, Vec<String>>,
+    /// What the database should look at.
+    pub probe: Probe,
+}
+
+/// Reads a body strictly: a JSON object, known fields only, no name twice, all faults at once.
+#[must_use]
+pub fn read_request<R: Validate>(body: &[u8]) -> Reading<R> {
+    let mut probe = Probe::default();
+    let object = match StrictObject::parse(body) {
+        Ok(object) => object,
+        Err(what) => {
+            let request = Err(vec![format!("body: {what}")]);
+            return Reading { request, probe };
+        }
+    };
+    let mut fields = Fields::new(object.values);
+    for name in &object.repeated {
+        fields.fault(name, "is given twice");
+    }
+    fields.only(R::FIELDS);
+    let request = match R::take(&mut fields, &mut probe) {
+        Some(request) if !fields.is_faulty() => Ok(request),
+        _ => Err(fields.into_faults()),
+    };
+    Reading { request, probe }
+}
+
+/// The kind of a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobType {
+    /// Every row.
+    Full,
+    /// What changed since its base.
+    Incremental,
+    /// A position in the log.
+    Snapshot,
+}
+
+/// A new backup, described in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewBackup {
+    /// The kind.
+    pub job_type: JobType,
+    /// Its name.
+    pub backup_name: Option<String>,
+    /// A remark.
+    pub description: Option<String>,
+    /// Which tables; every protected one when absent.
+    pub tables: Option<Vec<TableName>>,
+    /// What an incremental builds on.
+    pub base_backup_id: Option<Uuid>,
+}
+
+/// `backup-create`: a new backup, or the run of a job that is already described.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum BackupCreateRequest {
+    /// Describe and run.
+    New(NewBackup),
+    /// Run the pending job of that id.
+    Job {
+        /// The row of `backup_jobs`.
+        #[serde(rename = "jobId")]
+        job_id: Uuid,
+    },
+}
+
+impl Validate for BackupCreateRequest {
+    const FIELDS: &'static [&'static str] = &[
+        "jobType",
+        "backupName",
+        "description",
+        "tables",
+        "baseBackupId",
+        "jobId",
+    ];
+
+    fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
+        if fields.has("jobId") {
+            let (_, others) = Self::FIELDS.split_last()?;
+            fields.none_of(others, "cannot be combined with jobId");
+            let job_id = fields.uuid("jobId")?;
+            return Some(Self::Job { job_id });
+        }
+        let job_type = fields.choice(
+            "jobType",
+            &[
+                ("full", JobType::Full),
+                ("incremental", JobType::Incremental),
+                ("snapshot", JobType::Snapshot),
+            ],
+        );
+        let backup_name = fields.line("backupName", LONGEST_NAME);
+        let description = fields.text("description", LONGEST_PROSE);
+        probe.tables = fields.tables("tables");
+        let base_backup_id = fields.uuid("baseBackupId");
+        match job_type {
+            Some(JobType::Incremental) if !fields.has("baseBackupId") => {
+                fields.fault("baseBackupId", "is required for incremental");
+            }
+            Some(JobType::Full | JobType::Snapshot) => {
+                fields.none_of(&["baseBackupId"], "is only for incremental");
+            }
+            _ => {}
+        }
+        Some(Self::New(NewBackup {
+            job_type: job_type?,
+            backup_name,
+            description,
+            tables: probe.tables.clone(),
+            base_backup_id,
+        }))
+    }
+}
+
+/// `backup-restore`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupRestoreRequest {
+    /// Which backup.
+    pub backup_job_id: Uuid,
+    /// Which of its tables; all when absent.
+    pub tables: Option<Vec<TableName>>,
+    /// Restore beside the live data, into this schema.
+    pub target_schema: Option<SchemaName>,
+}
+
+impl Validate for BackupRestoreRequest {
+    const FIELDS: &'static [&'static str] =
+        &["backupJobId", "tables", "confirmRestore", "targetSchema"];
+
+    fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
+        let backup_job_id = fields.required_uuid("backupJobId");
+        probe.tables = fields.tables("tables");
+        fields.confirmation("confirmRestore");
+        probe.target_schema = fields.schema("targetSchema");
+        Some(Self {
+            backup_job_id: backup_job_id?,
+            tables: probe.tables.clone(),
+            target_schema: probe.target_schema.clone(),
+        })
+    }
+}
+
+/// `pitr-restore`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PitrRestoreRequest {
+    /// The moment to go back to.
+    pub target_timestamp: DateTime<FixedOffset>,
+    /// The backup to start from, where the log does not reach.
+    pub base_backup_id: Option<Uuid>,
+    /// Which tables; every protected one when absent.
+    pub tables: Option<Vec<TableName>>,
+    /// Only look?
+    pub dry_run: bool,
+    /// The plan that the caller saw and confirms.
+    pub plan_hash: Option<String>,
+}
+
+impl Validate for PitrRestoreRequest {
+    const FIELDS: &'static [&'static str] = &[
+        "targetTimestamp",
+        "baseBackupId",
+        "tables",
+        "dryRun",
+        "confirmRestore",
+        "planHash",
+    ];
+
+    fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
+        let target_timestamp = fields.moment("targetTimestamp");
+        let base_backup_id = fields.uuid("baseBackupId");
+        probe.tables = fields.tables("tables");
+        probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");
+        let plan_hash = fields.line("planHash", LONGEST_HASH);
+        Some(Self {
+            target_timestamp: target_timestamp?,
+            base_backup_id,
+            tables: probe.tables.clone(),
+            dry_run: probe.dry_run,
+            plan_hash,
+        })
+    }
+}
+
+/// `pitr-rollback`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PitrRollbackRequest {
+    /// The snapshot to go back to.
+    pub snapshot_id: Uuid,
+    /// Why, for the log.
+    pub reason: Option<String>,
+    /// Only look?
+    pub dry_run: bool,
+    /// The plan that the caller saw and confirms.
+    pub plan_hash: Option<String>,
+}
+
+impl Validate for PitrRollbackRequest {
+    const FIELDS: &'static [&'static str] = &[
+        "snapshotId",
+        "reason",
+        "dryRun",
+        "confirmRollback",
+        "planHash",
+    ];
+
+    fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
+        let snapshot_id = fields.required_uuid("snapshotId");
+        let reason = fields.text("reason", LONGEST_PROSE);
+        probe.dry_run = dry_run_or_confirmed(fields, "confirmRollback");
+        let plan_hash = fields.line("planHash", LONGEST_HASH);
+        Some(Self {
+            snapshot_id: snapshot_id?,
+            reason,
+            dry_run: probe.dry_run,
+            plan_hash,
+        })
+    }
+}
+
+/// Reads `dryRun`; anything that is not a dry run must be confirmed.
+fn dry_run_or_confirmed(fields: &mut Fields, confirmation: &str) -> bool {
+    let dry_run = fields.boolean("dryRun") == Some(true);
+    if dry_run {
+        fields.boolean(confirmation);
+    } else {
+        fields.confirmation(confirmation);
+    }
+    dry_run
+}
+
+/// Who asked for a recovery test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TestType {
+    /// A person.
+    Manual,
+    /// A program.
+    Automated,
+    /// A calendar.
+    Scheduled,
+}
+
+/// How far a recovery test goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ValidationLevel {
+    /// The archive is whole.
+    Basic,
+    /// It loads.
+    Full,
+    /// It loads and every row is checked.
+    Deep,
+}
+
+/// `recovery-test` (snake case, as the contract has it).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecoveryTestRequest {
+    /// The plan whose newest backup is tested.
+    pub dr_plan_id: Option<Uuid>,
+    /// The backup to test.
+    pub backup_job_id: Option<Uuid>,
+    /// The test's name.
+    pub test_name: String,
+    /// Who asked.
+    pub test_type: TestType,
+    /// How far it goes.
+    pub validation_level: ValidationLevel,
+}
+
+impl Validate for RecoveryTestRequest {
+    const FIELDS: &'static [&'static str] = &[
+        "dr_plan_id",
+        "backup_job_id",
+        "test_name",
+        "test_type",
+        "validation_level",
+    ];
+
+    fn take(fields: &mut Fields, _probe: &mut Probe) -> Option<Self> {
+        let dr_plan_id = fields.uuid("dr_plan_id");
+        let backup_job_id = fields.uuid("backup_job_id");
+        let test_name = fields.line("test_name", LONGEST_NAME);
+        if !fields.has("test_name") {
+            fields.fault("test_name", "is required");
+        }
+        let test_type = fields.choice(
+            "test_type",
+            &[
+                ("manual", TestType::Manual),
+                ("automated", TestType::Automated),
+                ("scheduled", TestType::Scheduled),
+            ],
+        );
+        let validation_level = fields.choice(
+            "validation_level",
+            &[
+                ("basic", ValidationLevel::Basic),
+                ("full", ValidationLevel::Full),
+                ("deep", ValidationLevel::Deep),
+            ],
+        );
+        Some(Self {
+            dr_plan_id,
+            backup_job_id,
+            test_name: test_name?,
+            test_type: test_type?,
+            validation_level: validation_level?,
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! The bodies of the five functions' answers.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Where a backup job stands right after `backup-create`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    /// Not begun.
+    Pending,
+    /// Being worked on.
+    InProgress,
+}
+
+/// Where work stands when a call is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkStatus {
+    /// It goes on after the answer (202).
+    InProgress,
+    /// It is done (200).
+    Completed,
+}
+
+/// The answer of `backup-create`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupCreateResponse {
+    /// Always `true`.
+    pub success: bool,
+    /// The row of `backup_jobs`.
+    pub job_id: Uuid,
+    /// Its name, given or made up.
+    pub backup_name: String,
+    /// Seconds, from measured throughput.
+    pub estimated_duration: f64,
+    /// Where it stands.
+    pub status: JobStatus,
+}
+
+/// The answer of `backup-restore`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BackupRestoreResponse {
+    /// Did it work (or is it under way)?
+    pub success: bool,
+    /// The row of `restore_logs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore_log_id: Option<Uuid>,
+    /// `completed`, or `in_progress` with a 202.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<WorkStatus>,
+    /// Which tables were restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_tables: Option<Vec<String>>,
+    /// Net row changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_restored: Option<u64>,
+    /// Seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<f64>,
+    /// The `pre_restore` snapshot that undoes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<Uuid>,
+    /// What could not be as asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<String>>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Net row changes of a point-in-time restore.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PitrStats {
+    /// All of them.
+    pub total_operations: u64,
+    /// Rows that come back.
+    pub insert_count: u64,
+    /// Rows that change back.
+    pub update_count: u64,
+    /// Rows that go.
+    pub delete_count: u64,
+    /// Tables with at least one.
+    pub affected_tables: Vec<String>,
+}
+
+/// The answer of `pitr-restore`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PitrRestoreResponse {
+    /// Did it work (or is it under way)?
+    pub success: bool,
+    /// The row of `restore_logs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore_log_id: Option<Uuid>,
+    /// `completed`, or `in_progress` with a 202.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<WorkStatus>,
+    /// What would change (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview_changes: Option<BTreeMap<String, Vec<Value>>>,
+    /// The figures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<PitrStats>,
+    /// The plan, to be confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+    /// The `pre_restore` snapshot that undoes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<Uuid>,
+    /// What could not be as asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<String>>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The answer of `pitr-rollback`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PitrRollbackResponse {
+    /// Did it work (or is it under way)?
+    pub success: bool,
+    /// The row of `pitr_rollbacks`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback_id: Option<Uuid>,
+    /// `completed`, or `in_progress` with a 202.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<WorkStatus>,
+    /// Tables with at least one change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affected_tables: Option<Vec<String>>,
+    /// Net row changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_restored: Option<u64>,
+    /// The plan, to be confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+    /// The `pre_restore` snapshot that undoes the rollback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<Uuid>,
+    /// What could not be as asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warnings: Option<Vec<String>>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What a recovery test found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecoveryTestResults {
+    /// Seconds.
+    pub duration: f64,
+    /// Checks that failed.
+    pub issues_found: u64,
+    /// Checks that passed.
+    pub validations_passed: u64,
+    /// What to do about it.
+    pub recommendations: Vec<String>,
+}
+
+/// The answer of `recovery-test`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RecoveryTestResponse {
+    /// Did the test run (or does it)? What it found is in the results.
+    pub success: bool,
+    /// The row of `recovery_tests`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_id: Option<Uuid>,
+    /// `completed`, or `in_progress` with a 202.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<WorkStatus>,
+    /// What it found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub results: Option<RecoveryTestResults>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
