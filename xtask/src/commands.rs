@@ -1,0 +1,44 @@
+//! The commands and their arguments.
+
+mod build;
+mod dev;
+mod scripts;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// M23's task runner. Needs Rust, Node 20 or newer and npm; brings everything else itself.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the main job end to end on real data: back a tenant up, damage it, restore it, check it.
+    Demo(scripts::Arguments),
+    /// Run the whole stack in the foreground, with two demo tenants; Ctrl-C stops it.
+    Dev(dev::Arguments),
+    /// Run every test: Rust, SQL, TypeScript against the real stack, and the type check.
+    Test(test::Arguments),
+    /// Build the edge functions as WebAssembly modules, release, and show their sizes.
+    Build(build::Arguments),
+    /// Run the benchmarks and print a table of ratios.
+    Bench(scripts::Arguments),
+}
+
+/// Runs the command that was asked for.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        Command::Demo(arguments) => scripts::run("demo/demo.ts", &arguments),
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Build(arguments) => build::run(&arguments),
+        Command::Bench(arguments) => scripts::run("benches/bench.ts", &arguments),
+    }
+}

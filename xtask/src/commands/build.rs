@@ -1,0 +1,54 @@
+//! `cargo xtask build`.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use crate::project::FUNCTIONS;
+use crate::report::{kilobytes, seconds};
+use crate::{setup, wasm};
+
+/// Arguments of `cargo xtask build`.
+#[derive(Args)]
+pub struct Arguments {
+    /// The functions to build; all five when none is named. Output: functions/<name>/build/
+    #[arg(value_name = "FUNCTION", value_parser = PossibleValuesParser::new(FUNCTIONS))]
+    functions: Vec<String>,
+}
+
+/// Builds and prints a table of sizes.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    setup::wasm_target()?;
+    let started = Instant::now();
+    let mut names = arguments.functions.clone();
+    if names.is_empty() {
+        names = FUNCTIONS.map(String::from).to_vec();
+    }
+    let built = wasm::build(&names)?;
+    println!(
+        "{:<16} {:>12} {:>12} {:>12}",
+        "function", "wasm", "script", "gzipped"
+    );
+    for one in built {
+        println!(
+            "{:<16} {:>12} {:>12} {:>12}",
+            one.name,
+            kilobytes(one.wasm),
+            kilobytes(one.script),
+            kilobytes(one.gzipped)
+        );
+    }
+    println!("built in {}", seconds(started.elapsed()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds all functions before the stack needs them.
+pub fn all() -> Result<()> {
+    let step = crate::report::Step::begin("functions (release, WebAssembly)");
+    wasm::build(&FUNCTIONS.map(String::from))?;
+    step.done();
+    Ok(())
+}

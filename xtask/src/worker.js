@@ -1,0 +1,53 @@
+// The Worker's module, written by `cargo xtask build`; not to be edited where it is generated.
+//
+// It hands every event to the WebAssembly module. When the module traps (a panic), the request
+// gets the contract's INTERNAL answer, never a stack trace, and the next event starts a fresh
+// instance.
+import { WorkerEntrypoint } from "cloudflare:workers";
+import * as wasm from "./glue.js";
+
+const state = wasm.__worker_init_state();
+
+addEventListener("error", (event) => noteTrap(event.error));
+
+export default class extends WorkerEntrypoint {
+  async fetch(request) {
+    try {
+      return await call(wasm.fetch, this, request);
+    } catch (error) {
+      console.error(JSON.stringify({ level: "error", message: "the module failed", cause: String(error) }));
+      return internal();
+    }
+  }
+
+  // scheduled:begin
+  async scheduled(event) {
+    return await call(wasm.scheduled, this, event);
+  }
+  // scheduled:end
+}
+
+async function call(handler, entrypoint, argument) {
+  if (state.criticalError) {
+    wasm.__wbg_reset_state();
+    state.criticalError = false;
+    state.instanceId += 1;
+  }
+  try {
+    return await handler.call(entrypoint, argument, entrypoint.env, entrypoint.ctx);
+  } catch (error) {
+    noteTrap(error);
+    throw error;
+  }
+}
+
+function noteTrap(error) {
+  if (error instanceof WebAssembly.RuntimeError) {
+    state.criticalError = true;
+  }
+}
+
+function internal() {
+  const body = { success: false, error: "Something went wrong on our side; the request was not completed.", code: "INTERNAL" };
+  return Response.json(body, { status: 500, headers: { "access-control-allow-origin": "*" } });
+}
