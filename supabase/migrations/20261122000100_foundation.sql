@@ -1,0 +1,87 @@
+-- Foundation: M23's schemas, the roles and `auth` functions that every Supabase
+-- project already has (made here only where they are absent), settings, and the
+-- one way in which the database refuses a caller.
+
+create schema m23;
+create schema m23_log;      -- one typed log table per protected table
+create schema m23_staging;  -- rows on their way back, between archive and live table
+
+comment on schema m23 is 'M23: tenant-level backup and point-in-time recovery. Not exposed by the API.';
+comment on schema m23_log is 'M23: old row images of the protected tables.';
+comment on schema m23_staging is 'M23: archives being read back. Safe to empty while no restore runs.';
+
+do $$
+begin
+  if to_regrole('anon') is null then create role anon nologin noinherit; end if;
+  if to_regrole('authenticated') is null then create role authenticated nologin noinherit; end if;
+  if to_regrole('service_role') is null then create role service_role nologin noinherit bypassrls; end if;
+end $$;
+
+-- A plain PostgreSQL lacks Supabase's `auth` schema. These are its two functions
+-- that M23 calls, with the same meaning: the claims that PostgREST has verified.
+do $$
+begin
+  if to_regprocedure('auth.jwt()') is null then
+    create schema if not exists auth;
+    grant usage on schema auth to anon, authenticated, service_role;
+    create function auth.jwt() returns jsonb language sql stable set search_path = '' as
+      $f$ select coalesce(nullif(current_setting('request.jwt.claims', true), ''), '{}')::jsonb $f$;
+  end if;
+  if to_regprocedure('auth.uid()') is null then
+    create function auth.uid() returns uuid language sql stable set search_path = '' as
+      $f$ select nullif(auth.jwt() ->> 'sub', '')::uuid $f$;
+  end if;
+end $$;
+
+grant usage on schema m23 to authenticated, service_role;
+
+-- Settings -------------------------------------------------------------------
+
+create table m23.settings (
+  name  text primary key,
+  value text not null,
+  about text not null
+);
+alter table m23.settings enable row level security;
+
+insert into m23.settings (name, value, about) values
+  ('lease_seconds',        '60',      'how long a worker may be silent before its job is taken over'),
+  ('chunk_rows',           '5000',    'rows in one archive chunk, at most'),
+  ('chunk_bytes',          '4194304', 'bytes in one archive chunk before compression; reached, not passed by more than a row'),
+  ('restore_wait_seconds', '10',      'how long a restore tries to get the tenant to itself'),
+  ('snapshot_days',        '30',      'how long a snapshot can be rolled back to'),
+  ('request_days',         '7',       'how long a request and its idempotent answer are kept');
+
+create function m23.setting(p_name text) returns text
+language sql stable set search_path = '' as
+$$ select value from m23.settings where name = p_name $$;
+comment on function m23.setting(text) is 'The value of a row of m23.settings.';
+
+-- Refusals -------------------------------------------------------------------
+
+-- Every refusal that a caller may see is raised here, so that code and HTTP status
+-- belong together in one place. PostgREST turns SQLSTATE PGRST into that response.
+create function m23.refuse(p_code text, p_message text, p_details text[] default null) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_status int := case p_code
+    when 'AUTH_REQUIRED' then 401
+    when 'TENANT_NOT_FOUND' then 403
+    when 'INSUFFICIENT_PERMISSIONS' then 403
+    when 'VALIDATION_FAILED' then 400
+    when 'BACKUP_NOT_FOUND' then 404
+    when 'SNAPSHOT_NOT_FOUND' then 404
+    when 'RESTORE_IN_PROGRESS' then 409
+    when 'RATE_LIMIT_EXCEEDED' then 429
+    when 'PLAN_CHANGED' then 409
+    when 'BACKUP_UNUSABLE' then 409
+    when 'UNAVAILABLE' then 503
+    else 500 end;
+begin
+  raise sqlstate 'PGRST' using
+    message = json_build_object('code', p_code, 'message', p_message,
+                                'details', array_to_json(p_details)::text, 'hint', null)::text,
+    detail = json_build_object('status', v_status, 'headers', json_build_object())::text;
+end $$;
+comment on function m23.refuse(text, text, text[]) is
+  'Raises the refusal p_code of the public contract, with a sentence for a person and one detail a fault.';

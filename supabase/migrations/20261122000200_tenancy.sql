@@ -1,0 +1,69 @@
+-- Tenancy: who belongs where. An existing project keeps its own membership table
+-- and replaces the body of m23.memberships_of; nothing else knows the table.
+
+create table public.tenant_members (
+  tenant_id  uuid not null,
+  user_id    uuid not null,
+  role       text not null check (role in ('owner', 'admin', 'operator', 'viewer')),
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, user_id)
+);
+create index tenant_members_user on public.tenant_members (user_id);
+comment on table public.tenant_members is
+  'Who belongs to which tenant, in which role. Written with the service key or in SQL, read by the members.';
+
+create function m23.memberships_of(p_user uuid) returns table (tenant_id uuid, role text)
+language sql stable security definer set search_path = '' set row_security = off as
+$$ select m.tenant_id, m.role from public.tenant_members m where m.user_id = p_user $$;
+comment on function m23.memberships_of(uuid) is
+  'The tenants of a user with the role in each. Replace this function to use your own membership table.';
+
+-- The tenant that a user with several has picked: a claim that only the server can
+-- write (app_metadata). A value that is no uuid picks a tenant that does not exist.
+create function m23.picked_tenant() returns text
+language sql stable set search_path = '' as
+$$ select nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', '') $$;
+
+create function m23.caller_membership() returns table (tenant_id uuid, role text)
+language sql stable security definer set search_path = '' set row_security = off as $$
+  with mine as (
+    select m.tenant_id, m.role from m23.memberships_of(auth.uid()) m
+    where m23.picked_tenant() is null or m.tenant_id::text = lower(m23.picked_tenant()))
+  select mine.tenant_id, mine.role from mine where (select count(*) from mine) = 1
+$$;
+comment on function m23.caller_membership() is
+  'The caller''s tenant and role: the one picked in app_metadata.tenant_id, else the only one; no row otherwise.';
+
+create function m23.caller_tenants(p_roles text[] default array['owner', 'admin', 'operator', 'viewer'])
+returns setof uuid
+language sql stable security definer set search_path = '' set row_security = off as
+$$ select m.tenant_id from m23.memberships_of(auth.uid()) m where m.role = any (p_roles) $$;
+comment on function m23.caller_tenants(text[]) is
+  'The tenants in which the caller has one of the roles. The row-level policies are written with it.';
+
+create function m23.caller_tenant() returns uuid
+language sql stable set search_path = '' as
+$$ select tenant_id from m23.caller_membership() $$;
+
+alter table public.tenant_members enable row level security;
+create policy members_read on public.tenant_members for select to authenticated
+  using (tenant_id in (select m23.caller_tenants()));
+
+revoke all on public.tenant_members from anon, authenticated;
+grant select on public.tenant_members to authenticated;
+grant all on public.tenant_members to service_role;
+
+-- Which role may call which function: the contract's table, as the database enforces it.
+create function m23.may_call(p_function text, p_role text, p_dry_run boolean) returns boolean
+language sql immutable set search_path = '' as $$
+  select coalesce(case
+    when p_function in ('backup-create', 'recovery-test') then p_role in ('owner', 'admin', 'operator')
+    when p_function = 'backup-restore' then p_role in ('owner', 'admin')
+    when p_function in ('pitr-restore', 'pitr-rollback') then
+      p_role in ('owner', 'admin') or (p_dry_run and p_role = 'operator')
+  end, false)
+$$;
+
+revoke execute on all functions in schema m23 from public;
+grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
+  to authenticated, service_role;

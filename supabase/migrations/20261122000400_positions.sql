@@ -1,0 +1,111 @@
+-- Positions and the fence. A position is a pg_snapshot: what it sees had been
+-- committed, what it does not see lies after it. That is exact and costs a writer
+-- nothing. The fence lets one restore have a tenant to itself, and nobody else wait.
+
+-- Incarnations ---------------------------------------------------------------
+-- Transaction numbers mean something only inside one life of one database. A dump
+-- and restore, a clone or a physical recovery begins another: positions and log of
+-- the former life are then a gap, never silently wrong.
+
+create table m23.incarnations (
+  id          uuid primary key default gen_random_uuid(),
+  fingerprint text not null,
+  since       timestamptz not null default now(),
+  position    pg_snapshot not null default pg_current_snapshot()
+);
+alter table m23.incarnations enable row level security;
+
+create function m23.fingerprint() returns text
+language sql stable set search_path = '' as $$
+  select concat_ws('/', s.system_identifier, c.timeline_id, d.oid)
+    from pg_control_system() s, pg_control_checkpoint() c, pg_database d
+   where d.datname = current_database()
+$$;
+comment on function m23.fingerprint() is 'What tells this life of the database from its copies: cluster, timeline, database.';
+
+create function m23.incarnation() returns uuid
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_now text := m23.fingerprint();
+  v_newest m23.incarnations;
+begin
+  select * into v_newest from m23.incarnations order by since desc, id limit 1;
+  if v_newest.fingerprint is distinct from v_now then
+    insert into m23.incarnations (fingerprint) values (v_now) returning * into v_newest;
+  end if;
+  return v_newest.id;
+end $$;
+comment on function m23.incarnation() is 'The id of this life of the database; a new one is noted at its first use.';
+
+-- Positions ------------------------------------------------------------------
+
+-- The transaction that takes a position always lies after it: its own number is put
+-- among those in progress, because once a later transaction has committed its own
+-- snapshot would count it as visible.
+create function m23.current_position() returns pg_snapshot
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_own      xid8 := pg_current_xact_id();
+  v_snapshot pg_snapshot := pg_current_snapshot();
+  v_running  text;
+begin
+  if v_own >= pg_snapshot_xmax(v_snapshot) then
+    return v_snapshot;
+  end if;
+  select string_agg(x::text, ',' order by x) into v_running
+    from (select x from pg_snapshot_xip(v_snapshot) x union select v_own) running (x);
+  return format('%s:%s:%s', least(pg_snapshot_xmin(v_snapshot), v_own), pg_snapshot_xmax(v_snapshot), v_running)::pg_snapshot;
+end $$;
+comment on function m23.current_position() is
+  'The present moment as a position. What this transaction writes, before or after the call, lies after it.';
+
+-- The fence ------------------------------------------------------------------
+-- Writers of a tenant share it, a restore takes it alone; both hold it to the end of
+-- their transaction. A statement over many tenants would fill the lock table, so it
+-- takes a fixed set of stripes instead, and a restore takes its tenant's stripe too.
+
+create function m23.fence_key(p_tenant uuid) returns bigint
+language sql immutable set search_path = '' as
+$$ select hashtextextended('m23.fence.' || p_tenant, 0) $$;
+
+create function m23.stripe_key(p_stripe int) returns bigint
+language sql immutable set search_path = '' as
+$$ select hashtextextended('m23.stripe.' || p_stripe, 0) $$;
+
+create function m23.stripe_of(p_tenant uuid) returns int
+language sql immutable set search_path = '' as
+$$ select (hashtextextended(p_tenant::text, 1) & 15)::int $$;
+
+create function m23.share_fence(p_tenants uuid[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_tenant uuid;
+begin
+  if cardinality(p_tenants) > 8 then
+    for v_stripe in 0..15 loop
+      perform pg_advisory_xact_lock_shared(m23.stripe_key(v_stripe));
+    end loop;
+  else
+    foreach v_tenant in array p_tenants loop
+      perform pg_advisory_xact_lock_shared(m23.fence_key(v_tenant));
+    end loop;
+  end if;
+end $$;
+comment on function m23.share_fence(uuid[]) is 'A writer''s side of the fence: waits while a restore of one of these tenants is writing.';
+
+create function m23.take_fence(p_tenant uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform pg_advisory_xact_lock(m23.stripe_key(m23.stripe_of(p_tenant)));
+  perform pg_advisory_xact_lock(m23.fence_key(p_tenant));
+end $$;
+comment on function m23.take_fence(uuid) is
+  'A restore''s side of the fence: waits for the tenant''s writers to end, then holds new ones off until this transaction ends.';
+
+-- RESTORE_IN_PROGRESS is a lock of its own: two restores never queue for one fence.
+create function m23.restore_key(p_tenant uuid) returns bigint
+language sql immutable set search_path = '' as
+$$ select hashtextextended('m23.restore.' || p_tenant, 0) $$;
+
+revoke execute on all functions in schema m23 from public;
+grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
+  to authenticated, service_role;

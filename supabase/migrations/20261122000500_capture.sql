@@ -1,0 +1,432 @@
+-- Capture: what every row of a protected table was before each change, in one typed
+-- log table per protected table, written by statement-level triggers.
+--
+-- The log of a key answers two questions about a position:
+--   was the key there?   there now, minus the arrivals since, plus the departures
+--                        since. Only sums are used, so the order in which triggers of
+--                        one statement fire does not matter.
+--   what was its row?    the first old image since, in order of change_id.
+--
+--   op  balance  meaning                               carries
+--   I     +1     inserted                              the key
+--   D     -1     deleted (or truncated)                the old row
+--   U      0     updated                               the old row
+--   o     -1     an update took this key away          the key
+--   n     +1     an update made this key               the key
+--   l     -1     the row left for another tenant       the key
+--   a     +1     the row arrived from another tenant   the key
+--
+-- The columns of a log table are c<attnum>: a rename costs nothing. They have types of
+-- pg_catalog only; whatever the application could drop or alter is kept as text.
+
+create sequence m23.change_id;
+
+create table m23.protected_tables (
+  id            int primary key generated always as identity,
+  relid         oid not null unique,
+  tenant_attnum int2 not null,
+  protected_at  timestamptz not null default now(),
+  position      pg_snapshot not null,
+  incarnation   uuid not null references m23.incarnations (id)
+);
+alter table m23.protected_tables enable row level security;
+comment on table m23.protected_tables is 'The tables under protection, and since when.';
+
+-- Shape ----------------------------------------------------------------------
+
+create type m23.column_shape as (
+  attnum    int2,
+  name      text,
+  type_name text,     -- without length or precision
+  native    boolean,  -- a base type of pg_catalog: logged as it is
+  plain     boolean,  -- its text holds no character that a COPY line escapes
+  key_ord   int,      -- place in the primary key, from 1; null outside it
+  generated boolean,
+  identity  "char",
+  not_null  boolean
+);
+
+create function m23.columns_of(p_table oid) returns setof m23.column_shape
+language sql stable set search_path = '' as $$
+  select a.attnum, a.attname::text, format_type(a.atttypid, -1),
+         t.typnamespace = 'pg_catalog'::regnamespace and t.typtype in ('b', 'r', 'm'),
+         a.atttypid = any (array['int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'uuid', 'date', 'time',
+                                 'timetz', 'timestamp', 'timestamptz', 'interval', 'oid']::regtype[]::oid[]),
+         array_position(i.indkey::int2[], a.attnum) + 1,
+         a.attgenerated <> '', a.attidentity, a.attnotnull
+    from pg_attribute a
+    join pg_type t on t.oid = a.atttypid
+    left join pg_index i on i.indrelid = a.attrelid and i.indisprimary
+   where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped
+   order by a.attnum
+$$;
+comment on function m23.columns_of(oid) is 'The live columns of a table, in order.';
+
+-- A value's text as PostgreSQL would print it. A cast to text is the same for most
+-- types, and faster; it would cut the blanks of char(n).
+create function m23.text_of(p_column m23.column_shape, p_alias text) returns text
+language sql immutable set search_path = '' as $$
+  select case
+    when p_column.native and p_column.type_name not in ('bpchar', 'character', '"char"', 'boolean', 'inet')
+      then format('%s.%I::text', p_alias, p_column.name)
+    else format('case when %1$s.%2$I is null then null else concat(%1$s.%2$I) end', p_alias, p_column.name) end
+$$;
+
+create function m23.qualified_name(p_table oid) returns text
+language sql stable set search_path = '' as $$
+  select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table
+$$;
+
+-- The name as callers write it: `orders` in public, `schema.orders` elsewhere, never quoted.
+create function m23.public_name(p_table oid) returns text
+language sql stable set search_path = '' as $$
+  select case when n.nspname = 'public' then c.relname::text else n.nspname || '.' || c.relname end
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table
+$$;
+
+create function m23.tenant_column(p_table m23.protected_tables) returns text
+language sql stable set search_path = '' as
+$$ select attname::text from pg_attribute where attrelid = p_table.relid and attnum = p_table.tenant_attnum $$;
+
+-- The statement triggers' common part -------------------------------------------
+
+-- Fires before every statement on a protected table, after the application's own
+-- BEFORE STATEMENT triggers. Ordinary writers ask for their tenant's fence here, while
+-- they hold no row. An update or delete also notes where the change ids stood: its old
+-- images are older than whatever its own triggers go on to change, yet logged after it.
+create function m23.before_statement() returns trigger
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_stack  text;
+  v_tenant uuid;
+begin
+  if current_setting('request.jwt.claims', true) <> '' and current_setting('m23.fenced', true) is distinct from 'yes' then
+    v_tenant := m23.caller_tenant();
+    if v_tenant is not null then
+      perform m23.share_fence(array[v_tenant]);
+    end if;
+    perform set_config('m23.fenced', 'yes', true);
+  end if;
+  if tg_op <> 'INSERT' then
+    v_stack := 'm23.open_' || tg_argv[0];
+    perform set_config(v_stack, concat(current_setting(v_stack, true), ',', nextval('m23.change_id'), left(tg_op, 1)), true);
+  end if;
+  return null;
+end $$;
+
+-- Ends a statement: takes it off the stack of the table's open statements and marks
+-- those that are still open (`!`). Gives the change id at its beginning if it is marked
+-- itself, so that others have logged since; else null.
+create function m23.after_statement(p_table_id text, p_op text) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_name  text := 'm23.open_' || p_table_id;
+  v_parts text[] := regexp_match(current_setting(v_name, true), '^(.*),(\d+)' || left(p_op, 1) || '(!?)(.*)$');
+begin
+  perform set_config(v_name, regexp_replace(v_parts[1] || v_parts[4], '([UD])!?', '\1!', 'g'), true);
+  return case when v_parts[3] = '!' then v_parts[2]::bigint end;
+end $$;
+
+-- The capture of one table -----------------------------------------------------
+
+create function m23.log_name(p_table_id int) returns text
+language sql immutable set search_path = '' as $$ select 'm23_log.log_' || p_table_id $$;
+
+-- The log's columns for a table, and the expressions that fill them from a row `r`.
+create function m23.log_columns(p_relid oid, p_keys_only boolean, out names text, out expressions text)
+language sql stable set search_path = '' as $$
+  select string_agg('c' || c.attnum, ', ' order by c.attnum),
+         string_agg(case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end, ', ' order by c.attnum)
+    from m23.columns_of(p_relid) c
+   where not c.generated and (c.key_ord is not null or not p_keys_only)
+$$;
+
+-- Makes the log table of a protected table, or adds the columns that it lacks. A column
+-- whose type has changed keeps its old values under another name.
+create function m23.write_log_table(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_log    text := m23.log_name(p_table.id);
+  v_column record;
+begin
+  execute format('create table if not exists %s (
+      tenant_id uuid not null,
+      xid       xid8 not null default pg_current_xact_id(),
+      change_id bigint not null default nextval(''m23.change_id''),
+      op        "char" not null,
+      actor     uuid,
+      primary key (tenant_id, xid, change_id))', v_log);
+  execute format('alter table %s enable row level security', v_log);
+  execute format('revoke all on %s from public, anon, authenticated', v_log);
+  for v_column in
+    select 'c' || c.attnum as name, case when c.native then c.type_name else 'text' end as wanted,
+           format_type(l.atttypid, -1) as found
+      from m23.columns_of(p_table.relid) c
+      left join pg_attribute l on l.attrelid = v_log::regclass and l.attname = 'c' || c.attnum and not l.attisdropped
+     where not c.generated
+  loop
+    if v_column.found <> v_column.wanted then
+      execute format('alter table %s rename column %s to %s_until_%s', v_log, v_column.name, v_column.name, nextval('m23.change_id'));
+    end if;
+    if v_column.found is distinct from v_column.wanted then
+      execute format('alter table %s add column %s %s', v_log, v_column.name, v_column.wanted);
+    end if;
+  end loop;
+end $$;
+
+create function m23.write_capture_functions(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $outer$
+declare
+  v_log    text := m23.log_name(p_table.id);
+  v_tenant text := quote_ident(m23.tenant_column(p_table));
+  v_all    record;
+  v_key    record;
+  -- Values kept as text must not depend on the writer's settings.
+  v_head   text := 'language plpgsql security definer set search_path = '''' set row_security = off ' ||
+    case when exists (select from m23.columns_of(p_table.relid) c where not c.native)
+      then 'set datestyle = ''ISO, YMD'' set intervalstyle = ''postgres'' set timezone = ''UTC''
+            set extra_float_digits = 1 set bytea_output = ''hex'''
+      else '' end;
+  -- Written out where every statement passes: a call of a function with a pinned path
+  -- costs as much as the rest of the trigger.
+  v_start  text := $start$
+      if cardinality(v_tenants) = 1 then
+        perform pg_advisory_xact_lock_shared(hashtextextended('m23.fence.' || v_tenants[1], 0));
+      else
+        perform m23.share_fence(v_tenants);
+      end if;
+      if current_setting('request.jwt.claims', true) <> '' then v_actor := auth.uid(); end if;$start$;
+begin
+  select * into v_all from m23.log_columns(p_table.relid, false);
+  select * into v_key from m23.log_columns(p_table.relid, true);
+  execute format($ddl$
+    create or replace function m23_log.insert_%1$s() returns trigger %2$s as $body$
+    declare
+      v_actor   uuid;
+      v_tenants uuid[] := array(select distinct r.%3$s from new_rows r where r.%3$s is not null);
+    begin
+      %7$s
+      insert into %4$s (tenant_id, op, actor, %5$s)
+        select r.%3$s, 'I', v_actor, %6$s from new_rows r where r.%3$s is not null;
+      return null;
+    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions, v_start);
+
+  execute format($ddl$
+    create or replace function m23_log.change_%1$s() returns trigger %2$s as $body$
+    declare
+      v_actor   uuid;
+      v_open    text := current_setting('m23.open_%1$s', true);
+      v_since   bigint;
+      v_first   bigint;
+      v_tenants uuid[] := array(select distinct r.%3$s from old_rows r where r.%3$s is not null);
+    begin
+      %7$s
+      if strpos(substr(v_open, 2), ',') = 0 and right(v_open, 1) <> '!' then
+        perform set_config('m23.open_%1$s', '', true);
+      else
+        v_since := m23.after_statement('%1$s', tg_op);
+      end if;
+      if v_since is not null then v_first := nextval('m23.change_id'); end if;
+      insert into %4$s (tenant_id, op, actor, %5$s)
+        select r.%3$s, left(tg_op, 1)::"char", v_actor, %6$s from old_rows r where r.%3$s is not null;
+      if v_since is not null then
+        perform m23.renumber('%4$s', v_tenants, v_since, v_first);
+      end if;
+      return null;
+    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_all.names, v_all.expressions, v_start);
+
+  -- A row trigger, because only it knows which old key became which new one; its WHEN
+  -- clause keeps it from being called for any other update.
+  execute format($ddl$
+    create or replace function m23_log.key_%1$s() returns trigger %2$s as $body$
+    declare
+      v_actor uuid := auth.uid();
+      v_moved boolean := old.%3$s is distinct from new.%3$s;
+      r       record;
+    begin
+      if new.%3$s is not null then perform m23.share_fence(array[new.%3$s]); end if;
+      r := old;
+      insert into %4$s (tenant_id, op, actor, %5$s)
+        select r.%3$s, (case when v_moved then 'l' else 'o' end)::"char", v_actor, %6$s where r.%3$s is not null;
+      r := new;
+      insert into %4$s (tenant_id, op, actor, %5$s)
+        select r.%3$s, (case when v_moved then 'a' else 'n' end)::"char", v_actor, %6$s where r.%3$s is not null;
+      return null;
+    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions);
+
+  -- TRUNCATE fires no row capture: the rows are logged before they go.
+  execute format($ddl$
+    create or replace function m23_log.truncate_%1$s() returns trigger %2$s as $body$
+    declare
+      v_actor   uuid := auth.uid();
+      v_tenants uuid[] := array(select distinct r.%3$s from %7$s r where r.%3$s is not null);
+    begin
+      perform m23.share_fence(v_tenants);
+      insert into %4$s (tenant_id, op, actor, %5$s)
+        select r.%3$s, 'D', v_actor, %6$s from %7$s r where r.%3$s is not null;
+      return null;
+    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_all.names, v_all.expressions, m23.qualified_name(p_table.relid));
+
+  execute format('revoke execute on function m23_log.insert_%1$s(), m23_log.change_%1$s(), m23_log.key_%1$s(),
+                  m23_log.truncate_%1$s() from public', p_table.id);
+end $outer$;
+
+-- Gives what this transaction logged between two change ids new numbers, in its order.
+create function m23.renumber(p_log regclass, p_tenants uuid[], p_after bigint, p_before bigint) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute format('update %1$s l set change_id = moved.next_id
+    from (select k.tenant_id, k.change_id, nextval(''m23.change_id'') as next_id
+            from (select i.tenant_id, i.change_id from %1$s i
+                   where i.tenant_id = any ($1) and i.xid = pg_current_xact_id() and i.change_id > $2 and i.change_id < $3
+                   order by i.change_id) k) moved
+   where l.tenant_id = moved.tenant_id and l.xid = pg_current_xact_id() and l.change_id = moved.change_id', p_log)
+    using p_tenants, p_after, p_before;
+end $$;
+
+-- ENABLE ALWAYS: `session_replication_role = replica` silences other triggers, in a
+-- restore too, whose own writes are captured like any others.
+create function m23.write_triggers(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_table   text := m23.qualified_name(p_table.relid);
+  v_moved   text;
+  v_trigger record;
+begin
+  select string_agg(format('old.%1$I is distinct from new.%1$I', c.name), ' or ') into v_moved
+    from m23.columns_of(p_table.relid) c where c.key_ord is not null or c.attnum = p_table.tenant_attnum;
+  for v_trigger in
+    select t.name, format(t.definition, p_table.id, v_moved) as definition from (values
+      ('zzz_m23_before',       'before insert or update or delete on %%s for each statement execute function m23.before_statement(%1$s)'),
+      ('aaa_m23_log_insert',   'after insert on %%s referencing new table as new_rows for each statement execute function m23_log.insert_%1$s()'),
+      ('aaa_m23_log_update',   'after update on %%s referencing old table as old_rows for each statement execute function m23_log.change_%1$s()'),
+      ('aaa_m23_log_delete',   'after delete on %%s referencing old table as old_rows for each statement execute function m23_log.change_%1$s()'),
+      ('aaa_m23_log_key',      'after update on %%s for each row when (%2$s) execute function m23_log.key_%1$s()'),
+      ('zzz_m23_log_truncate', 'before truncate on %%s for each statement execute function m23_log.truncate_%1$s()')
+    ) t (name, definition)
+  loop
+    execute format('drop trigger if exists %I on %s', v_trigger.name, v_table);
+    execute format('create trigger %I %s', v_trigger.name, replace(v_trigger.definition, '%s', v_table));
+    execute format('alter table %s enable always trigger %I', v_table, v_trigger.name);
+  end loop;
+end $$;
+
+create function m23.write_capture(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform set_config('m23.writing_capture', 'yes', true);
+  perform m23.write_log_table(p_table);
+  perform m23.write_capture_functions(p_table);
+  perform m23.write_triggers(p_table);
+  perform set_config('m23.writing_capture', '', true);
+end $$;
+
+-- Protect and unprotect ----------------------------------------------------------
+
+create function m23.protect_table(p_table regclass, p_tenant_column name default 'tenant_id') returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_class   pg_class;
+  v_schema  text;
+  v_tenant  pg_attribute;
+  v_already m23.protected_tables;
+  v_row     m23.protected_tables;
+begin
+  select * into v_class from pg_class where oid = p_table;
+  v_schema := v_class.relnamespace::regnamespace::text;
+  if v_class.relkind <> 'r' or v_class.relispartition or v_class.relpersistence = 't' then
+    raise exception '% cannot be protected: only ordinary tables can, and it is %', p_table,
+      case when v_class.relispartition then 'a partition' when v_class.relpersistence = 't' then 'temporary'
+           when v_class.relkind = 'p' then 'partitioned' when v_class.relkind in ('v', 'm') then 'a view'
+           when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
+      using errcode = 'wrong_object_type';
+  end if;
+  if v_schema in ('pg_catalog', 'information_schema', 'auth', 'm23', 'm23_log', 'm23_staging') then
+    raise exception '% cannot be protected: the schema % belongs to the system', p_table, v_schema using errcode = 'insufficient_privilege';
+  end if;
+  select * into v_tenant from pg_attribute where attrelid = p_table and attname = p_tenant_column and attnum > 0 and not attisdropped;
+  if v_tenant.attnum is null then
+    raise exception '% has no column "%" to tell its tenants apart', p_table, p_tenant_column
+      using errcode = 'undefined_column', hint = 'Name the tenant column: select m23.protect_table(''schema.table'', ''column'').';
+  end if;
+  if v_tenant.atttypid <> 'uuid'::regtype or v_tenant.attgenerated <> '' then
+    raise exception 'the tenant column "%" of % must be an ordinary column of type uuid, and is %', p_tenant_column, p_table,
+      format_type(v_tenant.atttypid, v_tenant.atttypmod) using errcode = 'datatype_mismatch';
+  end if;
+  if not exists (select from pg_index where indrelid = p_table and indisprimary) then
+    raise exception '% has no primary key, so its rows cannot be told apart', p_table
+      using errcode = 'invalid_table_definition', hint = 'Add one: alter table … add primary key (…).';
+  end if;
+  if exists (select from m23.columns_of(p_table) c where c.key_ord is not null and c.generated) then
+    raise exception 'the primary key of % has a generated column, which cannot be written back', p_table using errcode = 'invalid_table_definition';
+  end if;
+
+  select * into v_already from m23.protected_tables where relid = p_table;
+  if v_already.id is not null and v_already.tenant_attnum <> v_tenant.attnum then
+    raise exception '% is protected already, with another tenant column', p_table
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Call m23.unprotect_table first; its history is dropped then.';
+  end if;
+
+  -- Writers in flight end first: whatever is written from here on is captured.
+  execute format('lock table %s in share row exclusive mode', m23.qualified_name(p_table));
+  insert into m23.protected_tables as t (relid, tenant_attnum, position, incarnation)
+    values (p_table, v_tenant.attnum, m23.current_position(), m23.incarnation())
+    on conflict (relid) do update set relid = excluded.relid
+    returning * into v_row;
+  perform m23.write_capture(v_row);
+end $$;
+comment on function m23.protect_table(regclass, name) is
+  'Puts a table under protection: from the end of this transaction on, every change of it can be undone. '
+  'It needs a primary key and a tenant column of type uuid. Called again, it renews the capture.';
+
+create function m23.unprotect_table(p_table regclass) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_row     m23.protected_tables;
+  v_trigger name;
+begin
+  delete from m23.protected_tables where relid = p_table returning * into v_row;
+  if v_row.id is null then
+    raise exception '% is not protected', p_table using errcode = 'undefined_object';
+  end if;
+  for v_trigger in
+    select tgname from pg_trigger where tgrelid = p_table and tgname in
+      ('zzz_m23_before', 'aaa_m23_log_insert', 'aaa_m23_log_update', 'aaa_m23_log_delete', 'aaa_m23_log_key', 'zzz_m23_log_truncate')
+  loop
+    execute format('drop trigger %I on %s', v_trigger, m23.qualified_name(p_table));
+  end loop;
+  execute format('drop function m23_log.insert_%1$s(), m23_log.change_%1$s(), m23_log.key_%1$s(), m23_log.truncate_%1$s()', v_row.id);
+  execute format('drop table %s', m23.log_name(v_row.id));
+end $$;
+comment on function m23.unprotect_table(regclass) is
+  'Takes a table out of protection and drops its history. Backups of it stay as they are.';
+
+-- Schema changes -----------------------------------------------------------------
+
+-- Follows ALTER TABLE on a protected table, so that the application's next write is
+-- captured in the new shape. Where no event trigger may be made, m23.protect_table has
+-- to be called again after such a change; m23.doctor() says which is in force.
+create function m23.follow_ddl() returns event_trigger
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare v_row m23.protected_tables;
+begin
+  if current_setting('m23.writing_capture', true) = 'yes' then return; end if;  -- its own ALTER TABLE
+  for v_row in
+    select t.* from m23.protected_tables t
+     where t.relid in (select objid from pg_event_trigger_ddl_commands() where classid = 'pg_class'::regclass)
+       and exists (select from pg_class where oid = t.relid)
+  loop
+    perform m23.write_capture(v_row);
+  end loop;
+end $$;
+
+do $$
+begin
+  create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE') execute function m23.follow_ddl();
+exception when insufficient_privilege then
+  raise notice 'no right to make an event trigger: call m23.protect_table again after an ALTER TABLE';
+end $$;
+
+revoke execute on all functions in schema m23 from public;
+grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
+  to authenticated, service_role;
