@@ -16,7 +16,11 @@ pub fn ensure() -> Result<()> {
     wasm_target()
 }
 
-/// Runs `npm ci` when package-lock.json differs from the one last installed.
+/// Installs what package-lock.json names when it differs from the one last installed.
+///
+/// `npm install --no-save` and not `npm ci`: the latter refuses the whole installation when a
+/// registry lacks a package of *another* platform (a mirror often does). Versions and hashes come
+/// from the lock file either way, and `--no-save` leaves that file alone.
 fn npm_packages() -> Result<()> {
     let root = project::root();
     let lock =
@@ -25,15 +29,16 @@ fn npm_packages() -> Result<()> {
     if fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
     }
-    let step = Step::begin("npm packages (npm ci)");
+    let step = Step::begin("npm packages");
     let status = Command::new("npm")
-        .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
+        .args(["install", "--no-save", "--no-audit", "--no-fund"])
+        .arg("--loglevel=error")
         .current_dir(&root)
         .stdin(Stdio::null())
         .status()
         .context("npm could not be started")?;
     if !status.success() {
-        bail!("npm ci failed; its own message stands above");
+        bail!("npm install failed; its own message stands above");
     }
     fs::write(&stamp, lock).context("node_modules cannot be written")?;
     step.done();

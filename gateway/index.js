@@ -1,0 +1,29 @@
+// The gateway: routes, and nothing else. Who may do what is decided behind it.
+
+const FUNCTIONS = new Map([
+  ["backup-create", "BACKUP_CREATE"],
+  ["backup-restore", "BACKUP_RESTORE"],
+  ["pitr-restore", "PITR_RESTORE"],
+  ["pitr-rollback", "PITR_ROLLBACK"],
+  ["recovery-test", "RECOVERY_TEST"],
+]);
+
+export default {
+  async fetch(request, env) {
+    const url = new URL(request.url);
+    const [, name] = /^\/functions\/v1\/([^/]+)\/?$/.exec(url.pathname) ?? [];
+    if (FUNCTIONS.has(name)) {
+      return env[FUNCTIONS.get(name)].fetch(request);
+    }
+    if (/^\/(rest|auth)\/v1(\/|$)/.test(url.pathname)) {
+      const address = env.SUPABASE_URL + url.pathname + url.search;
+      return fetch(new Request(address, request), { redirect: "manual" });
+    }
+    return notFound();
+  },
+};
+
+function notFound() {
+  const body = { success: false, error: "There is nothing at this address.", code: "NOT_FOUND" };
+  return Response.json(body, { status: 404, headers: { "access-control-allow-origin": "*" } });
+}

@@ -1,0 +1,192 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+import { AuthApi } from './auth-api.ts';
+import { DEMO_USERS, type DemoUser, seedDemo } from './demo-tenants.ts';
+import { Issuer } from './issuer.ts';
+import { migrate } from './migrations.ts';
+import type { CrashListener } from './part.ts';
+import { ROOT } from './places.ts';
+import { claimPort } from './ports.ts';
+import { Postgres } from './postgres.ts';
+import { Postgrest } from './postgrest.ts';
+import { checkReady } from './readiness.ts';
+import { clearState, prepareState, removeDevJson } from './state.ts';
+import { Upstream } from './upstream.ts';
+import { Workers } from './workers.ts';
+import type { FunctionName } from './wrangler-config.ts';
+
+/** How a stack is started. */
+export interface StackOptions {
+  /** The port of the one address; 0, the default, takes any free one. */
+  port?: number;
+  stateDir: string;
+  /** Nothing is kept: the folder's content is removed by `close`. */
+  ephemeral?: boolean;
+  /** Limits per tenant and hour that differ from the contract's. */
+  rateLimits?: Record<string, number>;
+  /** Further variables and secrets of the functions. */
+  vars?: Record<string, string>;
+  /** Fire cron triggers every minute, as in production; tests fire them by hand. */
+  cron?: boolean;
+  /** Gets one line for each step. */
+  log?: (line: string) => void;
+}
+
+/** A running stack. */
+export interface Stack {
+  /** The one address that serves everything: what `createClient` takes. */
+  readonly url: string;
+  readonly anonKey: string;
+  readonly serviceRoleKey: string;
+  /** A superuser's connection. */
+  readonly databaseUrl: string;
+  readonly users: readonly DemoUser[];
+  readonly issuer: Issuer;
+  readonly postgres: Postgres;
+  /** The archives' bucket; read it anew after `restartWorkers`. */
+  readonly archives: Workers['archives'];
+  /** The rate windows; read them anew after `restartWorkers`. */
+  readonly rateWindows: Workers['rateWindows'];
+  /** Settles when a part ends that nobody stopped, with a sentence that names it. */
+  readonly crashed: Promise<string>;
+  runCron(name: FunctionName): Promise<void>;
+  /** Kills workerd as a crash would, and starts it again on the same state and address. */
+  restartWorkers(): Promise<void>;
+  killPostgrest(): Promise<void>;
+  restartPostgrest(): Promise<void>;
+  restartPostgres(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts everything and resolves when a sign-in and a call work. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const stateDir = resolve(options.stateDir);
+  const stages = new Stages(options.log ?? (() => undefined));
+  const cleanUp: (() => Promise<void>)[] = [];
+  const close = once(async () => {
+    for (const step of cleanUp.reverse()) await step().catch(() => undefined);
+    removeDevJson(stateDir);
+    if (options.ephemeral) clearState(stateDir);
+  });
+  prepareState(stateDir);
+  removeDevJson(stateDir);
+  try {
+    return await bringUp({ ...options, stateDir }, stages, cleanUp, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Promise<void>)[], close: () => Promise<void>): Promise<Stack> {
+  const { stateDir, ephemeral = false } = options;
+  const { crashed, onCrash } = crashWatch();
+  const port = await claimPort(options.port ?? 0);
+  const url = `http://127.0.0.1:${port}`;
+  const issuer = await Issuer.open(stateDir, `${url}/auth/v1`);
+
+  const postgres = await stages.run('PostgreSQL 17', () => Postgres.start({ stateDir, ephemeral, onCrash }));
+  cleanUp.push(() => postgres.stop());
+  const authenticatorUrl = await stages.run('migrations and demo tenants', () => prepareDatabase(postgres));
+
+  const postgrest = await stages.run('PostgREST 12', () => Postgrest.start({ databaseUrl: authenticatorUrl, jwks: issuer.jwks, stateDir, onCrash }));
+  cleanUp.push(() => postgrest.stop());
+  const upstream = await Upstream.start(new AuthApi(issuer, DEMO_USERS), () => postgrest.port);
+  cleanUp.push(() => upstream.stop());
+
+  const anonKey = await issuer.projectKey('anon');
+  const serviceRoleKey = await issuer.projectKey('service_role');
+  const workers = await stages.run('gateway and functions', () => Workers.start({
+    port,
+    stateDir,
+    upstream,
+    bindings: {
+      SUPABASE_URL: upstream.url,
+      SUPABASE_ANON_KEY: anonKey,
+      SUPABASE_SERVICE_ROLE_KEY: serviceRoleKey,
+      JWT_ISSUER: issuer.address,
+      RATE_LIMITS: JSON.stringify(options.rateLimits ?? {}),
+      ...options.vars,
+    },
+    onCrash,
+  }));
+  cleanUp.push(() => workers.stop());
+  if (options.cron) cleanUp.push(everyMinute(workers, options.log));
+
+  await stages.run('a sign-in and a call', async () => checkReady(url, anonKey, await hasDemoTables(postgres)));
+  return {
+    url,
+    anonKey,
+    serviceRoleKey,
+    databaseUrl: postgres.url,
+    users: DEMO_USERS,
+    issuer,
+    postgres,
+    crashed,
+    get archives() { return workers.archives; },
+    get rateWindows() { return workers.rateWindows; },
+    runCron: (name) => workers.runCron(name),
+    restartWorkers: () => workers.restart(),
+    killPostgrest: () => postgrest.kill(),
+    restartPostgrest: () => postgrest.restart(),
+    restartPostgres: () => postgres.restart(),
+    close,
+  };
+}
+
+/** Brings the database up to date; gives the address that PostgREST connects to. */
+async function prepareDatabase(postgres: Postgres): Promise<string> {
+  const client = await postgres.connect();
+  try {
+    await client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
+    await migrate(client);
+    await seedDemo(client);
+    const password = new URL(postgres.url).password;
+    await client.query(`alter role authenticator password '${password}'`);
+    return postgres.urlFor('authenticator', password);
+  } finally {
+    await client.end();
+  }
+}
+
+async function hasDemoTables(postgres: Postgres): Promise<boolean> {
+  const client = await postgres.connect();
+  const { rows } = await client.query<{ there: boolean }>("select to_regclass('public.customers') is not null as there");
+  await client.end();
+  return rows[0]?.there === true;
+}
+
+function everyMinute(workers: Workers, log: StackOptions['log']): () => Promise<void> {
+  const names = Workers.scheduled();
+  const timer = setInterval(() => {
+    for (const name of names) workers.runCron(name).catch((error: unknown) => log?.(`cron of ${name}: ${String(error)}`));
+  }, 60_000);
+  return async () => clearInterval(timer);
+}
+
+function crashWatch(): { crashed: Promise<string>; onCrash: CrashListener } {
+  const { promise, resolve: settle } = Promise.withResolvers<string>();
+  return { crashed: promise, onCrash: (part, reason) => settle(`${part} ended by itself (${reason})`) };
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => (running ??= work());
+}
+
+/** Says what is done and how long it took. */
+class Stages {
+  readonly #log: (line: string) => void;
+
+  constructor(log: (line: string) => void) {
+    this.#log = log;
+  }
+
+  async run<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const started = performance.now();
+    const result = await work();
+    this.#log(`✓ ${name} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+    return result;
+  }
+}
