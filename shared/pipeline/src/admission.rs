@@ -1,0 +1,139 @@
+//! The database's two decisions on a request: who is this here, and is there room?
+
+use crate::database::{Caller, Database};
+use crate::failure::Failure;
+use m23_auth::BearerToken;
+use m23_contract::{FunctionName, Probe, Role};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Where the caller stands: `m23_authorize`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Standing {
+    pub(crate) tenant_id: Option<Uuid>,
+    role: Option<String>,
+    allowed: bool,
+    pub(crate) used: u32,
+    pub(crate) reset: u64,
+    #[serde(default)]
+    pub(crate) faults: Vec<String>,
+}
+
+impl Standing {
+    pub(crate) async fn ask<D: Database>(
+        database: &D,
+        token: &BearerToken,
+        function: FunctionName,
+        probe: &Probe,
+    ) -> Result<Self, Failure> {
+        let arguments = json!({
+            "p_function": function.as_str(),
+            "p_dry_run": probe.dry_run,
+            "p_tables": probe.tables,
+            "p_target_schema": probe.target_schema,
+        });
+        let caller = Caller::User(token);
+        decode(database.call(caller, "m23_authorize", &arguments).await?)
+    }
+
+    /// The role, when both the database and the contract's table allow the call.
+    pub(crate) fn permitted(&self, function: FunctionName, dry_run: bool) -> Option<Role> {
+        let role = Role::parse(self.role.as_deref()?)?;
+        (self.allowed && function.allows(role, dry_run)).then_some(role)
+    }
+}
+
+/// A request to be counted: the argument of `m23_admit`.
+pub(crate) struct Application<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) function: FunctionName,
+    pub(crate) tenant_id: Uuid,
+    pub(crate) user_id: Uuid,
+    pub(crate) limit: u32,
+    pub(crate) key: Option<&'a str>,
+    pub(crate) body_sha256: [u8; 32],
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    Admitted,
+    Limited,
+    Replay,
+    Running,
+    KeyReused,
+}
+
+/// The answer of `m23_admit`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Admission {
+    pub(crate) outcome: Outcome,
+    pub(crate) used: u32,
+    pub(crate) reset: u64,
+    pub(crate) counted_at: Option<u64>,
+    pub(crate) response: Option<StoredAnswer>,
+}
+
+/// An answer kept under an Idempotency-Key.
+#[derive(Debug, Deserialize)]
+pub(crate) struct StoredAnswer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Application<'_> {
+    pub(crate) async fn submit<D: Database>(&self, database: &D) -> Result<Admission, Failure> {
+        let arguments = json!({ "p_request": {
+            "id": self.id,
+            "function": self.function.as_str(),
+            "tenant_id": self.tenant_id,
+            "user_id": self.user_id,
+            "limit": self.limit,
+            "idempotency_key": self.key,
+            "body_sha256": hex(&self.body_sha256),
+        }});
+        decode(
+            database
+                .call(Caller::Service, "m23_admit", &arguments)
+                .await?,
+        )
+    }
+}
+
+/// Keeps the final answer of a request that has an Idempotency-Key.
+pub(crate) async fn finish<D: Database>(
+    database: &D,
+    id: Uuid,
+    status: u16,
+    body: &Value,
+) -> Result<(), Failure> {
+    let arguments = json!({ "p_id": id, "p_status": status, "p_body": body });
+    database
+        .call(Caller::Service, "m23_finish_request", &arguments)
+        .await?;
+    Ok(())
+}
+
+/// Frees the Idempotency-Key of a request that came to nothing.
+pub(crate) async fn abandon<D: Database>(database: &D, id: Uuid) -> Result<(), Failure> {
+    let arguments = json!({ "p_id": id });
+    database
+        .call(Caller::Service, "m23_abandon_request", &arguments)
+        .await?;
+    Ok(())
+}
+
+fn decode<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
+    serde_json::from_value(value).map_err(Failure::internal)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,384 @@
+//! The pipeline itself.
+
+use crate::admission::{Admission, Application, Outcome, Standing, StoredAnswer, abandon, finish};
+use crate::admitted::Admitted;
+use crate::body::{BodySource, read_bounded};
+use crate::edge::{Envelope, Kind, kind};
+use crate::failure::Failure;
+use crate::function::{Answer, Function};
+use crate::idempotency::idempotency_key;
+use crate::services::{Clock, Ids, Level, Log, Platform, Record};
+use crate::settings::{Settings, SettingsFault};
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, Request, Response};
+use m23_auth::{BearerToken, KeyCache, authenticate, bearer_token};
+use m23_contract::{ErrorBody, FunctionName, Reading, Role, read_request};
+use m23_rate_limit::{Window, WindowLog};
+use uuid::Uuid;
+
+/// Runs requests: one pipeline for all five functions.
+#[derive(Debug)]
+pub struct Pipeline<'a, P> {
+    /// The outside world.
+    pub platform: &'a P,
+    /// The deployment's settings.
+    pub settings: &'a Settings,
+    /// The isolate's cache of the issuer's keys.
+    pub keys: &'a KeyCache,
+}
+
+/// What is known of a request so far: for its headers and its line in the log.
+struct Trace {
+    function: FunctionName,
+    request_id: Uuid,
+    started_ms: u64,
+    user_id: Option<Uuid>,
+    tenant_id: Option<Uuid>,
+    window: Option<Window>,
+}
+
+/// A request that may be counted.
+struct Candidate<'a, R> {
+    request: R,
+    token: BearerToken,
+    user_id: Uuid,
+    tenant_id: Uuid,
+    role: Role,
+    key: Option<String>,
+    body: &'a [u8],
+}
+
+/// An answer, and whether it was given before.
+struct Reply {
+    answer: Answer,
+    replayed: bool,
+}
+
+impl<P: Platform> Pipeline<'_, P> {
+    /// Answers one request. Whatever happens, it is answered in the contract's form, with CORS
+    /// headers and a request id, and logged once.
+    pub async fn run<F: Function, B: BodySource>(
+        &self,
+        function: &F,
+        request: Request<B>,
+    ) -> Response<Vec<u8>> {
+        let mut trace = Trace::begin(self.platform, F::NAME);
+        let (parts, mut body) = request.into_parts();
+        let outcome = match kind(&parts.method, &parts.uri, F::NAME) {
+            Ok(Kind::Preflight) => return Envelope::new(trace.request_id).preflight(),
+            Ok(Kind::Call) => self.call(function, &parts, &mut body, &mut trace).await,
+            Err(failure) => Err(failure),
+        };
+        trace.end(self.platform, outcome)
+    }
+
+    async fn call<F: Function, B: BodySource>(
+        &self,
+        function: &F,
+        parts: &Parts,
+        body: &mut B,
+        trace: &mut Trace,
+    ) -> Result<Reply, Failure> {
+        let body = read_bounded(&parts.headers, body).await?;
+        let candidate = self.examine::<F>(&parts.headers, &body, trace).await?;
+        let log = WindowLog::new(F::NAME, candidate.tenant_id, self.limit(F::NAME));
+        if candidate.key.is_none() {
+            self.refuse_early(&log, trace).await?;
+        }
+        let admission = self.apply(&candidate, trace).await?;
+        match admission.outcome {
+            Outcome::Admitted => {
+                self.note(&log, &admission, trace).await;
+                self.work(function, candidate, trace).await
+            }
+            Outcome::Replay => replay(admission.response),
+            Outcome::Limited => Err(self.limited(trace)),
+            Outcome::Running => Err(Failure::StillRunning),
+            Outcome::KeyReused => Err(Failure::Invalid(vec![
+                "Idempotency-Key: was used with another body".to_owned(),
+            ])),
+        }
+    }
+
+    /// Token, validation, tenant and role. Nothing here uses up quota.
+    async fn examine<'a, F: Function>(
+        &self,
+        headers: &HeaderMap,
+        body: &'a [u8],
+        trace: &mut Trace,
+    ) -> Result<Candidate<'a, F::Request>, Failure> {
+        let token = bearer_token(header(headers, AUTHORIZATION.as_str()))?;
+        let user_id = self.sign_in(&token, trace).await?;
+        let reading: Reading<F::Request> = read_request(body);
+        let key = idempotency_key(headers);
+        let standing = Standing::ask(self.platform, &token, F::NAME, &reading.probe).await?;
+        if standing.tenant_id.is_some() {
+            trace.tenant_id = standing.tenant_id;
+            trace.window = Some(Window {
+                limit: self.limit(F::NAME),
+                used: standing.used,
+                reset: standing.reset,
+            });
+        }
+        let dry_run = reading.probe.dry_run;
+        let (request, key) = without_faults(reading.request, key, &standing)?;
+        let tenant_id = standing.tenant_id.ok_or(Failure::NoTenant)?;
+        let role = standing
+            .permitted(F::NAME, dry_run)
+            .ok_or(Failure::NotPermitted(F::NAME))?;
+        Ok(Candidate {
+            request,
+            token,
+            user_id,
+            tenant_id,
+            role,
+            key,
+            body,
+        })
+    }
+
+    async fn sign_in(&self, token: &BearerToken, trace: &mut Trace) -> Result<Uuid, Failure> {
+        let now_ms = self.platform.now_ms();
+        let user = authenticate(
+            self.platform,
+            self.keys,
+            &self.settings.expectations,
+            self.settings.shared_secret.as_ref(),
+            token,
+            now_ms,
+        )
+        .await?;
+        trace.user_id = Some(user.id);
+        trace.window = Some(Window::untouched(self.limit(trace.function), now_ms / 1000));
+        Ok(user.id)
+    }
+
+    /// Refuses at the edge what the database would refuse anyway. A request with an
+    /// Idempotency-Key goes on: its answer may be there already.
+    async fn refuse_early(&self, log: &WindowLog, trace: &mut Trace) -> Result<(), Failure> {
+        match log.refuses(self.platform, self.platform.now_ms()).await {
+            Ok(None) => Ok(()),
+            Ok(Some(window)) => {
+                trace.window = Some(window);
+                Err(self.limited(trace))
+            }
+            Err(error) => {
+                trace.warn(self.platform, "rate window not read", &error);
+                Ok(())
+            }
+        }
+    }
+
+    async fn apply<R>(
+        &self,
+        candidate: &Candidate<'_, R>,
+        trace: &mut Trace,
+    ) -> Result<Admission, Failure> {
+        let limit = self.limit(trace.function);
+        let admission = Application {
+            id: trace.request_id,
+            function: trace.function,
+            tenant_id: candidate.tenant_id,
+            user_id: candidate.user_id,
+            limit,
+            key: candidate.key.as_deref(),
+            body_sha256: self.platform.sha256(candidate.body).await?,
+        }
+        .submit(self.platform)
+        .await?;
+        trace.window = Some(Window {
+            limit,
+            used: admission.used,
+            reset: admission.reset,
+        });
+        Ok(admission)
+    }
+
+    async fn note(&self, log: &WindowLog, admission: &Admission, trace: &Trace) {
+        let counted_at = admission
+            .counted_at
+            .unwrap_or_else(|| self.platform.now_ms());
+        let noted = log.note(self.platform, counted_at, trace.request_id).await;
+        if let Err(error) = noted {
+            trace.warn(self.platform, "rate window not noted", &error);
+        }
+    }
+
+    async fn work<F: Function>(
+        &self,
+        function: &F,
+        candidate: Candidate<'_, F::Request>,
+        trace: &Trace,
+    ) -> Result<Reply, Failure> {
+        let caller = Admitted::new(
+            trace.request_id,
+            candidate.tenant_id,
+            candidate.user_id,
+            candidate.role,
+            candidate.token,
+        );
+        let outcome = function.handle(&caller, candidate.request).await;
+        if candidate.key.is_some() {
+            self.keep(&outcome, trace).await;
+        }
+        outcome.map(|answer| Reply {
+            answer,
+            replayed: false,
+        })
+    }
+
+    /// Keeps a final outcome under its Idempotency-Key; frees the key of one that may go better
+    /// next time. If that fails the caller gets the outcome all the same.
+    async fn keep(&self, outcome: &Result<Answer, Failure>, trace: &Trace) {
+        let kept = match outcome {
+            Ok(answer) => {
+                finish(self.platform, trace.request_id, answer.status, &answer.body).await
+            }
+            Err(failure) => self.keep_refusal(failure, trace).await,
+        };
+        if let Err(error) = kept {
+            trace.warn(self.platform, "answer not kept for its key", &error);
+        }
+    }
+
+    async fn keep_refusal(&self, failure: &Failure, trace: &Trace) -> Result<(), Failure> {
+        let report = failure.report();
+        let status = report.code.status();
+        if status >= 500 {
+            return abandon(self.platform, trace.request_id).await;
+        }
+        let body = ErrorBody::new(report.code, report.sentence, report.details);
+        let body = serde_json::to_value(&body).map_err(Failure::internal)?;
+        finish(self.platform, trace.request_id, status, &body).await
+    }
+
+    fn limit(&self, function: FunctionName) -> u32 {
+        self.settings.limits.of(function)
+    }
+
+    fn limited(&self, trace: &Trace) -> Failure {
+        let now = self.platform.now_ms() / 1000;
+        let retry_after = trace.window.map_or(1, |window| window.retry_after(now));
+        Failure::RateLimited { retry_after }
+    }
+}
+
+/// Answers for a function whose settings cannot be used: preflights as always, everything else
+/// `INTERNAL`, with the fault in the log.
+pub fn refuse_unconfigured<P: Clock + Ids + Log, B>(
+    platform: &P,
+    function: FunctionName,
+    request: &Request<B>,
+    fault: SettingsFault,
+) -> Response<Vec<u8>> {
+    let trace = Trace::begin(platform, function);
+    let failure = match kind(request.method(), request.uri(), function) {
+        Ok(Kind::Preflight) => return Envelope::new(trace.request_id).preflight(),
+        Ok(Kind::Call) => Failure::internal(fault),
+        Err(failure) => failure,
+    };
+    trace.end(platform, Err(failure))
+}
+
+impl Trace {
+    fn begin<P: Clock + Ids>(platform: &P, function: FunctionName) -> Self {
+        Self {
+            function,
+            request_id: platform.new_id(),
+            started_ms: platform.now_ms(),
+            user_id: None,
+            tenant_id: None,
+            window: None,
+        }
+    }
+
+    fn end<P: Clock + Log>(
+        self,
+        platform: &P,
+        outcome: Result<Reply, Failure>,
+    ) -> Response<Vec<u8>> {
+        let now_ms = platform.now_ms();
+        let mut envelope = Envelope::new(self.request_id);
+        if let Some(window) = &self.window {
+            envelope = envelope.with_window(window, now_ms / 1000);
+        }
+        let response = match &outcome {
+            Ok(reply) if reply.replayed => envelope.marked_as_replay().answer(&reply.answer),
+            Ok(reply) => envelope.answer(&reply.answer),
+            Err(failure) => envelope.refusal(failure),
+        };
+        let status = response.status().as_u16();
+        let took_ms = now_ms.saturating_sub(self.started_ms);
+        let level = if status >= 500 {
+            Level::Error
+        } else {
+            Level::Info
+        };
+        let mut record = self
+            .record(level, "request")
+            .with("status", status)
+            .with("ms", took_ms);
+        if let Err(failure) = &outcome {
+            record = record
+                .with("code", failure.code().as_str())
+                .with_cause(failure);
+        }
+        platform.log(&record);
+        response
+    }
+
+    fn warn<P: Log>(
+        &self,
+        platform: &P,
+        event: &'static str,
+        error: &(dyn std::error::Error + 'static),
+    ) {
+        platform.log(&self.record(Level::Warn, event).with_cause(error));
+    }
+
+    fn record(&self, level: Level, event: &'static str) -> Record {
+        let id = |id: Option<Uuid>| id.map(|id| id.to_string());
+        Record::new(level, event)
+            .with("request_id", self.request_id.to_string())
+            .with("function", self.function.as_str())
+            .with("tenant_id", id(self.tenant_id))
+            .with("user_id", id(self.user_id))
+    }
+}
+
+/// The request and its key, or every fault: the body's, the header's and the database's.
+fn without_faults<R>(
+    request: Result<R, Vec<String>>,
+    key: Result<Option<String>, String>,
+    standing: &Standing,
+) -> Result<(R, Option<String>), Failure> {
+    let of_the_database = match standing.tenant_id {
+        Some(_) => standing.faults.clone(),
+        None => Vec::new(),
+    };
+    match (request, key) {
+        (Ok(request), Ok(key)) if of_the_database.is_empty() => Ok((request, key)),
+        (request, key) => {
+            let mut faults = request.err().unwrap_or_default();
+            faults.extend(key.err());
+            faults.extend(of_the_database);
+            Err(Failure::Invalid(faults))
+        }
+    }
+}
+
+fn replay(stored: Option<StoredAnswer>) -> Result<Reply, Failure> {
+    let stored = stored.ok_or_else(|| Failure::internal("a replay without an answer"))?;
+    Ok(Reply {
+        answer: Answer {
+            status: stored.status,
+            body: stored.body,
+        },
+        replayed: true,
+    })
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

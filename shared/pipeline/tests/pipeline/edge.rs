@@ -1,0 +1,225 @@
+//! CORS, methods, paths, sizes, and what every response carries.
+
+use crate::world::{NOW, Pieces, Pitr, Stub, USER, World, post, request, settings, token};
+use m23_contract::FunctionName;
+use m23_pipeline::{DatabaseError, Failure, LARGEST_BODY, Settings, refuse_unconfigured};
+use serde_json::json;
+
+const FULL: &str = r#"{"jobType":"full"}"#;
+
+#[test]
+fn a_good_request_is_handled_and_counted() {
+    let world = World::new();
+    let stub = Stub::new();
+    let reply = world.run(&stub, post(FULL));
+    assert_eq!(
+        (reply.status, reply.body.clone()),
+        (200, json!({"success": true}))
+    );
+    assert_eq!(reply.window(), ("10", "9", &*(NOW + 1800).to_string()));
+    assert_eq!(reply.header("ratelimit-policy"), "\"default\";q=10;w=3600");
+    assert_eq!(reply.header("ratelimit"), "\"default\";r=9;t=1800");
+    assert_eq!(reply.header("content-type"), "application/json");
+    let handled = stub.handled.borrow();
+    let (caller, _) = &handled[0];
+    assert_eq!(caller.user_id().to_string(), USER);
+    assert_eq!(
+        caller.request_id().to_string(),
+        reply.header("x-request-id")
+    );
+    assert!(!format!("{caller:?}").contains(&token(&[], "good")[10..40]));
+    assert_eq!(
+        world.called("m23_finish_request"),
+        0,
+        "no key, nothing kept"
+    );
+}
+
+#[test]
+fn a_preflight_needs_no_token_and_names_every_header() {
+    let world = World::new();
+    let reply = world.run(&Stub::new(), request("OPTIONS", None, ""));
+    assert_eq!(reply.status, 204);
+    assert_eq!(reply.header("access-control-allow-origin"), "*");
+    assert_eq!(
+        reply.header("access-control-allow-methods"),
+        "POST, OPTIONS"
+    );
+    for name in [
+        "authorization",
+        "x-client-info",
+        "apikey",
+        "content-type",
+        "x-retry-count",
+        "x-region",
+        "idempotency-key",
+    ] {
+        assert!(
+            reply.header("access-control-allow-headers").contains(name),
+            "{name}"
+        );
+    }
+    assert!(world.calls.borrow().is_empty());
+}
+
+#[test]
+fn every_response_has_cors_and_a_request_id() {
+    let world = World::new();
+    world.break_function("m23_admit", DatabaseError::Failed("x".to_owned()));
+    let replies = [
+        world.run(&Stub::new(), request("OPTIONS", None, "")),
+        world.run(&Stub::new(), request("GET", None, "")),
+        world.run(&Stub::new(), request("POST", None, "")),
+        world.run(&Stub::new(), post("{}")),
+        world.run(&Stub::new(), post(FULL)),
+        world.run(&Stub::new(), post(&"x".repeat(LARGEST_BODY + 1))),
+    ];
+    let statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
+    assert_eq!(statuses, [204, 405, 401, 400, 500, 413]);
+    for reply in &replies {
+        assert_eq!(reply.header("access-control-allow-origin"), "*");
+        for name in [
+            "x-ratelimit-limit",
+            "x-ratelimit-remaining",
+            "x-ratelimit-reset",
+            "ratelimit-policy",
+            "ratelimit",
+            "retry-after",
+            "x-request-id",
+        ] {
+            assert!(
+                reply.header("access-control-expose-headers").contains(name),
+                "{name}"
+            );
+        }
+        assert_eq!(reply.header("x-request-id").len(), 36);
+        assert_eq!(reply.header("cache-control"), "no-store");
+    }
+}
+
+#[test]
+fn a_request_id_of_the_callers_own_is_not_trusted() {
+    let world = World::new();
+    let mut request = post(FULL);
+    request
+        .headers_mut()
+        .insert("x-request-id", http::HeaderValue::from_static("mine"));
+    let reply = world.run(&Stub::new(), request);
+    assert_ne!(reply.header("x-request-id"), "mine");
+    assert!(!world.log_text().contains("mine"));
+}
+
+#[test]
+fn only_post_is_answered() {
+    let world = World::new();
+    for method in ["GET", "PUT", "DELETE", "PATCH", "HEAD"] {
+        let reply = world.run(&Stub::new(), request(method, Some(&token(&[], "good")), ""));
+        assert_eq!((reply.status, reply.code()), (405, "METHOD_NOT_ALLOWED"));
+        assert_eq!(reply.header("allow"), "POST, OPTIONS");
+    }
+}
+
+#[test]
+fn another_path_is_no_function() {
+    let world = World::new();
+    for (path, status) in [
+        ("/functions/v1/backup-create", 200),
+        ("/functions/v1/backup-create/", 200),
+        ("/", 200),
+        ("/functions/v1/backup-restore", 404),
+        ("/functions/v1/backup-create/more", 404),
+    ] {
+        let mut request = post(FULL);
+        *request.uri_mut() = format!("https://edge{path}").parse().unwrap();
+        assert_eq!(world.run(&Stub::new(), request).status, status, "{path}");
+    }
+}
+
+#[test]
+fn a_large_body_is_refused_whatever_its_length_says() {
+    let world = World::new();
+    let large = " ".repeat(LARGEST_BODY + 1);
+    let mut told = post("");
+    told.headers_mut()
+        .insert("content-length", http::HeaderValue::from(LARGEST_BODY + 1));
+    let mut lied = post(&large);
+    lied.headers_mut()
+        .insert("content-length", http::HeaderValue::from(2));
+    let mut pieces = post("");
+    *pieces.body_mut() = Pieces((0..70).map(|_| Some(vec![b' '; 1000])).collect());
+    for request in [told, lied, pieces, post(&large)] {
+        let reply = world.run(&Stub::new(), request);
+        assert_eq!((reply.status, reply.code()), (413, "PAYLOAD_TOO_LARGE"));
+    }
+    assert!(world.calls.borrow().is_empty());
+    let just_fits = format!("{FULL}{}", " ".repeat(LARGEST_BODY - FULL.len()));
+    assert_eq!(world.run(&Stub::new(), post(&just_fits)).status, 200);
+}
+
+#[test]
+fn a_body_that_breaks_off_is_invalid() {
+    let world = World::new();
+    let mut broken = post("");
+    *broken.body_mut() = Pieces(vec![Some(b"{".to_vec()), None]);
+    let reply = world.run(&Stub::new(), broken);
+    assert_eq!((reply.status, reply.code()), (400, "VALIDATION_FAILED"));
+}
+
+#[test]
+fn a_part_that_is_not_built_says_so() {
+    let world = World::new();
+    let mut request = post(r#"{"targetTimestamp":"2026-01-31T10:31:00Z","dryRun":true}"#);
+    *request.uri_mut() = "https://edge/".parse().unwrap();
+    let reply = world.run(&Pitr, request);
+    assert_eq!((reply.status, reply.code()), (503, "UNAVAILABLE"));
+    assert_eq!(
+        reply.body["error"],
+        "This version does not contain pitr-restore yet."
+    );
+    assert_eq!(reply.header("retry-after"), "86400");
+}
+
+#[test]
+fn one_line_is_logged_for_a_request_with_its_fields() {
+    let world = World::new();
+    let reply = world.run(&Stub::that(|| Err(Failure::BackupNotFound)), post(FULL));
+    let logged = world.logged.borrow();
+    assert_eq!(logged.len(), 1);
+    let line = serde_json::to_value(&logged[0]).unwrap();
+    assert_eq!(line["request_id"], reply.header("x-request-id"));
+    assert_eq!(line["function"], "backup-create");
+    assert_eq!(line["user_id"], USER);
+    assert_eq!(line["code"], "BACKUP_NOT_FOUND");
+    assert_eq!(line["status"], 404);
+    assert!(line["tenant_id"].is_string() && line["ms"].is_number());
+}
+
+#[test]
+fn settings_that_cannot_be_used_answer_internal_and_log_why() {
+    let world = World::new();
+    let fault = Settings::read(|name| (name == "SUPABASE_URL").then(|| "https://x".to_owned()));
+    let fault = fault.unwrap_err();
+    let name = FunctionName::BackupCreate;
+    let reply = refuse_unconfigured(&world, name, &post(FULL), fault.clone());
+    assert_eq!(reply.status().as_u16(), 500);
+    assert!(!String::from_utf8_lossy(reply.body()).contains("SUPABASE"));
+    assert!(world.log_text().contains("SUPABASE_ANON_KEY is not set"));
+    let preflight = refuse_unconfigured(&world, name, &request("OPTIONS", None, ""), fault);
+    assert_eq!(preflight.status().as_u16(), 204);
+}
+
+#[test]
+fn settings_have_the_documented_defaults() {
+    let defaults = settings(&[]);
+    assert_eq!(defaults.supabase_url, "https://issuer");
+    assert_eq!(defaults.expectations.issuer, "https://issuer/auth/v1");
+    assert_eq!(defaults.expectations.audience, "authenticated");
+    assert!(defaults.shared_secret.is_none());
+    assert!(!format!("{defaults:?}").contains("service-key"));
+    let set = settings(&[
+        ("JWT_ISSUER", "https://other"),
+        ("SUPABASE_JWT_SECRET", "s"),
+    ]);
+    assert_eq!(set.expectations.issuer, "https://other");
+    assert!(set.shared_secret.is_some());
+}

@@ -1,0 +1,13 @@
+//! Rules of the request pipeline, against fakes that break.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod edge;
+mod idempotency;
+mod quota;
+mod refusals;
+mod world;
