@@ -1,0 +1,184 @@
+-- Requests: who may call what, how often, and what was answered. The rate window is
+-- counted here exactly; Workers KV only refuses early.
+
+create table m23.requests (
+  id              uuid primary key,
+  tenant_id       uuid not null,
+  user_id         uuid not null,
+  function        text not null,
+  counted_at      timestamptz not null default clock_timestamp(),
+  used_at         timestamptz,
+  idempotency_key text,
+  body_sha256     text,
+  response_status int,
+  response_body   jsonb
+);
+alter table m23.requests enable row level security;
+create index requests_window on m23.requests (tenant_id, function, counted_at);
+create unique index requests_idempotency on m23.requests (tenant_id, user_id, function, idempotency_key)
+  where idempotency_key is not null;
+comment on table m23.requests is 'Every request that was admitted, for the rate window and for idempotent answers.';
+
+create function m23.window_start() returns timestamptz
+language sql volatile set search_path = '' as $$ select clock_timestamp() - interval '1 hour' $$;
+
+create function m23.window_of(p_tenant uuid, p_function text, out used int, out reset bigint)
+language sql volatile security definer set search_path = '' set row_security = off as $$
+  select count(*)::int,
+         ceil(extract(epoch from coalesce(min(r.counted_at), clock_timestamp()) + interval '1 hour'))::bigint
+    from m23.requests r
+   where r.tenant_id = p_tenant and r.function = p_function and r.counted_at > m23.window_start()
+$$;
+
+-- Names of tables ------------------------------------------------------------------
+
+-- The protected table that a caller's name means: `orders` or `schema.orders`, raw.
+create function m23.find_table(p_name text) returns m23.protected_tables
+language sql stable security definer set search_path = '' set row_security = off as $$
+  select t.* from m23.protected_tables t
+   where exists (select from pg_class c where c.oid = t.relid)
+     and (m23.public_name(t.relid) = p_name
+          or exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                      where c.oid = t.relid and n.nspname || '.' || c.relname = p_name))
+   limit 1
+$$;
+
+create function m23.table_faults(p_tables text[]) returns text[]
+language plpgsql stable security definer set search_path = '' set row_security = off as $$
+declare
+  v_faults text[] := '{}';
+  v_name   text;
+begin
+  foreach v_name in array coalesce(p_tables, '{}') loop
+    if (m23.find_table(v_name)).id is null then
+      v_faults := v_faults || format('tables: "%s" is not a protected table', v_name);
+    end if;
+  end loop;
+  return v_faults;
+end $$;
+
+create function m23.schema_faults(p_schema text) returns text[]
+language plpgsql stable security definer set search_path = '' set row_security = off as $$
+declare v_oid oid;
+begin
+  if p_schema is null then
+    return '{}';
+  end if;
+  if p_schema ~ '^(pg_|m23)' or p_schema in ('public', 'auth', 'information_schema', 'storage', 'realtime', 'extensions',
+      'graphql', 'graphql_public', 'vault', 'net', 'cron', 'supabase_functions', 'supabase_migrations', 'pgbouncer', 'pgsodium') then
+    return array[format('targetSchema: "%s" is a system schema', p_schema)];
+  end if;
+  v_oid := (select oid from pg_namespace where nspname = p_schema);
+  if exists (select from pg_class where relnamespace = v_oid) or exists (select from pg_proc where pronamespace = v_oid)
+     or exists (select from pg_type where typnamespace = v_oid) then
+    return array[format('targetSchema: "%s" exists and has other content', p_schema)];
+  end if;
+  return '{}';
+end $$;
+
+-- The pipeline's calls ---------------------------------------------------------------
+
+create function public.m23_authorize(p_function text, p_dry_run boolean default false, p_tables text[] default null,
+                                     p_target_schema text default null) returns json
+language plpgsql volatile security definer set search_path = '' set row_security = off as $$
+declare
+  v_member record;
+  v_window record;
+begin
+  select * into v_member from m23.caller_membership();
+  if v_member.tenant_id is null then
+    return json_build_object('tenant_id', null, 'role', null, 'allowed', false, 'used', 0,
+                             'reset', floor(extract(epoch from clock_timestamp()))::bigint, 'faults', '[]'::json);
+  end if;
+  select * into v_window from m23.window_of(v_member.tenant_id, p_function);
+  return json_build_object(
+    'tenant_id', v_member.tenant_id, 'role', v_member.role,
+    'allowed', m23.may_call(p_function, v_member.role, coalesce(p_dry_run, false)),
+    'used', v_window.used, 'reset', v_window.reset,
+    'faults', array_to_json(m23.table_faults(p_tables) || m23.schema_faults(p_target_schema)));
+end $$;
+comment on function public.m23_authorize(text, boolean, text[], text) is
+  'For the edge functions: the caller''s tenant and role, whether it may call, its rate window, and the faults that only the database sees.';
+
+create function public.m23_admit(p_request jsonb) returns json
+language plpgsql volatile security definer set search_path = '' set row_security = off as $$
+declare
+  v_tenant   uuid := (p_request ->> 'tenant_id')::uuid;
+  v_user     uuid := (p_request ->> 'user_id')::uuid;
+  v_function text := p_request ->> 'function';
+  v_key      text := p_request ->> 'idempotency_key';
+  v_first    m23.requests;
+  v_window   record;
+  v_outcome  text;
+  v_counted  timestamptz;
+begin
+  perform pg_advisory_xact_lock(hashtextextended(concat_ws('.', 'm23.window', v_tenant, v_function), 0));
+  if v_key is not null then
+    select * into v_first from m23.requests r
+     where r.tenant_id = v_tenant and r.user_id = v_user and r.function = v_function and r.idempotency_key = v_key;
+  end if;
+  -- A first request that never answered, long after every limit on it, is no longer waited for.
+  if v_first.response_status is null and v_first.counted_at < clock_timestamp() - interval '15 minutes' then
+    update m23.requests set idempotency_key = null where id = v_first.id;
+    v_first := null;
+  end if;
+  select * into v_window from m23.window_of(v_tenant, v_function);
+  if v_first.id is not null then
+    v_outcome := case
+      when v_first.body_sha256 is distinct from p_request ->> 'body_sha256' then 'key_reused'
+      when v_first.response_status is null then 'running'
+      else 'replay' end;
+  elsif v_window.used >= (p_request ->> 'limit')::int then
+    v_outcome := 'limited';
+  else
+    v_outcome := 'admitted';
+    insert into m23.requests (id, tenant_id, user_id, function, idempotency_key, body_sha256)
+      values ((p_request ->> 'id')::uuid, v_tenant, v_user, v_function, v_key, p_request ->> 'body_sha256')
+      returning counted_at into v_counted;
+    select * into v_window from m23.window_of(v_tenant, v_function);
+  end if;
+  return json_build_object(
+    'outcome', v_outcome, 'used', v_window.used, 'reset', v_window.reset,
+    'counted_at', floor(extract(epoch from coalesce(v_counted, clock_timestamp())) * 1000)::bigint,
+    'response', case when v_outcome = 'replay'
+      then json_build_object('status', v_first.response_status, 'body', v_first.response_body) end);
+end $$;
+comment on function public.m23_admit(jsonb) is
+  'For the edge functions, with the service key: counts a request in its window, or says why not; finds the answer of an earlier one.';
+
+create function public.m23_finish_request(p_id uuid, p_status int, p_body jsonb) returns void
+language sql security definer set search_path = '' set row_security = off as
+$$ update m23.requests set response_status = p_status, response_body = p_body where id = p_id $$;
+comment on function public.m23_finish_request(uuid, int, jsonb) is 'Keeps the answer of a request for a retry with the same idempotency key.';
+
+create function public.m23_abandon_request(p_id uuid) returns void
+language sql security definer set search_path = '' set row_security = off as
+$$ update m23.requests set idempotency_key = null where id = p_id $$;
+comment on function public.m23_abandon_request(uuid) is 'Frees the idempotency key of a request that failed for our own reasons; it stays counted.';
+
+-- Work begins with an admitted request, once: the quota cannot be passed by calling the
+-- database directly. Gives the request; refuses in the caller's words.
+create function m23.use_request(p_id uuid, p_function text, p_dry_run boolean default false) returns m23.requests
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_request m23.requests;
+  v_role    text;
+begin
+  update m23.requests set used_at = clock_timestamp()
+   where id = p_id and function = p_function and user_id = auth.uid() and used_at is null
+   returning * into v_request;
+  v_role := (select m.role from m23.memberships_of(auth.uid()) m where m.tenant_id = v_request.tenant_id);
+  if v_request.id is null or not m23.may_call(p_function, v_role, p_dry_run) then
+    perform m23.refuse('INSUFFICIENT_PERMISSIONS', format('call the edge function %s: this needs a request that it has admitted', p_function));
+  end if;
+  return v_request;
+end $$;
+
+revoke execute on function public.m23_authorize(text, boolean, text[], text), public.m23_admit(jsonb),
+  public.m23_finish_request(uuid, int, jsonb), public.m23_abandon_request(uuid) from public, anon, authenticated, service_role;
+grant execute on function public.m23_authorize(text, boolean, text[], text) to authenticated, service_role;
+grant execute on function public.m23_admit(jsonb), public.m23_finish_request(uuid, int, jsonb),
+  public.m23_abandon_request(uuid) to service_role;
+revoke execute on all functions in schema m23 from public;
+grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
+  to authenticated, service_role;

@@ -1,0 +1,394 @@
+-- Backups: durable jobs. A job is begun by its user, then driven by a worker that holds
+-- its lease, chunk by chunk; whoever finds a lapsed lease goes on where the last chunk
+-- ended. Every chunk is read as of the job's one position, while writers go on.
+
+create table m23.leases (
+  work_id uuid primary key,
+  token   uuid not null,
+  until   timestamptz not null,
+  taken   int not null default 1  -- by how many workers since the last progress
+);
+alter table m23.leases enable row level security;
+
+create function m23.lease_end() returns timestamptz
+language sql volatile set search_path = '' as
+$$ select clock_timestamp() + make_interval(secs => m23.setting('lease_seconds')::int) $$;
+
+-- Takes or takes over a lease; null while somebody else holds it.
+create function m23.take_lease(p_work uuid) returns m23.leases
+language plpgsql set search_path = '' as $$
+declare v_lease m23.leases;
+begin
+  insert into m23.leases as l (work_id, token, until) values (p_work, gen_random_uuid(), m23.lease_end())
+    on conflict (work_id) do update set token = excluded.token, until = excluded.until, taken = l.taken + 1
+     where l.until < clock_timestamp()
+    returning * into v_lease;
+  return v_lease;
+end $$;
+
+-- Renews a lease, or says that it was lost: the worker must stop then.
+create function m23.keep_lease(p_work uuid, p_token uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update m23.leases set until = m23.lease_end() where work_id = p_work and token = p_token;
+  if not found then
+    perform m23.refuse('UNAVAILABLE', 'another worker has taken this job over');
+  end if;
+end $$;
+
+create table m23.backup_work (
+  job_id         uuid primary key references public.backup_jobs (id) on delete cascade,
+  tenant_id      uuid not null,
+  position       pg_snapshot not null,
+  incarnation    uuid not null references m23.incarnations (id),
+  position_at    timestamptz not null,
+  prefix         text not null,
+  manifest       text,  -- its object in the store
+  manifest_sha256 text
+);
+create table m23.backup_tables (
+  job_id         uuid not null references m23.backup_work (job_id) on delete cascade,
+  ordinal        int not null,
+  table_id       int not null,
+  schema_name    text not null,
+  table_name     text not null,
+  tenant_column  text not null,
+  columns        jsonb not null,
+  key            text[] not null,
+  estimated_rows bigint not null,
+  done           boolean not null default false,
+  primary key (job_id, ordinal)
+);
+create table m23.backup_chunks (
+  job_id       uuid not null,
+  ordinal      int not null,
+  seq          int not null,
+  object       text not null,
+  rows         int not null,
+  bytes        bigint not null,
+  stored_bytes bigint not null,
+  sha256       text not null check (sha256 ~ '^[0-9a-f]{64}$'),
+  last_key     text[] not null,
+  primary key (job_id, ordinal, seq),
+  foreign key (job_id, ordinal) references m23.backup_tables (job_id, ordinal) on delete cascade
+);
+alter table m23.backup_work enable row level security;
+alter table m23.backup_tables enable row level security;
+alter table m23.backup_chunks enable row level security;
+
+-- Beginning -----------------------------------------------------------------------
+
+create function m23.shape_of(p_relid oid) returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', c.name, 'type', c.type_name, 'not_null', c.not_null,
+           'identity', nullif(c.identity::text, ''))) order by c.attnum)
+    from m23.columns_of(p_relid) c where not c.generated
+$$;
+comment on function m23.shape_of(oid) is 'The columns of a table that hold values of their own, as a manifest lists them.';
+
+create function m23.key_of(p_relid oid) returns text[]
+language sql stable set search_path = '' as
+$$ select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid) c where c.key_ord is not null $$;
+
+-- The planner's estimate of a tenant's rows: no scan, and good enough for a progress bar.
+create function m23.estimated_rows(p_table m23.protected_tables, p_tenant uuid) returns bigint
+language plpgsql volatile set search_path = '' as $$
+declare v_plan json;
+begin
+  execute format('explain (format json) select from %s where %I = %L', m23.qualified_name(p_table.relid),
+                 m23.tenant_column(p_table), p_tenant) into v_plan;
+  return (v_plan -> 0 -> 'Plan' ->> 'Plan Rows')::numeric::bigint;
+end $$;
+
+-- Rows a second, as measured over the last backups; 20,000 before there is one.
+create function m23.backup_throughput() returns numeric
+language sql stable set search_path = '' as $$
+  select coalesce(sum(rows) / nullif(sum(seconds), 0), 20000) from (
+    select (j.metadata -> 'progress' ->> 'rows')::numeric as rows, j.duration_seconds as seconds
+      from public.backup_jobs j
+     where j.status = 'completed' and j.duration_seconds > 0 and (j.metadata -> 'progress' ->> 'rows')::bigint > 1000
+     order by j.completed_at desc limit 20) recent
+$$;
+
+create function m23.new_backup_job(p_tenant uuid, p_backup jsonb) returns public.backup_jobs
+language sql set search_path = '' as $$
+  insert into public.backup_jobs (tenant_id, backup_name, description, job_type, tables, base_backup_id, created_by)
+  values (p_tenant,
+          coalesce(p_backup ->> 'backupName', format('%s %s', p_backup ->> 'jobType', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))),
+          p_backup ->> 'description', p_backup ->> 'jobType',
+          (select array_agg(t) from jsonb_array_elements_text(p_backup -> 'tables') t),
+          (p_backup ->> 'baseBackupId')::uuid, auth.uid())
+  returning *
+$$;
+
+-- The job that a request runs: a new one, or one that createBackupJob has left pending.
+create function m23.requested_job(p_tenant uuid, p_backup jsonb) returns public.backup_jobs
+language plpgsql set search_path = '' as $$
+declare v_job public.backup_jobs;
+begin
+  if p_backup ->> 'jobId' is null then
+    return m23.new_backup_job(p_tenant, p_backup);
+  end if;
+  select * into v_job from public.backup_jobs j where j.id = (p_backup ->> 'jobId')::uuid and j.tenant_id = p_tenant for update;
+  if v_job.id is null then
+    perform m23.refuse('BACKUP_NOT_FOUND', 'no such backup job in this tenant');
+  end if;
+  if v_job.status <> 'pending' or exists (select from m23.backup_work w where w.job_id = v_job.id) then
+    perform m23.refuse('VALIDATION_FAILED', 'the job cannot be run', array[format('jobId: this job was started before and is %s', v_job.status)]);
+  end if;
+  return v_job;
+end $$;
+
+create function public.m23_begin_backup(p_request_id uuid, p_backup jsonb) returns json
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_request m23.requests := m23.use_request(p_request_id, 'backup-create');
+  v_job     public.backup_jobs := m23.requested_job(v_request.tenant_id, p_backup);
+  v_faults  text[] := m23.table_faults(v_job.tables);
+  v_rows    bigint;
+  v_seconds numeric;
+begin
+  if v_job.job_type <> 'full' then
+    v_faults := v_faults || format('jobType: "%s" is not part of this version; "full" is', v_job.job_type);
+  end if;
+  if not exists (select from m23.protected_tables) then
+    v_faults := v_faults || 'tables: no table is protected yet; see m23.protect_table'::text;
+  end if;
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'the backup cannot be made as asked', v_faults);
+  end if;
+
+  insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, prefix)
+    values (v_job.id, v_job.tenant_id, m23.current_position(), m23.incarnation(), clock_timestamp(),
+            format('tenants/%s/backups/%s', v_job.tenant_id, v_job.id));
+  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, key, estimated_rows)
+    select v_job.id, row_number() over (order by n.nspname, c.relname), t.id, n.nspname, c.relname, m23.tenant_column(t),
+           m23.shape_of(t.relid), m23.key_of(t.relid), m23.estimated_rows(t, v_job.tenant_id)
+      from m23.protected_tables t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
+     where v_job.tables is null or t.id in (select (m23.find_table(name)).id from unnest(v_job.tables) name);
+
+  select coalesce(sum(estimated_rows), 0) into v_rows from m23.backup_tables where job_id = v_job.id;
+  v_seconds := round(1 + v_rows / m23.backup_throughput(), 1);
+  update public.backup_jobs set metadata = metadata || jsonb_build_object(
+      'estimated_rows', v_rows, 'estimated_seconds', v_seconds,
+      'position', (select w.position::text from m23.backup_work w where w.job_id = v_job.id),
+      'position_at', (select w.position_at from m23.backup_work w where w.job_id = v_job.id))
+    where id = v_job.id;
+  return json_build_object('job_id', v_job.id, 'backup_name', v_job.backup_name,
+                           'estimated_duration', v_seconds, 'status', v_job.status);
+end $$;
+comment on function public.m23_begin_backup(uuid, jsonb) is
+  'For backup-create: accepts a job under an admitted request and fixes its position. A worker drives it from there.';
+
+-- Driving -------------------------------------------------------------------------
+
+create function m23.fail_backup(p_job uuid, p_error text) returns void
+language sql set search_path = '' as $$
+  update public.backup_jobs set status = 'failed', error_message = left(p_error, 2000), completed_at = clock_timestamp(),
+         duration_seconds = round(extract(epoch from clock_timestamp() - coalesce(started_at, created_at)), 3)
+   where id = p_job and status in ('pending', 'in_progress');
+  delete from m23.leases where work_id = p_job;
+$$;
+
+create function m23.backup_plan(p_job uuid, p_token uuid) returns json
+language sql stable set search_path = '' as $$
+  select json_build_object('job_id', w.job_id, 'lease', p_token, 'prefix', w.prefix,
+    'tables', (select json_agg(json_build_object('ordinal', t.ordinal, 'schema', t.schema_name, 'name', t.table_name, 'done', t.done,
+                 'next_seq', (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal),
+                 'after', (select c.last_key from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal
+                            order by c.seq desc limit 1)) order by t.ordinal)
+                 from m23.backup_tables t where t.job_id = w.job_id))
+    from m23.backup_work w where w.job_id = p_job
+$$;
+
+create function public.m23_claim_backup(p_job_id uuid default null) returns json
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_job   uuid;
+  v_lease m23.leases;
+begin
+  for v_job in
+    select j.id from public.backup_jobs j join m23.backup_work w on w.job_id = j.id
+     where j.status in ('pending', 'in_progress') and (p_job_id is null or j.id = p_job_id)
+     order by j.created_at
+  loop
+    v_lease := m23.take_lease(v_job);
+    if v_lease.taken > 5 then
+      perform m23.fail_backup(v_job, 'five workers have taken this backup up without getting further');
+    elsif v_lease.token is not null then
+      update public.backup_jobs set status = 'in_progress', started_at = coalesce(started_at, clock_timestamp()) where id = v_job;
+      return m23.backup_plan(v_job, v_lease.token);
+    end if;
+  end loop;
+  return null;
+end $$;
+comment on function public.m23_claim_backup(uuid) is
+  'For the workers: takes the lease of a job (this one, or any accepted one that nobody drives) and gives its plan; null when there is none.';
+
+-- One line of COPY's text format for a row `r`: tab-separated, \N for null, and
+-- backslash, tab, newline and carriage return escaped.
+create function m23.copy_line(p_relid oid) returns text
+language sql stable set search_path = '' as $$
+  select string_agg(case
+      when c.plain then format('coalesce(r.%I::text, ''\N'')', c.name)
+      when c.type_name = 'bytea' then format('coalesce(''\'' || r.%I::text, ''\N'')', c.name)
+      else format('coalesce(replace(replace(replace(replace(%s, ''\'', ''\\''), chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
+                  m23.text_of(c, 'r')) end, ' || chr(9) || ' order by c.attnum)
+    from m23.columns_of(p_relid) c where not c.generated
+$$;
+
+-- The next chunk of a table: a first line of JSON `{"rows", "last_key", "done"}`, then
+-- the rows as COPY lines. Bounded in rows and bytes, whatever the tenant's size.
+create function public.m23_read_chunk(p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[]) returns bytea
+language plpgsql volatile security definer set search_path = '' set row_security = off
+set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
+set extra_float_digits = 1 set bytea_output = 'hex' set lc_monetary = 'C' as $$
+declare
+  v_work  m23.backup_work;
+  v_part  m23.backup_tables;
+  v_table m23.protected_tables;
+  v_rows  int := m23.setting('chunk_rows')::int;
+  v_limit int := m23.setting('chunk_bytes')::int;
+  v_bytes bigint := 0;
+  v_lines text[] := '{}';
+  v_last  text[];
+  v_row   record;
+begin
+  perform m23.keep_lease(p_job_id, p_lease);
+  select * into v_work from m23.backup_work where job_id = p_job_id;
+  select * into v_part from m23.backup_tables where job_id = p_job_id and ordinal = p_ordinal;
+  select * into v_table from m23.protected_tables where id = v_part.table_id;
+  perform m23.check_part(v_part, v_table, v_work);
+  -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot.
+  execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
+  for v_row in execute format('select %s as line, array[%s] as key from (%s) r order by %s limit %s',
+      m23.copy_line(v_table.relid),
+      (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord) from m23.columns_of(v_table.relid) c where c.key_ord is not null),
+      m23.as_of_query(v_table, true), m23.key_list(v_table.relid, 'r'), v_rows)
+    using v_work.tenant_id, v_work.position, p_after
+  loop
+    v_lines := v_lines || v_row.line;
+    v_last := v_row.key;
+    v_bytes := v_bytes + octet_length(v_row.line) + 1;
+    exit when v_bytes >= v_limit;
+  end loop;
+  return convert_to(json_build_object('rows', cardinality(v_lines), 'last_key', v_last,
+      'done', cardinality(v_lines) < v_rows and v_bytes < v_limit)::text || chr(10)
+    || case when cardinality(v_lines) > 0 then array_to_string(v_lines, chr(10)) || chr(10) else '' end, 'UTF8');
+end $$;
+comment on function public.m23_read_chunk(uuid, uuid, int, text[]) is
+  'For the workers: the next chunk of a backup, as of its position.';
+
+-- What would make the rest of a backup another moment, or another shape, than its beginning.
+create function m23.check_part(p_part m23.backup_tables, p_table m23.protected_tables, p_work m23.backup_work) returns void
+language plpgsql stable set search_path = '' as $$
+declare v_name text := p_part.schema_name || '.' || p_part.table_name;
+begin
+  if p_table.id is null or not exists (select from pg_class where oid = p_table.relid) then
+    perform m23.refuse('BACKUP_UNUSABLE', format('%s was dropped or unprotected while it was backed up', v_name));
+  end if;
+  if m23.shape_of(p_table.relid) <> p_part.columns or m23.key_of(p_table.relid) <> p_part.key then
+    perform m23.refuse('BACKUP_UNUSABLE', format('the columns of %s changed while it was backed up', v_name));
+  end if;
+  if p_work.incarnation <> m23.incarnation() then
+    perform m23.refuse('BACKUP_UNUSABLE', 'the database was restored or copied while the backup ran');
+  end if;
+end $$;
+
+-- Notes a chunk that is safe in the store, and with it the job's progress. Saying the
+-- same twice changes nothing.
+create function public.m23_record_chunk(p_chunk jsonb) returns void
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_job     uuid := (p_chunk ->> 'job_id')::uuid;
+  v_ordinal int := (p_chunk ->> 'ordinal')::int;
+begin
+  perform m23.keep_lease(v_job, (p_chunk ->> 'lease')::uuid);
+  if (p_chunk ->> 'rows')::int > 0 then
+    insert into m23.backup_chunks (job_id, ordinal, seq, object, rows, bytes, stored_bytes, sha256, last_key)
+      values (v_job, v_ordinal, (p_chunk ->> 'seq')::int, p_chunk ->> 'object', (p_chunk ->> 'rows')::int, (p_chunk ->> 'bytes')::bigint,
+              (p_chunk ->> 'stored_bytes')::bigint, p_chunk ->> 'sha256',
+              array(select jsonb_array_elements_text(p_chunk -> 'last_key')))
+      on conflict do nothing;
+  end if;
+  update m23.backup_tables set done = (p_chunk ->> 'done')::boolean where job_id = v_job and ordinal = v_ordinal;
+  update m23.leases set taken = 1 where work_id = v_job;
+  update public.backup_jobs set metadata = metadata || jsonb_build_object('progress', m23.backup_progress(v_job)) where id = v_job;
+end $$;
+comment on function public.m23_record_chunk(jsonb) is 'For the workers: a chunk that is stored.';
+
+create function m23.backup_progress(p_job uuid) returns jsonb
+language sql stable set search_path = '' as $$
+  with c as (select coalesce(sum(rows), 0) as rows, coalesce(sum(bytes), 0) as bytes, coalesce(sum(stored_bytes), 0) as stored_bytes,
+                    count(*) as chunks from m23.backup_chunks where job_id = p_job),
+       t as (select count(*) as tables, count(*) filter (where done) as tables_done, sum(estimated_rows) as estimated_rows,
+                    min(schema_name || '.' || table_name) filter (where not done) as current_table
+               from m23.backup_tables where job_id = p_job)
+  select jsonb_build_object('rows', c.rows, 'estimated_rows', greatest(t.estimated_rows, c.rows), 'bytes', c.bytes,
+           'stored_bytes', c.stored_bytes, 'chunks', c.chunks, 'tables', t.tables, 'tables_done', t.tables_done,
+           'current_table', t.current_table,
+           'percent', case when t.tables = t.tables_done then 100
+                           else least(99, floor(100.0 * c.rows / greatest(t.estimated_rows, c.rows, 1))) end)
+    from c, t
+$$;
+
+-- The facts of a finished backup; the archive crate writes the manifest from them.
+create function public.m23_backup_facts(p_job_id uuid, p_lease uuid) returns json
+language plpgsql security definer set search_path = '' set row_security = off as $$
+begin
+  perform m23.keep_lease(p_job_id, p_lease);
+  if exists (select from m23.backup_tables where job_id = p_job_id and not done) then
+    perform m23.refuse('BACKUP_UNUSABLE', 'not every table of this backup has been read to its end');
+  end if;
+  return (select json_build_object(
+      'backup_id', j.id, 'tenant_id', j.tenant_id, 'backup_name', j.backup_name, 'job_type', j.job_type,
+      'position', w.position::text, 'position_at', w.position_at, 'incarnation', w.incarnation,
+      'server_version', current_setting('server_version_num')::int,
+      'tables', (select json_agg(json_build_object('schema', t.schema_name, 'name', t.table_name,
+          'tenant_column', t.tenant_column, 'key', t.key, 'columns', t.columns,
+          'chunks', coalesce((select json_agg(json_build_object('object', c.object, 'rows', c.rows, 'bytes', c.bytes,
+                       'stored_bytes', c.stored_bytes, 'sha256', c.sha256) order by c.seq)
+                       from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal), '[]'::json)) order by t.ordinal)
+        from m23.backup_tables t where t.job_id = j.id))
+    from public.backup_jobs j join m23.backup_work w on w.job_id = j.id where j.id = p_job_id);
+end $$;
+
+create function public.m23_finish_backup(p_job_id uuid, p_lease uuid, p_manifest text, p_manifest_sha256 text, p_size_bytes bigint) returns void
+language plpgsql security definer set search_path = '' set row_security = off as $$
+begin
+  perform m23.keep_lease(p_job_id, p_lease);
+  update m23.backup_work set manifest = p_manifest, manifest_sha256 = p_manifest_sha256 where job_id = p_job_id;
+  update public.backup_jobs set status = 'completed', completed_at = clock_timestamp(), backup_size_bytes = p_size_bytes,
+         duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
+         metadata = metadata || jsonb_build_object('progress', m23.backup_progress(p_job_id), 'manifest', p_manifest, 'manifest_sha256', p_manifest_sha256)
+   where id = p_job_id and status = 'in_progress';
+  delete from m23.leases where work_id = p_job_id;
+end $$;
+
+create function public.m23_fail_backup(p_job_id uuid, p_lease uuid, p_error text) returns void
+language plpgsql security definer set search_path = '' set row_security = off as $$
+begin
+  perform m23.keep_lease(p_job_id, p_lease);
+  perform m23.fail_backup(p_job_id, p_error);
+end $$;
+
+-- Lets go of a job that this worker cannot bring further now: the next one need not wait.
+create function public.m23_release_work(p_work_id uuid, p_lease uuid) returns void
+language sql security definer set search_path = '' set row_security = off as
+$$ update m23.leases set until = clock_timestamp() where work_id = p_work_id and token = p_lease $$;
+
+do $$
+declare v_function regprocedure;
+begin
+  foreach v_function in array array['public.m23_begin_backup(uuid, jsonb)', 'public.m23_claim_backup(uuid)',
+      'public.m23_read_chunk(uuid, uuid, int, text[])', 'public.m23_record_chunk(jsonb)', 'public.m23_backup_facts(uuid, uuid)',
+      'public.m23_finish_backup(uuid, uuid, text, text, bigint)', 'public.m23_fail_backup(uuid, uuid, text)',
+      'public.m23_release_work(uuid, uuid)']::regprocedure[] loop
+    execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
+    execute format('grant execute on function %s to %s', v_function,
+      case when v_function = 'public.m23_begin_backup(uuid, jsonb)'::regprocedure then 'authenticated' else 'service_role' end);
+  end loop;
+end $$;
+revoke execute on all functions in schema m23 from public;
+grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
+  to authenticated, service_role;

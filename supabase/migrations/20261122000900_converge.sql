@@ -1,0 +1,421 @@
+-- Converge: the one primitive behind every restore. It makes a tenant's tables what
+-- they should be, and touches nothing else:
+--
+--   plan      the difference between what is and what should be, in pg_temp.m23_diff_<id>:
+--             m23_op I (missing), U (differs), D (should not be), R (differs, and is
+--             written as delete and insert), with the wanted row, or the key of a D
+--   apply     only the difference, every write with the tenant in it
+--   check     foreign keys in both directions, then that nothing differs any more
+--
+-- Its caller holds the fence and has silenced the application's triggers.
+
+create function m23.diff_name(p_table m23.protected_tables) returns text
+language sql immutable set search_path = '' as $$ select 'pg_temp.m23_diff_' || p_table.id $$;
+
+-- `p_columns` are those that both sides have: the others are left as they are.
+create function m23.differs(p_columns text[]) returns text
+language sql immutable set search_path = '' as $$
+  -- Images first: equality would miss 1.0 and 1.00, and some types have none. Images
+  -- differ for equal values now and then, so that text decides.
+  select format('(row(%1$s)::record *<> row(%2$s)::record and row(%1$s)::text <> row(%2$s)::text)',
+                string_agg(format('l.%I', c), ', '), string_agg(format('w.%I', c), ', '))
+    from unnest(p_columns) c
+$$;
+
+-- p_wanted is a query of the wanted rows, with the columns p_columns.
+create function m23.plan_table(p_table m23.protected_tables, p_tenant uuid, p_wanted text, p_columns text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_key    text[] := m23.key_of(p_table.relid);
+  v_fixed  text := (select string_agg(format('l.%1$I is distinct from w.%1$I', c.name), ' or ') from m23.columns_of(p_table.relid) c
+                     where c.identity = 'a' and c.name = any (p_columns) and c.key_ord is null);
+begin
+  execute format('create temp table m23_diff_%s on commit drop as
+    select case when l.%2$I is null then ''I'' when w.%2$I is null then ''D'' when %3$s then ''R'' else ''U'' end::"char" as m23_op, %4$s
+      from (%5$s) w
+      full join (select * from %6$s where %7$I = %8$L) l on %9$s
+     where w.%2$I is null or l.%2$I is null or %10$s',
+    p_table.id, v_key[1], coalesce(v_fixed, 'false'),
+    (select string_agg(case when c = any (v_key) then format('coalesce(w.%1$I, l.%1$I) as %1$I', c) else format('w.%I', c) end, ', ') from unnest(p_columns) c),
+    p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_tenant,
+    m23.key_match(p_table.relid, 'w', 'l'), m23.differs(p_columns));
+  execute format('analyze %s', m23.diff_name(p_table));
+end $$;
+
+create function m23.count_diff(p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint)
+language plpgsql set search_path = '' as $$
+begin
+  execute format('select count(*) filter (where m23_op = ''I''), count(*) filter (where m23_op in (''U'', ''R'')),
+                         count(*) filter (where m23_op = ''D'') from %s', m23.diff_name(p_table)) into inserts, updates, deletes;
+end $$;
+
+-- Rows that another tenant's stand in the way of --------------------------------------
+
+-- Takes out of the plan, and counts, the rows whose key or unique value belongs to
+-- another tenant now.
+create function m23.leave_claimed(p_table m23.protected_tables, p_tenant uuid, p_columns text[], p_keys_only boolean) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_index record;
+  v_left  bigint := 0;
+  v_count bigint;
+begin
+  for v_index in
+    select i.indexrelid, i.indisprimary, pg_get_expr(i.indpred, i.indrelid) as predicate,
+           array(select pg_get_indexdef(i.indexrelid, n, true) from generate_series(1, i.indnkeyatts) n) as parts
+      from pg_index i
+     where i.indrelid = p_table.relid and i.indisunique and (i.indisprimary or not p_keys_only)
+       -- an index over a column that the plan does not have cannot be hit by it
+       and not exists (select from pg_depend d join pg_attribute a on a.attrelid = i.indrelid and a.attnum = d.refobjsubid
+                        where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid and d.refobjid = i.indrelid
+                          and d.refobjsubid > 0 and a.attname <> all (p_columns))
+  loop
+    execute format('with mine as (select r.ctid as place, %1$s from %2$s r where r.m23_op <> ''D'' and %3$s),
+                         theirs as (select %1$s from %4$s r where r.%5$I <> %6$L and %3$s)
+                    delete from %2$s d using mine, theirs where d.ctid = mine.place and %7$s',
+      (select string_agg(format('(%s) as e%s', part, n), ', ') from unnest(v_index.parts) with ordinality p (part, n)),
+      m23.diff_name(p_table), coalesce(v_index.predicate, 'true'), m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_tenant,
+      (select string_agg(format('mine.e%1$s = theirs.e%1$s', n), ' and ') from generate_series(1, cardinality(v_index.parts)) n));
+    get diagnostics v_count = row_count;
+    v_left := v_left + v_count;
+  end loop;
+  return v_left;
+end $$;
+
+-- Rows that came from another tenant after the position are not this restore's to delete.
+create function m23.leave_arrived(p_table m23.protected_tables, p_tenant uuid, p_since pg_snapshot) returns bigint
+language plpgsql set search_path = '' as $$
+declare v_left bigint;
+begin
+  execute format('delete from %s d where d.m23_op = ''D'' and exists (
+      select from %s l where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2)
+                         and l.op = ''a'' and %s)',
+    m23.diff_name(p_table), m23.log_name(p_table.id),
+    (select string_agg(format('d.%I = %s', c.name, case when c.native then 'l.c' || c.attnum else format('(l.c%s)::%s', c.attnum, c.type_name) end), ' and ')
+       from m23.columns_of(p_table.relid) c where c.key_ord is not null))
+    using p_tenant, p_since;
+  get diagnostics v_left = row_count;
+  return v_left;
+end $$;
+
+-- Writing -------------------------------------------------------------------------------
+
+-- The rows to be changed are taken without waiting: a writer that holds one may itself
+-- be waiting for the fence.
+create function m23.lock_diff(p_table m23.protected_tables, p_tenant uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute format('select count(*) from (select 1 from %s l join %s d on %s where l.%I = %L and d.m23_op <> ''I'' for update of l nowait) locked',
+    m23.qualified_name(p_table.relid), m23.diff_name(p_table), m23.key_match(p_table.relid, 'l', 'd'), m23.tenant_column(p_table), p_tenant);
+end $$;
+
+create function m23.delete_diff(p_table m23.protected_tables, p_tenant uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute format('delete from %s l using %s d where %s and l.%I = %L and d.m23_op in (''D'', ''R'')',
+    m23.qualified_name(p_table.relid), m23.diff_name(p_table), m23.key_match(p_table.relid, 'l', 'd'), m23.tenant_column(p_table), p_tenant);
+end $$;
+
+create function m23.write_diff(p_table m23.protected_tables, p_tenant uuid, p_columns text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_live   text := m23.qualified_name(p_table.relid);
+  v_diff   text := m23.diff_name(p_table);
+  v_tenant text := m23.tenant_column(p_table);
+  v_set    text := (select string_agg(format('%1$I = d.%1$I', c.name), ', ') from m23.columns_of(p_table.relid) c
+                     where c.name = any (p_columns) and c.identity <> 'a');
+  v_list   text := (select string_agg(quote_ident(c), ', ') from unnest(p_columns) c);
+begin
+  if v_set is not null then
+    execute format('update %s l set %s from %s d where %s and l.%I = %L and d.m23_op = ''U''',
+      v_live, v_set, v_diff, m23.key_match(p_table.relid, 'l', 'd'), v_tenant, p_tenant);
+  end if;
+  execute format('insert into %s (%s) overriding system value select %s from %s where m23_op in (''I'', ''R'') and %I = %L',
+    v_live, v_list, v_list, v_diff, v_tenant, p_tenant);
+end $$;
+
+-- Deletes, updates, inserts. Unique values that rows exchange among themselves defeat an
+-- UPDATE: then the changed rows are deleted and inserted. What still collides belongs to
+-- another tenant and is left alone. Gives how many rows were left.
+create function m23.apply_table(p_table m23.protected_tables, p_tenant uuid, p_columns text[]) returns bigint
+language plpgsql set search_path = '' as $$
+declare v_left bigint := 0;
+begin
+  begin
+    perform m23.delete_diff(p_table, p_tenant);
+    perform m23.write_diff(p_table, p_tenant, p_columns);
+  exception when unique_violation or exclusion_violation then
+    v_left := m23.leave_claimed(p_table, p_tenant, p_columns, false);
+    execute format('update %s set m23_op = ''R'' where m23_op = ''U''', m23.diff_name(p_table));
+    perform m23.delete_diff(p_table, p_tenant);
+    perform m23.write_diff(p_table, p_tenant, p_columns);
+  end;
+  return v_left;
+end $$;
+
+-- Foreign keys -----------------------------------------------------------------------------
+-- With triggers silenced nobody checks them, so both directions are checked here, and
+-- parents are locked as the silenced checks would have locked them.
+
+create function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
+language sql stable set search_path = '' as $$
+  select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
+    from unnest(p_attnums) with ordinality n (attnum, ord) join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum
+$$;
+
+-- What is about to vanish as the target of a foreign key, kept for check_children.
+create function m23.note_vanishing(p_table m23.protected_tables, p_tenant uuid) returns void
+language plpgsql set search_path = '' as $$
+declare v_key record;
+begin
+  for v_key in select * from pg_constraint where contype = 'f' and confrelid = p_table.relid loop
+    execute format('create temp table m23_gone_%s on commit drop as
+        select distinct %s from %s l join %s d on %s where l.%I = %L and d.m23_op <> ''I''',
+      v_key.oid, m23.columns_text(p_table.relid, v_key.confkey, 'l'), m23.qualified_name(p_table.relid), m23.diff_name(p_table),
+      m23.key_match(p_table.relid, 'l', 'd'), m23.tenant_column(p_table), p_tenant);
+  end loop;
+end $$;
+
+-- Rows of any table, of any tenant, that refer to what has vanished.
+create function m23.check_children(p_table m23.protected_tables) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_key    record;
+  v_count  bigint;
+  v_faults text[] := '{}';
+begin
+  for v_key in select * from pg_constraint where contype = 'f' and confrelid = p_table.relid loop
+    execute format('select count(*) from %s c join pg_temp.m23_gone_%s g on (%s) = (%s)
+                     where not exists (select from %s p where (%s) = (%s))',
+      m23.qualified_name(v_key.conrelid), v_key.oid, m23.columns_text(v_key.conrelid, v_key.conkey, 'c'),
+      m23.columns_text(p_table.relid, v_key.confkey, 'g'), m23.qualified_name(p_table.relid),
+      m23.columns_text(p_table.relid, v_key.confkey, 'p'), m23.columns_text(v_key.conrelid, v_key.conkey, 'c')) into v_count;
+    if v_count > 0 then
+      v_faults := v_faults || format('tables: %s row(s) of "%s" refer to rows of "%s" that would not exist; %s', v_count,
+        m23.public_name(v_key.conrelid), m23.public_name(p_table.relid),
+        case when exists (select from m23.protected_tables t where t.relid = v_key.conrelid)
+          then format('add "%s"', m23.public_name(v_key.conrelid)) else format('"%s" is not protected', m23.public_name(v_key.conrelid)) end);
+    end if;
+  end loop;
+  return v_faults;
+end $$;
+
+-- Written rows whose parent does not exist; existing parents are locked against deletion.
+create function m23.check_parents(p_table m23.protected_tables, p_columns text[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_key    record;
+  v_match  text;
+  v_count  bigint;
+  v_faults text[] := '{}';
+begin
+  for v_key in
+    select k.* from pg_constraint k where k.contype = 'f' and k.conrelid = p_table.relid
+       and (select bool_and(a.attname = any (p_columns)) from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any (k.conkey))
+  loop
+    v_match := format('(%s) = (%s)', m23.columns_text(v_key.confrelid, v_key.confkey, 'p'), m23.columns_text(p_table.relid, v_key.conkey, 'd'));
+    execute format('select count(*) from (select 1 from %1$s p where exists (select from %2$s d where d.m23_op <> ''D'' and %3$s)
+                     for key share of p nowait) locked', m23.qualified_name(v_key.confrelid), m23.diff_name(p_table), v_match);
+    execute format('select count(*) from %2$s d where d.m23_op <> ''D'' and row(%4$s) is not null
+                     and not exists (select from %1$s p where %3$s)', m23.qualified_name(v_key.confrelid), m23.diff_name(p_table), v_match,
+      m23.columns_text(p_table.relid, v_key.conkey, 'd')) into v_count;
+    if v_count > 0 then
+      v_faults := v_faults || format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; add "%s"', v_count,
+        m23.public_name(p_table.relid), m23.public_name(v_key.confrelid), m23.public_name(v_key.confrelid));
+    end if;
+  end loop;
+  return v_faults;
+end $$;
+
+-- Afterwards ---------------------------------------------------------------------------------
+
+-- Sequences are never left behind the rows that came back.
+create function m23.advance_sequences(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_owned record;
+  v_top   numeric;
+begin
+  for v_owned in
+    select distinct s.oid as sequence, a.attname, q.seqincrement, q.seqmax, q.seqmin
+      from pg_attribute a
+      join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = a.attrelid and d.refobjsubid = a.attnum
+       and d.classid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+      join pg_class s on s.oid = d.objid and s.relkind = 'S'
+      join pg_sequence q on q.seqrelid = s.oid
+     where a.attrelid = p_table.relid and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+  loop
+    execute format('select %s(%I) from %s', case when v_owned.seqincrement > 0 then 'max' else 'min' end, v_owned.attname,
+                   m23.diff_name(p_table)) into v_top;
+    if v_top between v_owned.seqmin and v_owned.seqmax then
+      execute format('select setval(%L, %s(%s, last_value), is_called or %2$s(%3$s, last_value) <> last_value or last_value = %3$s) from %s',
+        m23.qualified_name(v_owned.sequence), case when v_owned.seqincrement > 0 then 'greatest' else 'least' end, v_top,
+        m23.qualified_name(v_owned.sequence));
+    end if;
+  end loop;
+end $$;
+
+-- The application's triggers and foreign-key actions are silent while a restore writes:
+-- the rows that they made are among the rows that come back.
+create function m23.silence_triggers() returns boolean
+language plpgsql set search_path = '' as $$
+begin
+  perform set_config('session_replication_role', 'replica', true);
+  return true;
+exception when insufficient_privilege then
+  return false;
+end $$;
+
+-- Triggers that fire all the same, or that cannot be silenced on this server.
+create function m23.loud_triggers(p_table m23.protected_tables, p_silenced boolean) returns text[]
+language sql stable set search_path = '' as $$
+  select coalesce(array_agg(t.tgname::text order by t.tgname), '{}') from pg_trigger t
+   where t.tgrelid = p_table.relid and not t.tgisinternal and t.tgname !~ '^(aaa|zzz)_m23_'
+     and case when p_silenced then t.tgenabled in ('A', 'R') else t.tgenabled in ('O', 'A') end
+$$;
+
+-- The whole of it ------------------------------------------------------------------------------
+
+-- One table to bring to its wanted rows: a query with the columns that both sides have.
+create type m23.target as (tbl m23.protected_tables, wanted text, columns text[]);
+
+-- pg_temp.m23_plan: what the plan of each table came to.
+create function m23.plan_targets(p_tenant uuid, p_targets m23.target[], p_since pg_snapshot) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_left   bigint;
+begin
+  create temp table m23_plan (table_id int primary key, name text not null, left_alone bigint not null,
+                              inserts bigint, updates bigint, deletes bigint) on commit drop;
+  foreach v_target in array p_targets loop
+    perform m23.plan_table(v_target.tbl, p_tenant, v_target.wanted, v_target.columns);
+    v_left := m23.leave_claimed(v_target.tbl, p_tenant, v_target.columns, true);
+    if p_since is not null then
+      v_left := v_left + m23.leave_arrived(v_target.tbl, p_tenant, p_since);
+    end if;
+    insert into pg_temp.m23_plan (table_id, name, left_alone) values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left);
+  end loop;
+end $$;
+
+create function m23.apply_targets(p_tenant uuid, p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_left   bigint;
+begin
+  foreach v_target in array p_targets loop
+    perform m23.lock_diff(v_target.tbl, p_tenant);
+    perform m23.note_vanishing(v_target.tbl, p_tenant);
+  end loop;
+  foreach v_target in array p_targets loop
+    v_left := m23.apply_table(v_target.tbl, p_tenant, v_target.columns);
+    update pg_temp.m23_plan p set left_alone = left_alone + v_left, inserts = c.inserts, updates = c.updates, deletes = c.deletes
+      from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
+  end loop;
+end $$;
+
+create function m23.check_targets(p_tenant uuid, p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_faults text[] := '{}';
+  v_count  record;
+begin
+  foreach v_target in array p_targets loop
+    v_faults := v_faults || m23.check_parents(v_target.tbl, v_target.columns) || m23.check_children(v_target.tbl);
+  end loop;
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
+  end if;
+  foreach v_target in array p_targets loop
+    perform m23.advance_sequences(v_target.tbl);
+    execute format('drop table %s', m23.diff_name(v_target.tbl));
+    perform m23.plan_table(v_target.tbl, p_tenant, v_target.wanted, v_target.columns);
+    select c.inserts + c.updates + c.deletes as rows, p.left_alone into v_count
+      from m23.count_diff(v_target.tbl) c, pg_temp.m23_plan p where p.table_id = (v_target.tbl).id;
+    if v_count.rows <> v_count.left_alone then
+      raise exception 'after the restore % row(s) of % are not as they should be', v_count.rows, (v_target.tbl).relid::regclass;
+    end if;
+  end loop;
+end $$;
+
+-- Triggers that could not be silenced are refused; those that fire always are told of.
+create function m23.check_triggers(p_targets m23.target[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_silenced boolean := m23.silence_triggers();
+  v_target   m23.target;
+  v_loud     text;
+  v_said     text[] := '{}';
+begin
+  foreach v_target in array p_targets loop
+    v_loud := nullif(array_to_string(m23.loud_triggers(v_target.tbl, v_silenced), ', '), '');
+    if v_loud is not null then
+      v_said := v_said || case
+        when v_silenced then format('%s: the triggers %s are set to fire always, and fired', m23.public_name((v_target.tbl).relid), v_loud)
+        else format('tables: "%s" has triggers (%s) that this server does not let M23 silence', m23.public_name((v_target.tbl).relid), v_loud) end;
+    end if;
+  end loop;
+  if not v_silenced and cardinality(v_said) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_said);
+  end if;
+  return v_said;
+end $$;
+
+-- Makes the targets what they should be. p_since, where it is known, is the position that
+-- the wanted rows are of. Gives `{"stats", "warnings"}`.
+create function m23.converge(p_tenant uuid, p_targets m23.target[], p_since pg_snapshot) returns jsonb
+language plpgsql set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
+set extra_float_digits = 1 as $$
+declare v_warnings text[] := m23.check_triggers(p_targets);
+begin
+  perform m23.plan_targets(p_tenant, p_targets, p_since);
+  perform m23.apply_targets(p_tenant, p_targets);
+  perform m23.check_targets(p_tenant, p_targets);
+  return (select jsonb_build_object(
+      'stats', jsonb_build_object('totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
+        'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
+        'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
+      'warnings', to_jsonb(v_warnings) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, or they came from one', name, left_alone)
+        order by name) filter (where left_alone > 0), '[]'))
+    from pg_temp.m23_plan);
+end $$;
+
+-- Has the tenant to itself, or tries again: it waits for the fence while it holds
+-- nothing, and once it holds the fence it waits for nobody. Rolling the attempt back
+-- gives everything back, the fence too.
+create function m23.converge_fenced(p_tenant uuid, p_targets m23.target[], p_since pg_snapshot, p_snapshot uuid) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_wait     int := m23.setting('restore_wait_seconds')::int;
+  v_deadline timestamptz := clock_timestamp() + make_interval(secs => v_wait);
+begin
+  if not pg_try_advisory_xact_lock(m23.restore_key(p_tenant)) then
+    perform m23.refuse('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running');
+  end if;
+  loop
+    begin
+      perform set_config('lock_timeout', v_wait || 's', true);
+      perform m23.take_fence(p_tenant);
+      perform set_config('lock_timeout', '10ms', true);
+      update public.pitr_snapshots set snapshot_data = m23.snapshot_here() where id = p_snapshot;
+      return m23.converge(p_tenant, p_targets, p_since);
+    exception when lock_not_available or deadlock_detected then
+      if clock_timestamp() > v_deadline then
+        perform m23.refuse('UNAVAILABLE', format('other transactions held rows of this tenant for %s seconds; nothing was changed, try again', v_wait));
+      end if;
+    end;
+    perform pg_sleep(0.05);
+  end loop;
+end $$;
+
+-- What a snapshot keeps: this moment.
+create function m23.snapshot_here() returns jsonb
+language sql volatile set search_path = '' as $$
+  select jsonb_build_object('position', m23.current_position()::text, 'incarnation', m23.incarnation(), 'taken_at', clock_timestamp())
+$$;
+
+revoke execute on all functions in schema m23 from public;
+grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
+  to authenticated, service_role;
