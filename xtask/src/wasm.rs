@@ -132,9 +132,8 @@ fn worker_for(glue: &str) -> String {
 }
 
 fn measure(name: &str, folder: &Path) -> Result<Built> {
-    let read = |file: PathBuf| {
-        fs::read(&file).with_context(|| format!("{} is missing", file.display()))
-    };
+    let read =
+        |file: PathBuf| fs::read(&file).with_context(|| format!("{} is missing", file.display()));
     let wasm = read(folder.join("index_bg.wasm"))?;
     let mut script = read(folder.join("index.js"))?;
     script.extend(read(folder.join("glue.js"))?);

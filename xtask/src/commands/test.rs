@@ -90,7 +90,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn run_suite(suite: Suite, only: Option<&str>) -> Result<(bool, bool)> {
     match suite {
         Suite::Rust => Ok((cargo_test()?, false)),
-        Suite::Types => supervised(with(node::typescript()?, &["node_modules/typescript/bin/tsc", "--noEmit"])),
+        Suite::Types => supervised(with(
+            node::typescript()?,
+            &["node_modules/typescript/bin/tsc", "--noEmit"],
+        )),
         Suite::Sql => {
             let mut command = with(node::typescript()?, &["stack/sql-tests.ts"]);
             command.args(only);
@@ -120,6 +123,9 @@ fn typescript_tests(only: Option<&str>) -> Result<(bool, bool)> {
         node::typescript()?,
         &["--test", "--test-reporter=spec", "--test-concurrency=2"],
     );
+    if let Ok(own) = std::env::current_exe() {
+        command.env("M23_XTASK", own);
+    }
     for file in files {
         command.arg(file.strip_prefix(&root).unwrap_or(&file));
     }
