@@ -1,1 +1,27 @@
 //! The one crate that knows the Workers platform.
+//!
+//! In scope: settings from the environment, calls to PostgREST, Workers KV and R2, WebCrypto, the
+//! issuer's keys, the clock, random ids, the console, work after the answer, and the glue between
+//! a Worker's request and the pipeline ([`serve`]).
+//!
+//! Not in scope: any decision about a request, which is `m23-pipeline`'s, and anything of backups
+//! and restores, which is `m23-engine`'s: that crate has traits of its own, and [`Objects`] and
+//! [`PostgRest`] are plain enough to stand behind them.
+
+mod bounded;
+mod console;
+mod crypto;
+mod fetch;
+mod issuer;
+mod objects;
+mod postgrest;
+mod serve;
+mod windows;
+mod workers;
+
+pub use bounded::{TimedOut, bounded};
+pub use crypto::sha256;
+pub use objects::{ObjectPage, ObjectSummary, Objects, ObjectsFailed, Put};
+pub use postgrest::{Accept, Payload, PostgRest, RpcCall};
+pub use serve::serve;
+pub use workers::{NotReady, Workers};

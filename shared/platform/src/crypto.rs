@@ -1,0 +1,98 @@
+//! WebCrypto: digests and signatures.
+
+use js_sys::{Array, Object, Reflect, Uint8Array};
+use m23_auth::{SignatureCheckFailed, VerificationKey};
+use m23_pipeline::DigestFailed;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{CryptoKey, SubtleCrypto, WorkerGlobalScope};
+
+/// SHA-256 of `bytes`.
+///
+/// # Errors
+/// [`DigestFailed`] when the platform refuses.
+pub async fn sha256(bytes: &[u8]) -> Result<[u8; 32], DigestFailed> {
+    digest(bytes)
+        .await
+        .map_err(|error| DigestFailed(said(&error)))
+}
+
+async fn digest(bytes: &[u8]) -> Result<[u8; 32], JsValue> {
+    let data = Uint8Array::from(bytes);
+    let promise = subtle()?.digest_with_str_and_js_u8_array("SHA-256", &data)?;
+    let digest = Uint8Array::new(&JsFuture::from(promise).await?).to_vec();
+    digest
+        .try_into()
+        .map_err(|_| JsValue::from_str("a digest of another length"))
+}
+
+/// Checks a signature; `Err` only when the check itself cannot be made.
+pub(crate) async fn verify(
+    key: VerificationKey<'_>,
+    signed: &[u8],
+    signature: &[u8],
+) -> Result<bool, SignatureCheckFailed> {
+    check(key, signed, signature)
+        .await
+        .map_err(|error| SignatureCheckFailed(said(&error)))
+}
+
+async fn check(key: VerificationKey<'_>, signed: &[u8], signature: &[u8]) -> Result<bool, JsValue> {
+    let subtle = subtle()?;
+    let (format, data, algorithm) = importable(key)?;
+    let uses = Array::of1(&"verify".into());
+    let import = subtle.import_key_with_object(format, &data, &algorithm, false, &uses)?;
+    let key: CryptoKey = JsFuture::from(import).await?.unchecked_into();
+    let signature = Uint8Array::from(signature);
+    let signed = Uint8Array::from(signed);
+    let verdict = subtle.verify_with_object_and_buffer_source_and_buffer_source(
+        &algorithm, &key, &signature, &signed,
+    )?;
+    Ok(JsFuture::from(verdict).await?.is_truthy())
+}
+
+/// A key's format, its data, and the one algorithm it serves.
+fn importable(key: VerificationKey<'_>) -> Result<(&'static str, Object, Object), JsValue> {
+    match key {
+        VerificationKey::Es256 { x, y } => Ok((
+            "jwk",
+            object(&[("kty", "EC"), ("crv", "P-256"), ("x", x), ("y", y)])?,
+            object(&[
+                ("name", "ECDSA"),
+                ("namedCurve", "P-256"),
+                ("hash", "SHA-256"),
+            ])?,
+        )),
+        VerificationKey::Rs256 { n, e } => Ok((
+            "jwk",
+            object(&[("kty", "RSA"), ("n", n), ("e", e)])?,
+            object(&[("name", "RSASSA-PKCS1-v1_5"), ("hash", "SHA-256")])?,
+        )),
+        VerificationKey::Hs256(secret) => Ok((
+            "raw",
+            Uint8Array::from(secret.reveal().as_bytes()).unchecked_into(),
+            object(&[("name", "HMAC"), ("hash", "SHA-256")])?,
+        )),
+    }
+}
+
+fn object(entries: &[(&str, &str)]) -> Result<Object, JsValue> {
+    let object = Object::new();
+    for (name, value) in entries {
+        Reflect::set(&object, &(*name).into(), &(*value).into())?;
+    }
+    Ok(object)
+}
+
+fn subtle() -> Result<SubtleCrypto, JsValue> {
+    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
+    Ok(scope.crypto()?.subtle())
+}
+
+/// What a JavaScript error says of itself.
+fn said(error: &JsValue) -> String {
+    error.dyn_ref::<js_sys::Error>().map_or_else(
+        || format!("{error:?}"),
+        |error| String::from(error.message()),
+    )
+}

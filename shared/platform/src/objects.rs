@@ -1,0 +1,162 @@
+//! The archive's bucket in R2: objects are created once, read whole, listed and deleted.
+
+use crate::bounded::bounded;
+use std::time::Duration;
+use worker::{Bucket, Conditional, Object};
+
+/// An operation on one object of a few megabytes ends within this time, or has failed.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The store failed; trying again may help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the object store failed to {action} {key}: {cause}")]
+pub struct ObjectsFailed {
+    /// What was tried.
+    pub action: &'static str,
+    /// Which object (or prefix).
+    pub key: String,
+    /// What the store said.
+    pub cause: String,
+}
+
+/// What a create-only put did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// The object is there now.
+    Created,
+    /// An object of that key was there already; nothing was written.
+    AlreadyThere,
+}
+
+/// An object without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectSummary {
+    /// Its key.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A page of a listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectPage {
+    /// The objects, by key.
+    pub objects: Vec<ObjectSummary>,
+    /// Where the next page begins, if there is one.
+    pub cursor: Option<String>,
+}
+
+/// A bucket.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    bucket: Bucket,
+}
+
+impl Objects {
+    /// Wraps a bucket binding.
+    #[must_use]
+    pub const fn new(bucket: Bucket) -> Self {
+        Self { bucket }
+    }
+
+    /// Creates an object, never replaces one; the store checks the bytes against their SHA-256.
+    ///
+    /// # Errors
+    /// [`ObjectsFailed`], also when the bytes do not have that digest.
+    pub async fn put_new(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        sha256: [u8; 32],
+    ) -> Result<Put, ObjectsFailed> {
+        let absent = Conditional {
+            etag_does_not_match: Some("*".to_owned()),
+            ..Conditional::default()
+        };
+        let put = self
+            .bucket
+            .put(key, bytes)
+            .sha256(sha256)
+            .only_if(absent)
+            .execute();
+        let stored = within("put", key, put).await?;
+        Ok(stored.map_or(Put::AlreadyThere, |_| Put::Created))
+    }
+
+    /// Reads an object whole; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ObjectsFailed`].
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ObjectsFailed> {
+        let read = async {
+            let Some(object) = self.bucket.get(key).execute().await? else {
+                return Ok(None);
+            };
+            match object.body() {
+                Some(body) => body.bytes().await.map(Some),
+                None => Ok(None),
+            }
+        };
+        within("get", key, read).await
+    }
+
+    /// Looks at an object without reading it; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ObjectsFailed`].
+    pub async fn head(&self, key: &str) -> Result<Option<ObjectSummary>, ObjectsFailed> {
+        let found = within("head", key, self.bucket.head(key)).await?;
+        Ok(found.as_ref().map(summary))
+    }
+
+    /// Lists the objects whose keys start with `prefix`, a page at a time.
+    ///
+    /// # Errors
+    /// [`ObjectsFailed`].
+    pub async fn list(
+        &self,
+        prefix: &str,
+        cursor: Option<&str>,
+    ) -> Result<ObjectPage, ObjectsFailed> {
+        let mut list = self.bucket.list().prefix(prefix);
+        if let Some(cursor) = cursor {
+            list = list.cursor(cursor);
+        }
+        let page = within("list", prefix, list.execute()).await?;
+        Ok(ObjectPage {
+            objects: page.objects().iter().map(summary).collect(),
+            cursor: page.cursor().filter(|_| page.truncated()),
+        })
+    }
+
+    /// Deletes an object; that there is none is no failure.
+    ///
+    /// # Errors
+    /// [`ObjectsFailed`].
+    pub async fn delete(&self, key: &str) -> Result<(), ObjectsFailed> {
+        within("delete", key, self.bucket.delete(key)).await
+    }
+}
+
+fn summary(object: &Object) -> ObjectSummary {
+    ObjectSummary {
+        key: object.key(),
+        size: object.size(),
+    }
+}
+
+async fn within<T>(
+    action: &'static str,
+    key: &str,
+    work: impl Future<Output = worker::Result<T>>,
+) -> Result<T, ObjectsFailed> {
+    let failed = |cause: String| ObjectsFailed {
+        action,
+        key: key.to_owned(),
+        cause,
+    };
+    bounded(TIMEOUT, work)
+        .await
+        .map_err(|timed_out| failed(timed_out.to_string()))?
+        .map_err(|error| failed(error.to_string()))
+}

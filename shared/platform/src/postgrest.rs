@@ -1,0 +1,230 @@
+//! The database's functions through PostgREST.
+
+use crate::fetch::Outgoing;
+use m23_auth::{BearerToken, Secret};
+use m23_pipeline::{Caller, DatabaseError, Settings, decode_error};
+use serde_json::Value;
+use std::time::Duration;
+use worker::Method;
+
+/// What a call sends.
+#[derive(Debug, Clone, Copy)]
+pub enum Payload<'a> {
+    /// Named arguments.
+    Json(&'a Value),
+    /// One unnamed `text` parameter, as raw UTF-8: the fast way for megabytes.
+    Text(&'a [u8]),
+    /// One unnamed `bytea` parameter.
+    Bytes(&'a [u8]),
+}
+
+/// What a call wants back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accept {
+    /// JSON.
+    Json,
+    /// The raw text of a function that returns `text`.
+    Text,
+    /// The raw bytes of a function that returns `bytea`.
+    Bytes,
+}
+
+/// One call of a function.
+#[derive(Debug, Clone, Copy)]
+pub struct RpcCall<'a> {
+    /// In whose name.
+    pub caller: Caller<'a>,
+    /// Which function of the API schema.
+    pub name: &'a str,
+    /// What is sent.
+    pub payload: Payload<'a>,
+    /// What is wanted back.
+    pub accept: Accept,
+    /// How long to wait for the whole answer.
+    pub timeout: Duration,
+}
+
+/// A project's PostgREST.
+#[derive(Debug, Clone)]
+pub struct PostgRest {
+    base: String,
+    anon_key: Secret,
+    service_role_key: Secret,
+}
+
+impl PostgRest {
+    /// The PostgREST of a deployment.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            base: format!("{}/rest/v1/rpc", settings.supabase_url),
+            anon_key: settings.anon_key.clone(),
+            service_role_key: settings.service_role_key.clone(),
+        }
+    }
+
+    /// Calls a function in a user's name, JSON to JSON.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn rpc_as_user(
+        &self,
+        token: &BearerToken,
+        name: &str,
+        arguments: &Value,
+        timeout: Duration,
+    ) -> Result<Value, DatabaseError> {
+        self.rpc(Caller::User(token), name, arguments, timeout)
+            .await
+    }
+
+    /// Calls a function with the service key, JSON to JSON.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn rpc_as_service(
+        &self,
+        name: &str,
+        arguments: &Value,
+        timeout: Duration,
+    ) -> Result<Value, DatabaseError> {
+        self.rpc(Caller::Service, name, arguments, timeout).await
+    }
+
+    /// Calls a function with the service key and one raw text (UTF-8), for JSON.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn rpc_text_as_service(
+        &self,
+        name: &str,
+        text: &[u8],
+        timeout: Duration,
+    ) -> Result<Value, DatabaseError> {
+        let call = RpcCall {
+            caller: Caller::Service,
+            name,
+            payload: Payload::Text(text),
+            accept: Accept::Json,
+            timeout,
+        };
+        parsed(&self.send(call).await?)
+    }
+
+    /// Calls a function with the service key, for its raw text or bytes.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn rpc_raw_as_service(
+        &self,
+        name: &str,
+        arguments: &Value,
+        accept: Accept,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, DatabaseError> {
+        let call = RpcCall {
+            caller: Caller::Service,
+            name,
+            payload: Payload::Json(arguments),
+            accept,
+            timeout,
+        };
+        self.send(call).await
+    }
+
+    /// Calls a function, JSON to JSON.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn rpc(
+        &self,
+        caller: Caller<'_>,
+        name: &str,
+        arguments: &Value,
+        timeout: Duration,
+    ) -> Result<Value, DatabaseError> {
+        let call = RpcCall {
+            caller,
+            name,
+            payload: Payload::Json(arguments),
+            accept: Accept::Json,
+            timeout,
+        };
+        parsed(&self.send(call).await?)
+    }
+
+    /// Calls a function and gives its answer's body as it came.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn send(&self, call: RpcCall<'_>) -> Result<Vec<u8>, DatabaseError> {
+        let url = format!("{}/{}", self.base, call.name);
+        let (key, bearer) = match call.caller {
+            Caller::User(token) => (self.anon_key.reveal(), token.reveal()),
+            Caller::Service => {
+                let key = self.service_role_key.reveal();
+                (key, key)
+            }
+        };
+        let authorization = format!("Bearer {bearer}");
+        let body = call.payload.bytes()?;
+        let outgoing = Outgoing {
+            method: Method::Post,
+            url: &url,
+            headers: &[
+                ("apikey", key),
+                ("authorization", &authorization),
+                ("content-type", call.payload.content_type()),
+                ("accept", call.accept.media_type()),
+            ],
+            body: Some(&body),
+            timeout: call.timeout,
+        };
+        let incoming = outgoing
+            .send()
+            .await
+            .map_err(|cause| DatabaseError::Unavailable(format!("{}: {cause}", call.name)))?;
+        match incoming.status {
+            200..=299 => Ok(incoming.body),
+            status => Err(decode_error(call.caller, status, &incoming.body)),
+        }
+    }
+}
+
+impl Payload<'_> {
+    fn content_type(&self) -> &'static str {
+        match self {
+            Self::Json(_) => "application/json",
+            Self::Text(_) => "text/plain",
+            Self::Bytes(_) => "application/octet-stream",
+        }
+    }
+
+    fn bytes(&self) -> Result<std::borrow::Cow<'_, [u8]>, DatabaseError> {
+        match self {
+            Self::Json(value) => serde_json::to_vec(value)
+                .map(Into::into)
+                .map_err(|error| DatabaseError::Failed(error.to_string())),
+            Self::Text(bytes) | Self::Bytes(bytes) => Ok((*bytes).into()),
+        }
+    }
+}
+
+impl Accept {
+    const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Text => "text/plain",
+            Self::Bytes => "application/octet-stream",
+        }
+    }
+}
+
+/// An answer as JSON; a function that returns nothing gives null.
+fn parsed(body: &[u8]) -> Result<Value, DatabaseError> {
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(body)
+        .map_err(|_| DatabaseError::Failed("an answer that is not JSON".to_owned()))
+}

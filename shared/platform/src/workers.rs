@@ -1,0 +1,241 @@
+//! The outside world of one event, as the pipeline and the handlers see it.
+
+use crate::console;
+use crate::crypto;
+use crate::issuer;
+use crate::objects::Objects;
+use crate::postgrest::PostgRest;
+use crate::windows;
+use m23_auth::{
+    KeyCache, KeySource, KeySourceFailed, SignatureCheck, SignatureCheckFailed, VerificationKey,
+};
+use m23_pipeline::{
+    Caller, Clock, Database, DatabaseError, Digest, DigestFailed, Ids, Log, Record, Settings,
+    SettingsFault,
+};
+use m23_rate_limit::{Keys, StoreFailed, WindowStore};
+use serde_json::Value;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+use uuid::Uuid;
+use worker::{Context, Env, KvStore, ScheduleContext};
+
+const RATE_WINDOWS: &str = "RATE_LIMIT_KV";
+const ARCHIVES: &str = "ARCHIVES";
+
+/// The pipeline's own calls are short; one that takes longer is not going to come.
+const PIPELINE_CALL: Duration = Duration::from_secs(8);
+
+thread_local! {
+    static KEYS: Rc<KeyCache> = Rc::new(KeyCache::new());
+}
+
+/// The issuer's keys, kept as long as this isolate lives (and ten minutes at most).
+pub(crate) fn shared_keys() -> Rc<KeyCache> {
+    KEYS.with(Rc::clone)
+}
+
+/// Why an event cannot be served at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsFault),
+}
+
+/// Who keeps an event alive after its answer.
+enum Lifetime {
+    Request(Context),
+    Schedule(ScheduleContext),
+}
+
+struct Shared {
+    settings: Settings,
+    database: PostgRest,
+    env: Env,
+    lifetime: Lifetime,
+}
+
+/// Everything that one event may use. Cheap to clone.
+#[derive(Clone)]
+pub struct Workers {
+    shared: Rc<Shared>,
+}
+
+impl Workers {
+    /// The world of a request.
+    ///
+    /// # Errors
+    /// [`NotReady`] when the deployment's settings cannot be used.
+    pub fn for_request(env: Env, context: Context) -> Result<Self, NotReady> {
+        Self::new(env, Lifetime::Request(context))
+    }
+
+    /// The world of a scheduled event.
+    ///
+    /// # Errors
+    /// [`NotReady`] when the deployment's settings cannot be used.
+    pub fn for_schedule(env: Env, context: ScheduleContext) -> Result<Self, NotReady> {
+        Self::new(env, Lifetime::Schedule(context))
+    }
+
+    fn new(env: Env, lifetime: Lifetime) -> Result<Self, NotReady> {
+        let settings = Settings::read(|name| env.var(name).ok().map(|value| value.to_string()))?;
+        let shared = Shared {
+            database: PostgRest::new(&settings),
+            settings,
+            env,
+            lifetime,
+        };
+        Ok(Self {
+            shared: Rc::new(shared),
+        })
+    }
+
+    /// The deployment's settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// The database's functions, with a timeout for each call.
+    #[must_use]
+    pub fn database(&self) -> &PostgRest {
+        &self.shared.database
+    }
+
+    /// The archive's bucket.
+    ///
+    /// # Errors
+    /// The platform's words when the binding is missing.
+    pub fn archives(&self) -> Result<Objects, worker::Error> {
+        self.shared.env.bucket(ARCHIVES).map(Objects::new)
+    }
+
+    /// A variable or secret beyond the [`Settings`].
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.shared
+            .env
+            .var(name)
+            .ok()
+            .map(|value| value.to_string())
+    }
+
+    /// Goes on with `work` after the answer.
+    pub fn wait_until(&self, work: impl Future<Output = ()> + 'static) {
+        match &self.shared.lifetime {
+            Lifetime::Request(context) => context.wait_until(work),
+            Lifetime::Schedule(context) => context.wait_until(work),
+        }
+    }
+
+    fn windows(&self) -> Result<KvStore, StoreFailed> {
+        let store = self.shared.env.kv(RATE_WINDOWS);
+        store.map_err(|error| StoreFailed(error.to_string()))
+    }
+}
+
+impl std::fmt::Debug for Workers {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Workers").finish_non_exhaustive()
+    }
+}
+
+impl Database for Workers {
+    async fn call(
+        &self,
+        caller: Caller<'_>,
+        name: &str,
+        arguments: &Value,
+    ) -> Result<Value, DatabaseError> {
+        let database = self.database();
+        database.rpc(caller, name, arguments, PIPELINE_CALL).await
+    }
+}
+
+impl WindowStore for Workers {
+    async fn put_key(&self, name: &str, ttl_seconds: u64) -> Result<(), StoreFailed> {
+        windows::put_key(&self.windows()?, name, ttl_seconds).await
+    }
+
+    async fn list_keys(&self, prefix: &str, cursor: Option<&str>) -> Result<Keys, StoreFailed> {
+        windows::list_keys(&self.windows()?, prefix, cursor).await
+    }
+}
+
+impl KeySource for Workers {
+    async fn fetch_keys(&self) -> Result<String, KeySourceFailed> {
+        issuer::fetch_keys(&self.settings().supabase_url).await
+    }
+}
+
+impl SignatureCheck for Workers {
+    async fn verify(
+        &self,
+        key: VerificationKey<'_>,
+        signed: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, SignatureCheckFailed> {
+        crypto::verify(key, signed, signature).await
+    }
+}
+
+impl Digest for Workers {
+    async fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], DigestFailed> {
+        crypto::sha256(bytes).await
+    }
+}
+
+impl Clock for Workers {
+    fn now_ms(&self) -> u64 {
+        ambient::now_ms()
+    }
+}
+
+impl Ids for Workers {
+    fn new_id(&self) -> Uuid {
+        ambient::new_id()
+    }
+}
+
+impl Log for Workers {
+    fn log(&self, record: &Record) {
+        console::write(record);
+    }
+}
+
+/// What needs no settings: time, ids, the console.
+pub(crate) mod ambient {
+    use super::{Clock, Ids, Log, Record, Uuid, console};
+
+    pub(crate) fn now_ms() -> u64 {
+        worker::Date::now().as_millis()
+    }
+
+    pub(crate) fn new_id() -> Uuid {
+        Uuid::new_v4()
+    }
+
+    /// The platform of a deployment whose settings cannot be used.
+    pub(crate) struct Bare;
+
+    impl Clock for Bare {
+        fn now_ms(&self) -> u64 {
+            now_ms()
+        }
+    }
+
+    impl Ids for Bare {
+        fn new_id(&self) -> Uuid {
+            new_id()
+        }
+    }
+
+    impl Log for Bare {
+        fn log(&self, record: &Record) {
+            console::write(record);
+        }
+    }
+}
