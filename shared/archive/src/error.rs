@@ -1,0 +1,43 @@
+//! What can be wrong with an archive.
+
+/// Why an archive cannot be read. Each sentence says which part, for a person.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArchiveError {
+    /// The manifest is no JSON, or lacks a field.
+    #[error("the manifest cannot be read: {0}")]
+    Unreadable(String),
+    /// Another format, or a version from the future.
+    #[error(
+        "the manifest is of format {format:?}, version {version}; this program reads {}, version {}",
+        crate::Manifest::FORMAT,
+        crate::Manifest::VERSION
+    )]
+    UnknownFormat {
+        /// What it calls itself.
+        format: String,
+        /// Its version.
+        version: u32,
+    },
+    /// The manifest contradicts itself.
+    #[error("the manifest is inconsistent: {0}")]
+    Inconsistent(String),
+    /// A chunk's stored bytes are not as many as the manifest says.
+    #[error("the chunk is {found} bytes long, not {expected}")]
+    WrongLength {
+        /// Bytes that the manifest promises.
+        expected: u64,
+        /// Bytes that were found.
+        found: u64,
+    },
+    /// A chunk is no gzip, or ends early, or holds more than one member.
+    #[error("the chunk cannot be decompressed: {0}")]
+    Damaged(String),
+    /// A chunk's lines are not as many as the manifest says.
+    #[error("the chunk holds {found} lines, not {expected}")]
+    WrongRows {
+        /// Lines that the manifest promises.
+        expected: u64,
+        /// Lines that were found.
+        found: u64,
+    },
+}
