@@ -12,7 +12,7 @@ const OLDEST_FOR_NPM: (u32, u32) = (20, 0);
 /// The oldest Node that runs TypeScript files as they are.
 const OLDEST_FOR_TYPESCRIPT: (u32, u32) = (22, 18);
 
-/// Refuses a machine without Node ≥ 20 and npm, in one sentence.
+/// Refuses a machine without Node ≥ 20, in one sentence.
 pub fn check_machine() -> Result<()> {
     let (major, minor) = version_of("node").context(
         "Node.js is missing: install Node 20 or newer (https://nodejs.org), then run this again",
@@ -20,7 +20,6 @@ pub fn check_machine() -> Result<()> {
     if (major, minor) < OLDEST_FOR_NPM {
         bail!("Node.js {major}.{minor} is too old: install Node 20 or newer");
     }
-    version_of("npm").context("npm is missing: install it (it comes with Node.js)")?;
     Ok(())
 }
 

@@ -36,7 +36,7 @@ fn npm_packages() -> Result<()> {
         .current_dir(&root)
         .stdin(Stdio::null())
         .status()
-        .context("npm could not be started")?;
+        .context("npm is missing: install it (it comes with Node.js), then run this again")?;
     if !status.success() {
         bail!("npm install failed; its own message stands above");
     }

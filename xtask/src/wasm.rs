@@ -3,7 +3,7 @@
 //! The output of a function is `functions/<name>/build/`: `index.js` is the Worker (from
 //! `worker.js` here), `glue.js` is wasm-bindgen's, `index_bg.wasm` is the module.
 
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,9 +30,15 @@ pub struct Built {
 }
 
 /// Builds the named functions. Functions that have not changed are left as they are.
-pub fn build(names: &[String]) -> Result<Vec<Built>> {
+pub fn build(names: &[String]) -> Result<()> {
     compile(names)?;
-    names.iter().map(|name| bind(name)).collect()
+    // Two runs at once (a test that deploys beside a stack that starts) must not write into one
+    // another's output.
+    let place = project::target_dir().join("xtask-bind.lock");
+    let lock =
+        File::create(&place).with_context(|| format!("{} cannot be made", place.display()))?;
+    lock.lock().context("the build lock cannot be had")?;
+    names.iter().try_for_each(|name| bind(name))
 }
 
 fn compile(names: &[String]) -> Result<()> {
@@ -49,13 +55,13 @@ fn compile(names: &[String]) -> Result<()> {
 }
 
 /// Writes `build/` from cargo's output, unless it was written from the same input before.
-fn bind(name: &str) -> Result<Built> {
+fn bind(name: &str) -> Result<()> {
     let input = project::target_dir()
         .join(WASM_TARGET)
         .join("release")
         .join(format!("{}.wasm", name.replace('-', "_")));
     let bytes = fs::read(&input).with_context(|| format!("{} is missing", input.display()))?;
-    let folder = project::root().join("functions").join(name).join("build");
+    let folder = output_of(name);
     let stamp = folder.join(".input");
     let fingerprint = fingerprint(&bytes);
     if fs::read_to_string(&stamp).ok().as_deref() != Some(&fingerprint) {
@@ -63,7 +69,11 @@ fn bind(name: &str) -> Result<Built> {
         fs::write(&stamp, &fingerprint)
             .with_context(|| format!("{} cannot be written", stamp.display()))?;
     }
-    measure(name, &folder)
+    Ok(())
+}
+
+fn output_of(name: &str) -> PathBuf {
+    project::root().join("functions").join(name).join("build")
 }
 
 fn fingerprint(wasm: &[u8]) -> String {
@@ -131,7 +141,9 @@ fn worker_for(glue: &str) -> String {
     kept
 }
 
-fn measure(name: &str, folder: &Path) -> Result<Built> {
+/// The sizes of a function that has been built.
+pub fn measure(name: &str) -> Result<Built> {
+    let folder = output_of(name);
     let read =
         |file: PathBuf| fs::read(&file).with_context(|| format!("{} is missing", file.display()));
     let wasm = read(folder.join("index_bg.wasm"))?;
