@@ -1,7 +1,24 @@
 //! The edge function `backup-create`.
-use worker::{Context, Env, Request, Response, Result, event};
+//!
+//! In scope: its two events. A request goes through the pipeline to [`handler`]; the clock goes to
+//! [`work`], which takes up what a Worker left behind. What is done there is in `work.rs`.
+
+mod handler;
+mod work;
+
+use handler::BackupCreate;
+use m23_platform::{Workers, serve};
+use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
 #[event(fetch)]
-async fn fetch(_request: Request, _env: Env, _context: Context) -> Result<Response> {
-    Response::error("not found", 404)
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    serve(request, env, context, BackupCreate::new).await
+}
+
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, context: ScheduleContext) {
+    match Workers::for_schedule(env, context) {
+        Ok(workers) => work::take_up(&workers).await,
+        Err(fault) => worker::console_error!("{fault}"),
+    }
 }

@@ -1,7 +1,25 @@
 //! The edge function `pitr-rollback`.
-use worker::{Context, Env, Request, Response, Result, event};
+//!
+//! In scope: its request, checked by the pipeline like every other. Its work is not part of this
+//! version, and it says so.
+
+use m23_contract::{FunctionName, PitrRollbackRequest};
+use m23_pipeline::{Admitted, Answer, Failure, Function};
+use m23_platform::serve;
+use worker::{Context, Env, Request, Response, event};
+
+struct PitrRollback;
+
+impl Function for PitrRollback {
+    type Request = PitrRollbackRequest;
+    const NAME: FunctionName = FunctionName::PitrRollback;
+
+    async fn handle(&self, _: &Admitted, _: Self::Request) -> Result<Answer, Failure> {
+        Err(Failure::NotBuilt(Self::NAME))
+    }
+}
 
 #[event(fetch)]
-async fn fetch(_request: Request, _env: Env, _context: Context) -> Result<Response> {
-    Response::error("not found", 404)
+async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
+    serve(request, env, context, |_| PitrRollback).await
 }

@@ -86,12 +86,16 @@ pub struct NewBackup {
     /// The kind.
     pub job_type: JobType,
     /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_name: Option<String>,
     /// A remark.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Which tables; every protected one when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tables: Option<Vec<TableName>>,
     /// What an incremental builds on.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub base_backup_id: Option<Uuid>,
 }
 
@@ -164,8 +168,10 @@ pub struct BackupRestoreRequest {
     /// Which backup.
     pub backup_job_id: Uuid,
     /// Which of its tables; all when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tables: Option<Vec<TableName>>,
     /// Restore beside the live data, into this schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub target_schema: Option<SchemaName>,
 }
 
@@ -193,12 +199,15 @@ pub struct PitrRestoreRequest {
     /// The moment to go back to.
     pub target_timestamp: DateTime<FixedOffset>,
     /// The backup to start from, where the log does not reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub base_backup_id: Option<Uuid>,
     /// Which tables; every protected one when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tables: Option<Vec<TableName>>,
     /// Only look?
     pub dry_run: bool,
     /// The plan that the caller saw and confirms.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
 }
 
@@ -235,10 +244,12 @@ pub struct PitrRollbackRequest {
     /// The snapshot to go back to.
     pub snapshot_id: Uuid,
     /// Why, for the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Only look?
     pub dry_run: bool,
     /// The plan that the caller saw and confirms.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
 }
 
@@ -304,8 +315,10 @@ pub enum ValidationLevel {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RecoveryTestRequest {
     /// The plan whose newest backup is tested.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dr_plan_id: Option<Uuid>,
     /// The backup to test.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_job_id: Option<Uuid>,
     /// The test's name.
     pub test_name: String,

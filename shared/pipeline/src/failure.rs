@@ -181,7 +181,7 @@ impl Failure {
             } => Report {
                 details: details.clone(),
                 retry_after: (*code == ErrorCode::Unavailable).then_some(RETRY_SOON_SECONDS),
-                ..plain(*code, or_something(sentence))
+                ..plain(*code, &as_a_sentence(sentence))
             },
             Self::StillRunning => Report {
                 retry_after: Some(RETRY_SOON_SECONDS),
@@ -219,12 +219,17 @@ fn count_of_faults(faults: &[String]) -> String {
     }
 }
 
-fn or_something(sentence: &str) -> &str {
-    if sentence.is_empty() {
-        "The request was refused."
-    } else {
-        sentence
+/// A capital at its start and a full stop at its end, whatever the database wrote.
+fn as_a_sentence(text: &str) -> String {
+    let mut letters = text.trim().chars();
+    let Some(first) = letters.next() else {
+        return "The request was refused.".to_owned();
+    };
+    let mut sentence: String = first.to_uppercase().chain(letters).collect();
+    if !sentence.ends_with(['.', '!', '?']) {
+        sentence.push('.');
     }
+    sentence
 }
 
 impl From<Refusal> for Failure {

@@ -264,6 +264,24 @@ fn a_refusal_in_the_contracts_words_is_passed_on() {
 }
 
 #[test]
+fn the_databases_words_become_a_sentence() {
+    let world = World::new();
+    let stub = Stub::that(|| {
+        Err(Failure::Refused {
+            code: ErrorCode::BackupNotFound,
+            sentence: "no such backup in this tenant".to_owned(),
+            details: vec!["backupJobId: unknown".to_owned()],
+        })
+    });
+    let reply = world.run(&stub, post(FULL));
+    assert_eq!(
+        reply.body,
+        json!({"success": false, "error": "No such backup in this tenant.",
+            "code": "BACKUP_NOT_FOUND", "details": ["backupJobId: unknown"]})
+    );
+}
+
+#[test]
 fn passing_trouble_and_lasting_trouble_are_told_apart() {
     for (status, code) in [
         (503, "PGRST000"),

@@ -1,0 +1,30 @@
+//! `backup-create` for an admitted caller.
+
+use crate::work;
+use m23_contract::{BackupCreateRequest, FunctionName};
+use m23_pipeline::{Admitted, Answer, Failure, Function};
+use m23_platform::Workers;
+
+/// The function with its outside world.
+pub(crate) struct BackupCreate {
+    workers: Workers,
+}
+
+impl BackupCreate {
+    pub(crate) fn new(workers: &Workers) -> Self {
+        Self {
+            workers: workers.clone(),
+        }
+    }
+}
+
+impl Function for BackupCreate {
+    type Request = BackupCreateRequest;
+    const NAME: FunctionName = FunctionName::BackupCreate;
+
+    /// 1. Accepts the job in the user's name; the database refuses what it must.
+    /// 2. Answers with the job's id and an estimate.
+    async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
+        Answer::done(&work::begin(&self.workers, caller, &request).await?)
+    }
+}

@@ -1,0 +1,30 @@
+//! `backup-restore` for an admitted caller.
+
+use crate::work;
+use m23_contract::{BackupRestoreRequest, FunctionName};
+use m23_pipeline::{Admitted, Answer, Failure, Function};
+use m23_platform::Workers;
+
+/// The function with its outside world.
+pub(crate) struct BackupRestore {
+    workers: Workers,
+}
+
+impl BackupRestore {
+    pub(crate) fn new(workers: &Workers) -> Self {
+        Self {
+            workers: workers.clone(),
+        }
+    }
+}
+
+impl Function for BackupRestore {
+    type Request = BackupRestoreRequest;
+    const NAME: FunctionName = FunctionName::BackupRestore;
+
+    /// 1. Accepts the restore in the user's name; the database refuses what it must.
+    /// 2. Answers with the id of its log row.
+    async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
+        Answer::accepted(&work::begin(&self.workers, caller, &request).await?)
+    }
+}
