@@ -1,1 +1,19 @@
-//! Placeholder header; the crate is filled in the next commits.
+//! The engine: drives backups out of the database and restores back into it.
+//!
+//! In scope: the order of steps, what is retried, what ends a job, and every check between
+//! the object store and the database. A job's state is in the database; a driver keeps none,
+//! so that another can go on where it stopped, and every step may be done twice.
+//!
+//! Not in scope: what a row is (the database reads and writes lines), what an archive looks
+//! like (`m23-archive`), and the platform, which is behind [`World`].
+
+mod backup;
+mod error;
+mod restore;
+mod retry;
+mod world;
+
+pub use backup::{Driven, drive_backup};
+pub use error::EngineError;
+pub use restore::{RestoreOrder, RestoreOutcome, RestoreStats, drive_restore};
+pub use world::{StoreFailed, World};

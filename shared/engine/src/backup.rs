@@ -1,0 +1,339 @@
+//! Driving a backup: claim, read chunk by chunk, store, record, and at last the manifest.
+
+use crate::error::EngineError;
+use crate::retry::persistently;
+use crate::world::World;
+use futures_util::future::join;
+use m23_archive::{Facts, Manifest, chunk_object, manifest_object, pack};
+use m23_pipeline::{Level, Record};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// What came of one drive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driven {
+    /// There was nothing to do.
+    Nothing,
+    /// The backup is complete.
+    Completed(Uuid),
+    /// Time was up, or something was away: the next driver goes on from here.
+    Paused(Uuid),
+    /// It cannot be completed; the job says why.
+    Failed(Uuid),
+}
+
+#[derive(Debug, Deserialize)]
+struct Plan {
+    job_id: Uuid,
+    lease: Uuid,
+    prefix: String,
+    tables: Vec<PlannedTable>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PlannedTable {
+    ordinal: u32,
+    schema: String,
+    name: String,
+    done: bool,
+    next_seq: u32,
+    after: Option<Vec<String>>,
+}
+
+/// The first line of a chunk as the database gives it.
+#[derive(Debug, Deserialize)]
+struct Head {
+    rows: u64,
+    last_key: Option<Vec<String>>,
+    done: bool,
+}
+
+struct Piece {
+    head: Head,
+    lines: Vec<u8>,
+}
+
+/// Drives a job that is waiting for it: `job`, or any when `None`. Stops at `deadline` (Unix
+/// milliseconds) and lets go of the job, so that the next driver can take it up at once.
+pub async fn drive_backup(world: &impl World, job: Option<Uuid>, deadline: u64) -> Driven {
+    let plan = match claim(world, job).await {
+        Ok(Some(plan)) => plan,
+        Ok(None) => return Driven::Nothing,
+        Err(error) => {
+            log(world, Level::Error, "backup_not_claimed", job, Some(&error));
+            return Driven::Nothing;
+        }
+    };
+    let id = plan.job_id;
+    match run(world, &plan, deadline).await {
+        Ok(true) => {
+            log(world, Level::Info, "backup_completed", Some(id), None);
+            Driven::Completed(id)
+        }
+        Ok(false) => {
+            release(world, &plan).await;
+            log(world, Level::Info, "backup_paused", Some(id), None);
+            Driven::Paused(id)
+        }
+        Err(error) if error.is_passing() => {
+            log(
+                world,
+                Level::Warn,
+                "backup_interrupted",
+                Some(id),
+                Some(&error),
+            );
+            release(world, &plan).await;
+            Driven::Paused(id)
+        }
+        Err(error) => {
+            log(world, Level::Error, "backup_failed", Some(id), Some(&error));
+            fail(world, &plan, &error).await;
+            Driven::Failed(id)
+        }
+    }
+}
+
+async fn claim(world: &impl World, job: Option<Uuid>) -> Result<Option<Plan>, EngineError> {
+    let arguments = json!({ "p_job_id": job });
+    let reply = persistently(world, async || {
+        world.call("m23_claim_backup", &arguments).await
+    })
+    .await?;
+    parse("m23_claim_backup", reply)
+}
+
+/// Gives whether the backup is complete, or else was stopped by its deadline.
+async fn run(world: &impl World, plan: &Plan, deadline: u64) -> Result<bool, EngineError> {
+    for table in plan.tables.iter().filter(|table| !table.done) {
+        if !back_up_table(world, plan, table, deadline).await? {
+            return Ok(false);
+        }
+    }
+    finish(world, plan).await?;
+    Ok(true)
+}
+
+/// One chunk is stored while the next is read: at most two are in memory.
+async fn back_up_table(
+    world: &impl World,
+    plan: &Plan,
+    table: &PlannedTable,
+    deadline: u64,
+) -> Result<bool, EngineError> {
+    let mut seq = table.next_seq;
+    let mut piece = read(world, plan, table, table.after.as_ref()).await?;
+    loop {
+        if piece.head.done {
+            store(world, plan, table, seq, piece).await?;
+            return Ok(true);
+        }
+        if world.now_ms() >= deadline {
+            store(world, plan, table, seq, piece).await?;
+            return Ok(false);
+        }
+        let after = piece.head.last_key.clone();
+        let (stored, next) = join(
+            store(world, plan, table, seq, piece),
+            read(world, plan, table, after.as_ref()),
+        )
+        .await;
+        stored?;
+        piece = next?;
+        seq += 1;
+    }
+}
+
+async fn read(
+    world: &impl World,
+    plan: &Plan,
+    table: &PlannedTable,
+    after: Option<&Vec<String>>,
+) -> Result<Piece, EngineError> {
+    let arguments = json!({
+        "p_job_id": plan.job_id, "p_lease": plan.lease, "p_ordinal": table.ordinal, "p_after": after,
+    });
+    let bytes = persistently(world, async || {
+        world.read("m23_read_chunk", &arguments).await
+    })
+    .await?;
+    split(bytes)
+}
+
+/// A chunk's first line is its head.
+fn split(mut bytes: Vec<u8>) -> Result<Piece, EngineError> {
+    let unknown = |cause: String| EngineError::UnknownReply {
+        call: "m23_read_chunk",
+        cause,
+    };
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or_else(|| unknown("no first line".to_owned()))?;
+    let lines = bytes.split_off(end + 1);
+    let head = serde_json::from_slice(&bytes).map_err(|error| unknown(error.to_string()))?;
+    Ok(Piece { head, lines })
+}
+
+async fn store(
+    world: &impl World,
+    plan: &Plan,
+    table: &PlannedTable,
+    seq: u32,
+    piece: Piece,
+) -> Result<(), EngineError> {
+    let Piece { head, lines } = piece;
+    let mut record = json!({
+        "job_id": plan.job_id, "lease": plan.lease, "ordinal": table.ordinal, "seq": seq,
+        "rows": head.rows, "last_key": head.last_key, "done": head.done,
+    });
+    if head.rows > 0 {
+        let bytes = lines.len();
+        let packed = pack(&lines).map_err(|error| in_part(&table.name, error))?;
+        drop(lines);
+        let stored_bytes = packed.len();
+        let (object, sha256) = put(world, packed, |sha256| {
+            chunk_object(
+                &plan.prefix,
+                table.ordinal,
+                &table.schema,
+                &table.name,
+                seq,
+                sha256,
+            )
+        })
+        .await?;
+        merge(
+            &mut record,
+            json!({ "object": object, "sha256": sha256, "bytes": bytes, "stored_bytes": stored_bytes }),
+        );
+    }
+    let arguments = json!({ "p_chunk": record });
+    persistently(world, async || {
+        world.call("m23_record_chunk", &arguments).await
+    })
+    .await?;
+    Ok(())
+}
+
+/// Stores bytes under a name that may depend on their SHA-256; gives both.
+async fn put(
+    world: &impl World,
+    bytes: Vec<u8>,
+    name: impl Fn(&str) -> String,
+) -> Result<(String, String), EngineError> {
+    let digest = world.sha256(&bytes).await?;
+    let sha256 = hex(&digest);
+    let object = name(&sha256);
+    persistently(world, async || {
+        world.put_new(&object, bytes.clone(), digest).await
+    })
+    .await?;
+    Ok((object, sha256))
+}
+
+/// No manifest, no backup: it is written last, and the job is complete only after it.
+async fn finish(world: &impl World, plan: &Plan) -> Result<(), EngineError> {
+    let arguments = json!({ "p_job_id": plan.job_id, "p_lease": plan.lease });
+    let facts: Facts = parse(
+        "m23_backup_facts",
+        persistently(world, async || {
+            world.call("m23_backup_facts", &arguments).await
+        })
+        .await?,
+    )?;
+    let manifest = Manifest::new(facts).map_err(|error| in_part("the manifest", error))?;
+    let bytes = manifest
+        .to_bytes()
+        .map_err(|error| in_part("the manifest", error))?;
+    let size = manifest.stored_bytes + bytes.len() as u64;
+    let (object, sha256) = put(world, bytes, |_| manifest_object(&plan.prefix)).await?;
+    let arguments = json!({
+        "p_job_id": plan.job_id, "p_lease": plan.lease, "p_manifest": object,
+        "p_manifest_sha256": sha256, "p_size_bytes": size,
+    });
+    persistently(world, async || {
+        world.call("m23_finish_backup", &arguments).await
+    })
+    .await?;
+    Ok(())
+}
+
+async fn release(world: &impl World, plan: &Plan) {
+    let arguments = json!({ "p_work_id": plan.job_id, "p_lease": plan.lease });
+    if let Err(error) = world.call("m23_release_work", &arguments).await {
+        log(
+            world,
+            Level::Warn,
+            "lease_not_released",
+            Some(plan.job_id),
+            Some(&error.into()),
+        );
+    }
+}
+
+async fn fail(world: &impl World, plan: &Plan, error: &EngineError) {
+    let arguments = json!({
+        "p_job_id": plan.job_id, "p_lease": plan.lease, "p_error": error.sentence(),
+    });
+    let told = persistently(world, async || {
+        world.call("m23_fail_backup", &arguments).await
+    })
+    .await;
+    if let Err(error) = told {
+        log(
+            world,
+            Level::Error,
+            "failure_not_recorded",
+            Some(plan.job_id),
+            Some(&error),
+        );
+    }
+}
+
+fn log(
+    world: &impl World,
+    level: Level,
+    event: &'static str,
+    job: Option<Uuid>,
+    error: Option<&EngineError>,
+) {
+    let record = Record::new(level, event).with("job_id", job.map(|id| id.to_string()));
+    world.log(&match error {
+        Some(error) => record.with_cause(error),
+        None => record,
+    });
+}
+
+pub(crate) fn parse<T: DeserializeOwned>(
+    call: &'static str,
+    reply: Value,
+) -> Result<T, EngineError> {
+    serde_json::from_value(reply).map_err(|error| EngineError::UnknownReply {
+        call,
+        cause: error.to_string(),
+    })
+}
+
+pub(crate) fn in_part(part: &str, error: m23_archive::ArchiveError) -> EngineError {
+    EngineError::Archive {
+        part: part.to_owned(),
+        error,
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn merge(into: &mut Value, more: Value) {
+    if let (Value::Object(into), Value::Object(more)) = (into, more) {
+        into.extend(more);
+    }
+}

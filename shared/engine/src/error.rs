@@ -1,0 +1,102 @@
+//! What ends a step, whether trying again can help, and what a caller may be told.
+
+use crate::world::StoreFailed;
+use m23_archive::ArchiveError;
+use m23_contract::ErrorCode;
+use m23_pipeline::{DatabaseError, DigestFailed, Failure};
+
+/// Why a backup or a restore could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The database refused, was away, or failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The object store failed.
+    #[error(transparent)]
+    Store(#[from] StoreFailed),
+    /// The archive's own bytes are wrong; which part, and how.
+    #[error("{part}: {error}")]
+    Archive {
+        /// The object, or the manifest.
+        part: String,
+        /// What is wrong with it.
+        #[source]
+        error: ArchiveError,
+    },
+    /// An object is gone.
+    #[error("{0} is missing from the store")]
+    Missing(String),
+    /// An object is not what it was when the backup was made.
+    #[error("{0} has been altered: its SHA-256 is another")]
+    Altered(String),
+    /// The manifest belongs to another backup or another tenant.
+    #[error("the manifest belongs to another backup")]
+    Exchanged,
+    /// No digest could be computed.
+    #[error(transparent)]
+    Digest(#[from] DigestFailed),
+    /// The database answered in a form that this version does not know.
+    #[error("the database answered {call} in an unknown form: {cause}")]
+    UnknownReply {
+        /// Which call.
+        call: &'static str,
+        /// What the parser said.
+        cause: String,
+    },
+}
+
+impl EngineError {
+    /// May the same step succeed a little later?
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Database(DatabaseError::Unavailable(_)) | Self::Store(_) => true,
+            Self::Database(DatabaseError::Refused { code, .. }) => *code == ErrorCode::Unavailable,
+            Self::Database(DatabaseError::TokenRefused(_) | DatabaseError::Failed(_))
+            | Self::Archive { .. }
+            | Self::Missing(_)
+            | Self::Altered(_)
+            | Self::Exchanged
+            | Self::Digest(_)
+            | Self::UnknownReply { .. } => false,
+        }
+    }
+
+    /// What is wrong with the archive, where that is the matter.
+    fn archive_fault(&self) -> Option<String> {
+        match self {
+            Self::Archive { .. } | Self::Missing(_) | Self::Altered(_) | Self::Exchanged => {
+                Some(self.to_string())
+            }
+            Self::Database(_) | Self::Store(_) | Self::Digest(_) | Self::UnknownReply { .. } => {
+                None
+            }
+        }
+    }
+
+    /// A sentence for the job's row, which the tenant's members read: nothing internal.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match (self, self.archive_fault()) {
+            (_, Some(fault)) => fault,
+            (Self::Database(DatabaseError::Refused { sentence, .. }), None) => sentence.clone(),
+            (_, None) if self.is_passing() => {
+                "the database or the object store did not answer".to_owned()
+            }
+            (_, None) => "an internal fault; the log tells which".to_owned(),
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        if let Some(fault) = error.archive_fault() {
+            return Self::BackupUnusable(vec![fault]);
+        }
+        match error {
+            EngineError::Database(error) => error.into(),
+            EngineError::Store(_) => Self::unavailable(error),
+            _ => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Driving a restore: every byte is verified on its way into staging; only then does one
+//! transaction touch live data. Whatever fails before has changed nothing.
+
+use crate::backup::{hex, in_part, parse};
+use crate::error::EngineError;
+use crate::retry::persistently;
+use crate::world::World;
+use futures_util::future::join;
+use m23_archive::{Chunk, Manifest, Table, unpack};
+use m23_contract::ErrorCode;
+use m23_pipeline::{DatabaseError, Level, Record};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// A restore that the database has accepted.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RestoreOrder {
+    /// The row of `restore_logs`.
+    pub restore_log_id: Uuid,
+    /// The right to drive it.
+    pub lease: Uuid,
+    /// The only tenant it may touch.
+    pub tenant_id: Uuid,
+    /// The backup it restores.
+    pub backup_id: Uuid,
+    /// The manifest's object.
+    pub manifest: String,
+    /// The manifest's SHA-256 when it was written.
+    pub manifest_sha256: String,
+    /// The chosen tables, as `schema.table`; all when absent.
+    pub tables: Option<Vec<String>>,
+}
+
+/// A restore that is done.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RestoreOutcome {
+    /// The tables that are now as in the backup.
+    pub restored_tables: Vec<String>,
+    /// Net row changes.
+    pub rows_restored: u64,
+    /// Seconds since it began.
+    pub duration: f64,
+    /// The snapshot that undoes it; none for a restore beside the live data.
+    pub snapshot_id: Option<Uuid>,
+    /// What could not be as asked.
+    pub warnings: Vec<String>,
+    /// Net row changes by kind.
+    pub stats: RestoreStats,
+}
+
+/// Net row changes by kind.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreStats {
+    /// Rows that came back.
+    pub insert_count: u64,
+    /// Rows that changed back.
+    pub update_count: u64,
+    /// Rows that went.
+    pub delete_count: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    code: String,
+    message: String,
+    #[serde(default)]
+    details: Option<Vec<String>>,
+    #[serde(default)]
+    cause: Option<String>,
+}
+
+/// Drives a restore to its end. A failure is recorded in its log row, and given.
+///
+/// # Errors
+/// [`EngineError`]; live data is then as it was.
+pub async fn drive_restore(
+    world: &impl World,
+    order: &RestoreOrder,
+) -> Result<RestoreOutcome, EngineError> {
+    let outcome = run(world, order).await;
+    match &outcome {
+        Ok(done) => world
+            .log(&event(order, Level::Info, "restore_completed").with("rows", done.rows_restored)),
+        Err(error) => {
+            world.log(&event(order, Level::Error, "restore_failed").with_cause(error));
+            fail(world, order, error).await;
+        }
+    }
+    outcome
+}
+
+async fn run(world: &impl World, order: &RestoreOrder) -> Result<RestoreOutcome, EngineError> {
+    let manifest = read_manifest(world, order).await?;
+    let chosen: Vec<&Table> = manifest
+        .facts
+        .tables
+        .iter()
+        .filter(|table| is_chosen(order, table))
+        .collect();
+    let total: u64 = chosen.iter().map(|table| table.rows()).sum();
+    let mut staged = 0;
+    for (ordinal, table) in (1_u32..).zip(chosen) {
+        if make_room(world, order, ordinal, table).await? {
+            stage_table(world, order, ordinal, table).await?;
+        }
+        staged += table.rows();
+        note(world, order, staged, total).await?;
+    }
+    execute(world, order).await
+}
+
+/// The manifest is what the database says it was, and speaks of this backup of this tenant.
+async fn read_manifest(world: &impl World, order: &RestoreOrder) -> Result<Manifest, EngineError> {
+    let bytes = fetch(world, &order.manifest, &order.manifest_sha256).await?;
+    let manifest = Manifest::parse(&bytes).map_err(|error| in_part(&order.manifest, error))?;
+    let facts = &manifest.facts;
+    if (facts.tenant_id, facts.backup_id) == (order.tenant_id, order.backup_id) {
+        Ok(manifest)
+    } else {
+        Err(EngineError::Exchanged)
+    }
+}
+
+fn is_chosen(order: &RestoreOrder, table: &Table) -> bool {
+    let name = format!("{}.{}", table.schema, table.name);
+    order
+        .tables
+        .as_ref()
+        .is_none_or(|tables| tables.contains(&name))
+}
+
+async fn make_room(
+    world: &impl World,
+    order: &RestoreOrder,
+    ordinal: u32,
+    table: &Table,
+) -> Result<bool, EngineError> {
+    let columns: Vec<&String> = table.columns.iter().map(|column| &column.name).collect();
+    let arguments = json!({
+        "p_restore_id": order.restore_log_id, "p_lease": order.lease,
+        "p_table": { "ordinal": ordinal, "schema": table.schema, "name": table.name,
+                     "columns": columns, "rows": table.rows() },
+    });
+    let reply = persistently(world, async || {
+        world.call("m23_stage_table", &arguments).await
+    })
+    .await?;
+    parse("m23_stage_table", reply)
+}
+
+/// The next chunk is fetched and verified while one is sent.
+async fn stage_table(
+    world: &impl World,
+    order: &RestoreOrder,
+    ordinal: u32,
+    table: &Table,
+) -> Result<(), EngineError> {
+    let mut chunks = (1_u32..).zip(&table.chunks);
+    let Some((_, first)) = chunks.next() else {
+        return Ok(());
+    };
+    let mut ready = (1, first, verified(world, first).await?);
+    for (seq, chunk) in chunks {
+        let (sent, next) = join(send(world, order, ordinal, ready), verified(world, chunk)).await;
+        sent?;
+        ready = (seq, chunk, next?);
+    }
+    send(world, order, ordinal, ready).await
+}
+
+async fn verified(world: &impl World, chunk: &Chunk) -> Result<Vec<u8>, EngineError> {
+    let stored = fetch(world, &chunk.object, &chunk.sha256).await?;
+    unpack(&stored, chunk).map_err(|error| in_part(&chunk.object, error))
+}
+
+async fn fetch(world: &impl World, object: &str, sha256: &str) -> Result<Vec<u8>, EngineError> {
+    let bytes = persistently(world, async || world.get(object).await)
+        .await?
+        .ok_or_else(|| EngineError::Missing(object.to_owned()))?;
+    if hex(&world.sha256(&bytes).await?) == sha256 {
+        Ok(bytes)
+    } else {
+        Err(EngineError::Altered(object.to_owned()))
+    }
+}
+
+async fn send(
+    world: &impl World,
+    order: &RestoreOrder,
+    ordinal: u32,
+    (seq, chunk, lines): (u32, &Chunk, Vec<u8>),
+) -> Result<(), EngineError> {
+    let head = json!({
+        "restore_id": order.restore_log_id, "lease": order.lease,
+        "ordinal": ordinal, "seq": seq, "rows": chunk.rows,
+    });
+    let mut body = head.to_string().into_bytes();
+    body.reserve(lines.len() + 1);
+    body.push(b'\n');
+    body.extend_from_slice(&lines);
+    drop(lines);
+    persistently(world, async || world.send("m23_stage_chunk", &body).await).await?;
+    Ok(())
+}
+
+async fn note(
+    world: &impl World,
+    order: &RestoreOrder,
+    staged: u64,
+    total: u64,
+) -> Result<(), EngineError> {
+    let arguments = json!({
+        "p_restore_id": order.restore_log_id, "p_lease": order.lease,
+        "p_progress": { "phase": "staging", "rows": staged, "total_rows": total },
+    });
+    persistently(world, async || {
+        world.call("m23_note_restore", &arguments).await
+    })
+    .await?;
+    Ok(())
+}
+
+/// Not tried twice: an answer that was lost may have been the commit.
+async fn execute(world: &impl World, order: &RestoreOrder) -> Result<RestoreOutcome, EngineError> {
+    let arguments = json!({ "p_restore_id": order.restore_log_id, "p_lease": order.lease });
+    let mut reply = world.execute("m23_execute_restore", &arguments).await?;
+    match reply.get_mut("error").map(Value::take) {
+        Some(refusal) => Err(refused(parse("m23_execute_restore", refusal)?)),
+        None => parse("m23_execute_restore", reply),
+    }
+}
+
+fn refused(refusal: Refusal) -> EngineError {
+    let Some(code) = ErrorCode::parse(&refusal.code).filter(|code| *code != ErrorCode::Internal)
+    else {
+        return DatabaseError::Failed(refusal.cause.unwrap_or(refusal.message)).into();
+    };
+    DatabaseError::Refused {
+        code,
+        sentence: refusal.message,
+        details: refusal.details.unwrap_or_default(),
+    }
+    .into()
+}
+
+/// Says so in the log row, if the database has not done it itself.
+async fn fail(world: &impl World, order: &RestoreOrder, error: &EngineError) {
+    let arguments = json!({
+        "p_restore_id": order.restore_log_id, "p_lease": order.lease, "p_error": error.sentence(),
+    });
+    let told = world.call("m23_fail_restore", &arguments).await;
+    if let Err(untold) = told {
+        world.log(
+            &event(order, Level::Warn, "failure_not_recorded")
+                .with_cause(&EngineError::from(untold)),
+        );
+    }
+}
+
+fn event(order: &RestoreOrder, level: Level, name: &'static str) -> Record {
+    Record::new(level, name)
+        .with("restore_log_id", order.restore_log_id.to_string())
+        .with("tenant_id", order.tenant_id.to_string())
+        .with("backup_id", order.backup_id.to_string())
+}

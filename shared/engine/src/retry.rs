@@ -1,0 +1,22 @@
+//! Trying again, where that can help.
+
+use crate::error::EngineError;
+use crate::world::World;
+
+/// Waits between tries, in milliseconds.
+const PAUSES: [u32; 3] = [200, 1_000, 3_000];
+
+/// Does a step until it succeeds, fails for good, or has been tried four times. Every step of
+/// the engine may be done twice.
+pub(crate) async fn persistently<T, E: Into<EngineError>>(
+    world: &impl World,
+    mut step: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, EngineError> {
+    for pause in PAUSES {
+        match step().await.map_err(Into::into) {
+            Err(error) if error.is_passing() => world.pause(pause).await,
+            outcome => return outcome,
+        }
+    }
+    step().await.map_err(Into::into)
+}
