@@ -24,7 +24,10 @@ impl Function for BackupCreate {
 
     /// 1. Accepts the job in the user's name; the database refuses what it must.
     /// 2. Answers with the job's id and an estimate.
+    /// 3. Drives the job after the answer; the clock goes on with what is left of it then.
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
-        Answer::done(&work::begin(&self.workers, caller, &request).await?)
+        let begun = work::begin(&self.workers, caller, &request).await?;
+        work::drive(&self.workers, begun.job_id);
+        Answer::done(&begun)
     }
 }

@@ -1,7 +1,8 @@
 //! The work of `backup-create`: accepting a job, and driving it.
 
 use m23_contract::{BackupCreateRequest, BackupCreateResponse, JobStatus};
-use m23_pipeline::{Admitted, Failure};
+use m23_engine::{Driven, drive_backup};
+use m23_pipeline::{Admitted, Clock as _, Failure};
 use m23_platform::Workers;
 use serde::Deserialize;
 use serde_json::json;
@@ -9,6 +10,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 const BEGIN: Duration = Duration::from_secs(15);
+
+/// How long a request's Worker goes on after its answer; the platform ends it after 30 s.
+const AFTER_ANSWER_MS: u64 = 25_000;
+
+/// How long one scheduled event drives jobs; the next comes a minute later.
+const SCHEDULED_MS: u64 = 50_000;
 
 /// The answer of `m23_begin_backup`.
 #[derive(Deserialize)]
@@ -40,5 +47,22 @@ pub(crate) async fn begin(
     })
 }
 
-/// Takes up jobs whose Worker is gone.
-pub(crate) async fn take_up(_workers: &Workers) {}
+/// Drives a job from here on, after the answer.
+pub(crate) fn drive(workers: &Workers, job: Uuid) {
+    let world = workers.clone();
+    workers.wait_until(async move {
+        let deadline = world.now_ms() + AFTER_ANSWER_MS;
+        drive_backup(&world, Some(job), deadline).await;
+    });
+}
+
+/// Takes up jobs that nobody drives: their Worker is gone, or its time was up.
+pub(crate) async fn take_up(workers: &Workers) {
+    let deadline = workers.now_ms() + SCHEDULED_MS;
+    while workers.now_ms() < deadline {
+        match drive_backup(workers, None, deadline).await {
+            Driven::Completed(_) | Driven::Failed(_) => {}
+            Driven::Nothing | Driven::Paused(_) => break,
+        }
+    }
+}

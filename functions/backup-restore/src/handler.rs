@@ -23,8 +23,13 @@ impl Function for BackupRestore {
     const NAME: FunctionName = FunctionName::BackupRestore;
 
     /// 1. Accepts the restore in the user's name; the database refuses what it must.
-    /// 2. Answers with the id of its log row.
+    /// 2. Reads the archive into staging, verifies every byte, and writes the difference.
+    /// 3. Answers with the outcome, or with 202 when that takes longer than a caller should wait.
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
-        Answer::accepted(&work::begin(&self.workers, caller, &request).await?)
+        let order = work::begin(&self.workers, caller, &request).await?;
+        match work::drive(&self.workers, order).await? {
+            (response, true) => Answer::done(&response),
+            (response, false) => Answer::accepted(&response),
+        }
     }
 }

@@ -11,6 +11,7 @@
 mod bounded;
 mod console;
 mod crypto;
+mod driving;
 mod fetch;
 mod issuer;
 mod objects;

@@ -12,9 +12,7 @@ use worker::Method;
 pub enum Payload<'a> {
     /// Named arguments.
     Json(&'a Value),
-    /// One unnamed `text` parameter, as raw UTF-8: the fast way for megabytes.
-    Text(&'a [u8]),
-    /// One unnamed `bytea` parameter.
+    /// One unnamed `bytea` parameter: the fast way for megabytes.
     Bytes(&'a [u8]),
 }
 
@@ -23,8 +21,6 @@ pub enum Payload<'a> {
 pub enum Accept {
     /// JSON.
     Json,
-    /// The raw text of a function that returns `text`.
-    Text,
     /// The raw bytes of a function that returns `bytea`.
     Bytes,
 }
@@ -91,26 +87,6 @@ impl PostgRest {
         self.rpc(Caller::Service, name, arguments, timeout).await
     }
 
-    /// Calls a function with the service key and one raw text (UTF-8), for JSON.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
-    pub async fn rpc_text_as_service(
-        &self,
-        name: &str,
-        text: &[u8],
-        timeout: Duration,
-    ) -> Result<Value, DatabaseError> {
-        let call = RpcCall {
-            caller: Caller::Service,
-            name,
-            payload: Payload::Text(text),
-            accept: Accept::Json,
-            timeout,
-        };
-        parsed(&self.send(call).await?)
-    }
-
     /// Calls a function with the service key, for its raw text or bytes.
     ///
     /// # Errors
@@ -150,6 +126,14 @@ impl PostgRest {
             accept: Accept::Json,
             timeout,
         };
+        self.send_for_json(call).await
+    }
+
+    /// Makes a call whose answer is JSON.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn send_for_json(&self, call: RpcCall<'_>) -> Result<Value, DatabaseError> {
         parsed(&self.send(call).await?)
     }
 
@@ -195,7 +179,6 @@ impl Payload<'_> {
     fn content_type(&self) -> &'static str {
         match self {
             Self::Json(_) => "application/json",
-            Self::Text(_) => "text/plain",
             Self::Bytes(_) => "application/octet-stream",
         }
     }
@@ -205,7 +188,7 @@ impl Payload<'_> {
             Self::Json(value) => serde_json::to_vec(value)
                 .map(Into::into)
                 .map_err(|error| DatabaseError::Failed(error.to_string())),
-            Self::Text(bytes) | Self::Bytes(bytes) => Ok((*bytes).into()),
+            Self::Bytes(bytes) => Ok((*bytes).into()),
         }
     }
 }
@@ -214,7 +197,6 @@ impl Accept {
     const fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
-            Self::Text => "text/plain",
             Self::Bytes => "application/octet-stream",
         }
     }

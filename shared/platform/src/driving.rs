@@ -1,0 +1,74 @@
+//! The outside world of a job, as the engine sees it.
+
+use crate::postgrest::{Accept, Payload, RpcCall};
+use crate::workers::Workers;
+use m23_engine::{StoreFailed, World};
+use m23_pipeline::{Caller, DatabaseError};
+use serde_json::Value;
+use std::time::Duration;
+use worker::Delay;
+
+/// One step of a job. The database gives up on one after 60 s.
+const STEP: Duration = Duration::from_secs(65);
+
+/// A restore's one transaction: as long as the database allows it.
+const TRANSACTION: Duration = Duration::from_secs(3_660);
+
+impl World for Workers {
+    async fn call(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError> {
+        self.database().rpc_as_service(name, arguments, STEP).await
+    }
+
+    async fn execute(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError> {
+        self.database()
+            .rpc_as_service(name, arguments, TRANSACTION)
+            .await
+    }
+
+    async fn read(&self, name: &str, arguments: &Value) -> Result<Vec<u8>, DatabaseError> {
+        self.database()
+            .rpc_raw_as_service(name, arguments, Accept::Bytes, STEP)
+            .await
+    }
+
+    async fn send(&self, name: &str, bytes: &[u8]) -> Result<Value, DatabaseError> {
+        let call = RpcCall {
+            caller: Caller::Service,
+            name,
+            payload: Payload::Bytes(bytes),
+            accept: Accept::Json,
+            timeout: STEP,
+        };
+        self.database().send_for_json(call).await
+    }
+
+    async fn put_new(
+        &self,
+        object: &str,
+        bytes: Vec<u8>,
+        sha256: [u8; 32],
+    ) -> Result<(), StoreFailed> {
+        let archives = self.archives().map_err(failed)?;
+        let _created_or_there = archives
+            .put_new(object, bytes, sha256)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn get(&self, object: &str) -> Result<Option<Vec<u8>>, StoreFailed> {
+        self.archives()
+            .map_err(failed)?
+            .get(object)
+            .await
+            .map_err(failed)
+    }
+
+    async fn pause(&self, milliseconds: u32) {
+        Delay::from(Duration::from_millis(milliseconds.into())).await;
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> StoreFailed {
+    StoreFailed(error.to_string())
+}
