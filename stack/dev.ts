@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { StackFailure, sentence } from './failure.ts';
 import { type Stack, startStack } from './stack.ts';
 import { writeDevJson } from './state.ts';
+import { stopRequested } from './supervised.ts';
 
 const { values } = parseArgs({
   options: {
@@ -15,12 +16,7 @@ const { values } = parseArgs({
   },
 });
 
-/** Settles when somebody wants the stack to stop. */
-const asked = new Promise<void>((resolve) => {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
-  // The supervisor holds the other end and writes nothing.
-  process.stdin.on('end', () => resolve()).on('error', () => resolve()).resume();
-});
+const asked = stopRequested();
 
 process.exit(await main());
 
@@ -64,7 +60,7 @@ function announce(stack: Stack, seconds: number): void {
   });
   console.log(`\nM23 is ready after ${seconds.toFixed(1)} s at ${stack.url} (development only)`);
   console.log(`database: ${stack.databaseUrl}`);
-  console.log(`keys and users: ${values['state-dir']}/dev.json\n`);
+  console.log(`keys and users: ${values['state-dir']}/dev.json, logs: ${values['state-dir']}/*.log\n`);
   for (const user of stack.users) {
     console.log(`  ${user.email.padEnd(26)} ${user.password.padEnd(28)} ${user.role ?? '–'}  ${user.tenantId ?? 'no tenant'}`);
   }

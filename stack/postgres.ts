@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
 import pg from 'pg';
@@ -108,7 +108,7 @@ export class Postgres {
 /** Removes the database of a state folder, wherever it lies. */
 export function removeData(stateDir: string): void {
   const place = join(stateDir, 'pg');
-  if (lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(readlinkSync(place), { recursive: true, force: true });
+  if (lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(dirname(readlinkSync(place)), { recursive: true, force: true });
   rmSync(place, { recursive: true, force: true });
 }
 

@@ -27,11 +27,6 @@ export interface WorkersOptions {
 type Bucket = Awaited<ReturnType<Miniflare['getR2Bucket']>>;
 type Namespace = Awaited<ReturnType<Miniflare['getKVNamespace']>>;
 
-/** What a Worker offers besides `fetch`; Miniflare's own type of it needs Cloudflare's globals. */
-interface Scheduled {
-  scheduled(event: { cron: string; scheduledTime: Date }): Promise<{ outcome: string }>;
-}
-
 /** One event of the child process channel of Node. */
 interface Spawned {
   process: ChildProcess;
@@ -75,7 +70,7 @@ export class Workers {
 
   /** Fires a function's cron trigger and waits for its end. */
   async runCron(name: FunctionName): Promise<void> {
-    const worker = (await this.#miniflare.getWorker(name)) as unknown as Scheduled;
+    const worker = await this.#miniflare.getWorker(name);
     const { outcome } = await worker.scheduled({ cron: EVERY_MINUTE, scheduledTime: new Date() });
     if (outcome !== 'ok') throw new Error(`the scheduled run of ${name} ended with: ${outcome}`);
   }
