@@ -36,6 +36,15 @@ begin
   end if;
 end $$;
 
+-- The same without renewing it, for a long read beside which others renew it.
+create function m23.check_lease(p_work uuid, p_token uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (select from m23.leases where work_id = p_work and token = p_token) then
+    perform m23.refuse('UNAVAILABLE', 'another worker has taken this job over');
+  end if;
+end $$;
+
 create table m23.backup_work (
   job_id         uuid primary key references public.backup_jobs (id) on delete cascade,
   tenant_id      uuid not null,
@@ -237,9 +246,12 @@ language sql stable set search_path = '' as $$
     from m23.columns_of(p_relid) c where not c.generated
 $$;
 
+-- PostgREST gives a function's result as raw bytes when its type is called so.
+create domain m23."application/octet-stream" as bytea;
+
 -- The next chunk of a table: a first line of JSON `{"rows", "last_key", "done"}`, then
 -- the rows as COPY lines. Bounded in rows and bytes, whatever the tenant's size.
-create function public.m23_read_chunk(p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[]) returns bytea
+create function public.m23_read_chunk(p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[]) returns m23."application/octet-stream"
 language plpgsql volatile security definer set search_path = '' set row_security = off
 set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
 set extra_float_digits = 1 set bytea_output = 'hex' set lc_monetary = 'C' as $$
@@ -254,7 +266,7 @@ declare
   v_last  text[];
   v_row   record;
 begin
-  perform m23.keep_lease(p_job_id, p_lease);
+  perform m23.check_lease(p_job_id, p_lease);
   select * into v_work from m23.backup_work where job_id = p_job_id;
   select * into v_part from m23.backup_tables where job_id = p_job_id and ordinal = p_ordinal;
   select * into v_table from m23.protected_tables where id = v_part.table_id;
