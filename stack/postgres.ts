@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -142,18 +142,23 @@ function passwordOf(stateDir: string): string {
   return readFileSync(file, 'utf8');
 }
 
+/** Makes the database beside its place and moves it there, so that its place never holds half of one. */
 async function initialise(distribution: string, data: string, password: string, major: PostgresMajor, account: Account | undefined): Promise<void> {
-  // What an interrupted initdb has left is of no use.
-  rmSync(join(data, 'global'), { recursive: true, force: true });
-  const passwordFile = join(data, '..', `.initdb-${process.pid}`);
+  const fresh = `${data}.new`;
+  const passwordFile = `${data}.password`;
+  rmSync(fresh, { recursive: true, force: true });
+  mkdirSync(fresh, { mode: 0o700 });
+  giveTo(fresh, account);
   writeFileSync(passwordFile, password, { mode: 0o600 });
   giveTo(passwordFile, account);
   const locale = major >= 17 ? ['--locale-provider=builtin', '--locale=C.UTF-8'] : ['--no-locale'];
-  const args = ['-D', data, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8', '--no-sync', '--no-instructions', ...locale];
+  const args = ['-D', fresh, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8', '--no-sync', '--no-instructions', ...locale];
   try {
     await promisify(execFile)(join(distribution, 'bin', 'initdb'), args, { cwd: '/', ...account });
-  } catch (error) {
     rmSync(data, { recursive: true, force: true });
+    renameSync(fresh, data);
+  } catch (error) {
+    rmSync(fresh, { recursive: true, force: true });
     throw new StackFailure(`the database could not be made: ${sentence(error).trim().split('\n').slice(-2).join(' ')}`);
   } finally {
     rmSync(passwordFile, { force: true });

@@ -33,6 +33,7 @@ export function prepareState(stateDir: string): void {
 
 /** Empties the state folder of an ephemeral run. */
 export function clearState(stateDir: string): void {
+  if (!existsSync(stateDir)) return;
   removeData(stateDir);
   for (const name of readdirSync(stateDir)) {
     if (!SUPERVISORS.has(name)) rmSync(join(stateDir, name), { recursive: true, force: true });

@@ -22,7 +22,8 @@ export class Upstream {
   }
 
   static async start(auth: AuthApi, postgrestPort: () => number): Promise<Upstream> {
-    const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+    // PostgREST closes a connection that is idle for 30 s; ours must be given up before that.
+    const agent = new Agent({ keepAlive: true, maxSockets: 64, timeout: 15_000 });
     const server = createServer((request, response) => {
       const path = request.url ?? '/';
       if (request.headers.host !== upstream.host) {

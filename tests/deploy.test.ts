@@ -14,8 +14,8 @@ const SECRETS = ['SUPABASE_ANON_KEY', 'SUPABASE_SERVICE_ROLE_KEY', 'SUPABASE_JWT
 
 describe('every Worker can be deployed alone', { concurrency: 2 }, () => {
   for (const folder of ['.', ...FUNCTIONS.map((name) => `functions/${name}`)]) {
-    test(`wrangler accepts ${folder === '.' ? 'the gateway' : folder}, offline`, async (t) => {
-      const out = temporaryFolder((f) => t.after(f));
+    test(`wrangler accepts ${folder === '.' ? 'the gateway' : folder}, offline`, async () => {
+      const out = temporaryFolder();
       const { stdout } = await promisify(execFile)(process.execPath, [WRANGLER, 'deploy', '--dry-run', '--outdir', join(out, 'bundle')], {
         cwd: join(ROOT, folder),
         env: {

@@ -75,9 +75,12 @@ export class DevCommand {
   }
 }
 
-/** A new state folder; the test's `after` removes it. */
-export function temporaryFolder(after: (cleanUp: () => void) => void): string {
+/**
+ * A new folder. It is removed when the test file's process ends, after every stack in it has
+ * stopped, unless `take` is given: then the caller gets the removal to do.
+ */
+export function temporaryFolder(take: (remove: () => void) => void = (remove) => process.on('exit', remove)): string {
   const folder = mkdtempSync(join(tmpdir(), 'm23-test-'));
-  after(() => rmSync(folder, { recursive: true, force: true }));
+  take(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }

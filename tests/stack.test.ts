@@ -6,10 +6,11 @@ import { type TestContext, describe, test } from 'node:test';
 
 import { createClient } from '@supabase/supabase-js';
 
+import { startStack } from '../stack/stack.ts';
 import { DevCommand, temporaryFolder } from './dev-command.ts';
 import { gone } from './processes.ts';
 
-function start(t: TestContext, stateDir = temporaryFolder((f) => t.after(f)), ...args: string[]): DevCommand {
+function start(t: TestContext, stateDir = temporaryFolder(), ...args: string[]): DevCommand {
   const dev = new DevCommand(stateDir, ...args);
   t.after(() => dev.stop('SIGTERM'));
   return dev;
@@ -86,20 +87,20 @@ describe('a start is refused with one sentence', () => {
   });
 
   test('when the folder holds something else', async (t) => {
-    const folder = temporaryFolder((f) => t.after(f));
+    const folder = temporaryFolder();
     writeFileSync(join(folder, 'thesis.txt'), 'mine');
     await refused(t, /is not a state folder of M23/, folder);
     assert.deepEqual(readdirSync(folder), ['thesis.txt']);
   });
 
   test('when the folder has another format', async (t) => {
-    const folder = temporaryFolder((f) => t.after(f));
+    const folder = temporaryFolder();
     writeFileSync(join(folder, 'format'), 'm23-state 99');
     await refused(t, /has the format "m23-state 99"/, folder);
   });
 
   test('when the database is another version\'s', async (t) => {
-    const folder = temporaryFolder((f) => t.after(f));
+    const folder = temporaryFolder();
     writeFileSync(join(folder, 'format'), 'm23-state 1');
     mkdirSync(join(folder, 'pg'));
     writeFileSync(join(folder, 'pg', 'PG_VERSION'), '14\n');
@@ -177,3 +178,47 @@ describe('nothing stays behind', { concurrency: 3 }, () => {
     assert.deepEqual(readdirSync(fresh.stateDir), []);
   });
 });
+
+describe('a stack that a test has started', () => {
+  test('survives the loss of each of its parts', async (t) => {
+    const stack = await startStack({ stateDir: temporaryFolder(), ephemeral: true });
+    t.after(() => stack.close());
+    const token = await stack.issuer.accessToken(stack.users[0]!);
+    const read = (bearer = token): Promise<Response> => fetch(`${stack.url}/rest/v1/customers?limit=1`, {
+      headers: { apikey: stack.anonKey, authorization: `Bearer ${bearer}` },
+    });
+
+    await stack.archives.put('kept', 'value');
+    await stack.rateWindows.put('kept', 'value');
+    await stack.restartWorkers();
+    assert.equal(await (await stack.archives.get('kept'))?.text(), 'value');
+    assert.equal(await stack.rateWindows.get('kept'), 'value');
+    assert.equal((await read()).status, 200);
+
+    await stack.killPostgrest();
+    assert.equal((await read()).status, 503);
+    await stack.restartPostgrest();
+    assert.equal((await read()).status, 200);
+
+    await stack.restartPostgres();
+    assert.equal(await eventually(async () => (await read()).status, 200), 200);
+    await stack.runCron('backup-create');
+
+    const claims = { sub: stack.users[0]!.id };
+    assert.equal((await read(await stack.issuer.otherKeySign(claims))).status, 401);
+    assert.equal((await read(await stack.issuer.sign(claims, { alg: 'none' }))).status, 401);
+    assert.equal((await read(await stack.issuer.sign(claims, { alg: 'HS256' }))).status, 401);
+    assert.equal((await read(await stack.issuer.sign(claims, { expiresIn: -60 }))).status, 401);
+  });
+});
+
+/** PostgREST takes a moment to notice that its database is back. */
+async function eventually(look: () => Promise<number>, wanted: number): Promise<number> {
+  const deadline = Date.now() + 10_000;
+  let seen = await look();
+  while (seen !== wanted && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    seen = await look();
+  }
+  return seen;
+}
