@@ -59,6 +59,28 @@ end $$;
 comment on function m23.current_position() is
   'The present moment as a position. What this transaction writes, before or after the call, lies after it.';
 
+-- Ticks --------------------------------------------------------------------------
+-- Where the server records no commit times, the first writer of each second notes what
+-- was committed then: the moments that a time can be turned into.
+
+create table m23.ticks (
+  at       timestamptz not null,
+  position pg_snapshot not null
+);
+alter table m23.ticks enable row level security;
+create index ticks_at on m23.ticks (at);
+
+create function m23.tick() returns void
+language plpgsql set search_path = '' as $$
+declare v_second text := floor(extract(epoch from clock_timestamp()))::text;
+begin
+  if current_setting('m23.ticked', true) is not distinct from v_second then return; end if;
+  perform set_config('m23.ticked', v_second, false);
+  if pg_try_advisory_xact_lock(hashtextextended('m23.tick.' || v_second, 0)) then
+    insert into m23.ticks (at, position) values (clock_timestamp(), m23.current_position());
+  end if;
+end $$;
+
 -- The fence ------------------------------------------------------------------
 -- Writers of a tenant share it, a restore takes it alone; both hold it to the end of
 -- their transaction. A statement over many tenants would fill the lock table, so it

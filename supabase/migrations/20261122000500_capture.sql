@@ -107,6 +107,9 @@ begin
     end if;
     perform set_config('m23.fenced', 'yes', true);
   end if;
+  if current_setting('track_commit_timestamp') = 'off' then
+    perform m23.tick();
+  end if;
   if tg_op <> 'INSERT' then
     v_stack := 'm23.open_' || tg_argv[0];
     perform set_config(v_stack, concat(current_setting(v_stack, true), ',', nextval('m23.change_id'), left(tg_op, 1)), true);

@@ -1,0 +1,107 @@
+-- The doctor: what is in force on this server, in plain words, and what to do about it.
+
+create type m23.finding as (topic text, state text, finding text, advice text);
+
+create function m23.doctor_commit_times() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select 'commit times', 'ok', 'native: track_commit_timestamp is on, so a time means exactly what was committed then', null::text
+   where current_setting('track_commit_timestamp')::boolean
+  union all
+  select 'commit times', 'warning',
+         format('stamped: track_commit_timestamp is off, so the moments to come back to are about a second apart (%s noted so far)',
+                (select count(*) from m23.ticks)),
+         'turn track_commit_timestamp on and restart the server; it costs nothing measurable'
+   where not current_setting('track_commit_timestamp')::boolean
+$$;
+
+create function m23.doctor_event_trigger() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select 'schema changes', case when ok then 'ok' else 'warning' end,
+         case when ok then 'followed: an event trigger renews the capture after every ALTER TABLE'
+              else 'not followed: there is no enabled event trigger m23_follow_ddl' end,
+         case when not ok then 'call m23.protect_table again for a table right after an ALTER TABLE of it' end
+    from (select exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled <> 'D')) e (ok)
+$$;
+
+create function m23.doctor_triggers() returns setof m23.finding
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_before text := current_setting('session_replication_role');
+  v_ok     boolean := m23.silence_triggers();
+begin
+  perform set_config('session_replication_role', v_before, true) where v_ok;
+  return next row('restores', case when v_ok then 'ok' else 'warning' end,
+    case when v_ok then 'silent: the application''s triggers do not fire while a restore writes'
+         else 'this server does not allow session_replication_role: tables with triggers of their own cannot be restored in place' end,
+    case when not v_ok then 'grant set on parameter session_replication_role to the owner of the schema m23' end)::m23.finding;
+end $$;
+
+-- The capture triggers that a protected table should have, and does not, or not always enabled.
+create function m23.missing_triggers(p_table m23.protected_tables) returns text[]
+language sql stable set search_path = '' as $$
+  select array_agg(name) from unnest(array['zzz_m23_before', 'aaa_m23_log_insert', 'aaa_m23_log_update', 'aaa_m23_log_delete',
+                                           'aaa_m23_log_key', 'zzz_m23_log_truncate']) name
+   where not exists (select from pg_trigger t where t.tgrelid = p_table.relid and t.tgname = name and t.tgenabled = 'A')
+$$;
+
+-- Columns that the log does not have in the shape of the table.
+create function m23.drifted_columns(p_table m23.protected_tables) returns text[]
+language sql stable set search_path = '' as $$
+  select array_agg(c.name) from m23.columns_of(p_table.relid) c
+    left join pg_attribute l on l.attrelid = to_regclass(m23.log_name(p_table.id)) and l.attname = 'c' || c.attnum and not l.attisdropped
+   where not c.generated and format_type(l.atttypid, -1) is distinct from case when c.native then c.type_name else 'text' end
+$$;
+
+create function m23.doctor_table(p_table m23.protected_tables) returns m23.finding
+language plpgsql volatile set search_path = '' as $$
+declare v_name text := coalesce(m23.public_name(p_table.relid), format('table %s', p_table.relid));
+begin
+  return case
+    when not exists (select from pg_class where oid = p_table.relid)
+      then row(v_name, 'problem', 'gap: the table was dropped while it was protected', format('its log is kept in %s', m23.log_name(p_table.id)))::m23.finding
+    when p_table.incarnation <> m23.incarnation()
+      then row(v_name, 'problem', 'gap: its history belongs to another life of this database, which was restored or copied since',
+               'unprotect and protect it again: history begins anew, backups are not affected')::m23.finding
+    when m23.missing_triggers(p_table) is not null
+      then row(v_name, 'problem', format('gap: changes may go unseen, because these triggers are missing or not enabled always: %s', array_to_string(m23.missing_triggers(p_table), ', ')),
+               format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding
+    when m23.drifted_columns(p_table) is not null
+      then row(v_name, 'problem', format('the capture does not know the present shape of: %s', array_to_string(m23.drifted_columns(p_table), ', ')),
+               format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding
+    else row(v_name, 'ok', format('protected since %s by the column "%s"; log of %s', to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
+               m23.tenant_column(p_table), pg_size_pretty(pg_total_relation_size(m23.log_name(p_table.id)))), null)::m23.finding end;
+end $$;
+
+-- Tables that look like a tenant's and are not protected: easy to forget, costly to miss.
+create function m23.doctor_unprotected() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select m23.public_name(c.oid), 'warning', 'not protected, though it has a column "tenant_id"', format('select m23.protect_table(%L)', m23.qualified_name(c.oid))
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and a.atttypid = 'uuid'::regtype and not a.attisdropped
+   where c.relkind = 'r' and n.nspname not in ('m23', 'm23_log', 'm23_staging', 'auth', 'information_schema') and n.nspname not like 'pg\_%'
+     and not (n.nspname = 'public' and c.relname in ('tenant_members', 'backup_jobs', 'restore_logs', 'pitr_snapshots', 'pitr_rollbacks',
+                                                     'dr_plans', 'recovery_tests', 'health_snapshots'))
+     and not exists (select from public.restore_logs r where r.target_schema = n.nspname)
+     and not exists (select from m23.protected_tables t where t.relid = c.oid)
+$$;
+
+create function m23.doctor() returns setof m23.finding
+language sql volatile security definer set search_path = '' set row_security = off as $$
+  select * from m23.doctor_commit_times()
+  union all select * from m23.doctor_event_trigger()
+  union all select * from m23.doctor_triggers()
+  union all select 'members', 'warning', 'nobody belongs to a tenant yet, so nobody can call anything',
+                   'insert into public.tenant_members (tenant_id, user_id, role) values (…, …, ''owner'')'
+             where not exists (select from public.tenant_members)
+  union all select 'tables', 'warning', 'no table is protected yet', 'select m23.protect_table(''public.your_table'')'
+             where not exists (select from m23.protected_tables)
+  union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)
+  union all (select * from m23.doctor_unprotected() order by 1)
+$$;
+comment on function m23.doctor() is
+  'What is in force (ok), what could be better (warning) and what is broken (problem), with what to do about it: select * from m23.doctor().';
+
+revoke execute on all functions in schema m23 from public;
+grant execute on function m23.doctor() to service_role;
+grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
+  to authenticated, service_role;
