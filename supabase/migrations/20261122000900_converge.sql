@@ -109,11 +109,11 @@ begin
     m23.qualified_name(p_table.relid), m23.diff_name(p_table), m23.key_match(p_table.relid, 'l', 'd'), m23.tenant_column(p_table), p_tenant);
 end $$;
 
-create function m23.delete_diff(p_table m23.protected_tables, p_tenant uuid) returns void
+create function m23.delete_diff(p_table m23.protected_tables, p_tenant uuid, p_op "char") returns void
 language plpgsql set search_path = '' as $$
 begin
-  execute format('delete from %s l using %s d where %s and l.%I = %L and d.m23_op in (''D'', ''R'')',
-    m23.qualified_name(p_table.relid), m23.diff_name(p_table), m23.key_match(p_table.relid, 'l', 'd'), m23.tenant_column(p_table), p_tenant);
+  execute format('delete from %s l using %s d where %s and l.%I = %L and d.m23_op = %L',
+    m23.qualified_name(p_table.relid), m23.diff_name(p_table), m23.key_match(p_table.relid, 'l', 'd'), m23.tenant_column(p_table), p_tenant, p_op);
 end $$;
 
 create function m23.write_diff(p_table m23.protected_tables, p_tenant uuid, p_columns text[]) returns void
@@ -134,20 +134,20 @@ begin
     v_live, v_list, v_list, v_diff, v_tenant, p_tenant);
 end $$;
 
--- Deletes, updates, inserts. Unique values that rows exchange among themselves defeat an
--- UPDATE: then the changed rows are deleted and inserted. What still collides belongs to
--- another tenant and is left alone. Gives how many rows were left.
+-- Updates and inserts, the deletes being done. Unique values that rows exchange among
+-- themselves defeat an UPDATE: then the changed rows are deleted and inserted. What still
+-- collides belongs to another tenant and is left alone. Gives how many rows were left.
 create function m23.apply_table(p_table m23.protected_tables, p_tenant uuid, p_columns text[]) returns bigint
 language plpgsql set search_path = '' as $$
 declare v_left bigint := 0;
 begin
   begin
-    perform m23.delete_diff(p_table, p_tenant);
+    perform m23.delete_diff(p_table, p_tenant, 'R');
     perform m23.write_diff(p_table, p_tenant, p_columns);
   exception when unique_violation or exclusion_violation then
     v_left := m23.leave_claimed(p_table, p_tenant, p_columns, false);
     execute format('update %s set m23_op = ''R'' where m23_op = ''U''', m23.diff_name(p_table));
-    perform m23.delete_diff(p_table, p_tenant);
+    perform m23.delete_diff(p_table, p_tenant, 'R');
     perform m23.write_diff(p_table, p_tenant, p_columns);
   end;
   return v_left;
@@ -298,17 +298,36 @@ begin
   end loop;
 end $$;
 
+-- Referenced tables before those that refer to them, as far as there is no cycle. Only a
+-- server that does not let triggers be silenced needs the order.
+create function m23.parents_first(p_targets m23.target[]) returns m23.target[]
+language sql stable set search_path = '' as $$
+  with recursive target as (select t, (t).tbl.relid as relid from unnest(p_targets) t),
+    depth (relid, d) as (
+      select relid, 0 from target
+      union all
+      select k.conrelid, d.d + 1 from depth d join pg_constraint k on k.contype = 'f' and k.confrelid = d.relid and k.conrelid <> k.confrelid
+        join target on target.relid = k.conrelid
+       where d.d < cardinality(p_targets))
+  select array_agg(target.t order by deepest.d, target.relid)
+    from target join (select relid, max(d) as d from depth group by relid) deepest using (relid)
+$$;
+
 create function m23.apply_targets(p_tenant uuid, p_targets m23.target[]) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_target m23.target;
-  v_left   bigint;
+  v_ordered m23.target[] := m23.parents_first(p_targets);
+  v_target  m23.target;
+  v_left    bigint;
 begin
-  foreach v_target in array p_targets loop
+  foreach v_target in array v_ordered loop
     perform m23.lock_diff(v_target.tbl, p_tenant);
     perform m23.note_vanishing(v_target.tbl, p_tenant);
   end loop;
-  foreach v_target in array p_targets loop
+  for n in reverse cardinality(v_ordered)..1 loop
+    perform m23.delete_diff((v_ordered[n]).tbl, p_tenant, 'D');
+  end loop;
+  foreach v_target in array v_ordered loop
     v_left := m23.apply_table(v_target.tbl, p_tenant, v_target.columns);
     update pg_temp.m23_plan p set left_alone = left_alone + v_left, inserts = c.inserts, updates = c.updates, deletes = c.deletes
       from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
