@@ -185,3 +185,86 @@ fn remove(path: &Path) -> Result<()> {
 fn write(path: &Path, content: &str) -> Result<()> {
     fs::write(path, content).with_context(|| format!("{} cannot be written", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of its own for each test, removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("m23-xtask-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let mut names: Vec<_> = fs::read_dir(&self.0)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_refused_and_left_alone() {
+        let folder = Folder::new("foreign");
+        fs::write(folder.0.join("thesis.txt"), "mine").unwrap();
+        assert!(State::open(&folder.0, true).is_err());
+        assert_eq!(folder.names(), ["thesis.txt"]);
+    }
+
+    #[test]
+    fn another_format_is_refused_by_name() {
+        let folder = Folder::new("format");
+        fs::write(folder.0.join(FORMAT_FILE), "m23-state 99").unwrap();
+        let error = State::open(&folder.0, false).err().unwrap().to_string();
+        assert!(error.contains("m23-state 99"), "{error}");
+    }
+
+    #[test]
+    fn one_instance_at_a_time_has_the_folder() {
+        let folder = Folder::new("lock");
+        let first = State::open(&folder.0, false).unwrap();
+        assert!(State::open(&folder.0, false).is_err());
+        first.close().unwrap();
+        assert!(State::open(&folder.0, false).is_ok());
+    }
+
+    #[test]
+    fn an_ephemeral_run_leaves_nothing_in_an_empty_folder() {
+        let folder = Folder::new("empty");
+        let state = State::open(&folder.0, true).unwrap();
+        fs::create_dir(folder.0.join("pg")).unwrap();
+        state.close().unwrap();
+        assert!(folder.names().is_empty());
+    }
+
+    #[test]
+    fn an_ephemeral_run_that_was_killed_does_not_cost_the_kept_state() {
+        let folder = Folder::new("kept");
+        let kept = State::open(&folder.0, false).unwrap();
+        fs::write(folder.0.join("pg"), "kept").unwrap();
+        kept.close().unwrap();
+
+        let killed = State::open(&folder.0, true).unwrap();
+        assert!(!folder.0.join("pg").exists());
+        fs::write(folder.0.join("pg"), "ephemeral").unwrap();
+        drop(killed);
+
+        State::open(&folder.0, false).unwrap().close().unwrap();
+        assert_eq!(fs::read_to_string(folder.0.join("pg")).unwrap(), "kept");
+        assert_eq!(folder.names(), [FORMAT_FILE, LOCK_FILE, "pg"]);
+    }
+}
