@@ -143,7 +143,9 @@ describe('a body', () => {
   test('that is too large is refused, whatever its length says', async () => {
     const token = await tokenOf(0, 'owner');
     const large = JSON.stringify({ ...FULL, description: 'x'.repeat(1_000_000) });
-    assert.deepEqual(refusal(await call('backup-create', token, large)), [413, 'PAYLOAD_TOO_LARGE']);
+    const told = await call('backup-create', token, large);
+    assert.deepEqual(refusal(told), [413, 'PAYLOAD_TOO_LARGE']);
+    for (const header of RATE_HEADERS) assert.ok(told.headers.has(header), header);
     const streamed = new Blob([large]).stream();
     const headers = { authorization: `Bearer ${token}` };
     const reply = await send('backup-create', { method: 'POST', headers, body: streamed, duplex: 'half' });

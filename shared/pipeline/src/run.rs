@@ -13,7 +13,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use m23_auth::{BearerToken, KeyCache, authenticate, bearer_token};
-use m23_contract::{ErrorBody, FunctionName, Reading, Role, read_request};
+use m23_contract::{ErrorBody, FunctionName, Probe, Reading, Role, read_request};
 use m23_rate_limit::{Window, WindowLog};
 use uuid::Uuid;
 
@@ -68,9 +68,32 @@ impl<P: Platform> Pipeline<'_, P> {
         let outcome = match kind(&parts.method, &parts.uri, F::NAME) {
             Ok(Kind::Preflight) => return Envelope::new(trace.request_id).preflight(),
             Ok(Kind::Call) => self.call(function, &parts, &mut body, &mut trace).await,
-            Err(failure) => Err(failure),
+            Err(failure) => Err(self
+                .refuse_unread(failure, &parts.headers, &mut trace)
+                .await),
         };
         trace.end(self.platform, outcome)
+    }
+
+    /// Refuses a request whose body was not read. The answer is certain, but a caller with a good
+    /// token is told their window even so.
+    async fn refuse_unread(
+        &self,
+        failure: Failure,
+        headers: &HeaderMap,
+        trace: &mut Trace,
+    ) -> Failure {
+        let Ok(token) = bearer_token(header(headers, AUTHORIZATION.as_str())) else {
+            return failure;
+        };
+        if self.sign_in(&token, trace).await.is_ok() {
+            let nothing = Probe::default();
+            let standing = Standing::ask(self.platform, &token, trace.function, &nothing).await;
+            if let Ok(standing) = standing {
+                trace.stand(&standing, self.limit(trace.function));
+            }
+        }
+        failure
     }
 
     async fn call<F: Function, B: BodySource>(
@@ -80,7 +103,12 @@ impl<P: Platform> Pipeline<'_, P> {
         body: &mut B,
         trace: &mut Trace,
     ) -> Result<Reply, Failure> {
-        let body = read_bounded(&parts.headers, body).await?;
+        let body = match read_bounded(&parts.headers, body).await {
+            Ok(body) => body,
+            Err(failure) => {
+                return Err(self.refuse_unread(failure, &parts.headers, trace).await);
+            }
+        };
         let candidate = self.examine::<F>(&parts.headers, &body, trace).await?;
         let log = WindowLog::new(F::NAME, candidate.tenant_id, self.limit(F::NAME));
         if candidate.key.is_none() {
@@ -113,14 +141,7 @@ impl<P: Platform> Pipeline<'_, P> {
         let reading: Reading<F::Request> = read_request(body);
         let key = idempotency_key(headers);
         let standing = Standing::ask(self.platform, &token, F::NAME, &reading.probe).await?;
-        if standing.tenant_id.is_some() {
-            trace.tenant_id = standing.tenant_id;
-            trace.window = Some(Window {
-                limit: self.limit(F::NAME),
-                used: standing.used,
-                reset: standing.reset,
-            });
-        }
+        trace.stand(&standing, self.limit(F::NAME));
         let dry_run = reading.probe.dry_run;
         let (request, key) = without_faults(reading.request, key, &standing)?;
         let tenant_id = standing.tenant_id.ok_or(Failure::NoTenant)?;
@@ -290,6 +311,19 @@ impl Trace {
             user_id: None,
             tenant_id: None,
             window: None,
+        }
+    }
+
+    /// Takes over where the caller stands; a caller without a tenant has no window but an
+    /// untouched one.
+    fn stand(&mut self, standing: &Standing, limit: u32) {
+        if standing.tenant_id.is_some() {
+            self.tenant_id = standing.tenant_id;
+            self.window = Some(Window {
+                limit,
+                used: standing.used,
+                reset: standing.reset,
+            });
         }
     }
 

@@ -151,9 +151,41 @@ fn a_large_body_is_refused_whatever_its_length_says() {
         let reply = world.run(&Stub::new(), request);
         assert_eq!((reply.status, reply.code()), (413, "PAYLOAD_TOO_LARGE"));
     }
-    assert!(world.calls.borrow().is_empty());
+    assert_eq!(world.called("m23_admit"), 0);
     let just_fits = format!("{FULL}{}", " ".repeat(LARGEST_BODY - FULL.len()));
     assert_eq!(world.run(&Stub::new(), post(&just_fits)).status, 200);
+}
+
+#[test]
+fn an_authenticated_caller_is_told_the_window_whatever_the_refusal() {
+    let world = World::new();
+    world.run(&Stub::new(), post(FULL));
+    let mut elsewhere = post(FULL);
+    *elsewhere.uri_mut() = "https://edge/functions/v1/nothing".parse().unwrap();
+    let mut broken = post("");
+    *broken.body_mut() = Pieces(vec![None]);
+    let large = "x".repeat(LARGEST_BODY + 1);
+    let token = token(&[], "good");
+    for request in [
+        elsewhere,
+        broken,
+        post(&large),
+        request("GET", Some(&token), ""),
+    ] {
+        let reply = world.run(&Stub::new(), request);
+        assert_eq!(reply.window().1, "9", "{}", reply.code());
+    }
+    let forged = request("POST", Some(&token.replace("Bearer e", "Bearer f")), &large);
+    let reply = world.run(&Stub::new(), forged);
+    assert_eq!((reply.status, reply.window().1), (413, ""));
+}
+
+#[test]
+fn a_refusal_that_is_certain_needs_no_database() {
+    let world = World::new();
+    world.break_function("m23_authorize", DatabaseError::Unavailable("x".to_owned()));
+    let reply = world.run(&Stub::new(), post(&"x".repeat(LARGEST_BODY + 1)));
+    assert_eq!((reply.status, reply.window().1), (413, "10"));
 }
 
 #[test]
