@@ -1,12 +1,15 @@
 // The Worker's module, written by `cargo xtask build`; not to be edited where it is generated.
 //
-// It hands every event to the WebAssembly module. When the module traps (a panic), the request
-// gets the contract's INTERNAL answer, never a stack trace, and the next event starts a fresh
-// instance.
+// It hands every event to the WebAssembly module. When the module traps (a panic), the request and
+// all others that were under way in this instance get the contract's INTERNAL answer, never a stack
+// trace and never a hang, and the next event starts a fresh instance.
 import { WorkerEntrypoint } from "cloudflare:workers";
 import * as wasm from "./glue.js";
 
 const state = wasm.__worker_init_state();
+
+// How to fail each call under way: a trapped instance will never finish it.
+const underWay = new Set();
 
 addEventListener("error", (event) => noteTrap(event.error));
 
@@ -33,18 +36,22 @@ async function call(handler, entrypoint, argument) {
     state.criticalError = false;
     state.instanceId += 1;
   }
+  const { promise: trapped, reject } = Promise.withResolvers();
+  underWay.add(reject);
   try {
-    return await handler.call(entrypoint, argument, entrypoint.env, entrypoint.ctx);
+    return await Promise.race([handler.call(entrypoint, argument, entrypoint.env, entrypoint.ctx), trapped]);
   } catch (error) {
     noteTrap(error);
     throw error;
+  } finally {
+    underWay.delete(reject);
   }
 }
 
 function noteTrap(error) {
-  if (error instanceof WebAssembly.RuntimeError) {
-    state.criticalError = true;
-  }
+  if (!(error instanceof WebAssembly.RuntimeError)) return;
+  state.criticalError = true;
+  for (const reject of underWay) reject(error);
 }
 
 function internal() {
