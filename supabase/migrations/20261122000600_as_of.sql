@@ -90,10 +90,12 @@ begin
   perform m23.check_position(v_row, p_position);
   -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot.
   execute format('lock table %s in access share mode', m23.qualified_name(v_row.relid));
-  select string_agg(case when c.generated then '(' || pg_get_expr(d.adbin, d.adrelid) || ')' else format('r.%I', c.name) end,
-                    ', ' order by c.attnum)
+  -- With length and precision, which the log does not keep.
+  select string_agg(format('(%s)::%s', case when c.generated then pg_get_expr(d.adbin, d.adrelid) else format('r.%I', c.name) end,
+                           format_type(a.atttypid, a.atttypmod)), ', ' order by c.attnum)
     into v_select
     from m23.columns_of(v_row.relid) c
+    join pg_attribute a on a.attrelid = v_row.relid and a.attnum = c.attnum
     left join pg_attrdef d on d.adrelid = v_row.relid and d.adnum = c.attnum;
   return query execute format('select %s from (%s) r', v_select, m23.as_of_query(v_row, false)) using p_tenant, p_position;
 end $$;
