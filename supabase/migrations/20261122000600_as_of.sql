@@ -44,20 +44,20 @@ begin
   return format($q$
     with logged as materialized (
       select r.* from (
-        select l.op, l.change_id, %1$s from %2$s l
+        select l.op as m23_op, l.change_id as m23_change_id, %1$s from %2$s l
          where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2)) r
        where true %8$s),
     touched as materialized (
       select distinct on (%3$s) r.*,
-             sum(case when r.op in ('I', 'n', 'a') then 1 when r.op in ('D', 'o', 'l') then -1 else 0 end)
-               over (partition by %3$s order by r.op not in ('U', 'D'), r.change_id
-                     rows between unbounded preceding and unbounded following) as balance
-        from logged r order by %3$s, r.op not in ('U', 'D'), r.change_id)
+             sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+               over (partition by %3$s order by r.m23_op not in ('U', 'D'), r.m23_change_id
+                     rows between unbounded preceding and unbounded following) as m23_balance
+        from logged r order by %3$s, r.m23_op not in ('U', 'D'), r.m23_change_id)
     select %4$s from %5$s r
      where r.%6$I = $1 %8$s and not exists (select from touched t where %7$s)
     union all
     select %4$s from touched r
-     where (exists (select from %5$s t where t.%6$I = $1 and %7$s))::int - r.balance = 1
+     where (exists (select from %5$s t where t.%6$I = $1 and %7$s))::int - r.m23_balance = 1
     $q$, v_images, m23.log_name(p_table.id), m23.key_list(p_table.relid, 'r'), m23.select_list(p_table.relid, 'r'),
     m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 't', 'r'), v_after);
 end $$;
