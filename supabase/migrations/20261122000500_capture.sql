@@ -30,6 +30,7 @@ create table m23.protected_tables (
   incarnation   uuid not null references m23.incarnations (id)
 );
 alter table m23.protected_tables enable row level security;
+create index protected_tables_incarnation on m23.protected_tables (incarnation);
 comment on table m23.protected_tables is 'The tables under protection, and since when.';
 
 -- Shape ----------------------------------------------------------------------

@@ -55,6 +55,7 @@ create table m23.backup_work (
   manifest       text,  -- its object in the store
   manifest_sha256 text
 );
+create index backup_work_incarnation on m23.backup_work (incarnation);
 create table m23.backup_tables (
   job_id         uuid not null references m23.backup_work (job_id) on delete cascade,
   ordinal        int not null,

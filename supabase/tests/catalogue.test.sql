@@ -1,0 +1,94 @@
+-- Conventions, proved from the catalogue: they hold for what is added later, too.
+begin;
+select no_plan();
+
+create temp view our_functions as
+  select p.oid, p.oid::regprocedure::text as name, p.prosecdef, p.proconfig, p.proacl, n.nspname
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+   where n.nspname in ('m23', 'm23_log') or (n.nspname = 'public' and p.proname like 'm23\_%');
+
+create temp view our_tables as
+  select c.oid, c.oid::regclass::text as name, c.relrowsecurity, n.nspname
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   where c.relkind in ('r', 'p')
+     and (n.nspname in ('m23', 'm23_log', 'm23_staging')
+          or (n.nspname = 'public' and c.relname in ('tenant_members', 'backup_jobs', 'restore_logs', 'pitr_snapshots', 'pitr_rollbacks',
+                                                     'dr_plans', 'recovery_tests', 'health_snapshots')));
+
+-- A protected table, so that generated code is looked at as well.
+create schema catalogue_test;
+create type catalogue_test.mood as enum ('ok');
+create table catalogue_test.t (id int primary key, tenant_id uuid not null, m catalogue_test.mood);
+select m23.protect_table('catalogue_test.t');
+
+select cmp_ok((select count(*) from our_functions), '>', 60::bigint, 'the catalogue is not empty: functions');
+select cmp_ok((select count(*) from our_tables), '>', 15::bigint, 'the catalogue is not empty: tables');
+
+select is_empty($$ select name from our_functions where not coalesce(proconfig, '{}') && array['search_path=""', 'search_path='] $$,
+  'every function pins its search_path');
+select is_empty($$ select name from our_functions where prosecdef and not 'row_security=off' = any (coalesce(proconfig, '{}')) $$,
+  'a definer function can only fail under RLS, never see fewer rows');
+select is_empty($$ select name from our_functions where proacl is null or exists (select from aclexplode(proacl) a where a.grantee = 0) $$,
+  'PUBLIC may execute nothing');
+select is_empty($$ select name from our_functions where has_function_privilege('anon', oid, 'execute') $$,
+  'anon may execute nothing');
+select set_eq($$ select name from our_functions where has_function_privilege('authenticated', oid, 'execute') $$,
+  array['m23.caller_tenants(text[])', 'm23.caller_tenant()', 'm23.caller_membership()', 'm23.picked_tenant()',
+        'm23_authorize(text,boolean,text[],text)', 'm23_begin_backup(uuid,jsonb)', 'm23_begin_restore(uuid,jsonb)'],
+  'a signed-in user may execute these and no others');
+
+select is_empty($$ select name from our_tables where not relrowsecurity $$, 'every table has row-level security');
+select is_empty($$ select name from our_tables where has_table_privilege('anon', oid, 'select,insert,update,delete,truncate') $$,
+  'anon may touch no table');
+select is_empty($$ select name from our_tables where nspname <> 'public' and has_table_privilege('authenticated', oid, 'select,insert,update,delete,truncate') $$,
+  'a signed-in user may touch no table of ours outside public');
+select is_empty($$ select name from our_tables where nspname = 'public' and has_table_privilege('authenticated', oid, 'delete,truncate') $$,
+  'a signed-in user deletes no record');
+select is_empty($$ select t.name from our_tables t where t.nspname = 'public'
+    and not exists (select from pg_policies p where p.schemaname = 'public' and 'public.' || p.tablename = any (array[t.name, 'public.' || t.name]) and p.cmd = 'SELECT') $$,
+  'every public table has a policy for reading');
+select is_empty($$ select tablename || '.' || policyname from pg_policies where schemaname = 'public'
+    and tablename in (select replace(name, 'public.', '') from our_tables where nspname = 'public') and roles <> '{authenticated}' $$,
+  'policies are for signed-in users only');
+
+select is_empty($$
+  select c.conrelid::regclass || ' ' || c.conname from pg_constraint c join our_tables t on t.oid = c.conrelid
+   where c.contype = 'f' and not exists (
+     select from pg_index i where i.indrelid = c.conrelid and (i.indkey::int2[])[0:cardinality(c.conkey) - 1] @> c.conkey) $$,
+  'every foreign key has an index');
+
+select is_empty($$ select n.nspname || '.' || t.typname from pg_attribute a join our_tables o on o.oid = a.attrelid and o.nspname = 'm23_log'
+    join pg_type t on t.oid = a.atttypid join pg_namespace n on n.oid = t.typnamespace
+   where a.attnum > 0 and not a.attisdropped and n.nspname <> 'pg_catalog' $$,
+  'a log table has types of pg_catalog only: it holds no type of the application back');
+
+-- Behaviour that the catalogue only promises.
+insert into public.tenant_members values
+  ('11111111-1111-4111-8111-111111111111', 'aaaaaaaa-0000-4000-8000-000000000001', 'owner'),
+  ('22222222-2222-4222-8222-222222222222', 'aaaaaaaa-0000-4000-8000-000000000002', 'viewer');
+insert into public.backup_jobs (tenant_id, backup_name, job_type) values
+  ('11111111-1111-4111-8111-111111111111', 'one', 'full'), ('22222222-2222-4222-8222-222222222222', 'two', 'full');
+set local role authenticated;
+set local request.jwt.claims = '{"sub": "aaaaaaaa-0000-4000-8000-000000000001", "role": "authenticated"}';
+select results_eq('select backup_name from public.backup_jobs order by 1', array['one'], 'a member reads the jobs of the own tenant only');
+select results_eq('select count(*) from public.tenant_members', array[1::bigint], 'and its members only');
+select throws_ok($$ insert into public.backup_jobs (tenant_id, backup_name, job_type) values ('22222222-2222-4222-8222-222222222222', 'x', 'full') $$,
+  '42501', null, 'nobody requests a backup of another tenant');
+select throws_ok($$ insert into public.backup_jobs (tenant_id, backup_name, job_type, status) values ('11111111-1111-4111-8111-111111111111', 'x', 'full', 'completed') $$,
+  '42501', null, 'nobody inserts a job that is already done');
+select throws_ok($$ insert into public.backup_jobs (tenant_id, backup_name, job_type, created_by) values ('11111111-1111-4111-8111-111111111111', 'x', 'full', 'aaaaaaaa-0000-4000-8000-000000000002') $$,
+  '42501', null, 'nobody requests one in another name');
+select lives_ok($$ insert into public.backup_jobs (backup_name, job_type) values ('x', 'full') $$, 'tenant and requester default to the caller''s');
+select throws_ok($$ update public.backup_jobs set status = 'completed' $$, '42501', null, 'nobody changes a job');
+select throws_ok($$ select * from m23.requests $$, '42501', null, 'nobody reads the requests');
+select throws_ok($$ select public.m23_admit('{}') $$, '42501', null, 'nobody counts their own requests');
+set local request.jwt.claims = '{"sub": "aaaaaaaa-0000-4000-8000-000000000002", "role": "authenticated"}';
+select throws_ok($$ insert into public.backup_jobs (backup_name, job_type) values ('x', 'full') $$, '42501', null, 'a viewer requests no backup');
+set local request.jwt.claims = '{"sub": "aaaaaaaa-0000-4000-8000-000000000003", "role": "authenticated"}';
+select is_empty('select * from public.backup_jobs', 'who belongs to no tenant reads nothing');
+set local role anon;
+select throws_ok('select * from public.backup_jobs', '42501', null, 'who is not signed in is refused');
+reset role;
+
+select * from finish();
+rollback;
