@@ -25,5 +25,8 @@ export default {
 
 function notFound() {
   const body = { success: false, error: "There is nothing at this address.", code: "NOT_FOUND" };
-  return Response.json(body, { status: 404, headers: { "access-control-allow-origin": "*" } });
+  return Response.json(body, {
+    status: 404,
+    headers: { "access-control-allow-origin": "*", "x-request-id": crypto.randomUUID() },
+  });
 }

@@ -18,8 +18,9 @@ export default class extends WorkerEntrypoint {
     try {
       return await call(wasm.fetch, this, request);
     } catch (error) {
-      console.error(JSON.stringify({ level: "error", message: "the module failed", cause: String(error) }));
-      return internal();
+      const requestId = crypto.randomUUID();
+      console.error(JSON.stringify({ level: "error", event: "module_failed", request_id: requestId, cause: String(error) }));
+      return internal(requestId);
     }
   }
 
@@ -54,7 +55,10 @@ function noteTrap(error) {
   for (const reject of underWay) reject(error);
 }
 
-function internal() {
+function internal(requestId) {
   const body = { success: false, error: "Something went wrong on our side; the request was not completed.", code: "INTERNAL" };
-  return Response.json(body, { status: 500, headers: { "access-control-allow-origin": "*" } });
+  return Response.json(body, {
+    status: 500,
+    headers: { "access-control-allow-origin": "*", "x-request-id": requestId },
+  });
 }

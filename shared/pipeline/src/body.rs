@@ -7,6 +7,10 @@ use http::header::CONTENT_LENGTH;
 /// The largest body that is read, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
 
+/// A larger body is read on and thrown away up to here: a caller that is still sending when the
+/// answer comes sees a broken connection instead of the refusal.
+const LARGEST_DRAIN: usize = 4 * 1024 * 1024;
+
 /// A body that arrives piece by piece.
 #[allow(async_fn_in_trait)]
 pub trait BodySource {
@@ -24,21 +28,28 @@ pub(crate) async fn read_bounded<B: BodySource>(
     headers: &HeaderMap,
     source: &mut B,
 ) -> Result<Vec<u8>, Failure> {
-    if declared_length(headers).is_some_and(|length| length > LARGEST_BODY as u64) {
-        return Err(Failure::PayloadTooLarge);
-    }
+    let too_large = declared_length(headers).is_some_and(|length| length > LARGEST_BODY as u64);
     let mut body = Vec::new();
-    loop {
+    while !too_large && body.len() <= LARGEST_BODY {
         match source.next_piece().await {
             Ok(None) => return Ok(body),
-            Ok(Some(piece)) if body.len() + piece.len() > LARGEST_BODY => {
-                return Err(Failure::PayloadTooLarge);
-            }
             Ok(Some(piece)) => body.extend_from_slice(&piece),
             Err(_) => {
                 let fault = "body: did not arrive whole".to_owned();
                 return Err(Failure::Invalid(vec![fault]));
             }
+        }
+    }
+    drain(source).await;
+    Err(Failure::PayloadTooLarge)
+}
+
+async fn drain<B: BodySource>(source: &mut B) {
+    let mut thrown_away = 0;
+    while thrown_away <= LARGEST_DRAIN {
+        match source.next_piece().await {
+            Ok(Some(piece)) => thrown_away += piece.len(),
+            Ok(None) | Err(_) => return,
         }
     }
 }
