@@ -70,7 +70,8 @@ language sql immutable set search_path = '' as $$
   select case
     when p_column.native and p_column.type_name not in ('bpchar', 'character', '"char"', 'boolean', 'inet')
       then format('%s.%I::text', p_alias, p_column.name)
-    else format('case when %1$s.%2$I is null then null else concat(%1$s.%2$I) end', p_alias, p_column.name) end
+    -- IS NULL also holds for a composite value whose fields are all null, which is no null.
+    else format('case when %1$s.%2$I is not distinct from null then null else concat(%1$s.%2$I) end', p_alias, p_column.name) end
 $$;
 
 create function m23.qualified_name(p_table oid) returns text
