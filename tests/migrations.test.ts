@@ -57,7 +57,7 @@ async function looksBack(client: pg.Client): Promise<void> {
     select m23.protect_table('public.notes'); insert into public.notes values (1, '${ACME}', 'first')`);
   const { rows: [at] } = await client.query<{ at: string }>('select m23.current_position()::text as at');
   await client.query(`update public.notes set note = 'second'; insert into public.notes values (2, '${ACME}', 'more')`);
-  const { rows } = await client.query('select id, note from m23.as_of(null::public.notes, $1, $2)', [ACME, at!.at]);
+  const { rows } = await client.query('select id, note from m23.as_of(null::public.notes, $1, $2::pg_snapshot)', [ACME, at!.at]);
   assert.deepEqual(rows, [{ id: 1, note: 'first' }]);
 }
 

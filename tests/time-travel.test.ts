@@ -45,7 +45,7 @@ async function position(): Promise<string> {
 
 /** The rows of a tenant, live or as of a position. */
 const live = (table: string, tenant = ACME): Promise<string[]> => texts(`select * from ${table} where tenant_id = $1`, [tenant]);
-const asOf = (table: string, at: string, tenant = ACME): Promise<string[]> => texts(`select * from m23.as_of(null::${table}, $1, $2)`, [tenant, at]);
+const asOf = (table: string, at: string, tenant = ACME): Promise<string[]> => texts(`select * from m23.as_of(null::${table}, $1, $2::pg_snapshot)`, [tenant, at]);
 
 interface Trap {
   rule: string;

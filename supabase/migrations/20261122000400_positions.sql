@@ -60,26 +60,88 @@ comment on function m23.current_position() is
   'The present moment as a position. What this transaction writes, before or after the call, lies after it.';
 
 -- Ticks --------------------------------------------------------------------------
--- Where the server records no commit times, the first writer of each second notes what
--- was committed then: the moments that a time can be turned into.
+-- The first writer of an interval notes what was committed then. Where the server records
+-- commit times, ticks only bound how much of the log has to be read; where it does not,
+-- they are the moments that a time can be turned into, so they are closer together.
 
 create table m23.ticks (
-  at       timestamptz not null,
-  position pg_snapshot not null
+  at          timestamptz not null,
+  position    pg_snapshot not null,
+  incarnation uuid not null references m23.incarnations (id),
+  native      boolean not null  -- were commit times recorded then?
 );
 alter table m23.ticks enable row level security;
 create index ticks_at on m23.ticks (at);
+create index ticks_incarnation on m23.ticks (incarnation);
 
-create function m23.tick() returns void
+create function m23.commit_times_are_native() returns boolean
+language sql stable set search_path = '' as $$ select current_setting('track_commit_timestamp')::boolean $$;
+
+-- The time is read after the position: whatever the position sees was committed by then.
+create function m23.note_tick() returns void
 language plpgsql set search_path = '' as $$
-declare v_second text := floor(extract(epoch from clock_timestamp()))::text;
+declare v_position pg_snapshot := m23.current_position();
 begin
-  if current_setting('m23.ticked', true) is not distinct from v_second then return; end if;
-  perform set_config('m23.ticked', v_second, false);
-  if pg_try_advisory_xact_lock(hashtextextended('m23.tick.' || v_second, 0)) then
-    insert into m23.ticks (at, position) values (clock_timestamp(), m23.current_position());
+  insert into m23.ticks (at, position, incarnation, native)
+    values (clock_timestamp(), v_position, m23.incarnation(), m23.commit_times_are_native());
+end $$;
+
+create function m23.tick(p_interval text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform set_config('m23.ticked', p_interval, false);
+  if pg_try_advisory_xact_lock(hashtextextended('m23.tick.' || p_interval, 0)) then
+    perform m23.note_tick();
   end if;
 end $$;
+
+-- Moments ------------------------------------------------------------------------
+-- A moment is a position, and where the server records commit times a time with it: then
+-- a transaction lies after the moment if the position does not see it or it was committed
+-- later. The two together are exact, because a transaction is stamped a little before it
+-- becomes visible.
+
+create type m23.moment as (
+  position pg_snapshot,
+  at       timestamptz,  -- with native commit times; else null
+  floor    xid8,         -- no transaction below it lies after the moment
+  taken    timestamptz   -- the time that the moment is of
+);
+
+-- Copies of commit times that the server is about to forget.
+create table m23.commit_times (
+  xid xid8 primary key,
+  at  timestamptz not null
+);
+alter table m23.commit_times enable row level security;
+
+create function m23.moment_of(p_position pg_snapshot, p_taken timestamptz default null) returns m23.moment
+language sql immutable set search_path = '' as
+$$ select row(p_position, null, pg_snapshot_xmin(p_position), p_taken)::m23.moment $$;
+
+-- The moment of a time: everything committed at or before it, and nothing else. Null when
+-- no tick is as old as that.
+create function m23.moment_at(p_at timestamptz) returns m23.moment
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_tick     m23.ticks;
+  v_position pg_snapshot;
+begin
+  select * into v_tick from m23.ticks where at <= p_at and incarnation = m23.incarnation() order by at desc limit 1;
+  if v_tick.at is null then
+    return null;
+  elsif not (v_tick.native and m23.commit_times_are_native()) then
+    return m23.moment_of(v_tick.position, v_tick.at);
+  end if;
+  loop  -- until nobody is stamped by then and still not visible
+    v_position := m23.current_position();
+    exit when not exists (select from pg_snapshot_xip(v_position) x where x <> pg_current_xact_id() and pg_xact_commit_timestamp(x::xid) <= p_at);
+    perform pg_sleep(0.001);
+  end loop;
+  return row(v_position, p_at, pg_snapshot_xmin(v_tick.position), p_at)::m23.moment;
+end $$;
+comment on function m23.moment_at(timestamptz) is
+  'The moment of a time in the past. Where commit times are not native it is the last tick before, and its field taken says which.';
 
 -- The fence ------------------------------------------------------------------
 -- Writers of a tenant share it, a restore takes it alone; both hold it to the end of

@@ -25,8 +25,8 @@ create table m23.protected_tables (
   id            int primary key generated always as identity,
   relid         oid not null unique,
   tenant_attnum int2 not null,
-  protected_at  timestamptz not null default now(),
-  position      pg_snapshot not null,
+  protected_at  timestamptz not null default clock_timestamp(),
+  xid           xid8 not null default pg_current_xact_id(),  -- what sees it, sees every change logged
   incarnation   uuid not null references m23.incarnations (id)
 );
 alter table m23.protected_tables enable row level security;
@@ -99,8 +99,9 @@ $$ select attname::text from pg_attribute where attrelid = p_table.relid and att
 create function m23.before_statement() returns trigger
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
-  v_stack  text;
-  v_tenant uuid;
+  v_stack    text;
+  v_tenant   uuid;
+  v_interval text;
 begin
   if current_setting('request.jwt.claims', true) <> '' and current_setting('m23.fenced', true) is distinct from 'yes' then
     v_tenant := m23.caller_tenant();
@@ -109,8 +110,9 @@ begin
     end if;
     perform set_config('m23.fenced', 'yes', true);
   end if;
-  if current_setting('track_commit_timestamp') = 'off' then
-    perform m23.tick();
+  v_interval := floor(extract(epoch from clock_timestamp()) / case current_setting('track_commit_timestamp') when 'on' then 60 else 1 end)::text;
+  if current_setting('m23.ticked', true) is distinct from v_interval then
+    perform m23.tick(v_interval);
   end if;
   if tg_op <> 'INSERT' then
     v_stack := 'm23.open_' || tg_argv[0];
@@ -374,11 +376,12 @@ begin
 
   -- Writers in flight end first: whatever is written from here on is captured.
   execute format('lock table %s in share row exclusive mode', m23.qualified_name(p_table));
-  insert into m23.protected_tables as t (relid, tenant_attnum, position, incarnation)
-    values (p_table, v_tenant.attnum, m23.current_position(), m23.incarnation())
+  insert into m23.protected_tables as t (relid, tenant_attnum, incarnation)
+    values (p_table, v_tenant.attnum, m23.incarnation())
     on conflict (relid) do update set relid = excluded.relid
     returning * into v_row;
   perform m23.write_capture(v_row);
+  perform m23.note_tick();
 end $$;
 comment on function m23.protect_table(regclass, name) is
   'Puts a table under protection: from the end of this transaction on, every change of it can be undone. '

@@ -21,65 +21,74 @@ language sql stable set search_path = '' as $$
     from m23.columns_of(p_relid) c where c.key_ord is not null
 $$;
 
--- The query behind every time-travel read. Parameters: $1 the tenant, $2 the position,
--- $3 a key as text[] (or null): only rows with a greater key, so that a long table can
--- be read in bounded pages, each of the same moment.
-create function m23.as_of_query(p_table m23.protected_tables, p_paged boolean) returns text
-language plpgsql stable set search_path = '' as $$
-declare
-  v_tenant text := quote_ident(m23.tenant_column(p_table));
-  v_images text;  -- the log's columns, in the table's names and types
-  v_after  text := '';
-  v_after_log text := '';
-begin
-  select string_agg(format(case when c.native then '(l.c%s)' else '(l.c%s)::%s' end || ' as %I', variadic
-                    case when c.native then array[c.attnum::text, c.name] else array[c.attnum::text, c.type_name, c.name] end),
-                    ', ' order by c.attnum)
-    into v_images from m23.columns_of(p_table.relid) c where not c.generated;
-  if p_paged then
-    select format(' and ($3 is null or (%s) > (%s))', m23.key_list(p_table.relid, 'r'),
-                  string_agg(format('($3[%s])::%s', c.key_ord, c.type_name), ', ' order by c.key_ord))
-      into v_after from m23.columns_of(p_table.relid) c where c.key_ord is not null;
-  end if;
-  return format($q$
-    with logged as materialized (
-      select r.* from (
-        select l.op as m23_op, l.change_id as m23_change_id, %1$s from %2$s l
-         where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2)) r
-       where true %8$s),
+-- The log's columns of a row `l`, in the table's names and types.
+create function m23.log_images(p_relid oid) returns text
+language sql stable set search_path = '' as $$
+  select string_agg(case when c.native then format('(l.c%s) as %I', c.attnum, c.name)
+                         else format('(l.c%s)::%s as %I', c.attnum, c.type_name, c.name) end, ', ' order by c.attnum)
+    from m23.columns_of(p_relid) c where not c.generated
+$$;
+
+-- The condition that a row `r` comes after the key $5.
+create function m23.key_after(p_relid oid) returns text
+language sql stable set search_path = '' as $$
+  select format('($5 is null or (%s) > (%s))', string_agg(format('r.%I', c.name), ', ' order by c.key_ord),
+                string_agg(format('($5[%s])::%s', c.key_ord, c.type_name), ', ' order by c.key_ord))
+    from m23.columns_of(p_relid) c where c.key_ord is not null
+$$;
+
+-- The start of every query into the past: a WITH list whose last part, `touched`, has one
+-- row for each key that has changed since a moment, with its first old image and the
+-- balance of arrivals and departures (m23_balance). Parameters:
+--   $1 tenant, $2 position, $3 time or null, $4 floor: the moment
+--   $5 a key as text[], or null: only rows with a greater key
+create function m23.touched_since(p_table m23.protected_tables) returns text
+language sql stable set search_path = '' as $q$
+  select format($$
+    later as materialized (
+      select x.xid from (select distinct l.xid from %1$s l where l.tenant_id = $1 and l.xid >= $4) x
+       where not pg_visible_in_snapshot(x.xid, $2)
+          or ($3 is not null and coalesce((select c.at from m23.commit_times c where c.xid = x.xid), pg_xact_commit_timestamp(x.xid::xid)) > $3)),
+    logged as materialized (
+      select r.* from (select l.op as m23_op, l.change_id as m23_change_id, %2$s from %1$s l
+                        where l.tenant_id = $1 and l.xid >= $4 and l.xid in (select xid from later)) r
+       where %3$s),
     touched as materialized (
-      select distinct on (%3$s) r.*,
+      select distinct on (%4$s) r.*,
              sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end)
-               over (partition by %3$s order by r.m23_op not in ('U', 'D'), r.m23_change_id
+               over (partition by %4$s order by r.m23_op not in ('U', 'D'), r.m23_change_id
                      rows between unbounded preceding and unbounded following) as m23_balance
-        from logged r order by %3$s, r.m23_op not in ('U', 'D'), r.m23_change_id)
-    select %4$s from %5$s r
-     where r.%6$I = $1 %8$s and not exists (select from touched t where %7$s)
+        from logged r order by %4$s, r.m23_op not in ('U', 'D'), r.m23_change_id)$$,
+    m23.log_name(p_table.id), m23.log_images(p_table.relid), m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'))
+$q$;
+
+-- A tenant's rows as of a moment, with the parameters of m23.touched_since.
+create function m23.as_of_query(p_table m23.protected_tables) returns text
+language sql stable set search_path = '' as $q$
+  select format($$with %1$s
+    select %2$s from %3$s r where r.%4$I = $1 and %5$s and not exists (select from touched t where %6$s)
     union all
-    select %4$s from touched r
-     where (exists (select from %5$s t where t.%6$I = $1 and %7$s))::int - r.m23_balance = 1
-    $q$, v_images, m23.log_name(p_table.id), m23.key_list(p_table.relid, 'r'), m23.select_list(p_table.relid, 'r'),
-    m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 't', 'r'), v_after);
-end $$;
+    select %2$s from touched r where (exists (select from %3$s t where t.%4$I = $1 and %6$s))::int - r.m23_balance = 1$$,
+    m23.touched_since(p_table), m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.tenant_column(p_table),
+    m23.key_after(p_table.relid), m23.key_match(p_table.relid, 't', 'r'))
+$q$;
 
--- A position that this life of the database cannot answer for is refused, with its reason.
-create function m23.check_position(p_table m23.protected_tables, p_position pg_snapshot) returns void
-language plpgsql set search_path = '' as $$
-begin
-  if p_table.incarnation <> m23.incarnation() then
-    raise exception 'the history of % belongs to another life of this database (it was restored or copied since)', p_table.relid::regclass
-      using errcode = 'object_not_in_prerequisite_state', hint = 'Call m23.protect_table for it again; backups are not affected.';
-  end if;
-  if pg_snapshot_xmax(p_position) < pg_snapshot_xmin(p_table.position) then
-    raise exception '% is protected since %, after that position', p_table.relid::regclass, p_table.protected_at
-      using errcode = 'object_not_in_prerequisite_state';
-  end if;
-end $$;
+-- Why a table's log cannot answer for a moment; null when it can.
+create function m23.moment_fault(p_table m23.protected_tables, p_moment m23.moment) returns text
+language sql volatile set search_path = '' as $$
+  select case
+    when p_table.incarnation <> m23.incarnation()
+      then format('the history of %s belongs to another life of this database, which was restored or copied since', m23.public_name(p_table.relid))
+    when p_moment.position is null or not pg_visible_in_snapshot(p_table.xid, p_moment.position) or p_moment.at < p_table.protected_at
+      then format('%s is protected since %s, after that moment', m23.public_name(p_table.relid), to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+  end
+$$;
 
-create function m23.as_of(p_table anyelement, p_tenant uuid, p_position pg_snapshot) returns setof anyelement
+create function m23.as_of(p_table anyelement, p_tenant uuid, p_moment m23.moment) returns setof anyelement
 language plpgsql volatile set search_path = '' as $$
 declare
   v_row    m23.protected_tables;
+  v_fault  text;
   v_select text;
 begin
   select t.* into v_row from m23.protected_tables t join pg_class c on c.oid = t.relid
@@ -87,7 +96,10 @@ begin
   if v_row.id is null then
     raise exception '% is not a protected table', pg_typeof(p_table) using errcode = 'undefined_object';
   end if;
-  perform m23.check_position(v_row, p_position);
+  v_fault := m23.moment_fault(v_row, p_moment);
+  if v_fault is not null then
+    raise exception '%', v_fault using errcode = 'object_not_in_prerequisite_state';
+  end if;
   -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot.
   execute format('lock table %s in access share mode', m23.qualified_name(v_row.relid));
   -- With length and precision, which the log does not keep.
@@ -97,10 +109,19 @@ begin
     from m23.columns_of(v_row.relid) c
     join pg_attribute a on a.attrelid = v_row.relid and a.attnum = c.attnum
     left join pg_attrdef d on d.adrelid = v_row.relid and d.adnum = c.attnum;
-  return query execute format('select %s from (%s) r', v_select, m23.as_of_query(v_row, false)) using p_tenant, p_position;
+  return query execute format('select %s from (%s) r', v_select, m23.as_of_query(v_row))
+    using p_tenant, p_moment.position, p_moment.at, p_moment.floor, null::text[];
 end $$;
+
+create function m23.as_of(p_table anyelement, p_tenant uuid, p_position pg_snapshot) returns setof anyelement
+language sql volatile set search_path = '' as $$ select * from m23.as_of(p_table, p_tenant, m23.moment_of(p_position)) $$;
 comment on function m23.as_of(anyelement, uuid, pg_snapshot) is
   'The rows of a tenant in a protected table as of a position: select * from m23.as_of(null::public.orders, tenant, position).';
+
+create function m23.as_of(p_table anyelement, p_tenant uuid, p_at timestamptz) returns setof anyelement
+language sql volatile set search_path = '' as $$ select * from m23.as_of(p_table, p_tenant, m23.moment_at(p_at)) $$;
+comment on function m23.as_of(anyelement, uuid, timestamptz) is
+  'The rows of a tenant in a protected table as they were committed at a time: select * from m23.as_of(null::public.orders, tenant, timestamptz ''…'').';
 
 revoke execute on all functions in schema m23 from public;
 grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
