@@ -367,7 +367,7 @@ begin
     get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_table = table_name, v_constraint = constraint_name;
     v_error := m23.failure(v_state, v_message, v_table, v_constraint);
   end;
-  perform m23.fail_restore(p_restore_id, concat_ws(': ', v_error ->> 'message', (select string_agg(d, '; ') from json_array_elements_text(nullif(v_error -> 'details', null)) d)));
+  perform m23.fail_restore(p_restore_id, concat_ws(': ', v_error ->> 'message', (select string_agg(d, '; ') from json_array_elements_text(case json_typeof(v_error -> 'details') when 'array' then v_error -> 'details' end) d)));
   return json_build_object('error', v_error);
 end $$;
 comment on function public.m23_execute_restore(uuid, uuid) is 'For the workers: writes a staged archive into the live tables, or beside them.';
