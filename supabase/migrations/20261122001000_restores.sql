@@ -360,6 +360,10 @@ begin
   perform m23.keep_lease(p_restore_id, p_lease);
   select * into v_restore from public.restore_logs where id = p_restore_id;
   begin
+    -- Held to the end, however long it takes: the lease is not seen to be renewed until then.
+    if not pg_try_advisory_xact_lock(m23.restore_key(v_restore.tenant_id)) then
+      perform m23.refuse('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running');
+    end if;
     perform m23.check_staged(p_restore_id);
     v_outcome := case when v_restore.target_schema is null then m23.restore_live(v_restore) else m23.restore_beside(v_restore) end;
     return m23.finish_restore(v_restore, v_outcome);
