@@ -318,6 +318,10 @@ declare
   v_ordinal int := (p_chunk ->> 'ordinal')::int;
 begin
   perform m23.keep_lease(v_job, (p_chunk ->> 'lease')::uuid);
+  if (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c where c.job_id = v_job and c.ordinal = v_ordinal) < (p_chunk ->> 'seq')::int then
+    -- A crash where commits are asynchronous, or a replica that took over. The next worker begins at the gap.
+    perform m23.refuse('UNAVAILABLE', 'the database has lost the record of an earlier chunk of this backup');
+  end if;
   if (p_chunk ->> 'rows')::int > 0 then
     insert into m23.backup_chunks (job_id, ordinal, seq, object, rows, bytes, stored_bytes, sha256, last_key)
       values (v_job, v_ordinal, (p_chunk ->> 'seq')::int, p_chunk ->> 'object', (p_chunk ->> 'rows')::int, (p_chunk ->> 'bytes')::bigint,
@@ -352,7 +356,7 @@ language plpgsql security definer set search_path = '' set row_security = off as
 begin
   perform m23.keep_lease(p_job_id, p_lease);
   if exists (select from m23.backup_tables where job_id = p_job_id and not done) then
-    perform m23.refuse('BACKUP_UNUSABLE', 'not every table of this backup has been read to its end');
+    perform m23.refuse('UNAVAILABLE', 'not every table of this backup has been read to its end');
   end if;
   return (select json_build_object(
       'backup_id', j.id, 'tenant_id', j.tenant_id, 'backup_name', j.backup_name, 'job_type', j.job_type,

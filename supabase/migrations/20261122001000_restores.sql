@@ -38,6 +38,9 @@ begin
   for v_staging in select staging from m23.staged_tables where restore_id = p_restore loop
     execute format('drop table if exists %s', v_staging);
   end loop;
+  -- Each by itself: foreign keys cascade by triggers, which are silent after a restore has written.
+  delete from m23.staged_chunks where restore_id = p_restore;
+  delete from m23.staged_tables where restore_id = p_restore;
   delete from m23.restore_work where restore_id = p_restore;
   delete from m23.leases where work_id = p_restore;
 end $$;
@@ -245,13 +248,20 @@ begin
   end if;
 end $$;
 
--- The rows of a staged table that are this tenant's. An archive holds no others; should
--- one do so all the same, the restore is refused.
+-- The rows of a staged table: all that the manifest promises (staging does not survive a
+-- crash of the server), and this tenant's. An archive holds no others; should one do so
+-- all the same, the restore is refused.
 create function m23.staged_query(p_staged m23.staged_tables, p_table m23.protected_tables, p_tenant uuid) returns text
 language plpgsql set search_path = '' as $$
-declare v_foreign bigint;
+declare
+  v_rows    bigint;
+  v_foreign bigint;
 begin
-  execute format('select count(*) from %s where %I is distinct from %L', p_staged.staging, m23.tenant_column(p_table), p_tenant) into v_foreign;
+  execute format('select count(*), count(*) filter (where %I is distinct from %L) from %s',
+    m23.tenant_column(p_table), p_tenant, p_staged.staging) into v_rows, v_foreign;
+  if v_rows <> p_staged.rows then
+    perform m23.refuse('UNAVAILABLE', 'the database was restarted while the archive was read back; start the restore again');
+  end if;
   if v_foreign > 0 then
     perform m23.refuse('BACKUP_UNUSABLE', format('the archive holds %s row(s) of another tenant', v_foreign));
   end if;
