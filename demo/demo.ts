@@ -1,10 +1,12 @@
 // M23's main job, end to end, on the real stack. Started by `cargo xtask demo`, which builds first.
 // Ends with 0 when everything is as promised, with 1 when not, with 130 when it was interrupted.
+import { setTimeout } from 'node:timers/promises';
+
 import { StackFailure, sentence } from '../stack/failure.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { stopRequested } from '../stack/supervised.ts';
 import { seconds, stopwatch } from './figures.ts';
-import { figure, heading, say } from './screen.ts';
+import { close, figure, heading, say } from './screen.ts';
 import { lastWords, newStateFolder, removeStateFolder } from './state.ts';
 import { tell } from './story.ts';
 
@@ -29,10 +31,16 @@ async function main(): Promise<number> {
   try {
     const stack = await Promise.race([starting, asked]);
     if (stack === undefined) return interrupted();
-    return (await Promise.race([run(stack), stack.crashed.then(fail), asked])) ?? interrupted();
+    // A part that ends by itself breaks what is under way too: its own sentence says more.
+    const ended = run(stack).catch(async (error: unknown) => {
+      await setTimeout(300);
+      throw error;
+    });
+    return (await Promise.race([ended, stack.crashed.then(fail), asked])) ?? interrupted();
   } catch (error) {
     say(`\nerror: ${error instanceof StackFailure ? sentence(error) : (error as Error).stack}`);
     for (const line of lastWords(stateDir)) say(line);
+    close();
     return 1;
   } finally {
     // Who asks us to stop during the start does not wait for it to succeed.
@@ -59,5 +67,6 @@ function fail(reason: string): never {
 
 function interrupted(): number {
   say('\nstopping …');
+  close();
   return INTERRUPTED;
 }

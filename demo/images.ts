@@ -39,7 +39,7 @@ export async function takeImages(client: pg.Client): Promise<TableImages[]> {
 
 async function rowsOf(client: pg.Client, { quoted, tenant, key }: ProtectedTable): Promise<Map<string, Image>> {
   const { rows } = await client.query<[string, string, string, string]>({
-    text: `select concat_ws('/', ${key}), r.${tenant}::text, r::text, concat(r.xmin, ' ', r.ctid) from ${quoted} r`,
+    text: `select concat_ws('/', ${key}), r.${tenant}::text, (r.*)::text, concat(r.xmin, ' ', r.ctid) from ${quoted} r`,
     rowMode: 'array',
   });
   return new Map(rows.map(([at, owner, text, version]) => [at, { tenant: owner, text, version }]));

@@ -6,6 +6,7 @@ const LABEL_WIDTH = 26;
 let section = 0;
 let liveSince = 0;
 let liveShown = false;
+let silent = false;
 
 /** Begins a numbered section. */
 export function heading(title: string): void {
@@ -14,6 +15,7 @@ export function heading(title: string): void {
 
 /** A line of its own. */
 export function say(text = ''): void {
+  if (silent) return;
   if (liveShown) process.stdout.write('\r\x1b[2K');
   liveShown = false;
   process.stdout.write(`${text}\n`);
@@ -31,6 +33,7 @@ export function verdict(holds: boolean, what: string, details: string): void {
 
 /** A line that the next one replaces; one line a second where there is no terminal. */
 export function live(text: string): void {
+  if (silent) return;
   if (TERMINAL) {
     process.stdout.write(`\r\x1b[2K   ${text.slice(0, (process.stdout.columns || 80) - 4)}`);
     liveShown = true;
@@ -46,4 +49,9 @@ export function table(rows: readonly (readonly string[])[]): void {
   for (const row of rows) {
     say(`   ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart((widths[column] ?? 0) + 2))).join('')}`.trimEnd());
   }
+}
+
+/** The last words: whatever is still under way is not worth telling. */
+export function close(): void {
+  silent = true;
 }

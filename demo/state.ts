@@ -1,10 +1,11 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { removeData } from '../stack/postgres.ts';
 
 const NAME = /^m23-demo-(\d+)-/;
+const TROUBLE = /error|fatal|panic|warn/i;
 const LAST_LINES = 6;
 
 /** A state folder for this run; those of runs that were killed are removed. */
@@ -26,14 +27,12 @@ export function removeStateFolder(folder: string): void {
   }
 }
 
-/** What the parts have said last, for whoever has to find out what went wrong. */
+/** What the parts have said last that sounds like trouble, for whoever has to find its cause. */
 export function lastWords(folder: string): string[] {
   return ['workers.log', 'postgres.log', 'postgrest.log'].flatMap((file) => {
-    try {
-      return [`${file}:`, ...readFileSync(join(folder, file), 'utf8').trimEnd().split('\n').slice(-LAST_LINES).map((line) => `  ${line}`)];
-    } catch {
-      return [];
-    }
+    const path = join(folder, file);
+    const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter((line) => TROUBLE.test(line)).slice(-LAST_LINES) : [];
+    return lines.length === 0 ? [] : [`${file}:`, ...lines.map((line) => `  ${line}`)];
   });
 }
 

@@ -242,7 +242,8 @@ language sql stable set search_path = '' as $$
   select string_agg(case
       when c.plain then format('coalesce(r.%I::text, ''\N'')', c.name)
       when c.type_name = 'bytea' then format('coalesce(''\'' || r.%I::text, ''\N'')', c.name)
-      else format('coalesce(replace(replace(replace(replace(%s, ''\'', ''\\''), chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
+      -- A column's own collation may be one that replace() does not support.
+      else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
                   m23.text_of(c, 'r')) end, ' || chr(9) || ' order by c.attnum)
     from m23.columns_of(p_relid) c where not c.generated
 $$;

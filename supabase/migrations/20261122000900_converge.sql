@@ -87,7 +87,7 @@ end $$;
 -- Rows that another tenant's stand in the way of --------------------------------------
 
 -- Takes out of the plan, and counts, the rows whose key or unique value belongs to
--- another tenant now.
+-- another tenant now. Deferrable constraints always count: no write would run into them.
 create function m23.leave_claimed(p_table m23.protected_tables, p_tenant uuid, p_columns text[], p_keys_only boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -99,7 +99,7 @@ begin
     select i.indexrelid, i.indisprimary, pg_get_expr(i.indpred, i.indrelid) as predicate,
            array(select pg_get_indexdef(i.indexrelid, n, true) from generate_series(1, i.indnkeyatts) n) as parts
       from pg_index i
-     where i.indrelid = p_table.relid and i.indisunique and (i.indisprimary or not p_keys_only)
+     where i.indrelid = p_table.relid and i.indisunique and (i.indisprimary or not i.indimmediate or not p_keys_only)
        -- an index over a column that the plan does not have cannot be hit by it
        and not exists (select from pg_depend d join pg_attribute a on a.attrelid = i.indrelid and a.attnum = d.refobjsubid
                         where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid and d.refobjid = i.indrelid
@@ -335,6 +335,34 @@ begin
   return v_faults;
 end $$;
 
+-- Deferrable constraints ---------------------------------------------------------------------
+-- They are kept by triggers, which are silent too: no write has run into them.
+
+create function m23.check_deferrable(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_constraint record;
+  v_live       text := m23.qualified_name(p_table.relid);
+  v_count      bigint;
+begin
+  for v_constraint in
+    select k.conname, coalesce(pg_get_expr(i.indpred, i.indrelid), 'true') as predicate,
+           (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(i.indexrelid, n, true), n), ', ') from generate_series(1, i.indnkeyatts) n) as parts,
+           (select string_agg(format('l.m23_e%1$s %2$s o.m23_e%1$s', n, coalesce((select format('operator(%s.%s)', o.oprnamespace::regnamespace, o.oprname)
+              from pg_operator o where o.oid = k.conexclop[n]), '=')), ' and ') from generate_series(1, i.indnkeyatts) n) as collides
+      from pg_constraint k join pg_index i on i.indexrelid = k.conindid
+     where k.conrelid = p_table.relid and k.contype in ('p', 'u', 'x') and k.condeferrable
+  loop
+    execute format('with live as (select r.ctid as m23_place, r.*, %1$s from %2$s r where %3$s)
+                    select count(*) from live l join %4$s d on %5$s and d.m23_op <> ''D'' join live o on o.m23_place <> l.m23_place and %6$s',
+      v_constraint.parts, v_live, v_constraint.predicate, m23.diff_name(p_table), m23.key_match(p_table.relid, 'l', 'd'), v_constraint.collides) into v_count;
+    if v_count > 0 then
+      raise exception 'the restore would break "%"', v_constraint.conname
+        using errcode = 'unique_violation', table = m23.public_name(p_table.relid), constraint = v_constraint.conname;
+    end if;
+  end loop;
+end $$;
+
 -- Afterwards ---------------------------------------------------------------------------------
 
 -- Sequences are never left behind the rows that came back.
@@ -485,6 +513,7 @@ declare
 begin
   foreach v_target in array p_targets loop
     v_faults := v_faults || m23.check_parents(v_target.tbl, v_target.columns) || m23.check_children(v_target.tbl);
+    perform m23.check_deferrable(v_target.tbl);
   end loop;
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
