@@ -48,7 +48,7 @@ declare
   v_fixed  text := (select string_agg(format('l.%1$I is distinct from w.%1$I', c.name), ' or ') from m23.columns_of(v_table.relid) c
                      where c.identity = 'a' and c.name = any (p_target.columns) and c.key_ord is null);
   v_select text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
-  v_wanted text := coalesce(format('(select w.*, true as m23_there from (%s) w)', p_target.wanted), 'pg_temp.m23_touched');
+  v_wanted text := case when p_target.wanted is null then 'pg_temp.m23_touched' else format('(select w.*, true as m23_there from (%s) w)', p_target.wanted) end;
 begin
   if p_target.wanted is null then
     execute format('create temp table m23_touched on commit drop as select %s, null::bigint as m23_balance, null::boolean as m23_there from %s where false', v_select, v_live);
@@ -287,9 +287,9 @@ begin
   execute format('select count(*) from %1$s d where d.m23_op <> ''D'' and row(%2$s) is not null
       and not exists (select from %3$s p where %4$s %5$s) %6$s',
     m23.diff_name(p_target.tbl), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name(p_key.confrelid), v_match,
-    case when v_parent is not null then format('and not exists (select from %s x where x.m23_op = ''D'' and %s)',
+    case when (v_parent.tbl).id is not null then format('and not exists (select from %s x where x.m23_op = ''D'' and %s)',
       m23.diff_name(v_parent.tbl), m23.key_match(p_key.confrelid, 'x', 'p')) end,
-    case when v_parent is not null then format('and not exists (select from %s p where p.m23_op <> ''D'' and %s)', m23.diff_name(v_parent.tbl), v_match) end)
+    case when (v_parent.tbl).id is not null then format('and not exists (select from %s p where p.m23_op <> ''D'' and %s)', m23.diff_name(v_parent.tbl), v_match) end)
     into v_count;
   return v_count;
 end $$;
@@ -304,7 +304,7 @@ begin
   execute format('select count(*) from %1$s c join %2$s g on (%3$s) = (%4$s) where g.m23_op = ''D'' %5$s
       and not exists (select from %2$s p where p.m23_op <> ''D'' and (%6$s) = (%4$s))',
     m23.qualified_name(p_key.conrelid), m23.diff_name(p_target.tbl), m23.columns_text(p_key.conrelid, p_key.conkey, 'c'), v_gone,
-    case when v_child is not null then format('and not exists (select from %s x where %s and (x.m23_op = ''D'' or (%s) is distinct from (%s)))',
+    case when (v_child.tbl).id is not null then format('and not exists (select from %s x where %s and (x.m23_op = ''D'' or (%s) is distinct from (%s)))',
       m23.diff_name(v_child.tbl), m23.key_match(p_key.conrelid, 'x', 'c'), m23.columns_text(p_key.conrelid, p_key.conkey, 'x'),
       m23.columns_text(p_key.conrelid, p_key.conkey, 'c')) end,
     m23.columns_text(p_key.confrelid, p_key.confkey, 'p')) into v_count;
