@@ -201,7 +201,7 @@ declare
 begin
   select * into v_preview from m23.previews where id = p_preview_id;
   perform m23.require_role(v_preview.tenant_id, array['owner', 'admin', 'operator']);
-  select t into v_target from unnest(m23.logged_targets(v_preview.tables, v_preview.moment)) t where m23.public_name((t).tbl.relid) = p_table;
+  select (t).* into v_target from unnest(m23.logged_targets(v_preview.tables, v_preview.moment)) t where m23.public_name((t).tbl.relid) = p_table;
   if (v_target.tbl).id is null then
     perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given', array[format('p_table: "%s" is not in this preview', p_table)]);
   end if;
