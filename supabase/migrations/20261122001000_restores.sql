@@ -433,6 +433,7 @@ begin
   perform m23.keep_lease(p_restore_id, p_lease);
   select * into v_work from m23.restore_work where work_id = p_restore_id;
   begin
+    -- Held to the end, however long it takes: the lease is not seen to be renewed until then.
     if not pg_try_advisory_xact_lock(m23.restore_key(v_work.tenant_id)) then
       perform m23.refuse('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running');
     end if;
