@@ -136,7 +136,7 @@ describe('a body', () => {
   });
 
   test('with a misspelt dryRun never becomes a real restore', async () => {
-    const body = { targetTimestamp: '2026-01-31T10:31:00Z', dryrun: true, confirmRestore: true };
+    const body = { targetTimestamp: new Date().toISOString(), dryrun: true, confirmRestore: true };
     assert.deepEqual(await faults('pitr-restore', body), ['dryrun: unknown field (did you mean dryRun?)']);
   });
 
@@ -204,7 +204,7 @@ describe('a member', () => {
   test('may do what the role allows, and a refusal uses no quota', async () => {
     assert.deepEqual(refusal(await call('backup-create', await tokenOf(0, 'viewer'), FULL)), [403, 'INSUFFICIENT_PERMISSIONS']);
     const operator = await tokenOf(0, 'operator');
-    const dated = { targetTimestamp: '2026-01-31T10:31:00Z' };
+    const dated = { targetTimestamp: new Date().toISOString() };
     assert.deepEqual(refusal(await call('backup-restore', operator, RESTORE)), [403, 'INSUFFICIENT_PERMISSIONS']);
     const real = await call('pitr-restore', operator, { ...dated, confirmRestore: true });
     assert.deepEqual(refusal(real), [403, 'INSUFFICIENT_PERMISSIONS']);

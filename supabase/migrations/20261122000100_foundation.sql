@@ -50,7 +50,8 @@ insert into m23.settings (name, value, about) values
   ('chunk_bytes',          '4194304', 'bytes in one archive chunk before compression; reached, not passed by more than a row'),
   ('restore_wait_seconds', '10',      'how long a restore tries to get the tenant to itself'),
   ('snapshot_days',        '30',      'how long a snapshot can be rolled back to'),
-  ('request_days',         '7',       'how long a request and its idempotent answer are kept');
+  ('request_days',         '7',       'how long a request and its idempotent answer are kept'),
+  ('limit.pitr-rollback',  '5',       'calls an hour and tenant; the edge function writes its own limit here');
 
 create function m23.setting(p_name text) returns text
 language sql stable set search_path = '' as

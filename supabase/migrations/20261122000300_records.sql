@@ -50,8 +50,6 @@ create table public.restore_logs (
 );
 create index restore_logs_tenant on public.restore_logs (tenant_id, created_at desc);
 create index restore_logs_backup on public.restore_logs (backup_job_id);
--- One restore at a time for a tenant, whatever else fails.
-create unique index restore_logs_running on public.restore_logs (tenant_id) where status in ('pending', 'in_progress');
 comment on table public.restore_logs is 'Every restore: committed before the work starts, ended as completed, failed or cancelled.';
 
 create table public.pitr_snapshots (
@@ -88,8 +86,10 @@ create table public.pitr_rollbacks (
   completed_at     timestamptz,
   affected_tables  text[],
   rows_restored    bigint,
+  pre_rollback_snapshot_id uuid references public.pitr_snapshots (id),
   warnings         text[] not null default '{}'
 );
+create index pitr_rollbacks_pre on public.pitr_rollbacks (pre_rollback_snapshot_id);
 create index pitr_rollbacks_tenant on public.pitr_rollbacks (tenant_id, created_at desc);
 create index pitr_rollbacks_snapshot on public.pitr_rollbacks (snapshot_id);
 comment on table public.pitr_rollbacks is 'Every rollback to a snapshot.';

@@ -158,14 +158,14 @@ $$ select hashtextextended('m23.stripe.' || p_stripe, 0) $$;
 
 create function m23.stripe_of(p_tenant uuid) returns int
 language sql immutable set search_path = '' as
-$$ select (hashtextextended(p_tenant::text, 1) & 15)::int $$;
+$$ select (hashtextextended(p_tenant::text, 1) & 127)::int $$;
 
 create function m23.share_fence(p_tenants uuid[]) returns void
 language plpgsql set search_path = '' as $$
 declare v_tenant uuid;
 begin
   if cardinality(p_tenants) > 8 then
-    for v_stripe in 0..15 loop
+    for v_stripe in 0..127 loop
       perform pg_advisory_xact_lock_shared(m23.stripe_key(v_stripe));
     end loop;
   else
@@ -176,11 +176,15 @@ begin
 end $$;
 comment on function m23.share_fence(uuid[]) is 'A writer''s side of the fence: waits while a restore of one of these tenants is writing.';
 
+-- Only the fence is waited for. The stripe is taken at once or not at all: whoever holds it
+-- may be waiting for the fence.
 create function m23.take_fence(p_tenant uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
-  perform pg_advisory_xact_lock(m23.stripe_key(m23.stripe_of(p_tenant)));
   perform pg_advisory_xact_lock(m23.fence_key(p_tenant));
+  if not pg_try_advisory_xact_lock(m23.stripe_key(m23.stripe_of(p_tenant))) then
+    raise exception 'a statement over many tenants is under way' using errcode = 'lock_not_available';
+  end if;
 end $$;
 comment on function m23.take_fence(uuid) is
   'A restore''s side of the fence: waits for the tenant''s writers to end, then holds new ones off until this transaction ends.';

@@ -328,6 +328,14 @@ begin
   perform set_config('m23.writing_capture', '', true);
 end $$;
 
+-- The capture triggers that a protected table should have, and does not, or not always enabled.
+create function m23.missing_triggers(p_table m23.protected_tables) returns text[]
+language sql stable set search_path = '' as $$
+  select array_agg(name) from unnest(array['zzz_m23_before', 'aaa_m23_log_insert', 'aaa_m23_log_update', 'aaa_m23_log_delete',
+                                           'aaa_m23_log_key', 'zzz_m23_log_truncate']) name
+   where not exists (select from pg_trigger t where t.tgrelid = p_table.relid and t.tgname = name and t.tgenabled = 'A')
+$$;
+
 -- Protect and unprotect ----------------------------------------------------------
 
 create function m23.protect_table(p_table regclass, p_tenant_column name default 'tenant_id') returns void

@@ -37,6 +37,13 @@ language sql stable set search_path = '' as $$
     from m23.columns_of(p_relid) c where c.key_ord is not null
 $$;
 
+-- The condition that a transaction lies after the moment $2, $3, $4.
+create function m23.lies_after(p_xid text) returns text
+language sql immutable set search_path = '' as $q$
+  select format($$(%1$s >= $4 and (not pg_visible_in_snapshot(%1$s, $2) or ($3 is not null
+      and coalesce((select c.at from m23.commit_times c where c.xid = %1$s), pg_xact_commit_timestamp(%1$s::xid)) > $3)))$$, p_xid)
+$q$;
+
 -- The start of every query into the past: a WITH list whose last part, `touched`, has one
 -- row for each key that has changed since a moment, with its first old image and the
 -- balance of arrivals and departures (m23_balance). Parameters:
@@ -46,9 +53,7 @@ create function m23.touched_since(p_table m23.protected_tables) returns text
 language sql stable set search_path = '' as $q$
   select format($$
     later as materialized (
-      select x.xid from (select distinct l.xid from %1$s l where l.tenant_id = $1 and l.xid >= $4) x
-       where not pg_visible_in_snapshot(x.xid, $2)
-          or ($3 is not null and coalesce((select c.at from m23.commit_times c where c.xid = x.xid), pg_xact_commit_timestamp(x.xid::xid)) > $3)),
+      select x.xid from (select distinct l.xid from %1$s l where l.tenant_id = $1 and l.xid >= $4) x where %5$s),
     logged as materialized (
       select r.* from (select l.op as m23_op, l.change_id as m23_change_id, %2$s from %1$s l
                         where l.tenant_id = $1 and l.xid >= $4 and l.xid in (select xid from later)) r
@@ -59,7 +64,7 @@ language sql stable set search_path = '' as $q$
                over (partition by %4$s order by r.m23_op not in ('U', 'D'), r.m23_change_id
                      rows between unbounded preceding and unbounded following) as m23_balance
         from logged r order by %4$s, r.m23_op not in ('U', 'D'), r.m23_change_id)$$,
-    m23.log_name(p_table.id), m23.log_images(p_table.relid), m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'))
+    m23.log_name(p_table.id), m23.log_images(p_table.relid), m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), m23.lies_after('x.xid'))
 $q$;
 
 -- A tenant's rows as of a moment, with the parameters of m23.touched_since.

@@ -79,7 +79,7 @@ end $$;
 -- The pipeline's calls ---------------------------------------------------------------
 
 create function public.m23_authorize(p_function text, p_dry_run boolean default false, p_tables text[] default null,
-                                     p_target_schema text default null) returns json
+                                     p_target_schema text default null, p_target_timestamp timestamptz default null) returns json
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
   v_member record;
@@ -95,9 +95,10 @@ begin
     'tenant_id', v_member.tenant_id, 'role', v_member.role,
     'allowed', m23.may_call(p_function, v_member.role, coalesce(p_dry_run, false)),
     'used', v_window.used, 'reset', v_window.reset,
-    'faults', array_to_json(m23.table_faults(p_tables) || m23.schema_faults(p_target_schema)));
+    'faults', array_to_json(m23.table_faults(p_tables) || m23.schema_faults(p_target_schema)
+                            || m23.target_faults(p_target_timestamp, p_tables)));
 end $$;
-comment on function public.m23_authorize(text, boolean, text[], text) is
+comment on function public.m23_authorize(text, boolean, text[], text, timestamptz) is
   'For the edge functions: the caller''s tenant and role, whether it may call, its rate window, and the faults that only the database sees.';
 
 create function public.m23_admit(p_request jsonb) returns json
@@ -113,6 +114,8 @@ declare
   v_counted  timestamptz;
 begin
   perform pg_advisory_xact_lock(hashtextextended(concat_ws('.', 'm23.window', v_tenant, v_function), 0));
+  -- The functions know the limit that their operator has set; calls that do without them obey it as well.
+  update m23.settings set value = p_request ->> 'limit' where name = 'limit.' || v_function and value <> p_request ->> 'limit';
   if v_key is not null then
     select * into v_first from m23.requests r
      where r.tenant_id = v_tenant and r.user_id = v_user and r.function = v_function and r.idempotency_key = v_key;
@@ -156,6 +159,17 @@ language sql security definer set search_path = '' set row_security = off as
 $$ update m23.requests set idempotency_key = null where id = p_id $$;
 comment on function public.m23_abandon_request(uuid) is 'Frees the idempotency key of a request that failed for our own reasons; it stays counted.';
 
+-- Counts a call that reaches the database without an edge function, in the same window.
+create function m23.count_call(p_tenant uuid, p_user uuid, p_function text) returns void
+language plpgsql volatile set search_path = '' as $$
+declare v_admitted json := public.m23_admit(jsonb_build_object('id', gen_random_uuid(), 'tenant_id', p_tenant, 'user_id', p_user, 'function', p_function,
+                                                               'limit', m23.setting('limit.' || p_function)::int));
+begin
+  if v_admitted ->> 'outcome' <> 'admitted' then
+    perform m23.refuse('RATE_LIMIT_EXCEEDED', 'this tenant''s hourly limit for this function is used up');
+  end if;
+end $$;
+
 -- Work begins with an admitted request, once: the quota cannot be passed by calling the
 -- database directly. Gives the request; refuses in the caller's words.
 create function m23.use_request(p_id uuid, p_function text, p_dry_run boolean default false) returns m23.requests
@@ -174,9 +188,9 @@ begin
   return v_request;
 end $$;
 
-revoke execute on function public.m23_authorize(text, boolean, text[], text), public.m23_admit(jsonb),
+revoke execute on function public.m23_authorize(text, boolean, text[], text, timestamptz), public.m23_admit(jsonb),
   public.m23_finish_request(uuid, int, jsonb), public.m23_abandon_request(uuid) from public, anon, authenticated, service_role;
-grant execute on function public.m23_authorize(text, boolean, text[], text) to authenticated, service_role;
+grant execute on function public.m23_authorize(text, boolean, text[], text, timestamptz) to authenticated, service_role;
 grant execute on function public.m23_admit(jsonb), public.m23_finish_request(uuid, int, jsonb),
   public.m23_abandon_request(uuid) to service_role;
 revoke execute on all functions in schema m23 from public;

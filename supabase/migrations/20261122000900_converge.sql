@@ -3,7 +3,7 @@
 --
 --   plan      the difference between what is and what should be, in pg_temp.m23_diff_<id>:
 --             m23_op I (missing), U (differs), D (should not be), R (differs, and is
---             written as delete and insert), with the wanted row, or the key of a D
+--             written as delete and insert), with the wanted row, or the live row of a D
 --   apply     only the difference, every write with the tenant in it
 --   check     foreign keys in both directions, then that nothing differs any more
 --
@@ -22,24 +22,59 @@ language sql immutable set search_path = '' as $$
     from unnest(p_columns) c
 $$;
 
--- p_wanted is a query of the wanted rows, with the columns p_columns.
-create function m23.plan_table(p_table m23.protected_tables, p_tenant uuid, p_wanted text, p_columns text[]) returns void
+-- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
+-- query, which may use the parameters of m23.touched_since for that moment.
+create type m23.target as (
+  tbl     m23.protected_tables,
+  moment  m23.moment,
+  wanted  text,
+  columns text[]  -- those that the wanted rows have: the others are left as they are
+);
+
+create function m23.target_of(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
+language sql stable set search_path = '' as $$
+  select row(p_table, p_moment, null, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated))::m23.target
+$$;
+
+-- Plans a table: wanted rows `w` against live rows `l`. For the log's wanted rows only keys
+-- that have changed since are looked at, so that it takes the time of the changes, not of
+-- the table; they are put into a table of their own first, for the planner to count.
+create function m23.plan_table(p_target m23.target, p_tenant uuid) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_key    text[] := m23.key_of(p_table.relid);
-  v_fixed  text := (select string_agg(format('l.%1$I is distinct from w.%1$I', c.name), ' or ') from m23.columns_of(p_table.relid) c
-                     where c.identity = 'a' and c.name = any (p_columns) and c.key_ord is null);
+  v_table  m23.protected_tables := p_target.tbl;
+  v_live   text := m23.qualified_name(v_table.relid);
+  v_key    text := quote_ident((m23.key_of(v_table.relid))[1]);
+  v_fixed  text := (select string_agg(format('l.%1$I is distinct from w.%1$I', c.name), ' or ') from m23.columns_of(v_table.relid) c
+                     where c.identity = 'a' and c.name = any (p_target.columns) and c.key_ord is null);
+  v_select text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
+  v_wanted text := case when p_target.wanted is null then 'pg_temp.m23_touched' else format('(select w.*, true as m23_there from (%s) w)', p_target.wanted) end;
 begin
-  execute format('create temp table m23_diff_%s on commit drop as
-    select case when l.%2$I is null then ''I'' when w.%2$I is null then ''D'' when %3$s then ''R'' else ''U'' end::"char" as m23_op, %4$s
-      from (%5$s) w
-      full join (select * from %6$s where %7$I = %8$L) l on %9$s
-     where w.%2$I is null or l.%2$I is null or %10$s',
-    p_table.id, v_key[1], coalesce(v_fixed, 'false'),
-    (select string_agg(case when c = any (v_key) then format('coalesce(w.%1$I, l.%1$I) as %1$I', c) else format('w.%I', c) end, ', ') from unnest(p_columns) c),
-    p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_tenant,
-    m23.key_match(p_table.relid, 'w', 'l'), m23.differs(p_columns));
-  execute format('analyze %s', m23.diff_name(p_table));
+  if p_target.wanted is null then
+    execute format('create temp table m23_touched on commit drop as select %s, null::bigint as m23_balance, null::boolean as m23_there from %s where false', v_select, v_live);
+    execute format('insert into pg_temp.m23_touched with %1$s
+        select %2$s, r.m23_balance, (l.%3$s is not null)::int - r.m23_balance = 1
+          from touched r left join (select * from %4$s where %5$I = $1) l on %6$s',
+        m23.touched_since(v_table), (select string_agg(format('r.%I', c), ', ') from unnest(p_target.columns) c), v_key,
+        v_live, m23.tenant_column(v_table), m23.key_match(v_table.relid, 'l', 'r'))
+      using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
+    analyze pg_temp.m23_touched;
+  end if;
+  execute format('create temp table m23_diff_%s on commit drop as select null::"char" as m23_op, %s from %s where false', v_table.id, v_select, v_live);
+  execute format('insert into %1$s
+      select case when not coalesce(w.m23_there, false) then ''D'' when l.%2$s is null then ''I'' when %3$s then ''R'' else ''U'' end, %4$s
+        from %5$s w
+        %6$s join (select * from %7$s where %8$I = $1) l on %9$s
+       where coalesce(w.m23_there, false) <> (l.%2$s is not null) or w.m23_there and %10$s',
+      m23.diff_name(v_table), v_key, coalesce(v_fixed, 'false'),
+      (select string_agg(format('case when w.m23_there then w.%1$I else l.%1$I end', c), ', ') from unnest(p_target.columns) c),
+      v_wanted, case when p_target.wanted is null then 'left' else 'full' end, v_live, m23.tenant_column(v_table),
+      m23.key_match(v_table.relid, 'w', 'l'), m23.differs(p_target.columns))
+    using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
+  execute format('analyze %s', m23.diff_name(v_table));
+  if p_target.wanted is null then
+    drop table pg_temp.m23_touched;
+  end if;
 end $$;
 
 create function m23.count_diff(p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint)
@@ -82,18 +117,16 @@ begin
   return v_left;
 end $$;
 
--- Rows that came from another tenant after the position are not this restore's to delete.
-create function m23.leave_arrived(p_table m23.protected_tables, p_tenant uuid, p_since pg_snapshot) returns bigint
+-- Rows that came from another tenant after the moment are not this restore's to delete.
+create function m23.leave_arrived(p_target m23.target, p_tenant uuid) returns bigint
 language plpgsql set search_path = '' as $$
 declare v_left bigint;
 begin
-  execute format('delete from %s d where d.m23_op = ''D'' and exists (
-      select from %s l where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2)
-                         and l.op = ''a'' and %s)',
-    m23.diff_name(p_table), m23.log_name(p_table.id),
+  execute format('delete from %1$s d where d.m23_op = ''D'' and exists (select from %2$s l where l.tenant_id = $1 and l.op = ''a'' and %3$s and %4$s)',
+    m23.diff_name(p_target.tbl), m23.log_name((p_target.tbl).id), m23.lies_after('l.xid'),
     (select string_agg(format('d.%I = %s', c.name, case when c.native then 'l.c' || c.attnum else format('(l.c%s)::%s', c.attnum, c.type_name) end), ' and ')
-       from m23.columns_of(p_table.relid) c where c.key_ord is not null))
-    using p_tenant, p_since;
+       from m23.columns_of((p_target.tbl).relid) c where c.key_ord is not null))
+    using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor;
   get diagnostics v_left = row_count;
   return v_left;
 end $$;
@@ -163,6 +196,25 @@ language sql stable set search_path = '' as $$
     from unnest(p_attnums) with ordinality n (attnum, ord) join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum
 $$;
 
+create function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
+language sql stable set search_path = '' as $$
+  select bool_and(a.attname = any (p_columns)) from pg_attribute a where a.attrelid = p_relid and a.attnum = any (p_attnums)
+$$;
+
+create function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
+language sql stable set search_path = '' as $$
+  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; add "%3$s"', p_rows,
+                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid))
+$$;
+
+create function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns text
+language sql stable set search_path = '' as $$
+  select format('tables: %s row(s) of "%s" refer to rows of "%s" that would not exist; %s', p_rows,
+                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
+                case when exists (select from m23.protected_tables t where t.relid = p_key.conrelid)
+                  then format('add "%s"', m23.public_name(p_key.conrelid)) else format('"%s" is not protected', m23.public_name(p_key.conrelid)) end)
+$$;
+
 -- What is about to vanish as the target of a foreign key, kept for check_children.
 create function m23.note_vanishing(p_table m23.protected_tables, p_tenant uuid) returns void
 language plpgsql set search_path = '' as $$
@@ -180,7 +232,7 @@ end $$;
 create function m23.check_children(p_table m23.protected_tables) returns text[]
 language plpgsql set search_path = '' as $$
 declare
-  v_key    record;
+  v_key    pg_constraint;
   v_count  bigint;
   v_faults text[] := '{}';
 begin
@@ -190,12 +242,7 @@ begin
       m23.qualified_name(v_key.conrelid), v_key.oid, m23.columns_text(v_key.conrelid, v_key.conkey, 'c'),
       m23.columns_text(p_table.relid, v_key.confkey, 'g'), m23.qualified_name(p_table.relid),
       m23.columns_text(p_table.relid, v_key.confkey, 'p'), m23.columns_text(v_key.conrelid, v_key.conkey, 'c')) into v_count;
-    if v_count > 0 then
-      v_faults := v_faults || format('tables: %s row(s) of "%s" refer to rows of "%s" that would not exist; %s', v_count,
-        m23.public_name(v_key.conrelid), m23.public_name(p_table.relid),
-        case when exists (select from m23.protected_tables t where t.relid = v_key.conrelid)
-          then format('add "%s"', m23.public_name(v_key.conrelid)) else format('"%s" is not protected', m23.public_name(v_key.conrelid)) end);
-    end if;
+    if v_count > 0 then v_faults := v_faults || m23.leaves_child(v_key, v_count); end if;
   end loop;
   return v_faults;
 end $$;
@@ -204,14 +251,13 @@ end $$;
 create function m23.check_parents(p_table m23.protected_tables, p_columns text[]) returns text[]
 language plpgsql set search_path = '' as $$
 declare
-  v_key    record;
+  v_key    pg_constraint;
   v_match  text;
   v_count  bigint;
   v_faults text[] := '{}';
 begin
   for v_key in
-    select k.* from pg_constraint k where k.contype = 'f' and k.conrelid = p_table.relid
-       and (select bool_and(a.attname = any (p_columns)) from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any (k.conkey))
+    select k.* from pg_constraint k where k.contype = 'f' and k.conrelid = p_table.relid and m23.columns_planned(k.conrelid, k.conkey, p_columns)
   loop
     v_match := format('(%s) = (%s)', m23.columns_text(v_key.confrelid, v_key.confkey, 'p'), m23.columns_text(p_table.relid, v_key.conkey, 'd'));
     execute format('select count(*) from (select 1 from %1$s p where exists (select from %2$s d where d.m23_op <> ''D'' and %3$s)
@@ -219,10 +265,72 @@ begin
     execute format('select count(*) from %2$s d where d.m23_op <> ''D'' and row(%4$s) is not null
                      and not exists (select from %1$s p where %3$s)', m23.qualified_name(v_key.confrelid), m23.diff_name(p_table), v_match,
       m23.columns_text(p_table.relid, v_key.conkey, 'd')) into v_count;
-    if v_count > 0 then
-      v_faults := v_faults || format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; add "%s"', v_count,
-        m23.public_name(p_table.relid), m23.public_name(v_key.confrelid), m23.public_name(v_key.confrelid));
-    end if;
+    if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
+  end loop;
+  return v_faults;
+end $$;
+
+-- The same, foreseen from the plan, before anything is written: what a dry run says, and
+-- what spares a restore the writing.
+
+-- The condition that a row `x` of a planned table goes (or stops being what it was).
+create function m23.planned(p_targets m23.target[], p_relid oid) returns m23.target
+language sql immutable set search_path = '' as $$ select t from unnest(p_targets) t where (t).tbl.relid = p_relid $$;
+
+create function m23.foresee_parents(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_parent m23.target := m23.planned(p_targets, p_key.confrelid);
+  v_match  text := format('(%s) = (%s)', m23.columns_text(p_key.confrelid, p_key.confkey, 'p'), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'));
+  v_count  bigint;
+begin
+  execute format('select count(*) from %1$s d where d.m23_op <> ''D'' and row(%2$s) is not null
+      and not exists (select from %3$s p where %4$s %5$s) %6$s',
+    m23.diff_name(p_target.tbl), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name(p_key.confrelid), v_match,
+    case when (v_parent.tbl).id is not null then format('and not exists (select from %s x where x.m23_op = ''D'' and %s)',
+      m23.diff_name(v_parent.tbl), m23.key_match(p_key.confrelid, 'x', 'p')) end,
+    case when (v_parent.tbl).id is not null then format('and not exists (select from %s p where p.m23_op <> ''D'' and %s)', m23.diff_name(v_parent.tbl), v_match) end)
+    into v_count;
+  return v_count;
+end $$;
+
+create function m23.foresee_children(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_child m23.target := m23.planned(p_targets, p_key.conrelid);
+  v_gone  text := m23.columns_text(p_key.confrelid, p_key.confkey, 'g');
+  v_count bigint;
+begin
+  execute format('select count(*) from %1$s c join %2$s g on (%3$s) = (%4$s) where g.m23_op = ''D'' %5$s
+      and not exists (select from %2$s p where p.m23_op <> ''D'' and (%6$s) = (%4$s))',
+    m23.qualified_name(p_key.conrelid), m23.diff_name(p_target.tbl), m23.columns_text(p_key.conrelid, p_key.conkey, 'c'), v_gone,
+    case when (v_child.tbl).id is not null then format('and not exists (select from %s x where %s and (x.m23_op = ''D'' or (%s) is distinct from (%s)))',
+      m23.diff_name(v_child.tbl), m23.key_match(p_key.conrelid, 'x', 'c'), m23.columns_text(p_key.conrelid, p_key.conkey, 'x'),
+      m23.columns_text(p_key.conrelid, p_key.conkey, 'c')) end,
+    m23.columns_text(p_key.confrelid, p_key.confkey, 'p')) into v_count;
+  return v_count;
+end $$;
+
+-- The foreign keys that the plan would break, each as a fault that names what to add.
+create function m23.foresee_references(p_targets m23.target[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_key    pg_constraint;
+  v_count  bigint;
+  v_faults text[] := '{}';
+begin
+  foreach v_target in array p_targets loop
+    for v_key in select k.* from pg_constraint k where k.contype = 'f' and (k.conrelid = (v_target.tbl).relid or k.confrelid = (v_target.tbl).relid) loop
+      if v_key.conrelid = (v_target.tbl).relid and m23.columns_planned(v_key.conrelid, v_key.conkey, v_target.columns) then
+        v_count := m23.foresee_parents(p_targets, v_target, v_key);
+        if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
+      end if;
+      if v_key.confrelid = (v_target.tbl).relid and m23.columns_planned(v_key.confrelid, v_key.confkey, v_target.columns) then
+        v_count := m23.foresee_children(p_targets, v_target, v_key);
+        if v_count > 0 then v_faults := v_faults || m23.leaves_child(v_key, v_count); end if;
+      end if;
+    end loop;
   end loop;
   return v_faults;
 end $$;
@@ -304,26 +412,60 @@ $$;
 
 -- The whole of it ------------------------------------------------------------------------------
 
--- One table to bring to its wanted rows: a query with the columns that both sides have.
-create type m23.target as (tbl m23.protected_tables, wanted text, columns text[]);
-
 -- pg_temp.m23_plan: what the plan of each table came to.
-create function m23.plan_targets(p_tenant uuid, p_targets m23.target[], p_since pg_snapshot) returns void
+create function m23.new_plan() returns void
+language sql set search_path = '' as $$
+  create temp table m23_plan (table_id int primary key, name text not null, left_alone bigint not null,
+                              inserts bigint not null, updates bigint not null, deletes bigint not null) on commit drop
+$$;
+
+create function m23.plan_targets(p_tenant uuid, p_targets m23.target[]) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
   v_left   bigint;
 begin
-  create temp table m23_plan (table_id int primary key, name text not null, left_alone bigint not null,
-                              inserts bigint, updates bigint, deletes bigint) on commit drop;
+  perform m23.new_plan();
   foreach v_target in array p_targets loop
-    perform m23.plan_table(v_target.tbl, p_tenant, v_target.wanted, v_target.columns);
+    perform m23.plan_table(v_target, p_tenant);
     v_left := m23.leave_claimed(v_target.tbl, p_tenant, v_target.columns, true);
-    if p_since is not null then
-      v_left := v_left + m23.leave_arrived(v_target.tbl, p_tenant, p_since);
+    if (v_target.moment).position is not null then
+      v_left := v_left + m23.leave_arrived(v_target, p_tenant);
     end if;
-    insert into pg_temp.m23_plan (table_id, name, left_alone) values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left);
+    insert into pg_temp.m23_plan select (v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, c.* from m23.count_diff(v_target.tbl) c;
   end loop;
+end $$;
+
+-- What a plan comes to, for a caller.
+create function m23.plan_report(p_warnings text[]) returns jsonb
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (select jsonb_build_object(
+      'stats', jsonb_build_object('totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
+        'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
+        'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
+      'warnings', to_jsonb(p_warnings) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, or they came from one', name, left_alone)
+        order by name) filter (where left_alone > 0), '[]'))
+    from pg_temp.m23_plan);
+end $$;
+
+-- What a plan is: the rows that it would write, and those that they would replace. Any
+-- change of either makes it another plan.
+create function m23.plan_hash(p_tenant uuid, p_targets m23.target[]) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_sum    text;
+  v_all    text := '';
+begin
+  foreach v_target in array p_targets loop
+    execute format('select concat_ws('':'', count(*), sum(hashtextextended(concat_ws(chr(30), m23_d::text, m23_l::text), 0)::numeric))
+        from %s m23_d left join (select * from %s where %I = $1) m23_l on %s',
+      m23.diff_name(v_target.tbl), m23.qualified_name((v_target.tbl).relid), m23.tenant_column(v_target.tbl),
+      m23.key_match((v_target.tbl).relid, 'm23_l', 'm23_d')) into v_sum using p_tenant;
+    v_all := concat_ws(chr(10), v_all, m23.public_name((v_target.tbl).relid), v_sum);
+  end loop;
+  return encode(sha256(convert_to(v_all, 'UTF8')), 'hex');
 end $$;
 
 -- Referenced tables before those that refer to them, as far as there is no cycle. Only a
@@ -379,7 +521,7 @@ begin
   foreach v_target in array p_targets loop
     perform m23.advance_sequences(v_target.tbl);
     execute format('drop table %s', m23.diff_name(v_target.tbl));
-    perform m23.plan_table(v_target.tbl, p_tenant, v_target.wanted, v_target.columns);
+    perform m23.plan_table(v_target, p_tenant);
     select c.inserts + c.updates + c.deletes as rows, p.left_alone into v_count
       from m23.count_diff(v_target.tbl) c, pg_temp.m23_plan p where p.table_id = (v_target.tbl).id;
     if v_count.rows <> v_count.left_alone then
@@ -411,49 +553,72 @@ begin
   return v_said;
 end $$;
 
--- Makes the targets what they should be. p_since, where it is known, is the position that
--- the wanted rows are of. Gives `{"stats", "warnings"}`.
-create function m23.converge(p_tenant uuid, p_targets m23.target[], p_since pg_snapshot) returns jsonb
+-- A restore that somebody has cancelled goes no further. Read anew at every call: the wish
+-- comes from another transaction.
+create function m23.stop_if_cancelled(p_work uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  if exists (select from m23.cancellations where work_id = p_work) then
+    raise exception 'cancelled' using errcode = 'query_canceled';
+  end if;
+end $$;
+
+create table m23.cancellations (
+  work_id uuid primary key,
+  by      uuid not null,
+  at      timestamptz not null default clock_timestamp()
+);
+alter table m23.cancellations enable row level security;
+
+-- Makes the targets what they should be. With a plan hash: only if that is still the plan.
+-- Gives `{"stats", "warnings"}`.
+create function m23.converge(p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_work uuid) returns jsonb
 language plpgsql set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
 set extra_float_digits = 1 as $$
-declare v_warnings text[] := m23.check_triggers(p_targets);
+declare
+  v_role     text := current_setting('session_replication_role');
+  v_warnings text[] := m23.check_triggers(p_targets);
+  v_faults   text[];
 begin
-  perform m23.plan_targets(p_tenant, p_targets, p_since);
+  perform m23.plan_targets(p_tenant, p_targets);
+  if p_plan_hash <> m23.plan_hash(p_tenant, p_targets) then
+    perform m23.refuse('PLAN_CHANGED', 'the data has changed since the plan was made; look at a new plan first');
+  end if;
+  v_faults := m23.foresee_references(p_targets);
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
+  end if;
+  perform m23.stop_if_cancelled(p_work);
   perform m23.apply_targets(p_tenant, p_targets);
   perform m23.check_targets(p_tenant, p_targets);
-  return (select jsonb_build_object(
-      'stats', jsonb_build_object('totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
-        'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
-        'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
-      'warnings', to_jsonb(v_warnings) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, or they came from one', name, left_alone)
-        order by name) filter (where left_alone > 0), '[]'))
-    from pg_temp.m23_plan);
+  perform m23.stop_if_cancelled(p_work);
+  -- Back again: foreign keys cascade by triggers, M23's own as well.
+  perform set_config('session_replication_role', v_role, true) where v_role <> current_setting('session_replication_role');
+  return m23.plan_report(v_warnings);
 end $$;
 
 -- Has the tenant to itself, or tries again: it waits for the fence while it holds
 -- nothing, and once it holds the fence it waits for nobody. Rolling the attempt back
 -- gives everything back, the fence too.
-create function m23.converge_fenced(p_tenant uuid, p_targets m23.target[], p_since pg_snapshot, p_snapshot uuid) returns jsonb
+create function m23.converge_fenced(p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_snapshot uuid, p_work uuid) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_wait     int := m23.setting('restore_wait_seconds')::int;
   v_deadline timestamptz := clock_timestamp() + make_interval(secs => v_wait);
 begin
-  if not pg_try_advisory_xact_lock(m23.restore_key(p_tenant)) then
-    perform m23.refuse('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running');
-  end if;
   loop
     begin
       perform set_config('lock_timeout', v_wait || 's', true);
       perform m23.take_fence(p_tenant);
       perform set_config('lock_timeout', '10ms', true);
       update public.pitr_snapshots set snapshot_data = m23.snapshot_here() where id = p_snapshot;
-      return m23.converge(p_tenant, p_targets, p_since);
+      return m23.converge(p_tenant, p_targets, p_plan_hash, p_work);
     exception when lock_not_available or deadlock_detected then
       if clock_timestamp() > v_deadline then
         perform m23.refuse('UNAVAILABLE', format('other transactions held rows of this tenant for %s seconds; nothing was changed, try again', v_wait));
       end if;
     end;
+    perform m23.stop_if_cancelled(p_work);
     perform pg_sleep(0.05);
   end loop;
 end $$;

@@ -1,14 +1,18 @@
 -- Restores: an archive is first read into staging, every hash checked by the worker;
 -- live data is touched only by the one transaction at the end.
 
+-- Restores and rollbacks that are under way: one for a tenant at a time.
 create table m23.restore_work (
-  restore_id uuid primary key references public.restore_logs (id) on delete cascade,
-  tenant_id  uuid not null,
-  job_id     uuid not null,
-  tables     text[]  -- schema.table, as the caller chose; null: all of the backup
+  work_id   uuid primary key,
+  tenant_id uuid not null unique,
+  kind      text not null check (kind in ('backup', 'pitr', 'rollback')),
+  job_id    uuid,         -- the backup to read from
+  moment    m23.moment,   -- of the log; with a backup too: what changed since is taken from the log
+  tables    text[],       -- schema.table; null: all of the backup
+  plan_hash text
 );
 create table m23.staged_tables (
-  restore_id uuid not null references m23.restore_work (restore_id) on delete cascade,
+  restore_id uuid not null references m23.restore_work (work_id) on delete cascade,
   ordinal    int not null,
   table_id   int not null,
   staging    text not null,
@@ -31,43 +35,45 @@ alter table m23.staged_chunks enable row level security;
 
 -- Ending ---------------------------------------------------------------------------
 
-create function m23.drop_staging(p_restore uuid) returns void
+create function m23.end_work(p_work uuid) returns void
 language plpgsql set search_path = '' as $$
 declare v_staging text;
 begin
-  for v_staging in select staging from m23.staged_tables where restore_id = p_restore loop
+  for v_staging in select staging from m23.staged_tables where restore_id = p_work loop
     execute format('drop table if exists %s', v_staging);
   end loop;
-  -- Each by itself: foreign keys cascade by triggers, which are silent after a restore has written.
-  delete from m23.staged_chunks where restore_id = p_restore;
-  delete from m23.staged_tables where restore_id = p_restore;
-  delete from m23.restore_work where restore_id = p_restore;
-  delete from m23.leases where work_id = p_restore;
+  delete from m23.restore_work where work_id = p_work;
+  delete from m23.leases where work_id = p_work;
+  delete from m23.cancellations where work_id = p_work;
 end $$;
 
-create function m23.fail_restore(p_restore uuid, p_error text) returns void
-language sql set search_path = '' as $$
-  update public.restore_logs set status = 'failed', error_message = left(p_error, 2000), completed_at = clock_timestamp(),
+create function m23.fail_restore(p_work uuid, p_error text) returns void
+language plpgsql set search_path = '' as $$
+declare v_status text := case when exists (select from m23.cancellations where work_id = p_work) then 'cancelled' else 'failed' end;
+begin
+  update public.restore_logs set status = v_status, error_message = left(p_error, 2000), completed_at = clock_timestamp(),
          duration_seconds = round(extract(epoch from clock_timestamp() - coalesce(started_at, created_at)), 3)
-   where id = p_restore and status in ('pending', 'in_progress');
-  select m23.drop_staging(p_restore);
-$$;
+   where id = p_work and status in ('pending', 'in_progress');
+  update public.pitr_rollbacks set status = v_status, error_message = left(p_error, 2000), completed_at = clock_timestamp()
+   where id = p_work and status in ('pending', 'in_progress');
+  perform m23.end_work(p_work);
+end $$;
 
--- A restore whose worker has died while it staged has changed nothing. One that is
+-- A restore whose worker has died before it wrote has changed nothing. One that is
 -- writing holds its lock, however long it takes.
 create function m23.sweep_restores(p_tenant uuid default null) returns int
 language plpgsql set search_path = '' as $$
 declare
-  v_restore public.restore_logs;
-  v_swept   int := 0;
+  v_work  m23.restore_work;
+  v_swept int := 0;
 begin
-  for v_restore in
-    select r.* from public.restore_logs r
-     where r.status in ('pending', 'in_progress') and r.restore_type = 'backup' and (p_tenant is null or r.tenant_id = p_tenant)
-       and not exists (select from m23.leases l where l.work_id = r.id and l.until > clock_timestamp())
+  for v_work in
+    select w.* from m23.restore_work w
+     where (p_tenant is null or w.tenant_id = p_tenant)
+       and not exists (select from m23.leases l where l.work_id = w.work_id and l.until > clock_timestamp())
   loop
-    if pg_try_advisory_xact_lock(m23.restore_key(v_restore.tenant_id)) then
-      perform m23.fail_restore(v_restore.id, 'the worker stopped before anything was changed; start the restore again');
+    if pg_try_advisory_xact_lock(m23.restore_key(v_work.tenant_id)) then
+      perform m23.fail_restore(v_work.work_id, 'the worker stopped before anything was changed; start again');
       v_swept := v_swept + 1;
     end if;
   end loop;
@@ -90,44 +96,75 @@ begin
   return v_job;
 end $$;
 
+-- The names of a caller's tables as a backup has them, `schema.table`; null stays null.
+create function m23.tables_in_backup(p_job uuid, p_tables text[]) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_names  text[];
+  v_faults text[];
+begin
+  select array_agg(b.schema_name || '.' || b.table_name), array_agg(format('tables: "%s" is not in this backup', n)) filter (where b.ordinal is null)
+    into v_names, v_faults
+    from unnest(p_tables) n
+    left join m23.backup_tables b on b.job_id = p_job
+     and (b.schema_name || '.' || b.table_name = n or (b.schema_name = 'public' and b.table_name = n));
+  if v_faults is not null then
+    perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
+  end if;
+  return v_names;
+end $$;
+
+create function m23.list_of(p_json jsonb) returns text[]
+language sql immutable set search_path = '' as
+$$ select array_agg(t) from jsonb_array_elements_text(case jsonb_typeof(p_json) when 'array' then p_json end) t $$;
+
+-- Begins work under its id, and gives what its worker needs: for work on an archive also
+-- what to read.
+create function m23.begin_work(p_work m23.restore_work) returns json
+language plpgsql set search_path = '' as $$
+declare
+  v_backup m23.backup_work;
+  v_lease  m23.leases;
+begin
+  perform m23.sweep_restores(p_work.tenant_id);
+  begin
+    insert into m23.restore_work select (p_work).*;
+  exception when unique_violation then
+    perform m23.refuse('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running');
+  end;
+  select * into v_backup from m23.backup_work where job_id = p_work.job_id;
+  v_lease := m23.take_lease(p_work.work_id);
+  return json_build_object('work_id', p_work.work_id, 'lease', v_lease.token, 'tenant_id', p_work.tenant_id, 'backup_id', p_work.job_id,
+                           'manifest', v_backup.manifest, 'manifest_sha256', v_backup.manifest_sha256, 'tables', p_work.tables);
+end $$;
+
 create function public.m23_begin_restore(p_request_id uuid, p_restore jsonb) returns json
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
   v_request m23.requests := m23.use_request(p_request_id, 'backup-restore');
   v_job     public.backup_jobs := m23.restorable_backup(v_request.tenant_id, (p_restore ->> 'backupJobId')::uuid);
-  v_work    m23.backup_work;
-  v_names   text[];
-  v_faults  text[];
-  v_id      uuid;
-  v_lease   m23.leases;
+  v_tables  text[] := m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables'));
+  v_faults  text[] := m23.schema_faults(p_restore ->> 'targetSchema');
+  v_id      uuid := gen_random_uuid();
 begin
-  select * into v_work from m23.backup_work where job_id = v_job.id;
-  select array_agg(coalesce(b.schema_name || '.' || b.table_name, n.name)),
-         array_agg(format('tables: "%s" is not in this backup', n.name)) filter (where b.ordinal is null)
-    into v_names, v_faults
-    from jsonb_array_elements_text(p_restore -> 'tables') n (name)
-    left join m23.backup_tables b on b.job_id = v_job.id
-     and (b.schema_name || '.' || b.table_name = n.name or (b.schema_name = 'public' and b.table_name = n.name));
-  v_faults := coalesce(v_faults, '{}') || m23.schema_faults(p_restore ->> 'targetSchema');
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
   end if;
-
-  perform m23.sweep_restores(v_request.tenant_id);
-  begin
-    insert into public.restore_logs (tenant_id, restore_type, backup_job_id, target_schema, tables, status, started_at)
-      values (v_request.tenant_id, 'backup', v_job.id, p_restore ->> 'targetSchema', v_names, 'in_progress', clock_timestamp())
-      returning id into v_id;
-  exception when unique_violation then
-    perform m23.refuse('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running');
-  end;
-  insert into m23.restore_work (restore_id, tenant_id, job_id, tables) values (v_id, v_request.tenant_id, v_job.id, v_names);
-  v_lease := m23.take_lease(v_id);
-  return json_build_object('restore_log_id', v_id, 'lease', v_lease.token, 'tenant_id', v_request.tenant_id, 'backup_id', v_job.id,
-                           'manifest', v_work.manifest, 'manifest_sha256', v_work.manifest_sha256, 'tables', v_names);
+  return m23.log_restore(v_request.tenant_id, row(v_id, v_request.tenant_id, 'backup', v_job.id, null, v_tables, null)::m23.restore_work,
+                         null, p_restore ->> 'targetSchema');
 end $$;
 comment on function public.m23_begin_restore(uuid, jsonb) is
   'For backup-restore: accepts a restore under an admitted request, and gives what the worker has to read.';
+
+-- The row of restore_logs that stands for a restore, and its work.
+create function m23.log_restore(p_tenant uuid, p_work m23.restore_work, p_target timestamptz, p_schema text) returns json
+language plpgsql set search_path = '' as $$
+declare v_begun json := m23.begin_work(p_work);
+begin
+  insert into public.restore_logs (id, tenant_id, restore_type, backup_job_id, target_timestamp, target_schema, tables, status, started_at)
+    values (p_work.work_id, p_tenant, p_work.kind, p_work.job_id, p_target, p_schema, p_work.tables, 'in_progress', clock_timestamp());
+  return v_begun;
+end $$;
 
 -- Staging ----------------------------------------------------------------------------
 
@@ -227,12 +264,10 @@ end $$;
 
 -- Executing ---------------------------------------------------------------------------
 
-create function m23.pre_restore_snapshot(p_restore public.restore_logs, p_tables text[]) returns uuid
+create function m23.new_snapshot(p_tenant uuid, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid) returns uuid
 language sql set search_path = '' as $$
   insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at, snapshot_data, affected_tables)
-  values (p_restore.tenant_id, p_restore.id, format('before restore %s', p_restore.id), 'pre_restore', p_restore.created_by,
-          clock_timestamp() + make_interval(days => m23.setting('snapshot_days')::int),
-          m23.snapshot_here(), p_tables)
+  values (p_tenant, p_restore, p_name, p_type, p_by, clock_timestamp() + make_interval(days => m23.setting('snapshot_days')::int), m23.snapshot_here(), p_tables)
   returning id
 $$;
 
@@ -268,22 +303,53 @@ begin
   return format('select * from %s', p_staged.staging);
 end $$;
 
--- Brings the staged rows into the live tables, under the fence, after a snapshot to come back to.
-create function m23.restore_live(p_restore public.restore_logs) returns jsonb
+-- What the staged rows say, but for keys that have changed since the backup or since the
+-- moment: those are as the log has them at the moment.
+create function m23.staged_at_moment(p_wanted text, p_table m23.protected_tables, p_backup pg_snapshot) returns text
+language sql stable set search_path = '' as $q$
+  select format($$with since_backup as (with %1$s select * from touched), since_moment as (with %2$s select * from touched),
+      changed as materialized (select %3$s from since_backup r union select %3$s from since_moment r)
+    select %4$s from (%5$s) r where not exists (select from changed t where %6$s)
+    union all
+    select %4$s from (%7$s) r where exists (select from changed t where %6$s)$$,
+    replace(replace(replace(m23.touched_since(p_table), '$2', quote_literal(p_backup) || '::pg_snapshot'), '$3', 'null::timestamptz'),
+            '$4', quote_literal(pg_snapshot_xmin(p_backup)) || '::xid8'),
+    m23.touched_since(p_table), m23.key_list(p_table.relid, 'r'), m23.select_list(p_table.relid, 'r'), p_wanted,
+    m23.key_match(p_table.relid, 't', 'r'), m23.as_of_query(p_table))
+$q$;
+
+create function m23.staged_targets(p_work m23.restore_work) returns m23.target[]
 language plpgsql set search_path = '' as $$
 declare
-  v_targets  m23.target[];
-  v_names    text[];
-  v_since    pg_snapshot;
-  v_snapshot uuid;
+  v_backup m23.backup_work;
+  v_same   boolean;
 begin
-  select array_agg(row(t, m23.staged_query(s, t, p_restore.tenant_id), s.columns)::m23.target order by s.ordinal),
-         array_agg(m23.public_name(t.relid) order by s.ordinal)
-    into v_targets, v_names
-    from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_restore.id;
-  select w.position into v_since from m23.backup_work w where w.job_id = p_restore.backup_job_id and w.incarnation = m23.incarnation();
-  v_snapshot := m23.pre_restore_snapshot(p_restore, v_names);
-  return m23.converge_fenced(p_restore.tenant_id, v_targets, v_since, v_snapshot)
+  select * into v_backup from m23.backup_work where job_id = p_work.job_id;
+  v_same := v_backup.incarnation = m23.incarnation();
+  return (select array_agg(case
+      when (p_work.moment).position is not null then
+        row(t, p_work.moment, m23.staged_at_moment(m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position), s.columns)::m23.target
+      else row(t, case when v_same then m23.moment_of(v_backup.position) end, m23.staged_query(s, t, p_work.tenant_id), s.columns)::m23.target end
+      order by s.ordinal)
+    from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
+end $$;
+
+create function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
+language sql stable set search_path = '' as $$
+  select array_agg(m23.target_of(t, p_moment) order by m23.public_name(t.relid))
+    from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n)
+$$;
+
+-- Writes the wanted rows into the live tables, under the fence, after a snapshot to come back to.
+create function m23.restore_live(p_work m23.restore_work, p_by uuid) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_targets  m23.target[] := case when p_work.job_id is null then m23.logged_targets(p_work.tables, p_work.moment) else m23.staged_targets(p_work) end;
+  v_names    text[] := array(select m23.public_name((t).tbl.relid) from unnest(v_targets) t);
+  v_snapshot uuid := m23.new_snapshot(p_work.tenant_id, format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
+                                      'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
+begin
+  return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.plan_hash, v_snapshot, p_work.work_id)
       || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names);
 end $$;
 
@@ -326,18 +392,20 @@ begin
     'stats', jsonb_build_object('insertCount', v_rows, 'updateCount', 0, 'deleteCount', 0, 'totalOperations', v_rows, 'affectedTables', to_jsonb(v_names)));
 end $$;
 
-create function m23.finish_restore(p_restore public.restore_logs, p_outcome jsonb) returns json
+-- The log row of work that is done; its figures, for the caller.
+create function m23.finish_restore(p_work m23.restore_work, p_outcome jsonb) returns json
 language plpgsql set search_path = '' as $$
-declare v_done public.restore_logs;
+declare
+  v_warnings text[] := m23.list_of(p_outcome -> 'warnings');
+  v_done     public.restore_logs;
 begin
   update public.restore_logs r set status = 'completed', completed_at = clock_timestamp(),
          duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
          rows_restored = (p_outcome -> 'stats' ->> 'totalOperations')::bigint, stats = p_outcome -> 'stats',
-         tables = array(select jsonb_array_elements_text(p_outcome -> 'tables')),
-         snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
-         warnings = r.warnings || array(select jsonb_array_elements_text(p_outcome -> 'warnings'))
-   where r.id = p_restore.id returning * into v_done;
-  perform m23.drop_staging(p_restore.id);
+         tables = m23.list_of(p_outcome -> 'tables'), snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
+         metadata = r.metadata || jsonb_build_object('transaction', pg_current_xact_id()::text),
+         warnings = r.warnings || coalesce(v_warnings, '{}')
+   where r.id = p_work.work_id returning * into v_done;
   return json_build_object('restored_tables', v_done.tables, 'rows_restored', v_done.rows_restored, 'duration', v_done.duration_seconds,
                            'snapshot_id', v_done.snapshot_id, 'warnings', v_done.warnings, 'stats', v_done.stats);
 end $$;
@@ -350,6 +418,8 @@ begin
   if p_state = 'PGRST' then
     return (select json_build_object('code', m ->> 'code', 'message', m ->> 'message', 'details', (m ->> 'details')::json)
               from (select p_message::json) x (m));
+  elsif p_state = '57014' then
+    return json_build_object('code', 'UNAVAILABLE', 'message', 'the restore was cancelled before it was done; nothing was changed');
   elsif p_state like '23%' then
     return json_build_object('code', 'BACKUP_UNUSABLE', 'message', format('its rows no longer fit "%s": they would break the constraint "%s"', p_table, p_constraint));
   end if;
@@ -357,34 +427,51 @@ begin
   return json_build_object('code', 'INTERNAL', 'message', 'the restore failed for a reason of our own; nothing was changed', 'cause', p_message || ' (' || p_state || ')');
 end $$;
 
--- Executes a staged restore, in one transaction. Gives the outcome, or `{"error": {…}}` when
--- it failed, so that the log row can say so: an exception would take that with it.
+-- Executes a restore or rollback, in one transaction. Gives the outcome, or `{"error": {…}}`
+-- when it failed, so that the log row can say so: an exception would take that with it.
 create function public.m23_execute_restore(p_restore_id uuid, p_lease uuid) returns json
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as $$
 declare
-  v_restore public.restore_logs;
-  v_outcome jsonb;
+  v_work    m23.restore_work;
   v_error   json;
+  v_outcome json;
   v_state text; v_message text; v_table text; v_constraint text;
 begin
   perform m23.keep_lease(p_restore_id, p_lease);
-  select * into v_restore from public.restore_logs where id = p_restore_id;
+  select * into v_work from m23.restore_work where work_id = p_restore_id;
   begin
     -- Held to the end, however long it takes: the lease is not seen to be renewed until then.
-    if not pg_try_advisory_xact_lock(m23.restore_key(v_restore.tenant_id)) then
+    if not pg_try_advisory_xact_lock(m23.restore_key(v_work.tenant_id)) then
       perform m23.refuse('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running');
     end if;
-    perform m23.check_staged(p_restore_id);
-    v_outcome := case when v_restore.target_schema is null then m23.restore_live(v_restore) else m23.restore_beside(v_restore) end;
-    return m23.finish_restore(v_restore, v_outcome);
+    perform m23.stop_if_cancelled(p_restore_id);
+    v_outcome := m23.execute_work(v_work);
+    perform m23.end_work(p_restore_id);
+    return v_outcome;
   exception when others then
     get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_table = table_name, v_constraint = constraint_name;
     v_error := m23.failure(v_state, v_message, v_table, v_constraint);
   end;
-  perform m23.fail_restore(p_restore_id, concat_ws(': ', v_error ->> 'message', (select string_agg(d, '; ') from json_array_elements_text(case json_typeof(v_error -> 'details') when 'array' then v_error -> 'details' end) d)));
+  perform m23.fail_restore(p_restore_id, concat_ws(': ', v_error ->> 'message', array_to_string(m23.list_of((v_error -> 'details')::jsonb), '; ')));
   return json_build_object('error', v_error);
 end $$;
-comment on function public.m23_execute_restore(uuid, uuid) is 'For the workers: writes a staged archive into the live tables, or beside them.';
+comment on function public.m23_execute_restore(uuid, uuid) is
+  'For the workers: writes what was planned or staged into the live tables, or beside them.';
+
+create function m23.execute_work(p_work m23.restore_work) returns json
+language plpgsql set search_path = '' as $$
+declare
+  v_log      public.restore_logs;
+  v_rollback public.pitr_rollbacks;
+begin
+  if p_work.kind = 'rollback' then
+    select * into v_rollback from public.pitr_rollbacks where id = p_work.work_id;
+    return m23.finish_rollback(v_rollback, m23.restore_live(p_work, v_rollback.created_by));
+  end if;
+  select * into v_log from public.restore_logs where id = p_work.work_id;
+  perform m23.check_staged(p_work.work_id);
+  return m23.finish_restore(p_work, case when v_log.target_schema is null then m23.restore_live(p_work, v_log.created_by) else m23.restore_beside(v_log) end);
+end $$;
 
 -- Upkeep, every minute: what dead workers have left behind, and what is past its time.
 create function public.m23_sweep() returns json

@@ -36,14 +36,6 @@ begin
     case when not v_ok then 'grant set on parameter session_replication_role to the owner of the schema m23' end)::m23.finding;
 end $$;
 
--- The capture triggers that a protected table should have, and does not, or not always enabled.
-create function m23.missing_triggers(p_table m23.protected_tables) returns text[]
-language sql stable set search_path = '' as $$
-  select array_agg(name) from unnest(array['zzz_m23_before', 'aaa_m23_log_insert', 'aaa_m23_log_update', 'aaa_m23_log_delete',
-                                           'aaa_m23_log_key', 'zzz_m23_log_truncate']) name
-   where not exists (select from pg_trigger t where t.tgrelid = p_table.relid and t.tgname = name and t.tgenabled = 'A')
-$$;
-
 -- Columns that the log does not have in the shape of the table.
 create function m23.drifted_columns(p_table m23.protected_tables) returns text[]
 language sql stable set search_path = '' as $$

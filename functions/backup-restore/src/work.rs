@@ -1,17 +1,13 @@
 //! The work of `backup-restore`: accepting a restore, and driving it.
 
-use futures_channel::oneshot;
 use m23_contract::{BackupRestoreRequest, BackupRestoreResponse, WorkStatus};
-use m23_engine::{RestoreOrder, RestoreOutcome, World as _, drive_restore};
+use m23_engine::{RestoreOrder, RestoreOutcome, World as _};
 use m23_pipeline::{Admitted, Failure, Level, Log as _, Record};
-use m23_platform::{Workers, bounded};
+use m23_platform::{Workers, drive_patiently};
 use serde_json::json;
 use std::time::Duration;
 
 const BEGIN: Duration = Duration::from_secs(15);
-
-/// A restore that lasts longer is answered with 202 and goes on.
-const PATIENCE: Duration = Duration::from_secs(24);
 
 /// Accepts a restore in the user's name.
 pub(crate) async fn begin(
@@ -27,34 +23,21 @@ pub(crate) async fn begin(
     serde_json::from_value(answer).map_err(Failure::internal)
 }
 
-/// Drives a restore. Gives its answer, and whether it is done: the work goes on by itself when
-/// it takes longer than a caller should wait.
+/// Drives a restore. Gives its answer, and whether it is done.
 pub(crate) async fn drive(
     workers: &Workers,
     order: RestoreOrder,
 ) -> Result<(BackupRestoreResponse, bool), Failure> {
-    let restore_log_id = order.restore_log_id;
-    let (sender, receiver) = oneshot::channel();
-    let world = workers.clone();
-    workers.wait_until(async move {
-        let _caller_may_be_gone = sender.send(drive_restore(&world, &order).await);
-    });
     let begun = BackupRestoreResponse {
         success: true,
-        restore_log_id: Some(restore_log_id),
+        restore_log_id: Some(order.work_id),
+        status: Some(WorkStatus::InProgress),
         ..BackupRestoreResponse::default()
     };
-    match bounded(PATIENCE, receiver).await {
-        Ok(Ok(outcome)) => Ok((completed(begun, outcome?), true)),
-        Ok(Err(dropped)) => Err(Failure::internal(dropped)),
-        Err(_still_running) => Ok((
-            BackupRestoreResponse {
-                status: Some(WorkStatus::InProgress),
-                ..begun
-            },
-            false,
-        )),
-    }
+    Ok(match drive_patiently(workers, order).await? {
+        Some(outcome) => (completed(begun, outcome), true),
+        None => (begun, false),
+    })
 }
 
 fn completed(begun: BackupRestoreResponse, outcome: RestoreOutcome) -> BackupRestoreResponse {

@@ -1,25 +1,16 @@
 //! The edge function `pitr-restore`.
 //!
-//! In scope: its request, checked by the pipeline like every other. Its work is not part of this
-//! version, and it says so.
+//! In scope: its event and its handler. What is done is in `work.rs`, and what it does to the
+//! data is the database's: a preview and the real thing are one plan there.
 
-use m23_contract::{FunctionName, PitrRestoreRequest};
-use m23_pipeline::{Admitted, Answer, Failure, Function};
+mod handler;
+mod work;
+
+use handler::PitrRestore;
 use m23_platform::serve;
 use worker::{Context, Env, Request, Response, event};
 
-struct PitrRestore;
-
-impl Function for PitrRestore {
-    type Request = PitrRestoreRequest;
-    const NAME: FunctionName = FunctionName::PitrRestore;
-
-    async fn handle(&self, _: &Admitted, _: Self::Request) -> Result<Answer, Failure> {
-        Err(Failure::NotBuilt(Self::NAME))
-    }
-}
-
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    serve(request, env, context, |_| PitrRestore).await
+    serve(request, env, context, PitrRestore::new).await
 }

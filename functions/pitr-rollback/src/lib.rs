@@ -1,25 +1,16 @@
 //! The edge function `pitr-rollback`.
 //!
-//! In scope: its request, checked by the pipeline like every other. Its work is not part of this
-//! version, and it says so.
+//! In scope: its event and its handler. What is done is in `work.rs`, and what it does to the
+//! data is the database's: a preview and the real thing are one plan there.
 
-use m23_contract::{FunctionName, PitrRollbackRequest};
-use m23_pipeline::{Admitted, Answer, Failure, Function};
+mod handler;
+mod work;
+
+use handler::PitrRollback;
 use m23_platform::serve;
 use worker::{Context, Env, Request, Response, event};
 
-struct PitrRollback;
-
-impl Function for PitrRollback {
-    type Request = PitrRollbackRequest;
-    const NAME: FunctionName = FunctionName::PitrRollback;
-
-    async fn handle(&self, _: &Admitted, _: Self::Request) -> Result<Answer, Failure> {
-        Err(Failure::NotBuilt(Self::NAME))
-    }
-}
-
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    serve(request, env, context, |_| PitrRollback).await
+    serve(request, env, context, PitrRollback::new).await
 }

@@ -21,6 +21,8 @@ pub struct Probe {
     pub tables: Option<Vec<TableName>>,
     /// The schema it wants to restore into.
     pub target_schema: Option<SchemaName>,
+    /// The moment it wants to go back to.
+    pub target_timestamp: Option<DateTime<FixedOffset>>,
 }
 
 /// A request body that can be read out of [`Fields`].
@@ -204,6 +206,8 @@ pub struct PitrRestoreRequest {
     /// Which tables; every protected one when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tables: Option<Vec<TableName>>,
+    /// Also the tables that the chosen ones are tied to by foreign keys?
+    pub include_related: bool,
     /// Only look?
     pub dry_run: bool,
     /// The plan that the caller saw and confirms.
@@ -216,21 +220,24 @@ impl Validate for PitrRestoreRequest {
         "targetTimestamp",
         "baseBackupId",
         "tables",
+        "includeRelated",
         "dryRun",
         "confirmRestore",
         "planHash",
     ];
 
     fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
-        let target_timestamp = fields.moment("targetTimestamp");
+        probe.target_timestamp = fields.moment("targetTimestamp");
         let base_backup_id = fields.uuid("baseBackupId");
         probe.tables = fields.tables("tables");
+        let include_related = fields.boolean("includeRelated").unwrap_or(false);
         probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");
         let plan_hash = fields.line("planHash", LONGEST_HASH);
         Some(Self {
-            target_timestamp: target_timestamp?,
+            target_timestamp: probe.target_timestamp?,
             base_backup_id,
             tables: probe.tables.clone(),
+            include_related,
             dry_run: probe.dry_run,
             plan_hash,
         })

@@ -104,6 +104,12 @@ pub struct PitrRestoreResponse {
     /// What would change (dry run only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_changes: Option<BTreeMap<String, Vec<Value>>>,
+    /// The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview_id: Option<Uuid>,
+    /// How many rows of each table would change (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change_counts: Option<BTreeMap<String, u64>>,
     /// The figures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stats: Option<PitrStats>,
@@ -122,7 +128,7 @@ pub struct PitrRestoreResponse {
 }
 
 /// The answer of `pitr-rollback`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PitrRollbackResponse {
     /// Did it work (or is it under way)?
@@ -133,6 +139,18 @@ pub struct PitrRollbackResponse {
     /// `completed`, or `in_progress` with a 202.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<WorkStatus>,
+    /// What would change (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview_changes: Option<BTreeMap<String, Vec<Value>>>,
+    /// The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview_id: Option<Uuid>,
+    /// How many rows of each table would change (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change_counts: Option<BTreeMap<String, u64>>,
+    /// The figures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<PitrStats>,
     /// Tables with at least one change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affected_tables: Option<Vec<String>>,

@@ -16,18 +16,18 @@ use uuid::Uuid;
 /// A restore that the database has accepted.
 #[derive(Debug, Clone, Deserialize)]
 pub struct RestoreOrder {
-    /// The row of `restore_logs`.
-    pub restore_log_id: Uuid,
+    /// The row of `restore_logs` or `pitr_rollbacks`.
+    pub work_id: Uuid,
     /// The right to drive it.
     pub lease: Uuid,
     /// The only tenant it may touch.
     pub tenant_id: Uuid,
-    /// The backup it restores.
-    pub backup_id: Uuid,
+    /// The backup to read from; none when the log alone has the rows.
+    pub backup_id: Option<Uuid>,
     /// The manifest's object.
-    pub manifest: String,
+    pub manifest: Option<String>,
     /// The manifest's SHA-256 when it was written.
-    pub manifest_sha256: String,
+    pub manifest_sha256: Option<String>,
     /// The chosen tables, as `schema.table`; all when absent.
     pub tables: Option<Vec<String>>,
 }
@@ -53,12 +53,16 @@ pub struct RestoreOutcome {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoreStats {
+    /// All of them.
+    pub total_operations: u64,
     /// Rows that came back.
     pub insert_count: u64,
     /// Rows that changed back.
     pub update_count: u64,
     /// Rows that went.
     pub delete_count: u64,
+    /// Tables with at least one.
+    pub affected_tables: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,7 +96,22 @@ pub async fn drive_restore(
 }
 
 async fn run(world: &impl World, order: &RestoreOrder) -> Result<RestoreOutcome, EngineError> {
-    let manifest = read_manifest(world, order).await?;
+    if let (Some(object), Some(sha256)) = (&order.manifest, &order.manifest_sha256) {
+        stage(
+            world,
+            order,
+            &read_manifest(world, order, object, sha256).await?,
+        )
+        .await?;
+    }
+    execute(world, order).await
+}
+
+async fn stage(
+    world: &impl World,
+    order: &RestoreOrder,
+    manifest: &Manifest,
+) -> Result<(), EngineError> {
     let chosen: Vec<&Table> = manifest
         .facts
         .tables
@@ -108,15 +127,20 @@ async fn run(world: &impl World, order: &RestoreOrder) -> Result<RestoreOutcome,
         staged += table.rows();
         note(world, order, staged, total).await?;
     }
-    execute(world, order).await
+    Ok(())
 }
 
 /// The manifest is what the database says it was, and speaks of this backup of this tenant.
-async fn read_manifest(world: &impl World, order: &RestoreOrder) -> Result<Manifest, EngineError> {
-    let bytes = fetch(world, &order.manifest, &order.manifest_sha256).await?;
-    let manifest = Manifest::parse(&bytes).map_err(|error| in_part(&order.manifest, error))?;
+async fn read_manifest(
+    world: &impl World,
+    order: &RestoreOrder,
+    object: &str,
+    sha256: &str,
+) -> Result<Manifest, EngineError> {
+    let bytes = fetch(world, object, sha256).await?;
+    let manifest = Manifest::parse(&bytes).map_err(|error| in_part(object, error))?;
     let facts = &manifest.facts;
-    if (facts.tenant_id, facts.backup_id) == (order.tenant_id, order.backup_id) {
+    if (facts.tenant_id, Some(facts.backup_id)) == (order.tenant_id, order.backup_id) {
         Ok(manifest)
     } else {
         Err(EngineError::Exchanged)
@@ -139,7 +163,7 @@ async fn make_room(
 ) -> Result<bool, EngineError> {
     let columns: Vec<&String> = table.columns.iter().map(|column| &column.name).collect();
     let arguments = json!({
-        "p_restore_id": order.restore_log_id, "p_lease": order.lease,
+        "p_restore_id": order.work_id, "p_lease": order.lease,
         "p_table": { "ordinal": ordinal, "schema": table.schema, "name": table.name,
                      "columns": columns, "rows": table.rows() },
     });
@@ -193,7 +217,7 @@ async fn send(
     (seq, chunk, lines): (u32, &Chunk, Vec<u8>),
 ) -> Result<(), EngineError> {
     let head = json!({
-        "restore_id": order.restore_log_id, "lease": order.lease,
+        "restore_id": order.work_id, "lease": order.lease,
         "ordinal": ordinal, "seq": seq, "rows": chunk.rows,
     });
     let mut body = head.to_string().into_bytes();
@@ -212,7 +236,7 @@ async fn note(
     total: u64,
 ) -> Result<(), EngineError> {
     let arguments = json!({
-        "p_restore_id": order.restore_log_id, "p_lease": order.lease,
+        "p_restore_id": order.work_id, "p_lease": order.lease,
         "p_progress": { "phase": "staging", "rows": staged, "total_rows": total },
     });
     persistently(world, async || {
@@ -224,7 +248,7 @@ async fn note(
 
 /// Not tried twice: an answer that was lost may have been the commit.
 async fn execute(world: &impl World, order: &RestoreOrder) -> Result<RestoreOutcome, EngineError> {
-    let arguments = json!({ "p_restore_id": order.restore_log_id, "p_lease": order.lease });
+    let arguments = json!({ "p_restore_id": order.work_id, "p_lease": order.lease });
     let mut reply = world.execute("m23_execute_restore", &arguments).await?;
     match reply.get_mut("error").map(Value::take) {
         Some(refusal) => Err(refused(parse("m23_execute_restore", refusal)?)),
@@ -248,7 +272,7 @@ fn refused(refusal: Refusal) -> EngineError {
 /// Says so in the log row, if the database has not done it itself.
 async fn fail(world: &impl World, order: &RestoreOrder, error: &EngineError) {
     let arguments = json!({
-        "p_restore_id": order.restore_log_id, "p_lease": order.lease, "p_error": error.sentence(),
+        "p_restore_id": order.work_id, "p_lease": order.lease, "p_error": error.sentence(),
     });
     let told = world.call("m23_fail_restore", &arguments).await;
     if let Err(untold) = told {
@@ -261,7 +285,7 @@ async fn fail(world: &impl World, order: &RestoreOrder, error: &EngineError) {
 
 fn event(order: &RestoreOrder, level: Level, name: &'static str) -> Record {
     Record::new(level, name)
-        .with("restore_log_id", order.restore_log_id.to_string())
+        .with("work_id", order.work_id.to_string())
         .with("tenant_id", order.tenant_id.to_string())
-        .with("backup_id", order.backup_id.to_string())
+        .with("backup_id", order.backup_id.map(|id| id.to_string()))
 }

@@ -33,6 +33,7 @@ impl Standing {
             "p_dry_run": probe.dry_run,
             "p_tables": probe.tables,
             "p_target_schema": probe.target_schema,
+            "p_target_timestamp": probe.target_timestamp,
         });
         let caller = Caller::User(token);
         decode(database.call(caller, "m23_authorize", &arguments).await?)

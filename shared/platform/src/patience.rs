@@ -1,0 +1,31 @@
+//! Work that may outlast its caller's patience.
+
+use crate::bounded::bounded;
+use crate::workers::Workers;
+use futures_channel::oneshot;
+use m23_engine::{RestoreOrder, RestoreOutcome, drive_restore};
+use m23_pipeline::Failure;
+use std::time::Duration;
+
+/// A call that lasts longer is answered with 202, and its work goes on.
+const PATIENCE: Duration = Duration::from_secs(24);
+
+/// Drives a restore or rollback. `None`: it goes on by itself, and its log row follows it.
+///
+/// # Errors
+/// Why it failed; live data is then as it was.
+pub async fn drive_patiently(
+    workers: &Workers,
+    order: RestoreOrder,
+) -> Result<Option<RestoreOutcome>, Failure> {
+    let (sender, receiver) = oneshot::channel();
+    let world = workers.clone();
+    workers.wait_until(async move {
+        let _caller_may_be_gone = sender.send(drive_restore(&world, &order).await);
+    });
+    match bounded(PATIENCE, receiver).await {
+        Ok(Ok(outcome)) => Ok(Some(outcome?)),
+        Ok(Err(dropped)) => Err(Failure::internal(dropped)),
+        Err(_still_running) => Ok(None),
+    }
+}

@@ -1,0 +1,294 @@
+-- Point-in-time recovery: the wanted rows come from the log, as of a moment. A preview is
+-- the same plan, stopped before the write.
+
+-- How far back ------------------------------------------------------------------------
+
+create function m23.recovery_window(p_tenant uuid)
+returns table (table_name text, earliest timestamptz, latest timestamptz, commit_times text, gaps jsonb)
+language sql volatile set search_path = '' as $$
+  select m23.public_name(t.relid),
+         case when t.incarnation = m23.incarnation() then t.protected_at end, clock_timestamp(),
+         case when m23.commit_times_are_native() then 'native' else 'ticks' end,
+         case when t.incarnation <> m23.incarnation() then jsonb_build_array(jsonb_build_object('until', clock_timestamp(),
+                'reason', 'the database was restored or copied since the table was protected'))
+              when m23.missing_triggers(t) is not null then jsonb_build_array(jsonb_build_object('until', clock_timestamp(),
+                'reason', 'capture triggers are missing or switched off'))
+              else '[]' end
+    from m23.protected_tables t where exists (select from pg_class c where c.oid = t.relid) order by 1
+$$;
+
+-- Why a time cannot be gone back to; empty when it can.
+create function m23.target_faults(p_at timestamptz, p_tables text[]) returns text[]
+language plpgsql volatile security definer set search_path = '' set row_security = off as $$
+declare
+  v_from   timestamptz;
+  v_table  m23.protected_tables;
+  v_moment m23.moment;
+begin
+  if p_at is null then return '{}'; end if;
+  select max(t.protected_at) into v_from from m23.protected_tables t
+   where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n);
+  if p_at > clock_timestamp() then
+    return array[format('targetTimestamp: is in the future; it can be from %s to %s', m23.iso(v_from), m23.iso(clock_timestamp()))];
+  elsif p_at < v_from or v_from is null then
+    return array[format('targetTimestamp: is before the history begins; it can be from %s to %s', m23.iso(v_from), m23.iso(clock_timestamp()))];
+  end if;
+  return '{}';
+end $$;
+
+create function m23.iso(p_at timestamptz) returns text
+language sql stable set search_path = '' as
+$$ select to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
+
+-- The tables of a restore: as chosen, or all; with includeRelated also those that they are
+-- tied to by foreign keys, in either direction, as far as they are protected.
+create function m23.chosen_tables(p_tables text[], p_related boolean) returns text[]
+language sql stable set search_path = '' as $$
+  with recursive chosen (relid) as (
+    select t.relid from m23.protected_tables t
+     where exists (select from pg_class c where c.oid = t.relid) and (p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n))
+    union
+    select t.relid from chosen c join pg_constraint k on p_related and k.contype = 'f' and c.relid in (k.conrelid, k.confrelid)
+      join m23.protected_tables t on t.relid in (k.conrelid, k.confrelid))
+  select array_agg(n.nspname || '.' || c.relname order by n.nspname, c.relname)
+    from chosen join pg_class c on c.oid = chosen.relid join pg_namespace n on n.oid = c.relnamespace
+$$;
+
+-- The moment of a request, for tables that can answer for it.
+create function m23.requested_moment(p_at timestamptz, p_tables text[]) returns m23.moment
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_faults text[] := m23.target_faults(p_at, p_tables);
+  v_moment m23.moment;
+begin
+  if cardinality(v_faults) = 0 then
+    v_moment := m23.moment_at(p_at);
+    v_faults := array(select format('targetTimestamp: %s', m23.moment_fault(t, v_moment)) from m23.protected_tables t
+                       where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) and m23.moment_fault(t, v_moment) is not null);
+  end if;
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', v_faults);
+  end if;
+  return v_moment;
+end $$;
+
+-- With ticks a target between two of them is the earlier one; the answer says so.
+create function m23.moment_warnings(p_at timestamptz, p_moment m23.moment) returns text[]
+language sql stable set search_path = '' as $$
+  select case when (p_moment).taken <> p_at
+    then array[format('this server records no commit times: the moment taken is %s', m23.iso((p_moment).taken))] else '{}' end
+$$;
+
+-- Restore -----------------------------------------------------------------------------
+
+create function public.m23_begin_pitr(p_request_id uuid, p_restore jsonb) returns json
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore');
+  v_tables  text[] := m23.chosen_tables(m23.list_of(p_restore -> 'tables'), coalesce((p_restore ->> 'includeRelated')::boolean, false));
+  v_at      timestamptz := (p_restore ->> 'targetTimestamp')::timestamptz;
+  v_moment  m23.moment := m23.requested_moment(v_at, v_tables);
+  v_job     uuid := (p_restore ->> 'baseBackupId')::uuid;
+  v_id      uuid := gen_random_uuid();
+  v_begun   json;
+begin
+  if v_job is not null then
+    perform m23.restorable_backup(v_request.tenant_id, v_job);
+    v_tables := m23.tables_in_backup(v_job, v_tables);
+  end if;
+  v_begun := m23.log_restore(v_request.tenant_id, row(v_id, v_request.tenant_id, 'pitr', v_job, v_moment, v_tables, p_restore ->> 'planHash')::m23.restore_work, v_at, null);
+  update public.restore_logs set warnings = m23.moment_warnings(v_at, v_moment) where id = v_id;
+  return v_begun;
+end $$;
+comment on function public.m23_begin_pitr(uuid, jsonb) is
+  'For pitr-restore: accepts a restore to a moment under an admitted request.';
+
+-- Preview -----------------------------------------------------------------------------
+
+create table m23.previews (
+  id         uuid primary key default gen_random_uuid(),
+  tenant_id  uuid not null,
+  created_at timestamptz not null default clock_timestamp(),
+  moment     m23.moment not null,
+  tables     text[] not null,
+  plan_hash  text not null
+);
+alter table m23.previews enable row level security;
+create index previews_created on m23.previews (created_at);
+
+-- A page of a planned table, by key: `{"operation", "key", "now", "then"}`. Of an update only
+-- the columns that differ are shown.
+create function m23.preview_rows(p_target m23.target, p_tenant uuid, p_offset int, p_limit int) returns jsonb
+language plpgsql set search_path = '' as $$
+declare v_rows jsonb;
+begin
+  execute format('
+    select jsonb_agg(jsonb_build_object(''operation'', x.operation, ''key'', x.key,
+             ''now'', case x.operation when ''insert'' then null when ''delete'' then x.live else m23.only_different(x.live, x.wanted) end,
+             ''then'', case x.operation when ''insert'' then x.wanted when ''delete'' then null else m23.only_different(x.wanted, x.live) end) order by x.n)
+      from (select row_number() over (order by %1$s) as n, jsonb_build_object(%2$s) as key,
+                   case m23_d.m23_op when ''I'' then ''insert'' when ''D'' then ''delete'' else ''update'' end as operation,
+                   to_jsonb(m23_d) - ''m23_op'' as wanted, (select to_jsonb(m23_s) from (select %3$s) m23_s) as live
+              from %4$s m23_d left join (select * from %5$s where %6$I = $1) m23_l on %7$s
+             order by %1$s offset $2 limit $3) x',
+    m23.key_list((p_target.tbl).relid, 'm23_d'),
+    (select string_agg(format('%L, m23_d.%I', k, k), ', ') from unnest(m23.key_of((p_target.tbl).relid)) k),
+    (select string_agg(format('m23_l.%I', c), ', ') from unnest(p_target.columns) c),
+    m23.diff_name(p_target.tbl), m23.qualified_name((p_target.tbl).relid), m23.tenant_column(p_target.tbl),
+    m23.key_match((p_target.tbl).relid, 'm23_l', 'm23_d')) into v_rows using p_tenant, p_offset, p_limit;
+  return coalesce(v_rows, '[]');
+end $$;
+
+create function m23.only_different(p_these jsonb, p_those jsonb) returns jsonb
+language sql immutable set search_path = '' as $$
+  select coalesce(jsonb_object_agg(t.key, t.value), '{}') from jsonb_each(p_these) t where t.value is distinct from p_those -> t.key
+$$;
+
+-- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice.
+create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
+language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
+set extra_float_digits = 1 as $$
+declare
+  v_targets m23.target[] := m23.logged_targets(p_tables, p_moment);
+  v_target  m23.target;
+  v_changes jsonb := '{}';
+  v_counts  jsonb := '{}';
+  v_faults  text[];
+  v_rows    jsonb;
+  v_preview m23.previews;
+begin
+  perform m23.plan_targets(p_tenant, v_targets);
+  v_faults := m23.foresee_references(v_targets);
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
+  end if;
+  insert into m23.previews (tenant_id, moment, tables, plan_hash)
+    values (p_tenant, p_moment, p_tables, m23.plan_hash(p_tenant, v_targets)) returning * into v_preview;
+  foreach v_target in array v_targets loop
+    v_rows := m23.preview_rows(v_target, p_tenant, 0, 100);
+    if v_rows <> '[]' then
+      v_changes := v_changes || jsonb_build_object(m23.public_name((v_target.tbl).relid), v_rows);
+      v_counts := v_counts || (select jsonb_build_object(p.name, p.inserts + p.updates + p.deletes) from pg_temp.m23_plan p where p.table_id = (v_target.tbl).id);
+    end if;
+  end loop;
+  return m23.plan_report(p_warnings) || jsonb_build_object('previewId', v_preview.id, 'planHash', v_preview.plan_hash,
+                                                           'previewChanges', v_changes, 'changeCounts', v_counts);
+end $$;
+
+create function public.m23_preview_pitr(p_request_id uuid, p_restore jsonb) returns jsonb
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
+declare
+  v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore', true);
+  v_tables  text[] := m23.chosen_tables(m23.list_of(p_restore -> 'tables'), coalesce((p_restore ->> 'includeRelated')::boolean, false));
+  v_at      timestamptz := (p_restore ->> 'targetTimestamp')::timestamptz;
+  v_moment  m23.moment := m23.requested_moment(v_at, v_tables);
+begin
+  if p_restore ->> 'baseBackupId' is not null then
+    perform m23.restorable_backup(v_request.tenant_id, (p_restore ->> 'baseBackupId')::uuid);
+    perform m23.tables_in_backup((p_restore ->> 'baseBackupId')::uuid, v_tables);
+  end if;
+  return m23.preview(v_request.tenant_id, v_moment, v_tables, m23.moment_warnings(v_at, v_moment));
+end $$;
+comment on function public.m23_preview_pitr(uuid, jsonb) is 'For pitr-restore: what a restore would do, and has not done.';
+
+-- The next rows of a preview, a table at a time; not counted by the rate limit.
+create function public.get_pitr_preview_page(p_preview_id uuid, p_table text, p_offset int default 0, p_limit int default 100) returns jsonb
+language plpgsql volatile security definer set search_path = '' set row_security = off set datestyle = 'ISO, YMD' set intervalstyle = 'postgres'
+set timezone = 'UTC' set extra_float_digits = 1 set statement_timeout = '60s' as $$
+declare
+  v_preview m23.previews;
+  v_target  m23.target;
+begin
+  select * into v_preview from m23.previews where id = p_preview_id;
+  perform m23.require_role(v_preview.tenant_id, array['owner', 'admin', 'operator']);
+  select (t).* into v_target from unnest(m23.logged_targets(v_preview.tables, v_preview.moment)) t where m23.public_name((t).tbl.relid) = p_table;
+  if (v_target.tbl).id is null then
+    perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given', array[format('p_table: "%s" is not in this preview', p_table)]);
+  end if;
+  perform m23.plan_targets(v_preview.tenant_id, array[v_target]);
+  return m23.preview_rows(v_target, v_preview.tenant_id, greatest(p_offset, 0), least(greatest(p_limit, 1), 1000));
+end $$;
+comment on function public.get_pitr_preview_page(uuid, text, int, int) is
+  'Rows p_offset to p_offset + p_limit (at most 1,000) of a table of a preview, by key. Owner, admin and operator.';
+
+-- Refuses a caller who is not in the tenant with one of the roles; the service key is in all.
+create function m23.require_role(p_tenant uuid, p_roles text[]) returns void
+language plpgsql stable security definer set search_path = '' set row_security = off as $$
+begin
+  if auth.jwt() ->> 'role' = 'service_role' then return; end if;
+  if p_tenant is null or not exists (select from m23.memberships_of(auth.uid()) m where m.tenant_id = p_tenant) then
+    perform m23.refuse('TENANT_NOT_FOUND', 'you do not belong to this tenant');
+  elsif not exists (select from m23.memberships_of(auth.uid()) m where m.tenant_id = p_tenant and m.role = any (p_roles)) then
+    perform m23.refuse('INSUFFICIENT_PERMISSIONS', 'your role in this tenant does not allow it');
+  end if;
+end $$;
+
+-- Net differences ----------------------------------------------------------------------
+
+-- pg_temp.m23_plan for the way from one moment to another: the rows as of both are compared.
+create function m23.plan_between(p_tenant uuid, p_targets m23.target[], p_from m23.moment) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_key    text;
+begin
+  perform m23.new_plan();
+  foreach v_target in array p_targets loop
+    v_key := quote_ident((m23.key_of((v_target.tbl).relid))[1]);
+    execute format('insert into pg_temp.m23_plan
+        select $9, $10, 0, count(*) filter (where l.%1$s is null), count(*) filter (where l.%1$s is not null and w.%1$s is not null), count(*) filter (where w.%1$s is null)
+          from (%2$s) w full join (%3$s) l on %4$s where w.%1$s is null or l.%1$s is null or %5$s',
+        v_key, m23.as_of_query(v_target.tbl), replace(replace(replace(m23.as_of_query(v_target.tbl), '$2', '$6'), '$3', '$7'), '$4', '$8'),
+        m23.key_match((v_target.tbl).relid, 'w', 'l'), m23.differs(v_target.columns))
+      using p_tenant, (v_target.moment).position, (v_target.moment).at, (v_target.moment).floor, null::text[],
+            p_from.position, p_from.at, p_from.floor, (v_target.tbl).id, m23.public_name((v_target.tbl).relid);
+  end loop;
+end $$;
+
+-- What a restore to a time would change; with a second time, what changed between the two.
+create function public.calculate_pitr_stats(p_tenant_id uuid, p_target_timestamp timestamptz, p_base_backup_timestamp timestamptz default null) returns jsonb
+language plpgsql volatile security definer set search_path = '' set row_security = off set datestyle = 'ISO, YMD' set intervalstyle = 'postgres'
+set timezone = 'UTC' set extra_float_digits = 1 set statement_timeout = '60s' as $$
+declare
+  v_tables  text[] := m23.chosen_tables(null, false);
+  v_targets m23.target[];
+  v_moment  m23.moment;
+begin
+  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  v_moment := m23.requested_moment(p_target_timestamp, v_tables);
+  v_targets := m23.logged_targets(v_tables, v_moment);
+  if p_base_backup_timestamp is null then
+    perform m23.plan_targets(p_tenant_id, v_targets);
+  else
+    perform m23.plan_between(p_tenant_id, v_targets, m23.requested_moment(p_base_backup_timestamp, v_tables));
+  end if;
+  return (select jsonb_build_object('total_operations', s -> 'totalOperations', 'insert_count', s -> 'insertCount', 'update_count', s -> 'updateCount',
+                                    'delete_count', s -> 'deleteCount', 'affected_tables', s -> 'affectedTables')
+            from (select m23.plan_report('{}') -> 'stats') x (s));
+end $$;
+comment on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) is
+  'Net row changes that a restore to p_target_timestamp would make, or, with p_base_backup_timestamp, that lead from that time to the target.';
+
+create function public.get_recovery_window(p_tenant_id uuid)
+returns table (table_name text, earliest timestamptz, latest timestamptz, commit_times text, gaps jsonb)
+language plpgsql volatile security definer set search_path = '' set row_security = off as $$
+begin
+  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  return query select * from m23.recovery_window(p_tenant_id);
+end $$;
+comment on function public.get_recovery_window(uuid) is
+  'For each protected table the earliest and latest moment that can be gone back to, and gaps with their reasons.';
+
+do $$
+declare v_function regprocedure;
+begin
+  foreach v_function in array array['public.m23_begin_pitr(uuid, jsonb)', 'public.m23_preview_pitr(uuid, jsonb)',
+      'public.get_pitr_preview_page(uuid, text, int, int)', 'public.calculate_pitr_stats(uuid, timestamptz, timestamptz)',
+      'public.get_recovery_window(uuid)']::regprocedure[] loop
+    execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
+    execute format('grant execute on function %s to authenticated, service_role', v_function);
+  end loop;
+end $$;
+revoke execute on all functions in schema m23 from public;
+grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
+  to authenticated, service_role;

@@ -1,0 +1,225 @@
+-- Snapshots and rollbacks: a snapshot is a position, made in constant time; a rollback is a
+-- restore to it, which leaves a snapshot of its own, so that it can be rolled back as well.
+
+create function public.create_pitr_snapshot(p_tenant_id uuid, p_snapshot_name text, p_affected_tables text[], p_created_by uuid,
+                                            p_restore_log_id uuid default null) returns uuid
+language plpgsql volatile security definer set search_path = '' set row_security = off as $$
+declare v_faults text[];
+begin
+  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  perform m23.require_self(p_created_by, 'p_created_by');
+  v_faults := m23.table_faults(p_affected_tables) || case when p_affected_tables = '{}' then array['p_affected_tables: is empty; leave it out for all tables'] else '{}' end;
+  if p_restore_log_id is not null and not exists (select from public.restore_logs where id = p_restore_log_id and tenant_id = p_tenant_id) then
+    v_faults := v_faults || 'p_restore_log_id: no such restore in this tenant'::text;
+  end if;
+  if coalesce(char_length(p_snapshot_name), 0) not between 1 and 200 then
+    v_faults := v_faults || 'p_snapshot_name: must have 1 to 200 characters'::text;
+  end if;
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'the snapshot cannot be made as asked', v_faults);
+  end if;
+  return m23.new_snapshot(p_tenant_id, p_snapshot_name, 'manual', m23.public_names(m23.chosen_tables(p_affected_tables, false)), p_created_by, p_restore_log_id);
+end $$;
+comment on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) is
+  'A manual snapshot of this moment, for pitr-rollback; p_affected_tables null means every protected table. Owner, admin, operator.';
+
+create function m23.public_names(p_tables text[]) returns text[]
+language sql stable set search_path = '' as
+$$ select array_agg(m23.public_name((m23.find_table(n)).relid) order by 1) from unnest(p_tables) n $$;
+
+-- Only the service key may name somebody else.
+create function m23.require_self(p_user uuid, p_name text) returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if auth.jwt() ->> 'role' is distinct from 'service_role' and p_user is distinct from auth.uid() then
+    perform m23.refuse('INSUFFICIENT_PERMISSIONS', format('%s must be yourself', p_name));
+  end if;
+end $$;
+
+create function public.get_active_pitr_snapshots(p_tenant_id uuid)
+returns table (snapshot_id uuid, snapshot_name text, snapshot_type text, created_at timestamptz, created_by uuid, expires_at timestamptz,
+               affected_tables text[], restore_log_id uuid)
+language plpgsql volatile security definer set search_path = '' set row_security = off as $$
+begin
+  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  return query select s.id, s.snapshot_name, s.snapshot_type, s.created_at, s.created_by, s.expires_at, s.affected_tables, s.restore_log_id
+    from public.pitr_snapshots s
+   where s.tenant_id = p_tenant_id and s.status = 'active' and (s.expires_at is null or s.expires_at > clock_timestamp())
+     and s.snapshot_data ->> 'incarnation' = m23.incarnation()::text
+   order by s.created_at desc, s.id;
+end $$;
+comment on function public.get_active_pitr_snapshots(uuid) is 'The snapshots that can be rolled back to, newest first.';
+
+-- Rollback ------------------------------------------------------------------------------
+
+create function m23.usable_snapshot(p_tenant uuid, p_snapshot uuid) returns public.pitr_snapshots
+language plpgsql volatile set search_path = '' as $$
+declare v_snapshot public.pitr_snapshots;
+begin
+  select * into v_snapshot from public.pitr_snapshots s
+   where s.id = p_snapshot and s.tenant_id = p_tenant and s.status = 'active' and (s.expires_at is null or s.expires_at > clock_timestamp());
+  if v_snapshot.id is null then
+    perform m23.refuse('SNAPSHOT_NOT_FOUND', 'no such active snapshot in this tenant');
+  end if;
+  if v_snapshot.snapshot_data ->> 'incarnation' <> m23.incarnation()::text then
+    perform m23.refuse('SNAPSHOT_NOT_FOUND', 'this snapshot is of another life of the database, which was restored or copied since');
+  end if;
+  return v_snapshot;
+end $$;
+
+create function m23.snapshot_moment(p_snapshot public.pitr_snapshots) returns m23.moment
+language sql stable set search_path = '' as $$
+  select m23.moment_of((p_snapshot.snapshot_data ->> 'position')::pg_snapshot, (p_snapshot.snapshot_data ->> 'taken_at')::timestamptz)
+$$;
+
+-- Tables of a snapshot that are no longer protected cannot come back: said, not passed over.
+create function m23.rollback_tables(p_snapshot public.pitr_snapshots, out tables text[], out warnings text[])
+language sql stable set search_path = '' as $$
+  select array_agg(n) filter (where (m23.find_table(n)).id is not null),
+         coalesce(array_agg(format('%s is not protected any more and was left out', n)) filter (where (m23.find_table(n)).id is null), '{}')
+    from unnest(p_snapshot.affected_tables) n
+$$;
+
+-- Rows that others have changed since the restore which a snapshot preceded: undoing the
+-- restore undoes them, too.
+create function m23.changed_since_restore(p_snapshot public.pitr_snapshots, p_tables text[]) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_restore text := (select r.metadata ->> 'transaction' from public.restore_logs r where r.id = p_snapshot.restore_log_id);
+  v_moment  m23.moment := m23.snapshot_moment(p_snapshot);
+  v_table   m23.protected_tables;
+  v_count   bigint;
+  v_said    text[] := '{}';
+begin
+  if v_restore is null then return v_said; end if;
+  for v_table in select t.* from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) order by t.id loop
+    execute format('select count(*) from (select distinct %s from %s l where l.tenant_id = $1 and %s and l.xid > $5) changed',
+        (select string_agg('l.c' || c.attnum, ', ' order by c.key_ord) from m23.columns_of(v_table.relid) c where c.key_ord is not null),
+        m23.log_name(v_table.id), m23.lies_after('l.xid')) into v_count
+      using p_snapshot.tenant_id, v_moment.position, v_moment.at, v_moment.floor, v_restore::xid8;
+    if v_count > 0 then
+      v_said := v_said || format('%s: %s row(s) were changed after the restore; the rollback takes those changes back, too', m23.public_name(v_table.relid), v_count);
+    end if;
+  end loop;
+  return v_said;
+end $$;
+
+create function m23.begin_rollback(p_tenant uuid, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text) returns json
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_snapshot public.pitr_snapshots := m23.usable_snapshot(p_tenant, p_snapshot);
+  v_id       uuid := gen_random_uuid();
+  v_chosen   record;
+  v_begun    json;
+begin
+  select * into v_chosen from m23.rollback_tables(v_snapshot);
+  v_begun := m23.begin_work(row(v_id, p_tenant, 'rollback', null, m23.snapshot_moment(v_snapshot), v_chosen.tables, p_plan_hash)::m23.restore_work);
+  insert into public.pitr_rollbacks (id, tenant_id, created_by, snapshot_id, reason, status, affected_tables, warnings)
+    values (v_id, p_tenant, p_by, v_snapshot.id, p_reason, 'in_progress', v_chosen.tables,
+            v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
+  return v_begun;
+end $$;
+
+create function public.m23_begin_rollback(p_request_id uuid, p_rollback jsonb) returns json
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare v_request m23.requests := m23.use_request(p_request_id, 'pitr-rollback');
+begin
+  return m23.begin_rollback(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid, auth.uid(), p_rollback ->> 'reason', p_rollback ->> 'planHash');
+end $$;
+comment on function public.m23_begin_rollback(uuid, jsonb) is 'For pitr-rollback: accepts a rollback under an admitted request.';
+
+create function public.m23_preview_rollback(p_request_id uuid, p_rollback jsonb) returns jsonb
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
+declare
+  v_request  m23.requests := m23.use_request(p_request_id, 'pitr-rollback', true);
+  v_snapshot public.pitr_snapshots := m23.usable_snapshot(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid);
+  v_chosen   record;
+begin
+  select * into v_chosen from m23.rollback_tables(v_snapshot);
+  return m23.preview(v_request.tenant_id, m23.snapshot_moment(v_snapshot), v_chosen.tables,
+                     v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
+end $$;
+comment on function public.m23_preview_rollback(uuid, jsonb) is 'For pitr-rollback: what a rollback would do, and has not done.';
+
+-- The log row of a rollback that is done. The snapshot that it used is used up.
+create function m23.finish_rollback(p_rollback public.pitr_rollbacks, p_outcome jsonb) returns json
+language plpgsql set search_path = '' as $$
+declare v_done public.pitr_rollbacks;
+begin
+  update public.pitr_snapshots set status = 'rolled_back', is_rolled_back = true, rolled_back_at = clock_timestamp() where id = p_rollback.snapshot_id;
+  update public.pitr_rollbacks r set status = 'completed', completed_at = clock_timestamp(),
+         rows_restored = (p_outcome -> 'stats' ->> 'totalOperations')::bigint,
+         affected_tables = coalesce(m23.list_of(p_outcome -> 'stats' -> 'affectedTables'), '{}'), pre_rollback_snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
+         warnings = r.warnings || coalesce(m23.list_of(p_outcome -> 'warnings'), '{}')
+   where r.id = p_rollback.id returning * into v_done;
+  return json_build_object('restored_tables', v_done.affected_tables, 'rows_restored', v_done.rows_restored,
+    'duration', round(extract(epoch from v_done.completed_at - v_done.created_at), 3), 'snapshot_id', v_done.pre_rollback_snapshot_id,
+    'warnings', v_done.warnings, 'stats', p_outcome -> 'stats');
+end $$;
+
+-- The rollback in one call, for supabase.rpc. It is counted in the window of pitr-rollback.
+create function public.execute_pitr_rollback(p_snapshot_id uuid, p_initiated_by uuid, p_reason text default null) returns uuid
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as $$
+declare
+  v_tenant  uuid := (select s.tenant_id from public.pitr_snapshots s where s.id = p_snapshot_id);
+  v_begun   json;
+  v_outcome json;
+begin
+  if auth.jwt() ->> 'role' is distinct from 'service_role' then
+    if not exists (select from m23.memberships_of(auth.uid()) m where m.tenant_id = v_tenant) then
+      perform m23.refuse('SNAPSHOT_NOT_FOUND', 'no such active snapshot in this tenant');
+    end if;
+    perform m23.require_role(v_tenant, array['owner', 'admin']);
+    perform m23.require_self(p_initiated_by, 'p_initiated_by');
+    perform m23.count_call(v_tenant, auth.uid(), 'pitr-rollback');
+  end if;
+  v_begun := m23.begin_rollback(v_tenant, p_snapshot_id, p_initiated_by, p_reason, null);
+  v_outcome := public.m23_execute_restore((v_begun ->> 'work_id')::uuid, (v_begun ->> 'lease')::uuid);
+  if v_outcome -> 'error' is not null then
+    perform m23.refuse(v_outcome -> 'error' ->> 'code', v_outcome -> 'error' ->> 'message', m23.list_of((v_outcome -> 'error' -> 'details')::jsonb));
+  end if;
+  return (v_begun ->> 'work_id')::uuid;
+end $$;
+comment on function public.execute_pitr_rollback(uuid, uuid, text) is
+  'Rolls back to a snapshot and gives the rollback''s id. Owner and admin; counted with pitr-rollback.';
+
+create function public.get_pitr_rollback_history(p_tenant_id uuid, p_limit int default 50)
+returns table (rollback_id uuid, snapshot_id uuid, snapshot_name text, snapshot_type text, created_at timestamptz, completed_at timestamptz, created_by uuid,
+               reason text, status text, error_message text, affected_tables text[], rows_restored bigint, warnings text[], pre_rollback_snapshot_id uuid)
+language plpgsql volatile security definer set search_path = '' set row_security = off as $$
+begin
+  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  return query select r.id, r.snapshot_id, s.snapshot_name, s.snapshot_type, r.created_at, r.completed_at, r.created_by, r.reason, r.status,
+                      r.error_message, r.affected_tables, r.rows_restored, r.warnings, r.pre_rollback_snapshot_id
+    from public.pitr_rollbacks r join public.pitr_snapshots s on s.id = r.snapshot_id
+   where r.tenant_id = p_tenant_id order by r.created_at desc, r.id limit greatest(p_limit, 0);
+end $$;
+comment on function public.get_pitr_rollback_history(uuid, int) is 'The rollbacks of a tenant, newest first.';
+
+-- Cancel --------------------------------------------------------------------------------
+
+create function public.cancel_restore(p_id uuid) returns boolean
+language plpgsql volatile security definer set search_path = '' set row_security = off as $$
+declare v_tenant uuid := (select w.tenant_id from m23.restore_work w where w.work_id = p_id);
+begin
+  if v_tenant is null then return false; end if;
+  perform m23.require_role(v_tenant, array['owner', 'admin']);
+  insert into m23.cancellations (work_id, by) values (p_id, coalesce(auth.uid(), '00000000-0000-0000-0000-000000000000')) on conflict do nothing;
+  return true;
+end $$;
+comment on function public.cancel_restore(uuid) is
+  'Asks a running restore or rollback to stop before its commit; true if it was running. Its log row ends as cancelled. Owner and admin.';
+
+do $$
+declare v_function regprocedure;
+begin
+  foreach v_function in array array['public.create_pitr_snapshot(uuid, text, text[], uuid, uuid)', 'public.get_active_pitr_snapshots(uuid)',
+      'public.m23_begin_rollback(uuid, jsonb)', 'public.m23_preview_rollback(uuid, jsonb)', 'public.execute_pitr_rollback(uuid, uuid, text)',
+      'public.get_pitr_rollback_history(uuid, int)', 'public.cancel_restore(uuid)']::regprocedure[] loop
+    execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
+    execute format('grant execute on function %s to authenticated, service_role', v_function);
+  end loop;
+end $$;
+revoke execute on all functions in schema m23 from public;
+grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
+  to authenticated, service_role;

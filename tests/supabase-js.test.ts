@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { type FunctionsHttpError, type SupabaseClient, createClient } from '@supabase/supabase-js';
+import type pg from 'pg';
+
+import type { Role } from '../stack/demo-tenants.ts';
+import { type Stack, startStack } from '../stack/stack.ts';
+import { temporaryFolder } from './dev-command.ts';
+import { type Body } from './fixtures/functions.ts';
+import { eventually } from './fixtures/time.ts';
+
+let stack: Stack;
+let database: pg.Client;
+let removeFolder: () => void;
+
+before(async () => {
+  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  stack = await startStack({ stateDir, ephemeral: true });
+  database = await stack.postgres.connect();
+});
+after(async () => {
+  await database.end();
+  await stack.close();
+  removeFolder();
+});
+
+interface Person {
+  client: SupabaseClient;
+  tenantId: string;
+  userId: string;
+}
+
+/** Somebody who has signed in with a password, as an application's user does. */
+async function signIn(tenant: 0 | 1, role: Role): Promise<Person> {
+  const user = stack.users.filter((one) => one.role === role)[tenant];
+  assert.ok(user?.tenantId);
+  const client = createClient(stack.url, stack.anonKey, { auth: { autoRefreshToken: false, persistSession: false } });
+  const { data, error } = await client.auth.signInWithPassword({ email: user.email, password: user.password });
+  assert.equal(error, null);
+  return { client, tenantId: user.tenantId, userId: data.user?.id ?? '' };
+}
+
+async function invoke(client: SupabaseClient, name: string, body: Record<string, unknown>): Promise<Body> {
+  const { data, error } = await client.functions.invoke<Body>(name, { body });
+  assert.equal(error, null, error === null ? '' : await (error as FunctionsHttpError).context.text());
+  assert.ok(data);
+  return data;
+}
+
+async function refused(client: SupabaseClient, name: string, body: Record<string, unknown>): Promise<{ response: Response; body: Body }> {
+  const { data, error } = await client.functions.invoke<Body>(name, { body });
+  assert.equal(data, null);
+  assert.equal((error as FunctionsHttpError).name, 'FunctionsHttpError');
+  const response = (error as FunctionsHttpError).context as Response;
+  return { response, body: (await response.json()) as Body };
+}
+
+interface BackupJob {
+  id: string;
+  tenant_id: string;
+  backup_name: string;
+  job_type: string;
+  status: string;
+  created_by: string;
+  is_incremental: boolean;
+  backup_size_bytes: number | null;
+  duration_seconds: number | null;
+  completed_at: string | null;
+  metadata: { progress?: { rows: number; percent: number } };
+}
+
+async function jobOf(client: SupabaseClient, id: unknown): Promise<BackupJob> {
+  const { data, error } = await client.from('backup_jobs').select('*').eq('id', id).single<BackupJob>();
+  assert.equal(error, null);
+  return data;
+}
+
+async function completed(client: SupabaseClient, id: unknown): Promise<BackupJob> {
+  return await eventually(() => jobOf(client, id), ({ status }) => status === 'completed');
+}
+
+describe('an unmodified supabase-js client', () => {
+  test('backs up, reads the job, damages and restores', async () => {
+    const { client, tenantId, userId } = await signIn(0, 'owner');
+    const begun = await invoke(client, 'backup-create', { jobType: 'full', backupName: 'before the migration', description: 'by hand' });
+    assert.deepEqual(Object.keys(begun).sort(), ['backupName', 'estimatedDuration', 'jobId', 'status', 'success']);
+    assert.equal(begun['backupName'], 'before the migration');
+    assert.equal(typeof begun['estimatedDuration'], 'number');
+    assert.ok(['pending', 'in_progress'].includes(String(begun['status'])));
+
+    const job = await completed(client, begun['jobId']);
+    assert.deepEqual([job.tenant_id, job.created_by, job.job_type, job.is_incremental], [tenantId, userId, 'full', false]);
+    assert.ok((job.backup_size_bytes ?? 0) > 0 && (job.duration_seconds ?? -1) >= 0 && job.completed_at !== null);
+    assert.deepEqual([job.metadata.progress?.rows, job.metadata.progress?.percent], [380, 100]);
+
+    const before = await client.from('customers').select('*').order('id');
+    assert.equal((await client.from('customers').delete().lt('id', 5)).error, null);
+    assert.equal((await client.from('customers').update({ email: 'mangled' }).gte('id', 5)).error, null);
+    assert.equal((await client.from('customers').insert({ tenant_id: tenantId, name: 'a stray' })).error, null);
+    const answer = await invoke(client, 'backup-restore', { backupJobId: job.id, confirmRestore: true });
+    assert.equal(answer['status'], 'completed');
+    assert.deepEqual(answer['restoredTables'], ['customers', 'projects', 'tasks']);
+    assert.deepEqual((await client.from('customers').select('*').order('id')).data, before.data);
+
+    const log = await client.from('restore_logs').select('status, rows_restored, snapshot_id, backup_job_id').eq('id', answer['restoreLogId']).single();
+    assert.deepEqual(log.data, { status: 'completed', rows_restored: answer['rowsRestored'], snapshot_id: answer['snapshotId'], backup_job_id: job.id });
+    const snapshot = await client.from('pitr_snapshots').select('snapshot_type, restore_log_id').eq('id', answer['snapshotId']).single();
+    assert.deepEqual(snapshot.data, { snapshot_type: 'pre_restore', restore_log_id: answer['restoreLogId'] });
+  });
+
+  test('describes a job first, and backup-create runs it once', async () => {
+    const { client, tenantId, userId } = await signIn(0, 'operator');
+    const row = { job_type: 'full', backup_name: 'described', tenant_id: tenantId, created_by: userId };
+    const { data: job, error } = await client.from('backup_jobs').insert(row).select().single<BackupJob>();
+    assert.equal(error, null);
+    assert.equal(job?.status, 'pending');
+    await stack.runCron('backup-create');
+    assert.equal((await jobOf(client, job?.id)).status, 'pending', 'the clock takes up only what was accepted');
+
+    const begun = await invoke(client, 'backup-create', { jobId: job?.id });
+    assert.deepEqual([begun['jobId'], begun['backupName']], [job?.id, 'described']);
+    await completed(client, job?.id);
+    const again = await refused(client, 'backup-create', { jobId: job?.id });
+    assert.deepEqual([again.response.status, again.body.code], [400, 'VALIDATION_FAILED']);
+    assert.match(again.body.details?.join() ?? '', /^jobId: /);
+  });
+
+  test('describes jobs only for its own tenant, in its own name, and as its role allows', async () => {
+    const [operator, viewer, stranger] = [await signIn(0, 'operator'), await signIn(0, 'viewer'), await signIn(1, 'owner')];
+    const row = { job_type: 'full', backup_name: 'x', tenant_id: operator.tenantId, created_by: operator.userId };
+    const attempts = [
+      [viewer.client, { ...row, created_by: viewer.userId }],
+      [operator.client, { ...row, created_by: viewer.userId }],
+      [operator.client, { ...row, tenant_id: stranger.tenantId }],
+      [stranger.client, { ...row, created_by: stranger.userId }],
+      [operator.client, { ...row, status: 'completed' }],
+      [operator.client, { ...row, metadata: { manifest: 'x' } }],
+      [createClient(stack.url, stack.anonKey), row],
+    ] as const;
+    for (const [client, values] of attempts) {
+      const { error } = await client.from('backup_jobs').insert(values);
+      assert.equal(error?.code, '42501', JSON.stringify(values));
+    }
+    const defaults = await operator.client.from('backup_jobs').insert({ job_type: 'full', backup_name: 'defaults' }).select().single<BackupJob>();
+    assert.deepEqual([defaults.data?.tenant_id, defaults.data?.created_by], [operator.tenantId, operator.userId]);
+  });
+
+  test('sees no job, log or snapshot of another tenant, and changes none of its own', async () => {
+    const [owner, viewer, stranger] = [await signIn(0, 'owner'), await signIn(0, 'viewer'), await signIn(1, 'owner')];
+    const { jobId } = await invoke(owner.client, 'backup-create', { jobType: 'full' });
+    await completed(owner.client, jobId);
+    await invoke(owner.client, 'backup-restore', { backupJobId: jobId, confirmRestore: true });
+    for (const table of ['backup_jobs', 'restore_logs', 'pitr_snapshots']) {
+      const { data: mine } = await viewer.client.from(table).select('id, tenant_id');
+      assert.ok(mine !== null && mine.length > 0, `every member reads ${table}`);
+      assert.deepEqual((await stranger.client.from(table).select('id').in('id', mine.map(({ id }) => String(id)))).data, []);
+      assert.notEqual((await owner.client.from(table).update({ status: 'failed' }).eq('tenant_id', owner.tenantId)).error, null);
+      assert.notEqual((await owner.client.from(table).delete().eq('tenant_id', owner.tenantId)).error, null);
+      assert.notEqual((await createClient(stack.url, stack.anonKey).from(table).select('id')).error, null, 'without a sign-in there is nothing to see');
+    }
+    const answer = await refused(stranger.client, 'backup-restore', { backupJobId: jobId, confirmRestore: true });
+    assert.deepEqual([answer.response.status, answer.body.code], [404, 'BACKUP_NOT_FOUND']);
+  });
+
+  test('cannot reach what the functions use: their calls, their tables, their schemas', async () => {
+    const { client } = await signIn(0, 'owner');
+    for (const name of ['m23_admit', 'm23_claim_backup', 'm23_read_chunk', 'm23_execute_restore', 'm23_sweep', 'm23_finish_request', 'm23_fail_backup', 'm23_release_work', 'm23_stage_chunk']) {
+      const { error, data } = await client.rpc(name, {});
+      assert.notEqual(error, null, `${name} gave ${JSON.stringify(data)}`);
+    }
+    for (const schema of ['m23', 'm23_log', 'm23_staging']) {
+      assert.notEqual((await client.schema(schema).from('settings').select()).error, null);
+    }
+    const { rows } = await database.query(`
+      select p.oid::regprocedure::text as function from pg_proc p
+       where p.pronamespace = 'public'::regnamespace and p.proname ~ '^m23_' and has_function_privilege('authenticated', p.oid, 'execute') order by 1`);
+    assert.deepEqual(rows.map((row: { function: string }) => row.function), ['m23_authorize(text,boolean,text[],text)', 'm23_begin_backup(uuid,jsonb)', 'm23_begin_restore(uuid,jsonb)']);
+  });
+
+  test('meets the limit, and is told in headers how large it is and when to come back', async () => {
+    const { client } = await signIn(1, 'owner');
+    const now = Math.floor(Date.now() / 1000);
+    const missing = { backupJobId: '6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11', confirmRestore: true };
+    const { data: used } = await client.functions.invoke<Body>('backup-restore', { body: {} });
+    assert.equal(used, null, 'an invalid request counts for nothing');
+    let refusal = await refused(client, 'backup-restore', missing);
+    const remaining: (string | null)[] = [];
+    while (refusal.response.status === 404) {
+      remaining.push(refusal.response.headers.get('x-ratelimit-remaining'));
+      refusal = await refused(client, 'backup-restore', missing);
+    }
+    assert.deepEqual(remaining.at(-1), '0');
+    assert.deepEqual([refusal.response.status, refusal.body.code, refusal.body.success], [429, 'RATE_LIMIT_EXCEEDED', false]);
+    const { headers } = refusal.response;
+    assert.deepEqual([headers.get('x-ratelimit-limit'), headers.get('x-ratelimit-remaining')], ['5', '0']);
+    const reset = Number(headers.get('x-ratelimit-reset'));
+    assert.ok(reset > now + 3500 && reset <= now + 3605, String(reset - now));
+    assert.ok(Math.abs(Number(headers.get('retry-after')) - (reset - Math.floor(Date.now() / 1000))) <= 2);
+    const exposed = headers.get('access-control-expose-headers')?.toLowerCase() ?? '';
+    for (const name of ['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset', 'retry-after']) assert.ok(exposed.includes(name), name);
+    const other = await invoke(client, 'backup-create', { jobType: 'full' });
+    await completed(client, other['jobId']);
+  });
+});
