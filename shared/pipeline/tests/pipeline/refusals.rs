@@ -294,6 +294,7 @@ fn passing_trouble_and_lasting_trouble_are_told_apart() {
         (503, "08006"),
         (500, "40P01"),
         (500, "55P03"),
+        (400, ""),
     ] {
         let error = decoded(status, &json!({"code": code, "message": "m"}));
         assert!(matches!(error, DatabaseError::Unavailable(_)), "{code}");
