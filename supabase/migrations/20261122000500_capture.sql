@@ -17,7 +17,9 @@
 --   a     +1     the row arrived from another tenant   the key
 --
 -- The columns of a log table are c<attnum>: a rename costs nothing. They have types of
--- pg_catalog only; whatever the application could drop or alter is kept as text.
+-- pg_catalog only; whatever the application could drop or alter is kept as text. A column
+-- whose type changes gets another column in the log (m23.log_columns says since when); what
+-- is logged is never rewritten.
 
 create sequence m23.change_id;
 
@@ -25,6 +27,8 @@ create table m23.protected_tables (
   id            int primary key generated always as identity,
   relid         oid not null unique,
   tenant_attnum int2 not null,
+  key_attnums   int2[] not null,
+  name          text not null,  -- as it was last seen
   protected_at  timestamptz not null default clock_timestamp(),
   xid           xid8 not null default pg_current_xact_id(),  -- what sees it, sees every change logged
   incarnation   uuid not null references m23.incarnations (id)
@@ -32,6 +36,20 @@ create table m23.protected_tables (
 alter table m23.protected_tables enable row level security;
 create index protected_tables_incarnation on m23.protected_tables (incarnation);
 comment on table m23.protected_tables is 'The tables under protection, and since when.';
+
+create table m23.log_columns (
+  table_id  int not null references m23.protected_tables (id) on delete cascade,
+  name      text not null,    -- in the log table
+  attnum    int2 not null,    -- of the table
+  column_name text not null,  -- as it was last seen
+  type_name text not null,    -- in the log table
+  since     bigint not null,  -- the first change id that has it; 0: all
+  since_xid xid8 not null default pg_current_xact_id(),
+  until_xid xid8,             -- retyped or dropped by this transaction
+  primary key (table_id, name)
+);
+alter table m23.log_columns enable row level security;
+comment on table m23.log_columns is 'Which column of a log holds which column of its table, from which change on.';
 
 -- Shape ----------------------------------------------------------------------
 
@@ -139,45 +157,57 @@ end $$;
 create function m23.log_name(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23_log.log_' || p_table_id $$;
 
--- The log's columns for a table, and the expressions that fill them from a row `r`.
-create function m23.log_columns(p_relid oid, p_keys_only boolean, out names text, out expressions text)
+-- The type that a column has in the log.
+create function m23.logged_type(p_column m23.column_shape) returns text
+language sql immutable set search_path = '' as $$ select case when p_column.native then p_column.type_name else 'text' end $$;
+
+-- The log's present columns for a table, and the expressions that fill them from a row `r`.
+create function m23.log_fields(p_table m23.protected_tables, p_keys_only boolean, out names text, out expressions text)
 language sql stable set search_path = '' as $$
-  select string_agg('c' || c.attnum, ', ' order by c.attnum),
+  select string_agg(f.name, ', ' order by c.attnum),
          string_agg(case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end, ', ' order by c.attnum)
-    from m23.columns_of(p_relid) c
+    from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
    where not c.generated and (c.key_ord is not null or not p_keys_only)
 $$;
 
--- Makes the log table of a protected table, or adds the columns that it lacks. A column
--- whose type has changed keeps its old values under another name.
+-- The log's column for a key column, which is never retyped: that would begin another history.
+create function m23.log_field(p_table m23.protected_tables, p_attnum int2) returns text
+language sql stable set search_path = '' as
+$$ select name from m23.log_columns where table_id = p_table.id and attnum = p_attnum and until_xid is null $$;
+
+-- Makes the log table of a protected table, or brings its columns up to the table's.
 create function m23.write_log_table(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_log    text := m23.log_name(p_table.id);
+  v_new    boolean := to_regclass(v_log) is null;
   v_column record;
+  v_name   text;
 begin
-  execute format('create table if not exists %s (
-      tenant_id uuid not null,
-      xid       xid8 not null default pg_current_xact_id(),
-      change_id bigint not null default nextval(''m23.change_id''),
-      op        "char" not null,
-      actor     uuid,
-      primary key (tenant_id, xid, change_id))', v_log);
-  execute format('alter table %s enable row level security', v_log);
-  execute format('revoke all on %s from public, anon, authenticated', v_log);
+  if v_new then
+    execute format('create table %s (
+        tenant_id uuid not null,
+        xid       xid8 not null default pg_current_xact_id(),
+        change_id bigint not null default nextval(''m23.change_id''),
+        op        "char" not null,
+        actor     uuid,
+        primary key (tenant_id, xid, change_id))', v_log);
+    execute format('alter table %s enable row level security', v_log);
+    execute format('revoke all on %s from public, anon, authenticated', v_log);
+  end if;
+  update m23.log_columns f set column_name = c.name from m23.columns_of(p_table.relid) c where f.table_id = p_table.id and f.attnum = c.attnum;
+  update m23.log_columns f set until_xid = pg_current_xact_id()
+   where f.table_id = p_table.id and f.until_xid is null
+     and not exists (select from m23.columns_of(p_table.relid) c where c.attnum = f.attnum and not c.generated and m23.logged_type(c) = f.type_name);
   for v_column in
-    select 'c' || c.attnum as name, case when c.native then c.type_name else 'text' end as wanted,
-           format_type(l.atttypid, -1) as found
+    select c.attnum, c.name, m23.logged_type(c) as type_name, (select count(*) from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum) as versions
       from m23.columns_of(p_table.relid) c
-      left join pg_attribute l on l.attrelid = v_log::regclass and l.attname = 'c' || c.attnum and not l.attisdropped
-     where not c.generated
+     where not c.generated and not exists (select from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null)
   loop
-    if v_column.found <> v_column.wanted then
-      execute format('alter table %s rename column %s to %s_until_%s', v_log, v_column.name, v_column.name, nextval('m23.change_id'));
-    end if;
-    if v_column.found is distinct from v_column.wanted then
-      execute format('alter table %s add column %s %s', v_log, v_column.name, v_column.wanted);
-    end if;
+    v_name := concat('c', v_column.attnum, '_' || nullif(v_column.versions, 0));
+    execute format('alter table %s add column %s %s', v_log, v_name, v_column.type_name);
+    insert into m23.log_columns (table_id, name, attnum, column_name, type_name, since)
+      values (p_table.id, v_name, v_column.attnum, v_column.name, v_column.type_name, case when v_new then 0 else nextval('m23.change_id') end);
   end loop;
 end $$;
 
@@ -204,8 +234,8 @@ declare
       end if;
       if current_setting('request.jwt.claims', true) <> '' then v_actor := auth.uid(); end if;$start$;
 begin
-  select * into v_all from m23.log_columns(p_table.relid, false);
-  select * into v_key from m23.log_columns(p_table.relid, true);
+  select * into v_all from m23.log_fields(p_table, false);
+  select * into v_key from m23.log_fields(p_table, true);
   execute format($ddl$
     create or replace function m23_log.insert_%1$s() returns trigger %2$s as $body$
     declare
@@ -318,10 +348,40 @@ begin
   end loop;
 end $$;
 
+-- Rows of the log are told apart by the key that they were logged with: with another key
+-- another history begins.
+create function m23.begin_history(p_table m23.protected_tables) returns m23.protected_tables
+language plpgsql set search_path = '' as $$
+begin
+  update m23.protected_tables t set key_attnums = m23.key_attnums(t.relid), protected_at = clock_timestamp(), xid = pg_current_xact_id(), incarnation = m23.incarnation()
+   where t.id = p_table.id returning * into p_table;
+  execute format('drop table if exists %s', m23.log_name(p_table.id));
+  delete from m23.log_columns where table_id = p_table.id;
+  return p_table;
+end $$;
+
+create function m23.key_attnums(p_relid oid) returns int2[]
+language sql stable set search_path = '' as $$ select indkey::int2[] from pg_index where indrelid = p_relid and indisprimary $$;
+
+create function m23.key_is_another(p_table m23.protected_tables) returns boolean
+language sql stable set search_path = '' as $$
+  select m23.key_attnums(p_table.relid) is distinct from p_table.key_attnums
+      or exists (select from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+                  where c.key_ord is not null and m23.logged_type(c) <> f.type_name)
+$$;
+
 create function m23.write_capture(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
 begin
+  if m23.key_attnums(p_table.relid) is null then
+    raise exception '% is protected and needs its primary key', p_table.relid::regclass
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Replace the key in one ALTER TABLE, or call m23.unprotect_table first.';
+  end if;
   perform set_config('m23.writing_capture', 'yes', true);
+  update m23.protected_tables set name = m23.public_name(relid) where id = p_table.id;
+  if m23.key_is_another(p_table) then
+    p_table := m23.begin_history(p_table);
+  end if;
   perform m23.write_log_table(p_table);
   perform m23.write_capture_functions(p_table);
   perform m23.write_triggers(p_table);
@@ -384,10 +444,15 @@ begin
 
   -- Writers in flight end first: whatever is written from here on is captured.
   execute format('lock table %s in share row exclusive mode', m23.qualified_name(p_table));
-  insert into m23.protected_tables as t (relid, tenant_attnum, incarnation)
-    values (p_table, v_tenant.attnum, m23.incarnation())
+  insert into m23.protected_tables as t (relid, tenant_attnum, key_attnums, name, incarnation)
+    values (p_table, v_tenant.attnum, m23.key_attnums(p_table), m23.public_name(p_table), m23.incarnation())
     on conflict (relid) do update set relid = excluded.relid
     returning * into v_row;
+  -- What was logged in another life of the database, or missed, is no history.
+  if v_row.incarnation <> m23.incarnation() or v_already.id is not null and m23.missing_triggers(v_row) is not null then
+    perform set_config('m23.writing_capture', 'yes', true);
+    v_row := m23.begin_history(v_row);
+  end if;
   perform m23.write_capture(v_row);
   perform m23.note_tick();
 end $$;

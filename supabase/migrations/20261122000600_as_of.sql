@@ -21,12 +21,30 @@ language sql stable set search_path = '' as $$
     from m23.columns_of(p_relid) c where c.key_ord is not null
 $$;
 
--- The log's columns of a row `l`, in the table's names and types.
-create function m23.log_images(p_relid oid) returns text
+create function m23.log_cast(p_column m23.column_shape, p_name text, p_type text) returns text
+language sql immutable set search_path = '' as $$
+  select case when p_type = p_column.type_name then format('(l.%I)', p_name)
+              when p_type = 'text' then format('(l.%I)::%s', p_name, p_column.type_name)
+              else format('(case when l.%1$I is not null then concat(l.%1$I) end)::%2$s', p_name, p_column.type_name) end
+$$;
+
+-- A column's value in a row `l` of the log, in the table's present type. A row from before
+-- the column was there gives the column's default.
+create function m23.log_value(p_table m23.protected_tables, p_column m23.column_shape) returns text
 language sql stable set search_path = '' as $$
-  select string_agg(case when c.native then format('(l.c%s) as %I', c.attnum, c.name)
-                         else format('(l.c%s)::%s as %I', c.attnum, c.type_name, c.name) end, ', ' order by c.attnum)
-    from m23.columns_of(p_relid) c where not c.generated
+  select case when count(*) = 1 and min(f.since) = 0 then m23.log_cast(p_column, max(f.name), max(f.type_name))
+    else format('case %s else %s end',
+      string_agg(format('when l.change_id >= %s then %s', f.since, m23.log_cast(p_column, f.name, f.type_name)), ' ' order by f.since desc),
+      coalesce((select '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || p_column.type_name from pg_attrdef d where d.adrelid = p_table.relid and d.adnum = p_column.attnum),
+               'null::' || p_column.type_name)) end
+    from m23.log_columns f where f.table_id = p_table.id and f.attnum = p_column.attnum
+$$;
+
+-- The log's columns of a row `l`, in the table's names and types.
+create function m23.log_images(p_table m23.protected_tables) returns text
+language sql stable set search_path = '' as $$
+  select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.attnum)
+    from m23.columns_of(p_table.relid) c where not c.generated
 $$;
 
 -- The condition that a row `r` comes after the key $5.
@@ -64,7 +82,7 @@ language sql stable set search_path = '' as $q$
                over (partition by %4$s order by r.m23_op not in ('U', 'D'), r.m23_change_id
                      rows between unbounded preceding and unbounded following) as m23_balance
         from logged r order by %4$s, r.m23_op not in ('U', 'D'), r.m23_change_id)$$,
-    m23.log_name(p_table.id), m23.log_images(p_table.relid), m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), m23.lies_after('x.xid'))
+    m23.log_name(p_table.id), m23.log_images(p_table), m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), m23.lies_after('x.xid'))
 $q$;
 
 -- A tenant's rows as of a moment, with the parameters of m23.touched_since.

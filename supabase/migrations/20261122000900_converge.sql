@@ -12,14 +12,14 @@
 create function m23.diff_name(p_table m23.protected_tables) returns text
 language sql immutable set search_path = '' as $$ select 'pg_temp.m23_diff_' || p_table.id $$;
 
--- `p_columns` are those that both sides have: the others are left as they are.
-create function m23.differs(p_columns text[]) returns text
+-- The condition that a live row `l` is not the wanted one, given by one expression a column.
+create function m23.differs(p_columns text[], p_wanted text[]) returns text
 language sql immutable set search_path = '' as $$
   -- Images first: equality would miss 1.0 and 1.00, and some types have none. Images
   -- differ for equal values now and then, so that text decides.
   select format('(row(%1$s)::record *<> row(%2$s)::record and row(%1$s)::text <> row(%2$s)::text)',
-                string_agg(format('l.%I', c), ', '), string_agg(format('w.%I', c), ', '))
-    from unnest(p_columns) c
+                string_agg(format('l.%I', c), ', ' order by n), string_agg(p_wanted[n], ', ' order by n))
+    from unnest(p_columns) with ordinality u (c, n)
 $$;
 
 -- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
@@ -36,6 +36,27 @@ language sql stable set search_path = '' as $$
   select row(p_table, p_moment, null, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated))::m23.target
 $$;
 
+-- Whether a column was added after the moment.
+create function m23.is_newer(p_target m23.target, p_attnum int2) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare v_newer boolean;
+begin
+  execute format('select %s from (select since_xid from m23.log_columns where table_id = $5 and attnum = $6 and since > 0
+      and since = (select min(since) from m23.log_columns where table_id = $5 and attnum = $6)) l', m23.lies_after('l.since_xid')) into v_newer
+    using null::uuid, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, (p_target.tbl).id, p_attnum;
+  return coalesce(v_newer, false);
+end $$;
+
+-- What a target wants of each column, from its row `w`. Of a column that was added since, the
+-- moment says nothing: a live row `l` keeps its value.
+create function m23.wanted_values(p_target m23.target) returns text[]
+language sql stable set search_path = '' as $$
+  select array_agg(case when p_target.wanted is null and m23.is_newer(p_target, c.attnum)
+      then format('case when l.%I is not null then l.%I else w.%I end', (m23.key_of((p_target.tbl).relid))[1], c.name, c.name)
+      else format('w.%I', c.name) end order by array_position(p_target.columns, c.name))
+    from m23.columns_of((p_target.tbl).relid) c where c.name = any (p_target.columns)
+$$;
+
 -- Plans a table: wanted rows `w` against live rows `l`. For the log's wanted rows only keys
 -- that have changed since are looked at, so that it takes the time of the changes, not of
 -- the table; they are put into a table of their own first, for the planner to count.
@@ -48,12 +69,13 @@ declare
   v_fixed  text := (select string_agg(format('l.%1$I is distinct from w.%1$I', c.name), ' or ') from m23.columns_of(v_table.relid) c
                      where c.identity = 'a' and c.name = any (p_target.columns) and c.key_ord is null);
   v_select text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
+  v_values text[] := m23.wanted_values(p_target);
   v_wanted text := case when p_target.wanted is null then 'pg_temp.m23_touched' else format('(select w.*, true as m23_there from (%s) w)', p_target.wanted) end;
 begin
   if p_target.wanted is null then
-    execute format('create temp table m23_touched on commit drop as select %s, null::bigint as m23_balance, null::boolean as m23_there from %s where false', v_select, v_live);
+    execute format('create temp table m23_touched on commit drop as select %s, null::boolean as m23_there from %s where false', v_select, v_live);
     execute format('insert into pg_temp.m23_touched with %1$s
-        select %2$s, r.m23_balance, (l.%3$s is not null)::int - r.m23_balance = 1
+        select %2$s, (l.%3$s is not null)::int - r.m23_balance = 1
           from touched r left join (select * from %4$s where %5$I = $1) l on %6$s',
         m23.touched_since(v_table), (select string_agg(format('r.%I', c), ', ') from unnest(p_target.columns) c), v_key,
         v_live, m23.tenant_column(v_table), m23.key_match(v_table.relid, 'l', 'r'))
@@ -67,9 +89,9 @@ begin
         %6$s join (select * from %7$s where %8$I = $1) l on %9$s
        where coalesce(w.m23_there, false) <> (l.%2$s is not null) or w.m23_there and %10$s',
       m23.diff_name(v_table), v_key, coalesce(v_fixed, 'false'),
-      (select string_agg(format('case when w.m23_there then w.%1$I else l.%1$I end', c), ', ') from unnest(p_target.columns) c),
+      (select string_agg(format('case when w.m23_there then %s else l.%I end', v_values[n], c), ', ' order by n) from unnest(p_target.columns) with ordinality u (c, n)),
       v_wanted, case when p_target.wanted is null then 'left' else 'full' end, v_live, m23.tenant_column(v_table),
-      m23.key_match(v_table.relid, 'w', 'l'), m23.differs(p_target.columns))
+      m23.key_match(v_table.relid, 'w', 'l'), m23.differs(p_target.columns, v_values))
     using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
   execute format('analyze %s', m23.diff_name(v_table));
   if p_target.wanted is null then
@@ -82,6 +104,25 @@ language plpgsql set search_path = '' as $$
 begin
   execute format('select count(*) filter (where m23_op = ''I''), count(*) filter (where m23_op in (''U'', ''R'')),
                          count(*) filter (where m23_op = ''D'') from %s', m23.diff_name(p_table)) into inserts, updates, deletes;
+end $$;
+
+-- What of a table could not be as it was, because its shape has changed since the moment.
+create function m23.shape_warnings(p_target m23.target) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare v_said text[];
+begin
+  if (p_target.moment).position is null or p_target.wanted is not null then return '{}'; end if;
+  execute format('
+    select array_agg(format(case when l.until_xid is not null then ''%%s.%%s was dropped since; its values cannot come back''
+                                 when exists (select from m23.log_columns e where e.table_id = $1 and e.attnum = l.attnum and e.until_xid = l.since_xid)
+                                   then ''%%s.%%s has had another type then; its values were converted''
+                                 else ''%%s.%%s was added since; rows that are there keep theirs'' end, $5, l.column_name) order by l.attnum, l.since)
+      from m23.log_columns l
+     where l.table_id = $1 and case when l.until_xid is null then l.since > 0 and %s
+       else %s and not exists (select from m23.log_columns p where p.table_id = $1 and p.attnum = l.attnum and p.until_xid is null) end',
+    m23.lies_after('l.since_xid'), m23.lies_after('l.until_xid'))
+    into v_said using (p_target.tbl).id, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, m23.public_name((p_target.tbl).relid);
+  return coalesce(v_said, '{}');
 end $$;
 
 -- Rows that another tenant's stand in the way of --------------------------------------
@@ -124,7 +165,7 @@ declare v_left bigint;
 begin
   execute format('delete from %1$s d where d.m23_op = ''D'' and exists (select from %2$s l where l.tenant_id = $1 and l.op = ''a'' and %3$s and %4$s)',
     m23.diff_name(p_target.tbl), m23.log_name((p_target.tbl).id), m23.lies_after('l.xid'),
-    (select string_agg(format('d.%I = %s', c.name, case when c.native then 'l.c' || c.attnum else format('(l.c%s)::%s', c.attnum, c.type_name) end), ' and ')
+    (select string_agg(format('d.%I = %s', c.name, m23.log_value(p_target.tbl, c)), ' and ')
        from m23.columns_of((p_target.tbl).relid) c where c.key_ord is not null))
     using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor;
   get diagnostics v_left = row_count;
@@ -416,7 +457,7 @@ $$;
 create function m23.new_plan() returns void
 language sql set search_path = '' as $$
   create temp table m23_plan (table_id int primary key, name text not null, left_alone bigint not null,
-                              inserts bigint not null, updates bigint not null, deletes bigint not null) on commit drop
+                              inserts bigint not null, updates bigint not null, deletes bigint not null, warnings text[] not null default '{}') on commit drop
 $$;
 
 create function m23.plan_targets(p_tenant uuid, p_targets m23.target[]) returns void
@@ -432,7 +473,7 @@ begin
     if (v_target.moment).position is not null then
       v_left := v_left + m23.leave_arrived(v_target, p_tenant);
     end if;
-    insert into pg_temp.m23_plan select (v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, c.* from m23.count_diff(v_target.tbl) c;
+    insert into pg_temp.m23_plan select (v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, c.*, m23.shape_warnings(v_target) from m23.count_diff(v_target.tbl) c;
   end loop;
 end $$;
 
@@ -444,7 +485,7 @@ begin
       'stats', jsonb_build_object('totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
         'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
         'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
-      'warnings', to_jsonb(p_warnings) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, or they came from one', name, left_alone)
+      'warnings', to_jsonb(p_warnings || array(select w from pg_temp.m23_plan, unnest(warnings) w)) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, or they came from one', name, left_alone)
         order by name) filter (where left_alone > 0), '[]'))
     from pg_temp.m23_plan);
 end $$;

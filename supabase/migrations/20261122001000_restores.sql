@@ -423,6 +423,9 @@ begin
   elsif p_state like '23%' then
     return json_build_object('code', 'BACKUP_UNUSABLE', 'message', format('its rows no longer fit "%s": they would break the constraint "%s"', p_table, p_constraint));
   end if;
+  if p_state like '22%' then  -- its message would show the value
+    return json_build_object('code', 'VALIDATION_FAILED', 'message', 'values of that moment do not fit the types that their columns have now; nothing was changed');
+  end if;
   raise log 'm23: restore failed: % (%)', p_message, p_state;
   return json_build_object('code', 'INTERNAL', 'message', 'the restore failed for a reason of our own; nothing was changed', 'cause', p_message || ' (' || p_state || ')');
 end $$;

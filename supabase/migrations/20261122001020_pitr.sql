@@ -72,11 +72,15 @@ begin
   return v_moment;
 end $$;
 
--- With ticks a target between two of them is the earlier one; the answer says so.
-create function m23.moment_warnings(p_at timestamptz, p_moment m23.moment) returns text[]
+-- What a caller must know of a moment: with ticks it is the last one before the target; a
+-- table that was dropped cannot come back.
+create function m23.moment_warnings(p_at timestamptz, p_moment m23.moment, p_chosen text[]) returns text[]
 language sql stable set search_path = '' as $$
   select case when (p_moment).taken <> p_at
-    then array[format('this server records no commit times: the moment taken is %s', m23.iso((p_moment).taken))] else '{}' end
+      then array[format('this server records no commit times: the moment taken is %s', m23.iso((p_moment).taken))] else '{}' end
+    || case when p_chosen is null then array(
+      select format('%s was dropped while it was protected; its rows cannot come back', t.name)
+        from m23.protected_tables t where not exists (select from pg_class c where c.oid = t.relid) order by t.name) else '{}' end
 $$;
 
 -- Restore -----------------------------------------------------------------------------
@@ -97,7 +101,7 @@ begin
     v_tables := m23.tables_in_backup(v_job, v_tables);
   end if;
   v_begun := m23.log_restore(v_request.tenant_id, row(v_id, v_request.tenant_id, 'pitr', v_job, v_moment, v_tables, p_restore ->> 'planHash')::m23.restore_work, v_at, null);
-  update public.restore_logs set warnings = m23.moment_warnings(v_at, v_moment) where id = v_id;
+  update public.restore_logs set warnings = m23.moment_warnings(v_at, v_moment, m23.list_of(p_restore -> 'tables')) where id = v_id;
   return v_begun;
 end $$;
 comment on function public.m23_begin_pitr(uuid, jsonb) is
@@ -187,7 +191,7 @@ begin
     perform m23.restorable_backup(v_request.tenant_id, (p_restore ->> 'baseBackupId')::uuid);
     perform m23.tables_in_backup((p_restore ->> 'baseBackupId')::uuid, v_tables);
   end if;
-  return m23.preview(v_request.tenant_id, v_moment, v_tables, m23.moment_warnings(v_at, v_moment));
+  return m23.preview(v_request.tenant_id, v_moment, v_tables, m23.moment_warnings(v_at, v_moment, m23.list_of(p_restore -> 'tables')));
 end $$;
 comment on function public.m23_preview_pitr(uuid, jsonb) is 'For pitr-restore: what a restore would do, and has not done.';
 
@@ -239,7 +243,7 @@ begin
         select $9, $10, 0, count(*) filter (where l.%1$s is null), count(*) filter (where l.%1$s is not null and w.%1$s is not null), count(*) filter (where w.%1$s is null)
           from (%2$s) w full join (%3$s) l on %4$s where w.%1$s is null or l.%1$s is null or %5$s',
         v_key, m23.as_of_query(v_target.tbl), replace(replace(replace(m23.as_of_query(v_target.tbl), '$2', '$6'), '$3', '$7'), '$4', '$8'),
-        m23.key_match((v_target.tbl).relid, 'w', 'l'), m23.differs(v_target.columns))
+        m23.key_match((v_target.tbl).relid, 'w', 'l'), m23.differs(v_target.columns, array(select format('w.%I', c) from unnest(v_target.columns) c)))
       using p_tenant, (v_target.moment).position, (v_target.moment).at, (v_target.moment).floor, null::text[],
             p_from.position, p_from.at, p_from.floor, (v_target.tbl).id, m23.public_name((v_target.tbl).relid);
   end loop;

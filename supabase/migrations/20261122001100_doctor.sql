@@ -40,13 +40,13 @@ end $$;
 create function m23.drifted_columns(p_table m23.protected_tables) returns text[]
 language sql stable set search_path = '' as $$
   select array_agg(c.name) from m23.columns_of(p_table.relid) c
-    left join pg_attribute l on l.attrelid = to_regclass(m23.log_name(p_table.id)) and l.attname = 'c' || c.attnum and not l.attisdropped
-   where not c.generated and format_type(l.atttypid, -1) is distinct from case when c.native then c.type_name else 'text' end
+   where not c.generated and not exists (select from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+                                                                         and f.type_name = m23.logged_type(c))
 $$;
 
 create function m23.doctor_table(p_table m23.protected_tables) returns m23.finding
 language plpgsql volatile set search_path = '' as $$
-declare v_name text := coalesce(m23.public_name(p_table.relid), format('table %s', p_table.relid));
+declare v_name text := coalesce(m23.public_name(p_table.relid), p_table.name);
 begin
   return case
     when not exists (select from pg_class where oid = p_table.relid)
