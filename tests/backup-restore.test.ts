@@ -23,8 +23,8 @@ before(async () => {
   await stock(client, await newTenant(stack, client));
 });
 after(async () => {
-  await client.end();
-  await stack.close();
+  await client?.end();
+  await stack?.close();
   removeFolder();
 });
 

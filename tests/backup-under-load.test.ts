@@ -34,8 +34,8 @@ before(async () => {
   await client.query("update m23.settings set value = '40' where name = 'chunk_rows'");
 });
 after(async () => {
-  await client.end();
-  await stack.close();
+  await client?.end();
+  await stack?.close();
   removeFolder();
 });
 

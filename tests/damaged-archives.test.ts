@@ -32,8 +32,8 @@ before(async () => {
   await damage(client, tenant);
 });
 after(async () => {
-  await client.end();
-  await stack.close();
+  await client?.end();
+  await stack?.close();
   removeFolder();
 });
 

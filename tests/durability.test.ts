@@ -32,8 +32,8 @@ before(async () => {
   await client.query("update m23.settings set value = '8' where name = 'chunk_rows'; update m23.settings set value = '1' where name = 'lease_seconds'");
 });
 after(async () => {
-  await client.end();
-  await stack.close();
+  await client?.end();
+  await stack?.close();
   removeFolder();
 });
 

@@ -31,8 +31,8 @@ before(async () => {
   backup = await backUp(stack, client, tenant);
 });
 after(async () => {
-  await client.end();
-  await stack.close();
+  await client?.end();
+  await stack?.close();
   removeFolder();
 });
 

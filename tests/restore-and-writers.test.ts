@@ -34,8 +34,8 @@ before(async () => {
     alter table shop.accounts enable always trigger gate`);
 });
 after(async () => {
-  await client.end();
-  await stack.close();
+  await client?.end();
+  await stack?.close();
   removeFolder();
 });
 

@@ -20,8 +20,8 @@ before(async () => {
   database = await stack.postgres.connect();
 });
 after(async () => {
-  await database.end();
-  await stack.close();
+  await database?.end();
+  await stack?.close();
   removeFolder();
 });
 
