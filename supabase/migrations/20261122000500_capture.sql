@@ -222,7 +222,7 @@ declare
   v_head   text := 'language plpgsql security definer set search_path = '''' set row_security = off ' ||
     case when exists (select from m23.columns_of(p_table.relid) c where not c.native)
       then 'set datestyle = ''ISO, YMD'' set intervalstyle = ''postgres'' set timezone = ''UTC''
-            set extra_float_digits = 1 set bytea_output = ''hex'''
+            set extra_float_digits = 1 set bytea_output = ''hex'' set lc_monetary = ''C'''
       else '' end;
   -- Written out where every statement passes: a call of a function with a pinned path
   -- costs as much as the rest of the trigger.
@@ -434,6 +434,10 @@ begin
   end if;
   if exists (select from m23.columns_of(p_table) c where c.key_ord is not null and c.generated) then
     raise exception 'the primary key of % has a generated column, which cannot be written back', p_table using errcode = 'invalid_table_definition';
+  end if;
+
+  if exists (select from m23.columns_of(p_table) c where c.name like 'm23\_%') then
+    raise exception '% has a column whose name begins with "m23_", which M23 keeps for itself', p_table using errcode = 'reserved_name';
   end if;
 
   select * into v_already from m23.protected_tables where relid = p_table;

@@ -15,10 +15,22 @@ language sql stable set search_path = '' as $$
     from m23.columns_of(p_relid) c where c.key_ord is not null
 $$;
 
+-- The equality of an index's column, by name: with an empty search path `=` would not find
+-- the one of a type such as citext.
+create function m23.equality(p_index oid, p_ord int) returns text
+language sql stable set search_path = '' as $$
+  select format('operator(%I.%s)', n.nspname, o.oprname)
+    from pg_index i
+    join pg_opclass c on c.oid = i.indclass[p_ord - 1]
+    join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = 3 and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
+    join pg_operator o on o.oid = a.amopopr join pg_namespace n on n.oid = o.oprnamespace
+   where i.indexrelid = p_index
+$$;
+
 create function m23.key_match(p_relid oid, p_left text, p_right text) returns text
 language sql stable set search_path = '' as $$
-  select string_agg(format('%1$s.%3$I = %2$s.%3$I', p_left, p_right, c.name), ' and ' order by c.key_ord)
-    from m23.columns_of(p_relid) c where c.key_ord is not null
+  select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name, m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
+    from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null
 $$;
 
 create function m23.log_cast(p_column m23.column_shape, p_name text, p_type text) returns text
@@ -108,7 +120,7 @@ language sql volatile set search_path = '' as $$
 $$;
 
 create function m23.as_of(p_table anyelement, p_tenant uuid, p_moment m23.moment) returns setof anyelement
-language plpgsql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set lc_monetary = 'C' as $$
 declare
   v_row    m23.protected_tables;
   v_fault  text;

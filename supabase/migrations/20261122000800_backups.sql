@@ -110,10 +110,10 @@ begin
   return (v_plan -> 0 -> 'Plan' ->> 'Plan Rows')::numeric::bigint;
 end $$;
 
--- Rows a second, as measured over the last backups; 20,000 before there is one.
+-- Rows a second, as measured over the last backups; 50,000 before there is one.
 create function m23.backup_throughput() returns numeric
 language sql stable set search_path = '' as $$
-  select coalesce(sum(rows) / nullif(sum(seconds), 0), 20000) from (
+  select coalesce(sum(rows) / nullif(sum(seconds), 0), 50000) from (
     select (j.metadata -> 'progress' ->> 'rows')::numeric as rows, j.duration_seconds as seconds
       from public.backup_jobs j
      where j.status = 'completed' and j.duration_seconds > 0 and (j.metadata -> 'progress' ->> 'rows')::bigint > 1000

@@ -127,60 +127,90 @@ end $$;
 
 -- Rows that another tenant's stand in the way of --------------------------------------
 
--- Takes out of the plan, and counts, the rows whose key or unique value belongs to
--- another tenant now. Deferrable constraints always count: no write would run into them.
-create function m23.leave_claimed(p_table m23.protected_tables, p_tenant uuid, p_columns text[], p_keys_only boolean) returns bigint
+-- Takes rows out of the plan into pg_temp.m23_left_<id>; gives how many.
+create function m23.leave(p_table m23.protected_tables, p_condition text) returns bigint
+language plpgsql set search_path = '' as $$
+declare v_left bigint;
+begin
+  execute format('create temp table if not exists m23_left_%1$s on commit drop as select * from %2$s where false', p_table.id, m23.diff_name(p_table));
+  execute format('with gone as (delete from %1$s d where %2$s returning d.*) insert into pg_temp.m23_left_%3$s select * from gone',
+                 m23.diff_name(p_table), p_condition, p_table.id);
+  get diagnostics v_left = row_count;
+  return v_left;
+end $$;
+
+-- Leaves the rows whose key or unique value belongs to another tenant now.
+create function m23.leave_claimed(p_target m23.target, p_tenant uuid) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_index record;
   v_left  bigint := 0;
-  v_count bigint;
 begin
   for v_index in
-    select i.indexrelid, i.indisprimary, pg_get_expr(i.indpred, i.indrelid) as predicate,
-           array(select pg_get_indexdef(i.indexrelid, n, true) from generate_series(1, i.indnkeyatts) n) as parts
+    select i.indexrelid, pg_get_expr(i.indpred, i.indrelid) as predicate, i.indnkeyatts as keys
       from pg_index i
-     where i.indrelid = p_table.relid and i.indisunique and (i.indisprimary or not i.indimmediate or not p_keys_only)
+     where i.indrelid = (p_target.tbl).relid and i.indisunique
        -- an index over a column that the plan does not have cannot be hit by it
        and not exists (select from pg_depend d join pg_attribute a on a.attrelid = i.indrelid and a.attnum = d.refobjsubid
                         where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid and d.refobjid = i.indrelid
-                          and d.refobjsubid > 0 and a.attname <> all (p_columns))
+                          and d.refobjsubid > 0 and a.attname <> all (p_target.columns))
   loop
-    execute format('with mine as (select r.ctid as place, %1$s from %2$s r where r.m23_op <> ''D'' and %3$s),
-                         theirs as (select %1$s from %4$s r where r.%5$I <> %6$L and %3$s)
-                    delete from %2$s d using mine, theirs where d.ctid = mine.place and %7$s',
-      (select string_agg(format('(%s) as e%s', part, n), ', ') from unnest(v_index.parts) with ordinality p (part, n)),
-      m23.diff_name(p_table), coalesce(v_index.predicate, 'true'), m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_tenant,
-      (select string_agg(format('mine.e%1$s = theirs.e%1$s', n), ' and ') from generate_series(1, cardinality(v_index.parts)) n));
-    get diagnostics v_count = row_count;
-    v_left := v_left + v_count;
+    v_left := v_left + m23.leave(p_target.tbl, format('d.m23_op <> ''D'' and d.ctid in (
+        select m.m23_place from (select r.ctid as m23_place, %1$s from %2$s r where r.m23_op <> ''D'' and %3$s) m
+          join (select %1$s from %4$s r where r.%5$I <> %6$L and %3$s) o on %7$s)',
+      (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(v_index.indexrelid, n, true), n), ', ') from generate_series(1, v_index.keys) n),
+      m23.diff_name(p_target.tbl), coalesce(v_index.predicate, 'true'), m23.qualified_name((p_target.tbl).relid), m23.tenant_column(p_target.tbl), p_tenant,
+      (select string_agg(format('m.m23_e%1$s %2$s o.m23_e%1$s', n, m23.equality(v_index.indexrelid, n)), ' and ') from generate_series(1, v_index.keys) n)));
   end loop;
   return v_left;
 end $$;
 
--- Rows that came from another tenant after the moment are not this restore's to delete.
+-- Leaves the rows that need a row which was left, and is not there: they could only come
+-- back with it.
+create function m23.leave_orphans(p_target m23.target) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_key  pg_constraint;
+  v_left bigint := 0;
+begin
+  for v_key in
+    select k.* from pg_constraint k join pg_temp.m23_plan p on p.left_alone > 0
+      join m23.protected_tables t on t.id = p.table_id and t.relid = k.confrelid
+     where k.contype = 'f' and k.conrelid = (p_target.tbl).relid and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
+  loop
+    v_left := v_left + m23.leave(p_target.tbl, format('d.m23_op <> ''D'' and exists (select from pg_temp.m23_left_%s p where p.m23_op <> ''D'' and (%2$s) = (%3$s))
+        and not exists (select from %4$s p where (%2$s) = (%3$s)) and not exists (select from pg_temp.m23_diff_%1$s p where p.m23_op <> ''D'' and (%2$s) = (%3$s))',
+      (select t.id from m23.protected_tables t where t.relid = v_key.confrelid), m23.columns_text(v_key.confrelid, v_key.confkey, 'p'),
+      m23.columns_text(v_key.conrelid, v_key.conkey, 'd'), m23.qualified_name(v_key.confrelid)));
+  end loop;
+  return v_left;
+end $$;
+
+-- Leaves live rows that came from another tenant after the moment: they are not this
+-- restore's to delete.
 create function m23.leave_arrived(p_target m23.target, p_tenant uuid) returns bigint
 language plpgsql set search_path = '' as $$
-declare v_left bigint;
+declare
+  v_moment m23.moment := p_target.moment;
 begin
-  execute format('delete from %1$s d where d.m23_op = ''D'' and exists (select from %2$s l where l.tenant_id = $1 and l.op = ''a'' and %3$s and %4$s)',
-    m23.diff_name(p_target.tbl), m23.log_name((p_target.tbl).id), m23.lies_after('l.xid'),
-    (select string_agg(format('d.%I = %s', c.name, m23.log_value(p_target.tbl, c)), ' and ')
-       from m23.columns_of((p_target.tbl).relid) c where c.key_ord is not null))
-    using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor;
-  get diagnostics v_left = row_count;
-  return v_left;
+  if v_moment.position is null then return 0; end if;
+  return m23.leave(p_target.tbl, format('d.m23_op = ''D'' and exists (select from %1$s l where l.tenant_id = %2$L and l.op = ''a'' and %3$s and %4$s)',
+    m23.log_name((p_target.tbl).id), p_tenant,
+    replace(replace(replace(m23.lies_after('l.xid'), '$2', quote_literal(v_moment.position) || '::pg_snapshot'),
+                    '$3', coalesce(quote_literal(v_moment.at), 'null') || '::timestamptz'), '$4', quote_literal(v_moment.floor) || '::xid8'),
+    (select string_agg(format('d.%I %s %s', c.name, m23.equality(i.indexrelid, c.key_ord), m23.log_value(p_target.tbl, c)), ' and ')
+       from m23.columns_of((p_target.tbl).relid) c join pg_index i on i.indrelid = (p_target.tbl).relid and i.indisprimary where c.key_ord is not null)));
 end $$;
 
 -- Writing -------------------------------------------------------------------------------
 
 -- The rows to be changed are taken without waiting: a writer that holds one may itself
--- be waiting for the fence.
-create function m23.lock_diff(p_table m23.protected_tables, p_tenant uuid) returns void
+-- be waiting for the fence. p_keys is a relation with their keys.
+create function m23.lock_rows(p_table m23.protected_tables, p_tenant uuid, p_keys text) returns void
 language plpgsql set search_path = '' as $$
 begin
-  execute format('select count(*) from (select 1 from %s l join %s d on %s where l.%I = %L and d.m23_op <> ''I'' for update of l nowait) locked',
-    m23.qualified_name(p_table.relid), m23.diff_name(p_table), m23.key_match(p_table.relid, 'l', 'd'), m23.tenant_column(p_table), p_tenant);
+  execute format('select count(*) from (select 1 from %s l join %s d on %s where l.%I = %L for update of l nowait) locked',
+    m23.qualified_name(p_table.relid), p_keys, m23.key_match(p_table.relid, 'l', 'd'), m23.tenant_column(p_table), p_tenant);
 end $$;
 
 create function m23.delete_diff(p_table m23.protected_tables, p_tenant uuid, p_op "char") returns void
@@ -210,21 +240,25 @@ end $$;
 
 -- Updates and inserts, the deletes being done. Unique values that rows exchange among
 -- themselves defeat an UPDATE: then the changed rows are deleted and inserted. What still
--- collides belongs to another tenant and is left alone. Gives how many rows were left.
-create function m23.apply_table(p_table m23.protected_tables, p_tenant uuid, p_columns text[]) returns bigint
+-- collides has been written by another tenant since the plan: it is made anew.
+create function m23.apply_table(p_target m23.target, p_tenant uuid) returns void
 language plpgsql set search_path = '' as $$
-declare v_left bigint := 0;
 begin
   begin
-    perform m23.delete_diff(p_table, p_tenant, 'R');
-    perform m23.write_diff(p_table, p_tenant, p_columns);
+    perform m23.delete_diff(p_target.tbl, p_tenant, 'R');
+    perform m23.write_diff(p_target.tbl, p_tenant, p_target.columns);
+    return;
   exception when unique_violation or exclusion_violation then
-    v_left := m23.leave_claimed(p_table, p_tenant, p_columns, false);
-    execute format('update %s set m23_op = ''R'' where m23_op = ''U''', m23.diff_name(p_table));
-    perform m23.delete_diff(p_table, p_tenant, 'R');
-    perform m23.write_diff(p_table, p_tenant, p_columns);
+    execute format('update %s set m23_op = ''R'' where m23_op = ''U''', m23.diff_name(p_target.tbl));
   end;
-  return v_left;
+  begin
+    perform m23.delete_diff(p_target.tbl, p_tenant, 'R');
+    perform m23.write_diff(p_target.tbl, p_tenant, p_target.columns);
+    return;
+  exception when unique_violation then
+    if m23.leave_claimed(p_target, p_tenant) = 0 then raise; end if;
+  end;
+  raise exception 'another tenant has taken a value meanwhile' using errcode = 'lock_not_available';
 end $$;
 
 -- Foreign keys -----------------------------------------------------------------------------
@@ -469,12 +503,27 @@ begin
   perform m23.new_plan();
   foreach v_target in array p_targets loop
     perform m23.plan_table(v_target, p_tenant);
-    v_left := m23.leave_claimed(v_target.tbl, p_tenant, v_target.columns, true);
-    if (v_target.moment).position is not null then
-      v_left := v_left + m23.leave_arrived(v_target, p_tenant);
-    end if;
-    insert into pg_temp.m23_plan select (v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, c.*, m23.shape_warnings(v_target) from m23.count_diff(v_target.tbl) c;
+    v_left := m23.leave_claimed(v_target, p_tenant) + m23.leave_arrived(v_target, p_tenant);
+    insert into pg_temp.m23_plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, 0, 0, 0, m23.shape_warnings(v_target));
   end loop;
+  loop  -- until nothing more hangs on what was left
+    v_left := 0;
+    foreach v_target in array p_targets loop
+      v_left := v_left + m23.note_left(v_target, m23.leave_orphans(v_target));
+    end loop;
+    exit when v_left = 0;
+  end loop;
+  foreach v_target in array p_targets loop
+    update pg_temp.m23_plan p set inserts = c.inserts, updates = c.updates, deletes = c.deletes
+      from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
+  end loop;
+end $$;
+
+create function m23.note_left(p_target m23.target, p_left bigint) returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  update pg_temp.m23_plan set left_alone = left_alone + p_left where table_id = (p_target.tbl).id and p_left > 0;
+  return p_left;
 end $$;
 
 -- What a plan comes to, for a caller.
@@ -485,7 +534,7 @@ begin
       'stats', jsonb_build_object('totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
         'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
         'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
-      'warnings', to_jsonb(p_warnings || array(select w from pg_temp.m23_plan, unnest(warnings) w)) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, or they came from one', name, left_alone)
+      'warnings', to_jsonb(p_warnings || array(select w from pg_temp.m23_plan, unnest(warnings) w)) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, they came from one, or they need such a row', name, left_alone)
         order by name) filter (where left_alone > 0), '[]'))
     from pg_temp.m23_plan);
 end $$;
@@ -529,19 +578,16 @@ language plpgsql set search_path = '' as $$
 declare
   v_ordered m23.target[] := m23.parents_first(p_targets);
   v_target  m23.target;
-  v_left    bigint;
 begin
   foreach v_target in array v_ordered loop
-    perform m23.lock_diff(v_target.tbl, p_tenant);
+    perform m23.lock_rows(v_target.tbl, p_tenant, format('(select * from %s where m23_op <> ''I'')', m23.diff_name(v_target.tbl)));
     perform m23.note_vanishing(v_target.tbl, p_tenant);
   end loop;
   for n in reverse cardinality(v_ordered)..1 loop
     perform m23.delete_diff((v_ordered[n]).tbl, p_tenant, 'D');
   end loop;
   foreach v_target in array v_ordered loop
-    v_left := m23.apply_table(v_target.tbl, p_tenant, v_target.columns);
-    update pg_temp.m23_plan p set left_alone = left_alone + v_left, inserts = c.inserts, updates = c.updates, deletes = c.deletes
-      from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
+    perform m23.apply_table(v_target, p_tenant);
   end loop;
 end $$;
 
@@ -571,7 +617,8 @@ begin
   end loop;
 end $$;
 
--- Triggers that could not be silenced are refused; those that fire always are told of.
+-- Silences triggers. Where something will be written, those that cannot be silenced are
+-- refused, and those that fire always are told of.
 create function m23.check_triggers(p_targets m23.target[]) returns text[]
 language plpgsql set search_path = '' as $$
 declare
@@ -582,7 +629,7 @@ declare
 begin
   foreach v_target in array p_targets loop
     v_loud := nullif(array_to_string(m23.loud_triggers(v_target.tbl, v_silenced), ', '), '');
-    if v_loud is not null then
+    if v_loud is not null and exists (select from pg_temp.m23_plan p where p.table_id = (v_target.tbl).id and p.inserts + p.updates + p.deletes > 0) then
       v_said := v_said || case
         when v_silenced then format('%s: the triggers %s are set to fire always, and fired', m23.public_name((v_target.tbl).relid), v_loud)
         else format('tables: "%s" has triggers (%s) that this server does not let M23 silence', m23.public_name((v_target.tbl).relid), v_loud) end;
@@ -618,7 +665,7 @@ language plpgsql set search_path = '' set datestyle = 'ISO, YMD' set intervalsty
 set extra_float_digits = 1 as $$
 declare
   v_role     text := current_setting('session_replication_role');
-  v_warnings text[] := m23.check_triggers(p_targets);
+  v_warnings text[];
   v_faults   text[];
 begin
   perform m23.plan_targets(p_tenant, p_targets);
@@ -629,6 +676,7 @@ begin
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
   end if;
+  v_warnings := m23.check_triggers(p_targets);
   perform m23.stop_if_cancelled(p_work);
   perform m23.apply_targets(p_tenant, p_targets);
   perform m23.check_targets(p_tenant, p_targets);
@@ -638,20 +686,49 @@ begin
   return m23.plan_report(v_warnings);
 end $$;
 
+-- Notes which rows a plan would change, as pg_temp.m23_early_<id>, and takes the plan away.
+-- Made without the fence, it may be wrong: it only says which rows are worth taking first.
+create function m23.plan_early(p_tenant uuid, p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_target m23.target;
+begin
+  perform m23.plan_targets(p_tenant, p_targets);
+  drop table pg_temp.m23_plan;
+  foreach v_target in array p_targets loop
+    execute format('drop table if exists pg_temp.m23_early_%1$s, pg_temp.m23_left_%1$s', (v_target.tbl).id);
+    execute format('create temp table m23_early_%s on commit drop as select %s from %s d where m23_op <> ''I''', (v_target.tbl).id,
+                   m23.key_list((v_target.tbl).relid, 'd'), m23.diff_name(v_target.tbl));
+    execute format('drop table %s', m23.diff_name(v_target.tbl));
+  end loop;
+end $$;
+
+create function m23.lock_early(p_tenant uuid, p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_target m23.target;
+begin
+  foreach v_target in array p_targets loop
+    perform m23.lock_rows(v_target.tbl, p_tenant, format('pg_temp.m23_early_%s', (v_target.tbl).id));
+  end loop;
+end $$;
+
 -- Has the tenant to itself, or tries again: it waits for the fence while it holds
 -- nothing, and once it holds the fence it waits for nobody. Rolling the attempt back
--- gives everything back, the fence too.
+-- gives everything back, the fence too. After a first failure the rows are taken right
+-- after the fence: while a plan is made, more writers could come to hold some.
 create function m23.converge_fenced(p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_snapshot uuid, p_work uuid) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_wait     int := m23.setting('restore_wait_seconds')::int;
   v_deadline timestamptz := clock_timestamp() + make_interval(secs => v_wait);
+  v_again    boolean := false;
 begin
   loop
     begin
       perform set_config('lock_timeout', v_wait || 's', true);
+      if v_again then perform m23.plan_early(p_tenant, p_targets); end if;
       perform m23.take_fence(p_tenant);
       perform set_config('lock_timeout', '10ms', true);
+      if v_again then perform m23.lock_early(p_tenant, p_targets); end if;
       update public.pitr_snapshots set snapshot_data = m23.snapshot_here() where id = p_snapshot;
       return m23.converge(p_tenant, p_targets, p_plan_hash, p_work);
     exception when lock_not_available or deadlock_detected then
@@ -659,8 +736,9 @@ begin
         perform m23.refuse('UNAVAILABLE', format('other transactions held rows of this tenant for %s seconds; nothing was changed, try again', v_wait));
       end if;
     end;
+    v_again := true;
     perform m23.stop_if_cancelled(p_work);
-    perform pg_sleep(0.05);
+    perform pg_sleep(0.02);
   end loop;
 end $$;
 

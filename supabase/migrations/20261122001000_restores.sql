@@ -147,6 +147,10 @@ declare
   v_faults  text[] := m23.schema_faults(p_restore ->> 'targetSchema');
   v_id      uuid := gen_random_uuid();
 begin
+  if p_restore ->> 'targetSchema' is not null then
+    v_faults := v_faults || array(select format('tables: %s are called "%s"; restore them one at a time', string_agg(schema_name || '.' || table_name, ' and ' order by schema_name), table_name)
+      from m23.backup_tables where job_id = v_job.id and (v_tables is null or schema_name || '.' || table_name = any (v_tables)) group by table_name having count(*) > 1);
+  end if;
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
   end if;
@@ -243,6 +247,8 @@ begin
   if v_rows <> (v_head ->> 'rows')::int then
     perform m23.refuse('BACKUP_UNUSABLE', format('chunk %s of %s holds %s whole rows, not %s', v_head ->> 'seq', v_table.relid::regclass, v_rows, v_head ->> 'rows'));
   end if;
+  update public.restore_logs set metadata = jsonb_set(metadata, '{progress,rows}',
+      to_jsonb((select sum(c.rows) from m23.staged_chunks c where c.restore_id = v_id))) where id = v_id and metadata ? 'progress';
   return v_rows;
 end $$;
 comment on function public.m23_stage_chunk(bytea) is 'For the workers: one verified chunk of an archive, into staging.';
@@ -375,9 +381,6 @@ begin
       from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_restore.id order by s.ordinal
   loop
     v_copy := (select format('%I.%I', p_restore.target_schema, c.relname) from pg_class c where c.oid = v_part.relid);
-    if to_regclass(v_copy) is not null then
-      perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', array[format('tables: two tables are called %s; restore them one at a time', v_copy)]);
-    end if;
     v_list := (select string_agg(quote_ident(c), ', ') from unnest(v_part.columns) c);
     execute format('create table %s (like %s including generated including identity including indexes including constraints including comments)',
                    v_copy, m23.qualified_name(v_part.relid));

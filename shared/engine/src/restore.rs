@@ -96,15 +96,22 @@ pub async fn drive_restore(
 }
 
 async fn run(world: &impl World, order: &RestoreOrder) -> Result<RestoreOutcome, EngineError> {
-    if let (Some(object), Some(sha256)) = (&order.manifest, &order.manifest_sha256) {
-        stage(
-            world,
-            order,
-            &read_manifest(world, order, object, sha256).await?,
-        )
-        .await?;
+    if let Err(error) = prepare(world, order).await {
+        fail(world, order, &error).await;
+        return Err(error);
     }
     execute(world, order).await
+}
+
+/// What comes from an archive is staged; the log is in the database already.
+async fn prepare(world: &impl World, order: &RestoreOrder) -> Result<(), EngineError> {
+    match (&order.manifest, &order.manifest_sha256) {
+        (Some(object), Some(sha256)) => {
+            let manifest = read_manifest(world, order, object, sha256).await?;
+            stage(world, order, &manifest).await
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn stage(
@@ -118,14 +125,11 @@ async fn stage(
         .iter()
         .filter(|table| is_chosen(order, table))
         .collect();
-    let total: u64 = chosen.iter().map(|table| table.rows()).sum();
-    let mut staged = 0;
+    note(world, order, chosen.iter().map(|table| table.rows()).sum()).await?;
     for (ordinal, table) in (1_u32..).zip(chosen) {
         if make_room(world, order, ordinal, table).await? {
             stage_table(world, order, ordinal, table).await?;
         }
-        staged += table.rows();
-        note(world, order, staged, total).await?;
     }
     Ok(())
 }
@@ -229,15 +233,11 @@ async fn send(
     Ok(())
 }
 
-async fn note(
-    world: &impl World,
-    order: &RestoreOrder,
-    staged: u64,
-    total: u64,
-) -> Result<(), EngineError> {
+/// How much there is to stage; the database counts from there.
+async fn note(world: &impl World, order: &RestoreOrder, total: u64) -> Result<(), EngineError> {
     let arguments = json!({
         "p_restore_id": order.work_id, "p_lease": order.lease,
-        "p_progress": { "phase": "staging", "rows": staged, "total_rows": total },
+        "p_progress": { "phase": "staging", "rows": 0, "total_rows": total },
     });
     persistently(world, async || {
         world.call("m23_note_restore", &arguments).await
@@ -246,7 +246,8 @@ async fn note(
     Ok(())
 }
 
-/// Not tried twice: an answer that was lost may have been the commit.
+/// Not tried twice: an answer that was lost may have been the commit. The database notes a failure
+/// in the log row itself.
 async fn execute(world: &impl World, order: &RestoreOrder) -> Result<RestoreOutcome, EngineError> {
     let arguments = json!({ "p_restore_id": order.work_id, "p_lease": order.lease });
     let mut reply = world.execute("m23_execute_restore", &arguments).await?;
@@ -269,7 +270,7 @@ fn refused(refusal: Refusal) -> EngineError {
     .into()
 }
 
-/// Says so in the log row, if the database has not done it itself.
+/// Says in the log row what ended the staging.
 async fn fail(world: &impl World, order: &RestoreOrder, error: &EngineError) {
     let arguments = json!({
         "p_restore_id": order.work_id, "p_lease": order.lease, "p_error": error.sentence(),
