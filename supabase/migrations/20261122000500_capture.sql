@@ -298,6 +298,7 @@ begin
       v_actor   uuid := auth.uid();
       v_tenants uuid[] := array(select distinct r.%3$s from %7$s r where r.%3$s is not null);
     begin
+      perform m23.refuse_stale_snapshot(tg_relid);
       perform m23.share_fence(v_tenants);
       insert into %4$s (tenant_id, op, actor, %5$s)
         select r.%3$s, 'D', v_actor, %6$s from %7$s r where r.%3$s is not null;

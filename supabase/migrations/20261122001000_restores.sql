@@ -487,6 +487,8 @@ begin
   delete from m23.requests where counted_at < clock_timestamp() - make_interval(days => m23.setting('request_days')::int);
   get diagnostics v_requests = row_count;
   update public.pitr_snapshots set status = 'expired' where status = 'active' and expires_at < clock_timestamp();
+  delete from m23.previews where created_at < clock_timestamp() - interval '1 day';
+  perform m23.keep_commit_times();
   return json_build_object('restores', m23.sweep_restores(), 'requests', v_requests);
 end $$;
 
