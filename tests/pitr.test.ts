@@ -152,6 +152,25 @@ describe('a restore to a moment', () => {
     assert.deepEqual(await rowsOf(client, tenant), atEarly);
   });
 
+  test('needs the server\'s commit times no longer once they are copied', async () => {
+    const tenant = await stocked();
+    const before = await rowsOf(client, tenant);
+    const at = await now();
+    await damage(client, tenant);
+    await client.query(`update m23.settings set value = '0' where name = 'commit_times_age'`);
+    await stack.runCron('backup-restore');
+    await client.query(`update m23.settings set value = '50000000' where name = 'commit_times_age'`);
+    const { rows: [kept] } = await client.query(`
+      select count(*) > 5 as copied, count(*) filter (where at <> pg_xact_commit_timestamp(xid::xid))::int as wrong from m23.commit_times`);
+    assert.deepEqual(kept, { copied: true, wrong: 0 });
+    // A copy decides, not the server: with another time in it the transaction is another moment's.
+    await client.query(`update m23.commit_times set at = at - interval '1 day'`);
+    assert.equal((ok(await preview(tenant, at))['stats'] as Stats).totalOperations, 0);
+    await client.query(`update m23.commit_times set at = at + interval '1 day'`);
+    ok(await restore(tenant, at));
+    assert.deepEqual(await rowsOf(client, tenant), before);
+  });
+
   test('outside the history names the possible range', async () => {
     const tenant = await stocked();
     for (const targetTimestamp of ['2020-01-01T00:00:00Z', '2999-01-01T00:00:00Z']) {

@@ -82,17 +82,18 @@ comment on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) i
   'Rows of a protected table as they were committed at p_timestamp, in key order, at most p_limit (1,000), after the row with the key p_after. Owner, admin and operator.';
 
 -- The server forgets commit times when it freezes transactions, 200 million later by default:
--- those still in the log are copied at 50 million, a million at a time.
+-- those still in the log are copied at a quarter of that, many at a time.
 create function m23.keep_commit_times() returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare
   v_table m23.protected_tables;
-  v_to    numeric := pg_snapshot_xmin(pg_current_snapshot())::text::numeric - 50000000;
+  v_age   numeric := m23.setting('commit_times_age')::numeric;
+  v_to    numeric := pg_snapshot_xmin(pg_current_snapshot())::text::numeric - v_age;
   v_from  numeric := m23.setting('commit_times_kept')::numeric;
   v_kept  bigint := 0;
   v_count bigint;
 begin
-  if not m23.commit_times_are_native() or v_to < v_from + 1000000 then return 0; end if;
+  if not m23.commit_times_are_native() or v_to <= v_from + v_age / 50 then return 0; end if;
   for v_table in select t.* from m23.protected_tables t where to_regclass(m23.log_name(t.id)) is not null loop
     execute format('insert into m23.commit_times select x.xid, pg_xact_commit_timestamp(x.xid::xid)
         from (select distinct l.xid from %s l where l.xid >= $1 and l.xid < $2) x where pg_xact_commit_timestamp(x.xid::xid) is not null
