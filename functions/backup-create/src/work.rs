@@ -3,9 +3,8 @@
 use m23_contract::{BackupCreateRequest, BackupCreateResponse, JobStatus};
 use m23_engine::{Driven, drive_backup};
 use m23_pipeline::{Admitted, Clock as _, Failure};
-use m23_platform::Workers;
+use m23_platform::{Workers, ask_as_user};
 use serde::Deserialize;
-use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -32,12 +31,14 @@ pub(crate) async fn begin(
     caller: &Admitted,
     request: &BackupCreateRequest,
 ) -> Result<BackupCreateResponse, Failure> {
-    let arguments = json!({ "p_request_id": caller.request_id(), "p_backup": request });
-    let answer = workers
-        .database()
-        .rpc_as_user(caller.token(), "m23_begin_backup", &arguments, BEGIN)
-        .await?;
-    let begun: Begun = serde_json::from_value(answer).map_err(Failure::internal)?;
+    let begun: Begun = ask_as_user(
+        workers,
+        caller,
+        "m23_begin_backup",
+        ("p_backup", request),
+        BEGIN,
+    )
+    .await?;
     Ok(BackupCreateResponse {
         success: true,
         job_id: begun.job_id,

@@ -3,7 +3,7 @@
 use m23_contract::{BackupRestoreRequest, BackupRestoreResponse, WorkStatus};
 use m23_engine::{RestoreOrder, RestoreOutcome, World as _};
 use m23_pipeline::{Admitted, Failure, Level, Log as _, Record};
-use m23_platform::{Workers, drive_patiently};
+use m23_platform::{Workers, ask_as_user, drive_patiently};
 use serde_json::json;
 use std::time::Duration;
 
@@ -15,12 +15,14 @@ pub(crate) async fn begin(
     caller: &Admitted,
     request: &BackupRestoreRequest,
 ) -> Result<RestoreOrder, Failure> {
-    let arguments = json!({ "p_request_id": caller.request_id(), "p_restore": request });
-    let answer = workers
-        .database()
-        .rpc_as_user(caller.token(), "m23_begin_restore", &arguments, BEGIN)
-        .await?;
-    serde_json::from_value(answer).map_err(Failure::internal)
+    ask_as_user(
+        workers,
+        caller,
+        "m23_begin_restore",
+        ("p_restore", request),
+        BEGIN,
+    )
+    .await
 }
 
 /// Drives a restore. Gives its answer, and whether it is done.

@@ -3,9 +3,7 @@
 use m23_contract::{PitrRollbackRequest, PitrRollbackResponse, WorkStatus};
 use m23_engine::{RestoreOrder, RestoreOutcome};
 use m23_pipeline::{Admitted, Failure};
-use m23_platform::{Workers, drive_patiently};
-use serde::de::DeserializeOwned;
-use serde_json::json;
+use m23_platform::{Workers, ask_as_user, drive_patiently};
 use std::time::Duration;
 
 const BEGIN: Duration = Duration::from_secs(15);
@@ -19,8 +17,14 @@ pub(crate) async fn preview(
     caller: &Admitted,
     request: &PitrRollbackRequest,
 ) -> Result<PitrRollbackResponse, Failure> {
-    let seen: PitrRollbackResponse =
-        ask(workers, caller, "m23_preview_rollback", request, PREVIEW).await?;
+    let seen: PitrRollbackResponse = ask_as_user(
+        workers,
+        caller,
+        "m23_preview_rollback",
+        ("p_rollback", request),
+        PREVIEW,
+    )
+    .await?;
     Ok(PitrRollbackResponse {
         success: true,
         ..seen
@@ -33,22 +37,14 @@ pub(crate) async fn begin(
     caller: &Admitted,
     request: &PitrRollbackRequest,
 ) -> Result<RestoreOrder, Failure> {
-    ask(workers, caller, "m23_begin_rollback", request, BEGIN).await
-}
-
-async fn ask<T: DeserializeOwned>(
-    workers: &Workers,
-    caller: &Admitted,
-    function: &str,
-    request: &PitrRollbackRequest,
-    patience: Duration,
-) -> Result<T, Failure> {
-    let arguments = json!({ "p_request_id": caller.request_id(), "p_rollback": request });
-    let answer = workers
-        .database()
-        .rpc_as_user(caller.token(), function, &arguments, patience)
-        .await?;
-    serde_json::from_value(answer).map_err(Failure::internal)
+    ask_as_user(
+        workers,
+        caller,
+        "m23_begin_rollback",
+        ("p_rollback", request),
+        BEGIN,
+    )
+    .await
 }
 
 /// Drives the work. Gives its answer, and whether it is done.

@@ -8,6 +8,7 @@
 //! and restores, which is `m23-engine`'s: that crate has traits of its own, and [`Objects`] and
 //! [`PostgRest`] are plain enough to stand behind them.
 
+mod asking;
 mod bounded;
 mod console;
 mod crypto;
@@ -21,6 +22,7 @@ mod serve;
 mod windows;
 mod workers;
 
+pub use asking::ask_as_user;
 pub use bounded::{TimedOut, bounded};
 pub use crypto::sha256;
 pub use objects::{ObjectPage, ObjectSummary, Objects, ObjectsFailed, Put};

@@ -1,0 +1,28 @@
+//! A request's work in the database, in its user's name.
+
+use crate::workers::Workers;
+use m23_pipeline::{Admitted, Failure};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::time::Duration;
+
+/// Calls a function that takes an admitted request (`p_request_id`) and its body, under the name
+/// that the function gives it.
+///
+/// # Errors
+/// What the database refuses, or [`Failure::Internal`] for an answer of another form.
+pub async fn ask_as_user<T: DeserializeOwned>(
+    workers: &Workers,
+    caller: &Admitted,
+    function: &str,
+    (parameter, request): (&str, &impl Serialize),
+    patience: Duration,
+) -> Result<T, Failure> {
+    let arguments = json!({ "p_request_id": caller.request_id(), parameter: request });
+    let answer = workers
+        .database()
+        .rpc_as_user(caller.token(), function, &arguments, patience)
+        .await?;
+    serde_json::from_value(answer).map_err(Failure::internal)
+}
