@@ -226,6 +226,20 @@ describe('a position', () => {
   });
 });
 
+test('a TRUNCATE under an old snapshot, which would take rows unseen, is refused as an UPDATE would be', async () => {
+  await client.query(`create schema stale; set search_path = stale, public; ${PLAIN} select m23.protect_table('t')`);
+  const other = await postgres.connect();
+  await other.query('begin isolation level repeatable read; select 1; select count(*) from stale.t');
+  await client.query(`insert into t values (6, '${ACME}', 'unseen'); delete from t where id = 1`);
+  const before = await live('t');
+  const at = await position();
+  await assert.rejects(other.query('truncate stale.t'), { code: '40001' });
+  await other.query('rollback; begin isolation level repeatable read; savepoint s; truncate stale.t; commit');
+  await other.end();
+  assert.deepEqual(await live('t'), []);
+  assert.deepEqual(await asOf('t', at), before);
+});
+
 describe('capture never stands in the way of the application', () => {
   test('columns may be added, renamed, retyped and dropped', async () => {
     await client.query(`create schema shapes; set search_path = shapes, public; ${PLAIN} select m23.protect_table('t')`);

@@ -2,6 +2,7 @@
 
 mod build;
 mod dev;
+mod history;
 mod scripts;
 mod test;
 
@@ -30,6 +31,8 @@ enum Command {
     Build(build::Arguments),
     /// Run the benchmarks and print a table of ratios.
     Bench(scripts::Arguments),
+    /// Write a random history, and compare every answer about its past with a record of its own.
+    History(history::Arguments),
 }
 
 /// Runs the command that was asked for.
@@ -40,5 +43,6 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Test(arguments) => test::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
         Command::Bench(arguments) => scripts::run("benches/bench.ts", &arguments),
+        Command::History(arguments) => history::run(&arguments),
     }
 }

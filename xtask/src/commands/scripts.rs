@@ -17,6 +17,12 @@ pub struct Arguments {
     arguments: Vec<String>,
 }
 
+impl From<Vec<String>> for Arguments {
+    fn from(arguments: Vec<String>) -> Self {
+        Self { arguments }
+    }
+}
+
 /// Sets everything up, then runs the program and passes its exit code on.
 pub fn run(program: &str, arguments: &Arguments) -> Result<ExitCode> {
     if !project::root().join(program).is_file() {

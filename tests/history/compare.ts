@@ -1,0 +1,69 @@
+// Rows that should be the same, and what to show of one that is not.
+import assert from 'node:assert/strict';
+
+import type pg from 'pg';
+
+import type { Oracle, Outcome } from './oracle.ts';
+import { type Images, TABLES } from './tables.ts';
+
+/** Where a comparison stands: what a failing one tells. */
+export interface Place {
+  seed: number;
+  client: pg.Client;
+  oracle: Oracle;
+}
+
+const LINES = 60;
+
+/** Columns that were added later are at the end, and no part of an older row. */
+function same(expected: string, actual: string): boolean {
+  return expected === actual || actual.startsWith(`${expected.slice(0, -1)},`);
+}
+
+/** Fails at the first row that is missing, differs, or should not be there. */
+export async function assertSame(place: Place, what: string, actual: Images, expected: Images, may: Images = new Map()): Promise<void> {
+  for (const [name, wanted] of expected) {
+    const rows = actual.get(name) ?? new Map<string, string>();
+    for (const [key, image] of wanted) {
+      const found = rows.get(key);
+      if (found === undefined || !same(image, found)) await fail(place, what, name, key, image, found);
+    }
+    for (const [key, image] of rows) {
+      if (!wanted.has(key) && !same(may.get(name)?.get(key) ?? ')', image)) await fail(place, what, name, key, undefined, image);
+    }
+  }
+}
+
+/** Live rows after a restore; what it was free to leave alone is entered in the record as it is. */
+export async function assertOutcome(place: Place, what: string, actual: Images, { must, may }: Outcome, xid: bigint): Promise<void> {
+  await assertSame(place, what, actual, must, may);
+  for (const [name, rows] of may) {
+    for (const key of rows.keys()) {
+      const image = actual.get(name)?.get(key);
+      if (image !== undefined) {
+        await place.client.query(`insert into history.journal (xid, tbl, key, tenant_id, image) select $1::text::xid8, $2, $3, ${tenantOf(name)}, $4`, [String(xid), name, key, image]);
+      }
+    }
+  }
+}
+
+/** The tenant of a row's text. */
+function tenantOf(name: string): string {
+  return `(select r.tenant_id from history.${name} r where ${TABLES.find((table) => table.name === name)?.key} = $3)`;
+}
+
+async function fail({ seed, client, oracle }: Place, what: string, name: string, key: string, expected: string | undefined, actual: string | undefined): Promise<never> {
+  const log = await logOf(client, name, key);
+  assert.fail([`M23_SEED=${seed}: ${what}: history.${name} ${key}`, `expected ${expected ?? 'no row'}`, `found    ${actual ?? 'no row'}`,
+    'the record:', ...oracle.history(name, key).slice(-LINES), 'the log:', ...log.slice(-LINES)].join('\n  '));
+}
+
+async function logOf(client: pg.Client, name: string, key: string): Promise<string[]> {
+  const { rows: [table] } = await client.query<{ log: string; keys: string }>(
+    `select m23.log_name(t.id) as log, (select string_agg('l.c' || c.attnum, ', ' order by c.key_ord) from m23.columns_of(t.relid) c where c.key_ord is not null) as keys
+       from m23.protected_tables t where t.relid = $1::regclass`, [`history.${name}`]);
+  const { rows } = await client.query<{ line: string }>(
+    `select concat_ws(' ', case when current_setting('track_commit_timestamp')::boolean then (extract(epoch from pg_xact_commit_timestamp(l.xid::xid)) * 1000000)::bigint end, l) as line
+       from ${table?.log} l where row(${table?.keys})::text = $1 order by l.change_id`, [key]);
+  return rows.map(({ line }) => line);
+}

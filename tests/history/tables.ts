@@ -1,0 +1,68 @@
+// The tables of the random history, as tests name them.
+import { readFileSync } from 'node:fs';
+
+import type pg from 'pg';
+
+export interface HistoryTable {
+  name: string;
+  /** The key of a row `r`, as one text. */
+  key: string;
+  /** Rows of it go from tenant to tenant. */
+  shared: boolean;
+}
+
+export const TABLES: readonly HistoryTable[] = [
+  { name: 'plain', key: 'row(r.id)::text', shared: true },
+  { name: 'pair', key: 'row(r.tenant_id, r.a, r.b)::text', shared: true },
+  { name: 'tag', key: 'row(r.id)::text', shared: false },
+  { name: 'swap', key: 'row(r.id)::text', shared: false },
+  { name: 'seat', key: 'row(r.id)::text', shared: false },
+  { name: 'node', key: 'row(r.id)::text', shared: false },
+  { name: 'leaf', key: 'row(r.node, r.line)::text', shared: false },
+];
+
+/** A connection whose texts are those of the record. */
+export const SESSION = `set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set client_min_messages = warning;
+  set deadlock_timeout = '50ms'; set lock_timeout = '3s'`;
+
+/** What a Supabase project has before M23's migrations. */
+export async function supabaseShape(client: pg.Client): Promise<void> {
+  await client.query(readFileSync(new URL('../../stack/supabase-shape.sql', import.meta.url), 'utf8'));
+}
+
+export async function makeTables(client: pg.Client): Promise<void> {
+  await client.query(readFileSync(new URL('tables.sql', import.meta.url), 'utf8'));
+}
+
+/** Row texts by key, by table. */
+export type Images = Map<string, Map<string, string>>;
+
+/** A tenant's rows now. */
+export async function liveImages(client: pg.Client, tenant: string): Promise<Images> {
+  return await imagesOf(client, (name) => `history.${name}`, 'r.tenant_id = $1', [tenant]);
+}
+
+/** A tenant's rows as of a moment, a timestamptz as text: M23's answer. */
+export async function imagesAsOf(client: pg.Client, tenant: string, at: string): Promise<Images> {
+  return await imagesOf(client, (name) => `m23.as_of(null::history.${name}, $1::uuid, $2::timestamptz)`, 'true', [tenant, at]);
+}
+
+/** Everybody else's rows, each with its place: equal answers mean that nobody has written. */
+export async function placesOfOthers(client: pg.Client, tenant: string): Promise<string> {
+  const all: string[] = [];
+  for (const { name } of TABLES) {
+    const { rows: [row] } = await client.query<{ sum: string }>(
+      `select concat_ws(' ', count(*), sum(hashtextextended(concat_ws(' ', r.ctid, r.xmin, r), 0)::numeric)) as sum from history.${name} r where r.tenant_id <> $1`, [tenant]);
+    all.push(`${name}: ${row?.sum}`);
+  }
+  return all.join('\n');
+}
+
+async function imagesOf(client: pg.Client, from: (name: string) => string, where: string, values: string[]): Promise<Images> {
+  const all: Images = new Map();
+  for (const { name, key } of TABLES) {
+    const { rows } = await client.query<{ key: string; image: string }>(`select ${key} as key, r::text as image from ${from(name)} r where ${where}`, values);
+    all.set(name, new Map(rows.map((row) => [row.key, row.image])));
+  }
+  return all;
+}

@@ -1,0 +1,80 @@
+// Thousands of random transactions, and at random times M23's answers against a record of its own.
+// `cargo xtask history` runs the same for as long as one likes.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { migrate } from '../stack/migrations.ts';
+import { Postgres } from '../stack/postgres.ts';
+import { type Stack, startStack } from '../stack/stack.ts';
+import { temporaryFolder } from './dev-command.ts';
+import { newTenant } from './fixtures/tenants.ts';
+import { History } from './history/history.ts';
+import { restoreOverHttp, takeBackup } from './history/http.ts';
+import { supabaseShape } from './history/tables.ts';
+
+const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
+
+describe(`a random history (M23_SEED=${SEED})`, () => {
+  let stack: Stack;
+  let history: History;
+  let backup: string;
+  let removeFolder: () => void;
+
+  before(async () => {
+    const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+    stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 1000, 'backup-create': 1000 } });
+    const client = await stack.postgres.connect();
+    const tenants = [await newTenant(stack, client), await newTenant(stack, client), await newTenant(stack, client)];
+    await client.end();
+    history = await History.open(() => stack.postgres.connect(), SEED, tenants.map((tenant) => ({ id: tenant.id, owner: tenant.userId('owner') })));
+  });
+  after(async () => {
+    await history.close();
+    await stack.close();
+    removeFolder();
+  });
+
+  test('is written by several clients, and looked at and restored meanwhile', async (t) => {
+    await history.write(2, 6);
+    await history.write(4, 6, async () => { backup = await takeBackup(stack, history); });
+    await history.checkRecord();
+    await history.checkLooks();
+    t.diagnostic(`M23_SEED=${SEED}: ${JSON.stringify(history.figures)}`);
+    assert.ok(history.figures.committed > 200 && history.figures.looks > 3);
+  });
+
+  test('is the record at every time', async () => {
+    for (let n = 0; n < 12; n += 1) await history.checkAsOf();
+  });
+
+  test('is restored to any time, and undone', async () => {
+    for (let n = 0; n < 4; n += 1) await history.checkUndo();
+    await history.checkSequence(6);
+  });
+
+  test('is restored to any time over HTTP, from the log and from an archive', async () => {
+    for (const baseBackupId of [undefined, backup, backup]) {
+      const [at, tenant] = [history.randomTime(), baseBackupId === undefined ? history.draw.one(history.tenants) : history.tenants[0]];
+      await history.checkRestore(at, tenant, () => restoreOverHttp(stack, history, tenant as never, at, baseBackupId));
+    }
+    await history.checkRecord();
+  });
+});
+
+test(`a random history without commit times is, at any time, the record at the tick that the answer names (M23_SEED=${SEED})`, async (t) => {
+  const stateDir = temporaryFolder();
+  const postgres = await Postgres.start({ stateDir, ephemeral: true, settings: { track_commit_timestamp: 'off' }, onCrash: () => undefined });
+  t.after(() => postgres.stop());
+  const client = await postgres.connect();
+  await supabaseShape(client);
+  await migrate(client);
+  await client.end();
+  const history = await History.open(() => postgres.connect(), SEED);
+  const from = await history.now();
+  await history.writeAlone(4, 5);
+  const until = await history.now();
+  await history.checkRecord();
+  for (let n = 0; n < 5; n += 1) await history.checkTick(from + (until - from) * BigInt(history.draw.below(1000)) / 1000n);
+  await history.close();
+  t.diagnostic(`M23_SEED=${SEED}: ${JSON.stringify(history.figures)}`);
+});
