@@ -119,6 +119,25 @@ language sql volatile set search_path = '' as $$
   end
 $$;
 
+-- Tenants whose log was removed, and when: m23.forget_tenant.
+create table m23.forgotten (
+  tenant_id   uuid primary key,
+  at          timestamptz not null default clock_timestamp(),
+  xid         xid8 not null default pg_current_xact_id(),
+  incarnation uuid not null references m23.incarnations (id)
+);
+alter table m23.forgotten enable row level security;
+create index forgotten_incarnation on m23.forgotten (incarnation);
+
+-- Why no log can answer for a tenant at a moment; null when it can.
+create function m23.tenant_fault(p_tenant uuid, p_moment m23.moment) returns text
+language sql volatile set search_path = '' as $$
+  select format('the history of this tenant begins at %s; what was before has been removed', to_char(f.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+    from m23.forgotten f
+   where f.tenant_id = p_tenant and f.incarnation = m23.incarnation()
+     and (p_moment.position is null or not pg_visible_in_snapshot(f.xid, p_moment.position) or p_moment.at < f.at)
+$$;
+
 create function m23.as_of(p_table anyelement, p_tenant uuid, p_moment m23.moment) returns setof anyelement
 language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set lc_monetary = 'C' as $$
 declare
@@ -131,7 +150,7 @@ begin
   if v_row.id is null then
     raise exception '% is not a protected table', pg_typeof(p_table) using errcode = 'undefined_object';
   end if;
-  v_fault := m23.moment_fault(v_row, p_moment);
+  v_fault := coalesce(m23.moment_fault(v_row, p_moment), m23.tenant_fault(p_tenant, p_moment));
   if v_fault is not null then
     raise exception '%', v_fault using errcode = 'object_not_in_prerequisite_state';
   end if;

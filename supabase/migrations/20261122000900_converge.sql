@@ -494,12 +494,23 @@ language sql set search_path = '' as $$
                               inserts bigint not null, updates bigint not null, deletes bigint not null, warnings text[] not null default '{}') on commit drop
 $$;
 
+-- The log of a tenant that was forgotten says nothing of earlier moments.
+create function m23.refuse_forgotten(p_tenant uuid, p_targets m23.target[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare v_fault text := (select min(m23.tenant_fault(p_tenant, (t).moment)) from unnest(p_targets) t where ((t).moment).position is not null);
+begin
+  if v_fault is not null then
+    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', array['targetTimestamp: ' || v_fault]);
+  end if;
+end $$;
+
 create function m23.plan_targets(p_tenant uuid, p_targets m23.target[]) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
   v_left   bigint;
 begin
+  perform m23.refuse_forgotten(p_tenant, p_targets);
   perform m23.new_plan();
   foreach v_target in array p_targets loop
     perform m23.plan_table(v_target, p_tenant);
@@ -680,9 +691,10 @@ begin
   perform m23.stop_if_cancelled(p_work);
   perform m23.apply_targets(p_tenant, p_targets);
   perform m23.check_targets(p_tenant, p_targets);
-  perform m23.stop_if_cancelled(p_work);
   -- Back again: foreign keys cascade by triggers, M23's own as well.
   perform set_config('session_replication_role', v_role, true) where v_role <> current_setting('session_replication_role');
+  perform m23.run_after_restore(p_tenant);
+  perform m23.stop_if_cancelled(p_work);
   return m23.plan_report(v_warnings);
 end $$;
 

@@ -374,7 +374,7 @@ begin
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
   end if;
-  execute format('create schema if not exists %I', p_restore.target_schema);
+  perform m23.begin_copy(p_restore);
   execute format('grant usage on schema %I to service_role', p_restore.target_schema);
   for v_part in
     select s.columns, t.relid, m23.staged_query(s, t, p_restore.tenant_id) as wanted
@@ -391,6 +391,7 @@ begin
     v_rows := v_rows + v_count;
     v_names := v_names || m23.public_name(v_part.relid);
   end loop;
+  perform m23.end_copy(p_restore);
   return jsonb_build_object('snapshot_id', null, 'tables', v_names, 'warnings', '[]'::jsonb,
     'stats', jsonb_build_object('insertCount', v_rows, 'updateCount', 0, 'deleteCount', 0, 'totalOperations', v_rows, 'affectedTables', to_jsonb(v_names)));
 end $$;
@@ -489,7 +490,7 @@ begin
   update public.pitr_snapshots set status = 'expired' where status = 'active' and expires_at < clock_timestamp();
   delete from m23.previews where created_at < clock_timestamp() - interval '1 day';
   perform m23.keep_commit_times();
-  return json_build_object('restores', m23.sweep_restores(), 'requests', v_requests);
+  return json_build_object('restores', m23.sweep_restores(), 'requests', v_requests, 'copies', m23.sweep_copies());
 end $$;
 
 do $$

@@ -7,7 +7,8 @@ create function m23.recovery_window(p_tenant uuid)
 returns table (table_name text, earliest timestamptz, latest timestamptz, commit_times text, gaps jsonb)
 language sql volatile set search_path = '' as $$
   select m23.public_name(t.relid),
-         case when t.incarnation = m23.incarnation() then t.protected_at end, clock_timestamp(),
+         case when t.incarnation = m23.incarnation()
+           then greatest(t.protected_at, (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = t.incarnation)) end, clock_timestamp(),
          case when m23.commit_times_are_native() then 'native' else 'ticks' end,
          case when t.incarnation <> m23.incarnation() then jsonb_build_array(jsonb_build_object('until', clock_timestamp(),
                 'reason', 'the database was restored or copied since the table was protected'))
@@ -55,7 +56,7 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- The moment of a request, for tables that can answer for it.
-create function m23.requested_moment(p_at timestamptz, p_tables text[]) returns m23.moment
+create function m23.requested_moment(p_tenant uuid, p_at timestamptz, p_tables text[]) returns m23.moment
 language plpgsql volatile set search_path = '' as $$
 declare
   v_faults text[] := m23.target_faults(p_at, p_tables);
@@ -65,6 +66,7 @@ begin
     v_moment := m23.moment_at(p_at);
     v_faults := array(select format('targetTimestamp: %s', m23.moment_fault(t, v_moment)) from m23.protected_tables t
                        where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) and m23.moment_fault(t, v_moment) is not null);
+    v_faults := v_faults || array(select 'targetTimestamp: ' || f from m23.tenant_fault(p_tenant, v_moment) f where f is not null);
   end if;
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', v_faults);
@@ -91,7 +93,7 @@ declare
   v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore');
   v_tables  text[] := m23.chosen_tables(m23.list_of(p_restore -> 'tables'), coalesce((p_restore ->> 'includeRelated')::boolean, false));
   v_at      timestamptz := (p_restore ->> 'targetTimestamp')::timestamptz;
-  v_moment  m23.moment := m23.requested_moment(v_at, v_tables);
+  v_moment  m23.moment := m23.requested_moment(v_request.tenant_id, v_at, v_tables);
   v_job     uuid := (p_restore ->> 'baseBackupId')::uuid;
   v_id      uuid := gen_random_uuid();
   v_begun   json;
@@ -185,7 +187,7 @@ declare
   v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore', true);
   v_tables  text[] := m23.chosen_tables(m23.list_of(p_restore -> 'tables'), coalesce((p_restore ->> 'includeRelated')::boolean, false));
   v_at      timestamptz := (p_restore ->> 'targetTimestamp')::timestamptz;
-  v_moment  m23.moment := m23.requested_moment(v_at, v_tables);
+  v_moment  m23.moment := m23.requested_moment(v_request.tenant_id, v_at, v_tables);
 begin
   if p_restore ->> 'baseBackupId' is not null then
     perform m23.restorable_backup(v_request.tenant_id, (p_restore ->> 'baseBackupId')::uuid);
@@ -259,12 +261,12 @@ declare
   v_moment  m23.moment;
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
-  v_moment := m23.requested_moment(p_target_timestamp, v_tables);
+  v_moment := m23.requested_moment(p_tenant_id, p_target_timestamp, v_tables);
   v_targets := m23.logged_targets(v_tables, v_moment);
   if p_base_backup_timestamp is null then
     perform m23.plan_targets(p_tenant_id, v_targets);
   else
-    perform m23.plan_between(p_tenant_id, v_targets, m23.requested_moment(p_base_backup_timestamp, v_tables));
+    perform m23.plan_between(p_tenant_id, v_targets, m23.requested_moment(p_tenant_id, p_base_backup_timestamp, v_tables));
   end if;
   return (select jsonb_build_object('total_operations', s -> 'totalOperations', 'insert_count', s -> 'insertCount', 'update_count', s -> 'updateCount',
                                     'delete_count', s -> 'deleteCount', 'affected_tables', s -> 'affectedTables')

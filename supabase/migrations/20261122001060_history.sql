@@ -70,7 +70,7 @@ begin
   if v_table.id is null then
     perform m23.refuse('VALIDATION_FAILED', 'the rows cannot be given', array[format('p_table: "%s" is not a protected table', p_table)]);
   end if;
-  v_moment := m23.requested_moment(p_timestamp, array[p_table]);
+  v_moment := m23.requested_moment(v_tenant, p_timestamp, array[p_table]);
   execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
   execute format('select jsonb_agg(to_jsonb(m23_x)) from (select * from (%s) r order by %s limit %s) m23_x', m23.as_of_query(v_table),
                  m23.key_list(v_table.relid, 'r'), least(greatest(p_limit, 1), 1000)) into v_rows

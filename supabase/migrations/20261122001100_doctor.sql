@@ -77,6 +77,28 @@ language sql stable set search_path = '' as $$
      and not exists (select from m23.protected_tables t where t.relid = c.oid)
 $$;
 
+create function m23.doctor_hooks() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select format('hook %I.%I', h.schema_name, h.function_name), case when f.fault is null then 'ok' else 'problem' end,
+         coalesce(format('every restore that calls it fails: it %s', f.fault),
+                  format('called after a restore changes %s of %s', coalesce(m23.public_name(h.relid), 'any table'), coalesce('tenant ' || h.tenant_id, 'any tenant'))),
+         case when f.fault is not null then format('make the function, or delete from m23.after_restore_hooks where id = %s', h.id) end
+    from m23.after_restore_hooks h,
+         lateral (select m23.hook_fault(h.schema_name, h.function_name)) called (fault),
+         lateral (select coalesce(called.fault, case when h.relid is not null and m23.public_name(h.relid) is null then 'is of a table that was dropped' end)) f (fault)
+   order by h.id
+$$;
+
+create function m23.doctor_copies() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select format('copy %s', c.schema_name), case when a.added = '{}' then 'ok' else 'warning' end,
+         format('made for tenant %s, %s %s%s', c.tenant_id, case when c.expires_at < clock_timestamp() then 'expired' else 'expires' end,
+                to_char(c.expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), '; kept by what was added: ' || nullif(array_to_string(a.added, ', '), '')),
+         case when a.added <> '{}' then 'move or drop what was added; the copy is dropped once it has expired' end
+    from m23.copies c, lateral (select m23.added_to_copy(c)) a (added)
+   order by c.expires_at, c.restore_log_id
+$$;
+
 create function m23.doctor() returns setof m23.finding
 language sql volatile security definer set search_path = '' set row_security = off as $$
   select * from m23.doctor_commit_times()
@@ -89,6 +111,8 @@ language sql volatile security definer set search_path = '' set row_security = o
              where not exists (select from m23.protected_tables)
   union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)
   union all (select * from m23.doctor_unprotected() order by 1)
+  union all select * from m23.doctor_hooks()
+  union all select * from m23.doctor_copies()
 $$;
 comment on function m23.doctor() is
   'What is in force (ok), what could be better (warning) and what is broken (problem), with what to do about it: select * from m23.doctor().';

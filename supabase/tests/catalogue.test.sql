@@ -6,7 +6,7 @@ create temp view our_functions as
   select p.oid, p.oid::regprocedure::text as name, p.prosecdef, p.proconfig, p.proacl, n.nspname
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
    where n.nspname in ('m23', 'm23_log') or (n.nspname = 'public' and (p.proname like 'm23\_%' or p.proname like '%pitr%'
-      or p.proname in ('get_recovery_window', 'get_rows_as_of', 'get_transaction_logs', 'cancel_restore')));
+      or p.proname in ('get_recovery_window', 'get_rows_as_of', 'get_transaction_logs', 'cancel_restore', 'drop_restore_copy')));
 
 create temp view our_tables as
   select c.oid, c.oid::regclass::text as name, c.relrowsecurity, n.nspname
@@ -38,7 +38,7 @@ select set_eq($$ select name from our_functions where has_function_privilege('au
         'm23_authorize(text,boolean,text[],text,timestamp with time zone)', 'm23_begin_backup(uuid,jsonb)', 'm23_begin_restore(uuid,jsonb)',
         'm23_begin_pitr(uuid,jsonb)', 'm23_preview_pitr(uuid,jsonb)', 'm23_begin_rollback(uuid,jsonb)', 'm23_preview_rollback(uuid,jsonb)',
         'calculate_pitr_stats(uuid,timestamp with time zone,timestamp with time zone)', 'cancel_restore(uuid)',
-        'create_pitr_snapshot(uuid,text,text[],uuid,uuid)', 'execute_pitr_rollback(uuid,uuid,text)', 'get_active_pitr_snapshots(uuid)',
+        'create_pitr_snapshot(uuid,text,text[],uuid,uuid)', 'drop_restore_copy(uuid)', 'execute_pitr_rollback(uuid,uuid,text)', 'get_active_pitr_snapshots(uuid)',
         'get_pitr_preview_page(uuid,text,integer,integer)', 'get_pitr_rollback_history(uuid,integer)', 'get_recovery_window(uuid)',
         'get_rows_as_of(text,timestamp with time zone,jsonb,integer,uuid)', 'get_transaction_logs(uuid,text,bigint,integer)'],
   'a signed-in user may execute these and no others');
@@ -67,6 +67,11 @@ select is_empty($$ select n.nspname || '.' || t.typname from pg_attribute a join
     join pg_type t on t.oid = a.atttypid join pg_namespace n on n.oid = t.typnamespace
    where a.attnum > 0 and not a.attisdropped and n.nspname <> 'pg_catalog' $$,
   'a log table has types of pg_catalog only: it holds no type of the application back');
+
+select is_empty($$ select o.name from our_tables o join pg_attribute a on a.attrelid = o.oid and a.attname = 'tenant_id' and not a.attisdropped
+   where o.nspname in ('m23', 'public') and o.name not in ('tenant_members', 'public.tenant_members', 'm23.forgotten')
+     and not exists (select from pg_proc p where p.pronamespace = 'm23'::regnamespace and p.proname ~ '^forget_' and strpos(p.prosrc, split_part('public.' || o.name, '.', -1)) > 0) $$,
+  'whoever forgets a tenant knows every table that has one');
 
 -- Behaviour that the catalogue only promises.
 insert into public.tenant_members values
