@@ -129,6 +129,18 @@ describe('a restore to before', () => {
     assert.deepEqual((await rows('a'))[0], ['a1']);
   });
 
+  test('rows of a partitioned table moved, and a partition was added, gives all of them back', async () => {
+    const name = await table();
+    await client.query(`drop table t; create table t (id int, tenant_id uuid not null, a text, place int, primary key (id, place)) partition by list (place);
+      create table t1 partition of t for values in (1); create table t2 partition of t for values in (2); select m23.protect_table('t');
+      insert into t select n, '${TENANT}', 'a' || n, 1 + n % 2 from generate_series(1, 10) n`);
+    const before = await rows('id, a, place');
+    const at = await now();
+    await client.query(`create table t3 partition of t for values in (3); update t set place = 3 where id < 4; update t2 set a = 'x'; delete from t where id = 10; insert into t values (11, '${TENANT}', 'stray', 3)`);
+    await restore(name, at);
+    assert.deepEqual(await rows('id, a, place'), before);
+  });
+
   test('several changes at once', async () => {
     const name = await table();
     const at = await now();

@@ -291,23 +291,55 @@ begin
       return null;
     end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions);
 
+  -- A row that an update moves to another partition fires no AFTER UPDATE row trigger: there
+  -- the sets of keys before and after are compared.
+  execute format($ddl$
+    create or replace function m23_log.move_%1$s() returns trigger %2$s as $body$
+    declare
+      v_actor   uuid;
+      v_tenants uuid[] := array(select distinct r.%3$s from new_rows r where r.%3$s is not null);
+    begin
+      %8$s
+      insert into %4$s (tenant_id, op, actor, %5$s)
+        select r.m23_tenant, (case when exists (select from new_rows n where %9$s) then 'l' else 'o' end)::"char", v_actor, %6$s
+          from (select r.%3$s as m23_tenant, %7$s from old_rows r except all select r.%3$s, %7$s from new_rows r) r where r.m23_tenant is not null;
+      insert into %4$s (tenant_id, op, actor, %5$s)
+        select r.m23_tenant, (case when exists (select from old_rows n where %9$s) then 'a' else 'n' end)::"char", v_actor, %6$s
+          from (select r.%3$s as m23_tenant, %7$s from new_rows r except all select r.%3$s, %7$s from old_rows r) r where r.m23_tenant is not null;
+      return null;
+    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions, m23.key_list(p_table.relid, 'r'), v_start,
+    m23.key_match(p_table.relid, 'n', 'r'));
+
   -- TRUNCATE fires no row capture: the rows are logged before they go.
   execute format($ddl$
     create or replace function m23_log.truncate_%1$s() returns trigger %2$s as $body$
-    declare
-      v_actor   uuid := auth.uid();
-      v_tenants uuid[] := array(select distinct r.%3$s from %7$s r where r.%3$s is not null);
     begin
       perform m23.refuse_stale_snapshot(tg_relid);
-      perform m23.share_fence(v_tenants);
-      insert into %4$s (tenant_id, op, actor, %5$s)
-        select r.%3$s, 'D', v_actor, %6$s from %7$s r where r.%3$s is not null;
+      perform m23.log_rows(tg_relid, '%1$s', 'D');
       return null;
-    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_all.names, v_all.expressions, m23.qualified_name(p_table.relid));
+    end $body$ $ddl$, p_table.id, v_head);
 
   execute format('revoke execute on function m23_log.insert_%1$s(), m23_log.change_%1$s(), m23_log.key_%1$s(),
-                  m23_log.truncate_%1$s() from public', p_table.id);
+                  m23_log.move_%1$s(), m23_log.truncate_%1$s() from public', p_table.id);
 end $outer$;
+
+-- Logs every row of a relation as deleted (with its image) or inserted (its key): for rows
+-- that come and go by no statement that fires row capture.
+create function m23.log_rows(p_relation oid, p_table_id int, p_op "char") returns void
+language plpgsql set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
+set extra_float_digits = 1 set bytea_output = 'hex' set lc_monetary = 'C' as $$
+declare
+  v_table   m23.protected_tables;
+  v_fields  record;
+  v_tenants uuid[];
+begin
+  select * into v_table from m23.protected_tables where id = p_table_id;
+  select * into v_fields from m23.log_fields(v_table, p_op = 'I');
+  execute format('select array(select distinct r.%1$I from %2$s r where r.%1$I is not null)', m23.tenant_column(v_table), m23.qualified_name(p_relation)) into v_tenants;
+  perform m23.share_fence(v_tenants);
+  execute format('insert into %1$s (tenant_id, op, actor, %2$s) select r.%3$I, %4$L, auth.uid(), %5$s from %6$s r where r.%3$I is not null',
+    m23.log_name(v_table.id), v_fields.names, m23.tenant_column(v_table), p_op, v_fields.expressions, m23.qualified_name(p_relation));
+end $$;
 
 -- Gives what this transaction logged between two change ids new numbers, in its order.
 create function m23.renumber(p_log regclass, p_tenants uuid[], p_after bigint, p_before bigint) returns void
@@ -322,31 +354,82 @@ begin
     using p_tenants, p_after, p_before;
 end $$;
 
+-- The relations that are captured for a table: itself, or with its partitions, which can be
+-- written to directly. `leaf`: it has rows of its own.
+create function m23.captured(p_relid oid) returns table (relid oid, leaf boolean, partitioned boolean)
+language sql stable set search_path = '' as $$
+  select c.oid, c.relkind = 'r', exists (select from pg_class p where p.oid = p_relid and p.relkind = 'p')
+    from pg_class c where c.oid = p_relid or c.oid in (select t.relid from pg_partition_tree(p_relid) t) order by c.oid = p_relid desc, c.oid
+$$;
+
+-- The triggers that a captured relation has.
+create function m23.capture_triggers(p_table m23.protected_tables, p_leaf boolean, p_partitioned boolean) returns table (name text, definition text)
+language sql stable set search_path = '' as $$
+  select t.name, format(t.definition, p_table.id, (select string_agg(format('old.%1$I is distinct from new.%1$I', c.name), ' or ')
+           from m23.columns_of(p_table.relid) c where c.key_ord is not null or c.attnum = p_table.tenant_attnum))
+    from (values
+      ('zzz_m23_before',       'before insert or update or delete on %%s for each statement execute function m23.before_statement(%1$s)', true),
+      ('aaa_m23_log_insert',   'after insert on %%s referencing new table as new_rows for each statement execute function m23_log.insert_%1$s()', true),
+      ('aaa_m23_log_update',   'after update on %%s referencing old table as old_rows for each statement execute function m23_log.change_%1$s()', true),
+      ('aaa_m23_log_delete',   'after delete on %%s referencing old table as old_rows for each statement execute function m23_log.change_%1$s()', true),
+      ('aaa_m23_log_key',      'after update on %%s for each row when (%2$s) execute function m23_log.key_%1$s()', not p_partitioned),
+      ('aaa_m23_log_move',     'after update on %%s referencing old table as old_rows new table as new_rows for each statement execute function m23_log.move_%1$s()', p_partitioned),
+      ('zzz_m23_log_truncate', 'before truncate on %%s for each statement execute function m23_log.truncate_%1$s()', p_leaf)
+    ) t (name, definition, applies) where t.applies
+$$;
+
 -- ENABLE ALWAYS: `session_replication_role = replica` silences other triggers, in a
 -- restore too, whose own writes are captured like any others.
 create function m23.write_triggers(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_table   text := m23.qualified_name(p_table.relid);
-  v_moved   text;
-  v_trigger record;
+declare v_trigger record;
 begin
-  select string_agg(format('old.%1$I is distinct from new.%1$I', c.name), ' or ') into v_moved
-    from m23.columns_of(p_table.relid) c where c.key_ord is not null or c.attnum = p_table.tenant_attnum;
-  for v_trigger in
-    select t.name, format(t.definition, p_table.id, v_moved) as definition from (values
-      ('zzz_m23_before',       'before insert or update or delete on %%s for each statement execute function m23.before_statement(%1$s)'),
-      ('aaa_m23_log_insert',   'after insert on %%s referencing new table as new_rows for each statement execute function m23_log.insert_%1$s()'),
-      ('aaa_m23_log_update',   'after update on %%s referencing old table as old_rows for each statement execute function m23_log.change_%1$s()'),
-      ('aaa_m23_log_delete',   'after delete on %%s referencing old table as old_rows for each statement execute function m23_log.change_%1$s()'),
-      ('aaa_m23_log_key',      'after update on %%s for each row when (%2$s) execute function m23_log.key_%1$s()'),
-      ('zzz_m23_log_truncate', 'before truncate on %%s for each statement execute function m23_log.truncate_%1$s()')
-    ) t (name, definition)
-  loop
-    execute format('drop trigger if exists %I on %s', v_trigger.name, v_table);
-    execute format('create trigger %I %s', v_trigger.name, replace(v_trigger.definition, '%s', v_table));
-    execute format('alter table %s enable always trigger %I', v_table, v_trigger.name);
+  for v_trigger in select m23.qualified_name(c.relid) as relation, t.* from m23.captured(p_table.relid) c, m23.capture_triggers(p_table, c.leaf, c.partitioned) t loop
+    execute format('drop trigger if exists %I on %s', v_trigger.name, v_trigger.relation);
+    execute format('create trigger %I %s', v_trigger.name, replace(v_trigger.definition, '%s', v_trigger.relation));
+    execute format('alter table %s enable always trigger %I', v_trigger.relation, v_trigger.name);
   end loop;
+end $$;
+
+create function m23.drop_triggers(p_relation oid) returns void
+language plpgsql set search_path = '' as $$
+declare v_trigger name;
+begin
+  for v_trigger in select tgname from pg_trigger where tgrelid = p_relation and tgname ~ '^(aaa|zzz)_m23_' loop
+    execute format('drop trigger %I on %s', v_trigger, m23.qualified_name(p_relation));
+  end loop;
+end $$;
+
+-- Partitions that were attached, with the rows that they brought, and detached, with those
+-- that they took. One that was dropped has taken its rows unseen: another history begins.
+create table m23.partitions (
+  relid    oid primary key,
+  table_id int not null references m23.protected_tables (id) on delete cascade
+);
+alter table m23.partitions enable row level security;
+create index partitions_table on m23.partitions (table_id);
+
+create function m23.follow_partitions(p_table m23.protected_tables, p_new boolean) returns m23.protected_tables
+language plpgsql set search_path = '' as $$
+declare v_relation oid;
+begin
+  for v_relation in select p.relid from m23.partitions p where p.table_id = p_table.id and p.relid not in (select c.relid from m23.captured(p_table.relid) c) loop
+    if exists (select from pg_class where oid = v_relation) then
+      perform m23.log_rows(v_relation, p_table.id, 'D');
+      perform m23.drop_triggers(v_relation);
+    else
+      p_table := m23.begin_history(p_table);
+      perform m23.write_log_table(p_table);
+    end if;
+    delete from m23.partitions where relid = v_relation;
+  end loop;
+  for v_relation in select c.relid from m23.captured(p_table.relid) c where c.leaf and c.partitioned and c.relid not in (select p.relid from m23.partitions p) loop
+    if not p_new then
+      perform m23.log_rows(v_relation, p_table.id, 'I');
+    end if;
+    insert into m23.partitions (relid, table_id) values (v_relation, p_table.id);
+  end loop;
+  return p_table;
 end $$;
 
 -- Rows of the log are told apart by the key that they were logged with: with another key
@@ -373,6 +456,7 @@ $$;
 
 create function m23.write_capture(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
+declare v_new boolean;
 begin
   if m23.key_attnums(p_table.relid) is null then
     raise exception '% is protected and needs its primary key', p_table.relid::regclass
@@ -383,7 +467,9 @@ begin
   if m23.key_is_another(p_table) then
     p_table := m23.begin_history(p_table);
   end if;
+  v_new := to_regclass(m23.log_name(p_table.id)) is null;
   perform m23.write_log_table(p_table);
+  p_table := m23.follow_partitions(p_table, v_new);
   perform m23.write_capture_functions(p_table);
   perform m23.write_triggers(p_table);
   perform set_config('m23.writing_capture', '', true);
@@ -392,9 +478,8 @@ end $$;
 -- The capture triggers that a protected table should have, and does not, or not always enabled.
 create function m23.missing_triggers(p_table m23.protected_tables) returns text[]
 language sql stable set search_path = '' as $$
-  select array_agg(name) from unnest(array['zzz_m23_before', 'aaa_m23_log_insert', 'aaa_m23_log_update', 'aaa_m23_log_delete',
-                                           'aaa_m23_log_key', 'zzz_m23_log_truncate']) name
-   where not exists (select from pg_trigger t where t.tgrelid = p_table.relid and t.tgname = name and t.tgenabled = 'A')
+  select array_agg(distinct t.name) from m23.captured(p_table.relid) c, m23.capture_triggers(p_table, c.leaf, c.partitioned) t
+   where not exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A')
 $$;
 
 -- Protect and unprotect ----------------------------------------------------------
@@ -410,12 +495,14 @@ declare
 begin
   select * into v_class from pg_class where oid = p_table;
   v_schema := v_class.relnamespace::regnamespace::text;
-  if v_class.relkind <> 'r' or v_class.relispartition or v_class.relpersistence = 't' then
-    raise exception '% cannot be protected: only ordinary tables can, and it is %', p_table,
-      case when v_class.relispartition then 'a partition' when v_class.relpersistence = 't' then 'temporary'
-           when v_class.relkind = 'p' then 'partitioned' when v_class.relkind in ('v', 'm') then 'a view'
-           when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
+  if v_class.relkind not in ('r', 'p') or v_class.relispartition or v_class.relpersistence = 't' then
+    raise exception '% cannot be protected: only ordinary and partitioned tables can, and it is %', p_table,
+      case when v_class.relispartition then 'a partition; protect the table that it is part of' when v_class.relpersistence = 't' then 'temporary'
+           when v_class.relkind in ('v', 'm') then 'a view' when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
       using errcode = 'wrong_object_type';
+  end if;
+  if exists (select from pg_partition_tree(p_table) t join pg_class c on c.oid = t.relid where c.relkind = 'f') then
+    raise exception '% cannot be protected: it has a foreign table among its partitions', p_table using errcode = 'wrong_object_type';
   end if;
   if v_schema in ('pg_catalog', 'information_schema', 'auth', 'm23', 'm23_log', 'm23_staging') then
     raise exception '% cannot be protected: the schema % belongs to the system', p_table, v_schema using errcode = 'insufficient_privilege';
@@ -467,21 +554,14 @@ comment on function m23.protect_table(regclass, name) is
 
 create function m23.unprotect_table(p_table regclass) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_row     m23.protected_tables;
-  v_trigger name;
+declare v_row m23.protected_tables;
 begin
   delete from m23.protected_tables where relid = p_table returning * into v_row;
   if v_row.id is null then
     raise exception '% is not protected', p_table using errcode = 'undefined_object';
   end if;
-  for v_trigger in
-    select tgname from pg_trigger where tgrelid = p_table and tgname in
-      ('zzz_m23_before', 'aaa_m23_log_insert', 'aaa_m23_log_update', 'aaa_m23_log_delete', 'aaa_m23_log_key', 'zzz_m23_log_truncate')
-  loop
-    execute format('drop trigger %I on %s', v_trigger, m23.qualified_name(p_table));
-  end loop;
-  execute format('drop function m23_log.insert_%1$s(), m23_log.change_%1$s(), m23_log.key_%1$s(), m23_log.truncate_%1$s()', v_row.id);
+  perform m23.drop_triggers(c.relid) from m23.captured(p_table) c;
+  execute format('drop function m23_log.insert_%1$s(), m23_log.change_%1$s(), m23_log.key_%1$s(), m23_log.move_%1$s(), m23_log.truncate_%1$s()', v_row.id);
   execute format('drop table %s', m23.log_name(v_row.id));
 end $$;
 comment on function m23.unprotect_table(regclass) is
@@ -489,9 +569,10 @@ comment on function m23.unprotect_table(regclass) is
 
 -- Schema changes -----------------------------------------------------------------
 
--- Follows ALTER TABLE on a protected table, so that the application's next write is
--- captured in the new shape. Where no event trigger may be made, m23.protect_table has
--- to be called again after such a change; m23.doctor() says which is in force.
+-- Follows ALTER TABLE on a protected table, and the coming and going of its partitions, so
+-- that the application's next write is captured in the new shape. Where no event trigger may
+-- be made, m23.protect_table has to be called again after such a change; m23.doctor() says
+-- which is in force.
 create function m23.follow_ddl() returns event_trigger
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare v_row m23.protected_tables;
@@ -499,7 +580,20 @@ begin
   if current_setting('m23.writing_capture', true) = 'yes' then return; end if;  -- its own ALTER TABLE
   for v_row in
     select t.* from m23.protected_tables t
-     where t.relid in (select objid from pg_event_trigger_ddl_commands() where classid = 'pg_class'::regclass)
+     where t.relid in (select coalesce(pg_partition_root(objid), objid) from pg_event_trigger_ddl_commands() where classid = 'pg_class'::regclass)
+       and exists (select from pg_class where oid = t.relid)
+  loop
+    perform m23.write_capture(v_row);
+  end loop;
+end $$;
+
+create function m23.follow_drop() returns event_trigger
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare v_row m23.protected_tables;
+begin
+  for v_row in
+    select distinct t.* from m23.protected_tables t join m23.partitions p on p.table_id = t.id
+     where p.relid in (select objid from pg_event_trigger_dropped_objects() where classid = 'pg_class'::regclass)
        and exists (select from pg_class where oid = t.relid)
   loop
     perform m23.write_capture(v_row);
@@ -508,7 +602,8 @@ end $$;
 
 do $$
 begin
-  create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE') execute function m23.follow_ddl();
+  create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE', 'CREATE TABLE') execute function m23.follow_ddl();
+  create event trigger m23_follow_drop on sql_drop when tag in ('DROP TABLE') execute function m23.follow_drop();
 exception when insufficient_privilege then
   raise notice 'no right to make an event trigger: call m23.protect_table again after an ALTER TABLE';
 end $$;

@@ -420,6 +420,7 @@ declare
   v_live       text := m23.qualified_name(p_table.relid);
   v_count      bigint;
 begin
+  perform m23.wait_out_writers(p_table.relid) where exists (select from pg_constraint where conrelid = p_table.relid and contype in ('p', 'u', 'x') and condeferrable);
   for v_constraint in
     select k.conname, coalesce(pg_get_expr(i.indpred, i.indrelid), 'true') as predicate,
            (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(i.indexrelid, n, true), n), ', ') from generate_series(1, i.indnkeyatts) n) as parts,

@@ -455,7 +455,7 @@ begin
     v_outcome := m23.execute_work(v_work);
     perform m23.end_work(p_restore_id);
     return v_outcome;
-  exception when others then
+  exception when query_canceled or others then  -- the others do not include it
     get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_table = table_name, v_constraint = constraint_name;
     v_error := m23.failure(v_state, v_message, v_table, v_constraint);
   end;

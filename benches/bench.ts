@@ -1,0 +1,48 @@
+// The benchmarks: ratios within one run. Started by `cargo xtask bench`, which builds first.
+import { StackFailure, sentence } from '../stack/failure.ts';
+import { stopRequested } from '../stack/supervised.ts';
+import { backup } from './backup.ts';
+import { capture } from './capture.ts';
+import { independence } from './independence.ts';
+import { type Name, type Options, readOptions } from './options.ts';
+import { type Place, newStateFolder, openPlace, removeStateFolder } from './place.ts';
+import { type Section, print, printSummary } from './report.ts';
+import { rewind } from './rewind.ts';
+import { writers } from './writers.ts';
+
+const INTERRUPTED = 130;
+
+const MEASUREMENTS: Record<Name, (place: Place, options: Options) => Promise<Section>> = {
+  capture, rewind, independence, writers, backup: (_place, options) => backup(options),
+};
+
+const asked = stopRequested();
+process.exit(await main());
+
+async function main(): Promise<number> {
+  const cleanUp: (() => Promise<void> | void)[] = [];
+  try {
+    const options = readOptions(process.argv.slice(2));
+    return (await Promise.race([run(options, cleanUp), asked])) ?? INTERRUPTED;
+  } catch (error) {
+    console.error(`error: ${error instanceof StackFailure ? sentence(error) : (error as Error).stack}`);
+    return 1;
+  } finally {
+    for (const step of cleanUp.reverse()) await step();
+  }
+}
+
+async function run(options: Options, cleanUp: (() => Promise<void> | void)[]): Promise<number> {
+  const sections: Section[] = [];
+  const stateDir = newStateFolder();
+  cleanUp.push(() => removeStateFolder(stateDir));
+  const place = await openPlace(stateDir, options.emaj);
+  cleanUp.push(() => place.close());
+  for (const name of options.only) {
+    const section = await MEASUREMENTS[name](place, options);
+    print(section);
+    sections.push(section);
+  }
+  printSummary(sections);
+  return 0;
+}
