@@ -1,15 +1,20 @@
 // The benchmarks: ratios within one run. Started by `cargo xtask bench`, which builds first.
 import { StackFailure, sentence } from '../stack/failure.ts';
 import { stopRequested } from '../stack/supervised.ts';
+import { backup } from './backup.ts';
 import { capture } from './capture.ts';
+import { independence } from './independence.ts';
 import { type Name, type Options, readOptions } from './options.ts';
 import { type Place, newStateFolder, openPlace, removeStateFolder } from './place.ts';
 import { type Section, print, printSummary } from './report.ts';
 import { rewind } from './rewind.ts';
+import { writers } from './writers.ts';
 
 const INTERRUPTED = 130;
 
-const MEASUREMENTS: Partial<Record<Name, (place: Place, options: Options) => Promise<Section>>> = { capture, rewind };
+const MEASUREMENTS: Record<Name, (place: Place, options: Options) => Promise<Section>> = {
+  capture, rewind, independence, writers, backup: (_place, options) => backup(options),
+};
 
 const asked = stopRequested();
 process.exit(await main());
@@ -34,8 +39,7 @@ async function run(options: Options, cleanUp: (() => Promise<void> | void)[]): P
   const place = await openPlace(stateDir, options.emaj);
   cleanUp.push(() => place.close());
   for (const name of options.only) {
-    const section = await MEASUREMENTS[name]?.(place, options);
-    if (section === undefined) continue;
+    const section = await MEASUREMENTS[name](place, options);
     print(section);
     sections.push(section);
   }

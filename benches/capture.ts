@@ -1,11 +1,13 @@
 import type { Options } from './options.ts';
-import { type Contender, addedRatio, interleaved, ratio, timed } from './measure.ts';
+import { type Contender, addedRatio, interleaved, quantile, ratio, timed } from './measure.ts';
 import type { Place } from './place.ts';
 import type { Row, Section } from './report.ts';
 import { createTable, tenantOf, values } from './rows.ts';
 
 type Operation = 'insert' | 'update' | 'delete';
 const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete'];
+
+const SINGLE_BLOCK = 300;
 
 /** Milliseconds of each repetition, by operation and table. */
 type Measured = Record<Operation, Record<string, number[]>>;
@@ -23,7 +25,7 @@ export async function capture(place: Place, { quick }: Options): Promise<Section
     insert into bench.source select ${values(`'${tenantOf(0)}'::uuid`)} from generate_series(1, ${count}) n;
     analyze bench.source`);
   const bulk = await measureBulk(place, tables, quick ? 3 : 5);
-  const single = await measureSingle(place, tables, quick ? 10 : 25);
+  const single = await measureSingle(place, tables, quick ? 5 : 10);
   const rows = OPERATIONS.flatMap((operation) => rowsOf(`${operation}, ${count.toLocaleString('en')} rows`, bulk[operation], 0.5));
   return { title: 'capture: what it costs the writer', rows: [...rows, ...OPERATIONS.flatMap((operation) => rowsOf(`${operation}, single row, 1 client`, single[operation], 1))] };
 }
@@ -61,30 +63,38 @@ async function measureBulk({ client }: Place, tables: readonly string[], repetit
   return measured;
 }
 
-/** Prepared statements of one client, each a transaction of its own, in blocks that take turns. */
+/**
+ * Prepared statements of one client, each a transaction of its own; the tables take turns statement
+ * by statement. A repetition is the median of a block.
+ */
 async function measureSingle({ client }: Place, tables: readonly string[], blocks: number): Promise<Measured> {
-  const size = 100;
   const measured = nothing(tables);
   for (const table of tables) {
     await client.query(`insert into bench.captured_${table} select * from bench.source limit 10000`);
     await client.query(`vacuum analyze bench.captured_${table}`);
   }
-  let next = 1_000_000;
-  for (let block = 0; block < blocks; block++) {
-    const ids = Array.from({ length: size }, () => ++next);
-    for (const table of block % 2 === 0 ? tables : tables.toReversed()) {
-      const texts: Record<Operation, string> = {
-        insert: `insert into bench.captured_${table} select $1::bigint, tenant_id, title, body, price, quantity, active, tags, details, updated_at from bench.source where id = 1 limit 1`,
-        update: `update bench.captured_${table} set quantity = quantity + 1, updated_at = clock_timestamp() where id = $1`,
-        delete: `delete from bench.captured_${table} where id = $1`,
-      };
+  let id = 1_000_000;
+  for (let block = 0; block <= blocks; block++) {
+    const latencies = nothing(tables);
+    for (let n = 0; n < SINGLE_BLOCK; n++) {
+      id++;
       for (const operation of OPERATIONS) {
-        const time = await timed(async () => {
-          for (const id of ids) await client.query({ name: `${operation}_${table}`, text: texts[operation], values: [id] });
-        });
-        if (block > 0) measured[operation][table]?.push(time);
+        for (const table of n % 2 === 0 ? tables : tables.toReversed()) {
+          const statement = { name: `${operation}_${table}`, text: single(operation, table), values: [id] };
+          latencies[operation][table]?.push(await timed(() => client.query(statement)));
+        }
       }
     }
+    if (block === 0) continue;  // warms up
+    for (const operation of OPERATIONS) for (const table of tables) measured[operation][table]?.push(quantile(latencies[operation][table] ?? [], 0.5));
   }
   return measured;
+}
+
+function single(operation: Operation, table: string): string {
+  switch (operation) {
+    case 'insert': return `insert into bench.captured_${table} values ($1, '${tenantOf(0)}', 'Item', 'A body of some length', 12.5, 3, true, '{all,n1}', '{"rank": 1}', clock_timestamp())`;
+    case 'update': return `update bench.captured_${table} set quantity = quantity + 1, updated_at = clock_timestamp() where id = $1`;
+    case 'delete': return `delete from bench.captured_${table} where id = $1`;
+  }
 }

@@ -197,7 +197,7 @@ begin
       union all
       select format('%s.%s is newer than the backup; it was left as it is', v_name, c.name) from m23.columns_of(v_table.relid) c
        where not c.generated and c.name <> all (v_columns))
-   where id = p_restore_id;
+   where id = p_restore_id and restore_type = 'backup';  -- a moment has them from the log
   execute format('create unlogged table if not exists %s (%s)', v_staging,
     (select string_agg(format('%I %s', c.name, c.type_name), ', ' order by c.attnum) from m23.columns_of(v_table.relid) c where c.name = any (v_columns)));
   execute format('alter table %s enable row level security', v_staging);
@@ -310,18 +310,26 @@ begin
 end $$;
 
 -- What the staged rows say, but for keys that have changed since the backup or since the
--- moment: those are as the log has them at the moment.
-create function m23.staged_at_moment(p_wanted text, p_table m23.protected_tables, p_backup pg_snapshot) returns text
+-- moment: those are as the log has them at the moment. A column that the archive does not have
+-- is, in rows that nobody has changed, as it is; one that is newer than the moment always is.
+create function m23.staged_at_moment(p_staged m23.staged_tables, p_wanted text, p_table m23.protected_tables, p_backup pg_snapshot, p_moment m23.moment) returns text
 language sql stable set search_path = '' as $q$
   select format($$with since_backup as (with %1$s select * from touched), since_moment as (with %2$s select * from touched),
       changed as materialized (select %3$s from since_backup r union select %3$s from since_moment r)
-    select %4$s from (%5$s) r where not exists (select from changed t where %6$s)
+    select %4$s from (%5$s) r left join (select * from %6$s where %7$I = $1) l on %8$s where not exists (select from changed t where %9$s)
     union all
-    select %4$s from (%7$s) r where exists (select from changed t where %6$s)$$,
+    select %10$s from (%11$s) r left join (select * from %6$s where %7$I = $1) l on %8$s where exists (select from changed t where %9$s)$$,
     replace(replace(replace(m23.touched_since(p_table), '$2', quote_literal(p_backup) || '::pg_snapshot'), '$3', 'null::timestamptz'),
             '$4', quote_literal(pg_snapshot_xmin(p_backup)) || '::xid8'),
-    m23.touched_since(p_table), m23.key_list(p_table.relid, 'r'), m23.select_list(p_table.relid, 'r'), p_wanted,
-    m23.key_match(p_table.relid, 't', 'r'), m23.as_of_query(p_table))
+    m23.touched_since(p_table), m23.key_list(p_table.relid, 'r'),
+    (select string_agg(format(case when c.name = any (p_staged.columns) then 'r.%I' else 'l.%I' end, c.name), ', ' order by c.attnum)
+       from m23.columns_of(p_table.relid) c where not c.generated),
+    p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 'l', 'r'), m23.key_match(p_table.relid, 't', 'r'),
+    (select string_agg(format(case when m23.is_newer(row(p_table, p_moment, null, null)::m23.target, c.attnum)
+                                   then 'case when l.%1$I is not null then l.%2$I else r.%2$I end' else 'r.%2$I' end,
+                              (m23.key_of(p_table.relid))[1], c.name), ', ' order by c.attnum)
+       from m23.columns_of(p_table.relid) c where not c.generated),
+    m23.as_of_query(p_table))
 $q$;
 
 create function m23.staged_targets(p_work m23.restore_work) returns m23.target[]
@@ -334,7 +342,8 @@ begin
   v_same := v_backup.incarnation = m23.incarnation();
   return (select array_agg(case
       when (p_work.moment).position is not null then
-        row(t, p_work.moment, m23.staged_at_moment(m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position), s.columns)::m23.target
+        row(t, p_work.moment, m23.staged_at_moment(s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment),
+            (m23.target_of(t, p_work.moment)).columns)::m23.target
       else row(t, case when v_same then m23.moment_of(v_backup.position) end, m23.staged_query(s, t, p_work.tenant_id), s.columns)::m23.target end
       order by s.ordinal)
     from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
@@ -346,17 +355,27 @@ language sql stable set search_path = '' as $$
     from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n)
 $$;
 
--- Writes the wanted rows into the live tables, under the fence, after a snapshot to come back to.
+-- Writes the wanted rows into the live tables, under the fence, after a snapshot to come back
+-- to. A column that is renamed or dropped before its table is locked makes it begin again.
 create function m23.restore_live(p_work m23.restore_work, p_by uuid) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
-  v_targets  m23.target[] := case when p_work.job_id is null then m23.logged_targets(p_work.tables, p_work.moment) else m23.staged_targets(p_work) end;
-  v_names    text[] := array(select m23.public_name((t).tbl.relid) from unnest(v_targets) t);
-  v_snapshot uuid := m23.new_snapshot(p_work.tenant_id, format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
-                                      'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
+  v_targets  m23.target[];
+  v_names    text[];
+  v_snapshot uuid;
 begin
-  return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.plan_hash, v_snapshot, p_work.work_id)
-      || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names);
+  for v_left in reverse 4..0 loop
+    begin
+      v_targets := case when p_work.job_id is null then m23.logged_targets(p_work.tables, p_work.moment) else m23.staged_targets(p_work) end;
+      v_names := array(select m23.public_name((t).tbl.relid) from unnest(v_targets) t);
+      v_snapshot := m23.new_snapshot(p_work.tenant_id, format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
+                                     'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
+      return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.plan_hash, v_snapshot, p_work.work_id)
+          || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names);
+    exception when undefined_column then
+      if v_left = 0 then raise; end if;
+    end;
+  end loop;
 end $$;
 
 -- Beside the live data: a schema of its own, out of the API's reach until somebody grants it.
@@ -454,7 +473,7 @@ begin
     v_outcome := m23.execute_work(v_work);
     perform m23.end_work(p_restore_id);
     return v_outcome;
-  exception when others then
+  exception when query_canceled or others then  -- the others do not include it
     get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_table = table_name, v_constraint = constraint_name;
     v_error := m23.failure(v_state, v_message, v_table, v_constraint);
   end;

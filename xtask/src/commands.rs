@@ -1,5 +1,6 @@
 //! The commands and their arguments.
 
+mod bench;
 mod build;
 mod dev;
 mod history;
@@ -30,7 +31,7 @@ enum Command {
     /// Build the edge functions as WebAssembly modules, release, and show their sizes.
     Build(build::Arguments),
     /// Run the benchmarks and print a table of ratios.
-    Bench(scripts::Arguments),
+    Bench(bench::Arguments),
     /// Write a random history, and compare every answer about its past with a record of its own.
     History(history::Arguments),
 }
@@ -42,7 +43,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
-        Command::Bench(arguments) => scripts::run("benches/bench.ts", &arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
     }
 }
