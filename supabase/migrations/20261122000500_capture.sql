@@ -31,7 +31,9 @@ create table m23.protected_tables (
   name          text not null,  -- as it was last seen
   protected_at  timestamptz not null default clock_timestamp(),
   xid           xid8 not null default pg_current_xact_id(),  -- what sees it, sees every change logged
-  incarnation   uuid not null references m23.incarnations (id)
+  incarnation   uuid not null references m23.incarnations (id),
+  pruned_below  xid8 not null default '0',  -- the log of transactions from here on is whole
+  pruned_at     timestamptz                 -- what that is as a time
 );
 alter table m23.protected_tables enable row level security;
 create index protected_tables_incarnation on m23.protected_tables (incarnation);
@@ -50,6 +52,17 @@ create table m23.log_columns (
 );
 alter table m23.log_columns enable row level security;
 comment on table m23.log_columns is 'Which column of a log holds which column of its table, from which change on.';
+
+create table m23.log_parts (
+  table_id  int not null references m23.protected_tables (id) on delete cascade,
+  part      int not null,
+  opened_at timestamptz not null default clock_timestamp(),
+  closed_at timestamptz,
+  primary key (table_id, part)
+);
+alter table m23.log_parts enable row level security;
+comment on table m23.log_parts is
+  'The parts of each log: capture writes into the newest, straight, and old ones are dropped whole.';
 
 -- Shape ----------------------------------------------------------------------
 
@@ -157,6 +170,25 @@ end $$;
 create function m23.log_name(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23_log.log_' || p_table_id $$;
 
+-- The part of a log that capture writes into.
+create function m23.log_part(p_table_id int) returns text
+language sql stable set search_path = '' as
+$$ select m23.log_name(p_table_id) || '_' || max(part) from m23.log_parts where table_id = p_table_id $$;
+
+create function m23.open_log_part(p_table_id int) returns void
+language plpgsql set search_path = '' as $$
+declare v_part int := coalesce((select max(part) from m23.log_parts where table_id = p_table_id), 0) + 1;
+begin
+  update m23.log_parts set closed_at = clock_timestamp() where table_id = p_table_id and closed_at is null;
+  insert into m23.log_parts (table_id, part) values (p_table_id, v_part);
+  -- Made apart and attached: that waits for no writer, and makes none wait.
+  execute format('create table %1$s_%2$s (like %1$s including defaults, primary key (tenant_id, xid, change_id))', m23.log_name(p_table_id), v_part);
+  execute format('alter table %s_%s alter part set default %2$s', m23.log_name(p_table_id), v_part);
+  execute format('alter table %s_%s enable row level security', m23.log_name(p_table_id), v_part);
+  execute format('revoke all on %s_%s from public, anon, authenticated', m23.log_name(p_table_id), v_part);
+  execute format('alter table %1$s attach partition %1$s_%2$s for values in (%2$s)', m23.log_name(p_table_id), v_part);
+end $$;
+
 -- The type that a column has in the log.
 create function m23.logged_type(p_column m23.column_shape) returns text
 language sql immutable set search_path = '' as $$ select case when p_column.native then p_column.type_name else 'text' end $$;
@@ -191,9 +223,10 @@ begin
         change_id bigint not null default nextval(''m23.change_id''),
         op        "char" not null,
         actor     uuid,
-        primary key (tenant_id, xid, change_id))', v_log);
+        part      int not null) partition by list (part)', v_log);
     execute format('alter table %s enable row level security', v_log);
     execute format('revoke all on %s from public, anon, authenticated', v_log);
+    perform m23.open_log_part(p_table.id);
   end if;
   update m23.log_columns f set column_name = c.name from m23.columns_of(p_table.relid) c where f.table_id = p_table.id and f.attnum = c.attnum;
   update m23.log_columns f set until_xid = pg_current_xact_id()
@@ -214,7 +247,7 @@ end $$;
 create function m23.write_capture_functions(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $outer$
 declare
-  v_log    text := m23.log_name(p_table.id);
+  v_log    text := m23.log_part(p_table.id);
   v_tenant text := quote_ident(m23.tenant_column(p_table));
   v_all    record;
   v_key    record;
@@ -338,7 +371,7 @@ begin
   execute format('select array(select distinct r.%1$I from %2$s r where r.%1$I is not null)', m23.tenant_column(v_table), m23.qualified_name(p_relation)) into v_tenants;
   perform m23.share_fence(v_tenants);
   execute format('insert into %1$s (tenant_id, op, actor, %2$s) select r.%3$I, %4$L, auth.uid(), %5$s from %6$s r where r.%3$I is not null',
-    m23.log_name(v_table.id), v_fields.names, m23.tenant_column(v_table), p_op, v_fields.expressions, m23.qualified_name(p_relation));
+    m23.log_part(v_table.id), v_fields.names, m23.tenant_column(v_table), p_op, v_fields.expressions, m23.qualified_name(p_relation));
 end $$;
 
 -- Gives what this transaction logged between two change ids new numbers, in its order.
@@ -437,10 +470,12 @@ end $$;
 create function m23.begin_history(p_table m23.protected_tables) returns m23.protected_tables
 language plpgsql set search_path = '' as $$
 begin
-  update m23.protected_tables t set key_attnums = m23.key_attnums(t.relid), protected_at = clock_timestamp(), xid = pg_current_xact_id(), incarnation = m23.incarnation()
+  update m23.protected_tables t set key_attnums = m23.key_attnums(t.relid), protected_at = clock_timestamp(), xid = pg_current_xact_id(), incarnation = m23.incarnation(),
+         pruned_below = '0', pruned_at = null
    where t.id = p_table.id returning * into p_table;
   execute format('drop table if exists %s', m23.log_name(p_table.id));
   delete from m23.log_columns where table_id = p_table.id;
+  delete from m23.log_parts where table_id = p_table.id;
   return p_table;
 end $$;
 

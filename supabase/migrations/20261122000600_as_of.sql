@@ -116,6 +116,8 @@ language sql volatile set search_path = '' as $$
       then format('the history of %s belongs to another life of this database, which was restored or copied since', m23.public_name(p_table.relid))
     when p_moment.position is null or not pg_visible_in_snapshot(p_table.xid, p_moment.position) or p_moment.at < p_table.protected_at
       then format('%s is protected since %s, after that moment', m23.public_name(p_table.relid), to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+    when p_moment.floor < p_table.pruned_below
+      then format('the history of %s goes back to %s', m23.public_name(p_table.relid), to_char(p_table.pruned_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
   end
 $$;
 

@@ -509,6 +509,7 @@ begin
   update public.pitr_snapshots set status = 'expired' where status = 'active' and expires_at < clock_timestamp();
   delete from m23.previews where created_at < clock_timestamp() - interval '1 day';
   perform m23.keep_commit_times();
+  perform m23.prune_logs();
   return json_build_object('restores', m23.sweep_restores(), 'requests', v_requests, 'copies', m23.sweep_copies());
 end $$;
 

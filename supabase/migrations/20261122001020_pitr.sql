@@ -8,7 +8,7 @@ returns table (table_name text, earliest timestamptz, latest timestamptz, commit
 language sql volatile set search_path = '' as $$
   select m23.public_name(t.relid),
          case when t.incarnation = m23.incarnation()
-           then greatest(t.protected_at, (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = t.incarnation)) end, clock_timestamp(),
+           then greatest(t.protected_at, t.pruned_at, (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = t.incarnation)) end, clock_timestamp(),
          case when m23.commit_times_are_native() then 'native' else 'ticks' end,
          case when t.incarnation <> m23.incarnation() then jsonb_build_array(jsonb_build_object('until', clock_timestamp(),
                 'reason', 'the database was restored or copied since the table was protected'))
@@ -27,7 +27,7 @@ declare
   v_moment m23.moment;
 begin
   if p_at is null then return '{}'; end if;
-  select max(t.protected_at) into v_from from m23.protected_tables t
+  select max(greatest(t.protected_at, t.pruned_at)) into v_from from m23.protected_tables t
    where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n);
   if p_at > clock_timestamp() then
     return array[format('targetTimestamp: is in the future; it can be from %s to %s', m23.iso(v_from), m23.iso(clock_timestamp()))];

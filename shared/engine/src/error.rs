@@ -29,9 +29,9 @@ pub enum EngineError {
     /// An object is not what it was when the backup was made.
     #[error("{0} has been altered: its SHA-256 is another")]
     Altered(String),
-    /// The manifest belongs to another backup or another tenant.
-    #[error("the manifest belongs to another backup")]
-    Exchanged,
+    /// A manifest that belongs to another backup or another tenant.
+    #[error("{0} belongs to another backup")]
+    Exchanged(String),
     /// No digest could be computed.
     #[error(transparent)]
     Digest(#[from] DigestFailed),
@@ -46,6 +46,14 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// A part of the archive is wrong.
+    pub(crate) fn in_part(part: &str, error: ArchiveError) -> Self {
+        Self::Archive {
+            part: part.to_owned(),
+            error,
+        }
+    }
+
     /// May the same step succeed a little later?
     #[must_use]
     pub fn is_passing(&self) -> bool {
@@ -56,7 +64,7 @@ impl EngineError {
             | Self::Archive { .. }
             | Self::Missing(_)
             | Self::Altered(_)
-            | Self::Exchanged
+            | Self::Exchanged(_)
             | Self::Digest(_)
             | Self::UnknownReply { .. } => false,
         }
@@ -65,7 +73,7 @@ impl EngineError {
     /// What is wrong with the archive, where that is the matter.
     fn archive_fault(&self) -> Option<String> {
         match self {
-            Self::Archive { .. } | Self::Missing(_) | Self::Altered(_) | Self::Exchanged => {
+            Self::Archive { .. } | Self::Missing(_) | Self::Altered(_) | Self::Exchanged(_) => {
                 Some(self.to_string())
             }
             Self::Database(_) | Self::Store(_) | Self::Digest(_) | Self::UnknownReply { .. } => {

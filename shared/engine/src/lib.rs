@@ -9,6 +9,7 @@
 
 mod backup;
 mod error;
+mod objects;
 mod restore;
 mod retry;
 mod world;

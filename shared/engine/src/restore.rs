@@ -1,8 +1,9 @@
 //! Driving a restore: every byte is verified on its way into staging; only then does one
 //! transaction touch live data. Whatever fails before has changed nothing.
 
-use crate::backup::{hex, in_part, parse};
+use crate::backup::parse;
 use crate::error::EngineError;
+use crate::objects::fetch;
 use crate::retry::persistently;
 use crate::world::World;
 use futures_util::future::join;
@@ -75,42 +76,50 @@ struct Refusal {
     cause: Option<String>,
 }
 
-/// Drives a restore to its end. A failure is recorded in its log row, and given.
+/// Drives a restore to its end. Its log row says how it ended.
 ///
 /// # Errors
-/// [`EngineError`]; live data is then as it was.
+/// [`EngineError`]; live data is then as it was. Only where the answer of the one transaction was
+/// lost, the log row alone knows.
 pub async fn drive_restore(
     world: &impl World,
     order: &RestoreOrder,
 ) -> Result<RestoreOutcome, EngineError> {
     let outcome = run(world, order).await;
-    match &outcome {
-        Ok(done) => world
-            .log(&event(order, Level::Info, "restore_completed").with("rows", done.rows_restored)),
-        Err(error) => {
-            world.log(&event(order, Level::Error, "restore_failed").with_cause(error));
-            fail(world, order, error).await;
-        }
-    }
+    world.log(&match &outcome {
+        Ok(done) => event(order, Level::Info, "restore_completed").with("rows", done.rows_restored),
+        Err(error) => event(order, Level::Error, "restore_failed").with_cause(error),
+    });
     outcome
 }
 
 async fn run(world: &impl World, order: &RestoreOrder) -> Result<RestoreOutcome, EngineError> {
-    if let Err(error) = prepare(world, order).await {
-        fail(world, order, &error).await;
-        return Err(error);
+    match prepare_and_execute(world, order).await {
+        Ok(reply) => read_outcome(reply),
+        Err(error) => {
+            fail(world, order, &error).await;
+            Err(error)
+        }
     }
+}
+
+async fn prepare_and_execute(
+    world: &impl World,
+    order: &RestoreOrder,
+) -> Result<Value, EngineError> {
+    prepare(world, order).await?;
     execute(world, order).await
 }
 
 /// What comes from an archive is staged; the log is in the database already.
 async fn prepare(world: &impl World, order: &RestoreOrder) -> Result<(), EngineError> {
-    match (&order.manifest, &order.manifest_sha256) {
-        (Some(object), Some(sha256)) => {
+    match (order.backup_id, &order.manifest, &order.manifest_sha256) {
+        (None, ..) => Ok(()),
+        (Some(_), Some(object), Some(sha256)) => {
             let manifest = read_manifest(world, order, object, sha256).await?;
             stage(world, order, &manifest).await
         }
-        _ => Ok(()),
+        (Some(_), ..) => Err(EngineError::Missing("the backup's manifest".to_owned())),
     }
 }
 
@@ -142,12 +151,12 @@ async fn read_manifest(
     sha256: &str,
 ) -> Result<Manifest, EngineError> {
     let bytes = fetch(world, object, sha256).await?;
-    let manifest = Manifest::parse(&bytes).map_err(|error| in_part(object, error))?;
+    let manifest = Manifest::parse(&bytes).map_err(|error| EngineError::in_part(object, error))?;
     let facts = &manifest.facts;
     if (facts.tenant_id, Some(facts.backup_id)) == (order.tenant_id, order.backup_id) {
         Ok(manifest)
     } else {
-        Err(EngineError::Exchanged)
+        Err(EngineError::Exchanged(object.to_owned()))
     }
 }
 
@@ -200,18 +209,7 @@ async fn stage_table(
 
 async fn verified(world: &impl World, chunk: &Chunk) -> Result<Vec<u8>, EngineError> {
     let stored = fetch(world, &chunk.object, &chunk.sha256).await?;
-    unpack(&stored, chunk).map_err(|error| in_part(&chunk.object, error))
-}
-
-async fn fetch(world: &impl World, object: &str, sha256: &str) -> Result<Vec<u8>, EngineError> {
-    let bytes = persistently(world, async || world.get(object).await)
-        .await?
-        .ok_or_else(|| EngineError::Missing(object.to_owned()))?;
-    if hex(&world.sha256(&bytes).await?) == sha256 {
-        Ok(bytes)
-    } else {
-        Err(EngineError::Altered(object.to_owned()))
-    }
+    unpack(&stored, chunk).map_err(|error| EngineError::in_part(&chunk.object, error))
 }
 
 async fn send(
@@ -246,11 +244,14 @@ async fn note(world: &impl World, order: &RestoreOrder, total: u64) -> Result<()
     Ok(())
 }
 
-/// Not tried twice: an answer that was lost may have been the commit. The database notes a failure
-/// in the log row itself.
-async fn execute(world: &impl World, order: &RestoreOrder) -> Result<RestoreOutcome, EngineError> {
+/// Not tried twice: an answer that was lost may have been the commit.
+async fn execute(world: &impl World, order: &RestoreOrder) -> Result<Value, EngineError> {
     let arguments = json!({ "p_restore_id": order.work_id, "p_lease": order.lease });
-    let mut reply = world.execute("m23_execute_restore", &arguments).await?;
+    Ok(world.execute("m23_execute_restore", &arguments).await?)
+}
+
+/// The database has noted in the log row what it answers here, a failure as well.
+fn read_outcome(mut reply: Value) -> Result<RestoreOutcome, EngineError> {
     match reply.get_mut("error").map(Value::take) {
         Some(refusal) => Err(refused(parse("m23_execute_restore", refusal)?)),
         None => parse("m23_execute_restore", reply),
@@ -270,7 +271,8 @@ fn refused(refusal: Refusal) -> EngineError {
     .into()
 }
 
-/// Says in the log row what ended the staging.
+/// Says in the log row what ended the restore. The lease decides: once the one transaction has
+/// committed, or failed by itself, the database refuses this.
 async fn fail(world: &impl World, order: &RestoreOrder, error: &EngineError) {
     let arguments = json!({
         "p_restore_id": order.work_id, "p_lease": order.lease, "p_error": error.sentence(),

@@ -1,0 +1,119 @@
+//! Time, leases and memory of a backup.
+
+use crate::backups::JOB;
+use crate::faults::{BOTH, Break, Fault};
+use crate::world::{NEVER, STEP_MS, World};
+use m23_engine::Driven;
+use m23_pipeline::Clock as _;
+
+fn calm_steps() -> usize {
+    let world = World::new();
+    world.back_up(NEVER);
+    world.steps.borrow().len()
+}
+
+#[test]
+fn a_deadline_at_any_time_pauses_and_lets_go_of_the_lease() {
+    for patience in 0..=calm_steps() as u64 {
+        let world = World::new();
+        let mut drives = 0;
+        loop {
+            drives += 1;
+            let case = format!("{patience} steps a drive, drive {drives}");
+            let recorded = world.backups.borrow().recorded;
+            let first = world.steps.borrow().len();
+            let deadline = world.now_ms() + patience * STEP_MS;
+            let driven = world.back_up(deadline).unwrap();
+            assert_no_table_is_begun_after(&world, first, deadline, &case);
+            if driven == Driven::Completed(JOB) {
+                break;
+            }
+            // The next one may have it at once: no time has passed since.
+            assert_eq!(driven, Driven::Paused(JOB), "{case}");
+            assert!(
+                world.backups.borrow().recorded > recorded,
+                "{case}: nothing was gained"
+            );
+        }
+        world.assert_exact(&format!("{patience} steps a drive"));
+        assert!(drives <= 8, "{drives} drives for eight chunks");
+    }
+}
+
+/// But for the first: every drive brings the job further. A step that was begun beside it may have
+/// taken the clock to the deadline.
+fn assert_no_table_is_begun_after(world: &World, first: usize, deadline: u64, case: &str) {
+    let steps = world.steps.borrow();
+    let mut reads = steps
+        .iter()
+        .skip(first)
+        .filter(|step| step.name == "m23_read_chunk");
+    reads.next();
+    assert!(
+        reads.all(|read| read.at <= deadline),
+        "{case}: it read on past its deadline"
+    );
+}
+
+#[test]
+fn a_driver_that_has_lost_its_lease_stops_and_harms_nothing() {
+    let steps = calm_steps();
+    for number in 1..steps {
+        for when in BOTH {
+            let case = format!("a rival completes the job at step {number}, {when:?}");
+            let world = World::breaking(Fault::at(number, when, Break::Rival));
+            let driven = world.back_up(NEVER).unwrap();
+            let is_last = number == steps - 1;
+            assert!(
+                driven == Driven::Paused(JOB) || is_last,
+                "{case}: {driven:?}"
+            );
+            world.assert_exact(&case);
+            world.mend();
+            assert_eq!(world.back_up(NEVER), Some(Driven::Nothing), "{case}");
+        }
+    }
+}
+
+#[test]
+fn a_lost_lease_is_not_let_go_of_for_its_new_holder() {
+    let world = World::breaking(Fault::at(2, BOTH[0], Break::Death));
+    assert_eq!(world.back_up(NEVER), None);
+    world.faults.borrow_mut().clear();
+    let held = world.backups.borrow().lease.unwrap();
+    assert_eq!(
+        world.back_up(NEVER),
+        Some(Driven::Nothing),
+        "one driver at a time"
+    );
+    assert_eq!(world.backups.borrow().lease.unwrap().token, held.token);
+    assert_eq!(world.backups.borrow().lease.unwrap().until, held.until);
+}
+
+#[test]
+fn two_chunks_are_in_memory_at_most_and_the_next_is_read_while_one_is_stored() {
+    for database in 1..6 {
+        for store in 1..6 {
+            let world = World::new();
+            world.patience.set((database, store));
+            assert_eq!(world.back_up(NEVER), Some(Driven::Completed(JOB)));
+            assert_eq!(
+                world.in_flight.most.get(),
+                2,
+                "speeds {database} and {store}"
+            );
+            world.assert_exact("at other speeds");
+        }
+    }
+}
+
+#[test]
+fn two_chunks_are_in_memory_at_most_where_steps_are_tried_again() {
+    for number in 0..calm_steps() {
+        for when in BOTH {
+            let world = World::breaking(Fault::at(number, when, Break::Passing));
+            world.back_up(NEVER);
+            assert!(world.in_flight.most.get() <= 2, "{number}, {when:?}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A restore that breaks before its one transaction has changed nothing, and says so; the
+//! transaction is asked for once.
+
+use crate::faults::{BOTH, Break, Fault, INTERNAL, When};
+use crate::restores::{begun, everything};
+use crate::world::{LEASE_MS, World};
+use m23_contract::ErrorCode;
+use m23_engine::{EngineError, RestoreOrder};
+use m23_pipeline::{Clock as _, Failure};
+
+const EXECUTE: &str = "m23_execute_restore";
+const FAIL: &str = "m23_fail_restore";
+
+/// The steps before the one transaction.
+fn preparation() -> Vec<String> {
+    let (world, order) = begun();
+    world.restore(&order).unwrap().unwrap();
+    assert_eq!(world.restores.borrow().written, Some(everything()));
+    let steps = world.steps.borrow();
+    assert_eq!(steps.last().unwrap().name, EXECUTE);
+    steps
+        .iter()
+        .map(|step| step.name.clone())
+        .take(world.first(EXECUTE))
+        .collect()
+}
+
+fn breaking(fault: Fault) -> (World, RestoreOrder) {
+    let (world, order) = begun();
+    world.faults.borrow_mut().push(fault);
+    (world, order)
+}
+
+fn every_step(test: impl Fn(usize, &str, When)) {
+    for (number, name) in preparation().iter().enumerate() {
+        for when in BOTH {
+            test(number, name, when);
+        }
+    }
+}
+
+fn assert_nothing_happened(world: &World, case: &str) {
+    assert_eq!(world.begun(EXECUTE), 0, "{case}");
+    assert_eq!(world.restores.borrow().written, None, "{case}");
+}
+
+/// Once, and with a sentence that shows nothing internal.
+fn assert_recorded(world: &World, sentence: &str, case: &str) {
+    assert_eq!(world.begun(FAIL), 1, "{case}");
+    assert_eq!(world.restores.borrow().failures, [sentence], "{case}");
+    assert!(
+        world.log_text().contains("m23.secret"),
+        "{case}: the log tells"
+    );
+    assert!(!sentence.contains(INTERNAL), "{case}");
+}
+
+#[test]
+fn a_restore_verifies_and_stages_before_it_executes() {
+    let steps = preparation();
+    let count = |name: &str| steps.iter().filter(|step| *step == name).count();
+    assert_eq!(count("get"), 7, "the manifest and six chunks");
+    assert_eq!((count("m23_stage_table"), count("m23_stage_chunk")), (4, 6));
+}
+
+#[test]
+fn a_passing_fault_before_the_transaction_is_waited_for() {
+    every_step(|number, name, when| {
+        let case = format!("{number} ({name}) is away once, {when:?}");
+        let (world, order) = breaking(Fault::at(number, when, Break::Passing));
+        assert!(world.restore(&order).unwrap().is_ok(), "{case}");
+        assert_eq!(
+            world.restores.borrow().written,
+            Some(everything()),
+            "{case}"
+        );
+        assert_eq!(*world.pauses.borrow(), [200], "{case}");
+        assert_eq!((world.begun(EXECUTE), world.begun(FAIL)), (1, 0), "{case}");
+    });
+}
+
+#[test]
+fn an_outage_before_the_transaction_ends_the_restore() {
+    every_step(|number, name, when| {
+        let case = format!("everything is away from {number} ({name}), {when:?}");
+        let outage = Fault::from(number, when, Break::Passing);
+        let (world, order) = breaking(outage.clone().sparing(FAIL));
+        let error = world.restore(&order).unwrap().unwrap_err();
+        assert_nothing_happened(&world, &case);
+        assert_recorded(
+            &world,
+            "the database or the object store did not answer",
+            &case,
+        );
+        assert_eq!(
+            Failure::from(error).code(),
+            ErrorCode::Unavailable,
+            "{case}"
+        );
+        let steps = world.steps.borrow();
+        let tries = steps.iter().skip(number).filter(|step| step.name == name);
+        assert_eq!(tries.count(), 4, "{case}");
+
+        let (world, order) = breaking(outage);
+        assert!(world.restore(&order).unwrap().is_err(), "{case}");
+        assert_nothing_happened(&world, &case);
+        assert!(world.log_text().contains("failure_not_recorded"), "{case}");
+        assert_lease_lapses(&world, &case);
+    });
+}
+
+#[test]
+fn a_hard_fault_before_the_transaction_ends_the_restore() {
+    every_step(|number, name, when| {
+        if name == "get" {
+            return; // a store is away, or works
+        }
+        let case = format!("{number} ({name}) fails, {when:?}");
+        let (world, order) = breaking(Fault::at(number, when, Break::Hard));
+        let error = world.restore(&order).unwrap().unwrap_err();
+        assert_nothing_happened(&world, &case);
+        assert_recorded(&world, "an internal fault; the log tells which", &case);
+        assert_eq!(Failure::from(error).code(), ErrorCode::Internal, "{case}");
+    });
+}
+
+#[test]
+fn a_driver_that_dies_before_the_transaction_leaves_a_lease_that_lapses() {
+    every_step(|number, name, when| {
+        let case = format!("dies at {number} ({name}), {when:?}");
+        let (world, order) = breaking(Fault::at(number, when, Break::Death));
+        assert!(world.restore(&order).is_none(), "{case}");
+        assert_nothing_happened(&world, &case);
+        assert_lease_lapses(&world, &case);
+    });
+}
+
+fn assert_lease_lapses(world: &World, case: &str) {
+    let restores = world.restores.borrow();
+    // Where the failure was recorded and only the answer lost, there is none.
+    let until = restores.lease.map_or(0, |lease| lease.until);
+    assert!(until <= world.now_ms() + LEASE_MS, "{case}");
+    assert_eq!(
+        restores.lease.is_none(),
+        !restores.failures.is_empty(),
+        "{case}"
+    );
+}
+
+#[test]
+fn a_driver_that_has_lost_its_lease_writes_nothing() {
+    for number in 0..=preparation().len() {
+        let case = format!("swept before step {number}");
+        let (world, order) = breaking(Fault::at(number, When::Before, Break::Rival));
+        let error = world.restore(&order).unwrap().err();
+        let restores = world.restores.borrow();
+        assert!(error.is_some(), "{case}");
+        assert_eq!(
+            (&restores.written, restores.failures.len()),
+            (&None, 0),
+            "{case}"
+        );
+        assert!(world.begun(EXECUTE) <= 1, "{case}");
+    }
+}
+
+#[test]
+fn the_transaction_is_asked_for_once_also_when_its_answer_is_lost() {
+    let execute = preparation().len();
+    for how in [Break::Passing, Break::Hard, Break::Refused] {
+        for when in BOTH {
+            let case = format!("{how:?}, {when:?}");
+            let (world, order) = breaking(Fault::at(execute, when, how));
+            let error = world.restore(&order).unwrap().unwrap_err();
+            assert!(matches!(error, EngineError::Database(_)), "{case}");
+            assert_eq!(world.begun(EXECUTE), 1, "{case}");
+            assert_eq!(world.begun(FAIL), 1, "{case}");
+            let restores = world.restores.borrow();
+            let is_done = when == When::After;
+            assert_eq!(restores.written.is_some(), is_done, "{case}");
+            assert_eq!(
+                restores.failures.is_empty(),
+                is_done,
+                "{case}: the lease decides"
+            );
+        }
+    }
+    for when in BOTH {
+        let (world, order) = breaking(Fault::at(execute, when, Break::Death));
+        assert!(world.restore(&order).is_none());
+        assert_eq!((world.begun(EXECUTE), world.begun(FAIL)), (1, 0));
+    }
+}

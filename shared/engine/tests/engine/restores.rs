@@ -1,0 +1,151 @@
+//! The half of the fake database that serves restores: one restore, its lease, its staging.
+
+use crate::backups::{JOB, TABLES, TENANT, rows};
+use crate::world::{LEASE_MS, Lease, NEVER, World, keep_lease};
+use m23_engine::{Driven, RestoreOrder};
+use m23_pipeline::DatabaseError;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+pub const RESTORE: Uuid = Uuid::from_u128(0xe);
+const TOKEN: Uuid = Uuid::from_u128(0xf);
+
+#[derive(Default)]
+pub struct Restores {
+    pub lease: Option<Lease>,
+    /// What `m23_fail_restore` wrote into the log row, each time.
+    pub failures: Vec<String>,
+    pub notes: Vec<Value>,
+    /// What was written into the live tables: rows by table.
+    pub written: Option<BTreeMap<String, String>>,
+    /// Tables that are not protected any more.
+    pub gone: Vec<&'static str>,
+    /// What the one transaction answers instead of its outcome.
+    pub answer: Option<Value>,
+    tables: BTreeMap<u64, (String, u64)>,
+    chunks: BTreeMap<(u64, u64), (u64, String)>,
+}
+
+impl Restores {
+    pub fn call(&mut self, name: &str, given: &Value, now: u64) -> Result<Value, DatabaseError> {
+        assert_eq!(given["p_restore_id"], json!(RESTORE));
+        keep_lease(&mut self.lease, &given["p_lease"], now)?;
+        match name {
+            "m23_stage_table" => Ok(self.stage_table(&given["p_table"])),
+            "m23_note_restore" => {
+                self.notes.push(given["p_progress"].clone());
+                Ok(Value::Null)
+            }
+            "m23_fail_restore" => {
+                self.failures
+                    .push(given["p_error"].as_str().unwrap().to_owned());
+                self.lease = None;
+                Ok(Value::Null)
+            }
+            _ => Ok(self.execute()),
+        }
+    }
+
+    fn stage_table(&mut self, table: &Value) -> Value {
+        let name = table["name"].as_str().unwrap().to_owned();
+        if self.gone.contains(&name.as_str()) {
+            return json!(false);
+        }
+        assert_eq!(table["columns"], json!(["k", "t"]));
+        let ordinal = table["ordinal"].as_u64().unwrap();
+        self.tables
+            .insert(ordinal, (name, table["rows"].as_u64().unwrap()));
+        json!(true)
+    }
+
+    pub fn stage_chunk(&mut self, bytes: &[u8], now: u64) -> Result<Value, DatabaseError> {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let (head, lines) = text.split_once('\n').unwrap();
+        let head: Value = serde_json::from_str(head).unwrap();
+        keep_lease(&mut self.lease, &head["lease"], now)?;
+        let number = |name: &str| head[name].as_u64().unwrap();
+        assert!(self.tables.contains_key(&number("ordinal")));
+        assert_eq!(lines.lines().count() as u64, number("rows"));
+        self.chunks
+            .entry((number("ordinal"), number("seq")))
+            .or_insert_with(|| (number("rows"), lines.to_owned()));
+        Ok(head["rows"].clone())
+    }
+
+    fn execute(&mut self) -> Value {
+        self.lease = None;
+        if let Some(answer) = self.answer.take() {
+            return answer;
+        }
+        let mut written = BTreeMap::new();
+        for (ordinal, (name, promised)) in &self.tables {
+            let staged = || {
+                self.chunks
+                    .iter()
+                    .filter(|((table, _), _)| table == ordinal)
+            };
+            let count: u64 = staged().map(|(_, (rows, _))| rows).sum();
+            assert_eq!(count, *promised, "{name} is staged whole");
+            let lines: String = staged().map(|(_, (_, lines))| lines.as_str()).collect();
+            written.insert(name.clone(), lines);
+        }
+        let names: Vec<&String> = written.keys().collect();
+        let count = written
+            .values()
+            .map(|lines| lines.lines().count())
+            .sum::<usize>();
+        let reply = json!({ "restored_tables": names, "rows_restored": count, "duration": 0.5,
+            "snapshot_id": null, "warnings": [],
+            "stats": { "totalOperations": count, "insertCount": count, "updateCount": 0,
+                       "deleteCount": 0, "affectedTables": names } });
+        self.written = Some(written);
+        reply
+    }
+}
+
+/// What a restore of these tables writes.
+pub fn wanted(tables: &[&str]) -> BTreeMap<String, String> {
+    let all = TABLES.iter().enumerate();
+    all.filter(|(_, (name, _))| tables.contains(name))
+        .map(|(at, (name, _))| ((*name).to_owned(), rows(at).concat()))
+        .collect()
+}
+
+pub fn everything() -> BTreeMap<String, String> {
+    wanted(&TABLES.map(|(name, _)| name))
+}
+
+/// A world with a complete backup, and a restore of it that has just begun. Its steps are counted
+/// from here.
+pub fn begun() -> (World, RestoreOrder) {
+    let world = World::new();
+    assert_eq!(world.back_up(NEVER), Some(Driven::Completed(JOB)));
+    world.steps.borrow_mut().clear();
+    world.logged.borrow_mut().clear();
+    let order = begin(&world);
+    (world, order)
+}
+
+/// Begins a restore of the world's backup.
+pub fn begin(world: &World) -> RestoreOrder {
+    use m23_pipeline::Clock as _;
+    let until = world.now_ms() + LEASE_MS;
+    *world.restores.borrow_mut() = Restores {
+        lease: Some(Lease {
+            token: TOKEN,
+            until,
+        }),
+        ..Restores::default()
+    };
+    let (object, hash, _) = world.backups.borrow().manifest.clone().unwrap();
+    RestoreOrder {
+        work_id: RESTORE,
+        lease: TOKEN,
+        tenant_id: TENANT,
+        backup_id: Some(JOB),
+        manifest: Some(object),
+        manifest_sha256: Some(hash),
+        tables: None,
+    }
+}

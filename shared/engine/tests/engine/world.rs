@@ -1,0 +1,338 @@
+//! The outside world in memory: a database that behaves like the functions of the migrations, a
+//! create-only store that checks SHA-256, a clock that only steps and pauses move, and a log.
+
+use crate::backups::Backups;
+use crate::faults::{Break, Broken, Fault, When, give_way, refused};
+use crate::restores::Restores;
+use m23_contract::ErrorCode;
+use m23_engine::{
+    Driven, EngineError, RestoreOrder, RestoreOutcome, StoreFailed, drive_backup, drive_restore,
+};
+use m23_pipeline::{Clock, DatabaseError, Digest, DigestFailed, Log, Record};
+use serde_json::Value;
+use sha2::Digest as _;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::{Future, pending};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use uuid::Uuid;
+
+/// A lease that nobody renews is free after this.
+pub const LEASE_MS: u64 = 60_000;
+
+/// What one step takes.
+pub const STEP_MS: u64 = 10;
+
+pub const NEVER: u64 = u64::MAX;
+
+/// A step that was begun.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub name: String,
+    pub at: u64,
+}
+
+/// The right to drive a job.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease {
+    pub token: Uuid,
+    pub until: u64,
+}
+
+/// Refuses a driver that does not hold the lease.
+pub fn check_lease(held: Option<Lease>, shown: &Value) -> Result<(), DatabaseError> {
+    match held {
+        Some(lease) if shown == &lease.token.to_string() => Ok(()),
+        _ => Err(refused(
+            ErrorCode::Unavailable,
+            "another worker has taken this job over",
+        )),
+    }
+}
+
+/// The same, and renews it.
+pub fn keep_lease(held: &mut Option<Lease>, shown: &Value, now: u64) -> Result<(), DatabaseError> {
+    check_lease(*held, shown)?;
+    held.as_mut().unwrap().until = now + LEASE_MS;
+    Ok(())
+}
+
+/// Chunks that are in memory: read, and not yet recorded or sent.
+#[derive(Default)]
+pub struct InFlight {
+    now: Cell<usize>,
+    pub most: Cell<usize>,
+}
+
+impl InFlight {
+    fn begin(&self) {
+        self.now.set(self.now.get() + 1);
+        self.most.set(self.most.get().max(self.now.get()));
+    }
+
+    fn end(&self) {
+        self.now.set(self.now.get().saturating_sub(1));
+    }
+}
+
+pub struct World {
+    pub backups: RefCell<Backups>,
+    pub restores: RefCell<Restores>,
+    pub objects: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// The names of all objects, in the order in which they were created.
+    pub created: RefCell<Vec<String>>,
+    pub steps: RefCell<Vec<Step>>,
+    pub faults: RefCell<Vec<Fault>>,
+    pub pauses: RefCell<Vec<u32>>,
+    pub logged: RefCell<Vec<Record>>,
+    pub in_flight: InFlight,
+    /// How often a step of the database, and one of the store, gives way to what runs beside it.
+    pub patience: Cell<(usize, usize)>,
+    pub no_digest: Cell<bool>,
+    now: Cell<u64>,
+    dead: Cell<bool>,
+}
+
+impl World {
+    /// A world with a job that waits for a driver.
+    pub fn new() -> Self {
+        Self {
+            backups: RefCell::new(Backups::new()),
+            restores: RefCell::default(),
+            objects: RefCell::default(),
+            created: RefCell::default(),
+            steps: RefCell::default(),
+            faults: RefCell::default(),
+            pauses: RefCell::default(),
+            logged: RefCell::default(),
+            in_flight: InFlight::default(),
+            patience: Cell::new((1, 1)),
+            no_digest: Cell::new(false),
+            now: Cell::new(1_800_000_000_000),
+            dead: Cell::new(false),
+        }
+    }
+
+    pub fn breaking(fault: Fault) -> Self {
+        let world = Self::new();
+        world.faults.borrow_mut().push(fault);
+        world
+    }
+
+    /// Drives the job; `None` when the driver was killed.
+    pub fn back_up(&self, deadline: u64) -> Option<Driven> {
+        self.live(drive_backup(self, None, deadline))
+    }
+
+    /// Drives the restore; `None` when the driver was killed.
+    pub fn restore(&self, order: &RestoreOrder) -> Option<Result<RestoreOutcome, EngineError>> {
+        self.live(drive_restore(self, order))
+    }
+
+    fn live<F: Future>(&self, driver: F) -> Option<F::Output> {
+        let mut driver = pin!(driver);
+        let mut context = Context::from_waker(Waker::noop());
+        while !self.dead.get() {
+            if let Poll::Ready(output) = driver.as_mut().poll(&mut context) {
+                return Some(output);
+            }
+        }
+        self.dead.set(false);
+        None
+    }
+
+    /// Nothing breaks any more, and every lease has run out.
+    pub fn mend(&self) {
+        self.faults.borrow_mut().clear();
+        self.in_flight.now.set(0);
+        self.wait(LEASE_MS + 1);
+    }
+
+    pub fn wait(&self, milliseconds: u64) {
+        self.now.set(self.now.get() + milliseconds);
+    }
+
+    /// How often a step was begun.
+    pub fn begun(&self, name: &str) -> usize {
+        let steps = self.steps.borrow();
+        steps.iter().filter(|step| step.name == name).count()
+    }
+
+    /// Where a step is for the first time.
+    pub fn first(&self, name: &str) -> usize {
+        let steps = self.steps.borrow();
+        steps.iter().position(|step| step.name == name).unwrap()
+    }
+
+    pub fn log_text(&self) -> String {
+        serde_json::to_string(&*self.logged.borrow()).unwrap()
+    }
+
+    fn rival(&self) {
+        if self.restores.borrow_mut().lease.take().is_some() {
+            return; // swept: a restore is not taken over, it ends
+        }
+        let faults = self.faults.take();
+        self.wait(LEASE_MS + 1);
+        self.back_up(NEVER);
+        assert_eq!(self.backups.borrow().status, "completed");
+        self.faults.replace(faults);
+    }
+
+    /// One step: it may break before its effect, or after it.
+    async fn step<T, E: Broken>(
+        &self,
+        name: &str,
+        patience: usize,
+        effect: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        if self.dead.get() {
+            return pending().await;
+        }
+        let number = self.steps.borrow().len();
+        self.steps.borrow_mut().push(Step {
+            name: name.to_owned(),
+            at: self.now.get(),
+        });
+        assert!(number < 2_000, "a driver goes round in circles");
+        self.wait(STEP_MS);
+        for _ in 0..patience {
+            give_way().await;
+        }
+        self.fault(number, name, When::Before).await?;
+        let done = effect()?;
+        self.fault(number, name, When::After).await?;
+        Ok(done)
+    }
+
+    async fn fault<E: Broken>(&self, number: usize, name: &str, when: When) -> Result<(), E> {
+        let hit = {
+            let faults = self.faults.borrow();
+            faults
+                .iter()
+                .find(|fault| fault.hits(number, name, when))
+                .map(|fault| fault.how)
+        };
+        match hit {
+            None => Ok(()),
+            Some(Break::Rival) => {
+                self.rival();
+                Ok(())
+            }
+            Some(Break::Death) => {
+                self.dead.set(true);
+                pending().await
+            }
+            Some(how) => Err(E::broken(how)),
+        }
+    }
+
+    async fn query(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError> {
+        let now = self.now.get();
+        let effect = || match name {
+            "m23_stage_table" | "m23_note_restore" | "m23_fail_restore" | "m23_execute_restore" => {
+                self.restores.borrow_mut().call(name, arguments, now)
+            }
+            _ => self.backups.borrow_mut().call(name, arguments, now),
+        };
+        self.step(name, self.patience.get().0, effect).await
+    }
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest: [u8; 32] = sha2::Sha256::digest(bytes).into();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl m23_engine::World for World {
+    async fn call(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError> {
+        let reply = self.query(name, arguments).await;
+        if name == "m23_record_chunk" && reply.is_ok() {
+            self.in_flight.end();
+        }
+        reply
+    }
+
+    async fn execute(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError> {
+        self.query(name, arguments).await
+    }
+
+    async fn read(&self, name: &str, arguments: &Value) -> Result<Vec<u8>, DatabaseError> {
+        assert_eq!(name, "m23_read_chunk");
+        let effect = || self.backups.borrow().read(arguments);
+        let read = self.step(name, self.patience.get().0, effect).await;
+        if read.is_ok() {
+            self.in_flight.begin();
+        }
+        read
+    }
+
+    async fn send(&self, name: &str, bytes: &[u8]) -> Result<Value, DatabaseError> {
+        assert_eq!(name, "m23_stage_chunk");
+        let now = self.now.get();
+        let effect = || self.restores.borrow_mut().stage_chunk(bytes, now);
+        let sent = self.step(name, self.patience.get().0, effect).await;
+        if sent.is_ok() {
+            self.in_flight.end();
+        }
+        sent
+    }
+
+    async fn put_new(
+        &self,
+        object: &str,
+        bytes: Vec<u8>,
+        digest: [u8; 32],
+    ) -> Result<(), StoreFailed> {
+        let effect = || {
+            let wanted: [u8; 32] = sha2::Sha256::digest(&bytes).into();
+            assert_eq!(
+                wanted, digest,
+                "the store compares the bytes with their SHA-256"
+            );
+            if !self.objects.borrow().contains_key(object) {
+                self.created.borrow_mut().push(object.to_owned());
+                self.objects.borrow_mut().insert(object.to_owned(), bytes);
+            }
+            Ok(())
+        };
+        self.step("put", self.patience.get().1, effect).await
+    }
+
+    async fn get(&self, object: &str) -> Result<Option<Vec<u8>>, StoreFailed> {
+        let effect = || Ok(self.objects.borrow().get(object).cloned());
+        let got = self.step("get", self.patience.get().1, effect).await;
+        if got.is_ok() && object.ends_with(".copy.gz") {
+            self.in_flight.begin();
+        }
+        got
+    }
+
+    async fn pause(&self, milliseconds: u32) {
+        self.pauses.borrow_mut().push(milliseconds);
+        self.wait(milliseconds.into());
+        give_way().await;
+    }
+}
+
+impl Digest for World {
+    async fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], DigestFailed> {
+        if self.no_digest.get() {
+            return Err(DigestFailed(crate::faults::INTERNAL.to_owned()));
+        }
+        Ok(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+impl Clock for World {
+    fn now_ms(&self) -> u64 {
+        self.now.get()
+    }
+}
+
+impl Log for World {
+    fn log(&self, record: &Record) {
+        self.logged.borrow_mut().push(record.clone());
+    }
+}

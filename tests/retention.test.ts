@@ -1,0 +1,120 @@
+// How long the log is kept: old parts go whole, and never one that somebody needs.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import type pg from 'pg';
+
+import { migrate } from '../stack/migrations.ts';
+import { ROOT } from '../stack/places.ts';
+import { Postgres } from '../stack/postgres.ts';
+import { temporaryFolder } from './dev-command.ts';
+
+const TENANT = '11111111-1111-4111-8111-111111111111';
+
+let postgres: Postgres;
+let client: pg.Client;
+let removeFolder: () => void;
+let schemas = 0;
+
+before(async () => {
+  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  postgres = await Postgres.start({ stateDir, ephemeral: true, onCrash: () => undefined });
+  client = await postgres.connect();
+  await client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
+  await migrate(client);
+  // Everything is old at once, so that a test need not wait for a month.
+  await client.query(`set client_min_messages = warning; update m23.settings set value = '0' where name in ('log_days', 'log_part_hours')`);
+});
+after(async () => {
+  await client.end();
+  await postgres.stop();
+  removeFolder();
+});
+
+/** A protected table `t` with one row, in a schema of its own, alone in the database. */
+async function table(): Promise<void> {
+  for (const { relid } of (await client.query<{ relid: string }>('select relid::regclass from m23.protected_tables')).rows) {
+    await client.query('select m23.unprotect_table($1::regclass)', [relid]);
+  }
+  schemas += 1;
+  await client.query(`delete from public.pitr_snapshots; create schema s${schemas}; set search_path = s${schemas}, public;
+    create table t (id int primary key, tenant_id uuid not null, v int); select m23.protect_table('t'); insert into t values (1, '${TENANT}', 0)`);
+}
+
+async function position(): Promise<string> {
+  return (await client.query<{ at: string }>('select m23.current_position()::text as at')).rows[0]!.at;
+}
+const change = (): Promise<unknown> => client.query('update t set v = v + 1');
+const tick = (): Promise<unknown> => client.query('select m23.note_tick()');
+async function prune(): Promise<number> {
+  return Number((await client.query<{ n: number }>('select m23.prune_logs() as n')).rows[0]!.n);
+}
+async function value(at: string): Promise<number | undefined> {
+  const { rows } = await client.query<{ v: number }>('select v from m23.as_of(null::t, $1, $2::pg_snapshot)', [TENANT, at]);
+  return rows[0]?.v;
+}
+async function parts(): Promise<number> {
+  return Number((await client.query<{ n: string }>('select count(*) as n from m23.log_parts')).rows[0]!.n);
+}
+
+describe('a part of the log', () => {
+  test('is dropped whole when nothing in it is needed, and the history begins later then', async () => {
+    await table();
+    const early = await position();
+    await change();
+    assert.equal(await prune(), 0, 'it is still written');
+    await tick();
+    const late = await position();
+    await change();
+    assert.equal(await value(early), 0);
+    assert.equal(await prune(), 1);
+    await assert.rejects(value(early), /the history of s1\.t goes back to /);
+    assert.equal(await value(late), 1);
+    assert.equal(await value(await position()), 2);
+    const { rows: [window] } = await client.query(`select earliest > (select protected_at from m23.protected_tables) as later from m23.recovery_window($1)`, [TENANT]);
+    assert.deepEqual(window, { later: true });
+  });
+
+  test('stays while a snapshot can be rolled back to that needs it', async () => {
+    await table();
+    await client.query(`select m23.new_snapshot($1, 'pin', 'manual', array['s2.t'], null, null)`, [TENANT]);
+    const pinned = await position();
+    await change();
+    await prune();
+    await tick();
+    assert.equal(await prune(), 0);
+    assert.equal(await value(pinned), 0);
+    await client.query(`update public.pitr_snapshots set status = 'rolled_back'`);
+    await tick();
+    assert.ok(await prune() > 0);
+  });
+
+  test('stays while its rows belong to a transaction that began before the time that is kept', async () => {
+    await table();
+    const writer = await postgres.connect();
+    await writer.query(`begin; update s3.t set v = 10`);
+    const before = await position();
+    await prune();
+    await tick();
+    assert.equal(await prune(), 0);
+    await writer.query(`update s3.t set v = 11; commit`);
+    await writer.end();
+    assert.equal(await value(before), 0);
+  });
+
+  test('that somebody reads is left for the next time, and nobody waits long', async () => {
+    await table();
+    await change();
+    await prune();
+    await tick();
+    const reader = await postgres.connect();
+    await reader.query(`begin; select * from m23.as_of(null::s4.t, '${TENANT}', pg_current_snapshot())`);
+    assert.equal(await prune(), 0);
+    await reader.query('rollback');
+    await reader.end();
+    assert.ok(await prune() > 0);
+    assert.equal(await parts(), 1, 'only the one that is written');
+  });
+});
