@@ -111,7 +111,8 @@ create function m23.shape_warnings(p_target m23.target) returns text[]
 language plpgsql volatile set search_path = '' as $$
 declare v_said text[];
 begin
-  if (p_target.moment).position is null or p_target.wanted is not null then return '{}'; end if;
+  -- The moment of a backup has no time; the staging of its tables has told of their shape.
+  if (p_target.moment).position is null or p_target.wanted is not null and (p_target.moment).taken is null then return '{}'; end if;
   execute format('
     select array_agg(format(case when l.until_xid is not null then ''%%s.%%s was dropped since; its values cannot come back''
                                  when exists (select from m23.log_columns e where e.table_id = $1 and e.attnum = l.attnum and e.until_xid = l.since_xid)

@@ -184,8 +184,12 @@ declare
   v_columns text[];
 begin
   perform m23.keep_lease(p_restore_id, p_lease);
+  if exists (select from m23.staged_tables where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int) then
+    return true;  -- said twice
+  end if;
   if v_table.id is null then
-    update public.restore_logs set warnings = warnings || format('%s is not protected any more and was left out', v_name) where id = p_restore_id;
+    update public.restore_logs set warnings = array(select distinct w from unnest(warnings || format('%s is not protected any more and was left out', v_name)) w)
+     where id = p_restore_id;
     return false;
   end if;
   select array_agg(c.name order by c.attnum) into v_columns from m23.columns_of(v_table.relid) c where c.name = any (v_fields) and not c.generated;
