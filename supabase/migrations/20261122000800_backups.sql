@@ -278,7 +278,7 @@ begin
   for v_row in execute format('select %s as line, array[%s] as key from (%s) r order by %s limit %s',
       m23.copy_line(v_table.relid),
       (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord) from m23.columns_of(v_table.relid) c where c.key_ord is not null),
-      m23.as_of_query(v_table), m23.key_list(v_table.relid, 'r'), v_rows)
+      m23.as_of_query(v_table, v_rows), m23.key_list(v_table.relid, 'r'), v_rows)
     using v_work.tenant_id, v_work.position, null::timestamptz, pg_snapshot_xmin(v_work.position), p_after
   loop
     v_lines := v_lines || v_row.line;
