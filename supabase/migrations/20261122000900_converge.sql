@@ -148,7 +148,7 @@ declare
   v_left  bigint := 0;
 begin
   for v_index in
-    select i.indexrelid, pg_get_expr(i.indpred, i.indrelid) as predicate, i.indnkeyatts as keys
+    select i.indexrelid, i.indisprimary, pg_get_expr(i.indpred, i.indrelid) as predicate, i.indnkeyatts as keys
       from pg_index i
      where i.indrelid = (p_target.tbl).relid and i.indisunique
        -- an index over a column that the plan does not have cannot be hit by it
@@ -157,11 +157,12 @@ begin
                           and d.refobjsubid > 0 and a.attname <> all (p_target.columns))
   loop
     v_left := v_left + m23.leave(p_target.tbl, format('d.m23_op <> ''D'' and d.ctid in (
-        select m.m23_place from (select r.ctid as m23_place, %1$s from %2$s r where r.m23_op <> ''D'' and %3$s) m
+        select m.m23_place from (select r.ctid as m23_place, %1$s from %2$s r where r.m23_op %8$s and %3$s) m
           join (select %1$s from %4$s r where r.%5$I <> %6$L and %3$s) o on %7$s)',
       (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(v_index.indexrelid, n, true), n), ', ') from generate_series(1, v_index.keys) n),
       m23.diff_name(p_target.tbl), coalesce(v_index.predicate, 'true'), m23.qualified_name((p_target.tbl).relid), m23.tenant_column(p_target.tbl), p_tenant,
-      (select string_agg(format('m.m23_e%1$s %2$s o.m23_e%1$s', n, m23.equality(v_index.indexrelid, n)), ' and ') from generate_series(1, v_index.keys) n)));
+      (select string_agg(format('m.m23_e%1$s %2$s o.m23_e%1$s', n, m23.equality(v_index.indexrelid, n)), ' and ') from generate_series(1, v_index.keys) n),
+      case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));  -- an update keeps its key
   end loop;
   return v_left;
 end $$;
@@ -393,16 +394,18 @@ language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
   v_key    pg_constraint;
+  v_plan   record;
   v_count  bigint;
   v_faults text[] := '{}';
 begin
   foreach v_target in array p_targets loop
+    select * into v_plan from pg_temp.m23_plan where table_id = (v_target.tbl).id;
     for v_key in select k.* from pg_constraint k where k.contype = 'f' and (k.conrelid = (v_target.tbl).relid or k.confrelid = (v_target.tbl).relid) loop
-      if v_key.conrelid = (v_target.tbl).relid and m23.columns_planned(v_key.conrelid, v_key.conkey, v_target.columns) then
+      if v_key.conrelid = (v_target.tbl).relid and v_plan.inserts + v_plan.updates > 0 and m23.columns_planned(v_key.conrelid, v_key.conkey, v_target.columns) then
         v_count := m23.foresee_parents(p_targets, v_target, v_key);
         if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
       end if;
-      if v_key.confrelid = (v_target.tbl).relid and m23.columns_planned(v_key.confrelid, v_key.confkey, v_target.columns) then
+      if v_key.confrelid = (v_target.tbl).relid and v_plan.deletes > 0 and m23.columns_planned(v_key.confrelid, v_key.confkey, v_target.columns) then
         v_count := m23.foresee_children(p_targets, v_target, v_key);
         if v_count > 0 then v_faults := v_faults || m23.leaves_child(v_key, v_count); end if;
       end if;
