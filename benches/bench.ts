@@ -34,15 +34,21 @@ async function main(): Promise<number> {
 
 async function run(options: Options, cleanUp: (() => Promise<void> | void)[]): Promise<number> {
   const sections: Section[] = [];
+  let failed = false;
   const stateDir = newStateFolder();
   cleanUp.push(() => removeStateFolder(stateDir));
   const place = await openPlace(stateDir, options.emaj);
   cleanUp.push(() => place.close());
   for (const name of options.only) {
-    const section = await MEASUREMENTS[name](place, options);
-    print(section);
-    sections.push(section);
+    try {
+      const section = await MEASUREMENTS[name](place, options);
+      print(section);
+      sections.push(section);
+    } catch (error) {
+      failed = true;
+      console.error(`\nerror: ${name} was not measured: ${sentence(error)}`);
+    }
   }
   printSummary(sections);
-  return 0;
+  return failed ? 1 : 0;
 }

@@ -14,7 +14,7 @@ export async function independence(place: Place, { quick }: Options): Promise<Se
   const { client } = place;
   const large = quick ? 100_000 : 1_000_000;
   const tenants = quick ? 1_000 : 10_000;
-  const shapes: TableShape[] = [{ name: 'small', rows: 10_000 }, { name: 'large', rows: large }, { name: 'crowded', rows: large }, { name: 'aged', rows: 10_000 }];
+  const shapes: TableShape[] = [{ name: 'small', rows: 10_000 }, { name: 'large', rows: large }, { name: 'shared', rows: large, tenants: 10 }, { name: 'crowded', rows: large }, { name: 'aged', rows: 10_000 }];
   const contenders: Contender[] = [];
   for (const shape of shapes) {
     await fillTable(client, shape);
@@ -28,6 +28,7 @@ export async function independence(place: Place, { quick }: Options): Promise<Se
   const name = large.toLocaleString('en');
   return { title: `independence: a restore of ${CHANGED.toLocaleString('en')} rows`, rows: [
     flat(`table of ${name} rows / table of 10,000`, times, 'large', 'small'),
+    flat('ten tenants in it / one tenant', times, 'shared', 'large'),
     flat(`${tenants.toLocaleString('en')} tenants in it / one tenant`, times, 'crowded', 'large'),
     flat('log 100 times as large and older than the moment / fresh log', times, 'aged', 'small'),
   ] };
