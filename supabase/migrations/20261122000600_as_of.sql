@@ -97,13 +97,13 @@ language sql stable set search_path = '' as $q$
     m23.log_name(p_table.id), m23.log_images(p_table), m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), m23.lies_after('x.xid'))
 $q$;
 
--- The condition that no row of `touched` has the key of `r`. As a list that is hashed once:
--- the planner cannot know how long it is, and would compare every row with every other.
-create function m23.key_untouched(p_relid oid) returns text
+-- The condition that the key of a row is among those of a relation. As a list that is hashed
+-- once: the planner cannot know how long it is, and would compare every row with every other.
+create function m23.key_in(p_relid oid, p_alias text, p_relation text) returns text
 language sql stable set search_path = '' as $$
   select case when count(distinct e.equality) = 1 then
-      format('not ((%s) %s any (select %s from touched t))', m23.key_list(p_relid, 'r'), min(e.equality), m23.key_list(p_relid, 't'))
-    else format('not exists (select from touched t where %s)', m23.key_match(p_relid, 't', 'r')) end
+      format('(%s) %s any (select %s from %s t)', m23.key_list(p_relid, p_alias), min(e.equality), m23.key_list(p_relid, 't'), p_relation)
+    else format('exists (select from %s t where %s)', p_relation, m23.key_match(p_relid, 't', p_alias)) end
     from (select m23.equality(i.indexrelid, c.key_ord) as equality
             from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null) e
 $$;
@@ -113,11 +113,11 @@ $$;
 create function m23.as_of_query(p_table m23.protected_tables, p_limit int default null) returns text
 language sql stable set search_path = '' as $q$
   select format($$with %1$s
-    (select %2$s from %3$s r where r.%4$I = $1 and %5$s and %6$s %8$s)
+    (select %2$s from %3$s r where r.%4$I = $1 and %5$s and not %6$s %8$s)
     union all
     (select %2$s from touched r where (exists (select from %3$s t where t.%4$I = $1 and %7$s))::int - r.m23_balance = 1 %8$s)$$,
     m23.touched_since(p_table), m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.tenant_column(p_table),
-    m23.key_after(p_table.relid), m23.key_untouched(p_table.relid), m23.key_match(p_table.relid, 't', 'r'),
+    m23.key_after(p_table.relid), m23.key_in(p_table.relid, 'r', 'touched'), m23.key_match(p_table.relid, 't', 'r'),
     case when p_limit is not null then format('order by %s limit %s', m23.key_list(p_table.relid, 'r'), p_limit) end)
 $q$;
 

@@ -194,14 +194,14 @@ create function m23.leave_arrived(p_target m23.target, p_tenant uuid) returns bi
 language plpgsql set search_path = '' as $$
 declare
   v_moment m23.moment := p_target.moment;
+  v_later  text := replace(replace(replace(m23.lies_after('l.xid'), '$2', quote_literal(v_moment.position) || '::pg_snapshot'),
+                                   '$3', coalesce(quote_literal(v_moment.at), 'null') || '::timestamptz'), '$4', quote_literal(v_moment.floor) || '::xid8');
 begin
   if v_moment.position is null then return 0; end if;
-  return m23.leave(p_target.tbl, format('d.m23_op = ''D'' and exists (select from %1$s l where l.tenant_id = %2$L and l.op = ''a'' and %3$s and %4$s)',
-    m23.log_name((p_target.tbl).id), p_tenant,
-    replace(replace(replace(m23.lies_after('l.xid'), '$2', quote_literal(v_moment.position) || '::pg_snapshot'),
-                    '$3', coalesce(quote_literal(v_moment.at), 'null') || '::timestamptz'), '$4', quote_literal(v_moment.floor) || '::xid8'),
-    (select string_agg(format('d.%I %s %s', c.name, m23.equality(i.indexrelid, c.key_ord), m23.log_value(p_target.tbl, c)), ' and ')
-       from m23.columns_of((p_target.tbl).relid) c join pg_index i on i.indrelid = (p_target.tbl).relid and i.indisprimary where c.key_ord is not null)));
+  return m23.leave(p_target.tbl, 'd.m23_op = ''D'' and ' || m23.key_in((p_target.tbl).relid, 'd',
+    format('(select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s)',
+      (select string_agg(format('%s as %I', m23.log_value(p_target.tbl, c), c.name), ', ') from m23.columns_of((p_target.tbl).relid) c where c.key_ord is not null),
+      m23.log_name((p_target.tbl).id), p_tenant, v_later)));
 end $$;
 
 -- Writing -------------------------------------------------------------------------------
