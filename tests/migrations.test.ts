@@ -2,6 +2,7 @@
 // CLI, onto an empty server and onto one shaped like a hosted project, where nobody is a superuser.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -51,6 +52,39 @@ async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T
   }
 }
 
+/** Goes back to a time with the database's own calls; gives what they answer. */
+async function goBack(client: pg.Client, at: string): Promise<{ rows_restored?: number; error?: { code: string; details: string[] } }> {
+  const [id, owner] = [randomUUID(), randomUUID()];
+  await client.query(`insert into public.tenant_members values ($1, $2, 'owner')`, [ACME, owner]);
+  await client.query(`insert into m23.requests (id, tenant_id, user_id, function) values ($1, $2, $3, 'pitr-restore')`, [id, ACME, owner]);
+  await client.query(`select set_config('request.jwt.claims', $1, false)`, [JSON.stringify({ sub: owner, role: 'authenticated' })]);
+  const { rows: [begun] } = await client.query('select m23_begin_pitr($1, $2) as work', [id, { targetTimestamp: at }]);
+  const { rows: [done] } = await client.query('select m23_execute_restore($1, $2) as outcome', [begun.work.work_id, begun.work.lease]);
+  return done.outcome;
+}
+
+/** Where triggers cannot be silenced, foreign keys act while a restore writes: the order must be right. */
+async function restoresWithoutSilence(client: pg.Client): Promise<void> {
+  await client.query(`create table public.parents (id int primary key, tenant_id uuid not null, v text);
+    create table public.a_children (id int primary key, tenant_id uuid not null, parent int not null references public.parents);
+    select m23.protect_table('public.parents'), m23.protect_table('public.a_children');
+    insert into public.parents select n, '${ACME}', 'v' from generate_series(1, 9) n; insert into public.a_children select n, '${ACME}', n from generate_series(1, 9) n`);
+  await client.query('select pg_sleep(1.1)');  // past the next tick
+  await client.query('update public.parents set v = v where false');
+  const { rows: [moment] } = await client.query<{ at: string }>('select clock_timestamp()::text as at');
+  await client.query(`delete from public.a_children where id < 4; delete from public.parents where id < 4; update public.parents set v = 'x';
+    insert into public.parents values (10, '${ACME}', 'stray'); insert into public.a_children values (10, '${ACME}', 10)`);
+  assert.equal((await goBack(client, moment!.at)).rows_restored, 14);
+  const { rows } = await client.query('select p.id, v, c.id as child from public.parents p left join public.a_children c on c.parent = p.id order by 1');
+  assert.deepEqual(rows, Array.from({ length: 9 }, (_, n) => ({ id: n + 1, v: 'v', child: n + 1 })));
+
+  await client.query(`update public.parents set v = 'y'; create function public.loud() returns trigger language plpgsql as $$ begin return new; end $$;
+    create trigger loud before update on public.parents for each row execute function public.loud()`);
+  const refused = await goBack(client, moment!.at);
+  assert.equal(refused.error?.code, 'VALIDATION_FAILED');
+  assert.match(String(refused.error?.details), /"parents" has triggers \(loud\) that this server does not let M23 silence/);
+}
+
 /** Protect, change, look back: what breaks first when a version differs. */
 async function looksBack(client: pg.Client): Promise<void> {
   await client.query(`set client_min_messages = warning; create table public.notes (id int primary key, tenant_id uuid not null, note text);
@@ -92,6 +126,7 @@ describe('supabase db push', { concurrency: 2 }, () => {
     await push(owner);
     await withClient(owner, async (client) => {
       await looksBack(client);
+      await restoresWithoutSilence(client);
       const found = await findings(client);
       assert.equal(found['schema changes'], 'warning');
       assert.equal(found['restores'], 'warning');

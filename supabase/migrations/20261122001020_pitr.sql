@@ -153,7 +153,7 @@ $$;
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice.
 create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
 language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
-set extra_float_digits = 1 as $$
+set extra_float_digits = 1 set random_page_cost = 1.1 as $$
 declare
   v_targets m23.target[] := m23.logged_targets(p_tables, p_moment);
   v_target  m23.target;
