@@ -324,9 +324,9 @@ describe('a restore into a schema of its own', () => {
 
   test('is out of the API\'s reach', async () => {
     const { tenant, backup } = await backedUp();
-    await restored(stack, tenant, backup, { targetSchema: 'copy_2' });
+    await restored(stack, tenant, backup, { targetSchema: 'Copy-2' });
     for (const role of ['anon', 'authenticated']) {
-      assert.equal(await one(`select has_schema_privilege($1, 'copy_2', 'usage') as value`, role), false);
+      assert.equal(await one(`select has_schema_privilege($1, 'Copy-2', 'usage') as value`, role), false);
     }
   });
 

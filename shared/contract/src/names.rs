@@ -109,8 +109,10 @@ impl SchemaName {
         let starts_well = letters
             .next()
             .is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
-        if !starts_well || !letters.all(|next| next.is_ascii_alphanumeric() || next == '_') {
-            return Err("must be letters, digits and underscores, and not start with a digit");
+        if !starts_well
+            || !letters.all(|next| next.is_ascii_alphanumeric() || matches!(next, '_' | '-'))
+        {
+            return Err("must be letters, digits, _ and -, and start with a letter or _");
         }
         if raw.len() > LONGEST_NAME {
             return Err("is longer than 63 bytes");

@@ -144,21 +144,17 @@ impl Validate for BackupCreateRequest {
         let description = fields.text("description", LONGEST_PROSE);
         probe.tables = fields.tables("tables");
         let base_backup_id = fields.uuid("baseBackupId");
-        match job_type {
-            Some(JobType::Incremental) if !fields.has("baseBackupId") => {
-                fields.fault("baseBackupId", "is required for incremental");
-            }
-            Some(JobType::Full | JobType::Snapshot) => {
-                fields.none_of(&["baseBackupId"], "is only for incremental");
-            }
-            _ => {}
+        let is_incremental = matches!(job_type, Some(JobType::Incremental));
+        if is_incremental && !fields.has("baseBackupId") {
+            fields.fault("baseBackupId", "is required for incremental");
         }
         Some(Self::New(NewBackup {
             job_type: job_type?,
             backup_name,
             description,
             tables: probe.tables.clone(),
-            base_backup_id,
+            // The contract lets every kind name one; only an incremental builds on it.
+            base_backup_id: base_backup_id.filter(|_| is_incremental),
         }))
     }
 }
