@@ -90,3 +90,24 @@ begin
 end $$;
 comment on function m23.refuse(text, text, text[]) is
   'Raises the refusal p_code of the public contract, with a sentence for a person and one detail a fault.';
+
+-- Privileges -----------------------------------------------------------------
+-- A new function is open to everybody, and on a hosted project, in public, to the API's
+-- roles by name as well.
+
+create function m23.close_functions() returns void
+language sql set search_path = '' as $$ revoke execute on all functions in schema m23 from public $$;
+comment on function m23.close_functions() is 'Takes every function of m23 from PUBLIC: the end of each migration.';
+
+create function m23.open_to(p_roles regrole[], variadic p_functions regprocedure[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_function regprocedure;
+begin
+  foreach v_function in array p_functions loop
+    execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
+    execute format('grant execute on function %s to %s', v_function, array_to_string(p_roles, ', '));
+  end loop;
+end $$;
+comment on function m23.open_to(regrole[], regprocedure[]) is 'Lets these roles execute these functions, and nobody else.';
+
+select m23.close_functions();

@@ -64,6 +64,6 @@ language sql immutable set search_path = '' as $$
   end, false)
 $$;
 
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.close_functions();
+select m23.open_to('{authenticated, service_role}', 'm23.caller_tenants(text[])', 'm23.caller_tenant()', 'm23.caller_membership()',
+  'm23.picked_tenant()');

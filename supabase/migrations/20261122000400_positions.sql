@@ -225,6 +225,4 @@ create function m23.restore_key(p_tenant uuid) returns bigint
 language sql immutable set search_path = '' as
 $$ select hashtextextended('m23.restore.' || p_tenant, 0) $$;
 
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.close_functions();

@@ -643,6 +643,4 @@ exception when insufficient_privilege then
   raise notice 'no right to make an event trigger: call m23.protect_table again after an ALTER TABLE';
 end $$;
 
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.close_functions();

@@ -192,6 +192,4 @@ language sql volatile set search_path = '' as $$ select * from m23.as_of(p_table
 comment on function m23.as_of(anyelement, uuid, timestamptz) is
   'The rows of a tenant in a protected table as they were committed at a time: select * from m23.as_of(null::public.orders, tenant, timestamptz ''…'').';
 
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.close_functions();

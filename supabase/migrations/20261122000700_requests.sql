@@ -188,11 +188,7 @@ begin
   return v_request;
 end $$;
 
-revoke execute on function public.m23_authorize(text, boolean, text[], text, timestamptz), public.m23_admit(jsonb),
-  public.m23_finish_request(uuid, int, jsonb), public.m23_abandon_request(uuid) from public, anon, authenticated, service_role;
-grant execute on function public.m23_authorize(text, boolean, text[], text, timestamptz) to authenticated, service_role;
-grant execute on function public.m23_admit(jsonb), public.m23_finish_request(uuid, int, jsonb),
-  public.m23_abandon_request(uuid) to service_role;
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.open_to('{authenticated, service_role}', 'public.m23_authorize(text, boolean, text[], text, timestamptz)');
+select m23.open_to('{service_role}', 'public.m23_admit(jsonb)', 'public.m23_finish_request(uuid, int, jsonb)',
+  'public.m23_abandon_request(uuid)');
+select m23.close_functions();

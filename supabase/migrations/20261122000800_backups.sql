@@ -395,18 +395,8 @@ create function public.m23_release_work(p_work_id uuid, p_lease uuid) returns vo
 language sql security definer set search_path = '' set row_security = off as
 $$ update m23.leases set until = clock_timestamp() where work_id = p_work_id and token = p_lease $$;
 
-do $$
-declare v_function regprocedure;
-begin
-  foreach v_function in array array['public.m23_begin_backup(uuid, jsonb)', 'public.m23_claim_backup(uuid)',
-      'public.m23_read_chunk(uuid, uuid, int, text[])', 'public.m23_record_chunk(jsonb)', 'public.m23_backup_facts(uuid, uuid)',
-      'public.m23_finish_backup(uuid, uuid, text, text, bigint)', 'public.m23_fail_backup(uuid, uuid, text)',
-      'public.m23_release_work(uuid, uuid)']::regprocedure[] loop
-    execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
-    execute format('grant execute on function %s to %s', v_function,
-      case when v_function = 'public.m23_begin_backup(uuid, jsonb)'::regprocedure then 'authenticated' else 'service_role' end);
-  end loop;
-end $$;
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.open_to('{authenticated}', 'public.m23_begin_backup(uuid, jsonb)');
+select m23.open_to('{service_role}', 'public.m23_claim_backup(uuid)', 'public.m23_read_chunk(uuid, uuid, int, text[])',
+  'public.m23_record_chunk(jsonb)', 'public.m23_backup_facts(uuid, uuid)', 'public.m23_finish_backup(uuid, uuid, text, text, bigint)',
+  'public.m23_fail_backup(uuid, uuid, text)', 'public.m23_release_work(uuid, uuid)');
+select m23.close_functions();

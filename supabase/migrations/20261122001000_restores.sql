@@ -517,17 +517,8 @@ begin
   return json_build_object('restores', m23.sweep_restores(), 'requests', v_requests, 'copies', m23.sweep_copies());
 end $$;
 
-do $$
-declare v_function regprocedure;
-begin
-  foreach v_function in array array['public.m23_begin_restore(uuid, jsonb)', 'public.m23_stage_table(uuid, uuid, jsonb)',
-      'public.m23_stage_chunk(bytea)', 'public.m23_note_restore(uuid, uuid, jsonb)', 'public.m23_fail_restore(uuid, uuid, text)',
-      'public.m23_execute_restore(uuid, uuid)', 'public.m23_sweep()']::regprocedure[] loop
-    execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
-    execute format('grant execute on function %s to %s', v_function,
-      case when v_function = 'public.m23_begin_restore(uuid, jsonb)'::regprocedure then 'authenticated' else 'service_role' end);
-  end loop;
-end $$;
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.open_to('{authenticated}', 'public.m23_begin_restore(uuid, jsonb)');
+select m23.open_to('{service_role}', 'public.m23_stage_table(uuid, uuid, jsonb)', 'public.m23_stage_chunk(bytea)',
+  'public.m23_note_restore(uuid, uuid, jsonb)', 'public.m23_fail_restore(uuid, uuid, text)', 'public.m23_execute_restore(uuid, uuid)',
+  'public.m23_sweep()');
+select m23.close_functions();

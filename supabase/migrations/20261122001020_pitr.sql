@@ -285,16 +285,7 @@ end $$;
 comment on function public.get_recovery_window(uuid) is
   'For each protected table the earliest and latest moment that can be gone back to, and gaps with their reasons.';
 
-do $$
-declare v_function regprocedure;
-begin
-  foreach v_function in array array['public.m23_begin_pitr(uuid, jsonb)', 'public.m23_preview_pitr(uuid, jsonb)',
-      'public.get_pitr_preview_page(uuid, text, int, int)', 'public.calculate_pitr_stats(uuid, timestamptz, timestamptz)',
-      'public.get_recovery_window(uuid)']::regprocedure[] loop
-    execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
-    execute format('grant execute on function %s to authenticated, service_role', v_function);
-  end loop;
-end $$;
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.open_to('{authenticated, service_role}', 'public.m23_begin_pitr(uuid, jsonb)', 'public.m23_preview_pitr(uuid, jsonb)',
+  'public.get_pitr_preview_page(uuid, text, int, int)', 'public.calculate_pitr_stats(uuid, timestamptz, timestamptz)',
+  'public.get_recovery_window(uuid)');
+select m23.close_functions();

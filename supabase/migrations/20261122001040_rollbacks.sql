@@ -210,16 +210,7 @@ end $$;
 comment on function public.cancel_restore(uuid) is
   'Asks a running restore or rollback to stop before its commit; true if it was running. Its log row ends as cancelled. Owner and admin.';
 
-do $$
-declare v_function regprocedure;
-begin
-  foreach v_function in array array['public.create_pitr_snapshot(uuid, text, text[], uuid, uuid)', 'public.get_active_pitr_snapshots(uuid)',
-      'public.m23_begin_rollback(uuid, jsonb)', 'public.m23_preview_rollback(uuid, jsonb)', 'public.execute_pitr_rollback(uuid, uuid, text)',
-      'public.get_pitr_rollback_history(uuid, int)', 'public.cancel_restore(uuid)']::regprocedure[] loop
-    execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
-    execute format('grant execute on function %s to authenticated, service_role', v_function);
-  end loop;
-end $$;
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.open_to('{authenticated, service_role}', 'public.create_pitr_snapshot(uuid, text, text[], uuid, uuid)',
+  'public.get_active_pitr_snapshots(uuid)', 'public.m23_begin_rollback(uuid, jsonb)', 'public.m23_preview_rollback(uuid, jsonb)',
+  'public.execute_pitr_rollback(uuid, uuid, text)', 'public.get_pitr_rollback_history(uuid, int)', 'public.cancel_restore(uuid)');
+select m23.close_functions();

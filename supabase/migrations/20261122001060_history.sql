@@ -105,15 +105,7 @@ begin
   return v_kept;
 end $$;
 
-do $$
-declare v_function regprocedure;
-begin
-  foreach v_function in array array['public.get_transaction_logs(uuid, text, bigint, int)', 'public.get_rows_as_of(text, timestamptz, jsonb, int, uuid)']::regprocedure[] loop
-    execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
-    execute format('grant execute on function %s to authenticated, service_role', v_function);
-  end loop;
-end $$;
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.transaction_log() to authenticated;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.open_to('{authenticated, service_role}', 'public.get_transaction_logs(uuid, text, bigint, int)',
+  'public.get_rows_as_of(text, timestamptz, jsonb, int, uuid)');
+select m23.open_to('{authenticated}', 'm23.transaction_log()');
+select m23.close_functions();

@@ -69,4 +69,4 @@ begin
   return v_count;
 end $$;
 
-revoke execute on all functions in schema m23 from public;
+select m23.close_functions();

@@ -395,10 +395,7 @@ comment on function m23.forget_tenant(uuid) is
   'Removes everything that M23 keeps of a tenant: log, snapshots, previews, restores, rollbacks, backups, requests, plans, copies. Gives the counts, and the prefix '
   'of its archives, which are to be deleted from the bucket. Live rows and memberships stay. Refused while a restore or backup of it runs.';
 
-revoke execute on function public.drop_restore_copy(uuid) from public, anon, authenticated, service_role;
-grant execute on function public.drop_restore_copy(uuid) to authenticated, service_role;
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.forget_tenant(uuid) to service_role;
-grant execute on function m23.transaction_log() to authenticated;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.open_to('{authenticated, service_role}', 'public.drop_restore_copy(uuid)');
+select m23.open_to('{service_role}', 'm23.forget_tenant(uuid)');
+select m23.open_to('{authenticated}', 'm23.transaction_log()');
+select m23.close_functions();

@@ -117,7 +117,5 @@ $$;
 comment on function m23.doctor() is
   'What is in force (ok), what could be better (warning) and what is broken (problem), with what to do about it: select * from m23.doctor().';
 
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.doctor() to service_role;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.open_to('{service_role}', 'm23.doctor()');
+select m23.close_functions();

@@ -1,0 +1,284 @@
+-- A plan: the difference between what a tenant's tables are and what they should be, in
+-- pg_temp.m23_diff_<id>: m23_op I (missing), U (differs), D (should not be), R (differs, and
+-- is written as delete and insert), with the wanted row, or the live row of a D.
+
+create function m23.diff_name(p_table m23.protected_tables) returns text
+language sql immutable set search_path = '' as $$ select 'pg_temp.m23_diff_' || p_table.id $$;
+
+-- The condition that a live row `l` is not the wanted one, given by one expression a column.
+create function m23.differs(p_columns text[], p_wanted text[]) returns text
+language sql immutable set search_path = '' as $$
+  -- Images first: equality would miss 1.0 and 1.00, and some types have none. Images
+  -- differ for equal values now and then, so that text decides.
+  select format('(row(%1$s)::record *<> row(%2$s)::record and row(%1$s)::text <> row(%2$s)::text)',
+                string_agg(format('l.%I', c), ', ' order by n), string_agg(p_wanted[n], ', ' order by n))
+    from unnest(p_columns) with ordinality u (c, n)
+$$;
+
+-- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
+-- query, which may use the parameters of m23.touched_since for that moment.
+create type m23.target as (
+  tbl     m23.protected_tables,
+  moment  m23.moment,
+  wanted  text,
+  columns text[]  -- those that the wanted rows have: the others are left as they are
+);
+
+create function m23.target_of(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
+language sql stable set search_path = '' as $$
+  select row(p_table, p_moment, null, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated))::m23.target
+$$;
+
+-- Whether a column was added after the moment.
+create function m23.is_newer(p_target m23.target, p_attnum int2) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare v_newer boolean;
+begin
+  execute format('select %s from (select since_xid from m23.log_columns where table_id = $5 and attnum = $6 and since > 0
+      and since = (select min(since) from m23.log_columns where table_id = $5 and attnum = $6)) l', m23.lies_after('l.since_xid')) into v_newer
+    using null::uuid, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, (p_target.tbl).id, p_attnum;
+  return coalesce(v_newer, false);
+end $$;
+
+-- What a target wants of each column, from its row `w`. Of a column that was added since, the
+-- moment says nothing: a live row `l` keeps its value.
+create function m23.wanted_values(p_target m23.target) returns text[]
+language sql stable set search_path = '' as $$
+  select array_agg(case when p_target.wanted is null and m23.is_newer(p_target, c.attnum)
+      then format('case when l.%I is not null then l.%I else w.%I end', (m23.key_of((p_target.tbl).relid))[1], c.name, c.name)
+      else format('w.%I', c.name) end order by array_position(p_target.columns, c.name))
+    from m23.columns_of((p_target.tbl).relid) c where c.name = any (p_target.columns)
+$$;
+
+-- Plans a table: wanted rows `w` against live rows `l`. For the log's wanted rows only keys
+-- that have changed since are looked at, so that it takes the time of the changes, not of
+-- the table; they are put into a table of their own first, for the planner to count.
+create function m23.plan_table(p_target m23.target, p_tenant uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_table  m23.protected_tables := p_target.tbl;
+  v_live   text := m23.qualified_name(v_table.relid);
+  v_key    text := quote_ident((m23.key_of(v_table.relid))[1]);
+  v_fixed  text := (select string_agg(format('l.%1$I is distinct from w.%1$I', c.name), ' or ') from m23.columns_of(v_table.relid) c
+                     where c.identity = 'a' and c.name = any (p_target.columns) and c.key_ord is null);
+  v_select text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
+  v_values text[] := m23.wanted_values(p_target);
+  v_wanted text := case when p_target.wanted is null then 'pg_temp.m23_touched' else format('(select w.*, true as m23_there from (%s) w)', p_target.wanted) end;
+begin
+  if p_target.wanted is null then
+    execute format('create temp table m23_touched on commit drop as select %s, null::boolean as m23_there from %s where false', v_select, v_live);
+    execute format('insert into pg_temp.m23_touched with %1$s
+        select %2$s, (l.%3$s is not null)::int - r.m23_balance = 1
+          from touched r left join (select * from %4$s where %5$I = $1) l on %6$s',
+        m23.touched_since(v_table), (select string_agg(format('r.%I', c), ', ') from unnest(p_target.columns) c), v_key,
+        v_live, m23.tenant_column(v_table), m23.key_match(v_table.relid, 'l', 'r'))
+      using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
+    analyze pg_temp.m23_touched;
+  end if;
+  execute format('create temp table m23_diff_%s on commit drop as select null::"char" as m23_op, %s from %s where false', v_table.id, v_select, v_live);
+  execute format('insert into %1$s
+      select case when not coalesce(w.m23_there, false) then ''D'' when l.%2$s is null then ''I'' when %3$s then ''R'' else ''U'' end, %4$s
+        from %5$s w
+        %6$s join (select * from %7$s where %8$I = $1) l on %9$s
+       where coalesce(w.m23_there, false) <> (l.%2$s is not null) or w.m23_there and %10$s',
+      m23.diff_name(v_table), v_key, coalesce(v_fixed, 'false'),
+      (select string_agg(format('case when w.m23_there then %s else l.%I end', v_values[n], c), ', ' order by n) from unnest(p_target.columns) with ordinality u (c, n)),
+      v_wanted, case when p_target.wanted is null then 'left' else 'full' end, v_live, m23.tenant_column(v_table),
+      m23.key_match(v_table.relid, 'w', 'l'), m23.differs(p_target.columns, v_values))
+    using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
+  execute format('analyze %s', m23.diff_name(v_table));
+  if p_target.wanted is null then
+    drop table pg_temp.m23_touched;
+  end if;
+end $$;
+
+create function m23.count_diff(p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint)
+language plpgsql set search_path = '' as $$
+begin
+  execute format('select count(*) filter (where m23_op = ''I''), count(*) filter (where m23_op in (''U'', ''R'')),
+                         count(*) filter (where m23_op = ''D'') from %s', m23.diff_name(p_table)) into inserts, updates, deletes;
+end $$;
+
+-- What of a table could not be as it was, because its shape has changed since the moment.
+create function m23.shape_warnings(p_target m23.target) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare v_said text[];
+begin
+  -- The moment of a backup has no time; the staging of its tables has told of their shape.
+  if (p_target.moment).position is null or p_target.wanted is not null and (p_target.moment).taken is null then return '{}'; end if;
+  execute format('
+    select array_agg(format(case when l.until_xid is not null then ''%%s.%%s was dropped since; its values cannot come back''
+                                 when exists (select from m23.log_columns e where e.table_id = $1 and e.attnum = l.attnum and e.until_xid = l.since_xid)
+                                   then ''%%s.%%s has had another type then; its values were converted''
+                                 else ''%%s.%%s was added since; rows that are there keep theirs'' end, $5, l.column_name) order by l.attnum, l.since)
+      from m23.log_columns l
+     where l.table_id = $1 and case when l.until_xid is null then l.since > 0 and %s
+       else %s and not exists (select from m23.log_columns p where p.table_id = $1 and p.attnum = l.attnum and p.until_xid is null) end',
+    m23.lies_after('l.since_xid'), m23.lies_after('l.until_xid'))
+    into v_said using (p_target.tbl).id, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, m23.public_name((p_target.tbl).relid);
+  return coalesce(v_said, '{}');
+end $$;
+
+-- Rows that another tenant's stand in the way of --------------------------------------
+
+-- Takes rows out of the plan into pg_temp.m23_left_<id>; gives how many.
+create function m23.leave(p_table m23.protected_tables, p_condition text) returns bigint
+language plpgsql set search_path = '' as $$
+declare v_left bigint;
+begin
+  execute format('create temp table if not exists m23_left_%1$s on commit drop as select * from %2$s where false', p_table.id, m23.diff_name(p_table));
+  execute format('with gone as (delete from %1$s d where %2$s returning d.*) insert into pg_temp.m23_left_%3$s select * from gone',
+                 m23.diff_name(p_table), p_condition, p_table.id);
+  get diagnostics v_left = row_count;
+  return v_left;
+end $$;
+
+-- Leaves the rows whose key or unique value belongs to another tenant now.
+create function m23.leave_claimed(p_target m23.target, p_tenant uuid) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_index record;
+  v_left  bigint := 0;
+begin
+  for v_index in
+    select i.indexrelid, i.indisprimary, pg_get_expr(i.indpred, i.indrelid) as predicate, i.indnkeyatts as keys
+      from pg_index i
+     where i.indrelid = (p_target.tbl).relid and i.indisunique
+       -- an index over a column that the plan does not have cannot be hit by it
+       and not exists (select from pg_depend d join pg_attribute a on a.attrelid = i.indrelid and a.attnum = d.refobjsubid
+                        where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid and d.refobjid = i.indrelid
+                          and d.refobjsubid > 0 and a.attname <> all (p_target.columns))
+  loop
+    v_left := v_left + m23.leave(p_target.tbl, format('d.m23_op <> ''D'' and d.ctid in (
+        select m.m23_place from (select r.ctid as m23_place, %1$s from %2$s r where r.m23_op %8$s and %3$s) m
+          join (select %1$s from %4$s r where r.%5$I <> %6$L and %3$s) o on %7$s)',
+      (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(v_index.indexrelid, n, true), n), ', ') from generate_series(1, v_index.keys) n),
+      m23.diff_name(p_target.tbl), coalesce(v_index.predicate, 'true'), m23.qualified_name((p_target.tbl).relid), m23.tenant_column(p_target.tbl), p_tenant,
+      (select string_agg(format('m.m23_e%1$s %2$s o.m23_e%1$s', n, m23.equality(v_index.indexrelid, n)), ' and ') from generate_series(1, v_index.keys) n),
+      case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));  -- an update keeps its key
+  end loop;
+  return v_left;
+end $$;
+
+-- Leaves the rows that need a row which was left, and is not there: they could only come
+-- back with it.
+create function m23.leave_orphans(p_target m23.target) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_key  pg_constraint;
+  v_left bigint := 0;
+begin
+  for v_key in
+    select k.* from pg_constraint k join pg_temp.m23_plan p on p.left_alone > 0
+      join m23.protected_tables t on t.id = p.table_id and t.relid = k.confrelid
+     where k.contype = 'f' and k.conrelid = (p_target.tbl).relid and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
+  loop
+    v_left := v_left + m23.leave(p_target.tbl, format('d.m23_op <> ''D'' and exists (select from pg_temp.m23_left_%s p where p.m23_op <> ''D'' and (%2$s) = (%3$s))
+        and not exists (select from %4$s p where (%2$s) = (%3$s)) and not exists (select from pg_temp.m23_diff_%1$s p where p.m23_op <> ''D'' and (%2$s) = (%3$s))',
+      (select t.id from m23.protected_tables t where t.relid = v_key.confrelid), m23.columns_text(v_key.confrelid, v_key.confkey, 'p'),
+      m23.columns_text(v_key.conrelid, v_key.conkey, 'd'), m23.qualified_name(v_key.confrelid)));
+  end loop;
+  return v_left;
+end $$;
+
+-- Leaves live rows that came from another tenant after the moment: they are not this
+-- restore's to delete.
+create function m23.leave_arrived(p_target m23.target, p_tenant uuid) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_moment m23.moment := p_target.moment;
+  v_later  text := replace(replace(replace(m23.lies_after('l.xid'), '$2', quote_literal(v_moment.position) || '::pg_snapshot'),
+                                   '$3', coalesce(quote_literal(v_moment.at), 'null') || '::timestamptz'), '$4', quote_literal(v_moment.floor) || '::xid8');
+begin
+  if v_moment.position is null then return 0; end if;
+  return m23.leave(p_target.tbl, 'd.m23_op = ''D'' and ' || m23.key_in((p_target.tbl).relid, 'd',
+    format('(select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s)',
+      (select string_agg(format('%s as %I', m23.log_value(p_target.tbl, c), c.name), ', ') from m23.columns_of((p_target.tbl).relid) c where c.key_ord is not null),
+      m23.log_name((p_target.tbl).id), p_tenant, v_later)));
+end $$;
+
+-- All tables ---------------------------------------------------------------------------
+
+-- pg_temp.m23_plan: what the plan of each table came to.
+create function m23.new_plan() returns void
+language sql set search_path = '' as $$
+  create temp table m23_plan (table_id int primary key, name text not null, left_alone bigint not null,
+                              inserts bigint not null, updates bigint not null, deletes bigint not null, warnings text[] not null default '{}') on commit drop
+$$;
+
+-- The log of a tenant that was forgotten says nothing of earlier moments.
+create function m23.refuse_forgotten(p_tenant uuid, p_targets m23.target[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare v_fault text := (select min(m23.tenant_fault(p_tenant, (t).moment)) from unnest(p_targets) t where ((t).moment).position is not null);
+begin
+  if v_fault is not null then
+    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', array['targetTimestamp: ' || v_fault]);
+  end if;
+end $$;
+
+create function m23.plan_targets(p_tenant uuid, p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_left   bigint;
+begin
+  perform m23.refuse_forgotten(p_tenant, p_targets);
+  perform m23.new_plan();
+  foreach v_target in array p_targets loop
+    perform m23.plan_table(v_target, p_tenant);
+    v_left := m23.leave_claimed(v_target, p_tenant) + m23.leave_arrived(v_target, p_tenant);
+    insert into pg_temp.m23_plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, 0, 0, 0, m23.shape_warnings(v_target));
+  end loop;
+  loop  -- until nothing more hangs on what was left
+    v_left := 0;
+    foreach v_target in array p_targets loop
+      v_left := v_left + m23.note_left(v_target, m23.leave_orphans(v_target));
+    end loop;
+    exit when v_left = 0;
+  end loop;
+  foreach v_target in array p_targets loop
+    update pg_temp.m23_plan p set inserts = c.inserts, updates = c.updates, deletes = c.deletes
+      from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
+  end loop;
+end $$;
+
+create function m23.note_left(p_target m23.target, p_left bigint) returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  update pg_temp.m23_plan set left_alone = left_alone + p_left where table_id = (p_target.tbl).id and p_left > 0;
+  return p_left;
+end $$;
+
+-- What a plan comes to, for a caller.
+create function m23.plan_report(p_warnings text[]) returns jsonb
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (select jsonb_build_object(
+      'stats', jsonb_build_object('totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
+        'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
+        'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
+      'warnings', to_jsonb(p_warnings || array(select w from pg_temp.m23_plan, unnest(warnings) w)) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, they came from one, or they need such a row', name, left_alone)
+        order by name) filter (where left_alone > 0), '[]'))
+    from pg_temp.m23_plan);
+end $$;
+
+-- What a plan is: the rows that it would write, and those that they would replace. Any
+-- change of either makes it another plan.
+create function m23.plan_hash(p_tenant uuid, p_targets m23.target[]) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_sum    text;
+  v_all    text := '';
+begin
+  foreach v_target in array p_targets loop
+    execute format('select concat_ws('':'', count(*), sum(hashtextextended(concat_ws(chr(30), m23_d::text, m23_l::text), 0)::numeric))
+        from %s m23_d left join (select * from %s where %I = $1) m23_l on %s',
+      m23.diff_name(v_target.tbl), m23.qualified_name((v_target.tbl).relid), m23.tenant_column(v_target.tbl),
+      m23.key_match((v_target.tbl).relid, 'm23_l', 'm23_d')) into v_sum using p_tenant;
+    v_all := concat_ws(chr(10), v_all, m23.public_name((v_target.tbl).relid), v_sum);
+  end loop;
+  return encode(sha256(convert_to(v_all, 'UTF8')), 'hex');
+end $$;
+
+select m23.close_functions();

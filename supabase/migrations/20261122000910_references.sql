@@ -1,0 +1,255 @@
+-- What the database's own triggers keep while rows are written, and a restore that silences
+-- them has to keep by itself: foreign keys, deferrable constraints, sequences.
+
+-- Foreign keys -----------------------------------------------------------------------------
+-- With triggers silenced nobody checks them, so both directions are checked here, and
+-- parents are locked as the silenced checks would have locked them.
+
+create function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
+language sql stable set search_path = '' as $$
+  select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
+    from unnest(p_attnums) with ordinality n (attnum, ord) join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum
+$$;
+
+create function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
+language sql stable set search_path = '' as $$
+  select bool_and(a.attname = any (p_columns)) from pg_attribute a where a.attrelid = p_relid and a.attnum = any (p_attnums)
+$$;
+
+create function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
+language sql stable set search_path = '' as $$
+  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; add "%3$s"', p_rows,
+                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid))
+$$;
+
+create function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns text
+language sql stable set search_path = '' as $$
+  select format('tables: %s row(s) of "%s" refer to rows of "%s" that would not exist; %s', p_rows,
+                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
+                case when exists (select from m23.protected_tables t where t.relid = p_key.conrelid)
+                  then format('add "%s"', m23.public_name(p_key.conrelid)) else format('"%s" is not protected', m23.public_name(p_key.conrelid)) end)
+$$;
+
+-- What is about to vanish as the target of a foreign key, kept for check_children.
+create function m23.note_vanishing(p_table m23.protected_tables, p_tenant uuid) returns void
+language plpgsql set search_path = '' as $$
+declare v_key record;
+begin
+  for v_key in select * from pg_constraint where contype = 'f' and confrelid = p_table.relid loop
+    execute format('create temp table m23_gone_%s on commit drop as
+        select distinct %s from %s l join %s d on %s where l.%I = %L and d.m23_op <> ''I''',
+      v_key.oid, m23.columns_text(p_table.relid, v_key.confkey, 'l'), m23.qualified_name(p_table.relid), m23.diff_name(p_table),
+      m23.key_match(p_table.relid, 'l', 'd'), m23.tenant_column(p_table), p_tenant);
+  end loop;
+end $$;
+
+-- Rows of any table, of any tenant, that refer to what has vanished.
+create function m23.check_children(p_table m23.protected_tables) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_key    pg_constraint;
+  v_count  bigint;
+  v_faults text[] := '{}';
+begin
+  for v_key in select * from pg_constraint where contype = 'f' and confrelid = p_table.relid loop
+    execute format('select count(*) from %s c join pg_temp.m23_gone_%s g on (%s) = (%s)
+                     where not exists (select from %s p where (%s) = (%s))',
+      m23.qualified_name(v_key.conrelid), v_key.oid, m23.columns_text(v_key.conrelid, v_key.conkey, 'c'),
+      m23.columns_text(p_table.relid, v_key.confkey, 'g'), m23.qualified_name(p_table.relid),
+      m23.columns_text(p_table.relid, v_key.confkey, 'p'), m23.columns_text(v_key.conrelid, v_key.conkey, 'c')) into v_count;
+    if v_count > 0 then v_faults := v_faults || m23.leaves_child(v_key, v_count); end if;
+  end loop;
+  return v_faults;
+end $$;
+
+-- Written rows whose parent does not exist; existing parents are locked against deletion.
+create function m23.check_parents(p_table m23.protected_tables, p_columns text[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_key    pg_constraint;
+  v_match  text;
+  v_count  bigint;
+  v_faults text[] := '{}';
+begin
+  for v_key in
+    select k.* from pg_constraint k where k.contype = 'f' and k.conrelid = p_table.relid and m23.columns_planned(k.conrelid, k.conkey, p_columns)
+  loop
+    v_match := format('(%s) = (%s)', m23.columns_text(v_key.confrelid, v_key.confkey, 'p'), m23.columns_text(p_table.relid, v_key.conkey, 'd'));
+    execute format('select count(*) from (select 1 from %1$s p where exists (select from %2$s d where d.m23_op <> ''D'' and %3$s)
+                     for key share of p nowait) locked', m23.qualified_name(v_key.confrelid), m23.diff_name(p_table), v_match);
+    execute format('select count(*) from %2$s d where d.m23_op <> ''D'' and row(%4$s) is not null
+                     and not exists (select from %1$s p where %3$s)', m23.qualified_name(v_key.confrelid), m23.diff_name(p_table), v_match,
+      m23.columns_text(p_table.relid, v_key.conkey, 'd')) into v_count;
+    if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
+  end loop;
+  return v_faults;
+end $$;
+
+-- The same, foreseen from the plan, before anything is written: what a dry run says, and
+-- what spares a restore the writing.
+
+-- The condition that a row `x` of a planned table goes (or stops being what it was).
+create function m23.planned(p_targets m23.target[], p_relid oid) returns m23.target
+language sql immutable set search_path = '' as $$ select t from unnest(p_targets) t where (t).tbl.relid = p_relid $$;
+
+create function m23.foresee_parents(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_parent m23.target := m23.planned(p_targets, p_key.confrelid);
+  v_match  text := format('(%s) = (%s)', m23.columns_text(p_key.confrelid, p_key.confkey, 'p'), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'));
+  v_count  bigint;
+begin
+  execute format('select count(*) from %1$s d where d.m23_op <> ''D'' and row(%2$s) is not null
+      and not exists (select from %3$s p where %4$s %5$s) %6$s',
+    m23.diff_name(p_target.tbl), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name(p_key.confrelid), v_match,
+    case when (v_parent.tbl).id is not null then format('and not exists (select from %s x where x.m23_op = ''D'' and %s)',
+      m23.diff_name(v_parent.tbl), m23.key_match(p_key.confrelid, 'x', 'p')) end,
+    case when (v_parent.tbl).id is not null then format('and not exists (select from %s p where p.m23_op <> ''D'' and %s)', m23.diff_name(v_parent.tbl), v_match) end)
+    into v_count;
+  return v_count;
+end $$;
+
+create function m23.foresee_children(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_child m23.target := m23.planned(p_targets, p_key.conrelid);
+  v_gone  text := m23.columns_text(p_key.confrelid, p_key.confkey, 'g');
+  v_count bigint;
+begin
+  execute format('select count(*) from %1$s c join %2$s g on (%3$s) = (%4$s) where g.m23_op = ''D'' %5$s
+      and not exists (select from %2$s p where p.m23_op <> ''D'' and (%6$s) = (%4$s))',
+    m23.qualified_name(p_key.conrelid), m23.diff_name(p_target.tbl), m23.columns_text(p_key.conrelid, p_key.conkey, 'c'), v_gone,
+    case when (v_child.tbl).id is not null then format('and not exists (select from %s x where %s and (x.m23_op = ''D'' or (%s) is distinct from (%s)))',
+      m23.diff_name(v_child.tbl), m23.key_match(p_key.conrelid, 'x', 'c'), m23.columns_text(p_key.conrelid, p_key.conkey, 'x'),
+      m23.columns_text(p_key.conrelid, p_key.conkey, 'c')) end,
+    m23.columns_text(p_key.confrelid, p_key.confkey, 'p')) into v_count;
+  return v_count;
+end $$;
+
+-- The foreign keys that the plan would break, each as a fault that names what to add.
+create function m23.foresee_references(p_targets m23.target[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_key    pg_constraint;
+  v_plan   record;
+  v_count  bigint;
+  v_faults text[] := '{}';
+begin
+  foreach v_target in array p_targets loop
+    select * into v_plan from pg_temp.m23_plan where table_id = (v_target.tbl).id;
+    for v_key in select k.* from pg_constraint k where k.contype = 'f' and (k.conrelid = (v_target.tbl).relid or k.confrelid = (v_target.tbl).relid) loop
+      if v_key.conrelid = (v_target.tbl).relid and v_plan.inserts + v_plan.updates > 0 and m23.columns_planned(v_key.conrelid, v_key.conkey, v_target.columns) then
+        v_count := m23.foresee_parents(p_targets, v_target, v_key);
+        if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
+      end if;
+      if v_key.confrelid = (v_target.tbl).relid and v_plan.deletes > 0 and m23.columns_planned(v_key.confrelid, v_key.confkey, v_target.columns) then
+        v_count := m23.foresee_children(p_targets, v_target, v_key);
+        if v_count > 0 then v_faults := v_faults || m23.leaves_child(v_key, v_count); end if;
+      end if;
+    end loop;
+  end loop;
+  return v_faults;
+end $$;
+
+-- Deferrable constraints ---------------------------------------------------------------------
+-- They are kept by triggers, which are silent too: no write has run into them.
+
+create function m23.check_deferrable(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_constraint record;
+  v_live       text := m23.qualified_name(p_table.relid);
+  v_count      bigint;
+begin
+  perform m23.wait_out_writers(p_table.relid) where exists (select from pg_constraint where conrelid = p_table.relid and contype in ('p', 'u', 'x') and condeferrable);
+  for v_constraint in
+    select k.conname, coalesce(pg_get_expr(i.indpred, i.indrelid), 'true') as predicate,
+           (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(i.indexrelid, n, true), n), ', ') from generate_series(1, i.indnkeyatts) n) as parts,
+           (select string_agg(format('l.m23_e%1$s %2$s o.m23_e%1$s', n, coalesce((select format('operator(%s.%s)', o.oprnamespace::regnamespace, o.oprname)
+              from pg_operator o where o.oid = k.conexclop[n]), '=')), ' and ') from generate_series(1, i.indnkeyatts) n) as collides
+      from pg_constraint k join pg_index i on i.indexrelid = k.conindid
+     where k.conrelid = p_table.relid and k.contype in ('p', 'u', 'x') and k.condeferrable
+  loop
+    execute format('with live as (select r.ctid as m23_place, r.*, %1$s from %2$s r where %3$s)
+                    select count(*) from live l join %4$s d on %5$s and d.m23_op <> ''D'' join live o on o.m23_place <> l.m23_place and %6$s',
+      v_constraint.parts, v_live, v_constraint.predicate, m23.diff_name(p_table), m23.key_match(p_table.relid, 'l', 'd'), v_constraint.collides) into v_count;
+    if v_count > 0 then
+      raise exception 'the restore would break "%"', v_constraint.conname
+        using errcode = 'unique_violation', table = m23.public_name(p_table.relid), constraint = v_constraint.conname;
+    end if;
+  end loop;
+end $$;
+
+-- Afterwards ---------------------------------------------------------------------------------
+
+-- Sequences are never left behind the rows that came back.
+create function m23.advance_sequences(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_owned record;
+  v_top   numeric;
+begin
+  for v_owned in
+    select distinct s.oid as sequence, a.attname, q.seqincrement, q.seqmax, q.seqmin
+      from pg_attribute a
+      join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = a.attrelid and d.refobjsubid = a.attnum
+       and d.classid = 'pg_class'::regclass and d.deptype in ('a', 'i')
+      join pg_class s on s.oid = d.objid and s.relkind = 'S'
+      join pg_sequence q on q.seqrelid = s.oid
+     where a.attrelid = p_table.relid and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+  loop
+    execute format('select %s(%I) from %s', case when v_owned.seqincrement > 0 then 'max' else 'min' end, v_owned.attname,
+                   m23.diff_name(p_table)) into v_top;
+    if v_top between v_owned.seqmin and v_owned.seqmax then
+      execute format('select setval(%L, %s(%s, last_value), is_called or %2$s(%3$s, last_value) <> last_value or last_value = %3$s) from %s',
+        m23.qualified_name(v_owned.sequence), case when v_owned.seqincrement > 0 then 'greatest' else 'least' end, v_top,
+        m23.qualified_name(v_owned.sequence));
+    end if;
+  end loop;
+end $$;
+
+-- The application's triggers and foreign-key actions are silent while a restore writes:
+-- the rows that they made are among the rows that come back.
+create function m23.silence_triggers() returns boolean
+language plpgsql set search_path = '' as $$
+begin
+  perform set_config('session_replication_role', 'replica', true);
+  return true;
+exception when insufficient_privilege then
+  return false;
+end $$;
+
+-- Triggers that fire all the same, or that cannot be silenced on this server.
+create function m23.loud_triggers(p_table m23.protected_tables, p_silenced boolean) returns text[]
+language sql stable set search_path = '' as $$
+  select coalesce(array_agg(t.tgname::text order by t.tgname), '{}') from pg_trigger t
+   where t.tgrelid = p_table.relid and not t.tgisinternal and t.tgname !~ '^(aaa|zzz)_m23_'
+     and case when p_silenced then t.tgenabled in ('A', 'R') else t.tgenabled in ('O', 'A') end
+$$;
+
+-- Silences triggers. Where something will be written, those that cannot be silenced are
+-- refused, and those that fire always are told of.
+create function m23.check_triggers(p_targets m23.target[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_silenced boolean := m23.silence_triggers();
+  v_target   m23.target;
+  v_loud     text;
+  v_said     text[] := '{}';
+begin
+  foreach v_target in array p_targets loop
+    v_loud := nullif(array_to_string(m23.loud_triggers(v_target.tbl, v_silenced), ', '), '');
+    if v_loud is not null and exists (select from pg_temp.m23_plan p where p.table_id = (v_target.tbl).id and p.inserts + p.updates + p.deletes > 0) then
+      v_said := v_said || case
+        when v_silenced then format('%s: the triggers %s are set to fire always, and fired', m23.public_name((v_target.tbl).relid), v_loud)
+        else format('tables: "%s" has triggers (%s) that this server does not let M23 silence', m23.public_name((v_target.tbl).relid), v_loud) end;
+    end if;
+  end loop;
+  if not v_silenced and cardinality(v_said) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_said);
+  end if;
+  return v_said;
+end $$;
+
+select m23.close_functions();
