@@ -78,6 +78,7 @@ create table m23.backup_chunks (
   bytes        bigint not null,
   stored_bytes bigint not null,
   sha256       text not null check (sha256 ~ '^[0-9a-f]{64}$'),
+  fingerprint  numeric,  -- of its lines as the database read them; see m23.fingerprint_of
   last_key     text[] not null,
   primary key (job_id, ordinal, seq),
   foreign key (job_id, ordinal) references m23.backup_tables (job_id, ordinal) on delete cascade
@@ -248,11 +249,17 @@ language sql stable set search_path = '' as $$
     from m23.columns_of(p_relid) c where not c.generated
 $$;
 
+-- A sum over lines, whatever their order and however they are cut into chunks: those of a
+-- restored copy must come to the same.
+create function m23.fingerprint_of(p_lines text[]) returns numeric
+language sql immutable set search_path = '' as
+$$ select coalesce(sum(hashtextextended(l collate "C", 0)), 0) from unnest(p_lines) l $$;
+
 -- PostgREST gives a function's result as raw bytes when its type is called so.
 create domain m23."application/octet-stream" as bytea;
 
--- The next chunk of a table: a first line of JSON `{"rows", "last_key", "done"}`, then
--- the rows as COPY lines. Bounded in rows and bytes, whatever the tenant's size.
+-- The next chunk of a table: a first line of JSON `{"rows", "last_key", "done", "fingerprint"}`,
+-- then the rows as COPY lines. Bounded in rows and bytes, whatever the tenant's size.
 create function public.m23_read_chunk(p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[]) returns m23."application/octet-stream"
 language plpgsql volatile security definer set search_path = '' set row_security = off
 set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
@@ -287,7 +294,7 @@ begin
     exit when v_bytes >= v_limit;
   end loop;
   return convert_to(json_build_object('rows', cardinality(v_lines), 'last_key', v_last,
-      'done', cardinality(v_lines) < v_rows and v_bytes < v_limit)::text || chr(10)
+      'done', cardinality(v_lines) < v_rows and v_bytes < v_limit, 'fingerprint', m23.fingerprint_of(v_lines)::text)::text || chr(10)
     || case when cardinality(v_lines) > 0 then array_to_string(v_lines, chr(10)) || chr(10) else '' end, 'UTF8');
 end $$;
 comment on function public.m23_read_chunk(uuid, uuid, int, text[]) is
@@ -323,9 +330,9 @@ begin
     perform m23.refuse('UNAVAILABLE', 'the database has lost the record of an earlier chunk of this backup');
   end if;
   if (p_chunk ->> 'rows')::int > 0 then
-    insert into m23.backup_chunks (job_id, ordinal, seq, object, rows, bytes, stored_bytes, sha256, last_key)
+    insert into m23.backup_chunks (job_id, ordinal, seq, object, rows, bytes, stored_bytes, sha256, fingerprint, last_key)
       values (v_job, v_ordinal, (p_chunk ->> 'seq')::int, p_chunk ->> 'object', (p_chunk ->> 'rows')::int, (p_chunk ->> 'bytes')::bigint,
-              (p_chunk ->> 'stored_bytes')::bigint, p_chunk ->> 'sha256',
+              (p_chunk ->> 'stored_bytes')::bigint, p_chunk ->> 'sha256', (p_chunk ->> 'fingerprint')::numeric,
               array(select jsonb_array_elements_text(p_chunk -> 'last_key')))
       on conflict do nothing;
   end if;

@@ -49,6 +49,9 @@ struct Head {
     rows: u64,
     last_key: Option<Vec<String>>,
     done: bool,
+    /// Of the lines as the database read them; kept there, for recovery tests.
+    #[serde(default)]
+    fingerprint: Option<String>,
 }
 
 struct Piece {
@@ -191,7 +194,7 @@ async fn store(
     let Piece { head, lines } = piece;
     let mut record = json!({
         "job_id": plan.job_id, "lease": plan.lease, "ordinal": table.ordinal, "seq": seq,
-        "rows": head.rows, "last_key": head.last_key, "done": head.done,
+        "rows": head.rows, "last_key": head.last_key, "done": head.done, "fingerprint": head.fingerprint,
     });
     if head.rows > 0 {
         let bytes = lines.len();
