@@ -18,14 +18,15 @@ pub fn pack(lines: &[u8]) -> Result<Vec<u8>, ArchiveError> {
     encoder.finish().map_err(damaged)
 }
 
-/// Decompresses a chunk whose SHA-256 has been compared, and checks that it is exactly what
-/// the manifest says: never more memory than the manifest promises, every line whole.
+/// Decompresses a chunk whose SHA-256 has been compared (an encrypted one that has been opened),
+/// and checks that it is exactly what the manifest says: never more memory than the manifest
+/// promises, every line whole.
 ///
 /// # Errors
 /// [`ArchiveError::WrongLength`], [`ArchiveError::Damaged`] or [`ArchiveError::WrongRows`].
-pub fn unpack(stored: &[u8], chunk: &Chunk) -> Result<Vec<u8>, ArchiveError> {
-    expect_length(chunk.stored_bytes, stored.len())?;
-    let mut decoder = GzDecoder::new(stored);
+pub fn unpack(packed: &[u8], chunk: &Chunk) -> Result<Vec<u8>, ArchiveError> {
+    expect_length(chunk.packed_bytes(), packed.len())?;
+    let mut decoder = GzDecoder::new(packed);
     let mut lines = Vec::new();
     decoder
         .by_ref()

@@ -40,4 +40,18 @@ pub enum ArchiveError {
         /// Lines that were found.
         found: u64,
     },
+    /// A chunk's line has other fields than its table, or one that cannot be read.
+    #[error("line {line} of the chunk {fault}")]
+    WrongLine {
+        /// Which, from 1.
+        line: u64,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// A backup is not the parent that another one names.
+    #[error("the chain is broken: {0}")]
+    BrokenChain(String),
+    /// What is encrypted, or a key, is not as the format has it.
+    #[error("it cannot be decrypted: {0}")]
+    Sealed(String),
 }

@@ -1,31 +1,51 @@
 //! The manifest: what a backup is, and every object that belongs to it.
 
-use crate::{ArchiveError, names};
+use crate::table::sum;
+use crate::{ArchiveError, Chunk, Position, Table, check, names, strict};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// One backup. `manifest.json` is this, as JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Always [`Manifest::FORMAT`].
     pub format: String,
     /// [`Manifest::VERSION`] of the program that wrote it.
     pub version: u32,
+    /// How its chunks are encrypted; none when they are plain.
+    #[serde(default)]
+    pub encryption: Option<Encryption>,
     /// What was backed up, and as of when.
     #[serde(flatten)]
     pub facts: Facts,
-    /// Rows in all tables.
+    /// Rows in all tables; entries of the log are not counted.
     pub rows: u64,
-    /// Bytes of all lines.
+    /// Bytes of all lines, the log's too.
     pub bytes: u64,
-    /// Bytes of all chunks as stored.
+    /// Bytes of all chunks as stored, the log's too.
     pub stored_bytes: u64,
 }
 
+/// How chunks are encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// The tenant's data key; its object is [`crate::key_object`].
+    pub key_id: Uuid,
+    /// The cipher.
+    pub algorithm: Algorithm,
+}
+
+/// A cipher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// AES-256 in Galois/counter mode, with a random nonce of 12 bytes and a tag of 16.
+    #[serde(rename = "AES-256-GCM")]
+    Aes256Gcm,
+}
+
 /// What the database says of a backup.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The backup's id: `backup_jobs.id`.
     pub backup_id: Uuid,
@@ -33,74 +53,78 @@ pub struct Facts {
     pub tenant_id: Uuid,
     /// Its name.
     pub backup_name: String,
-    /// `full`.
-    pub job_type: String,
-    /// The moment of every row inside: a `pg_snapshot`, good within one incarnation.
-    pub position: String,
+    /// What it builds upon.
+    pub job_type: JobType,
+    /// The full backup that its chain begins with; none for a full one.
+    #[serde(default)]
+    pub base_backup_id: Option<Uuid>,
+    /// The backup before it in its chain; none for a full one.
+    #[serde(default)]
+    pub parent: Option<Parent>,
+    /// The moment of every row inside.
+    pub position: Position,
     /// The time of that moment.
     pub position_at: DateTime<Utc>,
-    /// The life of the database that the position belongs to.
+    /// The life of the database that positions and transactions belong to.
     pub incarnation: Uuid,
     /// `server_version_num` of the server.
     pub server_version: u32,
+    /// What a time between the parent and this backup is resolved by.
+    #[serde(default)]
+    pub commit_times: CommitTimes,
+    /// Where commit times are not native: the moments since the parent that can be reached, in order.
+    #[serde(default)]
+    pub ticks: Vec<Tick>,
+    /// SQL for the types, domains and enums that the tables need, in order.
+    #[serde(default)]
+    pub definitions: Vec<String>,
     /// The tables, in the order in which they were read.
     pub tables: Vec<Table>,
 }
 
-/// One table's columns and chunks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Table {
-    /// Its schema, unquoted.
-    pub schema: String,
-    /// Its name, unquoted.
-    pub name: String,
-    /// The column that holds the tenant.
-    pub tenant_column: String,
-    /// The primary key's columns, in order.
-    pub key: Vec<String>,
-    /// The columns in the order of a line's fields. Generated ones are not stored.
-    pub columns: Vec<Column>,
-    /// Its chunks, in key order.
-    pub chunks: Vec<Chunk>,
+/// What a backup builds upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobType {
+    /// Nothing: every row is inside.
+    Full,
+    /// Its parent: what has changed since is inside.
+    Incremental,
 }
 
-impl Table {
-    /// Rows in all its chunks.
-    #[must_use]
-    pub fn rows(&self) -> u64 {
-        sum(self.chunks.iter().map(|chunk| chunk.rows))
-    }
-}
-
-/// A column.
+/// The backup before an incremental one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Column {
-    /// Its name, unquoted.
-    pub name: String,
-    /// Its PostgreSQL type, without length or precision.
-    #[serde(rename = "type")]
-    pub type_name: String,
-    /// Whether it takes no null.
-    #[serde(default)]
-    pub not_null: bool,
-    /// `a` (always) or `d` (by default) for an identity column.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub identity: Option<String>,
-}
-
-/// A chunk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chunk {
-    /// The object's name in the store.
-    pub object: String,
-    /// Its lines.
-    pub rows: u64,
-    /// Bytes of its lines.
-    pub bytes: u64,
-    /// Bytes as stored.
-    pub stored_bytes: u64,
-    /// SHA-256 of the stored bytes, in lower-case hexadecimal.
+pub struct Parent {
+    /// Its id.
+    pub backup_id: Uuid,
+    /// Its manifest's object.
+    pub manifest: String,
+    /// SHA-256 of its manifest, in lower-case hexadecimal.
     pub sha256: String,
+    /// Its position.
+    pub position: Position,
+    /// The time of that.
+    pub position_at: DateTime<Utc>,
+}
+
+/// What a time is resolved by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CommitTimes {
+    /// The time at which each transaction was committed: exact.
+    #[default]
+    Native,
+    /// The last tick before the time.
+    Ticks,
+}
+
+/// A moment that can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// Its time.
+    pub at: DateTime<Utc>,
+    /// What was committed by then.
+    pub position: Position,
 }
 
 impl Manifest {
@@ -113,27 +137,23 @@ impl Manifest {
     ///
     /// # Errors
     /// [`ArchiveError::Inconsistent`] when the facts break a rule of the format.
-    pub fn new(facts: Facts) -> Result<Self, ArchiveError> {
-        let total = |count: fn(&Chunk) -> u64| {
-            sum(facts
-                .tables
-                .iter()
-                .flat_map(|table| &table.chunks)
-                .map(count))
-        };
-        let manifest = Self {
+    pub fn new(facts: Facts, encryption: Option<Encryption>) -> Result<Self, ArchiveError> {
+        let mut manifest = Self {
             format: Self::FORMAT.to_owned(),
             version: Self::VERSION,
-            rows: total(|chunk| chunk.rows),
-            bytes: total(|chunk| chunk.bytes),
-            stored_bytes: total(|chunk| chunk.stored_bytes),
+            encryption,
             facts,
+            rows: 0,
+            bytes: 0,
+            stored_bytes: 0,
         };
-        manifest.check()?;
+        [manifest.rows, manifest.bytes, manifest.stored_bytes] = manifest.sums();
+        check::manifest(&manifest)?;
         Ok(manifest)
     }
 
-    /// Reads a manifest and checks its rules.
+    /// Reads a manifest and checks its rules. A field that this version does not know is refused:
+    /// what it means may change what the others do.
     ///
     /// # Errors
     /// [`ArchiveError::Unreadable`], [`ArchiveError::UnknownFormat`] or
@@ -152,8 +172,8 @@ impl Manifest {
                 version: head.version,
             });
         }
-        let manifest: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
-        manifest.check()?;
+        let manifest: Self = strict::read(bytes).map_err(ArchiveError::Unreadable)?;
+        check::manifest(&manifest)?;
         Ok(manifest)
     }
 
@@ -162,10 +182,7 @@ impl Manifest {
     /// # Errors
     /// [`ArchiveError::Unreadable`] if it cannot be written as JSON, which does not happen.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ArchiveError> {
-        let mut bytes = serde_json::to_vec_pretty(self)
-            .map_err(|error| ArchiveError::Unreadable(error.to_string()))?;
-        bytes.push(b'\n');
-        Ok(bytes)
+        strict::write(self).map_err(ArchiveError::Unreadable)
     }
 
     /// Where its objects lie.
@@ -174,188 +191,19 @@ impl Manifest {
         names::prefix(self.facts.tenant_id, self.facts.backup_id)
     }
 
-    fn check(&self) -> Result<(), ArchiveError> {
-        let prefix = format!("{}/", self.prefix());
-        let mut objects = BTreeSet::new();
-        let mut tables = BTreeSet::new();
-        for table in &self.facts.tables {
-            if !tables.insert((&table.schema, &table.name)) {
-                return inconsistent(table, "stands there twice");
-            }
-            check_columns(table)?;
-            for chunk in &table.chunks {
-                check_chunk(table, chunk, &prefix)?;
-                if !objects.insert(&chunk.object) {
-                    return inconsistent(table, "has the same chunk twice");
-                }
-            }
-        }
-        self.check_sums()
-    }
-
-    fn check_sums(&self) -> Result<(), ArchiveError> {
-        let chunks = || self.facts.tables.iter().flat_map(|table| &table.chunks);
-        let sums = [
-            (self.rows, sum(chunks().map(|chunk| chunk.rows))),
-            (self.bytes, sum(chunks().map(|chunk| chunk.bytes))),
-            (
-                self.stored_bytes,
-                sum(chunks().map(|chunk| chunk.stored_bytes)),
-            ),
-        ];
-        if sums.iter().all(|(said, counted)| said == counted) {
-            Ok(())
-        } else {
-            Err(ArchiveError::Inconsistent(
-                "its sums are not those of its chunks".to_owned(),
-            ))
-        }
-    }
-}
-
-/// Adds without overflow: the numbers come from outside.
-fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
-    numbers.fold(0, u64::saturating_add)
-}
-
-fn check_columns(table: &Table) -> Result<(), ArchiveError> {
-    let names: BTreeSet<&String> = table.columns.iter().map(|column| &column.name).collect();
-    if names.len() != table.columns.len() {
-        return inconsistent(table, "has a column twice");
-    }
-    if table.key.is_empty() || !table.key.iter().all(|name| names.contains(name)) {
-        return inconsistent(table, "has no key among its columns");
-    }
-    if !names.contains(&table.tenant_column) {
-        return inconsistent(table, "has no tenant column among its columns");
-    }
-    Ok(())
-}
-
-fn check_chunk(table: &Table, chunk: &Chunk, prefix: &str) -> Result<(), ArchiveError> {
-    let is_digest = chunk.sha256.len() == 64
-        && chunk
-            .sha256
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if !is_digest {
-        return inconsistent(table, "has a chunk without a SHA-256");
-    }
-    if !chunk.object.starts_with(prefix) {
-        return inconsistent(table, "has a chunk of another backup");
-    }
-    if chunk.rows == 0 || chunk.bytes < chunk.rows {
-        return inconsistent(table, "has an empty chunk");
-    }
-    Ok(())
-}
-
-fn inconsistent(table: &Table, what: &str) -> Result<(), ArchiveError> {
-    Err(ArchiveError::Inconsistent(format!(
-        "{}.{} {what}",
-        table.schema, table.name
-    )))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn facts() -> Value {
-        json!({
-            "backup_id": "00000000-0000-4000-8000-00000000000b",
-            "tenant_id": "00000000-0000-4000-8000-00000000000a",
-            "backup_name": "nightly", "job_type": "full",
-            "position": "10:12:11", "position_at": "2026-01-02T03:04:05.678901+00:00",
-            "incarnation": "00000000-0000-4000-8000-00000000000c", "server_version": 170010,
-            "tables": [{
-                "schema": "public", "name": "orders", "tenant_column": "tenant_id", "key": ["id"],
-                "columns": [{"name": "id", "type": "bigint", "not_null": true, "identity": "a"},
-                            {"name": "tenant_id", "type": "uuid", "not_null": true}],
-                "chunks": [{"object": "tenants/00000000-0000-4000-8000-00000000000a/backups/00000000-0000-4000-8000-00000000000b/001-public.orders/000001-aa.copy.gz",
-                            "rows": 2, "bytes": 80, "stored_bytes": 40, "sha256": "a".repeat(64)}]
-            }]
-        })
-    }
-
-    fn manifest() -> Manifest {
-        Manifest::new(serde_json::from_value(facts()).unwrap()).unwrap()
-    }
-
-    fn parse_edited(edit: impl FnOnce(&mut Value)) -> Result<Manifest, ArchiveError> {
-        let mut value = serde_json::to_value(manifest()).unwrap();
-        edit(&mut value);
-        Manifest::parse(&serde_json::to_vec(&value).unwrap())
-    }
-
-    #[test]
-    fn a_manifest_reads_back_as_it_was_written() {
-        let written = manifest();
-        assert_eq!(
-            Manifest::parse(&written.to_bytes().unwrap()).unwrap(),
-            written
-        );
-        assert_eq!(
-            (written.rows, written.bytes, written.stored_bytes),
-            (2, 80, 40)
-        );
-    }
-
-    #[test]
-    fn another_format_or_a_later_version_is_refused_by_name() {
-        let refused = parse_edited(|m| m["version"] = json!(2)).unwrap_err();
-        assert!(refused.to_string().contains("version 2"), "{refused}");
-        assert!(matches!(
-            parse_edited(|m| m["format"] = json!("tar")),
-            Err(ArchiveError::UnknownFormat { .. })
-        ));
-    }
-
-    #[test]
-    fn a_chunk_of_another_backup_is_refused() {
-        let edited = parse_edited(|m| {
-            m["tables"][0]["chunks"][0]["object"] = json!("tenants/x/backups/y/chunk");
-        });
-        assert!(matches!(edited, Err(ArchiveError::Inconsistent(_))));
-    }
-
-    #[test]
-    fn a_chunk_named_twice_is_refused() {
-        let edited = parse_edited(|m| {
-            let chunk = m["tables"][0]["chunks"][0].clone();
-            m["tables"][0]["chunks"] = json!([chunk, chunk]);
-        });
-        assert!(matches!(edited, Err(ArchiveError::Inconsistent(_))));
-    }
-
-    #[test]
-    fn sums_that_do_not_add_up_are_refused() {
-        assert!(matches!(
-            parse_edited(|m| m["rows"] = json!(3)),
-            Err(ArchiveError::Inconsistent(_))
-        ));
-    }
-
-    #[test]
-    fn a_key_outside_the_columns_is_refused() {
-        assert!(matches!(
-            parse_edited(|m| m["tables"][0]["key"] = json!(["nope"])),
-            Err(ArchiveError::Inconsistent(_))
-        ));
-    }
-
-    #[test]
-    fn no_input_panics() {
-        let good = manifest().to_bytes().unwrap();
-        for end in 0..good.len() {
-            assert!(Manifest::parse(&good[..end]).is_err() || end + 1 == good.len());
-        }
-        for at in 0..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 0x20;
-            let _ = Manifest::parse(&bad);
-        }
+    /// Its rows, bytes and stored bytes, as its chunks have them.
+    pub(crate) fn sums(&self) -> [u64; 3] {
+        let tables = &self.facts.tables;
+        let total = |count: fn(&Chunk) -> u64| {
+            sum(tables
+                .iter()
+                .flat_map(Table::objects)
+                .map(|(_, _, chunk)| count(chunk)))
+        };
+        [
+            sum(tables.iter().map(Table::rows)),
+            total(|chunk| chunk.bytes),
+            total(|chunk| chunk.stored_bytes),
+        ]
     }
 }

@@ -1,5 +1,6 @@
 //! Names of objects. They tell a person what is inside, and never collide.
 
+use crate::Lines;
 use uuid::Uuid;
 
 /// The manifest's object, below a backup's prefix.
@@ -8,24 +9,61 @@ pub fn manifest_object(prefix: &str) -> String {
     format!("{prefix}/manifest.json")
 }
 
-/// A chunk's object. The digest of its bytes is part of the name: writing a chunk again
-/// writes the same object, and another content can never take its place.
+/// The object that authenticates an encrypted backup's manifest, below a backup's prefix.
 #[must_use]
-pub fn chunk_object(
-    prefix: &str,
-    ordinal: u32,
-    schema: &str,
-    table: &str,
-    seq: u32,
-    sha256: &str,
-) -> String {
-    let short: String = sha256.chars().take(16).collect();
-    format!(
-        "{prefix}/{ordinal:03}-{}.{}/{seq:06}-{short}.copy.gz",
-        plain(schema),
-        plain(table)
-    )
+pub fn mac_object(prefix: &str) -> String {
+    format!("{prefix}/manifest.mac")
 }
+
+/// The object of a tenant's wrapped data key.
+#[must_use]
+pub fn key_object(tenant: Uuid, key: Uuid) -> String {
+    format!("keys/{tenant}/{key}.json")
+}
+
+/// Where a chunk belongs.
+#[derive(Debug, Clone, Copy)]
+pub struct ChunkPlace<'a> {
+    /// The backup's prefix.
+    pub prefix: &'a str,
+    /// The table's place among the backup's tables, from 1.
+    pub ordinal: u32,
+    /// The table's schema.
+    pub schema: &'a str,
+    /// The table's name.
+    pub table: &'a str,
+    /// What its lines are.
+    pub lines: Lines,
+    /// Its place among the table's chunks of its kind, from 1.
+    pub seq: u32,
+    /// Whether it is encrypted.
+    pub sealed: bool,
+}
+
+impl ChunkPlace<'_> {
+    /// Its object's name. The digest of its bytes is part of it: writing a chunk again writes the
+    /// same object, and another content can never take its place.
+    #[must_use]
+    pub fn object(&self, sha256: &str) -> String {
+        let short: String = sha256.chars().take(16).collect();
+        format!(
+            "{}/{:03}-{}.{}/{}{:06}-{short}.copy.gz{}",
+            self.prefix,
+            self.ordinal,
+            plain(self.schema),
+            plain(self.table),
+            match self.lines {
+                Lines::Rows => "",
+                Lines::History => "history-",
+            },
+            self.seq,
+            if self.sealed { SEALED } else { "" },
+        )
+    }
+}
+
+/// How the names of encrypted objects end.
+pub(crate) const SEALED: &str = ".enc";
 
 /// The prefix under which a backup's objects lie.
 #[must_use]
@@ -47,12 +85,37 @@ fn plain(name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn place() -> ChunkPlace<'static> {
+        ChunkPlace {
+            prefix: "p",
+            ordinal: 1,
+            schema: "public",
+            table: "../a b",
+            lines: Lines::Rows,
+            seq: 2,
+            sealed: false,
+        }
+    }
+
     #[test]
     fn a_table_name_cannot_leave_its_folder() {
-        let object = chunk_object("p", 1, "public", "../a b", 2, &"f".repeat(64));
         assert_eq!(
-            object,
+            place().object(&"f".repeat(64)),
             "p/001-public.~2e~2e~2fa~20b/000002-ffffffffffffffff.copy.gz"
+        );
+    }
+
+    #[test]
+    fn history_and_encryption_are_told_by_the_name() {
+        let sealed = ChunkPlace {
+            lines: Lines::History,
+            sealed: true,
+            table: "t",
+            ..place()
+        };
+        assert_eq!(
+            sealed.object(&"f".repeat(64)),
+            "p/001-public.t/history-000002-ffffffffffffffff.copy.gz.enc"
         );
     }
 

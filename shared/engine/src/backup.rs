@@ -5,7 +5,7 @@ use crate::objects::{fetch, put};
 use crate::retry::persistently;
 use crate::world::World;
 use futures_util::future::join;
-use m23_archive::{Facts, Manifest, chunk_object, manifest_object, pack};
+use m23_archive::{ChunkPlace, Facts, Lines, Manifest, manifest_object, pack};
 use m23_pipeline::{Level, Record};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -201,17 +201,16 @@ async fn store(
         let packed = pack(&lines).map_err(|error| EngineError::in_part(&table.name, error))?;
         drop(lines);
         let stored_bytes = packed.len();
-        let (object, sha256) = put(world, packed, |sha256| {
-            chunk_object(
-                &plan.prefix,
-                table.ordinal,
-                &table.schema,
-                &table.name,
-                seq,
-                sha256,
-            )
-        })
-        .await?;
+        let place = ChunkPlace {
+            prefix: &plan.prefix,
+            ordinal: table.ordinal,
+            schema: &table.schema,
+            table: &table.name,
+            lines: Lines::Rows,
+            seq,
+            sealed: false,
+        };
+        let (object, sha256) = put(world, packed, |sha256| place.object(sha256)).await?;
         merge(
             &mut record,
             json!({ "object": object, "sha256": sha256, "bytes": bytes, "stored_bytes": stored_bytes }),
@@ -237,7 +236,7 @@ async fn finish(world: &impl World, plan: &Plan) -> Result<(), EngineError> {
         .await?,
     )?;
     let manifest =
-        Manifest::new(facts).map_err(|error| EngineError::in_part("the manifest", error))?;
+        Manifest::new(facts, None).map_err(|error| EngineError::in_part("the manifest", error))?;
     let bytes = manifest
         .to_bytes()
         .map_err(|error| EngineError::in_part("the manifest", error))?;

@@ -1,0 +1,140 @@
+//! The tables of a backup: their shape, and the chunks that hold their rows.
+
+use crate::names::SEALED;
+use crate::seal;
+use serde::{Deserialize, Serialize};
+
+/// One table's columns and chunks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// Its schema, unquoted.
+    pub schema: String,
+    /// Its name, unquoted.
+    pub name: String,
+    /// The column that holds the tenant.
+    pub tenant_column: String,
+    /// The primary key's columns, in order.
+    pub key: Vec<String>,
+    /// The columns in the order of a line's fields. Generated ones are not stored.
+    pub columns: Vec<Column>,
+    /// Whether `chunks` hold every row of the tenant. If not, they hold the rows, as of this
+    /// backup's position, of the keys that have changed since the parent's.
+    #[serde(default = "yes")]
+    pub whole: bool,
+    /// Its rows, in key order.
+    pub chunks: Vec<Chunk>,
+    /// The log since the parent's position, where the table is not whole. A key that stands here
+    /// and not in `chunks` is gone at this backup's position.
+    #[serde(default)]
+    pub history: Vec<Chunk>,
+    /// SQL that makes the table again.
+    #[serde(default)]
+    pub definition: Definition,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Table {
+    /// Rows in all its chunks; the log is not counted.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        sum(self.chunks.iter().map(|chunk| chunk.rows))
+    }
+
+    /// Every object that belongs to it, with its place: rows first, then history.
+    pub fn objects(&self) -> impl Iterator<Item = (Lines, u32, &Chunk)> {
+        let placed = |lines, chunks| {
+            (1_u32..)
+                .zip(chunks)
+                .map(move |(seq, chunk)| (lines, seq, chunk))
+        };
+        placed(Lines::Rows, &self.chunks).chain(placed(Lines::History, &self.history))
+    }
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name, unquoted.
+    pub name: String,
+    /// Its PostgreSQL type, without length or precision.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Whether it takes no null.
+    #[serde(default)]
+    pub not_null: bool,
+    /// `a` (always) or `d` (by default) for an identity column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+}
+
+/// SQL statements that make a table again, in this order, each for all tables before the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// The table and its columns.
+    pub create: Vec<String>,
+    /// Keys, indexes, row-level security and its policies.
+    pub finish: Vec<String>,
+    /// Foreign keys.
+    pub references: Vec<String>,
+}
+
+/// What the lines of a chunk are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// Rows as of the backup's position.
+    Rows,
+    /// Entries of the log.
+    History,
+}
+
+impl Lines {
+    /// The word for it in associated data.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::History => "history",
+        }
+    }
+}
+
+/// A chunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// The object's name in the store.
+    pub object: String,
+    /// Its lines.
+    pub rows: u64,
+    /// Bytes of its lines.
+    pub bytes: u64,
+    /// Bytes as stored.
+    pub stored_bytes: u64,
+    /// SHA-256 of the stored bytes, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Chunk {
+    /// Bytes of its gzip: as stored, without what encryption adds.
+    #[must_use]
+    pub fn packed_bytes(&self) -> u64 {
+        if self.is_sealed() {
+            self.stored_bytes.saturating_sub(seal::OVERHEAD as u64)
+        } else {
+            self.stored_bytes
+        }
+    }
+
+    /// Whether it is encrypted.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.object.ends_with(SEALED)
+    }
+}
+
+/// Adds without overflow: the numbers come from outside.
+pub(crate) fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
+}

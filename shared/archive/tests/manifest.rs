@@ -1,0 +1,303 @@
+//! Manifests: what is read is what was written, and what breaks a rule is refused.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use m23_archive::{ArchiveError, Facts, Manifest, check_link};
+use serde_json::{Value, json};
+
+const TENANT: &str = "00000000-0000-4000-8000-00000000000a";
+const FULL: &str = "00000000-0000-4000-8000-00000000000b";
+const NEXT: &str = "00000000-0000-4000-8000-00000000000d";
+const INCARNATION: &str = "00000000-0000-4000-8000-00000000000c";
+
+fn chunk(backup: &str, name: &str, rows: u64) -> Value {
+    json!({ "object": format!("tenants/{TENANT}/backups/{backup}/001-public.orders/{name}-aaaaaaaaaaaaaaaa.copy.gz"),
+            "rows": rows, "bytes": 40 * rows, "stored_bytes": 40, "sha256": "a".repeat(64) })
+}
+
+fn full() -> Value {
+    json!({
+        "backup_id": FULL, "tenant_id": TENANT, "backup_name": "nightly", "job_type": "full",
+        "position": "10:12:11", "position_at": "2026-01-02T03:04:05.678901+00:00",
+        "incarnation": INCARNATION, "server_version": 170_010,
+        "tables": [{
+            "schema": "public", "name": "orders", "tenant_column": "tenant_id", "key": ["id"],
+            "columns": [{"name": "id", "type": "bigint", "not_null": true, "identity": "a"},
+                        {"name": "tenant_id", "type": "uuid", "not_null": true}],
+            "chunks": [chunk(FULL, "000001", 2)]
+        }]
+    })
+}
+
+fn incremental() -> Value {
+    let mut facts = full();
+    let manifest = format!("tenants/{TENANT}/backups/{FULL}/manifest.json");
+    let more = json!({
+        "backup_id": NEXT, "job_type": "incremental", "base_backup_id": FULL,
+        "position": "20:20:", "position_at": "2026-01-03T00:00:00+00:00",
+        "commit_times": "ticks", "ticks": [{ "at": "2026-01-02T12:00:00Z", "position": "15:15:" }],
+        "parent": { "backup_id": FULL, "manifest": manifest, "sha256": "b".repeat(64),
+                    "position": "10:12:11", "position_at": "2026-01-02T03:04:05.678901+00:00" },
+    });
+    for (name, value) in more.as_object().unwrap() {
+        facts[name] = value.clone();
+    }
+    facts["tables"][0]["whole"] = json!(false);
+    facts["tables"][0]["chunks"] = json!([chunk(NEXT, "000001", 1)]);
+    facts["tables"][0]["history"] = json!([chunk(NEXT, "history-000001", 3)]);
+    facts
+}
+
+fn manifest(facts: Value) -> Manifest {
+    let facts: Facts = serde_json::from_value(facts).unwrap();
+    Manifest::new(facts, None).unwrap()
+}
+
+type Edit = fn(&mut Value);
+
+fn edited(facts: Value, edit: Edit) -> Result<Manifest, ArchiveError> {
+    let mut value = serde_json::to_value(manifest(facts)).unwrap();
+    edit(&mut value);
+    Manifest::parse(&serde_json::to_vec(&value).unwrap())
+}
+
+fn refused(facts: fn() -> Value, edits: &[(&str, Edit)]) {
+    for (what, edit) in edits {
+        let refusal = edited(facts(), *edit).unwrap_err().to_string();
+        assert!(refusal.contains(what), "{what}: {refusal}");
+    }
+}
+
+#[test]
+fn a_manifest_reads_back_as_it_was_written() {
+    for facts in [full(), incremental()] {
+        let written = manifest(facts);
+        let bytes = written.to_bytes().unwrap();
+        assert_eq!(Manifest::parse(&bytes).unwrap(), written);
+    }
+}
+
+#[test]
+fn rows_are_those_of_chunks_and_bytes_those_of_the_log_too() {
+    let full = manifest(full());
+    assert_eq!((full.rows, full.bytes, full.stored_bytes), (2, 80, 40));
+    let next = manifest(incremental());
+    assert_eq!((next.rows, next.bytes, next.stored_bytes), (1, 160, 80));
+}
+
+#[test]
+fn what_a_first_version_left_out_is_a_full_and_plain_backup() {
+    let mut value = serde_json::to_value(manifest(full())).unwrap();
+    for name in [
+        "encryption",
+        "parent",
+        "base_backup_id",
+        "commit_times",
+        "ticks",
+        "definitions",
+    ] {
+        value.as_object_mut().unwrap().remove(name).unwrap();
+    }
+    for name in ["whole", "history", "definition"] {
+        value["tables"][0]
+            .as_object_mut()
+            .unwrap()
+            .remove(name)
+            .unwrap();
+    }
+    let read = Manifest::parse(&serde_json::to_vec(&value).unwrap()).unwrap();
+    assert_eq!(read, manifest(full()));
+}
+
+#[test]
+fn another_format_or_a_later_version_is_refused_by_name() {
+    let refusal = edited(full(), |m| m["version"] = json!(2)).unwrap_err();
+    assert!(refusal.to_string().contains("version 2"), "{refusal}");
+    assert!(matches!(
+        edited(full(), |m| m["format"] = json!("tar")),
+        Err(ArchiveError::UnknownFormat { .. })
+    ));
+}
+
+#[test]
+fn an_unknown_field_is_refused_wherever_it_stands() {
+    refused(
+        full,
+        &[
+            ("\"extra\"", |m| m["extra"] = json!(1)),
+            ("\"extra\"", |m| m["tables"][0]["extra"] = json!(1)),
+            ("\"extra\"", |m| {
+                m["tables"][0]["chunks"][0]["extra"] = json!(1)
+            }),
+        ],
+    );
+    assert!(edited(full(), |m| m["extra"] = Value::Null).is_ok());
+}
+
+#[test]
+fn a_chunk_that_is_not_where_it_belongs_is_refused() {
+    refused(
+        full,
+        &[
+            ("another backup", |m| {
+                m["tables"][0]["chunks"][0]["object"] = json!("tenants/x/backups/y/chunk")
+            }),
+            ("name", |m| {
+                m["tables"][0]["chunks"][0] = chunk(FULL, "000002", 2)
+            }),
+            ("name", |m| {
+                m["tables"][0]["chunks"][0] = chunk(FULL, "history-000001", 2)
+            }),
+            ("name", |m| {
+                m["tables"][0]["chunks"][0] = chunk(FULL, "../000001", 2)
+            }),
+            ("name", |m| {
+                let chunk = m["tables"][0]["chunks"][0].clone();
+                m["tables"][0]["chunks"] = json!([chunk, chunk]);
+            }),
+            ("SHA-256", |m| {
+                m["tables"][0]["chunks"][0]["sha256"] = json!("A".repeat(64))
+            }),
+            ("empty", |m| m["tables"][0]["chunks"][0]["rows"] = json!(0)),
+            ("name", |m| {
+                m["encryption"] = json!({ "key_id": FULL, "algorithm": "AES-256-GCM" })
+            }),
+        ],
+    );
+}
+
+#[test]
+fn a_table_that_contradicts_itself_is_refused() {
+    refused(
+        full,
+        &[
+            ("key", |m| m["tables"][0]["key"] = json!(["nope"])),
+            ("key", |m| m["tables"][0]["key"] = json!(["id", "id"])),
+            ("tenant column", |m| {
+                m["tables"][0]["tenant_column"] = json!("nope")
+            }),
+            ("column twice", |m| {
+                m["tables"][0]["columns"][1]["name"] = json!("id")
+            }),
+            ("twice", |m| {
+                let table = m["tables"][0].clone();
+                m["tables"] = json!([table, table]);
+            }),
+        ],
+    );
+}
+
+#[test]
+fn sums_that_do_not_add_up_are_refused() {
+    refused(full, &[("sums", |m| m["rows"] = json!(3))]);
+    refused(incremental, &[("sums", |m| m["bytes"] = json!(40))]);
+}
+
+#[test]
+fn sums_never_overflow() {
+    let most = |m: &mut Value| {
+        for name in ["rows", "bytes", "stored_bytes"] {
+            m[name] = json!(u64::MAX);
+            m["tables"][0]["chunks"][0][name] = json!(u64::MAX);
+        }
+        m["tables"][0]["history"][0]["bytes"] = json!(u64::MAX);
+    };
+    assert!(edited(incremental(), most).is_ok());
+}
+
+#[test]
+fn a_full_backup_builds_upon_nothing() {
+    refused(
+        full,
+        &[
+            ("no parent", |m| m["base_backup_id"] = json!(NEXT)),
+            ("no parent", |m| {
+                m["parent"] = incremental()["parent"].clone()
+            }),
+            ("no parent", |m| m["tables"][0]["whole"] = json!(false)),
+            ("whole", |m| {
+                m["tables"][0]["history"] = json!([chunk(FULL, "history-000001", 1)])
+            }),
+            ("ticks", |m| m["ticks"] = incremental()["ticks"].clone()),
+        ],
+    );
+}
+
+#[test]
+fn an_incremental_names_its_parent_and_its_base() {
+    refused(
+        incremental,
+        &[
+            ("a parent and a base", |m| m["parent"] = Value::Null),
+            ("a parent and a base", |m| m["base_backup_id"] = Value::Null),
+            ("its own parent", |m| m["parent"]["backup_id"] = json!(NEXT)),
+            ("its own parent", |m| m["base_backup_id"] = json!(NEXT)),
+            ("not an object of its parent", |m| {
+                m["parent"]["manifest"] = json!("tenants/x/backups/y/manifest.json")
+            }),
+            ("SHA-256", |m| m["parent"]["sha256"] = json!("")),
+            ("after its own", |m| {
+                m["parent"]["position"] = json!("30:30:")
+            }),
+            ("after its own", |m| {
+                m["parent"]["position_at"] = json!("2027-01-01T00:00:00Z")
+            }),
+            ("position", |m| m["position"] = json!("now")),
+            ("whole", |m| m["tables"][0]["whole"] = json!(true)),
+            ("history", |m| m["tables"][0]["history"] = json!([])),
+        ],
+    );
+}
+
+#[test]
+fn a_child_is_held_to_its_parent() {
+    let parent = manifest(full());
+    let sha256 = "b".repeat(64);
+    check_link(&manifest(incremental()), &parent, &sha256).unwrap();
+    let broken = |parent: &Manifest, sha256: &str, what: &str| {
+        let refusal = check_link(&manifest(incremental()), parent, sha256).unwrap_err();
+        assert!(refusal.to_string().contains(what), "{what}: {refusal}");
+    };
+    broken(&parent, &"c".repeat(64), "was another");
+    let other = |edit: Edit| {
+        let mut facts = full();
+        edit(&mut facts);
+        manifest(facts)
+    };
+    broken(
+        &other(|f| f["incarnation"] = json!(NEXT)),
+        &sha256,
+        "another life",
+    );
+    broken(
+        &other(|f| f["position"] = json!("9:9:")),
+        &sha256,
+        "another position",
+    );
+    broken(
+        &other(|f| f["tables"][0]["columns"][0]["type"] = json!("text")),
+        &sha256,
+        "public.orders",
+    );
+    broken(
+        &other(|f| f["tables"] = json!([])),
+        &sha256,
+        "public.orders",
+    );
+    assert!(check_link(&parent, &parent, &sha256).is_err());
+    let child = manifest(incremental());
+    assert!(check_link(&child, &child, &sha256).is_err());
+}
+
+#[test]
+fn no_input_panics() {
+    let good = manifest(incremental()).to_bytes().unwrap();
+    for end in 0..good.len() {
+        assert!(Manifest::parse(&good[..end]).is_err() || end + 1 == good.len());
+    }
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 0x20;
+        let _ = Manifest::parse(&bad);
+    }
+}
