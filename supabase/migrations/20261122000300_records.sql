@@ -109,7 +109,9 @@ create table public.dr_plans (
   next_test_date   timestamptz,
   is_active        boolean not null default true,
   created_by       uuid default auth.uid(),
-  created_at       timestamptz not null default now()
+  created_at       timestamptz not null default now(),
+  time_zone        text not null default 'UTC',
+  next_backup_date timestamptz
 );
 create index dr_plans_tenant on public.dr_plans (tenant_id);
 comment on table public.dr_plans is 'How often a tenant is backed up and its recovery tested, and within which bounds.';
@@ -169,10 +171,10 @@ create policy operators_request on public.backup_jobs for insert to authenticate
 
 -- createDRPlan and its upkeep.
 grant insert (tenant_id, plan_name, description, rto_minutes, rpo_minutes, backup_frequency, backup_types,
-              retention_days, test_frequency, next_test_date, is_active, created_by)
+              retention_days, test_frequency, next_test_date, is_active, time_zone, created_by)
   on public.dr_plans to authenticated;
 grant update (plan_name, description, rto_minutes, rpo_minutes, backup_frequency, backup_types,
-              retention_days, test_frequency, next_test_date, is_active)
+              retention_days, test_frequency, next_test_date, is_active, time_zone)
   on public.dr_plans to authenticated;
 create policy admins_plan on public.dr_plans for insert to authenticated
   with check (tenant_id in (select m23.caller_tenants(array['owner', 'admin'])) and created_by = (select auth.uid()));
