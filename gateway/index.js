@@ -1,4 +1,5 @@
 // The gateway: routes, and nothing else. Who may do what is decided behind it.
+import openapi from "../docs/openapi.json";
 
 const FUNCTIONS = new Map([
   ["backup-create", "BACKUP_CREATE"],
@@ -8,12 +9,18 @@ const FUNCTIONS = new Map([
   ["recovery-test", "RECOVERY_TEST"],
 ]);
 
+// Readable from every origin.
+const OPEN = { "access-control-allow-origin": "*" };
+
 export default {
   async fetch(request, env) {
     const url = new URL(request.url);
     const [, name] = /^\/functions\/v1\/([^/]+)\/?$/.exec(url.pathname) ?? [];
     if (FUNCTIONS.has(name)) {
       return env[FUNCTIONS.get(name)].fetch(request);
+    }
+    if (url.pathname === "/functions/v1/openapi.json" && ["GET", "HEAD"].includes(request.method)) {
+      return new Response(openapi, { headers: { ...OPEN, "content-type": "application/json" } });
     }
     if (/^\/(rest|auth)\/v1(\/|$)/.test(url.pathname)) {
       const address = env.SUPABASE_URL + url.pathname + url.search;
@@ -27,6 +34,6 @@ function notFound() {
   const body = { success: false, error: "There is nothing at this address.", code: "NOT_FOUND" };
   return Response.json(body, {
     status: 404,
-    headers: { "access-control-allow-origin": "*", "x-request-id": crypto.randomUUID() },
+    headers: { ...OPEN, "x-request-id": crypto.randomUUID() },
   });
 }

@@ -3,7 +3,7 @@ import { channel } from 'node:diagnostics_channel';
 import { createWriteStream, existsSync, globSync, mkdirSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 
-import { Log, LogLevel, Miniflare, type MiniflareOptions, type WorkerOptions } from 'miniflare';
+import { Log, LogLevel, Miniflare, type ModuleDefinition, type MiniflareOptions, type WorkerOptions } from 'miniflare';
 
 import { StackFailure, sentence } from './failure.ts';
 import type { CrashListener } from './part.ts';
@@ -125,8 +125,11 @@ export class Workers {
 
   #gateway(outboundService: WorkerOptions['outboundService']): WorkerOptions {
     const config = readWranglerConfig('.');
+    const own = common(config, ROOT);
     return {
-      ...common(config, ROOT),
+      ...own,
+      modulesRoot: ROOT,
+      modules: [...own.modules, { type: 'Text', path: join(ROOT, 'docs', 'openapi.json') }],
       bindings: { ...config.vars, SUPABASE_URL: this.#options.upstream.url },
       serviceBindings: Object.fromEntries((config.services ?? []).map(({ binding, service }) => [binding, service])),
       outboundService,
@@ -146,7 +149,7 @@ export class Workers {
   }
 }
 
-function common(config: WranglerConfig, folder: string): WorkerOptions {
+function common(config: WranglerConfig, folder: string): WorkerOptions & { modules: ModuleDefinition[] } {
   const main = join(folder, config.main);
   if (!existsSync(main)) throw new StackFailure(`${config.name} is not built: run \`cargo xtask build\``);
   const built = join(main, '..');

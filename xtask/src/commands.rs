@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod dev;
 mod history;
+mod openapi;
 mod scripts;
 mod test;
 
@@ -34,6 +35,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Write a random history, and compare every answer about its past with a record of its own.
     History(history::Arguments),
+    /// Write docs/openapi.json anew, from the types of the contract.
+    Openapi,
 }
 
 /// Runs the command that was asked for.
@@ -45,5 +48,6 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Build(arguments) => build::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
+        Command::Openapi => openapi::run(),
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A code of the contract's error table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorCode {
     /// No token, or one that is malformed, expired, wrongly signed or for somebody else.
@@ -105,6 +106,7 @@ impl std::fmt::Display for ErrorCode {
 
 /// The body of every refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ErrorBody {
     /// Always `false`.
     pub success: bool,

@@ -2,7 +2,7 @@
 
 use crate::names::{SchemaName, TableName};
 use crate::similar::suggestion;
-use chrono::{DateTime, FixedOffset, NaiveDateTime};
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDateTime};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -289,6 +289,9 @@ fn parse_moment(text: &str) -> Option<DateTime<FixedOffset>> {
         .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M%#z"))
         .or_else(|_| DateTime::parse_from_str(&text.replace('Z', "+00:00"), "%Y-%m-%dT%H:%M%#z"))
         .ok()
+        // In UTC, because Postgres knows no offset beyond 16 hours and no year 0.
+        .map(|moment| moment.to_utc().fixed_offset())
+        .filter(|moment| (1..=9999).contains(&moment.year()))
 }
 
 fn lacks_zone(text: &str) -> bool {

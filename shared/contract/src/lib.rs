@@ -14,6 +14,8 @@ mod json;
 mod names;
 mod request;
 mod response;
+#[cfg(feature = "schema")]
+mod schema;
 mod similar;
 
 pub use error::{ErrorBody, ErrorCode};
@@ -26,6 +28,7 @@ pub use request::{
     read_request,
 };
 pub use response::{
-    BackupCreateResponse, BackupRestoreResponse, JobStatus, PitrRestoreResponse,
-    PitrRollbackResponse, PitrStats, RecoveryTestResponse, RecoveryTestResults, WorkStatus,
+    BackupCreateResponse, BackupRestoreResponse, JobStatus, Operation, PitrRestoreResponse,
+    PitrRollbackResponse, PitrStats, PreviewChange, RecoveryTestResponse, RecoveryTestResults,
+    WorkStatus,
 };

@@ -71,6 +71,7 @@ pub fn read_request<R: Validate>(body: &[u8]) -> Reading<R> {
 
 /// The kind of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum JobType {
     /// Every row.
@@ -83,18 +84,35 @@ pub enum JobType {
 
 /// A new backup, described in full.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "schema",
+    schemars(deny_unknown_fields, transform = crate::schema::based_when_incremental)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct NewBackup {
     /// The kind.
     pub job_type: JobType,
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_line::<LONGEST_NAME>")
+    )]
     pub backup_name: Option<String>,
     /// A remark.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_text::<LONGEST_PROSE>")
+    )]
     pub description: Option<String>,
     /// Which tables; every protected one when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_tables")
+    )]
     pub tables: Option<Vec<TableName>>,
     /// What an incremental builds on.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +121,8 @@ pub struct NewBackup {
 
 /// `backup-create`: a new backup, or the run of a job that is already described.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 #[serde(untagged)]
 pub enum BackupCreateRequest {
     /// Describe and run.
@@ -161,15 +181,25 @@ impl Validate for BackupCreateRequest {
 
 /// `backup-restore`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::confirmed))]
 #[serde(rename_all = "camelCase")]
 pub struct BackupRestoreRequest {
     /// Which backup.
     pub backup_job_id: Uuid,
     /// Which of its tables; all when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_tables")
+    )]
     pub tables: Option<Vec<TableName>>,
     /// Restore beside the live data, into this schema.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_schema")
+    )]
     pub target_schema: Option<SchemaName>,
 }
 
@@ -192,6 +222,8 @@ impl Validate for BackupRestoreRequest {
 
 /// `pitr-restore`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::confirmed_or_dry_restore))]
 #[serde(rename_all = "camelCase")]
 pub struct PitrRestoreRequest {
     /// The moment to go back to.
@@ -201,13 +233,29 @@ pub struct PitrRestoreRequest {
     pub base_backup_id: Option<Uuid>,
     /// Which tables; every protected one when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_tables")
+    )]
     pub tables: Option<Vec<TableName>>,
     /// Also the tables that the chosen ones are tied to by foreign keys?
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_boolean")
+    )]
     pub include_related: bool,
     /// Only look?
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_boolean")
+    )]
     pub dry_run: bool,
     /// The plan that the caller saw and confirms.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_line::<LONGEST_HASH>")
+    )]
     pub plan_hash: Option<String>,
 }
 
@@ -242,17 +290,31 @@ impl Validate for PitrRestoreRequest {
 
 /// `pitr-rollback`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::confirmed_or_dry_rollback))]
 #[serde(rename_all = "camelCase")]
 pub struct PitrRollbackRequest {
     /// The snapshot to go back to.
     pub snapshot_id: Uuid,
     /// Why, for the log.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_text::<LONGEST_PROSE>")
+    )]
     pub reason: Option<String>,
     /// Only look?
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_boolean")
+    )]
     pub dry_run: bool,
     /// The plan that the caller saw and confirms.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_line::<LONGEST_HASH>")
+    )]
     pub plan_hash: Option<String>,
 }
 
@@ -292,6 +354,7 @@ fn dry_run_or_confirmed(fields: &mut Fields, confirmation: &str) -> bool {
 
 /// Who asked for a recovery test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TestType {
     /// A person.
@@ -304,6 +367,7 @@ pub enum TestType {
 
 /// How far a recovery test goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ValidationLevel {
     /// The archive is whole.
@@ -316,6 +380,8 @@ pub enum ValidationLevel {
 
 /// `recovery-test` (snake case, as the contract has it).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields))]
 pub struct RecoveryTestRequest {
     /// The plan whose newest backup is tested.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -324,6 +390,10 @@ pub struct RecoveryTestRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_job_id: Option<Uuid>,
     /// The test's name.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(schema_with = "crate::schema::line::<LONGEST_NAME>")
+    )]
     pub test_name: String,
     /// Who asked.
     pub test_type: TestType,

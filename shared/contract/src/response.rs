@@ -1,12 +1,13 @@
 //! The bodies of the five functions' answers.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Where a backup job stands right after `backup-create`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum JobStatus {
     /// Not begun.
@@ -17,6 +18,7 @@ pub enum JobStatus {
 
 /// Where work stands when a call is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WorkStatus {
     /// It goes on after the answer (202).
@@ -27,6 +29,7 @@ pub enum WorkStatus {
 
 /// The answer of `backup-create`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BackupCreateResponse {
     /// Always `true`.
@@ -43,6 +46,7 @@ pub struct BackupCreateResponse {
 
 /// The answer of `backup-restore`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackupRestoreResponse {
     /// Did it work (or is it under way)?
@@ -75,6 +79,7 @@ pub struct BackupRestoreResponse {
 
 /// Net row changes of a point-in-time restore.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PitrStats {
     /// All of them.
@@ -89,8 +94,36 @@ pub struct PitrStats {
     pub affected_tables: Vec<String>,
 }
 
+/// What a restore does with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// It comes back.
+    Insert,
+    /// It changes back.
+    Update,
+    /// It goes.
+    Delete,
+}
+
+/// A row of a preview.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PreviewChange {
+    /// What would happen to it.
+    pub operation: Operation,
+    /// Its primary key.
+    pub key: Map<String, Value>,
+    /// The row as it is; of an update, only the columns that differ.
+    pub now: Option<Map<String, Value>>,
+    /// The row as it was then; of an update, only the columns that differ.
+    pub then: Option<Map<String, Value>>,
+}
+
 /// The answer of `pitr-restore`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PitrRestoreResponse {
     /// Did it work (or is it under way)?
@@ -103,7 +136,7 @@ pub struct PitrRestoreResponse {
     pub status: Option<WorkStatus>,
     /// What would change (dry run only).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub preview_changes: Option<BTreeMap<String, Vec<Value>>>,
+    pub preview_changes: Option<BTreeMap<String, Vec<PreviewChange>>>,
     /// The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_id: Option<Uuid>,
@@ -129,6 +162,7 @@ pub struct PitrRestoreResponse {
 
 /// The answer of `pitr-rollback`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PitrRollbackResponse {
     /// Did it work (or is it under way)?
@@ -141,7 +175,7 @@ pub struct PitrRollbackResponse {
     pub status: Option<WorkStatus>,
     /// What would change (dry run only).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub preview_changes: Option<BTreeMap<String, Vec<Value>>>,
+    pub preview_changes: Option<BTreeMap<String, Vec<PreviewChange>>>,
     /// The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_id: Option<Uuid>,
@@ -173,6 +207,7 @@ pub struct PitrRollbackResponse {
 
 /// What a recovery test found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryTestResults {
     /// Seconds.
@@ -187,6 +222,7 @@ pub struct RecoveryTestResults {
 
 /// The answer of `recovery-test`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RecoveryTestResponse {
     /// Did the test run (or does it)? What it found is in the results.

@@ -285,6 +285,14 @@ fn a_moment_needs_its_zone() {
     ] {
         assert_eq!(of(good), "", "{good}");
     }
+    let request = read_request::<PitrRestoreRequest>(
+        br#"{"targetTimestamp": "2026-01-31T10:31:00-23:18", "dryRun": true}"#,
+    );
+    assert_eq!(
+        serde_json::to_value(request.request.unwrap().target_timestamp).unwrap(),
+        "2026-02-01T09:49:00Z",
+        "an offset that Postgres does not know"
+    );
     for zoneless in [
         "2026-01-31T10:31:00",
         "2026-01-31 10:31:00.1",
@@ -301,6 +309,8 @@ fn a_moment_needs_its_zone() {
         "2026-02-30T00:00:00Z",
         "2026-01-31",
         "1738319460",
+        "0000-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-01:00",
     ] {
         assert!(
             of(bad).starts_with("targetTimestamp: must be an ISO 8601"),

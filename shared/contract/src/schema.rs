@@ -1,0 +1,92 @@
+//! JSON Schemas of what [`Fields`](crate::Fields) accepts, where a Rust type alone does not say it.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+const PROSE: &str = r"^[^\u0000]*$";
+const TABLE: &str =
+    r#"^[^".\u0000-\u001f\u007f-\u009f]{1,63}(\.[^"\u0000-\u001f\u007f-\u009f]{1,63})?$"#;
+const SCHEMA: &str = "^[A-Za-z_][A-Za-z0-9_-]{0,62}$";
+
+/// One line of text that is not blank, as [`Fields::line`](crate::Fields::line) takes it.
+pub(crate) fn line<const LONGEST: usize>(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": LINE })
+}
+
+/// The same, or nothing.
+pub(crate) fn optional_line<const LONGEST: usize>(generator: &mut SchemaGenerator) -> Schema {
+    optional(line::<LONGEST>(generator))
+}
+
+/// Text of any lines, as [`Fields::text`](crate::Fields::text) takes it.
+pub(crate) fn optional_text<const LONGEST: usize>(_: &mut SchemaGenerator) -> Schema {
+    optional(json_schema!({ "type": "string", "maxLength": LONGEST, "pattern": PROSE }))
+}
+
+/// A list of tables, as [`Fields::tables`](crate::Fields::tables) takes it.
+pub(crate) fn optional_tables(_: &mut SchemaGenerator) -> Schema {
+    let table = json!({ "type": "string", "pattern": TABLE });
+    optional(json_schema!({ "type": "array", "minItems": 1, "uniqueItems": true, "items": table }))
+}
+
+/// A schema's name, as [`Fields::schema`](crate::Fields::schema) takes it.
+pub(crate) fn optional_schema(_: &mut SchemaGenerator) -> Schema {
+    optional(json_schema!({ "type": "string", "pattern": SCHEMA }))
+}
+
+/// `true`, `false` or nothing, which counts as `false`.
+pub(crate) fn optional_boolean(_: &mut SchemaGenerator) -> Schema {
+    optional(json_schema!({ "type": "boolean" }))
+}
+
+/// `null` counts as absent.
+fn optional(mut schema: Schema) -> Schema {
+    if let Some(kind) = schema.remove("type") {
+        schema.insert("type".to_owned(), json!([kind, "null"]));
+    }
+    schema
+}
+
+/// An incremental backup names its base.
+pub(crate) fn based_when_incremental(schema: &mut Schema) {
+    let either = json!([
+        { "properties": { "jobType": { "enum": ["full", "snapshot"] } } },
+        { "properties": { "baseBackupId": { "type": "string" } }, "required": ["baseBackupId"] },
+    ]);
+    schema.insert("anyOf".to_owned(), either);
+}
+
+/// Adds the confirmation of a restore, which must be `true`.
+pub(crate) fn confirmed(schema: &mut Schema) {
+    let field = json!({ "const": true, "description": "Must be true: live data is changed." });
+    add_property(schema, "confirmRestore", field);
+    if let Some(Value::Array(required)) = schema.get_mut("required") {
+        required.push(json!("confirmRestore"));
+    }
+}
+
+/// Adds the confirmation of a point-in-time restore.
+pub(crate) fn confirmed_or_dry_restore(schema: &mut Schema) {
+    confirmed_or_dry(schema, "confirmRestore");
+}
+
+/// Adds the confirmation of a rollback.
+pub(crate) fn confirmed_or_dry_rollback(schema: &mut Schema) {
+    confirmed_or_dry(schema, "confirmRollback");
+}
+
+fn confirmed_or_dry(schema: &mut Schema, confirmation: &str) {
+    let description = "Must be true unless dryRun is: live data is changed.";
+    let field = json!({ "type": ["boolean", "null"], "description": description });
+    add_property(schema, confirmation, field);
+    let either = ["dryRun", confirmation]
+        .map(|name| json!({ "properties": { name: { "const": true } }, "required": [name] }));
+    schema.insert("anyOf".to_owned(), json!(either));
+}
+
+fn add_property(schema: &mut Schema, name: &str, property: Value) {
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.insert(name.to_owned(), property);
+    }
+}

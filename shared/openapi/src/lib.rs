@@ -1,0 +1,61 @@
+//! The OpenAPI 3.1 document of the five functions, derived from the contract's own types.
+//!
+//! `cargo xtask openapi` writes it to `docs/openapi.json`; a test fails when that file is another.
+
+mod components;
+mod errors;
+mod examples;
+mod headers;
+mod operation;
+
+pub use errors::codes_of;
+pub use examples::{Example, examples_of};
+
+use m23_contract::FunctionName;
+use serde_json::{Map, Value, json};
+
+/// The document.
+#[must_use]
+pub fn document() -> Value {
+    let mut schemas = components::Schemas::new();
+    let paths: Map<String, Value> = FunctionName::ALL
+        .into_iter()
+        .map(|function| {
+            let item = json!({ "post": operation::operation(function, &mut schemas) });
+            (format!("/functions/v1/{function}"), item)
+        })
+        .collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "M23",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "Tenant-level backup and point-in-time recovery for Postgres.",
+            "description": DESCRIPTION,
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "servers": [{ "url": "/", "description": "The address that serves this document." }],
+        "security": [{ "user": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "user": security_scheme() },
+            "parameters": { "IdempotencyKey": headers::idempotency_key() },
+            "headers": headers::of_responses(),
+            "schemas": schemas.into_definitions(),
+        },
+    })
+}
+
+const DESCRIPTION: &str = "Everything is confined to the tenant of the caller: the one that the user belongs to, \
+    or the one picked in `app_metadata.tenant_id`. Quotas are counted per tenant and function over a sliding \
+    hour. Work that outlasts 25 s goes on after a 202; its log row tells the end. The eight database functions \
+    and the tables are PostgREST's, and described in docs/api/rpc.md.";
+
+fn security_scheme() -> Value {
+    json!({
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token of Supabase Auth, of a signed-in user.",
+    })
+}
