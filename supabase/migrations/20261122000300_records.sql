@@ -17,6 +17,7 @@ create table public.backup_jobs (
   backup_size_bytes bigint,
   duration_seconds  numeric,
   error_message     text,
+  deleted_at        timestamptz,  -- its objects go when the grace period has passed
   is_incremental    boolean generated always as (job_type = 'incremental') stored,
   base_backup_id    uuid references public.backup_jobs (id),
   parent_backup_id  uuid references public.backup_jobs (id),
@@ -162,12 +163,19 @@ begin
   end loop;
 end $$;
 
+-- Whether a backup that a new one names is of the same tenant; a foreign key alone would tell
+-- of other tenants' backups, too.
+create function m23.may_build_on(p_tenant uuid, p_backup uuid) returns boolean
+language sql stable security definer set search_path = '' set row_security = off as
+$$ select p_backup is null or exists (select from public.backup_jobs j where j.id = p_backup and j.tenant_id = p_tenant) $$;
+select m23.open_to('{authenticated, service_role}', 'm23.may_build_on(uuid, uuid)');
+
 -- createBackupJob: a pending row, run later by backup-create with its jobId.
 grant insert (tenant_id, backup_name, description, job_type, tables, base_backup_id, created_by)
   on public.backup_jobs to authenticated;
 create policy operators_request on public.backup_jobs for insert to authenticated
   with check (tenant_id in (select m23.caller_tenants(array['owner', 'admin', 'operator']))
-              and created_by = (select auth.uid()));
+              and created_by = (select auth.uid()) and m23.may_build_on(tenant_id, base_backup_id));
 
 -- createDRPlan and its upkeep.
 grant insert (tenant_id, plan_name, description, rto_minutes, rpo_minutes, backup_frequency, backup_types,

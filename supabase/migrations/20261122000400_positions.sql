@@ -115,6 +115,44 @@ begin
   end if;
 end $$;
 
+-- A position and the time that tells it from all others: whatever the position sees was
+-- committed by then, whatever it does not see is committed later. A transaction is stamped a
+-- little before it becomes visible; one that gets in between makes it begin again.
+create function m23.take_position(out here pg_snapshot, out at timestamptz)
+language plpgsql volatile set search_path = '' as $$
+begin
+  for n in 1..1000 loop
+    here := m23.current_position();
+    at := clock_timestamp();
+    if not m23.commit_times_are_native() then
+      insert into m23.ticks (at, position, incarnation, native) values (take_position.at, here, m23.incarnation(), false);
+      return;
+    elsif m23.is_stamped_apart(here, at) then
+      perform pg_sleep(0.002);  -- whoever has a time writes it down at once
+      if m23.is_stamped_apart(here, at) then return; end if;
+    end if;
+  end loop;
+  perform m23.refuse('UNAVAILABLE', 'so many transactions end at once that no moment lies between them; try again');
+end $$;
+
+-- Whether no transaction that a position does not see is stamped by a time, as far as one can
+-- know now.
+create function m23.is_stamped_apart(p_position pg_snapshot, p_at timestamptz) returns boolean
+language sql volatile set search_path = '' as $$
+  select not exists (
+    select from (select x from pg_snapshot_xip(p_position) x
+                 union all
+                 select x::text::xid8 from generate_series(pg_snapshot_xmax(p_position)::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) x) later
+     where x <> pg_current_xact_id() and pg_xact_commit_timestamp(x::xid) <= p_at)
+$$;
+
+-- Whether all that one position sees is seen by another as well.
+create function m23.sees_all_of(p_later pg_snapshot, p_earlier pg_snapshot) returns boolean
+language sql immutable set search_path = '' as $$
+  select pg_snapshot_xmax(p_later) >= pg_snapshot_xmax(p_earlier)
+     and not exists (select from pg_snapshot_xip(p_later) x where pg_visible_in_snapshot(x, p_earlier))
+$$;
+
 -- Moments ------------------------------------------------------------------------
 -- A moment is a position, and where the server records commit times a time with it: then
 -- a transaction lies after the moment if the position does not see it or it was committed

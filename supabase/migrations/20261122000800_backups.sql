@@ -51,6 +51,9 @@ create table m23.backup_work (
   position       pg_snapshot not null,
   incarnation    uuid not null references m23.incarnations (id),
   position_at    timestamptz not null,
+  commit_times   text not null check (commit_times in ('native', 'ticks')),
+  ticks          jsonb not null default '[]',  -- since the parent: the moments between the two
+  definitions    jsonb not null default '[]',  -- of the types that the tables use
   prefix         text not null,
   manifest       text,  -- its object in the store
   manifest_sha256 text
@@ -65,13 +68,17 @@ create table m23.backup_tables (
   tenant_column  text not null,
   columns        jsonb not null,
   key            text[] not null,
+  definition     jsonb,
+  whole          boolean not null,  -- all rows; else those that changed since the parent, and their history
   estimated_rows bigint not null,
   done           boolean not null default false,
+  history_done   boolean not null,
   primary key (job_id, ordinal)
 );
 create table m23.backup_chunks (
   job_id       uuid not null,
   ordinal      int not null,
+  history      boolean not null default false,  -- not rows, but what the log says of them since the parent
   seq          int not null,
   object       text not null,
   rows         int not null,
@@ -80,7 +87,7 @@ create table m23.backup_chunks (
   sha256       text not null check (sha256 ~ '^[0-9a-f]{64}$'),
   fingerprint  numeric,  -- of its lines as the database read them; see m23.fingerprint_of
   last_key     text[] not null,
-  primary key (job_id, ordinal, seq),
+  primary key (job_id, ordinal, history, seq),
   foreign key (job_id, ordinal) references m23.backup_tables (job_id, ordinal) on delete cascade
 );
 alter table m23.backup_work enable row level security;
@@ -138,6 +145,7 @@ language plpgsql set search_path = '' as $$
 declare v_job public.backup_jobs;
 begin
   if p_backup ->> 'jobId' is null then
+    perform m23.parent_backup(p_tenant, (p_backup ->> 'baseBackupId')::uuid);
     return m23.new_backup_job(p_tenant, p_backup);
   end if;
   select * into v_job from public.backup_jobs j where j.id = (p_backup ->> 'jobId')::uuid and j.tenant_id = p_tenant for update;
@@ -155,41 +163,73 @@ language plpgsql security definer set search_path = '' set row_security = off as
 declare
   v_request m23.requests := m23.use_request(p_request_id, 'backup-create');
   v_job     public.backup_jobs := m23.requested_job(v_request.tenant_id, p_backup);
-  v_faults  text[] := m23.table_faults(v_job.tables);
-  v_rows    bigint;
-  v_seconds numeric;
+  v_parent  m23.backup_work;
 begin
-  if v_job.job_type <> 'full' then
-    v_faults := v_faults || format('jobType: "%s" is not part of this version; "full" is', v_job.job_type);
+  perform m23.refuse_backup_faults(v_job);
+  if v_job.job_type = 'snapshot' then
+    return m23.make_snapshot_backup(v_job);
+  elsif v_job.job_type = 'incremental' then
+    v_parent := m23.join_chain(v_job);
   end if;
+  perform m23.note_backup_work(v_job, v_parent);
+  perform m23.note_backup_tables(v_job, v_parent);
+  return m23.note_estimate(v_job.id, v_parent);
+end $$;
+comment on function public.m23_begin_backup(uuid, jsonb) is
+  'For backup-create: accepts a job under an admitted request and fixes its position. A worker drives it from there.';
+
+create function m23.refuse_backup_faults(p_job public.backup_jobs) returns void
+language plpgsql set search_path = '' as $$
+declare v_faults text[] := m23.table_faults(p_job.tables);
+begin
   if not exists (select from m23.protected_tables) then
     v_faults := v_faults || 'tables: no table is protected yet; see m23.protect_table'::text;
+  end if;
+  if p_job.job_type = 'incremental' and p_job.base_backup_id is null then
+    v_faults := v_faults || 'baseBackupId: is required for incremental'::text;
   end if;
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the backup cannot be made as asked', v_faults);
   end if;
-
-  insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, prefix)
-    values (v_job.id, v_job.tenant_id, m23.current_position(), m23.incarnation(), clock_timestamp(),
-            format('tenants/%s/backups/%s', v_job.tenant_id, v_job.id));
-  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, key, estimated_rows)
-    select v_job.id, row_number() over (order by n.nspname, c.relname), t.id, n.nspname, c.relname, m23.tenant_column(t),
-           m23.shape_of(t.relid), m23.key_of(t.relid), m23.estimated_rows(t, v_job.tenant_id)
-      from m23.protected_tables t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
-     where v_job.tables is null or t.id in (select (m23.find_table(name)).id from unnest(v_job.tables) name);
-
-  select coalesce(sum(estimated_rows), 0) into v_rows from m23.backup_tables where job_id = v_job.id;
-  v_seconds := round(1 + v_rows / m23.backup_throughput(), 1);
-  update public.backup_jobs set metadata = metadata || jsonb_build_object(
-      'estimated_rows', v_rows, 'estimated_seconds', v_seconds,
-      'position', (select w.position::text from m23.backup_work w where w.job_id = v_job.id),
-      'position_at', (select w.position_at from m23.backup_work w where w.job_id = v_job.id))
-    where id = v_job.id;
-  return json_build_object('job_id', v_job.id, 'backup_name', v_job.backup_name,
-                           'estimated_duration', v_seconds, 'status', v_job.status);
 end $$;
-comment on function public.m23_begin_backup(uuid, jsonb) is
-  'For backup-create: accepts a job under an admitted request and fixes its position. A worker drives it from there.';
+
+create function m23.note_backup_work(p_job public.backup_jobs, p_parent m23.backup_work) returns void
+language plpgsql set search_path = '' as $$
+declare v_taken record;
+begin
+  select * into v_taken from m23.take_position();
+  insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, prefix, commit_times, ticks, definitions)
+    values (p_job.id, p_job.tenant_id, v_taken.here, m23.incarnation(), v_taken.at, format('tenants/%s/backups/%s', p_job.tenant_id, p_job.id),
+            m23.commit_times_since(p_parent.position_at), m23.ticks_between(p_parent, v_taken.here, v_taken.at), m23.type_definitions(p_job.tables));
+end $$;
+
+create function m23.note_backup_tables(p_job public.backup_jobs, p_parent m23.backup_work) returns void
+language plpgsql set search_path = '' as $$
+begin
+  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, key, definition, whole, history_done, estimated_rows)
+    select p_job.id, row_number() over (order by n.nspname, c.relname), t.id, n.nspname, c.relname, m23.tenant_column(t),
+           m23.shape_of(t.relid), m23.key_of(t.relid), m23.table_definition(t.relid), chain.whole, chain.whole,
+           case when chain.whole then m23.estimated_rows(t, p_job.tenant_id) else m23.count_changes(t, p_job.tenant_id, p_parent.position) end
+      from m23.protected_tables t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
+      cross join lateral (select m23.is_whole(t, p_parent) as whole) chain
+     where m23.is_chosen(t, (select j.tables from public.backup_jobs j where j.id = p_job.id));
+end $$;
+
+-- What a caller and a progress bar are told of a job's size.
+create function m23.note_estimate(p_job uuid, p_parent m23.backup_work) returns json
+language plpgsql set search_path = '' as $$
+declare
+  v_rows    bigint := (select coalesce(sum(estimated_rows), 0) from m23.backup_tables where job_id = p_job);
+  v_seconds numeric := round(1 + v_rows / m23.backup_throughput(), 1);
+  v_work    m23.backup_work;
+  v_job     public.backup_jobs;
+begin
+  select * into v_work from m23.backup_work where job_id = p_job;
+  update public.backup_jobs set metadata = metadata || jsonb_build_object('estimated_rows', v_rows, 'estimated_seconds', v_seconds,
+      'position', v_work.position::text, 'position_at', v_work.position_at) where id = p_job returning * into v_job;
+  return json_build_object('job_id', v_job.id, 'backup_name', v_job.backup_name, 'estimated_duration', v_seconds, 'status', v_job.status,
+    'parent', case when p_parent.job_id is not null then json_build_object('manifest', p_parent.manifest, 'sha256', p_parent.manifest_sha256) end);
+end $$;
 
 -- Driving -------------------------------------------------------------------------
 
@@ -204,11 +244,14 @@ $$;
 create function m23.backup_plan(p_job uuid, p_token uuid) returns json
 language sql stable set search_path = '' as $$
   select json_build_object('job_id', w.job_id, 'lease', p_token, 'prefix', w.prefix,
-    'tables', (select json_agg(json_build_object('ordinal', t.ordinal, 'schema', t.schema_name, 'name', t.table_name, 'done', t.done,
-                 'next_seq', (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal),
-                 'after', (select c.last_key from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal
-                            order by c.seq desc limit 1)) order by t.ordinal)
-                 from m23.backup_tables t where t.job_id = w.job_id))
+    'parent', (select json_build_object('manifest', p.manifest, 'sha256', p.manifest_sha256)
+                 from public.backup_jobs j join m23.backup_work p on p.job_id = j.parent_backup_id where j.id = w.job_id),
+    'parts', (select json_agg(json_build_object('ordinal', t.ordinal, 'schema', t.schema_name, 'name', t.table_name, 'history', history,
+                 'done', case when history then t.history_done else t.done end,
+                 'next_seq', (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal and c.history = h.history),
+                 'after', (select c.last_key from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal and c.history = h.history
+                            order by c.seq desc limit 1)) order by t.ordinal, history)
+                 from m23.backup_tables t cross join (values (false), (true)) h (history) where t.job_id = w.job_id and not (t.whole and h.history)))
     from m23.backup_work w where w.job_id = p_job
 $$;
 
@@ -260,7 +303,7 @@ create domain m23."application/octet-stream" as bytea;
 
 -- The next chunk of a table: a first line of JSON `{"rows", "last_key", "done", "fingerprint"}`,
 -- then the rows as COPY lines. Bounded in rows and bytes, whatever the tenant's size.
-create function public.m23_read_chunk(p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[]) returns m23."application/octet-stream"
+create function public.m23_read_chunk(p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[], p_history boolean default false) returns m23."application/octet-stream"
 language plpgsql volatile security definer set search_path = '' set row_security = off
 set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
 set extra_float_digits = 1 set bytea_output = 'hex' set lc_monetary = 'C' as $$
@@ -269,36 +312,45 @@ declare
   v_part  m23.backup_tables;
   v_table m23.protected_tables;
   v_rows  int := m23.setting('chunk_rows')::int;
-  v_limit int := m23.setting('chunk_bytes')::int;
-  v_bytes bigint := 0;
-  v_lines text[] := '{}';
-  v_last  text[];
-  v_row   record;
+  v_limit bigint := m23.setting('chunk_bytes')::bigint;
+  v_from  pg_snapshot;
+  v_chunk record;
 begin
   perform m23.check_lease(p_job_id, p_lease);
   select * into v_work from m23.backup_work where job_id = p_job_id;
   select * into v_part from m23.backup_tables where job_id = p_job_id and ordinal = p_ordinal;
   select * into v_table from m23.protected_tables where id = v_part.table_id;
+  v_from := m23.parent_position(p_job_id);
   perform m23.check_part(v_part, v_table, v_work);
   -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot.
   execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
-  for v_row in execute format('select %s as line, array[%s] as key from (%s) r order by %s limit %s',
-      m23.copy_line(v_table.relid),
-      (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord) from m23.columns_of(v_table.relid) c where c.key_ord is not null),
-      m23.as_of_query(v_table, v_rows), m23.key_list(v_table.relid, 'r'), v_rows)
-    using v_work.tenant_id, v_work.position, null::timestamptz, pg_snapshot_xmin(v_work.position), p_after
-  loop
-    v_lines := v_lines || v_row.line;
-    v_last := v_row.key;
-    v_bytes := v_bytes + octet_length(v_row.line) + 1;
-    exit when v_bytes >= v_limit;
-  end loop;
-  return convert_to(json_build_object('rows', cardinality(v_lines), 'last_key', v_last,
-      'done', cardinality(v_lines) < v_rows and v_bytes < v_limit, 'fingerprint', m23.fingerprint_of(v_lines)::text)::text || chr(10)
-    || case when cardinality(v_lines) > 0 then array_to_string(v_lines, chr(10)) || chr(10) else '' end, 'UTF8');
+  execute format('
+      with page as materialized (%s), kept as (select line, key, n, sum(octet_length(line) + 1) over (order by n) as bytes from page)
+      select count(*) as rows, string_agg(line || chr(10), '''' order by n) as lines, m23.fingerprint_of(array_agg(line))::text as fingerprint, coalesce(max(bytes), 0) as bytes,
+             (select k.key from kept k where k.bytes - octet_length(k.line) - 1 < $8 order by k.n desc limit 1) as last_key
+        from kept where bytes - octet_length(line) - 1 < $8', m23.part_query(v_part, p_history, v_table, v_rows))
+    into v_chunk
+    using v_work.tenant_id, v_work.position, null::timestamptz, pg_snapshot_xmin(v_work.position), p_after, v_from, pg_snapshot_xmin(v_from), v_limit;
+  return convert_to(concat(json_build_object('rows', v_chunk.rows, 'last_key', v_chunk.last_key,
+                                             'done', v_chunk.rows < v_rows and v_chunk.bytes < v_limit, 'fingerprint', v_chunk.fingerprint), chr(10), v_chunk.lines), 'UTF8');
 end $$;
-comment on function public.m23_read_chunk(uuid, uuid, int, text[]) is
+comment on function public.m23_read_chunk(uuid, uuid, int, text[], boolean) is
   'For the workers: the next chunk of a backup, as of its position.';
+
+-- The next lines of a part of a backup, with their keys, in order. Parameters: those of
+-- m23.touched_since for the backup's position; $6 and $7 the parent's position and its floor.
+create function m23.part_query(p_part m23.backup_tables, p_history boolean, p_table m23.protected_tables, p_limit int) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_key text := (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord) from m23.columns_of(p_table.relid) c where c.key_ord is not null);
+begin
+  if p_history then
+    return format('select concat_ws(chr(9), r.m23_op, r.m23_change_id, r.m23_xid, coalesce(r.m23_at::text, ''\N''), %s) as line, array[r.m23_change_id::text] as key,
+                          row_number() over (order by r.m23_change_id) as n from (%s) r', m23.copy_line(p_table.relid), m23.history_query(p_table, p_limit));
+  end if;
+  return format('select %s as line, array[%s] as key, row_number() over (order by %s) as n from (%s) r order by n limit %s', m23.copy_line(p_table.relid), v_key,
+    m23.key_list(p_table.relid, 'r'), case when p_part.whole then m23.as_of_query(p_table, p_limit) else m23.changed_query(p_table, p_limit) end, p_limit);
+end $$;
 
 -- What would make the rest of a backup another moment, or another shape, than its beginning.
 create function m23.check_part(p_part m23.backup_tables, p_table m23.protected_tables, p_work m23.backup_work) returns void
@@ -323,20 +375,24 @@ language plpgsql security definer set search_path = '' set row_security = off as
 declare
   v_job     uuid := (p_chunk ->> 'job_id')::uuid;
   v_ordinal int := (p_chunk ->> 'ordinal')::int;
+  v_history boolean := coalesce((p_chunk ->> 'history')::boolean, false);
 begin
   perform m23.keep_lease(v_job, (p_chunk ->> 'lease')::uuid);
-  if (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c where c.job_id = v_job and c.ordinal = v_ordinal) < (p_chunk ->> 'seq')::int then
+  if (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c where c.job_id = v_job and c.ordinal = v_ordinal and c.history = v_history)
+     < (p_chunk ->> 'seq')::int then
     -- A crash where commits are asynchronous, or a replica that took over. The next worker begins at the gap.
     perform m23.refuse('UNAVAILABLE', 'the database has lost the record of an earlier chunk of this backup');
   end if;
   if (p_chunk ->> 'rows')::int > 0 then
-    insert into m23.backup_chunks (job_id, ordinal, seq, object, rows, bytes, stored_bytes, sha256, fingerprint, last_key)
-      values (v_job, v_ordinal, (p_chunk ->> 'seq')::int, p_chunk ->> 'object', (p_chunk ->> 'rows')::int, (p_chunk ->> 'bytes')::bigint,
+    insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint, last_key)
+      values (v_job, v_ordinal, v_history, (p_chunk ->> 'seq')::int, p_chunk ->> 'object', (p_chunk ->> 'rows')::int, (p_chunk ->> 'bytes')::bigint,
               (p_chunk ->> 'stored_bytes')::bigint, p_chunk ->> 'sha256', (p_chunk ->> 'fingerprint')::numeric,
               array(select jsonb_array_elements_text(p_chunk -> 'last_key')))
       on conflict do nothing;
   end if;
-  update m23.backup_tables set done = (p_chunk ->> 'done')::boolean where job_id = v_job and ordinal = v_ordinal;
+  update m23.backup_tables set done = case when v_history then done else (p_chunk ->> 'done')::boolean end,
+         history_done = case when v_history then (p_chunk ->> 'done')::boolean else history_done end
+   where job_id = v_job and ordinal = v_ordinal;
   update m23.leases set taken = 1 where work_id = v_job;
   update public.backup_jobs set metadata = metadata || jsonb_build_object('progress', m23.backup_progress(v_job)) where id = v_job;
 end $$;
@@ -346,8 +402,8 @@ create function m23.backup_progress(p_job uuid) returns jsonb
 language sql stable set search_path = '' as $$
   with c as (select coalesce(sum(rows), 0) as rows, coalesce(sum(bytes), 0) as bytes, coalesce(sum(stored_bytes), 0) as stored_bytes,
                     count(*) as chunks from m23.backup_chunks where job_id = p_job),
-       t as (select count(*) as tables, count(*) filter (where done) as tables_done, sum(estimated_rows) as estimated_rows,
-                    min(schema_name || '.' || table_name) filter (where not done) as current_table
+       t as (select count(*) as tables, count(*) filter (where done and history_done) as tables_done, sum(estimated_rows) as estimated_rows,
+                    min(schema_name || '.' || table_name) filter (where not (done and history_done)) as current_table
                from m23.backup_tables where job_id = p_job)
   select jsonb_build_object('rows', c.rows, 'estimated_rows', greatest(t.estimated_rows, c.rows), 'bytes', c.bytes,
            'stored_bytes', c.stored_bytes, 'chunks', c.chunks, 'tables', t.tables, 'tables_done', t.tables_done,
@@ -362,21 +418,26 @@ create function public.m23_backup_facts(p_job_id uuid, p_lease uuid) returns jso
 language plpgsql security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.keep_lease(p_job_id, p_lease);
-  if exists (select from m23.backup_tables where job_id = p_job_id and not done) then
+  if exists (select from m23.backup_tables where job_id = p_job_id and not (done and history_done)) then
     perform m23.refuse('UNAVAILABLE', 'not every table of this backup has been read to its end');
   end if;
-  return (select json_build_object(
+  return (select json_strip_nulls(json_build_object(
       'backup_id', j.id, 'tenant_id', j.tenant_id, 'backup_name', j.backup_name, 'job_type', j.job_type,
       'position', w.position::text, 'position_at', w.position_at, 'incarnation', w.incarnation,
       'server_version', current_setting('server_version_num')::int,
-      'tables', (select json_agg(json_build_object('schema', t.schema_name, 'name', t.table_name,
-          'tenant_column', t.tenant_column, 'key', t.key, 'columns', t.columns,
-          'chunks', coalesce((select json_agg(json_build_object('object', c.object, 'rows', c.rows, 'bytes', c.bytes,
-                       'stored_bytes', c.stored_bytes, 'sha256', c.sha256) order by c.seq)
-                       from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal), '[]'::json)) order by t.ordinal)
-        from m23.backup_tables t where t.job_id = j.id))
+      'base_backup_id', j.base_backup_id, 'parent', m23.parent_facts(j.parent_backup_id),
+      'commit_times', w.commit_times, 'ticks', w.ticks, 'definitions', w.definitions,
+      'tables', (select json_agg(json_build_object('schema', t.schema_name, 'name', t.table_name, 'tenant_column', t.tenant_column, 'key', t.key,
+          'columns', t.columns, 'definition', t.definition, 'whole', t.whole, 'chunks', m23.chunks_of(t, false), 'history', m23.chunks_of(t, true))
+          order by t.ordinal) from m23.backup_tables t where t.job_id = j.id)))
     from public.backup_jobs j join m23.backup_work w on w.job_id = j.id where j.id = p_job_id);
 end $$;
+
+create function m23.chunks_of(p_part m23.backup_tables, p_history boolean) returns json
+language sql stable set search_path = '' as $$
+  select coalesce(json_agg(json_build_object('object', c.object, 'rows', c.rows, 'bytes', c.bytes, 'stored_bytes', c.stored_bytes, 'sha256', c.sha256) order by c.seq), '[]')
+    from m23.backup_chunks c where c.job_id = p_part.job_id and c.ordinal = p_part.ordinal and c.history = p_history
+$$;
 
 create function public.m23_finish_backup(p_job_id uuid, p_lease uuid, p_manifest text, p_manifest_sha256 text, p_size_bytes bigint) returns void
 language plpgsql security definer set search_path = '' set row_security = off as $$
@@ -403,7 +464,7 @@ language sql security definer set search_path = '' set row_security = off as
 $$ update m23.leases set until = clock_timestamp() where work_id = p_work_id and token = p_lease $$;
 
 select m23.open_to('{authenticated}', 'public.m23_begin_backup(uuid, jsonb)');
-select m23.open_to('{service_role}', 'public.m23_claim_backup(uuid)', 'public.m23_read_chunk(uuid, uuid, int, text[])',
+select m23.open_to('{service_role}', 'public.m23_claim_backup(uuid)', 'public.m23_read_chunk(uuid, uuid, int, text[], boolean)',
   'public.m23_record_chunk(jsonb)', 'public.m23_backup_facts(uuid, uuid)', 'public.m23_finish_backup(uuid, uuid, text, text, bigint)',
   'public.m23_fail_backup(uuid, uuid, text)', 'public.m23_release_work(uuid, uuid)');
 select m23.close_functions();

@@ -1,7 +1,7 @@
 //! The work of `backup-create`: accepting a job, and driving it.
 
 use m23_contract::{BackupCreateRequest, BackupCreateResponse, JobStatus};
-use m23_engine::{Driven, drive_backup};
+use m23_engine::{Driven, ParentManifest, check_parent, drive_backup};
 use m23_pipeline::{Admitted, Clock as _, Failure};
 use m23_platform::{Workers, ask_as_user};
 use serde::Deserialize;
@@ -23,9 +23,11 @@ struct Begun {
     backup_name: String,
     estimated_duration: f64,
     status: JobStatus,
+    /// What an incremental builds on.
+    parent: Option<ParentManifest>,
 }
 
-/// Accepts a job in the user's name.
+/// Accepts a job in the user's name. What an incremental builds on is looked at before the answer.
 pub(crate) async fn begin(
     workers: &Workers,
     caller: &Admitted,
@@ -39,6 +41,9 @@ pub(crate) async fn begin(
         BEGIN,
     )
     .await?;
+    if let Some(parent) = &begun.parent {
+        check_parent(workers, begun.job_id, parent).await?;
+    }
     Ok(BackupCreateResponse {
         success: true,
         job_id: begun.job_id,

@@ -30,14 +30,26 @@ struct Plan {
     job_id: Uuid,
     lease: Uuid,
     prefix: String,
-    tables: Vec<PlannedTable>,
+    parent: Option<ParentManifest>,
+    parts: Vec<Part>,
 }
 
+/// What an incremental builds on: the manifest as the database noted it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ParentManifest {
+    /// Its object.
+    pub manifest: String,
+    /// Its SHA-256 when it was written.
+    pub sha256: String,
+}
+
+/// A table's rows, or what the log says of them since the parent.
 #[derive(Debug, Deserialize)]
-struct PlannedTable {
+struct Part {
     ordinal: u32,
     schema: String,
     name: String,
+    history: bool,
     done: bool,
     next_seq: u32,
     after: Option<Vec<String>>,
@@ -109,13 +121,40 @@ async fn claim(world: &impl World, job: Option<Uuid>) -> Result<Option<Plan>, En
     parse("m23_claim_backup", reply)
 }
 
+/// Looks whether a backup that has just been accepted can build on its parent, before its caller
+/// is told so; ends it when not.
+///
+/// # Errors
+/// What is wrong with the parent's manifest in the store.
+pub async fn check_parent(
+    world: &impl World,
+    job: Uuid,
+    parent: &ParentManifest,
+) -> Result<(), EngineError> {
+    let checked = is_unaltered(world, parent).await;
+    if let Err(error) = &checked
+        && let Ok(Some(plan)) = claim(world, Some(job)).await
+    {
+        fail(world, &plan, error).await;
+    }
+    checked
+}
+
+async fn is_unaltered(world: &impl World, parent: &ParentManifest) -> Result<(), EngineError> {
+    fetch(world, &parent.manifest, &parent.sha256).await?;
+    Ok(())
+}
+
 /// Gives whether the backup is complete, or else was stopped by its deadline.
 async fn run(world: &impl World, plan: &Plan, deadline: u64) -> Result<bool, EngineError> {
-    let unfinished = plan.tables.iter().filter(|table| !table.done);
-    for (place, table) in unfinished.enumerate() {
+    if let Some(parent) = &plan.parent {
+        is_unaltered(world, parent).await?;
+    }
+    let unfinished = plan.parts.iter().filter(|part| !part.done);
+    for (place, part) in unfinished.enumerate() {
         // However little time there is, a drive brings its job further.
         let is_late = place > 0 && world.now_ms() >= deadline;
-        if is_late || !back_up_table(world, plan, table, deadline).await? {
+        if is_late || !back_up_part(world, plan, part, deadline).await? {
             return Ok(false);
         }
     }
@@ -124,27 +163,27 @@ async fn run(world: &impl World, plan: &Plan, deadline: u64) -> Result<bool, Eng
 }
 
 /// One chunk is stored while the next is read: at most two are in memory.
-async fn back_up_table(
+async fn back_up_part(
     world: &impl World,
     plan: &Plan,
-    table: &PlannedTable,
+    part: &Part,
     deadline: u64,
 ) -> Result<bool, EngineError> {
-    let mut seq = table.next_seq;
-    let mut piece = read(world, plan, table, table.after.as_ref()).await?;
+    let mut seq = part.next_seq;
+    let mut piece = read(world, plan, part, part.after.as_ref()).await?;
     loop {
         if piece.head.done {
-            store(world, plan, table, seq, piece).await?;
+            store(world, plan, part, seq, piece).await?;
             return Ok(true);
         }
         if world.now_ms() >= deadline {
-            store(world, plan, table, seq, piece).await?;
+            store(world, plan, part, seq, piece).await?;
             return Ok(false);
         }
         let after = piece.head.last_key.clone();
         let (stored, next) = join(
-            store(world, plan, table, seq, piece),
-            read(world, plan, table, after.as_ref()),
+            store(world, plan, part, seq, piece),
+            read(world, plan, part, after.as_ref()),
         )
         .await;
         stored?;
@@ -156,11 +195,12 @@ async fn back_up_table(
 async fn read(
     world: &impl World,
     plan: &Plan,
-    table: &PlannedTable,
+    part: &Part,
     after: Option<&Vec<String>>,
 ) -> Result<Piece, EngineError> {
     let arguments = json!({
-        "p_job_id": plan.job_id, "p_lease": plan.lease, "p_ordinal": table.ordinal, "p_after": after,
+        "p_job_id": plan.job_id, "p_lease": plan.lease, "p_ordinal": part.ordinal,
+        "p_history": part.history, "p_after": after,
     });
     let bytes = persistently(world, async || {
         world.read("m23_read_chunk", &arguments).await
@@ -187,26 +227,30 @@ fn split(mut bytes: Vec<u8>) -> Result<Piece, EngineError> {
 async fn store(
     world: &impl World,
     plan: &Plan,
-    table: &PlannedTable,
+    part: &Part,
     seq: u32,
     piece: Piece,
 ) -> Result<(), EngineError> {
     let Piece { head, lines } = piece;
     let mut record = json!({
-        "job_id": plan.job_id, "lease": plan.lease, "ordinal": table.ordinal, "seq": seq,
+        "job_id": plan.job_id, "lease": plan.lease, "ordinal": part.ordinal, "history": part.history, "seq": seq,
         "rows": head.rows, "last_key": head.last_key, "done": head.done, "fingerprint": head.fingerprint,
     });
     if head.rows > 0 {
         let bytes = lines.len();
-        let packed = pack(&lines).map_err(|error| EngineError::in_part(&table.name, error))?;
+        let packed = pack(&lines).map_err(|error| EngineError::in_part(&part.name, error))?;
         drop(lines);
         let stored_bytes = packed.len();
         let place = ChunkPlace {
             prefix: &plan.prefix,
-            ordinal: table.ordinal,
-            schema: &table.schema,
-            table: &table.name,
-            lines: Lines::Rows,
+            ordinal: part.ordinal,
+            schema: &part.schema,
+            table: &part.name,
+            lines: if part.history {
+                Lines::History
+            } else {
+                Lines::Rows
+            },
             seq,
             sealed: false,
         };

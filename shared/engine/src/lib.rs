@@ -14,7 +14,7 @@ mod restore;
 mod retry;
 mod world;
 
-pub use backup::{Driven, drive_backup};
+pub use backup::{Driven, ParentManifest, check_parent, drive_backup};
 pub use error::EngineError;
 pub use restore::{RestoreOrder, RestoreOutcome, RestoreStats, drive_restore};
 pub use world::{StoreFailed, World};

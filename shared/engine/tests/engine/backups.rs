@@ -101,12 +101,12 @@ impl Backups {
         self.status = "in_progress";
         let part = |(at, part): (usize, &Part)| {
             let last = part.chunks.iter().next_back();
-            json!({ "ordinal": at + 1, "schema": "public", "name": TABLES[at].0, "done": part.done,
+            json!({ "ordinal": at + 1, "schema": "public", "name": TABLES[at].0, "history": false, "done": part.done,
                     "next_seq": last.map_or(1, |(seq, _)| seq + 1),
                     "after": last.map(|(_, chunk)| &chunk["last_key"]) })
         };
         let tables: Vec<Value> = self.parts.iter().enumerate().map(part).collect();
-        json!({ "job_id": JOB, "lease": token, "tables": tables,
+        json!({ "job_id": JOB, "lease": token, "parts": tables,
                 "prefix": format!("tenants/{TENANT}/backups/{JOB}") })
     }
 
