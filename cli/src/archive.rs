@@ -1,0 +1,253 @@
+//! The backups in a store.
+
+use crate::arguments::Place;
+use crate::cipher::{Cipher, sha256_hex};
+use crate::error::CliError;
+use crate::keyring::{Master, open_key};
+use crate::store::Store;
+use m23_archive::{
+    Chunk, Lines, Manifest, Table, check_lines, check_link, mac_object, manifest_object, seal,
+    unpack,
+};
+use uuid::Uuid;
+
+/// More than any manifest has; what is larger is not read.
+const MANIFEST_LIMIT: u64 = 256 << 20;
+
+/// A store, and what opens it.
+pub struct Archive {
+    pub store: Store,
+    masters: Vec<Master>,
+}
+
+/// A backup whose manifest has been read.
+pub struct Backup {
+    pub manifest: Manifest,
+    /// The manifest's object.
+    pub object: String,
+    /// The manifest's bytes.
+    pub bytes: Vec<u8>,
+    pub sha256: String,
+    /// What opens it: none when it is plain, or when there is no key here.
+    pub cipher: Option<Cipher>,
+}
+
+/// Where a chunk stands in its backup.
+#[derive(Clone, Copy)]
+pub struct Stored<'a> {
+    pub ordinal: u32,
+    pub table: &'a Table,
+    pub lines: Lines,
+    pub seq: u32,
+    pub chunk: &'a Chunk,
+}
+
+impl Backup {
+    /// Every chunk of the backup.
+    pub fn chunks(&self) -> impl Iterator<Item = Stored<'_>> {
+        (1..)
+            .zip(&self.manifest.facts.tables)
+            .flat_map(|(ordinal, table)| {
+                table.objects().map(move |(lines, seq, chunk)| Stored {
+                    ordinal,
+                    table,
+                    lines,
+                    seq,
+                    chunk,
+                })
+            })
+    }
+
+    /// Whether its chunks can be opened here.
+    pub fn is_open(&self) -> bool {
+        self.manifest.encryption.is_none() || self.cipher.is_some()
+    }
+}
+
+impl Archive {
+    /// Opens a store with the master keys of the environment.
+    pub fn open(place: &Place) -> Result<Self, CliError> {
+        let masters = ["ARCHIVE_KEY", "ARCHIVE_KEY_PREVIOUS"].map(Master::from_env);
+        Ok(Self {
+            store: Store::open(place)?,
+            masters: masters
+                .into_iter()
+                .filter_map(Result::transpose)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The ids of all backups, or of a tenant's; one without a manifest too.
+    pub async fn list(&self, tenant: Option<Uuid>) -> Result<Vec<(Uuid, Uuid)>, CliError> {
+        let tenants = match tenant {
+            Some(tenant) => vec![tenant],
+            None => ids(self.store.folders("tenants").await?),
+        };
+        let mut found = Vec::new();
+        for tenant in tenants {
+            let folders = self
+                .store
+                .folders(&format!("tenants/{tenant}/backups"))
+                .await?;
+            found.extend(ids(folders).into_iter().map(|backup| (tenant, backup)));
+        }
+        Ok(found)
+    }
+
+    /// Finds a backup by its id alone.
+    pub async fn find(&self, backup: Uuid) -> Result<Backup, CliError> {
+        for tenant in ids(self.store.folders("tenants").await?) {
+            if let Some(found) = self.read(tenant, backup).await? {
+                return Ok(found);
+            }
+        }
+        Err(CliError::NotFound(format!(
+            "there is no backup {backup} in this store, or it has no manifest"
+        )))
+    }
+
+    /// Reads a backup's manifest and, with the key, checks that it was written by who has it.
+    /// None when there is no manifest: then there is no backup.
+    pub async fn read(&self, tenant: Uuid, backup: Uuid) -> Result<Option<Backup>, CliError> {
+        let prefix = format!("tenants/{tenant}/backups/{backup}");
+        let object = manifest_object(&prefix);
+        let Some(bytes) = self.store.get(&object, MANIFEST_LIMIT).await? else {
+            return Ok(None);
+        };
+        let manifest =
+            Manifest::parse(&bytes).map_err(|error| CliError::in_object(&object, &error))?;
+        if manifest.prefix() != prefix {
+            return Err(CliError::damaged(&object, "it is another backup's"));
+        }
+        let mut backup = Backup {
+            sha256: sha256_hex(&bytes),
+            manifest,
+            object,
+            bytes,
+            cipher: None,
+        };
+        self.unlock(&mut backup).await?;
+        Ok(Some(backup))
+    }
+
+    async fn unlock(&self, backup: &mut Backup) -> Result<(), CliError> {
+        let Some(encryption) = &backup.manifest.encryption else {
+            return Ok(());
+        };
+        let tenant = backup.manifest.facts.tenant_id;
+        backup.cipher = open_key(&self.store, &self.masters, tenant, encryption.key_id).await?;
+        match &backup.cipher {
+            Some(cipher) => self.authenticate(backup, cipher).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn authenticate(&self, backup: &Backup, cipher: &Cipher) -> Result<(), CliError> {
+        let object = mac_object(&backup.manifest.prefix());
+        let bytes = self.store.get(&object, 1024).await?;
+        let bytes = bytes.ok_or_else(|| CliError::damaged(&object, "it is missing"))?;
+        let fault = |error| CliError::in_object(&object, &error);
+        let mac = seal::mac_from_bytes(&bytes).map_err(fault)?;
+        let context = seal::manifest_context(&backup.bytes);
+        match cipher.open(&mac, &context).map_err(fault)? {
+            Some(empty) if empty.is_empty() => Ok(()),
+            _ => Err(CliError::damaged(
+                &backup.object,
+                "it was not written with this tenant's key, or was altered",
+            )),
+        }
+    }
+
+    /// The backup that another one builds upon; none for a full one.
+    pub async fn parent(&self, backup: &Backup) -> Result<Option<Backup>, CliError> {
+        let facts = &backup.manifest.facts;
+        let Some(named) = &facts.parent else {
+            return Ok(None);
+        };
+        let parent = self
+            .read(facts.tenant_id, named.backup_id)
+            .await?
+            .ok_or_else(|| {
+                CliError::damaged(
+                    &named.manifest,
+                    "it is missing, and a backup builds upon it",
+                )
+            })?;
+        check_link(&backup.manifest, &parent.manifest, &parent.sha256)
+            .map_err(|error| CliError::in_object(&named.manifest, &error))?;
+        Ok(Some(parent))
+    }
+
+    /// A backup and all that it builds upon, itself first.
+    pub async fn chain(&self, tip: Backup) -> Result<Vec<Backup>, CliError> {
+        let mut chain = vec![tip];
+        while let Some(last) = chain.last() {
+            match self.parent(last).await? {
+                Some(parent) => chain.push(parent),
+                None => break,
+            }
+        }
+        Ok(chain)
+    }
+
+    /// A chunk's bytes as they were stored.
+    pub async fn fetch(&self, chunk: &Chunk) -> Result<Vec<u8>, CliError> {
+        let bytes = self.store.get(&chunk.object, chunk.stored_bytes).await?;
+        let bytes = bytes.ok_or_else(|| CliError::damaged(&chunk.object, "it is missing"))?;
+        if sha256_hex(&bytes) == chunk.sha256 {
+            Ok(bytes)
+        } else {
+            Err(CliError::damaged(&chunk.object, "it was altered"))
+        }
+    }
+
+    /// A chunk's lines, every one of them checked.
+    pub async fn lines(&self, backup: &Backup, stored: Stored<'_>) -> Result<Vec<u8>, CliError> {
+        let bytes = self.fetch(stored.chunk).await?;
+        open_chunk(backup, stored, bytes)
+    }
+}
+
+/// The lines in a chunk's stored bytes.
+pub fn open_chunk(
+    backup: &Backup,
+    stored: Stored<'_>,
+    bytes: Vec<u8>,
+) -> Result<Vec<u8>, CliError> {
+    let Stored {
+        ordinal,
+        table,
+        lines,
+        seq,
+        chunk,
+    } = stored;
+    let fault = |error| CliError::in_object(&chunk.object, &error);
+    let packed = match (&backup.manifest.encryption, &backup.cipher) {
+        (None, _) => bytes,
+        (Some(_), None) => {
+            return Err(CliError::Key(
+                "the backup is encrypted: set ARCHIVE_KEY to its master key".to_owned(),
+            ));
+        }
+        (Some(_), Some(cipher)) => {
+            let context = seal::chunk_context(backup.manifest.facts.backup_id, ordinal, lines, seq);
+            let opened = cipher.open(&bytes, &context).map_err(fault)?;
+            opened.ok_or_else(|| {
+                CliError::damaged(
+                    &chunk.object,
+                    "it cannot be decrypted: it is another's, or of another place",
+                )
+            })?
+        }
+    };
+    let unpacked = unpack(&packed, chunk).map_err(fault)?;
+    check_lines(&unpacked, table, lines).map_err(fault)?;
+    Ok(unpacked)
+}
+
+fn ids(names: Vec<String>) -> Vec<Uuid> {
+    names
+        .iter()
+        .filter_map(|name| Uuid::parse_str(name).ok())
+        .collect()
+}

@@ -1,0 +1,312 @@
+//! The rows of a table as of a backup, or of a moment since its parent, from its whole chain.
+//!
+//! Backwards: the newest member decides for the keys that changed since its parent, its parent
+//! for those that changed before, and so on down to the member that holds the table whole. Only
+//! the keys of changed rows are kept in memory.
+
+use crate::archive::{Archive, Backup, Stored};
+use crate::error::CliError;
+use crate::extract::key::KeyReader;
+use chrono::{DateTime, Utc};
+use m23_archive::{CommitTimes, Entry, Lines, Position, Table, lines};
+use std::collections::{HashMap, HashSet};
+
+/// Takes a row: its line.
+pub trait Sink {
+    fn row(&mut self, line: &str) -> Result<(), CliError>;
+}
+
+/// A moment between a member and its parent.
+pub enum Moment {
+    /// Whatever was committed at or before it.
+    Time(DateTime<Utc>),
+    /// Whatever it sees.
+    Position(Position),
+}
+
+impl Moment {
+    fn is_before(&self, entry: &Entry<'_>) -> Result<bool, String> {
+        match self {
+            Self::Position(position) => Ok(!position.sees(entry.xid)),
+            Self::Time(time) => match entry.committed_at {
+                Some(committed) => Ok(committed > *time),
+                None => Err("has no commit time".to_owned()),
+            },
+        }
+    }
+}
+
+/// What a time comes to inside a chain: the member whose log leads back to it, and the moment
+/// if it is not that member's own.
+pub struct Reached {
+    /// The member's place in the chain, which begins with the newest.
+    pub member: usize,
+    pub moment: Option<Moment>,
+    /// The time of the state that is given.
+    pub taken: DateTime<Utc>,
+}
+
+/// Finds the member of a chain (newest first) that reaches a time.
+pub fn reach(chain: &[Backup], at: DateTime<Utc>) -> Result<Reached, CliError> {
+    let outside = || {
+        CliError::Usage(format!(
+            "{at} is not between the chain's full backup and this one; see m23 archive inspect"
+        ))
+    };
+    let (member, backup) = chain
+        .iter()
+        .enumerate()
+        .rev()
+        .find(|(_, backup)| backup.manifest.facts.position_at >= at)
+        .ok_or_else(outside)?;
+    let facts = &backup.manifest.facts;
+    if facts.position_at == at {
+        return Ok(Reached {
+            member,
+            moment: None,
+            taken: at,
+        });
+    }
+    let parent = facts.parent.as_ref().ok_or_else(outside)?;
+    if facts.commit_times == CommitTimes::Native {
+        return Ok(Reached {
+            member,
+            moment: Some(Moment::Time(at)),
+            taken: at,
+        });
+    }
+    let tick = facts.ticks.iter().rev().find(|tick| tick.at <= at);
+    let (taken, position) = tick.map_or((parent.position_at, &parent.position), |tick| {
+        (tick.at, &tick.position)
+    });
+    Ok(Reached {
+        member,
+        moment: Some(Moment::Position(position.clone())),
+        taken,
+    })
+}
+
+/// A table in one member of a chain.
+struct Layer<'a> {
+    backup: &'a Backup,
+    ordinal: u32,
+    table: &'a Table,
+}
+
+/// What has become of a key since a moment.
+#[derive(Default)]
+struct Change {
+    /// Arrivals less departures.
+    balance: i64,
+    /// The change that carries its row as it was.
+    first_image: Option<u64>,
+    /// Whether the member has a row of it.
+    is_there: bool,
+}
+
+impl Change {
+    /// Whether the key was there at the moment; none when the log contradicts itself.
+    fn was_there(&self) -> Option<bool> {
+        match i64::from(self.is_there) - self.balance {
+            0 => Some(false),
+            1 if self.is_there || self.first_image.is_some() => Some(true),
+            _ => None,
+        }
+    }
+}
+
+/// Gives every row of a table to a sink, as of the first member of `chain` or a moment before it.
+pub async fn rows(
+    archive: &Archive,
+    chain: &[Backup],
+    table: &Table,
+    moment: Option<&Moment>,
+    sink: &mut impl Sink,
+) -> Result<(), CliError> {
+    let mut seen = HashSet::new();
+    for (place, layer) in layers(chain, table)?.iter().enumerate() {
+        match moment.filter(|_| place == 0) {
+            Some(moment) => rows_at(archive, layer, moment, sink).await?,
+            None => rows_of(archive, layer, &seen, sink).await?,
+        }
+        note_keys(archive, layer, &mut seen).await?;
+    }
+    Ok(())
+}
+
+/// The members that have a say in a table, newest first, down to one that holds it whole.
+fn layers<'a>(chain: &'a [Backup], table: &Table) -> Result<Vec<Layer<'a>>, CliError> {
+    let mut layers = Vec::new();
+    for backup in chain {
+        let found = (1..)
+            .zip(&backup.manifest.facts.tables)
+            .find(|(_, one)| (&one.schema, &one.name) == (&table.schema, &table.name));
+        let Some((ordinal, table)) = found else { break };
+        layers.push(Layer {
+            backup,
+            ordinal,
+            table,
+        });
+        if table.whole {
+            return Ok(layers);
+        }
+    }
+    let object = chain.first().map_or("", |tip| &tip.object);
+    Err(CliError::damaged(
+        object,
+        format!(
+            "no member of its chain holds {}.{} whole",
+            table.schema, table.name
+        ),
+    ))
+}
+
+impl Layer<'_> {
+    fn chunks(&self, lines: Lines) -> impl Iterator<Item = Stored<'_>> {
+        let Self { ordinal, table, .. } = *self;
+        table
+            .objects()
+            .filter(move |(kind, ..)| *kind == lines)
+            .map(move |(lines, seq, chunk)| Stored {
+                ordinal,
+                table,
+                lines,
+                seq,
+                chunk,
+            })
+    }
+}
+
+/// The member's rows, without those of keys that a newer member decides.
+async fn rows_of(
+    archive: &Archive,
+    layer: &Layer<'_>,
+    seen: &HashSet<String>,
+    sink: &mut impl Sink,
+) -> Result<(), CliError> {
+    let keys = KeyReader::new(layer.table);
+    for stored in layer.chunks(Lines::Rows) {
+        let bytes = archive.lines(layer.backup, stored).await?;
+        for (_, line) in within(stored, lines(&bytes))? {
+            if seen.is_empty() || !seen.contains(&keys.read(line)) {
+                sink.row(line)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn note_keys(
+    archive: &Archive,
+    layer: &Layer<'_>,
+    seen: &mut HashSet<String>,
+) -> Result<(), CliError> {
+    let keys = KeyReader::new(layer.table);
+    for stored in layer.chunks(Lines::History) {
+        let bytes = archive.lines(layer.backup, stored).await?;
+        for (_, line) in within(stored, lines(&bytes))? {
+            seen.insert(keys.read(entry(stored, line)?.row));
+        }
+    }
+    Ok(())
+}
+
+/// The rows of the keys that the member decides, as they were at a moment before it: a row that
+/// has changed since as its first old image, any other as the member has it.
+async fn rows_at(
+    archive: &Archive,
+    layer: &Layer<'_>,
+    moment: &Moment,
+    sink: &mut impl Sink,
+) -> Result<(), CliError> {
+    let keys = KeyReader::new(layer.table);
+    let mut changes = changes_since(archive, layer, moment).await?;
+    for stored in layer.chunks(Lines::Rows) {
+        let bytes = archive.lines(layer.backup, stored).await?;
+        for (_, line) in within(stored, lines(&bytes))? {
+            match changes.get_mut(&keys.read(line)) {
+                None => sink.row(line)?,
+                Some(change) => {
+                    change.is_there = true;
+                    if change.first_image.is_none() && change.was_there() == Some(true) {
+                        sink.row(line)?;
+                    }
+                }
+            }
+        }
+    }
+    if changes.values().any(|change| change.was_there().is_none()) {
+        let what = format!(
+            "the log of {}.{} contradicts its rows",
+            layer.table.schema, layer.table.name
+        );
+        return Err(CliError::damaged(&layer.backup.object, what));
+    }
+    images(archive, layer, &changes, sink).await
+}
+
+async fn changes_since(
+    archive: &Archive,
+    layer: &Layer<'_>,
+    moment: &Moment,
+) -> Result<HashMap<String, Change>, CliError> {
+    let keys = KeyReader::new(layer.table);
+    let mut changes: HashMap<String, Change> = HashMap::new();
+    for stored in layer.chunks(Lines::History) {
+        let bytes = archive.lines(layer.backup, stored).await?;
+        for (_, line) in within(stored, lines(&bytes))? {
+            let entry = entry(stored, line)?;
+            if moment
+                .is_before(&entry)
+                .map_err(|fault| CliError::damaged(&stored.chunk.object, fault))?
+            {
+                let change = changes.entry(keys.read(entry.row)).or_default();
+                change.balance += entry.op.balance();
+                if entry.op.has_image() {
+                    change.first_image = Some(
+                        change
+                            .first_image
+                            .map_or(entry.change_id, |first| first.min(entry.change_id)),
+                    );
+                }
+            }
+        }
+    }
+    Ok(changes)
+}
+
+async fn images(
+    archive: &Archive,
+    layer: &Layer<'_>,
+    changes: &HashMap<String, Change>,
+    sink: &mut impl Sink,
+) -> Result<(), CliError> {
+    let keys = KeyReader::new(layer.table);
+    for stored in layer.chunks(Lines::History) {
+        let bytes = archive.lines(layer.backup, stored).await?;
+        for (_, line) in within(stored, lines(&bytes))? {
+            let entry = entry(stored, line)?;
+            let change = changes
+                .get(&keys.read(entry.row))
+                .filter(|change| change.was_there() == Some(true));
+            if entry.op.has_image()
+                && change.is_some_and(|change| change.first_image == Some(entry.change_id))
+            {
+                sink.row(entry.row)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn entry<'a>(stored: Stored<'_>, line: &'a str) -> Result<Entry<'a>, CliError> {
+    Entry::parse(line)
+        .map_err(|fault| CliError::damaged(&stored.chunk.object, format!("a line {fault}")))
+}
+
+fn within<T>(
+    stored: Stored<'_>,
+    read: Result<T, m23_archive::ArchiveError>,
+) -> Result<T, CliError> {
+    read.map_err(|error| CliError::in_object(&stored.chunk.object, &error))
+}

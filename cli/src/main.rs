@@ -1,0 +1,56 @@
+//! `m23`: reads, verifies and extracts archives on a folder or an S3-compatible store, looks
+//! after their keys, and rebuilds a database's catalogue of them. No service need run.
+
+mod archive;
+mod arguments;
+mod catalogue;
+mod cipher;
+mod error;
+mod extract;
+mod inspect;
+mod keyring;
+mod keys;
+mod layers;
+mod progress;
+mod report;
+mod store;
+mod verify;
+
+use arguments::{Arguments, Command};
+use clap::Parser;
+use error::CliError;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match started(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn started(command: Command) -> Result<ExitCode, CliError> {
+    // Who connects by TLS asks rustls for its cryptography.
+    let _already_there = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Output(error.to_string()))?
+        .block_on(run(command))
+}
+
+async fn run(command: Command) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Archive(arguments::Archive::Inspect(order)) => inspect::run(&order).await,
+        Command::Archive(arguments::Archive::Verify(order)) => verify::run(&order).await,
+        Command::Archive(arguments::Archive::Extract(order)) => extract::run(&order).await,
+        Command::Keys(arguments::Keys::Rewrap(order)) => keys::rewrap(&order).await,
+        Command::Keys(arguments::Keys::Erase(order)) => keys::erase(&order).await,
+        Command::Catalogue(arguments::Catalogue::Rebuild(order)) => {
+            catalogue::rebuild(&order).await
+        }
+    }
+}

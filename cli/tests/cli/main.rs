@@ -1,0 +1,10 @@
+//! The tool itself, on the test vectors of the archive crate.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod bucket;
+mod extract;
+mod help;
+mod inspect;
+mod keys;
+mod verify;

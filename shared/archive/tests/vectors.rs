@@ -1,0 +1,180 @@
+//! The test vectors: what is valid is read whole, what is bad is refused.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use aes_gcm::aead::{Aead, KeyInit, Payload};
+use aes_gcm::{Aes256Gcm, aes::cipher::Array};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use m23_archive::seal::{Sealed, chunk_context, mac_from_bytes, manifest_context};
+use m23_archive::{
+    KEY, KeyObject, Manifest, check_lines, check_link, fingerprint, key_object, mac_object,
+    manifest_object, master_key, unpack,
+};
+use sha2::{Digest, Sha256};
+use std::fs::{read, read_dir};
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+const CHAINS: [(u128, [u128; 3]); 2] = [(0xa, [0xa1, 0xa2, 0xa3]), (0xe, [0xe1, 0xe2, 0xe3])];
+
+fn vectors() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors")
+}
+
+fn stored(object: &str) -> Vec<u8> {
+    read(vectors().join("bucket").join(object)).unwrap()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn manifest_bytes(tenant: u128, backup: u128) -> Vec<u8> {
+    let (tenant, backup) = (Uuid::from_u128(tenant), Uuid::from_u128(backup));
+    stored(&manifest_object(&format!(
+        "tenants/{tenant}/backups/{backup}"
+    )))
+}
+
+fn open(key: &[u8; KEY], sealed: &[u8], context: &[u8]) -> Option<Vec<u8>> {
+    let Sealed { nonce, body } = Sealed::split(sealed).unwrap();
+    let payload = Payload {
+        msg: body,
+        aad: context,
+    };
+    Aes256Gcm::new(&Array(*key))
+        .decrypt(&Array(*nonce), payload)
+        .ok()
+}
+
+fn given_keys() -> serde_json::Value {
+    serde_json::from_slice(&read(vectors().join("keys.json")).unwrap()).unwrap()
+}
+
+/// The data key that a manifest names, unwrapped with the given master key.
+fn data_key(manifest: &Manifest) -> Option<[u8; KEY]> {
+    let key_id = manifest.encryption.as_ref()?.key_id;
+    let tenant = manifest.facts.tenant_id;
+    let object = KeyObject::parse(&stored(&key_object(tenant, key_id))).unwrap();
+    let master = master_key(given_keys()["ARCHIVE_KEY"].as_str().unwrap()).unwrap();
+    assert_eq!(object.master, fingerprint(&Sha256::digest(master).into()));
+    let context = KeyObject::context(tenant, key_id);
+    let opened = open(&master, &object.wrapped().unwrap(), &context).unwrap();
+    Some(opened.try_into().unwrap())
+}
+
+#[test]
+fn manifests_are_read_and_written_as_they_are() {
+    for (tenant, backups) in CHAINS {
+        for backup in backups {
+            let bytes = manifest_bytes(tenant, backup);
+            assert_eq!(Manifest::parse(&bytes).unwrap().to_bytes().unwrap(), bytes);
+        }
+    }
+}
+
+#[test]
+fn every_chunk_is_what_its_manifest_says() {
+    for (tenant, backups) in CHAINS {
+        for backup in backups {
+            let manifest = Manifest::parse(&manifest_bytes(tenant, backup)).unwrap();
+            let key = data_key(&manifest);
+            for (ordinal, table) in (1..).zip(&manifest.facts.tables) {
+                for (lines, seq, chunk) in table.objects() {
+                    let bytes = stored(&chunk.object);
+                    assert_eq!(sha256(&bytes), chunk.sha256);
+                    let context = chunk_context(manifest.facts.backup_id, ordinal, lines, seq);
+                    let packed =
+                        key.map_or(bytes.clone(), |key| open(&key, &bytes, &context).unwrap());
+                    check_lines(&unpack(&packed, chunk).unwrap(), table, lines).unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn chains_hold() {
+    for (tenant, backups) in CHAINS {
+        for pair in backups.windows(2) {
+            let [parent, child] =
+                [pair.first(), pair.last()].map(|id| manifest_bytes(tenant, *id.unwrap()));
+            let read = |bytes: &[u8]| Manifest::parse(bytes).unwrap();
+            check_link(&read(&child), &read(&parent), &sha256(&parent)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_encrypted_manifest_is_authenticated_to_the_last_byte() {
+    let bytes = manifest_bytes(0xe, 0xe2);
+    let manifest = Manifest::parse(&bytes).unwrap();
+    let key = data_key(&manifest).unwrap();
+    assert_eq!(
+        STANDARD.encode(key),
+        given_keys()["data_key"].as_str().unwrap()
+    );
+    let mac = mac_from_bytes(&stored(&mac_object(&manifest.prefix()))).unwrap();
+    assert_eq!(
+        open(&key, &mac, &manifest_context(&bytes)),
+        Some(Vec::new())
+    );
+    for place in [0, bytes.len() / 2, bytes.len() - 1] {
+        let mut altered = bytes.clone();
+        *altered.get_mut(place).unwrap() ^= 1;
+        assert_eq!(open(&key, &mac, &manifest_context(&altered)), None);
+    }
+}
+
+#[test]
+fn a_sealed_chunk_opens_at_its_own_place_alone() {
+    let manifest = Manifest::parse(&manifest_bytes(0xe, 0xe2)).unwrap();
+    let key = data_key(&manifest).unwrap();
+    let places: Vec<_> = (1..)
+        .zip(&manifest.facts.tables)
+        .flat_map(|(ordinal, table)| {
+            table
+                .objects()
+                .map(move |(lines, seq, chunk)| (ordinal, lines, seq, chunk))
+        })
+        .collect();
+    for (at, (.., chunk)) in places.iter().enumerate() {
+        for (other, (ordinal, lines, seq, _)) in places.iter().enumerate() {
+            let context = chunk_context(manifest.facts.backup_id, *ordinal, *lines, *seq);
+            let opened = open(&key, &stored(&chunk.object), &context);
+            assert_eq!(opened.is_some(), at == other, "{at} at {other}");
+        }
+        let elsewhere = chunk_context(Uuid::from_u128(0xe1), 1, m23_archive::Lines::Rows, 1);
+        assert_eq!(open(&key, &stored(&chunk.object), &elsewhere), None);
+    }
+}
+
+#[test]
+fn bad_documents_are_refused() {
+    let files = |folder: &str| {
+        let folder = vectors().join("bad").join(folder);
+        let found: Vec<PathBuf> = read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        assert!(found.len() >= 5);
+        found
+    };
+    for file in files("manifests") {
+        assert!(
+            Manifest::parse(&read(&file).unwrap()).is_err(),
+            "{}",
+            file.display()
+        );
+    }
+    for file in files("keys") {
+        assert!(
+            KeyObject::parse(&read(&file).unwrap()).is_err(),
+            "{}",
+            file.display()
+        );
+    }
+}
