@@ -129,6 +129,7 @@ create table public.recovery_tests (
   validation_level text not null check (validation_level in ('basic', 'full', 'deep')),
   status           text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
   error_message    text,
+  started_at       timestamptz,
   completed_at     timestamptz,
   results          jsonb
 );

@@ -280,8 +280,8 @@ comment on function public.m23_claim_backup(uuid) is
   'For the workers: takes the lease of a job (this one, or any accepted one that nobody drives) and gives its plan; null when there is none.';
 
 -- One line of COPY's text format for a row `r`: tab-separated, \N for null, and
--- backslash, tab, newline and carriage return escaped.
-create function m23.copy_line(p_relid oid) returns text
+-- backslash, tab, newline and carriage return escaped. With a list: of these columns only.
+create function m23.copy_line(p_relid oid, p_columns text[] default null) returns text
 language sql stable set search_path = '' as $$
   select string_agg(case
       when c.plain then format('coalesce(r.%I::text, ''\N'')', c.name)
@@ -289,7 +289,7 @@ language sql stable set search_path = '' as $$
       -- A column's own collation may be one that replace() does not support.
       else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
                   m23.text_of(c, 'r')) end, ' || chr(9) || ' order by c.attnum)
-    from m23.columns_of(p_relid) c where not c.generated
+    from m23.columns_of(p_relid) c where not c.generated and (p_columns is null or c.name = any (p_columns))
 $$;
 
 -- A sum over lines, whatever their order and however they are cut into chunks: those of a

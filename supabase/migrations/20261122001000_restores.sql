@@ -1,16 +1,18 @@
 -- Restores: an archive is first read into staging, every hash checked by the worker;
 -- live data is touched only by the one transaction at the end.
 
--- Restores and rollbacks that are under way: one for a tenant at a time.
+-- Restores and rollbacks that are under way: one for a tenant at a time. A test that restores
+-- touches no live data, and stands in nobody's way.
 create table m23.restore_work (
   work_id   uuid primary key,
-  tenant_id uuid not null unique,
-  kind      text not null check (kind in ('backup', 'pitr', 'rollback')),
+  tenant_id uuid not null,
+  kind      text not null check (kind in ('backup', 'pitr', 'rollback', 'test')),
   job_id    uuid,         -- the backup to read from
   moment    m23.moment,   -- of the log; with a backup too: what changed since is taken from the log
   tables    text[],       -- schema.table; null: all of the backup
   plan_hash text
 );
+create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
 create table m23.staged_tables (
   restore_id uuid not null references m23.restore_work (work_id) on delete cascade,
   ordinal    int not null,
@@ -69,7 +71,7 @@ declare
 begin
   for v_work in
     select w.* from m23.restore_work w
-     where (p_tenant is null or w.tenant_id = p_tenant)
+     where (p_tenant is null or w.tenant_id = p_tenant) and w.kind <> 'test'
        and not exists (select from m23.leases l where l.work_id = w.work_id and l.until > clock_timestamp())
   loop
     if pg_try_advisory_xact_lock(m23.restore_key(v_work.tenant_id)) then
@@ -118,13 +120,17 @@ create function m23.list_of(p_json jsonb) returns text[]
 language sql immutable set search_path = '' as
 $$ select array_agg(t) from jsonb_array_elements_text(case jsonb_typeof(p_json) when 'array' then p_json end) t $$;
 
--- Begins work under its id, and gives what its worker needs: for work on an archive also
--- what to read.
+-- What a worker needs for work that it holds the lease of: for work on an archive also what
+-- to read.
+create function m23.order_of(p_work m23.restore_work, p_lease uuid) returns json
+language sql stable set search_path = '' as $$
+  select json_build_object('work_id', p_work.work_id, 'lease', p_lease, 'tenant_id', p_work.tenant_id, 'backup_id', p_work.job_id,
+                           'manifest', b.manifest, 'manifest_sha256', b.manifest_sha256, 'tables', p_work.tables)
+    from (select) one left join m23.backup_work b on b.job_id = p_work.job_id
+$$;
+
 create function m23.begin_work(p_work m23.restore_work) returns json
 language plpgsql set search_path = '' as $$
-declare
-  v_backup m23.backup_work;
-  v_lease  m23.leases;
 begin
   perform m23.sweep_restores(p_work.tenant_id);
   begin
@@ -132,10 +138,7 @@ begin
   exception when unique_violation then
     perform m23.refuse('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running');
   end;
-  select * into v_backup from m23.backup_work where job_id = p_work.job_id;
-  v_lease := m23.take_lease(p_work.work_id);
-  return json_build_object('work_id', p_work.work_id, 'lease', v_lease.token, 'tenant_id', p_work.tenant_id, 'backup_id', p_work.job_id,
-                           'manifest', v_backup.manifest, 'manifest_sha256', v_backup.manifest_sha256, 'tables', p_work.tables);
+  return m23.order_of(p_work, (m23.take_lease(p_work.work_id)).token);
 end $$;
 
 create function public.m23_begin_restore(p_request_id uuid, p_restore jsonb) returns json

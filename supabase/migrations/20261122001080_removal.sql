@@ -364,7 +364,7 @@ begin
   update public.backup_jobs set base_backup_id = null, parent_backup_id = null
    where tenant_id <> p_tenant and (base_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant)
                                     or parent_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant));
-  delete from m23.leases where work_id in (select id from public.backup_jobs where tenant_id = p_tenant);
+  delete from m23.leases where work_id in (select id from public.backup_jobs where tenant_id = p_tenant union all select id from public.recovery_tests where tenant_id = p_tenant);
   foreach v_table in array array['m23.requests', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
       'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs', 'm23.after_restore_hooks'] loop
     execute format('delete from %s where tenant_id = $1', v_table) using p_tenant;

@@ -97,6 +97,4 @@ end $$;
 comment on function m23.next_run(text, text, timestamptz) is
   'The first time after p_after at which a frequency (cron, or hourly, daily, weekly, monthly) is due in a time zone; null when never.';
 
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.close_functions();

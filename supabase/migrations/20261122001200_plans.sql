@@ -75,6 +75,4 @@ language sql stable set search_path = '' as $$
    order by j.completed_at desc, j.id limit 1
 $$;
 
-revoke execute on all functions in schema m23 from public;
-grant execute on function m23.caller_tenants(text[]), m23.caller_tenant(), m23.caller_membership(), m23.picked_tenant()
-  to authenticated, service_role;
+select m23.close_functions();

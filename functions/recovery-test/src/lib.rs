@@ -1,25 +1,24 @@
 //! The edge function `recovery-test`.
 //!
-//! In scope: its request, checked by the pipeline like every other. Its work is not part of this
-//! version, and it says so.
+//! In scope: its two events. A request goes through the pipeline to [`handler`]; the clock goes to
+//! [`work`], which takes up what a Worker left behind. What is done there is in `work.rs`.
 
-use m23_contract::{FunctionName, RecoveryTestRequest};
-use m23_pipeline::{Admitted, Answer, Failure, Function};
-use m23_platform::serve;
-use worker::{Context, Env, Request, Response, event};
+mod handler;
+mod work;
 
-struct RecoveryTest;
-
-impl Function for RecoveryTest {
-    type Request = RecoveryTestRequest;
-    const NAME: FunctionName = FunctionName::RecoveryTest;
-
-    async fn handle(&self, _: &Admitted, _: Self::Request) -> Result<Answer, Failure> {
-        Err(Failure::NotBuilt(Self::NAME))
-    }
-}
+use handler::RecoveryTest;
+use m23_platform::{Workers, serve};
+use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<Response> {
-    serve(request, env, context, |_| RecoveryTest).await
+    serve(request, env, context, RecoveryTest::new).await
+}
+
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, context: ScheduleContext) {
+    match Workers::for_schedule(env, context) {
+        Ok(workers) => work::take_up(&workers).await,
+        Err(fault) => worker::console_error!("{fault}"),
+    }
 }

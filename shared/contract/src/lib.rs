@@ -28,7 +28,7 @@ pub use request::{
     read_request,
 };
 pub use response::{
-    BackupCreateResponse, BackupRestoreResponse, JobStatus, Operation, PitrRestoreResponse,
-    PitrRollbackResponse, PitrStats, PreviewChange, RecoveryTestResponse, RecoveryTestResults,
-    WorkStatus,
+    BackupCreateResponse, BackupRestoreResponse, Finding, JobStatus, Operation,
+    PitrRestoreResponse, PitrRollbackResponse, PitrStats, PreviewChange, RecoveryTestResponse,
+    RecoveryTestResults, WorkStatus,
 };

@@ -205,6 +205,18 @@ pub struct PitrRollbackResponse {
     pub error: Option<String>,
 }
 
+/// A check of a recovery test that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Finding {
+    /// A word for a program.
+    pub kind: String,
+    /// The object of the archive, or the table, that it is about.
+    pub object: String,
+    /// A sentence for a person.
+    pub sentence: String,
+}
+
 /// What a recovery test found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -218,6 +230,24 @@ pub struct RecoveryTestResults {
     pub validations_passed: u64,
     /// What to do about it.
     pub recommendations: Vec<String>,
+    /// The checks that failed, the first hundred of them.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// The backup that was tested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_job_id: Option<Uuid>,
+    /// Seconds between the moment of the backup and the end of the test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_age_seconds: Option<f64>,
+    /// Seconds that reading back and restoring took (deep only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_seconds: Option<f64>,
+    /// Rows that were restored (deep only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_restored: Option<u64>,
+    /// Rows that were damaged in the copy, restored in place and taken back again (deep only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows_undone: Option<u64>,
 }
 
 /// The answer of `recovery-test`.

@@ -9,12 +9,17 @@
 
 mod backup;
 mod error;
+mod examine;
+mod examine_archive;
+mod examine_lines;
 mod objects;
 mod restore;
 mod retry;
+mod tally;
 mod world;
 
 pub use backup::{Driven, ParentManifest, check_parent, drive_backup};
 pub use error::EngineError;
+pub use examine::{Examined, drive_test};
 pub use restore::{RestoreOrder, RestoreOutcome, RestoreStats, drive_restore};
 pub use world::{StoreFailed, World};

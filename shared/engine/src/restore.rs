@@ -112,7 +112,7 @@ async fn prepare_and_execute(
 }
 
 /// What comes from an archive is staged; the log is in the database already.
-async fn prepare(world: &impl World, order: &RestoreOrder) -> Result<(), EngineError> {
+pub(crate) async fn prepare(world: &impl World, order: &RestoreOrder) -> Result<(), EngineError> {
     match (order.backup_id, &order.manifest, &order.manifest_sha256) {
         (None, ..) => Ok(()),
         (Some(_), Some(object), Some(sha256)) => {
@@ -207,7 +207,7 @@ async fn stage_table(
     send(world, order, ordinal, ready).await
 }
 
-async fn verified(world: &impl World, chunk: &Chunk) -> Result<Vec<u8>, EngineError> {
+pub(crate) async fn verified(world: &impl World, chunk: &Chunk) -> Result<Vec<u8>, EngineError> {
     let stored = fetch(world, &chunk.object, &chunk.sha256).await?;
     unpack(&stored, chunk).map_err(|error| EngineError::in_part(&chunk.object, error))
 }

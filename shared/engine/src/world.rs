@@ -2,6 +2,7 @@
 
 use m23_pipeline::{Clock, DatabaseError, Digest, Log};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The database with the service key, the object store, and time. Calls to the database end
 /// in bounded time; [`World::execute`] may last as long as a restore's one transaction.
@@ -30,6 +31,9 @@ pub trait World: Clock + Digest + Log {
 
     /// Reads an object; `None` when there is none.
     async fn get(&self, object: &str) -> Result<Option<Vec<u8>>, StoreFailed>;
+
+    /// The objects whose names start with `prefix`, with their sizes in bytes.
+    async fn sizes(&self, prefix: &str) -> Result<BTreeMap<String, u64>, StoreFailed>;
 
     /// Lets some time pass.
     async fn pause(&self, milliseconds: u32);

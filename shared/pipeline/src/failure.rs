@@ -11,9 +11,6 @@ pub type Cause = Box<dyn std::error::Error + 'static>;
 /// Try again after this many seconds when the database or the store did not answer.
 const RETRY_SOON_SECONDS: u64 = 5;
 
-/// A part that this version does not contain will not be there sooner than this.
-const RETRY_ANOTHER_DAY_SECONDS: u64 = 86_400;
-
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -78,9 +75,6 @@ pub enum Failure {
     /// The database, the store or the issuer does not answer.
     #[error("unavailable")]
     Unavailable(#[source] Cause),
-    /// A part that this version does not contain.
-    #[error("not built: {0}")]
-    NotBuilt(FunctionName),
     /// A fault of ours.
     #[error("internal fault")]
     Internal(#[source] Cause),
@@ -195,13 +189,6 @@ impl Failure {
                 ..plain(
                     ErrorCode::Unavailable,
                     "A service that this request needs does not answer; try again shortly.",
-                )
-            },
-            Self::NotBuilt(function) => Report {
-                retry_after: Some(RETRY_ANOTHER_DAY_SECONDS),
-                ..plain(
-                    ErrorCode::Unavailable,
-                    &format!("This version does not contain {function} yet."),
                 )
             },
             Self::Internal(_) => plain(

@@ -5,6 +5,7 @@ use crate::workers::Workers;
 use m23_engine::{StoreFailed, World};
 use m23_pipeline::{Caller, DatabaseError};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use worker::Delay;
 
@@ -62,6 +63,27 @@ impl World for Workers {
             .get(object)
             .await
             .map_err(failed)
+    }
+
+    async fn sizes(&self, prefix: &str) -> Result<BTreeMap<String, u64>, StoreFailed> {
+        let archives = self.archives().map_err(failed)?;
+        let mut sizes = BTreeMap::new();
+        let mut cursor = None;
+        loop {
+            let page = archives
+                .list(prefix, cursor.as_deref())
+                .await
+                .map_err(failed)?;
+            sizes.extend(
+                page.objects
+                    .into_iter()
+                    .map(|object| (object.key, object.size)),
+            );
+            if page.cursor.is_none() {
+                return Ok(sizes);
+            }
+            cursor = page.cursor;
+        }
     }
 
     async fn pause(&self, milliseconds: u32) {

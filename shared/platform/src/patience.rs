@@ -5,10 +5,30 @@ use crate::workers::Workers;
 use futures_channel::oneshot;
 use m23_engine::{RestoreOrder, RestoreOutcome, drive_restore};
 use m23_pipeline::Failure;
+use std::future::Future;
 use std::time::Duration;
 
 /// A call that lasts longer is answered with 202, and its work goes on.
 const PATIENCE: Duration = Duration::from_secs(24);
+
+/// Does work that goes on when its caller does not wait for it: `None`, after 24 s.
+///
+/// # Errors
+/// [`Failure::Internal`] when the platform has dropped the work.
+pub async fn patiently<T: 'static>(
+    workers: &Workers,
+    work: impl Future<Output = T> + 'static,
+) -> Result<Option<T>, Failure> {
+    let (sender, receiver) = oneshot::channel();
+    workers.wait_until(async move {
+        let _caller_may_be_gone = sender.send(work.await);
+    });
+    match bounded(PATIENCE, receiver).await {
+        Ok(Ok(outcome)) => Ok(Some(outcome)),
+        Ok(Err(dropped)) => Err(Failure::internal(dropped)),
+        Err(_still_running) => Ok(None),
+    }
+}
 
 /// Drives a restore or rollback. `None`: it goes on by itself, and its log row follows it.
 ///
@@ -18,14 +38,7 @@ pub async fn drive_patiently(
     workers: &Workers,
     order: RestoreOrder,
 ) -> Result<Option<RestoreOutcome>, Failure> {
-    let (sender, receiver) = oneshot::channel();
     let world = workers.clone();
-    workers.wait_until(async move {
-        let _caller_may_be_gone = sender.send(drive_restore(&world, &order).await);
-    });
-    match bounded(PATIENCE, receiver).await {
-        Ok(Ok(outcome)) => Ok(Some(outcome?)),
-        Ok(Err(dropped)) => Err(Failure::internal(dropped)),
-        Err(_still_running) => Ok(None),
-    }
+    let drive = async move { drive_restore(&world, &order).await };
+    Ok(patiently(workers, drive).await?.transpose()?)
 }

@@ -309,6 +309,18 @@ impl m23_engine::World for World {
         got
     }
 
+    async fn sizes(&self, prefix: &str) -> Result<BTreeMap<String, u64>, StoreFailed> {
+        let effect = || {
+            let objects = self.objects.borrow();
+            let sized = objects
+                .iter()
+                .filter(|(name, _)| name.starts_with(prefix))
+                .map(|(name, bytes)| (name.clone(), bytes.len() as u64));
+            Ok(sized.collect())
+        };
+        self.step("list", self.patience.get().1, effect).await
+    }
+
     async fn pause(&self, milliseconds: u32) {
         self.pauses.borrow_mut().push(milliseconds);
         self.wait(milliseconds.into());

@@ -200,7 +200,6 @@ fn every_failure_has_its_status_code_and_sentence() {
         || Failure::PlanChanged,
         || Failure::BackupUnusable(vec!["chunk 3: altered".to_owned()]),
         || Failure::StillRunning,
-        || Failure::NotBuilt(m23_contract::FunctionName::PitrRestore),
         || Failure::Refused {
             code: ErrorCode::BackupNotFound,
             sentence: String::new(),
@@ -228,7 +227,6 @@ fn every_failure_has_its_status_code_and_sentence() {
         (409, "RESTORE_IN_PROGRESS"),
         (409, "PLAN_CHANGED"),
         (409, "BACKUP_UNUSABLE"),
-        (503, "UNAVAILABLE"),
         (503, "UNAVAILABLE"),
         (404, "BACKUP_NOT_FOUND"),
         (503, "UNAVAILABLE"),

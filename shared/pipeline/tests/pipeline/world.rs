@@ -331,7 +331,7 @@ impl Function for Pitr {
     const NAME: FunctionName = FunctionName::PitrRestore;
 
     async fn handle(&self, _: &Admitted, _: Self::Request) -> Result<Answer, Failure> {
-        Err(Failure::NotBuilt(Self::NAME))
+        Err(Failure::StillRunning)
     }
 }
 

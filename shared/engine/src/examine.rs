@@ -1,0 +1,243 @@
+//! Driving a recovery test: the archive is examined as far as the test's level says, and at the
+//! deepest level restored by the database into a place of its own. What does not hold is a
+//! finding; only what keeps the test itself from running is an error.
+
+use crate::backup::parse;
+use crate::error::EngineError;
+use crate::examine_archive::{Archive, examine};
+use crate::restore::{RestoreOrder, prepare};
+use crate::retry::persistently;
+use crate::tally::Tally;
+use crate::world::World;
+use m23_contract::RecoveryTestResults;
+use m23_pipeline::{Level, Record};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// What came of one drive.
+#[derive(Debug)]
+pub enum Examined {
+    /// There was nothing to do.
+    Nothing,
+    /// The test ran to its end; what it found.
+    Completed(Uuid, Box<RecoveryTestResults>),
+    /// Time was up, or something was away: the next driver goes on from here.
+    Paused(Uuid),
+    /// It cannot be run; its row says why.
+    Failed(Uuid, EngineError),
+}
+
+/// How far a test goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Depth {
+    Basic,
+    Full,
+    Deep,
+}
+
+/// The answer of `m23_claim_test`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) test_id: Uuid,
+    pub(crate) lease: Uuid,
+    pub(crate) tenant_id: Uuid,
+    pub(crate) level: Depth,
+    pub(crate) state: Progress,
+    /// A chain, the full backup first.
+    pub(crate) archives: Vec<Archive>,
+}
+
+/// How far an examination has come; kept in the database for whoever goes on with it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Progress {
+    /// The manifests, and the sizes of all objects.
+    pub(crate) listed: bool,
+    /// Objects that have been read.
+    pub(crate) read: u64,
+    pub(crate) tally: Tally,
+}
+
+/// The answer of `m23_execute_test`.
+#[derive(Debug, Deserialize)]
+struct Trial {
+    tally: Tally,
+    seconds: Option<f64>,
+    rows: Option<u64>,
+    undone: Option<u64>,
+}
+
+/// Drives a test that is waiting for it: `test`, or any when `None`. From `deadline` on (Unix
+/// milliseconds) it reads no further object, and lets go of the test.
+pub async fn drive_test(world: &impl World, test: Option<Uuid>, deadline: u64) -> Examined {
+    let plan = match claim(world, test).await {
+        Ok(Some(plan)) => plan,
+        Ok(None) => return Examined::Nothing,
+        Err(error) => {
+            log(world, Level::Error, "test_not_claimed", test, Some(&error));
+            return Examined::Nothing;
+        }
+    };
+    let id = plan.test_id;
+    match run(world, &plan, deadline).await {
+        Ok(Some(results)) => {
+            log(world, Level::Info, "test_completed", Some(id), None);
+            Examined::Completed(id, Box::new(results))
+        }
+        Ok(None) => {
+            release(world, &plan).await;
+            log(world, Level::Info, "test_paused", Some(id), None);
+            Examined::Paused(id)
+        }
+        Err(error) if error.is_passing() => {
+            release(world, &plan).await;
+            log(
+                world,
+                Level::Warn,
+                "test_interrupted",
+                Some(id),
+                Some(&error),
+            );
+            Examined::Paused(id)
+        }
+        Err(error) => {
+            log(world, Level::Error, "test_failed", Some(id), Some(&error));
+            fail(world, &plan, &error).await;
+            Examined::Failed(id, error)
+        }
+    }
+}
+
+async fn claim(world: &impl World, test: Option<Uuid>) -> Result<Option<Plan>, EngineError> {
+    ask(world, "m23_claim_test", json!({ "p_test_id": test })).await
+}
+
+/// Gives the results, or nothing when time was up before the end.
+async fn run(
+    world: &impl World,
+    plan: &Plan,
+    deadline: u64,
+) -> Result<Option<RecoveryTestResults>, EngineError> {
+    let mut progress = plan.state.clone();
+    let whole = examine(world, plan, &mut progress, deadline).await?;
+    save(world, plan, &progress).await?;
+    if !whole {
+        return Ok(None);
+    }
+    let trial = match plan.level {
+        Depth::Deep => try_restore(world, plan, &mut progress.tally).await?,
+        Depth::Basic | Depth::Full => None,
+    };
+    finish(world, plan, &progress.tally, trial).await.map(Some)
+}
+
+/// An archive that is damaged is not restored: it could only fail at the same place.
+async fn try_restore(
+    world: &impl World,
+    plan: &Plan,
+    tally: &mut Tally,
+) -> Result<Option<Value>, EngineError> {
+    if tally.issues > 0 {
+        tally.find(
+            "not_restorable",
+            "the restore",
+            "the archive is damaged, so it was not restored",
+        );
+        return Ok(None);
+    }
+    let names = json!({ "p_test_id": plan.test_id, "p_lease": plan.lease });
+    let order: RestoreOrder = ask(world, "m23_stage_test", names.clone()).await?;
+    match prepare(world, &order).await {
+        Ok(()) => {}
+        Err(error) if error.is_passing() => return Err(error),
+        Err(error) => {
+            tally.find("not_restorable", "the restore", &error.sentence());
+            return Ok(None);
+        }
+    }
+    let reply = world.execute("m23_execute_test", &names).await?;
+    let trial: Trial = parse("m23_execute_test", reply)?;
+    tally.add(trial.tally);
+    Ok(Some(
+        json!({ "seconds": trial.seconds, "rows": trial.rows, "undone": trial.undone }),
+    ))
+}
+
+async fn finish(
+    world: &impl World,
+    plan: &Plan,
+    tally: &Tally,
+    trial: Option<Value>,
+) -> Result<RecoveryTestResults, EngineError> {
+    let arguments = json!({
+        "p_test_id": plan.test_id, "p_lease": plan.lease, "p_tally": tally, "p_restore": trial,
+    });
+    ask(world, "m23_finish_test", arguments).await
+}
+
+/// Notes how far the examination has come, and renews the lease.
+pub(crate) async fn save(
+    world: &impl World,
+    plan: &Plan,
+    progress: &Progress,
+) -> Result<(), EngineError> {
+    let arguments = json!({
+        "p_test_id": plan.test_id, "p_lease": plan.lease, "p_state": progress,
+    });
+    ask(world, "m23_save_test", arguments).await
+}
+
+async fn release(world: &impl World, plan: &Plan) {
+    let arguments = json!({ "p_work_id": plan.test_id, "p_lease": plan.lease });
+    if let Err(error) = world.call("m23_release_work", &arguments).await {
+        let error = error.into();
+        log(
+            world,
+            Level::Warn,
+            "lease_not_released",
+            Some(plan.test_id),
+            Some(&error),
+        );
+    }
+}
+
+async fn fail(world: &impl World, plan: &Plan, error: &EngineError) {
+    let arguments = json!({
+        "p_test_id": plan.test_id, "p_lease": plan.lease, "p_error": error.sentence(),
+    });
+    let told: Result<Value, _> = ask(world, "m23_fail_test", arguments).await;
+    if let Err(error) = told {
+        log(
+            world,
+            Level::Error,
+            "failure_not_recorded",
+            Some(plan.test_id),
+            Some(&error),
+        );
+    }
+}
+
+async fn ask<T: serde::de::DeserializeOwned>(
+    world: &impl World,
+    name: &'static str,
+    arguments: Value,
+) -> Result<T, EngineError> {
+    let reply = persistently(world, async || world.call(name, &arguments).await).await?;
+    parse(name, reply)
+}
+
+fn log(
+    world: &impl World,
+    level: Level,
+    event: &'static str,
+    test: Option<Uuid>,
+    error: Option<&EngineError>,
+) {
+    let record = Record::new(level, event).with("test_id", test.map(|id| id.to_string()));
+    world.log(&match error {
+        Some(error) => record.with_cause(error),
+        None => record,
+    });
+}

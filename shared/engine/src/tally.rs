@@ -1,0 +1,55 @@
+//! What checks came to: how many held, and what was found where one did not.
+
+use m23_contract::Finding;
+use serde::{Deserialize, Serialize};
+
+/// Findings beyond these are counted, and not listed.
+const LISTED: usize = 100;
+
+/// Checks that held, and findings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) issues: u64,
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Tally {
+    /// A check held.
+    pub(crate) fn pass(&mut self) {
+        self.passed += 1;
+    }
+
+    /// A check did not.
+    pub(crate) fn find(&mut self, kind: &str, object: &str, sentence: &str) {
+        self.list(Finding {
+            kind: kind.to_owned(),
+            object: object.to_owned(),
+            sentence: sentence.to_owned(),
+        });
+    }
+
+    /// Whether something was found of an object.
+    pub(crate) fn knows(&self, object: &str) -> bool {
+        self.findings.iter().any(|finding| finding.object == object)
+    }
+
+    /// Takes over what others have found.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        let unlisted = other.issues.saturating_sub(other.findings.len() as u64);
+        other
+            .findings
+            .into_iter()
+            .for_each(|finding| self.list(finding));
+        self.issues += unlisted;
+    }
+
+    fn list(&mut self, finding: Finding) {
+        self.issues += 1;
+        if self.findings.len() < LISTED {
+            self.findings.push(finding);
+        }
+    }
+}

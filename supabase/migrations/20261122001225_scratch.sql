@@ -1,0 +1,285 @@
+-- The deepest test: the staged archive is restored into a scratch schema, compared with what was
+-- backed up, damaged, restored in place and taken back again. All of it is one transaction that
+-- rolls itself back: nobody else ever sees the schema, and nothing of it can stay.
+
+create function public.m23_stage_test(p_test_id uuid, p_lease uuid) returns json
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_test    public.recovery_tests;
+  v_staging text;
+  v_work    m23.restore_work;
+begin
+  perform m23.keep_lease(p_test_id, p_lease);
+  select * into v_test from public.recovery_tests where id = p_test_id;
+  -- What an earlier worker has staged is of an earlier beginning: time is measured from here.
+  for v_staging in select staging from m23.staged_tables where restore_id = p_test_id loop
+    execute format('drop table if exists %s', v_staging);
+  end loop;
+  delete from m23.restore_work where work_id = p_test_id;
+  insert into m23.restore_work (work_id, tenant_id, kind, job_id) values (p_test_id, v_test.tenant_id, 'test', v_test.backup_job_id) returning * into v_work;
+  update m23.test_work set staging_at = clock_timestamp() where test_id = p_test_id;
+  return m23.order_of(v_work, p_lease);
+end $$;
+comment on function public.m23_stage_test(uuid, uuid) is 'For the workers: what has to be read back for a deep test, as for a restore. The time to recover counts from here.';
+
+-- The copy ------------------------------------------------------------------------------
+
+-- A staged table and its copy, which stands for a protected table wherever a restore needs one.
+create type m23.scratch as (
+  staged m23.staged_tables,
+  live   m23.protected_tables,
+  copy   m23.protected_tables,
+  name   text  -- of the live table, as callers write it
+);
+
+-- Makes the copy of a table: everything that a row of it has to fit, but for foreign keys.
+create function m23.make_scratch(p_schema text, p_staged m23.staged_tables) returns m23.scratch
+language plpgsql set search_path = '' as $$
+declare
+  v_live m23.protected_tables;
+  v_copy m23.protected_tables;
+  v_name text := format('%I.%I', p_schema, 't' || p_staged.ordinal);
+begin
+  select * into v_live from m23.protected_tables where id = p_staged.table_id;
+  execute format('create table %s (like %s including defaults including generated including identity including indexes including constraints)',
+                 v_name, m23.qualified_name(v_live.relid));
+  execute format('alter table %s enable row level security', v_name);
+  v_copy := v_live;
+  v_copy.id := 2000000000 + p_staged.ordinal;
+  v_copy.relid := v_name::regclass;
+  v_copy.tenant_attnum := (select attnum from pg_attribute where attrelid = v_copy.relid and attname = m23.tenant_column(v_live));
+  return row(p_staged, v_live, v_copy, m23.public_name(v_live.relid))::m23.scratch;
+end $$;
+
+create function m23.rows_fit(p_scratch m23.scratch) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_list       text := (select string_agg(quote_ident(c), ', ') from unnest((p_scratch.staged).columns) c);
+  v_constraint text;
+begin
+  execute format('insert into %s (%s) overriding system value select %s from %s', m23.qualified_name((p_scratch.copy).relid), v_list, v_list, (p_scratch.staged).staging);
+  execute format('analyze %s', m23.qualified_name((p_scratch.copy).relid));
+  return null;
+exception
+  when integrity_constraint_violation then
+    get stacked diagnostics v_constraint = constraint_name;
+    return format('rows of %s break "%s"', p_scratch.name, v_constraint);
+  when data_exception then
+    return format('values of %s do not fit the types that its columns have now', p_scratch.name);
+end $$;
+
+create function m23.count_foreign(p_scratch m23.scratch, p_tenant uuid) returns bigint
+language plpgsql set search_path = '' as $$
+declare v_count bigint;
+begin
+  execute format('select count(*) from %s where %I is distinct from %L', m23.qualified_name((p_scratch.copy).relid), m23.tenant_column(p_scratch.copy), p_tenant) into v_count;
+  return v_count;
+end $$;
+
+-- Foreign keys between copies are made, and so are checked by the server. Of one that leads out
+-- of the archive the rows are looked up, without a lock on anybody's table.
+create function m23.key_holds(p_all m23.scratch[], p_child m23.scratch, p_key pg_constraint) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_parent m23.scratch := (select s from unnest(p_all) s where (s).live.relid = p_key.confrelid);
+  v_count  bigint;
+begin
+  if (v_parent.copy).id is not null then
+    execute format('alter table %s add constraint %I %s', m23.qualified_name((p_child.copy).relid), p_key.conname,
+      replace(pg_get_constraintdef(p_key.oid), 'REFERENCES ' || m23.qualified_name(p_key.confrelid) || '(', 'REFERENCES ' || m23.qualified_name((v_parent.copy).relid) || '('));
+    return null;
+  end if;
+  execute format('select count(*) from %s d where row(%2$s) is not null and not exists (select from %3$s p where (%4$s) = (%2$s))',
+    m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name(p_key.confrelid),
+    m23.columns_text(p_key.confrelid, p_key.confkey, 'p')) into v_count;
+  return case when v_count > 0 then format('%s row(s) of %s refer to rows of %s that do not exist, and %3$s is not in the backup', v_count, p_child.name, m23.public_name(p_key.confrelid)) end;
+exception
+  when foreign_key_violation then
+    return format('rows of %s refer to rows of %s that are not in the backup ("%s")', p_child.name, v_parent.name, p_key.conname);
+  when undefined_column then return null;  -- newer than the backup
+end $$;
+
+-- What it holds ---------------------------------------------------------------------------
+
+create function m23.fingerprint_now(p_scratch m23.scratch) returns numeric
+language plpgsql set search_path = '' as $$
+declare v_sum numeric;
+begin
+  execute format('select coalesce(sum(hashtextextended((%s) collate "C", 0)), 0) from %s r',
+    m23.copy_line((p_scratch.copy).relid, (p_scratch.staged).columns), m23.qualified_name((p_scratch.copy).relid)) into v_sum;
+  return v_sum;
+end $$;
+
+-- What the database noted of a table while it was backed up.
+create function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) returns numeric
+language sql stable set search_path = '' as
+$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c where c.job_id = p_job and c.ordinal = p_table.ordinal $$;
+
+create function m23.check_fingerprint(p_scratch m23.scratch, p_then m23.backup_tables) returns void
+language plpgsql set search_path = '' as $$
+declare v_same boolean := m23.shape_of((p_scratch.live).relid) @> p_then.columns;
+begin
+  perform m23.note_check('shape_changed', p_scratch.name, case when not v_same
+    then format('the columns of %s have changed since the backup, so its rows cannot be compared with what was backed up', p_scratch.name) end);
+  if v_same then
+    perform m23.note_check('fingerprint_differs', p_scratch.name, case when m23.fingerprint_now(p_scratch) is distinct from m23.fingerprint_then(p_then.job_id, p_then)
+      then format('the restored rows of %s are not those that were backed up', p_scratch.name) end);
+  end if;
+end $$;
+
+-- There and back --------------------------------------------------------------------------
+
+-- Does to the copy what a customer might: takes rows away and empties a column of others, as far
+-- as foreign keys and constraints allow.
+create function m23.damage_scratch(p_scratch m23.scratch) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_copy   text := m23.qualified_name((p_scratch.copy).relid);
+  v_some   text := format('ctid in (select x.ctid from (select ctid, row_number() over () as n from %s) x where x.n %% 3 = 1)', v_copy);
+  v_column text := (select c.name from m23.columns_of((p_scratch.copy).relid) c
+                     where c.key_ord is null and not c.not_null and not c.generated and c.name = any ((p_scratch.staged).columns) order by c.attnum desc limit 1);
+begin
+  begin
+    execute format('delete from %s where %s', v_copy, v_some);
+  exception when foreign_key_violation then null;
+  end;
+  if v_column is not null then
+    begin
+      execute format('update %s set %I = null where %s', v_copy, v_column, v_some);
+    exception when integrity_constraint_violation then null;
+    end;
+  end if;
+end $$;
+
+-- Converges the copies to what a query gives of each, as a restore does to live tables; gives
+-- how many rows that changed.
+create function m23.converge_scratch(p_tenant uuid, p_all m23.scratch[], p_wanted text[], p_work uuid) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_left text;
+  v_done jsonb;
+begin
+  v_done := m23.converge(p_tenant, array(select row((p_all[n]).copy, null, p_wanted[n], (p_all[n]).staged.columns)::m23.target from generate_subscripts(p_all, 1) n order by n), null, p_work);
+  for v_left in select relname from pg_class where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks' loop
+    execute format('drop table pg_temp.%I', v_left);
+  end loop;
+  return (v_done -> 'stats' ->> 'totalOperations')::bigint;
+end $$;
+
+create function m23.fingerprints_now(p_all m23.scratch[]) returns numeric[]
+language sql volatile set search_path = '' as
+$$ select array_agg(m23.fingerprint_now(p_all[n]) order by n) from generate_subscripts(p_all, 1) n $$;
+
+-- The copies, those that others refer to last.
+create function m23.children_first(p_all m23.scratch[]) returns m23.scratch[]
+language sql stable set search_path = '' as $$
+  with targets (t) as (select m23.parents_first(array(select row((s).copy, null, null, '{}')::m23.target from unnest(p_all) s)))
+  select array_agg((select s from unnest(p_all) s where (s).copy.relid = (t[n]).tbl.relid) order by n desc) from targets, generate_subscripts(t, 1) n
+$$;
+
+-- Gives how many rows went there and back.
+create function m23.round_trip(p_schema text, p_tenant uuid, p_all m23.scratch[], p_work uuid) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_scratch m23.scratch;
+  v_rows    bigint;
+  v_names   text := (select string_agg((s).name, ', ') from unnest(p_all) s);
+  v_whole   numeric[] := m23.fingerprints_now(p_all);
+  v_damaged numeric[];
+begin
+  set constraints all immediate;
+  foreach v_scratch in array m23.children_first(p_all) loop
+    perform m23.damage_scratch(v_scratch);
+  end loop;
+  v_damaged := m23.fingerprints_now(p_all);
+  foreach v_scratch in array p_all loop
+    execute format('create table %I.%I as select %s from %s', p_schema, 'd' || (v_scratch.staged).ordinal,
+      (select string_agg(quote_ident(c), ', ') from unnest((v_scratch.staged).columns) c), m23.qualified_name((v_scratch.copy).relid));
+  end loop;
+  v_rows := m23.converge_scratch(p_tenant, p_all, array(select format('select * from %s', (s).staged.staging) from unnest(p_all) s), p_work);
+  perform m23.note_check('round_trip_differs', v_names, case when v_whole <> m23.fingerprints_now(p_all)
+    then 'a restore in place of damaged rows did not give what is in the backup' end);
+  perform m23.converge_scratch(p_tenant, p_all, array(select format('select * from %I.%I', p_schema, 'd' || (s).staged.ordinal) from unnest(p_all) s), p_work);
+  perform m23.note_check('round_trip_differs', v_names, case when v_damaged <> m23.fingerprints_now(p_all)
+    then 'undoing a restore in place did not give what was there before it' end);
+  return v_rows;
+end $$;
+
+-- The whole of it ---------------------------------------------------------------------------
+
+-- Restores what is staged; the checks go to pg_temp.m23_checks. Gives `{"seconds", "rows", "undone"}`.
+create function m23.restore_to_scratch(p_work m23.restore_work) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_schema  text := 'm23_scratch_' || replace(p_work.work_id::text, '-', '');
+  v_all     m23.scratch[];
+  v_scratch m23.scratch;
+  v_table   m23.backup_tables;
+  v_key     pg_constraint;
+  v_foreign bigint;
+  v_done    jsonb;
+begin
+  perform m23.check_staged(p_work.work_id);
+  execute format('create schema %I', v_schema);
+  v_all := array(select m23.make_scratch(v_schema, s) from m23.staged_tables s where s.restore_id = p_work.work_id order by s.ordinal);
+  foreach v_scratch in array v_all loop
+    perform m23.note_check('constraint_broken', v_scratch.name, m23.rows_fit(v_scratch));
+  end loop;
+  foreach v_scratch in array v_all loop
+    for v_key in select k.* from pg_constraint k where k.contype = 'f' and k.conrelid = (v_scratch.live).relid and k.conparentid = 0 loop
+      perform m23.note_check('reference_broken', v_scratch.name, m23.key_holds(v_all, v_scratch, v_key));
+    end loop;
+  end loop;
+  v_done := jsonb_build_object('rows', (select coalesce(sum((s).staged.rows), 0) from unnest(v_all) s),
+    'seconds', (select round(extract(epoch from clock_timestamp() - w.staging_at), 3) from m23.test_work w where w.test_id = p_work.work_id));
+
+  for v_table in select * from m23.backup_tables where job_id = p_work.job_id order by ordinal loop
+    v_scratch := (select s from unnest(v_all) s where (s).live.id = v_table.table_id);
+    perform m23.note_check('not_protected', format('%s.%s', v_table.schema_name, v_table.table_name), case when v_scratch.name is null
+      then format('%s.%s is not protected any more and was left out', v_table.schema_name, v_table.table_name) end);
+    if v_scratch.name is not null then
+      v_foreign := m23.count_foreign(v_scratch, p_work.tenant_id);
+      perform m23.note_check('foreign_row', v_scratch.name, case when v_foreign > 0 then format('%s row(s) of %s belong to another tenant', v_foreign, v_scratch.name) end);
+      perform m23.check_fingerprint(v_scratch, v_table);
+    end if;
+  end loop;
+  if not exists (select from pg_temp.m23_checks where sentence is not null) then
+    v_done := v_done || jsonb_build_object('undone', m23.round_trip(v_schema, p_work.tenant_id, v_all, p_work.work_id));
+  end if;
+  return v_done;
+end $$;
+
+create function public.m23_execute_test(p_test_id uuid, p_lease uuid) returns jsonb
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h'
+set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set extra_float_digits = 1 set bytea_output = 'hex' set lc_monetary = 'C' as $$
+declare
+  v_work    m23.restore_work;
+  v_done    jsonb;
+  v_tally   jsonb;
+  v_state   text;
+  v_message text;
+begin
+  -- Held to the end, however long it takes: the lease is not seen to be renewed until then.
+  perform pg_advisory_xact_lock(m23.test_key(p_test_id));
+  perform m23.keep_lease(p_test_id, p_lease);
+  select * into v_work from m23.restore_work where work_id = p_test_id;
+  begin
+    perform m23.open_checks();
+    begin
+      v_done := m23.restore_to_scratch(v_work);
+    exception when others then
+      get stacked diagnostics v_state = returned_sqlstate, v_message = message_text;
+      perform m23.note_check('not_restorable', 'the restore', case when v_state = 'PGRST' then v_message::json ->> 'message' else 'the restore failed; the database''s log tells why' end);
+      raise log 'm23: the restore of a recovery test failed: % (%)', v_message, v_state;
+    end;
+    v_tally := m23.close_checks();
+    raise exception 'done' using errcode = 'M2302';
+  exception when sqlstate 'M2302' then null;  -- the schema and all that is in it is gone
+  end;
+  perform m23.keep_lease(p_test_id, p_lease);
+  return coalesce(v_done, '{}') || jsonb_build_object('tally', v_tally);
+end $$;
+comment on function public.m23_execute_test(uuid, uuid) is 'For the workers: restores the staged archive of a deep test, gives what was found and the measured time, and leaves nothing behind.';
+
+select m23.open_to('{service_role}', 'public.m23_stage_test(uuid, uuid)', 'public.m23_execute_test(uuid, uuid)');
+select m23.close_functions();
