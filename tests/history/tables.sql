@@ -1,7 +1,7 @@
 -- The tables of the random history, and a record of it that owes nothing to M23's log: row triggers
 -- note which keys a transaction has touched, and history.seal(), its last statement, keeps their
--- final rows. Whoever touches a key holds it until it commits, so that the order of the sealed rows
--- of one key is the order of the commits.
+-- final rows. Whoever has changed what is at a key holds it until it commits, so that the order of
+-- the sealed rows of one key is the order of the commits. A key that came and went is not sealed.
 
 create schema history;
 
@@ -61,7 +61,8 @@ create table history.touched (
   xid     xid8 not null default pg_current_xact_id(),
   tbl     text not null,
   key     text not null,
-  arrived uuid   -- the tenant to which an update has brought the key from another
+  net     int not null,  -- 1: it came, -1: it went
+  arrived uuid           -- the tenant to which an update has brought the key from another
 );
 create index on history.touched (xid);
 
@@ -80,10 +81,10 @@ create table history.journal (
 create function history.note() returns trigger language plpgsql as $$
 begin
   if tg_op <> 'INSERT' then
-    execute format('insert into history.touched (tbl, key) select $1, row(%s)::text from (select $2.*) r', tg_argv[0]) using tg_table_name, old;
+    execute format('insert into history.touched (tbl, key, net) select $1, row(%s)::text, -1 from (select $2.*) r', tg_argv[0]) using tg_table_name, old;
   end if;
   if tg_op <> 'DELETE' then
-    execute format('insert into history.touched (tbl, key, arrived) select $1, row(%s)::text, $3 from (select $2.*) r', tg_argv[0])
+    execute format('insert into history.touched (tbl, key, net, arrived) select $1, row(%s)::text, 1, $3 from (select $2.*) r', tg_argv[0])
       using tg_table_name, new, case when tg_op = 'UPDATE' and old.tenant_id <> new.tenant_id then new.tenant_id end;
   end if;
   return null;
@@ -95,6 +96,8 @@ begin
   return null;
 end $$;
 
+-- Rows of this transaction are younger than itself: under an old snapshot a row that somebody has
+-- deleted since is still to be seen beside the one that took its key.
 create function history.seal() returns void language plpgsql as $$
 declare t record;
 begin
@@ -104,9 +107,10 @@ begin
   loop
     execute format('insert into history.journal (tbl, key, arrived, tenant_id, image)
       select x.tbl, x.key, x.arrived, r.tenant_id, r::text
-        from (select tbl, key, array_agg(distinct arrived) filter (where arrived is not null) as arrived
+        from (select tbl, key, array_agg(distinct arrived) filter (where arrived is not null) as arrived, sum(net) as net
                 from history.touched where xid = pg_current_xact_id() and tbl = %L group by tbl, key) x
-        left join history.%I r on row(%s)::text = x.key', t.tbl, t.tbl, rtrim(encode(t.args, 'escape'), '\0'));
+        left join history.%I r on row(%s)::text = x.key and age(r.xmin) <= 0
+       where x.net <> 0 or r.tenant_id is not null', t.tbl, t.tbl, rtrim(encode(t.args, 'escape'), '\0'));
   end loop;
 end $$;
 
