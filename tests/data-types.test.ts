@@ -1,5 +1,5 @@
-// Every type of PostgreSQL's chapter on data types, as a value and as a key: whatever way rows come
-// back, they are what they were, in text and in their binary form.
+// Every type of PostgreSQL's chapter on data types, as a value and as a part of a key: whatever way
+// rows come back, they are what they were, in text and in their binary form.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
@@ -8,39 +8,35 @@ import type pg from 'pg';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
 import { APPLICATION_TYPES, DATA_TYPES, type DataType } from './fixtures/data-types.ts';
-import { type Reply, backUp, call, restored } from './fixtures/functions.ts';
+import { backUp, call, restored } from './fixtures/functions.ts';
 import { openShop } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
 
-/** A table of one type: its rows are told apart by `n`, whatever their key is. */
+/** A table of several types, a column `c…` each; its rows are told apart by `n`, whatever their key is. */
 interface Table {
-  title: string;
   name: string;
-  type: DataType;
-  /** The type is that of its primary key. */
+  types: DataType[];
+  /** The columns are its primary key. */
   keyed: boolean;
 }
 
-const TABLES: Table[] = DATA_TYPES.flatMap((type, n) => [
-  { title: type.type, name: `types.v${n}`, type, keyed: false },
-  ...(keysOf(type).length > 1 ? [{ title: `${type.type} as a key`, name: `types.k${n}`, type, keyed: true }] : []),
-]);
+const TABLES: Table[] = [
+  ...groups(DATA_TYPES, 26).map((types, n) => ({ name: `types.values${n}`, types, keyed: false })),
+  ...groups(DATA_TYPES.filter((type) => keysOf(type).length > 0), 4).map((types, n) => ({ name: `types.keys${n}`, types, keyed: true })),
+];
 
 /** Whoever writes may have any settings; what is kept does not depend on them. */
 const FOREIGN_SETTINGS = `set datestyle = 'SQL, DMY'; set intervalstyle = 'sql_standard'; set timezone = 'Asia/Kathmandu';
-  set bytea_output = 'escape'; set extra_float_digits = -3; set xmloption = 'document'; set array_nulls = on`;
+  set bytea_output = 'escape'; set extra_float_digits = -3`;
+const OWN_SETTINGS = 'reset all; set search_path = types, public; set extra_float_digits = 1';
 
-/** A row's text and its bytes, as a client that asks for binary would be sent them. */
-const IMAGE = `concat_ws(' ', r.n, r.x::text, encode(record_send(row(r.x)), 'hex'))`;
-
+/** Images of each column, by the names of table and column. */
 type Images = Map<string, string[]>;
 
 let stack: Stack;
 let client: pg.Client;
 let tenant: Tenant;
 let removeFolder: () => void;
-/** What was read at each stage. */
-const seen: Record<string, Images> = {};
 
 before(async () => {
   const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
@@ -49,8 +45,7 @@ before(async () => {
   tenant = await newTenant(stack, client);
   await openShop(client);
   await client.query(`create schema types; set search_path = types, public; ${APPLICATION_TYPES}`);
-  await client.query(TABLES.map(make).join('\n'));
-  await client.query('select m23.protect_table(c.oid) from pg_class c where c.relnamespace = $1::regnamespace and c.relkind = $2', ['types', 'r']);
+  for (const table of TABLES) await client.query(`${make(table)}; select m23.protect_table('${table.name}')`);
 });
 after(async () => {
   await client.end();
@@ -58,94 +53,121 @@ after(async () => {
   removeFolder();
 });
 
+function groups<T>(all: T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size));
+}
+
 function keysOf({ values, keys = values }: DataType): string[] {
   return keys;
 }
 
-/** A table with a row for each value but the last, which comes later. */
-function make({ name, type, keyed }: Table): string {
-  const values = keyed ? [...keysOf(type), ...(type.alike?.slice(0, 1) ?? [])] : type.values;
-  const rows = values.map((value, n) => `(${n + 1}, '${tenant.id}', ${value})`).filter((_, n) => !keyed || n !== keysOf(type).length - 1);
-  if (!keyed && type.notNull === undefined) rows.push(`(0, '${tenant.id}', null)`);
-  const key = keyed ? 'primary key (x, tenant_id)' : 'primary key (n)';
-  return `create table ${name} (n int not null, tenant_id uuid not null, x ${type.type}, v int, ${key}); insert into ${name} (n, tenant_id, x) values ${rows.join(', ')};`;
+function valuesOf(type: DataType, keyed: boolean): string[] {
+  return keyed ? keysOf(type) : type.values;
 }
 
-/** What changes after the moment. Values go from row to row; of the rows some go, and some come. */
-function damage({ name, type, keyed }: Table): string {
-  const values = keyed ? keysOf(type) : type.values;
-  const [first, last] = [values[0] ?? '', values.at(-1) ?? ''];
-  const other = `case n % 2 when 0 then (${first})::${bare(type)} else (${last})::${bare(type)} end`;
-  if (!keyed) {
-    return `update ${name} set x = ${other} where n % 3 < 2; delete from ${name} where n = 2; update ${name} set x = ${last} where n = 1;
-      insert into ${name} (n, tenant_id, x) values (100, '${tenant.id}', ${first}); update ${name} set n = 101 where n = 3;`;
-  }
-  const alike = type.alike === undefined ? '' : `update ${name} set x = ${type.alike[1]} where n = ${values.length + 1};`;
-  return `update ${name} set v = n; update ${name} set x = ${last} where n = 1; delete from ${name} where n = 2;
-    insert into ${name} (n, tenant_id, x) values (100, '${tenant.id}', ${first}); ${alike}`;
+/** As many rows as show every value. */
+function rowCount({ types, keyed }: Table): number {
+  return Math.max(...types.map((type) => valuesOf(type, keyed).length));
 }
 
-/** The type as a cast names it. */
-function bare({ type }: DataType): string {
-  return { smallserial: 'smallint', serial: 'integer', bigserial: 'bigint' }[type] ?? type.replace(/ collate .*/, '');
+/** What a row has in its columns: each type's values, round and round. */
+function row({ types, keyed }: Table, n: number): string[] {
+  return types.map((type) => valuesOf(type, keyed)[n % valuesOf(type, keyed).length] ?? '');
 }
 
-/** Every table's rows; of the past when `at` is given. */
+/** A row of which every value is null, as far as it may be. */
+function nulls({ types }: Table): string[] {
+  return types.map(({ notNull, values: [first = ''] }) => (notNull === undefined ? 'null' : first));
+}
+
+/** One key in two forms that are not written alike, where there is such a key: row 50 goes from the one to the other. */
+function alike(table: Table, form: 0 | 1): string {
+  if (!table.types.some((type) => type.alike !== undefined)) return '';
+  return (form === 0 ? insert : update)(table, 50, table.types.map((type) => type.alike?.[form] ?? keysOf(type)[0] ?? ''));
+}
+
+const insert = ({ name, types }: Table, n: number, values: string[]): string =>
+  `insert into ${name} (n, tenant_id, ${types.map((_, c) => `c${c}`).join(', ')}) values (${n}, '${tenant.id}', ${values.join(', ')});`;
+const update = ({ name }: Table, n: number, values: string[]): string =>
+  `update ${name} set ${values.map((value, c) => `c${c} = ${value}`).join(', ')} where n = ${n};`;
+
+/** A table with its rows but the last, which comes later. */
+function make(table: Table): string {
+  const { name, types, keyed } = table;
+  const key = keyed ? types.map((_, c) => `c${c}`).join(', ') : 'n';
+  const rows = Array.from({ length: rowCount(table) - (keyed ? 1 : 0) }, (_, n) => insert(table, n, row(table, n)));
+  return `create table ${name} (n int not null, tenant_id uuid not null, v int, ${types.map(({ type }, c) => `c${c} ${type}`).join(', ')}, primary key (${key}));
+    ${rows.join('\n')} ${keyed ? alike(table, 0) : insert(table, 50, nulls(table))}`;
+}
+
+/** What changes after the moment: values go from row to row, a row goes, another comes. */
+function damage(table: Table): string {
+  const { name, keyed } = table;
+  const last = rowCount(table) - 1;
+  return keyed
+    ? `update ${name} set v = n; ${update(table, 0, row(table, last))} delete from ${name} where n = 1; ${insert(table, 100, row(table, 0))} ${alike(table, 1)}`
+    : `${row(table, 0).map((_, n) => (n <= last ? update(table, n, row(table, n + 1)) : '')).join('')} delete from ${name} where n = 2;
+       ${update(table, 50, row(table, last))} ${insert(table, 100, row(table, 0))} update ${name} set n = 101 where n = 1;`;
+}
+
+/** Every column's values, as text and as bytes; of the past when `at` is given. */
 async function read(at?: string): Promise<Images> {
   const images: Images = new Map();
-  await client.query('reset all; set search_path = types, public; set extra_float_digits = 1');
-  for (const { name } of TABLES) {
+  await client.query(OWN_SETTINGS);
+  for (const { name, types } of TABLES) {
     const from = at === undefined ? name : `m23.as_of(null::${name}, '${tenant.id}', timestamptz '${at}')`;
-    const { rows } = await client.query<{ image: string }>(`select ${IMAGE} as image from ${from} r order by r.n`);
-    images.set(name, rows.map(({ image }) => image));
+    const columns = types.map((_, c) => `concat_ws(' ', r.n, r.v, r.c${c}::text, encode(record_send(row(r.c${c})), 'hex'))`);
+    const { rows } = await client.query<{ images: string[] }>(`select array[${columns.join(', ')}] as images from ${from} r order by r.n`);
+    types.forEach((_, c) => images.set(`${name} c${c}`, rows.map((one) => one.images[c] ?? '')));
   }
   return images;
 }
 
 async function now(): Promise<string> {
-  const { rows: [row] } = await client.query<{ at: string }>(`select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`);
-  return row?.at ?? '';
+  const { rows: [moment] } = await client.query<{ at: string }>(`select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`);
+  return moment?.at ?? '';
 }
 
 /** Calls a function that must succeed; gives the snapshot that it leaves. */
 async function recover(name: string, body: Record<string, unknown>): Promise<unknown> {
-  const reply: Reply = await call(stack, name, await tenant.token('admin'), body);
+  const reply = await call(stack, name, await tenant.token('admin'), body);
   assert.equal(reply.status, 200, JSON.stringify(reply.body));
   return reply.body['snapshotId'];
 }
 
-describe('a value of every type', () => {
+describe('values and keys of every type are what they were', () => {
+  /** What was there, and what was there again. */
+  const pairs: [string, Images, Images][] = [];
+
   before(async () => {
-    seen['archived'] = await read();
+    const archived = await read();
     const backup = await backUp(stack, client, tenant);
-    await client.query(TABLES.map(({ name }) => `update ${name} set v = 1 where n = 1;`).join('\n'));
+    for (const { name } of TABLES) await client.query(`update ${name} set v = 1 where n = 1`);
     const at = await now();
-    seen['then'] = await read();
+    const then = await read();
     await client.query(FOREIGN_SETTINGS);
-    await client.query(TABLES.map(damage).join('\n'));
-    seen['damaged'] = await read();
-    seen['as of'] = await read(at);
+    for (const table of TABLES) await client.query(damage(table));
+    const damaged = await read();
+    for (const [column, images] of damaged) assert.notDeepEqual(images, then.get(column), `${column} was changed`);
+    pairs.push(['as of the moment', then, await read(at)]);
     await recover('pitr-restore', { targetTimestamp: at, dryRun: true });
-    for (const way of [{}, { baseBackupId: backup }]) {
-      const name = 'baseBackupId' in way ? 'archive' : 'log';
-      const snapshotId = await recover('pitr-restore', { targetTimestamp: at, confirmRestore: true, ...way });
-      seen[name] = await read();
+    for (const [way, base] of [['from the log', {}], ['from an archive', { baseBackupId: backup }]] as const) {
+      const snapshotId = await recover('pitr-restore', { targetTimestamp: at, confirmRestore: true, ...base });
+      pairs.push([`restored ${way}`, then, await read()]);
       await recover('pitr-rollback', { snapshotId, confirmRollback: true });
-      seen[`undone ${name}`] = await read();
+      pairs.push([`rolled back, after a restore ${way}`, damaged, await read()]);
     }
-    await client.query(TABLES.map(({ name }) => `delete from ${name};`).join('\n'));
+    for (const { name } of TABLES) await client.query(`delete from ${name}`);
     await restored(stack, tenant, backup);
-    seen['restored'] = await read();
+    pairs.push(['restored from a backup', archived, await read()]);
   });
 
-  for (const { title, name } of TABLES) {
-    test(title, () => {
-      const [then, damaged] = [seen['then']?.get(name), seen['damaged']?.get(name)];
-      assert.ok((then?.length ?? 0) > 1);
-      assert.notDeepEqual(damaged, then, 'the rows were changed');
-      for (const way of ['as of', 'log', 'archive']) assert.deepEqual(seen[way]?.get(name), then, way);
-      for (const way of ['undone log', 'undone archive']) assert.deepEqual(seen[way]?.get(name), damaged, way);
-      assert.deepEqual(seen['restored']?.get(name), seen['archived']?.get(name), 'restored from an archive');
-    });
+  for (const { name, types, keyed } of TABLES) {
+    for (const [c, { type }] of types.entries()) {
+      test(`${type}${keyed ? ', in a key' : ''}`, () => {
+        assert.equal(pairs.length, 6);
+        for (const [what, expected, actual] of pairs) assert.deepEqual(actual.get(`${name} c${c}`), expected.get(`${name} c${c}`), what);
+      });
+    }
   }
 });

@@ -105,6 +105,21 @@ language sql immutable set search_path = '' as $$
     else format('case when %1$s.%2$I is not distinct from null then null else concat(%1$s.%2$I) end', p_alias, p_column.name) end
 $$;
 
+-- How an index compares its column, by name: with an empty search path `=` would not find the
+-- operator of a type such as citext. Strategy 3 is equal, 5 is greater.
+create function m23.comparison(p_index oid, p_ord int, p_strategy int) returns text
+language sql stable set search_path = '' as $$
+  select format('operator(%I.%s)', n.nspname, o.oprname)
+    from pg_index i
+    join pg_opclass c on c.oid = i.indclass[p_ord - 1]
+    join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = p_strategy and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
+    join pg_operator o on o.oid = a.amopopr join pg_namespace n on n.oid = o.oprnamespace
+   where i.indexrelid = p_index
+$$;
+
+create function m23.equality(p_index oid, p_ord int) returns text
+language sql stable set search_path = '' as $$ select m23.comparison(p_index, p_ord, 3) $$;
+
 create function m23.qualified_name(p_table oid) returns text
 language sql stable set search_path = '' as $$
   select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table
@@ -398,8 +413,10 @@ $$;
 -- The triggers that a captured relation has.
 create function m23.capture_triggers(p_table m23.protected_tables, p_leaf boolean, p_partitioned boolean) returns table (name text, definition text)
 language sql stable set search_path = '' as $$
-  select t.name, format(t.definition, p_table.id, (select string_agg(format('old.%1$I is distinct from new.%1$I', c.name), ' or ')
-           from m23.columns_of(p_table.relid) c where c.key_ord is not null or c.attnum = p_table.tenant_attnum))
+  select t.name, format(t.definition, p_table.id, (select string_agg(case when c.key_ord is null then format('old.%1$I is distinct from new.%1$I', c.name)
+                                                                          else format('not old.%1$I %2$s new.%1$I', c.name, m23.equality(i.indexrelid, c.key_ord)) end, ' or ')
+           from m23.columns_of(p_table.relid) c join pg_index i on i.indrelid = p_table.relid and i.indisprimary
+          where c.key_ord is not null or c.attnum = p_table.tenant_attnum))
     from (values
       ('zzz_m23_before',       'before insert or update or delete on %%s for each statement execute function m23.before_statement(%1$s)', true),
       ('aaa_m23_log_insert',   'after insert on %%s referencing new table as new_rows for each statement execute function m23_log.insert_%1$s()', true),

@@ -15,18 +15,6 @@ language sql stable set search_path = '' as $$
     from m23.columns_of(p_relid) c where c.key_ord is not null
 $$;
 
--- The equality of an index's column, by name: with an empty search path `=` would not find
--- the one of a type such as citext.
-create function m23.equality(p_index oid, p_ord int) returns text
-language sql stable set search_path = '' as $$
-  select format('operator(%I.%s)', n.nspname, o.oprname)
-    from pg_index i
-    join pg_opclass c on c.oid = i.indclass[p_ord - 1]
-    join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = 3 and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
-    join pg_operator o on o.oid = a.amopopr join pg_namespace n on n.oid = o.oprnamespace
-   where i.indexrelid = p_index
-$$;
-
 create function m23.key_match(p_relid oid, p_left text, p_right text) returns text
 language sql stable set search_path = '' as $$
   select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name, m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
@@ -40,15 +28,17 @@ language sql immutable set search_path = '' as $$
               else format('(case when l.%1$I is not null then concat(l.%1$I) end)::%2$s', p_name, p_column.type_name) end
 $$;
 
--- A column's value in a row `l` of the log, in the table's present type. A row from before
--- the column was there gives the column's default.
+-- A column's value in a row `l` of the log, in the table's present type and collation: keys are
+-- told apart and ordered by it. A row from before the column was there gives the column's default.
 create function m23.log_value(p_table m23.protected_tables, p_column m23.column_shape) returns text
 language sql stable set search_path = '' as $$
-  select case when count(*) = 1 and min(f.since) = 0 then m23.log_cast(p_column, max(f.name), max(f.type_name))
-    else format('case %s else %s end',
+  select (case when count(*) = 1 and min(f.since) = 0 then m23.log_cast(p_column, max(f.name), max(f.type_name))
+    else format('(case %s else %s end)',
       string_agg(format('when l.change_id >= %s then %s', f.since, m23.log_cast(p_column, f.name, f.type_name)), ' ' order by f.since desc),
       coalesce((select '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || p_column.type_name from pg_attrdef d where d.adrelid = p_table.relid and d.adnum = p_column.attnum),
-               'null::' || p_column.type_name)) end
+               'null::' || p_column.type_name)) end)
+    || coalesce((select format(' collate %I.%I', n.nspname, o.collname) from pg_attribute a join pg_collation o on o.oid = a.attcollation join pg_namespace n on n.oid = o.collnamespace
+                  where a.attrelid = p_table.relid and a.attnum = p_column.attnum and o.collname <> 'default'), '')
     from m23.log_columns f where f.table_id = p_table.id and f.attnum = p_column.attnum
 $$;
 
@@ -59,12 +49,18 @@ language sql stable set search_path = '' as $$
     from m23.columns_of(p_table.relid) c where not c.generated
 $$;
 
--- The condition that a row `r` comes after the key $5.
+-- The condition that a row `r` comes after the key $5, in the order of the key's index. One
+-- comparison of rows, which an index can answer, where the columns share their operator.
 create function m23.key_after(p_relid oid) returns text
 language sql stable set search_path = '' as $$
-  select format('($5 is null or (%s) > (%s))', string_agg(format('r.%I', c.name), ', ' order by c.key_ord),
-                string_agg(format('($5[%s])::%s', c.key_ord, c.type_name), ', ' order by c.key_ord))
-    from m23.columns_of(p_relid) c where c.key_ord is not null
+  with keys as (select c.key_ord as n, format('r.%I', c.name) as mine, format('($5[%s])::%s', c.key_ord, c.type_name) as given,
+                       m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
+                  from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null)
+  select format('($5 is null or %s)', case when count(distinct follows) = 1
+      then format('(%s) %s (%s)', string_agg(mine, ', ' order by n), min(follows), string_agg(given, ', ' order by n))
+      else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given), '' order by b.n)) from keys b where b.n < k.n)
+                             || format('%s %s %s', mine, follows, given), ' or ' order by n) || ')' end)
+    from keys k
 $$;
 
 -- The condition that a transaction lies after the moment $2, $3, $4.

@@ -45,7 +45,7 @@ end $$;
 create function m23.wanted_values(p_target m23.target) returns text[]
 language sql stable set search_path = '' as $$
   select array_agg(case when p_target.wanted is null and m23.is_newer(p_target, c.attnum)
-      then format('case when l.%I is not null then l.%I else w.%I end', (m23.key_of((p_target.tbl).relid))[1], c.name, c.name)
+      then format('case when l.%I is not null then l.%I else w.%I end', m23.tenant_column(p_target.tbl), c.name, c.name)
       else format('w.%I', c.name) end order by array_position(p_target.columns, c.name))
     from m23.columns_of((p_target.tbl).relid) c where c.name = any (p_target.columns)
 $$;
@@ -58,7 +58,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
   v_live   text := m23.qualified_name(v_table.relid);
-  v_key    text := quote_ident((m23.key_of(v_table.relid))[1]);
+  v_key    text := quote_ident(m23.tenant_column(v_table));  -- null where there is no live row; a composite key can look like it
   v_fixed  text := (select string_agg(format('l.%1$I is distinct from w.%1$I', c.name), ' or ') from m23.columns_of(v_table.relid) c
                      where c.identity = 'a' and c.name = any (p_target.columns) and c.key_ord is null);
   v_select text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);

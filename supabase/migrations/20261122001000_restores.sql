@@ -245,6 +245,8 @@ begin
                    where cardinality(f) = %s',
     v_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(v_staged.columns) c),
     (select string_agg(format(case when c.plain then 'f[%1$s]::%2$s'
+                                   -- a cast from text would not know "-", nor the number of what has been dropped
+                                   when c.type_name = 'regclass' then 'regclassin(textout(f[%1$s]))'
                                    else '(case when strpos(f[%1$s], ''\'') = 0 then f[%1$s] else m23.copy_unescape(f[%1$s]) end)::%2$s' end,
                               array_position(v_staged.fields, c.name), c.type_name), ', ' order by c.attnum)
        from m23.columns_of(v_table.relid) c where c.name = any (v_staged.columns)),
@@ -334,7 +336,7 @@ language sql stable set search_path = '' as $q$
     p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 'l', 'r'), m23.key_match(p_table.relid, 't', 'r'),
     (select string_agg(format(case when m23.is_newer(row(p_table, p_moment, null, null)::m23.target, c.attnum)
                                    then 'case when l.%1$I is not null then l.%2$I else r.%2$I end' else 'r.%2$I' end,
-                              (m23.key_of(p_table.relid))[1], c.name), ', ' order by c.attnum)
+                              m23.tenant_column(p_table), c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
     m23.as_of_query(p_table))
 $q$;

@@ -129,9 +129,9 @@ language plpgsql set search_path = '' as $$
 declare v_rows jsonb;
 begin
   execute format('
-    select jsonb_agg(jsonb_build_object(''operation'', x.operation, ''key'', x.key,
+    select jsonb_agg(m23.double_safe(jsonb_build_object(''operation'', x.operation, ''key'', x.key,
              ''now'', case x.operation when ''insert'' then null when ''delete'' then x.live else m23.only_different(x.live, x.wanted) end,
-             ''then'', case x.operation when ''insert'' then x.wanted when ''delete'' then null else m23.only_different(x.wanted, x.live) end) order by x.n)
+             ''then'', case x.operation when ''insert'' then x.wanted when ''delete'' then null else m23.only_different(x.wanted, x.live) end)) order by x.n)
       from (select row_number() over (order by %1$s) as n, jsonb_build_object(%2$s) as key,
                    case m23_d.m23_op when ''I'' then ''insert'' when ''D'' then ''delete'' else ''update'' end as operation,
                    to_jsonb(m23_d) - ''m23_op'' as wanted, (select to_jsonb(m23_s) from (select %3$s) m23_s) as live
@@ -144,6 +144,18 @@ begin
     m23.key_match((p_target.tbl).relid, 'm23_l', 'm23_d')) into v_rows using p_tenant, p_offset, p_limit;
   return coalesce(v_rows, '[]');
 end $$;
+
+-- Readers of JSON make doubles of its numbers: one that a double would change is given as a string.
+create function m23.double_safe(p_json jsonb) returns jsonb
+language sql immutable set search_path = '' set extra_float_digits = 1 as $$
+  select case
+    when p_json::text !~ '[0-9.]{16}' then p_json
+    when jsonb_typeof(p_json) = 'object' then (select jsonb_object_agg(e.key, m23.double_safe(e.value)) from jsonb_each(p_json) e)
+    when jsonb_typeof(p_json) = 'array' then (select jsonb_agg(m23.double_safe(e.value) order by e.n) from jsonb_array_elements(p_json) with ordinality e (value, n))
+    when jsonb_typeof(p_json) = 'number' and not (case when abs(p_json::numeric) between 1e-300 and 1e300 then p_json::float8::text::numeric = p_json::numeric else p_json::numeric = 0 end)
+      then to_jsonb(p_json #>> '{}')
+    else p_json end
+$$;
 
 create function m23.only_different(p_these jsonb, p_those jsonb) returns jsonb
 language sql immutable set search_path = '' as $$
@@ -240,7 +252,7 @@ declare
 begin
   perform m23.new_plan();
   foreach v_target in array p_targets loop
-    v_key := quote_ident((m23.key_of((v_target.tbl).relid))[1]);
+    v_key := quote_ident(m23.tenant_column(v_target.tbl));
     execute format('insert into pg_temp.m23_plan
         select $9, $10, 0, count(*) filter (where l.%1$s is null), count(*) filter (where l.%1$s is not null and w.%1$s is not null), count(*) filter (where w.%1$s is null)
           from (%2$s) w full join (%3$s) l on %4$s where w.%1$s is null or l.%1$s is null or %5$s',
