@@ -408,7 +408,7 @@ describe('a tenant that is forgotten', () => {
     await rollBack(shop, (await restore(shop, at)).snapshot_id);
     await copy(shop, `${shop.schema}_copy`);
     await client.query(`select create_pitr_snapshot($1, 'manual', array[$3], $2, (select max(id::text)::uuid from restore_logs where tenant_id = $1))`, [shop.tenant, shop.owner, `${shop.schema}.items`]);
-    await client.query(`insert into dr_plans (tenant_id, plan_name, rto_minutes, rpo_minutes, backup_frequency, test_frequency) values ('${shop.tenant}', 'p', 1, 1, 'd', 'd');
+    await client.query(`insert into dr_plans (tenant_id, plan_name, rto_minutes, rpo_minutes, backup_frequency, test_frequency) values ('${shop.tenant}', 'p', 1, 1, 'daily', 'daily');
       insert into recovery_tests (tenant_id, dr_plan_id, backup_job_id, test_name, test_type, validation_level)
         select '${shop.tenant}', p.id, b.id, 't', 'manual', 'basic' from dr_plans p, backup_jobs b where p.tenant_id = '${shop.tenant}' and b.tenant_id = p.tenant_id;
       insert into health_snapshots (tenant_id, score, parts) values ('${shop.tenant}', 1, '{}');

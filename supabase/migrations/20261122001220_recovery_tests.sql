@@ -64,16 +64,6 @@ begin
   delete from m23.test_work where test_id = p_test;
 end $$;
 
--- A chain up to one of its members, the full backup first.
-create function m23.chain_of(p_job uuid) returns setof public.backup_jobs
-language sql stable set search_path = '' as $$
-  with recursive chain as (
-    select j.id, j.parent_backup_id, 0 as back from public.backup_jobs j where j.id = p_job
-    union all
-    select j.id, j.parent_backup_id, c.back + 1 from chain c join public.backup_jobs j on j.id = c.parent_backup_id)
-  select j.* from chain c join public.backup_jobs j on j.id = c.id order by c.back desc
-$$;
-
 -- What a worker has to examine: a chain, the full backup first.
 create function m23.test_plan(p_test public.recovery_tests, p_lease uuid) returns json
 language sql stable set search_path = '' as $$

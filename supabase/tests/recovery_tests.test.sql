@@ -7,8 +7,8 @@ insert into public.dr_plans (id, tenant_id, plan_name, rto_minutes, rpo_minutes,
 insert into public.backup_jobs (id, tenant_id, backup_name, job_type, status, parent_backup_id, created_at, completed_at) values
   ('99999999-0000-4000-8000-00000000000a', '11111111-1111-4111-8111-111111111111', 'first', 'full', 'completed', null, now() - interval '3 h', now() - interval '3 h'),
   ('99999999-0000-4000-8000-00000000000b', '11111111-1111-4111-8111-111111111111', 'second', 'incremental', 'completed', '99999999-0000-4000-8000-00000000000a', now(), now());
-insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, prefix)
-  select id, tenant_id, pg_current_snapshot(), m23.incarnation(), completed_at, 'p' from public.backup_jobs;
+insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, commit_times, prefix)
+  select id, tenant_id, pg_current_snapshot(), m23.incarnation(), completed_at, 'native', 'p' from public.backup_jobs;
 insert into public.recovery_tests (id, tenant_id, dr_plan_id, backup_job_id, test_name, test_type, validation_level, started_at)
   values ('99999999-0000-4000-8000-0000000000ff', '11111111-1111-4111-8111-111111111111', '99999999-0000-4000-8000-000000000001', '99999999-0000-4000-8000-00000000000b', 'x', 'manual', 'basic', now());
 

@@ -1,6 +1,6 @@
 //! CORS, methods, paths, sizes, and what every response carries.
 
-use crate::world::{NOW, Pieces, Pitr, Stub, USER, World, post, request, settings, token};
+use crate::world::{NOW, Pieces, Stub, USER, World, post, request, settings, token};
 use m23_contract::FunctionName;
 use m23_pipeline::{DatabaseError, Failure, LARGEST_BODY, Settings, refuse_unconfigured};
 use serde_json::json;
@@ -195,20 +195,6 @@ fn a_body_that_breaks_off_is_invalid() {
     *broken.body_mut() = Pieces(vec![Some(b"{".to_vec()), None]);
     let reply = world.run(&Stub::new(), broken);
     assert_eq!((reply.status, reply.code()), (400, "VALIDATION_FAILED"));
-}
-
-#[test]
-fn a_part_that_is_not_built_says_so() {
-    let world = World::new();
-    let mut request = post(r#"{"targetTimestamp":"2026-01-31T10:31:00Z","dryRun":true}"#);
-    *request.uri_mut() = "https://edge/".parse().unwrap();
-    let reply = world.run(&Pitr, request);
-    assert_eq!((reply.status, reply.code()), (503, "UNAVAILABLE"));
-    assert_eq!(
-        reply.body["error"],
-        "This version does not contain pitr-restore yet."
-    );
-    assert_eq!(reply.header("retry-after"), "86400");
 }
 
 #[test]
