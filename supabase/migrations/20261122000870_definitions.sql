@@ -27,7 +27,8 @@ $$;
 create function m23.type_definition(p_type oid) returns text
 language sql stable set search_path = '' as $$
   select coalesce(
-    (select format('create extension if not exists %I', e.extname) from pg_depend d join pg_extension e on e.oid = d.refobjid
+    (select format('create extension if not exists %I with schema %I', e.extname, n.nspname)
+       from pg_depend d join pg_extension e on e.oid = d.refobjid join pg_namespace n on n.oid = e.extnamespace
       where d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e'),
     case t.typtype
       when 'e' then format('create type %s as enum (%s)', format_type(t.oid, null), (select string_agg(quote_literal(e.enumlabel), ', ' order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid))
@@ -41,13 +42,17 @@ language sql stable set search_path = '' as $$
     from pg_type t where t.oid = p_type
 $$;
 
--- The types of the chosen tables, what others use first.
+-- The types of the chosen tables with their schemas, what others use first.
 create function m23.type_definitions(p_tables text[]) returns jsonb
 language sql stable set search_path = '' as $$
-  select coalesce(jsonb_agg(d.sql order by d.depth desc, d.sql), '[]')
-    from (select m23.type_definition(u.type) as sql, max(u.depth) as depth
-            from m23.types_of(array(select t.relid from m23.protected_tables t where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n))) u
-           group by 1) d where d.sql is not null
+  with used as (
+    select u.type, u.depth
+      from m23.types_of(array(select t.relid from m23.protected_tables t where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n))) u)
+  select coalesce(jsonb_agg(d.sql order by d.is_schema desc, d.depth desc, d.sql), '[]')
+    from (select m23.type_definition(u.type) as sql, max(u.depth) as depth, false as is_schema from used u group by 1
+          union all
+          select distinct format('create schema if not exists %I', n.nspname), 0, true from used u join pg_type t on t.oid = u.type join pg_namespace n on n.oid = t.typnamespace) d
+   where d.sql is not null
 $$;
 
 -- Tables --------------------------------------------------------------------------------
@@ -93,8 +98,8 @@ language sql stable set search_path = '' as $$
       case when p_policy.polpermissive then 'permissive' else 'restrictive' end,
       case p_policy.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end),
     (select string_agg(case r when 0 then 'public' else quote_ident(pg_get_userbyid(r)) end, ', ') from unnest(p_policy.polroles) r),
-    format(' using (%s)', pg_get_expr(p_policy.polqual, p_policy.polrelid)),
-    format(' with check (%s)', pg_get_expr(p_policy.polwithcheck, p_policy.polrelid)))
+    ' using (' || pg_get_expr(p_policy.polqual, p_policy.polrelid) || ')',
+    ' with check (' || pg_get_expr(p_policy.polwithcheck, p_policy.polrelid) || ')')
 $$;
 
 -- Keys, unique and check constraints, defaults, indexes, row-level security, grants to the API's roles.

@@ -43,3 +43,18 @@ pub fn cargo() -> Command {
     command.current_dir(root());
     command
 }
+
+/// A command of cargo for all native crates. Always the same crates, so that each is built once.
+pub fn native_cargo(subcommand: &str) -> Command {
+    let mut command = cargo();
+    command.args([subcommand, "--workspace"]);
+    for name in WASM_ONLY {
+        command.args(["--exclude", name]);
+    }
+    command
+}
+
+/// The command-line tool, built for tests.
+pub fn tool() -> PathBuf {
+    target_dir().join("debug").join("m23")
+}

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use crate::project::FUNCTIONS;
+use crate::project::{self, FUNCTIONS};
 use crate::report::{kilobytes, seconds};
 use crate::{setup, wasm};
 
@@ -50,6 +50,19 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 pub fn all() -> Result<()> {
     let step = crate::report::Step::begin("functions (release, WebAssembly)");
     wasm::build(&FUNCTIONS.map(String::from))?;
+    step.done();
+    Ok(())
+}
+
+/// Builds the command-line tool before tests need it.
+pub fn tool() -> Result<()> {
+    let step = crate::report::Step::begin("m23, the command-line tool");
+    let mut cargo = project::native_cargo("build");
+    cargo.args(["--bin", "m23", "--quiet"]);
+    let status = cargo.status().context("cargo could not be started")?;
+    if !status.success() {
+        bail!("the tool does not compile; the compiler's message stands above");
+    }
     step.done();
     Ok(())
 }

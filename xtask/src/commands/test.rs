@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
 use crate::commands::build;
-use crate::project::{self, WASM_ONLY};
+use crate::project;
 use crate::report::seconds;
 use crate::{node, setup, supervise};
 
@@ -67,6 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     if suites.contains(&Suite::Typescript) {
         build::all()?;
+        build::tool()?;
     }
     let mut outcomes = Vec::new();
     for suite in suites {
@@ -104,11 +105,7 @@ fn run_suite(suite: Suite, only: Option<&str>) -> Result<(bool, bool)> {
 }
 
 fn cargo_test() -> Result<bool> {
-    let mut cargo = project::cargo();
-    cargo.args(["test", "--workspace"]);
-    for name in WASM_ONLY {
-        cargo.args(["--exclude", name]);
-    }
+    let mut cargo = project::native_cargo("test");
     let status = cargo.status().context("cargo could not be started")?;
     Ok(status.success())
 }
@@ -126,6 +123,7 @@ fn typescript_tests(only: Option<&str>) -> Result<(bool, bool)> {
     if let Ok(own) = std::env::current_exe() {
         command.env("M23_XTASK", own);
     }
+    command.env("M23_TOOL", project::tool());
     for file in files {
         command.arg(file.strip_prefix(&root).unwrap_or(&file));
     }

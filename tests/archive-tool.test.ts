@@ -1,0 +1,188 @@
+// The command-line tool on archives that the real functions made: a copy of the bucket in a folder, nothing else.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import pg from 'pg';
+
+import { type Stack, startStack } from '../stack/stack.ts';
+import { temporaryFolder } from './dev-command.ts';
+import { manifestOf } from './fixtures/archive.ts';
+import { increment } from './fixtures/chain.ts';
+import { backUp } from './fixtures/functions.ts';
+import { SHOP, damage, openShop, rowsOf, stock } from './fixtures/shop.ts';
+import { type Tenant, newTenant } from './fixtures/tenants.ts';
+import { copyBucket, copyIn, load, m23 } from './fixtures/tool.ts';
+
+const TABLES = [...SHOP, 'shop.samples'];
+
+let stack: Stack;
+let client: pg.Client;
+let removeFolder: () => void;
+let bucket: string;
+let folder: string;
+let tenant: Tenant;
+/** A chain: full, and two incrementals. */
+let chain: string[];
+/** Moments between the members, and what the tables were then. */
+const moments: { at: string; rows: Record<string, string[]> }[] = [];
+let tip: Record<string, string[]>;
+
+before(async () => {
+  folder = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  stack = await startStack({ stateDir: join(folder, 'state'), ephemeral: true, rateLimits: { 'backup-create': 100 } });
+  client = await stack.postgres.connect();
+  await openShop(client);
+  await client.query(readFileSync(new URL('fixtures/samples.sql', import.meta.url), 'utf8'));
+  await client.query("update m23.settings set value = '7' where name = 'chunk_rows'");
+  tenant = await newTenant(stack, client);
+  for (const one of [tenant, await newTenant(stack, client)]) {
+    await stock(client, one);
+    await client.query('select shop.fill_samples($1)', [one.id]);
+  }
+  chain = [await backUp(stack, client, tenant)];
+  await note();
+  await damage(client, tenant);
+  await note();
+  await client.query('update shop.samples set part = part + 10, a_text = null where tenant_id = $1 and part < 3', [tenant.id]);
+  await note();
+  chain.push(await increment(stack, client, tenant, chain.at(-1) ?? ''));
+  await note();
+  await client.query('delete from shop.samples where tenant_id = $1 and part > 10', [tenant.id]);
+  await note();
+  await client.query('select shop.fill_samples($1)', [tenant.id]);
+  await client.query('update shop.orders set note = place::text where tenant_id = $1', [tenant.id]);
+  chain.push(await increment(stack, client, tenant, chain.at(-1) ?? ''));
+  tip = await rowsOf(client, tenant, TABLES);
+  bucket = join(folder, 'bucket');
+  await copyBucket(stack, bucket);
+});
+after(async () => {
+  await client?.end();
+  await stack?.close();
+  removeFolder();
+});
+
+async function note(): Promise<void> {
+  const { rows: [now] } = await client.query<{ at: string }>(`select m23.iso(clock_timestamp()) as at`);
+  moments.push({ at: now?.at ?? '', rows: await rowsOf(client, tenant, TABLES) });
+}
+
+/** A database of the test's own, empty. */
+async function withDatabase<T>(use: (fresh: pg.Client) => Promise<T>): Promise<T> {
+  const name = `fresh_${randomUUID().slice(0, 8)}`;
+  await client.query(`create database ${name}`);
+  const fresh = new pg.Client({ connectionString: stack.postgres.url.replace(/\/[^/]*$/, `/${name}`) });
+  await fresh.connect();
+  try {
+    return await use(fresh);
+  } finally {
+    await fresh.end();
+    await client.query(`drop database ${name} with (force)`);
+  }
+}
+
+/** The rows of a database that holds one tenant alone, as rowsOf gives them. */
+async function loaded(script: string, tables = TABLES): Promise<Record<string, string[]>> {
+  return await withDatabase(async (fresh) => {
+    const failed = await load(fresh, script);
+    assert.deepEqual(failed.filter((statement) => !statement.includes('create policy') || !statement.includes('tenant_members')), [], 'only what needs M23 itself fails');
+    const { rows: [strangers] } = await fresh.query<{ count: number }>('select count(*)::int from shop.orders where tenant_id <> $1', [tenant.id]);
+    assert.equal(strangers?.count, 0);
+    return await rowsOf(fresh, tenant, tables);
+  });
+}
+
+async function extract(backup: string, ...more: string[]): Promise<string> {
+  const ran = await m23(['archive', 'extract', bucket, '--backup', backup, ...more]);
+  assert.deepEqual([ran.code, ran.errors], [0, '']);
+  return ran.output;
+}
+
+describe('m23 archive', () => {
+  test('inspect lists what was made, and shows what the manifest says', async () => {
+    const listed = await m23(['archive', 'inspect', bucket, '--json', '--tenant', tenant.id]);
+    const backups = JSON.parse(listed.output) as { backup_id: string; job_type: string; state: string }[];
+    assert.deepEqual(backups.map((one) => [one.backup_id, one.job_type, one.state]), chain.map((id, place) => [id, place === 0 ? 'full' : 'incremental', 'complete']));
+    const shown = JSON.parse((await m23(['archive', 'inspect', bucket, '--json', '--backup', chain[2] ?? ''])).output) as { rows: number; position: string; chain: string[] };
+    const manifest = await manifestOf(stack, tenant, chain[2] ?? '');
+    assert.deepEqual([shown.rows, shown.position, shown.chain], [manifest.rows, manifest.position, chain]);
+  });
+
+  test('verify finds nothing wrong, and then exactly what is', async () => {
+    const whole = await m23(['archive', 'verify', bucket, '--json']);
+    assert.deepEqual([whole.code, (JSON.parse(whole.output) as { findings: number }).findings], [0, 0], whole.output);
+    const manifest = await manifestOf(stack, tenant, chain[0] ?? '');
+    const objects = manifest.tables.flatMap(({ chunks }) => chunks.map(({ object }) => join(bucket, object)));
+    const [altered = '', cut = '', gone = ''] = objects;
+    const kept = [altered, cut, gone].map((path) => [path, readFileSync(path)] as const);
+    try {
+      const bytes = Buffer.from(kept[0]?.[1] ?? '');
+      bytes[12] = (bytes[12] ?? 0) ^ 1;
+      writeFileSync(altered, bytes);
+      truncateSync(cut, 40);
+      rmSync(gone);
+      const ran = await m23(['archive', 'verify', bucket, '--json', '--backup', chain[2] ?? '']);
+      assert.equal(ran.code, 1);
+      const report = JSON.parse(ran.output) as { backups: { findings: { object: string; fault: string }[] }[] };
+      const faults = new Map(report.backups.flatMap(({ findings }) => findings.map(({ object, fault }) => [join(bucket, object), fault])));
+      assert.deepEqual([...faults.keys()].sort(), [altered, cut, gone].sort());
+      assert.match(faults.get(altered) ?? '', /altered/);
+      assert.match(faults.get(gone) ?? '', /missing/);
+    } finally {
+      for (const [path, bytes] of kept) writeFileSync(path, bytes);
+    }
+  });
+
+  test('extract writes a script that makes the tables again, with every row and value, in an empty database', async () => {
+    for (const [backup, wanted] of [[chain[0], moments[0]?.rows], [chain[1], moments[3]?.rows], [chain[2], tip]] as const) {
+      assert.deepEqual(await loaded(await extract(backup ?? '')), wanted);
+    }
+  });
+
+  test('extract reaches every moment between the members', async () => {
+    for (const { at, rows } of moments) assert.deepEqual(await loaded(await extract(chain[2] ?? '', '--at', at)), rows, at);
+  });
+
+  test('what a script makes is what was there: columns, defaults, keys, constraints, indexes', async () => {
+    const shape = `
+      select format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) as what from pg_constraint where connamespace = 'shop'::regnamespace
+      union all select indexdef from pg_indexes where schemaname = 'shop'
+      union all select format('%s.%s %s %s %s %s %s', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated,
+            (select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = attrelid and adnum = attnum))
+        from pg_attribute where attnum > 0 and attrelid in (select oid from pg_class where relnamespace = 'shop'::regnamespace and relkind = 'r')
+      order by 1`;
+    const inTables = (rows: { what: string }[]): string[] => rows.map(({ what }) => what).filter((what) => !what.includes('audit'));
+    const wanted = inTables((await client.query<{ what: string }>(shape)).rows);
+    await withDatabase(async (fresh) => {
+      await load(fresh, await extract(chain[2] ?? ''));
+      await fresh.query('set search_path = public');
+      assert.deepEqual(inTables((await fresh.query<{ what: string }>(shape)).rows), wanted);
+      const { rows: [added] } = await fresh.query<{ id: string }>(`insert into shop.accounts (tenant_id, code) values ($1, 'new') returning id`, [tenant.id]);
+      assert.ok(Number(added?.id) > 0, 'identity goes on after the greatest value');
+    });
+  });
+
+  test('extract writes CSV that PostgreSQL reads back, and the chosen tables alone', async () => {
+    const output = join(folder, 'csv');
+    const ran = await m23(['archive', 'extract', bucket, '--backup', chain[2] ?? '', '--format', 'csv', '--output', output, '--table', 'shop.samples', '--json']);
+    assert.equal(ran.code, 0, ran.errors);
+    const { tables } = JSON.parse(ran.output) as { tables: { table: string; rows: number }[] };
+    assert.deepEqual(tables.map(({ table, rows }) => [table, rows]), [['shop.samples', tip['shop.samples']?.length]]);
+    const csv = readFileSync(join(output, 'shop.samples.csv'), 'utf8');
+    const header = csv.indexOf('\n');
+    await withDatabase(async (fresh) => {
+      await load(fresh, await extract(chain[2] ?? ''));
+      await fresh.query('truncate shop.samples');
+      await copyIn(fresh, `copy shop.samples (${csv.slice(0, header)}) from stdin (format csv)`, csv.slice(header + 1));
+      assert.deepEqual(await rowsOf(fresh, tenant, ['shop.samples']), { 'shop.samples': tip['shop.samples'] });
+    });
+  });
+});
+
+test('the tool knows the documented exit codes', async () => {
+  assert.equal((await m23(['archive', 'verify', bucket, '--backup', randomUUID()])).code, 5);
+  assert.equal((await m23(['archive', 'verify', join(folder, 'nowhere')])).code, 3);
+});
