@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { type SupabaseClient, createClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
+import { createM23 } from '../client/src/index.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
 import { type Reply, call } from './fixtures/functions.ts';
@@ -135,6 +136,46 @@ describe('side by side,', { concurrency: true }, () => {
       await eventually(() => statusOf(shop, 'pitr_rollbacks', body['rollbackId']), (seen) => seen !== 'in_progress');
       assert.equal(await statusOf(shop, 'pitr_rollbacks', body['rollbackId']), 'completed');
       assert.deepEqual(await rowsOf(shop.client, shop.tenant), shop.wanted);
+    });
+  });
+
+  describe('the client waits for the end of work that outlasts its call', { concurrency: true }, () => {
+    test('a restore, and gives what the call would have given', async (t) => {
+      const shop = await scene(t);
+      const app = await writer(shop.tenant);
+      t.after(() => app.end());
+      const seen: string[] = [];
+      const onProgress = ({ status }: { status: string }): void => { if (seen.push(status) === 1) void app.query('rollback'); };
+      const done = await createM23(await api(shop.tenant)).executePITR({ targetTimestamp: shop.at, confirmRestore: true }, { onProgress });
+      assert.deepEqual([done.success, done.status, seen[0], seen.at(-1)], [true, 'completed', 'in_progress', 'completed']);
+      assert.ok(done.snapshotId !== undefined && done.restoreLogId !== undefined && (done.stats?.totalOperations ?? 0) > 0);
+      assert.deepEqual(await rowsOf(shop.client, shop.tenant), shop.wanted);
+    });
+
+    test('a rollback, and says when it was cancelled', async (t) => {
+      const shop = await snapshotted(t);
+      await closeGate(shop.client, shop.tenant);
+      const m23 = createM23(await api(shop.tenant));
+      const begun = await m23.executePITRRollback(shop.snapshotId, 'not waited for', false, { wait: false });
+      assert.deepEqual([begun.success, begun.status], [true, 'in_progress']);
+      assert.equal((await (await api(shop.tenant)).rpc('cancel_restore', { p_id: begun.rollbackId })).data, true);
+      await openGate(shop.client, shop.tenant);
+      assert.equal((await m23.watchRollback(begun.rollbackId!)).status, 'cancelled');
+      assert.deepEqual(await placesOf(shop.client, shop.tenant), shop.damaged);
+    });
+
+    test('a restore that was cancelled throws', async (t) => {
+      const shop = await scene(t);
+      await closeGate(shop.client, shop.tenant);
+      const supabase = await api(shop.tenant);
+      const onProgress = async ({ id, status }: { id: string; status: string }): Promise<void> => {
+        if (status !== 'in_progress') return;
+        await supabase.rpc('cancel_restore', { p_id: id });
+        await openGate(shop.client, shop.tenant);
+      };
+      const running = createM23(supabase).executePITR({ targetTimestamp: shop.at, confirmRestore: true }, { onProgress: (row) => void onProgress(row) });
+      await assert.rejects(running, { name: 'M23Error', code: 'WORK_CANCELLED', status: 0 });
+      assert.deepEqual(await placesOf(shop.client, shop.tenant), shop.damaged);
     });
   });
 

@@ -45,6 +45,11 @@ create function m23.caller_tenant() returns uuid
 language sql stable set search_path = '' as
 $$ select tenant_id from m23.caller_membership() $$;
 
+create function public.get_current_tenant() returns uuid
+language sql stable set search_path = '' as $$ select m23.caller_tenant() $$;
+comment on function public.get_current_tenant() is
+  'The caller''s tenant, for calls that want it named; null for a user of none, or of several with none picked.';
+
 alter table public.tenant_members enable row level security;
 create policy members_read on public.tenant_members for select to authenticated
   using (tenant_id in (select m23.caller_tenants()));
@@ -66,4 +71,4 @@ $$;
 
 select m23.close_functions();
 select m23.open_to('{authenticated, service_role}', 'm23.caller_tenants(text[])', 'm23.caller_tenant()', 'm23.caller_membership()',
-  'm23.picked_tenant()');
+  'm23.picked_tenant()', 'public.get_current_tenant()');

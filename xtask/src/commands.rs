@@ -3,8 +3,8 @@
 mod bench;
 mod build;
 mod dev;
+mod generate;
 mod history;
-mod openapi;
 mod scripts;
 mod test;
 
@@ -35,8 +35,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Write a random history, and compare every answer about its past with a record of its own.
     History(history::Arguments),
-    /// Write docs/openapi.json anew, from the types of the contract.
-    Openapi,
+    /// Write what is generated anew: docs/openapi.json and the client's types.
+    Generate,
 }
 
 /// Runs the command that was asked for.
@@ -48,6 +48,6 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Build(arguments) => build::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
-        Command::Openapi => openapi::run(),
+        Command::Generate => generate::run(),
     }
 }

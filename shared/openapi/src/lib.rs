@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document of the five functions, derived from the contract's own types.
 //!
-//! `cargo xtask openapi` writes it to `docs/openapi.json`; a test fails when that file is another.
+//! `cargo xtask generate` writes it to `docs/openapi.json`; a test fails when that file is another.
 
 mod components;
 mod errors;

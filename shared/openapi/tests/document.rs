@@ -18,7 +18,7 @@ fn the_committed_file_is_the_document() {
     let committed: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert!(
         committed == document(),
-        "docs/openapi.json is out of date: run `cargo xtask openapi`"
+        "docs/openapi.json is out of date: run `cargo xtask generate`"
     );
 }
 

@@ -9,7 +9,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::project::{self, FUNCTIONS};
 use crate::report::{kilobytes, seconds};
-use crate::{setup, wasm};
+use crate::{node, setup, wasm};
 
 /// Arguments of `cargo xtask build`.
 #[derive(Args)]
@@ -62,6 +62,20 @@ pub fn tool() -> Result<()> {
     let status = cargo.status().context("cargo could not be started")?;
     if !status.success() {
         bail!("the tool does not compile; the compiler's message stands above");
+    }
+    step.done();
+    Ok(())
+}
+
+/// Builds the client package, which tests import as users do.
+pub fn client() -> Result<()> {
+    let step = crate::report::Step::begin("client package (TypeScript)");
+    let status = node::typescript()?
+        .args(["node_modules/typescript/bin/tsc", "--project", "client"])
+        .status()
+        .context("tsc could not be started")?;
+    if !status.success() {
+        bail!("client/ does not compile; the compiler's own messages stand above");
     }
     step.done();
     Ok(())

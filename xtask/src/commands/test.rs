@@ -68,6 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     if suites.contains(&Suite::Typescript) {
         build::all()?;
         build::tool()?;
+        build::client()?;
     }
     let mut outcomes = Vec::new();
     for suite in suites {

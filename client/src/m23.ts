@@ -1,0 +1,245 @@
+import type { CallOptions, ListOptions, RequestOptions, WatchOptions, WorkOptions } from './options.ts';
+import type { PITRPreview } from './preview.ts';
+import type {
+  ActivePITRSnapshot, BackupCreateResponse, BackupJob, BackupRestoreRequest, BackupRestoreResponse, BackupStatus, DisasterRecoveryPlan,
+  HealthSnapshot, JobType, LogStatus, NewBackupJob, NewDRPlan, PITRRestoreRequest, PITRRestoreResponse, PITRRollback, PITRRollbackResponse,
+  PITRStats, RecoveryTest, RecoveryTestRequest, RecoveryTestResponse, RestoreLog, TransactionLog,
+} from './types.ts';
+
+/** What {@link M23.executeBackup} gives: the answer of `backup-create`, and the job as it stands now. */
+export interface ExecutedBackup extends Omit<BackupCreateResponse, 'status'> {
+  status: BackupStatus;
+  /** The job's row; absent with `wait: false`. */
+  job?: BackupJob;
+}
+
+/** Which backups to list. */
+export interface BackupFilter extends ListOptions {
+  status?: BackupStatus | undefined;
+  jobType?: JobType | undefined;
+}
+
+/** Which restores to list. */
+export interface RestoreFilter extends ListOptions {
+  status?: LogStatus | undefined;
+  restoreType?: RestoreLog['restore_type'] | undefined;
+}
+
+/** Which changes to list. */
+export interface TransactionLogFilter extends CallOptions {
+  /** The caller's tenant when absent. */
+  tenantId?: string | undefined;
+  /** `orders` or `schema.orders`; every protected table when absent. */
+  table?: string | undefined;
+  operation?: TransactionLog['operation'] | undefined;
+  /** Who made the change: a user's id. */
+  actor?: string | undefined;
+  /** Committed at or after this time. */
+  since?: string | Date | undefined;
+  /** Committed before this time. */
+  until?: string | Date | undefined;
+  /** At most this many, newest first. Default 100. */
+  limit?: number | undefined;
+  /** Only changes older than the one with this `id`: the last row's gives the next page. */
+  before?: number | undefined;
+}
+
+/** Of which tenant to ask. */
+export interface TenantOptions extends CallOptions {
+  /** The caller's tenant when absent. */
+  tenantId?: string | undefined;
+}
+
+/**
+ * The functions of M23, bound to one client.
+ *
+ * Every function throws an {@link M23Error}, or rejects with the reason of an aborted signal. Any of
+ * them can meet `AUTH_REQUIRED` (not signed in), `TENANT_NOT_FOUND` (in no tenant, or in several with
+ * none picked) and `UNAVAILABLE`; what else is thrown stands with each.
+ */
+export interface M23 {
+  /**
+   * Lists backups, newest first.
+   *
+   * Needs: any member.
+   * Gives: rows of `backup_jobs`; `before` with the last row's `created_at` gives the next page.
+   * Throws: `VALIDATION_FAILED` for a filter that cannot be read.
+   */
+  getBackupJobs(filter?: BackupFilter): Promise<BackupJob[]>;
+  /**
+   * Describes a backup, to be run by {@link M23.executeBackup}. It is not counted by the rate limit.
+   *
+   * Needs: owner, admin or operator.
+   * Gives: the pending row of `backup_jobs`.
+   * Throws: `INSUFFICIENT_PERMISSIONS` for other roles, another's tenant or name; `VALIDATION_FAILED`.
+   */
+  createBackupJob(backup: NewBackupJob, options?: CallOptions): Promise<BackupJob>;
+  /**
+   * Runs a pending job by `backup-create`, and waits for its end unless `wait: false`.
+   *
+   * Needs: owner, admin or operator; counts against `backup-create`'s limit.
+   * Gives: the answer, with the job's row at its end.
+   * Throws: `BACKUP_NOT_FOUND`, `VALIDATION_FAILED` (not pending any more), `BACKUP_UNUSABLE` (its base),
+   * `INSUFFICIENT_PERMISSIONS`, `RATE_LIMIT_EXCEEDED`; `WORK_FAILED` when the backup failed afterwards.
+   */
+  executeBackup(jobId: string, options?: WorkOptions<BackupJob>): Promise<ExecutedBackup>;
+  /**
+   * One backup.
+   *
+   * Needs: any member.
+   * Gives: its row of `backup_jobs`.
+   * Throws: `BACKUP_NOT_FOUND`; another tenant's looks the same as a missing one.
+   */
+  getBackupById(id: string, options?: CallOptions): Promise<BackupJob>;
+  /**
+   * Follows a backup to its end, failed or not.
+   *
+   * Needs: any member.
+   * Gives: the row at its end; `onProgress` gets it each time it has changed (`metadata.progress.percent`).
+   * Throws: `BACKUP_NOT_FOUND`.
+   */
+  watchBackup(jobId: string, options?: WatchOptions<BackupJob>): Promise<BackupJob>;
+
+  /**
+   * Restores a backup by `backup-restore`, and waits for its end unless `wait: false`.
+   *
+   * Needs: owner or admin, and `confirmRestore: true`; counts against the limit.
+   * Gives: what was restored, and the `snapshotId` that undoes it.
+   * Throws: `BACKUP_NOT_FOUND`, `BACKUP_UNUSABLE`, `RESTORE_IN_PROGRESS`, `VALIDATION_FAILED`,
+   * `INSUFFICIENT_PERMISSIONS`, `RATE_LIMIT_EXCEEDED`; `WORK_FAILED` or `WORK_CANCELLED` when it ended so
+   * after the call was answered: then nothing was changed.
+   */
+  executeRestore(restore: BackupRestoreRequest, options?: WorkOptions<RestoreLog>): Promise<BackupRestoreResponse>;
+  /**
+   * Lists restores, of backups and to moments, newest first.
+   *
+   * Needs: any member.
+   * Gives: rows of `restore_logs`.
+   * Throws: `VALIDATION_FAILED` for a filter that cannot be read.
+   */
+  getRestoreLogs(filter?: RestoreFilter): Promise<RestoreLog[]>;
+  /**
+   * Follows a restore to its end, however it ends.
+   *
+   * Needs: any member.
+   * Gives: the row of `restore_logs` at its end.
+   * Throws: `NOT_FOUND`.
+   */
+  watchRestore(restoreLogId: string, options?: WatchOptions<RestoreLog>): Promise<RestoreLog>;
+
+  /**
+   * Restores to a moment by `pitr-restore`, and waits for its end unless `wait: false`.
+   *
+   * Needs: owner or admin, and `confirmRestore: true` (or `dryRun: true`, for operators too); counts
+   * against the limit.
+   * Gives: the figures, and the `snapshotId` that undoes it.
+   * Throws: `VALIDATION_FAILED` (a moment out of reach, a broken reference), `PLAN_CHANGED` (the
+   * `planHash` no longer holds), `RESTORE_IN_PROGRESS`, `BACKUP_NOT_FOUND`, `BACKUP_UNUSABLE`,
+   * `INSUFFICIENT_PERMISSIONS`, `RATE_LIMIT_EXCEEDED`; `WORK_FAILED`, `WORK_CANCELLED`.
+   */
+  executePITR(restore: PITRRestoreRequest, options?: WorkOptions<RestoreLog>): Promise<PITRRestoreResponse>;
+  /**
+   * Looks at what a restore to a moment would change, and changes nothing.
+   *
+   * Needs: owner, admin or operator; counts against `pitr-restore`'s limit, its further pages do not.
+   * Gives: the figures, the first 100 changes of each table, `rows(table?)`, which fetches the rest
+   * page by page while it is read, and the `planHash` to confirm.
+   * Throws: as {@link M23.executePITR}.
+   */
+  getPITRPreview(targetTimestamp: string | Date, baseBackupId?: string, tables?: readonly string[], options?: RequestOptions): Promise<PITRPreview>;
+  /**
+   * Lists changes of protected rows, newest first.
+   *
+   * Needs: owner, admin or operator.
+   * Gives: changes with the rows' old values. `table` reads an index; the other filters read the log
+   * page by page until `limit` are found.
+   * Throws: `INSUFFICIENT_PERMISSIONS`.
+   */
+  getTransactionLogs(filter?: TransactionLogFilter): Promise<TransactionLog[]>;
+  /**
+   * How many rows a restore of all tables to a moment would change; with a second moment, the net
+   * difference between the two. Not counted by the rate limit.
+   *
+   * Needs: any member.
+   * Gives: the figures.
+   * Throws: `VALIDATION_FAILED` for a moment out of reach.
+   */
+  getPITRStats(targetTimestamp: string | Date, baseBackupTimestamp?: string | Date, options?: TenantOptions): Promise<PITRStats>;
+  /**
+   * Goes back to a snapshot by `pitr-rollback`, and waits for its end unless `wait: false`.
+   *
+   * Needs: owner or admin (with `dryRun`, operators too); counts against the limit.
+   * Gives: what changed, and the `snapshotId` that undoes the rollback.
+   * Throws: `SNAPSHOT_NOT_FOUND`, `RESTORE_IN_PROGRESS`, `PLAN_CHANGED`, `VALIDATION_FAILED`,
+   * `INSUFFICIENT_PERMISSIONS`, `RATE_LIMIT_EXCEEDED`; `WORK_FAILED`, `WORK_CANCELLED`.
+   */
+  executePITRRollback(
+    snapshotId: string, reason?: string, dryRun?: boolean, options?: WorkOptions<PITRRollback> & { planHash?: string | undefined },
+  ): Promise<PITRRollbackResponse>;
+  /**
+   * Lists the snapshots that can be rolled back to, newest first.
+   *
+   * Needs: any member.
+   * Gives: their `snapshot_id`, name, type, tables and expiry.
+   * Throws: nothing of its own.
+   */
+  getActivePITRSnapshots(options?: TenantOptions): Promise<ActivePITRSnapshot[]>;
+  /**
+   * Follows a rollback to its end, however it ends.
+   *
+   * Needs: any member.
+   * Gives: the row of `pitr_rollbacks` at its end.
+   * Throws: `NOT_FOUND`.
+   */
+  watchRollback(rollbackId: string, options?: WatchOptions<PITRRollback>): Promise<PITRRollback>;
+
+  /**
+   * Lists disaster recovery plans, newest first.
+   *
+   * Needs: any member.
+   * Gives: rows of `dr_plans`.
+   * Throws: `VALIDATION_FAILED` for a filter that cannot be read.
+   */
+  fetchDRPlans(filter?: ListOptions & { isActive?: boolean | undefined }): Promise<DisasterRecoveryPlan[]>;
+  /**
+   * Enters a disaster recovery plan.
+   *
+   * Needs: owner or admin.
+   * Gives: the row of `dr_plans`, with the dates when its next backup and test are due.
+   * Throws: `VALIDATION_FAILED` with every fault; `INSUFFICIENT_PERMISSIONS`.
+   */
+  createDRPlan(plan: NewDRPlan, options?: CallOptions): Promise<DisasterRecoveryPlan>;
+  /**
+   * Proves by `recovery-test` that a backup can be restored, and waits for the end unless `wait: false`.
+   *
+   * Needs: owner, admin or operator; counts against the limit.
+   * Gives: `results`, what the test found; `success` means only that it ran.
+   * Throws: `BACKUP_NOT_FOUND`, `BACKUP_UNUSABLE`, `VALIDATION_FAILED`, `INSUFFICIENT_PERMISSIONS`,
+   * `RATE_LIMIT_EXCEEDED`; `WORK_FAILED`, `WORK_CANCELLED` when it ended without a result.
+   */
+  executeRecoveryTest(test: RecoveryTestRequest, options?: WorkOptions<RecoveryTest>): Promise<RecoveryTestResponse>;
+  /**
+   * Lists health scores over time, newest first.
+   *
+   * Needs: any member.
+   * Gives: rows of `health_snapshots`: the score with its parts.
+   * Throws: `VALIDATION_FAILED` for a filter that cannot be read.
+   */
+  fetchHealthSnapshots(filter?: ListOptions): Promise<HealthSnapshot[]>;
+  /**
+   * The health of a tenant's backups. Below 70 is a reason to alert.
+   *
+   * Needs: any member of the tenant.
+   * Gives: 0 to 100, of the last `daysBack` days (30).
+   * Throws: `TENANT_NOT_FOUND` for another's tenant.
+   */
+  calculateHealthScore(tenantId?: string, daysBack?: number, options?: CallOptions): Promise<number>;
+  /**
+   * Follows a recovery test to its end, however it ends.
+   *
+   * Needs: any member.
+   * Gives: the row of `recovery_tests` at its end.
+   * Throws: `NOT_FOUND`.
+   */
+  watchRecoveryTest(testId: string, options?: WatchOptions<RecoveryTest>): Promise<RecoveryTest>;
+}

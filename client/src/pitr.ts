@@ -1,0 +1,106 @@
+import type { M23 } from './m23.ts';
+import { previewOf } from './preview.ts';
+import { type Project, invoke, read } from './supabase.ts';
+import { tenantOr } from './tenant.ts';
+import { transactionLogs } from './transactions.ts';
+import type {
+  ActivePITRSnapshot, PITRRestoreRequest, PITRRestoreResponse, PITRRollback, PITRRollbackRequest, PITRRollbackResponse, RestoreLog,
+} from './types.ts';
+import { mustBeCompleted, watchRestore, watchRollback } from './watch.ts';
+
+type PITR = Pick<M23, 'executePITR' | 'getPITRPreview' | 'getTransactionLogs' | 'getPITRStats' | 'executePITRRollback' | 'getActivePITRSnapshots' | 'watchRollback'>;
+
+/** Point-in-time recovery of a project. */
+export function pitr(project: () => Project): PITR {
+  return {
+    async executePITR(restore, options = {}) {
+      const answer = await invoke<PITRRestoreResponse>(project(), 'pitr-restore', restore, options);
+      if (options.wait === false || answer.status !== 'in_progress' || answer.restoreLogId === undefined) return answer;
+      return ofRestore(mustBeCompleted(await watchRestore(project(), answer.restoreLogId, options)));
+    },
+
+    async getPITRPreview(targetTimestamp, baseBackupId, tables, options = {}) {
+      const request: PITRRestoreRequest = {
+        targetTimestamp: moment(targetTimestamp),
+        dryRun: true,
+        ...(baseBackupId === undefined ? {} : { baseBackupId }),
+        ...(tables === undefined ? {} : { tables }),
+      };
+      return previewOf(project(), await invoke<PITRRestoreResponse>(project(), 'pitr-restore', request, options));
+    },
+
+    getTransactionLogs: (filter = {}) => transactionLogs(project(), filter),
+
+    async getPITRStats(targetTimestamp, baseBackupTimestamp, options = {}) {
+      const args = {
+        p_tenant_id: await tenantOr(project(), options.tenantId, options),
+        p_target_timestamp: moment(targetTimestamp),
+        ...(baseBackupTimestamp === undefined ? {} : { p_base_backup_timestamp: moment(baseBackupTimestamp) }),
+      };
+      const stats = (await read(project().rpc('calculate_pitr_stats', args), options)) as unknown as DatabaseStats;
+      return {
+        totalOperations: stats.total_operations,
+        insertCount: stats.insert_count,
+        updateCount: stats.update_count,
+        deleteCount: stats.delete_count,
+        affectedTables: stats.affected_tables,
+      };
+    },
+
+    async executePITRRollback(snapshotId, reason, dryRun = false, options = {}) {
+      const request: PITRRollbackRequest = {
+        snapshotId,
+        ...(reason === undefined ? {} : { reason }),
+        ...(options.planHash === undefined ? {} : { planHash: options.planHash }),
+        ...(dryRun ? { dryRun } : { confirmRollback: true }),
+      };
+      const answer = await invoke<PITRRollbackResponse>(project(), 'pitr-rollback', request, options);
+      if (options.wait === false || answer.status !== 'in_progress' || answer.rollbackId === undefined) return answer;
+      return ofRollback(mustBeCompleted(await watchRollback(project(), answer.rollbackId, options)));
+    },
+
+    async getActivePITRSnapshots(options = {}) {
+      const tenant = await tenantOr(project(), options.tenantId, options);
+      return (await read(project().rpc('get_active_pitr_snapshots', { p_tenant_id: tenant }), options)) as ActivePITRSnapshot[];
+    },
+
+    watchRollback: (rollbackId, options = {}) => watchRollback(project(), rollbackId, options),
+  };
+}
+
+/** What `calculate_pitr_stats` gives. */
+interface DatabaseStats {
+  total_operations: number;
+  insert_count: number;
+  update_count: number;
+  delete_count: number;
+  affected_tables: string[];
+}
+
+function moment(time: string | Date): string {
+  return typeof time === 'string' ? time : time.toISOString();
+}
+
+/** The answers that completed work would have given, had it been waited for. */
+function ofRestore(log: RestoreLog): PITRRestoreResponse {
+  return {
+    success: true,
+    restoreLogId: log.id,
+    status: 'completed',
+    ...(log.stats === null ? {} : { stats: log.stats }),
+    ...(log.snapshot_id === null ? {} : { snapshotId: log.snapshot_id }),
+    warnings: log.warnings,
+  };
+}
+
+function ofRollback(log: PITRRollback): PITRRollbackResponse {
+  return {
+    success: true,
+    rollbackId: log.id,
+    status: 'completed',
+    affectedTables: log.affected_tables ?? [],
+    rowsRestored: log.rows_restored ?? 0,
+    ...(log.pre_rollback_snapshot_id === null ? {} : { snapshotId: log.pre_rollback_snapshot_id }),
+    warnings: log.warnings,
+  };
+}

@@ -1,0 +1,94 @@
+import type { Database } from './generated/database.ts';
+import type { components } from './generated/openapi.ts';
+
+type Schemas = components['schemas'];
+type Row<Name extends keyof Database['public']['Tables']> = Database['public']['Tables'][Name]['Row'];
+type NewRow<Name extends keyof Database['public']['Tables']> = Database['public']['Tables'][Name]['Insert'];
+type Narrow<Wide, Known> = Omit<Wide, keyof Known> & Known;
+
+export type ErrorBody = Schemas['ErrorBody'];
+export type ErrorCode = Schemas['ErrorCode'];
+export type JobType = Schemas['JobType'];
+export type TestType = Schemas['TestType'];
+export type ValidationLevel = Schemas['ValidationLevel'];
+export type PreviewChange = Schemas['PreviewChange'];
+export type PITRStats = Schemas['PitrStats'];
+
+export type BackupCreateRequest = Schemas['BackupCreateRequest'];
+export type BackupCreateResponse = Schemas['BackupCreateResponse'];
+export type BackupRestoreRequest = Schemas['BackupRestoreRequest'];
+export type BackupRestoreResponse = Schemas['BackupRestoreResponse'];
+export type PITRRestoreRequest = Schemas['PitrRestoreRequest'];
+export type PITRRestoreResponse = Schemas['PitrRestoreResponse'];
+export type PITRRollbackRequest = Schemas['PitrRollbackRequest'];
+export type PITRRollbackResponse = Schemas['PitrRollbackResponse'];
+export type RecoveryTestRequest = Schemas['RecoveryTestRequest'];
+export type RecoveryTestResponse = Schemas['RecoveryTestResponse'];
+
+/** Where a backup job stands. */
+export type BackupStatus = 'pending' | 'in_progress' | 'completed' | 'failed';
+/** Where a restore, a rollback or a recovery test stands. */
+export type LogStatus = BackupStatus | 'cancelled';
+
+/** How far a backup has come. */
+export interface Progress {
+  /** Rows read so far. */
+  rows: number;
+  /** Of those expected, 0 to 100. */
+  percent: number;
+}
+
+/** A row of `backup_jobs`. */
+export type BackupJob = Narrow<Row<'backup_jobs'>, {
+  job_type: JobType;
+  status: BackupStatus;
+  metadata: { progress?: Progress; [name: string]: unknown };
+}>;
+/** A row of `restore_logs`. */
+export type RestoreLog = Narrow<Row<'restore_logs'>, { restore_type: 'backup' | 'pitr'; status: LogStatus; stats: PITRStats | null }>;
+/** A row of `pitr_rollbacks`. */
+export type PITRRollback = Narrow<Row<'pitr_rollbacks'>, { status: LogStatus }>;
+/** A row of `recovery_tests`. */
+export type RecoveryTest = Narrow<Row<'recovery_tests'>, {
+  status: LogStatus;
+  test_type: TestType;
+  validation_level: ValidationLevel;
+  results: RecoveryTestResponse['results'] | null;
+}>;
+/** A row of `dr_plans`. */
+export type DisasterRecoveryPlan = Row<'dr_plans'>;
+/** A row of `health_snapshots`. */
+export type HealthSnapshot = Row<'health_snapshots'>;
+
+/** A snapshot that can be rolled back to. */
+export type ActivePITRSnapshot = Narrow<
+  Database['public']['Functions']['get_active_pitr_snapshots']['Returns'][number],
+  { snapshot_type: 'pre_restore' | 'manual' | 'automated' }
+>;
+/** A change of a protected row; `old_values` is the row as it was before. */
+export type TransactionLog = Narrow<
+  Database['public']['Functions']['get_transaction_logs']['Returns'][number],
+  {
+    operation: 'INSERT' | 'UPDATE' | 'DELETE' | 'KEY_FROM' | 'KEY_TO' | 'TENANT_FROM' | 'TENANT_TO';
+    row_key: Record<string, unknown>;
+    old_values: Record<string, unknown> | null;
+  }
+>;
+
+/** A backup that is described and not yet run. */
+export interface NewBackupJob {
+  jobType: JobType;
+  backupName: string;
+  /** The caller's tenant when absent. */
+  tenantId?: string;
+  /** The caller; nobody else can be named. */
+  createdBy?: string;
+  description?: string;
+  /** Every protected table when absent. */
+  tables?: string[];
+  /** The backup that an incremental builds on. */
+  baseBackupId?: string;
+}
+
+/** A plan to be entered; tenant and creator are the caller's when absent. */
+export type NewDRPlan = NewRow<'dr_plans'>;

@@ -1,0 +1,368 @@
+// The seventeen functions of the client, as an application calls them, on the real stack.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+
+import { type SupabaseClient, createClient } from '@supabase/supabase-js';
+import type pg from 'pg';
+
+import * as named from '../client/src/index.ts';
+import { type BackupJob, type M23, M23Error, createM23, setClient } from '../client/src/index.ts';
+import type { Role } from '../stack/demo-tenants.ts';
+import { type Stack, startStack } from '../stack/stack.ts';
+import { FUNCTIONS } from '../stack/wrangler-config.ts';
+import { temporaryFolder } from './dev-command.ts';
+import { tokenOf } from './fixtures/tenants.ts';
+
+const NOWHERE = '6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11';
+
+let stack: Stack;
+let database: pg.Client;
+let removeFolder: () => void;
+
+before(async () => {
+  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { ...Object.fromEntries(FUNCTIONS.map((name) => [name, 100])), 'backup-restore': 4 } });
+  database = await stack.postgres.connect();
+});
+after(async () => {
+  await database?.end();
+  await stack?.close();
+  removeFolder();
+});
+
+interface Person {
+  supabase: SupabaseClient;
+  m23: M23;
+  tenantId: string;
+  userId: string;
+}
+
+async function signIn(tenant: 0 | 1, role: Role): Promise<Person> {
+  const user = stack.users.filter((one) => one.role === role)[tenant];
+  assert.ok(user?.tenantId);
+  const supabase = createClient(stack.url, stack.anonKey, { auth: { autoRefreshToken: false, persistSession: false } });
+  assert.equal((await supabase.auth.signInWithPassword(user)).error, null);
+  return { supabase, m23: createM23(supabase), tenantId: user.tenantId, userId: user.id };
+}
+
+/** A client whose user is whoever the token says. */
+function withToken(token: string): SupabaseClient {
+  return createClient(stack.url, stack.anonKey, { accessToken: async () => token });
+}
+
+async function failure(work: Promise<unknown>): Promise<M23Error> {
+  const error = await work.then(() => assert.fail('it was not refused'), (reason: unknown) => reason);
+  assert.ok(error instanceof M23Error, String(error));
+  return error;
+}
+
+async function now(): Promise<Date> {
+  const { rows: [row] } = await database.query<{ now: Date }>('select clock_timestamp() as now');
+  await database.query('select pg_sleep(0.01)');
+  return row!.now;
+}
+
+/** A completed backup. */
+async function backUp({ m23, tenantId, userId }: Person, backupName = 'a backup'): Promise<BackupJob> {
+  const job = await m23.createBackupJob({ jobType: 'full', backupName, tenantId, createdBy: userId });
+  return (await m23.executeBackup(job.id)).job!;
+}
+
+describe('backups', () => {
+  test('are described, run to their end and read again', async () => {
+    const { m23, tenantId, userId } = await signIn(0, 'operator');
+    const job = await m23.createBackupJob({ jobType: 'full', backupName: 'monday', tenantId, createdBy: userId, tables: ['customers'] });
+    assert.deepEqual([job.status, job.tenant_id, job.created_by, job.tables], ['pending', tenantId, userId, ['customers']]);
+    const seen: BackupJob[] = [];
+    const done = await m23.executeBackup(job.id, { onProgress: (row) => seen.push(row) });
+    assert.deepEqual([done.success, done.jobId, done.backupName, done.status, done.job?.status], [true, job.id, 'monday', 'completed', 'completed']);
+    assert.equal(typeof done.estimatedDuration, 'number');
+    assert.equal(seen.at(-1)?.metadata.progress?.percent, 100);
+    assert.deepEqual(await m23.getBackupById(job.id), done.job);
+    const listed = await m23.getBackupJobs({ status: 'completed', jobType: 'full', tenantId });
+    assert.deepEqual(listed.find(({ id }) => id === job.id), done.job);
+  });
+
+  test('are listed newest first, in pages', async () => {
+    const { m23, tenantId } = await signIn(1, 'operator');
+    for (const backupName of ['one', 'two', 'three']) await m23.createBackupJob({ jobType: 'full', backupName });
+    const first = await m23.getBackupJobs({ limit: 2 });
+    assert.deepEqual(first.map((job) => job.backup_name), ['three', 'two']);
+    const second = await m23.getBackupJobs({ limit: 2, before: first.at(-1)?.created_at });
+    assert.deepEqual(second.map((job) => [job.backup_name, job.tenant_id]), [['one', tenantId]]);
+    assert.deepEqual(await m23.getBackupJobs({ tenantId: randomUUID() }), []);
+  });
+
+  test('need not be waited for, and can be watched', async () => {
+    const { m23 } = await signIn(0, 'operator');
+    const job = await m23.createBackupJob({ jobType: 'full', backupName: 'not waited for' });
+    const begun = await m23.executeBackup(job.id, { wait: false });
+    assert.equal(begun.job, undefined);
+    assert.ok(['pending', 'in_progress'].includes(begun.status));
+    const statuses: string[] = [];
+    const end = await m23.watchBackup(begun.jobId, { onProgress: ({ status }) => statuses.push(status) });
+    assert.equal(end.status, 'completed');
+    assert.equal(statuses.at(-1), 'completed');
+  });
+
+  test('that are not there, or another tenant\'s, are not found', async () => {
+    const [mine, other] = [await signIn(0, 'owner'), await signIn(1, 'owner')];
+    const job = await mine.m23.createBackupJob({ jobType: 'full', backupName: 'mine' });
+    const works = [mine.m23.getBackupById(NOWHERE), other.m23.getBackupById(job.id), other.m23.watchBackup(job.id), other.m23.executeBackup(job.id)];
+    for (const { code } of await Promise.all(works.map(failure))) assert.equal(code, 'BACKUP_NOT_FOUND');
+  });
+
+  test('are described only as a role allows, and whole', async () => {
+    const [viewer, operator] = [await signIn(0, 'viewer'), await signIn(0, 'operator')];
+    const refused = await failure(viewer.m23.createBackupJob({ jobType: 'full', backupName: 'x' }));
+    assert.deepEqual([refused.code, refused.status], ['INSUFFICIENT_PERMISSIONS', 403]);
+    const faulty = await failure(operator.m23.createBackupJob({ jobType: 'full', backupName: '' }));
+    assert.deepEqual([faulty.code, faulty.status], ['VALIDATION_FAILED', 400]);
+  });
+});
+
+describe('restores', () => {
+  test('bring rows back, and are logged', async () => {
+    const person = await signIn(0, 'owner');
+    const { supabase, m23 } = person;
+    const backup = await backUp(person);
+    const before = await supabase.from('customers').select('*').order('id');
+    assert.equal((await supabase.from('customers').delete().lt('id', 4)).error, null);
+    const answer = await m23.executeRestore({ backupJobId: backup.id, confirmRestore: true });
+    assert.deepEqual([answer.success, answer.status], [true, 'completed']);
+    assert.deepEqual((await supabase.from('customers').select('*').order('id')).data, before.data);
+    const [log] = await m23.getRestoreLogs({ status: 'completed', restoreType: 'backup', limit: 1 });
+    assert.deepEqual([log?.id, log?.backup_job_id, log?.snapshot_id], [answer.restoreLogId, backup.id, answer.snapshotId]);
+    assert.deepEqual(await m23.watchRestore(answer.restoreLogId!), log);
+  });
+
+  test('that are refused say why: code, status, details, quota and request', async () => {
+    const { m23 } = await signIn(1, 'owner');
+    const faulty = await failure(m23.executeRestore({ backupJobId: 'x', confirmRestore: true, tables: [] }));
+    assert.deepEqual([faulty.code, faulty.status, faulty.details.length, faulty.name], ['VALIDATION_FAILED', 400, 2, 'M23Error']);
+    assert.match(faulty.requestId ?? '', /^[0-9a-f-]{36}$/);
+    const missing = { backupJobId: NOWHERE, confirmRestore: true } as const;
+    for (let n = 0; n < 4; n += 1) assert.equal((await failure(m23.executeRestore(missing))).code, 'BACKUP_NOT_FOUND');
+    const limited = await failure(m23.executeRestore(missing));
+    assert.deepEqual([limited.code, limited.status], ['RATE_LIMIT_EXCEEDED', 429]);
+    assert.ok(Number(limited.retryAfter) > 3500);
+    const operator = await signIn(1, 'operator');
+    assert.equal((await failure(operator.m23.executeRestore(missing))).code, 'INSUFFICIENT_PERMISSIONS');
+  });
+});
+
+describe('point-in-time recovery', () => {
+  test('is looked at, done and undone', async () => {
+    const { supabase, m23, tenantId } = await signIn(0, 'owner');
+    const before = await supabase.from('customers').select('*').order('id');
+    const at = await now();
+    const lost = (before.data ?? []).slice(0, 2).map(({ id }) => id as number);
+    assert.equal((await supabase.from('customers').delete().in('id', lost)).error, null);
+
+    const preview = await m23.getPITRPreview(at, undefined, ['customers', 'projects', 'tasks']);
+    assert.equal(preview.stats.insertCount, preview.stats.totalOperations);
+    assert.equal(preview.previewChanges['customers']?.length, 2);
+    const stats = await m23.getPITRStats(at);
+    assert.deepEqual(stats, (await m23.getPITRPreview(at.toISOString())).stats);
+    assert.deepEqual(await m23.getPITRStats(at, await now(), { tenantId }), stats);
+
+    const done = await m23.executePITR({ targetTimestamp: at.toISOString(), confirmRestore: true });
+    assert.deepEqual([done.success, done.status, done.stats], [true, 'completed', stats]);
+    assert.deepEqual((await supabase.from('customers').select('*').order('id')).data, before.data);
+
+    const snapshots = await m23.getActivePITRSnapshots();
+    assert.deepEqual([snapshots[0]?.snapshot_id, snapshots[0]?.snapshot_type], [done.snapshotId, 'pre_restore']);
+    const look = await m23.executePITRRollback(snapshots[0]!.snapshot_id, 'looking', true);
+    assert.equal(look.stats?.deleteCount, stats.insertCount);
+    const undone = await m23.executePITRRollback(snapshots[0]!.snapshot_id, 'by mistake', false, { planHash: look.planHash });
+    assert.deepEqual([undone.success, undone.rowsRestored], [true, stats.totalOperations]);
+    assert.equal((await supabase.from('customers').select('id').in('id', lost)).data?.length, 0);
+    assert.equal((await m23.watchRollback(undone.rollbackId!)).reason, 'by mistake');
+    assert.equal((await failure(m23.executePITRRollback(snapshots[0]!.snapshot_id))).code, 'SNAPSHOT_NOT_FOUND');
+    await m23.executePITRRollback(undone.snapshotId!);
+  });
+
+  test('shows every row of a long preview, page by page', async () => {
+    const { supabase, m23, tenantId } = await signIn(1, 'owner');
+    const at = await now();
+    const rows = Array.from({ length: 1250 }, (_, n) => ({ tenant_id: tenantId, name: `stray ${n}` }));
+    assert.equal((await supabase.from('customers').insert(rows)).error, null);
+    const preview = await m23.getPITRPreview(at);
+    assert.equal(preview.changeCounts['customers'], 1250);
+    assert.equal(preview.previewChanges['customers']?.length, 100);
+    const keys = new Set<unknown>();
+    for await (const { table, operation, key } of preview.rows()) {
+      assert.deepEqual([table, operation], ['customers', 'delete']);
+      keys.add(key['id']);
+    }
+    assert.equal(keys.size, 1250);
+    let first = 0;
+    for await (const _ of preview.rows('customers')) if ((first += 1) === 3) break;
+    assert.equal(first, 3);
+  });
+
+  test('lists changes, filtered and in pages', async () => {
+    const { supabase, m23, tenantId, userId } = await signIn(1, 'operator');
+    const since = await now();
+    for (const name of ['a', 'b', 'c']) assert.equal((await supabase.from('customers').insert({ tenant_id: tenantId, name })).error, null);
+    assert.equal((await supabase.from('customers').update({ email: 'c@c.example' }).eq('name', 'c')).error, null);
+    const until = await now();
+    assert.equal((await supabase.from('customers').delete().eq('name', 'c')).error, null);
+    const [newest] = await m23.getTransactionLogs({ table: 'customers', limit: 1 });
+    assert.deepEqual([newest?.operation, newest?.actor, newest?.old_values?.['email']], ['DELETE', userId, 'c@c.example']);
+    const rest = await m23.getTransactionLogs({ limit: 4, before: newest!.id });
+    assert.deepEqual(rest.map(({ operation }) => operation), ['UPDATE', 'INSERT', 'INSERT', 'INSERT']);
+    const inserts = await m23.getTransactionLogs({ operation: 'INSERT', actor: userId, since, until });
+    assert.deepEqual(inserts.map(({ id }) => id), rest.slice(1).map(({ id }) => id));
+    assert.deepEqual(await m23.getTransactionLogs({ since, until, operation: 'DELETE' }), []);
+    const viewer = await signIn(1, 'viewer');
+    assert.equal((await failure(viewer.m23.getTransactionLogs())).code, 'INSUFFICIENT_PERMISSIONS');
+  });
+
+  test('refuses a moment out of reach, and a plan that no longer holds', async () => {
+    const { supabase, m23 } = await signIn(0, 'owner');
+    const early = await failure(m23.getPITRStats('2020-01-01T00:00:00Z'));
+    assert.equal(early.code, 'VALIDATION_FAILED');
+    assert.match(early.details.join(), /before the history begins/);
+    const at = await now();
+    assert.equal((await supabase.from('customers').update({ email: 'once' }).eq('id', 7)).error, null);
+    const { planHash } = await m23.getPITRPreview(at);
+    assert.equal((await supabase.from('customers').update({ email: 'twice' }).eq('id', 7)).error, null);
+    const stale = await failure(m23.executePITR({ targetTimestamp: at.toISOString(), confirmRestore: true, planHash: planHash ?? null }));
+    assert.deepEqual([stale.code, stale.status], ['PLAN_CHANGED', 409]);
+    await m23.executePITR({ targetTimestamp: at.toISOString(), confirmRestore: true });
+  });
+});
+
+describe('plans and health', () => {
+  const plan = { plan_name: 'standard', rto_minutes: 60, rpo_minutes: 1440, backup_frequency: 'daily', backup_types: ['full'], retention_days: 30, test_frequency: 'monthly' };
+
+  test('are entered whole, and listed', async () => {
+    const { m23, tenantId, userId } = await signIn(0, 'owner');
+    const entered = await m23.createDRPlan({ ...plan, tenant_id: tenantId, created_by: userId });
+    assert.deepEqual([entered.tenant_id, entered.created_by, entered.is_active], [tenantId, userId, true]);
+    assert.deepEqual(await m23.fetchDRPlans({ isActive: true, limit: 1 }), [entered]);
+    assert.deepEqual(await m23.fetchDRPlans({ isActive: false }), []);
+    const faulty = await failure(m23.createDRPlan({ ...plan, tenant_id: tenantId, rto_minutes: 0, test_frequency: 'sometimes' }));
+    assert.deepEqual([faulty.code, faulty.details.length], ['VALIDATION_FAILED', 2]);
+    const operator = await signIn(0, 'operator');
+    assert.equal((await failure(operator.m23.createDRPlan({ ...plan, tenant_id: tenantId }))).code, 'INSUFFICIENT_PERMISSIONS');
+  });
+
+  test('scores are listed', async () => {
+    const { m23, tenantId } = await signIn(0, 'viewer');
+    await database.query(`insert into public.health_snapshots (tenant_id, score, parts) values ($1, 80, '{}')`, [tenantId]);
+    assert.deepEqual((await m23.fetchHealthSnapshots({ limit: 1 })).map(({ score }) => score), [80]);
+  });
+});
+
+describe('a client', () => {
+  test('is set once for the functions exported by name, which are the bound ones', async () => {
+    const { supabase, m23 } = await signIn(0, 'viewer');
+    await assert.rejects(named.getBackupJobs(), /call setClient/);
+    setClient(supabase);
+    assert.deepEqual(await named.getBackupJobs({ limit: 3 }), await m23.getBackupJobs({ limit: 3 }));
+    for (const name of Object.keys(m23)) assert.equal(typeof (named as Record<string, unknown>)[name], 'function', name);
+  });
+
+  test('of nobody, and of a user of no tenant, is told so', async () => {
+    const anonymous = createM23(createClient(stack.url, stack.anonKey));
+    assert.equal((await failure(anonymous.executeBackup(NOWHERE))).code, 'AUTH_REQUIRED');
+    const nobody = createM23(withToken(await tokenOf(stack, randomUUID())));
+    assert.equal((await failure(nobody.getActivePITRSnapshots())).code, 'TENANT_NOT_FOUND');
+    assert.equal((await failure(nobody.executeBackup(NOWHERE))).code, 'TENANT_NOT_FOUND');
+    const expired = createM23(withToken('not.a.token'));
+    assert.equal((await failure(expired.getBackupJobs())).code, 'AUTH_REQUIRED');
+  });
+
+  test('that has picked one of its tenants works in that one', async () => {
+    const { userId } = await signIn(0, 'owner');
+    const [acme, birch] = [...new Set(stack.users.map(({ tenantId }) => tenantId))];
+    await database.query(`insert into public.tenant_members (tenant_id, user_id, role) values ($1, $2, 'owner')`, [birch, userId]);
+    try {
+      for (const tenant of [acme!, birch!]) {
+        const picked = createM23(withToken(await tokenOf(stack, userId, tenant)));
+        assert.equal((await picked.createBackupJob({ jobType: 'full', backupName: 'picked' })).tenant_id, tenant);
+        await picked.getPITRStats(await now());
+      }
+      const undecided = createM23(withToken(await tokenOf(stack, userId)));
+      assert.equal((await failure(undecided.getPITRStats(await now()))).code, 'TENANT_NOT_FOUND');
+    } finally {
+      await database.query('delete from public.tenant_members where tenant_id = $1 and user_id = $2', [birch, userId]);
+    }
+  });
+});
+
+describe('an abort', () => {
+  test('before a call sends nothing, and rejects with its reason', async () => {
+    const { m23 } = await signIn(0, 'owner');
+    const reason = new Error('changed my mind');
+    const { length } = await m23.getBackupJobs({ limit: 1000 });
+    const signal = AbortSignal.abort(reason);
+    const calls = [
+      m23.getBackupJobs({ signal }), m23.createBackupJob({ jobType: 'full', backupName: 'x' }, { signal }), m23.executeBackup(NOWHERE, { signal }),
+      m23.getBackupById(NOWHERE, { signal }), m23.watchBackup(NOWHERE, { signal }), m23.executeRestore({ backupJobId: NOWHERE, confirmRestore: true }, { signal }),
+      m23.getRestoreLogs({ signal }), m23.watchRestore(NOWHERE, { signal }), m23.getPITRPreview(new Date(), undefined, undefined, { signal }),
+      m23.executePITR({ targetTimestamp: '', dryRun: true }, { signal }), m23.getTransactionLogs({ signal }), m23.getPITRStats(new Date(), undefined, { signal }),
+      m23.executePITRRollback(NOWHERE, '', true, { signal }), m23.getActivePITRSnapshots({ signal }), m23.fetchDRPlans({ signal }),
+      m23.executeRecoveryTest({ test_name: 'x', test_type: 'manual', validation_level: 'basic' }, { signal }), m23.fetchHealthSnapshots({ signal }),
+      m23.calculateHealthScore(undefined, undefined, { signal }),
+    ];
+    const ends = await Promise.allSettled(calls);
+    for (const end of ends) assert.deepEqual(end, { status: 'rejected', reason });
+    assert.equal((await m23.getBackupJobs({ limit: 1000 })).length, length);
+  });
+
+  test('during the wait ends the wait; the work goes on', async () => {
+    const { m23 } = await signIn(0, 'operator');
+    const job = await m23.createBackupJob({ jobType: 'full', backupName: 'left alone' });
+    const abort = new AbortController();
+    const running = m23.executeBackup(job.id, { signal: abort.signal, onProgress: () => abort.abort() });
+    await assert.rejects(running, { name: 'AbortError' });
+    assert.equal((await m23.watchBackup(job.id)).status, 'completed');
+  });
+});
+
+describe('a call that got no answer', () => {
+  /** A client whose first `failures` calls of the functions are answered, and whose answers are lost. */
+  async function losing(failures: number): Promise<{ m23: M23; sent: () => number }> {
+    const user = stack.users.find(({ role }) => role === 'owner')!;
+    let sent = 0;
+    const supabase = createClient(stack.url, stack.anonKey, {
+      auth: { persistSession: false, autoRefreshToken: false },
+      global: {
+        fetch: async (input, init) => {
+          const response = await fetch(input, init);
+          if (!String(input).includes('/functions/')) return response;
+          sent += 1;
+          if (sent <= failures) throw new TypeError('connection lost');
+          return response;
+        },
+      },
+    });
+    assert.equal((await supabase.auth.signInWithPassword(user)).error, null);
+    return { m23: createM23(supabase), sent: () => sent };
+  }
+
+  test('is repeated when it has an idempotency key, and its work is done once', async () => {
+    const { m23, sent } = await losing(1);
+    const job = await m23.createBackupJob({ jobType: 'full', backupName: 'once' });
+    const done = await m23.executeBackup(job.id, { idempotencyKey: randomUUID() });
+    assert.deepEqual([done.jobId, done.status, sent()], [job.id, 'completed', 2]);
+  });
+
+  test('is not repeated without one', async () => {
+    const { m23, sent } = await losing(1);
+    const job = await m23.createBackupJob({ jobType: 'full', backupName: 'perhaps' });
+    const lost = await failure(m23.executeBackup(job.id));
+    assert.deepEqual([lost.code, lost.status, sent()], ['UNAVAILABLE', 0, 1]);
+    assert.equal((await m23.watchBackup(job.id)).status, 'completed');
+  });
+
+  test('is given up after some attempts', async () => {
+    const { m23, sent } = await losing(Infinity);
+    assert.equal((await failure(m23.executeBackup(NOWHERE, { idempotencyKey: randomUUID() }))).code, 'UNAVAILABLE');
+    assert.equal(sent(), 4);
+  });
+});
