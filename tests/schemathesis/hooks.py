@@ -18,8 +18,6 @@ def now():
 
 
 FIELDS = {
-    # The other kinds are not part of this version.
-    "jobType": lambda: "full",
     "tables": lambda: REAL["tables"],
     "targetTimestamp": now,
     "backupJobId": lambda: REAL["backup"],

@@ -177,6 +177,7 @@ export interface components {
       readonly jobType?: "full" | "snapshot";
     }) | {
       readonly baseBackupId: string;
+      readonly tables?: null;
     });
     /** @description What a restore does with a row. */
     readonly Operation: "insert" | "update" | "delete";

@@ -48,11 +48,14 @@ fn optional(mut schema: Schema) -> Schema {
     schema
 }
 
-/// An incremental backup names its base.
+/// An incremental backup names its base, and has that one's tables.
 pub(crate) fn based_when_incremental(schema: &mut Schema) {
     let either = json!([
         { "properties": { "jobType": { "enum": ["full", "snapshot"] } } },
-        { "properties": { "baseBackupId": { "type": "string" } }, "required": ["baseBackupId"] },
+        {
+            "properties": { "baseBackupId": { "type": "string" }, "tables": { "type": "null" } },
+            "required": ["baseBackupId"],
+        },
     ]);
     schema.insert("anyOf".to_owned(), either);
 }

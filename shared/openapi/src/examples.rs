@@ -148,7 +148,7 @@ fn recovery_test() -> Vec<Example> {
         status: 200,
         response: json!({
             "success": true, "testId": RESTORE, "status": "completed",
-            "results": { "duration": 3.1, "issuesFound": 0, "validationsPassed": 14, "recommendations": [] }
+            "results": { "duration": 3.1, "issuesFound": 0, "validationsPassed": 14, "recommendations": [], "findings": [] }
         }),
     }]
 }
