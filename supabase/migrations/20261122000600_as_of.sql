@@ -80,11 +80,11 @@ language sql stable set search_path = '' as $q$
   select format($$
     later as materialized (
       select x.xid from (select distinct l.xid from %1$s l where l.tenant_id = $1 and l.xid >= $4) x where %5$s),
-    logged as materialized (
+    logged as (
       select r.* from (select l.op as m23_op, l.change_id as m23_change_id, %2$s from %1$s l
                         where l.tenant_id = $1 and l.xid >= $4 and l.xid in (select xid from later)) r
        where %3$s),
-    touched as materialized (
+    touched as (
       select distinct on (%4$s) r.*,
              sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end)
                over (partition by %4$s order by r.m23_op not in ('U', 'D'), r.m23_change_id

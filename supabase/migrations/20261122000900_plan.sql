@@ -5,14 +5,25 @@
 create function m23.diff_name(p_table m23.protected_tables) returns text
 language sql immutable set search_path = '' as $$ select 'pg_temp.m23_diff_' || p_table.id $$;
 
--- The condition that a live row `l` is not the wanted one, given by one expression a column.
-create function m23.differs(p_columns text[], p_wanted text[]) returns text
+-- A comparison of two rows by what is stored, not by what their types call equal: that would
+-- miss 1.0 and 1.00, and some types have no equality.
+create function m23.images(p_operator text, p_these text[], p_those text[]) returns text
 language sql immutable set search_path = '' as $$
-  -- Images first: equality would miss 1.0 and 1.00, and some types have none. Images
-  -- differ for equal values now and then, so that text decides.
-  select format('(row(%1$s)::record *<> row(%2$s)::record and row(%1$s)::text <> row(%2$s)::text)',
-                string_agg(format('l.%I', c), ', ' order by n), string_agg(p_wanted[n], ', ' order by n))
-    from unnest(p_columns) with ordinality u (c, n)
+  select format('row(%s)::record operator(pg_catalog.%s) row(%s)::record', array_to_string(p_these, ', '), p_operator, array_to_string(p_those, ', '))
+   where p_these is not null
+$$;
+
+-- The condition that a live row `l` is not the wanted one, given by one expression a column.
+-- Where two images may stand for one value text decides; it costs ten times as much.
+create function m23.differs(p_table m23.protected_tables, p_columns text[], p_wanted text[]) returns text
+language sql stable set search_path = '' as $$
+  select format('(%s and (%s))', m23.images('*<>', array_agg(u.live), array_agg(u.wanted)), concat_ws(' or ',
+           m23.images('*<>', array_agg(u.live) filter (where u.decisive), array_agg(u.wanted) filter (where u.decisive)),
+           format('row(%s)::text <> row(%s)::text', string_agg(u.live, ', ') filter (where not u.decisive), string_agg(u.wanted, ', ') filter (where not u.decisive))))
+    from (select format('l.%I', c.name) as live, c.wanted, a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time',
+                   'timestamp', 'timestamptz', 'text', 'varchar', 'bpchar', 'bytea', 'json']::regtype[]::oid[]) as decisive
+            from rows from (unnest(p_columns), unnest(p_wanted)) c (name, wanted)
+            join pg_attribute a on a.attrelid = p_table.relid and a.attname = c.name) u
 $$;
 
 -- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
@@ -34,62 +45,61 @@ create function m23.is_newer(p_target m23.target, p_attnum int2) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare v_newer boolean;
 begin
-  execute format('select %s from (select since_xid from m23.log_columns where table_id = $5 and attnum = $6 and since > 0
+  if exists (select from m23.log_columns l where l.table_id = (p_target.tbl).id and l.attnum = p_attnum and l.since = 0) then return false; end if;
+  execute format('select %s from (select since_xid from m23.log_columns where table_id = $5 and attnum = $6
       and since = (select min(since) from m23.log_columns where table_id = $5 and attnum = $6)) l', m23.lies_after('l.since_xid')) into v_newer
     using null::uuid, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, (p_target.tbl).id, p_attnum;
   return coalesce(v_newer, false);
 end $$;
 
+-- A value in the length and precision of a column, as an assignment would make it; one that
+-- does not fit stays as it is, for the assignment to refuse.
+create function m23.fitted(p_value text, p_type oid, p_modifier int) returns text
+language sql stable set search_path = '' as $$
+  select case
+    when p_modifier = -1 or p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[]) then p_value
+    when p_type in ('varchar'::regtype, 'bpchar'::regtype)
+      then format('case when length(%1$s) <= %2$s then (%1$s)::%3$s else %1$s end', p_value, p_modifier - 4, format_type(p_type, p_modifier))
+    else format('(%s)::%s', p_value, format_type(p_type, p_modifier)) end
+$$;
+
 -- What a target wants of each column, from its row `w`. Of a column that was added since, the
 -- moment says nothing: a live row `l` keeps its value.
 create function m23.wanted_values(p_target m23.target) returns text[]
 language sql stable set search_path = '' as $$
-  select array_agg(case when p_target.wanted is null and m23.is_newer(p_target, c.attnum)
-      then format('case when l.%I is not null then l.%I else w.%I end', m23.tenant_column(p_target.tbl), c.name, c.name)
-      else format('w.%I', c.name) end order by array_position(p_target.columns, c.name))
-    from m23.columns_of((p_target.tbl).relid) c where c.name = any (p_target.columns)
+  select array_agg(case when p_target.wanted is null and m23.is_newer(p_target, a.attnum)
+      then format('case when l.%I is not null then l.%I else w.%I end', m23.tenant_column(p_target.tbl), a.attname, a.attname)
+      else m23.fitted(format('w.%I', a.attname), a.atttypid, a.atttypmod) end order by array_position(p_target.columns, a.attname::text))
+    from pg_attribute a where a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = any (p_target.columns)
 $$;
 
--- Plans a table: wanted rows `w` against live rows `l`. For the log's wanted rows only keys
--- that have changed since are looked at, so that it takes the time of the changes, not of
--- the table; they are put into a table of their own first, for the planner to count.
+-- Plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.
+-- For the log's wanted rows only keys that have changed since are looked at, so that it takes
+-- the time of the changes, not of the table.
 create function m23.plan_table(p_target m23.target, p_tenant uuid) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
+  v_logged boolean := p_target.wanted is null;
   v_live   text := m23.qualified_name(v_table.relid);
   v_key    text := quote_ident(m23.tenant_column(v_table));  -- null where there is no live row; a composite key can look like it
   v_fixed  text := (select string_agg(format('l.%1$I is distinct from w.%1$I', c.name), ' or ') from m23.columns_of(v_table.relid) c
                      where c.identity = 'a' and c.name = any (p_target.columns) and c.key_ord is null);
-  v_select text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
   v_values text[] := m23.wanted_values(p_target);
-  v_wanted text := case when p_target.wanted is null then 'pg_temp.m23_touched' else format('(select w.*, true as m23_there from (%s) w)', p_target.wanted) end;
+  v_there  text := case when v_logged then format('((l.%s is not null)::int - w.m23_balance = 1)', v_key) else format('(w.%s is not null)', v_key) end;
 begin
-  if p_target.wanted is null then
-    execute format('create temp table m23_touched on commit drop as select %s, null::boolean as m23_there from %s where false', v_select, v_live);
-    execute format('insert into pg_temp.m23_touched with %1$s
-        select %2$s, (l.%3$s is not null)::int - r.m23_balance = 1
-          from touched r left join (select * from %4$s where %5$I = $1) l on %6$s',
-        m23.touched_since(v_table), (select string_agg(format('r.%I', c), ', ') from unnest(p_target.columns) c), v_key,
-        v_live, m23.tenant_column(v_table), m23.key_match(v_table.relid, 'l', 'r'))
-      using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
-    analyze pg_temp.m23_touched;
-  end if;
-  execute format('create temp table m23_diff_%s on commit drop as select null::"char" as m23_op, %s from %s where false', v_table.id, v_select, v_live);
-  execute format('insert into %1$s
-      select case when not coalesce(w.m23_there, false) then ''D'' when l.%2$s is null then ''I'' when %3$s then ''R'' else ''U'' end, %4$s
-        from %5$s w
-        %6$s join (select * from %7$s where %8$I = $1) l on %9$s
-       where coalesce(w.m23_there, false) <> (l.%2$s is not null) or w.m23_there and %10$s',
-      m23.diff_name(v_table), v_key, coalesce(v_fixed, 'false'),
-      (select string_agg(format('case when w.m23_there then %s else l.%I end', v_values[n], c), ', ' order by n) from unnest(p_target.columns) with ordinality u (c, n)),
-      v_wanted, case when p_target.wanted is null then 'left' else 'full' end, v_live, m23.tenant_column(v_table),
-      m23.key_match(v_table.relid, 'w', 'l'), m23.differs(p_target.columns, v_values))
+  execute format('create temp table m23_diff_%s on commit drop as select null::"char" as m23_op, null::tid as m23_place, %s from %s where false', v_table.id,
+    (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c), v_live);
+  execute format('insert into %1$s %2$s
+      select case when not %3$s then ''D'' when l.%4$s is null then ''I'' when %5$s then ''R'' else ''U'' end, l.m23_place, %6$s
+        from %7$s w
+        %8$s join (select ctid as m23_place, r.* from %9$s r where %10$I = $1) l on %11$s
+       where %3$s <> (l.%4$s is not null) or %3$s and %12$s',
+      m23.diff_name(v_table), case when v_logged then 'with ' || m23.touched_since(v_table) end, v_there, v_key, coalesce(v_fixed, 'false'),
+      (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n) from unnest(p_target.columns) with ordinality u (c, n)),
+      case when v_logged then 'touched' else format('(%s)', p_target.wanted) end, case when v_logged then 'left' else 'full' end,
+      v_live, m23.tenant_column(v_table), m23.key_match(v_table.relid, 'w', 'l'), m23.differs(v_table, p_target.columns, v_values))
     using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
-  execute format('analyze %s', m23.diff_name(v_table));
-  if p_target.wanted is null then
-    drop table pg_temp.m23_touched;
-  end if;
 end $$;
 
 create function m23.count_diff(p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint)
@@ -105,7 +115,8 @@ language plpgsql volatile set search_path = '' as $$
 declare v_said text[];
 begin
   -- The moment of a backup has no time; the staging of its tables has told of their shape.
-  if (p_target.moment).position is null or p_target.wanted is not null and (p_target.moment).taken is null then return '{}'; end if;
+  if (p_target.moment).position is null or p_target.wanted is not null and (p_target.moment).taken is null
+     or not exists (select from m23.log_columns l where l.table_id = (p_target.tbl).id and (l.since > 0 or l.until_xid is not null)) then return '{}'; end if;
   execute format('
     select array_agg(format(case when l.until_xid is not null then ''%%s.%%s was dropped since; its values cannot come back''
                                  when exists (select from m23.log_columns e where e.table_id = $1 and e.attnum = l.attnum and e.until_xid = l.since_xid)
@@ -117,6 +128,13 @@ begin
     m23.lies_after('l.since_xid'), m23.lies_after('l.until_xid'))
     into v_said using (p_target.tbl).id, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, m23.public_name((p_target.tbl).relid);
   return coalesce(v_said, '{}');
+end $$;
+
+-- Takes the plan of a table away.
+create function m23.drop_plan(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute format('drop table if exists %s, pg_temp.m23_left_%s', m23.diff_name(p_table), p_table.id);
 end $$;
 
 -- Rows that another tenant's stand in the way of --------------------------------------
@@ -134,7 +152,7 @@ begin
 end $$;
 
 -- Leaves the rows whose key or unique value belongs to another tenant now.
-create function m23.leave_claimed(p_target m23.target, p_tenant uuid) returns bigint
+create function m23.leave_claimed(p_target m23.target, p_tenant uuid, p_inserting boolean default true) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_index record;
@@ -143,7 +161,7 @@ begin
   for v_index in
     select i.indexrelid, i.indisprimary, pg_get_expr(i.indpred, i.indrelid) as predicate, i.indnkeyatts as keys
       from pg_index i
-     where i.indrelid = (p_target.tbl).relid and i.indisunique
+     where i.indrelid = (p_target.tbl).relid and i.indisunique and (p_inserting or not i.indisprimary)  -- an update keeps its key
        -- an index over a column that the plan does not have cannot be hit by it
        and not exists (select from pg_depend d join pg_attribute a on a.attrelid = i.indrelid and a.attnum = d.refobjsubid
                         where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid and d.refobjid = i.indrelid
@@ -155,7 +173,7 @@ begin
       (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(v_index.indexrelid, n, true), n), ', ') from generate_series(1, v_index.keys) n),
       m23.diff_name(p_target.tbl), coalesce(v_index.predicate, 'true'), m23.qualified_name((p_target.tbl).relid), m23.tenant_column(p_target.tbl), p_tenant,
       (select string_agg(format('m.m23_e%1$s %2$s o.m23_e%1$s', n, m23.equality(v_index.indexrelid, n)), ' and ') from generate_series(1, v_index.keys) n),
-      case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));  -- an update keeps its key
+      case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));
   end loop;
   return v_left;
 end $$;
@@ -202,8 +220,8 @@ end $$;
 -- pg_temp.m23_plan: what the plan of each table came to.
 create function m23.new_plan() returns void
 language sql set search_path = '' as $$
-  create temp table m23_plan (table_id int primary key, name text not null, left_alone bigint not null,
-                              inserts bigint not null, updates bigint not null, deletes bigint not null, warnings text[] not null default '{}') on commit drop
+  create temp table m23_plan (table_id int not null, name text not null, left_alone bigint not null, inserts bigint not null, updates bigint not null,
+                              deletes bigint not null, warnings text[] not null default '{}', written bigint not null default 0) on commit drop
 $$;
 
 -- The log of a tenant that was forgotten says nothing of earlier moments.
@@ -220,15 +238,20 @@ create function m23.plan_targets(p_tenant uuid, p_targets m23.target[]) returns 
 language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
+  v_count  record;
   v_left   bigint;
 begin
   perform m23.refuse_forgotten(p_tenant, p_targets);
   perform m23.new_plan();
   foreach v_target in array p_targets loop
     perform m23.plan_table(v_target, p_tenant);
-    v_left := m23.leave_claimed(v_target, p_tenant) + m23.leave_arrived(v_target, p_tenant);
-    insert into pg_temp.m23_plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, 0, 0, 0, m23.shape_warnings(v_target));
+    select * into v_count from m23.count_diff(v_target.tbl);
+    v_left := case when v_count.inserts + v_count.updates > 0 then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end
+            + case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
+    insert into pg_temp.m23_plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, v_count.inserts, v_count.updates, v_count.deletes,
+                                         m23.shape_warnings(v_target));
   end loop;
+  if not exists (select from pg_temp.m23_plan where left_alone > 0) then return; end if;
   loop  -- until nothing more hangs on what was left
     v_left := 0;
     foreach v_target in array p_targets loop
@@ -272,10 +295,10 @@ declare
   v_all    text := '';
 begin
   foreach v_target in array p_targets loop
-    execute format('select concat_ws('':'', count(*), sum(hashtextextended(concat_ws(chr(30), m23_d::text, m23_l::text), 0)::numeric))
+    execute format('select concat_ws('':'', count(*), sum(hashtextextended(concat_ws(chr(30), row(m23_d.m23_op, %s)::text, m23_l::text), 0)::numeric))
         from %s m23_d left join (select * from %s where %I = $1) m23_l on %s',
-      m23.diff_name(v_target.tbl), m23.qualified_name((v_target.tbl).relid), m23.tenant_column(v_target.tbl),
-      m23.key_match((v_target.tbl).relid, 'm23_l', 'm23_d')) into v_sum using p_tenant;
+      (select string_agg(format('m23_d.%I', c), ', ') from unnest(v_target.columns) c), m23.diff_name(v_target.tbl),
+      m23.qualified_name((v_target.tbl).relid), m23.tenant_column(v_target.tbl), m23.key_match((v_target.tbl).relid, 'm23_l', 'm23_d')) into v_sum using p_tenant;
     v_all := concat_ws(chr(10), v_all, m23.public_name((v_target.tbl).relid), v_sum);
   end loop;
   return encode(sha256(convert_to(v_all, 'UTF8')), 'hex');

@@ -134,7 +134,7 @@ begin
              ''then'', case x.operation when ''insert'' then x.wanted when ''delete'' then null else m23.only_different(x.wanted, x.live) end)) order by x.n)
       from (select row_number() over (order by %1$s) as n, jsonb_build_object(%2$s) as key,
                    case m23_d.m23_op when ''I'' then ''insert'' when ''D'' then ''delete'' else ''update'' end as operation,
-                   to_jsonb(m23_d) - ''m23_op'' as wanted, (select to_jsonb(m23_s) from (select %3$s) m23_s) as live
+                   to_jsonb(m23_d) - ''{m23_op,m23_place}''::text[] as wanted, (select to_jsonb(m23_s) from (select %3$s) m23_s) as live
               from %4$s m23_d left join (select * from %5$s where %6$I = $1) m23_l on %7$s
              order by %1$s offset $2 limit $3) x',
     m23.key_list((p_target.tbl).relid, 'm23_d'),
@@ -165,7 +165,7 @@ $$;
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice.
 create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
 language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
-set extra_float_digits = 1 set random_page_cost = 1.1 as $$
+set extra_float_digits = 1 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_targets m23.target[] := m23.logged_targets(p_tables, p_moment);
   v_target  m23.target;
@@ -257,7 +257,7 @@ begin
         select $9, $10, 0, count(*) filter (where l.%1$s is null), count(*) filter (where l.%1$s is not null and w.%1$s is not null), count(*) filter (where w.%1$s is null)
           from (%2$s) w full join (%3$s) l on %4$s where w.%1$s is null or l.%1$s is null or %5$s',
         v_key, m23.as_of_query(v_target.tbl), replace(replace(replace(m23.as_of_query(v_target.tbl), '$2', '$6'), '$3', '$7'), '$4', '$8'),
-        m23.key_match((v_target.tbl).relid, 'w', 'l'), m23.differs(v_target.columns, array(select format('w.%I', c) from unnest(v_target.columns) c)))
+        m23.key_match((v_target.tbl).relid, 'w', 'l'), m23.differs(v_target.tbl, v_target.columns, array(select format('w.%I', c) from unnest(v_target.columns) c)))
       using p_tenant, (v_target.moment).position, (v_target.moment).at, (v_target.moment).floor, null::text[],
             p_from.position, p_from.at, p_from.floor, (v_target.tbl).id, m23.public_name((v_target.tbl).relid);
   end loop;
