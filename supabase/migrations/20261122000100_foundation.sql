@@ -58,8 +58,10 @@ insert into m23.settings (name, value, about) values
   ('limit.pitr-rollback',  '5',       'calls an hour and tenant; the edge function writes its own limit here');
 
 create function m23.setting(p_name text) returns text
-language sql stable set search_path = '' as
-$$ select value from m23.settings where name = p_name $$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select value from m23.settings where name = p_name);
+end $$;
 comment on function m23.setting(text) is 'The value of a row of m23.settings.';
 
 -- Refusals -------------------------------------------------------------------

@@ -16,11 +16,12 @@ create table m23.incarnations (
 alter table m23.incarnations enable row level security;
 
 create function m23.fingerprint() returns text
-language sql stable set search_path = '' as $$
-  select concat_ws('/', s.system_identifier, c.timeline_id, d.oid)
-    from pg_control_system() s, pg_control_checkpoint() c, pg_database d
-   where d.datname = current_database()
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select concat_ws('/', s.system_identifier, c.timeline_id, d.oid)
+      from pg_control_system() s, pg_control_checkpoint() c, pg_database d
+     where d.datname = current_database());
+end $$;
 comment on function m23.fingerprint() is 'What tells this life of the database from its copies: cluster, timeline, database.';
 
 create function m23.incarnation() returns uuid

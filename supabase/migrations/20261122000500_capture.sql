@@ -79,7 +79,9 @@ create type m23.column_shape as (
 );
 
 create function m23.columns_of(p_table oid) returns setof m23.column_shape
-language sql stable set search_path = '' as $$
+language plpgsql stable set search_path = '' as $$
+begin
+  return query
   select a.attnum, a.attname::text, format_type(a.atttypid, -1),
          t.typnamespace = 'pg_catalog'::regnamespace and t.typtype in ('b', 'r', 'm'),
          a.atttypid = any (array['int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'uuid', 'date', 'time',
@@ -90,8 +92,8 @@ language sql stable set search_path = '' as $$
     join pg_type t on t.oid = a.atttypid
     left join pg_index i on i.indrelid = a.attrelid and i.indisprimary
    where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped
-   order by a.attnum
-$$;
+   order by a.attnum;
+end $$;
 comment on function m23.columns_of(oid) is 'The live columns of a table, in order.';
 
 -- A value's text as PostgreSQL would print it. A cast to text is the same for most
@@ -121,20 +123,24 @@ create function m23.equality(p_index oid, p_ord int) returns text
 language sql stable set search_path = '' as $$ select m23.comparison(p_index, p_ord, 3) $$;
 
 create function m23.qualified_name(p_table oid) returns text
-language sql stable set search_path = '' as $$
-  select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
+end $$;
 
 -- The name as callers write it: `orders` in public, `schema.orders` elsewhere, never quoted.
 create function m23.public_name(p_table oid) returns text
-language sql stable set search_path = '' as $$
-  select case when n.nspname = 'public' then c.relname::text else n.nspname || '.' || c.relname end
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case when n.nspname = 'public' then c.relname::text else n.nspname || '.' || c.relname end
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
+end $$;
 
 create function m23.tenant_column(p_table m23.protected_tables) returns text
-language sql stable set search_path = '' as
-$$ select attname::text from pg_attribute where attrelid = p_table.relid and attnum = p_table.tenant_attnum $$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select attname::text from pg_attribute where attrelid = p_table.relid and attnum = p_table.tenant_attnum);
+end $$;
 
 -- The statement triggers' common part -------------------------------------------
 

@@ -10,16 +10,18 @@ language sql stable set search_path = '' as $$
 $$;
 
 create function m23.key_list(p_relid oid, p_alias text) returns text
-language sql stable set search_path = '' as $$
-  select string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.key_ord)
-    from m23.columns_of(p_relid) c where c.key_ord is not null
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.key_ord)
+      from m23.columns_of(p_relid) c where c.key_ord is not null);
+end $$;
 
 create function m23.key_match(p_relid oid, p_left text, p_right text) returns text
-language sql stable set search_path = '' as $$
-  select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name, m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
-    from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name, m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
+      from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null);
+end $$;
 
 create function m23.log_cast(p_column m23.column_shape, p_name text, p_type text) returns text
 language sql immutable set search_path = '' as $$
@@ -44,10 +46,15 @@ $$;
 
 -- The log's columns of a row `l`, in the table's names and types.
 create function m23.log_images(p_table m23.protected_tables) returns text
-language sql stable set search_path = '' as $$
-  select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.attnum)
-    from m23.columns_of(p_table.relid) c where not c.generated
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s as %I', case when f.since = 0 and f.versions = 1 and f.type_name = c.type_name then 'l.' || f.name else m23.log_value(p_table, c) end, c.name),
+                            ', ' order by c.attnum)
+      from m23.columns_of(p_table.relid) c
+      left join (select attnum, count(*) as versions, min(since) as since, min(name) as name, min(type_name) as type_name
+                   from m23.log_columns where table_id = p_table.id group by attnum) f on f.attnum = c.attnum
+     where not c.generated);
+end $$;
 
 -- The condition that a row `r` comes after the key $5, in the order of the key's index. One
 -- comparison of rows, which an index can answer, where the columns share their operator.

@@ -34,14 +34,15 @@ $$;
 
 -- The protected table that a caller's name means: `orders` or `schema.orders`, raw.
 create function m23.find_table(p_name text) returns m23.protected_tables
-language sql stable security definer set search_path = '' set row_security = off as $$
-  select t.* from m23.protected_tables t
-   where exists (select from pg_class c where c.oid = t.relid)
-     and (m23.public_name(t.relid) = p_name
-          or exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                      where c.oid = t.relid and n.nspname || '.' || c.relname = p_name))
-   limit 1
-$$;
+language plpgsql stable security definer set search_path = '' set row_security = off as $$
+begin
+  return (select t from m23.protected_tables t
+     where exists (select from pg_class c where c.oid = t.relid)
+       and (m23.public_name(t.relid) = p_name
+            or exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                        where c.oid = t.relid and n.nspname || '.' || c.relname = p_name))
+     limit 1);
+end $$;
 
 create function m23.table_faults(p_tables text[]) returns text[]
 language plpgsql stable security definer set search_path = '' set row_security = off as $$

@@ -3,15 +3,15 @@
 -- is written as delete and insert), with the wanted row, or the live row of a D.
 
 create function m23.diff_name(p_table m23.protected_tables) returns text
-language sql immutable set search_path = '' as $$ select 'pg_temp.m23_diff_' || p_table.id $$;
+language plpgsql immutable set search_path = '' as $$ begin return 'pg_temp.m23_diff_' || p_table.id; end $$;
 
 -- A comparison of two rows by what is stored, not by what their types call equal: that would
 -- miss 1.0 and 1.00, and some types have no equality.
 create function m23.images(p_operator text, p_these text[], p_those text[]) returns text
-language sql immutable set search_path = '' as $$
-  select format('row(%s)::record operator(pg_catalog.%s) row(%s)::record', array_to_string(p_these, ', '), p_operator, array_to_string(p_those, ', '))
-   where p_these is not null
-$$;
+language plpgsql immutable strict set search_path = '' as $$
+begin
+  return format('row(%s)::record operator(pg_catalog.%s) row(%s)::record', array_to_string(p_these, ', '), p_operator, array_to_string(p_those, ', '));
+end $$;
 
 -- The condition that a live row `l` is not the wanted one, given by one expression a column.
 -- Where two images may stand for one value text decides; it costs ten times as much.
@@ -45,8 +45,7 @@ create function m23.is_newer(p_target m23.target, p_attnum int2) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare v_newer boolean;
 begin
-  if exists (select from m23.log_columns l where l.table_id = (p_target.tbl).id and l.attnum = p_attnum and l.since = 0) then return false; end if;
-  execute format('select %s from (select since_xid from m23.log_columns where table_id = $5 and attnum = $6
+  execute format('select %s from (select since_xid from m23.log_columns where table_id = $5 and attnum = $6 and since > 0
       and since = (select min(since) from m23.log_columns where table_id = $5 and attnum = $6)) l', m23.lies_after('l.since_xid')) into v_newer
     using null::uuid, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, (p_target.tbl).id, p_attnum;
   return coalesce(v_newer, false);
@@ -57,7 +56,7 @@ end $$;
 create function m23.fitted(p_value text, p_type oid, p_modifier int) returns text
 language sql stable set search_path = '' as $$
   select case
-    when p_modifier = -1 or p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[]) then p_value
+    when p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[]) then p_value
     when p_type in ('varchar'::regtype, 'bpchar'::regtype)
       then format('case when length(%1$s) <= %2$s then (%1$s)::%3$s else %1$s end', p_value, p_modifier - 4, format_type(p_type, p_modifier))
     else format('(%s)::%s', p_value, format_type(p_type, p_modifier)) end
@@ -66,12 +65,16 @@ $$;
 -- What a target wants of each column, from its row `w`. Of a column that was added since, the
 -- moment says nothing: a live row `l` keeps its value.
 create function m23.wanted_values(p_target m23.target) returns text[]
-language sql stable set search_path = '' as $$
-  select array_agg(case when p_target.wanted is null and m23.is_newer(p_target, a.attnum)
-      then format('case when l.%I is not null then l.%I else w.%I end', m23.tenant_column(p_target.tbl), a.attname, a.attname)
-      else m23.fitted(format('w.%I', a.attname), a.atttypid, a.atttypmod) end order by array_position(p_target.columns, a.attname::text))
-    from pg_attribute a where a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = any (p_target.columns)
-$$;
+language plpgsql stable set search_path = '' as $$
+declare v_added boolean := p_target.wanted is null and exists (select from m23.log_columns l where l.table_id = (p_target.tbl).id and l.since > 0);
+begin
+  return (select array_agg(case
+        when v_added and m23.is_newer(p_target, a.attnum)
+          then format('case when l.%I is not null then l.%I else w.%I end', m23.tenant_column(p_target.tbl), a.attname, a.attname)
+        when a.atttypmod = -1 then format('w.%I', a.attname)
+        else m23.fitted(format('w.%I', a.attname), a.atttypid, a.atttypmod) end order by array_position(p_target.columns, a.attname::text))
+      from pg_attribute a where a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = any (p_target.columns));
+end $$;
 
 -- Plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.
 -- For the log's wanted rows only keys that have changed since are looked at, so that it takes

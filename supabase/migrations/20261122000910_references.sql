@@ -6,10 +6,11 @@
 -- parents are locked as the silenced checks would have locked them.
 
 create function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
-language sql stable set search_path = '' as $$
-  select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
-    from unnest(p_attnums) with ordinality n (attnum, ord) join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
+      from unnest(p_attnums) with ordinality n (attnum, ord) join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
+end $$;
 
 create function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
 language sql stable set search_path = '' as $$

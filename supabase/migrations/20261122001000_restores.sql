@@ -465,7 +465,7 @@ end $$;
 -- Executes a restore or rollback, in one transaction. Gives the outcome, or `{"error": {…}}`
 -- when it failed, so that the log row can say so: an exception would take that with it.
 create function public.m23_execute_restore(p_restore_id uuid, p_lease uuid) returns json
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' set plan_cache_mode = force_generic_plan as $$
 declare
   v_work    m23.restore_work;
   v_error   json;

@@ -88,7 +88,7 @@ $$;
 -- Restore -----------------------------------------------------------------------------
 
 create function public.m23_begin_pitr(p_request_id uuid, p_restore jsonb) returns json
-language plpgsql security definer set search_path = '' set row_security = off as $$
+language plpgsql security definer set search_path = '' set row_security = off set plan_cache_mode = force_generic_plan as $$
 declare
   v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore');
   v_tables  text[] := m23.chosen_tables(m23.list_of(p_restore -> 'tables'), coalesce((p_restore ->> 'includeRelated')::boolean, false));
