@@ -224,16 +224,16 @@ describe('side by side,', { concurrency: true }, () => {
       assert.equal((await restore(shop)).status, 200);
     });
 
-    test('ends a restore that waits for writers', async (t) => {
+    test('ends a restore that waits for writers, while they go on', async (t) => {
       const shop = await scene(t);
       const app = await writer(shop.tenant);
       const running = restore(shop);
       await atFence(shop.client, shop.tenant);
       const p_id = await workOf(shop);
       assert.equal((await (await api(shop.tenant)).rpc('cancel_restore', { p_id })).data, true);
+      assert.match((await running).body.error ?? '', /cancelled/);
       await app.query('rollback');
       await app.end();
-      assert.match((await running).body.error ?? '', /cancelled/);
       assert.equal(await statusOf(shop, 'restore_logs', p_id), 'cancelled');
       assert.deepEqual(await placesOf(shop.client, shop.tenant), shop.damaged);
     });

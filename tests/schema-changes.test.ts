@@ -11,6 +11,7 @@ import { migrate } from '../stack/migrations.ts';
 import { ROOT } from '../stack/places.ts';
 import { Postgres } from '../stack/postgres.ts';
 import { temporaryFolder } from './dev-command.ts';
+import { eventually } from './fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
@@ -151,5 +152,32 @@ describe('a restore to before', () => {
     assert.deepEqual(await rows('id, b'), before);
     assert.deepEqual((await rows('x'))[8], ['again']);
     assert.ok(done.warnings.some((warning) => warning.includes('x was added since')), JSON.stringify(done.warnings));
+  });
+});
+
+describe('m23.as_of that waits for an ALTER TABLE', () => {
+  async function lookBeside(alter: string): Promise<{ rows?: unknown[]; code?: string }> {
+    const name = await table();
+    const at = await now();
+    const query = `select * from m23.as_of(null::${name}, '${TENANT}', '${at}'::timestamptz)`;
+    await client.query(query);  // a session that knows the shape does not wait before it begins
+    const app = await postgres.connect();
+    await app.query(`begin; alter table ${name} ${alter}`);
+    const look = client.query(query)
+      .then(({ rows }) => ({ rows }), (error: { code: string }) => ({ code: error.code }));
+    await eventually(async () => (await app.query('select from pg_locks where relation = $1::regclass and not granted', [name])).rowCount, (waiting) => waiting === 1);
+    await app.query('commit');
+    await app.end();
+    assert.equal((await client.query(query)).rowCount, 10, 'asked again, it answers');
+    return await look;
+  }
+
+  test('gives the columns that there were, when one is added', async () => {
+    const { rows } = await lookBeside('add column more text default 1');
+    assert.deepEqual(rows?.[0], { id: 1, tenant_id: TENANT, a: 'a1', n: 1 });
+  });
+
+  test('says so, when one is dropped', async () => {
+    assert.deepEqual(await lookBeside('drop column a'), { code: '55006' });
   });
 });

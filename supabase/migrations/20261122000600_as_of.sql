@@ -161,6 +161,7 @@ language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set in
 declare
   v_row    m23.protected_tables;
   v_fault  text;
+  v_shape  int2[];
   v_select text;
 begin
   select t.* into v_row from m23.protected_tables t join pg_class c on c.oid = t.relid
@@ -172,7 +173,9 @@ begin
   if v_fault is not null then
     raise exception '%', v_fault using errcode = 'object_not_in_prerequisite_state';
   end if;
-  -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot.
+  -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot. The
+  -- caller expects the shape of before: columns that are added meanwhile are left out.
+  v_shape := array(select c.attnum from m23.columns_of(v_row.relid) c);
   execute format('lock table %s in access share mode', m23.qualified_name(v_row.relid));
   -- With length and precision, which the log does not keep.
   select string_agg(format('(%s)::%s', case when c.generated then pg_get_expr(d.adbin, d.adrelid) else format('r.%I', c.name) end,
@@ -180,9 +183,12 @@ begin
     into v_select
     from m23.columns_of(v_row.relid) c
     join pg_attribute a on a.attrelid = v_row.relid and a.attnum = c.attnum
-    left join pg_attrdef d on d.adrelid = v_row.relid and d.adnum = c.attnum;
+    left join pg_attrdef d on d.adrelid = v_row.relid and d.adnum = c.attnum
+   where c.attnum = any (v_shape);
   return query execute format('select %s from (%s) r', v_select, m23.as_of_query(v_row))
     using p_tenant, p_moment.position, p_moment.at, p_moment.floor, null::text[];
+exception when datatype_mismatch then
+  raise exception '% was altered while it was read', m23.public_name(v_row.relid) using errcode = 'object_in_use', hint = 'Run the query again.';
 end $$;
 
 create function m23.as_of(p_table anyelement, p_tenant uuid, p_position pg_snapshot) returns setof anyelement

@@ -281,6 +281,23 @@ begin
   end loop;
 end $$;
 
+-- Waits for the fence a second at a time, to see whether somebody cancels meanwhile.
+create function m23.await_fence(p_tenant uuid, p_work uuid, p_deadline timestamptz) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  loop
+    begin
+      perform set_config('lock_timeout', '1s', true);
+      perform m23.take_fence(p_tenant);
+      return;
+    exception when lock_not_available then
+      if clock_timestamp() > p_deadline then raise; end if;
+    end;
+    perform m23.stop_if_cancelled(p_work);
+    perform pg_sleep(0.02);
+  end loop;
+end $$;
+
 -- Has the tenant to itself, or tries again: it waits for the fence while it holds
 -- nothing, and once it holds the fence it waits for nobody. Rolling the attempt back
 -- gives everything back, the fence too. After a first failure the rows are taken right
@@ -296,7 +313,7 @@ begin
     begin
       perform set_config('lock_timeout', v_wait || 's', true);
       if v_again then perform m23.plan_early(p_tenant, p_targets); end if;
-      perform m23.take_fence(p_tenant);
+      perform m23.await_fence(p_tenant, p_work, v_deadline);
       -- Long enough for the space that a busy table or log grows by, and shorter than the
       -- server takes to look for deadlocks: nobody else becomes a victim.
       perform set_config('lock_timeout', '200ms', true);
