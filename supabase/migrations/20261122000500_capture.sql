@@ -110,17 +110,18 @@ $$;
 -- How an index compares its column, by name: with an empty search path `=` would not find the
 -- operator of a type such as citext. Strategy 3 is equal, 5 is greater.
 create function m23.comparison(p_index oid, p_ord int, p_strategy int) returns text
-language sql stable set search_path = '' as $$
-  select format('operator(%I.%s)', n.nspname, o.oprname)
-    from pg_index i
-    join pg_opclass c on c.oid = i.indclass[p_ord - 1]
-    join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = p_strategy and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
-    join pg_operator o on o.oid = a.amopopr join pg_namespace n on n.oid = o.oprnamespace
-   where i.indexrelid = p_index
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('operator(%I.%s)', n.nspname, o.oprname)
+      from pg_index i
+      join pg_opclass c on c.oid = i.indclass[p_ord - 1]
+      join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = p_strategy and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
+      join pg_operator o on o.oid = a.amopopr join pg_namespace n on n.oid = o.oprnamespace
+     where i.indexrelid = p_index);
+end $$;
 
 create function m23.equality(p_index oid, p_ord int) returns text
-language sql stable set search_path = '' as $$ select m23.comparison(p_index, p_ord, 3) $$;
+language plpgsql stable set search_path = '' as $$ begin return m23.comparison(p_index, p_ord, 3); end $$;
 
 create function m23.qualified_name(p_table oid) returns text
 language plpgsql stable set search_path = '' as $$
