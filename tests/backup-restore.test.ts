@@ -251,6 +251,53 @@ describe('a restore', () => {
   });
 });
 
+describe('a trigger that fires always', () => {
+  /** A restore of a changed row 1, a lost row 2 and a stray row 4, beside such a trigger; gives the rows after it. */
+  async function restoredBeside(trigger: string, body: string): Promise<{ status: number; before: string[]; after: string[] }> {
+    const tenant = await newTenant(stack, client);
+    const rows = async (): Promise<string[]> => (await client.query<{ row: string }>('select concat_ws(\':\', id, note) as row from shop.meddled where tenant_id = $1 order by id', [tenant.id])).rows.map(({ row }) => row);
+    await client.query(`create table shop.meddled (id int primary key, tenant_id uuid not null, note text); select m23.protect_table('shop.meddled')`);
+    await client.query(`insert into shop.meddled select n, $1, 'right' from generate_series(1, 3) n`, [tenant.id]);
+    const backup = await backUp(stack, client, tenant, { jobType: 'full', tables: ['shop.meddled'] });
+    await client.query(`update shop.meddled set note = 'wrong' where id = 1; delete from shop.meddled where id = 2; insert into shop.meddled values (4, '${tenant.id}', 'stray')`);
+    await client.query(`create or replace function shop.meddle() returns trigger language plpgsql as $$ begin ${body} end $$;
+      create trigger meddle ${trigger} on shop.meddled for each row when (pg_trigger_depth() = 0) execute function shop.meddle(); alter table shop.meddled enable always trigger meddle`);
+    const before = await rows();
+    const { status } = await restore(stack, tenant, backup);
+    const ends = { status, before, after: await rows() };
+    await client.query('drop table shop.meddled');
+    return ends;
+  }
+
+  const wrong: [name: string, trigger: string, body: string][] = [
+    ['changes the row that is updated', 'before update', `new.note := 'meddled'; return new;`],
+    ['changes the row that is inserted', 'before insert', `new.note := 'meddled'; return new;`],
+    ['keeps a row from being updated', 'before update', 'return null;'],
+    ['keeps a row from being inserted', 'before insert', 'return null;'],
+    ['keeps a row from being deleted', 'before delete', 'return null;'],
+    ['changes a row that was right', 'after update', `update shop.meddled set note = 'meddled' where id = 3; return null;`],
+    ['changes a row that has been written', 'after insert', `update shop.meddled set note = 'meddled' where id = 1; return null;`],
+    ['inserts a row', 'after update', `insert into shop.meddled values (5, new.tenant_id, 'meddled'); return null;`],
+    ['deletes a row', 'after delete', `delete from shop.meddled where id = 3; return null;`],
+  ];
+  for (const [name, trigger, body] of wrong) {
+    test(`and ${name} makes the restore fail, with nothing changed`, async () => {
+      const { status, before, after } = await restoredBeside(trigger, body);
+      assert.deepEqual([status, after], [500, before]);
+    });
+  }
+
+  test('and changes a row and changes it back is no reason to fail', async () => {
+    const { status, after } = await restoredBeside('after update', `update shop.meddled set note = 'meddled' where id = 3; update shop.meddled set note = 'right' where id = 3; return null;`);
+    assert.deepEqual([status, after], [200, ['1:right', '2:right', '3:right']]);
+  });
+
+  test('and moves a row that is about to be written does not hide it', async () => {
+    const { status, after } = await restoredBeside('after delete', `update shop.meddled set note = 'moved' where id = 1; return null;`);
+    assert.deepEqual([status, after], [200, ['1:right', '2:right', '3:right']]);
+  });
+});
+
 describe('a choice of tables', () => {
   test('is restored, and no other table', async () => {
     const { tenant, backup, wanted } = await backedUp();
