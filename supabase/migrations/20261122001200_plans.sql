@@ -71,7 +71,7 @@ end $$;
 create function m23.covered_backup(p_tenant uuid, p_plan public.dr_plans) returns uuid
 language sql stable set search_path = '' as $$
   select j.id from public.backup_jobs j
-   where j.tenant_id = p_tenant and j.status = 'completed' and (p_plan.id is null or j.job_type = any (p_plan.backup_types))
+   where j.tenant_id = p_tenant and j.status = 'completed' and j.deleted_at is null and (p_plan.id is null or j.job_type = any (p_plan.backup_types))
    order by j.completed_at desc, j.id limit 1
 $$;
 

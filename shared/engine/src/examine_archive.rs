@@ -3,13 +3,13 @@
 
 use crate::error::EngineError;
 use crate::examine::{Depth, Plan, Progress, save};
-use crate::examine_lines::{check_lines, foreign_rows};
+use crate::examine_lines::foreign_rows;
 use crate::objects::fetch;
 use crate::restore::verified;
 use crate::retry::persistently;
 use crate::tally::Tally;
 use crate::world::World;
-use m23_archive::{ArchiveError, Chunk, Lines, Manifest, Table, check_link};
+use m23_archive::{ArchiveError, Chunk, Lines, Manifest, Table, check_lines, check_link};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use uuid::Uuid;

@@ -1,27 +1,7 @@
-//! The lines of a chunk: whole, and this tenant's.
+//! Whose the rows of a chunk are.
 
-use m23_archive::{ArchiveError, Lines, Table};
+use m23_archive::{ArchiveError, Table, lines};
 use uuid::Uuid;
-
-/// Fields of an entry of the log before those of its row.
-const ENTRY_FIELDS: usize = 4;
-
-/// Checks every line: UTF-8, and as many fields as its table has columns.
-pub(crate) fn check_lines(bytes: &[u8], table: &Table, kind: Lines) -> Result<(), ArchiveError> {
-    let width = table.columns.len()
-        + match kind {
-            Lines::Rows => 0,
-            Lines::History => ENTRY_FIELDS,
-        };
-    for (line, fields) in (1..).zip(text(bytes)?.split_terminator('\n')) {
-        let found = fields.split('\t').count();
-        if found != width {
-            let fault = format!("has {found} fields, not {width}");
-            return Err(ArchiveError::WrongLine { line, fault });
-        }
-    }
-    Ok(())
-}
 
 /// How many rows are not this tenant's.
 pub(crate) fn foreign_rows(
@@ -30,20 +10,10 @@ pub(crate) fn foreign_rows(
     tenant: Uuid,
 ) -> Result<usize, ArchiveError> {
     let tenant = tenant.to_string();
-    let Some(place) = table
-        .columns
-        .iter()
-        .position(|column| column.name == table.tenant_column)
-    else {
-        return Ok(0);
+    let column = |name: &str| table.columns.iter().position(|column| column.name == name);
+    let Some(place) = column(&table.tenant_column) else {
+        return Ok(0); // which its manifest is refused for
     };
-    let of_another = |line: &&str| line.split('\t').nth(place) != Some(&tenant);
-    Ok(text(bytes)?
-        .split_terminator('\n')
-        .filter(of_another)
-        .count())
-}
-
-fn text(bytes: &[u8]) -> Result<&str, ArchiveError> {
-    std::str::from_utf8(bytes).map_err(|error| ArchiveError::Damaged(error.to_string()))
+    let of_another = |row: &str| row.split('\t').nth(place) != Some(&tenant);
+    Ok(lines(bytes)?.filter(|(_, row)| of_another(row)).count())
 }
