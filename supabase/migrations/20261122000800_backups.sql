@@ -160,23 +160,27 @@ end $$;
 
 create function public.m23_begin_backup(p_request_id uuid, p_backup jsonb) returns json
 language plpgsql security definer set search_path = '' set row_security = off as $$
-declare
-  v_request m23.requests := m23.use_request(p_request_id, 'backup-create');
-  v_job     public.backup_jobs := m23.requested_job(v_request.tenant_id, p_backup);
-  v_parent  m23.backup_work;
+declare v_request m23.requests := m23.use_request(p_request_id, 'backup-create');
 begin
-  perform m23.refuse_backup_faults(v_job);
-  if v_job.job_type = 'snapshot' then
-    return m23.make_snapshot_backup(v_job);
-  elsif v_job.job_type = 'incremental' then
-    v_parent := m23.join_chain(v_job);
-  end if;
-  perform m23.note_backup_work(v_job, v_parent);
-  perform m23.note_backup_tables(v_job, v_parent);
-  return m23.note_estimate(v_job.id, v_parent);
+  return m23.start_backup(m23.requested_job(v_request.tenant_id, p_backup));
 end $$;
 comment on function public.m23_begin_backup(uuid, jsonb) is
   'For backup-create: accepts a job under an admitted request and fixes its position. A worker drives it from there.';
+
+create function m23.start_backup(p_job public.backup_jobs) returns json
+language plpgsql set search_path = '' as $$
+declare v_parent m23.backup_work;
+begin
+  perform m23.refuse_backup_faults(p_job);
+  if p_job.job_type = 'snapshot' then
+    return m23.make_snapshot_backup(p_job);
+  elsif p_job.job_type = 'incremental' then
+    v_parent := m23.join_chain(p_job);
+  end if;
+  perform m23.note_backup_work(p_job, v_parent);
+  perform m23.note_backup_tables(p_job, v_parent);
+  return m23.note_estimate(p_job.id, v_parent);
+end $$;
 
 create function m23.refuse_backup_faults(p_job public.backup_jobs) returns void
 language plpgsql set search_path = '' as $$

@@ -1,10 +1,11 @@
 //! The work of `backup-create`: accepting a job, and driving it.
 
 use m23_contract::{BackupCreateRequest, BackupCreateResponse, JobStatus};
-use m23_engine::{Driven, ParentManifest, check_parent, drive_backup};
-use m23_pipeline::{Admitted, Clock as _, Failure};
+use m23_engine::{Driven, ParentManifest, World as _, check_parent, drive_backup};
+use m23_pipeline::{Admitted, Clock as _, Failure, Level, Log as _, Record};
 use m23_platform::{Workers, ask_as_user};
 use serde::Deserialize;
+use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -62,8 +63,20 @@ pub(crate) fn drive(workers: &Workers, job: Uuid) {
     });
 }
 
-/// Takes up jobs that nobody drives: their Worker is gone, or its time was up.
+/// Begins the backups that plans say are due; the clock drives them like any other.
+async fn begin_scheduled(workers: &Workers) {
+    let begun = workers
+        .call("m23_begin_scheduled_backups", &json!({}))
+        .await;
+    if let Err(error) = begun {
+        workers.log(&Record::new(Level::Error, "schedule_not_followed").with_cause(&error));
+    }
+}
+
+/// Begins what is due, and takes up jobs that nobody drives: their Worker is gone, or its time was
+/// up.
 pub(crate) async fn take_up(workers: &Workers) {
+    begin_scheduled(workers).await;
     let deadline = workers.now_ms() + SCHEDULED_MS;
     while workers.now_ms() < deadline {
         match drive_backup(workers, None, deadline).await {

@@ -1,9 +1,10 @@
 //! The work of `recovery-test`: accepting a test, and driving it.
 
 use m23_contract::{RecoveryTestRequest, RecoveryTestResponse, WorkStatus};
-use m23_engine::{Examined, drive_test};
-use m23_pipeline::{Admitted, Clock as _, Failure};
+use m23_engine::{Examined, World as _, drive_test};
+use m23_pipeline::{Admitted, Clock as _, Failure, Level, Log as _, Record};
 use m23_platform::{Workers, ask_as_user, patiently};
+use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -60,8 +61,18 @@ pub(crate) async fn drive(
     }
 }
 
-/// Takes up tests that nobody drives: their Worker is gone, or its time was up.
+/// Begins the tests that plans say are due; the clock drives them like any other.
+async fn begin_scheduled(workers: &Workers) {
+    let begun = workers.call("m23_begin_scheduled_tests", &json!({})).await;
+    if let Err(error) = begun {
+        workers.log(&Record::new(Level::Error, "schedule_not_followed").with_cause(&error));
+    }
+}
+
+/// Begins what is due, and takes up tests that nobody drives: their Worker is gone, or its time was
+/// up.
 pub(crate) async fn take_up(workers: &Workers) {
+    begin_scheduled(workers).await;
     let deadline = workers.now_ms() + SCHEDULED_MS;
     while workers.now_ms() < deadline {
         match drive_test(workers, None, deadline).await {
