@@ -186,7 +186,10 @@ isOneToOne: false
                 }
           }
           Functions: {
-            "calculate_pitr_stats":
+            "calculate_health_score":
+{ Args: { "p_days_back"?: number,"p_tenant_id": string }; Returns: number
+                           },
+"calculate_pitr_stats":
 { Args: { "p_base_backup_timestamp"?: string,"p_target_timestamp": string,"p_tenant_id": string }; Returns: Json
                            },
 "cancel_restore":
@@ -240,6 +243,9 @@ isOneToOne: false
 "get_current_tenant":
 { Args: Record<PropertyKey, never>; Returns: string
                            },
+"get_health":
+{ Args: { "p_days_back"?: number,"p_tenant_id": string }; Returns: Json
+                           },
 "get_pitr_preview_page":
 { Args: { "p_limit"?: number,"p_offset"?: number,"p_preview_id": string,"p_table": string }; Returns: Json
                            },
@@ -284,6 +290,12 @@ isOneToOne: false
                            },
 "m23_begin_rollback":
 { Args: { "p_request_id": string,"p_rollback": Json }; Returns: Json
+                           },
+"m23_begin_scheduled_backups":
+{ Args: Record<PropertyKey, never>; Returns: number
+                           },
+"m23_begin_scheduled_tests":
+{ Args: Record<PropertyKey, never>; Returns: number
                            },
 "m23_begin_test":
 { Args: { "p_request_id": string,"p_test": Json }; Returns: string
