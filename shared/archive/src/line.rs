@@ -1,5 +1,6 @@
 //! Lines: COPY's text format. A row is one line; so is an entry of the log.
 
+use crate::position::number;
 use crate::{ArchiveError, Lines, Table};
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
@@ -111,8 +112,8 @@ impl<'a> Entry<'a> {
         let mut fields = line.splitn(5, '\t');
         let mut next = || fields.next().ok_or("has too few fields");
         let op = Op::parse(next()?).ok_or("has an unknown operation")?;
-        let change_id = next()?.parse().map_err(|_| "has no change id")?;
-        let xid = next()?.parse().map_err(|_| "has no transaction id")?;
+        let change_id = number(next()?).ok_or("has no change id")?;
+        let xid = number(next()?).ok_or("has no transaction id")?;
         let committed_at = match next()? {
             "\\N" => None,
             text => Some(time(text).ok_or("has a commit time that is none")?),
@@ -238,6 +239,8 @@ mod tests {
             "U\t-1\t1\t\\N\tx",
             "U\t1\tx\t\\N\tx",
             "U\t1\t1\t\\N",
+            "U\t+1\t1\t\\N\tx",
+            "U\t01\t1\t\\N\tx",
         ] {
             assert!(Entry::parse(line).is_err(), "{line:?}");
         }

@@ -58,8 +58,8 @@ fn read(text: &str) -> Option<Position> {
     )
 }
 
-/// Digits only: no sign, no leading zero, so that one position has one text.
-fn number(text: &str) -> Option<u64> {
+/// Digits only: no sign, no leading zero, so that one number has one text.
+pub(crate) fn number(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }

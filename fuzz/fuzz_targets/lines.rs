@@ -1,0 +1,52 @@
+//! A line that is accepted has one value a column, and each value one text.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use m23_archive::{Column, Definition, Entry, Lines, Table, check_lines, lines, value};
+
+fn table() -> Table {
+    let column = |name: &str| Column {
+        name: name.to_owned(),
+        type_name: "text".to_owned(),
+        not_null: name == "k",
+        identity: None,
+    };
+    Table {
+        schema: "s".to_owned(),
+        name: "t".to_owned(),
+        tenant_column: "t".to_owned(),
+        key: vec!["k".to_owned()],
+        columns: ["k", "t", "v"].map(column).to_vec(),
+        whole: false,
+        chunks: Vec::new(),
+        history: Vec::new(),
+        definition: Definition::default(),
+    }
+}
+
+fn written(value: Option<&str>) -> String {
+    match value {
+        None => "\\N".to_owned(),
+        Some(text) => text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r"),
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let table = table();
+    for kind in [Lines::Rows, Lines::History] {
+        if check_lines(bytes, &table, kind).is_err() {
+            continue;
+        }
+        for (_, line) in lines(bytes).expect("it was checked") {
+            let row = match kind {
+                Lines::Rows => line,
+                Lines::History => Entry::parse(line).expect("it was checked").row,
+            };
+            let fields: Vec<&str> = row.split('\t').collect();
+            assert_eq!(fields.len(), 3);
+            for field in fields {
+                assert_eq!(written(value(field).expect("it was checked").as_deref()), field);
+            }
+        }
+    }
+});
