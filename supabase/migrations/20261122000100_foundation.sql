@@ -35,6 +35,15 @@ end $$;
 
 grant usage on schema m23 to authenticated, service_role;
 
+-- A table of ours is for our own functions: row-level security is on, and lets nobody through.
+create function m23.close_table(p_table regclass) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute format('alter table %s enable row level security', p_table);
+  execute format('create policy nobody on %s using (false)', p_table);
+end $$;
+comment on function m23.close_table(regclass) is 'Keeps a table from everybody but its owner and the service key.';
+
 -- Settings -------------------------------------------------------------------
 
 create table m23.settings (
@@ -42,7 +51,7 @@ create table m23.settings (
   value text not null,
   about text not null
 );
-alter table m23.settings enable row level security;
+select m23.close_table('m23.settings');
 
 insert into m23.settings (name, value, about) values
   ('lease_seconds',        '60',      'how long a worker may be silent before its job is taken over'),

@@ -13,7 +13,7 @@ create table m23.incarnations (
   since       timestamptz not null default now(),
   position    pg_snapshot not null default pg_current_snapshot()
 );
-alter table m23.incarnations enable row level security;
+select m23.close_table('m23.incarnations');
 
 create function m23.fingerprint() returns text
 language plpgsql stable set search_path = '' as $$
@@ -86,12 +86,13 @@ end $$;
 -- they are the moments that a time can be turned into, so they are closer together.
 
 create table m23.ticks (
+  id          bigint generated always as identity primary key,
   at          timestamptz not null,
   position    pg_snapshot not null,
   incarnation uuid not null references m23.incarnations (id),
   native      boolean not null  -- were commit times recorded then?
 );
-alter table m23.ticks enable row level security;
+select m23.close_table('m23.ticks');
 create index ticks_at on m23.ticks (at);
 create index ticks_incarnation on m23.ticks (incarnation);
 
@@ -172,7 +173,7 @@ create table m23.commit_times (
   xid xid8 primary key,
   at  timestamptz not null
 );
-alter table m23.commit_times enable row level security;
+select m23.close_table('m23.commit_times');
 
 create function m23.moment_of(p_position pg_snapshot, p_taken timestamptz default null) returns m23.moment
 language sql immutable set search_path = '' as

@@ -35,7 +35,7 @@ create table m23.protected_tables (
   pruned_below  xid8 not null default '0',  -- the log of transactions from here on is whole
   pruned_at     timestamptz                 -- what that is as a time
 );
-alter table m23.protected_tables enable row level security;
+select m23.close_table('m23.protected_tables');
 create index protected_tables_incarnation on m23.protected_tables (incarnation);
 comment on table m23.protected_tables is 'The tables under protection, and since when.';
 
@@ -50,7 +50,7 @@ create table m23.log_columns (
   until_xid xid8,             -- retyped or dropped by this transaction
   primary key (table_id, name)
 );
-alter table m23.log_columns enable row level security;
+select m23.close_table('m23.log_columns');
 comment on table m23.log_columns is 'Which column of a log holds which column of its table, from which change on.';
 
 create table m23.log_parts (
@@ -60,7 +60,7 @@ create table m23.log_parts (
   closed_at timestamptz,
   primary key (table_id, part)
 );
-alter table m23.log_parts enable row level security;
+select m23.close_table('m23.log_parts');
 comment on table m23.log_parts is
   'The parts of each log: capture writes into the newest, straight, and old ones are dropped whole.';
 
@@ -206,7 +206,7 @@ begin
   -- Made apart and attached: that waits for no writer, and makes none wait.
   execute format('create table %1$s_%2$s (like %1$s including defaults, primary key (tenant_id, xid, change_id))', m23.log_name(p_table_id), v_part);
   execute format('alter table %s_%s alter part set default %2$s', m23.log_name(p_table_id), v_part);
-  execute format('alter table %s_%s enable row level security', m23.log_name(p_table_id), v_part);
+  perform m23.close_table(format('%s_%s', m23.log_name(p_table_id), v_part)::regclass);
   execute format('revoke all on %s_%s from public, anon, authenticated', m23.log_name(p_table_id), v_part);
   execute format('alter table %1$s attach partition %1$s_%2$s for values in (%2$s)', m23.log_name(p_table_id), v_part);
 end $$;
@@ -246,7 +246,7 @@ begin
         op        "char" not null,
         actor     uuid,
         part      int not null) partition by list (part)', v_log);
-    execute format('alter table %s enable row level security', v_log);
+    perform m23.close_table(v_log::regclass);
     execute format('revoke all on %s from public, anon, authenticated', v_log);
     perform m23.open_log_part(p_table.id);
   end if;
@@ -463,7 +463,7 @@ create table m23.partitions (
   relid    oid primary key,
   table_id int not null references m23.protected_tables (id) on delete cascade
 );
-alter table m23.partitions enable row level security;
+select m23.close_table('m23.partitions');
 create index partitions_table on m23.partitions (table_id);
 
 create function m23.follow_partitions(p_table m23.protected_tables, p_new boolean) returns m23.protected_tables

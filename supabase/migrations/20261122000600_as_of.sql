@@ -144,7 +144,7 @@ create table m23.forgotten (
   xid         xid8 not null default pg_current_xact_id(),
   incarnation uuid not null references m23.incarnations (id)
 );
-alter table m23.forgotten enable row level security;
+select m23.close_table('m23.forgotten');
 create index forgotten_incarnation on m23.forgotten (incarnation);
 
 -- Why no log can answer for a tenant at a moment; null when it can.

@@ -13,7 +13,7 @@ create table m23.requests (
   response_status int,
   response_body   jsonb
 );
-alter table m23.requests enable row level security;
+select m23.close_table('m23.requests');
 create index requests_window on m23.requests (tenant_id, function, counted_at);
 create unique index requests_idempotency on m23.requests (tenant_id, user_id, function, idempotency_key)
   where idempotency_key is not null;

@@ -8,7 +8,7 @@ create table m23.leases (
   until   timestamptz not null,
   taken   int not null default 1  -- by how many workers since the last progress
 );
-alter table m23.leases enable row level security;
+select m23.close_table('m23.leases');
 
 create function m23.lease_end() returns timestamptz
 language sql volatile set search_path = '' as
@@ -90,9 +90,9 @@ create table m23.backup_chunks (
   primary key (job_id, ordinal, history, seq),
   foreign key (job_id, ordinal) references m23.backup_tables (job_id, ordinal) on delete cascade
 );
-alter table m23.backup_work enable row level security;
-alter table m23.backup_tables enable row level security;
-alter table m23.backup_chunks enable row level security;
+select m23.close_table('m23.backup_work');
+select m23.close_table('m23.backup_tables');
+select m23.close_table('m23.backup_chunks');
 
 -- Beginning -----------------------------------------------------------------------
 

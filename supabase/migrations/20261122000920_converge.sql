@@ -220,7 +220,7 @@ create table m23.cancellations (
   by      uuid not null,
   at      timestamptz not null default clock_timestamp()
 );
-alter table m23.cancellations enable row level security;
+select m23.close_table('m23.cancellations');
 
 -- Makes the targets what they should be. With a plan hash: only if that is still the plan.
 -- Changed rows are few among many: the planner should think well of indexes, and knows too little

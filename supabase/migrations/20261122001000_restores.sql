@@ -31,9 +31,9 @@ create table m23.staged_chunks (
   primary key (restore_id, ordinal, seq),
   foreign key (restore_id, ordinal) references m23.staged_tables (restore_id, ordinal) on delete cascade
 );
-alter table m23.restore_work enable row level security;
-alter table m23.staged_tables enable row level security;
-alter table m23.staged_chunks enable row level security;
+select m23.close_table('m23.restore_work');
+select m23.close_table('m23.staged_tables');
+select m23.close_table('m23.staged_chunks');
 
 -- Ending ---------------------------------------------------------------------------
 

@@ -119,7 +119,7 @@ create table m23.previews (
   tables     text[] not null,
   plan_hash  text not null
 );
-alter table m23.previews enable row level security;
+select m23.close_table('m23.previews');
 create index previews_created on m23.previews (created_at);
 
 -- A page of a planned table, by key: `{"operation", "key", "now", "then"}`. Of an update only

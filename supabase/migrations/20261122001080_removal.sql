@@ -13,7 +13,7 @@ create table m23.after_restore_hooks (
   function_name text not null,
   unique nulls not distinct (relid, tenant_id, schema_name, function_name)
 );
-alter table m23.after_restore_hooks enable row level security;
+select m23.close_table('m23.after_restore_hooks');
 comment on table m23.after_restore_hooks is 'Functions to call at the end of a restore or rollback; see m23.set_after_restore.';
 
 -- Why a function cannot be called as a hook; null when it can. Called plainly from M23's
@@ -161,7 +161,7 @@ create table m23.copies (
   created_at     timestamptz not null default clock_timestamp(),
   expires_at     timestamptz not null
 );
-alter table m23.copies enable row level security;
+select m23.close_table('m23.copies');
 create index copies_tenant on m23.copies (tenant_id);
 comment on table m23.copies is 'Restores beside the live data: which schema, whose, and until when.';
 

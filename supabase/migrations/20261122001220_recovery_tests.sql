@@ -7,7 +7,7 @@ create table m23.test_work (
   state      jsonb not null default '{}',  -- how far the examination has come; its worker's own
   staging_at timestamptz                   -- since when the archive is being read back
 );
-alter table m23.test_work enable row level security;
+select m23.close_table('m23.test_work');
 
 -- Beginning -----------------------------------------------------------------------------
 

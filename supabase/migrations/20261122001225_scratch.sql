@@ -43,7 +43,7 @@ begin
   select * into v_live from m23.protected_tables where id = p_staged.table_id;
   execute format('create table %s (like %s including defaults including generated including identity including indexes including constraints)',
                  v_name, m23.qualified_name(v_live.relid));
-  execute format('alter table %s enable row level security', v_name);
+  perform m23.close_table(v_name::regclass);
   v_copy := v_live;
   v_copy.id := 2000000000 + p_staged.ordinal;
   v_copy.relid := v_name::regclass;
