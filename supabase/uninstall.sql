@@ -31,7 +31,7 @@ begin
      where p.pronamespace = 'public'::regnamespace
        and (p.proname like 'm23\_%'
             or p.proname in ('calculate_health_score', 'calculate_pitr_stats', 'cancel_restore', 'create_pitr_snapshot', 'drop_restore_copy',
-                             'execute_pitr_rollback', 'get_active_pitr_snapshots', 'get_backup_chain', 'get_backup_statistics', 'get_current_tenant',
+                             'execute_pitr_rollback', 'get_active_pitr_snapshots', 'get_backup_chain', 'get_backup_statistics', 'get_current_tenant', 'get_health',
                              'get_pitr_preview_page', 'get_pitr_rollback_history', 'get_recovery_window', 'get_rows_as_of', 'get_transaction_logs'))
   loop
     execute format('drop function %s', v_function);

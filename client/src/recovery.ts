@@ -34,7 +34,7 @@ export function recovery(project: () => Project): Recovery {
     async calculateHealthScore(tenantId, daysBack, options = {}) {
       const tenant = await tenantOr(project(), tenantId, options);
       const args = { p_tenant_id: tenant, ...(daysBack === undefined ? {} : { p_days_back: daysBack }) };
-      return Number(await read(project().rpc('calculate_health_score' as never, args as never), options));
+      return Number(await read(project().rpc('calculate_health_score', args), options));
     },
 
     watchRecoveryTest: (testId, options = {}) => watchRecoveryTest(project(), testId, options),

@@ -14,7 +14,7 @@ create table m23.plan_runs (
   note       text,  -- why it became none
   primary key (plan_id, kind, due_at)
 );
-alter table m23.plan_runs enable row level security;
+select m23.close_table('m23.plan_runs');
 comment on table m23.plan_runs is 'What plans have begun, and when it was due.';
 
 -- Takes a due time for oneself; false when somebody else has it.

@@ -45,6 +45,8 @@ select set_eq($$ select name from our_functions where has_function_privilege('au
   'a signed-in user may execute these and no others');
 
 select is_empty($$ select name from our_tables where not relrowsecurity $$, 'every table has row-level security');
+select is_empty($$ select name from our_tables t where t.nspname <> 'public' and not exists (select from pg_policy p where p.polrelid = t.oid) $$,
+  'every table outside public was closed with m23.close_table');
 select is_empty($$ select name from our_tables where has_table_privilege('anon', oid, 'select,insert,update,delete,truncate') $$,
   'anon may touch no table');
 select is_empty($$ select name from our_tables where nspname <> 'public' and has_table_privilege('authenticated', oid, 'select,insert,update,delete,truncate') $$,
