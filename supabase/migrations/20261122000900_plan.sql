@@ -17,9 +17,9 @@ end $$;
 -- Where two images may stand for one value text decides; it costs ten times as much.
 create function m23.differs(p_table m23.protected_tables, p_columns text[], p_wanted text[]) returns text
 language sql stable set search_path = '' as $$
-  select format('(%s and (%s))', m23.images('*<>', array_agg(u.live), array_agg(u.wanted)), concat_ws(' or ',
-           m23.images('*<>', array_agg(u.live) filter (where u.decisive), array_agg(u.wanted) filter (where u.decisive)),
-           format('row(%s)::text <> row(%s)::text', string_agg(u.live, ', ') filter (where not u.decisive), string_agg(u.wanted, ', ') filter (where not u.decisive))))
+  select '(' || concat_ws(' or ', m23.images('*<>', array_agg(u.live) filter (where u.decisive), array_agg(u.wanted) filter (where u.decisive)),
+           m23.images('*<>', array_agg(u.live) filter (where not u.decisive), array_agg(u.wanted) filter (where not u.decisive))
+             || format(' and row(%s)::text <> row(%s)::text', string_agg(u.live, ', ') filter (where not u.decisive), string_agg(u.wanted, ', ') filter (where not u.decisive))) || ')'
     from (select format('l.%I', c.name) as live, c.wanted, a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time',
                    'timestamp', 'timestamptz', 'text', 'varchar', 'bpchar', 'bytea', 'json']::regtype[]::oid[]) as decisive
             from rows from (unnest(p_columns), unnest(p_wanted)) c (name, wanted)
@@ -223,8 +223,9 @@ end $$;
 -- pg_temp.m23_plan: what the plan of each table came to.
 create function m23.new_plan() returns void
 language sql set search_path = '' as $$
-  create temp table m23_plan (table_id int not null, name text not null, left_alone bigint not null, inserts bigint not null, updates bigint not null,
-                              deletes bigint not null, warnings text[] not null default '{}', written bigint not null default 0) on commit drop
+  create temp table m23_plan on commit drop as  -- which fires no event trigger
+    select 0 as table_id, '' as name, 0::bigint as left_alone, 0::bigint as inserts, 0::bigint as updates, 0::bigint as deletes, '{}'::text[] as warnings,
+           0::bigint as written where false
 $$;
 
 -- The log of a tenant that was forgotten says nothing of earlier moments.
@@ -252,7 +253,7 @@ begin
     v_left := case when v_count.inserts + v_count.updates > 0 then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end
             + case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
     insert into pg_temp.m23_plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, v_count.inserts, v_count.updates, v_count.deletes,
-                                         m23.shape_warnings(v_target));
+                                         m23.shape_warnings(v_target), 0);
   end loop;
   if not exists (select from pg_temp.m23_plan where left_alone > 0) then return; end if;
   loop  -- until nothing more hangs on what was left

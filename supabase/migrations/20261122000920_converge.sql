@@ -78,13 +78,14 @@ $$;
 create function m23.write_diff(p_target m23.target, p_tenant uuid, p_match text) returns bigint
 language plpgsql set search_path = '' as $$
 declare
-  v_ops     "char"[];
+  v_has     record;
   v_written bigint := 0;
 begin
-  execute format('select array_agg(distinct m23_op) from %s', m23.diff_name(p_target.tbl)) into v_ops;
-  if 'R' = any (v_ops) then v_written := m23.delete_diff(p_target.tbl, p_tenant, 'R', p_match); end if;
-  if 'U' = any (v_ops) then v_written := v_written + m23.update_diff(p_target, p_tenant, p_match); end if;
-  if v_ops && '{I,R}' then v_written := v_written + m23.insert_diff(p_target, p_tenant); end if;
+  execute format('select bool_or(m23_op = ''U'') as updates, bool_or(m23_op = ''R'') as exchanges, bool_or(m23_op in (''I'', ''R'')) as inserts from %s',
+    m23.diff_name(p_target.tbl)) into v_has;
+  if v_has.exchanges then v_written := m23.delete_diff(p_target.tbl, p_tenant, 'R', p_match); end if;
+  if v_has.updates then v_written := v_written + m23.update_diff(p_target, p_tenant, p_match); end if;
+  if v_has.inserts then v_written := v_written + m23.insert_diff(p_target, p_tenant); end if;
   return v_written;
 end $$;
 

@@ -254,7 +254,7 @@ begin
   foreach v_target in array p_targets loop
     v_key := quote_ident(m23.tenant_column(v_target.tbl));
     execute format('insert into pg_temp.m23_plan
-        select $9, $10, 0, count(*) filter (where l.%1$s is null), count(*) filter (where l.%1$s is not null and w.%1$s is not null), count(*) filter (where w.%1$s is null)
+        select $9, $10, 0, count(*) filter (where l.%1$s is null), count(*) filter (where l.%1$s is not null and w.%1$s is not null), count(*) filter (where w.%1$s is null), ''{}'', 0
           from (%2$s) w full join (%3$s) l on %4$s where w.%1$s is null or l.%1$s is null or %5$s',
         v_key, m23.as_of_query(v_target.tbl), replace(replace(replace(m23.as_of_query(v_target.tbl), '$2', '$6'), '$3', '$7'), '$4', '$8'),
         m23.key_match((v_target.tbl).relid, 'w', 'l'), m23.differs(v_target.tbl, v_target.columns, array(select format('w.%I', c) from unnest(v_target.columns) c)))
