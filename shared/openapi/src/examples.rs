@@ -98,7 +98,7 @@ fn pitr_restore() -> Vec<Example> {
             request: json!({ "targetTimestamp": MOMENT, "dryRun": true }),
             status: 200,
             response: json!({
-                "success": true, "status": "completed", "previewChanges": changes(), "changeCounts": { "tasks": 3 },
+                "success": true, "previewChanges": changes(), "changeCounts": { "tasks": 3 },
                 "previewId": RESTORE, "planHash": PLAN, "stats": stats(), "warnings": []
             }),
         },
@@ -123,8 +123,8 @@ fn pitr_rollback() -> Vec<Example> {
             request: json!({ "snapshotId": SNAPSHOT, "dryRun": true }),
             status: 200,
             response: json!({
-                "success": true, "status": "completed", "previewChanges": changes(), "changeCounts": { "tasks": 3 },
-                "previewId": RESTORE, "planHash": PLAN, "stats": stats(), "affectedTables": ["tasks"], "warnings": []
+                "success": true, "previewChanges": changes(), "changeCounts": { "tasks": 3 },
+                "previewId": RESTORE, "planHash": PLAN, "stats": stats(), "warnings": []
             }),
         },
         Example {
