@@ -133,7 +133,7 @@ fn pitr_rollback() -> Vec<Example> {
             request: json!({ "snapshotId": SNAPSHOT, "reason": "the wrong day", "confirmRollback": true }),
             status: 200,
             response: json!({
-                "success": true, "rollbackId": RESTORE, "status": "completed", "stats": stats(),
+                "success": true, "rollbackId": RESTORE, "status": "completed",
                 "affectedTables": ["tasks"], "rowsRestored": 3, "snapshotId": BACKUP, "warnings": []
             }),
         },
