@@ -80,7 +80,8 @@ end $$;
 -- The pipeline's calls ---------------------------------------------------------------
 
 create function public.m23_authorize(p_function text, p_dry_run boolean default false, p_tables text[] default null,
-                                     p_target_schema text default null, p_target_timestamp timestamptz default null) returns json
+                                     p_target_schema text default null, p_target_timestamp timestamptz default null,
+                                     p_base_backup_id uuid default null) returns json
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
   v_member record;
@@ -97,9 +98,9 @@ begin
     'allowed', m23.may_call(p_function, v_member.role, coalesce(p_dry_run, false)),
     'used', v_window.used, 'reset', v_window.reset,
     'faults', array_to_json(m23.table_faults(p_tables) || m23.schema_faults(p_target_schema)
-                            || m23.target_faults(p_target_timestamp, p_tables)));
+                            || m23.target_faults(p_target_timestamp, p_tables, p_base_backup_id)));
 end $$;
-comment on function public.m23_authorize(text, boolean, text[], text, timestamptz) is
+comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid) is
   'For the edge functions: the caller''s tenant and role, whether it may call, its rate window, and the faults that only the database sees.';
 
 create function public.m23_admit(p_request jsonb) returns json
@@ -189,7 +190,7 @@ begin
   return v_request;
 end $$;
 
-select m23.open_to('{authenticated, service_role}', 'public.m23_authorize(text, boolean, text[], text, timestamptz)');
+select m23.open_to('{authenticated, service_role}', 'public.m23_authorize(text, boolean, text[], text, timestamptz, uuid)');
 select m23.open_to('{service_role}', 'public.m23_admit(jsonb)', 'public.m23_finish_request(uuid, int, jsonb)',
   'public.m23_abandon_request(uuid)');
 select m23.close_functions();

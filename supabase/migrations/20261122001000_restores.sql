@@ -10,7 +10,10 @@ create table m23.restore_work (
   job_id    uuid,         -- the backup to read from
   moment    m23.moment,   -- of the log; with a backup too: what changed since is taken from the log
   tables    text[],       -- schema.table; null: all of the backup
-  plan_hash text
+  plan_hash text,
+  inside    m23.moment,   -- a moment between the backup and its parent: the staged rows are taken back to it
+  mode      text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
+  dry_run   boolean not null default false
 );
 create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
 create table m23.staged_tables (
@@ -20,7 +23,9 @@ create table m23.staged_tables (
   staging    text not null,
   fields     text[] not null,   -- the archive's columns, in the order of its lines
   columns    text[] not null,   -- those that the live table has too
-  rows       bigint not null,   -- that the manifest promises
+  rows       bigint not null,   -- lines that the manifests promise
+  standing   bigint not null default 0,  -- rows that are there by now
+  history    text,              -- a relation with what the log says since the parent, to go back by
   primary key (restore_id, ordinal)
 );
 create table m23.staged_chunks (
@@ -41,7 +46,7 @@ create function m23.end_work(p_work uuid) returns void
 language plpgsql set search_path = '' as $$
 declare v_staging text;
 begin
-  for v_staging in select staging from m23.staged_tables where restore_id = p_work loop
+  for v_staging in select r from m23.staged_tables s, unnest(array[s.staging, s.history]) r where s.restore_id = p_work and r is not null loop
     execute format('drop table if exists %s', v_staging);
   end loop;
   delete from m23.restore_work where work_id = p_work;
@@ -86,14 +91,17 @@ end $$;
 
 create function m23.restorable_backup(p_tenant uuid, p_job uuid) returns public.backup_jobs
 language plpgsql set search_path = '' as $$
-declare v_job public.backup_jobs;
+declare
+  v_job   public.backup_jobs;
+  v_fault text;
 begin
   select * into v_job from public.backup_jobs where id = p_job and tenant_id = p_tenant;
   if v_job.id is null then
     perform m23.refuse('BACKUP_NOT_FOUND', 'no such backup in this tenant');
   end if;
-  if v_job.status <> 'completed' then
-    perform m23.refuse('BACKUP_UNUSABLE', format('this backup is %s, not completed', replace(v_job.status, '_', ' ')));
+  v_fault := m23.chain_fault(v_job);
+  if v_fault is not null then
+    perform m23.refuse('BACKUP_UNUSABLE', v_fault);
   end if;
   return v_job;
 end $$;
@@ -125,7 +133,8 @@ $$ select array_agg(t) from jsonb_array_elements_text(case jsonb_typeof(p_json) 
 create function m23.order_of(p_work m23.restore_work, p_lease uuid) returns json
 language sql stable set search_path = '' as $$
   select json_build_object('work_id', p_work.work_id, 'lease', p_lease, 'tenant_id', p_work.tenant_id, 'backup_id', p_work.job_id,
-                           'manifest', b.manifest, 'manifest_sha256', b.manifest_sha256, 'tables', p_work.tables)
+                           'manifest', b.manifest, 'manifest_sha256', b.manifest_sha256, 'tables', p_work.tables,
+                           'rewind', (p_work.inside).taken is not null, 'dry_run', p_work.dry_run)
     from (select) one left join m23.backup_work b on b.job_id = p_work.job_id
 $$;
 
@@ -146,22 +155,59 @@ language plpgsql security definer set search_path = '' set row_security = off as
 declare
   v_request m23.requests := m23.use_request(p_request_id, 'backup-restore');
   v_job     public.backup_jobs := m23.restorable_backup(v_request.tenant_id, (p_restore ->> 'backupJobId')::uuid);
-  v_tables  text[] := m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables'));
-  v_faults  text[] := m23.schema_faults(p_restore ->> 'targetSchema');
-  v_id      uuid := gen_random_uuid();
+  v_work    m23.restore_work;
+  v_begun   json;
 begin
-  if p_restore ->> 'targetSchema' is not null then
+  v_work := row(gen_random_uuid(), v_request.tenant_id, 'backup', v_job.id, null, m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
+                p_restore ->> 'planHash', null, coalesce(p_restore ->> 'mode', 'exact'), coalesce((p_restore ->> 'dryRun')::boolean, false))::m23.restore_work;
+  perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
+  if v_job.job_type = 'snapshot' then
+    v_work := m23.from_snapshot(v_work);
+  end if;
+  if v_work.dry_run then
+    return m23.begin_work(v_work);
+  end if;
+  v_begun := m23.log_restore(v_request.tenant_id, v_work, null, p_restore ->> 'targetSchema');
+  update public.restore_logs set backup_job_id = v_job.id, metadata = metadata || jsonb_build_object('mode', v_work.mode) where id = v_work.work_id;
+  return v_begun;
+end $$;
+comment on function public.m23_begin_restore(uuid, jsonb) is
+  'For backup-restore: accepts a restore under an admitted request, and gives what the worker has to read.';
+
+create function m23.refuse_restore_faults(p_work m23.restore_work, p_schema text) returns void
+language plpgsql set search_path = '' as $$
+declare v_faults text[] := m23.schema_faults(p_schema);
+begin
+  if p_schema is not null then
     v_faults := v_faults || array(select format('tables: %s are called "%s"; restore them one at a time', string_agg(schema_name || '.' || table_name, ' and ' order by schema_name), table_name)
-      from m23.backup_tables where job_id = v_job.id and (v_tables is null or schema_name || '.' || table_name = any (v_tables)) group by table_name having count(*) > 1);
+      from m23.backup_tables where job_id = p_work.job_id and (p_work.tables is null or schema_name || '.' || table_name = any (p_work.tables)) group by table_name having count(*) > 1);
+    v_faults := v_faults || case when p_work.mode <> 'exact' then array['mode: is for live tables, not for targetSchema'] end
+                         || case when p_work.dry_run then array['dryRun: is for live tables, not for targetSchema'] end;
   end if;
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
   end if;
-  return m23.log_restore(v_request.tenant_id, row(v_id, v_request.tenant_id, 'backup', v_job.id, null, v_tables, null)::m23.restore_work,
-                         null, p_restore ->> 'targetSchema');
 end $$;
-comment on function public.m23_begin_restore(uuid, jsonb) is
-  'For backup-restore: accepts a restore under an admitted request, and gives what the worker has to read.';
+
+-- Work on a backup that is a position: its rows come from the log.
+create function m23.from_snapshot(p_work m23.restore_work) returns m23.restore_work
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_backup m23.backup_work;
+  v_fault  text;
+begin
+  select * into v_backup from m23.backup_work where job_id = p_work.job_id;
+  p_work.tables := coalesce(p_work.tables, array(select b.schema_name || '.' || b.table_name from m23.backup_tables b
+    where b.job_id = p_work.job_id and (m23.find_table(b.schema_name || '.' || b.table_name)).id is not null order by b.ordinal));
+  p_work.moment := m23.moment_of(v_backup.position, v_backup.position_at);
+  select coalesce(min(m23.moment_fault(t, p_work.moment)), m23.tenant_fault(p_work.tenant_id, p_work.moment)) into v_fault
+    from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_work.tables) n);
+  if v_fault is not null then
+    perform m23.refuse('BACKUP_UNUSABLE', 'this snapshot can no longer be restored: ' || v_fault);
+  end if;
+  p_work.job_id := null;
+  return p_work;
+end $$;
 
 -- The row of restore_logs that stands for a restore, and its work.
 create function m23.log_restore(p_tenant uuid, p_work m23.restore_work, p_target timestamptz, p_schema text) returns json
@@ -175,7 +221,8 @@ end $$;
 
 -- Staging ----------------------------------------------------------------------------
 
--- Makes room for one table of the archive: `{"ordinal", "schema", "name", "columns": [name…], "rows"}`.
+-- Makes room for one table of the archive: `{"ordinal", "schema", "name", "columns": [name…], "rows", "rewind"}`,
+-- and with `rewind` for what the log says of it.
 -- Gives false for a table that is no longer there to be restored.
 create function public.m23_stage_table(p_restore_id uuid, p_lease uuid, p_table jsonb) returns boolean
 language plpgsql security definer set search_path = '' set row_security = off as $$
@@ -185,6 +232,8 @@ declare
   v_table   m23.protected_tables := m23.find_table(v_name);
   v_staging text := format('m23_staging.s_%s_%s', replace(p_restore_id::text, '-', ''), (p_table ->> 'ordinal')::int);
   v_columns text[];
+  v_list    text;
+  v_history text;
 begin
   perform m23.keep_lease(p_restore_id, p_lease);
   if exists (select from m23.staged_tables where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int) then
@@ -205,11 +254,16 @@ begin
       select format('%s.%s is newer than the backup; it was left as it is', v_name, c.name) from m23.columns_of(v_table.relid) c
        where not c.generated and c.name <> all (v_columns))
    where id = p_restore_id and restore_type = 'backup';  -- a moment has them from the log
-  execute format('create unlogged table if not exists %s (%s)', v_staging,
-    (select string_agg(format('%I %s', c.name, c.type_name), ', ' order by c.attnum) from m23.columns_of(v_table.relid) c where c.name = any (v_columns)));
+  v_list := (select string_agg(format('%I %s', c.name, c.type_name), ', ' order by c.attnum) from m23.columns_of(v_table.relid) c where c.name = any (v_columns));
+  execute format('create unlogged table if not exists %s (%s)', v_staging, v_list);
   execute format('alter table %s enable row level security', v_staging);
-  insert into m23.staged_tables (restore_id, ordinal, table_id, staging, fields, columns, rows)
-    values (p_restore_id, (p_table ->> 'ordinal')::int, v_table.id, v_staging, v_fields, v_columns, (p_table ->> 'rows')::bigint)
+  if (p_table ->> 'rewind')::boolean then
+    v_history := v_staging || '_history';
+    execute format('create unlogged table if not exists %s (m23_op "char", m23_change_id bigint, m23_xid xid8, m23_at timestamptz, %s)', v_history, v_list);
+    execute format('alter table %s enable row level security', v_history);
+  end if;
+  insert into m23.staged_tables (restore_id, ordinal, table_id, staging, fields, columns, rows, history)
+    values (p_restore_id, (p_table ->> 'ordinal')::int, v_table.id, v_staging, v_fields, v_columns, (p_table ->> 'rows')::bigint, v_history)
     on conflict do nothing;
   return true;
 end $$;
@@ -222,7 +276,8 @@ language sql immutable strict set search_path = '' as $$
 $$;
 comment on function m23.copy_unescape(text) is 'A field of a COPY line without its escapes.';
 
--- One verified chunk: a first line of JSON `{"restore_id", "lease", "ordinal", "seq", "rows"}`, then its lines.
+-- One verified chunk: a first line of JSON `{"restore_id", "lease", "ordinal", "seq", "rows", "kind"}`, then its
+-- lines: `rows`, or the `history` of keys whose rows so far are no longer theirs; of `rewind` the entries are kept.
 create function public.m23_stage_chunk(bytea) returns int
 language plpgsql security definer set search_path = '' set row_security = off
 set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set lc_monetary = 'C' as $$
@@ -230,10 +285,11 @@ declare
   v_text   text := convert_from($1, 'UTF8');
   v_head   jsonb := split_part(v_text, chr(10), 1)::jsonb;
   v_id     uuid := (v_head ->> 'restore_id')::uuid;
-  v_lines  text := substr(v_text, strpos(v_text, chr(10)) + 1);
+  v_kind   text := coalesce(v_head ->> 'kind', 'rows');
   v_staged m23.staged_tables;
   v_table  m23.protected_tables;
-  v_rows   int;
+  v_lines  text := left(substr(v_text, strpos(v_text, chr(10)) + 1), -1);
+  v_rows   bigint;
 begin
   perform m23.keep_lease(v_id, (v_head ->> 'lease')::uuid);
   select * into v_staged from m23.staged_tables where restore_id = v_id and ordinal = (v_head ->> 'ordinal')::int;
@@ -241,26 +297,69 @@ begin
   insert into m23.staged_chunks (restore_id, ordinal, seq, rows)
     values (v_id, v_staged.ordinal, (v_head ->> 'seq')::int, (v_head ->> 'rows')::int) on conflict do nothing;
   if not found then return (v_head ->> 'rows')::int; end if;  -- said twice
-  execute format('insert into %s (%s) select %s from (select string_to_array(line, chr(9), ''\N'') as f from string_to_table($1, chr(10)) line) x
-                   where cardinality(f) = %s',
-    v_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(v_staged.columns) c),
-    (select string_agg(format(case when c.plain then 'f[%1$s]::%2$s'
-                                   -- a cast from text would not know "-", nor the number of what has been dropped
-                                   when c.type_name = 'regclass' then 'regclassin(textout(f[%1$s]))'
-                                   else '(case when strpos(f[%1$s], ''\'') = 0 then f[%1$s] else m23.copy_unescape(f[%1$s]) end)::%2$s' end,
-                              array_position(v_staged.fields, c.name), c.type_name), ', ' order by c.attnum)
-       from m23.columns_of(v_table.relid) c where c.name = any (v_staged.columns)),
-    cardinality(v_staged.fields))
-    using left(v_lines, -1);
-  get diagnostics v_rows = row_count;
+  v_rows := case when v_kind = 'rows' then m23.stage_rows(v_staged, v_table, v_lines) else m23.stage_history(v_staged, v_table, v_lines, v_kind = 'rewind') end;
   if v_rows <> (v_head ->> 'rows')::int then
-    perform m23.refuse('BACKUP_UNUSABLE', format('chunk %s of %s holds %s whole rows, not %s', v_head ->> 'seq', v_table.relid::regclass, v_rows, v_head ->> 'rows'));
+    perform m23.refuse('BACKUP_UNUSABLE', format('chunk %s of %s holds %s whole lines, not %s', v_head ->> 'seq', v_table.relid::regclass, v_rows, v_head ->> 'rows'));
   end if;
   update public.restore_logs set metadata = jsonb_set(metadata, '{progress,rows}',
       to_jsonb((select sum(c.rows) from m23.staged_chunks c where c.restore_id = v_id))) where id = v_id and metadata ? 'progress';
   return v_rows;
 end $$;
 comment on function public.m23_stage_chunk(bytea) is 'For the workers: one verified chunk of an archive, into staging.';
+
+-- The values of a line `f` in the columns that are staged; p_skip fields come before them.
+create function m23.line_values(p_staged m23.staged_tables, p_table m23.protected_tables, p_skip int) returns text
+language sql stable set search_path = '' as $$
+  select string_agg(format(case when c.plain then 'f[%1$s]::%2$s as %3$I'
+                                -- a cast from text would not know "-", nor the number of what has been dropped
+                                when c.type_name = 'regclass' then 'regclassin(textout(f[%1$s])) as %3$I'
+                                else '(case when strpos(f[%1$s], ''\'') = 0 then f[%1$s] else m23.copy_unescape(f[%1$s]) end)::%2$s as %3$I' end,
+                           array_position(p_staged.fields, c.name) + p_skip, c.type_name, c.name), ', ' order by c.attnum)
+    from m23.columns_of(p_table.relid) c where c.name = any (p_staged.columns)
+$$;
+
+-- Lines with as many fields as there should be, as arrays `f`.
+create function m23.whole_lines(p_staged m23.staged_tables, p_skip int) returns text
+language sql immutable set search_path = '' as $q$
+  select format($$(select * from (select string_to_array(line, chr(9), '\N') as f from string_to_table($1, chr(10)) line) x where cardinality(f) = %s) whole$$,
+                cardinality(p_staged.fields) + p_skip)
+$q$;
+
+create function m23.stage_rows(p_staged m23.staged_tables, p_table m23.protected_tables, p_lines text) returns bigint
+language plpgsql set search_path = '' as $$
+declare v_rows bigint;
+begin
+  execute format('insert into %s (%s) select %s from %s', p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
+                 m23.line_values(p_staged, p_table, 0), m23.whole_lines(p_staged, 0)) using p_lines;
+  get diagnostics v_rows = row_count;
+  update m23.staged_tables set standing = standing + v_rows where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+  return v_rows;
+exception when unique_violation then
+  perform m23.refuse('BACKUP_UNUSABLE', format('the archive has a row of %s twice', p_table.relid::regclass));
+end $$;
+
+-- The keys of these entries have no row any more, until the next rows bring one.
+create function m23.stage_history(p_staged m23.staged_tables, p_table m23.protected_tables, p_lines text, p_keep boolean) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_list  text := (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c);
+  v_rows  bigint;
+  v_gone  bigint;
+begin
+  execute format('create unique index if not exists s_%s_%s on %s (%s)', replace(p_staged.restore_id::text, '-', ''), p_staged.ordinal, p_staged.staging,
+                 (select string_agg(quote_ident(k), ', ') from unnest(m23.key_of(p_table.relid)) k));
+  execute format('
+      with entries as materialized (select f[1]::"char" as m23_op, f[2]::bigint as m23_change_id, f[3]::xid8 as m23_xid, f[4]::timestamptz as m23_at, %1$s from %2$s),
+           gone as (delete from %3$s r using (select distinct %4$s from entries e) k where %5$s returning 1),
+           kept as (%6$s)
+      select (select count(*) from entries), (select count(*) from gone)',
+    m23.line_values(p_staged, p_table, 4), m23.whole_lines(p_staged, 4), p_staged.staging, m23.key_list(p_table.relid, 'e'), m23.key_match(p_table.relid, 'k', 'r'),
+    case when p_keep then format('insert into %s (m23_op, m23_change_id, m23_xid, m23_at, %2$s) select m23_op, m23_change_id, m23_xid, m23_at, %2$s from entries', p_staged.history, v_list)
+         else 'select' end)
+    into v_rows, v_gone using p_lines;
+  update m23.staged_tables set standing = standing - v_gone where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+  return v_rows;
+end $$;
 
 -- Progress of a restore, for restore_logs.metadata.
 create function public.m23_note_restore(p_restore_id uuid, p_lease uuid, p_progress jsonb) returns void
@@ -309,7 +408,7 @@ declare
 begin
   execute format('select count(*), count(*) filter (where %I is distinct from %L) from %s',
     m23.tenant_column(p_table), p_tenant, p_staged.staging) into v_rows, v_foreign;
-  if v_rows <> p_staged.rows then
+  if v_rows <> p_staged.standing then
     perform m23.refuse('UNAVAILABLE', 'the database was restarted while the archive was read back; start the restore again');
   end if;
   if v_foreign > 0 then
@@ -345,17 +444,41 @@ create function m23.staged_targets(p_work m23.restore_work) returns m23.target[]
 language plpgsql set search_path = '' as $$
 declare
   v_backup m23.backup_work;
-  v_same   boolean;
+  v_logged m23.moment := m23.logged_moment(p_work);
 begin
   select * into v_backup from m23.backup_work where job_id = p_work.job_id;
-  v_same := v_backup.incarnation = m23.incarnation();
+  v_logged.taken := null;  -- the staging of its tables has told of their shape
   return (select array_agg(case
       when (p_work.moment).position is not null then
         row(t, p_work.moment, m23.staged_at_moment(s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment),
             (m23.target_of(t, p_work.moment)).columns)::m23.target
-      else row(t, case when v_same then m23.moment_of(v_backup.position) end, m23.staged_query(s, t, p_work.tenant_id), s.columns)::m23.target end
-      order by s.ordinal)
+      else row(t, v_logged, m23.in_mode(p_work, m23.staged_query(s, t, p_work.tenant_id), t, s.columns), s.columns)::m23.target end
+      order by m23.public_name(t.relid))
     from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
+end $$;
+
+-- What is wanted of a table when not all of it shall be as in the backup.
+create function m23.in_mode(p_work m23.restore_work, p_wanted text, p_table m23.protected_tables, p_columns text[]) returns text
+language sql stable set search_path = '' as $q$
+  select case p_work.mode when 'exact' then p_wanted
+    else format($$with backed_up as materialized (%1$s), live as materialized (select %2$s from %3$s r where r.%4$I = %5$L)
+           select %2$s from backed_up r where %6$s union all select %2$s from live r where %7$s$$,
+      p_wanted, (select string_agg(format('r.%I', c), ', ') from unnest(p_columns) c), m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_work.tenant_id,
+      case p_work.mode when 'missing_only' then 'not ' || m23.key_in(p_table.relid, 'r', 'live') else 'true' end,
+      case p_work.mode when 'missing_only' then 'true' else 'not ' || m23.key_in(p_table.relid, 'r', 'backed_up') end) end
+$q$;
+
+-- The tables and wanted rows of work.
+create function m23.targets_of(p_work m23.restore_work) returns m23.target[]
+language plpgsql set search_path = '' as $$
+begin
+  if p_work.job_id is not null then
+    return m23.staged_targets(p_work);
+  elsif p_work.mode = 'exact' then
+    return m23.logged_targets(p_work.tables, p_work.moment);
+  end if;
+  return (select array_agg(row((t).tbl, (t).moment, m23.in_mode(p_work, m23.as_of_query((t).tbl), (t).tbl, (t).columns), (t).columns)::m23.target)
+            from unnest(m23.logged_targets(p_work.tables, p_work.moment)) t);
 end $$;
 
 create function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
@@ -375,7 +498,7 @@ declare
 begin
   for v_left in reverse 4..0 loop
     begin
-      v_targets := case when p_work.job_id is null then m23.logged_targets(p_work.tables, p_work.moment) else m23.staged_targets(p_work) end;
+      v_targets := m23.targets_of(p_work);
       v_names := array(select m23.public_name((t).tbl.relid) from unnest(v_targets) t);
       v_snapshot := m23.new_snapshot(p_work.tenant_id, format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
                                      'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
@@ -388,14 +511,11 @@ begin
 end $$;
 
 -- Beside the live data: a schema of its own, out of the API's reach until somebody grants it.
-create function m23.restore_beside(p_restore public.restore_logs) returns jsonb
+create function m23.restore_beside(p_work m23.restore_work, p_restore public.restore_logs) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_faults text[] := m23.schema_faults(p_restore.target_schema);
-  v_part   record;
-  v_copy   text;
-  v_list   text;
-  v_count  bigint;
+  v_target m23.target;
   v_rows   bigint := 0;
   v_names  text[] := '{}';
 begin
@@ -404,24 +524,32 @@ begin
   end if;
   perform m23.begin_copy(p_restore);
   execute format('grant usage on schema %I to service_role', p_restore.target_schema);
-  for v_part in
-    select s.columns, t.relid, m23.staged_query(s, t, p_restore.tenant_id) as wanted
-      from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_restore.id order by s.ordinal
-  loop
-    v_copy := (select format('%I.%I', p_restore.target_schema, c.relname) from pg_class c where c.oid = v_part.relid);
-    v_list := (select string_agg(quote_ident(c), ', ') from unnest(v_part.columns) c);
-    execute format('create table %s (like %s including generated including identity including indexes including constraints including comments)',
-                   v_copy, m23.qualified_name(v_part.relid));
-    execute format('alter table %s enable row level security', v_copy);
-    execute format('grant select on %s to service_role', v_copy);
-    execute format('insert into %s (%s) overriding system value select %s from (%s) s', v_copy, v_list, v_list, v_part.wanted);
-    get diagnostics v_count = row_count;
-    v_rows := v_rows + v_count;
-    v_names := v_names || m23.public_name(v_part.relid);
+  foreach v_target in array coalesce(m23.targets_of(p_work), '{}') loop
+    v_rows := v_rows + m23.copy_beside(v_target, p_restore);
+    v_names := v_names || m23.public_name((v_target.tbl).relid);
   end loop;
   perform m23.end_copy(p_restore);
   return jsonb_build_object('snapshot_id', null, 'tables', v_names, 'warnings', '[]'::jsonb,
     'stats', jsonb_build_object('insertCount', v_rows, 'updateCount', 0, 'deleteCount', 0, 'totalOperations', v_rows, 'affectedTables', to_jsonb(v_names)));
+end $$;
+
+create function m23.copy_beside(p_target m23.target, p_restore public.restore_logs) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_live  text := m23.qualified_name((p_target.tbl).relid);
+  v_copy  text := (select format('%I.%I', p_restore.target_schema, c.relname) from pg_class c where c.oid = (p_target.tbl).relid);
+  v_list  text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
+  v_count bigint;
+begin
+  -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot.
+  execute format('lock table %s in access share mode', v_live);
+  execute format('create table %s (like %s including generated including identity including indexes including constraints including comments)', v_copy, v_live);
+  execute format('alter table %s enable row level security', v_copy);
+  execute format('grant select on %s to service_role', v_copy);
+  execute format('insert into %s (%s) overriding system value select %s from (%s) s', v_copy, v_list, v_list, coalesce(p_target.wanted, m23.as_of_query(p_target.tbl)))
+    using p_restore.tenant_id, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
+  get diagnostics v_count = row_count;
+  return v_count;
 end $$;
 
 -- The log row of work that is done; its figures, for the caller.
@@ -505,7 +633,11 @@ begin
   end if;
   select * into v_log from public.restore_logs where id = p_work.work_id;
   perform m23.check_staged(p_work.work_id);
-  return m23.finish_restore(p_work, case when v_log.target_schema is null then m23.restore_live(p_work, v_log.created_by) else m23.restore_beside(v_log) end);
+  perform m23.rewind_staged(p_work);
+  if p_work.dry_run then
+    return m23.preview_work(p_work);
+  end if;
+  return m23.finish_restore(p_work, case when v_log.target_schema is null then m23.restore_live(p_work, v_log.created_by) else m23.restore_beside(p_work, v_log) end);
 end $$;
 
 -- Upkeep, every minute: what dead workers have left behind, and what is past its time.

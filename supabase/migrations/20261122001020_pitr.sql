@@ -18,8 +18,9 @@ language sql volatile set search_path = '' as $$
     from m23.protected_tables t where exists (select from pg_class c where c.oid = t.relid) order by 1
 $$;
 
--- Why a time cannot be gone back to; empty when it can.
-create function m23.target_faults(p_at timestamptz, p_tables text[]) returns text[]
+-- Why a time cannot be gone back to; empty when it can. A backup that is named may reach further
+-- back than the log.
+create function m23.target_faults(p_at timestamptz, p_tables text[], p_base uuid default null) returns text[]
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
   v_from   timestamptz;
@@ -30,8 +31,8 @@ begin
   select max(greatest(t.protected_at, t.pruned_at)) into v_from from m23.protected_tables t
    where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n);
   if p_at > clock_timestamp() then
-    return array[format('targetTimestamp: is in the future; it can be from %s to %s', m23.iso(v_from), m23.iso(clock_timestamp()))];
-  elsif p_at < v_from or v_from is null then
+    return array[concat('targetTimestamp: is in the future; it can be ', 'from ' || m23.iso(v_from) || ' ', 'to ', m23.iso(clock_timestamp()))];
+  elsif p_base is null and (p_at < v_from or v_from is null) then
     return array[format('targetTimestamp: is before the history begins; it can be from %s to %s', m23.iso(v_from), m23.iso(clock_timestamp()))];
   end if;
   return '{}';
@@ -87,23 +88,49 @@ $$;
 
 -- Restore -----------------------------------------------------------------------------
 
+-- The tables that a request names, or that a backup names for it; null: all that are protected.
+create function m23.named_tables(p_restore jsonb) returns text[]
+language sql immutable set search_path = '' as
+$$ select coalesce(m23.list_of(p_restore -> 'tables'), case when p_restore ->> 'baseBackupId' is not null then array[]::text[] end) $$;
+
+-- The work of a restore to a time: from the chain of the backup that is named, as far as that
+-- reaches; after its last member from that backup and the log; else from the log.
+create function m23.pitr_work(p_tenant uuid, p_restore jsonb) returns m23.restore_work
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_job    uuid := (p_restore ->> 'baseBackupId')::uuid;
+  v_dry    boolean := coalesce((p_restore ->> 'dryRun')::boolean, false);
+  v_work   m23.restore_work;
+  v_tables text[];
+  v_moment m23.moment;
+  v_backup m23.backup_work;
+begin
+  if v_job is not null then
+    v_work := m23.chain_work(p_tenant, p_restore);
+    if v_work.work_id is not null then return v_work; end if;
+  end if;
+  v_tables := m23.chosen_tables(m23.list_of(p_restore -> 'tables'), coalesce((p_restore ->> 'includeRelated')::boolean, false));
+  v_moment := m23.requested_moment(p_tenant, (p_restore ->> 'targetTimestamp')::timestamptz, v_tables);
+  if v_job is not null then
+    v_tables := m23.tables_in_backup(v_job, v_tables);
+    select * into v_backup from m23.backup_work where job_id = v_job;
+    -- A log that does not know all that has changed since the backup answers alone.
+    if v_backup.incarnation <> m23.incarnation() or not m23.log_reaches(p_tenant, v_tables, m23.moment_of(v_backup.position, v_backup.position_at)) then
+      v_job := null;
+    end if;
+  end if;
+  return row(gen_random_uuid(), p_tenant, 'pitr', v_job, v_moment, v_tables, p_restore ->> 'planHash', null, 'exact', v_dry)::m23.restore_work;
+end $$;
+
 create function public.m23_begin_pitr(p_request_id uuid, p_restore jsonb) returns json
 language plpgsql security definer set search_path = '' set row_security = off set plan_cache_mode = force_generic_plan as $$
 declare
   v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore');
-  v_tables  text[] := m23.chosen_tables(m23.list_of(p_restore -> 'tables'), coalesce((p_restore ->> 'includeRelated')::boolean, false));
+  v_work    m23.restore_work := m23.pitr_work(v_request.tenant_id, p_restore);
   v_at      timestamptz := (p_restore ->> 'targetTimestamp')::timestamptz;
-  v_moment  m23.moment := m23.requested_moment(v_request.tenant_id, v_at, v_tables);
-  v_job     uuid := (p_restore ->> 'baseBackupId')::uuid;
-  v_id      uuid := gen_random_uuid();
-  v_begun   json;
+  v_begun   json := m23.log_restore(v_request.tenant_id, v_work, v_at, null);
 begin
-  if v_job is not null then
-    perform m23.restorable_backup(v_request.tenant_id, v_job);
-    v_tables := m23.tables_in_backup(v_job, v_tables);
-  end if;
-  v_begun := m23.log_restore(v_request.tenant_id, row(v_id, v_request.tenant_id, 'pitr', v_job, v_moment, v_tables, p_restore ->> 'planHash')::m23.restore_work, v_at, null);
-  update public.restore_logs set warnings = m23.moment_warnings(v_at, v_moment, m23.list_of(p_restore -> 'tables')) where id = v_id;
+  update public.restore_logs set warnings = m23.moment_warnings(v_at, coalesce(v_work.inside, v_work.moment), m23.named_tables(p_restore)) where id = v_work.work_id;
   return v_begun;
 end $$;
 comment on function public.m23_begin_pitr(uuid, jsonb) is
@@ -115,11 +142,18 @@ create table m23.previews (
   id         uuid primary key default gen_random_uuid(),
   tenant_id  uuid not null,
   created_at timestamptz not null default clock_timestamp(),
-  moment     m23.moment not null,
+  moment     m23.moment,  -- none: of rows that were staged, and are kept in m23.preview_rows
   tables     text[] not null,
   plan_hash  text not null
 );
+create table m23.preview_rows (
+  preview_id uuid not null references m23.previews (id) on delete cascade,
+  table_name text not null,
+  changes    jsonb not null,
+  primary key (preview_id, table_name)
+);
 select m23.close_table('m23.previews');
+select m23.close_table('m23.preview_rows');
 create index previews_created on m23.previews (created_at);
 
 -- A page of a planned table, by key: `{"operation", "key", "now", "then"}`. Of an update only
@@ -162,12 +196,12 @@ language sql immutable set search_path = '' as $$
   select coalesce(jsonb_object_agg(t.key, t.value), '{}') from jsonb_each(p_these) t where t.value is distinct from p_those -> t.key
 $$;
 
--- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice.
-create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
+-- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice. Without a
+-- moment the first 10,000 rows of each table are kept for the pages to come.
+create function m23.preview_targets(p_tenant uuid, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
 language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
 set extra_float_digits = 1 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
-  v_targets m23.target[] := m23.logged_targets(p_tables, p_moment);
   v_target  m23.target;
   v_changes jsonb := '{}';
   v_counts  jsonb := '{}';
@@ -175,37 +209,55 @@ declare
   v_rows    jsonb;
   v_preview m23.previews;
 begin
-  perform m23.plan_targets(p_tenant, v_targets);
-  v_faults := m23.foresee_references(v_targets);
+  perform m23.plan_targets(p_tenant, p_targets);
+  v_faults := m23.foresee_references(p_targets);
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
   end if;
   insert into m23.previews (tenant_id, moment, tables, plan_hash)
-    values (p_tenant, p_moment, p_tables, m23.plan_hash(p_tenant, v_targets)) returning * into v_preview;
-  foreach v_target in array v_targets loop
-    v_rows := m23.preview_rows(v_target, p_tenant, 0, 100);
+    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, p_targets)) returning * into v_preview;
+  foreach v_target in array p_targets loop
+    v_rows := m23.preview_rows(v_target, p_tenant, 0, case when (p_moment).floor is null then 10000 else 100 end);
     if v_rows <> '[]' then
-      v_changes := v_changes || jsonb_build_object(m23.public_name((v_target.tbl).relid), v_rows);
+      v_changes := v_changes || jsonb_build_object(m23.public_name((v_target.tbl).relid), jsonb_path_query_array(v_rows, '$[0 to 99]'));
       v_counts := v_counts || (select jsonb_build_object(p.name, p.inserts + p.updates + p.deletes) from pg_temp.m23_plan p where p.table_id = (v_target.tbl).id);
     end if;
+    insert into m23.preview_rows select v_preview.id, m23.public_name((v_target.tbl).relid), v_rows where (p_moment).floor is null;
   end loop;
   return m23.plan_report(p_warnings) || jsonb_build_object('previewId', v_preview.id, 'planHash', v_preview.plan_hash,
                                                            'previewChanges', v_changes, 'changeCounts', v_counts);
 end $$;
 
+create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
+language sql volatile set search_path = '' as
+$$ select m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_warnings) $$;
+
+-- The preview of work whose rows are staged, or come from a snapshot.
+create function m23.preview_work(p_work m23.restore_work) returns json
+language plpgsql volatile set search_path = '' as $$
+begin
+  if p_work.job_id is null and p_work.mode = 'exact' then
+    return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, '{}');
+  end if;
+  return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null,
+    case when (p_work.inside).taken is not null and (p_work.inside).position is not null
+      then array[format('this server recorded no commit times: the moment taken is %s', m23.iso((p_work.inside).taken))] else '{}' end);
+end $$;
+
+-- Gives what a restore would do; or, where that is for the archive alone to say, work for the
+-- caller to drive first: it ends with the same.
 create function public.m23_preview_pitr(p_request_id uuid, p_restore jsonb) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
 declare
   v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore', true);
-  v_tables  text[] := m23.chosen_tables(m23.list_of(p_restore -> 'tables'), coalesce((p_restore ->> 'includeRelated')::boolean, false));
-  v_at      timestamptz := (p_restore ->> 'targetTimestamp')::timestamptz;
-  v_moment  m23.moment := m23.requested_moment(v_request.tenant_id, v_at, v_tables);
+  v_work    m23.restore_work := m23.pitr_work(v_request.tenant_id, p_restore);
+  v_moment  m23.moment := case when (v_work.moment).position is not null then v_work.moment else m23.logged_moment(v_work) end;
 begin
-  if p_restore ->> 'baseBackupId' is not null then
-    perform m23.restorable_backup(v_request.tenant_id, (p_restore ->> 'baseBackupId')::uuid);
-    perform m23.tables_in_backup((p_restore ->> 'baseBackupId')::uuid, v_tables);
+  if not m23.log_reaches(v_work.tenant_id, v_work.tables, v_moment) then
+    return m23.begin_work(v_work);
   end if;
-  return m23.preview(v_request.tenant_id, v_moment, v_tables, m23.moment_warnings(v_at, v_moment, m23.list_of(p_restore -> 'tables')));
+  return m23.preview(v_request.tenant_id, v_moment, v_work.tables,
+    m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore)));
 end $$;
 comment on function public.m23_preview_pitr(uuid, jsonb) is 'For pitr-restore: what a restore would do, and has not done.';
 
@@ -216,9 +268,15 @@ set timezone = 'UTC' set extra_float_digits = 1 set statement_timeout = '60s' as
 declare
   v_preview m23.previews;
   v_target  m23.target;
+  v_rows    jsonb;
 begin
   select * into v_preview from m23.previews where id = p_preview_id;
   perform m23.require_role(v_preview.tenant_id, array['owner', 'admin', 'operator']);
+  if (v_preview.moment).floor is null then
+    select jsonb_path_query_array(r.changes, '$[$from to $to]', jsonb_build_object('from', greatest(p_offset, 0), 'to', greatest(p_offset, 0) + least(greatest(p_limit, 1), 1000) - 1))
+      into v_rows from m23.preview_rows r where r.preview_id = p_preview_id and r.table_name = p_table;
+    if found then return v_rows; end if;
+  end if;
   select (t).* into v_target from unnest(m23.logged_targets(v_preview.tables, v_preview.moment)) t where m23.public_name((t).tbl.relid) = p_table;
   if (v_target.tbl).id is null then
     perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given', array[format('p_table: "%s" is not in this preview', p_table)]);

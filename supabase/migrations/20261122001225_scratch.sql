@@ -113,7 +113,7 @@ end $$;
 -- What the database noted of a table while it was backed up.
 create function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) returns numeric
 language sql stable set search_path = '' as
-$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c where c.job_id = p_job and c.ordinal = p_table.ordinal $$;
+$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history $$;
 
 create function m23.check_fingerprint(p_scratch m23.scratch, p_then m23.backup_tables) returns void
 language plpgsql set search_path = '' as $$
@@ -230,7 +230,7 @@ begin
       perform m23.note_check('reference_broken', v_scratch.name, m23.key_holds(v_all, v_scratch, v_key));
     end loop;
   end loop;
-  v_done := jsonb_build_object('rows', (select coalesce(sum((s).staged.rows), 0) from unnest(v_all) s),
+  v_done := jsonb_build_object('rows', (select coalesce(sum((s).staged.standing), 0) from unnest(v_all) s),
     'seconds', (select round(extract(epoch from clock_timestamp() - w.staging_at), 3) from m23.test_work w where w.test_id = p_work.work_id));
 
   for v_table in select * from m23.backup_tables where job_id = p_work.job_id order by ordinal loop

@@ -23,11 +23,17 @@ impl Function for BackupRestore {
     const NAME: FunctionName = FunctionName::BackupRestore;
 
     /// 1. Accepts the restore in the user's name; the database refuses what it must.
-    /// 2. Reads the archive into staging, verifies every byte, and writes the difference.
+    /// 2. Reads the archive into staging, verifies every byte, and writes the difference; a dry run
+    ///    tells it.
     /// 3. Answers with the outcome, or with 202 when that takes longer than a caller should wait.
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
         let order = work::begin(&self.workers, caller, &request).await?;
-        match work::drive(&self.workers, order).await? {
+        let driven = if request.dry_run {
+            work::preview(&self.workers, order).await?
+        } else {
+            work::drive(&self.workers, order).await?
+        };
+        match driven {
             (response, true) => Answer::done(&response),
             (response, false) => Answer::accepted(&response),
         }

@@ -3,7 +3,7 @@
 use m23_contract::{BackupRestoreRequest, BackupRestoreResponse, WorkStatus};
 use m23_engine::{RestoreOrder, RestoreOutcome, World as _};
 use m23_pipeline::{Admitted, Failure, Level, Log as _, Record};
-use m23_platform::{Workers, ask_as_user, drive_patiently};
+use m23_platform::{Workers, ask_as_user, drive_patiently, preview_patiently};
 use serde_json::json;
 use std::time::Duration;
 
@@ -40,6 +40,27 @@ pub(crate) async fn drive(
         Some(outcome) => (completed(begun, outcome), true),
         None => (begun, false),
     })
+}
+
+/// Drives a dry run. Gives what would change, and whether that is known yet.
+pub(crate) async fn preview(
+    workers: &Workers,
+    order: RestoreOrder,
+) -> Result<(BackupRestoreResponse, bool), Failure> {
+    let Some(seen) = preview_patiently(workers, order).await? else {
+        let begun = BackupRestoreResponse {
+            success: true,
+            status: Some(WorkStatus::InProgress),
+            ..BackupRestoreResponse::default()
+        };
+        return Ok((begun, false));
+    };
+    let seen: BackupRestoreResponse = serde_json::from_value(seen).map_err(Failure::internal)?;
+    let seen = BackupRestoreResponse {
+        success: true,
+        ..seen
+    };
+    Ok((seen, true))
 }
 
 fn completed(begun: BackupRestoreResponse, outcome: RestoreOutcome) -> BackupRestoreResponse {

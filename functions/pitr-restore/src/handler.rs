@@ -26,11 +26,13 @@ impl Function for PitrRestore {
     /// 2. Otherwise accepts a restore to a moment in the user's name, and drives it.
     /// 3. Answers with the outcome, or with 202 when that takes longer than a caller should wait.
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
-        if request.dry_run {
-            return Answer::done(&work::preview(&self.workers, caller, &request).await?);
-        }
-        let order = work::begin(&self.workers, caller, &request).await?;
-        match work::drive(&self.workers, order).await? {
+        let driven = if request.dry_run {
+            work::preview(&self.workers, caller, &request).await?
+        } else {
+            let order = work::begin(&self.workers, caller, &request).await?;
+            work::drive(&self.workers, order).await?
+        };
+        match driven {
             (response, true) => Answer::done(&response),
             (response, false) => Answer::accepted(&response),
         }

@@ -3,7 +3,8 @@
 use m23_contract::{PitrRestoreRequest, PitrRestoreResponse, PitrStats, WorkStatus};
 use m23_engine::{RestoreOrder, RestoreOutcome};
 use m23_pipeline::{Admitted, Failure};
-use m23_platform::{Workers, ask_as_user, drive_patiently};
+use m23_platform::{Workers, ask_as_user, drive_patiently, preview_patiently};
+use serde_json::Value;
 use std::time::Duration;
 
 const BEGIN: Duration = Duration::from_secs(15);
@@ -11,13 +12,14 @@ const BEGIN: Duration = Duration::from_secs(15);
 /// A preview reads all that has changed since; the database gives up after 60 s.
 const PREVIEW: Duration = Duration::from_secs(65);
 
-/// What would change, and has not.
+/// What would change, and has not; and whether that is known yet. What the log cannot tell is
+/// read from the archive first.
 pub(crate) async fn preview(
     workers: &Workers,
     caller: &Admitted,
     request: &PitrRestoreRequest,
-) -> Result<PitrRestoreResponse, Failure> {
-    let seen: PitrRestoreResponse = ask_as_user(
+) -> Result<(PitrRestoreResponse, bool), Failure> {
+    let told: Value = ask_as_user(
         workers,
         caller,
         "m23_preview_pitr",
@@ -25,10 +27,26 @@ pub(crate) async fn preview(
         PREVIEW,
     )
     .await?;
-    Ok(PitrRestoreResponse {
+    let seen = if told.get("work_id").is_some() {
+        let order = serde_json::from_value(told).map_err(Failure::internal)?;
+        preview_patiently(workers, order).await?
+    } else {
+        Some(told)
+    };
+    let Some(seen) = seen else {
+        let begun = PitrRestoreResponse {
+            success: true,
+            status: Some(WorkStatus::InProgress),
+            ..PitrRestoreResponse::default()
+        };
+        return Ok((begun, false));
+    };
+    let seen: PitrRestoreResponse = serde_json::from_value(seen).map_err(Failure::internal)?;
+    let seen = PitrRestoreResponse {
         success: true,
         ..seen
-    })
+    };
+    Ok((seen, true))
 }
 
 /// Accepts the work in the user's name.

@@ -24,8 +24,8 @@ pub use function::{FunctionName, Role};
 pub use names::{SchemaName, TableName};
 pub use request::{
     BackupCreateRequest, BackupRestoreRequest, JobType, NewBackup, PitrRestoreRequest,
-    PitrRollbackRequest, Probe, Reading, RecoveryTestRequest, TestType, Validate, ValidationLevel,
-    read_request,
+    PitrRollbackRequest, Probe, Reading, RecoveryTestRequest, RestoreMode, TestType, Validate,
+    ValidationLevel, read_request,
 };
 pub use response::{
     BackupCreateResponse, BackupRestoreResponse, Finding, JobStatus, Operation,

@@ -23,6 +23,8 @@ pub struct Probe {
     pub target_schema: Option<SchemaName>,
     /// The moment it wants to go back to.
     pub target_timestamp: Option<DateTime<FixedOffset>>,
+    /// The backup that it wants to start from.
+    pub base_backup_id: Option<Uuid>,
 }
 
 /// A request body that can be read out of [`Fields`].
@@ -179,10 +181,24 @@ impl Validate for BackupCreateRequest {
     }
 }
 
+/// What a restore does with live rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreMode {
+    /// The tables become what they were.
+    #[default]
+    Exact,
+    /// Rows that are gone come back; what is there stays as it is.
+    MissingOnly,
+    /// Rows of the backup come back and replace what is there; rows that it does not have stay.
+    OverwriteExisting,
+}
+
 /// `backup-restore`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::confirmed))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::confirmed_or_dry_restore))]
 #[serde(rename_all = "camelCase")]
 pub struct BackupRestoreRequest {
     /// Which backup.
@@ -201,23 +217,75 @@ pub struct BackupRestoreRequest {
         schemars(default, schema_with = "crate::schema::optional_schema")
     )]
     pub target_schema: Option<SchemaName>,
+    /// What becomes of live rows; `exact` when absent.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_mode")
+    )]
+    pub mode: RestoreMode,
+    /// Only look?
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_boolean")
+    )]
+    pub dry_run: bool,
+    /// The plan that the caller saw and confirms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_line::<LONGEST_HASH>")
+    )]
+    pub plan_hash: Option<String>,
 }
 
 impl Validate for BackupRestoreRequest {
-    const FIELDS: &'static [&'static str] =
-        &["backupJobId", "tables", "confirmRestore", "targetSchema"];
+    const FIELDS: &'static [&'static str] = &[
+        "backupJobId",
+        "tables",
+        "targetSchema",
+        "mode",
+        "dryRun",
+        "confirmRestore",
+        "planHash",
+    ];
 
     fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
         let backup_job_id = fields.required_uuid("backupJobId");
         probe.tables = fields.tables("tables");
-        fields.confirmation("confirmRestore");
         probe.target_schema = fields.schema("targetSchema");
+        let mode = restore_mode(fields);
+        probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");
+        let plan_hash = fields.line("planHash", LONGEST_HASH);
+        if probe.target_schema.is_some() {
+            let reason = "is for live tables, not for targetSchema";
+            if mode != RestoreMode::Exact {
+                fields.fault("mode", reason);
+            }
+            if probe.dry_run {
+                fields.fault("dryRun", reason);
+            }
+        }
         Some(Self {
             backup_job_id: backup_job_id?,
             tables: probe.tables.clone(),
             target_schema: probe.target_schema.clone(),
+            mode,
+            dry_run: probe.dry_run,
+            plan_hash,
         })
     }
+}
+
+fn restore_mode(fields: &mut Fields) -> RestoreMode {
+    if !fields.has("mode") {
+        return RestoreMode::Exact;
+    }
+    let choices = [
+        ("exact", RestoreMode::Exact),
+        ("missing_only", RestoreMode::MissingOnly),
+        ("overwrite_existing", RestoreMode::OverwriteExisting),
+    ];
+    fields.choice("mode", &choices).unwrap_or_default()
 }
 
 /// `pitr-restore`.
@@ -273,6 +341,7 @@ impl Validate for PitrRestoreRequest {
     fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
         probe.target_timestamp = fields.moment("targetTimestamp");
         let base_backup_id = fields.uuid("baseBackupId");
+        probe.base_backup_id = base_backup_id;
         probe.tables = fields.tables("tables");
         let include_related = fields.boolean("includeRelated").unwrap_or(false);
         probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");

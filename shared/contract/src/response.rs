@@ -66,6 +66,21 @@ pub struct BackupRestoreResponse {
     /// Seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<f64>,
+    /// What would change (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview_changes: Option<BTreeMap<String, Vec<PreviewChange>>>,
+    /// The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview_id: Option<Uuid>,
+    /// How many rows of each table would change (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change_counts: Option<BTreeMap<String, u64>>,
+    /// The figures (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stats: Option<PitrStats>,
+    /// The plan, to be confirmed (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
     /// The `pre_restore` snapshot that undoes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<Uuid>,

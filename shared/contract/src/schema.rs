@@ -40,6 +40,11 @@ pub(crate) fn optional_boolean(_: &mut SchemaGenerator) -> Schema {
     optional(json_schema!({ "type": "boolean" }))
 }
 
+/// What becomes of live rows, or nothing.
+pub(crate) fn optional_mode(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["exact", "missing_only", "overwrite_existing", null] })
+}
+
 /// `null` counts as absent.
 fn optional(mut schema: Schema) -> Schema {
     if let Some(kind) = schema.remove("type") {
@@ -60,16 +65,7 @@ pub(crate) fn based_when_incremental(schema: &mut Schema) {
     schema.insert("anyOf".to_owned(), either);
 }
 
-/// Adds the confirmation of a restore, which must be `true`.
-pub(crate) fn confirmed(schema: &mut Schema) {
-    let field = json!({ "const": true, "description": "Must be true: live data is changed." });
-    add_property(schema, "confirmRestore", field);
-    if let Some(Value::Array(required)) = schema.get_mut("required") {
-        required.push(json!("confirmRestore"));
-    }
-}
-
-/// Adds the confirmation of a point-in-time restore.
+/// Adds the confirmation of a restore.
 pub(crate) fn confirmed_or_dry_restore(schema: &mut Schema) {
     confirmed_or_dry(schema, "confirmRestore");
 }

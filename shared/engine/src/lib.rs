@@ -8,6 +8,7 @@
 //! like (`m23-archive`), and the platform, which is behind [`World`].
 
 mod backup;
+mod chain;
 mod error;
 mod examine;
 mod examine_archive;
@@ -21,5 +22,5 @@ mod world;
 pub use backup::{Driven, ParentManifest, check_parent, drive_backup};
 pub use error::EngineError;
 pub use examine::{Examined, drive_test};
-pub use restore::{RestoreOrder, RestoreOutcome, RestoreStats, drive_restore};
+pub use restore::{RestoreOrder, RestoreOutcome, RestoreStats, drive_preview, drive_restore};
 pub use world::{StoreFailed, World};

@@ -2,6 +2,7 @@
 //! transaction touch live data. Whatever fails before has changed nothing.
 
 use crate::backup::parse;
+use crate::chain::{Piece, pieces, read_chain};
 use crate::error::EngineError;
 use crate::objects::fetch;
 use crate::retry::persistently;
@@ -11,6 +12,7 @@ use m23_archive::{Chunk, Manifest, Table, unpack};
 use m23_contract::ErrorCode;
 use m23_pipeline::{DatabaseError, Level, Record};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -31,6 +33,9 @@ pub struct RestoreOrder {
     pub manifest_sha256: Option<String>,
     /// The chosen tables, as `schema.table`; all when absent.
     pub tables: Option<Vec<String>>,
+    /// Whether the database goes back from the backup's moment: it needs the backup's history.
+    #[serde(default)]
+    pub rewind: bool,
 }
 
 /// A restore that is done.
@@ -85,7 +90,7 @@ pub async fn drive_restore(
     world: &impl World,
     order: &RestoreOrder,
 ) -> Result<RestoreOutcome, EngineError> {
-    let outcome = run(world, order).await;
+    let outcome: Result<RestoreOutcome, _> = run(world, order).await;
     world.log(&match &outcome {
         Ok(done) => event(order, Level::Info, "restore_completed").with("rows", done.rows_restored),
         Err(error) => event(order, Level::Error, "restore_failed").with_cause(error),
@@ -93,7 +98,22 @@ pub async fn drive_restore(
     outcome
 }
 
-async fn run(world: &impl World, order: &RestoreOrder) -> Result<RestoreOutcome, EngineError> {
+/// Drives a dry run to its end; gives what a restore would do, as the database tells it.
+///
+/// # Errors
+/// [`EngineError`]; what was staged is taken away.
+pub async fn drive_preview(world: &impl World, order: &RestoreOrder) -> Result<Value, EngineError> {
+    let seen = run(world, order).await;
+    if let Err(error) = &seen {
+        world.log(&event(order, Level::Error, "preview_failed").with_cause(error));
+    }
+    seen
+}
+
+async fn run<T: DeserializeOwned>(
+    world: &impl World,
+    order: &RestoreOrder,
+) -> Result<T, EngineError> {
     match prepare_and_execute(world, order).await {
         Ok(reply) => read_outcome(reply),
         Err(error) => {
@@ -116,48 +136,37 @@ pub(crate) async fn prepare(world: &impl World, order: &RestoreOrder) -> Result<
     match (order.backup_id, &order.manifest, &order.manifest_sha256) {
         (None, ..) => Ok(()),
         (Some(_), Some(object), Some(sha256)) => {
-            let manifest = read_manifest(world, order, object, sha256).await?;
-            stage(world, order, &manifest).await
+            let chain = read_chain(world, order, object, sha256).await?;
+            stage(world, order, &chain).await
         }
         (Some(_), ..) => Err(EngineError::Missing("the backup's manifest".to_owned())),
     }
 }
 
+/// `chain` begins with the backup that was asked for, and ends with the full one.
 async fn stage(
     world: &impl World,
     order: &RestoreOrder,
-    manifest: &Manifest,
+    chain: &[Manifest],
 ) -> Result<(), EngineError> {
-    let chosen: Vec<&Table> = manifest
-        .facts
-        .tables
-        .iter()
+    let tables = chain.first().map(|tip| &tip.facts.tables);
+    let chosen: Vec<(&Table, Vec<Piece<'_>>)> = tables
+        .into_iter()
+        .flatten()
         .filter(|table| is_chosen(order, table))
+        .map(|table| (table, pieces(chain, table, order.rewind)))
         .collect();
-    note(world, order, chosen.iter().map(|table| table.rows()).sum()).await?;
-    for (ordinal, table) in (1_u32..).zip(chosen) {
-        if make_room(world, order, ordinal, table).await? {
-            stage_table(world, order, ordinal, table).await?;
+    note(world, order, chosen.iter().map(|(_, all)| lines(all)).sum()).await?;
+    for (ordinal, (table, pieces)) in (1_u32..).zip(chosen) {
+        if make_room(world, order, ordinal, table, lines(&pieces)).await? {
+            stage_table(world, order, ordinal, &pieces).await?;
         }
     }
     Ok(())
 }
 
-/// The manifest is what the database says it was, and speaks of this backup of this tenant.
-async fn read_manifest(
-    world: &impl World,
-    order: &RestoreOrder,
-    object: &str,
-    sha256: &str,
-) -> Result<Manifest, EngineError> {
-    let bytes = fetch(world, object, sha256).await?;
-    let manifest = Manifest::parse(&bytes).map_err(|error| EngineError::in_part(object, error))?;
-    let facts = &manifest.facts;
-    if (facts.tenant_id, Some(facts.backup_id)) == (order.tenant_id, order.backup_id) {
-        Ok(manifest)
-    } else {
-        Err(EngineError::Exchanged(object.to_owned()))
-    }
+fn lines(pieces: &[Piece<'_>]) -> u64 {
+    pieces.iter().map(|piece| piece.chunk.rows).sum()
 }
 
 fn is_chosen(order: &RestoreOrder, table: &Table) -> bool {
@@ -173,12 +182,13 @@ async fn make_room(
     order: &RestoreOrder,
     ordinal: u32,
     table: &Table,
+    lines: u64,
 ) -> Result<bool, EngineError> {
     let columns: Vec<&String> = table.columns.iter().map(|column| &column.name).collect();
     let arguments = json!({
         "p_restore_id": order.work_id, "p_lease": order.lease,
         "p_table": { "ordinal": ordinal, "schema": table.schema, "name": table.name,
-                     "columns": columns, "rows": table.rows() },
+                     "columns": columns, "rows": lines, "rewind": order.rewind && !table.whole },
     });
     let reply = persistently(world, async || {
         world.call("m23_stage_table", &arguments).await
@@ -187,22 +197,26 @@ async fn make_room(
     parse("m23_stage_table", reply)
 }
 
-/// The next chunk is fetched and verified while one is sent.
+/// The next chunk is fetched and verified while one is sent; they arrive in their order.
 async fn stage_table(
     world: &impl World,
     order: &RestoreOrder,
     ordinal: u32,
-    table: &Table,
+    pieces: &[Piece<'_>],
 ) -> Result<(), EngineError> {
-    let mut chunks = (1_u32..).zip(&table.chunks);
-    let Some((_, first)) = chunks.next() else {
+    let mut pieces = (1_u32..).zip(pieces);
+    let Some((_, first)) = pieces.next() else {
         return Ok(());
     };
-    let mut ready = (1, first, verified(world, first).await?);
-    for (seq, chunk) in chunks {
-        let (sent, next) = join(send(world, order, ordinal, ready), verified(world, chunk)).await;
+    let mut ready = (1, first, verified(world, first.chunk).await?);
+    for (seq, piece) in pieces {
+        let (sent, next) = join(
+            send(world, order, ordinal, ready),
+            verified(world, piece.chunk),
+        )
+        .await;
         sent?;
-        ready = (seq, chunk, next?);
+        ready = (seq, piece, next?);
     }
     send(world, order, ordinal, ready).await
 }
@@ -216,11 +230,11 @@ async fn send(
     world: &impl World,
     order: &RestoreOrder,
     ordinal: u32,
-    (seq, chunk, lines): (u32, &Chunk, Vec<u8>),
+    (seq, piece, lines): (u32, &Piece<'_>, Vec<u8>),
 ) -> Result<(), EngineError> {
     let head = json!({
         "restore_id": order.work_id, "lease": order.lease,
-        "ordinal": ordinal, "seq": seq, "rows": chunk.rows,
+        "ordinal": ordinal, "seq": seq, "rows": piece.chunk.rows, "kind": piece.kind.word(),
     });
     let mut body = head.to_string().into_bytes();
     body.reserve(lines.len() + 1);
@@ -251,7 +265,7 @@ async fn execute(world: &impl World, order: &RestoreOrder) -> Result<Value, Engi
 }
 
 /// The database has noted in the log row what it answers here, a failure as well.
-fn read_outcome(mut reply: Value) -> Result<RestoreOutcome, EngineError> {
+fn read_outcome<T: DeserializeOwned>(mut reply: Value) -> Result<T, EngineError> {
     match reply.get_mut("error").map(Value::take) {
         Some(refusal) => Err(refused(parse("m23_execute_restore", refusal)?)),
         None => parse("m23_execute_restore", reply),

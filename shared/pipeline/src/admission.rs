@@ -34,6 +34,7 @@ impl Standing {
             "p_tables": probe.tables,
             "p_target_schema": probe.target_schema,
             "p_target_timestamp": probe.target_timestamp,
+            "p_base_backup_id": probe.base_backup_id,
         });
         let caller = Caller::User(token);
         decode(database.call(caller, "m23_authorize", &arguments).await?)

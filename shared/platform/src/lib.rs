@@ -26,7 +26,7 @@ pub use asking::ask_as_user;
 pub use bounded::{TimedOut, bounded};
 pub use crypto::sha256;
 pub use objects::{ObjectPage, ObjectSummary, Objects, ObjectsFailed, Put};
-pub use patience::{drive_patiently, patiently};
+pub use patience::{drive_patiently, patiently, preview_patiently};
 pub use postgrest::{Accept, Payload, PostgRest, RpcCall};
 pub use serve::serve;
 pub use workers::{NotReady, Workers};

@@ -3,8 +3,9 @@
 use crate::bounded::bounded;
 use crate::workers::Workers;
 use futures_channel::oneshot;
-use m23_engine::{RestoreOrder, RestoreOutcome, drive_restore};
+use m23_engine::{EngineError, RestoreOrder, RestoreOutcome, drive_preview, drive_restore};
 use m23_pipeline::Failure;
+use serde_json::Value;
 use std::future::Future;
 use std::time::Duration;
 
@@ -40,5 +41,18 @@ pub async fn drive_patiently(
 ) -> Result<Option<RestoreOutcome>, Failure> {
     let world = workers.clone();
     let drive = async move { drive_restore(&world, &order).await };
+    Ok(patiently(workers, drive).await?.transpose()?)
+}
+
+/// Drives a dry run. `None`: it takes longer than a caller should wait, and goes on to its end.
+///
+/// # Errors
+/// Why it failed.
+pub async fn preview_patiently(
+    workers: &Workers,
+    order: RestoreOrder,
+) -> Result<Option<Value>, Failure> {
+    let world = workers.clone();
+    let drive = async move { drive_preview(&world, &order).await };
     Ok(patiently(workers, drive).await?.transpose()?)
 }

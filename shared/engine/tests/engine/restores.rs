@@ -147,5 +147,6 @@ pub fn begin(world: &World) -> RestoreOrder {
         manifest: Some(object),
         manifest_sha256: Some(hash),
         tables: None,
+        rewind: false,
     }
 }

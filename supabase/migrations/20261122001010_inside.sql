@@ -1,0 +1,170 @@
+-- Moments inside a chain: between the full backup and its last incremental. A moment is reached
+-- backwards, from the first member at or after it: that member's rows, taken back by the entries
+-- of its own history that lie after the moment. The log in the database is not needed.
+
+-- Which member ----------------------------------------------------------------------------
+
+-- What a backup builds on, itself, and what has been built on it and can be read.
+create function m23.members_around(p_job uuid) returns setof m23.backup_work
+language sql stable set search_path = '' as $$
+  with recursive later as (
+    select p_job as id
+    union
+    select j.id from later l join public.backup_jobs j on j.parent_backup_id = l.id where j.status = 'completed' and j.deleted_at is null)
+  select w.* from m23.backup_work w where w.job_id in (select id from later union select c.id from m23.chain_of(p_job) c)
+$$;
+
+-- The work of a restore to a time from a chain: which member is read, and the moment inside it
+-- (none when the time is the member's own). Null when the time lies after all members.
+create function m23.chain_work(p_tenant uuid, p_restore jsonb) returns m23.restore_work
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_at     timestamptz := (p_restore ->> 'targetTimestamp')::timestamptz;
+  v_base   public.backup_jobs := m23.restorable_backup(p_tenant, (p_restore ->> 'baseBackupId')::uuid);
+  v_member m23.backup_work;
+  v_first  timestamptz;
+  v_tables text[];
+  v_inside m23.moment;
+begin
+  if v_base.job_type = 'snapshot' then
+    perform m23.refuse('BACKUP_UNUSABLE', 'a snapshot has no rows of its own; leave baseBackupId out');
+  end if;
+  select min(position_at) into v_first from m23.members_around(v_base.id);
+  if v_at < v_first then
+    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to',
+      array[format('targetTimestamp: is before the full backup of that chain; it can be from %s to %s', m23.iso(v_first), m23.iso(clock_timestamp()))]);
+  end if;
+  select * into v_member from m23.members_around(v_base.id) w where w.position_at >= v_at order by w.position_at limit 1;
+  if v_member.job_id is null then return null; end if;
+  v_tables := m23.tables_of_member(v_member.job_id, p_restore);
+  v_inside := m23.moment_inside(v_member, v_at);
+  perform m23.refuse_inside_whole(v_member, v_tables, v_inside);
+  return row(gen_random_uuid(), p_tenant, 'pitr', v_member.job_id, null, v_tables, p_restore ->> 'planHash', v_inside, 'exact',
+             coalesce((p_restore ->> 'dryRun')::boolean, false))::m23.restore_work;
+end $$;
+
+-- The chosen tables as the member has them; all that it has and that are protected still, when
+-- none is chosen.
+create function m23.tables_of_member(p_job uuid, p_restore jsonb) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare v_chosen text[] := m23.list_of(p_restore -> 'tables');
+begin
+  if v_chosen is null then
+    return array(select b.schema_name || '.' || b.table_name from m23.backup_tables b
+                  where b.job_id = p_job and (m23.find_table(b.schema_name || '.' || b.table_name)).id is not null order by b.ordinal);
+  end if;
+  return m23.tables_in_backup(p_job, m23.chosen_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
+end $$;
+
+-- The moment of a time inside a member. With ticks it is the last one before, or the parent's.
+create function m23.moment_inside(p_member m23.backup_work, p_at timestamptz) returns m23.moment
+language plpgsql stable set search_path = '' as $$
+declare v_tick record;
+begin
+  if p_at = p_member.position_at then
+    return null;
+  elsif p_member.commit_times = 'native' then
+    return row(null, p_at, null, p_at)::m23.moment;
+  end if;
+  select t.position, t.at into v_tick from (
+      select (x ->> 'position')::pg_snapshot as position, (x ->> 'at')::timestamptz as at from jsonb_array_elements(p_member.ticks) x
+      union all
+      select p.position, p.position_at from public.backup_jobs j join m23.backup_work p on p.job_id = j.parent_backup_id where j.id = p_member.job_id) t
+    where t.at <= p_at order by t.at desc limit 1;
+  return m23.moment_of(v_tick.position, v_tick.at);
+end $$;
+
+-- A table that a member has whole begins anew there: of the time since the parent it says nothing.
+create function m23.refuse_inside_whole(p_member m23.backup_work, p_tables text[], p_inside m23.moment) returns void
+language plpgsql stable set search_path = '' as $$
+declare v_faults text[];
+begin
+  if (p_inside).taken is null then return; end if;
+  v_faults := array(
+    select format('targetTimestamp: %s.%s begins anew with the backup "%s": its shape or its protection changed after %s, and there is no moment of it before %s',
+                  b.schema_name, b.table_name, j.backup_name, m23.iso(p.position_at), m23.iso(p_member.position_at))
+      from m23.backup_tables b join public.backup_jobs j on j.id = b.job_id join m23.backup_work p on p.job_id = j.parent_backup_id
+     where b.job_id = p_member.job_id and b.whole and b.schema_name || '.' || b.table_name = any (p_tables) order by b.ordinal);
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', v_faults);
+  end if;
+end $$;
+
+-- The log's own moment for work on a chain, where log and chain are of one life of the database.
+create function m23.logged_moment(p_work m23.restore_work) returns m23.moment
+language plpgsql volatile set search_path = '' as $$
+declare v_member m23.backup_work;
+begin
+  select * into v_member from m23.backup_work where job_id = p_work.job_id;
+  if v_member.incarnation <> m23.incarnation() then
+    return null;
+  elsif (p_work.inside).taken is null then
+    return m23.moment_of(v_member.position, v_member.position_at);
+  elsif (p_work.inside).position is not null then
+    return p_work.inside;
+  end if;
+  return m23.moment_at((p_work.inside).at);
+end $$;
+
+-- Whether the log alone can answer for tables at a moment.
+create function m23.log_reaches(p_tenant uuid, p_tables text[], p_moment m23.moment) returns boolean
+language sql volatile set search_path = '' as $$
+  select (p_moment).position is not null and m23.tenant_fault(p_tenant, p_moment) is null and not exists (
+    select from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) and m23.moment_fault(t, p_moment) is not null)
+$$;
+
+-- Going back ---------------------------------------------------------------------------------
+
+-- Takes what is staged back to the moment inside the member: as in m23.touched_since, existence
+-- is a balance, and the row is the first old image since.
+create function m23.rewind_staged(p_work m23.restore_work) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_staged m23.staged_tables;
+  v_table  m23.protected_tables;
+begin
+  if (p_work.inside).taken is null then return; end if;
+  for v_staged in select * from m23.staged_tables where restore_id = p_work.work_id and history is not null order by ordinal loop
+    select * into v_table from m23.protected_tables where id = v_staged.table_id;
+    perform m23.check_history(v_staged, v_table, p_work);
+    perform m23.rewind_table(v_staged, v_table, p_work.inside);
+  end loop;
+end $$;
+
+create function m23.check_history(p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_undated bigint;
+  v_foreign bigint;
+begin
+  execute format('select count(*) filter (where m23_at is null), count(*) filter (where m23_op in (''U'', ''D'') and %I is distinct from %L) from %s',
+    m23.tenant_column(p_table), p_work.tenant_id, p_staged.history) into v_undated, v_foreign;
+  if v_undated > 0 and (p_work.inside).position is null then
+    perform m23.refuse('BACKUP_UNUSABLE', format('the archive does not say when %s change(s) of %s were committed', v_undated, m23.public_name(p_table.relid)));
+  elsif v_foreign > 0 then
+    perform m23.refuse('BACKUP_UNUSABLE', format('the archive holds %s row(s) of another tenant', v_foreign));
+  end if;
+end $$;
+
+create function m23.rewind_table(p_staged m23.staged_tables, p_table m23.protected_tables, p_inside m23.moment) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_key     text := m23.key_list(p_table.relid, 'r');
+  v_columns text := (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c);
+begin
+  execute format('create temp table m23_rewound on commit drop as
+      select touched.*, (exists (select from %1$s t where %2$s))::int - touched.m23_balance = 1 as m23_there
+        from (select distinct on (%3$s) r.*,
+                     sum(case when r.m23_op in (''I'', ''n'', ''a'') then 1 when r.m23_op in (''D'', ''o'', ''l'') then -1 else 0 end)
+                       over (partition by %3$s order by r.m23_op not in (''U'', ''D''), r.m23_change_id rows between unbounded preceding and unbounded following) as m23_balance
+                from %4$s r where %5$s order by %3$s, r.m23_op not in (''U'', ''D''), r.m23_change_id) touched',
+    p_staged.staging, m23.key_match(p_table.relid, 't', 'touched'), v_key, p_staged.history,
+    case when (p_inside).position is null then format('r.m23_at > %L', (p_inside).at) else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_inside).position) end);
+  execute format('delete from %s r using pg_temp.m23_rewound t where %s', p_staged.staging, m23.key_match(p_table.relid, 't', 'r'));
+  execute format('insert into %1$s (%2$s) select %2$s from pg_temp.m23_rewound r where r.m23_there', p_staged.staging, v_columns);
+  execute format('update m23.staged_tables set standing = (select count(*) from %s) where restore_id = $1 and ordinal = $2', p_staged.staging)
+    using p_staged.restore_id, p_staged.ordinal;
+  drop table pg_temp.m23_rewound;
+end $$;
+
+select m23.close_functions();
