@@ -15,7 +15,8 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- The work of a restore to a time from a chain: which member is read, and the moment inside it
--- (none when the time is the member's own). Null when the time lies after all members.
+-- (none when the time is the member's own). Null when the time lies after all members, or so far
+-- before them that only the log knows it.
 create function m23.chain_work(p_tenant uuid, p_restore jsonb) returns m23.restore_work
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -30,7 +31,9 @@ begin
     perform m23.refuse('BACKUP_UNUSABLE', 'a snapshot has no rows of its own; leave baseBackupId out');
   end if;
   select min(position_at) into v_first from m23.members_around(v_base.id);
-  if v_at < v_first then
+  if v_at < v_first and cardinality(m23.target_faults(v_at, m23.list_of(p_restore -> 'tables'))) = 0 then
+    return null;
+  elsif v_at < v_first then
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to',
       array[format('targetTimestamp: is before the full backup of that chain; it can be from %s to %s', m23.iso(v_first), m23.iso(clock_timestamp()))]);
   end if;

@@ -121,7 +121,7 @@ declare v_same boolean := m23.shape_of((p_scratch.live).relid) @> p_then.columns
 begin
   perform m23.note_check('shape_changed', p_scratch.name, case when not v_same
     then format('the columns of %s have changed since the backup, so its rows cannot be compared with what was backed up', p_scratch.name) end);
-  if v_same then
+  if v_same and p_then.whole then  -- an incremental has noted its own lines only
     perform m23.note_check('fingerprint_differs', p_scratch.name, case when m23.fingerprint_now(p_scratch) is distinct from m23.fingerprint_then(p_then.job_id, p_then)
       then format('the restored rows of %s are not those that were backed up', p_scratch.name) end);
   end if;

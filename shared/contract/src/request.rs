@@ -198,7 +198,7 @@ pub enum RestoreMode {
 /// `backup-restore`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::confirmed_or_dry_restore))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::live_or_beside))]
 #[serde(rename_all = "camelCase")]
 pub struct BackupRestoreRequest {
     /// Which backup.

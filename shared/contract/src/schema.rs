@@ -70,6 +70,16 @@ pub(crate) fn confirmed_or_dry_restore(schema: &mut Schema) {
     confirmed_or_dry(schema, "confirmRestore");
 }
 
+/// The same for a restore from a backup, which writes live tables or a schema beside them.
+pub(crate) fn live_or_beside(schema: &mut Schema) {
+    confirmed_or_dry_restore(schema);
+    let either = json!([
+        { "properties": { "targetSchema": { "type": "null" } } },
+        { "properties": { "dryRun": { "enum": [false, null] }, "mode": { "enum": ["exact", null] } } },
+    ]);
+    schema.insert("allOf".to_owned(), json!([{ "anyOf": either }]));
+}
+
 /// Adds the confirmation of a rollback.
 pub(crate) fn confirmed_or_dry_rollback(schema: &mut Schema) {
     confirmed_or_dry(schema, "confirmRollback");
