@@ -46,6 +46,9 @@ export interface paths {
     post: operations["testRecovery"];
   };
 }
+/** WithRequired type helpers */
+type WithRequired<T, K extends keyof T> = T & { [P in K]-?: T[P] };
+
 
 export type webhooks = Record<string, never>;
 
@@ -79,24 +82,51 @@ export interface components {
       readonly success: boolean;
     };
     /** @description `backup-restore`. */
-    readonly BackupRestoreRequest: {
+    readonly BackupRestoreRequest: (WithRequired<({
       /**
        * Format: uuid
        * @description Which backup.
        */
       readonly backupJobId: string;
+      /** @description Must be true unless dryRun is: live data is changed. */
+      readonly confirmRestore?: boolean | null;
       /**
-       * @description Must be true: live data is changed.
-       * @constant
+       * @description Only look?
+       * @default false
        */
-      readonly confirmRestore: true;
+      readonly dryRun?: boolean | null;
+      /**
+       * @description What becomes of live rows; `exact` when absent.
+       * @default exact
+       * @enum {unknown}
+       */
+      readonly mode?: "exact" | "missing_only" | "overwrite_existing" | "";
+      /** @description The plan that the caller saw and confirms. */
+      readonly planHash?: string | null;
       /** @description Which of its tables; all when absent. */
       readonly tables?: (readonly string[]) | null;
       /** @description Restore beside the live data, into this schema. */
       readonly targetSchema?: string | null;
-    };
+    }) & ({
+      readonly targetSchema?: null;
+    } | ({
+      /** @enum {unknown} */
+      readonly dryRun?: "";
+      /** @enum {unknown} */
+      readonly mode?: "exact" | "";
+    })), "backupJobId">) & ({
+      /** @constant */
+      readonly dryRun: true;
+    } | {
+      /** @constant */
+      readonly confirmRestore: true;
+    });
     /** @description The answer of `backup-restore`. */
     readonly BackupRestoreResponse: {
+      /** @description How many rows of each table would change (dry run only). */
+      readonly changeCounts?: {
+        [key: string]: number;
+      };
       /**
        * Format: double
        * @description Seconds.
@@ -104,6 +134,17 @@ export interface components {
       readonly duration?: number;
       /** @description Why it failed. */
       readonly error?: string;
+      /** @description The plan, to be confirmed (dry run only). */
+      readonly planHash?: string;
+      /** @description What would change (dry run only). */
+      readonly previewChanges?: {
+        [key: string]: readonly components["schemas"]["PreviewChange"][];
+      };
+      /**
+       * Format: uuid
+       * @description The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
+       */
+      readonly previewId?: string;
       /**
        * Format: uuid
        * @description The row of `restore_logs`.
@@ -121,6 +162,8 @@ export interface components {
        * @description The `pre_restore` snapshot that undoes it.
        */
       readonly snapshotId?: string;
+      /** @description The figures (dry run only). */
+      readonly stats?: components["schemas"]["PitrStats"];
       /** @description `completed`, or `in_progress` with a 202. */
       readonly status?: components["schemas"]["WorkStatus"];
       /**
