@@ -225,7 +225,9 @@ describe('a moment inside a chain', () => {
     const before = await now();
     const { tenant, members, between } = await chain();
     await loseLog(tenant);
+    await client.query('update m23.protected_tables set pruned_at = now()');
     const early = await pitr(tenant, before, { baseBackupId: members[1] });
+    await client.query('update m23.protected_tables set pruned_at = null');
     assert.deepEqual(refusal(early), [400, 'VALIDATION_FAILED']);
     assert.match(String(early.body.details), /targetTimestamp: is before the full backup of that chain; it can be from \d{4}-.*Z to/);
     assert.deepEqual(refusal(await pitr(tenant, '2199-01-01T00:00:00Z', { baseBackupId: members[1] })), [400, 'VALIDATION_FAILED']);
