@@ -161,6 +161,7 @@ create function m23.is_as_written(p_table m23.protected_tables, p_tenant uuid, p
 language plpgsql set search_path = '' as $$
 declare v_known boolean;
 begin
+  if to_regclass(m23.log_name(p_table.id)) is null then return false; end if;  -- a copy, whose changes nobody logs
   execute format('select p.written = d.changes and l.changes = d.changes from pg_temp.m23_plan p,
       (select count(*) + count(*) filter (where m23_op = ''R'') as changes from %s) d,
       (select count(*) as changes from %s where tenant_id = $1 and xid = pg_current_xact_id() and change_id > $2) l where p.table_id = $3',
