@@ -141,6 +141,9 @@ begin
       values ((p_request ->> 'id')::uuid, v_tenant, v_user, v_function, v_key, p_request ->> 'body_sha256')
       returning counted_at into v_counted;
     select * into v_window from m23.window_of(v_tenant, v_function);
+    -- Here rather than by a call of its own, so that no call begins without it.
+    perform m23.audit(v_tenant, (p_request -> 'from') || jsonb_build_object('event', 'begun', 'action', v_function, 'actor', v_user, 'request_id', p_request ->> 'id'))
+      where p_request ? 'from';
   end if;
   return json_build_object(
     'outcome', v_outcome, 'used', v_window.used, 'reset', v_window.reset,

@@ -4,7 +4,9 @@
 create function public.create_pitr_snapshot(p_tenant_id uuid, p_snapshot_name text, p_affected_tables text[], p_created_by uuid,
                                             p_restore_log_id uuid default null) returns uuid
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
-declare v_faults text[];
+declare
+  v_faults text[];
+  v_id     uuid;
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
   perform m23.require_self(p_created_by, 'p_created_by');
@@ -18,7 +20,9 @@ begin
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the snapshot cannot be made as asked', v_faults);
   end if;
-  return m23.new_snapshot(p_tenant_id, p_snapshot_name, 'manual', m23.public_names(m23.chosen_tables(p_affected_tables, false)), p_created_by, p_restore_log_id);
+  v_id := m23.new_snapshot(p_tenant_id, p_snapshot_name, 'manual', m23.public_names(m23.chosen_tables(p_affected_tables, false)), p_created_by, p_restore_log_id);
+  perform m23.audit_done(p_tenant_id, 'create_pitr_snapshot', jsonb_build_object('id', v_id));
+  return v_id;
 end $$;
 comment on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) is
   'A manual snapshot of this moment, for pitr-rollback; p_affected_tables null means every protected table. Owner, admin, operator.';
@@ -178,6 +182,7 @@ begin
   if v_outcome -> 'error' is not null then
     perform m23.refuse(v_outcome -> 'error' ->> 'code', v_outcome -> 'error' ->> 'message', m23.list_of((v_outcome -> 'error' -> 'details')::jsonb));
   end if;
+  perform m23.audit_done(v_tenant, 'execute_pitr_rollback', jsonb_build_object('id', v_begun ->> 'work_id', 'snapshot_id', p_snapshot_id));
   return (v_begun ->> 'work_id')::uuid;
 end $$;
 comment on function public.execute_pitr_rollback(uuid, uuid, text) is
@@ -205,6 +210,7 @@ begin
   if v_tenant is null then return false; end if;
   perform m23.require_role(v_tenant, array['owner', 'admin']);
   insert into m23.cancellations (work_id, by) values (p_id, coalesce(auth.uid(), '00000000-0000-0000-0000-000000000000')) on conflict do nothing;
+  perform m23.audit_done(v_tenant, 'cancel_restore', jsonb_build_object('id', p_id));
   return true;
 end $$;
 comment on function public.cancel_restore(uuid) is

@@ -254,6 +254,7 @@ begin
   end if;
   perform m23.require_role(v_copy.tenant_id, array['owner', 'admin']);
   v_kept := m23.drop_copy(v_copy);
+  perform m23.audit_done(v_copy.tenant_id, 'drop_restore_copy', jsonb_build_object('id', p_restore_log_id, 'dropped', v_kept = '{}'));
   return jsonb_build_object('dropped', v_kept = '{}', 'schema', v_copy.schema_name, 'kept_by', to_jsonb(v_kept));
 end $$;
 comment on function public.drop_restore_copy(uuid) is
@@ -365,7 +366,8 @@ begin
    where tenant_id <> p_tenant and (base_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant)
                                     or parent_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant));
   delete from m23.leases where work_id in (select id from public.backup_jobs where tenant_id = p_tenant union all select id from public.recovery_tests where tenant_id = p_tenant);
-  foreach v_table in array array['m23.requests', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
+  perform set_config('m23.forgetting', p_tenant::text, true);
+  foreach v_table in array array['public.audit_log', 'm23.audit_heads', 'm23.requests', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
       'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs', 'm23.after_restore_hooks'] loop
     execute format('delete from %s where tenant_id = $1', v_table) using p_tenant;
     get diagnostics v_count = row_count;

@@ -72,7 +72,7 @@ language sql stable set search_path = '' as $$
     join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and a.atttypid = 'uuid'::regtype and not a.attisdropped
    where c.relkind = 'r' and n.nspname not in ('m23', 'm23_log', 'm23_staging', 'auth', 'information_schema') and n.nspname not like 'pg\_%'
      and not (n.nspname = 'public' and c.relname in ('tenant_members', 'backup_jobs', 'restore_logs', 'pitr_snapshots', 'pitr_rollbacks',
-                                                     'dr_plans', 'recovery_tests', 'health_snapshots'))
+                                                     'dr_plans', 'recovery_tests', 'health_snapshots', 'audit_log'))
      and not exists (select from public.restore_logs r where r.target_schema = n.nspname)
      and not exists (select from m23.protected_tables t where t.relid = c.oid)
 $$;

@@ -1,5 +1,6 @@
 //! The database's two decisions on a request: who is this here, and is there room?
 
+use crate::audit::{AuditEntry, Origin};
 use crate::database::{Caller, Database};
 use crate::failure::Failure;
 use m23_auth::BearerToken;
@@ -56,6 +57,7 @@ pub(crate) struct Application<'a> {
     pub(crate) limit: u32,
     pub(crate) key: Option<&'a str>,
     pub(crate) body_sha256: [u8; 32],
+    pub(crate) origin: &'a Origin,
 }
 
 /// What became of it.
@@ -96,6 +98,7 @@ impl Application<'_> {
             "limit": self.limit,
             "idempotency_key": self.key,
             "body_sha256": hex(&self.body_sha256),
+            "from": self.origin,
         }});
         decode(
             database
@@ -115,6 +118,15 @@ pub(crate) async fn finish<D: Database>(
     let arguments = json!({ "p_id": id, "p_status": status, "p_body": body });
     database
         .call(Caller::Service, "m23_finish_request", &arguments)
+        .await?;
+    Ok(())
+}
+
+/// Adds to the audit.
+pub(crate) async fn audit<D: Database>(database: &D, entry: &AuditEntry) -> Result<(), Failure> {
+    let arguments = json!({ "p_entry": entry });
+    database
+        .call(Caller::Service, "m23_audit", &arguments)
         .await?;
     Ok(())
 }

@@ -13,6 +13,7 @@
 
 mod admission;
 mod admitted;
+mod audit;
 mod body;
 mod database;
 mod edge;
@@ -24,10 +25,11 @@ mod services;
 mod settings;
 
 pub use admitted::Admitted;
+pub use audit::AuditEntry;
 pub use body::{BodyFailed, BodySource, LARGEST_BODY};
 pub use database::{Caller, Database, DatabaseError, decode_error};
 pub use failure::{Cause, Failure};
 pub use function::{Answer, Function};
-pub use run::{Pipeline, refuse_unconfigured};
+pub use run::{Handled, Pipeline, refuse_unconfigured};
 pub use services::{Clock, Digest, DigestFailed, Ids, Level, Log, Platform, Record};
 pub use settings::{Settings, SettingsFault};

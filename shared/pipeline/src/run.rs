@@ -1,7 +1,10 @@
 //! The pipeline itself.
 
-use crate::admission::{Admission, Application, Outcome, Standing, StoredAnswer, abandon, finish};
+use crate::admission::{
+    Admission, Application, Outcome, Standing, StoredAnswer, abandon, audit, finish,
+};
 use crate::admitted::Admitted;
+use crate::audit::{AuditEntry, Event, Origin};
 use crate::body::{BodySource, read_bounded};
 use crate::edge::{Envelope, Kind, kind};
 use crate::failure::Failure;
@@ -28,7 +31,16 @@ pub struct Pipeline<'a, P> {
     pub keys: &'a KeyCache,
 }
 
-/// What is known of a request so far: for its headers and its line in the log.
+/// A request that is answered, and what the audit has to say of it afterwards.
+#[derive(Debug)]
+pub struct Handled {
+    /// The answer.
+    pub response: Response<Vec<u8>>,
+    /// For [`Pipeline::conclude`]; none where the tenant is not known.
+    pub entry: Option<AuditEntry>,
+}
+
+/// What is known of a request so far: for its headers, its line in the log and the audit.
 struct Trace {
     function: FunctionName,
     request_id: Uuid,
@@ -36,6 +48,8 @@ struct Trace {
     user_id: Option<Uuid>,
     tenant_id: Option<Uuid>,
     window: Option<Window>,
+    origin: Origin,
+    admitted: bool,
 }
 
 /// A request that may be counted.
@@ -62,17 +76,33 @@ impl<P: Platform> Pipeline<'_, P> {
         &self,
         function: &F,
         request: Request<B>,
-    ) -> Response<Vec<u8>> {
-        let mut trace = Trace::begin(self.platform, F::NAME);
+    ) -> Handled {
         let (parts, mut body) = request.into_parts();
+        let mut trace = Trace::begin(self.platform, F::NAME, Origin::of(&parts.headers));
         let outcome = match kind(&parts.method, &parts.uri, F::NAME) {
-            Ok(Kind::Preflight) => return Envelope::new(trace.request_id).preflight(),
+            Ok(Kind::Preflight) => {
+                return Handled {
+                    response: Envelope::new(trace.request_id).preflight(),
+                    entry: None,
+                };
+            }
             Ok(Kind::Call) => self.call(function, &parts, &mut body, &mut trace).await,
             Err(failure) => Err(self
                 .refuse_unread(failure, &parts.headers, &mut trace)
                 .await),
         };
         trace.end(self.platform, outcome)
+    }
+
+    /// Writes into the audit how a call ended; its caller has the answer already. A beginning
+    /// whose end cannot be written says by itself that its outcome is not known.
+    pub async fn conclude(&self, entry: Option<AuditEntry>) {
+        let Some(entry) = entry else { return };
+        if let Err(error) = audit(self.platform, &entry).await {
+            let record = Record::new(Level::Error, "outcome not audited")
+                .with("request_id", entry.request_id.to_string());
+            self.platform.log(&record.with_cause(&error));
+        }
     }
 
     /// Refuses a request whose body was not read. The answer is certain, but a caller with a good
@@ -205,6 +235,7 @@ impl<P: Platform> Pipeline<'_, P> {
             limit,
             key: candidate.key.as_deref(),
             body_sha256: self.platform.sha256(candidate.body).await?,
+            origin: &trace.origin,
         }
         .submit(self.platform)
         .await?;
@@ -213,6 +244,7 @@ impl<P: Platform> Pipeline<'_, P> {
             used: admission.used,
             reset: admission.reset,
         });
+        trace.admitted = admission.outcome == Outcome::Admitted;
         Ok(admission)
     }
 
@@ -293,17 +325,17 @@ pub fn refuse_unconfigured<P: Clock + Ids + Log, B>(
     request: &Request<B>,
     fault: SettingsFault,
 ) -> Response<Vec<u8>> {
-    let trace = Trace::begin(platform, function);
+    let trace = Trace::begin(platform, function, Origin::default());
     let failure = match kind(request.method(), request.uri(), function) {
         Ok(Kind::Preflight) => return Envelope::new(trace.request_id).preflight(),
         Ok(Kind::Call) => Failure::internal(fault),
         Err(failure) => failure,
     };
-    trace.end(platform, Err(failure))
+    trace.end(platform, Err(failure)).response
 }
 
 impl Trace {
-    fn begin<P: Clock + Ids>(platform: &P, function: FunctionName) -> Self {
+    fn begin<P: Clock + Ids>(platform: &P, function: FunctionName, origin: Origin) -> Self {
         Self {
             function,
             request_id: platform.new_id(),
@@ -311,6 +343,8 @@ impl Trace {
             user_id: None,
             tenant_id: None,
             window: None,
+            origin,
+            admitted: false,
         }
     }
 
@@ -327,11 +361,7 @@ impl Trace {
         }
     }
 
-    fn end<P: Clock + Log>(
-        self,
-        platform: &P,
-        outcome: Result<Reply, Failure>,
-    ) -> Response<Vec<u8>> {
+    fn end<P: Clock + Log>(self, platform: &P, outcome: Result<Reply, Failure>) -> Handled {
         let now_ms = platform.now_ms();
         let mut envelope = Envelope::new(self.request_id);
         if let Some(window) = &self.window {
@@ -359,7 +389,26 @@ impl Trace {
                 .with_cause(failure);
         }
         platform.log(&record);
-        response
+        let entry = self.entry(status, &outcome);
+        Handled { response, entry }
+    }
+
+    /// A call of nobody's tenant is in nobody's audit.
+    fn entry(self, status: u16, outcome: &Result<Reply, Failure>) -> Option<AuditEntry> {
+        Some(AuditEntry {
+            tenant_id: self.tenant_id?,
+            actor: self.user_id?,
+            action: self.function.as_str(),
+            request_id: self.request_id,
+            event: match outcome {
+                _ if self.admitted => Event::Ended,
+                Ok(_) => Event::Replayed,
+                Err(_) => Event::Refused,
+            },
+            status,
+            code: outcome.as_ref().err().map(Failure::code),
+            origin: self.origin,
+        })
     }
 
     fn warn<P: Log>(

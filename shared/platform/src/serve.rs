@@ -41,7 +41,9 @@ pub async fn serve<F: Function + 'static>(
             settings: world.settings(),
             keys: &keys,
         };
-        let _caller_may_be_gone = sender.send(pipeline.run(&function, request).await);
+        let handled = pipeline.run(&function, request).await;
+        let _caller_may_be_gone = sender.send(handled.response);
+        pipeline.conclude(handled.entry).await;
     });
     match receiver.await {
         Ok(response) => outgoing(response),

@@ -6,6 +6,7 @@
     clippy::indexing_slicing
 )]
 
+mod audit;
 mod edge;
 mod idempotency;
 mod quota;
