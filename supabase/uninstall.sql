@@ -31,8 +31,8 @@ begin
      where p.pronamespace = 'public'::regnamespace
        and (p.proname like 'm23\_%'
             or p.proname in ('calculate_health_score', 'calculate_pitr_stats', 'cancel_restore', 'create_pitr_snapshot', 'drop_restore_copy',
-                             'execute_pitr_rollback', 'get_active_pitr_snapshots', 'get_backup_chain', 'get_backup_statistics', 'get_current_tenant', 'get_health',
-                             'get_pitr_preview_page', 'get_pitr_rollback_history', 'get_recovery_window', 'get_rows_as_of', 'get_transaction_logs'))
+                             'execute_pitr_rollback', 'get_active_pitr_snapshots', 'get_backup_chain', 'get_backup_statistics', 'get_audit_log', 'get_current_tenant', 'get_health',
+                             'get_pitr_preview_page', 'get_pitr_rollback_history', 'get_recovery_window', 'get_rows_as_of', 'get_transaction_logs', 'verify_audit'))
   loop
     execute format('drop function %s', v_function);
   end loop;
@@ -52,7 +52,7 @@ begin
     join pg_catalog.pg_namespace n on n.oid = o.schema and n.nspname in ('m23', 'm23_log', 'm23_staging')
     cross join lateral pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) i
    where d.deptype in ('n', 'a') and i.identity !~ '(^|\W)m23(_log|_staging)?\.'
-     and i.identity !~ '(^| )public\.(tenant_members|backup_jobs|restore_logs|pitr_snapshots|pitr_rollbacks|dr_plans|recovery_tests|health_snapshots)(\.|$)';
+     and i.identity !~ '(^| )public\.(tenant_members|backup_jobs|restore_logs|pitr_snapshots|pitr_rollbacks|dr_plans|recovery_tests|health_snapshots|audit_log)(\.|$)';
   if v_others is not null then
     raise exception 'these depend on M23; change or drop them first: %', v_others;
   end if;
@@ -60,6 +60,6 @@ end $$;
 set local client_min_messages = warning;
 drop schema m23_staging, m23_log, m23 cascade;
 drop table public.tenant_members, public.backup_jobs, public.restore_logs, public.pitr_snapshots, public.pitr_rollbacks,
-  public.dr_plans, public.recovery_tests, public.health_snapshots;
+  public.dr_plans, public.recovery_tests, public.health_snapshots, public.audit_log;
 
 commit;

@@ -33,7 +33,7 @@ create table m23.audit_heads (
   seq       bigint not null,
   hash      text not null
 );
-alter table m23.audit_heads enable row level security;
+select m23.close_table('m23.audit_heads');
 
 -- Nobody edits: only a tenant that is forgotten takes its chain with it.
 create function m23.refuse_audit_edit() returns trigger

@@ -6,7 +6,21 @@ export type Database = {
   
   "public": {
           Tables: {
-            "backup_jobs": {
+            "audit_log": {
+                  Row: {
+                    "action": string,"actor": string | null,"code": string | null,"created_at": string,"detail": Json | null,"event": string,"from_address": string | null,"hash": string,"prev_hash": string,"request_id": string | null,"seq": number,"status": number | null,"tenant_id": string,"user_agent": string | null
+                  }
+                  ComputedFields: never
+                  Insert: {
+                    "action": string,"actor"?: string | null,"code"?: string | null,"created_at": string,"detail"?: Json | null,"event": string,"from_address"?: string | null,"hash": string,"prev_hash": string,"request_id"?: string | null,"seq": number,"status"?: number | null,"tenant_id": string,"user_agent"?: string | null
+                  }
+                  Update: {
+                    "action"?: string,"actor"?: string | null,"code"?: string | null,"created_at"?: string,"detail"?: Json | null,"event"?: string,"from_address"?: string | null,"hash"?: string,"prev_hash"?: string,"request_id"?: string | null,"seq"?: number,"status"?: number | null,"tenant_id"?: string,"user_agent"?: string | null
+                  }
+                  Relationships: [
+                    
+                  ]
+                },"backup_jobs": {
                   Row: {
                     "backup_name": string,"backup_size_bytes": number | null,"base_backup_id": string | null,"completed_at": string | null,"created_at": string,"created_by": string | null,"deleted_at": string | null,"description": string | null,"duration_seconds": number | null,"error_message": string | null,"id": string,"is_incremental": boolean | null,"job_type": string,"metadata": NonNullable<Json>,"parent_backup_id": string | null,"started_at": string | null,"status": string,"tables": (string)[] | null,"tenant_id": string
                   }
@@ -209,6 +223,11 @@ isOneToOne: false
               "affected_tables": (string)[],"created_at": string,"created_by": string,"expires_at": string,"restore_log_id": string,"snapshot_id": string,"snapshot_name": string,"snapshot_type": string
             }[]
                            },
+"get_audit_log":
+{ Args: { "p_before"?: number,"p_limit"?: number,"p_tenant_id": string }; Returns: {
+              "action": string,"actor": string,"code": string,"created_at": string,"detail": Json,"ended_at": string,"from_address": string,"outcome": string,"request_id": string,"seq": number,"status": number,"user_agent": string
+            }[]
+                           },
 "get_backup_chain":
 { Args: { "p_backup_id": string }; Returns: {
               "backup_name": string,
@@ -272,6 +291,9 @@ isOneToOne: false
                            },
 "m23_admit":
 { Args: { "p_request": Json }; Returns: Json
+                           },
+"m23_audit":
+{ Args: { "p_entry": Json }; Returns: undefined
                            },
 "m23_authorize":
 { Args: { "p_base_backup_id"?: string,"p_dry_run"?: boolean,"p_function": string,"p_tables"?: (string)[],"p_target_schema"?: string,"p_target_timestamp"?: string }; Returns: Json
@@ -359,6 +381,9 @@ isOneToOne: false
                            },
 "m23_sweep":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"verify_audit":
+{ Args: { "p_tenant_id": string }; Returns: Json
                            }
           }
           Enums: {
