@@ -15,7 +15,7 @@ use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use uuid::Uuid;
 
-const ADOPT: &str = "select m23.adopt_backup($1::text::json, $2::text, $3::text)";
+const ADOPT: &str = "select m23.adopt_backup($1::text::jsonb, $2::text, $3::text)";
 
 /// How long a database may take to answer at all.
 const CONNECT: Duration = Duration::from_secs(15);

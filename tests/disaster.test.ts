@@ -1,0 +1,169 @@
+// The disaster: the database is gone, and only the bucket is left.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+
+import { type SupabaseClient, createClient } from '@supabase/supabase-js';
+import type pg from 'pg';
+
+import { type Stack, startStack } from '../stack/stack.ts';
+import { temporaryFolder } from './dev-command.ts';
+import { bytesOf, objectsOf, prefixOf } from './fixtures/archive.ts';
+import { increment } from './fixtures/chain.ts';
+import { backUp, call } from './fixtures/functions.ts';
+import { type Rows, damage, openShop, rowsOf, stock } from './fixtures/shop.ts';
+import { type Tenant, addMember, newTenant, tokenOf } from './fixtures/tenants.ts';
+
+const APPLICATION = `
+  create type shop.colour as enum ('red', 'dark "green"');
+  create domain shop.share as numeric(5, 2) check (value between 0 and 100);
+  create table shop.goods (
+    id        serial primary key,
+    tenant_id uuid not null default '00000000-0000-4000-8000-000000000000',
+    colour    shop.colour not null default 'red',
+    "Share"   shop.share,
+    label     varchar(20) collate "C" check (label <> ''),
+    account   bigint references shop.accounts (id) on delete set null,
+    made      timestamptz not null default now(),
+    half      numeric generated always as ("Share" / 2) stored,
+    unique (tenant_id, label)
+  );
+  create index goods_made on shop.goods (made desc) where colour = 'red';
+  alter table shop.goods enable row level security;
+  create policy own on shop.goods for select to authenticated using (tenant_id in (select m23.caller_tenants()));
+  grant usage on schema shop to authenticated;
+  grant select on shop.goods to authenticated;
+  select m23.protect_table('shop.goods');`;
+
+const TABLES = ['shop.accounts', 'shop.orders', 'shop."Line Items"', 'shop.goods'] as const;
+
+/** Everything that the catalogue says of the application's tables, but for what is M23's and for triggers. */
+const CATALOGUE = `
+  select 'column ' || a.attrelid::regclass || ' ' || concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
+           a.attcollation::regcollation, pg_get_expr(d.adbin, d.adrelid)) as line
+    from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum where a.attrelid = any ($1::regclass[]) and a.attnum > 0
+  union all select 'constraint ' || concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) from pg_constraint where conrelid = any ($1::regclass[])
+  union all select 'index ' || pg_get_indexdef(indexrelid) from pg_index where indrelid = any ($1::regclass[])
+  union all select 'security ' || concat_ws(' ', oid::regclass, relrowsecurity, relforcerowsecurity) from pg_class where oid = any ($1::regclass[])
+  union all select 'policy ' || concat_ws(' ', tablename, policyname, permissive, roles, cmd, qual, with_check) from pg_policies where schemaname = 'shop'
+  union all select 'grant ' || concat_ws(' ', table_name, grantee, privilege_type) from information_schema.role_table_grants where table_schema = 'shop' and grantee = 'authenticated' and table_name = 'goods'
+  order by 1`;
+
+let bucket: Map<string, Buffer>;
+let tenant: Tenant;
+let backups: string[];
+let wanted: { tip: Rows; between: { at: string; rows: Rows }; catalogue: string[] };
+
+let stack: Stack;
+let client: pg.Client;
+let service: SupabaseClient;
+let removeFolder: () => void;
+
+async function start(): Promise<void> {
+  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-create': 1000, 'backup-restore': 1000, 'pitr-restore': 1000 } });
+  client = await stack.postgres.connect();
+  service = createClient(stack.url, stack.serviceRoleKey);
+}
+
+async function end(): Promise<void> {
+  await client?.end();
+  await stack?.close();
+  removeFolder();
+}
+
+async function catalogue(): Promise<string[]> {
+  return (await client.query<{ line: string }>(CATALOGUE, [TABLES])).rows.map(({ line }) => line);
+}
+
+before(async () => {
+  await start();
+  await openShop(client);
+  await client.query(APPLICATION);
+  tenant = await newTenant(stack, client);
+  await stock(client, tenant);
+  await client.query(`insert into shop.goods (tenant_id, colour, "Share", label, account)
+    select $1::uuid, 'dark "green"', n, 'label ' || n, (select min(id) from shop.accounts where tenant_id = $1::uuid) from generate_series(1, 10) n`, [tenant.id]);
+  const full = await backUp(stack, client, tenant);
+  await client.query(`update shop.goods set "Share" = 99.5 where tenant_id = $1 and id % 2 = 0`, [tenant.id]);
+  const { rows: [now] } = await client.query<{ at: string }>('select m23.iso(clock_timestamp()) as at');
+  const between = { at: now?.at ?? '', rows: await rowsOf(client, tenant, TABLES) };
+  await damage(client, tenant);
+  const one = await increment(stack, client, tenant, full);
+  await client.query('delete from shop.goods where tenant_id = $1 and id % 3 = 0', [tenant.id]);
+  backups = [full, one, await increment(stack, client, tenant, one)];
+  wanted = { tip: await rowsOf(client, tenant, TABLES), between, catalogue: await catalogue() };
+  bucket = new Map();
+  for (const backup of backups) for (const key of await objectsOf(stack, tenant, backup)) bucket.set(key, await bytesOf(stack, key));
+  await end();
+
+  await start();
+  for (const [key, bytes] of bucket) await stack.archives.put(key, bytes);
+});
+after(end);
+
+async function adopt(backup: string): Promise<{ data: unknown; error: { message: string } | null }> {
+  const object = `${prefixOf(tenant, backup)}manifest.json`;
+  const bytes = bucket.get(object) ?? Buffer.alloc(0);
+  return await service.rpc('adopt_backup', { p_manifest: JSON.parse(bytes.toString('utf8')), p_object: object, p_sha256: createHash('sha256').update(bytes).digest('hex') });
+}
+
+async function asAdmin(name: string, body: Record<string, unknown>): Promise<void> {
+  const reply = await call(stack, name, await tokenOf(stack, tenant.userId('admin')), { confirmRestore: true, ...body });
+  assert.equal(reply.status, 200, JSON.stringify(reply.body));
+}
+
+describe('a database with nothing but the migrations and the bucket', () => {
+  test('learns of a backup only after those that it builds on', async () => {
+    const { error } = await adopt(backups[2] ?? '');
+    assert.match(error?.message ?? '', /adopt that first/);
+  });
+
+  test('learns of every backup, with tables as they were; twice is as once', async () => {
+    for (const backup of [...backups, ...backups]) {
+      const { data, error } = await adopt(backup);
+      assert.equal(error, null, JSON.stringify(error));
+      assert.equal(data, backup);
+    }
+    assert.deepEqual(await catalogue(), wanted.catalogue);
+    const { rows } = await client.query(`select id, status, job_type, metadata -> 'not_made' as not_made from public.backup_jobs where tenant_id = $1 order by created_at`, [tenant.id]);
+    assert.deepEqual(rows, backups.map((id, n) => ({ id, status: 'completed', job_type: n === 0 ? 'full' : 'incremental', not_made: [] })));
+    const { rows: protectedTables } = await client.query(`select name from m23.protected_tables where name like 'shop.%' order by 1`);
+    assert.equal(protectedTables.length, 4);
+  });
+
+  test('restores the tenant to the last backup, by HTTP', async () => {
+    await addMember(client, tenant.id, tenant.userId('admin'), 'admin');
+    await asAdmin('backup-restore', { backupJobId: backups[2] });
+    assert.deepEqual(await rowsOf(client, tenant, TABLES), wanted.tip);
+  });
+
+  test('and to a moment between two backups', async () => {
+    await asAdmin('pitr-restore', { targetTimestamp: wanted.between.at, baseBackupId: backups[2] });
+    assert.deepEqual(await rowsOf(client, tenant, TABLES), wanted.between.rows);
+  });
+
+  test('goes on from there: keys and references hold, sequences are ahead, new backups are made', async () => {
+    await assert.rejects(client.query(`insert into shop.goods (tenant_id, account) values ($1, -1)`, [tenant.id]), /goods_account_fkey/);
+    await assert.rejects(client.query(`insert into shop.goods (tenant_id, label) values ($1, 'label 1')`, [tenant.id]), /goods_tenant_id_label_key/);
+    await client.query(`insert into shop.goods (tenant_id, label) values ($1, 'new')`, [tenant.id]);
+    const rows = await rowsOf(client, tenant, TABLES);
+    const operator = tenant.userId('operator');
+    await addMember(client, tenant.id, operator, 'operator');
+    const here: Tenant = { ...tenant, userId: tenant.userId, token: (role) => tokenOf(stack, tenant.userId(role)) };
+    const backup = await backUp(stack, client, here);
+    await client.query('delete from shop.goods where tenant_id = $1', [tenant.id]);
+    await asAdmin('backup-restore', { backupJobId: backup });
+    assert.deepEqual(await rowsOf(client, tenant, TABLES), rows);
+  });
+
+  test('refuses a manifest that says something else, or is none of ours', async () => {
+    const object = `${prefixOf(tenant, backups[0] ?? '')}manifest.json`;
+    const manifest = JSON.parse((bucket.get(object) ?? Buffer.alloc(0)).toString('utf8')) as Record<string, unknown>;
+    const answer = async (edited: Record<string, unknown>): Promise<string> => (await service.rpc('adopt_backup', { p_manifest: edited, p_object: object, p_sha256: 'f'.repeat(64) })).error?.message ?? '';
+    assert.match(await answer(manifest), /with another manifest/);
+    assert.match(await answer({ ...manifest, format: 'tar' }), /not a manifest/);
+    assert.match(await answer({ ...manifest, backup_id: '5a9a3c4e-0000-4000-8000-000000000001', definitions: ['drop table shop.goods'] }), /no definition/);
+    assert.equal((await createClient(stack.url, stack.anonKey, { accessToken: () => tokenOf(stack, tenant.userId('admin')) }).rpc('adopt_backup', { p_manifest: manifest, p_object: object, p_sha256: '' })).status, 403);
+  });
+});
