@@ -200,7 +200,10 @@ isOneToOne: false
                 }
           }
           Functions: {
-            "calculate_health_score":
+            "adopt_backup":
+{ Args: { "p_manifest": Json,"p_object": string,"p_sha256": string }; Returns: string
+                           },
+"calculate_health_score":
 { Args: { "p_days_back"?: number,"p_tenant_id": string }; Returns: number
                            },
 "calculate_pitr_stats":
