@@ -120,6 +120,18 @@ const TRAPS: Trap[] = [
         update t set v = v || '+' where id = new.id and length(v) < 6; return null; end $$;
       create trigger again after update on t for each row execute function again();`,
     change: `update t set v = 'y' where id in (1, 2, 3)` },
+  { rule: 'a trigger that updates the row just updated, in a transaction that has changed it before', setup: `${PLAIN}
+      create function again() returns trigger language plpgsql as $$ begin
+        update t set v = v || '+' where id = new.id and length(v) < 6; return null; end $$;
+      create trigger again after update on t for each row execute function again();`,
+    change: `begin; update t set v = 'x' where id in (1, 2); update t set v = 'y' where id in (1, 2, 3); update t set v = 'z' where id = 1; delete from t where id in (1, 3); commit` },
+  { rule: 'a trigger whose second update fails and is caught', setup: `${PLAIN}
+      create function twice() returns trigger language plpgsql as $$ begin
+        update t set v = v || '+' where id = new.id;
+        begin update t set id = 1 where id = new.id; exception when unique_violation then null; end;
+        return null; end $$;
+      create trigger twice after update on t for each row when (pg_trigger_depth() = 0) execute function twice();`,
+    change: `begin; update t set v = 'x' where id in (2, 5); update t set v = 'y' where id in (2, 3); commit; update t set v = 'z' where id in (2, 4)` },
   { rule: 'a trigger that updates the other rows of the statement', setup: `${PLAIN}
       create function others() returns trigger language plpgsql as $$ begin
         if pg_trigger_depth() = 1 then update t set v = v || new.id where tenant_id = new.tenant_id; end if; return null; end $$;

@@ -81,9 +81,10 @@ exception when invalid_parameter_value then null;  -- no transaction has that nu
 end $$;
 
 -- Ticks --------------------------------------------------------------------------
--- The first writer of an interval notes what was committed then. Where the server records
--- commit times, ticks only bound how much of the log has to be read; where it does not,
--- they are the moments that a time can be turned into, so they are closer together.
+-- Writers note now and then what was committed: where the server records commit times, each
+-- minute at most and only every so many changes, for ticks only bound how much of the log has
+-- to be read; where it does not, the first writer of each second, for they are the moments that
+-- a time can be turned into.
 
 create table m23.ticks (
   id          bigint generated always as identity primary key,
@@ -108,11 +109,14 @@ begin
     values (clock_timestamp(), v_position, m23.incarnation(), m23.commit_times_are_native());
 end $$;
 
-create function m23.tick(p_interval text) returns void
+-- Notes a tick where this is the first writer that comes here in its interval.
+create function m23.tick() returns void
 language plpgsql set search_path = '' as $$
+declare v_interval text := floor(date_part('epoch', clock_timestamp()) / case current_setting('track_commit_timestamp') when 'on' then 60 else 1 end)::bigint::text;
 begin
-  perform set_config('m23.ticked', p_interval, false);
-  if pg_try_advisory_xact_lock(hashtextextended('m23.tick.' || p_interval, 0)) then
+  if current_setting('m23.ticked', true) = v_interval then return; end if;
+  perform set_config('m23.ticked', v_interval, false);
+  if pg_try_advisory_xact_lock(hashtextextended('m23.tick.' || v_interval, 0)) then
     perform m23.note_tick();
   end if;
 end $$;
@@ -208,9 +212,10 @@ comment on function m23.moment_at(timestamptz) is
 -- their transaction. A statement over many tenants would fill the lock table, so it
 -- takes a fixed set of stripes instead, and a restore takes its tenant's stripe too.
 
+-- A hash that costs nearly nothing: capture asks for it row by row.
 create function m23.fence_key(p_tenant uuid) returns bigint
 language sql immutable set search_path = '' as
-$$ select hashtextextended('m23.fence.' || p_tenant, 0) $$;
+$$ select uuid_hash_extended(p_tenant, 0) $$;
 
 create function m23.stripe_key(p_stripe int) returns bigint
 language sql immutable set search_path = '' as

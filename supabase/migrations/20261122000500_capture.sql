@@ -143,48 +143,29 @@ begin
   return (select attname::text from pg_attribute where attrelid = p_table.relid and attnum = p_table.tenant_attnum);
 end $$;
 
--- The statement triggers' common part -------------------------------------------
+-- Statements in statements ------------------------------------------------------
+-- A statement that another one fires logs its images first, though they are the younger
+-- ones. The setting m23.open_<table> says which statements are open: `,U` or `,D` for each
+-- that has begun, with the change id from which on others have logged since, once they have.
+-- `?` stands for the transaction's first: it alone begins when nothing can have been logged,
+-- and notes nothing, so that a statement that is a transaction of its own pays for nothing.
 
--- Fires before every statement on a protected table, after the application's own
--- BEFORE STATEMENT triggers. Ordinary writers ask for their tenant's fence here, while
--- they hold no row. An update or delete also notes where the change ids stood: its old
--- images are older than whatever its own triggers go on to change, yet logged after it.
-create function m23.before_statement() returns trigger
-language plpgsql security definer set search_path = '' set row_security = off as $$
-declare
-  v_stack    text;
-  v_tenant   uuid;
-  v_interval text;
+-- Ends a statement that logs from p_first on: gives what is still open, and the change id
+-- from which on others have logged in its time, or null.
+create function m23.end_statement(p_open text, p_op text, p_first bigint, out still_open text, out since bigint)
+language plpgsql immutable set search_path = '' as $$
+declare v_parts text[] := regexp_match(p_open, '^(.*),' || p_op || '(\d*)(.*)$');
 begin
-  if current_setting('request.jwt.claims', true) <> '' and current_setting('m23.fenced', true) is distinct from 'yes' then
-    v_tenant := m23.caller_tenant();
-    if v_tenant is not null then
-      perform m23.share_fence(array[v_tenant]);
-    end if;
-    perform set_config('m23.fenced', 'yes', true);
-  end if;
-  v_interval := floor(extract(epoch from clock_timestamp()) / case current_setting('track_commit_timestamp') when 'on' then 60 else 1 end)::text;
-  if current_setting('m23.ticked', true) is distinct from v_interval then
-    perform m23.tick(v_interval);
-  end if;
-  if tg_op <> 'INSERT' then
-    v_stack := 'm23.open_' || tg_argv[0];
-    perform set_config(v_stack, concat(current_setting(v_stack, true), ',', nextval('m23.change_id'), left(tg_op, 1)), true);
-  end if;
-  return null;
+  since := nullif(coalesce(v_parts[2], substring(p_open from '^\?(\d*)')), '')::bigint;
+  still_open := regexp_replace(coalesce(v_parts[1] || v_parts[3], p_open), '([?UD])(?=,|$)', '\1' || p_first, 'g');
 end $$;
 
--- Ends a statement: takes it off the stack of the table's open statements and marks
--- those that are still open (`!`). Gives the change id at its beginning if it is marked
--- itself, so that others have logged since; else null.
-create function m23.after_statement(p_table_id text, p_op text) returns bigint
-language plpgsql set search_path = '' as $$
-declare
-  v_name  text := 'm23.open_' || p_table_id;
-  v_parts text[] := regexp_match(current_setting(v_name, true), '^(.*),(\d+)' || left(p_op, 1) || '(!?)(.*)$');
+-- Who writes; null where that is nobody, or somebody whose id is no uuid.
+create function m23.actor() returns uuid
+language plpgsql stable set search_path = '' as $$
 begin
-  perform set_config(v_name, regexp_replace(v_parts[1] || v_parts[4], '([UD])!?', '\1!', 'g'), true);
-  return case when v_parts[3] = '!' then v_parts[2]::bigint end;
+  return auth.uid();
+exception when invalid_text_representation then return null;
 end $$;
 
 -- The capture of one table -----------------------------------------------------
@@ -203,12 +184,9 @@ declare v_part int := coalesce((select max(part) from m23.log_parts where table_
 begin
   update m23.log_parts set closed_at = clock_timestamp() where table_id = p_table_id and closed_at is null;
   insert into m23.log_parts (table_id, part) values (p_table_id, v_part);
-  -- Made apart and attached: that waits for no writer, and makes none wait.
-  execute format('create table %1$s_%2$s (like %1$s including defaults, primary key (tenant_id, xid, change_id))', m23.log_name(p_table_id), v_part);
-  execute format('alter table %s_%s alter part set default %2$s', m23.log_name(p_table_id), v_part);
+  execute format('create table %1$s_%2$s (primary key (tenant_id, xid, change_id)) inherits (%1$s)', m23.log_name(p_table_id), v_part);
   perform m23.close_table(format('%s_%s', m23.log_name(p_table_id), v_part)::regclass);
   execute format('revoke all on %s_%s from public, anon, authenticated', m23.log_name(p_table_id), v_part);
-  execute format('alter table %1$s attach partition %1$s_%2$s for values in (%2$s)', m23.log_name(p_table_id), v_part);
 end $$;
 
 -- The type that a column has in the log.
@@ -244,8 +222,7 @@ begin
         xid       xid8 not null default pg_current_xact_id(),
         change_id bigint not null default nextval(''m23.change_id''),
         op        "char" not null,
-        actor     uuid,
-        part      int not null) partition by list (part)', v_log);
+        actor     uuid)', v_log);
     perform m23.close_table(v_log::regclass);
     execute format('revoke all on %s from public, anon, authenticated', v_log);
     perform m23.open_log_part(p_table.id);
@@ -266,6 +243,37 @@ begin
   end loop;
 end $$;
 
+-- The statements that log what a transition table holds. Row by row the tenants' fences are
+-- shared, up to a change id that a few rows reach only now and then: where it is reached, the
+-- tenants are looked up as a set, and it is time to look at the clock.
+create function m23.log_statements(p_log text, p_tenant text, p_op "char", p_rows text, p_names text, p_expressions text) returns text
+language sql immutable set search_path = '' as $outer$
+  select format($plpgsql$
+      v_limit := nextval('m23.change_id') | 255;
+      insert into %1$s (tenant_id, op, actor, %5$s)
+        select r.%2$s, %3$L, v_actor, %6$s from %4$s r
+         where case when currval('m23.change_id') < v_limit then pg_advisory_xact_lock_shared(uuid_hash_extended(r.%2$s, 0)) is not null
+                    else r.%2$s is not null end;
+      if currval('m23.change_id') >= v_limit then
+        perform m23.share_fence(array(select distinct r.%2$s from %4$s r where r.%2$s is not null));
+        perform m23.tick();
+      end if;$plpgsql$, p_log, p_tenant, p_op, p_rows, p_names, p_expressions)
+$outer$;
+
+create function m23.capture_functions(p_table_id int) returns text
+language sql immutable set search_path = '' as $$
+  select string_agg(format('m23_log.%s_%s()', f.name, p_table_id), ', ')
+    from unnest('{before_insert, before_change, insert, update, delete, key, move, truncate}'::text[]) f (name)
+$$;
+
+-- Was the capture written for a server that records commit times where this one does not, or
+-- the other way round?
+create function m23.ticks_otherwise(p_table m23.protected_tables) returns boolean
+language sql stable set search_path = '' as $$
+  select (strpos(p.prosrc, 'm23.ticked') = 0) <> m23.commit_times_are_native()
+    from pg_proc p where p.oid = to_regprocedure(format('m23_log.insert_%s()', p_table.id))
+$$;
+
 create function m23.write_capture_functions(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $outer$
 declare
@@ -273,66 +281,111 @@ declare
   v_tenant text := quote_ident(m23.tenant_column(p_table));
   v_all    record;
   v_key    record;
+  v_change record;
+  -- One plan for a row and for many: else the cost of many would have each row planned anew.
   -- Values kept as text must not depend on the writer's settings.
-  v_head   text := 'language plpgsql security definer set search_path = '''' set row_security = off ' ||
+  v_head   text := 'language plpgsql security definer set search_path = '''' set row_security = off set plan_cache_mode = force_generic_plan ' ||
     case when exists (select from m23.columns_of(p_table.relid) c where not c.native)
       then 'set datestyle = ''ISO, YMD'' set intervalstyle = ''postgres'' set timezone = ''UTC''
             set extra_float_digits = 1 set bytea_output = ''hex'' set lc_monetary = ''C'''
       else '' end;
-  -- Written out where every statement passes: a call of a function with a pinned path
-  -- costs as much as the rest of the trigger.
-  v_start  text := $start$
-      if cardinality(v_tenants) = 1 then
-        perform pg_advisory_xact_lock_shared(hashtextextended('m23.fence.' || v_tenants[1], 0));
-      else
-        perform m23.share_fence(v_tenants);
-      end if;
-      if current_setting('request.jwt.claims', true) <> '' then v_actor := auth.uid(); end if;$start$;
+  -- What every statement passes is written out, and each call, query and expression in it is a
+  -- noticeable part of what capture costs a single row. Where commit times are not native, the
+  -- moments to come back to are the ticks, so the clock is looked at every time.
+  v_tick   text := case when m23.commit_times_are_native() then '' else
+     $tick$if current_setting('m23.ticked', true) is distinct from floor(date_part('epoch', clock_timestamp()))::bigint::text then perform m23.tick(); end if;$tick$ end;
+  -- Ordinary writers ask for their tenant's fence while they hold no row.
+  v_ask    text := $ask$
+        if pg_catalog.current_setting('request.jwt.claims', true) operator(pg_catalog.<>) ''
+           and coalesce(pg_catalog.current_setting('m23.fenced', true), '') operator(pg_catalog.<>) 'yes' then
+          begin
+            v_tenant := m23.caller_tenant();
+          exception when others then null;  -- they ask when they log
+          end;
+          perform pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.uuid_hash_extended(v_tenant, 0));
+          perform pg_catalog.set_config('m23.fenced', 'yes', true);
+        end if;$ask$;
 begin
   select * into v_all from m23.log_fields(p_table, false);
   select * into v_key from m23.log_fields(p_table, true);
+  -- These fire before a statement, after the application's own such triggers. They are no
+  -- definer functions and pin no settings, which would cost more than all that they do: so they
+  -- do nothing that the writer may not do, and every name in them is qualified.
+  execute format($ddl$
+    create or replace function m23_log.before_insert_%1$s() returns trigger language plpgsql as $body$
+    declare
+      v_tenant pg_catalog.uuid;
+    begin
+      if pg_catalog.current_setting('request.jwt.claims', true) is not null then
+        %2$s
+      end if;
+      return null;
+    end $body$ $ddl$, p_table.id, v_ask);
+
+  execute format($ddl$
+    create or replace function m23_log.before_change_%1$s() returns trigger language plpgsql as $body$
+    declare
+      v_tenant pg_catalog.uuid;
+      v_open   pg_catalog.text;
+    begin
+      if pg_catalog.current_setting('request.jwt.claims', true) is not null or pg_catalog.pg_current_xact_id_if_assigned() is not null then
+        %2$s
+        if pg_catalog.pg_current_xact_id_if_assigned() is not null then
+          v_open := pg_catalog.current_setting('m23.open_%1$s', true);
+          if coalesce(v_open, '') operator(pg_catalog.=) '' then v_open := '?'; end if;
+          v_open := pg_catalog.set_config('m23.open_%1$s', pg_catalog.concat(v_open, ',', pg_catalog."left"(tg_op, 1)), true);
+        end if;
+      end if;
+      return null;
+    end $body$ $ddl$, p_table.id, v_ask);
+
   execute format($ddl$
     create or replace function m23_log.insert_%1$s() returns trigger %2$s as $body$
     declare
-      v_actor   uuid;
-      v_tenants uuid[] := array(select distinct r.%3$s from new_rows r where r.%3$s is not null);
+      v_actor uuid;
+      v_limit bigint;
     begin
-      %7$s
-      insert into %4$s (tenant_id, op, actor, %5$s)
-        select r.%3$s, 'I', v_actor, %6$s from new_rows r where r.%3$s is not null;
+      %3$s
+      if current_setting('request.jwt.claims', true) is not null then v_actor := m23.actor(); end if;
+      %4$s
       return null;
-    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions, v_start);
+    end $body$ $ddl$, p_table.id, v_head, v_tick, m23.log_statements(v_log, v_tenant, 'I', 'new_rows', v_key.names, v_key.expressions));
 
-  execute format($ddl$
-    create or replace function m23_log.change_%1$s() returns trigger %2$s as $body$
-    declare
-      v_actor   uuid;
-      v_open    text := current_setting('m23.open_%1$s', true);
-      v_since   bigint;
-      v_first   bigint;
-      v_tenants uuid[] := array(select distinct r.%3$s from old_rows r where r.%3$s is not null);
-    begin
-      %7$s
-      if strpos(substr(v_open, 2), ',') = 0 and right(v_open, 1) <> '!' then
-        perform set_config('m23.open_%1$s', '', true);
-      else
-        v_since := m23.after_statement('%1$s', tg_op);
-      end if;
-      if v_since is not null then v_first := nextval('m23.change_id'); end if;
-      insert into %4$s (tenant_id, op, actor, %5$s)
-        select r.%3$s, left(tg_op, 1)::"char", v_actor, %6$s from old_rows r where r.%3$s is not null;
-      if v_since is not null then
-        perform m23.renumber('%4$s', v_tenants, v_since, v_first);
-      end if;
-      return null;
-    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_all.names, v_all.expressions, v_start);
+  for v_change in select * from (values ('update', 'U'), ('delete', 'D')) c (event, op) loop
+    execute format($ddl$
+      create or replace function m23_log.%7$s_%1$s() returns trigger %2$s as $body$
+      declare
+        v_actor uuid;
+        v_limit bigint;
+        v_open  text;
+        v_first bigint;
+        v_since bigint;
+      begin
+        %3$s
+        if current_setting('request.jwt.claims', true) is not null or current_setting('m23.open_%1$s', true) <> '' then
+          if current_setting('request.jwt.claims', true) <> '' then v_actor := m23.actor(); end if;
+          v_open := current_setting('m23.open_%1$s', true);
+          if v_open <> '' then
+            v_first := nextval('m23.change_id');
+            select * into v_open, v_since from m23.end_statement(v_open, %8$L, v_first);
+            v_open := set_config('m23.open_%1$s', v_open, true);
+          end if;
+        end if;
+        %4$s
+        if v_since is not null then
+          perform m23.renumber('%5$s', array(select distinct r.%6$s from old_rows r where r.%6$s is not null), v_since, v_first);
+        end if;
+        return null;
+      end $body$ $ddl$, p_table.id, v_head, v_tick, m23.log_statements(v_log, v_tenant, v_change.op::"char", 'old_rows', v_all.names, v_all.expressions),
+      v_log, v_tenant, v_change.event, v_change.op);
+  end loop;
 
   -- A row trigger, because only it knows which old key became which new one; its WHEN
   -- clause keeps it from being called for any other update.
   execute format($ddl$
     create or replace function m23_log.key_%1$s() returns trigger %2$s as $body$
     declare
-      v_actor uuid := auth.uid();
+      v_actor uuid := m23.actor();
       v_moved boolean := old.%3$s is distinct from new.%3$s;
       r       record;
     begin
@@ -354,15 +407,16 @@ begin
       v_actor   uuid;
       v_tenants uuid[] := array(select distinct r.%3$s from new_rows r where r.%3$s is not null);
     begin
-      %8$s
+      if current_setting('request.jwt.claims', true) <> '' then v_actor := m23.actor(); end if;
+      perform m23.share_fence(v_tenants);
       insert into %4$s (tenant_id, op, actor, %5$s)
-        select r.m23_tenant, (case when exists (select from new_rows n where %9$s) then 'l' else 'o' end)::"char", v_actor, %6$s
+        select r.m23_tenant, (case when exists (select from new_rows n where %8$s) then 'l' else 'o' end)::"char", v_actor, %6$s
           from (select r.%3$s as m23_tenant, %7$s from old_rows r except all select r.%3$s, %7$s from new_rows r) r where r.m23_tenant is not null;
       insert into %4$s (tenant_id, op, actor, %5$s)
-        select r.m23_tenant, (case when exists (select from old_rows n where %9$s) then 'a' else 'n' end)::"char", v_actor, %6$s
+        select r.m23_tenant, (case when exists (select from old_rows n where %8$s) then 'a' else 'n' end)::"char", v_actor, %6$s
           from (select r.%3$s as m23_tenant, %7$s from new_rows r except all select r.%3$s, %7$s from old_rows r) r where r.m23_tenant is not null;
       return null;
-    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions, m23.key_list(p_table.relid, 'r'), v_start,
+    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions, m23.key_list(p_table.relid, 'r'),
     m23.key_match(p_table.relid, 'n', 'r'));
 
   -- TRUNCATE fires no row capture: the rows are logged before they go.
@@ -374,8 +428,7 @@ begin
       return null;
     end $body$ $ddl$, p_table.id, v_head);
 
-  execute format('revoke execute on function m23_log.insert_%1$s(), m23_log.change_%1$s(), m23_log.key_%1$s(),
-                  m23_log.move_%1$s(), m23_log.truncate_%1$s() from public', p_table.id);
+  execute format('revoke execute on function %s from public', m23.capture_functions(p_table.id));
 end $outer$;
 
 -- Logs every row of a relation as deleted (with its image) or inserted (its key): for rows
@@ -392,7 +445,7 @@ begin
   select * into v_fields from m23.log_fields(v_table, p_op = 'I');
   execute format('select array(select distinct r.%1$I from %2$s r where r.%1$I is not null)', m23.tenant_column(v_table), m23.qualified_name(p_relation)) into v_tenants;
   perform m23.share_fence(v_tenants);
-  execute format('insert into %1$s (tenant_id, op, actor, %2$s) select r.%3$I, %4$L, auth.uid(), %5$s from %6$s r where r.%3$I is not null',
+  execute format('insert into %1$s (tenant_id, op, actor, %2$s) select r.%3$I, %4$L, m23.actor(), %5$s from %6$s r where r.%3$I is not null',
     m23.log_part(v_table.id), v_fields.names, m23.tenant_column(v_table), p_op, v_fields.expressions, m23.qualified_name(p_relation));
 end $$;
 
@@ -425,13 +478,14 @@ language sql stable set search_path = '' as $$
            from m23.columns_of(p_table.relid) c join pg_index i on i.indrelid = p_table.relid and i.indisprimary
           where c.key_ord is not null or c.attnum = p_table.tenant_attnum))
     from (values
-      ('zzz_m23_before',       'before insert or update or delete on %%s for each statement execute function m23.before_statement(%1$s)', true),
-      ('aaa_m23_log_insert',   'after insert on %%s referencing new table as new_rows for each statement execute function m23_log.insert_%1$s()', true),
-      ('aaa_m23_log_update',   'after update on %%s referencing old table as old_rows for each statement execute function m23_log.change_%1$s()', true),
-      ('aaa_m23_log_delete',   'after delete on %%s referencing old table as old_rows for each statement execute function m23_log.change_%1$s()', true),
-      ('aaa_m23_log_key',      'after update on %%s for each row when (%2$s) execute function m23_log.key_%1$s()', not p_partitioned),
-      ('aaa_m23_log_move',     'after update on %%s referencing old table as old_rows new table as new_rows for each statement execute function m23_log.move_%1$s()', p_partitioned),
-      ('zzz_m23_log_truncate', 'before truncate on %%s for each statement execute function m23_log.truncate_%1$s()', p_leaf)
+      ('zzz_m23_before_insert', 'before insert on %%s for each statement execute function m23_log.before_insert_%1$s()', true),
+      ('zzz_m23_before_change', 'before update or delete on %%s for each statement execute function m23_log.before_change_%1$s()', true),
+      ('aaa_m23_log_insert',      'after insert on %%s referencing new table as new_rows for each statement execute function m23_log.insert_%1$s()', true),
+      ('aaa_m23_log_update',      'after update on %%s referencing old table as old_rows for each statement execute function m23_log.update_%1$s()', true),
+      ('aaa_m23_log_delete',      'after delete on %%s referencing old table as old_rows for each statement execute function m23_log.delete_%1$s()', true),
+      ('aaa_m23_log_key',         'after update on %%s for each row when (%2$s) execute function m23_log.key_%1$s()', not p_partitioned),
+      ('aaa_m23_log_move',        'after update on %%s referencing old table as old_rows new table as new_rows for each statement execute function m23_log.move_%1$s()', p_partitioned),
+      ('zzz_m23_log_truncate',    'before truncate on %%s for each statement execute function m23_log.truncate_%1$s()', p_leaf)
     ) t (name, definition, applies) where t.applies
 $$;
 
@@ -497,7 +551,7 @@ begin
   update m23.protected_tables t set key_attnums = m23.key_attnums(t.relid), protected_at = clock_timestamp(), xid = pg_current_xact_id(), incarnation = m23.incarnation(),
          pruned_below = '0', pruned_at = null
    where t.id = p_table.id returning * into p_table;
-  execute format('drop table if exists %s', m23.log_name(p_table.id));
+  execute format('drop table if exists %s cascade', m23.log_name(p_table.id));
   delete from m23.log_columns where table_id = p_table.id;
   delete from m23.log_parts where table_id = p_table.id;
   return p_table;
@@ -620,8 +674,8 @@ begin
     raise exception '% is not protected', p_table using errcode = 'undefined_object';
   end if;
   perform m23.drop_triggers(c.relid) from m23.captured(p_table) c;
-  execute format('drop function m23_log.insert_%1$s(), m23_log.change_%1$s(), m23_log.key_%1$s(), m23_log.move_%1$s(), m23_log.truncate_%1$s()', v_row.id);
-  execute format('drop table %s', m23.log_name(v_row.id));
+  execute format('drop function %s', m23.capture_functions(v_row.id));
+  execute format('drop table %s cascade', m23.log_name(v_row.id));
 end $$;
 comment on function m23.unprotect_table(regclass) is
   'Takes a table out of protection and drops its history. Backups of it stay as they are.';

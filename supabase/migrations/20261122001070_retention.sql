@@ -59,6 +59,8 @@ begin
     if exists (select from m23.log_parts p where p.table_id = v_table.id and p.closed_at is null and p.opened_at <= clock_timestamp() - v_hours) then
       perform m23.open_log_part(v_table.id);
       perform m23.write_capture_functions(v_table);
+    elsif m23.ticks_otherwise(v_table) then
+      perform m23.write_capture_functions(v_table);
     end if;
     if v_needed is not null then
       v_count := v_count + m23.prune_log(v_table, v_needed);

@@ -61,7 +61,7 @@ begin
       then row(v_name, 'problem', format('the capture does not know the present shape of: %s', array_to_string(m23.drifted_columns(p_table), ', ')),
                format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding
     else row(v_name, 'ok', format('protected since %s by the column "%s"; log of %s', to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
-               m23.tenant_column(p_table), pg_size_pretty((select sum(pg_total_relation_size(p.relid)) from pg_partition_tree(m23.log_name(p_table.id)::regclass) p))), null)::m23.finding end;
+               m23.tenant_column(p_table), pg_size_pretty((select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i where i.inhparent = m23.log_name(p_table.id)::regclass))), null)::m23.finding end;
 end $$;
 
 -- Tables that look like a tenant's and are not protected: easy to forget, costly to miss.
