@@ -66,7 +66,7 @@ Examples:
   m23 archive extract ./bucket --backup 6f1c… --format csv --output ./rows
   m23 archive extract ./bucket --backup 6f1c… --at 2026-01-31T10:31:00Z --table orders --output orders.sql
 
-Memory: one chunk, and with a chain the keys of the rows that have changed in it.")]
+Memory: four chunks, and with a chain the keys of the rows that have changed in it.")]
     Extract(Extract),
 }
 

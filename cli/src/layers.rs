@@ -8,8 +8,12 @@ use crate::archive::{Archive, Backup, Stored};
 use crate::error::CliError;
 use crate::extract::key::KeyReader;
 use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, stream};
 use m23_archive::{CommitTimes, Entry, Lines, Position, Table, lines};
 use std::collections::{HashMap, HashSet};
+
+/// Chunks that are in memory at most.
+const AHEAD: usize = 4;
 
 /// Takes a row: its line.
 pub trait Sink {
@@ -177,6 +181,39 @@ impl Layer<'_> {
     }
 }
 
+/// Gives every line of a kind, in order; the next chunks are fetched meanwhile.
+async fn each_line(
+    archive: &Archive,
+    layer: &Layer<'_>,
+    kind: Lines,
+    mut take: impl FnMut(&str, Stored<'_>) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let fetch = |stored| async move { (stored, archive.lines(layer.backup, stored).await) };
+    let mut fetched = stream::iter(layer.chunks(kind)).map(fetch).buffered(AHEAD);
+    while let Some((stored, bytes)) = fetched.next().await {
+        let bytes = bytes?;
+        let found =
+            lines(&bytes).map_err(|error| CliError::in_object(&stored.chunk.object, &error))?;
+        for (_, line) in found {
+            take(line, stored)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives every entry of a member's log.
+async fn each_entry(
+    archive: &Archive,
+    layer: &Layer<'_>,
+    mut take: impl FnMut(Entry<'_>) -> Result<(), String>,
+) -> Result<(), CliError> {
+    each_line(archive, layer, Lines::History, |line, stored| {
+        let taken = Entry::parse(line).and_then(&mut take);
+        taken.map_err(|fault| CliError::damaged(&stored.chunk.object, format!("a line {fault}")))
+    })
+    .await
+}
+
 /// The member's rows, without those of keys that a newer member decides.
 async fn rows_of(
     archive: &Archive,
@@ -185,15 +222,13 @@ async fn rows_of(
     sink: &mut impl Sink,
 ) -> Result<(), CliError> {
     let keys = KeyReader::new(layer.table);
-    for stored in layer.chunks(Lines::Rows) {
-        let bytes = archive.lines(layer.backup, stored).await?;
-        for (_, line) in within(stored, lines(&bytes))? {
-            if seen.is_empty() || !seen.contains(&keys.read(line)) {
-                sink.row(line)?;
-            }
+    each_line(archive, layer, Lines::Rows, |line, _| {
+        if !seen.is_empty() && seen.contains(&keys.read(line)) {
+            return Ok(());
         }
-    }
-    Ok(())
+        sink.row(line)
+    })
+    .await
 }
 
 async fn note_keys(
@@ -202,13 +237,11 @@ async fn note_keys(
     seen: &mut HashSet<String>,
 ) -> Result<(), CliError> {
     let keys = KeyReader::new(layer.table);
-    for stored in layer.chunks(Lines::History) {
-        let bytes = archive.lines(layer.backup, stored).await?;
-        for (_, line) in within(stored, lines(&bytes))? {
-            seen.insert(keys.read(entry(stored, line)?.row));
-        }
-    }
-    Ok(())
+    each_entry(archive, layer, |entry| {
+        seen.insert(keys.read(entry.row));
+        Ok(())
+    })
+    .await
 }
 
 /// The rows of the keys that the member decides, as they were at a moment before it: a row that
@@ -221,25 +254,20 @@ async fn rows_at(
 ) -> Result<(), CliError> {
     let keys = KeyReader::new(layer.table);
     let mut changes = changes_since(archive, layer, moment).await?;
-    for stored in layer.chunks(Lines::Rows) {
-        let bytes = archive.lines(layer.backup, stored).await?;
-        for (_, line) in within(stored, lines(&bytes))? {
-            match changes.get_mut(&keys.read(line)) {
-                None => sink.row(line)?,
-                Some(change) => {
-                    change.is_there = true;
-                    if change.first_image.is_none() && change.was_there() == Some(true) {
-                        sink.row(line)?;
-                    }
-                }
-            }
+    each_line(archive, layer, Lines::Rows, |line, _| {
+        let Some(change) = changes.get_mut(&keys.read(line)) else {
+            return sink.row(line);
+        };
+        change.is_there = true;
+        if change.first_image.is_none() && change.was_there() == Some(true) {
+            sink.row(line)?;
         }
-    }
+        Ok(())
+    })
+    .await?;
     if changes.values().any(|change| change.was_there().is_none()) {
-        let what = format!(
-            "the log of {}.{} contradicts its rows",
-            layer.table.schema, layer.table.name
-        );
+        let Table { schema, name, .. } = layer.table;
+        let what = format!("the log of {schema}.{name} contradicts its rows");
         return Err(CliError::damaged(&layer.backup.object, what));
     }
     images(archive, layer, &changes, sink).await
@@ -252,26 +280,18 @@ async fn changes_since(
 ) -> Result<HashMap<String, Change>, CliError> {
     let keys = KeyReader::new(layer.table);
     let mut changes: HashMap<String, Change> = HashMap::new();
-    for stored in layer.chunks(Lines::History) {
-        let bytes = archive.lines(layer.backup, stored).await?;
-        for (_, line) in within(stored, lines(&bytes))? {
-            let entry = entry(stored, line)?;
-            if moment
-                .is_before(&entry)
-                .map_err(|fault| CliError::damaged(&stored.chunk.object, fault))?
-            {
-                let change = changes.entry(keys.read(entry.row)).or_default();
-                change.balance += entry.op.balance();
-                if entry.op.has_image() {
-                    change.first_image = Some(
-                        change
-                            .first_image
-                            .map_or(entry.change_id, |first| first.min(entry.change_id)),
-                    );
-                }
+    each_entry(archive, layer, |entry| {
+        if moment.is_before(&entry)? {
+            let change = changes.entry(keys.read(entry.row)).or_default();
+            change.balance += entry.op.balance();
+            if entry.op.has_image() {
+                let first = change.first_image.unwrap_or(entry.change_id);
+                change.first_image = Some(first.min(entry.change_id));
             }
         }
-    }
+        Ok(())
+    })
+    .await?;
     Ok(changes)
 }
 
@@ -282,31 +302,20 @@ async fn images(
     sink: &mut impl Sink,
 ) -> Result<(), CliError> {
     let keys = KeyReader::new(layer.table);
-    for stored in layer.chunks(Lines::History) {
-        let bytes = archive.lines(layer.backup, stored).await?;
-        for (_, line) in within(stored, lines(&bytes))? {
-            let entry = entry(stored, line)?;
-            let change = changes
-                .get(&keys.read(entry.row))
-                .filter(|change| change.was_there() == Some(true));
-            if entry.op.has_image()
-                && change.is_some_and(|change| change.first_image == Some(entry.change_id))
-            {
-                sink.row(entry.row)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn entry<'a>(stored: Stored<'_>, line: &'a str) -> Result<Entry<'a>, CliError> {
-    Entry::parse(line)
-        .map_err(|fault| CliError::damaged(&stored.chunk.object, format!("a line {fault}")))
-}
-
-fn within<T>(
-    stored: Stored<'_>,
-    read: Result<T, m23_archive::ArchiveError>,
-) -> Result<T, CliError> {
-    read.map_err(|error| CliError::in_object(&stored.chunk.object, &error))
+    let is_wanted = |entry: &Entry<'_>| {
+        let change = changes.get(&keys.read(entry.row));
+        change.is_some_and(|change| {
+            change.first_image == Some(entry.change_id) && change.was_there() == Some(true)
+        })
+    };
+    each_line(
+        archive,
+        layer,
+        Lines::History,
+        |line, _| match Entry::parse(line) {
+            Ok(entry) if entry.op.has_image() && is_wanted(&entry) => sink.row(entry.row),
+            _ => Ok(()),
+        },
+    )
+    .await
 }

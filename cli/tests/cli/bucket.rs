@@ -18,7 +18,7 @@ pub fn backup(tenant: &str, number: u32) -> String {
 
 pub struct Bucket {
     pub folder: PathBuf,
-    key: Option<String>,
+    pub key: Option<String>,
     previous: Option<String>,
 }
 

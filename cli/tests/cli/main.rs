@@ -7,4 +7,5 @@ mod extract;
 mod help;
 mod inspect;
 mod keys;
+mod s3;
 mod verify;
