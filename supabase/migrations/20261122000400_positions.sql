@@ -106,7 +106,7 @@ language plpgsql set search_path = '' as $$
 declare v_position pg_snapshot := m23.current_position();
 begin
   insert into m23.ticks (at, position, incarnation, native)
-    values (clock_timestamp(), v_position, m23.incarnation(), m23.commit_times_are_native());
+    values (m23.watched_clock(), v_position, m23.incarnation(), m23.commit_times_are_native());
 end $$;
 
 -- Notes a tick where this is the first writer that comes here in its interval.
@@ -159,6 +159,11 @@ language sql immutable set search_path = '' as $$
      and not exists (select from pg_snapshot_xip(p_later) x where pg_visible_in_snapshot(x, p_earlier))
 $$;
 
+-- A time as callers write it.
+create function m23.iso(p_at timestamptz) returns text
+language sql stable set search_path = '' as
+$$ select to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
+
 -- Moments ------------------------------------------------------------------------
 -- A moment is a position, and where the server records commit times a time with it: then
 -- a transaction lies after the moment if the position does not see it or it was committed
@@ -190,7 +195,11 @@ language plpgsql volatile set search_path = '' as $$
 declare
   v_tick     m23.ticks;
   v_position pg_snapshot;
+  v_fault    text := m23.clock_fault(p_at);
 begin
+  if v_fault is not null then
+    raise exception '%', v_fault using errcode = 'object_not_in_prerequisite_state';
+  end if;
   select * into v_tick from m23.ticks where at <= p_at and incarnation = m23.incarnation() order by at desc limit 1;
   if v_tick.at is null then
     return null;

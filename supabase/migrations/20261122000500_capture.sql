@@ -33,7 +33,8 @@ create table m23.protected_tables (
   xid           xid8 not null default pg_current_xact_id(),  -- what sees it, sees every change logged
   incarnation   uuid not null references m23.incarnations (id),
   pruned_below  xid8 not null default '0',  -- the log of transactions from here on is whole
-  pruned_at     timestamptz                 -- what that is as a time
+  pruned_at     timestamptz,                -- what that is as a time
+  triggers      text[]                      -- marks of its triggers, as they were written last
 );
 select m23.close_table('m23.protected_tables');
 create index protected_tables_incarnation on m23.protected_tables (incarnation);
@@ -500,6 +501,7 @@ begin
     execute format('create trigger %I %s', v_trigger.name, replace(v_trigger.definition, '%s', v_trigger.relation));
     execute format('alter table %s enable always trigger %I', v_trigger.relation, v_trigger.name);
   end loop;
+  update m23.protected_tables set triggers = m23.trigger_marks(relid) where id = p_table.id;
 end $$;
 
 create function m23.drop_triggers(p_relation oid) returns void
@@ -529,7 +531,7 @@ begin
       perform m23.log_rows(v_relation, p_table.id, 'D');
       perform m23.drop_triggers(v_relation);
     else
-      p_table := m23.begin_history(p_table);
+      p_table := m23.begin_history(p_table, 'a partition was dropped with its rows');
       perform m23.write_log_table(p_table);
     end if;
     delete from m23.partitions where relid = v_relation;
@@ -543,11 +545,14 @@ begin
   return p_table;
 end $$;
 
--- Rows of the log are told apart by the key that they were logged with: with another key
--- another history begins.
-create function m23.begin_history(p_table m23.protected_tables) returns m23.protected_tables
+-- Another history: the log of the former one cannot be read together with what is logged from
+-- now on. Moments before it can no longer be gone back to, for the reason given.
+create function m23.begin_history(p_table m23.protected_tables, p_reason text) returns m23.protected_tables
 language plpgsql set search_path = '' as $$
 begin
+  if p_table.xid <> pg_current_xact_id() then
+    insert into m23.gaps (table_id, since, until, reason) values (p_table.id, m23.history_since(p_table), clock_timestamp(), p_reason);
+  end if;
   update m23.protected_tables t set key_attnums = m23.key_attnums(t.relid), protected_at = clock_timestamp(), xid = pg_current_xact_id(), incarnation = m23.incarnation(),
          pruned_below = '0', pruned_at = null
    where t.id = p_table.id returning * into p_table;
@@ -578,7 +583,7 @@ begin
   perform set_config('m23.writing_capture', 'yes', true);
   update m23.protected_tables set name = m23.public_name(relid) where id = p_table.id;
   if m23.key_is_another(p_table) then
-    p_table := m23.begin_history(p_table);
+    p_table := m23.begin_history(p_table, 'the primary key was another');  -- by which rows of the log are told apart
   end if;
   v_new := to_regclass(m23.log_name(p_table.id)) is null;
   perform m23.write_log_table(p_table);
@@ -654,9 +659,10 @@ begin
     on conflict (relid) do update set relid = excluded.relid
     returning * into v_row;
   -- What was logged in another life of the database, or missed, is no history.
-  if v_row.incarnation <> m23.incarnation() or v_already.id is not null and m23.missing_triggers(v_row) is not null then
-    perform set_config('m23.writing_capture', 'yes', true);
-    v_row := m23.begin_history(v_row);
+  if v_row.incarnation <> m23.incarnation() then
+    v_row := m23.begin_history(v_row, 'the database was restored or copied');
+  elsif v_already.id is not null and m23.capture_fault(v_row) is not null then
+    v_row := m23.begin_history(v_row, 'capture was switched off');
   end if;
   perform m23.write_capture(v_row);
   perform m23.note_tick();
@@ -696,6 +702,10 @@ begin
      where t.relid in (select coalesce(pg_partition_root(objid), objid) from pg_event_trigger_ddl_commands() where classid = 'pg_class'::regclass)
        and exists (select from pg_class where oid = t.relid)
   loop
+    -- What this command has done to the triggers is put right before anybody can write.
+    if m23.was_off(v_row, true) then
+      v_row := m23.begin_history(v_row, 'capture was switched off');
+    end if;
     perform m23.write_capture(v_row);
   end loop;
 end $$;
@@ -717,6 +727,8 @@ do $$
 begin
   create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE', 'CREATE TABLE') execute function m23.follow_ddl();
   create event trigger m23_follow_drop on sql_drop when tag in ('DROP TABLE') execute function m23.follow_drop();
+  alter event trigger m23_follow_ddl enable always;  -- with session_replication_role = replica, too
+  alter event trigger m23_follow_drop enable always;
 exception when insufficient_privilege then
   raise notice 'no right to make an event trigger: call m23.protect_table again after an ALTER TABLE';
 end $$;

@@ -130,10 +130,11 @@ language sql volatile set search_path = '' as $$
   select case
     when p_table.incarnation <> m23.incarnation()
       then format('the history of %s belongs to another life of this database, which was restored or copied since', m23.public_name(p_table.relid))
-    when p_moment.position is null or not pg_visible_in_snapshot(p_table.xid, p_moment.position) or p_moment.at < p_table.protected_at
-      then format('%s is protected since %s, after that moment', m23.public_name(p_table.relid), to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+    when p_moment.position is null or not pg_visible_in_snapshot(p_table.xid, p_moment.position) or p_moment.at < m23.history_since(p_table)
+      then format('the history of %s begins at %s, after that moment: %s', m23.public_name(p_table.relid), m23.iso(m23.history_since(p_table)), m23.history_reason(p_table))
     when p_moment.floor < p_table.pruned_below
-      then format('the history of %s goes back to %s', m23.public_name(p_table.relid), to_char(p_table.pruned_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+      then format('the history of %s goes back to %s', m23.public_name(p_table.relid), m23.iso(p_table.pruned_at))
+    else 'changes of ' || m23.public_name(p_table.relid) || ' may have gone unseen: ' || m23.capture_fault(p_table)
   end
 $$;
 
@@ -150,7 +151,7 @@ create index forgotten_incarnation on m23.forgotten (incarnation);
 -- Why no log can answer for a tenant at a moment; null when it can.
 create function m23.tenant_fault(p_tenant uuid, p_moment m23.moment) returns text
 language sql volatile set search_path = '' as $$
-  select format('the history of this tenant begins at %s; what was before has been removed', to_char(f.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+  select format('the history of this tenant begins at %s; what was before has been removed', m23.iso(f.at))
     from m23.forgotten f
    where f.tenant_id = p_tenant and f.incarnation = m23.incarnation()
      and (p_moment.position is null or not pg_visible_in_snapshot(f.xid, p_moment.position) or p_moment.at < f.at)

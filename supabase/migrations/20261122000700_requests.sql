@@ -98,7 +98,7 @@ begin
     'allowed', m23.may_call(p_function, v_member.role, coalesce(p_dry_run, false)),
     'used', v_window.used, 'reset', v_window.reset,
     'faults', array_to_json(m23.table_faults(p_tables) || m23.schema_faults(p_target_schema)
-                            || m23.target_faults(p_target_timestamp, p_tables, p_base_backup_id)));
+                            || m23.target_faults(v_member.tenant_id, p_target_timestamp, p_tables, p_base_backup_id)));
 end $$;
 comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid) is
   'For the edge functions: the caller''s tenant and role, whether it may call, its rate window, and the faults that only the database sees.';

@@ -359,7 +359,9 @@ end $$;
 -- What would make the rest of a backup another moment, or another shape, than its beginning.
 create function m23.check_part(p_part m23.backup_tables, p_table m23.protected_tables, p_work m23.backup_work) returns void
 language plpgsql stable set search_path = '' as $$
-declare v_name text := p_part.schema_name || '.' || p_part.table_name;
+declare
+  v_name text := p_part.schema_name || '.' || p_part.table_name;
+  v_gap  text;
 begin
   if p_table.id is null or not exists (select from pg_class where oid = p_table.relid) then
     perform m23.refuse('BACKUP_UNUSABLE', format('%s was dropped or unprotected while it was backed up', v_name));
@@ -369,6 +371,10 @@ begin
   end if;
   if p_work.incarnation <> m23.incarnation() then
     perform m23.refuse('BACKUP_UNUSABLE', 'the database was restored or copied while the backup ran');
+  end if;
+  v_gap := m23.moment_fault(p_table, m23.moment_of(p_work.position, p_work.position_at));
+  if v_gap is not null then
+    perform m23.refuse('BACKUP_UNUSABLE', v_gap);
   end if;
 end $$;
 
@@ -445,8 +451,14 @@ $$;
 
 create function public.m23_finish_backup(p_job_id uuid, p_lease uuid, p_manifest text, p_manifest_sha256 text, p_size_bytes bigint) returns void
 language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_gap text := (select min(m23.moment_fault(t, m23.moment_of(w.position, w.position_at))) from m23.backup_work w join m23.backup_tables b on b.job_id = w.job_id
+                   join m23.protected_tables t on t.id = b.table_id join pg_class c on c.oid = t.relid where w.job_id = p_job_id);
 begin
   perform m23.keep_lease(p_job_id, p_lease);
+  if v_gap is not null then
+    perform m23.refuse('BACKUP_UNUSABLE', v_gap);
+  end if;
   update m23.backup_work set manifest = p_manifest, manifest_sha256 = p_manifest_sha256 where job_id = p_job_id;
   update public.backup_jobs set status = 'completed', completed_at = clock_timestamp(), backup_size_bytes = p_size_bytes,
          duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),

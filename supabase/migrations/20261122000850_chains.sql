@@ -54,8 +54,8 @@ begin
     select format('the history of %s goes back to %s, and that backup is older', m23.public_name(t.relid), m23.iso(t.pruned_at))
       from m23.protected_tables t where pg_snapshot_xmin(p_parent.position) < t.pruned_below and not m23.is_whole(t, p_parent) and m23.is_chosen(t, p_tables)
     union all
-    select format('the history of %s has a gap: capture triggers are missing or switched off; protect it again', m23.public_name(t.relid))
-      from m23.protected_tables t where m23.missing_triggers(t) is not null and not m23.is_whole(t, p_parent) and m23.is_chosen(t, p_tables)
+    select format('changes of %s may have gone unseen: %s', m23.public_name(t.relid), m23.capture_fault(t))
+      from m23.protected_tables t where m23.capture_fault(t) is not null and not m23.is_whole(t, p_parent) and m23.is_chosen(t, p_tables)
     union all
     select f from m23.tenant_fault(p_parent.tenant_id, m23.moment_of(p_parent.position, p_parent.position_at)) f where f is not null);
 end $$;

@@ -228,10 +228,13 @@ language sql set search_path = '' as $$
            0::bigint as written where false
 $$;
 
--- The log of a tenant that was forgotten says nothing of earlier moments.
-create function m23.refuse_forgotten(p_tenant uuid, p_targets m23.target[]) returns void
+-- Refuses a moment that the log does not reach. That of a backup has no time: its rows do not
+-- come from the log.
+create function m23.refuse_unreached(p_tenant uuid, p_targets m23.target[]) returns void
 language plpgsql volatile set search_path = '' as $$
-declare v_fault text := (select min(m23.tenant_fault(p_tenant, (t).moment)) from unnest(p_targets) t where ((t).moment).position is not null);
+declare v_fault text := (select min(coalesce(m23.tenant_fault(p_tenant, (t).moment),
+                                             case when (t).wanted is null or ((t).moment).taken is not null then m23.moment_fault((t).tbl, (t).moment) end))
+                           from unnest(p_targets) t where ((t).moment).position is not null);
 begin
   if v_fault is not null then
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', array['targetTimestamp: ' || v_fault]);
@@ -245,7 +248,7 @@ declare
   v_count  record;
   v_left   bigint;
 begin
-  perform m23.refuse_forgotten(p_tenant, p_targets);
+  perform m23.refuse_unreached(p_tenant, p_targets);
   perform m23.new_plan();
   foreach v_target in array p_targets loop
     perform m23.plan_table(v_target, p_tenant);

@@ -651,7 +651,8 @@ begin
   delete from m23.previews where created_at < clock_timestamp() - interval '1 day';
   perform m23.keep_commit_times();
   perform m23.prune_logs();
-  return json_build_object('restores', m23.sweep_restores(), 'requests', v_requests, 'copies', m23.sweep_copies());
+  return json_build_object('restores', m23.sweep_restores(), 'requests', v_requests, 'copies', m23.sweep_copies(),
+                           'captures', m23.renew_captures());
 end $$;
 
 select m23.open_to('{authenticated}', 'public.m23_begin_restore(uuid, jsonb)');

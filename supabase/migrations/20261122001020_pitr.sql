@@ -3,44 +3,79 @@
 
 -- How far back ------------------------------------------------------------------------
 
+-- Why a table cannot be gone back with at all; null when it can.
+create function m23.present_gap(p_table m23.protected_tables) returns text
+language sql volatile set search_path = '' as $$
+  select case when not exists (select from pg_class c where c.oid = p_table.relid) then 'the table was dropped while it was protected; its rows cannot come back'
+              when p_table.incarnation <> m23.incarnation() then 'the database was restored or copied since the table was protected'
+              else m23.capture_fault(p_table) end
+$$;
+
+-- The moments of a table that cannot be gone back to, and why.
+create function m23.gaps_of(p_table m23.protected_tables, p_tenant uuid) returns table ("from" timestamptz, until timestamptz, reason text)
+language sql volatile set search_path = '' as $$
+  select null::timestamptz, coalesce((select min(g.since) from m23.gaps g where g.table_id = p_table.id), m23.history_since(p_table)), 'the table was not protected yet'
+  union all
+  select g.since, g.until, g.reason from m23.gaps g where g.table_id = p_table.id
+  union all
+  select m23.history_since(p_table), p_table.pruned_at, format('the log is kept for %s days', m23.setting('log_days')) where p_table.pruned_at is not null
+  union all
+  select null, f.at, 'the tenant was forgotten' from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation
+  union all
+  select m23.history_since(p_table), clock_timestamp(), m23.present_gap(p_table) where m23.present_gap(p_table) is not null
+  union all
+  select d.protected_at, p_table.protected_at, 'the table was dropped and made again' from m23.protected_tables d
+   where d.name = p_table.name and d.protected_at < p_table.protected_at and not exists (select from pg_class c where c.oid = d.relid)
+  union all
+  select s.since, s.until, 'the clock was set back: these times came twice' from m23.clock_steps s where s.incarnation = p_table.incarnation
+$$;
+
+create function m23.earliest_moment(p_table m23.protected_tables, p_tenant uuid) returns timestamptz
+language sql volatile set search_path = '' as $$
+  select greatest(m23.history_since(p_table), p_table.pruned_at, (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation))
+$$;
+
+-- Each protected table; one that was dropped, unless another has its name by now.
 create function m23.recovery_window(p_tenant uuid)
 returns table (table_name text, earliest timestamptz, latest timestamptz, commit_times text, gaps jsonb)
 language sql volatile set search_path = '' as $$
-  select m23.public_name(t.relid),
-         case when t.incarnation = m23.incarnation()
-           then greatest(t.protected_at, t.pruned_at, (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = t.incarnation)) end, clock_timestamp(),
+  select coalesce(m23.public_name(t.relid), t.name), case when g.gap is null then m23.earliest_moment(t, p_tenant) end, case when g.gap is null then clock_timestamp() end,
          case when m23.commit_times_are_native() then 'native' else 'ticks' end,
-         case when t.incarnation <> m23.incarnation() then jsonb_build_array(jsonb_build_object('until', clock_timestamp(),
-                'reason', 'the database was restored or copied since the table was protected'))
-              when m23.missing_triggers(t) is not null then jsonb_build_array(jsonb_build_object('until', clock_timestamp(),
-                'reason', 'capture triggers are missing or switched off'))
-              else '[]' end
-    from m23.protected_tables t where exists (select from pg_class c where c.oid = t.relid) order by 1
+         (select jsonb_agg(g order by g.until, g."from" nulls first) from m23.gaps_of(t, p_tenant) g)
+    from m23.protected_tables t, lateral (select m23.present_gap(t)) g (gap)
+   where exists (select from pg_class c where c.oid = t.relid)
+      or not exists (select from m23.protected_tables o join pg_class c on c.oid = o.relid where o.name = t.name)
+   order by 1
 $$;
 
--- Why a time cannot be gone back to; empty when it can. A backup that is named may reach further
--- back than the log.
-create function m23.target_faults(p_at timestamptz, p_tables text[], p_base uuid default null) returns text[]
+-- The windows of some tables, as one.
+create function m23.common_window(p_tenant uuid, p_tables text[], out earliest timestamptz, out closed text)
+language sql volatile set search_path = '' as $$
+  select max(m23.earliest_moment(t, p_tenant)), min(m23.public_name(t.relid) || ': ' || m23.present_gap(t))
+    from m23.protected_tables t join pg_class c on c.oid = t.relid
+   where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n)
+$$;
+
+-- Why a tenant's tables cannot be gone back with to a time; empty when they can. A backup that is
+-- named may reach further back than the log.
+create function m23.target_faults(p_tenant uuid, p_at timestamptz, p_tables text[], p_base uuid default null) returns text[]
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
-  v_from   timestamptz;
-  v_table  m23.protected_tables;
-  v_moment m23.moment;
+  v_window record;
+  v_range  text;
+  v_fault  text;
 begin
   if p_at is null then return '{}'; end if;
-  select max(greatest(t.protected_at, t.pruned_at)) into v_from from m23.protected_tables t
-   where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n);
-  if p_at > clock_timestamp() then
-    return array[concat('targetTimestamp: is in the future; it can be ', 'from ' || m23.iso(v_from) || ' ', 'to ', m23.iso(clock_timestamp()))];
-  elsif p_base is null and (p_at < v_from or v_from is null) then
-    return array[format('targetTimestamp: is before the history begins; it can be from %s to %s', m23.iso(v_from), m23.iso(clock_timestamp()))];
-  end if;
-  return '{}';
+  select * into v_window from m23.common_window(p_tenant, p_tables);
+  v_range := format('it can be from %s to %s', m23.iso(v_window.earliest), m23.iso(clock_timestamp()));
+  v_fault := case
+    when v_window.closed is not null then format('cannot be gone back to (%s)', v_window.closed)
+    when v_window.earliest is null then 'cannot be gone back to: no table is protected'
+    when p_at > clock_timestamp() then 'is in the future; ' || v_range
+    when p_at < v_window.earliest then 'is before the history begins; ' || v_range
+    else m23.clock_fault(p_at) || '; ' || v_range || ', but for these' end;
+  return case when v_fault is null then '{}' else array['targetTimestamp: ' || v_fault] end;
 end $$;
-
-create function m23.iso(p_at timestamptz) returns text
-language sql stable set search_path = '' as
-$$ select to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
 
 -- The tables of a restore: as chosen, or all; with includeRelated also those that they are
 -- tied to by foreign keys, in either direction, as far as they are protected.
@@ -60,7 +95,7 @@ $$;
 create function m23.requested_moment(p_tenant uuid, p_at timestamptz, p_tables text[]) returns m23.moment
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_faults text[] := m23.target_faults(p_at, p_tables);
+  v_faults text[] := m23.target_faults(p_tenant, p_at, p_tables);
   v_moment m23.moment;
 begin
   if cardinality(v_faults) = 0 then
@@ -73,6 +108,20 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', v_faults);
   end if;
   return v_moment;
+end $$;
+
+-- What has changed between a backup and a moment is taken from the log, which must reach both.
+create function m23.refuse_older_backup(p_job uuid, p_tables text[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_moment m23.moment := (select m23.moment_of(w.position) from m23.backup_work w where w.job_id = p_job);
+  v_faults text[];
+begin
+  v_faults := array(select format('baseBackupId: the backup is older than that; %s', m23.moment_fault(t, v_moment)) from m23.protected_tables t
+                     where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) and m23.moment_fault(t, v_moment) is not null);
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be reached from this backup; leave baseBackupId out, or restore the backup itself', v_faults);
+  end if;
 end $$;
 
 -- What a caller must know of a moment: with ticks it is the last one before the target; a
@@ -353,7 +402,7 @@ begin
   return query select * from m23.recovery_window(p_tenant_id);
 end $$;
 comment on function public.get_recovery_window(uuid) is
-  'For each protected table the earliest and latest moment that can be gone back to, and gaps with their reasons.';
+  'For each protected table the earliest and latest moment that can be gone back to (null: none at present), and gaps: [{"from", "until", "reason"}].';
 
 select m23.open_to('{authenticated, service_role}', 'public.m23_begin_pitr(uuid, jsonb)', 'public.m23_preview_pitr(uuid, jsonb)',
   'public.get_pitr_preview_page(uuid, text, int, int)', 'public.calculate_pitr_stats(uuid, timestamptz, timestamptz)',

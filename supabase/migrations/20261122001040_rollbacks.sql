@@ -50,6 +50,8 @@ begin
     from public.pitr_snapshots s
    where s.tenant_id = p_tenant_id and s.status = 'active' and (s.expires_at is null or s.expires_at > clock_timestamp())
      and s.snapshot_data ->> 'incarnation' = m23.incarnation()::text
+     and not exists (select from m23.protected_tables t join pg_class c on c.oid = t.relid
+                      where m23.public_name(t.relid) = any (s.affected_tables) and not pg_visible_in_snapshot(t.xid, (s.snapshot_data ->> 'position')::pg_snapshot))
    order by s.created_at desc, s.id;
 end $$;
 comment on function public.get_active_pitr_snapshots(uuid) is 'The snapshots that can be rolled back to, newest first.';
@@ -84,6 +86,19 @@ language sql stable set search_path = '' as $$
     from unnest(p_snapshot.affected_tables) n
 $$;
 
+-- Refuses a snapshot that the log does not reach any more.
+create function m23.refuse_unreached_snapshot(p_snapshot public.pitr_snapshots, p_tables text[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_moment m23.moment := m23.snapshot_moment(p_snapshot);
+  v_faults text[] := array(select 'snapshotId: ' || m23.moment_fault(t, v_moment) from m23.protected_tables t
+                            where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) and m23.moment_fault(t, v_moment) is not null);
+begin
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'that snapshot cannot be gone back to', v_faults);
+  end if;
+end $$;
+
 -- Rows that others have changed since the restore which a snapshot preceded: undoing the
 -- restore undoes them, too.
 create function m23.changed_since_restore(p_snapshot public.pitr_snapshots, p_tables text[]) returns text[]
@@ -117,6 +132,7 @@ declare
   v_begun    json;
 begin
   select * into v_chosen from m23.rollback_tables(v_snapshot);
+  perform m23.refuse_unreached_snapshot(v_snapshot, v_chosen.tables);
   v_begun := m23.begin_work(row(v_id, p_tenant, 'rollback', null, m23.snapshot_moment(v_snapshot), v_chosen.tables, p_plan_hash, null, 'exact', false)::m23.restore_work);
   insert into public.pitr_rollbacks (id, tenant_id, created_by, snapshot_id, reason, status, affected_tables, warnings)
     values (v_id, p_tenant, p_by, v_snapshot.id, p_reason, 'in_progress', v_chosen.tables,
@@ -140,6 +156,7 @@ declare
   v_chosen   record;
 begin
   select * into v_chosen from m23.rollback_tables(v_snapshot);
+  perform m23.refuse_unreached_snapshot(v_snapshot, v_chosen.tables);
   return m23.preview(v_request.tenant_id, m23.snapshot_moment(v_snapshot), v_chosen.tables,
                      v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
 end $$;

@@ -57,6 +57,9 @@ begin
     when m23.missing_triggers(p_table) is not null
       then row(v_name, 'problem', format('gap: changes may go unseen, because these triggers are missing or not enabled always: %s', array_to_string(m23.missing_triggers(p_table), ', ')),
                format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding
+    when m23.capture_fault(p_table) is not null
+      then row(v_name, 'problem', 'gap: ' || m23.capture_fault(p_table) || '; what was changed meanwhile is unknown',
+               format('select m23.protect_table(%L); its history begins anew then', m23.qualified_name(p_table.relid)))::m23.finding
     when m23.drifted_columns(p_table) is not null
       then row(v_name, 'problem', format('the capture does not know the present shape of: %s', array_to_string(m23.drifted_columns(p_table), ', ')),
                format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding

@@ -1,0 +1,114 @@
+-- Gaps: why a history goes back no further than it does. What was missed is never passed over:
+-- a change that nobody has logged makes every earlier moment unreachable, and another history
+-- begins. Times that a clock has given twice are no moments.
+
+-- Histories that have ended, and why.
+create table m23.gaps (
+  table_id int not null references m23.protected_tables (id) on delete cascade,
+  since    timestamptz not null,  -- when that history had begun
+  until    timestamptz not null,  -- when the next one began
+  reason   text not null,
+  primary key (table_id, until)
+);
+alter table m23.gaps enable row level security;
+comment on table m23.gaps is 'Ended histories of the protected tables: no moment before `until` can be gone back to.';
+
+-- The first moment of a table's present history: the commit of the transaction that began it.
+create function m23.history_since(p_table m23.protected_tables) returns timestamptz
+language sql volatile set search_path = '' as $$
+  select case when p_table.incarnation <> m23.incarnation() then p_table.protected_at
+    when m23.commit_times_are_native()
+    then coalesce((select c.at from m23.commit_times c where c.xid = p_table.xid), pg_xact_commit_timestamp(p_table.xid::xid), p_table.protected_at)
+    else coalesce((select k.at from m23.ticks k where k.incarnation = p_table.incarnation and k.at >= p_table.protected_at
+                      and pg_visible_in_snapshot(p_table.xid, k.position) order by k.at limit 1), clock_timestamp()) end
+$$;
+
+-- Why nothing before the present history can be reached.
+create function m23.history_reason(p_table m23.protected_tables) returns text
+language sql stable set search_path = '' as $$
+  select coalesce((select g.reason from m23.gaps g where g.table_id = p_table.id order by g.until desc limit 1), 'the table was not protected before')
+$$;
+
+-- Capture switched off ---------------------------------------------------------------------
+-- ENABLE and DISABLE TRIGGER write the trigger's row in the catalogue anew, so that its number
+-- and its transaction tell whether anybody has touched it, whatever its state is now.
+
+create function m23.trigger_marks(p_relid oid) returns text[]
+language sql stable set search_path = '' as $$
+  select array(select concat_ws('/', g.oid, g.xmin) from m23.captured(p_relid) c join pg_trigger g on g.tgrelid = c.relid
+                where g.tgname ~ '^(aaa|zzz)_m23_' order by 1)
+$$;
+
+-- Whether triggers of the capture have been touched since they were written; but for what this
+-- transaction has done, if p_but_mine.
+create function m23.was_off(p_table m23.protected_tables, p_but_mine boolean) returns boolean
+language sql volatile set search_path = '' as $$
+  select exists (
+    select from unnest(p_table.triggers) mark
+     where not exists (select from pg_trigger g where g.oid = split_part(mark, '/', 1)::oid
+                          and (g.xmin::text = split_part(mark, '/', 2) or p_but_mine and g.xmin = pg_current_xact_id()::xid)))
+$$;
+
+-- Why changes of a table may have gone unseen; null when none have.
+create function m23.capture_fault(p_table m23.protected_tables) returns text
+language sql volatile set search_path = '' as $$
+  select case when m23.missing_triggers(p_table) is not null then 'capture is switched off: its triggers are missing or not always enabled'
+              when m23.was_off(p_table, false) then 'capture was switched off for a while' end
+$$;
+
+-- Switches the capture on again where it is off. It waits for a lock only shortly: there is a
+-- next time.
+create function m23.renew_captures() returns int
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_table   m23.protected_tables;
+  v_renewed int := 0;
+begin
+  for v_table in select t.* from m23.protected_tables t where exists (select from pg_class c where c.oid = t.relid) and m23.capture_fault(t) is not null order by t.id loop
+    begin
+      perform set_config('lock_timeout', '200ms', true);
+      perform m23.protect_table(v_table.relid, m23.tenant_column(v_table)::name);
+      v_renewed := v_renewed + 1;
+    exception when others then
+      raise log 'm23: the capture of % was not renewed: % (%)', v_table.name, sqlerrm, sqlstate;
+    end;
+  end loop;
+  return v_renewed;
+end $$;
+
+-- The clock -----------------------------------------------------------------------------------
+
+create table m23.clock_steps (
+  since       timestamptz not null,
+  until       timestamptz not null,
+  incarnation uuid not null references m23.incarnations (id)
+);
+alter table m23.clock_steps enable row level security;
+create index clock_steps_incarnation on m23.clock_steps (incarnation);
+comment on table m23.clock_steps is 'Times that came twice, because the clock was set back: no moment can be told by them.';
+
+-- The time now. It is read last: whoever has noted a later tick has done so before, by a clock
+-- that was ahead of this one. Ticks of times that came twice are no use.
+create function m23.watched_clock() returns timestamptz
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_life   uuid := m23.incarnation();
+  v_newest timestamptz := (select max(at) from m23.ticks where incarnation = v_life);
+  v_now    timestamptz := clock_timestamp();
+begin
+  if v_newest > v_now then
+    insert into m23.clock_steps (since, until, incarnation)
+      values (v_now, v_newest + make_interval(secs => case when m23.commit_times_are_native() then 60 else 1 end), v_life);
+    delete from m23.ticks where incarnation = v_life and at >= v_now;
+  end if;
+  return v_now;
+end $$;
+
+-- Why a time is no moment; null when it is one.
+create function m23.clock_fault(p_at timestamptz) returns text
+language sql volatile set search_path = '' as $$
+  select format('the clock was set back, and the times from %s to %s came twice', m23.iso(min(s.since)), m23.iso(max(s.until)))
+    from m23.clock_steps s where s.incarnation = m23.incarnation() and p_at >= s.since and p_at < s.until having count(*) > 0
+$$;
+
+select m23.close_functions();

@@ -1,0 +1,258 @@
+// How far back one can go, and why no further: a change that was missed makes every earlier moment
+// unreachable, and whoever asks for one is told so.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+
+import type pg from 'pg';
+
+import { type Database, startDatabase } from './fixtures/database.ts';
+
+const TENANT = '11111111-1111-4111-8111-111111111111';
+const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
+
+interface Gap { from: string | null; until: string; reason: string }
+interface Window { table_name: string; earliest: string | null; latest: string | null; gaps: Gap[] }
+interface Failure { code: string; message: string; details: string }
+
+let database: Database;
+let client: pg.Client;
+let schemas = 0;
+
+before(async () => {
+  database = await startDatabase();
+  ({ client } = database);
+  await client.query(`insert into public.tenant_members values ('${TENANT}', '${OWNER}', 'owner')`);
+  await client.query(`select set_config('request.jwt.claims', '{"sub": "${OWNER}", "role": "authenticated"}', false)`);
+});
+after(() => database.close());
+
+async function one<T>(sql: string, values: unknown[] = []): Promise<T> {
+  return (await client.query<{ value: T }>(`select (${sql}) as value`, values)).rows[0]!.value;
+}
+const now = (): Promise<string> => one(`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`);
+
+/** A protected table `t` with three rows in a schema of its own, and no other; gives its name for `tables`. */
+async function table(): Promise<string> {
+  schemas += 1;
+  await client.query(`delete from m23.protected_tables; delete from m23.clock_steps; create schema s${schemas}; set search_path = s${schemas}, public;
+    create table t (id int primary key, tenant_id uuid not null, v text); select m23.protect_table('t'); insert into t select n, '${TENANT}', 'v' from generate_series(1, 3) n`);
+  return `s${schemas}.t`;
+}
+
+async function windows(): Promise<Window[]> {
+  return (await client.query<Window>(`select table_name, m23.iso(earliest) as earliest, m23.iso(latest) as latest, gaps from get_recovery_window('${TENANT}')`)).rows;
+}
+async function reasons(): Promise<string[]> {
+  return (await windows()).flatMap(({ gaps }) => gaps.map(({ reason }) => reason));
+}
+
+/** Restores to a time; gives why not. */
+async function restore(targetTimestamp: string): Promise<Failure | undefined> {
+  const id = randomUUID();
+  await client.query(`insert into m23.requests (id, tenant_id, user_id, function) values ($1, '${TENANT}', '${OWNER}', 'pitr-restore')`, [id]);
+  try {
+    const begun = await one<{ work_id: string; lease: string }>('m23_begin_pitr($1, $2)', [id, { targetTimestamp }]);
+    return (await one<{ error?: Failure }>('m23_execute_restore($1, $2)', [begun.work_id, begun.lease])).error;
+  } catch (error) {
+    return JSON.parse((error as Error).message) as Failure;
+  }
+}
+
+async function refuses(targetTimestamp: string, why: RegExp): Promise<void> {
+  const refused = await restore(targetTimestamp);
+  assert.equal(refused?.code, 'VALIDATION_FAILED');
+  assert.match(String(refused?.details), why);
+  const early = await one<{ faults: string[] }>(`m23_authorize('pitr-restore', false, null, null, $1::timestamptz)`, [targetTimestamp]);
+  assert.equal(early.faults.length, 1, 'the request is refused before it is counted');
+}
+
+const RANGE = /targetTimestamp: .*it can be from \d{4}-.*Z to \d{4}-.*Z/;
+const touch = (): Promise<unknown> => client.query(`update t set v = v || '+'`);
+const values = (): Promise<string> => one(`select string_agg(v, ',' order by id) from t`);
+/** Without the event triggers, as on a server that does not allow them. */
+async function unseen(change: string): Promise<void> {
+  await client.query(`alter event trigger m23_follow_ddl disable; alter event trigger m23_follow_drop disable; ${change};
+    alter event trigger m23_follow_ddl enable always; alter event trigger m23_follow_drop enable always`);
+}
+
+test('before a table was protected there is no moment, and the range is told', async () => {
+  const early = await now();
+  const name = await table();
+  const [window] = await windows();
+  assert.equal(window?.table_name, name);
+  assert.ok(early < window.earliest! && window.earliest! < window.latest!);
+  assert.deepEqual(window.gaps, [{ from: null, until: window.gaps[0]!.until, reason: 'the table was not protected yet' }]);
+  await refuses(early, RANGE);
+  assert.equal(await restore(window.earliest!), undefined);
+  assert.equal(await values(), null, 'the first moment is that of the protection');
+});
+
+describe('capture that is switched off', () => {
+  for (const [how, change] of Object.entries({
+    'by DISABLE TRIGGER': 'alter table t disable trigger aaa_m23_log_update', 'by DISABLE TRIGGER ALL': 'alter table t disable trigger all',
+    'with session_replication_role = replica': 'set session_replication_role = replica; alter table t disable trigger user; set session_replication_role = origin',
+    'in a savepoint that is rolled back': 'begin; savepoint s; alter table t disable trigger all; rollback to s; commit',
+  })) {
+    test(`${how} is on again at once, and nothing is missed`, async () => {
+      await table();
+      const [at, before] = [await now(), await values()];
+      await client.query(change);
+      await touch();
+      assert.equal(await restore(at), undefined);
+      assert.equal(await values(), before);
+      assert.deepEqual(await reasons(), ['the table was not protected yet']);
+    });
+  }
+
+  for (const [how, change] of Object.entries({
+    'by DISABLE TRIGGER': 'alter table t disable trigger all', 'by DROP TRIGGER': 'drop trigger aaa_m23_log_update on t',
+    'by ENABLE TRIGGER, which is silent in replication': 'alter table t enable trigger all',
+  })) {
+    test(`${how} and is not seen at once closes the whole past, until it is renewed`, async () => {
+      await table();
+      const at = await now();
+      await unseen(change);
+      await touch();
+      const [window] = await windows();
+      assert.deepEqual([window?.earliest, window?.latest], [null, null]);
+      assert.match(window!.gaps.at(-1)!.reason, /capture is switched off: its triggers are missing or not always enabled/);
+      await refuses(at, /cannot be gone back to \(s\d+\.t: capture is switched off/);
+      await refuses(await now(), /cannot be gone back to/);
+      await client.query('select m23_sweep()');
+      const [renewed] = await windows();
+      assert.deepEqual(renewed?.gaps.map(({ reason }) => reason), ['the table was not protected yet', 'capture was switched off']);
+      await refuses(at, RANGE);
+      const [later, then] = [await now(), await values()];
+      assert.ok(renewed!.earliest! < later);
+      await touch();
+      assert.equal(await restore(later), undefined);
+      assert.equal(await values(), then);
+    });
+  }
+
+  test('and on again, as if nothing had been, is noticed all the same', async () => {
+    await table();
+    const at = await now();
+    await unseen(`alter table t disable trigger all; update t set v = 'unseen'; alter table t enable always trigger all`);
+    assert.deepEqual(await one('m23.missing_triggers(t) from m23.protected_tables t'), null);
+    await refuses(at, /capture was switched off for a while/);
+    const doctor = await one<string>(`string_agg(finding, '; ') from m23.doctor() where state = 'problem'`);
+    assert.match(doctor, /gap: capture was switched off for a while/);
+    await client.query(`alter table t add column more int`);
+    assert.deepEqual(await reasons(), ['the table was not protected yet', 'capture was switched off']);
+    await refuses(at, RANGE);
+  });
+
+  test('stands between a snapshot and whoever would roll back to it', async () => {
+    const name = await table();
+    const snapshot = await one<string>(`create_pitr_snapshot('${TENANT}', 'before', array['${name}'], '${OWNER}')`);
+    await unseen(`alter table t disable trigger all; update t set v = 'unseen'`);
+    const rollBack = (): Promise<unknown> => one(`execute_pitr_rollback('${snapshot}', '${OWNER}')`);
+    await assert.rejects(rollBack, /VALIDATION_FAILED.*snapshotId: changes of s\d+\.t may have gone unseen/s);
+    await client.query(`select m23.protect_table('t')`);
+    await assert.rejects(rollBack, /VALIDATION_FAILED.*snapshotId: the history of s\d+\.t begins at .*: capture was switched off/s);
+    assert.equal(await one(`count(*)::int from get_active_pitr_snapshots('${TENANT}')`), 0);
+    assert.equal(await values(), 'unseen,unseen,unseen');
+  });
+
+  test('that somebody holds a lock on is renewed the next time', async () => {
+    await table();
+    await unseen('alter table t disable trigger all');
+    const reader = await database.postgres.connect();
+    await reader.query(`begin; select * from s${schemas}.t`);
+    assert.equal(await one(`(m23_sweep() ->> 'captures')::int`), 0);
+    await reader.query('rollback');
+    await reader.end();
+    assert.equal(await one(`(m23_sweep() ->> 'captures')::int`), 1);
+  });
+});
+
+describe('another history begins', () => {
+  for (const [how, change, reason] of [
+    ['with another primary key', 'alter table t drop constraint t_pkey, add primary key (tenant_id, id)', 'the primary key was another'],
+    ['in another life of the database', `insert into m23.incarnations (fingerprint, since) values (m23.fingerprint(), clock_timestamp()); select m23.protect_table('t')`, 'the database was restored or copied'],
+  ] as const) {
+    test(how, async () => {
+      await table();
+      const at = await now();
+      await client.query(change);
+      assert.deepEqual(await reasons(), ['the table was not protected yet', reason]);
+      await refuses(at, RANGE);
+    });
+  }
+
+  test('after a restore or copy of the database, once the table is protected anew', async () => {
+    await table();
+    const at = await now();
+    await client.query(`insert into m23.incarnations (fingerprint, since) values (m23.fingerprint(), clock_timestamp())`);
+    assert.equal((await windows())[0]?.earliest, null);
+    await refuses(at, /the database was restored or copied since the table was protected/);
+  });
+
+  test('where a table was dropped, and where it was made again', async () => {
+    const name = await table();
+    await client.query('drop table t');
+    assert.deepEqual((await windows()).map(({ table_name, earliest }) => [table_name, earliest]), [[name, null]]);
+    assert.match((await reasons()).at(-1)!, /the table was dropped while it was protected/);
+    const at = await now();
+    await client.query(`create table t (id int primary key, tenant_id uuid not null, v text); select m23.protect_table('t')`);
+    assert.equal((await windows()).length, 1);
+    assert.ok((await reasons()).includes('the table was dropped and made again'));
+    await refuses(at, RANGE);
+  });
+
+  test('where a partition was dropped with its rows', async () => {
+    await table();
+    await client.query(`drop table t; delete from m23.protected_tables; create table t (id int primary key, tenant_id uuid not null, v text) partition by range (id);
+      create table low partition of t for values from (0) to (10); create table high partition of t for values from (10) to (20); select m23.protect_table('t')`);
+    const at = await now();
+    await client.query('drop table low');
+    assert.deepEqual(await reasons(), ['the table was not protected yet', 'a partition was dropped with its rows']);
+    await refuses(at, RANGE);
+  });
+
+  test('for a tenant that was forgotten, and for no other', async () => {
+    await table();
+    const at = await now();
+    await client.query(`select m23.forget_tenant('${TENANT}')`);
+    assert.deepEqual((await reasons()).sort(), ['the table was not protected yet', 'the tenant was forgotten']);
+    await refuses(at, RANGE);
+    assert.deepEqual(await one(`m23.target_faults(gen_random_uuid(), '${at}', null)`), []);
+    await client.query('delete from m23.forgotten');
+  });
+
+  test('where the log was dropped for its age', async () => {
+    await table();
+    const at = await now();
+    await touch();
+    await client.query(`update m23.settings set value = '0' where name in ('log_days', 'log_part_hours'); select m23.note_tick(); select m23.prune_logs(); select m23.note_tick(); select m23.prune_logs();
+      update m23.settings set value = case name when 'log_days' then '30' else '24' end where name in ('log_days', 'log_part_hours')`);
+    assert.deepEqual(await reasons(), ['the table was not protected yet', 'the log is kept for 30 days']);
+    await refuses(at, RANGE);
+  });
+});
+
+describe('a clock that is set back', () => {
+  test('is noticed at the next tick', async () => {
+    await table();
+    await client.query(`insert into m23.ticks select clock_timestamp() + interval '1 hour', position, incarnation, native from m23.ticks order by at desc limit 1; select m23.note_tick()`);
+    assert.equal(await one('count(*)::int from m23.ticks where at > clock_timestamp()'), 0);
+    assert.ok((await reasons()).includes('the clock was set back: these times came twice'));
+    await client.query('select m23.note_tick()');
+    assert.equal(await one('count(*)::int from m23.clock_steps'), 1);
+  });
+
+  test('has times that are no moments, and others that are', async () => {
+    await table();
+    const [first, before] = [await now(), await values()];
+    await touch();
+    const [second, third] = [await now(), await now()];
+    await client.query(`insert into m23.clock_steps select $1, $2, m23.incarnation()`, [second, third]);
+    await refuses(second, /came twice; it can be from .* to .*, but for these/);
+    await assert.rejects(client.query(`select * from m23.as_of(null::t, '${TENANT}', timestamptz '${second}')`), /the clock was set back/);
+    assert.equal(await restore(third), undefined);
+    assert.equal(await restore(first), undefined);
+    assert.equal(await values(), before);
+  });
+});
