@@ -196,7 +196,7 @@ describe('an incremental', () => {
     await within(`update m23.protected_tables set pruned_below = pg_snapshot_xmax(pg_current_snapshot()), pruned_at = now() where relid = 'shop.items'::regclass`,
       `update m23.protected_tables set pruned_below = '0', pruned_at = null`, /the history of shop\.items goes back to/);
     const insertTrigger = (enabled: string): string => `update pg_trigger set tgenabled = '${enabled}' where tgrelid = 'shop.items'::regclass and tgname = 'aaa_m23_log_insert'`;
-    await within(insertTrigger('D'), insertTrigger('A'), /shop\.items has a gap/);
+    await within(insertTrigger('D'), `${insertTrigger('A')}; update m23.protected_tables set triggers = m23.trigger_marks(relid)`, /changes of shop\.items may have gone unseen: capture is switched off/);
     await within(`insert into m23.forgotten (tenant_id, incarnation) values ('${tenant.id}', m23.incarnation())`, `delete from m23.forgotten where tenant_id = '${tenant.id}'`, /what was before has been removed/);
     await increment(stack, client, tenant, full);
   });

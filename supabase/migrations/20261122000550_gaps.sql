@@ -10,7 +10,7 @@ create table m23.gaps (
   reason   text not null,
   primary key (table_id, until)
 );
-alter table m23.gaps enable row level security;
+select m23.close_table('m23.gaps');
 comment on table m23.gaps is 'Ended histories of the protected tables: no moment before `until` can be gone back to.';
 
 -- The first moment of a table's present history: the commit of the transaction that began it.
@@ -79,11 +79,12 @@ end $$;
 -- The clock -----------------------------------------------------------------------------------
 
 create table m23.clock_steps (
+  id          bigint generated always as identity primary key,
   since       timestamptz not null,
   until       timestamptz not null,
   incarnation uuid not null references m23.incarnations (id)
 );
-alter table m23.clock_steps enable row level security;
+select m23.close_table('m23.clock_steps');
 create index clock_steps_incarnation on m23.clock_steps (incarnation);
 comment on table m23.clock_steps is 'Times that came twice, because the clock was set back: no moment can be told by them.';
 

@@ -640,7 +640,8 @@ begin
   return m23.finish_restore(p_work, case when v_log.target_schema is null then m23.restore_live(p_work, v_log.created_by) else m23.restore_beside(p_work, v_log) end);
 end $$;
 
--- Upkeep, every minute: what dead workers have left behind, and what is past its time.
+-- Upkeep, every minute: what dead workers have left behind, what is past its time, and capture
+-- that was switched off. Gives how much of each there was; nothing that is none.
 create function public.m23_sweep() returns json
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare v_requests bigint;
@@ -651,8 +652,8 @@ begin
   delete from m23.previews where created_at < clock_timestamp() - interval '1 day';
   perform m23.keep_commit_times();
   perform m23.prune_logs();
-  return json_build_object('restores', m23.sweep_restores(), 'requests', v_requests, 'copies', m23.sweep_copies(),
-                           'captures', m23.renew_captures());
+  return json_strip_nulls(json_build_object('restores', nullif(m23.sweep_restores(), 0), 'requests', nullif(v_requests, 0),
+                                            'copies', nullif(m23.sweep_copies(), 0), 'captures', nullif(m23.renew_captures(), 0)));
 end $$;
 
 select m23.open_to('{authenticated}', 'public.m23_begin_restore(uuid, jsonb)');

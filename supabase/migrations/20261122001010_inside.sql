@@ -31,7 +31,7 @@ begin
     perform m23.refuse('BACKUP_UNUSABLE', 'a snapshot has no rows of its own; leave baseBackupId out');
   end if;
   select min(position_at) into v_first from m23.members_around(v_base.id);
-  if v_at < v_first and cardinality(m23.target_faults(v_at, m23.list_of(p_restore -> 'tables'))) = 0 then
+  if v_at < v_first and cardinality(m23.target_faults(p_tenant, v_at, m23.list_of(p_restore -> 'tables'))) = 0 then
     return null;
   elsif v_at < v_first then
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to',

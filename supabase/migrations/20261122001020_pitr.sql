@@ -14,7 +14,8 @@ $$;
 -- The moments of a table that cannot be gone back to, and why.
 create function m23.gaps_of(p_table m23.protected_tables, p_tenant uuid) returns table ("from" timestamptz, until timestamptz, reason text)
 language sql volatile set search_path = '' as $$
-  select null::timestamptz, coalesce((select min(g.since) from m23.gaps g where g.table_id = p_table.id), m23.history_since(p_table)), 'the table was not protected yet'
+  with began as (select coalesce((select min(g.since) from m23.gaps g where g.table_id = p_table.id), m23.history_since(p_table)) as at)
+  select null::timestamptz, began.at, 'the table was not protected yet' from began
   union all
   select g.since, g.until, g.reason from m23.gaps g where g.table_id = p_table.id
   union all
@@ -24,7 +25,7 @@ language sql volatile set search_path = '' as $$
   union all
   select m23.history_since(p_table), clock_timestamp(), m23.present_gap(p_table) where m23.present_gap(p_table) is not null
   union all
-  select d.protected_at, p_table.protected_at, 'the table was dropped and made again' from m23.protected_tables d
+  select d.protected_at, began.at, 'the table was dropped and made again' from began, m23.protected_tables d
    where d.name = p_table.name and d.protected_at < p_table.protected_at and not exists (select from pg_class c where c.oid = d.relid)
   union all
   select s.since, s.until, 'the clock was set back: these times came twice' from m23.clock_steps s where s.incarnation = p_table.incarnation
@@ -56,6 +57,13 @@ language sql volatile set search_path = '' as $$
    where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n)
 $$;
 
+-- What lies between a time and the tables' common history.
+create function m23.reason_before(p_tenant uuid, p_tables text[], p_at timestamptz) returns text
+language sql volatile set search_path = '' as $$
+  select format(' (%s: %s)', m23.public_name(t.relid), g.reason) from m23.protected_tables t join pg_class c on c.oid = t.relid, m23.gaps_of(t, p_tenant) g
+   where g.until > p_at and (p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n)) order by g.until desc, g."from" nulls last limit 1
+$$;
+
 -- Why a tenant's tables cannot be gone back with to a time; empty when they can. A backup that is
 -- named may reach further back than the log.
 create function m23.target_faults(p_tenant uuid, p_at timestamptz, p_tables text[], p_base uuid default null) returns text[]
@@ -69,10 +77,10 @@ begin
   select * into v_window from m23.common_window(p_tenant, p_tables);
   v_range := format('it can be from %s to %s', m23.iso(v_window.earliest), m23.iso(clock_timestamp()));
   v_fault := case
-    when v_window.closed is not null then format('cannot be gone back to (%s)', v_window.closed)
-    when v_window.earliest is null then 'cannot be gone back to: no table is protected'
-    when p_at > clock_timestamp() then 'is in the future; ' || v_range
-    when p_at < v_window.earliest then 'is before the history begins; ' || v_range
+    when p_at > clock_timestamp() then concat('is in the future; it can be ', 'from ' || m23.iso(v_window.earliest) || ' ', 'to ', m23.iso(clock_timestamp()))
+    when p_base is null and v_window.closed is not null then format('cannot be gone back to (%s)', v_window.closed)
+    when p_base is null and v_window.earliest is null then 'cannot be gone back to: no table is protected'
+    when p_base is null and p_at < v_window.earliest then 'is before the history begins' || m23.reason_before(p_tenant, p_tables, p_at) || '; ' || v_range
     else m23.clock_fault(p_at) || '; ' || v_range || ', but for these' end;
   return case when v_fault is null then '{}' else array['targetTimestamp: ' || v_fault] end;
 end $$;
@@ -108,20 +116,6 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', v_faults);
   end if;
   return v_moment;
-end $$;
-
--- What has changed between a backup and a moment is taken from the log, which must reach both.
-create function m23.refuse_older_backup(p_job uuid, p_tables text[]) returns void
-language plpgsql volatile set search_path = '' as $$
-declare
-  v_moment m23.moment := (select m23.moment_of(w.position) from m23.backup_work w where w.job_id = p_job);
-  v_faults text[];
-begin
-  v_faults := array(select format('baseBackupId: the backup is older than that; %s', m23.moment_fault(t, v_moment)) from m23.protected_tables t
-                     where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) and m23.moment_fault(t, v_moment) is not null);
-  if cardinality(v_faults) > 0 then
-    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be reached from this backup; leave baseBackupId out, or restore the backup itself', v_faults);
-  end if;
 end $$;
 
 -- What a caller must know of a moment: with ticks it is the last one before the target; a
