@@ -1,12 +1,14 @@
 // The command-line tool on archives that the real functions made: a copy of the bucket in a folder, nothing else.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import pg from 'pg';
 
+import { migrate } from '../stack/migrations.ts';
+import { ROOT } from '../stack/places.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
 import { manifestOf } from './fixtures/archive.ts';
@@ -71,13 +73,14 @@ async function note(): Promise<void> {
 }
 
 /** A database of the test's own, empty. */
-async function withDatabase<T>(use: (fresh: pg.Client) => Promise<T>): Promise<T> {
+async function withDatabase<T>(use: (fresh: pg.Client, url: string) => Promise<T>): Promise<T> {
   const name = `fresh_${randomUUID().slice(0, 8)}`;
   await client.query(`create database ${name}`);
-  const fresh = new pg.Client({ connectionString: stack.postgres.url.replace(/\/[^/]*$/, `/${name}`) });
+  const url = stack.postgres.url.replace(/\/[^/]*$/, `/${name}`);
+  const fresh = new pg.Client({ connectionString: url });
   await fresh.connect();
   try {
-    return await use(fresh);
+    return await use(fresh, url);
   } finally {
     await fresh.end();
     await client.query(`drop database ${name} with (force)`);
@@ -178,6 +181,55 @@ describe('m23 archive', () => {
       await fresh.query('truncate shop.samples');
       await copyIn(fresh, `copy shop.samples (${csv.slice(0, header)}) from stdin (format csv)`, csv.slice(header + 1));
       assert.deepEqual(await rowsOf(fresh, tenant, ['shop.samples']), { 'shop.samples': tip['shop.samples'] });
+    });
+  });
+});
+
+describe('m23 catalogue rebuild', () => {
+  interface Report { adopted: string[]; refused: { backup_id: string; fault: string }[] }
+
+  async function rebuild(url: string, store = bucket): Promise<{ code: number | null; report: Report }> {
+    const ran = await m23(['catalogue', 'rebuild', '--json', '--database', url, '--tenant', tenant.id, store]);
+    assert.equal(ran.errors, '');
+    return { code: ran.code, report: JSON.parse(ran.output) as Report };
+  }
+
+  /** A database as Supabase makes one, with M23's migrations and nothing else. */
+  async function withMigrations(use: (fresh: pg.Client, url: string) => Promise<void>): Promise<void> {
+    await withDatabase(async (fresh, url) => {
+      await fresh.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
+      await migrate(fresh);
+      await use(fresh, url);
+    });
+  }
+
+  test('records every backup of the store, full ones first, and makes the tables that are missing', async () => {
+    await withMigrations(async (fresh, url) => {
+      assert.deepEqual(await rebuild(url), { code: 0, report: { adopted: chain, refused: [] } });
+      const of = (database: pg.Client): Promise<pg.QueryResult> => database.query(`
+        select j.id, j.job_type, j.status, j.base_backup_id, j.parent_backup_id, w.position::text, w.position_at, w.manifest, w.manifest_sha256
+          from public.backup_jobs j join m23.backup_work w on w.job_id = j.id where j.tenant_id = $1 order by j.created_at`, [tenant.id]);
+      assert.deepEqual((await of(fresh)).rows, (await of(client)).rows);
+      const { rows } = await fresh.query<{ name: string }>('select m23.qualified_name(relid) as name from m23.protected_tables order by 1');
+      for (const table of TABLES) assert.ok(rows.some(({ name }) => name === table), `${table} is protected`);
+      assert.deepEqual(await rebuild(url), { code: 0, report: { adopted: chain, refused: [] } }, 'again: nothing to do');
+    });
+  });
+
+  test('says which backups the database refuses, or cannot be read, and records the others', async () => {
+    const store = join(folder, 'altered');
+    cpSync(bucket, store, { recursive: true });
+    const manifest = join(store, `tenants/${tenant.id}/backups/${chain[1]}/manifest.json`);
+    writeFileSync(manifest, readFileSync(manifest, 'utf8').replace(/"backup_name": "/, '"backup_name": "altered '));
+    await withMigrations(async (_, url) => {
+      const { code, report } = await rebuild(url, store);
+      assert.deepEqual([code, report.adopted, report.refused.map((one) => one.backup_id)], [1, chain.slice(0, 2), [chain[2]]]);
+      assert.match(report.refused[0]?.fault ?? '', /builds on/);
+    });
+    writeFileSync(manifest, '{');
+    await withMigrations(async (_, url) => {
+      const { code, report } = await rebuild(url, store);
+      assert.deepEqual([code, report.adopted, report.refused.map((one) => one.backup_id).sort()], [1, chain.slice(0, 1), chain.slice(1).sort()]);
     });
   });
 });
