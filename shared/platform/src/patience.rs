@@ -3,7 +3,7 @@
 use crate::bounded::bounded;
 use crate::workers::Workers;
 use futures_channel::oneshot;
-use m23_engine::{EngineError, RestoreOrder, RestoreOutcome, drive_preview, drive_restore};
+use m23_engine::{RestoreOrder, RestoreOutcome, drive_preview, drive_restore};
 use m23_pipeline::Failure;
 use serde_json::Value;
 use std::future::Future;
