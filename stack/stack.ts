@@ -29,6 +29,8 @@ export interface StackOptions {
   vars?: Record<string, string>;
   /** Fire cron triggers every minute, as in production; tests fire them by hand. */
   cron?: boolean;
+  /** Brings the database up instead of M23's migrations and the demo tables: a project of one's own. */
+  prepare?: (databaseUrl: string) => Promise<void>;
   /** Gets one line for each step. */
   log?: (line: string) => void;
 }
@@ -88,7 +90,7 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
 
   const postgres = await stages.run('PostgreSQL 17', () => Postgres.start({ stateDir, ephemeral, onCrash }));
   cleanUp.push(() => postgres.stop());
-  const authenticatorUrl = await stages.run('migrations and demo tenants', () => prepareDatabase(postgres));
+  const authenticatorUrl = await stages.run('migrations and demo tenants', () => prepareDatabase(postgres, options.prepare));
 
   const postgrest = await stages.run('PostgREST 12', () => Postgrest.start({ databaseUrl: authenticatorUrl, jwks: issuer.jwks, stateDir, onCrash }));
   cleanUp.push(() => postgrest.stop());
@@ -136,12 +138,13 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
 }
 
 /** Brings the database up to date; gives the address that PostgREST connects to. */
-async function prepareDatabase(postgres: Postgres): Promise<string> {
+async function prepareDatabase(postgres: Postgres, prepare: StackOptions['prepare']): Promise<string> {
   const client = await postgres.connect();
   try {
     await client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
-    await migrate(client);
+    if (prepare === undefined) await migrate(client);
     await seedDemo(client);
+    await prepare?.(postgres.url);
     const password = new URL(postgres.url).password;
     await client.query(`alter role authenticator password '${password}'`);
     return postgres.urlFor('authenticator', password);

@@ -1,65 +1,52 @@
--- Takes M23 out of a database and leaves it as it was before the migrations: one transaction, by the
--- role that pushed them. History, snapshots and records of backups are gone with it; archives stay in
--- the bucket, copies (targetSchema) in their schemas. Rows of the application are not touched.
+-- Takes M23 out of a database and leaves it as it was before the migrations: one statement, by the role
+-- that pushed them. History, snapshots and records of backups are gone with it; archives stay in the
+-- bucket, copies (targetSchema) in their schemas. Rows of the application are not touched.
 -- Refused, naming them, while objects of the application depend on M23's (a policy that uses
 -- m23.caller_tenants, say).
-begin;
-set local search_path = '';
-
 do $$
 declare
-  v_table regclass;
+  v_tables   constant text[] := '{tenant_members, backup_jobs, restore_logs, pitr_snapshots, pitr_rollbacks, dr_plans, recovery_tests, health_snapshots, audit_log}';
+  v_table    regclass;
+  v_function regprocedure;
+  v_others   text;
 begin
+  perform set_config('search_path', '', true), set_config('client_min_messages', 'warning', true);
   if exists (select from m23.leases where until > clock_timestamp()) then
     raise exception 'a backup, a restore or a recovery test is running; wait for its end';
   end if;
-  for v_table in select t.relid from m23.protected_tables t join pg_catalog.pg_class c on c.oid = t.relid loop
+  for v_table in select t.relid from m23.protected_tables t join pg_class c on c.oid = t.relid loop
     perform m23.unprotect_table(v_table);
   end loop;
-end $$;
+  drop event trigger if exists m23_follow_ddl;
+  drop event trigger if exists m23_follow_drop;
 
-drop event trigger if exists m23_follow_ddl;
-drop event trigger if exists m23_follow_drop;
-
--- The calls of the edge functions, the API and its view.
-do $$
-declare
-  v_function regprocedure;
-begin
+  -- The calls of the edge functions, the API and its view.
   for v_function in
-    select p.oid from pg_catalog.pg_proc p
+    select p.oid from pg_proc p
      where p.pronamespace = 'public'::regnamespace
        and (p.proname like 'm23\_%'
             or p.proname in ('adopt_backup', 'calculate_health_score', 'calculate_pitr_stats', 'cancel_restore', 'create_pitr_snapshot', 'drop_restore_copy',
-                             'execute_pitr_rollback', 'get_active_pitr_snapshots', 'get_backup_chain', 'get_backup_statistics', 'get_audit_log', 'get_current_tenant', 'get_health',
-                             'get_pitr_preview_page', 'get_pitr_rollback_history', 'get_recovery_window', 'get_rows_as_of', 'get_transaction_logs', 'verify_audit'))
+                             'execute_pitr_rollback', 'get_active_pitr_snapshots', 'get_audit_log', 'get_backup_chain', 'get_backup_statistics', 'get_current_tenant',
+                             'get_health', 'get_pitr_preview_page', 'get_pitr_rollback_history', 'get_recovery_window', 'get_rows_as_of',
+                             'get_transaction_logs', 'verify_audit'))
   loop
     execute format('drop function %s', v_function);
   end loop;
-end $$;
-drop view public.transaction_logs;
+  drop view public.transaction_logs;
 
--- Whatever of the application still depends on our schemas would be dropped with them.
-do $$
-declare
-  v_others text;
-begin
-  select string_agg(distinct pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid), ', ') into v_others
-    from pg_catalog.pg_depend d
-    join (select 'pg_catalog.pg_proc'::regclass as class, oid, pronamespace as schema from pg_catalog.pg_proc
-          union all select 'pg_catalog.pg_class'::regclass, oid, relnamespace from pg_catalog.pg_class
-          union all select 'pg_catalog.pg_type'::regclass, oid, typnamespace from pg_catalog.pg_type) o on o.class = d.refclassid and o.oid = d.refobjid
-    join pg_catalog.pg_namespace n on n.oid = o.schema and n.nspname in ('m23', 'm23_log', 'm23_staging')
-    cross join lateral pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) i
+  -- Whatever of the application still depends on our schemas would be dropped with them.
+  select string_agg(distinct pg_describe_object(d.classid, d.objid, d.objsubid), ', ') into v_others
+    from pg_depend d
+    join (select 'pg_proc'::regclass as class, oid, pronamespace as schema from pg_proc
+          union all select 'pg_class'::regclass, oid, relnamespace from pg_class
+          union all select 'pg_type'::regclass, oid, typnamespace from pg_type) o on o.class = d.refclassid and o.oid = d.refobjid
+    join pg_namespace n on n.oid = o.schema and n.nspname in ('m23', 'm23_log', 'm23_staging')
+    cross join lateral pg_identify_object(d.classid, d.objid, d.objsubid) i
    where d.deptype in ('n', 'a') and i.identity !~ '(^|\W)m23(_log|_staging)?\.'
-     and i.identity !~ '(^| )public\.(tenant_members|backup_jobs|restore_logs|pitr_snapshots|pitr_rollbacks|dr_plans|recovery_tests|health_snapshots|audit_log)(\.|$)';
+     and i.identity !~ format('(^| )public\.(%s)(\.|$)', array_to_string(v_tables, '|'));
   if v_others is not null then
     raise exception 'these depend on M23; change or drop them first: %', v_others;
   end if;
+  drop schema m23_staging, m23_log, m23 cascade;
+  execute (select 'drop table ' || string_agg('public.' || t, ', ') from unnest(v_tables) t);
 end $$;
-set local client_min_messages = warning;
-drop schema m23_staging, m23_log, m23 cascade;
-drop table public.tenant_members, public.backup_jobs, public.restore_logs, public.pitr_snapshots, public.pitr_rollbacks,
-  public.dr_plans, public.recovery_tests, public.health_snapshots, public.audit_log;
-
-commit;
