@@ -223,7 +223,8 @@ begin
         xid       xid8 not null default pg_current_xact_id(),
         change_id bigint not null default nextval(''m23.change_id''),
         op        "char" not null,
-        actor     uuid)', v_log);
+        actor     uuid,
+        primary key (tenant_id, xid, change_id))', v_log);
     perform m23.close_table(v_log::regclass);
     execute format('revoke all on %s from public, anon, authenticated', v_log);
     perform m23.open_log_part(p_table.id);
