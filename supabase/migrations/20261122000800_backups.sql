@@ -73,6 +73,7 @@ create table m23.backup_tables (
   estimated_rows bigint not null,
   done           boolean not null default false,
   history_done   boolean not null,
+  fingerprint    numeric,  -- of all its rows as of the position; see m23.note_fingerprints
   primary key (job_id, ordinal)
 );
 create table m23.backup_chunks (
@@ -459,6 +460,7 @@ begin
   if v_gap is not null then
     perform m23.refuse('BACKUP_UNUSABLE', v_gap);
   end if;
+  perform m23.note_fingerprints(p_job_id);
   update m23.backup_work set manifest = p_manifest, manifest_sha256 = p_manifest_sha256 where job_id = p_job_id;
   update public.backup_jobs set status = 'completed', completed_at = clock_timestamp(), backup_size_bytes = p_size_bytes,
          duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
