@@ -1,5 +1,6 @@
 // The command-line tool on archives that the real functions made: a copy of the bucket in a folder, nothing else.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -66,6 +67,10 @@ after(async () => {
   await stack?.close();
   removeFolder();
 });
+
+function hasPsql(): boolean {
+  return spawnSync('psql', ['--version']).status === 0;
+}
 
 async function note(): Promise<void> {
   const { rows: [now] } = await client.query<{ at: string }>(`select m23.iso(clock_timestamp()) as at`);
@@ -143,6 +148,16 @@ describe('m23 archive', () => {
     for (const [backup, wanted] of [[chain[0], moments[0]?.rows], [chain[1], moments[3]?.rows], [chain[2], tip]] as const) {
       assert.deepEqual(await loaded(await extract(backup ?? '')), wanted);
     }
+  });
+
+  test('psql itself loads the script', { skip: hasPsql() ? false : 'there is no psql here' }, async () => {
+    const script = await extract(chain[2] ?? '');
+    await withDatabase(async (fresh, url) => {
+      const ran = spawnSync('psql', [url, '--no-psqlrc', '--quiet'], { input: script, encoding: 'utf8' });
+      assert.equal(ran.status, 0, ran.stderr);
+      assert.deepEqual(ran.stderr.split('\n').filter((line) => line.includes('ERROR') && !line.includes('tenant_members')), []);
+      assert.deepEqual(await rowsOf(fresh, tenant, TABLES), tip);
+    });
   });
 
   test('extract reaches every moment between the members', async () => {

@@ -42,6 +42,9 @@ pub async fn write(
     writeln!(rows.0, "{SETTINGS}begin;")?;
     if with_definitions {
         statements(&mut rows.0, &beginning(source))?;
+    } else {
+        // Tables come in no order that foreign keys would ask for.
+        writeln!(rows.0, "set constraints all deferred;")?;
     }
     let mut written = Vec::new();
     for table in &source.tables {

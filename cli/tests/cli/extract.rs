@@ -139,6 +139,7 @@ fn a_script_makes_types_and_tables_then_rows_then_the_rest() {
             backup(PLAIN, 1)
         ))
         .output;
+    assert!(rows.contains("set constraints all deferred;"));
     assert!(
         !rows.contains("create") && !rows.contains("Order Notes"),
         "{rows}"
