@@ -1,19 +1,17 @@
 // How far back one can go, and why no further: a change that was missed makes every earlier moment
 // unreachable, and whoever asks for one is told so.
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, startDatabase } from './fixtures/database.ts';
+import { type Database, type Outcome, recover, startDatabase } from './fixtures/database.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 
 interface Gap { from: string | null; until: string; reason: string }
 interface Window { table_name: string; earliest: string | null; latest: string | null; gaps: Gap[] }
-interface Failure { code: string; message: string; details: string }
 
 let database: Database;
 let client: pg.Client;
@@ -48,14 +46,11 @@ async function reasons(): Promise<string[]> {
 }
 
 /** Restores to a time; gives why not. */
-async function restore(targetTimestamp: string): Promise<Failure | undefined> {
-  const id = randomUUID();
-  await client.query(`insert into m23.requests (id, tenant_id, user_id, function) values ($1, '${TENANT}', '${OWNER}', 'pitr-restore')`, [id]);
+async function restore(targetTimestamp: string): Promise<Outcome['error']> {
   try {
-    const begun = await one<{ work_id: string; lease: string }>('m23_begin_pitr($1, $2)', [id, { targetTimestamp }]);
-    return (await one<{ error?: Failure }>('m23_execute_restore($1, $2)', [begun.work_id, begun.lease])).error;
+    return (await recover(client, TENANT, OWNER, { targetTimestamp })).error;
   } catch (error) {
-    return JSON.parse((error as Error).message) as Failure;
+    return JSON.parse((error as Error).message) as NonNullable<Outcome['error']>;
   }
 }
 

@@ -1,35 +1,21 @@
 // What is tidied up after a restore, and what is removed for good: hooks, copies, snapshots, tenants.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { migrate } from '../stack/migrations.ts';
-import { ROOT } from '../stack/places.ts';
-import { Postgres } from '../stack/postgres.ts';
-import { temporaryFolder } from './dev-command.ts';
+import { type Database, startDatabase } from './fixtures/database.ts';
 
-let postgres: Postgres;
+let database: Database;
 let client: pg.Client;
-let removeFolder: () => void;
 let schemas = 0;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  postgres = await Postgres.start({ stateDir, ephemeral: true, settings: { track_commit_timestamp: 'on' }, onCrash: () => undefined });
-  client = await postgres.connect();
-  await client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
-  await migrate(client);
-  await client.query('set client_min_messages = error');
+  database = await startDatabase();
+  ({ client } = database);
 });
-after(async () => {
-  await client.end();
-  await postgres.stop();
-  removeFolder();
-});
+after(() => database.close());
 
 afterEach(async () => {
   await client.query('reset role; delete from m23.after_restore_hooks');
@@ -233,7 +219,7 @@ describe('an after_restore hook', () => {
       select m23.set_after_restore(null, 'total(uuid, jsonb)')`);
     const at = await now();
     await client.query('delete from parts');
-    const other = await postgres.connect();
+    const other = await database.postgres.connect();
     await other.query(`begin; update ${shop.schema}.totals set n = 10`);
     const work = await begin(shop, at);
     const restoring = execute(work);
@@ -348,7 +334,7 @@ describe('a copy', () => {
     const shop = await newShop();
     const name = `${shop.schema}_copy`;
     const id = await copy(shop, name);
-    const reader = await postgres.connect();
+    const reader = await database.postgres.connect();
     await reader.query(`begin; select * from ${name}.items`);
     assert.deepEqual(await drop(id), { dropped: false, schema: name, kept_by: ['somebody is using it'] });
     await reader.end();
@@ -480,7 +466,7 @@ describe('a tenant that is forgotten', () => {
 
   test('waits for those who write, so that nothing is logged behind its back', async () => {
     const shop = await newShop();
-    const writer = await postgres.connect();
+    const writer = await database.postgres.connect();
     await writer.query(`begin; update ${shop.schema}.items set name = 'late'`);
     const forgetting = forget(shop.tenant);
     await writer.query('select pg_sleep(0.2)');

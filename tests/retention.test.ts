@@ -1,37 +1,24 @@
 // How long the log is kept: old parts go whole, and never one that somebody needs.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { migrate } from '../stack/migrations.ts';
-import { ROOT } from '../stack/places.ts';
-import { Postgres } from '../stack/postgres.ts';
-import { temporaryFolder } from './dev-command.ts';
+import { type Database, startDatabase } from './fixtures/database.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 
-let postgres: Postgres;
+let database: Database;
 let client: pg.Client;
-let removeFolder: () => void;
 let schemas = 0;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  postgres = await Postgres.start({ stateDir, ephemeral: true, onCrash: () => undefined });
-  client = await postgres.connect();
-  await client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
-  await migrate(client);
+  database = await startDatabase();
+  ({ client } = database);
   // Everything is old at once, so that a test need not wait for a month.
-  await client.query(`set client_min_messages = warning; update m23.settings set value = '0' where name in ('log_days', 'log_part_hours')`);
+  await client.query(`update m23.settings set value = '0' where name in ('log_days', 'log_part_hours')`);
 });
-after(async () => {
-  await client.end();
-  await postgres.stop();
-  removeFolder();
-});
+after(() => database.close());
 
 /** A protected table `t` with one row, in a schema of its own, alone in the database. */
 async function table(): Promise<void> {
@@ -93,7 +80,7 @@ describe('a part of the log', () => {
 
   test('stays while its rows belong to a transaction that began before the time that is kept', async () => {
     await table();
-    const writer = await postgres.connect();
+    const writer = await database.postgres.connect();
     await writer.query(`begin; update s3.t set v = 10`);
     const before = await position();
     await prune();
@@ -109,7 +96,7 @@ describe('a part of the log', () => {
     await change();
     await prune();
     await tick();
-    const reader = await postgres.connect();
+    const reader = await database.postgres.connect();
     await reader.query(`begin; select * from m23.as_of(null::s4.t, '${TENANT}', pg_current_snapshot())`);
     assert.equal(await prune(), 0);
     await reader.query('rollback');

@@ -1,42 +1,26 @@
 // What a restore does when a table has another shape now than at the moment it goes back to.
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { migrate } from '../stack/migrations.ts';
-import { ROOT } from '../stack/places.ts';
-import { Postgres } from '../stack/postgres.ts';
-import { temporaryFolder } from './dev-command.ts';
+import { type Database, type Outcome, recover, startDatabase } from './fixtures/database.ts';
 import { eventually } from './fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 
-let postgres: Postgres;
+let database: Database;
 let client: pg.Client;
-let removeFolder: () => void;
 let schemas = 0;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  postgres = await Postgres.start({ stateDir, ephemeral: true, onCrash: () => undefined });
-  client = await postgres.connect();
-  await client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
-  await migrate(client);
-  await client.query(`set client_min_messages = warning; insert into public.tenant_members values ('${TENANT}', '${OWNER}', 'owner')`);
+  database = await startDatabase();
+  ({ client } = database);
+  await client.query(`insert into public.tenant_members values ('${TENANT}', '${OWNER}', 'owner')`);
   await client.query(`select set_config('request.jwt.claims', '{"sub": "${OWNER}", "role": "authenticated"}', false)`);
 });
-after(async () => {
-  await client.end();
-  await postgres.stop();
-  removeFolder();
-});
-
-interface Outcome { warnings: string[]; error?: { code: string; message: string } }
+after(() => database.close());
 
 /** A table `t` of ten rows in a schema of its own, protected; gives its name for `tables`. */
 async function table(): Promise<string> {
@@ -53,12 +37,7 @@ async function now(): Promise<string> {
 }
 
 async function restore(name: string | null, targetTimestamp: string): Promise<Outcome> {
-  const id = randomUUID();
-  await client.query(`insert into m23.requests (id, tenant_id, user_id, function) values ($1, '${TENANT}', '${OWNER}', 'pitr-restore')`, [id]);
-  const { rows: [begun] } = await client.query<{ w: { work_id: string; lease: string } }>('select m23_begin_pitr($1, $2) as w',
-    [id, { targetTimestamp, ...(name === null ? {} : { tables: [name] }) }]);
-  const { rows: [done] } = await client.query<{ w: Outcome }>('select m23_execute_restore($1, $2) as w', [begun!.w.work_id, begun!.w.lease]);
-  return done!.w;
+  return await recover(client, TENANT, OWNER, { targetTimestamp, ...(name === null ? {} : { tables: [name] }) });
 }
 
 async function rows(columns: string): Promise<unknown[][]> {
@@ -122,6 +101,18 @@ describe('a restore to before', () => {
     assert.equal((await rows('id')).length, 10);
   });
 
+  test('a key column had another type is refused as well; the table is unprotected meanwhile', async () => {
+    const name = await table();
+    const at = await now();
+    await assert.rejects(client.query('alter table t alter column id type bigint'), /cannot alter type of a column used in a trigger definition/);
+    await client.query(`begin; select m23.unprotect_table('t'); alter table t alter column id type bigint; select m23.protect_table('t'); commit`);
+    await assert.rejects(restore(name, at), /VALIDATION_FAILED.*it can be from/s);
+    const later = await now();
+    await client.query('delete from t');
+    await restore(name, later);
+    assert.equal((await rows('id')).length, 10);
+  });
+
   test('a table was dropped restores the others, and says what cannot come back', async () => {
     const gone = await table();
     const at = await table().then(now);
@@ -161,7 +152,7 @@ describe('m23.as_of that waits for an ALTER TABLE', () => {
     const at = await now();
     const query = `select * from m23.as_of(null::${name}, '${TENANT}', '${at}'::timestamptz)`;
     await client.query(query);  // a session that knows the shape does not wait before it begins
-    const app = await postgres.connect();
+    const app = await database.postgres.connect();
     await app.query(`begin; alter table ${name} ${alter}`);
     const look = client.query(query)
       .then(({ rows }) => ({ rows }), (error: { code: string }) => ({ code: error.code }));
