@@ -26,7 +26,7 @@ begin
      where p.pronamespace = 'public'::regnamespace
        and (p.proname like 'm23\_%'
             or p.proname in ('adopt_backup', 'calculate_health_score', 'calculate_pitr_stats', 'cancel_restore', 'create_pitr_snapshot', 'drop_restore_copy',
-                             'execute_pitr_rollback', 'get_active_pitr_snapshots', 'get_audit_log', 'get_backup_chain', 'get_backup_statistics', 'get_current_tenant',
+                             'execute_pitr_rollback', 'forget_tenant', 'get_active_pitr_snapshots', 'get_audit_log', 'get_backup_chain', 'get_backup_statistics', 'get_current_tenant',
                              'get_health', 'get_pitr_preview_page', 'get_pitr_rollback_history', 'get_recovery_window', 'get_rows_as_of',
                              'get_transaction_logs', 'verify_audit'))
   loop

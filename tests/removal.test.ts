@@ -372,6 +372,24 @@ describe('a tenant that is forgotten', () => {
   interface Forgotten { removed: Record<string, number>; archives: { prefix: string; note: string } }
   const forget = (tenant: string): Promise<Forgotten> => one('select m23.forget_tenant($1) as value', [tenant]);
 
+  test('is forgotten by the service key alone, where it is asked for by RPC', async () => {
+    const shop = await newShop();
+    for (const [role, claims] of [['authenticated', { sub: shop.owner, role: 'authenticated' }], ['anon', { role: 'anon' }]] as const) {
+      await client.query(`select set_config('request.jwt.claims', $1, false)`, [JSON.stringify(claims)]);
+      await client.query(`set role ${role}`);
+      await assert.rejects(one('select public.forget_tenant($1) as value', [shop.tenant]), /permission denied for function forget_tenant/);
+    }
+    await client.query(`select set_config('request.jwt.claims', '{"role": "service_role"}', false)`);
+    await client.query('reset role; set role service_role');
+    await assert.rejects(one('select public.forget_tenant(null) as value'), /VALIDATION_FAILED.*p_tenant_id: is required/s);
+    assert.equal((await one<Forgotten>('select public.forget_tenant($1) as value', [shop.tenant])).archives.prefix, `tenants/${shop.tenant}/`);
+    await client.query('reset role');
+    await client.query(`insert into m23.restore_work (work_id, tenant_id, kind) values (gen_random_uuid(), $1, 'rollback')`, [shop.tenant]);
+    await client.query(`insert into m23.leases (work_id, token, until) select work_id, gen_random_uuid(), clock_timestamp() + interval '1 hour' from m23.restore_work where tenant_id = $1`, [shop.tenant]);
+    await assert.rejects(one('select public.forget_tenant($1) as value', [shop.tenant]), /UNAVAILABLE.*a restore or rollback of this tenant is running; nothing was removed/s);
+    await client.query('delete from m23.restore_work where tenant_id = $1', [shop.tenant]);
+  });
+
   /** How many rows each table of M23 has of a tenant. */
   async function kept(tenant: string): Promise<Record<string, number>> {
     const { rows } = await client.query<{ name: string }>(`select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -7,7 +7,7 @@ create temp view our_functions as
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
    where n.nspname in ('m23', 'm23_log') or (n.nspname = 'public' and (p.proname like 'm23\_%' or p.proname like '%pitr%'
       or p.proname like '%backup%' or p.proname in ('get_current_tenant', 'get_health', 'calculate_health_score', 'get_audit_log', 'verify_audit', 'get_recovery_window', 'get_rows_as_of', 'get_transaction_logs',
-                                                      'cancel_restore', 'drop_restore_copy')));
+                                                      'cancel_restore', 'drop_restore_copy', 'forget_tenant')));
 
 create temp view our_tables as
   select c.oid, c.oid::regclass::text as name, c.relrowsecurity, n.nspname

@@ -221,6 +221,9 @@ isOneToOne: false
 "execute_pitr_rollback":
 { Args: { "p_initiated_by": string,"p_reason"?: string,"p_snapshot_id": string }; Returns: string
                            },
+"forget_tenant":
+{ Args: { "p_tenant_id": string }; Returns: Json
+                           },
 "get_active_pitr_snapshots":
 { Args: { "p_tenant_id": string }; Returns: {
               "affected_tables": (string)[],"created_at": string,"created_by": string,"expires_at": string,"restore_log_id": string,"snapshot_id": string,"snapshot_name": string,"snapshot_type": string
