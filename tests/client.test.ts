@@ -250,9 +250,34 @@ describe('plans and health', () => {
     assert.equal((await failure(operator.m23.createDRPlan({ ...plan, tenant_id: tenantId }))).code, 'INSUFFICIENT_PERMISSIONS');
   });
 
+  test('a backup is proved by a recovery test, with a plan or without', async () => {
+    const person = await signIn(1, 'operator');
+    const { m23 } = person;
+    const backup = await backUp(person, 'to be proved');
+    const done = await m23.executeRecoveryTest({ backup_job_id: backup.id, test_type: 'manual', test_name: 'by hand', validation_level: 'deep' });
+    assert.deepEqual([done.success, done.status, done.results?.issuesFound, done.results?.backupJobId], [true, 'completed', 0, backup.id]);
+    const row = await m23.watchRecoveryTest(done.testId!);
+    assert.deepEqual([row.status, row.test_name, row.validation_level], ['completed', 'by hand', 'deep']);
+    const owner = await signIn(1, 'owner');
+    const { id } = await owner.m23.createDRPlan({ ...plan, tenant_id: person.tenantId });
+    const planned = await m23.executeRecoveryTest({ dr_plan_id: id, test_type: 'automated', test_name: 'planned', validation_level: 'basic' });
+    assert.equal((await m23.watchRecoveryTest(planned.testId!)).dr_plan_id, id);
+    const missing = await failure(m23.executeRecoveryTest({ backup_job_id: NOWHERE, test_type: 'manual', test_name: 'x', validation_level: 'basic' }));
+    assert.equal(missing.code, 'BACKUP_NOT_FOUND');
+  });
+
+  test('health is a number from 0 to 100, of one\'s own tenant only', async () => {
+    const [mine, other] = [await signIn(0, 'viewer'), await signIn(1, 'viewer')];
+    const score = await mine.m23.calculateHealthScore(mine.tenantId);
+    assert.ok(score >= 0 && score <= 100, String(score));
+    assert.equal(await mine.m23.calculateHealthScore(), score);
+    assert.equal(typeof (await mine.m23.calculateHealthScore(undefined, 7)), 'number');
+    assert.equal((await failure(mine.m23.calculateHealthScore(other.tenantId))).code, 'TENANT_NOT_FOUND');
+  });
+
   test('scores are listed', async () => {
     const { m23, tenantId } = await signIn(0, 'viewer');
-    await database.query(`insert into public.health_snapshots (tenant_id, score, parts) values ($1, 80, '{}')`, [tenantId]);
+    await database.query(`insert into public.health_snapshots (tenant_id, score, parts, created_at) values ($1, 80, '{}', now() + interval '1 day')`, [tenantId]);
     assert.deepEqual((await m23.fetchHealthSnapshots({ limit: 1 })).map(({ score }) => score), [80]);
   });
 });
