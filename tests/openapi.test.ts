@@ -76,7 +76,7 @@ describe('the OpenAPI document', () => {
     const tenant = demoTenant();
     const args = [
       'run', `${stack.url}/functions/v1/openapi.json`, '--header', `Authorization: Bearer ${await tenant.token('owner')}`,
-      '--seed', SEED, '--max-examples', '10', '--workers', '4', '--continue-on-failure', '--no-color', '--suppress-health-check', 'all',
+      '--seed', SEED, '--max-examples', '5', '--workers', '4', '--continue-on-failure', '--no-color', '--suppress-health-check', 'all',
     ];
     const env = { ...process.env, SCHEMATHESIS_HOOKS: 'hooks', PYTHONPATH: join(ROOT, 'tests', 'schemathesis'), PYTHONDONTWRITEBYTECODE: '1', M23_REAL: JSON.stringify(await real(tenant)) };
     const program = await schemathesis();
