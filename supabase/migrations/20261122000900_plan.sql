@@ -1,6 +1,7 @@
 -- A plan: the difference between what a tenant's tables are and what they should be, in
 -- pg_temp.m23_diff_<id>: m23_op I (missing), U (differs), D (should not be), R (differs, and
--- is written as delete and insert), with the wanted row, or the live row of a D.
+-- is written as delete and insert), m23_place where the live row lies, and the wanted row, or
+-- the live row of a D.
 
 create function m23.diff_name(p_table m23.protected_tables) returns text
 language plpgsql immutable set search_path = '' as $$ begin return 'pg_temp.m23_diff_' || p_table.id; end $$;

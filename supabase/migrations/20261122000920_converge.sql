@@ -169,7 +169,7 @@ begin
   return v_known;
 end $$;
 
--- Whether anything differs from what a target wants but what was left alone; it is planned anew.
+-- How many rows differ from what a target wants, but for those left alone; it is planned anew.
 create function m23.differs_still(p_target m23.target, p_tenant uuid) returns bigint
 language plpgsql set search_path = '' as $$
 declare v_rows bigint;

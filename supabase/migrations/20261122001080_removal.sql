@@ -126,7 +126,7 @@ end $$;
 
 -- Calls the hooks of a restore that has changed rows, from what its plan came to.
 create function m23.run_after_restore(p_tenant uuid) returns void
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set plan_cache_mode = auto as $$
 declare
   v_hook    m23.after_restore_hooks;
   v_changes jsonb;
