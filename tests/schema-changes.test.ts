@@ -44,52 +44,76 @@ async function rows(columns: string): Promise<unknown[][]> {
   return (await client.query({ text: `select ${columns} from t order by id`, rowMode: 'array' })).rows as unknown[][];
 }
 
+/** Who tells the capture of an ALTER TABLE: the event trigger, or nobody, as where none may be made. */
+async function follow(followed: boolean): Promise<void> {
+  await client.query(`alter event trigger m23_follow_ddl ${followed ? 'enable always' : 'disable'}`);
+}
+
+for (const followed of [true, false]) {
+  describe(`a restore to before${followed ? '' : ', where no event trigger tells of it,'}`, () => {
+    before(() => follow(followed));
+    after(() => follow(true));
+
+    test('a column was added gives rows that are there their present value, and rows that come back its default', async () => {
+      const name = await table();
+      const at = await now();
+      await client.query(`delete from t where id = 1; alter table t add column extra text default 'unset'; update t set extra = 'kept', a = 'new' where id = 2; delete from t where id = 3; delete from t where id = 4`);
+      const done = await restore(name, at);
+      assert.deepEqual(done.warnings, [`${name}.extra was added since; rows that are there keep theirs`]);
+      assert.deepEqual((await rows('id, a, n, extra')).slice(0, 5), [[1, 'a1', 1, 'unset'], [2, 'a2', 2, 'kept'], [3, 'a3', 3, 'unset'], [4, 'a4', 4, 'unset'], [5, 'a5', 5, 'unset']]);
+    });
+
+    test('a column was dropped gives back the others, and says so', async () => {
+      const name = await table();
+      const at = await now();
+      await client.query(`update t set a = 'new', n = 0; alter table t drop column a; delete from t where id > 5`);
+      const done = await restore(name, at);
+      assert.deepEqual(done.warnings, [`${name}.a was dropped since; its values cannot come back`]);
+      assert.deepEqual(await rows('id, n'), Array.from({ length: 10 }, (_, n) => [n + 1, n + 1]));
+    });
+
+    test('a column was renamed gives everything back, and has nothing to say', async () => {
+      const name = await table();
+      const at = await now();
+      await client.query(`update t set a = 'new'; alter table t rename column a to title; update t set title = 'newer' where id < 5; delete from t where id = 5`);
+      assert.deepEqual((await restore(name, at)).warnings, []);
+      assert.deepEqual(await rows('title'), Array.from({ length: 10 }, (_, n) => [`a${n + 1}`]));
+    });
+
+    test('a column had another type converts its values, and says so', async () => {
+      const name = await table();
+      const at = await now();
+      await client.query(`update t set n = 0 where id = 1; alter table t alter column n type text using 'n' || n; update t set n = 'x' where id in (1, 2); delete from t where id = 3`);
+      assert.deepEqual((await restore(name, at)).warnings, [`${name}.n has had another type then; its values were converted`]);
+      assert.deepEqual((await rows('n')).slice(0, 3), [['1'], ['n2'], ['n3']], 'logged before the change: as it was; after it: as the change made it');
+    });
+
+    test('a type that the old values do not fit is refused, and nothing is changed', async () => {
+      const name = await table();
+      const at = await now();
+      await client.query(`update t set a = '7'; alter table t alter column a type int using a::int`);
+      const before = await rows('id, a, n');
+      const done = await restore(name, at);
+      assert.equal(done.error?.code, 'VALIDATION_FAILED');
+      assert.match(String(done.error?.message), /do not fit the types/);
+      assert.deepEqual(await rows('id, a, n'), before);
+    });
+
+    test('several changes at once', async () => {
+      const name = await table();
+      const at = await now();
+      const before = await rows('id, a');
+      await client.query(`alter table t add column x int; update t set x = id, a = a || '!'; alter table t rename column a to b; alter table t alter column b type varchar(20);
+        update t set b = 'gone' where id < 4; alter table t drop column x; alter table t add column x text default 'again'; delete from t where id = 9`);
+      const done = await restore(name, at);
+      assert.deepEqual(await rows('id, b'), before);
+      assert.deepEqual((await rows('x'))[8], ['again']);
+      assert.ok(done.warnings.some((warning) => warning.includes('x was added since')), JSON.stringify(done.warnings));
+    });
+  });
+}
+
 describe('a restore to before', () => {
-  test('a column was added gives rows that are there their present value, and rows that come back its default', async () => {
-    const name = await table();
-    const at = await now();
-    await client.query(`delete from t where id = 1; alter table t add column extra text default 'unset'; update t set extra = 'kept', a = 'new' where id = 2; delete from t where id = 3; delete from t where id = 4`);
-    const done = await restore(name, at);
-    assert.deepEqual(done.warnings, [`${name}.extra was added since; rows that are there keep theirs`]);
-    assert.deepEqual((await rows('id, a, n, extra')).slice(0, 5), [[1, 'a1', 1, 'unset'], [2, 'a2', 2, 'kept'], [3, 'a3', 3, 'unset'], [4, 'a4', 4, 'unset'], [5, 'a5', 5, 'unset']]);
-  });
-
-  test('a column was dropped gives back the others, and says so', async () => {
-    const name = await table();
-    const at = await now();
-    await client.query(`update t set a = 'new', n = 0; alter table t drop column a; delete from t where id > 5`);
-    const done = await restore(name, at);
-    assert.deepEqual(done.warnings, [`${name}.a was dropped since; its values cannot come back`]);
-    assert.deepEqual(await rows('id, n'), Array.from({ length: 10 }, (_, n) => [n + 1, n + 1]));
-  });
-
-  test('a column was renamed gives everything back, and has nothing to say', async () => {
-    const name = await table();
-    const at = await now();
-    await client.query(`update t set a = 'new'; alter table t rename column a to title; update t set title = 'newer' where id < 5; delete from t where id = 5`);
-    assert.deepEqual((await restore(name, at)).warnings, []);
-    assert.deepEqual(await rows('title'), Array.from({ length: 10 }, (_, n) => [`a${n + 1}`]));
-  });
-
-  test('a column had another type converts its values, and says so', async () => {
-    const name = await table();
-    const at = await now();
-    await client.query(`update t set n = 0 where id = 1; alter table t alter column n type text using 'n' || n; update t set n = 'x' where id in (1, 2); delete from t where id = 3`);
-    assert.deepEqual((await restore(name, at)).warnings, [`${name}.n has had another type then; its values were converted`]);
-    assert.deepEqual((await rows('n')).slice(0, 3), [['1'], ['n2'], ['n3']], 'logged before the change: as it was; after it: as the change made it');
-  });
-
-  test('a type that the old values do not fit is refused, and nothing is changed', async () => {
-    const name = await table();
-    const at = await now();
-    await client.query(`update t set a = '7'; alter table t alter column a type int using a::int`);
-    const before = await rows('id, a, n');
-    const done = await restore(name, at);
-    assert.equal(done.error?.code, 'VALIDATION_FAILED');
-    assert.match(String(done.error?.message), /do not fit the types/);
-    assert.deepEqual(await rows('id, a, n'), before);
-  });
-
   test('the primary key was another is refused: another history has begun', async () => {
     const name = await table();
     const at = await now();
@@ -132,18 +156,6 @@ describe('a restore to before', () => {
     await restore(name, at);
     assert.deepEqual(await rows('id, a, place'), before);
   });
-
-  test('several changes at once', async () => {
-    const name = await table();
-    const at = await now();
-    const before = await rows('id, a');
-    await client.query(`alter table t add column x int; update t set x = id, a = a || '!'; alter table t rename column a to b; alter table t alter column b type varchar(20);
-      update t set b = 'gone' where id < 4; alter table t drop column x; alter table t add column x text default 'again'; delete from t where id = 9`);
-    const done = await restore(name, at);
-    assert.deepEqual(await rows('id, b'), before);
-    assert.deepEqual((await rows('x'))[8], ['again']);
-    assert.ok(done.warnings.some((warning) => warning.includes('x was added since')), JSON.stringify(done.warnings));
-  });
 });
 
 describe('m23.as_of that waits for an ALTER TABLE', () => {
@@ -170,5 +182,99 @@ describe('m23.as_of that waits for an ALTER TABLE', () => {
 
   test('says so, when one is dropped', async () => {
     assert.deepEqual(await lookBeside('drop column a'), { code: '55006' });
+  });
+});
+
+describe('an ALTER TABLE of which no event trigger tells lets every write pass, and loses nothing:', () => {
+  before(() => follow(false));
+  after(() => follow(true));
+
+  const position = async (): Promise<string> => (await client.query<{ at: string }>('select m23.current_position()::text as at')).rows[0]!.at;
+  const images = async (at?: string): Promise<unknown[]> =>
+    (await client.query(`select x::text from ${at === undefined ? 't' : `m23.as_of(null::t, '${TENANT}', '${at}'::pg_snapshot)`} x order by 1`)).rows as unknown[];
+  /** Writes, and looks back to before. */
+  async function isLogged(write: string): Promise<void> {
+    const [at, present] = [await position(), await images()];
+    await client.query(write);
+    assert.deepEqual(await images(at), present, write);
+  }
+
+  const changes: [what: string, change: string][] = [
+    ['a column dropped', 'alter table t drop column a'],
+    ['a column renamed', 'alter table t rename column a to title'],
+    ['the tenant column renamed', 'alter table t rename column tenant_id to owner'],
+    ['the key renamed', 'alter table t rename column id to number'],
+    ['a column added', 'alter table t add column extra int default 7'],
+    ['a column retyped', `alter table t alter column n type text using 'n' || n`],
+    ['a column retyped so that its values would still fit, but for a part', 'alter table t alter column n type numeric using n + 0.5'],
+    ['a column dropped and made again', 'alter table t drop column n; alter table t add column n date'],
+  ];
+  for (const [what, change] of changes) {
+    test(what, async () => {
+      await table();
+      await client.query(change);
+      const key = change.includes('column id') ? 'number' : 'id';
+      const owner = change.includes('tenant_id') ? 'owner' : 'tenant_id';
+      const writes = [`insert into t (${key}, ${owner}) values (11, '${TENANT}')`, `update t set n = n where ${key} < 4`, `delete from t where ${key} < 4`,
+        `update t set ${key} = ${key} + 100`, 'truncate t'];
+      for (const write of writes) {  // each is the first to find the table altered
+        await client.query('begin');
+        await isLogged(write);
+        await client.query('rollback');
+      }
+      for (const write of writes) await isLogged(write);
+    });
+  }
+
+  test('a row moved to another partition', async () => {
+    await table();
+    await client.query(`drop table t; create table t (id int, tenant_id uuid not null, a text, place int, primary key (id, place)) partition by list (place);
+      create table t1 partition of t for values in (1); create table t2 partition of t for values in (2); select m23.protect_table('t');
+      insert into t select n, '${TENANT}', 'a' || n, 1 + n % 2 from generate_series(1, 10) n; alter table t rename column place to spot; alter table t drop column a`);
+    await isLogged('update t set spot = 3 - spot where id < 4');
+    await isLogged('update t2 set id = id + 100');
+  });
+
+  test('two writers at once', async () => {
+    await table();
+    await client.query('alter table t add column extra int; alter table t drop column a');
+    const [at, present] = [await position(), await images()];
+    const other = await postgres.connect();
+    try {
+      await client.query('begin; update t set extra = 1 where id = 1');
+      const second = other.query(`update s${schemas}.t set extra = 2 where id = 2`);
+      await client.query('commit');
+      await second;
+    } finally {
+      await other.end();
+    }
+    assert.deepEqual(await images(at), present);
+  });
+
+  test('a statement over ten thousand tenants', async () => {
+    await table();
+    const present = await images();
+    await client.query(`insert into t select n, gen_random_uuid(), 'a', n from generate_series(11, 10010) n; alter table t add column extra int`);
+    const at = await position();
+    await client.query('update t set extra = id');
+    assert.deepEqual(await images(at), present.map((row) => ({ x: (row as { x: string }).x.replace(')', ',)') })));
+  });
+
+  test('another key, of which earlier moments know nothing, is a gap until the table is protected again', async () => {
+    const name = await table();
+    const at = await now();
+    const writes = `insert into t values (11, '${TENANT}', 'a', 1); update t set id = id + 100 where id < 3; update t set n = 0; delete from t where id = 5`;
+    await client.query('alter table t drop constraint t_pkey');
+    await client.query(writes);
+    await client.query('alter table t add primary key (tenant_id, id)');
+    await client.query(writes.replaceAll('11,', '12,'));
+    await assert.rejects(restore(name, at), /VALIDATION_FAILED/);
+    await assert.rejects(restore(name, await now()), /VALIDATION_FAILED/);
+    await client.query(`select m23.protect_table('t')`);
+    const later = await now();
+    const present = await rows('id, n');
+    await client.query('update t set id = id + 1000; delete from t where n = 0');
+    await restore(name, later);
+    assert.deepEqual(await rows('id, n'), present);
   });
 });

@@ -245,6 +245,21 @@ begin
   end loop;
 end $$;
 
+-- What a capture depends on in its table.
+create function m23.layout_of(p_table oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select md5(string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native, c.generated, c.key_ord), ',' order by c.attnum))
+      from m23.columns_of(p_table) c);
+end $$;
+
+-- Called immutable, and for generated code alone: with a constant it is asked when a plan is
+-- made, and a plan that names a table is made anew once the table is altered. So a statement
+-- that is not the first after an ALTER TABLE pays for no look at the catalogue.
+create function m23.has_layout(p_table regclass, p_layout text) returns boolean
+language plpgsql immutable set search_path = '' as
+$$ begin return coalesce(m23.layout_of(p_table) = p_layout, false); end $$;
+
 -- The statements that log what a transition table holds. Row by row the tenants' fences are
 -- shared, up to a change id that a few rows reach only now and then: where it is reached, the
 -- tenants are looked up as a set, and it is time to look at the clock.
@@ -261,6 +276,22 @@ language sql immutable set search_path = '' as $outer$
         perform m23.tick();
       end if;$plpgsql$, p_log, p_tenant, p_op, p_rows, p_names, p_expressions)
 $outer$;
+
+-- A row that an update moves to another partition fires no AFTER UPDATE row trigger: there the
+-- sets of keys before and after are compared.
+create function m23.move_statements(p_table m23.protected_tables, p_actor text) returns text[]
+language plpgsql stable set search_path = '' as $outer$
+declare v_key record;
+begin
+  select * into v_key from m23.log_fields(p_table, true);
+  return (select array_agg(format($sql$
+      insert into %1$s (tenant_id, op, actor, %2$s)
+        select r.m23_tenant, (case when exists (select from %8$s n where %6$s) then %9$L else %10$L end)::"char", %11$s, %3$s
+          from (select r.%4$s as m23_tenant, %5$s from %7$s r except all select r.%4$s, %5$s from %8$s r) r where r.m23_tenant is not null$sql$,
+      m23.log_part(p_table.id), v_key.names, v_key.expressions, quote_ident(m23.tenant_column(p_table)), m23.key_list(p_table.relid, 'r'),
+      m23.key_match(p_table.relid, 'n', 'r'), s.from_rows, s.to_rows, s.moved, s.changed, p_actor) order by s.n)
+    from (values (1, 'old_rows', 'new_rows', 'l', 'o'), (2, 'new_rows', 'old_rows', 'a', 'n')) s (n, from_rows, to_rows, moved, changed));
+end $outer$;
 
 create function m23.capture_functions(p_table_id int) returns text
 language sql immutable set search_path = '' as $$
@@ -284,6 +315,7 @@ declare
   v_all    record;
   v_key    record;
   v_change record;
+  v_moves  text[] := m23.move_statements(p_table, 'v_actor');
   -- One plan for a row and for many: else the cost of many would have each row planned anew.
   -- Values kept as text must not depend on the writer's settings.
   v_head   text := 'language plpgsql security definer set search_path = '''' set row_security = off set plan_cache_mode = force_generic_plan ' ||
@@ -307,6 +339,7 @@ declare
           perform pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.uuid_hash_extended(v_tenant, 0));
           perform pg_catalog.set_config('m23.fenced', 'yes', true);
         end if;$ask$;
+  v_is_old text := format('not m23.has_layout(%L, %L)', p_table.relid::int8, m23.layout_of(p_table.relid));
 begin
   select * into v_all from m23.log_fields(p_table, false);
   select * into v_key from m23.log_fields(p_table, true);
@@ -344,33 +377,56 @@ begin
   execute format($ddl$
     create or replace function m23_log.insert_%1$s() returns trigger %2$s as $body$
     declare
-      v_actor uuid;
-      v_limit bigint;
+      v_actor   uuid;
+      v_limit   bigint;
+      v_instead text[];
+      v_tenants uuid[];
     begin
       %3$s
-      if current_setting('request.jwt.claims', true) is not null then v_actor := m23.actor(); end if;
+      if current_setting('request.jwt.claims', true) is not null or %5$s then
+        if current_setting('request.jwt.claims', true) <> '' then v_actor := m23.actor(); end if;
+        if %5$s then
+          v_instead := m23.instead('%1$s', tg_relid, 'insert');
+          if v_instead is null then return null; end if;
+          execute v_instead[1] into v_tenants;
+          perform m23.share_fence(v_tenants);
+          execute v_instead[2] using v_actor;
+          return null;
+        end if;
+      end if;
       %4$s
       return null;
-    end $body$ $ddl$, p_table.id, v_head, v_tick, m23.log_statements(v_log, v_tenant, 'I', 'new_rows', v_key.names, v_key.expressions));
+    end $body$ $ddl$, p_table.id, v_head, v_tick, m23.log_statements(v_log, v_tenant, 'I', 'new_rows', v_key.names, v_key.expressions), v_is_old);
 
   for v_change in select * from (values ('update', 'U'), ('delete', 'D')) c (event, op) loop
     execute format($ddl$
       create or replace function m23_log.%7$s_%1$s() returns trigger %2$s as $body$
       declare
-        v_actor uuid;
-        v_limit bigint;
-        v_open  text;
-        v_first bigint;
-        v_since bigint;
+        v_actor   uuid;
+        v_limit   bigint;
+        v_open    text;
+        v_first   bigint;
+        v_since   bigint;
+        v_instead text[];
+        v_tenants uuid[];
       begin
         %3$s
-        if current_setting('request.jwt.claims', true) is not null or current_setting('m23.open_%1$s', true) <> '' then
+        if current_setting('request.jwt.claims', true) is not null or current_setting('m23.open_%1$s', true) <> '' or %9$s then
           if current_setting('request.jwt.claims', true) <> '' then v_actor := m23.actor(); end if;
           v_open := current_setting('m23.open_%1$s', true);
           if v_open <> '' then
             v_first := nextval('m23.change_id');
             select * into v_open, v_since from m23.end_statement(v_open, %8$L, v_first);
             v_open := set_config('m23.open_%1$s', v_open, true);
+          end if;
+          if %9$s then
+            v_instead := m23.instead('%1$s', tg_relid, '%7$s');
+            if v_instead is null then return null; end if;
+            execute v_instead[1] into v_tenants;
+            perform m23.share_fence(v_tenants);
+            execute v_instead[2] using v_actor;
+            if v_since is not null then perform m23.renumber('%5$s', v_tenants, v_since, v_first); end if;
+            return null;
           end if;
         end if;
         %4$s
@@ -379,7 +435,7 @@ begin
         end if;
         return null;
       end $body$ $ddl$, p_table.id, v_head, v_tick, m23.log_statements(v_log, v_tenant, v_change.op::"char", 'old_rows', v_all.names, v_all.expressions),
-      v_log, v_tenant, v_change.event, v_change.op);
+      v_log, v_tenant, v_change.event, v_change.op, v_is_old);
   end loop;
 
   -- A row trigger, because only it knows which old key became which new one; its WHEN
@@ -387,10 +443,22 @@ begin
   execute format($ddl$
     create or replace function m23_log.key_%1$s() returns trigger %2$s as $body$
     declare
-      v_actor uuid := m23.actor();
-      v_moved boolean := old.%3$s is distinct from new.%3$s;
-      r       record;
+      v_actor   uuid := m23.actor();
+      v_moved   boolean;
+      v_tenant  uuid;
+      v_instead text[];
+      r         record;
     begin
+      if %7$s then
+        v_instead := m23.instead('%1$s', tg_relid, 'key');
+        if v_instead is null then return null; end if;
+        execute v_instead[1] into v_moved, v_tenant using old, new;
+        if v_tenant is not null then perform m23.share_fence(array[v_tenant]); end if;
+        execute v_instead[2] using old, v_actor, (case when v_moved then 'l' else 'o' end)::"char";
+        execute v_instead[2] using new, v_actor, (case when v_moved then 'a' else 'n' end)::"char";
+        return null;
+      end if;
+      v_moved := old.%3$s is distinct from new.%3$s;
       if new.%3$s is not null then perform m23.share_fence(array[new.%3$s]); end if;
       r := old;
       insert into %4$s (tenant_id, op, actor, %5$s)
@@ -399,39 +467,90 @@ begin
       insert into %4$s (tenant_id, op, actor, %5$s)
         select r.%3$s, (case when v_moved then 'a' else 'n' end)::"char", v_actor, %6$s where r.%3$s is not null;
       return null;
-    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions);
+    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions, v_is_old);
 
-  -- A row that an update moves to another partition fires no AFTER UPDATE row trigger: there
-  -- the sets of keys before and after are compared.
   execute format($ddl$
     create or replace function m23_log.move_%1$s() returns trigger %2$s as $body$
     declare
       v_actor   uuid;
-      v_tenants uuid[] := array(select distinct r.%3$s from new_rows r where r.%3$s is not null);
+      v_instead text[];
+      v_tenants uuid[];
     begin
       if current_setting('request.jwt.claims', true) <> '' then v_actor := m23.actor(); end if;
-      perform m23.share_fence(v_tenants);
-      insert into %4$s (tenant_id, op, actor, %5$s)
-        select r.m23_tenant, (case when exists (select from new_rows n where %8$s) then 'l' else 'o' end)::"char", v_actor, %6$s
-          from (select r.%3$s as m23_tenant, %7$s from old_rows r except all select r.%3$s, %7$s from new_rows r) r where r.m23_tenant is not null;
-      insert into %4$s (tenant_id, op, actor, %5$s)
-        select r.m23_tenant, (case when exists (select from old_rows n where %8$s) then 'a' else 'n' end)::"char", v_actor, %6$s
-          from (select r.%3$s as m23_tenant, %7$s from new_rows r except all select r.%3$s, %7$s from old_rows r) r where r.m23_tenant is not null;
+      if %6$s then
+        v_instead := m23.instead('%1$s', tg_relid, 'move');
+        if v_instead is null then return null; end if;
+        execute v_instead[1] into v_tenants;
+        perform m23.share_fence(v_tenants);
+        execute v_instead[2] using v_actor;
+        execute v_instead[3] using v_actor;
+        return null;
+      end if;
+      perform m23.share_fence(array(select distinct r.%3$s from new_rows r where r.%3$s is not null));
+      %4$s;
+      %5$s;
       return null;
-    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions, m23.key_list(p_table.relid, 'r'),
-    m23.key_match(p_table.relid, 'n', 'r'));
+    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_moves[1], v_moves[2], v_is_old);
 
   -- TRUNCATE fires no row capture: the rows are logged before they go.
   execute format($ddl$
     create or replace function m23_log.truncate_%1$s() returns trigger %2$s as $body$
     begin
       perform m23.refuse_stale_snapshot(tg_relid);
+      if %3$s and m23.follow_layout('%1$s', tg_relid) is null then return null; end if;
       perform m23.log_rows(tg_relid, '%1$s', 'D');
       return null;
-    end $body$ $ddl$, p_table.id, v_head);
+    end $body$ $ddl$, p_table.id, v_head, v_is_old);
 
   execute format('revoke execute on function %s from public', m23.capture_functions(p_table.id));
 end $outer$;
+
+-- An ALTER TABLE that no event trigger has followed: brings log and capture up to the present
+-- layout, from within a trigger, where triggers cannot be made anew. Null where nothing can be
+-- logged: without a key or a tenant column, or in a copy of the database.
+create function m23.follow_layout(p_table_id int, p_relid oid) returns m23.protected_tables
+language plpgsql set search_path = '' as $$
+declare v_table m23.protected_tables;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('m23.layout.' || p_table_id, 0));
+  select * into v_table from m23.protected_tables where id = p_table_id and relid = coalesce(pg_partition_root(p_relid), p_relid);
+  if v_table.id is null or m23.tenant_column(v_table) is null or m23.key_attnums(v_table.relid) is null then
+    return null;
+  end if;
+  if not exists (select from pg_proc where oid = to_regprocedure(format('m23_log.insert_%s()', p_table_id)) and strpos(prosrc, m23.layout_of(v_table.relid)) > 0) then
+    perform m23.write_log_table(v_table);
+    perform m23.write_capture_functions(v_table);
+  end if;
+  return v_table;
+end $$;
+
+-- What a trigger that is out of date executes instead of what it knows; null where nothing can
+-- be logged. First a query for the tenants, with $1 the actor then: inserts into the log. For
+-- `key`, whose rows are $1 and $2: whether the tenant is another, and the new one; then an
+-- insert of $1 with the actor $2 and the op $3.
+create function m23.instead(p_table_id int, p_relid oid, p_what text) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_table  m23.protected_tables := m23.follow_layout(p_table_id, p_relid);
+  v_log    text;
+  v_tenant text;
+  v_fields record;
+begin
+  if v_table.id is null then return null; end if;
+  v_log := m23.log_part(p_table_id);
+  v_tenant := quote_ident(m23.tenant_column(v_table));
+  select * into v_fields from m23.log_fields(v_table, p_what not in ('update', 'delete'));
+  return case p_what
+    when 'key' then array[
+      format('select ($1).%1$s is distinct from ($2).%1$s, ($2).%1$s', v_tenant),
+      format('insert into %1$s (tenant_id, op, actor, %2$s) select r.%3$s, $3, $2, %4$s from (select ($1).*) r where r.%3$s is not null',
+        v_log, v_fields.names, v_tenant, v_fields.expressions)]
+    when 'move' then format('select array(select distinct r.%1$s from new_rows r where r.%1$s is not null)', v_tenant) || m23.move_statements(v_table, '$1')
+    else array[
+      format('select array(select distinct r.%1$s from %2$s r where r.%1$s is not null)', v_tenant, case p_what when 'insert' then 'new_rows' else 'old_rows' end),
+      format('insert into %1$s (tenant_id, op, actor, %2$s) select r.%3$s, %4$L, $1, %5$s from %6$s r where r.%3$s is not null',
+        v_log, v_fields.names, v_tenant, upper(left(p_what, 1)), v_fields.expressions, case p_what when 'insert' then 'new_rows' else 'old_rows' end)] end;
+end $$;
 
 -- Logs every row of a relation as deleted (with its image) or inserted (its key): for rows
 -- that come and go by no statement that fires row capture.
@@ -663,7 +782,7 @@ begin
   if v_row.incarnation <> m23.incarnation() then
     v_row := m23.begin_history(v_row, 'the database was restored or copied');
   elsif v_already.id is not null and m23.capture_fault(v_row) is not null then
-    v_row := m23.begin_history(v_row, 'capture was switched off');
+    v_row := m23.begin_history(v_row, case when m23.key_is_another(v_row) then 'the primary key was another' else 'capture was switched off' end);
   end if;
   perform m23.write_capture(v_row);
   perform m23.note_tick();
@@ -691,8 +810,9 @@ comment on function m23.unprotect_table(regclass) is
 
 -- Follows ALTER TABLE on a protected table, and the coming and going of its partitions, so
 -- that the application's next write is captured in the new shape. Where no event trigger may
--- be made, m23.protect_table has to be called again after such a change; m23.doctor() says
--- which is in force.
+-- be made, and after what escapes it (a superuser's on a hosted project), that write follows
+-- it, but for another primary key and a new partition: m23.protect_table has to be called
+-- again then. m23.doctor() says which is in force.
 create function m23.follow_ddl() returns event_trigger
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare v_row m23.protected_tables;
@@ -731,7 +851,7 @@ begin
   alter event trigger m23_follow_ddl enable always;  -- with session_replication_role = replica, too
   alter event trigger m23_follow_drop enable always;
 exception when insufficient_privilege then
-  raise notice 'no right to make an event trigger: call m23.protect_table again after an ALTER TABLE';
+  raise notice 'no right to make an event trigger: call m23.protect_table again after another primary key or a new partition';
 end $$;
 
 select m23.close_functions();

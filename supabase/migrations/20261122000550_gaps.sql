@@ -53,6 +53,7 @@ $$;
 create function m23.capture_fault(p_table m23.protected_tables) returns text
 language sql volatile set search_path = '' as $$
   select case when m23.missing_triggers(p_table) is not null then 'capture is switched off: its triggers are missing or not always enabled'
+              when m23.key_is_another(p_table) then 'the primary key is another, and no event trigger told of it'
               when m23.was_off(p_table, false) then 'capture was switched off for a while' end
 $$;
 

@@ -18,8 +18,8 @@ create function m23.doctor_event_trigger() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'schema changes', case when ok then 'ok' else 'warning' end,
          case when ok then 'followed: an event trigger renews the capture after every ALTER TABLE, and for every partition'
-              else 'not followed: there is no enabled event trigger m23_follow_ddl' end,
-         case when not ok then 'call m23.protect_table again for a table right after an ALTER TABLE of it' end
+              else 'followed by the next write only: there is no enabled event trigger m23_follow_ddl' end,
+         case when not ok then 'call m23.protect_table again for a table right after another primary key, or a new partition' end
     from (select exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled <> 'D')) e (ok)
 $$;
 
