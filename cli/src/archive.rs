@@ -5,14 +5,22 @@ use crate::cipher::{Cipher, sha256_hex};
 use crate::error::CliError;
 use crate::keyring::{Master, open_key};
 use crate::store::Store;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use m23_archive::{
     Chunk, Lines, Manifest, Table, check_lines, check_link, mac_object, manifest_object, seal,
     unpack,
 };
+use std::pin::pin;
 use uuid::Uuid;
+
+/// Manifests and folders that are read at the same time.
+const AT_ONCE: usize = 8;
 
 /// More than any manifest has; what is larger is not read.
 const MANIFEST_LIMIT: u64 = 256 << 20;
+
+/// A tenant, a backup of it, and what came of reading its manifest.
+pub type Read = (Uuid, Uuid, Result<Option<Backup>, CliError>);
 
 /// A store, and what opens it.
 pub struct Archive {
@@ -83,21 +91,32 @@ impl Archive {
             Some(tenant) => vec![tenant],
             None => ids(self.store.folders("tenants").await?),
         };
-        let mut found = Vec::new();
-        for tenant in tenants {
-            let folders = self
-                .store
-                .folders(&format!("tenants/{tenant}/backups"))
-                .await?;
-            found.extend(ids(folders).into_iter().map(|backup| (tenant, backup)));
-        }
-        Ok(found)
+        let listed = stream::iter(tenants).map(|tenant| self.list_of(tenant));
+        let found: Vec<Vec<_>> = listed.buffered(AT_ONCE).try_collect().await?;
+        Ok(found.concat())
+    }
+
+    async fn list_of(&self, tenant: Uuid) -> Result<Vec<(Uuid, Uuid)>, CliError> {
+        let prefix = format!("tenants/{tenant}/backups");
+        let backups = ids(self.store.folders(&prefix).await?).into_iter();
+        Ok(backups.map(|backup| (tenant, backup)).collect())
+    }
+
+    /// Reads the manifests of backups, in their order.
+    pub fn read_all(&self, backups: Vec<(Uuid, Uuid)>) -> impl Stream<Item = Read> {
+        let read = move |(tenant, backup)| async move {
+            (tenant, backup, self.read(tenant, backup).await)
+        };
+        stream::iter(backups).map(read).buffered(AT_ONCE)
     }
 
     /// Finds a backup by its id alone.
     pub async fn find(&self, backup: Uuid) -> Result<Backup, CliError> {
-        for tenant in ids(self.store.folders("tenants").await?) {
-            if let Some(found) = self.read(tenant, backup).await? {
+        let tenants = ids(self.store.folders("tenants").await?);
+        let places = tenants.into_iter().map(|tenant| (tenant, backup)).collect();
+        let mut read = pin!(self.read_all(places));
+        while let Some((_, _, found)) = read.next().await {
+            if let Some(found) = found? {
                 return Ok(found);
             }
         }

@@ -4,11 +4,13 @@ use crate::archive::{Archive, Backup};
 use crate::arguments::Rebuild;
 use crate::error::CliError;
 use crate::report::print;
+use futures_util::StreamExt;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::ConfigVerifierExt;
 use serde::Serialize;
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio_postgres::{Client, Config};
@@ -60,8 +62,9 @@ async fn readable(
     report: &mut Report,
 ) -> Result<Vec<Backup>, CliError> {
     let mut backups = Vec::new();
-    for (tenant, backup_id) in archive.list(order.tenant).await? {
-        match archive.read(tenant, backup_id).await {
+    let mut found = pin!(archive.read_all(archive.list(order.tenant).await?));
+    while let Some((_, backup_id, read)) = found.next().await {
+        match read {
             Ok(read) => backups.extend(read),
             Err(error @ (CliError::Damaged { .. } | CliError::Key(_))) => {
                 report.refused.push(Refusal {

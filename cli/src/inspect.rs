@@ -4,8 +4,10 @@ use crate::archive::{Archive, Backup};
 use crate::arguments::Inspect;
 use crate::error::CliError;
 use crate::report::{columns, print, size};
+use futures_util::StreamExt;
 use m23_archive::{JobType, Table};
 use serde::Serialize;
+use std::pin::pin;
 use std::process::ExitCode;
 use uuid::Uuid;
 
@@ -84,8 +86,9 @@ pub async fn run(order: &Inspect) -> Result<ExitCode, CliError> {
 
 async fn list(archive: &Archive, order: &Inspect) -> Result<(), CliError> {
     let mut listed = Vec::new();
-    for (tenant_id, backup_id) in archive.list(order.tenant).await? {
-        let found = match archive.read(tenant_id, backup_id).await {
+    let mut read = pin!(archive.read_all(archive.list(order.tenant).await?));
+    while let Some((tenant_id, backup_id, found)) = read.next().await {
+        let found = match found {
             Ok(Some(backup)) => Found::Complete(Box::new(summary(&backup))),
             Ok(None) => Found::Unfinished,
             Err(error @ (CliError::Damaged { .. } | CliError::Key(_))) => Found::Damaged {
