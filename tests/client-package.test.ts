@@ -42,6 +42,9 @@ export async function backUp({ url, anonKey, email, password }) {
 }`;
 const OUTCOME = { status: 'completed', code: 'BACKUP_NOT_FOUND' };
 
+/** Deno is not among the packages of this repository; where the machine has it, it is tried. */
+const deno = await run('deno', ['--version']).then(() => true, () => false);
+
 let folder: string;
 let tarball: string;
 let client: string;
@@ -147,6 +150,12 @@ describe('the packed client', () => {
   test('runs in Node', async () => {
     const script = `import { backUp } from './program.js'; console.log(JSON.stringify(await backUp(${settings()})))`;
     const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script], { cwd: folder });
+    assert.deepEqual(JSON.parse(stdout), OUTCOME);
+  });
+
+  test('runs in Deno', { skip: deno ? false : 'NOT RUN: there is no deno on the PATH' }, async () => {
+    writeFileSync(join(folder, 'deno.js'), `import { backUp } from './program.js'; console.log(JSON.stringify(await backUp(${settings()})))`);
+    const { stdout } = await run('deno', ['run', '--allow-net', '--allow-env', '--node-modules-dir=manual', '--no-remote', 'deno.js'], { cwd: folder });
     assert.deepEqual(JSON.parse(stdout), OUTCOME);
   });
 
