@@ -25,7 +25,7 @@ $$;
 
 -- The backup that an incremental names as its parent; null for none.
 create function m23.parent_backup(p_tenant uuid, p_id uuid) returns public.backup_jobs
-language plpgsql stable set search_path = '' as $$
+language plpgsql volatile set search_path = '' as $$
 declare
   v_parent public.backup_jobs;
   v_fault  text;
@@ -79,6 +79,9 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'the backup cannot be made as asked',
       array['tables: an incremental has the tables of the backup that it builds on; leave this out, or make a full backup']);
   end if;
+  -- Nobody deletes it meanwhile, or has done so just now.
+  perform from public.backup_jobs where id = v_parent.id for share;
+  v_parent := m23.parent_backup(p_job.tenant_id, p_job.base_backup_id);
   select * into v_work from m23.backup_work where job_id = v_parent.id;
   v_gaps := m23.gaps_since(v_work, v_parent.tables);
   if cardinality(v_gaps) > 0 then

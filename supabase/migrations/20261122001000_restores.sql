@@ -653,7 +653,7 @@ begin
   perform m23.keep_commit_times();
   perform m23.prune_logs();
   return json_strip_nulls(json_build_object('restores', nullif(m23.sweep_restores(), 0), 'requests', nullif(v_requests, 0),
-                                            'copies', nullif(m23.sweep_copies(), 0), 'captures', nullif(m23.renew_captures(), 0)));
+                                            'copies', nullif(m23.sweep_copies(), 0), 'captures', nullif(m23.renew_captures(), 0), 'backups', nullif(m23.retire_backups(), 0)));
 end $$;
 
 select m23.open_to('{authenticated}', 'public.m23_begin_restore(uuid, jsonb)');

@@ -10,7 +10,7 @@ language sql volatile set search_path = '' as $$
         and t.at <= clock_timestamp() - make_interval(days => m23.setting('log_days')::int) order by t.at desc limit 1),
     (select min(pg_snapshot_xmin((s.snapshot_data ->> 'position')::pg_snapshot)) from public.pitr_snapshots s
       where s.status = 'active' and s.snapshot_data ->> 'incarnation' = m23.incarnation()::text),
-    (select min(pg_snapshot_xmin(w.position)) from m23.backup_work w join public.backup_jobs j on j.id = w.job_id where j.status in ('pending', 'in_progress')),
+    (select min(pg_snapshot_xmin(w.position)) from public.backup_jobs j join m23.backup_work w on w.job_id in (j.id, j.parent_backup_id) where j.status in ('pending', 'in_progress')),
     (select min((w.moment).floor) from m23.restore_work w))
    where exists (select from m23.ticks t where t.incarnation = m23.incarnation()
         and t.at <= clock_timestamp() - make_interval(days => m23.setting('log_days')::int))

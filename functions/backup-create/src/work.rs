@@ -1,7 +1,7 @@
 //! The work of `backup-create`: accepting a job, and driving it.
 
 use m23_contract::{BackupCreateRequest, BackupCreateResponse, JobStatus};
-use m23_engine::{Driven, ParentManifest, World as _, check_parent, drive_backup};
+use m23_engine::{Driven, ParentManifest, World as _, check_parent, collect, drive_backup};
 use m23_pipeline::{Admitted, Clock as _, Failure, Level, Log as _, Record};
 use m23_platform::{Workers, ask_as_user};
 use serde::Deserialize;
@@ -84,4 +84,5 @@ pub(crate) async fn take_up(workers: &Workers) {
             Driven::Nothing | Driven::Paused(_) => break,
         }
     }
+    collect(workers, deadline).await;
 }

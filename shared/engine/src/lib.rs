@@ -9,6 +9,7 @@
 
 mod backup;
 mod chain;
+mod collect;
 mod error;
 mod examine;
 mod examine_archive;
@@ -20,6 +21,7 @@ mod tally;
 mod world;
 
 pub use backup::{Driven, ParentManifest, check_parent, drive_backup};
+pub use collect::collect;
 pub use error::EngineError;
 pub use examine::{Examined, drive_test};
 pub use restore::{RestoreOrder, RestoreOutcome, RestoreStats, drive_preview, drive_restore};

@@ -35,6 +35,9 @@ pub trait World: Clock + Digest + Log {
     /// The objects whose names start with `prefix`, with their sizes in bytes.
     async fn sizes(&self, prefix: &str) -> Result<BTreeMap<String, u64>, StoreFailed>;
 
+    /// Deletes an object; that there is none is no failure.
+    async fn delete(&self, object: &str) -> Result<(), StoreFailed>;
+
     /// Lets some time pass.
     async fn pause(&self, milliseconds: u32);
 }

@@ -86,6 +86,14 @@ impl World for Workers {
         }
     }
 
+    async fn delete(&self, object: &str) -> Result<(), StoreFailed> {
+        self.archives()
+            .map_err(failed)?
+            .delete(object)
+            .await
+            .map_err(failed)
+    }
+
     async fn pause(&self, milliseconds: u32) {
         Delay::from(Duration::from_millis(milliseconds.into())).await;
     }

@@ -6,7 +6,8 @@ use crate::faults::{Break, Broken, Fault, When, give_way, refused};
 use crate::restores::Restores;
 use m23_contract::ErrorCode;
 use m23_engine::{
-    Driven, EngineError, RestoreOrder, RestoreOutcome, StoreFailed, drive_backup, drive_restore,
+    Driven, EngineError, RestoreOrder, RestoreOutcome, StoreFailed, collect, drive_backup,
+    drive_restore,
 };
 use m23_pipeline::{Clock, DatabaseError, Digest, DigestFailed, Log, Record};
 use serde_json::Value;
@@ -90,6 +91,9 @@ pub struct World {
     /// How often a step of the database, and one of the store, gives way to what runs beside it.
     pub patience: Cell<(usize, usize)>,
     pub no_digest: Cell<bool>,
+    /// What a collection leaves, and whether it was said to be done.
+    pub keep: RefCell<Vec<String>>,
+    pub collected: Cell<bool>,
     now: Cell<u64>,
     dead: Cell<bool>,
 }
@@ -109,6 +113,8 @@ impl World {
             in_flight: InFlight::default(),
             patience: Cell::new((1, 1)),
             no_digest: Cell::new(false),
+            keep: RefCell::default(),
+            collected: Cell::new(false),
             now: Cell::new(1_800_000_000_000),
             dead: Cell::new(false),
         }
@@ -128,6 +134,11 @@ impl World {
     /// Drives the restore; `None` when the driver was killed.
     pub fn restore(&self, order: &RestoreOrder) -> Option<Result<RestoreOutcome, EngineError>> {
         self.live(drive_restore(self, order))
+    }
+
+    /// Collects objects; `None` when the driver was killed.
+    pub fn collect(&self) -> Option<usize> {
+        self.live(collect(self, NEVER))
     }
 
     fn live<F: Future>(&self, driver: F) -> Option<F::Output> {
@@ -234,6 +245,7 @@ impl World {
             "m23_stage_table" | "m23_note_restore" | "m23_fail_restore" | "m23_execute_restore" => {
                 self.restores.borrow_mut().call(name, arguments, now)
             }
+            "m23_next_collection" | "m23_note_collected" => Ok(self.collecting(name)),
             _ => self.backups.borrow_mut().call(name, arguments, now),
         };
         self.step(name, self.patience.get().0, effect).await
@@ -319,6 +331,14 @@ impl m23_engine::World for World {
             Ok(sized.collect())
         };
         self.step("list", self.patience.get().1, effect).await
+    }
+
+    async fn delete(&self, object: &str) -> Result<(), StoreFailed> {
+        let effect = || {
+            self.objects.borrow_mut().remove(object);
+            Ok(())
+        };
+        self.step("delete", self.patience.get().1, effect).await
     }
 
     async fn pause(&self, milliseconds: u32) {
