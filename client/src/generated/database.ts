@@ -209,11 +209,17 @@ isOneToOne: false
 "calculate_pitr_stats":
 { Args: { "p_base_backup_timestamp"?: string,"p_target_timestamp": string,"p_tenant_id": string }; Returns: Json
                            },
+"cancel_backup":
+{ Args: { "p_backup_id": string }; Returns: boolean
+                           },
 "cancel_restore":
 { Args: { "p_id": string }; Returns: boolean
                            },
 "create_pitr_snapshot":
 { Args: { "p_affected_tables": (string)[],"p_created_by": string,"p_restore_log_id"?: string,"p_snapshot_name": string,"p_tenant_id": string }; Returns: string
+                           },
+"delete_backup":
+{ Args: { "p_backup_id": string }; Returns: string
                            },
 "drop_restore_copy":
 { Args: { "p_restore_log_id": string }; Returns: Json
@@ -292,6 +298,9 @@ isOneToOne: false
               "actor": string,"created_at": string,"id": number,"old_values": Json,"operation": string,"row_key": Json,"table_name": string,"tenant_id": string,"transaction_id": string
             }[]
                            },
+"keep_backup":
+{ Args: { "p_backup_id": string }; Returns: boolean
+                           },
 "m23_abandon_request":
 { Args: { "p_id": string }; Returns: undefined
                            },
@@ -358,6 +367,12 @@ isOneToOne: false
 "m23_finish_test":
 { Args: { "p_lease": string,"p_restore"?: Json,"p_tally": Json,"p_test_id": string }; Returns: Json
                            },
+"m23_next_collection":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"m23_note_collected":
+{ Args: { "p_job_id": string }; Returns: undefined
+                           },
 "m23_note_restore":
 { Args: { "p_lease": string,"p_progress": Json,"p_restore_id": string }; Returns: undefined
                            },
@@ -387,6 +402,11 @@ isOneToOne: false
                            },
 "m23_sweep":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"plan_retention":
+{ Args: { "p_tenant_id": string }; Returns: {
+              "backup_id": string,"backup_name": string,"backup_size_bytes": number,"created_at": string,"job_type": string,"reason": string
+            }[]
                            },
 "verify_audit":
 { Args: { "p_tenant_id": string }; Returns: Json
