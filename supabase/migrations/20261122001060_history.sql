@@ -72,7 +72,7 @@ begin
   end if;
   v_moment := m23.requested_moment(v_tenant, p_timestamp, array[p_table]);
   execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
-  execute format('select jsonb_agg(to_jsonb(m23_x)) from (select * from (%s) r order by %s limit %s) m23_x', m23.as_of_query(v_table, least(greatest(p_limit, 1), 1000)),
+  execute format('select jsonb_agg(m23.double_safe(to_jsonb(m23_x))) from (select * from (%s) r order by %s limit %s) m23_x', m23.as_of_query(v_table, least(greatest(p_limit, 1), 1000)),
                  m23.key_list(v_table.relid, 'r'), least(greatest(p_limit, 1), 1000)) into v_rows
     using v_tenant, v_moment.position, v_moment.at, v_moment.floor,
           (select array_agg(p_after ->> k order by n) from unnest(m23.key_of(v_table.relid)) with ordinality u (k, n) where p_after is not null);
