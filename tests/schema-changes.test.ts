@@ -239,7 +239,7 @@ describe('an ALTER TABLE of which no event trigger tells lets every write pass, 
     await table();
     await client.query('alter table t add column extra int; alter table t drop column a');
     const [at, present] = [await position(), await images()];
-    const other = await postgres.connect();
+    const other = await database.postgres.connect();
     try {
       await client.query('begin; update t set extra = 1 where id = 1');
       const second = other.query(`update s${schemas}.t set extra = 2 where id = 2`);
