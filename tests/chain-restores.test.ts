@@ -221,6 +221,23 @@ describe('a moment inside a chain', () => {
     assert.deepEqual(await rowsOf(client, tenant), between[1]?.rows);
   });
 
+  test('is that of the last tick where the server records no commit times, and the answer names it', async () => {
+    const tenant = await stocked();
+    const full = await backUp(stack, client, tenant);
+    await change(tenant, 0);
+    const atTick = await rowsOf(client, tenant);
+    const { rows: [tick] } = await client.query<{ at: string; position: string }>('select m23.iso(clock_timestamp()) as at, pg_current_snapshot()::text as position');
+    await change(tenant, 1);
+    const late = await now();
+    const tip = await increment(stack, client, tenant, full);
+    await client.query(`update m23.backup_work set commit_times = 'ticks', ticks = $2 where job_id = $1`, [tip, JSON.stringify([tick])]);
+    await loseLog(tenant);
+    const seen = ok(await pitr(tenant, late, { baseBackupId: tip, dryRun: true }));
+    const done = ok(await pitr(tenant, late, { baseBackupId: tip }));
+    for (const { warnings } of [seen, done]) assert.ok(String(warnings).includes(`the moment taken is ${tick?.at}`), String(warnings));
+    assert.deepEqual(await rowsOf(client, tenant), atTick);
+  });
+
   test('before the full backup, in the future, or in a table that begins anew is refused with the reason', async () => {
     const before = await now();
     const { tenant, members, between } = await chain();
