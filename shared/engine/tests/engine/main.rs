@@ -9,6 +9,7 @@
 mod backup_breaks;
 mod backup_limits;
 mod backups;
+mod chains;
 mod collecting;
 mod faults;
 mod restore_breaks;

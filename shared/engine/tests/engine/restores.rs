@@ -25,6 +25,8 @@ pub struct Restores {
     pub answer: Option<Value>,
     tables: BTreeMap<u64, (String, u64)>,
     chunks: BTreeMap<(u64, u64), (u64, String)>,
+    /// What each chunk does, in their order.
+    pub kinds: Vec<String>,
 }
 
 impl Restores {
@@ -67,9 +69,15 @@ impl Restores {
         let number = |name: &str| head[name].as_u64().unwrap();
         assert!(self.tables.contains_key(&number("ordinal")));
         assert_eq!(lines.lines().count() as u64, number("rows"));
+        let kind = head["kind"].as_str().unwrap();
         self.chunks
             .entry((number("ordinal"), number("seq")))
-            .or_insert_with(|| (number("rows"), lines.to_owned()));
+            .or_insert_with(|| {
+                self.kinds.push(kind.to_owned());
+                let lines = lines.split_inclusive('\n');
+                let marked = lines.map(|line| format!("{}{line}", &kind[..1]));
+                (number("rows"), marked.collect())
+            });
         Ok(head["rows"].clone())
     }
 
@@ -88,7 +96,7 @@ impl Restores {
             let count: u64 = staged().map(|(_, (rows, _))| rows).sum();
             assert_eq!(count, *promised, "{name} is staged whole");
             let lines: String = staged().map(|(_, (_, lines))| lines.as_str()).collect();
-            written.insert(name.clone(), lines);
+            written.insert(name.clone(), rows_left(&lines));
         }
         let names: Vec<&String> = written.keys().collect();
         let count = written
@@ -102,6 +110,19 @@ impl Restores {
         self.written = Some(written);
         reply
     }
+}
+
+/// The rows that staging comes to: a line of history takes the row of its key away.
+fn rows_left(lines: &str) -> String {
+    let mut rows: Vec<&str> = Vec::new();
+    for marked in lines.split_inclusive('\n') {
+        let (kind, line) = marked.split_at(1);
+        match (kind, line.split('\t').nth(4)) {
+            ("h", Some(key)) => rows.retain(|row| row.split('\t').next() != Some(key)),
+            _ => rows.push(line),
+        }
+    }
+    rows.concat()
 }
 
 /// What a restore of these tables writes.

@@ -1,0 +1,165 @@
+//! A chain is read back to its full backup, and staged in its order; every object of it is verified.
+
+use crate::backups::{JOB, TENANT};
+use crate::faults::{BOTH, Break, Fault};
+use crate::restores::{begin, begun, everything};
+use crate::world::{World, sha256};
+use m23_archive::{Chunk, ChunkPlace, Facts, Lines, Manifest, manifest_object, pack};
+use m23_engine::RestoreOrder;
+use m23_pipeline::Failure;
+use serde_json::json;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+const TIP: Uuid = Uuid::from_u128(0xd);
+
+const HISTORY: &str = "U\t1\t13\t2026-01-02 04:00:00+00\t0001\trow of a\n\
+                       D\t2\t13\t2026-01-02 04:00:00+00\t0002\trow of a\n\
+                       I\t3\t14\t2026-01-02 05:00:00+00\t0009\t\\N\n";
+const ROWS: &str = "0001\tchanged\n0009\tnew\n";
+
+fn store(world: &World, lines: Lines, text: &str) -> Chunk {
+    let stored = pack(text.as_bytes()).unwrap();
+    let sha256 = sha256(&stored);
+    let prefix = format!("tenants/{TENANT}/backups/{TIP}");
+    let place = ChunkPlace {
+        prefix: &prefix,
+        ordinal: 1,
+        schema: "public",
+        table: "a",
+        lines,
+        seq: 1,
+        sealed: false,
+    };
+    let chunk = Chunk {
+        object: place.object(&sha256),
+        rows: text.lines().count() as u64,
+        bytes: text.len() as u64,
+        stored_bytes: stored.len() as u64,
+        sha256,
+    };
+    world
+        .objects
+        .borrow_mut()
+        .insert(chunk.object.clone(), stored);
+    chunk
+}
+
+/// A world with a full backup and an incremental one, and a restore of that.
+fn chained() -> (World, RestoreOrder) {
+    let (world, full) = begun();
+    let history = store(&world, Lines::History, HISTORY);
+    let rows = store(&world, Lines::Rows, ROWS);
+    let table = |name: &str| {
+        let chunks = |chunk: &Chunk| {
+            if name == "a" {
+                json!([chunk])
+            } else {
+                json!([])
+            }
+        };
+        json!({ "schema": "public", "name": name, "tenant_column": "t", "key": ["k"], "whole": false,
+                "columns": [{ "name": "k", "type": "text" }, { "name": "t", "type": "text" }],
+                "chunks": chunks(&rows), "history": chunks(&history) })
+    };
+    let facts: Facts = serde_json::from_value(json!({
+        "backup_id": TIP, "tenant_id": TENANT, "backup_name": "hourly", "job_type": "incremental",
+        "base_backup_id": JOB, "position": "20:20:", "position_at": "2026-01-02T06:00:00Z",
+        "incarnation": Uuid::from_u128(0xc), "server_version": 170_010,
+        "parent": { "backup_id": JOB, "manifest": full.manifest, "sha256": full.manifest_sha256,
+                    "position": "10:12:11", "position_at": "2026-01-02T03:04:05.678901+00:00" },
+        "tables": [table("a"), table("b"), table("c"), table("d")],
+    }))
+    .unwrap();
+    let bytes = Manifest::new(facts, None).unwrap().to_bytes().unwrap();
+    let object = manifest_object(&format!("tenants/{TENANT}/backups/{TIP}"));
+    let order = RestoreOrder {
+        backup_id: Some(TIP),
+        manifest: Some(object.clone()),
+        manifest_sha256: Some(sha256(&bytes)),
+        ..full
+    };
+    world.objects.borrow_mut().insert(object, bytes);
+    (world, order)
+}
+
+fn at_tip() -> BTreeMap<String, String> {
+    let mut wanted = everything();
+    let kept = "0000\trow of a\n0003\trow of a\n0004\trow of a\n";
+    wanted.insert("a".to_owned(), format!("{kept}{ROWS}"));
+    wanted
+}
+
+#[test]
+fn a_member_is_its_parent_without_the_changed_keys_and_with_its_rows() {
+    let (world, order) = chained();
+    assert!(world.restore(&order).unwrap().is_ok());
+    let restores = world.restores.borrow();
+    assert_eq!(restores.written, Some(at_tip()));
+    assert!(world.in_flight.most.get() <= 2, "memory stays flat");
+}
+
+#[test]
+fn the_last_history_is_kept_where_the_database_goes_back_by_it() {
+    let (world, mut order) = chained();
+    order.rewind = true;
+    assert!(world.restore(&order).unwrap().is_ok());
+    let restores = world.restores.borrow();
+    let kept = restores.kinds.iter().filter(|kind| *kind == "rewind");
+    assert_eq!(kept.count(), 1);
+    assert!(!restores.kinds.contains(&"history".to_owned()));
+}
+
+#[test]
+fn every_object_of_the_chain_is_verified_before_anything_is_written() {
+    let objects: Vec<String> = chained().0.objects.borrow().keys().cloned().collect();
+    assert!(objects.len() > 6);
+    for object in objects {
+        for altered in [true, false] {
+            let (world, order) = chained();
+            if altered {
+                let mut all = world.objects.borrow_mut();
+                let bytes = all.get_mut(&object).unwrap();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+            } else {
+                world.objects.borrow_mut().remove(&object);
+            }
+            let error = world.restore(&order).unwrap().unwrap_err();
+            assert_eq!(world.begun("m23_execute_restore"), 0, "{object}");
+            assert!(world.restores.borrow().failures[0].contains(&object));
+            assert!(matches!(Failure::from(error), Failure::BackupUnusable(_)));
+        }
+    }
+}
+
+#[test]
+fn whatever_step_is_away_for_a_moment_the_rows_are_the_same() {
+    let steps = {
+        let (world, order) = chained();
+        world.restore(&order).unwrap().unwrap();
+        world.steps.borrow().len()
+    };
+    for number in 0..steps - 1 {
+        for when in BOTH {
+            let (world, order) = chained();
+            let fault = Fault::at(number, when, Break::Passing);
+            world
+                .faults
+                .borrow_mut()
+                .push(fault.sparing("m23_execute_restore"));
+            assert!(world.restore(&order).unwrap().is_ok(), "step {number}");
+            let written = world.restores.borrow().written.clone();
+            assert_eq!(written, Some(at_tip()), "step {number} {when:?}");
+        }
+    }
+}
+
+#[test]
+fn a_restore_of_the_full_backup_reads_nothing_of_what_builds_on_it() {
+    let (world, _) = chained();
+    world.steps.borrow_mut().clear();
+    let order = begin(&world);
+    assert!(world.restore(&order).unwrap().is_ok());
+    assert_eq!(world.restores.borrow().written, Some(everything()));
+}
