@@ -11,6 +11,7 @@ mod backup_limits;
 mod backups;
 mod chains;
 mod collecting;
+mod examinations;
 mod faults;
 mod restore_breaks;
 mod restore_ends;

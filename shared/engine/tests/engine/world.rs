@@ -2,12 +2,13 @@
 //! create-only store that checks SHA-256, a clock that only steps and pauses move, and a log.
 
 use crate::backups::Backups;
+use crate::examinations::Examinations;
 use crate::faults::{Break, Broken, Fault, When, give_way, refused};
 use crate::restores::Restores;
 use m23_contract::ErrorCode;
 use m23_engine::{
-    Driven, EngineError, RestoreOrder, RestoreOutcome, StoreFailed, collect, drive_backup,
-    drive_restore,
+    Driven, EngineError, Examined, RestoreOrder, RestoreOutcome, StoreFailed, collect,
+    drive_backup, drive_restore, drive_test,
 };
 use m23_pipeline::{Clock, DatabaseError, Digest, DigestFailed, Log, Record};
 use serde_json::Value;
@@ -80,6 +81,7 @@ impl InFlight {
 pub struct World {
     pub backups: RefCell<Backups>,
     pub restores: RefCell<Restores>,
+    pub examinations: RefCell<Examinations>,
     pub objects: RefCell<BTreeMap<String, Vec<u8>>>,
     /// The names of all objects, in the order in which they were created.
     pub created: RefCell<Vec<String>>,
@@ -94,6 +96,8 @@ pub struct World {
     /// What a collection leaves, and whether it was said to be done.
     pub keep: RefCell<Vec<String>>,
     pub collected: Cell<bool>,
+    /// What a step takes beyond the usual, in milliseconds.
+    pub slow: Cell<u64>,
     now: Cell<u64>,
     dead: Cell<bool>,
 }
@@ -104,6 +108,7 @@ impl World {
         Self {
             backups: RefCell::new(Backups::new()),
             restores: RefCell::default(),
+            examinations: RefCell::default(),
             objects: RefCell::default(),
             created: RefCell::default(),
             steps: RefCell::default(),
@@ -115,6 +120,7 @@ impl World {
             no_digest: Cell::new(false),
             keep: RefCell::default(),
             collected: Cell::new(false),
+            slow: Cell::new(0),
             now: Cell::new(1_800_000_000_000),
             dead: Cell::new(false),
         }
@@ -139,6 +145,11 @@ impl World {
     /// Collects objects; `None` when the driver was killed.
     pub fn collect(&self) -> Option<usize> {
         self.live(collect(self, NEVER))
+    }
+
+    /// Drives the recovery test; `None` when the driver was killed.
+    pub fn examine(&self, deadline: u64) -> Option<Examined> {
+        self.live(drive_test(self, None, deadline))
     }
 
     fn live<F: Future>(&self, driver: F) -> Option<F::Output> {
@@ -207,7 +218,7 @@ impl World {
             at: self.now.get(),
         });
         assert!(number < 2_000, "a driver goes round in circles");
-        self.wait(STEP_MS);
+        self.wait(STEP_MS + self.slow.get());
         for _ in 0..patience {
             give_way().await;
         }
@@ -246,6 +257,12 @@ impl World {
                 self.restores.borrow_mut().call(name, arguments, now)
             }
             "m23_next_collection" | "m23_note_collected" => Ok(self.collecting(name)),
+            "m23_claim_test" | "m23_save_test" | "m23_finish_test" | "m23_fail_test" => {
+                self.examinations.borrow_mut().call(name, arguments, now)
+            }
+            "m23_release_work" if self.examinations.borrow_mut().release(arguments) => {
+                Ok(Value::Null)
+            }
             _ => self.backups.borrow_mut().call(name, arguments, now),
         };
         self.step(name, self.patience.get().0, effect).await

@@ -1,0 +1,217 @@
+//! Recovery tests: an examination that is stopped and taken up again looks at everything once.
+//! The fake database's rows belong to nobody, so that every chunk has a finding.
+
+use crate::backups::{JOB, TENANT};
+use crate::faults::{BOTH, Break, Fault};
+use crate::world::{LEASE_MS, Lease, NEVER, World, keep_lease};
+use m23_engine::{Driven, Examined};
+use m23_pipeline::DatabaseError;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const TEST: Uuid = Uuid::from_u128(0x7e57);
+const CHUNKS: usize = 6;
+
+/// The half of the fake database that serves recovery tests: one test, its lease, its state.
+#[derive(Default)]
+pub struct Examinations {
+    lease: Option<Lease>,
+    leases: u128,
+    state: Option<Value>,
+    saved: usize,
+    level: &'static str,
+    manifest: Option<(String, String)>,
+    /// What the test came to.
+    tally: Option<Value>,
+}
+
+impl Examinations {
+    pub fn call(&mut self, name: &str, given: &Value, now: u64) -> Result<Value, DatabaseError> {
+        if name == "m23_claim_test" {
+            return Ok(self.claim(now));
+        }
+        let shown = &given["p_lease"];
+        keep_lease(&mut self.lease, shown, now)?;
+        match name {
+            "m23_save_test" => {
+                self.saved += 1;
+                self.state = Some(given["p_state"].clone());
+                Ok(Value::Null)
+            }
+            "m23_finish_test" => {
+                self.lease = None;
+                self.tally = Some(given["p_tally"].clone());
+                Ok(
+                    json!({"duration": 1.5, "issuesFound": given["p_tally"]["issues"],
+                    "validationsPassed": given["p_tally"]["passed"], "recommendations": [],
+                    "findings": given["p_tally"]["findings"]}),
+                )
+            }
+            other => panic!("nobody calls {other} here"),
+        }
+    }
+
+    fn claim(&mut self, now: u64) -> Value {
+        if self.tally.is_some() || self.lease.is_some_and(|lease| lease.until > now) {
+            return Value::Null;
+        }
+        self.leases += 1;
+        let token = Uuid::from_u128(0xabc + self.leases);
+        self.lease = Some(Lease {
+            token,
+            until: now + LEASE_MS,
+        });
+        let (object, sha256) = self.manifest.clone().unwrap();
+        json!({"test_id": TEST, "lease": token, "tenant_id": TENANT, "level": self.level,
+            "state": self.state.clone().unwrap_or(json!({})),
+            "archives": [{"backup_id": JOB, "manifest": object, "manifest_sha256": sha256}]})
+    }
+
+    pub fn release(&mut self, given: &Value) -> bool {
+        let is_ours = given["p_work_id"] == json!(TEST);
+        if is_ours {
+            self.lease = None;
+        }
+        is_ours
+    }
+}
+
+/// A world with a complete backup, and a test of it that waits for a driver.
+fn begun(level: &'static str) -> World {
+    let world = World::new();
+    assert_eq!(world.back_up(NEVER), Some(Driven::Completed(JOB)));
+    world.steps.borrow_mut().clear();
+    world.pauses.borrow_mut().clear();
+    let (object, hash, _) = world.backups.borrow().manifest.clone().unwrap();
+    *world.examinations.borrow_mut() = Examinations {
+        level,
+        manifest: Some((object, hash)),
+        ..Examinations::default()
+    };
+    world
+}
+
+fn tally(world: &World) -> Value {
+    world.examinations.borrow().tally.clone().unwrap()
+}
+
+fn unhurried(level: &'static str) -> Value {
+    let world = begun(level);
+    assert!(matches!(
+        world.examine(NEVER),
+        Some(Examined::Completed(TEST, _))
+    ));
+    tally(&world)
+}
+
+#[test]
+fn a_list_of_objects_reads_the_manifest_and_no_chunk() {
+    let world = begun("basic");
+    let Some(Examined::Completed(TEST, results)) = world.examine(NEVER) else {
+        panic!("it ran");
+    };
+    assert_eq!((results.issues_found, results.validations_passed), (0, 7));
+    assert_eq!(world.begun("get"), 1);
+    assert!(matches!(world.examine(NEVER), Some(Examined::Nothing)));
+}
+
+#[test]
+fn an_examination_whose_time_is_up_goes_on_where_it_stopped() {
+    let world = begun("full");
+    for _ in 0..CHUNKS - 1 {
+        assert!(matches!(world.examine(0), Some(Examined::Paused(TEST))));
+    }
+    assert!(matches!(
+        world.examine(0),
+        Some(Examined::Completed(TEST, _))
+    ));
+    assert_eq!(tally(&world), unhurried("full"));
+    assert_eq!(
+        world.begun("get"),
+        CHUNKS + CHUNKS,
+        "every chunk once, and the manifest each time"
+    );
+}
+
+#[test]
+fn a_driver_that_dies_anywhere_loses_nothing() {
+    let whole = unhurried("full");
+    let steps = {
+        let world = begun("full");
+        world.examine(NEVER);
+        world.steps.borrow().len()
+    };
+    for step in 0..steps {
+        for when in BOTH {
+            let world = begun("full");
+            world
+                .faults
+                .borrow_mut()
+                .push(Fault::at(step, when, Break::Death));
+            world.examine(NEVER);
+            world.mend();
+            world.examine(NEVER);
+            assert_eq!(tally(&world), whole, "died at {step}, {when:?}");
+        }
+    }
+}
+
+#[test]
+fn a_store_that_is_away_ends_the_drive_and_not_the_test() {
+    let world = begun("full");
+    world
+        .faults
+        .borrow_mut()
+        .push(Fault::from(3, BOTH[0], Break::Passing).sparing("m23_release_work"));
+    assert!(matches!(world.examine(NEVER), Some(Examined::Paused(TEST))));
+    world.mend();
+    assert!(matches!(
+        world.examine(NEVER),
+        Some(Examined::Completed(TEST, _))
+    ));
+    assert_eq!(tally(&world), unhurried("full"));
+}
+
+#[test]
+fn a_long_examination_keeps_its_lease() {
+    let world = begun("full");
+    world.slow.set(3_000);
+    assert!(matches!(
+        world.examine(NEVER),
+        Some(Examined::Completed(TEST, _))
+    ));
+    assert!(world.examinations.borrow().saved > 2);
+}
+
+#[test]
+fn what_is_damaged_is_found_and_the_rest_is_looked_at() {
+    let world = begun("full");
+    let (removed, altered) = {
+        let mut objects = world.objects.borrow_mut();
+        let chunks: Vec<String> = objects
+            .keys()
+            .filter(|name| name.ends_with(".copy.gz"))
+            .cloned()
+            .collect();
+        objects.remove(&chunks[1]);
+        let bytes = objects.get_mut(&chunks[2]).unwrap();
+        bytes[12] ^= 1;
+        (chunks[1].clone(), chunks[2].clone())
+    };
+    world.examine(NEVER);
+    let tally = tally(&world);
+    let kinds_of = |object: &str| -> Vec<&Value> {
+        let findings = tally["findings"].as_array().unwrap().iter();
+        findings
+            .filter(|finding| finding["object"] == object)
+            .map(|finding| &finding["kind"])
+            .collect()
+    };
+    assert_eq!(
+        kinds_of(&removed),
+        ["object_missing"],
+        "once, at the first look"
+    );
+    assert_eq!(kinds_of(&altered), ["object_altered"]);
+    assert_eq!(tally["issues"], CHUNKS, "{tally}");
+}
