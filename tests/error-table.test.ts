@@ -118,9 +118,9 @@ describe('INSUFFICIENT_PERMISSIONS', () => {
 describe('VALIDATION_FAILED', () => {
   for (const name of FUNCTIONS) {
     test(`of ${name} names an unknown field, and what was meant by it`, async () => {
-      const body = { ...good(name), ...(name === 'backup-create' ? { jobtype: 'full' } : { dryRun: true, confirmrestore: true }) };
+      const body = { ...good(name), ...(name === 'backup-create' ? { jobtype: 'full' } : { dryrun: true, confirmrestore: true }) };
       const details = await faultsOf(name, body);
-      assert.deepEqual(details.map((fault) => fault.split(':')[0]), name === 'backup-create' ? ['jobtype'] : ['confirmrestore', 'dryRun']);
+      assert.deepEqual(details.map((fault) => fault.split(':')[0]), name === 'backup-create' ? ['jobtype'] : ['confirmrestore', 'dryrun']);
     });
 
     test(`of ${name} is the answer to what is not a JSON object`, async () => {
