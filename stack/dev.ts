@@ -27,6 +27,7 @@ async function main(): Promise<number> {
     stateDir: values['state-dir'],
     ephemeral: values.ephemeral,
     rateLimits: JSON.parse(values['rate-limits']) as Record<string, number>,
+    vars: given('ARCHIVE_KEY', 'ARCHIVE_KEY_PREVIOUS'),
     cron: true,
     log: (line) => console.error(line),
   });
@@ -48,6 +49,14 @@ async function main(): Promise<number> {
   else console.error('stopping …');
   await stack.close();
   return crash === undefined ? 0 : 1;
+}
+
+/** Secrets of the functions that are taken from the environment where it has them. */
+function given(...names: string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value]];
+  }));
 }
 
 function announce(stack: Stack, seconds: number): void {

@@ -53,8 +53,11 @@ export interface Stack {
   /** Settles when a part ends that nobody stopped, with a sentence that names it. */
   readonly crashed: Promise<string>;
   runCron(name: FunctionName): Promise<void>;
-  /** Kills workerd as a crash would, and starts it again on the same state and address. */
-  restartWorkers(): Promise<void>;
+  /**
+   * Kills workerd as a crash would, and starts it again on the same state and address, with other
+   * variables of the functions where they are given (undefined takes one away).
+   */
+  restartWorkers(vars?: Record<string, string | undefined>): Promise<void>;
   killPostgrest(): Promise<void>;
   restartPostgrest(): Promise<void>;
   restartPostgres(): Promise<void>;
@@ -129,7 +132,7 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
     get archives() { return workers.archives; },
     get rateWindows() { return workers.rateWindows; },
     runCron: (name) => workers.runCron(name),
-    restartWorkers: () => workers.restart(),
+    restartWorkers: (vars) => workers.restart(vars),
     killPostgrest: () => postgrest.kill(),
     restartPostgrest: () => postgrest.restart(),
     restartPostgres: () => postgres.restart(),

@@ -34,7 +34,7 @@ interface Spawned {
 
 /** The gateway and the five functions in workerd, with KV and R2 on disk. */
 export class Workers {
-  readonly #options: WorkersOptions;
+  #options: WorkersOptions;
   readonly #log: WriteStream;
   #miniflare!: Miniflare;
   #workerd: ChildProcess | undefined;
@@ -75,9 +75,14 @@ export class Workers {
     if (outcome !== 'ok') throw new Error(`the scheduled run of ${name} ended with: ${outcome}`);
   }
 
-  /** Ends workerd at once, as a crash would, and starts it again on the same state and port. */
-  async restart(): Promise<void> {
+  /**
+   * Ends workerd at once, as a crash would, and starts it again on the same state and port, with
+   * other variables where they are given (undefined takes one away).
+   */
+  async restart(vars: Record<string, string | undefined> = {}): Promise<void> {
     this.#expected = true;
+    const bindings = Object.entries({ ...this.#options.bindings, ...vars }).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    this.#options = { ...this.#options, bindings: Object.fromEntries(bindings) };
     const gone = new Promise((resolve) => this.#workerd?.once('exit', resolve));
     this.#workerd?.kill('SIGKILL');
     await gone;

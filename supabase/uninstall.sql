@@ -26,7 +26,7 @@ begin
      where p.pronamespace = 'public'::regnamespace
        and (p.proname like 'm23\_%'
             or p.proname in ('adopt_backup', 'calculate_health_score', 'calculate_pitr_stats', 'cancel_backup', 'cancel_restore', 'create_pitr_snapshot', 'delete_backup', 'drop_restore_copy',
-                             'execute_pitr_rollback', 'forget_tenant', 'get_active_pitr_snapshots', 'get_audit_log', 'get_backup_chain', 'get_backup_statistics', 'get_current_tenant',
+                             'erase_archive_key', 'execute_pitr_rollback', 'forget_tenant', 'get_active_pitr_snapshots', 'get_audit_log', 'get_backup_chain', 'get_backup_statistics', 'get_current_tenant',
                              'get_health', 'get_pitr_preview_page', 'get_pitr_rollback_history', 'get_recovery_window', 'get_rows_as_of',
                              'get_transaction_logs', 'keep_backup', 'plan_retention', 'verify_audit'))
   loop

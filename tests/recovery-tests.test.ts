@@ -262,68 +262,6 @@ describe('a table that has changed since', () => {
   });
 });
 
-describe('a chain', () => {
-  let chained: Tenant;
-  let full: string;
-  let tip: string;
-
-  before(async () => {
-    chained = await newTenant(stack, client);
-    await stock(client, chained);
-    full = await backUp(stack, client, chained);
-    await client.query('update shop.accounts set balance = balance + 1 where tenant_id = $1', [chained.id]);
-    await client.query('delete from shop."Line Items" where tenant_id = $1 and line = 2 and "orderId" % 3 = 0', [chained.id]);
-    await client.query('update shop."Line Items" set line = 7 where tenant_id = $1 and line = 1 and "orderId" % 5 = 0', [chained.id]);
-    const middle = await backUp(stack, client, chained, { jobType: 'incremental', baseBackupId: full });
-    await client.query(`insert into shop.accounts (tenant_id, code) select $1::uuid, $1::uuid::text || '/new ' || n from generate_series(1, 20) n`, [chained.id]);
-    await client.query(`delete from shop.accounts where tenant_id = $1 and code like '%/new 3'`, [chained.id]);
-    await client.query('update shop.accounts set balance = -1 where tenant_id = $1', [chained.id]);
-    tip = await backUp(stack, client, chained, { jobType: 'incremental', baseBackupId: middle });
-    await client.query('delete from shop.orders where tenant_id = $1', [chained.id]);
-    await client.query('update shop.accounts set balance = 0 where tenant_id = $1', [chained.id]);
-  });
-
-  const levels = async (): Promise<Record<string, string[]>> => {
-    const found: Record<string, string[]> = {};
-    for (const validation_level of ['basic', 'full', 'deep']) found[validation_level] = kindsOf(resultsOf(await recoveryTest(stack, chained, { validation_level, backup_job_id: tip })));
-    return found;
-  };
-
-  test('is restored to its end, and is what the database saw there', async () => {
-    assert.deepEqual(await levels(), { basic: [], full: [], deep: [] });
-    const { rows: [noted] } = await client.query<{ changed: boolean; noted: boolean }>(
-      'select bool_or(not whole) as changed, bool_and(fingerprint is not null) as noted from m23.backup_tables where job_id = $1', [tip]);
-    assert.deepEqual(noted, { changed: true, noted: true }, 'what changed was noted of every table');
-  });
-
-  test('is compared with what was backed up: other rows in the incremental are found', () => tamperedWith(stack, client, chained, tip, async () => {
-    await forgeChunk(stack, client, chained, tip, 'accounts', firstField(3, () => '5'));
-    assert.deepEqual(await levels(), { basic: [], full: [], deep: ['fingerprint_differs'] });
-  }));
-
-  test('has a finding when anything that it builds on is missing, altered or another', async () => {
-    const chunk = (await manifestOf(stack, chained, full)).tables.at(-1)?.chunks[0]?.object ?? '';
-    await tamperedWith(stack, client, chained, full, async () => {
-      await stack.archives.delete(chunk);
-      assert.deepEqual(await levels(), { basic: ['object_missing'], full: ['object_missing'], deep: ['object_missing', 'not_restorable'] });
-    });
-    await tamperedWith(stack, client, chained, full, async () => {
-      await stack.archives.delete(`${prefixOf(chained, full)}manifest.json`);
-      assert.deepEqual(await levels(), { basic: ['manifest_missing'], full: ['manifest_missing'], deep: ['manifest_missing', 'not_restorable'] });
-    });
-    await tamperedWith(stack, client, chained, full, async () => {
-      await forgeManifest(stack, client, chained, full, JSON.stringify(await manifestOf(stack, chained, full)));
-      assert.deepEqual(await levels(), { basic: ['chain_broken'], full: ['chain_broken'], deep: ['chain_broken', 'not_restorable'] });
-    });
-    assert.deepEqual(await levels(), { basic: [], full: [], deep: [] });
-  });
-});
-
-test('a snapshot has no archive, and a test says so', async () => {
-  const snapshot = await backUp(stack, client, other, { jobType: 'snapshot' });
-  assert.deepEqual(kindsOf(resultsOf(await recoveryTest(stack, other, { backup_job_id: snapshot }))), ['no_archive']);
-});
-
 describe('no backup named', () => {
   test('means the newest that the plan covers, or without a plan the tenant\'s newest', async () => {
     const lone = await newTenant(stack, client);

@@ -56,7 +56,8 @@ create table m23.backup_work (
   definitions    jsonb not null default '[]',  -- of the types that the tables use
   prefix         text not null,
   manifest       text,  -- its object in the store
-  manifest_sha256 text
+  manifest_sha256 text,
+  key_id         uuid   -- what its chunks are sealed with; null for a plain one
 );
 create index backup_work_incarnation on m23.backup_work (incarnation);
 create table m23.backup_tables (
@@ -73,7 +74,6 @@ create table m23.backup_tables (
   estimated_rows bigint not null,
   done           boolean not null default false,
   history_done   boolean not null,
-  fingerprint    numeric,  -- of all its rows as of the position; see m23.note_fingerprints
   primary key (job_id, ordinal)
 );
 create table m23.backup_chunks (
@@ -247,8 +247,9 @@ language sql set search_path = '' as $$
 $$;
 
 create function m23.backup_plan(p_job uuid, p_token uuid) returns json
-language sql stable set search_path = '' as $$
-  select json_build_object('job_id', w.job_id, 'lease', p_token, 'prefix', w.prefix,
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select json_build_object('job_id', w.job_id, 'lease', p_token, 'prefix', w.prefix, 'key', m23.key_plan(w),
     'parent', (select json_build_object('manifest', p.manifest, 'sha256', p.manifest_sha256)
                  from public.backup_jobs j join m23.backup_work p on p.job_id = j.parent_backup_id where j.id = w.job_id),
     'parts', (select json_agg(json_build_object('ordinal', t.ordinal, 'schema', t.schema_name, 'name', t.table_name, 'history', history,
@@ -257,8 +258,8 @@ language sql stable set search_path = '' as $$
                  'after', (select c.last_key from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal and c.history = h.history
                             order by c.seq desc limit 1)) order by t.ordinal, history)
                  from m23.backup_tables t cross join (values (false), (true)) h (history) where t.job_id = w.job_id and not (t.whole and h.history)))
-    from m23.backup_work w where w.job_id = p_job
-$$;
+    from m23.backup_work w where w.job_id = p_job);
+end $$;
 
 create function public.m23_claim_backup(p_job_id uuid default null) returns json
 language plpgsql security definer set search_path = '' set row_security = off as $$
@@ -432,6 +433,7 @@ begin
   if exists (select from m23.backup_tables where job_id = p_job_id and not (done and history_done)) then
     perform m23.refuse('UNAVAILABLE', 'not every table of this backup has been read to its end');
   end if;
+  perform m23.refuse_erased_key(p_job_id);
   return (select json_strip_nulls(json_build_object(
       'backup_id', j.id, 'tenant_id', j.tenant_id, 'backup_name', j.backup_name, 'job_type', j.job_type,
       'position', w.position::text, 'position_at', w.position_at, 'incarnation', w.incarnation,
@@ -460,7 +462,6 @@ begin
   if v_gap is not null then
     perform m23.refuse('BACKUP_UNUSABLE', v_gap);
   end if;
-  perform m23.note_fingerprints(p_job_id);
   update m23.backup_work set manifest = p_manifest, manifest_sha256 = p_manifest_sha256 where job_id = p_job_id;
   update public.backup_jobs set status = 'completed', completed_at = clock_timestamp(), backup_size_bytes = p_size_bytes,
          duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),

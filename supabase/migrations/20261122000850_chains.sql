@@ -12,12 +12,14 @@ language sql stable set search_path = '' as $$
   select j.* from chain c join public.backup_jobs j on j.id = c.id order by c.back desc
 $$;
 
--- What keeps a backup, with all that it builds on, from being read; null when nothing does.
-create function m23.chain_fault(p_job public.backup_jobs) returns text
+-- What keeps a backup, with all that it builds on, from being read; null when nothing does. A
+-- recovery test looks at one whose key was erased all the same.
+create function m23.chain_fault(p_job public.backup_jobs, p_needs_key boolean default true) returns text
 language sql stable set search_path = '' as $$
   select case when j.id = p_job.id then 'this backup is ' else format('the chain is broken: "%s" is ', j.backup_name) end
-         || case when j.deleted_at is not null then 'deleted' else replace(j.status, '_', ' ') || ', not completed' end
-    from m23.chain_of(p_job.id) j where j.deleted_at is not null or j.status <> 'completed'
+         || case when j.deleted_at is not null then 'deleted' when j.status <> 'completed' then replace(j.status, '_', ' ') || ', not completed'
+                 else 'encrypted with a key that was erased' end
+    from m23.chain_of(p_job.id) j where j.deleted_at is not null or j.status <> 'completed' or p_needs_key and m23.key_is_erased(j.id)
     order by j.id <> p_job.id, j.created_at limit 1
 $$;
 
@@ -180,57 +182,6 @@ language sql stable set search_path = '' as $q$
     case when m23.commit_times_are_native() then 'coalesce((select c.at from m23.commit_times c where c.xid = l.xid), pg_xact_commit_timestamp(l.xid::xid))' else 'null::timestamptz' end,
     m23.log_images(p_table), m23.log_name(p_table.id), p_limit)
 $q$;
-
--- Fingerprints ---------------------------------------------------------------------------
--- A sum of hashes can be kept up: of an incremental's table it is the parent's, without the rows
--- that have changed as they were, and with them as they are. Recovery tests compare it.
-
--- The lines as of the parent's position of the keys that have changed since. Parameters: those of
--- m23.touched_since for the parent's position, $6, $7 as above, and $8: the member's own position.
-create function m23.replaced_query(p_table m23.protected_tables) returns text
-language sql stable set search_path = '' as $q$
-  select format($$with %1$s, %2$s,
-      changed as materialized (
-        select distinct %3$s from (select %4$s from %5$s l where l.tenant_id = $1 and l.xid >= $7 and l.xid in (select xid from between_positions)) r)
-    select coalesce(sum(hashtextextended((%6$s) collate "C", 0)), 0) from touched r
-     where %7$s and (exists (select from %8$s t where t.%9$I = $1 and %10$s))::int - r.m23_balance = 1$$,
-    m23.touched_since(p_table), replace(m23.between_positions(p_table), '$2', '$8'), m23.key_list(p_table.relid, 'r'), m23.log_images(p_table), m23.log_name(p_table.id),
-    m23.copy_line(p_table.relid), m23.key_in(p_table.relid, 'r', 'changed'), m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 't', 'r'))
-$q$;
-
-create function m23.replaced_fingerprint(p_work m23.backup_work, p_table m23.protected_tables) returns numeric
-language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
-set extra_float_digits = 1 set bytea_output = 'hex' set lc_monetary = 'C' as $$
-declare
-  v_from pg_snapshot := m23.parent_position(p_work.job_id);
-  v_sum  numeric;
-begin
-  execute format('lock table %s in access share mode', m23.qualified_name(p_table.relid));
-  execute m23.replaced_query(p_table) into v_sum
-    using p_work.tenant_id, v_from, null::timestamptz, pg_snapshot_xmin(v_from), null::text[], v_from, pg_snapshot_xmin(v_from), p_work.position;
-  return v_sum;
-end $$;
-
-create function m23.note_fingerprints(p_job uuid) returns void
-language plpgsql volatile set search_path = '' as $$
-declare
-  v_work   m23.backup_work;
-  v_parent uuid := (select j.parent_backup_id from public.backup_jobs j where j.id = p_job);
-  v_part   m23.backup_tables;
-  v_table  m23.protected_tables;
-  v_sum    numeric;
-begin
-  select * into v_work from m23.backup_work where job_id = p_job;
-  for v_part in select * from m23.backup_tables where job_id = p_job loop
-    select coalesce(sum(c.fingerprint), 0) into v_sum from m23.backup_chunks c where c.job_id = p_job and c.ordinal = v_part.ordinal and not c.history;
-    if not v_part.whole then
-      select * into v_table from m23.protected_tables where id = v_part.table_id;
-      v_sum := v_sum - m23.replaced_fingerprint(v_work, v_table)
-             + (select b.fingerprint from m23.backup_tables b where b.job_id = v_parent and b.table_id = v_part.table_id);
-    end if;
-    update m23.backup_tables set fingerprint = v_sum where job_id = p_job and ordinal = v_part.ordinal;
-  end loop;
-end $$;
 
 -- Snapshots -------------------------------------------------------------------------------
 

@@ -78,10 +78,13 @@ begin
             (p_manifest ->> 'stored_bytes')::bigint, (p_manifest ->> 'base_backup_id')::uuid, (p_manifest -> 'parent' ->> 'backup_id')::uuid,
             jsonb_build_object('position', p_manifest ->> 'position', 'position_at', v_at, 'manifest', p_object, 'manifest_sha256', p_sha256,
                                'adopted_at', clock_timestamp(), 'not_made', to_jsonb(p_said)));
-  insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, commit_times, ticks, definitions, prefix, manifest, manifest_sha256)
+  -- Its key still opens it, and seals nothing new.
+  insert into m23.archive_keys (key_id, tenant_id, retired_at)
+    select (p_manifest -> 'encryption' ->> 'key_id')::uuid, (p_manifest ->> 'tenant_id')::uuid, clock_timestamp() where p_manifest -> 'encryption' ->> 'key_id' is not null on conflict do nothing;
+  insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, commit_times, ticks, definitions, prefix, manifest, manifest_sha256, key_id)
     values (v_id, (p_manifest ->> 'tenant_id')::uuid, (p_manifest ->> 'position')::pg_snapshot, (p_manifest ->> 'incarnation')::uuid, v_at,
             coalesce(p_manifest ->> 'commit_times', 'native'), coalesce(p_manifest -> 'ticks', '[]'), coalesce(p_manifest -> 'definitions', '[]'),
-            regexp_replace(p_object, '/manifest\.json$', ''), p_object, p_sha256);
+            regexp_replace(p_object, '/manifest\.json$', ''), p_object, p_sha256, (p_manifest -> 'encryption' ->> 'key_id')::uuid);
   insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, key, definition, whole, estimated_rows, done, history_done)
     select v_id, n, (m23.find_table((t ->> 'schema') || '.' || (t ->> 'name'))).id, t ->> 'schema', t ->> 'name', t ->> 'tenant_column', t -> 'columns',
            m23.list_of(t -> 'key'), t -> 'definition', coalesce((t ->> 'whole')::boolean, true), 0, true, true

@@ -89,7 +89,7 @@ end $$;
 
 -- Beginning -------------------------------------------------------------------------
 
-create function m23.restorable_backup(p_tenant uuid, p_job uuid) returns public.backup_jobs
+create function m23.restorable_backup(p_tenant uuid, p_job uuid, p_needs_key boolean default true) returns public.backup_jobs
 language plpgsql set search_path = '' as $$
 declare
   v_job   public.backup_jobs;
@@ -99,7 +99,7 @@ begin
   if v_job.id is null then
     perform m23.refuse('BACKUP_NOT_FOUND', 'no such backup in this tenant');
   end if;
-  v_fault := m23.chain_fault(v_job);
+  v_fault := m23.chain_fault(v_job, p_needs_key);
   if v_fault is not null then
     perform m23.refuse('BACKUP_UNUSABLE', v_fault);
   end if;

@@ -368,7 +368,7 @@ begin
   delete from m23.leases where work_id in (select id from public.backup_jobs where tenant_id = p_tenant union all select id from public.recovery_tests where tenant_id = p_tenant);
   perform set_config('m23.forgetting', p_tenant::text, true);
   foreach v_table in array array['public.audit_log', 'm23.audit_heads', 'm23.requests', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
-      'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs', 'm23.after_restore_hooks'] loop
+      'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs', 'm23.archive_keys', 'm23.after_restore_hooks'] loop
     execute format('delete from %s where tenant_id = $1', v_table) using p_tenant;
     get diagnostics v_count = row_count;
     v_removed := v_removed || jsonb_build_object(split_part(v_table, '.', 2), v_count);
@@ -391,11 +391,13 @@ begin
     on conflict (tenant_id) do update set at = excluded.at, xid = excluded.xid, incarnation = excluded.incarnation;
   delete from m23.restore_work where tenant_id = p_tenant;
   return jsonb_build_object('removed', v_removed, 'archives', jsonb_build_object('prefix', format('tenants/%s/', p_tenant),
-    'note', 'archives in the bucket are not removed by the database: delete every object under the prefix'));
+    'note', 'archives in the bucket are not removed by the database: delete every object under the prefix'),
+    'keys', jsonb_build_object('prefix', m23.keys_prefix(p_tenant),
+    'note', 'nor are the keys of encrypted archives: erase_archive_key has them deleted, and what is left of the archives is unreadable at once'));
 end $$;
 comment on function m23.forget_tenant(uuid) is
-  'Removes everything that M23 keeps of a tenant: log, snapshots, previews, restores, rollbacks, backups, requests, plans, copies. Gives the counts, and the prefix '
-  'of its archives, which are to be deleted from the bucket. Live rows and memberships stay. Refused while a restore or backup of it runs.';
+  'Removes everything that M23 keeps of a tenant: log, snapshots, previews, restores, rollbacks, backups, requests, plans, copies. Gives the counts, and the prefixes '
+  'of its archives and keys, which are to be deleted from the bucket. Live rows and memberships stay. Refused while a restore or backup of it runs.';
 
 -- The same for supabase.rpc, with the service key alone.
 create function public.forget_tenant(p_tenant_id uuid) returns jsonb

@@ -18,7 +18,7 @@ language plpgsql volatile set search_path = '' as $$
 declare v_job uuid := m23.covered_backup(p_tenant, p_plan);
 begin
   if p_job is not null then
-    return (m23.restorable_backup(p_tenant, p_job)).id;
+    return (m23.restorable_backup(p_tenant, p_job, p_needs_key => false)).id;
   end if;
   if v_job is null then
     perform m23.refuse('BACKUP_NOT_FOUND', case when p_plan.id is null then 'this tenant has no completed backup to test'

@@ -7,7 +7,7 @@ create temp view our_functions as
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
    where n.nspname in ('m23', 'm23_log') or (n.nspname = 'public' and (p.proname like 'm23\_%' or p.proname like '%pitr%'
       or p.proname like '%backup%' or p.proname in ('plan_retention', 'get_current_tenant', 'get_health', 'calculate_health_score', 'get_audit_log', 'verify_audit', 'get_recovery_window', 'get_rows_as_of', 'get_transaction_logs',
-                                                      'cancel_restore', 'drop_restore_copy', 'forget_tenant')));
+                                                      'cancel_restore', 'drop_restore_copy', 'forget_tenant', 'erase_archive_key')));
 
 create temp view our_tables as
   select c.oid, c.oid::regclass::text as name, c.relrowsecurity, n.nspname
@@ -75,7 +75,7 @@ select is_empty($$ select n.nspname || '.' || t.typname from pg_attribute a join
   'a log table has types of pg_catalog only: it holds no type of the application back');
 
 select is_empty($$ select o.name from our_tables o join pg_attribute a on a.attrelid = o.oid and a.attname = 'tenant_id' and not a.attisdropped
-   where o.nspname in ('m23', 'public') and o.name not in ('tenant_members', 'public.tenant_members', 'm23.forgotten')
+   where o.nspname in ('m23', 'public') and o.name not in ('tenant_members', 'public.tenant_members', 'm23.forgotten', 'm23.key_erasures')
      and not exists (select from pg_proc p where p.pronamespace = 'm23'::regnamespace and p.proname ~ '^forget_' and strpos(p.prosrc, split_part('public.' || o.name, '.', -1)) > 0) $$,
   'whoever forgets a tenant knows every table that has one');
 

@@ -224,6 +224,9 @@ isOneToOne: false
 "drop_restore_copy":
 { Args: { "p_restore_log_id": string }; Returns: Json
                            },
+"erase_archive_key":
+{ Args: { "p_tenant_id": string }; Returns: Json
+                           },
 "execute_pitr_rollback":
 { Args: { "p_initiated_by": string,"p_reason"?: string,"p_snapshot_id": string }; Returns: string
                            },

@@ -1,7 +1,9 @@
 //! The work of `backup-create`: accepting a job, and driving it.
 
 use m23_contract::{BackupCreateRequest, BackupCreateResponse, JobStatus};
-use m23_engine::{Driven, ParentManifest, World as _, check_parent, collect, drive_backup};
+use m23_engine::{
+    Driven, ParentManifest, World as _, check_parent, collect, drive_backup, erase_keys,
+};
 use m23_pipeline::{Admitted, Clock as _, Failure, Level, Log as _, Record};
 use m23_platform::{Workers, ask_as_user};
 use serde::Deserialize;
@@ -73,9 +75,10 @@ async fn begin_scheduled(workers: &Workers) {
     }
 }
 
-/// Begins what is due, and takes up jobs that nobody drives: their Worker is gone, or its time was
-/// up.
+/// Erases the keys that are to be erased, begins what is due, and takes up jobs that nobody drives:
+/// their Worker is gone, or its time was up.
 pub(crate) async fn take_up(workers: &Workers) {
+    erase_keys(workers).await;
     begin_scheduled(workers).await;
     let deadline = workers.now_ms() + SCHEDULED_MS;
     while workers.now_ms() < deadline {

@@ -1,10 +1,13 @@
 //! Driving a backup: claim, read chunk by chunk, store, record, and at last the manifest.
 
+use crate::data_key::DataKey;
 use crate::error::EngineError;
+use crate::keys::{KeyPlan, backup_key};
 use crate::objects::{fetch, put};
 use crate::retry::persistently;
 use crate::world::World;
 use futures_util::future::join;
+use m23_archive::seal::chunk_context;
 use m23_archive::{ChunkPlace, Facts, Lines, Manifest, manifest_object, pack};
 use m23_pipeline::{Level, Record};
 use serde::Deserialize;
@@ -30,6 +33,7 @@ struct Plan {
     job_id: Uuid,
     lease: Uuid,
     prefix: String,
+    key: KeyPlan,
     parent: Option<ParentManifest>,
     parts: Vec<Part>,
 }
@@ -150,22 +154,24 @@ async fn run(world: &impl World, plan: &Plan, deadline: u64) -> Result<bool, Eng
     if let Some(parent) = &plan.parent {
         is_unaltered(world, parent).await?;
     }
+    let key = backup_key(world, (plan.job_id, plan.lease), &plan.key).await?;
+    let key = key.as_ref();
     let unfinished = plan.parts.iter().filter(|part| !part.done);
     for (place, part) in unfinished.enumerate() {
         // However little time there is, a drive brings its job further.
         let is_late = place > 0 && world.now_ms() >= deadline;
-        if is_late || !back_up_part(world, plan, part, deadline).await? {
+        if is_late || !back_up_part(world, (plan, key), part, deadline).await? {
             return Ok(false);
         }
     }
-    finish(world, plan).await?;
+    finish(world, plan, key).await?;
     Ok(true)
 }
 
 /// One chunk is stored while the next is read: at most two are in memory.
 async fn back_up_part(
     world: &impl World,
-    plan: &Plan,
+    (plan, key): (&Plan, Option<&DataKey>),
     part: &Part,
     deadline: u64,
 ) -> Result<bool, EngineError> {
@@ -173,16 +179,16 @@ async fn back_up_part(
     let mut piece = read(world, plan, part, part.after.as_ref()).await?;
     loop {
         if piece.head.done {
-            store(world, plan, part, seq, piece).await?;
+            store(world, (plan, key), part, seq, piece).await?;
             return Ok(true);
         }
         if world.now_ms() >= deadline {
-            store(world, plan, part, seq, piece).await?;
+            store(world, (plan, key), part, seq, piece).await?;
             return Ok(false);
         }
         let after = piece.head.last_key.clone();
         let (stored, next) = join(
-            store(world, plan, part, seq, piece),
+            store(world, (plan, key), part, seq, piece),
             read(world, plan, part, after.as_ref()),
         )
         .await;
@@ -226,7 +232,7 @@ fn split(mut bytes: Vec<u8>) -> Result<Piece, EngineError> {
 
 async fn store(
     world: &impl World,
-    plan: &Plan,
+    (plan, key): (&Plan, Option<&DataKey>),
     part: &Part,
     seq: u32,
     piece: Piece,
@@ -240,21 +246,16 @@ async fn store(
         let bytes = lines.len();
         let packed = pack(&lines).map_err(|error| EngineError::in_part(&part.name, error))?;
         drop(lines);
-        let stored_bytes = packed.len();
-        let place = ChunkPlace {
-            prefix: &plan.prefix,
-            ordinal: part.ordinal,
-            schema: &part.schema,
-            table: &part.name,
-            lines: if part.history {
-                Lines::History
-            } else {
-                Lines::Rows
-            },
-            seq,
-            sealed: false,
+        let place = place(plan, part, seq, key.is_some());
+        let stored = match key {
+            Some(key) => {
+                let context = chunk_context(plan.job_id, part.ordinal, place.lines, seq);
+                key.seal(world, &packed, &context).await?
+            }
+            None => packed,
         };
-        let (object, sha256) = put(world, packed, |sha256| place.object(sha256)).await?;
+        let stored_bytes = stored.len();
+        let (object, sha256) = put(world, stored, |sha256| place.object(sha256)).await?;
         merge(
             &mut record,
             json!({ "object": object, "sha256": sha256, "bytes": bytes, "stored_bytes": stored_bytes }),
@@ -268,9 +269,25 @@ async fn store(
     Ok(())
 }
 
+fn place<'a>(plan: &'a Plan, part: &'a Part, seq: u32, sealed: bool) -> ChunkPlace<'a> {
+    ChunkPlace {
+        prefix: &plan.prefix,
+        ordinal: part.ordinal,
+        schema: &part.schema,
+        table: &part.name,
+        lines: if part.history {
+            Lines::History
+        } else {
+            Lines::Rows
+        },
+        seq,
+        sealed,
+    }
+}
+
 /// No manifest, no backup: it is written last, and the job is complete only after it has been
 /// read back. One that an earlier driver left there may say what no longer holds.
-async fn finish(world: &impl World, plan: &Plan) -> Result<(), EngineError> {
+async fn finish(world: &impl World, plan: &Plan, key: Option<&DataKey>) -> Result<(), EngineError> {
     let arguments = json!({ "p_job_id": plan.job_id, "p_lease": plan.lease });
     let facts: Facts = parse(
         "m23_backup_facts",
@@ -279,12 +296,16 @@ async fn finish(world: &impl World, plan: &Plan) -> Result<(), EngineError> {
         })
         .await?,
     )?;
-    let manifest =
-        Manifest::new(facts, None).map_err(|error| EngineError::in_part("the manifest", error))?;
+    let manifest = Manifest::new(facts, key.map(DataKey::encryption))
+        .map_err(|error| EngineError::in_part("the manifest", error))?;
     let bytes = manifest
         .to_bytes()
         .map_err(|error| EngineError::in_part("the manifest", error))?;
-    let size = manifest.stored_bytes + bytes.len() as u64;
+    let mac_size = match key {
+        Some(key) => key.authenticate(world, &plan.prefix, &bytes).await?,
+        None => 0,
+    };
+    let size = manifest.stored_bytes + bytes.len() as u64 + mac_size;
     let (object, sha256) = put(world, bytes, |_| manifest_object(&plan.prefix)).await?;
     fetch(world, &object, &sha256).await?;
     let arguments = json!({

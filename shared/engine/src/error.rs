@@ -1,5 +1,7 @@
 //! What ends a step, whether trying again can help, and what a caller may be told.
 
+use crate::cipher::CipherFailed;
+use crate::keys::KeyFault;
 use crate::world::StoreFailed;
 use m23_archive::ArchiveError;
 use m23_contract::ErrorCode;
@@ -32,6 +34,12 @@ pub enum EngineError {
     /// A manifest that belongs to another backup or another tenant.
     #[error("{0} belongs to another backup")]
     Exchanged(String),
+    /// There is no key to it.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
+    /// Nothing could be encrypted or decrypted.
+    #[error(transparent)]
+    Cipher(#[from] CipherFailed),
     /// No digest could be computed.
     #[error(transparent)]
     Digest(#[from] DigestFailed),
@@ -65,6 +73,8 @@ impl EngineError {
             | Self::Missing(_)
             | Self::Altered(_)
             | Self::Exchanged(_)
+            | Self::Key(_)
+            | Self::Cipher(_)
             | Self::Digest(_)
             | Self::UnknownReply { .. } => false,
         }
@@ -73,12 +83,16 @@ impl EngineError {
     /// What is wrong with the archive, where that is the matter.
     fn archive_fault(&self) -> Option<String> {
         match self {
-            Self::Archive { .. } | Self::Missing(_) | Self::Altered(_) | Self::Exchanged(_) => {
-                Some(self.to_string())
-            }
-            Self::Database(_) | Self::Store(_) | Self::Digest(_) | Self::UnknownReply { .. } => {
-                None
-            }
+            Self::Archive { .. }
+            | Self::Missing(_)
+            | Self::Altered(_)
+            | Self::Exchanged(_)
+            | Self::Key(_) => Some(self.to_string()),
+            Self::Database(_)
+            | Self::Store(_)
+            | Self::Cipher(_)
+            | Self::Digest(_)
+            | Self::UnknownReply { .. } => None,
         }
     }
 

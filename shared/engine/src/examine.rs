@@ -4,7 +4,7 @@
 
 use crate::backup::parse;
 use crate::error::EngineError;
-use crate::examine_archive::{Archive, examine};
+use crate::examine_archive::{Known, examine};
 use crate::restore::{RestoreOrder, prepare};
 use crate::retry::persistently;
 use crate::tally::Tally;
@@ -46,7 +46,7 @@ pub(crate) struct Plan {
     pub(crate) level: Depth,
     pub(crate) state: Progress,
     /// A chain, the full backup first.
-    pub(crate) archives: Vec<Archive>,
+    pub(crate) archives: Vec<Known>,
 }
 
 /// How far an examination has come; kept in the database for whoever goes on with it.

@@ -1,11 +1,11 @@
 //! What can be seen of an archive without a database: its manifests, its objects and their sizes,
 //! and, one level further, every byte and every line.
 
+use crate::archive::{Archive, Stored, read_manifest};
 use crate::error::EngineError;
 use crate::examine::{Depth, Plan, Progress, save};
 use crate::examine_lines::foreign_rows;
-use crate::objects::fetch;
-use crate::restore::verified;
+use crate::keys::find_key;
 use crate::retry::persistently;
 use crate::tally::Tally;
 use crate::world::World;
@@ -19,7 +19,7 @@ const NOTED_EVERY_MS: u64 = 5_000;
 
 /// One archive of a chain, as the database knows it.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Archive {
+pub(crate) struct Known {
     backup_id: Uuid,
     manifest: Option<String>,
     manifest_sha256: Option<String>,
@@ -33,68 +33,92 @@ pub(crate) async fn examine(
     deadline: u64,
 ) -> Result<bool, EngineError> {
     let mut found = Tally::default();
-    let manifests = read_manifests(world, plan, &mut found).await?;
+    let archives = read_archives(world, plan, &mut found).await?;
     if !progress.listed {
-        list(world, &manifests, &mut found).await?;
+        list(world, &archives, &mut found).await?;
         progress.tally.add(found);
         progress.listed = true;
     }
     if plan.level == Depth::Basic {
         return Ok(true);
     }
-    read(world, plan, &manifests, progress, deadline).await
+    read(world, plan, &archives, progress, deadline).await
 }
 
-/// The manifests that can be relied on.
-async fn read_manifests(
+/// The archives whose manifests can be relied on.
+async fn read_archives(
     world: &impl World,
     plan: &Plan,
     tally: &mut Tally,
-) -> Result<Vec<Manifest>, EngineError> {
-    let mut manifests: Vec<Manifest> = Vec::new();
-    for archive in &plan.archives {
-        let Some(object) = archive.manifest.as_deref() else {
+) -> Result<Vec<Archive>, EngineError> {
+    let mut archives: Vec<Archive> = Vec::new();
+    for known in &plan.archives {
+        let Some(object) = known.manifest.as_deref() else {
             tally.find(
                 "no_archive",
-                &archive.backup_id.to_string(),
+                &known.backup_id.to_string(),
                 "this backup is a position inside the database, and has no archive",
             );
             continue;
         };
-        match read_manifest(world, plan, archive, object).await {
-            Ok(manifest) => {
+        match read_known(world, plan, known, object).await {
+            Ok((manifest, bytes)) => {
                 tally.pass();
-                if let Some(parent) = manifests.last() {
-                    link(archive, object, &manifest, parent, plan, tally);
+                if let Some(parent) = archives.last() {
+                    link(known, object, &manifest, &parent.manifest, plan, tally);
                 }
-                manifests.push(manifest);
+                let mut archive = Archive::locked(manifest);
+                if archive.manifest.encryption.is_some() {
+                    match unlock(world, plan.level, &mut archive, &bytes, archives.last()).await {
+                        Ok(()) => tally.pass(),
+                        Err(error) => note(tally, object, error, key_kind)?,
+                    }
+                }
+                archives.push(archive);
             }
             Err(error) => note(tally, object, error, manifest_kind)?,
         }
     }
-    Ok(manifests)
+    Ok(archives)
 }
 
-async fn read_manifest(
+async fn read_known(
     world: &impl World,
     plan: &Plan,
-    archive: &Archive,
+    known: &Known,
     object: &str,
-) -> Result<Manifest, EngineError> {
-    let sha256 = archive.manifest_sha256.as_deref().unwrap_or_default();
-    let bytes = fetch(world, object, sha256).await?;
-    let manifest = Manifest::parse(&bytes).map_err(|error| EngineError::in_part(object, error))?;
+) -> Result<(Manifest, Vec<u8>), EngineError> {
+    let sha256 = known.manifest_sha256.as_deref().unwrap_or_default();
+    let (manifest, bytes) = read_manifest(world, object, sha256).await?;
     let facts = &manifest.facts;
-    if (facts.tenant_id, facts.backup_id) == (plan.tenant_id, archive.backup_id) {
-        Ok(manifest)
+    if (facts.tenant_id, facts.backup_id) == (plan.tenant_id, known.backup_id) {
+        Ok((manifest, bytes))
     } else {
         Err(EngineError::Exchanged(object.to_owned()))
     }
 }
 
+/// The key is there; one level further, it opens, and the manifest is authentic.
+async fn unlock(
+    world: &impl World,
+    level: Depth,
+    archive: &mut Archive,
+    bytes: &[u8],
+    near: Option<&Archive>,
+) -> Result<(), EngineError> {
+    match (&archive.manifest.encryption, level) {
+        (Some(encryption), Depth::Basic) => {
+            let tenant = archive.manifest.facts.tenant_id;
+            find_key(world, tenant, encryption.key_id).await?;
+            Ok(())
+        }
+        _ => archive.unlock(world, bytes, near).await,
+    }
+}
+
 /// A member of a chain builds upon the one before it, as that one is now.
 fn link(
-    archive: &Archive,
+    known: &Known,
     object: &str,
     manifest: &Manifest,
     parent: &Manifest,
@@ -104,7 +128,7 @@ fn link(
     let before = plan
         .archives
         .iter()
-        .take_while(|other| other.backup_id != archive.backup_id)
+        .take_while(|other| other.backup_id != known.backup_id)
         .last();
     let sha256 = before.and_then(|other| other.manifest_sha256.as_deref());
     match check_link(manifest, parent, sha256.unwrap_or_default()) {
@@ -116,14 +140,14 @@ fn link(
 /// Every object is there, with its size.
 async fn list(
     world: &impl World,
-    manifests: &[Manifest],
+    archives: &[Archive],
     tally: &mut Tally,
 ) -> Result<(), EngineError> {
-    for manifest in manifests {
-        let prefix = format!("{}/", manifest.prefix());
+    for archive in archives {
+        let prefix = format!("{}/", archive.manifest.prefix());
         let sizes = persistently(world, async || world.sizes(&prefix).await).await?;
-        for (_, _, chunk) in chunks(std::slice::from_ref(manifest)) {
-            check_size(chunk, &sizes, tally);
+        for (_, stored) in chunks(std::slice::from_ref(archive)) {
+            check_size(stored.chunk, &sizes, tally);
         }
     }
     Ok(())
@@ -148,34 +172,35 @@ fn check_size(chunk: &Chunk, sizes: &BTreeMap<String, u64>, tally: &mut Tally) {
     }
 }
 
-fn chunks(manifests: &[Manifest]) -> impl Iterator<Item = (&Table, Lines, &Chunk)> {
-    manifests
-        .iter()
-        .flat_map(|manifest| &manifest.facts.tables)
-        .flat_map(|table| {
-            table
-                .objects()
-                .map(move |(lines, _, chunk)| (table, lines, chunk))
+fn chunks(archives: &[Archive]) -> impl Iterator<Item = (&Table, Stored<'_>)> {
+    archives.iter().flat_map(|archive| {
+        archive.tables().flat_map(move |placed| {
+            [Lines::Rows, Lines::History]
+                .into_iter()
+                .flat_map(move |lines| archive.chunks(placed, lines))
+                .map(move |stored| (placed.1, stored))
         })
+    })
 }
 
 /// Reads every byte from where an earlier driver stopped.
 async fn read(
     world: &impl World,
     plan: &Plan,
-    manifests: &[Manifest],
+    archives: &[Archive],
     progress: &mut Progress,
     deadline: u64,
 ) -> Result<bool, EngineError> {
     let mut noted_at = world.now_ms();
     let done = usize::try_from(progress.read).unwrap_or(usize::MAX);
-    for (place, (table, lines, chunk)) in chunks(manifests).skip(done).enumerate() {
+    for (place, (table, stored)) in chunks(archives).skip(done).enumerate() {
+        let chunk = stored.chunk;
         // However little time there is, a drive brings its test further.
         if place > 0 && world.now_ms() >= deadline {
             return Ok(false);
         }
         if !progress.tally.knows(&chunk.object) {
-            match read_chunk(world, plan, table, lines, chunk).await {
+            match read_chunk(world, plan, table, stored).await {
                 Ok(0) => progress.tally.pass(),
                 Ok(rows) => progress.tally.find(
                     "foreign_row",
@@ -194,20 +219,23 @@ async fn read(
     Ok(true)
 }
 
-/// Gives how many rows are another tenant's.
+/// Gives how many rows are another tenant's. What cannot be decrypted is compared with its hash.
 async fn read_chunk(
     world: &impl World,
     plan: &Plan,
     table: &Table,
-    kind: Lines,
-    chunk: &Chunk,
+    stored: Stored<'_>,
 ) -> Result<usize, EngineError> {
-    let lines = verified(world, chunk).await?;
-    let checked = check_lines(&lines, table, kind).and_then(|()| match kind {
+    if stored.is_locked() {
+        stored.fetch(world).await?;
+        return Ok(0);
+    }
+    let lines = stored.read(world).await?;
+    let checked = check_lines(&lines, table, stored.lines).and_then(|()| match stored.lines {
         Lines::Rows => foreign_rows(&lines, table, plan.tenant_id),
         Lines::History => Ok(0),
     });
-    checked.map_err(|error| EngineError::in_part(&chunk.object, error))
+    checked.map_err(|error| EngineError::in_part(&stored.chunk.object, error))
 }
 
 /// What is wrong with the archive is a finding; anything else ends the drive.
@@ -232,6 +260,16 @@ fn manifest_kind(error: &EngineError) -> Option<&'static str> {
         EngineError::Altered(_) => Some("manifest_altered"),
         EngineError::Exchanged(_) => Some("exchanged"),
         EngineError::Archive { .. } => Some("manifest_invalid"),
+        _ => None,
+    }
+}
+
+/// Of a key object, and of `manifest.mac`.
+fn key_kind(error: &EngineError) -> Option<&'static str> {
+    match error {
+        EngineError::Key(_) | EngineError::Missing(_) | EngineError::Archive { .. } => {
+            Some("undecryptable")
+        }
         _ => None,
     }
 }

@@ -7,13 +7,18 @@
 //! Not in scope: what a row is (the database reads and writes lines), what an archive looks
 //! like (`m23-archive`), and the platform, which is behind [`World`].
 
+mod archive;
 mod backup;
 mod chain;
+mod cipher;
 mod collect;
+mod data_key;
+mod erase;
 mod error;
 mod examine;
 mod examine_archive;
 mod examine_lines;
+mod keys;
 mod objects;
 mod restore;
 mod retry;
@@ -21,8 +26,11 @@ mod tally;
 mod world;
 
 pub use backup::{Driven, ParentManifest, check_parent, drive_backup};
+pub use cipher::{Cipher, CipherFailed, MasterKeyFault, MasterKeys};
 pub use collect::collect;
+pub use erase::erase_keys;
 pub use error::EngineError;
 pub use examine::{Examined, drive_test};
+pub use keys::KeyFault;
 pub use restore::{RestoreOrder, RestoreOutcome, RestoreStats, drive_preview, drive_restore};
 pub use world::{StoreFailed, World};

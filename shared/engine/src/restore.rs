@@ -1,14 +1,14 @@
 //! Driving a restore: every byte is verified on its way into staging; only then does one
 //! transaction touch live data. Whatever fails before has changed nothing.
 
+use crate::archive::Archive;
 use crate::backup::parse;
 use crate::chain::{Piece, pieces, read_chain};
 use crate::error::EngineError;
-use crate::objects::fetch;
 use crate::retry::persistently;
 use crate::world::World;
 use futures_util::future::join;
-use m23_archive::{Chunk, Manifest, Table, unpack};
+use m23_archive::Table;
 use m23_contract::ErrorCode;
 use m23_pipeline::{DatabaseError, Level, Record};
 use serde::Deserialize;
@@ -147,9 +147,9 @@ pub(crate) async fn prepare(world: &impl World, order: &RestoreOrder) -> Result<
 async fn stage(
     world: &impl World,
     order: &RestoreOrder,
-    chain: &[Manifest],
+    chain: &[Archive],
 ) -> Result<(), EngineError> {
-    let tables = chain.first().map(|tip| &tip.facts.tables);
+    let tables = chain.first().map(|tip| &tip.manifest.facts.tables);
     let chosen: Vec<(&Table, Vec<Piece<'_>>)> = tables
         .into_iter()
         .flatten()
@@ -166,7 +166,7 @@ async fn stage(
 }
 
 fn lines(pieces: &[Piece<'_>]) -> u64 {
-    pieces.iter().map(|piece| piece.chunk.rows).sum()
+    pieces.iter().map(|piece| piece.stored.chunk.rows).sum()
 }
 
 fn is_chosen(order: &RestoreOrder, table: &Table) -> bool {
@@ -208,22 +208,13 @@ async fn stage_table(
     let Some((_, first)) = pieces.next() else {
         return Ok(());
     };
-    let mut ready = (1, first, verified(world, first.chunk).await?);
+    let mut ready = (1, first, first.stored.read(world).await?);
     for (seq, piece) in pieces {
-        let (sent, next) = join(
-            send(world, order, ordinal, ready),
-            verified(world, piece.chunk),
-        )
-        .await;
+        let (sent, next) = join(send(world, order, ordinal, ready), piece.stored.read(world)).await;
         sent?;
         ready = (seq, piece, next?);
     }
     send(world, order, ordinal, ready).await
-}
-
-pub(crate) async fn verified(world: &impl World, chunk: &Chunk) -> Result<Vec<u8>, EngineError> {
-    let stored = fetch(world, &chunk.object, &chunk.sha256).await?;
-    unpack(&stored, chunk).map_err(|error| EngineError::in_part(&chunk.object, error))
 }
 
 async fn send(
@@ -234,7 +225,7 @@ async fn send(
 ) -> Result<(), EngineError> {
     let head = json!({
         "restore_id": order.work_id, "lease": order.lease,
-        "ordinal": ordinal, "seq": seq, "rows": piece.chunk.rows, "kind": piece.kind.word(),
+        "ordinal": ordinal, "seq": seq, "rows": piece.stored.chunk.rows, "kind": piece.kind.word(),
     });
     let mut body = head.to_string().into_bytes();
     body.reserve(lines.len() + 1);

@@ -1,13 +1,14 @@
 //! What driving a job needs of the outside world.
 
+use crate::cipher::Cipher;
 use m23_pipeline::{Clock, DatabaseError, Digest, Log};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The database with the service key, the object store, and time. Calls to the database end
+/// The database with the service key, the object store, a cipher, and time. Calls to the database end
 /// in bounded time; [`World::execute`] may last as long as a restore's one transaction.
 #[allow(async_fn_in_trait)]
-pub trait World: Clock + Digest + Log {
+pub trait World: Cipher + Clock + Digest + Log {
     /// Calls a function, JSON to JSON.
     async fn call(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError>;
 

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::function::{Answer, Function};
 use crate::idempotency::idempotency_key;
 use crate::services::{Clock, Ids, Level, Log, Platform, Record};
-use crate::settings::{Settings, SettingsFault};
+use crate::settings::Settings;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
@@ -323,7 +323,7 @@ pub fn refuse_unconfigured<P: Clock + Ids + Log, B>(
     platform: &P,
     function: FunctionName,
     request: &Request<B>,
-    fault: SettingsFault,
+    fault: impl std::error::Error + 'static,
 ) -> Response<Vec<u8>> {
     let trace = Trace::begin(platform, function, Origin::default());
     let failure = match kind(request.method(), request.uri(), function) {

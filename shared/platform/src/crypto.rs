@@ -1,7 +1,10 @@
-//! WebCrypto: digests and signatures.
+//! WebCrypto: digests, signatures, encryption.
 
 use js_sys::{Array, Object, Reflect, Uint8Array};
+use m23_archive::KEY;
+use m23_archive::seal::{NONCE, Sealed};
 use m23_auth::{SignatureCheckFailed, VerificationKey};
+use m23_engine::CipherFailed;
 use m23_pipeline::DigestFailed;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -74,6 +77,68 @@ fn importable(key: VerificationKey<'_>) -> Result<(&'static str, Object, Object)
             object(&[("name", "HMAC"), ("hash", "SHA-256")])?,
         )),
     }
+}
+
+/// AES-256-GCM: ciphertext and tag.
+pub(crate) async fn encrypt(
+    key: &[u8; KEY],
+    nonce: &[u8; NONCE],
+    bytes: &[u8],
+    context: &[u8],
+) -> Result<Vec<u8>, CipherFailed> {
+    let work = async {
+        let data = Uint8Array::from(bytes);
+        let promise = subtle()?.encrypt_with_object_and_js_u8_array(
+            &gcm(nonce, context)?,
+            &gcm_key(key, "encrypt").await?,
+            &data,
+        )?;
+        JsFuture::from(promise).await
+    };
+    let sealed = work.await.map_err(|error| CipherFailed(said(&error)))?;
+    Ok(Uint8Array::new(&sealed).to_vec())
+}
+
+/// The reverse; `None` when the tag is not that of this key, these bytes and this context.
+pub(crate) async fn decrypt(
+    key: &[u8; KEY],
+    sealed: Sealed<'_>,
+    context: &[u8],
+) -> Result<Option<Vec<u8>>, CipherFailed> {
+    let work = async {
+        let data = Uint8Array::from(sealed.body);
+        let promise = subtle()?.decrypt_with_object_and_js_u8_array(
+            &gcm(sealed.nonce, context)?,
+            &gcm_key(key, "decrypt").await?,
+            &data,
+        )?;
+        JsFuture::from(promise).await
+    };
+    match work.await {
+        Ok(opened) => Ok(Some(Uint8Array::new(&opened).to_vec())),
+        Err(error) if is_operation_error(&error) => Ok(None),
+        Err(error) => Err(CipherFailed(said(&error))),
+    }
+}
+
+async fn gcm_key(key: &[u8; KEY], used_for: &str) -> Result<CryptoKey, JsValue> {
+    let data: Object = Uint8Array::from(key.as_slice()).unchecked_into();
+    let uses = Array::of1(&used_for.into());
+    let import = subtle()?.import_key_with_str("raw", &data, "AES-GCM", false, &uses)?;
+    Ok(JsFuture::from(import).await?.unchecked_into())
+}
+
+fn gcm(nonce: &[u8; NONCE], context: &[u8]) -> Result<Object, JsValue> {
+    let algorithm = object(&[("name", "AES-GCM")])?;
+    for (name, bytes) in [("iv", nonce.as_slice()), ("additionalData", context)] {
+        Reflect::set(&algorithm, &name.into(), &Uint8Array::from(bytes))?;
+    }
+    Ok(algorithm)
+}
+
+/// How WebCrypto says that a tag does not fit.
+fn is_operation_error(error: &JsValue) -> bool {
+    Reflect::get(error, &"name".into()).is_ok_and(|name| name == "OperationError")
 }
 
 fn object(entries: &[(&str, &str)]) -> Result<Object, JsValue> {

@@ -1,7 +1,7 @@
 //! From a Worker's request to the pipeline and back.
 
 use crate::bounded::bounded;
-use crate::workers::{NotReady, Workers, ambient::Bare, shared_keys};
+use crate::workers::{Workers, ambient::Bare, shared_keys};
 use futures_channel::oneshot;
 use futures_util::StreamExt as _;
 use m23_pipeline::{BodyFailed, BodySource, Function, Pipeline, refuse_unconfigured};
@@ -27,7 +27,7 @@ pub async fn serve<F: Function + 'static>(
     let request = incoming(request)?;
     let workers = match Workers::for_request(env, context) {
         Ok(workers) => workers,
-        Err(NotReady::Settings(fault)) => {
+        Err(fault) => {
             return outgoing(refuse_unconfigured(&Bare, F::NAME, &request, fault));
         }
     };

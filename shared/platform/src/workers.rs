@@ -6,9 +6,12 @@ use crate::issuer;
 use crate::objects::Objects;
 use crate::postgrest::PostgRest;
 use crate::windows;
+use m23_archive::KEY;
+use m23_archive::seal::{NONCE, Sealed};
 use m23_auth::{
     KeyCache, KeySource, KeySourceFailed, SignatureCheck, SignatureCheckFailed, VerificationKey,
 };
+use m23_engine::{Cipher, CipherFailed, MasterKeyFault, MasterKeys};
 use m23_pipeline::{
     Caller, Clock, Database, DatabaseError, Digest, DigestFailed, Ids, Log, Record, Settings,
     SettingsFault,
@@ -42,6 +45,9 @@ pub enum NotReady {
     /// The settings cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsFault),
+    /// The master keys cannot be used.
+    #[error(transparent)]
+    MasterKeys(#[from] MasterKeyFault),
 }
 
 /// Who keeps an event alive after its answer.
@@ -52,6 +58,7 @@ enum Lifetime {
 
 struct Shared {
     settings: Settings,
+    master_keys: MasterKeys,
     database: PostgRest,
     env: Env,
     lifetime: Lifetime,
@@ -81,8 +88,10 @@ impl Workers {
     }
 
     fn new(env: Env, lifetime: Lifetime) -> Result<Self, NotReady> {
-        let settings = Settings::read(|name| env.var(name).ok().map(|value| value.to_string()))?;
+        let variable = |name: &str| env.var(name).ok().map(|value| value.to_string());
+        let settings = Settings::read(variable)?;
         let shared = Shared {
+            master_keys: MasterKeys::read(variable)?,
             database: PostgRest::new(&settings),
             settings,
             env,
@@ -185,6 +194,35 @@ impl SignatureCheck for Workers {
 impl Digest for Workers {
     async fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], DigestFailed> {
         crypto::sha256(bytes).await
+    }
+}
+
+impl Cipher for Workers {
+    fn master_keys(&self) -> &MasterKeys {
+        &self.shared.master_keys
+    }
+
+    fn randomise(&self, bytes: &mut [u8]) -> Result<(), CipherFailed> {
+        getrandom::fill(bytes).map_err(|error| CipherFailed(error.to_string()))
+    }
+
+    async fn encrypt(
+        &self,
+        key: &[u8; KEY],
+        nonce: &[u8; NONCE],
+        bytes: &[u8],
+        context: &[u8],
+    ) -> Result<Vec<u8>, CipherFailed> {
+        crypto::encrypt(key, nonce, bytes, context).await
+    }
+
+    async fn decrypt(
+        &self,
+        key: &[u8; KEY],
+        sealed: Sealed<'_>,
+        context: &[u8],
+    ) -> Result<Option<Vec<u8>>, CipherFailed> {
+        crypto::decrypt(key, sealed, context).await
     }
 }
 

@@ -32,6 +32,11 @@ pub struct Backups {
     pub server_version: u32,
     /// Chunks that were recorded, each time.
     pub recorded: usize,
+    /// The key of this backup, and that of the tenant.
+    pub key: Option<Uuid>,
+    pub tenant_key: Option<Uuid>,
+    /// Somebody wants the tenant's keys erased.
+    pub erasing: bool,
     parts: Vec<Part>,
     leases: u128,
 }
@@ -52,6 +57,9 @@ impl Backups {
             manifest: None,
             server_version: 170_010,
             recorded: 0,
+            key: None,
+            tenant_key: None,
+            erasing: false,
             parts: TABLES.iter().map(|_| Part::default()).collect(),
             leases: 0,
         }
@@ -60,6 +68,15 @@ impl Backups {
     pub fn call(&mut self, name: &str, given: &Value, now: u64) -> Result<Value, DatabaseError> {
         match name {
             "m23_claim_backup" => Ok(self.claim(now)),
+            "m23_choose_key" => {
+                keep_lease(&mut self.lease, &given["p_lease"], now)?;
+                self.choose_key(given)
+            }
+            "m23_claim_erasure" => Ok(self.claim_erasure()),
+            "m23_finish_erasure" => {
+                self.erasing = false;
+                Ok(Value::Null)
+            }
             "m23_record_chunk" => self.record(&given["p_chunk"], now),
             "m23_backup_facts" => {
                 keep_lease(&mut self.lease, &given["p_lease"], now)?;
@@ -107,7 +124,30 @@ impl Backups {
         };
         let tables: Vec<Value> = self.parts.iter().enumerate().map(part).collect();
         json!({ "job_id": JOB, "lease": token, "parts": tables,
-                "prefix": format!("tenants/{TENANT}/backups/{JOB}") })
+                "prefix": format!("tenants/{TENANT}/backups/{JOB}"),
+                "key": { "tenant_id": TENANT, "key_id": self.key, "tenant_key_id": self.tenant_key,
+                         "plain": self.key.is_none() && self.parts.iter().any(|part| !part.chunks.is_empty()) } })
+    }
+
+    fn choose_key(&mut self, given: &Value) -> Result<Value, DatabaseError> {
+        let id = |name: &str| serde_json::from_value::<Option<Uuid>>(given[name].clone()).unwrap();
+        if self.erasing {
+            let wait = "the keys of this tenant are being erased";
+            return Err(refused(ErrorCode::Unavailable, wait));
+        }
+        if self.tenant_key.is_none() || self.tenant_key == id("p_instead_of") {
+            self.tenant_key = id("p_key_id");
+        }
+        self.key = self.key.or(self.tenant_key);
+        Ok(json!(self.key))
+    }
+
+    fn claim_erasure(&self) -> Value {
+        if self.erasing {
+            json!({ "work_id": JOB, "lease": JOB, "tenant_id": TENANT, "prefix": format!("keys/{TENANT}/") })
+        } else {
+            Value::Null
+        }
     }
 
     pub fn read(&self, given: &Value) -> Result<Vec<u8>, DatabaseError> {

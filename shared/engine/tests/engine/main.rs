@@ -17,4 +17,7 @@ mod restore_breaks;
 mod restore_ends;
 mod restore_verifies;
 mod restores;
+mod sealed;
+mod sealed_backups;
+mod sealed_restores;
 mod world;

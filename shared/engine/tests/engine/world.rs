@@ -5,10 +5,13 @@ use crate::backups::Backups;
 use crate::examinations::Examinations;
 use crate::faults::{Break, Broken, Fault, When, give_way, refused};
 use crate::restores::Restores;
+use crate::sealed;
+use m23_archive::KEY;
+use m23_archive::seal::{NONCE, Sealed};
 use m23_contract::ErrorCode;
 use m23_engine::{
-    Driven, EngineError, Examined, RestoreOrder, RestoreOutcome, StoreFailed, collect,
-    drive_backup, drive_restore, drive_test,
+    Cipher, CipherFailed, Driven, EngineError, Examined, MasterKeys, RestoreOrder, RestoreOutcome,
+    StoreFailed, collect, drive_backup, drive_restore, drive_test, erase_keys,
 };
 use m23_pipeline::{Clock, DatabaseError, Digest, DigestFailed, Log, Record};
 use serde_json::Value;
@@ -98,6 +101,9 @@ pub struct World {
     pub collected: Cell<bool>,
     /// What a step takes beyond the usual, in milliseconds.
     pub slow: Cell<u64>,
+    pub no_cipher: Cell<bool>,
+    pub master_keys: MasterKeys,
+    random: Cell<u64>,
     now: Cell<u64>,
     dead: Cell<bool>,
 }
@@ -121,6 +127,9 @@ impl World {
             keep: RefCell::default(),
             collected: Cell::new(false),
             slow: Cell::new(0),
+            no_cipher: Cell::new(false),
+            master_keys: MasterKeys::default(),
+            random: Cell::new(1),
             now: Cell::new(1_800_000_000_000),
             dead: Cell::new(false),
         }
@@ -150,6 +159,11 @@ impl World {
     /// Drives the recovery test; `None` when the driver was killed.
     pub fn examine(&self, deadline: u64) -> Option<Examined> {
         self.live(drive_test(self, None, deadline))
+    }
+
+    /// Erases the keys that are to be erased.
+    pub fn erase(&self) {
+        self.live(erase_keys(self));
     }
 
     fn live<F: Future>(&self, driver: F) -> Option<F::Output> {
@@ -332,7 +346,7 @@ impl m23_engine::World for World {
     async fn get(&self, object: &str) -> Result<Option<Vec<u8>>, StoreFailed> {
         let effect = || Ok(self.objects.borrow().get(object).cloned());
         let got = self.step("get", self.patience.get().1, effect).await;
-        if got.is_ok() && object.ends_with(".copy.gz") {
+        if got.is_ok() && object.contains(".copy.gz") {
             self.in_flight.begin();
         }
         got
@@ -371,6 +385,43 @@ impl Digest for World {
             return Err(DigestFailed(crate::faults::INTERNAL.to_owned()));
         }
         Ok(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+impl Cipher for World {
+    fn master_keys(&self) -> &MasterKeys {
+        &self.master_keys
+    }
+
+    fn randomise(&self, bytes: &mut [u8]) -> Result<(), CipherFailed> {
+        for piece in bytes.chunks_mut(32) {
+            self.random.set(self.random.get() + 1);
+            let random = sha2::Sha256::digest(self.random.get().to_be_bytes());
+            piece.copy_from_slice(&random[..piece.len()]);
+        }
+        Ok(())
+    }
+
+    async fn encrypt(
+        &self,
+        key: &[u8; KEY],
+        nonce: &[u8; NONCE],
+        bytes: &[u8],
+        context: &[u8],
+    ) -> Result<Vec<u8>, CipherFailed> {
+        if self.no_cipher.get() {
+            return Err(CipherFailed(crate::faults::INTERNAL.to_owned()));
+        }
+        Ok(sealed::encrypt(key, nonce, bytes, context))
+    }
+
+    async fn decrypt(
+        &self,
+        key: &[u8; KEY],
+        sealed: Sealed<'_>,
+        context: &[u8],
+    ) -> Result<Option<Vec<u8>>, CipherFailed> {
+        Ok(sealed::decrypt(key, sealed, context))
     }
 }
 

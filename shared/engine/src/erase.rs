@@ -1,0 +1,57 @@
+//! Erasing a tenant's keys: what was sealed with them cannot be read by anybody any more.
+
+use crate::backup::parse;
+use crate::error::EngineError;
+use crate::retry::persistently;
+use crate::world::World;
+use m23_pipeline::{Level, Record};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+/// An erasure that somebody has asked for.
+#[derive(Debug, Deserialize)]
+struct Erasure {
+    work_id: Uuid,
+    lease: Uuid,
+    tenant_id: Uuid,
+    prefix: String,
+}
+
+/// Carries out the erasures that wait. One that fails is left for the next time.
+pub async fn erase_keys(world: &impl World) {
+    loop {
+        match erase_next(world).await {
+            Ok(Some((tenant, count))) => world.log(
+                &Record::new(Level::Info, "archive_keys_erased")
+                    .with("tenant_id", tenant.to_string())
+                    .with("count", count),
+            ),
+            Ok(None) => return,
+            Err(error) => {
+                world.log(&Record::new(Level::Error, "archive_keys_not_erased").with_cause(&error));
+                return;
+            }
+        }
+    }
+}
+
+async fn erase_next(world: &impl World) -> Result<Option<(Uuid, usize)>, EngineError> {
+    let reply = persistently(world, async || {
+        world.call("m23_claim_erasure", &json!({})).await
+    })
+    .await?;
+    let Some(erasure): Option<Erasure> = parse("m23_claim_erasure", reply)? else {
+        return Ok(None);
+    };
+    let objects = persistently(world, async || world.sizes(&erasure.prefix).await).await?;
+    for object in objects.keys() {
+        persistently(world, async || world.delete(object).await).await?;
+    }
+    let arguments = json!({ "p_work_id": erasure.work_id, "p_lease": erasure.lease });
+    persistently(world, async || {
+        world.call("m23_finish_erasure", &arguments).await
+    })
+    .await?;
+    Ok(Some((erasure.tenant_id, objects.len())))
+}

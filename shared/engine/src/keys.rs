@@ -1,0 +1,180 @@
+//! Key objects: a tenant's data key lies in the store, wrapped by a master key. The database
+//! knows which one is in use, by its id alone.
+
+use crate::backup::parse;
+use crate::data_key::{DataKey, open, seal};
+use crate::error::EngineError;
+use crate::retry::persistently;
+use crate::world::World;
+use m23_archive::seal::Sealed;
+use m23_archive::{KEY, KeyObject, fingerprint, key_object};
+use m23_pipeline::{Level, Record};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+/// Why there is no key to an archive.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// No master key at all.
+    #[error("this backup is encrypted and no ARCHIVE_KEY is configured")]
+    NoMaster,
+    /// Neither master key is the one that wraps it.
+    #[error(
+        "this backup was encrypted under another master key than the ARCHIVE_KEY that is configured ({0})"
+    )]
+    OtherMaster(String),
+    /// The same, of a key that was to seal something new.
+    #[error("{0} is wrapped by another master key than the ARCHIVE_KEY that is configured")]
+    Unusable(String),
+    /// The key object is gone.
+    #[error("this backup is encrypted and its key was erased or is missing: there is no {0}")]
+    Missing(String),
+    /// The key object is not what its name says.
+    #[error("{0} is the key of another tenant, or another key")]
+    Exchanged(String),
+    /// The right master key does not open it.
+    #[error("{0} has been altered: the key in it cannot be unwrapped")]
+    Altered(String),
+}
+
+/// What the database says of a backup's key.
+#[derive(Debug, Deserialize)]
+pub(crate) struct KeyPlan {
+    pub(crate) tenant_id: Uuid,
+    /// What this backup is sealed with, once that is decided.
+    key_id: Option<Uuid>,
+    /// What the tenant's backups are sealed with.
+    tenant_key_id: Option<Uuid>,
+    /// Plain chunks of this backup are stored already.
+    plain: bool,
+}
+
+/// The key of a backup that is being made; none for a plain one, which is any where there is no
+/// master key. A backup ends as it began. The tenant's key is made when there is none in the store.
+pub(crate) async fn backup_key(
+    world: &impl World,
+    (job, lease): (Uuid, Uuid),
+    plan: &KeyPlan,
+) -> Result<Option<DataKey>, EngineError> {
+    let key_id = match plan.key_id {
+        Some(decided) => decided,
+        None if plan.plain || world.master_keys().current.is_none() => return Ok(None),
+        None => {
+            let offered = offer_key(world, plan).await?;
+            let arguments = json!({
+                "p_job_id": job, "p_lease": lease,
+                "p_key_id": offered, "p_instead_of": plan.tenant_key_id,
+            });
+            let reply = persistently(world, async || {
+                world.call("m23_choose_key", &arguments).await
+            })
+            .await?;
+            parse("m23_choose_key", reply)?
+        }
+    };
+    match read_key(world, plan.tenant_id, key_id).await {
+        Err(EngineError::Key(KeyFault::OtherMaster(object))) => {
+            Err(KeyFault::Unusable(object).into())
+        }
+        key => key.map(Some),
+    }
+}
+
+/// The tenant's key if it is in the store, else a new one. An object comes before its record: a key
+/// that the database knows was there.
+async fn offer_key(world: &impl World, plan: &KeyPlan) -> Result<Uuid, EngineError> {
+    let Some(known) = plan.tenant_key_id else {
+        return make_key(world, plan.tenant_id).await;
+    };
+    match find_key(world, plan.tenant_id, known).await {
+        Err(EngineError::Key(fault @ KeyFault::Missing(_))) => {
+            world.log(&Record::new(Level::Warn, "archive_key_missing").with_cause(&fault));
+            make_key(world, plan.tenant_id).await
+        }
+        found => found.map(|object| object.key_id),
+    }
+}
+
+async fn make_key(world: &impl World, tenant: Uuid) -> Result<Uuid, EngineError> {
+    let Some(master) = &world.master_keys().current else {
+        return Err(KeyFault::NoMaster.into());
+    };
+    let mut id = [0; 16];
+    world.randomise(&mut id)?;
+    let id = uuid::Builder::from_random_bytes(id).into_uuid();
+    let mut key = [0; KEY];
+    world.randomise(&mut key)?;
+
+    let object = key_object(tenant, id);
+    let fault = |error| EngineError::in_part(&object, error);
+    let wrapped = seal(world, master, &key, &KeyObject::context(tenant, id)).await?;
+    let wrapped = Sealed::split(&wrapped).map_err(fault)?;
+    let master = fingerprint(&world.sha256(master).await?);
+    let bytes = KeyObject::new(tenant, id, master, wrapped)
+        .to_bytes()
+        .map_err(fault)?;
+    let digest = world.sha256(&bytes).await?;
+    persistently(world, async || {
+        world.put_new(&object, bytes.clone(), digest).await
+    })
+    .await?;
+    Ok(id)
+}
+
+/// The object of a tenant's key, still wrapped.
+pub(crate) async fn find_key(
+    world: &impl World,
+    tenant: Uuid,
+    key: Uuid,
+) -> Result<KeyObject, EngineError> {
+    let object = key_object(tenant, key);
+    let bytes = persistently(world, async || world.get(&object).await)
+        .await?
+        .ok_or_else(|| KeyFault::Missing(object.clone()))?;
+    let read = KeyObject::parse(&bytes).map_err(|error| EngineError::in_part(&object, error))?;
+    if (read.tenant_id, read.key_id) == (tenant, key) {
+        Ok(read)
+    } else {
+        Err(KeyFault::Exchanged(object).into())
+    }
+}
+
+/// A tenant's key, unwrapped by whichever master key it names.
+pub(crate) async fn read_key(
+    world: &impl World,
+    tenant: Uuid,
+    key: Uuid,
+) -> Result<DataKey, EngineError> {
+    if world.master_keys().current.is_none() {
+        return Err(KeyFault::NoMaster.into());
+    }
+    let found = find_key(world, tenant, key).await?;
+    let object = key_object(tenant, key);
+    let master = master_of(world, &found, &object).await?;
+    let wrapped = found
+        .wrapped()
+        .map_err(|error| EngineError::in_part(&object, error))?;
+    open(world, &master, &wrapped, &KeyObject::context(tenant, key))
+        .await?
+        .and_then(|opened| opened.try_into().ok())
+        .map(|opened| DataKey {
+            id: key,
+            key: opened,
+        })
+        .ok_or_else(|| KeyFault::Altered(object).into())
+}
+
+async fn master_of(
+    world: &impl World,
+    found: &KeyObject,
+    object: &str,
+) -> Result<[u8; KEY], EngineError> {
+    let masters = world.master_keys();
+    for master in [masters.current, masters.previous].into_iter().flatten() {
+        if fingerprint(&world.sha256(&master).await?) == found.master {
+            return Ok(master);
+        }
+    }
+    Err(KeyFault::OtherMaster(object.to_owned()).into())
+}
