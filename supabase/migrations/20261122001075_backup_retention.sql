@@ -28,6 +28,7 @@ declare v_job public.backup_jobs := m23.backup_for(p_backup_id, array['owner', '
 begin
   if v_job.status not in ('pending', 'in_progress') then return false; end if;
   perform m23.fail_backup(v_job.id, 'cancelled by ' || coalesce(auth.uid()::text, 'the service key'));
+  perform m23.audit_done(v_job.tenant_id, 'cancel_backup', jsonb_build_object('id', v_job.id));
   return true;
 end $$;
 comment on function public.cancel_backup(uuid) is
@@ -67,6 +68,7 @@ begin
       perform m23.refuse('VALIDATION_FAILED', 'this backup cannot be deleted', array['p_backup_id: ' || v_needed]);
     end if;
     update public.backup_jobs set deleted_at = clock_timestamp() where id = v_job.id returning deleted_at into v_job.deleted_at;
+    perform m23.audit_done(v_job.tenant_id, 'delete_backup', jsonb_build_object('id', v_job.id));
   end if;
   return v_job.deleted_at + m23.grace();
 end $$;
@@ -87,6 +89,7 @@ begin
     perform m23.refuse('BACKUP_UNUSABLE', 'what this backup builds on has to be taken back first', array['p_backup_id: ' || v_fault]);
   end if;
   update public.backup_jobs set deleted_at = null where id = v_job.id;
+  perform m23.audit_done(v_job.tenant_id, 'keep_backup', jsonb_build_object('id', v_job.id));
   return true;
 end $$;
 comment on function public.keep_backup(uuid) is 'Takes a deleted backup back within its grace period; true if it was deleted. Owner and admin.';

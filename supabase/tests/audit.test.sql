@@ -58,6 +58,12 @@ select throws_ok($$ update public.audit_log set code = null $$, '42501', 'the au
 select throws_ok($$ delete from public.audit_log $$, '42501', 'the audit is only ever added to', 'by mistake');
 select throws_ok($$ truncate public.audit_log $$, '42501', 'the audit is only ever added to', 'in any way');
 
+savepoint jobs;
+select pg_temp.as_service();
+select public.cancel_backup(id), public.delete_backup(id), public.keep_backup(id) from public.backup_jobs where backup_name = 'b';
+select results_eq($$ select action from public.audit_log where action ~ '_backup$' order by seq $$, $$ values ('cancel_backup'), ('delete_backup'), ('keep_backup') $$, 'what is done to a backup');
+rollback to jobs;
+
 -- Whoever switches the triggers off.
 select pg_temp.as_service();
 alter table public.audit_log disable trigger user;
