@@ -105,3 +105,23 @@ describe('a part of the log', () => {
     assert.equal(await parts(), 1, 'only the one that is written');
   });
 });
+
+test('a capture that was written for a server with commit times looks at the clock at each statement once there are none', async () => {
+  await table();
+  const ticks = async (): Promise<number> => {
+    await client.query(`select set_config('m23.ticked', '', false)`);
+    await change();
+    return Number((await client.query<{ n: string }>('select count(*) as n from m23.ticks')).rows[0]!.n);
+  };
+  await client.query(`begin; update m23.settings set value = '24' where name = 'log_part_hours';
+    create or replace function m23.commit_times_are_native() returns boolean language sql stable set search_path = '' as 'select false'`);
+  try {
+    const before = await ticks();
+    await prune();
+    const after = await ticks();
+    assert.equal(await ticks(), after + 1);
+    assert.ok(after <= before + 1);
+  } finally {
+    await client.query('rollback');
+  }
+});
