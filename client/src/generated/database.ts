@@ -340,8 +340,14 @@ isOneToOne: false
 "m23_begin_test":
 { Args: { "p_request_id": string,"p_test": Json }; Returns: string
                            },
+"m23_choose_key":
+{ Args: { "p_instead_of"?: string,"p_job_id": string,"p_key_id": string,"p_lease": string }; Returns: string
+                           },
 "m23_claim_backup":
 { Args: { "p_job_id"?: string }; Returns: Json
+                           },
+"m23_claim_erasure":
+{ Args: Record<PropertyKey, never>; Returns: Json
                            },
 "m23_claim_test":
 { Args: { "p_test_id"?: string }; Returns: Json
@@ -363,6 +369,9 @@ isOneToOne: false
                            },
 "m23_finish_backup":
 { Args: { "p_job_id": string,"p_lease": string,"p_manifest": string,"p_manifest_sha256": string,"p_size_bytes": number }; Returns: undefined
+                           },
+"m23_finish_erasure":
+{ Args: { "p_lease": string,"p_work_id": string }; Returns: undefined
                            },
 "m23_finish_request":
 { Args: { "p_body": Json,"p_id": string,"p_status": number }; Returns: undefined
