@@ -115,3 +115,19 @@ async function transactions(): Promise<number> {
 async function leaseLapsed(id: string): Promise<void> {
   await eventually(async () => (await client.query('select from m23.leases where work_id = $1 and until > clock_timestamp()', [id])).rowCount, (held) => held === 0);
 }
+
+test('a backup whose table is altered while a chunk waits for it holds no line of another shape', async (t) => {
+  const [tenant] = tenants;
+  await client.query(`create table shop.altered (id int primary key, tenant_id uuid not null); select m23.protect_table('shop.altered')`);
+  await client.query('insert into shop.altered select n, $1 from generate_series(1, 9) n', [tenant.id]);
+  const [gate, owner] = [await stack.postgres.connect(), await stack.postgres.connect()];
+  t.after(() => Promise.all([gate.end(), owner.end()]));
+  await gate.query('begin; lock table m23.leases in exclusive mode');
+  const id = await beginBackup(stack, tenant, { jobType: 'full', tables: ['shop.altered'] });
+  await owner.query('begin; alter table shop.altered add column more int');
+  await gate.query('rollback');
+  await eventually(async () => (await client.query(`select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'm23_read_chunk'`)).rowCount, (waiting) => waiting === 1);
+  await owner.query('commit');
+  const job = await eventually(() => jobOf(client, id), ({ status }) => status === 'failed' || status === 'completed');
+  assert.match(String(job.error_message), /^the columns of shop\.altered changed/i);
+});

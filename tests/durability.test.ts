@@ -218,6 +218,18 @@ describe('a restore (M23_SEED tells its moments)', () => {
     await assertRestoresNow(shop);
   });
 
+  test('that its caller was told goes on, and whose Worker is killed while it reads the archive, is taken up', async () => {
+    const shop = await damagedShop();
+    const answer = begin(shop);
+    await staging();
+    const { rowCount } = await client.query('select public.m23_detach_restore(work_id, token) from m23.leases join m23.restore_work using (work_id)');
+    assert.equal(rowCount, 1);
+    await stack.restartWorkers();
+    assert.match(String(await answer), /no answer/);
+    assert.equal(await begin(shop), 'RESTORE_IN_PROGRESS');
+    assert.equal(await assertAllOrNothing(shop), 'completed');
+  });
+
   describe('that is writing', () => {
     before(async () => {
       await client.query(`

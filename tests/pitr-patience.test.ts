@@ -98,6 +98,12 @@ async function statusOf({ client }: Scene, table: string, id: unknown): Promise<
   return rows[0]?.status;
 }
 
+/** Whether another Worker may go on with it, should this one end. */
+async function goesOn({ client, tenant }: Scene): Promise<boolean | undefined> {
+  const { rows } = await client.query<{ detached: boolean }>('select detached from m23.restore_work where tenant_id = $1', [tenant.id]);
+  return rows[0]?.detached;
+}
+
 async function workOf({ client, tenant }: Scene): Promise<string> {
   const { rows: [work] } = await client.query<{ work_id: string }>('select work_id from m23.restore_work where tenant_id = $1', [tenant.id]);
   assert.ok(work);
@@ -116,6 +122,7 @@ describe('side by side,', { concurrency: true }, () => {
       assert.ok(waited > 15_000 && waited < 30_000, `after ${waited} ms`);
       assert.deepEqual([body.success, body['status'], Object.keys(body).sort()], [true, 'in_progress', ['restoreLogId', 'status', 'success']]);
       assert.equal(await statusOf(shop, 'restore_logs', body['restoreLogId']), 'in_progress');
+      await eventually(() => goesOn(shop), (detached) => detached === true);
       const { data } = await (await api(shop.tenant, 'viewer')).from('restore_logs').select('status').eq('id', String(body['restoreLogId']));
       assert.deepEqual(data, [{ status: 'in_progress' }]);
       await app.query('rollback');
@@ -132,6 +139,7 @@ describe('side by side,', { concurrency: true }, () => {
       assert.equal(status, 202, JSON.stringify(body));
       assert.deepEqual([body.success, body['status'], Object.keys(body).sort()], [true, 'in_progress', ['rollbackId', 'status', 'success']]);
       assert.equal(await statusOf(shop, 'pitr_rollbacks', body['rollbackId']), 'in_progress');
+      await eventually(() => goesOn(shop), (detached) => detached === true);
       await openGate(shop.client, shop.tenant);
       await eventually(() => statusOf(shop, 'pitr_rollbacks', body['rollbackId']), (seen) => seen !== 'in_progress');
       assert.equal(await statusOf(shop, 'pitr_rollbacks', body['rollbackId']), 'completed');

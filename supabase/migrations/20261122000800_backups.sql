@@ -330,6 +330,7 @@ begin
   perform m23.check_part(v_part, v_table, v_work);
   -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot.
   execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
+  perform m23.check_part(v_part, v_table, v_work);  -- an ALTER TABLE may have held that lock
   execute format('
       with page as materialized (%s), kept as (select line, key, n, sum(octet_length(line) + 1) over (order by n) as bytes from page)
       select count(*) as rows, string_agg(line || chr(10), '''' order by n) as lines, m23.fingerprint_of(array_agg(line))::text as fingerprint, coalesce(max(bytes), 0) as bytes,

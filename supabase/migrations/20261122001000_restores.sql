@@ -13,7 +13,8 @@ create table m23.restore_work (
   plan_hash text,
   inside    m23.moment,   -- a moment between the backup and its parent: the staged rows are taken back to it
   mode      text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
-  dry_run   boolean not null default false
+  dry_run   boolean not null default false,
+  detached  boolean not null default false  -- nobody waits for its answer: any worker may go on with it
 );
 create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
 create table m23.staged_tables (
@@ -67,7 +68,7 @@ begin
 end $$;
 
 -- A restore whose worker has died before it wrote has changed nothing. One that is
--- writing holds its lock, however long it takes.
+-- writing holds its lock, however long it takes. One that was answered with 202 is taken up again.
 create function m23.sweep_restores(p_tenant uuid default null) returns int
 language plpgsql set search_path = '' as $$
 declare
@@ -76,7 +77,7 @@ declare
 begin
   for v_work in
     select w.* from m23.restore_work w
-     where (p_tenant is null or w.tenant_id = p_tenant) and w.kind <> 'test'
+     where (p_tenant is null or w.tenant_id = p_tenant) and w.kind <> 'test' and not w.detached
        and not exists (select from m23.leases l where l.work_id = w.work_id and l.until > clock_timestamp())
   loop
     if pg_try_advisory_xact_lock(m23.restore_key(v_work.tenant_id)) then
@@ -86,6 +87,39 @@ begin
   end loop;
   return v_swept;
 end $$;
+
+-- Its caller was told that it goes on (202).
+create function public.m23_detach_restore(p_restore_id uuid, p_lease uuid) returns void
+language plpgsql security definer set search_path = '' set row_security = off as $$
+begin
+  perform m23.check_lease(p_restore_id, p_lease);
+  update m23.restore_work set detached = true where work_id = p_restore_id and not dry_run;
+end $$;
+
+-- Takes up a detached restore that nobody drives or writes; null when there is none.
+create function public.m23_claim_restore() returns json
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_work  m23.restore_work;
+  v_lease m23.leases;
+begin
+  for v_work in
+    select w.* from m23.restore_work w
+     where w.detached and not exists (select from m23.leases l where l.work_id = w.work_id and l.until > clock_timestamp())
+     order by w.work_id
+  loop
+    continue when not pg_try_advisory_xact_lock(m23.restore_key(v_work.tenant_id));
+    v_lease := m23.take_lease(v_work.work_id);
+    if v_lease.taken > 5 then
+      perform m23.fail_restore(v_work.work_id, 'five workers have taken this restore up without getting further; nothing was changed');
+    elsif v_lease.token is not null then
+      return m23.order_of(v_work, v_lease.token);
+    end if;
+  end loop;
+  return null;
+end $$;
+comment on function public.m23_claim_restore() is
+  'For the workers: takes the lease of a restore that goes on without its caller and lost its worker, and gives its order.';
 
 -- Beginning -------------------------------------------------------------------------
 
@@ -159,7 +193,7 @@ declare
   v_begun   json;
 begin
   v_work := row(gen_random_uuid(), v_request.tenant_id, 'backup', v_job.id, null, m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
-                p_restore ->> 'planHash', null, coalesce(p_restore ->> 'mode', 'exact'), coalesce((p_restore ->> 'dryRun')::boolean, false))::m23.restore_work;
+                p_restore ->> 'planHash', null, coalesce(p_restore ->> 'mode', 'exact'), coalesce((p_restore ->> 'dryRun')::boolean, false), false)::m23.restore_work;
   perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
   if v_job.job_type = 'snapshot' then
     v_work := m23.from_snapshot(v_work);
@@ -222,9 +256,9 @@ end $$;
 -- Staging ----------------------------------------------------------------------------
 
 -- Makes room for one table of the archive: `{"ordinal", "schema", "name", "columns": [name…], "rows", "rewind"}`,
--- and with `rewind` for what the log says of it.
--- Gives false for a table that is no longer there to be restored.
-create function public.m23_stage_table(p_restore_id uuid, p_lease uuid, p_table jsonb) returns boolean
+-- and with `rewind` for what the log says of it. Gives which chunk is the next to be staged, from 1 on;
+-- null for a table that is no longer there to be restored.
+create function public.m23_stage_table(p_restore_id uuid, p_lease uuid, p_table jsonb) returns int
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
   v_name    text := (p_table ->> 'schema') || '.' || (p_table ->> 'name');
@@ -237,12 +271,12 @@ declare
 begin
   perform m23.keep_lease(p_restore_id, p_lease);
   if exists (select from m23.staged_tables where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int) then
-    return true;  -- said twice
+    return (select coalesce(max(seq), 0) + 1 from m23.staged_chunks where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int);
   end if;
   if v_table.id is null then
     update public.restore_logs set warnings = array(select distinct w from unnest(warnings || format('%s is not protected any more and was left out', v_name)) w)
      where id = p_restore_id;
-    return false;
+    return null;
   end if;
   select array_agg(c.name order by c.attnum) into v_columns from m23.columns_of(v_table.relid) c where c.name = any (v_fields) and not c.generated;
   if not m23.key_of(v_table.relid) <@ v_columns or m23.tenant_column(v_table) <> all (v_columns) then
@@ -265,7 +299,7 @@ begin
   insert into m23.staged_tables (restore_id, ordinal, table_id, staging, fields, columns, rows, history)
     values (p_restore_id, (p_table ->> 'ordinal')::int, v_table.id, v_staging, v_fields, v_columns, (p_table ->> 'rows')::bigint, v_history)
     on conflict do nothing;
-  return true;
+  return 1;
 end $$;
 
 create function m23.copy_unescape(p_field text) returns text
@@ -292,6 +326,7 @@ declare
   v_rows   bigint;
 begin
   perform m23.keep_lease(v_id, (v_head ->> 'lease')::uuid);
+  update m23.leases set taken = 1 where work_id = v_id;
   select * into v_staged from m23.staged_tables where restore_id = v_id and ordinal = (v_head ->> 'ordinal')::int;
   select * into v_table from m23.protected_tables where id = v_staged.table_id;
   insert into m23.staged_chunks (restore_id, ordinal, seq, rows)
@@ -659,5 +694,5 @@ end $$;
 select m23.open_to('{authenticated}', 'public.m23_begin_restore(uuid, jsonb)');
 select m23.open_to('{service_role}', 'public.m23_stage_table(uuid, uuid, jsonb)', 'public.m23_stage_chunk(bytea)',
   'public.m23_note_restore(uuid, uuid, jsonb)', 'public.m23_fail_restore(uuid, uuid, text)', 'public.m23_execute_restore(uuid, uuid)',
-  'public.m23_sweep()');
+  'public.m23_detach_restore(uuid, uuid)', 'public.m23_claim_restore()', 'public.m23_sweep()');
 select m23.close_functions();

@@ -43,7 +43,7 @@ begin
   v_inside := m23.moment_inside(v_member, v_at);
   perform m23.refuse_inside_whole(v_member, v_tables, v_inside);
   return row(gen_random_uuid(), p_tenant, 'pitr', v_member.job_id, null, v_tables, p_restore ->> 'planHash', v_inside, 'exact',
-             coalesce((p_restore ->> 'dryRun')::boolean, false))::m23.restore_work;
+             coalesce((p_restore ->> 'dryRun')::boolean, false), false)::m23.restore_work;
 end $$;
 
 -- The chosen tables as the member has them; all that it has and that are protected still, when

@@ -162,7 +162,7 @@ begin
       v_job := null;
     end if;
   end if;
-  return row(gen_random_uuid(), p_tenant, 'pitr', v_job, v_moment, v_tables, p_restore ->> 'planHash', null, 'exact', v_dry)::m23.restore_work;
+  return row(gen_random_uuid(), p_tenant, 'pitr', v_job, v_moment, v_tables, p_restore ->> 'planHash', null, 'exact', v_dry, false)::m23.restore_work;
 end $$;
 
 create function public.m23_begin_pitr(p_request_id uuid, p_restore jsonb) returns json

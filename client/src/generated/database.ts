@@ -349,8 +349,14 @@ isOneToOne: false
 "m23_claim_erasure":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
+"m23_claim_restore":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
 "m23_claim_test":
 { Args: { "p_test_id"?: string }; Returns: Json
+                           },
+"m23_detach_restore":
+{ Args: { "p_lease": string,"p_restore_id": string }; Returns: undefined
                            },
 "m23_execute_restore":
 { Args: { "p_lease": string,"p_restore_id": string }; Returns: Json
@@ -407,7 +413,7 @@ isOneToOne: false
 { Args: { "p_lease": string,"p_state": Json,"p_test_id": string }; Returns: undefined
                            },
 "m23_stage_table":
-{ Args: { "p_lease": string,"p_restore_id": string,"p_table": Json }; Returns: boolean
+{ Args: { "p_lease": string,"p_restore_id": string,"p_table": Json }; Returns: number
                            },
 "m23_stage_test":
 { Args: { "p_lease": string,"p_test_id": string }; Returns: Json

@@ -1,7 +1,7 @@
 //! The edge function `backup-restore`.
 //!
 //! In scope: its two events. A request goes through the pipeline to [`handler`]; the clock goes to
-//! [`work`], which ends what a dead Worker left behind. What is done there is in `work.rs`.
+//! [`work`], which takes up or ends what a Worker left behind. What is done there is in `work.rs`.
 
 mod handler;
 mod work;
@@ -18,7 +18,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, context: ScheduleContext) {
     match Workers::for_schedule(env, context) {
-        Ok(workers) => work::sweep(&workers).await,
+        Ok(workers) => work::keep_up(&workers).await,
         Err(fault) => worker::console_error!("{fault}"),
     }
 }

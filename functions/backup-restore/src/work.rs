@@ -1,13 +1,17 @@
 //! The work of `backup-restore`: accepting a restore, and driving it.
 
 use m23_contract::{BackupRestoreRequest, BackupRestoreResponse, WorkStatus};
-use m23_engine::{RestoreOrder, RestoreOutcome, World as _};
-use m23_pipeline::{Admitted, Failure, Level, Log as _, Record};
+use m23_engine::{RestoreOrder, RestoreOutcome, World as _, resume_restores};
+use m23_pipeline::{Admitted, Clock as _, Failure, Level, Log as _, Record};
 use m23_platform::{Workers, ask_as_user, drive_patiently, preview_patiently};
 use serde_json::json;
 use std::time::Duration;
 
 const BEGIN: Duration = Duration::from_secs(15);
+
+/// How long one scheduled event takes restores up; the next comes a minute later. One that is
+/// taken up is driven to its end.
+const SCHEDULED_MS: u64 = 50_000;
 
 /// Accepts a restore in the user's name.
 pub(crate) async fn begin(
@@ -75,9 +79,14 @@ fn completed(begun: BackupRestoreResponse, outcome: RestoreOutcome) -> BackupRes
     }
 }
 
-/// Upkeep: restores whose Worker is gone have changed nothing and end as failed, so that the
-/// tenant can begin another. Says what there was to do.
-pub(crate) async fn sweep(workers: &Workers) {
+/// Upkeep: restores that were answered with 202 go on; others whose Worker is gone have changed
+/// nothing and end as failed, so that the tenant can begin another. Says what there was to do.
+pub(crate) async fn keep_up(workers: &Workers) {
+    sweep(workers).await;
+    resume_restores(workers, workers.now_ms() + SCHEDULED_MS).await;
+}
+
+async fn sweep(workers: &Workers) {
     match workers.call("m23_sweep", &json!({})).await {
         Ok(swept) if swept == json!({}) => (),
         Ok(swept) => workers.log(&Record::new(Level::Info, "swept").with("swept", swept)),

@@ -252,9 +252,9 @@ impl Validate for BackupRestoreRequest {
     fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
         let backup_job_id = fields.required_uuid("backupJobId");
         probe.tables = fields.tables("tables");
+        probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");
         probe.target_schema = fields.schema("targetSchema");
         let mode = restore_mode(fields);
-        probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");
         let plan_hash = fields.line("planHash", LONGEST_HASH);
         if probe.target_schema.is_some() {
             let reason = "is for live tables, not for targetSchema";

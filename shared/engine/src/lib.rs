@@ -32,5 +32,7 @@ pub use erase::erase_keys;
 pub use error::EngineError;
 pub use examine::{Examined, drive_test};
 pub use keys::KeyFault;
-pub use restore::{RestoreOrder, RestoreOutcome, RestoreStats, drive_preview, drive_restore};
+pub use restore::{
+    RestoreOrder, RestoreOutcome, RestoreStats, drive_preview, drive_restore, resume_restores,
+};
 pub use world::{StoreFailed, World};

@@ -98,6 +98,31 @@ pub async fn drive_restore(
     outcome
 }
 
+/// Goes on with restores whose callers were told so, and whose Worker was ended: as many as there are
+/// before the `deadline` (Unix milliseconds).
+pub async fn resume_restores(world: &impl World, deadline: u64) {
+    while world.now_ms() < deadline {
+        match claim(world).await {
+            Ok(Some(order)) => {
+                let _told_by_the_log_row = drive_restore(world, &order).await;
+            }
+            Ok(None) => return,
+            Err(error) => {
+                return world
+                    .log(&Record::new(Level::Error, "restore_not_claimed").with_cause(&error));
+            }
+        }
+    }
+}
+
+async fn claim(world: &impl World) -> Result<Option<RestoreOrder>, EngineError> {
+    let reply = persistently(world, async || {
+        world.call("m23_claim_restore", &json!({})).await
+    })
+    .await?;
+    parse("m23_claim_restore", reply)
+}
+
 /// Drives a dry run to its end; gives what a restore would do, as the database tells it.
 ///
 /// # Errors
@@ -158,8 +183,8 @@ async fn stage(
         .collect();
     note(world, order, chosen.iter().map(|(_, all)| lines(all)).sum()).await?;
     for (ordinal, (table, pieces)) in (1_u32..).zip(chosen) {
-        if make_room(world, order, ordinal, table, lines(&pieces)).await? {
-            stage_table(world, order, ordinal, &pieces).await?;
+        if let Some(next) = make_room(world, order, ordinal, table, lines(&pieces)).await? {
+            stage_table(world, order, ordinal, next, &pieces).await?;
         }
     }
     Ok(())
@@ -177,13 +202,14 @@ fn is_chosen(order: &RestoreOrder, table: &Table) -> bool {
         .is_none_or(|tables| tables.contains(&name))
 }
 
+/// Gives which piece is the next to be staged: an earlier driver may have come further than none.
 async fn make_room(
     world: &impl World,
     order: &RestoreOrder,
     ordinal: u32,
     table: &Table,
     lines: u64,
-) -> Result<bool, EngineError> {
+) -> Result<Option<u32>, EngineError> {
     let columns: Vec<&String> = table.columns.iter().map(|column| &column.name).collect();
     let arguments = json!({
         "p_restore_id": order.work_id, "p_lease": order.lease,
@@ -202,13 +228,14 @@ async fn stage_table(
     world: &impl World,
     order: &RestoreOrder,
     ordinal: u32,
+    next: u32,
     pieces: &[Piece<'_>],
 ) -> Result<(), EngineError> {
-    let mut pieces = (1_u32..).zip(pieces);
-    let Some((_, first)) = pieces.next() else {
+    let mut pieces = (1_u32..).zip(pieces).filter(|(seq, _)| *seq >= next);
+    let Some((seq, first)) = pieces.next() else {
         return Ok(());
     };
-    let mut ready = (1, first, first.stored.read(world).await?);
+    let mut ready = (seq, first, first.stored.read(world).await?);
     for (seq, piece) in pieces {
         let (sent, next) = join(send(world, order, ordinal, ready), piece.stored.read(world)).await;
         sent?;

@@ -3,9 +3,9 @@
 use crate::bounded::bounded;
 use crate::workers::Workers;
 use futures_channel::oneshot;
-use m23_engine::{RestoreOrder, RestoreOutcome, drive_preview, drive_restore};
-use m23_pipeline::Failure;
-use serde_json::Value;
+use m23_engine::{RestoreOrder, RestoreOutcome, World as _, drive_preview, drive_restore};
+use m23_pipeline::{Failure, Level, Log as _, Record};
+use serde_json::{Value, json};
 use std::future::Future;
 use std::time::Duration;
 
@@ -40,8 +40,20 @@ pub async fn drive_patiently(
     order: RestoreOrder,
 ) -> Result<Option<RestoreOutcome>, Failure> {
     let world = workers.clone();
+    let detached = json!({ "p_restore_id": order.work_id, "p_lease": order.lease });
     let drive = async move { drive_restore(&world, &order).await };
-    Ok(patiently(workers, drive).await?.transpose()?)
+    let outcome = patiently(workers, drive).await?.transpose()?;
+    if outcome.is_none() {
+        detach(workers, &detached).await;
+    }
+    Ok(outcome)
+}
+
+/// The platform ends this Worker soon after its answer: from now on another may go on.
+async fn detach(workers: &Workers, work: &Value) {
+    if let Err(error) = workers.call("m23_detach_restore", work).await {
+        workers.log(&Record::new(Level::Warn, "restore_not_detached").with_cause(&error));
+    }
 }
 
 /// Drives a dry run. `None`: it takes longer than a caller should wait, and goes on to its end.

@@ -135,6 +135,28 @@ fn a_driver_that_dies_before_the_transaction_leaves_a_lease_that_lapses() {
     });
 }
 
+#[test]
+fn a_restore_that_is_taken_up_goes_on_at_the_chunk_where_it_stopped() {
+    every_step(|number, name, when| {
+        let case = format!("dies at {number} ({name}), {when:?}");
+        let (world, order) = breaking(Fault::at(number, when, Break::Death));
+        assert!(world.restore(&order).is_none(), "{case}");
+        assert!(world.resume().is_some(), "{case}");
+        assert_nothing_happened(&world, &format!("{case}: its lease holds"));
+        let staged = world.restores.borrow().kinds.len();
+        world.mend();
+        world.steps.borrow_mut().clear();
+        assert!(world.resume().is_some(), "{case}");
+        assert_eq!(
+            world.restores.borrow().written,
+            Some(everything()),
+            "{case}"
+        );
+        assert_eq!(world.begun("m23_stage_chunk"), 6 - staged, "{case}");
+        assert_eq!((world.begun(EXECUTE), world.begun(FAIL)), (1, 0), "{case}");
+    });
+}
+
 fn assert_lease_lapses(world: &World, case: &str) {
     let restores = world.restores.borrow();
     // Where the failure was recorded and only the answer lost, there is none.

@@ -27,6 +27,8 @@ pub struct Restores {
     chunks: BTreeMap<(u64, u64), (u64, String)>,
     /// What each chunk does, in their order.
     pub kinds: Vec<String>,
+    /// What the next worker is given.
+    order: Value,
 }
 
 impl Restores {
@@ -52,13 +54,26 @@ impl Restores {
     fn stage_table(&mut self, table: &Value) -> Value {
         let name = table["name"].as_str().unwrap().to_owned();
         if self.gone.contains(&name.as_str()) {
-            return json!(false);
+            return Value::Null;
         }
         assert_eq!(table["columns"], json!(["k", "t"]));
         let ordinal = table["ordinal"].as_u64().unwrap();
         self.tables
             .insert(ordinal, (name, table["rows"].as_u64().unwrap()));
-        json!(true)
+        let staged = self.chunks.keys().filter(|(table, _)| *table == ordinal);
+        json!(staged.count() + 1)
+    }
+
+    /// A detached restore whose lease has lapsed is taken up, once.
+    pub fn claim(&mut self, now: u64) -> Value {
+        if self.lease.is_none_or(|lease| lease.until > now) {
+            return Value::Null;
+        }
+        self.lease = Some(Lease {
+            token: TOKEN,
+            until: now + LEASE_MS,
+        });
+        self.order.clone()
     }
 
     pub fn stage_chunk(&mut self, bytes: &[u8], now: u64) -> Result<Value, DatabaseError> {
@@ -152,14 +167,16 @@ pub fn begun() -> (World, RestoreOrder) {
 pub fn begin(world: &World) -> RestoreOrder {
     use m23_pipeline::Clock as _;
     let until = world.now_ms() + LEASE_MS;
+    let (object, hash, _) = world.backups.borrow().manifest.clone().unwrap();
     *world.restores.borrow_mut() = Restores {
         lease: Some(Lease {
             token: TOKEN,
             until,
         }),
+        order: json!({ "work_id": RESTORE, "lease": TOKEN, "tenant_id": TENANT, "backup_id": JOB, "manifest": object,
+                       "manifest_sha256": hash, "tables": null, "rewind": false }),
         ..Restores::default()
     };
-    let (object, hash, _) = world.backups.borrow().manifest.clone().unwrap();
     RestoreOrder {
         work_id: RESTORE,
         lease: TOKEN,

@@ -11,7 +11,7 @@ use m23_archive::seal::{NONCE, Sealed};
 use m23_contract::ErrorCode;
 use m23_engine::{
     Cipher, CipherFailed, Driven, EngineError, Examined, MasterKeys, RestoreOrder, RestoreOutcome,
-    StoreFailed, collect, drive_backup, drive_restore, drive_test, erase_keys,
+    StoreFailed, collect, drive_backup, drive_restore, drive_test, erase_keys, resume_restores,
 };
 use m23_pipeline::{Clock, DatabaseError, Digest, DigestFailed, Log, Record};
 use serde_json::Value;
@@ -151,6 +151,11 @@ impl World {
         self.live(drive_restore(self, order))
     }
 
+    /// Takes up what its callers do not wait for; `None` when the driver was killed.
+    pub fn resume(&self) -> Option<()> {
+        self.live(resume_restores(self, NEVER))
+    }
+
     /// Collects objects; `None` when the driver was killed.
     pub fn collect(&self) -> Option<usize> {
         self.live(collect(self, NEVER))
@@ -270,6 +275,7 @@ impl World {
             "m23_stage_table" | "m23_note_restore" | "m23_fail_restore" | "m23_execute_restore" => {
                 self.restores.borrow_mut().call(name, arguments, now)
             }
+            "m23_claim_restore" => Ok(self.restores.borrow_mut().claim(now)),
             "m23_next_collection" | "m23_note_collected" => Ok(self.collecting(name)),
             "m23_claim_test" | "m23_save_test" | "m23_finish_test" | "m23_fail_test" => {
                 self.examinations.borrow_mut().call(name, arguments, now)
