@@ -230,10 +230,12 @@ describe('an erased key', () => {
     await assertComesBack(other, theirs.tip, theirs.rows);
   });
 
-  test('is a finding, and its bytes are still as they were', async () => {
+  test('is a finding and in the audit, and its bytes are still as they were', async () => {
     const tenant = await stocked();
     const full = await backUp(stack, client, tenant);
     await erase(tenant);
+    const { rows: entries } = await client.query('select action, event, detail from public.audit_log where tenant_id = $1 order by seq desc limit 1', [tenant.id]);
+    assert.deepEqual(entries, [{ action: 'erase_archive_key', event: 'done', detail: { keys: 1 } }]);
     await stack.runCron('backup-create');
     const found = resultsOf(await recoveryTest(stack, tenant, { backup_job_id: full, validation_level: 'full' }));
     assert.ok(kindsOf(found).includes('undecryptable'), kindsOf(found).join(' '));

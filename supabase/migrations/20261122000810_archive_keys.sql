@@ -88,6 +88,7 @@ begin
   update m23.archive_keys set erased_at = clock_timestamp(), retired_at = coalesce(retired_at, clock_timestamp())
    where tenant_id = p_tenant_id and erased_at is null;
   get diagnostics v_keys = row_count;
+  perform m23.audit_done(p_tenant_id, 'erase_archive_key', jsonb_build_object('keys', v_keys));
   return jsonb_build_object('tenant_id', p_tenant_id, 'prefix', m23.keys_prefix(p_tenant_id), 'keys', v_keys, 'status', 'pending');
 end $$;
 comment on function public.erase_archive_key(uuid) is
