@@ -253,3 +253,11 @@ describe('a clock that is set back', () => {
     assert.equal(await values(), before);
   });
 });
+
+test('an ALTER TABLE that commits after a reader has looked at the table is no gap', async () => {
+  await table();
+  const before = await one<string>('select t::text from m23.protected_tables t');
+  await client.query('alter table t add column more int');
+  assert.notEqual(await one('select t::text from m23.protected_tables t'), before);
+  assert.equal(await one('m23.was_off($1::m23.protected_tables, false)', [before]), false);
+});

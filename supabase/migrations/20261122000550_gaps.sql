@@ -40,12 +40,13 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- Whether triggers of the capture have been touched since they were written; but for what this
--- transaction has done, if p_but_mine.
+-- transaction has done, if p_but_mine. Marks and triggers are read in one statement: an ALTER
+-- TABLE that commits in between writes both anew.
 create function m23.was_off(p_table m23.protected_tables, p_but_mine boolean) returns boolean
 language sql volatile set search_path = '' as $$
   select exists (
-    select from unnest(p_table.triggers) mark
-     where not exists (select from pg_trigger g where g.oid = split_part(mark, '/', 1)::oid
+    select from m23.protected_tables t, unnest(t.triggers) mark
+     where t.id = p_table.id and not exists (select from pg_trigger g where g.oid = split_part(mark, '/', 1)::oid
                           and (g.xmin::text = split_part(mark, '/', 2) or p_but_mine and g.xmin = pg_current_xact_id()::xid)))
 $$;
 
