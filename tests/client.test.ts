@@ -4,46 +4,30 @@ import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
 import { type SupabaseClient, createClient } from '@supabase/supabase-js';
-import type pg from 'pg';
 
 import * as named from '../client/src/index.ts';
 import { type BackupJob, type M23, M23Error, createM23, setClient } from '../client/src/index.ts';
 import type { Role } from '../stack/demo-tenants.ts';
-import { type Stack, startStack } from '../stack/stack.ts';
 import { FUNCTIONS } from '../stack/wrangler-config.ts';
-import { temporaryFolder } from './dev-command.ts';
+import { NOWHERE, type Person, type Running, newClient, signIn, startRunning } from './fixtures/people.ts';
 import { tokenOf } from './fixtures/tenants.ts';
 
-const NOWHERE = '6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11';
-
-let stack: Stack;
-let database: pg.Client;
-let removeFolder: () => void;
+let running: Running;
+let stack: Running['stack'];
+let database: Running['database'];
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { ...Object.fromEntries(FUNCTIONS.map((name) => [name, 100])), 'backup-restore': 4 } });
-  database = await stack.postgres.connect();
+  running = await startRunning({ ...Object.fromEntries(FUNCTIONS.map((name) => [name, 100])), 'backup-restore': 4 });
+  ({ stack, database } = running);
 });
-after(async () => {
-  await database?.end();
-  await stack?.close();
-  removeFolder();
-});
+after(() => running?.close());
 
-interface Person {
-  supabase: SupabaseClient;
-  m23: M23;
-  tenantId: string;
-  userId: string;
-}
+/** Somebody who has signed in, and the functions on their client. */
+type User = Person & { m23: M23 };
 
-async function signIn(tenant: 0 | 1, role: Role): Promise<Person> {
-  const user = stack.users.filter((one) => one.role === role)[tenant];
-  assert.ok(user?.tenantId);
-  const supabase = createClient(stack.url, stack.anonKey, { auth: { autoRefreshToken: false, persistSession: false } });
-  assert.equal((await supabase.auth.signInWithPassword(user)).error, null);
-  return { supabase, m23: createM23(supabase), tenantId: user.tenantId, userId: user.id };
+async function user(tenant: 0 | 1, role: Role, network?: typeof fetch): Promise<User> {
+  const person = await signIn(stack, tenant, role, network);
+  return { ...person, m23: createM23(person.supabase) };
 }
 
 /** A client whose user is whoever the token says. */
@@ -63,15 +47,35 @@ async function now(): Promise<Date> {
   return row!.now;
 }
 
+/** Somebody whose calls of one function of the database are counted: `count` gives them, and the rows that they have fetched. */
+async function counted(tenant: 0 | 1, role: Role, name: string): Promise<User & { count(): [calls: number, rows: number] }> {
+  let [calls, rows] = [0, 0];
+  const person = await user(tenant, role, async (input, init) => {
+    const response = await fetch(input, init);
+    if (!String(input).endsWith(`/rpc/${name}`)) return response;
+    calls += 1;
+    rows += ((await response.clone().json()) as unknown[]).length;
+    return response;
+  });
+  return {
+    ...person,
+    count() {
+      const counts: [number, number] = [calls, rows];
+      [calls, rows] = [0, 0];
+      return counts;
+    },
+  };
+}
+
 /** A completed backup. */
-async function backUp({ m23, tenantId, userId }: Person, backupName = 'a backup'): Promise<BackupJob> {
+async function backUp({ m23, tenantId, userId }: User, backupName = 'a backup'): Promise<BackupJob> {
   const job = await m23.createBackupJob({ jobType: 'full', backupName, tenantId, createdBy: userId });
   return (await m23.executeBackup(job.id)).job!;
 }
 
 describe('backups', () => {
   test('are described, run to their end and read again', async () => {
-    const { m23, tenantId, userId } = await signIn(0, 'operator');
+    const { m23, tenantId, userId } = await user(0, 'operator');
     const job = await m23.createBackupJob({ jobType: 'full', backupName: 'monday', tenantId, createdBy: userId, tables: ['customers'] });
     assert.deepEqual([job.status, job.tenant_id, job.created_by, job.tables], ['pending', tenantId, userId, ['customers']]);
     const seen: BackupJob[] = [];
@@ -85,7 +89,7 @@ describe('backups', () => {
   });
 
   test('are listed newest first, in pages', async () => {
-    const { m23, tenantId } = await signIn(1, 'operator');
+    const { m23, tenantId } = await user(1, 'operator');
     for (const backupName of ['one', 'two', 'three']) await m23.createBackupJob({ jobType: 'full', backupName });
     const first = await m23.getBackupJobs({ limit: 2 });
     assert.deepEqual(first.map((job) => job.backup_name), ['three', 'two']);
@@ -95,7 +99,7 @@ describe('backups', () => {
   });
 
   test('need not be waited for, and can be watched', async () => {
-    const { m23 } = await signIn(0, 'operator');
+    const { m23 } = await user(0, 'operator');
     const job = await m23.createBackupJob({ jobType: 'full', backupName: 'not waited for' });
     const begun = await m23.executeBackup(job.id, { wait: false });
     assert.equal(begun.job, undefined);
@@ -107,14 +111,14 @@ describe('backups', () => {
   });
 
   test('that are not there, or another tenant\'s, are not found', async () => {
-    const [mine, other] = [await signIn(0, 'owner'), await signIn(1, 'owner')];
+    const [mine, other] = [await user(0, 'owner'), await user(1, 'owner')];
     const job = await mine.m23.createBackupJob({ jobType: 'full', backupName: 'mine' });
     const works = [mine.m23.getBackupById(NOWHERE), other.m23.getBackupById(job.id), other.m23.watchBackup(job.id), other.m23.executeBackup(job.id)];
     for (const { code } of await Promise.all(works.map(failure))) assert.equal(code, 'BACKUP_NOT_FOUND');
   });
 
   test('are described only as a role allows, and whole', async () => {
-    const [viewer, operator] = [await signIn(0, 'viewer'), await signIn(0, 'operator')];
+    const [viewer, operator] = [await user(0, 'viewer'), await user(0, 'operator')];
     const refused = await failure(viewer.m23.createBackupJob({ jobType: 'full', backupName: 'x' }));
     assert.deepEqual([refused.code, refused.status], ['INSUFFICIENT_PERMISSIONS', 403]);
     const faulty = await failure(operator.m23.createBackupJob({ jobType: 'full', backupName: '' }));
@@ -124,7 +128,7 @@ describe('backups', () => {
 
 describe('restores', () => {
   test('bring rows back, and are logged', async () => {
-    const person = await signIn(0, 'owner');
+    const person = await user(0, 'owner');
     const { supabase, m23 } = person;
     const backup = await backUp(person);
     const before = await supabase.from('customers').select('*').order('id');
@@ -138,7 +142,7 @@ describe('restores', () => {
   });
 
   test('that are refused say why: code, status, details, quota and request', async () => {
-    const { m23 } = await signIn(1, 'owner');
+    const { m23 } = await user(1, 'owner');
     const faulty = await failure(m23.executeRestore({ backupJobId: 'x', confirmRestore: true, tables: [] }));
     assert.deepEqual([faulty.code, faulty.status, faulty.details.length, faulty.name], ['VALIDATION_FAILED', 400, 2, 'M23Error']);
     assert.match(faulty.requestId ?? '', /^[0-9a-f-]{36}$/);
@@ -147,14 +151,14 @@ describe('restores', () => {
     const limited = await failure(m23.executeRestore(missing));
     assert.deepEqual([limited.code, limited.status], ['RATE_LIMIT_EXCEEDED', 429]);
     assert.ok(Number(limited.retryAfter) > 3500);
-    const operator = await signIn(1, 'operator');
+    const operator = await user(1, 'operator');
     assert.equal((await failure(operator.m23.executeRestore(missing))).code, 'INSUFFICIENT_PERMISSIONS');
   });
 });
 
 describe('point-in-time recovery', () => {
   test('is looked at, done and undone', async () => {
-    const { supabase, m23, tenantId } = await signIn(0, 'owner');
+    const { supabase, m23, tenantId } = await user(0, 'owner');
     const before = await supabase.from('customers').select('*').order('id');
     const at = await now();
     const lost = (before.data ?? []).slice(0, 2).map(({ id }) => id as number);
@@ -183,45 +187,82 @@ describe('point-in-time recovery', () => {
     await m23.executePITRRollback(undone.snapshotId!);
   });
 
-  test('shows every row of a long preview, page by page', async () => {
-    const { supabase, m23, tenantId } = await signIn(1, 'owner');
+  test('shows every row of a long preview, and fetches no page before it is read', async () => {
+    const { supabase, m23, tenantId, count } = await counted(1, 'owner', 'get_pitr_preview_page');
     const at = await now();
     const rows = Array.from({ length: 1250 }, (_, n) => ({ tenant_id: tenantId, name: `stray ${n}` }));
     assert.equal((await supabase.from('customers').insert(rows)).error, null);
     const preview = await m23.getPITRPreview(at);
     assert.equal(preview.changeCounts['customers'], 1250);
     assert.equal(preview.previewChanges['customers']?.length, 100);
+    for (const [read, calls] of [[100, 0], [101, 1], [600, 1], [601, 2]]) {
+      let seen = 0;
+      for await (const _ of preview.rows('customers')) if ((seen += 1) === read) break;
+      assert.deepEqual([seen, count()[0]], [read, calls]);
+    }
     const keys = new Set<unknown>();
     for await (const { table, operation, key } of preview.rows()) {
       assert.deepEqual([table, operation], ['customers', 'delete']);
       keys.add(key['id']);
     }
-    assert.equal(keys.size, 1250);
-    let first = 0;
-    for await (const _ of preview.rows('customers')) if ((first += 1) === 3) break;
-    assert.equal(first, 3);
+    assert.deepEqual([keys.size, count()], [1250, [3, 1150]]);
   });
 
-  test('lists changes, filtered and in pages', async () => {
-    const { supabase, m23, tenantId, userId } = await signIn(1, 'operator');
+  test('lists changes under every filter, which the database applies', async () => {
+    const { supabase, m23, tenantId, userId } = await user(1, 'operator');
     const since = await now();
     for (const name of ['a', 'b', 'c']) assert.equal((await supabase.from('customers').insert({ tenant_id: tenantId, name })).error, null);
     assert.equal((await supabase.from('customers').update({ email: 'c@c.example' }).eq('name', 'c')).error, null);
     const until = await now();
     assert.equal((await supabase.from('customers').delete().eq('name', 'c')).error, null);
-    const [newest] = await m23.getTransactionLogs({ table: 'customers', limit: 1 });
-    assert.deepEqual([newest?.operation, newest?.actor, newest?.old_values?.['email']], ['DELETE', userId, 'c@c.example']);
-    const rest = await m23.getTransactionLogs({ limit: 4, before: newest!.id });
-    assert.deepEqual(rest.map(({ operation }) => operation), ['UPDATE', 'INSERT', 'INSERT', 'INSERT']);
-    const inserts = await m23.getTransactionLogs({ operation: 'INSERT', actor: userId, since, until });
-    assert.deepEqual(inserts.map(({ id }) => id), rest.slice(1).map(({ id }) => id));
-    assert.deepEqual(await m23.getTransactionLogs({ since, until, operation: 'DELETE' }), []);
-    const viewer = await signIn(1, 'viewer');
+    const all = await m23.getTransactionLogs({ tenantId, since });
+    assert.deepEqual(all.map(({ operation }) => operation), ['DELETE', 'UPDATE', 'INSERT', 'INSERT', 'INSERT']);
+    const [remove, update, ...inserts] = all;
+    assert.deepEqual([remove?.table_name, remove?.actor, remove?.old_values?.['email'], remove?.row_key], ['customers', userId, 'c@c.example', update?.row_key]);
+
+    const one = await counted(1, 'operator', 'get_transaction_logs');
+    for (const [filter, wanted] of [
+      [{ limit: 2 }, [remove, update]],
+      [{ limit: 2, before: update }, inserts.slice(0, 2)],
+      [{ limit: 1, operation: 'UPDATE' }, [update]],
+      [{ table: 'projects', since }, []],
+      [{ table: 'customers', actor: userId, operation: 'INSERT', since, until }, inserts],
+      [{ operation: 'DELETE', since, until: until.toISOString() }, []],
+      [{ actor: randomUUID() }, []],
+      [{ since: new Date(Date.now() + 3_600_000) }, []],
+    ] as const) {
+      assert.deepEqual(await one.m23.getTransactionLogs(filter), wanted, JSON.stringify(filter));
+      assert.deepEqual(one.count(), [1, wanted.length], 'nothing else is fetched');
+    }
+  });
+
+  test('lists more changes than a page of the database, page by page, each once', async () => {
+    const { supabase, tenantId } = await user(1, 'owner');
+    const since = await now();
+    for (let n = 0; n < 3; n += 1) {
+      const rows = Array.from({ length: 400 }, (_, k) => ({ tenant_id: tenantId, name: `page ${n}/${k}` }));
+      assert.equal((await supabase.from('customers').insert(rows)).error, null);
+    }
+    const { m23, count } = await counted(1, 'operator', 'get_transaction_logs');
+    const first = await m23.getTransactionLogs({ since, limit: 1100 });
+    assert.deepEqual([first.length, count()], [1100, [2, 1100]]);
+    const rest = await m23.getTransactionLogs({ since, before: first.at(-1), limit: 1000 });
+    const order = [...first, ...rest].map(({ id }) => id);
+    assert.deepEqual([order.length, new Set(order).size], [1200, 1200]);
+    assert.deepEqual(order, order.toSorted((a, b) => b - a));
+  });
+
+  test('lists changes to those who may see old values, and refuses a filter that cannot be read', async () => {
+    const [viewer, operator, other] = [await user(1, 'viewer'), await user(1, 'operator'), await user(0, 'operator')];
     assert.equal((await failure(viewer.m23.getTransactionLogs())).code, 'INSUFFICIENT_PERMISSIONS');
+    assert.equal((await failure(other.m23.getTransactionLogs({ tenantId: operator.tenantId }))).code, 'TENANT_NOT_FOUND');
+    const faulty = await failure(operator.m23.getTransactionLogs({ table: 'nowhere', before: { id: 1, transaction_id: 'x' } }));
+    assert.deepEqual([faulty.code, faulty.details.length], ['VALIDATION_FAILED', 2]);
+    assert.equal((await failure(operator.m23.getTransactionLogs({ since: 'yesterday morning' }))).code, 'VALIDATION_FAILED');
   });
 
   test('refuses a moment out of reach, and a plan that no longer holds', async () => {
-    const { supabase, m23 } = await signIn(0, 'owner');
+    const { supabase, m23 } = await user(0, 'owner');
     const early = await failure(m23.getPITRStats('2020-01-01T00:00:00Z'));
     assert.equal(early.code, 'VALIDATION_FAILED');
     assert.match(early.details.join(), /before the history begins/);
@@ -239,26 +280,26 @@ describe('plans and health', () => {
   const plan = { plan_name: 'standard', rto_minutes: 60, rpo_minutes: 1440, backup_frequency: 'daily', backup_types: ['full'], retention_days: 30, test_frequency: 'monthly' };
 
   test('are entered whole, and listed', async () => {
-    const { m23, tenantId, userId } = await signIn(0, 'owner');
+    const { m23, tenantId, userId } = await user(0, 'owner');
     const entered = await m23.createDRPlan({ ...plan, tenant_id: tenantId, created_by: userId });
     assert.deepEqual([entered.tenant_id, entered.created_by, entered.is_active], [tenantId, userId, true]);
     assert.deepEqual(await m23.fetchDRPlans({ isActive: true, limit: 1 }), [entered]);
     assert.deepEqual(await m23.fetchDRPlans({ isActive: false }), []);
     const faulty = await failure(m23.createDRPlan({ ...plan, tenant_id: tenantId, rto_minutes: 0, test_frequency: 'sometimes' }));
     assert.deepEqual([faulty.code, faulty.details.length], ['VALIDATION_FAILED', 2]);
-    const operator = await signIn(0, 'operator');
+    const operator = await user(0, 'operator');
     assert.equal((await failure(operator.m23.createDRPlan({ ...plan, tenant_id: tenantId }))).code, 'INSUFFICIENT_PERMISSIONS');
   });
 
   test('a backup is proved by a recovery test, with a plan or without', async () => {
-    const person = await signIn(1, 'operator');
+    const person = await user(1, 'operator');
     const { m23 } = person;
     const backup = await backUp(person, 'to be proved');
     const done = await m23.executeRecoveryTest({ backup_job_id: backup.id, test_type: 'manual', test_name: 'by hand', validation_level: 'deep' });
     assert.deepEqual([done.success, done.status, done.results?.issuesFound, done.results?.backupJobId], [true, 'completed', 0, backup.id]);
     const row = await m23.watchRecoveryTest(done.testId!);
     assert.deepEqual([row.status, row.test_name, row.validation_level], ['completed', 'by hand', 'deep']);
-    const owner = await signIn(1, 'owner');
+    const owner = await user(1, 'owner');
     const { id } = await owner.m23.createDRPlan({ ...plan, tenant_id: person.tenantId });
     const planned = await m23.executeRecoveryTest({ dr_plan_id: id, test_type: 'automated', test_name: 'planned', validation_level: 'basic' });
     assert.equal((await m23.watchRecoveryTest(planned.testId!)).dr_plan_id, id);
@@ -267,7 +308,7 @@ describe('plans and health', () => {
   });
 
   test('health is a number from 0 to 100, of one\'s own tenant only', async () => {
-    const [mine, other] = [await signIn(0, 'viewer'), await signIn(1, 'viewer')];
+    const [mine, other] = [await user(0, 'viewer'), await user(1, 'viewer')];
     const score = await mine.m23.calculateHealthScore(mine.tenantId);
     assert.ok(score >= 0 && score <= 100, String(score));
     assert.equal(await mine.m23.calculateHealthScore(), score);
@@ -276,7 +317,7 @@ describe('plans and health', () => {
   });
 
   test('scores are listed', async () => {
-    const { m23, tenantId } = await signIn(0, 'viewer');
+    const { m23, tenantId } = await user(0, 'viewer');
     await database.query(`insert into public.health_snapshots (tenant_id, score, parts, created_at) values ($1, 80, '{}', now() + interval '1 day')`, [tenantId]);
     assert.deepEqual((await m23.fetchHealthSnapshots({ limit: 1 })).map(({ score }) => score), [80]);
   });
@@ -284,7 +325,7 @@ describe('plans and health', () => {
 
 describe('a client', () => {
   test('is set once for the functions exported by name, which are the bound ones', async () => {
-    const { supabase, m23 } = await signIn(0, 'viewer');
+    const { supabase, m23 } = await user(0, 'viewer');
     await assert.rejects(named.getBackupJobs(), /call setClient/);
     setClient(supabase);
     assert.deepEqual(await named.getBackupJobs({ limit: 3 }), await m23.getBackupJobs({ limit: 3 }));
@@ -292,7 +333,7 @@ describe('a client', () => {
   });
 
   test('of nobody, and of a user of no tenant, is told so', async () => {
-    const anonymous = createM23(createClient(stack.url, stack.anonKey));
+    const anonymous = createM23(newClient(stack));
     assert.equal((await failure(anonymous.executeBackup(NOWHERE))).code, 'AUTH_REQUIRED');
     const nobody = createM23(withToken(await tokenOf(stack, randomUUID())));
     assert.equal((await failure(nobody.getActivePITRSnapshots())).code, 'TENANT_NOT_FOUND');
@@ -302,7 +343,7 @@ describe('a client', () => {
   });
 
   test('that has picked one of its tenants works in that one', async () => {
-    const { userId } = await signIn(0, 'owner');
+    const { userId } = await user(0, 'owner');
     const [acme, birch] = [...new Set(stack.users.map(({ tenantId }) => tenantId))];
     await database.query(`insert into public.tenant_members (tenant_id, user_id, role) values ($1, $2, 'owner')`, [birch, userId]);
     try {
@@ -321,7 +362,7 @@ describe('a client', () => {
 
 describe('an abort', () => {
   test('before a call sends nothing, and rejects with its reason', async () => {
-    const { m23 } = await signIn(0, 'owner');
+    const { m23 } = await user(0, 'owner');
     const reason = new Error('changed my mind');
     const { length } = await m23.getBackupJobs({ limit: 1000 });
     const signal = AbortSignal.abort(reason);
@@ -340,7 +381,7 @@ describe('an abort', () => {
   });
 
   test('during the wait ends the wait; the work goes on', async () => {
-    const { m23 } = await signIn(0, 'operator');
+    const { m23 } = await user(0, 'operator');
     const job = await m23.createBackupJob({ jobType: 'full', backupName: 'left alone' });
     const abort = new AbortController();
     const running = m23.executeBackup(job.id, { signal: abort.signal, onProgress: () => abort.abort() });
@@ -352,22 +393,15 @@ describe('an abort', () => {
 describe('a call that got no answer', () => {
   /** A client whose first `failures` calls of the functions are answered, and whose answers are lost. */
   async function losing(failures: number): Promise<{ m23: M23; sent: () => number }> {
-    const user = stack.users.find(({ role }) => role === 'owner')!;
     let sent = 0;
-    const supabase = createClient(stack.url, stack.anonKey, {
-      auth: { persistSession: false, autoRefreshToken: false },
-      global: {
-        fetch: async (input, init) => {
-          const response = await fetch(input, init);
-          if (!String(input).includes('/functions/')) return response;
-          sent += 1;
-          if (sent <= failures) throw new TypeError('connection lost');
-          return response;
-        },
-      },
+    const { m23 } = await user(0, 'owner', async (input, init) => {
+      const response = await fetch(input, init);
+      if (!String(input).includes('/functions/')) return response;
+      sent += 1;
+      if (sent <= failures) throw new TypeError('connection lost');
+      return response;
     });
-    assert.equal((await supabase.auth.signInWithPassword(user)).error, null);
-    return { m23: createM23(supabase), sent: () => sent };
+    return { m23, sent: () => sent };
   }
 
   test('is repeated when it has an idempotency key, and its work is done once', async () => {

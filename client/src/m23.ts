@@ -40,8 +40,8 @@ export interface TransactionLogFilter extends CallOptions {
   until?: string | Date | undefined;
   /** At most this many, newest first. Default 100. */
   limit?: number | undefined;
-  /** Only changes older than the one with this `id`: the last row's gives the next page. */
-  before?: number | undefined;
+  /** Only changes older than this one: the last row gives the next page. */
+  before?: Pick<TransactionLog, 'id' | 'transaction_id'> | undefined;
 }
 
 /** Of which tenant to ask. */
@@ -148,12 +148,12 @@ export interface M23 {
    */
   getPITRPreview(targetTimestamp: string | Date, baseBackupId?: string, tables?: readonly string[], options?: RequestOptions): Promise<PITRPreview>;
   /**
-   * Lists changes of protected rows, newest first.
+   * Lists changes of protected rows: transactions newest first, by when they began, and the changes of each
+   * from the last to the first.
    *
    * Needs: owner, admin or operator.
-   * Gives: changes with the rows' old values. `table` reads an index; the other filters read the log
-   * page by page until `limit` are found.
-   * Throws: `INSUFFICIENT_PERMISSIONS`.
+   * Gives: changes with the rows' old values; `before` with the last row gives the next page.
+   * Throws: `VALIDATION_FAILED` for a filter that cannot be read, `INSUFFICIENT_PERMISSIONS`.
    */
   getTransactionLogs(filter?: TransactionLogFilter): Promise<TransactionLog[]>;
   /**

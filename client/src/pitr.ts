@@ -1,4 +1,5 @@
 import type { M23 } from './m23.ts';
+import { moment } from './moment.ts';
 import { previewOf } from './preview.ts';
 import { type Project, invoke, read } from './supabase.ts';
 import { tenantOr } from './tenant.ts';
@@ -75,10 +76,6 @@ interface DatabaseStats {
   update_count: number;
   delete_count: number;
   affected_tables: string[];
-}
-
-function moment(time: string | Date): string {
-  return typeof time === 'string' ? time : time.toISOString();
 }
 
 /** The answers that completed work would have given, had it been waited for. */

@@ -1,23 +1,34 @@
 -- History: the log as its tenant may read it, and rows as they were. Old values are for
 -- owner, admin and operator only: policies finer than the tenant cannot be applied to them.
 
+-- What is logged, and what it is called outside.
+create function m23.operations() returns table (op "char", name text)
+language sql immutable set search_path = '' as $$
+  values ('I'::"char", 'INSERT'), ('U', 'UPDATE'), ('D', 'DELETE'), ('o', 'KEY_FROM'), ('n', 'KEY_TO'), ('l', 'TENANT_FROM'), ('a', 'TENANT_TO')
+$$;
+
+-- When a change `l` of a log was committed: the time itself where one is recorded, else the first tick that sees it.
+create function m23.committed_at() returns text
+language sql immutable set search_path = '' as $q$
+  select $$coalesce((select c.at from m23.commit_times c where c.xid = l.xid),
+               case when current_setting('track_commit_timestamp')::boolean then pg_xact_commit_timestamp(l.xid::xid) end,
+               (select min(t.at) from m23.ticks t where pg_visible_in_snapshot(l.xid, t.position)))$$
+$q$;
+
 -- One table's part of the log, as transaction_logs shows it.
 create function m23.history_query(p_table m23.protected_tables) returns text
 language sql stable set search_path = '' as $q$
-  select format($$select l.change_id as id, l.tenant_id,
-      coalesce((select c.at from m23.commit_times c where c.xid = l.xid),
-               case when current_setting('track_commit_timestamp')::boolean then pg_xact_commit_timestamp(l.xid::xid) end,
-               (select min(t.at) from m23.ticks t where pg_visible_in_snapshot(l.xid, t.position))) as created_at,
-      l.xid::text as transaction_id, l.actor,
-      case l.op when 'I' then 'INSERT' when 'U' then 'UPDATE' when 'D' then 'DELETE' when 'o' then 'KEY_FROM' when 'n' then 'KEY_TO'
-                when 'l' then 'TENANT_FROM' when 'a' then 'TENANT_TO' end as operation,
+  select format($$select l.change_id as id, l.tenant_id, %5$s as created_at, l.xid::text as transaction_id, l.actor,
+      case l.op %6$s end as operation,
       %1$L::text as table_name, (select to_jsonb(m23_k) from (select %2$s) m23_k) as row_key,
       case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select %3$s) m23_v) end as old_values
     from %4$s l where l.tenant_id = $1$$,
     m23.public_name(p_table.relid),
     (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord) from m23.columns_of(p_table.relid) c where c.key_ord is not null),
     m23.log_images(p_table),
-    m23.log_name(p_table.id))
+    m23.log_name(p_table.id),
+    m23.committed_at(),
+    (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o))
 $q$;
 
 create function m23.transaction_log() returns table (id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid,
@@ -40,22 +51,59 @@ comment on view public.transaction_logs is
 revoke all on public.transaction_logs from anon, authenticated;
 grant select on public.transaction_logs to authenticated;
 
--- A page of the log, newest first, read by its index: for long logs.
-create function public.get_transaction_logs(p_tenant_id uuid, p_table text default null, p_before bigint default null, p_limit int default 100)
+-- Which transactions can have been committed in a time: not before `first`, which a tick before it has seen, nor from
+-- `beyond` on. That begins after a tick whose transaction began after the end of one that was noted when it was over.
+create function m23.transactions_between(p_since timestamptz, p_until timestamptz, out first xid8, out beyond xid8)
+language sql stable set search_path = '' as $$
+  with ticks as (select t.* from m23.ticks t where t.incarnation = (select i.id from m23.incarnations i order by i.since desc, i.id limit 1))
+  select (select pg_snapshot_xmin(t.position) from ticks t where t.at < p_since order by t.at desc limit 1),
+         (select (select pg_snapshot_xmax(later.position) from ticks later
+                   where later.at > t.at and pg_snapshot_xmin(later.position) >= pg_snapshot_xmax(t.position) order by later.at limit 1)
+            from ticks t where t.at >= p_until order by t.at limit 1)
+$$;
+
+-- What is wrong with the filter of a page of the log.
+create function m23.log_filter_faults(p_table text, p_operation text, p_before jsonb) returns text[]
+language sql stable set search_path = '' as $$
+  select array_remove(array[
+    case when p_table is not null and (m23.find_table(p_table)).id is null then format('p_table: "%s" is not a protected table', p_table) end,
+    case when p_operation not in (select o.name from m23.operations() o)
+         then 'p_operation: one of ' || (select string_agg(o.name, ', ') from m23.operations() o) end,
+    case when p_before is not null and not coalesce(p_before ->> 'id' ~ '^\d{1,18}$' and p_before ->> 'transaction_id' ~ '^\d{1,18}$', false)
+         then 'p_before: the last row of the page before, or its id and transaction_id' end], null)
+$$;
+
+-- A page of the log, newest first: transactions by their beginning, the changes of each by their order. So stands the
+-- log's index: a page reads a page, and what its filters pass over in the transactions that they leave.
+create function public.get_transaction_logs(p_tenant_id uuid, p_table text default null, p_operation text default null, p_actor uuid default null,
+  p_since timestamptz default null, p_until timestamptz default null, p_before jsonb default null, p_limit int default 100)
 returns table (id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid, operation text, table_name text, row_key jsonb, old_values jsonb)
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
-declare v_query text;
+declare
+  v_faults text[] := m23.log_filter_faults(p_table, p_operation, p_before);
+  v_bounds record;
+  v_page   text;
+  v_query  text;
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
-  v_query := (select string_agg(format('(select * from (%s) h where $2 is null or h.id < $2 order by h.id desc limit $3)', m23.history_query(t)), ' union all ')
+  if v_faults <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the changes cannot be listed', v_faults);
+  end if;
+  v_bounds := m23.transactions_between(p_since, p_until);
+  v_page := format('(%%s and ($2 is null or l.xid >= $2) and ($3 is null or l.xid < $3) and ($4 is null or (l.xid, l.change_id) < ($4, $5))
+      and ($6 is null or l.op = $6) and ($7 is null or l.actor = $7) and ($8 is null or %1$s >= $8) and ($9 is null or %1$s < $9)
+    order by l.xid desc, l.change_id desc limit $10)', m23.committed_at());
+  v_query := (select string_agg(format(v_page, m23.history_query(t)), ' union all ')
                 from m23.protected_tables t
                where exists (select from pg_class c where c.oid = t.relid) and (p_table is null or t.id = (m23.find_table(p_table)).id));
   if v_query is not null then
-    return query execute format('select * from (%s) h order by h.id desc limit $3', v_query) using p_tenant_id, p_before, least(greatest(p_limit, 1), 1000);
+    return query execute format('select * from (%s) h order by h.transaction_id::xid8 desc, h.id desc limit $10', v_query)
+      using p_tenant_id, v_bounds.first, v_bounds.beyond, (p_before ->> 'transaction_id')::xid8, (p_before ->> 'id')::bigint,
+            (select o.op from m23.operations() o where o.name = p_operation), p_actor, p_since, p_until, least(greatest(p_limit, 1), 1000);
   end if;
 end $$;
-comment on function public.get_transaction_logs(uuid, text, bigint, int) is
-  'The newest changes, at most p_limit (1,000), older than the change p_before. Owner, admin and operator.';
+comment on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) is
+  'The newest changes, at most p_limit (1,000): of a table, of one operation, by one user, committed from p_since on and before p_until, older than the row p_before. Owner, admin and operator.';
 
 create function public.get_rows_as_of(p_table text, p_timestamp timestamptz, p_after jsonb default null, p_limit int default 100, p_tenant_id uuid default null) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set datestyle = 'ISO, YMD' set intervalstyle = 'postgres'
@@ -105,7 +153,7 @@ begin
   return v_kept;
 end $$;
 
-select m23.open_to('{authenticated, service_role}', 'public.get_transaction_logs(uuid, text, bigint, int)',
+select m23.open_to('{authenticated, service_role}', 'public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int)',
   'public.get_rows_as_of(text, timestamptz, jsonb, int, uuid)');
 select m23.open_to('{authenticated}', 'm23.transaction_log()');
 select m23.close_functions();

@@ -44,7 +44,7 @@ select set_eq($$ select name from our_functions where has_function_privilege('au
         'calculate_pitr_stats(uuid,timestamp with time zone,timestamp with time zone)', 'cancel_restore(uuid)',
         'create_pitr_snapshot(uuid,text,text[],uuid,uuid)', 'drop_restore_copy(uuid)', 'execute_pitr_rollback(uuid,uuid,text)', 'cancel_backup(uuid)', 'delete_backup(uuid)', 'keep_backup(uuid)', 'plan_retention(uuid)', 'get_backup_chain(uuid)', 'get_backup_statistics(uuid,integer)', 'get_active_pitr_snapshots(uuid)',
         'get_current_tenant()', 'get_audit_log(uuid,bigint,integer)', 'verify_audit(uuid)', 'get_health(uuid,integer)', 'calculate_health_score(uuid,integer)', 'get_pitr_preview_page(uuid,text,integer,integer)', 'get_pitr_rollback_history(uuid,integer)', 'get_recovery_window(uuid)',
-        'get_rows_as_of(text,timestamp with time zone,jsonb,integer,uuid)', 'get_transaction_logs(uuid,text,bigint,integer)'],
+        'get_rows_as_of(text,timestamp with time zone,jsonb,integer,uuid)', 'get_transaction_logs(uuid,text,text,uuid,timestamp with time zone,timestamp with time zone,jsonb,integer)'],
   'a signed-in user may execute these and no others');
 
 select is_empty($$ select name from our_tables where not relrowsecurity $$, 'every table has row-level security');

@@ -297,7 +297,7 @@ isOneToOne: false
 { Args: { "p_after"?: Json,"p_limit"?: number,"p_table": string,"p_tenant_id"?: string,"p_timestamp": string }; Returns: Json
                            },
 "get_transaction_logs":
-{ Args: { "p_before"?: number,"p_limit"?: number,"p_table"?: string,"p_tenant_id": string }; Returns: {
+{ Args: { "p_actor"?: string,"p_before"?: Json,"p_limit"?: number,"p_operation"?: string,"p_since"?: string,"p_table"?: string,"p_tenant_id": string,"p_until"?: string }; Returns: {
               "actor": string,"created_at": string,"id": number,"old_values": Json,"operation": string,"row_key": Json,"table_name": string,"tenant_id": string,"transaction_id": string
             }[]
                            },
