@@ -9,6 +9,8 @@ declare
   v_table    regclass;
   v_function regprocedure;
   v_others   text;
+  v_about    constant text := 'Made by M23 in the place of Supabase''s.';
+  v_made     record;
 begin
   perform set_config('search_path', '', true), set_config('client_min_messages', 'warning', true);
   if exists (select from m23.leases where until > clock_timestamp()) then
@@ -49,4 +51,16 @@ begin
   end if;
   drop schema m23_staging, m23_log, m23 cascade;
   execute (select 'drop table ' || string_agg('public.' || t, ', ') from unnest(v_tables) t);
+
+  -- What the migrations made where Supabase was not, unless something uses it now. Roles are the whole server's.
+  for v_made in
+    select format('function %s', p.oid::regprocedure) as object from pg_proc p where p.pronamespace = to_regnamespace('auth') and obj_description(p.oid, 'pg_proc') = v_about
+    union all select format('schema %I', n.nspname) from pg_namespace n where obj_description(n.oid, 'pg_namespace') = v_about
+    union all select format('role %I', r.rolname) from pg_roles r where shobj_description(r.oid, 'pg_authid') = v_about
+  loop
+    begin
+      execute 'drop ' || v_made.object;
+    exception when dependent_objects_still_exist then null;
+    end;
+  end loop;
 end $$;

@@ -28,8 +28,12 @@ after(async () => {
   removeFolder();
 });
 
-/** A database of its own, shaped like a project, with an application's tables and rows. */
-async function project(t: { after(end: () => Promise<void>): void }): Promise<pg.Client> {
+interface Context {
+  after(end: () => Promise<void>): void;
+}
+
+/** A database of its own, with nothing in it but the Supabase CLI's record of migrations. */
+async function newDatabase(t: Context): Promise<pg.Client> {
   const admin = await postgres.connect();
   const name = `project_${(databases += 1)}`;
   await admin.query(`create database ${name}`);
@@ -37,8 +41,15 @@ async function project(t: { after(end: () => Promise<void>): void }): Promise<pg
   const client = new pg.Client({ connectionString: postgres.url.replace(/\/postgres$/, `/${name}`) });
   await client.connect();
   t.after(() => client.end());
+  await client.query('create schema supabase_migrations; create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text)');
+  return client;
+}
+
+/** A database shaped like a project, with an application's tables and rows. */
+async function project(t: Context): Promise<pg.Client> {
+  const client = await newDatabase(t);
   await client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
-  await client.query(`create schema supabase_migrations; create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text);
+  await client.query(`
     create table public.orders (id int primary key, tenant_id uuid not null, note text);
     create table public.events (id int, tenant_id uuid not null, at date, primary key (id, at)) partition by range (at);
     create table public.events_2026 partition of public.events for values from ('2026-01-01') to ('2027-01-01');
@@ -57,6 +68,17 @@ async function install(client: pg.Client): Promise<void> {
 }
 
 describe('the way out', () => {
+  test('leaves a PostgreSQL as it was that has nothing of Supabase', async (t) => {
+    const client = await newDatabase(t);
+    const earlier = await catalogue(client);
+    assert.ok(!earlier.some((line) => line.startsWith('role | anon')), 'the server has none of its roles yet');
+    await migrate(client);
+    await client.query(`create table public.orders (id int primary key, tenant_id uuid not null); select m23.protect_table('public.orders')`);
+    await client.query(UNINSTALL);
+    await client.query('drop table public.orders');
+    assert.deepEqual(await catalogue(client), earlier);
+  });
+
   test('leaves every object, right and row as it was', async (t) => {
     const client = await project(t);
     const earlier = await catalogue(client);
