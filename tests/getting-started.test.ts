@@ -5,23 +5,29 @@ import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
+import { createClient } from '@supabase/supabase-js';
 import pg from 'pg';
 
+import { type M23, createM23 } from '../client/src/index.ts';
 import { ROOT } from '../stack/places.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { FUNCTIONS, readWranglerConfig } from '../stack/wrangler-config.ts';
 import { temporaryFolder } from './dev-command.ts';
-import { catalogue } from './fixtures/catalogue.ts';
+import { catalogue, differences } from './fixtures/catalogue.ts';
 import { type Block, blocksOf, pageText, runBlocks } from './fixtures/page.ts';
 
 const GUIDE = 'docs/getting-started.md';
 const EXAMPLE = 'examples/notes-app/README.md';
+
+/** What an older version had not: the migrations of whole topics. */
+const LATER = ['calendar', 'plans', 'recovery_tests', 'scratch', 'health', 'schedules'];
 
 let project: string;
 let stack: Stack;
 let database: pg.Client;
 let removeFolder: () => void;
 let untouched: string[];
+let installed: string[];
 let env: Record<string, string>;
 
 /** The project, with the packages that `npm install` would have put there. */
@@ -33,6 +39,26 @@ function newProject(): string {
   symlinkSync(join(ROOT, 'node_modules', '@supabase'), join(folder, 'node_modules', '@supabase'));
   symlinkSync(join(ROOT, 'client'), join(folder, 'node_modules', 'm23-client'));
   return folder;
+}
+
+/** A checkout of an older version, as far as its migrations go. */
+function olderVersion(): string {
+  const folder = temporaryFolder();
+  const isLater = (path: string): boolean => LATER.some((topic) => path.endsWith(`_${topic}.sql`));
+  cpSync(join(ROOT, 'supabase', 'migrations'), join(folder, 'supabase', 'migrations'), { recursive: true, filter: (path) => !isLater(path) });
+  return folder;
+}
+
+/** The functions of M23, for the user of the project. */
+async function signedIn(): Promise<M23> {
+  const supabase = createClient(stack.url, stack.anonKey, { auth: { persistSession: false, autoRefreshToken: false } });
+  assert.equal((await supabase.auth.signInWithPassword({ email: env['EMAIL']!, password: env['PASSWORD']! })).error, null);
+  return createM23(supabase);
+}
+
+/** What the application shows. */
+async function notes(): Promise<string | undefined> {
+  return (await runBlocks(['node notes.js list'], project, env))[0]?.trim();
 }
 
 /** The blocks under the headings that begin with one of these. */
@@ -55,7 +81,6 @@ before(async () => {
   project = newProject();
   const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
   env = {
-    M23: ROOT,
     PATH: `${join(process.execPath, '..')}:${process.env['PATH']}`,
     SUPABASE_TELEMETRY_DISABLED: '1',
     DO_NOT_TRACK: '1',
@@ -78,11 +103,34 @@ async function prepare(url: string): Promise<void> {
   await client.connect();
   untouched = await catalogue(client);
   await client.end();
+  env['M23'] = olderVersion();
   await follow(under(GUIDE, '1.', '2.'));
 }
 
 test('the application works as before', async () => {
   await follow(under(EXAMPLE, 'Use'));
+});
+
+test('an upgrade keeps the protection, the log and the backups, and what was before it can be restored', async () => {
+  const m23 = await signedIn();
+  const job = await m23.createBackupJob({ jobType: 'full', backupName: 'before the upgrade' });
+  assert.equal((await m23.executeBackup(job.id)).status, 'completed');
+  const before = await notes();
+  const { rows: [moment] } = await database.query<{ at: Date }>('select clock_timestamp() as at, pg_sleep(0.01)');
+  await runBlocks(['node notes.js remove ideas'], project, env);
+  const log = await m23.getTransactionLogs();
+
+  env['M23'] = ROOT;
+  await follow(under(GUIDE, 'Upgrade'));
+
+  assert.deepEqual(await m23.getTransactionLogs(), log);
+  await runBlocks(['node notes.js add groceries eggs'], project, env);
+  assert.deepEqual((await m23.getTransactionLogs()).map(({ operation }) => operation), ['INSERT', ...log.map(({ operation }) => operation)]);
+  await m23.executePITR({ targetTimestamp: moment!.at.toISOString(), confirmRestore: true });
+  assert.equal(await notes(), before);
+  await runBlocks(['node notes.js remove groceries'], project, env);
+  await m23.executeRestore({ backupJobId: job.id, confirmRestore: true });
+  assert.equal(await notes(), before);
 });
 
 test('the first backup is made, and proved', async () => {
@@ -94,7 +142,7 @@ test('a mistake is taken back, and forth', async () => {
 });
 
 test('an upgrade with nothing new changes nothing', async () => {
-  const installed = await catalogue(database);
+  installed = await catalogue(database);
   await follow(under(GUIDE, 'Upgrade'));
   assert.deepEqual(await catalogue(database), installed);
 });
@@ -104,7 +152,12 @@ test('the removal leaves the database as it was, and the application works', asy
   assert.deepEqual(await catalogue(database), untouched);
   const { rows } = await database.query('select version from supabase_migrations.schema_migrations');
   assert.deepEqual(rows, [{ version: '20260101000000' }]);
-  await runBlocks(['node notes.js list'], project, env);
+  await notes();
+});
+
+test('an installation at once is the same as an older one that was upgraded', async () => {
+  await follow(under(GUIDE, '1.', '2.'));
+  assert.deepEqual(differences(await catalogue(database), installed), []);
 });
 
 test('what needs an account names what there is: functions, stores and secrets', () => {

@@ -124,7 +124,8 @@ begin
     execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
     execute format('grant execute on function %s to %s', v_function, array_to_string(p_roles, ', '));
   end loop;
+  notify pgrst, 'reload schema';  -- a running PostgREST calls what it knows
 end $$;
-comment on function m23.open_to(regrole[], regprocedure[]) is 'Lets these roles execute these functions, and nobody else.';
+comment on function m23.open_to(regrole[], regprocedure[]) is 'Lets these roles execute these functions, and nobody else, and tells PostgREST.';
 
 select m23.close_functions();
