@@ -29,6 +29,8 @@ export interface StackOptions {
   vars?: Record<string, string>;
   /** Fire cron triggers every minute, as in production; tests fire them by hand. */
   cron?: boolean;
+  /** A second Worker of each function with a cron trigger. */
+  twins?: boolean;
   /** Brings the database up instead of M23's migrations and the demo tables: a project of one's own. */
   prepare?: (databaseUrl: string) => Promise<void>;
   /** Gets one line for each step. */
@@ -52,7 +54,8 @@ export interface Stack {
   readonly rateWindows: Workers['rateWindows'];
   /** Settles when a part ends that nobody stopped, with a sentence that names it. */
   readonly crashed: Promise<string>;
-  runCron(name: FunctionName): Promise<void>;
+  /** Fires a function's cron trigger, or its twin's, and waits for its end. */
+  runCron(name: FunctionName, twin?: boolean): Promise<void>;
   /**
    * Kills workerd as a crash would, and starts it again on the same state and address, with other
    * variables of the functions where they are given (undefined takes one away).
@@ -114,6 +117,7 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
       RATE_LIMITS: JSON.stringify(options.rateLimits ?? {}),
       ...options.vars,
     },
+    twins: options.twins ?? false,
     onCrash,
   }));
   cleanUp.push(() => workers.stop());
@@ -131,7 +135,7 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
     crashed,
     get archives() { return workers.archives; },
     get rateWindows() { return workers.rateWindows; },
-    runCron: (name) => workers.runCron(name),
+    runCron: (name, twin) => workers.runCron(name, twin),
     restartWorkers: (vars) => workers.restart(vars),
     killPostgrest: () => postgrest.kill(),
     restartPostgrest: () => postgrest.restart(),

@@ -21,6 +21,8 @@ export interface WorkersOptions {
   upstream: { url: string; host: string };
   /** Variables and secrets of the functions, over those of their `wrangler.toml`. */
   bindings: Record<string, string>;
+  /** A second Worker of each function with a cron trigger, as when the platform wakes two. */
+  twins: boolean;
   onCrash: CrashListener;
 }
 
@@ -68,9 +70,9 @@ export class Workers {
     return FUNCTIONS.filter((name) => readWranglerConfig(`functions/${name}`).triggers?.crons?.includes(EVERY_MINUTE));
   }
 
-  /** Fires a function's cron trigger and waits for its end. */
-  async runCron(name: FunctionName): Promise<void> {
-    const worker = await this.#miniflare.getWorker(name);
+  /** Fires a function's cron trigger, or its twin's, and waits for its end. */
+  async runCron(name: FunctionName, twin = false): Promise<void> {
+    const worker = await this.#miniflare.getWorker(twin ? twinOf(name) : name);
     const { outcome } = await worker.scheduled({ cron: EVERY_MINUTE, scheduledTime: new Date() });
     if (outcome !== 'ok') throw new Error(`the scheduled run of ${name} ended with: ${outcome}`);
   }
@@ -124,8 +126,13 @@ export class Workers {
         this.#log.write(`${new Date(timestamp).toISOString()} ${level} ${message}\n`);
       },
       // The first one gets whatever is not routed, so it has to be the gateway.
-      workers: [this.#gateway(outboundService), ...FUNCTIONS.map((name) => this.#function(name, outboundService))],
+      workers: [this.#gateway(outboundService), ...FUNCTIONS.map((name) => this.#function(name, outboundService)), ...this.#twins(outboundService)],
     };
+  }
+
+  #twins(outboundService: WorkerOptions['outboundService']): WorkerOptions[] {
+    const names = this.#options.twins ? Workers.scheduled() : [];
+    return names.map((name) => ({ ...this.#function(name, outboundService), name: twinOf(name) }));
   }
 
   #gateway(outboundService: WorkerOptions['outboundService']): WorkerOptions {
@@ -152,6 +159,10 @@ export class Workers {
       outboundService,
     };
   }
+}
+
+function twinOf(name: FunctionName): string {
+  return `${name}-twin`;
 }
 
 function common(config: WranglerConfig, folder: string): WorkerOptions & { modules: ModuleDefinition[] } {

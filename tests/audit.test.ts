@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
@@ -15,10 +17,11 @@ import { eventually } from './fixtures/time.ts';
 let stack: Stack;
 let client: pg.Client;
 let tenant: Tenant;
+let stateDir: string;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
   stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 2 } });
   client = await stack.postgres.connect();
   await openShop(client);
@@ -32,7 +35,7 @@ after(async () => {
 interface Entry { seq: number; action: string; actor: string; outcome: string; status: number | null; code: string | null; from_address: string | null; user_agent: string | null; request_id: string | null; detail: Record<string, unknown> | null }
 
 async function rpc<T>(name: string, role: Role, args: Record<string, unknown>): Promise<{ status: number; body: T }> {
-  const headers = { apikey: stack.anonKey, authorization: `Bearer ${await tenant.token(role)}`, 'content-type': 'application/json', 'user-agent': 'a client' };
+  const headers = { apikey: stack.anonKey, authorization: `Bearer ${await tenant.token(role)}`, 'content-type': 'application/json', 'user-agent': 'a client', 'x-forwarded-for': '192.0.2.44, 10.0.0.1' };
   const response = await fetch(`${stack.url}/rest/v1/rpc/${name}`, { method: 'POST', headers, body: JSON.stringify(args) });
   return { status: response.status, body: await response.json() as T };
 }
@@ -47,6 +50,14 @@ async function audited(count: number): Promise<Entry[]> {
 
 async function verified(): Promise<Record<string, unknown>> {
   return (await rpc<Record<string, unknown>>('verify_audit', 'owner', { p_tenant_id: tenant.id })).body;
+}
+
+interface Refusal { code: string; method: string; path: string; actor: string; tenants: string[] | null; from_address: string | null; user_agent: string }
+
+/** What the server's log has of refused calls. */
+function refusals(): Refusal[] {
+  const lines = readFileSync(join(stateDir, 'postgres.log'), 'utf8').matchAll(/LOG: {2}m23: refused (.*)/g);
+  return [...lines].map(([, entry = '']) => JSON.parse(entry) as Refusal);
 }
 
 async function fresh(): Promise<void> {
@@ -123,8 +134,38 @@ describe('every change through the API', () => {
       ['execute_pitr_rollback', owner, 'done', undone.body],
       ['insert dr_plans', owner, 'done', row?.id],
     ]);
-    assert.equal(entries[0]?.user_agent, 'a client');
+    assert.deepEqual([entries[0]?.user_agent, entries[0]?.from_address], ['a client', '192.0.2.44']);
     assert.equal((await verified())['valid'], true);
+  });
+
+  test('and refused, it is in the server\'s log: who, of which tenant, what, from where, with what code', async () => {
+    const written = async (): Promise<unknown> => (await client.query('select count(*) from public.audit_log where tenant_id = $1', [tenant.id])).rows;
+    const before = await written();
+    const other = await newTenant(stack, client);
+    const at = { p_tenant_id: tenant.id, p_snapshot_name: 's', p_affected_tables: null };
+    const calls: [string, Role, Record<string, unknown>, string][] = [
+      ['create_pitr_snapshot', 'viewer', { ...at, p_created_by: tenant.userId('viewer') }, 'INSUFFICIENT_PERMISSIONS'],
+      ['create_pitr_snapshot', 'owner', { ...at, p_tenant_id: other.id, p_created_by: tenant.userId('owner') }, 'TENANT_NOT_FOUND'],
+      ['create_pitr_snapshot', 'owner', { ...at, p_snapshot_name: '', p_created_by: tenant.userId('owner') }, 'VALIDATION_FAILED'],
+      ['execute_pitr_rollback', 'admin', { p_snapshot_id: randomUUID(), p_initiated_by: tenant.userId('admin') }, 'SNAPSHOT_NOT_FOUND'],
+      ['cancel_backup', 'owner', { p_backup_id: randomUUID() }, 'BACKUP_NOT_FOUND'],
+      ['delete_backup', 'owner', { p_backup_id: randomUUID() }, 'BACKUP_NOT_FOUND'],
+      ['keep_backup', 'owner', { p_backup_id: randomUUID() }, 'BACKUP_NOT_FOUND'],
+      ['verify_audit', 'admin', { p_tenant_id: tenant.id }, 'INSUFFICIENT_PERMISSIONS'],
+    ];
+    for (const [name, role, args, code] of calls) {
+      const { status, body } = await rpc<{ code: string }>(name, role, args);
+      assert.deepEqual([status >= 400, body.code], [true, code], name);
+    }
+    const headers = { apikey: stack.anonKey, authorization: `Bearer ${await tenant.token('owner')}`, 'content-type': 'application/json', 'user-agent': 'a client', 'x-forwarded-for': '192.0.2.44, 10.0.0.1' };
+    await fetch(`${stack.url}/rest/v1/dr_plans`, { method: 'POST', headers, body: JSON.stringify({ plan_name: '' }) });
+    const logged = refusals().filter(({ tenants }) => tenants?.includes(tenant.id));
+    assert.deepEqual(logged.map(({ method, path, actor, tenants, code, user_agent: agent, from_address: from }) => [method, path, actor, tenants, code, agent, from]), [
+      ...calls.map(([name, role, , code]) => ['POST', `/rpc/${name}`, tenant.userId(role), [tenant.id], code, 'a client', '192.0.2.44']),
+      ['POST', '/dr_plans', tenant.userId('owner'), [tenant.id], 'VALIDATION_FAILED', 'a client', '192.0.2.44'],
+    ]);
+    assert.deepEqual(await written(), before, 'its own entry was taken back with it');
+    assert.deepEqual(refusals().filter(({ path }) => path.includes('m23_')), [], 'calls of the functions are in the audit, and there alone');
   });
 
   test('goes with the tenant when it is forgotten, and with it alone', async () => {

@@ -4,38 +4,25 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 
 import type pg from 'pg';
 
-import { type Stack, startStack } from '../stack/stack.ts';
-import { temporaryFolder } from './dev-command.ts';
+import type { Stack } from '../stack/stack.ts';
 import { bytesOf, manifestOf, objectsOf, prefixOf } from './fixtures/archive.ts';
+import { openBackedUpShop } from './fixtures/backed-up-shop.ts';
 import { backUp, lastRestore, refusal, restore, restored } from './fixtures/functions.ts';
-import { SHOP, damage, openShop, placesOf, placesOfOthers, rowsOf, stock } from './fixtures/shop.ts';
-import { type Tenant, newTenant } from './fixtures/tenants.ts';
+import { SHOP, damage, placesOf, placesOfOthers, rowsOf } from './fixtures/shop.ts';
+import type { Tenant } from './fixtures/tenants.ts';
 
 let stack: Stack;
 let client: pg.Client;
 let tenant: Tenant;
 let other: Tenant;
 let backup: string;
-let removeFolder: () => void;
+let close: () => Promise<void>;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-create': 100, 'backup-restore': 100 } });
-  client = await stack.postgres.connect();
-  await openShop(client);
-  await client.query("update m23.settings set value = '15' where name = 'chunk_rows'");
-  tenant = await newTenant(stack, client);
-  other = await newTenant(stack, client);
-  await stock(client, tenant);
-  await stock(client, other);
-  backup = await backUp(stack, client, tenant);
+  ({ stack, client, tenant, other, backup, close } = await openBackedUpShop());
   await damage(client, tenant);
 });
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
-});
+after(() => close?.());
 
 /** What is done to the archive; gives the object that is no longer what it was. */
 type Tampering = (chunks: string[], manifest: string) => Promise<string>;

@@ -103,6 +103,7 @@ describe('with a master key', () => {
     assert.equal(encryption?.algorithm, 'AES-256-GCM');
     assert.equal(await keyOf(tenant, tip), encryption.key_id, 'one key a tenant');
     assert.deepEqual(await keyObjects(tenant), [`keys/${tenant.id}/${encryption.key_id}.json`]);
+    assert.doesNotMatch(JSON.stringify([await manifest(tenant, full), await manifest(tenant, tip)]), /fingerprint/, 'nor could one try what a short chunk holds');
   });
 
   test('no row can be found in what lies in the bucket', async () => {

@@ -4,12 +4,13 @@ import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Stack, startStack } from '../stack/stack.ts';
-import { temporaryFolder } from './dev-command.ts';
+import type { Stack } from '../stack/stack.ts';
 import { bytesOf, forgeChunk, forgeManifest, manifestOf, prefixOf, tamperedWith } from './fixtures/archive.ts';
+import { openBackedUpShop } from './fixtures/backed-up-shop.ts';
+import { increment } from './fixtures/chain.ts';
 import { backUp, beginBackup, call, refusal } from './fixtures/functions.ts';
-import { kindsOf, newPlan, recoveryTest, resultsOf } from './fixtures/recovery.ts';
-import { openShop, placesOf, placesOfOthers, stock } from './fixtures/shop.ts';
+import { type Results, kindsOf, leftovers, newPlan, recoveryTest, resultsOf, testRow } from './fixtures/recovery.ts';
+import { placesOf, placesOfOthers, stock } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
 import { eventually } from './fixtures/time.ts';
 
@@ -18,40 +19,12 @@ let client: pg.Client;
 let tenant: Tenant;
 let other: Tenant;
 let backup: string;
-let removeFolder: () => void;
+let close: () => Promise<void>;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-create': 100, 'recovery-test': 200 } });
-  client = await stack.postgres.connect();
-  await openShop(client);
-  await client.query("update m23.settings set value = '15' where name = 'chunk_rows'");
-  tenant = await newTenant(stack, client);
-  other = await newTenant(stack, client);
-  await stock(client, tenant);
-  await stock(client, other);
-  backup = await backUp(stack, client, tenant);
+  ({ stack, client, tenant, other, backup, close } = await openBackedUpShop());
 });
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
-});
-
-/** What a test may leave behind, and does not. */
-async function leftovers(): Promise<unknown[]> {
-  const { rows } = await client.query(`
-    select nspname as what from pg_namespace where nspname like 'm23\\_scratch%'
-    union all select relname from pg_class where relnamespace = 'm23_staging'::regnamespace
-    union all select 'work' from m23.test_work union all select 'restore' from m23.restore_work union all select 'lease' from m23.leases`);
-  return rows;
-}
-
-async function rowOf(id: unknown): Promise<Record<string, unknown>> {
-  const { rows: [row] } = await client.query<Record<string, unknown>>('select * from public.recovery_tests where id = $1', [id]);
-  assert.ok(row);
-  return row;
-}
+after(() => close?.());
 
 describe('a good backup', () => {
   for (const level of ['basic', 'full', 'deep'] as const) {
@@ -63,10 +36,10 @@ describe('a good backup', () => {
       const results = resultsOf(reply);
       assert.deepEqual([results.issuesFound, results.findings, results.recommendations], [0, [], []]);
       assert.ok(results.validationsPassed > 0 && results.duration > 0);
-      const row = await rowOf(reply.body['testId']);
+      const row = await testRow(client, reply.body['testId']);
       assert.deepEqual([row['status'], row['validation_level'], row['backup_job_id'], row['created_by']], ['completed', level, backup, tenant.userId('operator')]);
       assert.deepEqual(row['results'], results, 'the row has what the answer says');
-      assert.deepEqual(await leftovers(), []);
+      assert.deepEqual(await leftovers(client), []);
       assert.deepEqual([await placesOf(client, tenant), await placesOfOthers(client, tenant)], live);
       assert.equal(typeof results.recoverySeconds, level === 'deep' ? 'number' : 'undefined');
       if (level === 'deep') {
@@ -222,12 +195,12 @@ describe('each level finds what it claims to find', () => {
         const reply = await recoveryTest(stack, tenant, { validation_level, backup_job_id: backup });
         const results = resultsOf(reply);
         found[validation_level] = kindsOf(results);
-        assert.equal((await rowOf(reply.body['testId']))['status'], 'completed', 'the test ran');
+        assert.equal((await testRow(client, reply.body['testId']))['status'], 'completed', 'the test ran');
         assert.equal(results.recommendations.length > 0, results.issuesFound > 0, 'what was found comes with what to do');
         for (const { sentence, object } of results.findings) assert.ok(sentence.length > 20 && object !== '', sentence);
       }
       assert.deepEqual(found, { basic: damage.basic, full: damage.full ?? damage.basic, deep: whenDeep(damage) });
-      assert.deepEqual(await leftovers(), []);
+      assert.deepEqual(await leftovers(client), []);
     }));
   }
 
@@ -327,73 +300,72 @@ describe('a plan', () => {
     assert.equal(results.validationsPassed, without.validationsPassed + 2, 'age and time are checks of their own');
     assert.ok((results.recoverySeconds ?? 0) > 0 && (results.recoverySeconds ?? 0) <= results.duration);
   });
-});
 
-describe('a test that outlives its Worker', () => {
-  /** A test that nobody drives yet. */
-  async function abandoned(level: string): Promise<string> {
-    const { rows: [row] } = await client.query<{ id: string }>(
-      `select m23.begin_test($1, jsonb_build_object('backup_job_id', $2::text, 'test_name', 'left', 'test_type', 'manual', 'validation_level', $3::text), null) as id`, [tenant.id, backup, level]);
-    return row?.id ?? '';
-  }
-
-  test('is taken up by the clock, once whoever wakes', async () => {
-    const ids = [await abandoned('deep'), await abandoned('basic')];
-    await Promise.all([stack.runCron('recovery-test'), stack.runCron('recovery-test')]);
-    for (const id of ids) assert.deepEqual(kindsOf((await eventually(() => rowOf(id), ({ status }) => status === 'completed'))['results'] as never), []);
-    assert.deepEqual(await leftovers(), []);
-  });
-
-  test('is taken up where the last driver stopped, and begins its restore anew', async () => {
-    const id = await abandoned('deep');
-    const { rows: [claim] } = await client.query<{ plan: { lease: string } }>('select public.m23_claim_test($1) as plan', [id]);
-    const lease = claim?.plan.lease;
-    await client.query(`select public.m23_save_test($1, $2, '{"listed": true, "read": 2, "tally": {"passed": 100, "issues": 0, "findings": []}}')`, [id, lease]);
-    await client.query('select public.m23_stage_test($1, $2)', [id, lease]);
-    await client.query(`select public.m23_stage_table($1, $2, '{"ordinal": 1, "schema": "shop", "name": "accounts", "columns": ["id", "tenant_id", "code", "balance"], "rows": 4}')`, [id, lease]);
-    await stack.runCron('recovery-test');
-    assert.equal((await rowOf(id))['status'], 'in_progress', 'its lease is another\'s');
-    await client.query(`update m23.leases set until = now() - interval '1 second' where work_id = $1`, [id]);
-    await stack.runCron('recovery-test');
-    const row = await rowOf(id);
-    assert.equal(row['status'], 'completed');
-    assert.ok((row['results'] as { validationsPassed: number }).validationsPassed > 100);
-    assert.deepEqual(await leftovers(), []);
-  });
-
-  test('fails, and says so, when five drivers have come no further', async () => {
-    const id = await abandoned('basic');
-    await client.query(`insert into m23.leases (work_id, token, until, taken) values ($1, gen_random_uuid(), now() - interval '1 second', 5)`, [id]);
-    await stack.runCron('recovery-test');
-    const row = await rowOf(id);
-    assert.deepEqual([row['status'], row['error_message']], ['failed', 'five workers have taken this test up without getting further']);
-    assert.deepEqual(await leftovers(), []);
-  });
-
-  test('leaves nothing when the database is ended in the middle of its restore', async () => {
-    const id = await abandoned('deep');
+  test('is told when a restore takes longer', async () => {
+    const plan = await newPlan(client, tenant, { rto_minutes: 1 });
     const gate = await stack.postgres.connect();
     await gate.query('begin; lock table shop.accounts in access exclusive mode');
-    const cron = stack.runCron('recovery-test');
+    const reply = recoveryTest(stack, tenant, { dr_plan_id: plan, validation_level: 'deep', backup_job_id: backup });
     await eventually(async () => (await client.query(`select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'm23_execute_test'`)).rowCount, (n) => n === 1);
-    await client.query(`select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'm23_execute_test'`);
+    // As if the gate had been closed for two minutes: what is compared is the clock now and then.
+    await client.query(`update m23.test_work set staging_at = staging_at - interval '2 minutes'`);
     await gate.query('rollback');
     await gate.end();
-    await cron;
-    await stack.runCron('recovery-test');
-    assert.equal((await eventually(() => rowOf(id), ({ status }) => status === 'completed'))['status'], 'completed');
-    assert.deepEqual(await leftovers(), []);
+    const results = resultsOf(await reply);
+    assert.deepEqual(kindsOf(results), ['rto_missed']);
+    assert.ok((results.recoverySeconds ?? 0) > 120);
+    assert.match(results.findings[0]?.sentence ?? '', new RegExp(`took ${results.recoverySeconds} seconds; the plan allows 1 minutes`));
+    assert.match(results.recommendations.join(), /longer than the plan allows/);
+  });
+});
+
+describe('what was noted while a backup was made', () => {
+  const deep = async (id: string): Promise<Results> => resultsOf(await recoveryTest(stack, tenant, { validation_level: 'deep', backup_job_id: id }));
+
+  test('is compared for an incremental as well, chunk by chunk of its chain', async () => {
+    await client.query(`update shop.accounts set balance = 7 where tenant_id = $1 and code like '%/2'`, [tenant.id]);
+    const tip = await increment(stack, client, tenant, backup);
+    assert.deepEqual(kindsOf(await deep(tip)), []);
+    for (const altered of [tip, backup]) {
+      await tamperedWith(stack, client, tenant, altered, async () => {
+        await forgeChunk(stack, client, tenant, altered, 'accounts', firstField(3, () => '1000000'));
+        const { rows: [parent] } = await client.query<{ sha256: string }>('select manifest_sha256 as sha256 from m23.backup_work where job_id = $1', [backup]);
+        const manifest = await manifestOf(stack, tenant, tip) as unknown as { parent: { sha256: string } };
+        await tamperedWith(stack, client, tenant, tip, async () => {
+          await forgeManifest(stack, client, tenant, tip, JSON.stringify({ ...manifest, parent: { ...manifest.parent, sha256: parent?.sha256 } }));
+          assert.deepEqual(kindsOf(await deep(tip)), ['fingerprint_differs']);
+        });
+      });
+    }
   });
 
-  test('does not stand in the way of a restore of the same tenant', async () => {
-    const id = await abandoned('deep');
-    const { rows: [claim] } = await client.query<{ plan: { lease: string } }>('select public.m23_claim_test($1) as plan', [id]);
-    await client.query('select public.m23_stage_test($1, $2)', [id, claim?.plan.lease]);
-    const reply = await call(stack, 'backup-restore', await tenant.token('owner'), { backupJobId: backup, confirmRestore: true });
-    assert.equal(reply.status, 200, JSON.stringify(reply.body));
-    await client.query(`update m23.leases set until = now() - interval '1 second' where work_id = $1`, [id]);
-    await stack.runCron('recovery-test');
-    assert.equal((await rowOf(id))['status'], 'completed');
+  test('is in the manifest, so that a database which adopts the backup compares as well', async () => {
+    const lost = await backUp(stack, client, tenant);
+    const before = await deep(lost);
+    const object = `${prefixOf(tenant, lost)}manifest.json`;
+    const adopt = async (): Promise<void> => {
+      await client.query('delete from public.recovery_tests where backup_job_id = $1', [lost]);
+      await client.query('delete from public.backup_jobs where id = $1', [lost]);
+      const bytes = await bytesOf(stack, object);
+      await client.query(`select m23.adopt_backup($1, $2, encode(sha256($3), 'hex'))`, [bytes.toString('utf8'), object, bytes]);
+    };
+    await adopt();
+    const after = await deep(lost);
+    assert.deepEqual([kindsOf(after), after.validationsPassed], [[], before.validationsPassed]);
+    await tamperedWith(stack, client, tenant, lost, async () => {
+      await forgeChunk(stack, client, tenant, lost, 'accounts', firstField(3, () => '1000000'));
+      await adopt();
+      assert.deepEqual(kindsOf(await deep(lost)), ['fingerprint_differs']);
+    });
+  });
+
+  test('is not missed where nobody knows it: the tables are compared no more, and nothing is found', async () => {
+    const whole = await deep(backup);
+    const { rows: noted } = await client.query('select * from m23.backup_chunks where job_id = $1', [backup]);
+    await client.query('update m23.backup_chunks set fingerprint = null where job_id = $1', [backup]);
+    const less = await deep(backup);
+    for (const { ordinal, seq, fingerprint } of noted) await client.query('update m23.backup_chunks set fingerprint = $4 where job_id = $1 and ordinal = $2 and seq = $3', [backup, ordinal, seq, fingerprint]);
+    assert.deepEqual([kindsOf(less), less.validationsPassed], [[], whole.validationsPassed - 3]);
   });
 });
 

@@ -81,6 +81,26 @@ comment on function m23.setting(text) is 'The value of a row of m23.settings.';
 
 -- Refusals -------------------------------------------------------------------
 
+-- A call of the API that is refused takes back whatever it has written, an entry of the audit
+-- as well: so who it was stands in the server's log. Calls of the edge functions have their audit.
+create function m23.log_refusal(p_code text) returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_path text := current_setting('request.path', true);
+  v_from jsonb := coalesce(nullif(current_setting('request.headers', true), ''), '{}');
+begin
+  if v_path <> '' and v_path !~ '/m23_' then
+    raise log 'm23: refused %', jsonb_build_object('code', p_code, 'method', current_setting('request.method', true), 'path', v_path, 'actor', auth.jwt() ->> 'sub',
+      'role', auth.jwt() ->> 'role', 'tenants', (select jsonb_agg(m.tenant_id) from m23.memberships_of(auth.uid()) m),
+      'from_address', m23.address_of(v_from), 'user_agent', left(v_from ->> 'user-agent', 300));
+  end if;
+end $$;
+
+-- Where a call of the database came from, by its headers.
+create function m23.address_of(p_headers jsonb) returns text
+language sql immutable set search_path = '' as
+$$ select left(coalesce(p_headers ->> 'cf-connecting-ip', trim(split_part(p_headers ->> 'x-forwarded-for', ',', 1))), 64) $$;
+
 -- Every refusal that a caller may see is raised here, so that code and HTTP status
 -- belong together in one place. PostgREST turns SQLSTATE PGRST into that response.
 create function m23.refuse(p_code text, p_message text, p_details text[] default null) returns void
@@ -100,6 +120,7 @@ declare
     when 'UNAVAILABLE' then 503
     else 500 end;
 begin
+  perform m23.log_refusal(p_code);
   raise sqlstate 'PGRST' using
     message = json_build_object('code', p_code, 'message', p_message,
                                 'details', array_to_json(p_details)::text, 'hint', null)::text,

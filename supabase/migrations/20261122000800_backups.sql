@@ -447,10 +447,14 @@ begin
     from public.backup_jobs j join m23.backup_work w on w.job_id = j.id where j.id = p_job_id);
 end $$;
 
+-- The fingerprint of an encrypted chunk stays here: anybody can read a manifest, and could try what
+-- a short chunk holds.
 create function m23.chunks_of(p_part m23.backup_tables, p_history boolean) returns json
 language sql stable set search_path = '' as $$
-  select coalesce(json_agg(json_build_object('object', c.object, 'rows', c.rows, 'bytes', c.bytes, 'stored_bytes', c.stored_bytes, 'sha256', c.sha256) order by c.seq), '[]')
-    from m23.backup_chunks c where c.job_id = p_part.job_id and c.ordinal = p_part.ordinal and c.history = p_history
+  select coalesce(json_agg(json_build_object('object', c.object, 'rows', c.rows, 'bytes', c.bytes, 'stored_bytes', c.stored_bytes, 'sha256', c.sha256,
+           'fingerprint', case when w.key_id is null then c.fingerprint::text end) order by c.seq), '[]')
+    from m23.backup_chunks c join m23.backup_work w on w.job_id = c.job_id
+   where c.job_id = p_part.job_id and c.ordinal = p_part.ordinal and c.history = p_history
 $$;
 
 create function public.m23_finish_backup(p_job_id uuid, p_lease uuid, p_manifest text, p_manifest_sha256 text, p_size_bytes bigint) returns void

@@ -26,6 +26,7 @@ create table m23.staged_tables (
   columns    text[] not null,   -- those that the live table has too
   rows       bigint not null,   -- lines that the manifests promise
   standing   bigint not null default 0,  -- rows that are there by now
+  altered    bigint not null default 0,  -- of a test: chunks that do not hold the lines which were backed up
   history    text,              -- a relation with what the log says since the parent, to go back by
   primary key (restore_id, ordinal)
 );
@@ -312,6 +313,7 @@ comment on function m23.copy_unescape(text) is 'A field of a COPY line without i
 
 -- One verified chunk: a first line of JSON `{"restore_id", "lease", "ordinal", "seq", "rows", "kind"}`, then its
 -- lines: `rows`, or the `history` of keys whose rows so far are no longer theirs; of `rewind` the entries are kept.
+-- `"from"` is `{"backup_id", "ordinal", "seq", "history"}`, the chunk's place in its backup.
 create function public.m23_stage_chunk(bytea) returns int
 language plpgsql security definer set search_path = '' set row_security = off
 set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set lc_monetary = 'C' as $$
@@ -338,6 +340,9 @@ begin
   end if;
   update public.restore_logs set metadata = jsonb_set(metadata, '{progress,rows}',
       to_jsonb((select sum(c.rows) from m23.staged_chunks c where c.restore_id = v_id))) where id = v_id and metadata ? 'progress';
+  if exists (select from m23.restore_work where work_id = v_id and kind = 'test') then
+    perform m23.compare_lines(v_staged, v_head -> 'from', v_lines);
+  end if;
   return v_rows;
 end $$;
 comment on function public.m23_stage_chunk(bytea) is 'For the workers: one verified chunk of an archive, into staging.';

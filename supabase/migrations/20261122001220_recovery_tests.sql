@@ -5,7 +5,8 @@
 create table m23.test_work (
   test_id    uuid primary key references public.recovery_tests (id) on delete cascade,
   state      jsonb not null default '{}',  -- how far the examination has come; its worker's own
-  staging_at timestamptz                   -- since when the archive is being read back
+  staging_at timestamptz,                  -- since when the archive is being read back
+  trial      jsonb                         -- what its restore gave, should the answer have been lost
 );
 select m23.close_table('m23.test_work');
 
@@ -69,8 +70,8 @@ create function m23.test_plan(p_test public.recovery_tests, p_lease uuid) return
 language sql stable set search_path = '' as $$
   select json_build_object('test_id', p_test.id, 'lease', p_lease, 'tenant_id', p_test.tenant_id, 'level', p_test.validation_level,
     'state', (select w.state from m23.test_work w where w.test_id = p_test.id),
-    'archives', (select json_agg(json_build_object('backup_id', c.id, 'manifest', w.manifest, 'manifest_sha256', w.manifest_sha256) order by c.created_at)
-                   from m23.chain_of(p_test.backup_job_id) c join m23.backup_work w on w.job_id = c.id))
+    'archives', (select json_agg(json_build_object('backup_id', c.id, 'manifest', w.manifest, 'manifest_sha256', w.manifest_sha256) order by c.ordinality)
+                   from m23.chain_of(p_test.backup_job_id) with ordinality c join m23.backup_work w on w.job_id = c.id))
 $$;
 
 create function public.m23_claim_test(p_test_id uuid default null) returns json
@@ -102,8 +103,10 @@ create function public.m23_save_test(p_test_id uuid, p_lease uuid, p_state jsonb
 language plpgsql security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.keep_lease(p_test_id, p_lease);
-  update m23.test_work set state = p_state where test_id = p_test_id;
-  update m23.leases set taken = 1 where work_id = p_test_id;
+  update m23.test_work set state = p_state where test_id = p_test_id and state <> p_state;
+  if found then
+    update m23.leases set taken = 1 where work_id = p_test_id;
+  end if;
 end $$;
 comment on function public.m23_save_test(uuid, uuid, jsonb) is 'For the workers: how far an examination has come, for whoever goes on with it.';
 
@@ -230,7 +233,7 @@ language plpgsql set search_path = '' as $$
 declare v_allowed int := (select p.rto_minutes from public.dr_plans p where p.id = p_test.dr_plan_id);
 begin
   if p_seconds is not null and v_allowed is not null then
-    perform m23.note_check('rto_missed', 'the restore', case when p_seconds > v_allowed * 60
+    perform m23.note_check('rto_missed', 'the restore', case when p_seconds > v_allowed * 60.0
       then format('reading back and restoring took %s seconds; the plan allows %s minutes', p_seconds, v_allowed) end);
   end if;
 end $$;

@@ -1,26 +1,44 @@
 -- The deepest test: the staged archive is restored into a scratch schema, compared with what was
 -- backed up, damaged, restored in place and taken back again. All of it is one transaction that
--- rolls itself back: nobody else ever sees the schema, and nothing of it can stay.
+-- rolls that back: nobody else ever sees the schema, and nothing of it can stay.
 
 create function public.m23_stage_test(p_test_id uuid, p_lease uuid) returns json
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
-  v_test    public.recovery_tests;
-  v_staging text;
-  v_work    m23.restore_work;
+  v_test public.recovery_tests;
+  v_work m23.restore_work;
 begin
   perform m23.keep_lease(p_test_id, p_lease);
   select * into v_test from public.recovery_tests where id = p_test_id;
-  -- What an earlier worker has staged is of an earlier beginning: time is measured from here.
-  for v_staging in select staging from m23.staged_tables where restore_id = p_test_id loop
-    execute format('drop table if exists %s', v_staging);
-  end loop;
-  delete from m23.restore_work where work_id = p_test_id;
-  insert into m23.restore_work (work_id, tenant_id, kind, job_id) values (p_test_id, v_test.tenant_id, 'test', v_test.backup_job_id) returning * into v_work;
-  update m23.test_work set staging_at = clock_timestamp() where test_id = p_test_id;
+  perform m23.forget_lost_staging(p_test_id);
+  select * into v_work from m23.restore_work where work_id = p_test_id;
+  if v_work.work_id is null then
+    insert into m23.restore_work (work_id, tenant_id, kind, job_id) values (p_test_id, v_test.tenant_id, 'test', v_test.backup_job_id) returning * into v_work;
+    update m23.test_work set staging_at = clock_timestamp() where test_id = p_test_id;
+  end if;
   return m23.order_of(v_work, p_lease);
 end $$;
-comment on function public.m23_stage_test(uuid, uuid) is 'For the workers: what has to be read back for a deep test, as for a restore. The time to recover counts from here.';
+comment on function public.m23_stage_test(uuid, uuid) is
+  'For the workers: what has to be read back for a deep test, as for a restore, from where the last worker stopped. The time to recover counts from the first call.';
+
+-- Staging does not survive a crash of the server: then it begins anew, and so does the time.
+create function m23.forget_lost_staging(p_test uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_staged m23.staged_tables;
+  v_lost   boolean;
+begin
+  for v_staged in select * from m23.staged_tables where restore_id = p_test and standing > 0 loop
+    execute format('select not exists (select from %s)', v_staged.staging) into v_lost;
+    exit when v_lost;
+  end loop;
+  if v_lost then
+    for v_staged in select * from m23.staged_tables where restore_id = p_test loop
+      execute format('drop table if exists %s', v_staged.staging);
+    end loop;
+    delete from m23.restore_work where work_id = p_test;
+  end if;
+end $$;
 
 -- The copy ------------------------------------------------------------------------------
 
@@ -110,19 +128,36 @@ begin
   return v_sum;
 end $$;
 
--- What the database noted of a table while it was backed up.
+-- What the database noted of a table while it was backed up; null where it does not know, as of an
+-- encrypted backup that it has adopted.
 create function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) returns numeric
-language sql stable set search_path = '' as
-$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history $$;
+language sql stable set search_path = '' as $$
+  select case when count(c.fingerprint) = count(*) then coalesce(sum(c.fingerprint), 0) end
+    from m23.backup_chunks c where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history
+$$;
+
+-- A table of an incremental is put together from many chunks, so each is compared by itself while it is read back.
+create function m23.compare_lines(p_staged m23.staged_tables, p_from jsonb, p_lines text) returns void
+language sql volatile set search_path = '' as $$
+  update m23.staged_tables set altered = altered + 1
+   where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal
+     and m23.fingerprint_of(string_to_array(p_lines, chr(10))) <> (
+       select c.fingerprint from m23.backup_chunks c
+        where c.job_id = (p_from ->> 'backup_id')::uuid and c.ordinal = (p_from ->> 'ordinal')::int and c.seq = (p_from ->> 'seq')::int and c.history = (p_from ->> 'history')::boolean)
+$$;
 
 create function m23.check_fingerprint(p_scratch m23.scratch, p_then m23.backup_tables) returns void
 language plpgsql set search_path = '' as $$
-declare v_same boolean := m23.shape_of((p_scratch.live).relid) @> p_then.columns;
+declare
+  v_same  boolean := m23.shape_of((p_scratch.live).relid) @> p_then.columns;
+  v_then  numeric := m23.fingerprint_then(p_then.job_id, p_then);
+  v_right boolean;
 begin
   perform m23.note_check('shape_changed', p_scratch.name, case when not v_same
     then format('the columns of %s have changed since the backup, so its rows cannot be compared with what was backed up', p_scratch.name) end);
-  if v_same and p_then.whole then  -- an incremental has noted its own lines only
-    perform m23.note_check('fingerprint_differs', p_scratch.name, case when m23.fingerprint_now(p_scratch) is distinct from m23.fingerprint_then(p_then.job_id, p_then)
+  if v_then is not null and (v_same or not p_then.whole) then
+    v_right := case when p_then.whole then m23.fingerprint_now(p_scratch) is not distinct from v_then else (p_scratch.staged).altered = 0 end;
+    perform m23.note_check('fingerprint_differs', p_scratch.name, case when not v_right
       then format('the restored rows of %s are not those that were backed up', p_scratch.name) end);
   end if;
 end $$;
@@ -262,6 +297,8 @@ begin
   -- Held to the end, however long it takes: the lease is not seen to be renewed until then.
   perform pg_advisory_xact_lock(m23.test_key(p_test_id));
   perform m23.keep_lease(p_test_id, p_lease);
+  select w.trial into v_done from m23.test_work w where w.test_id = p_test_id;
+  if v_done is not null then return v_done; end if;
   select * into v_work from m23.restore_work where work_id = p_test_id;
   begin
     perform m23.open_checks();
@@ -277,7 +314,9 @@ begin
   exception when sqlstate 'M2302' then null;  -- the schema and all that is in it is gone
   end;
   perform m23.keep_lease(p_test_id, p_lease);
-  return coalesce(v_done, '{}') || jsonb_build_object('tally', v_tally);
+  v_done := coalesce(v_done, '{}') || jsonb_build_object('tally', v_tally);
+  update m23.test_work set trial = v_done where test_id = p_test_id;
+  return v_done;
 end $$;
 comment on function public.m23_execute_test(uuid, uuid) is 'For the workers: restores the staged archive of a deep test, gives what was found and the measured time, and leaves nothing behind.';
 

@@ -1,10 +1,10 @@
 -- Health: one number from 0 to 100 for how well a tenant could be brought back, and the parts
 -- that it is made of. docs/health.md explains it. Below 70 is a reason to alert.
 
--- What was found of an archive or its restore, not of its age, its speed or the clock.
+-- What was found of an archive or its restore, not of its age, its speed, the clock, or that it has none.
 create function m23.found_damage(p_test public.recovery_tests) returns boolean
 language sql immutable set search_path = '' as $$
-  select exists (select from jsonb_array_elements(p_test.results -> 'findings') f where f ->> 'kind' not in ('rpo_missed', 'rto_missed', 'clock_odd'))
+  select exists (select from jsonb_array_elements(p_test.results -> 'findings') f where f ->> 'kind' not in ('rpo_missed', 'rto_missed', 'clock_odd', 'no_archive'))
 $$;
 
 -- The newest backup of the window, and what the active plans allow.
@@ -19,7 +19,7 @@ create type m23.standing as (
 create function m23.standing_of(p_tenant uuid, p_days int) returns m23.standing
 language sql stable set search_path = '' as $$
   select row(s.since, j, w.position_at, coalesce(p.rpo, 1440), p.rto)::m23.standing
-    from (select clock_timestamp() - make_interval(days => p_days)) s (since)
+    from (select clock_timestamp() - make_interval(days => greatest(0, least(p_days, 36500)))) s (since)
     left join lateral (select b.* from public.backup_jobs b where b.tenant_id = p_tenant and b.status = 'completed' and b.deleted_at is null and b.completed_at >= s.since
                         order by b.completed_at desc, b.id limit 1) j on true
     left join m23.backup_work w on w.job_id = j.id
@@ -50,16 +50,19 @@ language sql stable set search_path = '' as $$
           then 'the last test of the newest backup has found damage' end) f (fault)
 $$;
 
--- When a backup of the tenant was last really restored: by a deep test that found no damage, or
--- for good.
+-- When an archive of the tenant was last really restored: by a deep test that found no damage, or
+-- for good. It has to be there still, and no test of its chain may have found damage since.
 create function m23.last_proof(p_tenant uuid, p_since timestamptz) returns timestamptz
 language sql stable set search_path = '' as $$
   select max(at) from (
-    select t.completed_at from public.recovery_tests t
-     where t.tenant_id = p_tenant and t.status = 'completed' and t.validation_level = 'deep' and t.completed_at >= p_since and not m23.found_damage(t)
+    select t.completed_at, t.backup_job_id from public.recovery_tests t
+     where t.tenant_id = p_tenant and t.status = 'completed' and t.results ? 'recoverySeconds' and t.completed_at >= p_since and not m23.found_damage(t)
     union all
-    select r.completed_at from public.restore_logs r
-     where r.tenant_id = p_tenant and r.status = 'completed' and r.backup_job_id is not null and r.completed_at >= p_since) p (at)
+    select r.completed_at, r.backup_job_id from public.restore_logs r
+     where r.tenant_id = p_tenant and r.status = 'completed' and r.completed_at >= p_since) p (at, job_id)
+    join public.backup_jobs j on j.id = p.job_id and j.job_type <> 'snapshot' and j.status = 'completed' and j.deleted_at is null
+   where not exists (select from public.recovery_tests t join public.backup_jobs o on o.id = t.backup_job_id
+                      where coalesce(o.base_backup_id, o.id) = coalesce(j.base_backup_id, j.id) and t.status = 'completed' and t.completed_at > p.at and m23.found_damage(t))
 $$;
 
 -- A restore proves all; having read every byte, half; a list of objects, a quarter. What has
@@ -86,7 +89,7 @@ $$;
 
 create function m23.health_time(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
 language sql stable set search_path = '' as $$
-  select case when seconds is null then 0 when (p_now).rto is null then 1 else least(1, (p_now).rto * 60 / greatest(seconds, 0.001)) end,
+  select case when seconds is null then 0 when (p_now).rto is null then 1 else least(1, (p_now).rto * 60.0 / greatest(seconds, 0.001)) end,
          case when seconds is null then 'no restore was measured'
               else format('the last measured restore took %s seconds', seconds) || case when (p_now).rto is not null then format('; %s minutes are allowed', (p_now).rto) else '' end end
     from (select) one left join lateral (
@@ -121,9 +124,6 @@ create function public.get_health(p_tenant_id uuid, p_days_back int default 30) 
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
-  if p_days_back not between 1 and 36500 then
-    perform m23.refuse('VALIDATION_FAILED', 'the health cannot be calculated', array['p_days_back: must be from 1 to 36500 days']);
-  end if;
   return m23.health(p_tenant_id, coalesce(p_days_back, 30));
 end $$;
 comment on function public.get_health(uuid, int) is
@@ -162,6 +162,22 @@ begin
   end loop;
 end $$;
 
+insert into m23.settings (name, value, about) values
+  ('health_days',       '30',  'how long every health snapshot is kept; from then on the last of each day'),
+  ('health_daily_days', '400', 'how long the last health snapshot of each day is kept');
+
+create function m23.prune_health() returns bigint
+language sql volatile set search_path = '' as $$
+  with gone as (
+    delete from public.health_snapshots s
+     where s.created_at < clock_timestamp() - make_interval(days => m23.setting('health_daily_days')::int)
+        or s.created_at < clock_timestamp() - make_interval(days => m23.setting('health_days')::int)
+           and exists (select from public.health_snapshots l where l.tenant_id = s.tenant_id and (l.created_at, l.id) > (s.created_at, s.id)
+                          and l.created_at < date_trunc('day', s.created_at, 'UTC') + interval '1 day')
+    returning 1)
+  select count(*) from gone
+$$;
+
 -- Once a day, for every tenant that M23 knows.
 create function m23.note_health_daily() returns int
 language plpgsql volatile set search_path = '' as $$
@@ -177,6 +193,7 @@ begin
     perform m23.note_health(v_tenant);
     v_count := v_count + 1;
   end loop;
+  perform m23.prune_health();
   return v_count;
 end $$;
 

@@ -14,6 +14,7 @@ create table m23.plan_runs (
   note       text,  -- why it became none
   primary key (plan_id, kind, due_at)
 );
+create index plan_runs_due on m23.plan_runs (due_at);
 select m23.close_table('m23.plan_runs');
 comment on table m23.plan_runs is 'What plans have begun, and when it was due.';
 
@@ -24,6 +25,18 @@ begin
   insert into m23.plan_runs (plan_id, kind, due_at) values (p_plan, p_kind, p_due) on conflict do nothing;
   return found;
 end $$;
+
+-- A time that a clock which was ahead has taken is still to come, and what was put off by that clock is
+-- due by the one of now; so is a test whose time was taken away.
+create function m23.mend_due_times() returns void
+language sql volatile set search_path = '' as $$
+  with ahead as (delete from m23.plan_runs where due_at > clock_timestamp() returning plan_id),
+       old as (delete from m23.plan_runs where due_at < clock_timestamp() - interval '30 days')
+  update public.dr_plans p
+     set next_backup_date = least(p.next_backup_date, m23.next_run(p.backup_frequency, p.time_zone, clock_timestamp())),
+         next_test_date = least(p.next_test_date, m23.next_run(p.test_frequency, p.time_zone, clock_timestamp()))
+   where p.is_active and (p.next_test_date is null or p.id in (select plan_id from ahead))
+$$;
 
 -- Backups -----------------------------------------------------------------------------
 
@@ -57,12 +70,18 @@ begin
       else 'full' end));
 end $$;
 
--- What a refusal says, in one line.
-create function m23.said(p_message text) returns text
-language sql immutable set search_path = '' as $$
-  select concat_ws(': ', m ->> 'message', (select string_agg(d, '; ') from json_array_elements_text((m ->> 'details')::json) d))
-    from (select p_message::json) x (m)
-$$;
+-- Why something scheduled could not begin, in one line. A fault of ours is told by the server's
+-- log, and keeps nobody else's plan from being followed.
+create function m23.said(p_state text, p_message text) returns text
+language plpgsql set search_path = '' as $$
+begin
+  if p_state = 'PGRST' then
+    return (select concat_ws(': ', m ->> 'message', (select string_agg(d, '; ') from json_array_elements_text((m ->> 'details')::json) d))
+              from (select p_message::json) x (m));
+  end if;
+  raise log 'm23: a plan could not be followed: % (%)', p_message, p_state;
+  return 'it could not be begun; the database''s log tells why';
+end $$;
 
 create function m23.run_backup(p_plan public.dr_plans) returns void
 language plpgsql volatile set search_path = '' as $$
@@ -79,8 +98,8 @@ begin
   update m23.plan_runs set work_id = v_job.id where plan_id = p_plan.id and kind = 'backup' and due_at = p_plan.next_backup_date;
   begin
     perform m23.start_backup(v_job);
-  exception when sqlstate 'PGRST' then
-    perform m23.fail_backup(v_job.id, m23.said(sqlerrm));
+  exception when others then
+    perform m23.fail_backup(v_job.id, m23.said(sqlstate, sqlerrm));
   end;
 end $$;
 
@@ -90,6 +109,7 @@ declare
   v_plan  public.dr_plans;
   v_count int := 0;
 begin
+  perform m23.mend_due_times();
   for v_plan in select * from public.dr_plans where is_active and next_backup_date <= clock_timestamp() order by next_backup_date for update skip locked loop
     if m23.take_run(v_plan.id, 'backup', v_plan.next_backup_date) then
       perform m23.run_backup(v_plan);
@@ -112,10 +132,10 @@ declare
   v_id   uuid;
 begin
   return m23.begin_test(p_plan.tenant_id, v_test, p_plan.created_by);
-exception when sqlstate 'PGRST' then
-  insert into public.recovery_tests (tenant_id, created_by, dr_plan_id, test_name, test_type, validation_level, status, error_message, completed_at)
-    values (p_plan.tenant_id, p_plan.created_by, p_plan.id, v_test ->> 'test_name', 'scheduled', v_test ->> 'validation_level', 'failed', m23.said(sqlerrm), clock_timestamp())
-    returning id into v_id;
+exception when others then
+  insert into public.recovery_tests (tenant_id, created_by, dr_plan_id, test_name, test_type, validation_level)
+    values (p_plan.tenant_id, p_plan.created_by, p_plan.id, v_test ->> 'test_name', 'scheduled', v_test ->> 'validation_level') returning id into v_id;
+  perform m23.fail_test(v_id, m23.said(sqlstate, sqlerrm));
   return v_id;
 end $$;
 
@@ -125,6 +145,7 @@ declare
   v_plan  public.dr_plans;
   v_count int := 0;
 begin
+  perform m23.mend_due_times();
   for v_plan in select * from public.dr_plans where is_active and next_test_date <= clock_timestamp() order by next_test_date for update skip locked loop
     if m23.take_run(v_plan.id, 'test', v_plan.next_test_date) then
       update m23.plan_runs set work_id = m23.run_test(v_plan) where plan_id = v_plan.id and kind = 'test' and due_at = v_plan.next_test_date;

@@ -82,7 +82,7 @@ comment on function public.m23_audit(jsonb) is 'For the edge functions, with the
 create function m23.audit_done(p_tenant uuid, p_action text, p_detail jsonb) returns void
 language sql volatile set search_path = '' as $$
   select m23.audit(p_tenant, jsonb_build_object('event', 'done', 'action', p_action, 'actor', auth.uid(), 'detail', p_detail, 'user_agent', h ->> 'user-agent',
-      'from_address', coalesce(h ->> 'cf-connecting-ip', trim(split_part(h ->> 'x-forwarded-for', ',', 1)))))
+      'from_address', m23.address_of(h)))
     from (select nullif(current_setting('request.headers', true), '')::jsonb) x (h)
 $$;
 

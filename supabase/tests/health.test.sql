@@ -69,6 +69,22 @@ select cmp_ok(pg_temp.score(2), '<', 70.0, 'and then no more');
 select cmp_ok(pg_temp.score(4), '>=', 70.0, 'in a longer one it does');
 select pg_temp.tested(id, 'full', '[{"kind": "object_altered"}]') from b;
 select is(pg_temp.points('proof'), 0.0, 'damage that was found since undoes it');
+select is(m23.health('11111111-1111-4111-8111-111111111111', 30) ->> 'capped', 'no backup is proven by a restore', 'and the backup is proven no more');
+rollback to proven;
+with young as (select pg_temp.backup('completed', '0') as id), aged as (update public.recovery_tests set completed_at = now() - interval '2 h' returning 1)
+  select pg_temp.tested(b.id, 'full', '[{"kind": "object_altered"}]') from b, young, aged limit 1;
+select is(pg_temp.points('chain'), 15.0, 'damage of an older backup leaves the newest chain whole');
+select cmp_ok(pg_temp.score(), '<', 70.0, 'which nobody has restored: it is not healthy by the other''s proof');
+rollback to proven;
+select pg_temp.backup('completed', '0');
+update public.backup_jobs set deleted_at = now() where id = (select id from b);
+select is(m23.health('11111111-1111-4111-8111-111111111111', 30) ->> 'capped', 'no backup is proven by a restore', 'a backup that was deleted proves nothing of those that are left');
+rollback to proven;
+update public.backup_jobs set job_type = 'snapshot';
+select is(m23.health('11111111-1111-4111-8111-111111111111', 30) ->> 'capped', 'no backup is proven by a restore', 'a snapshot inside the database is no archive that was restored');
+rollback to proven;
+select pg_temp.tested(id, 'deep', '[{"kind": "no_archive"}]', '-1 minute') from b;
+select is(pg_temp.points('proof'), 25.0, 'that a snapshot has no archive is no damage');
 rollback to proven;
 
 update m23.backup_work set position_at = now() - interval '1440 min';
@@ -82,7 +98,11 @@ insert into public.dr_plans (tenant_id, plan_name, rto_minutes, rpo_minutes, bac
 select is(pg_temp.points('freshness'), 25.0, 'the strictest active plan says what is allowed');
 update public.recovery_tests set results = results || '{"recoverySeconds": 120}' where validation_level = 'deep';
 select is(pg_temp.points('time'), 5.0, 'twice the time that it allows, half');
+update public.dr_plans set rto_minutes = 52560000, rpo_minutes = 52560000;
+select is(pg_temp.points('time') + pg_temp.points('freshness'), 35.0, 'a hundred years can be reckoned with');
+update public.dr_plans set rto_minutes = 1, rpo_minutes = 6000;
 update public.dr_plans set is_active = false where plan_name = 'p';
+update public.dr_plans set rto_minutes = 9 where plan_name = 'loose';
 select is(pg_temp.points('time'), 10.0, 'one that is switched off says nothing');
 rollback to proven;
 
@@ -110,13 +130,29 @@ select is(m23.note_health_daily(), 0, 'once');
 update public.health_snapshots set created_at = created_at - interval '1 day';
 select is(m23.note_health_daily(), 2, 'every day');
 
+-- Not for ever.
+delete from public.health_snapshots;
+insert into public.health_snapshots (tenant_id, score, parts, created_at)
+  select '11111111-1111-4111-8111-111111111111', n, '[]', date_trunc('day', now(), 'UTC') - make_interval(days => d) + n * interval '1 h'
+    from unnest('{3,40,41,399,402}'::int[]) d, generate_series(1, 3) n;
+insert into public.health_snapshots (tenant_id, score, parts, created_at) values ('22222222-2222-4222-8222-222222222222', 0, '[]', date_trunc('day', now(), 'UTC') - interval '40 days');
+select is(m23.prune_health(), 9::bigint, 'after thirty days one a day is kept, after four hundred none');
+select results_eq($$ select score::int, date_trunc('day', now(), 'UTC')::date - created_at::date as ago from public.health_snapshots where tenant_id::text ~ '^1' order by created_at $$,
+  $$ values (3, 399), (3, 41), (3, 40), (1, 3), (2, 3), (3, 3) $$, 'the last of its day');
+select is((select count(*) from public.health_snapshots where tenant_id::text ~ '^2'), 1::bigint, 'of each tenant');
+update m23.settings set value = '2' where name = 'health_days';
+select m23.note_health_daily();
+select is((select count(*) from public.health_snapshots where tenant_id::text ~ '^1' and created_at < now() - interval '2 days'), 4::bigint, 'as its settings say, whenever the health of the day is noted');
+
 -- Who may ask.
 set local role authenticated;
 set local request.jwt.claims = '{"sub": "aaaaaaaa-0000-4000-8000-000000000001", "role": "authenticated"}';
 select is(public.calculate_health_score('11111111-1111-4111-8111-111111111111'), 100.0, 'a viewer may ask');
 select is(public.calculate_health_score('11111111-1111-4111-8111-111111111111', 7), 100.0, 'for any number of days');
 select is(jsonb_array_length(public.get_health('11111111-1111-4111-8111-111111111111') -> 'parts'), 6, 'and see the parts');
-select throws_like($$ select public.calculate_health_score('11111111-1111-4111-8111-111111111111', 0) $$, '%p_days_back%', 'none is not a number of days');
+select is(array(select public.calculate_health_score('11111111-1111-4111-8111-111111111111', d) from unnest('{-2147483648,-1,0,1,36501,2147483647}'::int[]) d), '{10,10,10,100,100,100}',
+  'whatever that number is: below one day nothing lies in the window');
+select is(public.calculate_health_score('11111111-1111-4111-8111-111111111111', null), 100.0, 'none at all is thirty days');
 select throws_like($$ select public.calculate_health_score('22222222-2222-4222-8222-222222222222') $$, '%TENANT_NOT_FOUND%', 'nobody asks for another tenant');
 select is((select count(distinct tenant_id) from public.health_snapshots), 1::bigint, 'or sees its snapshots');
 reset role;

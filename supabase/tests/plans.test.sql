@@ -31,12 +31,16 @@ select results_eq($$ select tenant_id, created_by, is_active, time_zone, backup_
 
 select is(pg_temp.faults($$ 'x', 1, 1, 'hourly', 'monthly', '{full,incremental}', 1, 'Europe/Berlin' $$), 'none', 'a zone by name');
 select is(pg_temp.faults($$ '', 0, -1, 'sometimes', '0 0 30 2 *', '{full,partial}', 0, 'Mars/Olympus' $$),
-  'VALIDATION_FAILED ["plan_name: must have 1 to 200 characters","rto_minutes: must be a number of minutes, 1 or more","rpo_minutes: must be a number of minutes, 1 or more",'
-  || '"backup_types: must name one or more of full, incremental, snapshot","retention_days: must be a number of days, 1 or more","time_zone: \"Mars/Olympus\" is not a time zone such as Europe/Berlin",'
+  'VALIDATION_FAILED ["plan_name: must have 1 to 200 characters","rto_minutes: must be a number of minutes, from 1 to 52560000 (a hundred years)","rpo_minutes: must be a number of minutes, from 1 to 52560000 (a hundred years)",'
+  || '"backup_types: must name one or more of full, incremental, snapshot","retention_days: must be a number of days, from 1 to 36500 (a hundred years)","time_zone: \"Mars/Olympus\" is not a time zone such as Europe/Berlin",'
   || '"backup_frequency: \"sometimes\" is neither a cron expression of five fields nor one of hourly, daily, weekly, monthly","test_frequency: \"0 0 30 2 *\" never comes"]',
   'every fault is told at once, each with its column');
 select is(pg_temp.faults($$ 'x', 1, 1, null, null, '{}', 1, 'UTC' $$),
   'VALIDATION_FAILED ["backup_types: must name one or more of full, incremental, snapshot","backup_frequency: is required","test_frequency: is required"]', 'what is missing, too');
+
+select is(pg_temp.faults($$ 'x', 52560001, 2147483647, 'daily', 'daily', '{full}', 2147483647, 'UTC' $$),
+  'VALIDATION_FAILED ["rto_minutes: must be a number of minutes, from 1 to 52560000 (a hundred years)","rpo_minutes: must be a number of minutes, from 1 to 52560000 (a hundred years)",'
+  || '"retention_days: must be a number of days, from 1 to 36500 (a hundred years)"]', 'and numbers that no calendar reaches: they would stop the upkeep of everybody');
 
 select throws_ok($$ insert into public.dr_plans (tenant_id, plan_name, rto_minutes, rpo_minutes, backup_frequency, test_frequency)
   values ('22222222-2222-4222-8222-222222222222', 'x', 1, 1, 'daily', 'daily') $$, '42501', null, 'nobody makes a plan of another tenant');

@@ -25,12 +25,18 @@ end $$;
 select is(pg_temp.found(), '{}', 'a chain that is as it should be');
 select is(pg_temp.found(120), '{}', 'a restore that takes as long as the plan allows');
 select is(pg_temp.found(120.1), '{rto_missed}', 'one that takes longer');
+update public.dr_plans set rto_minutes = 52560000;
+select is(pg_temp.found(1e6), '{}', 'however long that is');
+update public.dr_plans set rto_minutes = 2;
 update m23.backup_work set position_at = now() - interval '4 h' where job_id = '99999999-0000-4000-8000-00000000000b';
 select is(pg_temp.found(), '{clock_odd,rpo_missed}', 'a member that is older than what it builds on');
 update m23.backup_work set position_at = now() - interval '61 min' where job_id = '99999999-0000-4000-8000-00000000000b';
 select is(pg_temp.found(), '{rpo_missed}', 'a backup that is older than the plan allows');
 update m23.backup_work set position_at = now() - interval '59 min' where job_id = '99999999-0000-4000-8000-00000000000b';
 select is(pg_temp.found(), '{}', 'and one that is not');
+update public.backup_jobs set created_at = now() - interval '5 h' where backup_name = 'second';
+select is((select array_agg(a ->> 'backup_id') from public.recovery_tests t, json_array_elements(m23.test_plan(t, null) -> 'archives') a),
+  '{99999999-0000-4000-8000-00000000000a,99999999-0000-4000-8000-00000000000b}', 'a clock that was set back does not change the order of a chain');
 update public.backup_jobs set status = 'failed' where backup_name = 'first';
 select is(pg_temp.found(), '{chain_broken}', 'a parent that failed');
 update public.backup_jobs set parent_backup_id = null;

@@ -22,6 +22,8 @@ const MASTER: [u8; KEY] = [0x4d; KEY];
 const DATA_KEY: [u8; KEY] = [0x44; KEY];
 const KEY_ID: Uuid = Uuid::from_u128(0x4e);
 const INCARNATION: Uuid = Uuid::from_u128(0x1c);
+/// Of the chunks of the plain full backup, as PostgreSQL computes them; the others show that they are optional.
+const FINGERPRINTS: [&str; 2] = ["9736416853010574951", "2748179348104759538"];
 
 /// A tenant with a chain of three.
 struct Chain {
@@ -140,6 +142,11 @@ fn write_bad(bucket: &Path) {
             json!("A".repeat(64)),
         ),
         ("empty-chunk", "/tables/0/chunks/0/rows", json!(0)),
+        (
+            "fingerprint-of-no-number",
+            "/tables/0/chunks/0/fingerprint",
+            json!("0x1"),
+        ),
         ("negative-rows", "/rows", json!(-1)),
         ("wrong-rows", "/rows", json!(5)),
         ("wrong-bytes", "/bytes", json!(1)),
@@ -272,7 +279,13 @@ fn store_chunk(
     let sha256 = hex(&bytes);
     let object = place.object(&sha256);
     put(folder, &object, &bytes);
-    json!({ "object": object, "rows": rows.len(), "bytes": lines.len(), "stored_bytes": bytes.len(), "sha256": sha256 })
+    json!({ "object": object, "rows": rows.len(), "bytes": lines.len(), "stored_bytes": bytes.len(), "sha256": sha256,
+        "fingerprint": chunk_fingerprint(id, place) })
+}
+
+fn chunk_fingerprint(id: Uuid, place: &ChunkPlace<'_>) -> Option<&'static str> {
+    let seq = usize::try_from(place.seq).unwrap();
+    (id == Uuid::from_u128(0xa1)).then(|| FINGERPRINTS[seq - 1])
 }
 
 fn store_manifest(folder: &Path, chain: &Chain, prefix: &str, facts: &Value) -> Vec<u8> {

@@ -78,6 +78,7 @@ mod tests {
             bytes: lines.len() as u64,
             stored_bytes: stored.len() as u64,
             sha256: "0".repeat(64),
+            fingerprint: None,
         }
     }
 

@@ -167,6 +167,43 @@ fn a_chunk_that_is_not_where_it_belongs_is_refused() {
 }
 
 #[test]
+fn a_fingerprint_is_a_whole_number_or_absent() {
+    for sum in ["0", "-1", "9736416853010574951", "-46116860184273879040000"] {
+        let mut value = serde_json::to_value(manifest(full())).unwrap();
+        value["tables"][0]["chunks"][0]["fingerprint"] = json!(sum);
+        let read = Manifest::parse(&serde_json::to_vec(&value).unwrap()).unwrap();
+        let again = Manifest::parse(&read.to_bytes().unwrap()).unwrap();
+        let chunk = &again.facts.tables[0].chunks[0];
+        assert_eq!(chunk.fingerprint.as_deref(), Some(sum));
+    }
+    for wrong in ["", "1.5", "01", "+1", "-0", "1e3"] {
+        let mut value = serde_json::to_value(manifest(full())).unwrap();
+        value["tables"][0]["chunks"][0]["fingerprint"] = json!(wrong);
+        let refusal = Manifest::parse(&serde_json::to_vec(&value).unwrap()).unwrap_err();
+        assert!(
+            refusal.to_string().contains("whole number"),
+            "{wrong:?}: {refusal}"
+        );
+    }
+}
+
+#[test]
+fn an_encrypted_chunk_has_no_fingerprint() {
+    let mut facts = full();
+    let chunk = &mut facts["tables"][0]["chunks"][0];
+    chunk["object"] = json!(format!("{}.enc", chunk["object"].as_str().unwrap()));
+    let encryption = json!({ "key_id": FULL, "algorithm": "AES-256-GCM" });
+    let sealed = |facts: &Value| {
+        let facts: Facts = serde_json::from_value(facts.clone()).unwrap();
+        Manifest::new(facts, serde_json::from_value(encryption.clone()).unwrap())
+    };
+    assert!(sealed(&facts).is_ok());
+    facts["tables"][0]["chunks"][0]["fingerprint"] = json!("1");
+    let refusal = sealed(&facts).unwrap_err().to_string();
+    assert!(refusal.contains("fingerprint"), "{refusal}");
+}
+
+#[test]
 fn a_table_that_contradicts_itself_is_refused() {
     refused(
         full,

@@ -255,6 +255,7 @@ fn a_damaged_chunk_is_refused_or_the_same() {
         bytes: rows.len() as u64,
         stored_bytes: bytes.len() as u64,
         sha256: String::new(),
+        fingerprint: None,
     };
     holds(damages(), |damage| {
         let bad = damaged(&stored, &damage);
@@ -277,6 +278,7 @@ fn any_bytes_are_refused_without_a_panic() {
         bytes: 10,
         stored_bytes: 0,
         sha256: String::new(),
+        fingerprint: None,
     };
     holds(prop::collection::vec(any::<u8>(), 0..300), |bytes| {
         assert!(Manifest::parse(&bytes).is_err());

@@ -7,6 +7,7 @@ use crate::objects::fetch;
 use crate::world::World;
 use m23_archive::seal::chunk_context;
 use m23_archive::{Chunk, Lines, Manifest, Table, unpack};
+use serde_json::{Value, json};
 
 /// A manifest, and the key of its chunks where it is encrypted and has been unlocked.
 #[derive(Debug)]
@@ -96,6 +97,14 @@ pub(crate) struct Stored<'a> {
 }
 
 impl Stored<'_> {
+    /// Where it stands in its backup, as the database knows it.
+    pub(crate) fn place(self) -> Value {
+        json!({
+            "backup_id": self.archive.manifest.facts.backup_id, "ordinal": self.ordinal,
+            "seq": self.seq, "history": self.lines == Lines::History,
+        })
+    }
+
     /// Its lines, every byte verified: first the hash, then the seal, then what is inside.
     pub(crate) async fn read(self, world: &impl World) -> Result<Vec<u8>, EngineError> {
         let chunk = self.chunk;

@@ -37,6 +37,7 @@ fn store(world: &World, lines: Lines, text: &str) -> Chunk {
         bytes: text.len() as u64,
         stored_bytes: stored.len() as u64,
         sha256,
+        fingerprint: None,
     };
     world
         .objects
