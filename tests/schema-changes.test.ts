@@ -159,10 +159,10 @@ describe('a restore to before', () => {
 });
 
 describe('m23.as_of that waits for an ALTER TABLE', () => {
-  async function lookBeside(alter: string): Promise<{ rows?: unknown[]; code?: string }> {
+  async function lookBeside(alter: string, what = '*'): Promise<{ rows?: unknown[]; code?: string }> {
     const name = await table();
     const at = await now();
-    const query = `select * from m23.as_of(null::${name}, '${TENANT}', '${at}'::timestamptz)`;
+    const query = `select ${what} from m23.as_of(null::${name}, '${TENANT}', '${at}'::timestamptz) x`;
     await client.query(query);  // a session that knows the shape does not wait before it begins
     const app = await database.postgres.connect();
     await app.query(`begin; alter table ${name} ${alter}`);
@@ -183,6 +183,20 @@ describe('m23.as_of that waits for an ALTER TABLE', () => {
   test('says so, when one is dropped', async () => {
     assert.deepEqual(await lookBeside('drop column a'), { code: '55006' });
   });
+
+  test('gives named columns as one value; the server takes no whole row for it', async () => {
+    const { rows } = await lookBeside('add column more text default 1', 'row(x.id, x.a)::text as image');
+    assert.deepEqual(rows?.[0], { image: '(1,a1)' });
+    assert.deepEqual(await lookBeside('add column more text default 1', 'x::text'), { code: '42804' });
+  });
+});
+
+test('a plan of a table one of whose columns was renamed meanwhile says so, for the restore to begin again', async () => {
+  const name = await table();
+  await client.query('begin');
+  await assert.rejects(client.query(`select m23.plan_table(row(t, m23.moment_of(m23.current_position()), null, '{id,tenant_id,former,n}')::m23.target, '${TENANT}')
+    from m23.protected_tables t where t.relid = '${name}'::regclass`), { code: '42703' });
+  await client.query('rollback');
 });
 
 describe('an ALTER TABLE of which no event trigger tells lets every write pass, and loses nothing:', () => {

@@ -70,11 +70,13 @@ language plpgsql stable set search_path = '' as $$
 declare v_added boolean := p_target.wanted is null and exists (select from m23.log_columns l where l.table_id = (p_target.tbl).id and l.since > 0);
 begin
   return (select array_agg(case
+        when a.attname is null then format('w.%I', u.name)  -- renamed or dropped meanwhile: whoever runs the query is told
         when v_added and m23.is_newer(p_target, a.attnum)
           then format('case when l.%I is not null then l.%I else w.%I end', m23.tenant_column(p_target.tbl), a.attname, a.attname)
         when a.atttypmod = -1 then format('w.%I', a.attname)
-        else m23.fitted(format('w.%I', a.attname), a.atttypid, a.atttypmod) end order by array_position(p_target.columns, a.attname::text))
-      from pg_attribute a where a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = any (p_target.columns));
+        else m23.fitted(format('w.%I', a.attname), a.atttypid, a.atttypmod) end order by u.n)
+      from unnest(p_target.columns) with ordinality u (name, n)
+      left join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = u.name);
 end $$;
 
 -- Plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.

@@ -39,7 +39,12 @@ export type Images = Map<string, Map<string, string>>;
 
 /** A tenant's rows now. */
 export async function liveImages(client: pg.Client, tenant: string): Promise<Images> {
-  return await imagesOf(client, (name) => `history.${name}`, 'r.tenant_id = $1', [tenant]);
+  return await imagesIn(client, 'history', tenant);
+}
+
+/** A tenant's rows in a schema that has the tables of the history, or some of them. */
+export async function imagesIn(client: pg.Client, schema: string, tenant: string): Promise<Images> {
+  return await imagesOf(client, (name) => `${schema}.${name}`, 'r.tenant_id = $1', [tenant]);
 }
 
 /** A tenant's rows as of a moment, a timestamptz as text: M23's answer. */
@@ -58,11 +63,23 @@ export async function placesOfOthers(client: pg.Client, tenant: string): Promise
   return all.join('\n');
 }
 
+/** The columns are those that there are when it is asked: one that is added meanwhile is not looked at. */
 async function imagesOf(client: pg.Client, from: (name: string) => string, where: string, values: string[]): Promise<Images> {
+  const columns = await columnsNow(client);
   const all: Images = new Map();
   for (const { name, key } of TABLES) {
-    const { rows } = await client.query<{ key: string; image: string }>(`select ${key} as key, r::text as image from ${from(name)} r where ${where}`, values);
+    const list = columns.get(name)?.join(', ');
+    const { rows } = await client.query<{ key: string; image: string }>(`select ${key} as key, row(${list})::text as image from ${from(name)} r (${list}) where ${where}`, values);
     all.set(name, new Map(rows.map((row) => [row.key, row.image])));
   }
   return all;
+}
+
+/** By the names that they have now: whoever asks gives them to the columns by their order, so that a renamed one is found. */
+async function columnsNow(client: pg.Client): Promise<Map<string, string[]>> {
+  const { rows } = await client.query<{ name: string; columns: string[] }>(`
+    select c.relname as name, array_agg(a.attname::text order by a.attnum) as columns
+      from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+     where c.relnamespace = 'history'::regnamespace and c.relkind = 'r' group by c.relname`);
+  return new Map(rows.map(({ name, columns }) => [name, columns]));
 }
