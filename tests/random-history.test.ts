@@ -8,8 +8,10 @@ import { Postgres } from '../stack/postgres.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
 import { newTenant } from './fixtures/tenants.ts';
+import { pause } from './fixtures/time.ts';
+import { Chain } from './history/chain.ts';
 import { History } from './history/history.ts';
-import { restoreOverHttp, takeBackup } from './history/http.ts';
+import { restoreOverHttp } from './history/http.ts';
 import { supabaseShape } from './history/tables.ts';
 
 const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
@@ -17,16 +19,17 @@ const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_
 describe(`a random history (M23_SEED=${SEED})`, () => {
   let stack: Stack;
   let history: History;
-  let backup: string;
+  let chain: Chain;
   let removeFolder: () => void;
 
   before(async () => {
     const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-    stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 1000, 'backup-create': 1000 } });
+    stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 1000, 'backup-create': 1000, 'backup-restore': 1000 } });
     const client = await stack.postgres.connect();
     const tenants = [await newTenant(stack, client), await newTenant(stack, client), await newTenant(stack, client)];
     await client.end();
     history = await History.open(() => stack.postgres.connect(), SEED, tenants.map((tenant) => ({ id: tenant.id, owner: tenant.userId('owner') })));
+    chain = new Chain(stack, history);
   });
   after(async () => {
     await history.close();
@@ -36,7 +39,7 @@ describe(`a random history (M23_SEED=${SEED})`, () => {
 
   test('is written by several clients, and looked at and restored meanwhile', async (t) => {
     await history.write(2, 6);
-    await history.write(4, 6, async () => { backup = await takeBackup(stack, history); });
+    await history.write(5, 6, () => chain.grow(3, () => pause(1000)));
     await history.checkRecord();
     await history.checkLooks();
     t.diagnostic(`M23_SEED=${SEED}: ${JSON.stringify(history.figures)}`);
@@ -53,10 +56,15 @@ describe(`a random history (M23_SEED=${SEED})`, () => {
   });
 
   test('is restored to any time over HTTP, from the log and from an archive', async () => {
-    for (const baseBackupId of [undefined, backup, backup]) {
-      const [at, tenant] = [history.randomTime(), baseBackupId === undefined ? history.draw.one(history.tenants) : history.tenants[0]];
-      await history.checkRestore(at, tenant, () => restoreOverHttp(stack, history, tenant as never, at, baseBackupId));
-    }
+    const [at, tenant] = [history.randomTime(), history.draw.one(history.tenants)];
+    await history.checkRestore(at, tenant, () => restoreOverHttp(stack, history, tenant, at));
+    await chain.checkRestore(history.randomTime());
+    await history.checkRecord();
+  });
+
+  test('is restored to any time inside a chain of backups, and is at each of its members what it was', async () => {
+    await chain.checkCopies();
+    for (let n = 0; n < 4; n += 1) await chain.checkRestore();
     await history.checkRecord();
   });
 });

@@ -68,6 +68,7 @@ create table m23.backup_tables (
   table_name     text not null,
   tenant_column  text not null,
   columns        jsonb not null,
+  attnums        int2[],  -- of these columns, in this life of the database: what they are called now
   key            text[] not null,
   definition     jsonb,
   whole          boolean not null,  -- all rows; else those that changed since the parent, and their history
@@ -211,9 +212,9 @@ end $$;
 create function m23.note_backup_tables(p_job public.backup_jobs, p_parent m23.backup_work) returns void
 language plpgsql set search_path = '' as $$
 begin
-  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, key, definition, whole, history_done, estimated_rows)
+  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, attnums, key, definition, whole, history_done, estimated_rows)
     select p_job.id, row_number() over (order by n.nspname, c.relname), t.id, n.nspname, c.relname, m23.tenant_column(t),
-           m23.shape_of(t.relid), m23.key_of(t.relid), m23.table_definition(t.relid), chain.whole, chain.whole,
+           m23.shape_of(t.relid), array(select f.attnum from m23.columns_of(t.relid) f where not f.generated order by f.attnum), m23.key_of(t.relid), m23.table_definition(t.relid), chain.whole, chain.whole,
            case when chain.whole then m23.estimated_rows(t, p_job.tenant_id) else m23.count_changes(t, p_job.tenant_id, p_parent.position) end
       from m23.protected_tables t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
       cross join lateral (select m23.is_whole(t, p_parent) as whole) chain

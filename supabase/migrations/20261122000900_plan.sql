@@ -33,12 +33,13 @@ create type m23.target as (
   tbl     m23.protected_tables,
   moment  m23.moment,
   wanted  text,
-  columns text[]  -- those that the wanted rows have: the others are left as they are
+  columns text[],  -- those that the wanted rows have: the others are left as they are
+  arrived text     -- of an archive's rows: the keys that came from another tenant since
 );
 
 create function m23.target_of(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
 language sql stable set search_path = '' as $$
-  select row(p_table, p_moment, null, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated))::m23.target
+  select row(p_table, p_moment, null, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated), null)::m23.target
 $$;
 
 -- Whether a column was added after the moment.
@@ -205,6 +206,15 @@ begin
   return v_left;
 end $$;
 
+-- The keys that an update has brought to a tenant from another, in the log's entries `l` for which
+-- a condition holds.
+create function m23.arrived(p_table m23.protected_tables, p_tenant uuid, p_later text) returns text
+language sql stable set search_path = '' as $$
+  select format('select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s', string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord),
+                m23.log_name(p_table.id), p_tenant, p_later)
+    from m23.columns_of(p_table.relid) c where c.key_ord is not null
+$$;
+
 -- Leaves live rows that came from another tenant after the moment: they are not this
 -- restore's to delete.
 create function m23.leave_arrived(p_target m23.target, p_tenant uuid) returns bigint
@@ -214,12 +224,19 @@ declare
   v_later  text := replace(replace(replace(m23.lies_after('l.xid'), '$2', quote_literal(v_moment.position) || '::pg_snapshot'),
                                    '$3', coalesce(quote_literal(v_moment.at), 'null') || '::timestamptz'), '$4', quote_literal(v_moment.floor) || '::xid8');
 begin
-  if v_moment.position is null then return 0; end if;
+  if p_target.arrived is null and v_moment.position is null then return 0; end if;
   return m23.leave(p_target.tbl, 'd.m23_op = ''D'' and ' || m23.key_in((p_target.tbl).relid, 'd',
-    format('(select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s)',
-      (select string_agg(format('%s as %I', m23.log_value(p_target.tbl, c), c.name), ', ') from m23.columns_of((p_target.tbl).relid) c where c.key_ord is not null),
-      m23.log_name((p_target.tbl).id), p_tenant, v_later)));
+                   format('(%s)', coalesce(p_target.arrived, m23.arrived(p_target.tbl, p_tenant, v_later)))));
 end $$;
+
+-- What nobody can know of rows that an archive does not have and a restore deletes.
+create function m23.arrival_warnings(p_target m23.target, p_deletes bigint) returns text[]
+language sql volatile set search_path = '' as $$
+  select case when p_target.arrived is null or p_deletes = 0
+                or (p_target.moment).position is not null and pg_visible_in_snapshot((p_target.tbl).xid, (p_target.moment).position) then '{}'
+    else array[format('%s: the history before %s is missing; whether rows that are deleted had come from another tenant before is not known',
+                      m23.public_name((p_target.tbl).relid), m23.iso(m23.history_since(p_target.tbl)))] end
+$$;
 
 -- All tables ---------------------------------------------------------------------------
 
@@ -259,7 +276,7 @@ begin
     v_left := case when v_count.inserts + v_count.updates > 0 then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end
             + case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
     insert into pg_temp.m23_plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, v_count.inserts, v_count.updates, v_count.deletes,
-                                         m23.shape_warnings(v_target), 0);
+                                         m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes), 0);
   end loop;
   if not exists (select from pg_temp.m23_plan where left_alone > 0) then return; end if;
   loop  -- until nothing more hangs on what was left

@@ -256,6 +256,21 @@ end $$;
 
 -- Staging ----------------------------------------------------------------------------
 
+-- What the columns of an archive are called now. Where they were renamed in this life of the
+-- database, it knows them by their numbers; a name that another one of them has by now is none of them.
+create function m23.present_names(p_work uuid, p_table m23.protected_tables, p_fields text[]) returns text[]
+language sql stable set search_path = '' as $$
+  with backup as (
+    select b.attnums, array(select c ->> 'name' from jsonb_array_elements(b.columns) c) as names
+      from m23.restore_work r join m23.backup_work w on w.job_id = r.job_id join m23.backup_tables b on b.job_id = w.job_id
+     where r.work_id = p_work and b.table_id = p_table.id and w.incarnation = m23.incarnation())
+  select array_agg(coalesce(a.attname, f.name || case when exists (
+             select from backup b, pg_attribute o where o.attrelid = p_table.relid and o.attname = f.name and o.attnum = any (b.attnums)) then ' (as it was)' else '' end) order by f.n)
+    from unnest(p_fields) with ordinality f (name, n)
+    left join (backup b cross join unnest(b.names, b.attnums) o (name, attnum)) on o.name = f.name
+    left join pg_attribute a on a.attrelid = p_table.relid and a.attnum = o.attnum and not a.attisdropped
+$$;
+
 -- Makes room for one table of the archive: `{"ordinal", "schema", "name", "columns": [name…], "rows", "rewind"}`,
 -- and with `rewind` for what the log says of it. Gives which chunk is the next to be staged, from 1 on;
 -- null for a table that is no longer there to be restored.
@@ -263,9 +278,9 @@ create function public.m23_stage_table(p_restore_id uuid, p_lease uuid, p_table 
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
   v_name    text := (p_table ->> 'schema') || '.' || (p_table ->> 'name');
-  v_fields  text[] := array(select jsonb_array_elements_text(p_table -> 'columns'));
   v_table   m23.protected_tables := m23.find_table(v_name);
   v_staging text := format('m23_staging.s_%s_%s', replace(p_restore_id::text, '-', ''), (p_table ->> 'ordinal')::int);
+  v_fields  text[];
   v_columns text[];
   v_list    text;
   v_history text;
@@ -279,6 +294,7 @@ begin
      where id = p_restore_id;
     return null;
   end if;
+  v_fields := m23.present_names(p_restore_id, v_table, m23.list_of(p_table -> 'columns'));
   select array_agg(c.name order by c.attnum) into v_columns from m23.columns_of(v_table.relid) c where c.name = any (v_fields) and not c.generated;
   if not m23.key_of(v_table.relid) <@ v_columns or m23.tenant_column(v_table) <> all (v_columns) then
     perform m23.refuse('BACKUP_UNUSABLE', format('%s has another primary key or tenant column than when it was backed up', v_name));
@@ -473,7 +489,7 @@ language sql stable set search_path = '' as $q$
     (select string_agg(format(case when c.name = any (p_staged.columns) then 'r.%I' else 'l.%I' end, c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
     p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 'l', 'r'), m23.key_match(p_table.relid, 't', 'r'),
-    (select string_agg(format(case when m23.is_newer(row(p_table, p_moment, null, null)::m23.target, c.attnum)
+    (select string_agg(format(case when m23.is_newer(row(p_table, p_moment, null, null, null)::m23.target, c.attnum)
                                    then 'case when l.%1$I is not null then l.%2$I else r.%2$I end' else 'r.%2$I' end,
                               m23.tenant_column(p_table), c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
@@ -484,15 +500,17 @@ create function m23.staged_targets(p_work m23.restore_work) returns m23.target[]
 language plpgsql set search_path = '' as $$
 declare
   v_backup m23.backup_work;
-  v_logged m23.moment := m23.logged_moment(p_work);
+  v_logged m23.moment;
 begin
   select * into v_backup from m23.backup_work where job_id = p_work.job_id;
-  v_logged.taken := null;  -- the staging of its tables has told of their shape
+  if v_backup.incarnation = m23.incarnation() then
+    v_logged := m23.moment_of(v_backup.position);  -- without a time: the staging of its tables has told of their shape
+  end if;
   return (select array_agg(case
       when (p_work.moment).position is not null then
         row(t, p_work.moment, m23.staged_at_moment(s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment),
-            (m23.target_of(t, p_work.moment)).columns)::m23.target
-      else row(t, v_logged, m23.in_mode(p_work, m23.staged_query(s, t, p_work.tenant_id), t, s.columns), s.columns)::m23.target end
+            (m23.target_of(t, p_work.moment)).columns, null)::m23.target
+      else row(t, v_logged, m23.in_mode(p_work, m23.staged_query(s, t, p_work.tenant_id), t, s.columns), s.columns, m23.arrived_since(s, t, p_work, v_logged))::m23.target end
       order by m23.public_name(t.relid))
     from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
 end $$;
@@ -517,7 +535,7 @@ begin
   elsif p_work.mode = 'exact' then
     return m23.logged_targets(p_work.tables, p_work.moment);
   end if;
-  return (select array_agg(row((t).tbl, (t).moment, m23.in_mode(p_work, m23.as_of_query((t).tbl), (t).tbl, (t).columns), (t).columns)::m23.target)
+  return (select array_agg(row((t).tbl, (t).moment, m23.in_mode(p_work, m23.as_of_query((t).tbl), (t).tbl, (t).columns), (t).columns, null)::m23.target)
             from unnest(m23.logged_targets(p_work.tables, p_work.moment)) t);
 end $$;
 

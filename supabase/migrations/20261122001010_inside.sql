@@ -149,6 +149,12 @@ begin
   end if;
 end $$;
 
+-- The condition that a staged entry `r` lies after a moment inside its member.
+create function m23.lies_inside(p_inside m23.moment) returns text
+language sql stable set search_path = '' as $$
+  select case when (p_inside).position is null then format('r.m23_at > %L::timestamptz', (p_inside).at) else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_inside).position) end
+$$;
+
 create function m23.rewind_table(p_staged m23.staged_tables, p_table m23.protected_tables, p_inside m23.moment) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -161,13 +167,25 @@ begin
                      sum(case when r.m23_op in (''I'', ''n'', ''a'') then 1 when r.m23_op in (''D'', ''o'', ''l'') then -1 else 0 end)
                        over (partition by %3$s order by r.m23_op not in (''U'', ''D''), r.m23_change_id rows between unbounded preceding and unbounded following) as m23_balance
                 from %4$s r where %5$s order by %3$s, r.m23_op not in (''U'', ''D''), r.m23_change_id) touched',
-    p_staged.staging, m23.key_match(p_table.relid, 't', 'touched'), v_key, p_staged.history,
-    case when (p_inside).position is null then format('r.m23_at > %L', (p_inside).at) else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_inside).position) end);
+    p_staged.staging, m23.key_match(p_table.relid, 't', 'touched'), v_key, p_staged.history, m23.lies_inside(p_inside));
   execute format('delete from %s r using pg_temp.m23_rewound t where %s', p_staged.staging, m23.key_match(p_table.relid, 't', 'r'));
   execute format('insert into %1$s (%2$s) select %2$s from pg_temp.m23_rewound r where r.m23_there', p_staged.staging, v_columns);
   execute format('update m23.staged_tables set standing = (select count(*) from %s) where restore_id = $1 and ordinal = $2', p_staged.staging)
     using p_staged.restore_id, p_staged.ordinal;
   drop table pg_temp.m23_rewound;
 end $$;
+
+-- Other tenants ---------------------------------------------------------------------------
+
+-- The keys that have come from another tenant since the staged rows' moment: what the log knows since
+-- the backup, and the archive of the way back to a moment inside it. Of a backup from another life all
+-- that is logged is later.
+create function m23.arrived_since(p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work, p_backup m23.moment) returns text
+language sql stable set search_path = '' as $$
+  select concat_ws(' union all ',
+    m23.arrived(p_table, p_work.tenant_id, coalesce(format('not pg_visible_in_snapshot(l.xid, %L)', (p_backup).position), 'true')),
+    case when (p_work.inside).taken is not null and p_staged.history is not null
+      then format('select %s from %s r where r.m23_op = ''a'' and %s', m23.key_list(p_table.relid, 'r'), p_staged.history, m23.lies_inside(p_work.inside)) end)
+$$;
 
 select m23.close_functions();

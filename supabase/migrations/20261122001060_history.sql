@@ -22,13 +22,14 @@ language sql stable set search_path = '' as $q$
       case l.op %6$s end as operation,
       %1$L::text as table_name, (select to_jsonb(m23_k) from (select %2$s) m23_k) as row_key,
       case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select %3$s) m23_v) end as old_values
-    from %4$s l where l.tenant_id = $1$$,
+    from %4$s l where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= %7$L)$$,
     m23.public_name(p_table.relid),
     (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord) from m23.columns_of(p_table.relid) c where c.key_ord is not null),
     m23.log_images(p_table),
     m23.log_name(p_table.id),
     m23.committed_at(),
-    (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o))
+    (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o),
+    p_table.pruned_below)
 $q$;
 
 create function m23.transaction_log() returns table (id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid,

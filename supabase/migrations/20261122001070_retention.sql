@@ -1,5 +1,6 @@
 -- Retention: the log is kept for a time, and longer where a snapshot or a running backup
--- needs it. Old parts are dropped whole; no row is deleted one by one.
+-- needs it. Old parts are dropped whole; no row is deleted one by one. Only that a row came from
+-- another tenant is remembered for as long as a backup is older than that.
 
 -- No transaction below it is needed by anybody: neither by the time that the log is kept,
 -- nor by a snapshot that can be rolled back to, nor by a backup that is being read.
@@ -16,6 +17,17 @@ language sql volatile set search_path = '' as $$
         and t.at <= clock_timestamp() - make_interval(days => m23.setting('log_days')::int))
 $$;
 comment on function m23.needed_from() is 'The oldest transaction whose changes are kept; null while all are.';
+
+-- Takes the arrivals of a part that goes over into the newest one: a restore of an older backup
+-- leaves such rows alone. They are below what the log can answer for, which passes them over.
+create function m23.keep_arrivals(p_table m23.protected_tables, p_part text) returns void
+language plpgsql set search_path = '' as $$
+declare v_columns text := 'tenant_id, xid, change_id, op, actor, ' || (select names from m23.log_fields(p_table, true));
+begin
+  execute format('insert into %s (%s) select %2$s from %s l where l.op = ''a'' and exists (
+      select from m23.backup_work w where w.tenant_id = l.tenant_id and w.incarnation = m23.incarnation() and not pg_visible_in_snapshot(l.xid, w.position))',
+    m23.log_part(p_table.id), v_columns, p_part);
+end $$;
 
 -- Drops the closed parts of one log that hold nothing that is needed. It waits for a lock
 -- only shortly: a part that somebody reads is dropped the next time.
@@ -34,6 +46,7 @@ begin
     exit when v_needed;
     begin
       perform set_config('lock_timeout', '200ms', true);
+      perform m23.keep_arrivals(p_table, v_name);
       execute format('drop table %s', v_name);
     exception when lock_not_available then
       exit;

@@ -194,7 +194,7 @@ declare
   v_left text;
   v_done jsonb;
 begin
-  v_done := m23.converge(p_tenant, array(select row((p_all[n]).copy, null, p_wanted[n], (p_all[n]).staged.columns)::m23.target from generate_subscripts(p_all, 1) n order by n), null, p_work);
+  v_done := m23.converge(p_tenant, array(select row((p_all[n]).copy, null, p_wanted[n], (p_all[n]).staged.columns, null)::m23.target from generate_subscripts(p_all, 1) n order by n), null, p_work);
   for v_left in select relname from pg_class where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks' loop
     execute format('drop table pg_temp.%I', v_left);
   end loop;
@@ -208,7 +208,7 @@ $$ select array_agg(m23.fingerprint_now(p_all[n]) order by n) from generate_subs
 -- The copies, those that others refer to last.
 create function m23.children_first(p_all m23.scratch[]) returns m23.scratch[]
 language sql stable set search_path = '' as $$
-  with targets (t) as (select m23.parents_first(array(select row((s).copy, null, null, '{}')::m23.target from unnest(p_all) s)))
+  with targets (t) as (select m23.parents_first(array(select row((s).copy, null, null, '{}', null)::m23.target from unnest(p_all) s)))
   select array_agg((select s from unnest(p_all) s where (s).copy.relid = (t[n]).tbl.relid) order by n desc) from targets, generate_subscripts(t, 1) n
 $$;
 

@@ -9,7 +9,7 @@ import { type Place, assertOutcome, assertSame } from './compare.ts';
 import { Oracle } from './oracle.ts';
 import { type Done, type Owned, iso, restoreTo, rollBack } from './recovery.ts';
 import { Draw, type Shape } from './statements.ts';
-import { type Images, SESSION, TABLES, imagesAsOf, liveImages, makeTables, placesOfOthers } from './tables.ts';
+import { type Images, SESSION, TABLES, imagesAsOf, imagesIn, liveImages, makeTables, placesOfOthers } from './tables.ts';
 
 /** Tables whose rows stay with their tenant: a restore beside writers changes them exactly. */
 const OWN = TABLES.filter(({ shared }) => !shared).map(({ name }) => name);
@@ -163,8 +163,8 @@ export class History {
   }
 
   /** Restores a tenant to a time, by SQL or as `how` does it, and compares everything. Gives the snapshot. */
-  async checkRestore(at = this.randomTime(), tenant = this.draw.one(this.tenants), how = (): Promise<Done> => restoreTo(this.client, tenant, at, ALL)): Promise<string> {
-    const wanted = this.oracle.outcome(tenant.id, ALL, this.oracle.at(at));
+  async checkRestore(at = this.randomTime(), tenant = this.draw.one(this.tenants), how = (): Promise<Done> => restoreTo(this.client, tenant, at, ALL), tables = ALL): Promise<string> {
+    const wanted = this.oracle.outcome(tenant.id, tables, this.oracle.at(at));
     const others = await placesOfOthers(this.client, tenant.id);
     const done = await how();
     const what = `restored ${tenant.id} to ${iso(at)}`;
@@ -185,6 +185,12 @@ export class History {
     await assertOutcome(this.place, what, await liveImages(this.client, tenant.id), wanted, done.xid);
     await this.oracle.read();
     return done.snapshotId;
+  }
+
+  /** Rows in a schema beside the live data are those of a position. */
+  async checkCopy(schema: string, tenant: Owned, position: string): Promise<void> {
+    await assertSame(this.place, `copied ${tenant.id} as of ${position}`, await imagesIn(this.client, schema, tenant.id), this.oracle.rows(tenant.id, this.oracle.seen(position)));
+    this.figures.compared += 1;
   }
 
   async #checkDone(done: Done, what: string, tenant: Owned, others: string): Promise<void> {

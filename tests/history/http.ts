@@ -2,41 +2,57 @@
 import assert from 'node:assert/strict';
 
 import type { Stack } from '../../stack/stack.ts';
-import { call, jobOf } from '../fixtures/functions.ts';
+import { type Reply, call, jobOf } from '../fixtures/functions.ts';
 import { tokenOf } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 import type { History } from './history.ts';
 import { type Done, type Owned, iso } from './recovery.ts';
 import { TABLES } from './tables.ts';
 
-const NAMES = TABLES.map(({ name }) => `history.${name}`);
+const ALL = TABLES.map(({ name }) => name);
 
-/** A full backup of the first tenant. One in whose middle a column was renamed has failed, and is made again. */
-export async function takeBackup(stack: Stack, history: History): Promise<string> {
+/** A backup of the first tenant, on another or whole. One in whose middle a column was renamed has failed, and is made again. */
+export async function takeBackup(stack: Stack, history: History, baseBackupId?: string): Promise<string> {
   for (let left = 9; ; left -= 1) {
-    const id = await beginBackup(stack, await tokenOf(stack, history.tenants[0]?.owner ?? ''));
+    const id = await beginBackup(stack, await tokenOf(stack, history.tenants[0]?.owner ?? ''), baseBackupId);
     const job = await eventually(() => jobOf(history.client, id), ({ status }) => status === 'completed' || status === 'failed');
     if (job.status === 'completed') return id;
     if (left === 0 || !/columns of .* changed/.test(String(job.error_message))) throw new Error(`M23_SEED=${history.seed}: a backup failed: ${job.error_message}`);
   }
 }
 
-async function beginBackup(stack: Stack, token: string): Promise<string> {
-  const reply = await call(stack, 'backup-create', token, { jobType: 'full', tables: NAMES });
+async function beginBackup(stack: Stack, token: string, baseBackupId: string | undefined): Promise<string> {
+  const reply = await call(stack, 'backup-create', token, baseBackupId === undefined ? { jobType: 'full', tables: qualified(ALL) } : { jobType: 'incremental', baseBackupId });
   assert.equal(reply.status, 200, JSON.stringify(reply.body));
   return String(reply.body['jobId']);
 }
 
+function qualified(tables: readonly string[]): string[] {
+  return tables.map((name) => `history.${name}`);
+}
+
 /** pitr-restore, from the log or from an archive, and its entry in the record. */
-export async function restoreOverHttp(stack: Stack, history: History, tenant: Owned, at: bigint, baseBackupId?: string): Promise<Done> {
-  const body = { targetTimestamp: iso(at), tables: NAMES, confirmRestore: true, ...(baseBackupId === undefined ? {} : { baseBackupId }) };
-  const reply = await call(stack, 'pitr-restore', await tokenOf(stack, tenant.owner), body);
+export async function restoreOverHttp(stack: Stack, history: History, tenant: Owned, at: bigint, baseBackupId?: string, tables = ALL): Promise<Done> {
+  const reply = await askForRestore(stack, tenant, at, baseBackupId, tables);
   assert.equal(reply.status, 200, `M23_SEED=${history.seed}: ${iso(at)}: ${JSON.stringify(reply.body)}`);
   const { rows: [entry] } = await history.client.query<{ n: string; xid: string }>(
     `insert into history.journal (xid, what) select (metadata ->> 'transaction')::xid8, $2 from public.restore_logs where id = $1 returning n, xid::text`,
-    [reply.body['restoreLogId'], JSON.stringify({ tenant: tenant.id, tables: TABLES.map(({ name }) => name), at: String(at) })]);
+    [reply.body['restoreLogId'], JSON.stringify({ tenant: tenant.id, tables, at: String(at) })]);
   return {
     workId: String(reply.body['restoreLogId']), xid: BigInt(entry?.xid ?? 0), n: Number(entry?.n ?? 0),
     snapshotId: String(reply.body['snapshotId']), warnings: reply.body['warnings'] as string[],
   };
+}
+
+export async function askForRestore(stack: Stack, tenant: Owned, at: bigint, baseBackupId?: string, tables: readonly string[] = ALL): Promise<Reply> {
+  const body = { targetTimestamp: iso(at), tables: qualified(tables), confirmRestore: true, ...(baseBackupId === undefined ? {} : { baseBackupId }) };
+  return await call(stack, 'pitr-restore', await tokenOf(stack, tenant.owner), body);
+}
+
+/** A member of a chain beside the live data; gives the schema. */
+export async function copyOverHttp(stack: Stack, tenant: Owned, backupJobId: string): Promise<string> {
+  const targetSchema = `copy_${backupJobId.replaceAll('-', '')}`;
+  const reply = await call(stack, 'backup-restore', await tokenOf(stack, tenant.owner), { backupJobId, targetSchema, confirmRestore: true });
+  assert.equal(reply.status, 200, JSON.stringify(reply.body));
+  return targetSchema;
 }
