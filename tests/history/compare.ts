@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 
 import type pg from 'pg';
 
-import type { Oracle, Outcome } from './oracle.ts';
-import { type Images, TABLES } from './tables.ts';
+import type { Oracle } from './oracle.ts';
+import type { Images } from './tables.ts';
 
 /** Where a comparison stands: what a failing one tells. */
 export interface Place {
@@ -21,7 +21,7 @@ function same(expected: string, actual: string): boolean {
 }
 
 /** Fails at the first row that is missing, differs, or should not be there. */
-export async function assertSame(place: Place, what: string, actual: Images, expected: Images, may: Images = new Map()): Promise<void> {
+export async function assertSame(place: Place, what: string, actual: Images, expected: Images): Promise<void> {
   for (const [name, wanted] of expected) {
     const rows = actual.get(name) ?? new Map<string, string>();
     for (const [key, image] of wanted) {
@@ -29,27 +29,9 @@ export async function assertSame(place: Place, what: string, actual: Images, exp
       if (found === undefined || !same(image, found)) await fail(place, what, name, key, image, found);
     }
     for (const [key, image] of rows) {
-      if (!wanted.has(key) && !same(may.get(name)?.get(key) ?? ')', image)) await fail(place, what, name, key, undefined, image);
+      if (!wanted.has(key)) await fail(place, what, name, key, undefined, image);
     }
   }
-}
-
-/** Live rows after a restore; what it was free to leave alone is entered in the record as it is. */
-export async function assertOutcome(place: Place, what: string, actual: Images, { must, may }: Outcome, xid: bigint): Promise<void> {
-  await assertSame(place, what, actual, must, may);
-  for (const [name, rows] of may) {
-    for (const key of rows.keys()) {
-      const image = actual.get(name)?.get(key);
-      if (image !== undefined) {
-        await place.client.query(`insert into history.journal (xid, tbl, key, tenant_id, image) select $1::text::xid8, $2, $3, ${tenantOf(name)}, $4`, [String(xid), name, key, image]);
-      }
-    }
-  }
-}
-
-/** The tenant of a row's text. */
-function tenantOf(name: string): string {
-  return `(select r.tenant_id from history.${name} r where ${TABLES.find((table) => table.name === name)?.key} = $3)`;
 }
 
 async function fail({ seed, client, oracle }: Place, what: string, name: string, key: string, expected: string | undefined, actual: string | undefined): Promise<never> {

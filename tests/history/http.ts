@@ -35,11 +35,11 @@ function qualified(tables: readonly string[]): string[] {
 export async function restoreOverHttp(stack: Stack, history: History, tenant: Owned, at: bigint, baseBackupId?: string, tables = ALL): Promise<Done> {
   const reply = await askForRestore(stack, tenant, at, baseBackupId, tables);
   assert.equal(reply.status, 200, `M23_SEED=${history.seed}: ${iso(at)}: ${JSON.stringify(reply.body)}`);
-  const { rows: [entry] } = await history.client.query<{ n: string; xid: string }>(
-    `insert into history.journal (xid, what) select (metadata ->> 'transaction')::xid8, $2 from public.restore_logs where id = $1 returning n, xid::text`,
+  const { rows: [entry] } = await history.client.query<{ n: string }>(
+    `insert into history.journal (xid, what) select (metadata ->> 'transaction')::xid8, $2 from public.restore_logs where id = $1 returning n`,
     [reply.body['restoreLogId'], JSON.stringify({ tenant: tenant.id, tables, at: String(at) })]);
   return {
-    workId: String(reply.body['restoreLogId']), xid: BigInt(entry?.xid ?? 0), n: Number(entry?.n ?? 0),
+    workId: String(reply.body['restoreLogId']), n: Number(entry?.n ?? 0),
     snapshotId: String(reply.body['snapshotId']), warnings: reply.body['warnings'] as string[],
   };
 }

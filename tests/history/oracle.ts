@@ -36,12 +36,6 @@ export interface Restored {
   position?: string;
 }
 
-/** What a restore may leave: the rows that must be there, and those that it may leave alone. */
-export interface Outcome {
-  must: Images;
-  may: Images;
-}
-
 export class Oracle {
   readonly #client: pg.Client;
   readonly #versions = new Map<string, Map<string, Version[]>>(TABLES.map(({ name }) => [name, new Map()]));
@@ -94,7 +88,7 @@ export class Oracle {
     const at = { n: Number(n), xid: BigInt(xid) };
     if (what !== null) {
       const state = what.position === undefined ? this.at(BigInt(what.at ?? '0')) : seenBy(what.position);
-      this.restore(at, what.tenant, this.outcome(what.tenant, what.tables, state).must);
+      this.restore(at, what.tenant, this.outcome(what.tenant, what.tables, state));
       return;
     }
     const table = this.#table(tbl ?? '');
@@ -141,23 +135,22 @@ export class Oracle {
   }
 
   /** What a restore of a tenant's tables to a state has to make of them. */
-  outcome(tenant: string, tables: readonly string[], state: Counts): Outcome {
-    const [must, may]: [Images, Images] = [new Map(), new Map()];
+  outcome(tenant: string, tables: readonly string[], state: Counts): Images {
+    const wanted: Images = new Map();
     const then = this.rows(tenant, state);
     for (const name of tables) {
-      const [rows, optional] = [new Map(then.get(name)), new Map<string, string>()];
+      const rows = new Map(then.get(name));
       for (const [key, versions] of this.#table(name)) {
         const last = versions.at(-1);
         if (last === undefined || last.image === null) continue;
         // A key that is another tenant's now is left alone.
         if (last.tenant !== tenant) rows.delete(key);
         // So is a row that has come from another tenant since.
-        else if (!rows.has(key) && versions.some(({ xid, arrived }) => !state(xid) && arrived.includes(tenant))) optional.set(key, last.image);
+        else if (!rows.has(key) && versions.some(({ xid, arrived }) => !state(xid) && arrived.includes(tenant))) rows.set(key, last.image);
       }
-      must.set(name, rows);
-      may.set(name, optional);
+      wanted.set(name, rows);
     }
-    return { must, may };
+    return wanted;
   }
 
   /** The versions of a key, for a report. */

@@ -21,7 +21,6 @@ export interface Done {
   workId: string;
   /** Why it was refused. */
   error?: { code: string; message: string; details?: string[]; cause?: string };
-  xid: bigint;
   /** The place of the restore in the record. */
   n: number;
   snapshotId: string;
@@ -53,10 +52,10 @@ async function execute(client: pg.Client, { work_id, lease }: Begun, what: Resto
   if (row === undefined) throw new Error('nothing was executed');
   const { error, snapshot_id, warnings } = row.outcome;
   const { rows: [entry] } = error === undefined
-    ? await client.query<{ n: string; xid: string }>('insert into history.journal (what) values ($1) returning n, xid::text', [JSON.stringify(what)])
-    : { rows: [{ n: '0', xid: '0' }] };
+    ? await client.query<{ n: string }>('insert into history.journal (what) values ($1) returning n', [JSON.stringify(what)])
+    : { rows: [{ n: '0' }] };
   await client.query('commit');
-  return { workId: work_id, ...(error === undefined ? {} : { error }), xid: BigInt(entry?.xid ?? 0), n: Number(entry?.n ?? 0), snapshotId: snapshot_id, warnings };
+  return { workId: work_id, ...(error === undefined ? {} : { error }), n: Number(entry?.n ?? 0), snapshotId: snapshot_id, warnings };
 }
 
 /** A restore of some tables (schema history) to a time, in microseconds. */

@@ -57,6 +57,8 @@ async function run(stack: Stack): Promise<number> {
     await history.checkSequence(6);
     console.log(`round ${round}: ${JSON.stringify(history.figures)}`);
   }
+  await history.pruneLog();
+  for (let n = 0; n < 10; n += 1) await chain.checkRestore();
   await history.close();
   console.log(`✓ seed ${seed}: ${history.oracle.transactions} transactions, and every answer was the record's`);
   return 0;
