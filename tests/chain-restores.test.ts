@@ -206,7 +206,8 @@ describe('a moment inside a chain', () => {
     await loseLog(tenant);
     const fromArchive = await look();
     assert.deepEqual(await placesOf(client, tenant), places, 'a dry run writes nothing');
-    assert.deepEqual({ ...fromArchive, previewId: '' }, { ...fromLog, previewId: '' });
+    assert.deepEqual({ ...fromArchive, previewId: '', warnings: [] }, { ...fromLog, previewId: '' });
+    for (const warning of fromArchive['warnings'] as string[]) assert.match(warning, /the history before .* is missing/);
     assert.equal((await client.query('select from public.restore_logs where tenant_id = $1', [tenant.id])).rowCount, 0);
     assert.deepEqual((await client.query(`select relname from pg_class where relnamespace = 'm23_staging'::regnamespace`)).rows, []);
     const admin = createClient(stack.url, stack.anonKey, { accessToken: () => tenant.token('admin') });
@@ -270,6 +271,32 @@ describe('a moment inside a chain', () => {
     const reply = ok(await pitr(tenant, at, { baseBackupId: tip }));
     assert.match(String(reply['warnings']), /left alone/, 'the row came back from another tenant after that moment');
     assert.deepEqual((await rowsOf(client, tenant))['shop.orders'], moved['shop.orders']);
+  });
+
+  test('leaves a row that came from another tenant since alone, if the archive or this life\'s log tells of it; else it says what is not known', async () => {
+    const [tenant, other] = [await stocked(), await stocked()];
+    const codes = async (): Promise<string[]> => (await client.query<{ code: string }>(`select code from shop.accounts where tenant_id = $1 and code like 'row %' order by 1`, [tenant.id])).rows.map(({ code }) => code);
+    const arrives = (code: string): Promise<unknown> => client.query('update shop.accounts set tenant_id = $1 where code = $2', [tenant.id, code]);
+    const forget = (condition: string): Promise<unknown> => client.query(`do $$ begin execute format('delete from %s l where op = ''a'' and ${condition}',
+      (select m23.log_name(id) from m23.protected_tables where relid = 'shop.accounts'::regclass)); end $$`);
+    await client.query(`insert into shop.accounts (tenant_id, code) values ($1, 'row a'), ($1, 'row b')`, [other.id]);
+    const full = await backUp(stack, client, tenant);
+    const at = await now();
+    await arrives('row a');
+    const tip = await increment(stack, client, tenant, full);
+    await forget('true');
+    await arrives('row b');
+    await client.query(`insert into shop.accounts (tenant_id, code) values ($1, 'row c')`, [tenant.id]);
+    await loseLog(tenant);
+    const done = ok(await pitr(tenant, at, { baseBackupId: tip }));
+    assert.deepEqual(await codes(), ['row a', 'row b'], 'the tenant\'s own went');
+    assert.match(String(done['warnings']), /shop\.accounts: 2 row\(s\) were left alone/);
+    assert.match(String(done['warnings']), /shop\.accounts: the history before \S+Z is missing; whether rows that are deleted had come from another tenant before is not known/);
+    await forget('true');
+    ok(await pitr(tenant, at, { baseBackupId: full }));
+    assert.deepEqual(await codes(), ['row a'], 'nobody knows of the other');
+    const { warnings } = ok(await pitr(tenant, at, { baseBackupId: full }));
+    assert.doesNotMatch(String(warnings), /is missing/, 'nothing is deleted any more');
   });
 });
 

@@ -106,6 +106,32 @@ describe('a part of the log', () => {
   });
 });
 
+test('that a row came from another tenant is remembered for as long as a backup of its tenant is older', async () => {
+  await table();
+  const pruneAll = async (): Promise<void> => {
+    await change();
+    await prune();
+    await tick();
+    assert.ok(await prune() > 0);
+  };
+  const log = (await client.query<{ name: string }>(`select m23.log_name(id) as name from m23.protected_tables where relid = 't'::regclass`)).rows[0]!.name;
+  const kept = async (): Promise<unknown[]> => (await client.query(`select l.op, l.c1 as id from ${log} l where l.op = 'a' order by l.c1`)).rows as unknown[];
+  const moves = async (id: number): Promise<void> => {
+    await client.query(`insert into t values (${id}, gen_random_uuid(), 0)`);
+    await client.query(`update t set tenant_id = '${TENANT}' where id = ${id}`);
+  };
+  await moves(2);
+  const { rows: [job] } = await client.query<{ id: string }>(`insert into public.backup_jobs (tenant_id, backup_name, job_type, status) values ($1, 'old', 'full', 'completed') returning id`, [TENANT]);
+  await client.query(`select m23.note_backup_work(j, null) from public.backup_jobs j where id = $1`, [job?.id]);
+  await moves(3);
+  await pruneAll();
+  await pruneAll();
+  assert.deepEqual(await kept(), [{ op: 'a', id: 3 }]);
+  await client.query('delete from public.backup_jobs where id = $1', [job?.id]);
+  await pruneAll();
+  assert.deepEqual(await kept(), []);
+});
+
 test('a capture that was written for a server with commit times looks at the clock at each statement once there are none', async () => {
   await table();
   const ticks = async (): Promise<number> => {

@@ -264,19 +264,20 @@ end $$;
 create function m23.plan_targets(p_tenant uuid, p_targets m23.target[]) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_target m23.target;
-  v_count  record;
-  v_left   bigint;
+  v_target  m23.target;
+  v_count   record;
+  v_left    bigint;
+  v_arrived bigint;
 begin
   perform m23.refuse_unreached(p_tenant, p_targets);
   perform m23.new_plan();
   foreach v_target in array p_targets loop
     perform m23.plan_table(v_target, p_tenant);
     select * into v_count from m23.count_diff(v_target.tbl);
-    v_left := case when v_count.inserts + v_count.updates > 0 then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end
-            + case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
+    v_arrived := case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
+    v_left := case when v_count.inserts + v_count.updates > 0 then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end + v_arrived;
     insert into pg_temp.m23_plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, v_count.inserts, v_count.updates, v_count.deletes,
-                                         m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes), 0);
+                                         m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived), 0);
   end loop;
   if not exists (select from pg_temp.m23_plan where left_alone > 0) then return; end if;
   loop  -- until nothing more hangs on what was left

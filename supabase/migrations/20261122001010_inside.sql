@@ -183,7 +183,7 @@ end $$;
 create function m23.arrived_since(p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work, p_backup m23.moment) returns text
 language sql stable set search_path = '' as $$
   select concat_ws(' union all ',
-    m23.arrived(p_table, p_work.tenant_id, coalesce(format('not pg_visible_in_snapshot(l.xid, %L)', (p_backup).position), 'true')),
+    m23.arrived(p_table, p_work.tenant_id, case when (p_backup).position is null then 'true' else format('not pg_visible_in_snapshot(l.xid, %L)', (p_backup).position) end),
     case when (p_work.inside).taken is not null and p_staged.history is not null
       then format('select %s from %s r where r.m23_op = ''a'' and %s', m23.key_list(p_table.relid, 'r'), p_staged.history, m23.lies_inside(p_work.inside)) end)
 $$;
