@@ -6,10 +6,11 @@ import { after, before, describe, test } from 'node:test';
 import { type SupabaseClient, createClient } from '@supabase/supabase-js';
 
 import * as named from '../client/src/index.ts';
-import { type BackupJob, type M23, M23Error, createM23, setClient } from '../client/src/index.ts';
+import { type BackupJob, createM23, setClient } from '../client/src/index.ts';
 import type { Role } from '../stack/demo-tenants.ts';
 import { FUNCTIONS } from '../stack/wrangler-config.ts';
-import { NOWHERE, type Person, type Running, newClient, signIn, startRunning } from './fixtures/people.ts';
+import { type User, backUp, failure, userOf } from './fixtures/client.ts';
+import { NOWHERE, type Running, newClient, startRunning } from './fixtures/people.ts';
 import { tokenOf } from './fixtures/tenants.ts';
 
 let running: Running;
@@ -22,23 +23,13 @@ before(async () => {
 });
 after(() => running?.close());
 
-/** Somebody who has signed in, and the functions on their client. */
-type User = Person & { m23: M23 };
-
 async function user(tenant: 0 | 1, role: Role, network?: typeof fetch): Promise<User> {
-  const person = await signIn(stack, tenant, role, network);
-  return { ...person, m23: createM23(person.supabase) };
+  return await userOf(stack, tenant, role, network);
 }
 
 /** A client whose user is whoever the token says. */
 function withToken(token: string): SupabaseClient {
   return createClient(stack.url, stack.anonKey, { accessToken: async () => token });
-}
-
-async function failure(work: Promise<unknown>): Promise<M23Error> {
-  const error = await work.then(() => assert.fail('it was not refused'), (reason: unknown) => reason);
-  assert.ok(error instanceof M23Error, String(error));
-  return error;
 }
 
 async function now(): Promise<Date> {
@@ -67,12 +58,6 @@ async function counted(tenant: 0 | 1, role: Role, name: string): Promise<User & 
   };
 }
 
-/** A completed backup. */
-async function backUp({ m23, tenantId, userId }: User, backupName = 'a backup'): Promise<BackupJob> {
-  const job = await m23.createBackupJob({ jobType: 'full', backupName, tenantId, createdBy: userId });
-  return (await m23.executeBackup(job.id)).job!;
-}
-
 describe('backups', () => {
   test('are described, run to their end and read again', async () => {
     const { m23, tenantId, userId } = await user(0, 'operator');
@@ -93,9 +78,23 @@ describe('backups', () => {
     for (const backupName of ['one', 'two', 'three']) await m23.createBackupJob({ jobType: 'full', backupName });
     const first = await m23.getBackupJobs({ limit: 2 });
     assert.deepEqual(first.map((job) => job.backup_name), ['three', 'two']);
-    const second = await m23.getBackupJobs({ limit: 2, before: first.at(-1)?.created_at });
+    const second = await m23.getBackupJobs({ limit: 2, before: first.at(-1) });
     assert.deepEqual(second.map((job) => [job.backup_name, job.tenant_id]), [['one', tenantId]]);
     assert.deepEqual(await m23.getBackupJobs({ tenantId: randomUUID() }), []);
+  });
+
+  test('of one time are listed in pages, each once', async () => {
+    const { m23, tenantId } = await user(1, 'viewer');
+    const since = new Date(Date.now() + 3_600_000).toISOString();
+    await database.query(`insert into public.backup_jobs (tenant_id, backup_name, job_type, created_by, created_at)
+        select $1, n::text, 'full', gen_random_uuid(), $2 from generate_series(1, 5) n`, [tenantId, since]);
+    const names: string[] = [];
+    for (let last: BackupJob | undefined; names.length < 5;) {
+      const jobs = await m23.getBackupJobs({ limit: 2, before: last });
+      names.push(...jobs.filter(({ created_at }) => Date.parse(created_at) === Date.parse(since)).map(({ backup_name }) => backup_name));
+      last = jobs.at(-1);
+    }
+    assert.deepEqual(names.sort(), ['1', '2', '3', '4', '5']);
   });
 
   test('need not be waited for, and can be watched', async () => {
@@ -326,10 +325,11 @@ describe('plans and health', () => {
 describe('a client', () => {
   test('is set once for the functions exported by name, which are the bound ones', async () => {
     const { supabase, m23 } = await user(0, 'viewer');
-    await assert.rejects(named.getBackupJobs(), /call setClient/);
+    const functions = Object.entries(named).filter(([name]) => name in m23) as [string, (id: string) => Promise<unknown>][];
+    assert.equal(functions.length, Object.keys(m23).length);
+    for (const [name, call] of functions) await assert.rejects(call(NOWHERE), /call setClient/, name);
     setClient(supabase);
     assert.deepEqual(await named.getBackupJobs({ limit: 3 }), await m23.getBackupJobs({ limit: 3 }));
-    for (const name of Object.keys(m23)) assert.equal(typeof (named as Record<string, unknown>)[name], 'function', name);
   });
 
   test('of nobody, and of a user of no tenant, is told so', async () => {
@@ -357,71 +357,5 @@ describe('a client', () => {
     } finally {
       await database.query('delete from public.tenant_members where tenant_id = $1 and user_id = $2', [birch, userId]);
     }
-  });
-});
-
-describe('an abort', () => {
-  test('before a call sends nothing, and rejects with its reason', async () => {
-    const { m23 } = await user(0, 'owner');
-    const reason = new Error('changed my mind');
-    const { length } = await m23.getBackupJobs({ limit: 1000 });
-    const signal = AbortSignal.abort(reason);
-    const calls = [
-      m23.getBackupJobs({ signal }), m23.createBackupJob({ jobType: 'full', backupName: 'x' }, { signal }), m23.executeBackup(NOWHERE, { signal }),
-      m23.getBackupById(NOWHERE, { signal }), m23.watchBackup(NOWHERE, { signal }), m23.executeRestore({ backupJobId: NOWHERE, confirmRestore: true }, { signal }),
-      m23.getRestoreLogs({ signal }), m23.watchRestore(NOWHERE, { signal }), m23.getPITRPreview(new Date(), undefined, undefined, { signal }),
-      m23.executePITR({ targetTimestamp: '', dryRun: true }, { signal }), m23.getTransactionLogs({ signal }), m23.getPITRStats(new Date(), undefined, { signal }),
-      m23.executePITRRollback(NOWHERE, '', true, { signal }), m23.getActivePITRSnapshots({ signal }), m23.fetchDRPlans({ signal }),
-      m23.executeRecoveryTest({ test_name: 'x', test_type: 'manual', validation_level: 'basic' }, { signal }), m23.fetchHealthSnapshots({ signal }),
-      m23.calculateHealthScore(undefined, undefined, { signal }),
-    ];
-    const ends = await Promise.allSettled(calls);
-    for (const end of ends) assert.deepEqual(end, { status: 'rejected', reason });
-    assert.equal((await m23.getBackupJobs({ limit: 1000 })).length, length);
-  });
-
-  test('during the wait ends the wait; the work goes on', async () => {
-    const { m23 } = await user(0, 'operator');
-    const job = await m23.createBackupJob({ jobType: 'full', backupName: 'left alone' });
-    const abort = new AbortController();
-    const running = m23.executeBackup(job.id, { signal: abort.signal, onProgress: () => abort.abort() });
-    await assert.rejects(running, { name: 'AbortError' });
-    assert.equal((await m23.watchBackup(job.id)).status, 'completed');
-  });
-});
-
-describe('a call that got no answer', () => {
-  /** A client whose first `failures` calls of the functions are answered, and whose answers are lost. */
-  async function losing(failures: number): Promise<{ m23: M23; sent: () => number }> {
-    let sent = 0;
-    const { m23 } = await user(0, 'owner', async (input, init) => {
-      const response = await fetch(input, init);
-      if (!String(input).includes('/functions/')) return response;
-      sent += 1;
-      if (sent <= failures) throw new TypeError('connection lost');
-      return response;
-    });
-    return { m23, sent: () => sent };
-  }
-
-  test('is repeated when it has an idempotency key, and its work is done once', async () => {
-    const { m23, sent } = await losing(1);
-    const job = await m23.createBackupJob({ jobType: 'full', backupName: 'once' });
-    const done = await m23.executeBackup(job.id, { idempotencyKey: randomUUID() });
-    assert.deepEqual([done.jobId, done.status, sent()], [job.id, 'completed', 2]);
-  });
-
-  test('is not repeated without one', async () => {
-    const { m23, sent } = await losing(1);
-    const job = await m23.createBackupJob({ jobType: 'full', backupName: 'perhaps' });
-    const lost = await failure(m23.executeBackup(job.id));
-    assert.deepEqual([lost.code, lost.status, sent()], ['UNAVAILABLE', 0, 1]);
-    assert.equal((await m23.watchBackup(job.id)).status, 'completed');
-  });
-
-  test('is given up after some attempts', async () => {
-    const { m23, sent } = await losing(Infinity);
-    assert.equal((await failure(m23.executeBackup(NOWHERE, { idempotencyKey: randomUUID() }))).code, 'UNAVAILABLE');
-    assert.equal(sent(), 4);
   });
 });

@@ -45,6 +45,6 @@ export function backups(project: () => Project): Backups {
       return job as BackupJob;
     },
 
-    watchBackup: (jobId, options = {}) => watchBackup(project(), jobId, options),
+    watchBackup: async (jobId, options = {}) => watchBackup(project(), jobId, options),
   };
 }

@@ -142,7 +142,9 @@ function listOf(details: string | null | undefined): readonly string[] {
   }
 }
 
+/** What `Retry-After` says, in seconds; some proxies write a date. */
 function seconds(header: string | null): number | undefined {
-  const value = Number(header ?? Number.NaN);
-  return Number.isFinite(value) ? value : undefined;
+  if (header === null) return undefined;
+  const value = /^\d+$/.test(header) ? Number(header) : Math.ceil((Date.parse(header) - Date.now()) / 1000);
+  return Number.isNaN(value) ? undefined : Math.max(value, 0);
 }

@@ -62,7 +62,7 @@ export interface M23 {
    * Lists backups, newest first.
    *
    * Needs: any member.
-   * Gives: rows of `backup_jobs`; `before` with the last row's `created_at` gives the next page.
+   * Gives: rows of `backup_jobs`; `before` with the last row gives the next page.
    * Throws: `VALIDATION_FAILED` for a filter that cannot be read.
    */
   getBackupJobs(filter?: BackupFilter): Promise<BackupJob[]>;

@@ -27,8 +27,8 @@ export interface ListOptions extends CallOptions {
   tenantId?: string | undefined;
   /** At most this many, newest first. Default 50. */
   limit?: number | undefined;
-  /** Only rows created before this time: the last row's `created_at` gives the next page. */
-  before?: string | undefined;
+  /** Only rows that come after this one in the list: the last row gives the next page. */
+  before?: { readonly id: string; readonly created_at: string } | undefined;
 }
 
 /** How work is followed. */

@@ -30,7 +30,7 @@ export function pitr(project: () => Project): PITR {
       return previewOf(project(), await invoke<PITRRestoreResponse>(project(), 'pitr-restore', request, options));
     },
 
-    getTransactionLogs: (filter = {}) => transactionLogs(project(), filter),
+    getTransactionLogs: async (filter = {}) => transactionLogs(project(), filter),
 
     async getPITRStats(targetTimestamp, baseBackupTimestamp, options = {}) {
       const args = {
@@ -65,7 +65,7 @@ export function pitr(project: () => Project): PITR {
       return (await read(project().rpc('get_active_pitr_snapshots', { p_tenant_id: tenant }), options)) as ActivePITRSnapshot[];
     },
 
-    watchRollback: (rollbackId, options = {}) => watchRollback(project(), rollbackId, options),
+    watchRollback: async (rollbackId, options = {}) => watchRollback(project(), rollbackId, options),
   };
 }
 

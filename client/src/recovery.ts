@@ -37,7 +37,7 @@ export function recovery(project: () => Project): Recovery {
       return Number(await read(project().rpc('calculate_health_score', args), options));
     },
 
-    watchRecoveryTest: (testId, options = {}) => watchRecoveryTest(project(), testId, options),
+    watchRecoveryTest: async (testId, options = {}) => watchRecoveryTest(project(), testId, options),
   };
 }
 

@@ -22,7 +22,7 @@ export function restores(project: () => Project): Restores {
       return (await read(query, filter)) as RestoreLog[];
     },
 
-    watchRestore: (restoreLogId, options = {}) => watchRestore(project(), restoreLogId, options),
+    watchRestore: async (restoreLogId, options = {}) => watchRestore(project(), restoreLogId, options),
   };
 }
 

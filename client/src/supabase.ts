@@ -51,6 +51,7 @@ export async function invoke<Answer>(project: Project, name: FunctionName, body:
 }
 
 async function send<Answer>(project: Project, name: FunctionName, body: object, { idempotencyKey, signal }: RequestOptions): Promise<Answer | M23Error> {
+  signal?.throwIfAborted();
   const headers: Record<string, string> = idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey };
   const sent = project.functions.invoke<Answer>(name, { body, headers, ...(signal === undefined ? {} : { signal }) });
   const { data, error } = await unlessAborted(sent, signal);
