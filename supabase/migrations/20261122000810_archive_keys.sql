@@ -27,11 +27,22 @@ create function m23.lock_keys(p_tenant uuid) returns void
 language sql volatile set search_path = '' as
 $$ select pg_advisory_xact_lock(hashtextextended('m23.keys.' || p_tenant, 0)) $$;
 
+insert into m23.settings (name, value, about) values
+  ('plain_after_sealed', 'no', 'yes: a tenant whose backups were encrypted gets plain ones where the functions have no ARCHIVE_KEY');
+
+-- Whether a tenant's backups must not be plain: they were encrypted, and nobody has said that they
+-- need not be any more.
+create function m23.must_be_sealed(p_tenant uuid) returns boolean
+language sql stable set search_path = '' as $$
+  select m23.setting('plain_after_sealed') <> 'yes' and exists (select from m23.archive_keys k where k.tenant_id = p_tenant and k.erased_at is null)
+$$;
+
 -- What a worker has to know before it seals a backup.
 create function m23.key_plan(p_work m23.backup_work) returns json
 language sql stable set search_path = '' as $$
   select json_build_object('tenant_id', p_work.tenant_id, 'key_id', p_work.key_id,
     'tenant_key_id', (select k.key_id from m23.archive_keys k where k.tenant_id = p_work.tenant_id and k.retired_at is null),
+    'sealed', m23.must_be_sealed(p_work.tenant_id),
     'plain', p_work.key_id is null and exists (select from m23.backup_chunks c where c.job_id = p_work.job_id))
 $$;
 

@@ -2,7 +2,7 @@
 
 use m23_contract::{BackupCreateRequest, BackupCreateResponse, JobStatus};
 use m23_engine::{
-    Driven, ParentManifest, World as _, check_parent, collect, drive_backup, erase_keys,
+    Driven, ParentManifest, World as _, check_accepted, collect, drive_backup, erase_keys,
 };
 use m23_pipeline::{Admitted, Clock as _, Failure, Level, Log as _, Record};
 use m23_platform::{Workers, ask_as_user};
@@ -26,11 +26,15 @@ struct Begun {
     backup_name: String,
     estimated_duration: f64,
     status: JobStatus,
+    /// It must not be plain.
+    #[serde(default)]
+    sealed: bool,
     /// What an incremental builds on.
     parent: Option<ParentManifest>,
 }
 
-/// Accepts a job in the user's name. What an incremental builds on is looked at before the answer.
+/// Accepts a job in the user's name. What an incremental builds on, and whether there is a key where
+/// there has to be one, is looked at before the answer.
 pub(crate) async fn begin(
     workers: &Workers,
     caller: &Admitted,
@@ -44,9 +48,7 @@ pub(crate) async fn begin(
         BEGIN,
     )
     .await?;
-    if let Some(parent) = &begun.parent {
-        check_parent(workers, begun.job_id, parent).await?;
-    }
+    check_accepted(workers, begun.job_id, begun.sealed, begun.parent.as_ref()).await?;
     Ok(BackupCreateResponse {
         success: true,
         job_id: begun.job_id,

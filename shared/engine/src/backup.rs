@@ -2,7 +2,7 @@
 
 use crate::data_key::DataKey;
 use crate::error::EngineError;
-use crate::keys::{KeyPlan, backup_key};
+use crate::keys::{KeyFault, KeyPlan, backup_key};
 use crate::objects::{fetch, put};
 use crate::retry::persistently;
 use crate::world::World;
@@ -125,17 +125,22 @@ async fn claim(world: &impl World, job: Option<Uuid>) -> Result<Option<Plan>, En
     parse("m23_claim_backup", reply)
 }
 
-/// Looks whether a backup that has just been accepted can build on its parent, before its caller
-/// is told so; ends it when not.
+/// Looks whether a backup that has just been accepted can build on its parent, and be encrypted where
+/// it must be, before its caller is told so; ends it when not.
 ///
 /// # Errors
-/// What is wrong with the parent's manifest in the store.
-pub async fn check_parent(
+/// What is wrong with the parent's manifest in the store; [`KeyFault::Unsealed`].
+pub async fn check_accepted(
     world: &impl World,
     job: Uuid,
-    parent: &ParentManifest,
+    sealed: bool,
+    parent: Option<&ParentManifest>,
 ) -> Result<(), EngineError> {
-    let checked = is_unaltered(world, parent).await;
+    let checked = match parent {
+        _ if sealed && world.master_keys().current.is_none() => Err(KeyFault::Unsealed.into()),
+        Some(parent) => is_unaltered(world, parent).await,
+        None => Ok(()),
+    };
     if let Err(error) = &checked
         && let Ok(Some(plan)) = claim(world, Some(job)).await
     {

@@ -19,6 +19,11 @@ pub enum KeyFault {
     /// No master key at all.
     #[error("this backup is encrypted and no ARCHIVE_KEY is configured")]
     NoMaster,
+    /// No master key for a tenant whose backups have one.
+    #[error(
+        "the backups of this tenant are encrypted and no ARCHIVE_KEY is configured; it would be plain"
+    )]
+    Unsealed,
     /// Neither master key is the one that wraps it.
     #[error(
         "this backup was encrypted under another master key than the ARCHIVE_KEY that is configured ({0})"
@@ -48,10 +53,12 @@ pub(crate) struct KeyPlan {
     tenant_key_id: Option<Uuid>,
     /// Plain chunks of this backup are stored already.
     plain: bool,
+    /// It must not be plain: the tenant's backups were encrypted.
+    sealed: bool,
 }
 
 /// The key of a backup that is being made; none for a plain one, which is any where there is no
-/// master key. A backup ends as it began. The tenant's key is made when there is none in the store.
+/// master key, but of a tenant whose backups were encrypted. A backup ends as it began. The tenant's key is made when there is none in the store.
 pub(crate) async fn backup_key(
     world: &impl World,
     (job, lease): (Uuid, Uuid),
@@ -59,7 +66,14 @@ pub(crate) async fn backup_key(
 ) -> Result<Option<DataKey>, EngineError> {
     let key_id = match plan.key_id {
         Some(decided) => decided,
-        None if plan.plain || world.master_keys().current.is_none() => return Ok(None),
+        None if plan.plain => return Ok(None),
+        None if world.master_keys().current.is_none() => {
+            return if plan.sealed {
+                Err(KeyFault::Unsealed.into())
+            } else {
+                Ok(None)
+            };
+        }
         None => {
             let offered = offer_key(world, plan).await?;
             let arguments = json!({

@@ -25,7 +25,7 @@ mod retry;
 mod tally;
 mod world;
 
-pub use backup::{Driven, ParentManifest, check_parent, drive_backup};
+pub use backup::{Driven, ParentManifest, check_accepted, drive_backup};
 pub use cipher::{Cipher, CipherFailed, MasterKeyFault, MasterKeys};
 pub use collect::collect;
 pub use erase::erase_keys;

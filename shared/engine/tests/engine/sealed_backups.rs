@@ -94,6 +94,16 @@ fn a_sealed_backup_that_breaks_anywhere_is_gone_on_with() {
 }
 
 #[test]
+fn without_a_master_key_a_tenant_that_had_one_gets_no_plain_backup() {
+    let world = World::new();
+    world.backups.borrow_mut().tenant_key = Some(JOB);
+    assert_eq!(world.back_up(NEVER), Some(Driven::Failed(JOB)));
+    assert!(world.objects.borrow().is_empty());
+    let error = world.backups.borrow().error.clone().unwrap();
+    assert!(error.contains("no ARCHIVE_KEY is configured"), "{error}");
+}
+
+#[test]
 fn the_tenants_key_is_used_again() {
     let (world, _) = calm();
     let keys = world.keys();
