@@ -73,6 +73,10 @@ const PARTITIONED = `create table t (id int, tenant_id uuid not null, place int,
   alter table t_high drop column gone; alter table t_high alter place set not null, alter id set not null; alter table t attach partition t_high for values from (10) to (30);
   insert into t select n, '${ACME}', n % 20, 'v' || n from generate_series(1, 40) n; insert into t select n, '${BIRCH}', n % 20, 'w' || n from generate_series(41, 60) n;`;
 
+/** Gives a row another key, though no update names one. */
+const MOVING_TRIGGER = `create function move() returns trigger language plpgsql as $$ begin if new.v = 'moved' then new.id := old.id + 100; end if; return new; end $$;
+  create trigger move before update on t for each row execute function move();`;
+
 const TRAPS: Trap[] = [
   { rule: 'inserts, updates and deletes', setup: PLAIN,
     change: `insert into t values (6, '${ACME}', 'new'); update t set v = 'x' where id in (1, 2); delete from t where id in (2, 3)` },
@@ -93,6 +97,10 @@ const TRAPS: Trap[] = [
   { rule: 'the same with a limit, so that the insert ends first', setup: PLAIN,
     change: `with d as (delete from t where tenant_id = '${ACME}' returning id) insert into t select d.id, '${ACME}', 'reborn' from d limit 1` },
   { rule: 'updates of the key', setup: PLAIN, change: `update t set id = id + 100 where tenant_id = '${ACME}'; update t set v = 'x' where id = 101` },
+  { rule: 'updates that name the key, and keep it', setup: PLAIN,
+    change: `update t set id = id, tenant_id = tenant_id, v = 'same' where id < 3; insert into t values (3, '${ACME}', 'up') on conflict (id) do update set id = excluded.id, v = excluded.v` },
+  { rule: 'updates whose key a trigger before the row changes', setup: `${PLAIN} ${MOVING_TRIGGER}`, change: `update t set v = 'moved' where id in (1, 2); update t set v = 'x' where id = 3` },
+  { rule: 'updates whose key a trigger changes that came after the protection', setup: PLAIN, change: `${MOVING_TRIGGER} update t set v = 'moved' where id in (1, 2); update t set v = 'x' where id = 3` },
   { rule: 'a key that moves away and is taken again', setup: PLAIN,
     change: `update t set id = 50 where id = 1; insert into t values (1, '${ACME}', 'other'); update t set id = 51 where id = 50` },
   { rule: 'keys exchanged under a deferrable primary key',

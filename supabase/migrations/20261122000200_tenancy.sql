@@ -13,7 +13,7 @@ comment on table public.tenant_members is
   'Who belongs to which tenant, in which role. Written with the service key or in SQL, read by the members.';
 
 create function m23.memberships_of(p_user uuid) returns table (tenant_id uuid, role text)
-language sql stable security definer set search_path = '' set row_security = off as
+language sql stable security definer rows 3 set search_path = '' set row_security = off as
 $$ select m.tenant_id, m.role from public.tenant_members m where m.user_id = p_user $$;
 comment on function m23.memberships_of(uuid) is
   'The tenants of a user with the role in each. Replace this function to use your own membership table.';
@@ -25,7 +25,7 @@ language sql stable set search_path = '' as
 $$ select nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', '') $$;
 
 create function m23.caller_membership() returns table (tenant_id uuid, role text)
-language sql stable security definer set search_path = '' set row_security = off as $$
+language sql stable security definer rows 1 set search_path = '' set row_security = off as $$
   with mine as (
     select m.tenant_id, m.role from m23.memberships_of(auth.uid()) m
     where m23.picked_tenant() is null or m.tenant_id::text = lower(m23.picked_tenant()))
@@ -36,7 +36,7 @@ comment on function m23.caller_membership() is
 
 create function m23.caller_tenants(p_roles text[] default array['owner', 'admin', 'operator', 'viewer'])
 returns setof uuid
-language sql stable security definer set search_path = '' set row_security = off as
+language sql stable security definer rows 3 set search_path = '' set row_security = off as
 $$ select m.tenant_id from m23.memberships_of(auth.uid()) m where m.role = any (p_roles) $$;
 comment on function m23.caller_tenants(text[]) is
   'The tenants in which the caller has one of the roles. The row-level policies are written with it.';

@@ -80,7 +80,7 @@ create type m23.column_shape as (
 );
 
 create function m23.columns_of(p_table oid) returns setof m23.column_shape
-language plpgsql stable set search_path = '' as $$
+language plpgsql stable rows 20 set search_path = '' as $$
 begin
   return query
   select a.attnum, a.attname::text, format_type(a.atttypid, -1),
@@ -260,13 +260,12 @@ create function m23.has_layout(p_table regclass, p_layout text) returns boolean
 language plpgsql immutable set search_path = '' as
 $$ begin return coalesce(m23.layout_of(p_table) = p_layout, false); end $$;
 
--- The statements that log what a transition table holds. Row by row the tenants' fences are
--- shared, up to a change id that a few rows reach only now and then: where it is reached, the
--- tenants are looked up as a set, and it is time to look at the clock.
-create function m23.log_statements(p_log text, p_tenant text, p_op "char", p_rows text, p_names text, p_expressions text) returns text
+-- The statements that log what a transition table holds, and p_last after that where v_limit is 0.
+-- Row by row the tenants' fences are shared, up to a change id that a few rows reach only now and
+-- then: where it is reached, the tenants are looked up as a set, and it is time to look at the clock.
+create function m23.log_statements(p_log text, p_tenant text, p_op "char", p_rows text, p_names text, p_expressions text, p_last text default '') returns text
 language sql immutable set search_path = '' as $outer$
   select format($plpgsql$
-      v_limit := nextval('m23.change_id') | 255;
       insert into %1$s (tenant_id, op, actor, %5$s)
         select r.%2$s, %3$L, v_actor, %6$s from %4$s r
          where case when currval('m23.change_id') < v_limit then pg_advisory_xact_lock_shared(uuid_hash_extended(r.%2$s, 0)) is not null
@@ -274,7 +273,8 @@ language sql immutable set search_path = '' as $outer$
       if currval('m23.change_id') >= v_limit then
         perform m23.share_fence(array(select distinct r.%2$s from %4$s r where r.%2$s is not null));
         perform m23.tick();
-      end if;$plpgsql$, p_log, p_tenant, p_op, p_rows, p_names, p_expressions)
+        %7$s
+      end if;$plpgsql$, p_log, p_tenant, p_op, p_rows, p_names, p_expressions, p_last)
 $outer$;
 
 -- A row that an update moves to another partition fires no AFTER UPDATE row trigger: there the
@@ -296,7 +296,7 @@ end $outer$;
 create function m23.capture_functions(p_table_id int) returns text
 language sql immutable set search_path = '' as $$
   select string_agg(format('m23_log.%s_%s()', f.name, p_table_id), ', ')
-    from unnest('{before_insert, before_change, insert, update, delete, key, move, truncate}'::text[]) f (name)
+    from unnest('{before, insert, update, delete, key, move, truncate}'::text[]) f (name)
 $$;
 
 -- Was the capture written for a server that records commit times where this one does not, or
@@ -324,63 +324,50 @@ declare
             set extra_float_digits = 1 set bytea_output = ''hex'' set lc_monetary = ''C'''
       else '' end;
   -- What every statement passes is written out, and each call, query and expression in it is a
-  -- noticeable part of what capture costs a single row. Where commit times are not native, the
-  -- moments to come back to are the ticks, so the clock is looked at every time.
+  -- noticeable part of what capture costs a single row: so v_null is returned, and not NULL. Where
+  -- commit times are not native, the moments to come back to are the ticks, so the clock is looked
+  -- at every time.
   v_tick   text := case when m23.commit_times_are_native() then '' else
      $tick$if current_setting('m23.ticked', true) is distinct from floor(date_part('epoch', clock_timestamp()))::bigint::text then perform m23.tick(); end if;$tick$ end;
-  -- Ordinary writers ask for their tenant's fence while they hold no row.
-  v_ask    text := $ask$
-        if pg_catalog.current_setting('request.jwt.claims', true) operator(pg_catalog.<>) ''
-           and coalesce(pg_catalog.current_setting('m23.fenced', true), '') operator(pg_catalog.<>) 'yes' then
-          begin
-            v_tenant := m23.caller_tenant();
-          exception when others then null;  -- they ask when they log
-          end;
-          perform pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.uuid_hash_extended(v_tenant, 0));
-          perform pg_catalog.set_config('m23.fenced', 'yes', true);
-        end if;$ask$;
   v_is_old text := format('not m23.has_layout(%L, %L)', p_table.relid::int8, m23.layout_of(p_table.relid));
 begin
   select * into v_all from m23.log_fields(p_table, false);
   select * into v_key from m23.log_fields(p_table, true);
-  -- These fire before a statement, after the application's own such triggers. They are no
-  -- definer functions and pin no settings, which would cost more than all that they do: so they
-  -- do nothing that the writer may not do, and every name in them is qualified.
+  -- Fires before a statement, after the application's own such triggers. It has its writer's rights
+  -- only, as definer rights would cost more than all that it does. Ordinary writers ask for their
+  -- tenant's fence here, while they hold no row.
   execute format($ddl$
-    create or replace function m23_log.before_insert_%1$s() returns trigger language plpgsql as $body$
+    create or replace function m23_log.before_%1$s() returns trigger language plpgsql set search_path = '' as $body$
     declare
-      v_tenant pg_catalog.uuid;
+      v_tenant uuid;
+      v_open   text;
+      v_null   uuid;
     begin
-      if pg_catalog.current_setting('request.jwt.claims', true) is not null then
-        %2$s
-      end if;
-      return null;
-    end $body$ $ddl$, p_table.id, v_ask);
-
-  execute format($ddl$
-    create or replace function m23_log.before_change_%1$s() returns trigger language plpgsql as $body$
-    declare
-      v_tenant pg_catalog.uuid;
-      v_open   pg_catalog.text;
-    begin
-      if pg_catalog.current_setting('request.jwt.claims', true) is not null or pg_catalog.pg_current_xact_id_if_assigned() is not null then
-        %2$s
-        if pg_catalog.pg_current_xact_id_if_assigned() is not null then
-          v_open := pg_catalog.current_setting('m23.open_%1$s', true);
-          if coalesce(v_open, '') operator(pg_catalog.=) '' then v_open := '?'; end if;
-          v_open := pg_catalog.set_config('m23.open_%1$s', pg_catalog.concat(v_open, ',', pg_catalog."left"(tg_op, 1)), true);
+      if current_setting('request.jwt.claims', true) is not null or pg_current_xact_id_if_assigned() is not null then
+        if current_setting('request.jwt.claims', true) <> '' and coalesce(current_setting('m23.fenced', true), '') <> 'yes' then
+          begin
+            v_tenant := m23.caller_tenant();
+          exception when others then null;  -- they ask when they log
+          end;
+          perform pg_advisory_xact_lock_shared(uuid_hash_extended(v_tenant, 0));
+          perform set_config('m23.fenced', 'yes', true);
+        end if;
+        if tg_op <> 'INSERT' and pg_current_xact_id_if_assigned() is not null then
+          v_open := coalesce(nullif(current_setting('m23.open_%1$s', true), ''), '?');
+          v_open := set_config('m23.open_%1$s', concat(v_open, ',', left(tg_op, 1)), true);
         end if;
       end if;
-      return null;
-    end $body$ $ddl$, p_table.id, v_ask);
+      return v_null;
+    end $body$ $ddl$, p_table.id);
 
   execute format($ddl$
     create or replace function m23_log.insert_%1$s() returns trigger %2$s as $body$
     declare
+      v_limit   bigint := nextval('m23.change_id') | 255;
       v_actor   uuid;
-      v_limit   bigint;
       v_instead text[];
       v_tenants uuid[];
+      v_null    uuid;
     begin
       %3$s
       if current_setting('request.jwt.claims', true) is not null or %5$s then
@@ -395,32 +382,34 @@ begin
         end if;
       end if;
       %4$s
-      return null;
+      return v_null;
     end $body$ $ddl$, p_table.id, v_head, v_tick, m23.log_statements(v_log, v_tenant, 'I', 'new_rows', v_key.names, v_key.expressions), v_is_old);
 
   for v_change in select * from (values ('update', 'U'), ('delete', 'D')) c (event, op) loop
     execute format($ddl$
-      create or replace function m23_log.%7$s_%1$s() returns trigger %2$s as $body$
+      create or replace function m23_log.%6$s_%1$s() returns trigger %2$s as $body$
       declare
+        v_limit   bigint := nextval('m23.change_id') | 255;
         v_actor   uuid;
-        v_limit   bigint;
         v_open    text;
         v_first   bigint;
         v_since   bigint;
         v_instead text[];
         v_tenants uuid[];
+        v_null    uuid;
       begin
         %3$s
-        if current_setting('request.jwt.claims', true) is not null or current_setting('m23.open_%1$s', true) <> '' or %9$s then
+        if current_setting('request.jwt.claims', true) is not null or current_setting('m23.open_%1$s', true) <> '' or %8$s then
           if current_setting('request.jwt.claims', true) <> '' then v_actor := m23.actor(); end if;
           v_open := current_setting('m23.open_%1$s', true);
           if v_open <> '' then
             v_first := nextval('m23.change_id');
-            select * into v_open, v_since from m23.end_statement(v_open, %8$L, v_first);
+            select * into v_open, v_since from m23.end_statement(v_open, %7$L, v_first);
             v_open := set_config('m23.open_%1$s', v_open, true);
+            if v_since is not null then v_limit := 0; end if;
           end if;
-          if %9$s then
-            v_instead := m23.instead('%1$s', tg_relid, '%7$s');
+          if %8$s then
+            v_instead := m23.instead('%1$s', tg_relid, '%6$s');
             if v_instead is null then return null; end if;
             execute v_instead[1] into v_tenants;
             perform m23.share_fence(v_tenants);
@@ -430,26 +419,25 @@ begin
           end if;
         end if;
         %4$s
-        if v_since is not null then
-          perform m23.renumber('%5$s', array(select distinct r.%6$s from old_rows r where r.%6$s is not null), v_since, v_first);
-        end if;
-        return null;
-      end $body$ $ddl$, p_table.id, v_head, v_tick, m23.log_statements(v_log, v_tenant, v_change.op::"char", 'old_rows', v_all.names, v_all.expressions),
-      v_log, v_tenant, v_change.event, v_change.op, v_is_old);
+        return v_null;
+      end $body$ $ddl$, p_table.id, v_head, v_tick,
+      m23.log_statements(v_log, v_tenant, v_change.op::"char", 'old_rows', v_all.names, v_all.expressions,
+        format('if v_since is not null then perform m23.renumber(%L, array(select distinct r.%s from old_rows r where r.%2$s is not null), v_since, v_first); end if;', v_log, v_tenant)),
+      v_log, v_change.event, v_change.op, v_is_old);
   end loop;
 
-  -- A row trigger, because only it knows which old key became which new one; its WHEN
-  -- clause keeps it from being called for any other update.
+  -- A row trigger, because only it knows which old key became which new one.
   execute format($ddl$
     create or replace function m23_log.key_%1$s() returns trigger %2$s as $body$
     declare
-      v_actor   uuid := m23.actor();
+      v_actor   uuid;
       v_moved   boolean;
       v_tenant  uuid;
       v_instead text[];
       r         record;
     begin
       if %7$s then
+        v_actor := m23.actor();
         v_instead := m23.instead('%1$s', tg_relid, 'key');
         if v_instead is null then return null; end if;
         execute v_instead[1] into v_moved, v_tenant using old, new;
@@ -458,6 +446,8 @@ begin
         execute v_instead[2] using new, v_actor, (case when v_moved then 'a' else 'n' end)::"char";
         return null;
       end if;
+      if not (%8$s) then return null; end if;
+      v_actor := m23.actor();
       v_moved := old.%3$s is distinct from new.%3$s;
       if new.%3$s is not null then perform m23.share_fence(array[new.%3$s]); end if;
       r := old;
@@ -467,7 +457,7 @@ begin
       insert into %4$s (tenant_id, op, actor, %5$s)
         select r.%3$s, (case when v_moved then 'a' else 'n' end)::"char", v_actor, %6$s where r.%3$s is not null;
       return null;
-    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions, v_is_old);
+    end $body$ $ddl$, p_table.id, v_head, v_tenant, v_log, v_key.names, v_key.expressions, v_is_old, m23.moves_row(p_table));
 
   execute format($ddl$
     create or replace function m23_log.move_%1$s() returns trigger %2$s as $body$
@@ -586,39 +576,63 @@ end $$;
 -- The relations that are captured for a table: itself, or with its partitions, which can be
 -- written to directly. `leaf`: it has rows of its own.
 create function m23.captured(p_relid oid) returns table (relid oid, leaf boolean, partitioned boolean)
+language plpgsql stable rows 1 set search_path = '' as $$
+begin
+  return query
+  select c.oid, c.relkind = 'r', r.relkind = 'p'
+    from pg_class r, pg_class c
+   where r.oid = p_relid and (c.oid = p_relid or r.relkind = 'p' and c.oid in (select t.relid from pg_partition_tree(p_relid) t)) order by c.oid = p_relid desc, c.oid;
+end $$;
+
+-- The condition that an update gives a row, `old` and `new`, another key or tenant.
+create function m23.moves_row(p_table m23.protected_tables) returns text
 language sql stable set search_path = '' as $$
-  select c.oid, c.relkind = 'r', exists (select from pg_class p where p.oid = p_relid and p.relkind = 'p')
-    from pg_class c where c.oid = p_relid or c.oid in (select t.relid from pg_partition_tree(p_relid) t) order by c.oid = p_relid desc, c.oid
+  select string_agg(case when c.key_ord is null then format('old.%1$I is distinct from new.%1$I', c.name)
+                         else format('not old.%1$I %2$s new.%1$I', c.name, m23.equality(i.indexrelid, c.key_ord)) end, ' or ')
+    from m23.columns_of(p_table.relid) c join pg_index i on i.indrelid = p_table.relid and i.indisprimary
+   where c.key_ord is not null or c.attnum = p_table.tenant_attnum
 $$;
 
--- The triggers that a captured relation has.
-create function m23.capture_triggers(p_table m23.protected_tables, p_leaf boolean, p_partitioned boolean) returns table (name text, definition text)
-language sql stable set search_path = '' as $$
-  select t.name, format(t.definition, p_table.id, (select string_agg(case when c.key_ord is null then format('old.%1$I is distinct from new.%1$I', c.name)
-                                                                          else format('not old.%1$I %2$s new.%1$I', c.name, m23.equality(i.indexrelid, c.key_ord)) end, ' or ')
-           from m23.columns_of(p_table.relid) c join pg_index i on i.indrelid = p_table.relid and i.indisprimary
-          where c.key_ord is not null or c.attnum = p_table.tenant_attnum))
-    from (values
-      ('zzz_m23_before_insert', 'before insert on %%s for each statement execute function m23_log.before_insert_%1$s()', true),
-      ('zzz_m23_before_change', 'before update or delete on %%s for each statement execute function m23_log.before_change_%1$s()', true),
-      ('aaa_m23_log_insert',      'after insert on %%s referencing new table as new_rows for each statement execute function m23_log.insert_%1$s()', true),
-      ('aaa_m23_log_update',      'after update on %%s referencing old table as old_rows for each statement execute function m23_log.update_%1$s()', true),
-      ('aaa_m23_log_delete',      'after delete on %%s referencing old table as old_rows for each statement execute function m23_log.delete_%1$s()', true),
-      ('aaa_m23_log_key',         'after update on %%s for each row when (%2$s) execute function m23_log.key_%1$s()', not p_partitioned),
-      ('aaa_m23_log_move',        'after update on %%s referencing old table as old_rows new table as new_rows for each statement execute function m23_log.move_%1$s()', p_partitioned),
-      ('zzz_m23_log_truncate',    'before truncate on %%s for each statement execute function m23_log.truncate_%1$s()', p_leaf)
-    ) t (name, definition, applies) where t.applies
+-- Whether every update that moves rows names their key or tenant column. One in a trigger before
+-- the row does not, and only an event trigger tells of such a trigger that comes later.
+create function m23.moves_are_named(p_relid oid) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled = 'A')
+     and not exists (select from pg_trigger where tgrelid = p_relid and not tgisinternal and tgtype & 19 = 19);  -- row, before, update
+end $$;
+
+-- The triggers of a captured relation: %1 is the table's id, %2 the relation, and %3 and %4 limit
+-- the trigger for rows that move.
+create function m23.capture_triggers(p_leaf boolean, p_partitioned boolean) returns table (name text, definition text)
+language sql immutable rows 6 set search_path = '' as $$
+  select t.name, t.definition from (values
+    ('zzz_m23_before',       'before insert or update or delete on %2$s for each statement execute function m23_log.before_%1$s()', true),
+    ('aaa_m23_log_insert',   'after insert on %2$s referencing new table as new_rows for each statement execute function m23_log.insert_%1$s()', true),
+    ('aaa_m23_log_update',   'after update on %2$s referencing old table as old_rows for each statement execute function m23_log.update_%1$s()', true),
+    ('aaa_m23_log_delete',   'after delete on %2$s referencing old table as old_rows for each statement execute function m23_log.delete_%1$s()', true),
+    ('aaa_m23_log_key',      'after update %3$s on %2$s for each row %4$s execute function m23_log.key_%1$s()', not p_partitioned),
+    ('aaa_m23_log_move',     'after update on %2$s referencing old table as old_rows new table as new_rows for each statement execute function m23_log.move_%1$s()', p_partitioned),
+    ('zzz_m23_log_truncate', 'before truncate on %2$s for each statement execute function m23_log.truncate_%1$s()', p_leaf)
+  ) t (name, definition, applies) where t.applies
 $$;
 
 -- ENABLE ALWAYS: `session_replication_role = replica` silences other triggers, in a
--- restore too, whose own writes are captured like any others.
+-- restore too, whose own writes are captured like any others. The trigger for rows that move has
+-- a condition only where it would be called for every update: each statement copies the
+-- definitions of all triggers, and a condition is long.
 create function m23.write_triggers(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
-declare v_trigger record;
+declare
+  v_named   boolean := m23.moves_are_named(p_table.relid);
+  v_of      text := (select 'of ' || string_agg(quote_ident(attname), ', ') from pg_attribute
+                      where v_named and attrelid = p_table.relid and attnum = any (p_table.key_attnums || p_table.tenant_attnum));
+  v_when    text := case when not v_named then format('when (%s)', m23.moves_row(p_table)) end;
+  v_trigger record;
 begin
-  for v_trigger in select m23.qualified_name(c.relid) as relation, t.* from m23.captured(p_table.relid) c, m23.capture_triggers(p_table, c.leaf, c.partitioned) t loop
+  for v_trigger in select m23.qualified_name(c.relid) as relation, t.* from m23.captured(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned) t loop
     execute format('drop trigger if exists %I on %s', v_trigger.name, v_trigger.relation);
-    execute format('create trigger %I %s', v_trigger.name, replace(v_trigger.definition, '%s', v_trigger.relation));
+    execute format('create trigger %I %s', v_trigger.name, format(v_trigger.definition, p_table.id, v_trigger.relation, v_of, v_when));
     execute format('alter table %s enable always trigger %I', v_trigger.relation, v_trigger.name);
   end loop;
   update m23.protected_tables set triggers = m23.trigger_marks(relid) where id = p_table.id;
@@ -715,10 +729,12 @@ end $$;
 
 -- The capture triggers that a protected table should have, and does not, or not always enabled.
 create function m23.missing_triggers(p_table m23.protected_tables) returns text[]
-language sql stable set search_path = '' as $$
-  select array_agg(distinct t.name) from m23.captured(p_table.relid) c, m23.capture_triggers(p_table, c.leaf, c.partitioned) t
-   where not exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A')
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select array_agg(distinct t.name) from m23.captured(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned) t
+   where not exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A'
+                       and (g.tgattr = '' or m23.moves_are_named(c.relid))));
+end $$;
 
 -- Protect and unprotect ----------------------------------------------------------
 
@@ -808,8 +824,8 @@ comment on function m23.unprotect_table(regclass) is
 
 -- Schema changes -----------------------------------------------------------------
 
--- Follows ALTER TABLE on a protected table, and the coming and going of its partitions, so
--- that the application's next write is captured in the new shape. Where no event trigger may
+-- Follows ALTER TABLE and CREATE TRIGGER on a protected table, and the coming and going of its
+-- partitions, so that the application's next write is captured in the new shape. Where no event trigger may
 -- be made, and after what escapes it (a superuser's on a hosted project), that write follows
 -- it, but for another primary key and a new partition: m23.protect_table has to be called
 -- again then. m23.doctor() says which is in force.
@@ -820,7 +836,9 @@ begin
   if current_setting('m23.writing_capture', true) = 'yes' then return; end if;  -- its own ALTER TABLE
   for v_row in
     select t.* from m23.protected_tables t
-     where t.relid in (select coalesce(pg_partition_root(objid), objid) from pg_event_trigger_ddl_commands() where classid = 'pg_class'::regclass)
+     where t.relid in (select coalesce(pg_partition_root(c.objid), c.objid) from pg_event_trigger_ddl_commands() c where c.classid = 'pg_class'::regclass
+                       union all
+                       select g.tgrelid from pg_event_trigger_ddl_commands() c join pg_trigger g on g.oid = c.objid where c.classid = 'pg_trigger'::regclass)
        and exists (select from pg_class where oid = t.relid)
   loop
     -- What this command has done to the triggers is put right before anybody can write.
@@ -846,7 +864,7 @@ end $$;
 
 do $$
 begin
-  create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE', 'CREATE TABLE') execute function m23.follow_ddl();
+  create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER') execute function m23.follow_ddl();
   create event trigger m23_follow_drop on sql_drop when tag in ('DROP TABLE') execute function m23.follow_drop();
   alter event trigger m23_follow_ddl enable always;  -- with session_replication_role = replica, too
   alter event trigger m23_follow_drop enable always;

@@ -4,7 +4,7 @@
 
 -- A chain up to one of its members, the full backup first.
 create function m23.chain_of(p_job uuid) returns setof public.backup_jobs
-language sql stable set search_path = '' as $$
+language sql stable rows 20 set search_path = '' as $$
   with recursive chain as (
     select j.id, j.parent_backup_id, 0 as back from public.backup_jobs j where j.id = p_job
     union all

@@ -6,7 +6,7 @@
 
 -- The types that tables use and the server does not bring along, and those that these use.
 create function m23.types_of(p_tables oid[]) returns table (type oid, depth int)
-language sql stable set search_path = '' as $$
+language sql stable rows 5 set search_path = '' as $$
   with recursive used (type, depth) as (
     select a.atttypid, 0 from pg_attribute a where a.attrelid = any (p_tables) and a.attnum > 0 and not a.attisdropped
     union
@@ -70,7 +70,7 @@ $$;
 
 -- The sequences that a table's defaults take their values from.
 create function m23.sequences_of(p_relid oid) returns table (name text, type_name text, owned_by text)
-language sql stable set search_path = '' as $$
+language sql stable rows 2 set search_path = '' as $$
   select distinct m23.qualified_name(c.oid), format_type(s.seqtypid, null),
          (select format('%s.%I', m23.qualified_name(o.refobjid), a.attname) from pg_depend o join pg_attribute a on a.attrelid = o.refobjid and a.attnum = o.refobjsubid
            where o.classid = 'pg_class'::regclass and o.objid = c.oid and o.deptype = 'a' and o.refobjid = p_relid)

@@ -221,6 +221,14 @@ exception when insufficient_privilege then
   return false;
 end $$;
 
+-- Whether tables have triggers but M23's, those of foreign keys among them. Where there are none,
+-- nothing is silenced: it would throw away every plan that the session has kept.
+create function m23.have_triggers(p_targets m23.target[]) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from unnest(p_targets) t, m23.captured((t).tbl.relid) c join pg_trigger g on g.tgrelid = c.relid where g.tgname !~ '^(aaa|zzz)_m23_');
+end $$;
+
 -- Triggers that fire all the same, or that cannot be silenced on this server.
 create function m23.loud_triggers(p_table m23.protected_tables, p_silenced boolean) returns text[]
 language sql stable set search_path = '' as $$

@@ -6,7 +6,7 @@
 
 -- What a backup builds on, itself, and what has been built on it and can be read.
 create function m23.members_around(p_job uuid) returns setof m23.backup_work
-language sql stable set search_path = '' as $$
+language sql stable rows 2 set search_path = '' as $$
   with recursive later as (
     select p_job as id
     union

@@ -13,7 +13,7 @@ $$;
 
 -- The moments of a table that cannot be gone back to, and why.
 create function m23.gaps_of(p_table m23.protected_tables, p_tenant uuid) returns table ("from" timestamptz, until timestamptz, reason text)
-language sql volatile set search_path = '' as $$
+language sql volatile rows 2 set search_path = '' as $$
   with began as (select coalesce((select min(g.since) from m23.gaps g where g.table_id = p_table.id), m23.history_since(p_table)) as at)
   select null::timestamptz, began.at, 'the table was not protected yet' from began
   union all
