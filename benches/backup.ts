@@ -4,13 +4,12 @@ import type pg from 'pg';
 
 import { type Stack, startStack } from '../stack/stack.ts';
 import { backUp, restored } from '../tests/fixtures/functions.ts';
-import { type Tenant, newTenant } from '../tests/fixtures/tenants.ts';
 import { interleaved, ratio, spread } from './measure.ts';
 import { PeakMemory } from './memory.ts';
 import type { Options } from './options.ts';
 import { newStateFolder, removeStateFolder } from './place.ts';
 import type { Row, Section } from './report.ts';
-import { createTable, values } from './rows.ts';
+import { createTable, tenantWith } from './rows.ts';
 
 const UNLIMITED = { 'backup-create': 1_000, 'backup-restore': 1_000 };
 const BACKUP = { jobType: 'full', tables: ['bench.items'] };
@@ -76,13 +75,4 @@ async function measureMemory(stack: Stack, client: pg.Client, quick: boolean): P
     goal: { atMost: 1.3 },
     note: Number.isNaN(large) ? 'only Linux tells' : `${Math.round(small)} and ${Math.round(large)} MB, all Workers and the simulated R2 together`,
   };
-}
-
-async function tenantWith(stack: Stack, client: pg.Client, count: number): Promise<Tenant> {
-  const tenant = await newTenant(stack, client);
-  const { rows: [top] } = await client.query<{ top: string }>('select coalesce(max(id), 0) as top from bench.items');
-  const from = Number(top?.top) + 1;
-  await client.query(`insert into bench.items select ${values(`'${tenant.id}'::uuid`)} from generate_series(${from}, ${from + count - 1}) n`);
-  await client.query('vacuum analyze bench.items');
-  return tenant;
 }

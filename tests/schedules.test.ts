@@ -298,6 +298,19 @@ describe('a scheduled test', () => {
   });
 });
 
+test('the health of every tenant is noted once a day, whoever wakes, and not kept for ever', async () => {
+  tenant = await newTenant(stack, client);
+  const noted = async (): Promise<number | null> => (await client.query('select from public.health_snapshots where tenant_id = $1', [tenant.id])).rowCount;
+  await bothWake('recovery-test');
+  assert.equal(await noted(), 1);
+  await client.query(`update public.health_snapshots set created_at = now() - interval '1 day' where tenant_id = $1`, [tenant.id]);
+  await bothWake('recovery-test');
+  assert.equal(await noted(), 2);
+  await client.query(`update public.health_snapshots set created_at = now() - interval '401 days' where tenant_id = $1`, [tenant.id]);
+  await bothWake('recovery-test');
+  assert.equal(await noted(), 1);
+});
+
 test('a tenant is healthy once it is backed up and tested by its plan, and its health is noted after each', async () => {
   const plan = await planned();
   await due(plan, 'backup');

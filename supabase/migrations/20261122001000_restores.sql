@@ -356,7 +356,8 @@ begin
   end if;
   update public.restore_logs set metadata = jsonb_set(metadata, '{progress,rows}',
       to_jsonb((select sum(c.rows) from m23.staged_chunks c where c.restore_id = v_id))) where id = v_id and metadata ? 'progress';
-  if exists (select from m23.restore_work where work_id = v_id and kind = 'test') then
+  if exists (select from m23.restore_work w join m23.backup_tables b on b.job_id = w.job_id and b.ordinal = v_staged.ordinal
+              where w.work_id = v_id and w.kind = 'test' and not b.whole) then
     perform m23.compare_lines(v_staged, v_head -> 'from', v_lines);
   end if;
   return v_rows;

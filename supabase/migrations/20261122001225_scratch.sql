@@ -128,13 +128,15 @@ begin
   return v_sum;
 end $$;
 
--- What the database noted of a table while it was backed up; null where it does not know, as of an
--- encrypted backup that it has adopted.
+-- Whether the database has noted what it read of a backup and all that it builds on: not where it
+-- has adopted an encrypted one.
+create function m23.is_noted(p_job uuid) returns boolean
+language sql stable set search_path = '' as
+$$ select not exists (select from m23.chain_of(p_job) j join m23.backup_chunks c on c.job_id = j.id where c.fingerprint is null) $$;
+
 create function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) returns numeric
-language sql stable set search_path = '' as $$
-  select case when count(c.fingerprint) = count(*) then coalesce(sum(c.fingerprint), 0) end
-    from m23.backup_chunks c where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history
-$$;
+language sql stable set search_path = '' as
+$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history $$;
 
 -- A table of an incremental is put together from many chunks, so each is compared by itself while it is read back.
 create function m23.compare_lines(p_staged m23.staged_tables, p_from jsonb, p_lines text) returns void
@@ -150,13 +152,12 @@ create function m23.check_fingerprint(p_scratch m23.scratch, p_then m23.backup_t
 language plpgsql set search_path = '' as $$
 declare
   v_same  boolean := m23.shape_of((p_scratch.live).relid) @> p_then.columns;
-  v_then  numeric := m23.fingerprint_then(p_then.job_id, p_then);
   v_right boolean;
 begin
   perform m23.note_check('shape_changed', p_scratch.name, case when not v_same
     then format('the columns of %s have changed since the backup, so its rows cannot be compared with what was backed up', p_scratch.name) end);
-  if v_then is not null and (v_same or not p_then.whole) then
-    v_right := case when p_then.whole then m23.fingerprint_now(p_scratch) is not distinct from v_then else (p_scratch.staged).altered = 0 end;
+  if (v_same or not p_then.whole) and m23.is_noted(p_then.job_id) then
+    v_right := case when p_then.whole then m23.fingerprint_now(p_scratch) = m23.fingerprint_then(p_then.job_id, p_then) else (p_scratch.staged).altered = 0 end;
     perform m23.note_check('fingerprint_differs', p_scratch.name, case when not v_right
       then format('the restored rows of %s are not those that were backed up', p_scratch.name) end);
   end if;

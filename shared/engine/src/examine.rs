@@ -133,12 +133,16 @@ async fn run(
     finish(world, plan, &progress.tally, trial).await.map(Some)
 }
 
-/// An archive that is damaged is not restored: it could only fail at the same place.
+/// A backup without an archive cannot be restored, which was found already; nor is one that is
+/// damaged: it could only fail at the same place.
 async fn try_restore(
     world: &impl World,
     plan: &Plan,
     tally: &mut Tally,
 ) -> Result<Option<Value>, EngineError> {
+    if !plan.archives.iter().all(Known::is_stored) {
+        return Ok(None);
+    }
     if tally.issues > 0 {
         tally.find(
             "not_restorable",

@@ -25,6 +25,13 @@ pub(crate) struct Known {
     manifest_sha256: Option<String>,
 }
 
+impl Known {
+    /// Whether it lies in the bucket: a snapshot is a position inside the database.
+    pub(crate) const fn is_stored(&self) -> bool {
+        self.manifest.is_some()
+    }
+}
+
 /// Examines a chain. Gives whether that is done, or else was stopped by the deadline.
 pub(crate) async fn examine(
     world: &impl World,

@@ -10,7 +10,14 @@ use clap::builder::PossibleValuesParser;
 use crate::commands::scripts;
 
 /// The groups of benchmarks, as `benches/options.ts` knows them.
-const NAMES: [&str; 5] = ["capture", "rewind", "independence", "writers", "backup"];
+const NAMES: [&str; 6] = [
+    "capture",
+    "rewind",
+    "independence",
+    "writers",
+    "backup",
+    "proof",
+];
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Args)]
