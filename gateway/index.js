@@ -22,7 +22,7 @@ export default {
     if (url.pathname === "/functions/v1/openapi.json" && ["GET", "HEAD"].includes(request.method)) {
       return new Response(openapi, { headers: { ...OPEN, "content-type": "application/json" } });
     }
-    if (/^\/(rest|auth)\/v1(\/|$)/.test(url.pathname)) {
+    if (/^\/(rest|auth|storage|realtime|graphql)\/v1(\/|$)/.test(url.pathname)) {
       const address = env.SUPABASE_URL + url.pathname + url.search;
       return fetch(new Request(address, request), { redirect: "manual" });
     }

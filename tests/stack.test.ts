@@ -52,13 +52,17 @@ describe('a running stack', () => {
     assert.equal(wrong.error?.message, 'Invalid login credentials');
   });
 
-  test('answers an unknown function with the contract\'s body', async (t) => {
+  test('answers an unknown function with the contract\'s body, and leaves the rest to the project', async (t) => {
     const { url } = await start(t).ready();
     const response = await fetch(`${url}/functions/v1/unknown`, { method: 'POST' });
     assert.equal(response.status, 404);
     assert.equal(response.headers.get('access-control-allow-origin'), '*');
     const body = (await response.json()) as Record<string, unknown>;
     assert.deepEqual([body['success'], body['code']], [false, 'NOT_FOUND']);
+    for (const path of ['/storage/v1/bucket', '/realtime/v1/websocket', '/graphql/v1']) {
+      assert.deepEqual(await (await fetch(url + path)).json(), { message: 'nothing here' }, `${path} is the project's, and the stack has none`);
+    }
+    assert.equal((await fetch(`${url}/elsewhere/v1/`)).headers.has('x-request-id'), true, 'what is nobody\'s the gateway answers');
   });
 });
 
