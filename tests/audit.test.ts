@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
+import { createClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
 import type { Role } from '../stack/demo-tenants.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
-import { call } from './fixtures/functions.ts';
+import { bytesOf, prefixOf } from './fixtures/archive.ts';
+import { backUp, call, restored } from './fixtures/functions.ts';
 import { openShop, stock } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
 import { eventually } from './fixtures/time.ts';
@@ -136,6 +138,26 @@ describe('every change through the API', () => {
     ]);
     assert.deepEqual([entries[0]?.user_agent, entries[0]?.from_address], ['a client', '192.0.2.44']);
     assert.equal((await verified())['valid'], true);
+  });
+
+  test('is in it as well when it stops a restore, drops a copy, or adopts a backup', async () => {
+    const backup = await backUp(stack, client, tenant);
+    const { restoreLogId } = await restored(stack, tenant, backup, { targetSchema: 'audited_copy' });
+    const { rows: [work] } = await client.query<{ id: string }>(`insert into m23.restore_work (work_id, tenant_id, kind) values (gen_random_uuid(), $1, 'pitr') returning work_id as id`, [tenant.id]);
+    assert.equal((await rpc('cancel_restore', 'admin', { p_id: work?.id })).status, 200);
+    await client.query('select m23.end_work($1)', [work?.id]);
+    assert.equal((await rpc('drop_restore_copy', 'owner', { p_restore_log_id: restoreLogId })).status, 200);
+    const object = `${prefixOf(tenant, backup)}manifest.json`;
+    const manifest = await bytesOf(stack, object);
+    const service = createClient(stack.url, stack.serviceRoleKey);
+    const { error } = await service.rpc('adopt_backup', { p_manifest: JSON.parse(manifest.toString('utf8')), p_object: object, p_sha256: createHash('sha256').update(manifest).digest('hex') });
+    assert.equal(error, null);
+    const { rows } = await client.query(`select action, actor, detail from public.audit_log where tenant_id = $1 and event = 'done' order by seq desc limit 3`, [tenant.id]);
+    assert.deepEqual(rows.reverse(), [
+      { action: 'cancel_restore', actor: tenant.userId('admin'), detail: { id: work?.id } },
+      { action: 'drop_restore_copy', actor: tenant.userId('owner'), detail: { id: restoreLogId, dropped: true } },
+      { action: 'adopt_backup', actor: null, detail: { id: backup } },
+    ]);
   });
 
   test('and refused, it is in the server\'s log: who, of which tenant, what, from where, with what code', async () => {

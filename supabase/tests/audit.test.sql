@@ -64,6 +64,15 @@ select public.cancel_backup(id), public.delete_backup(id), public.keep_backup(id
 select results_eq($$ select action from public.audit_log where action ~ '_backup$' order by seq $$, $$ values ('cancel_backup'), ('delete_backup'), ('keep_backup') $$, 'what is done to a backup');
 rollback to jobs;
 
+-- Nothing that changes something is without an entry: what a client may execute either reads, is called by a
+-- function that has its own, or writes one.
+select is_empty($$
+  select p.oid::regprocedure from pg_proc p
+   where p.pronamespace = 'public'::regnamespace and has_function_privilege('authenticated', p.oid, 'execute') and p.prosrc !~ 'm23.audit_done'
+     and pg_get_userbyid(p.proowner) = pg_get_userbyid((select proowner from pg_proc where oid = 'm23.audit(uuid, jsonb)'::regprocedure))
+     and p.proname !~ '^(get|calculate|plan|verify)_' and p.proname !~ '^m23_(authorize|begin|preview)'
+     and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e') $$, 'every change through the API is audited');
+
 -- Whoever switches the triggers off.
 select pg_temp.as_service();
 alter table public.audit_log disable trigger user;
