@@ -13,6 +13,7 @@ fuzz_target!(|input: (u16, u16, Vec<u8>)| {
         bytes: bytes.into(),
         stored_bytes: stored.len() as u64,
         sha256: String::new(),
+        fingerprint: None,
     };
     if let Ok(lines) = unpack(&stored, &chunk) {
         assert_eq!(lines.len() as u64, chunk.bytes);
