@@ -6,13 +6,13 @@ const { SUPABASE_URL, ANON_KEY, EMAIL, PASSWORD } = process.env;
 export async function signIn() {
   const supabase = createClient(SUPABASE_URL, ANON_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
   const { error } = await supabase.auth.signInWithPassword({ email: EMAIL, password: PASSWORD });
-  if (error) throw error;
+  if (error) throw new Error(error.message);
   return supabase;
 }
 
 /** What a query gives, or its error thrown. */
 export async function must(query) {
   const { data, error } = await query;
-  if (error) throw error;
+  if (error) throw new Error(error.message, { cause: error });
   return data;
 }
