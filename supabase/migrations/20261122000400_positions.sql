@@ -95,6 +95,7 @@ create table m23.ticks (
 );
 select m23.close_table('m23.ticks');
 create index ticks_at on m23.ticks (at);
+create index ticks_end on m23.ticks (pg_snapshot_xmax(position), at);
 create index ticks_incarnation on m23.ticks (incarnation);
 
 create function m23.commit_times_are_native() returns boolean

@@ -12,7 +12,8 @@ create function m23.committed_at() returns text
 language sql immutable set search_path = '' as $q$
   select $$coalesce((select c.at from m23.commit_times c where c.xid = l.xid),
                case when current_setting('track_commit_timestamp')::boolean then pg_xact_commit_timestamp(l.xid::xid) end,
-               (select min(t.at) from m23.ticks t where pg_visible_in_snapshot(l.xid, t.position)))$$
+               (select t.at from m23.ticks t where pg_snapshot_xmax(t.position) > l.xid and pg_visible_in_snapshot(l.xid, t.position)
+                 order by pg_snapshot_xmax(t.position), t.at limit 1))$$
 $q$;
 
 -- One table's part of the log, as transaction_logs shows it.
@@ -56,7 +57,7 @@ grant select on public.transaction_logs to authenticated;
 -- `beyond` on. That begins after a tick whose transaction began after the end of one that was noted when it was over.
 create function m23.transactions_between(p_since timestamptz, p_until timestamptz, out first xid8, out beyond xid8)
 language sql stable set search_path = '' as $$
-  with ticks as (select t.* from m23.ticks t where t.incarnation = (select i.id from m23.incarnations i order by i.since desc, i.id limit 1))
+  with ticks as not materialized (select t.* from m23.ticks t where t.incarnation = (select i.id from m23.incarnations i order by i.since desc, i.id limit 1))
   select (select pg_snapshot_xmin(t.position) from ticks t where t.at < p_since order by t.at desc limit 1),
          (select (select pg_snapshot_xmax(later.position) from ticks later
                    where later.at > t.at and pg_snapshot_xmin(later.position) >= pg_snapshot_xmax(t.position) order by later.at limit 1)

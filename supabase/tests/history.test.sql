@@ -25,9 +25,10 @@ begin
   delete from m23.ticks;
   insert into m23.ticks (at, position, incarnation, native)
     select pg_temp.minute(g), format('%1$s:%2$s:%1$s', 1003 + g * 3, 1004 + g * 3)::pg_snapshot, m23.incarnation(), false from generate_series(0, 9) g
-    union all select pg_temp.minute(10), '1031:1031:', m23.incarnation(), false;
+    union all select pg_temp.minute(9 + n), format('%1$s:%1$s:', 1030 + n)::pg_snapshot, m23.incarnation(), false from generate_series(1, 3000) n;
 end $$;
 select pg_temp.write_log();
+do $$ begin execute format('analyze %s, m23.ticks', pg_temp.part_of('test_notes')); end $$;
 
 create temp table whole as select * from public.get_transaction_logs('11111111-1111-4111-8111-111111111111', p_limit => 1000);
 select is((select count(*) from whole), 300::bigint, 'the whole log of one tenant is listed');
@@ -66,19 +67,19 @@ select cmp_ok((select count(*) from filters f where cardinality(pg_temp.pages(f.
 select throws_like($$ select * from public.get_transaction_logs('11111111-1111-4111-8111-111111111111', 'nowhere', 'MERGE', p_before => '{"id": 3}') $$,
   '%VALIDATION_FAILED%p_table: %p_operation: %p_before: %', 'every fault of a filter is told');
 
--- How many rows of a log a statement reads.
-do $$ begin execute format('analyze %s', pg_temp.part_of('test_notes')); end $$;
-create function pg_temp.read(p_table text) returns bigint language sql volatile as $$
-  select seq_tup_read + idx_tup_fetch from pg_stat_xact_all_tables where relid = pg_temp.part_of(p_table) $$;
-create function pg_temp.reading(p_since numeric, p_until numeric, p_limit int) returns bigint language plpgsql as $$
-declare v_before bigint := pg_temp.read('test_notes');
+-- How many rows of a table a page reads.
+create function pg_temp.read(p_relation regclass) returns bigint language sql volatile as $$
+  select seq_tup_read + idx_tup_fetch from pg_stat_xact_all_tables where relid = p_relation $$;
+create function pg_temp.reading(p_relation regclass, p_since numeric, p_until numeric, p_limit int) returns bigint language plpgsql as $$
+declare v_before bigint := pg_temp.read(p_relation);
 begin
   perform from public.get_transaction_logs('11111111-1111-4111-8111-111111111111', 'test_notes', p_since => pg_temp.minute(p_since), p_until => pg_temp.minute(p_until), p_limit => p_limit);
-  return pg_temp.read('test_notes') - v_before;
+  return pg_temp.read(p_relation) - v_before;
 end $$;
-select cmp_ok(pg_temp.reading(null, null, 10), '<=', 11::bigint, 'a page reads a page');
-select is(pg_temp.reading(null, null, 1000), 240::bigint, 'all pages read all');
-select cmp_ok(pg_temp.reading(3, 5, 1000), '<=', 5 * 24::bigint, 'a time reads the transactions that can have ended in it');
+select cmp_ok(pg_temp.reading(pg_temp.part_of('test_notes'), null, null, 10), '<=', 11::bigint, 'a page reads a page');
+select is(pg_temp.reading(pg_temp.part_of('test_notes'), null, null, 1000), 240::bigint, 'all pages read all');
+select cmp_ok(pg_temp.reading(pg_temp.part_of('test_notes'), 3, 5, 1000), '<=', 5 * 24::bigint, 'a time reads the transactions that can have ended in it');
+select cmp_ok(pg_temp.reading('m23.ticks', null, null, 10), '<=', 30::bigint, 'a transaction finds its tick without a look at the others');
 
 select * from finish();
 rollback;
