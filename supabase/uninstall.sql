@@ -22,18 +22,37 @@ begin
   drop event trigger if exists m23_follow_ddl;
   drop event trigger if exists m23_follow_drop;
 
-  -- The calls of the edge functions, the API and its view.
-  for v_function in
-    select p.oid from pg_proc p
-     where p.pronamespace = 'public'::regnamespace
-       and (p.proname like 'm23\_%'
-            or p.proname in ('adopt_backup', 'calculate_health_score', 'calculate_pitr_stats', 'cancel_backup', 'cancel_restore', 'create_pitr_snapshot', 'delete_backup', 'drop_restore_copy',
-                             'erase_archive_key', 'execute_pitr_rollback', 'forget_tenant', 'get_active_pitr_snapshots', 'get_audit_log', 'get_backup_chain', 'get_backup_statistics', 'get_current_tenant',
-                             'get_health', 'get_pitr_preview_page', 'get_pitr_rollback_history', 'get_recovery_window', 'get_rows_as_of',
-                             'get_transaction_logs', 'keep_backup', 'plan_retention', 'verify_audit'))
-  loop
+  -- The calls of the edge functions, the API (with its arguments: the application may have functions of the
+  -- same names) and its view.
+  for v_function in select p.oid from pg_proc p where p.pronamespace = 'public'::regnamespace and p.proname like 'm23\_%' loop
     execute format('drop function %s', v_function);
   end loop;
+  drop function if exists
+    public.adopt_backup(jsonb, text, text),
+    public.calculate_health_score(uuid, int),
+    public.calculate_pitr_stats(uuid, timestamptz, timestamptz),
+    public.cancel_backup(uuid),
+    public.cancel_restore(uuid),
+    public.create_pitr_snapshot(uuid, text, text[], uuid, uuid),
+    public.delete_backup(uuid),
+    public.drop_restore_copy(uuid),
+    public.erase_archive_key(uuid),
+    public.execute_pitr_rollback(uuid, uuid, text),
+    public.forget_tenant(uuid),
+    public.get_active_pitr_snapshots(uuid),
+    public.get_audit_log(uuid, bigint, int),
+    public.get_backup_chain(uuid),
+    public.get_backup_statistics(uuid, int),
+    public.get_current_tenant(),
+    public.get_health(uuid, int),
+    public.get_pitr_preview_page(uuid, text, int, int),
+    public.get_pitr_rollback_history(uuid, int),
+    public.get_recovery_window(uuid),
+    public.get_rows_as_of(text, timestamptz, jsonb, int, uuid),
+    public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int),
+    public.keep_backup(uuid),
+    public.plan_retention(uuid),
+    public.verify_audit(uuid);
   drop view public.transaction_logs;
 
   -- Whatever of the application still depends on our schemas would be dropped with them.

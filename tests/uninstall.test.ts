@@ -53,6 +53,7 @@ async function project(t: Context): Promise<pg.Client> {
     create table public.orders (id int primary key, tenant_id uuid not null, note text);
     create table public.events (id int, tenant_id uuid not null, at date, primary key (id, at)) partition by range (at);
     create table public.events_2026 partition of public.events for values from ('2026-01-01') to ('2027-01-01');
+    create function public.get_health(p_of text) returns text language sql as $$ select 'the application''s own, ' || p_of $$;
     create function public.touch() returns trigger language plpgsql as $$ begin return new; end $$;
     create trigger touch before update on public.orders for each row execute function public.touch();
     alter table public.orders enable row level security;
