@@ -105,6 +105,22 @@ describe('a test that outlives its Worker', () => {
     assert.deepEqual(await leftovers(client), []);
   });
 
+  for (const [what, change, back, found] of [
+    ['has another column', 'alter table shop.accounts rename column balance to worth', 'alter table shop.accounts rename column worth to balance', ['shape_changed']],
+    ['has another type', 'alter table shop.accounts alter column balance type text', 'alter table shop.accounts alter column balance drop default, alter column balance type numeric using balance::numeric, alter column balance set default 0', ['shape_changed']],
+  ] as const) {
+    test(`begins its restore anew when a table that was staged ${what} by now`, async () => {
+      const { id } = await half();
+      await client.query(change);
+      await lapse(id);
+      await stack.runCron('recovery-test');
+      await client.query(back);
+      const row = await testRow(client, id);
+      assert.deepEqual([row['status'], kindsOf(row['results'] as Results)], ['completed', found]);
+      assert.deepEqual(await leftovers(client), []);
+    });
+  }
+
   test('fails, and says so, when five drivers have come no further', async () => {
     const id = await abandoned('deep');
     for (let n = 1; n <= 5; n += 1) {

@@ -21,15 +21,18 @@ end $$;
 comment on function public.m23_stage_test(uuid, uuid) is
   'For the workers: what has to be read back for a deep test, as for a restore, from where the last worker stopped. The time to recover counts from the first call.';
 
--- Staging does not survive a crash of the server: then it begins anew, and so does the time.
+-- Staging does not survive a crash of the server, nor is it of use once its table has another shape
+-- or is not protected any more: then it begins anew, and so does the time.
 create function m23.forget_lost_staging(p_test uuid) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_staged m23.staged_tables;
   v_lost   boolean;
 begin
-  for v_staged in select * from m23.staged_tables where restore_id = p_test and standing > 0 loop
-    execute format('select not exists (select from %s)', v_staged.staging) into v_lost;
+  for v_staged in select * from m23.staged_tables where restore_id = p_test loop
+    execute format('select $1 > 0 and not exists (select from %s)', v_staged.staging) into v_lost using v_staged.standing;
+    v_lost := v_lost or exists (select c.name, c.type_name from m23.columns_of(v_staged.staging::regclass) c
+                                except select c.name, c.type_name from m23.protected_tables t cross join m23.columns_of(t.relid) c where t.id = v_staged.table_id);
     exit when v_lost;
   end loop;
   if v_lost then
