@@ -82,14 +82,15 @@ comment on function m23.setting(text) is 'The value of a row of m23.settings.';
 -- Refusals -------------------------------------------------------------------
 
 -- A call of the API that is refused takes back whatever it has written, an entry of the audit
--- as well: so who it was stands in the server's log. Calls of the edge functions have their audit.
+-- as well: so who it was stands in the server's log. Calls of the edge functions have their audit;
+-- what they use, and others may not, is called without one.
 create function m23.log_refusal(p_code text) returns void
 language plpgsql stable set search_path = '' as $$
 declare
   v_path text := current_setting('request.path', true);
   v_from jsonb := coalesce(nullif(current_setting('request.headers', true), ''), '{}');
 begin
-  if v_path <> '' and v_path !~ '/m23_' then
+  if v_path <> '' and (v_path !~ '/m23_' or p_code = 'INSUFFICIENT_PERMISSIONS') then
     raise log 'm23: refused %', jsonb_build_object('code', p_code, 'method', current_setting('request.method', true), 'path', v_path, 'actor', auth.jwt() ->> 'sub',
       'role', auth.jwt() ->> 'role', 'tenants', (select jsonb_agg(m.tenant_id) from m23.memberships_of(auth.uid()) m),
       'from_address', m23.address_of(v_from), 'user_agent', left(v_from ->> 'user-agent', 300));

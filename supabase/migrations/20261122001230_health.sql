@@ -193,7 +193,9 @@ begin
     perform m23.note_health(v_tenant);
     v_count := v_count + 1;
   end loop;
-  perform m23.prune_health();
+  if v_count > 0 then  -- once a day is often enough
+    perform m23.prune_health();
+  end if;
   return v_count;
 end $$;
 
