@@ -375,10 +375,10 @@ language sql stable set search_path = '' as $$
     from m23.columns_of(p_table.relid) c where c.name = any (p_staged.columns)
 $$;
 
--- Lines with as many fields as there should be, as arrays `f`.
+-- Lines with as many fields as there should be, as arrays `f`; cut once, and not for each field.
 create function m23.whole_lines(p_staged m23.staged_tables, p_skip int) returns text
 language sql immutable set search_path = '' as $q$
-  select format($$(select * from (select string_to_array(line, chr(9), '\N') as f from string_to_table($1, chr(10)) line) x where cardinality(f) = %s) whole$$,
+  select format($$(select * from (select string_to_array(line, chr(9), '\N') as f from string_to_table($1, chr(10)) line offset 0) x where cardinality(f) = %s) whole$$,
                 cardinality(p_staged.fields) + p_skip)
 $q$;
 
