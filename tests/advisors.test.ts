@@ -16,9 +16,6 @@ import { temporaryFolder } from './dev-command.ts';
 const DO_NOT_APPLY = [
   // It tells of use, which a new database has not seen, and not of how the database is made.
   /^unused_index/,
-  // The triggers before a statement pin no path, which would cost more than they do: every name in them
-  // is qualified, and they have their writer's rights only (catalogue.test.sql proves both).
-  /^function_search_path_mutable: Function `m23_log\.before_(insert|change)_/,
 ];
 
 let postgres: Postgres;

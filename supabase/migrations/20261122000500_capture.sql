@@ -630,8 +630,8 @@ declare
   v_when    text := case when not v_named then format('when (%s)', m23.moves_row(p_table)) end;
   v_trigger record;
 begin
+  perform m23.drop_triggers(c.relid) from m23.captured(p_table.relid) c;
   for v_trigger in select m23.qualified_name(c.relid) as relation, t.* from m23.captured(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned) t loop
-    execute format('drop trigger if exists %I on %s', v_trigger.name, v_trigger.relation);
     execute format('create trigger %I %s', v_trigger.name, format(v_trigger.definition, p_table.id, v_trigger.relation, v_of, v_when));
     execute format('alter table %s enable always trigger %I', v_trigger.relation, v_trigger.name);
   end loop;

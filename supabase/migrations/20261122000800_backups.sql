@@ -329,15 +329,17 @@ begin
   select * into v_part from m23.backup_tables where job_id = p_job_id and ordinal = p_ordinal;
   select * into v_table from m23.protected_tables where id = v_part.table_id;
   v_from := m23.parent_position(p_job_id);
-  perform m23.check_part(v_part, v_table, v_work);
   -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot.
-  execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
+  if m23.qualified_name(v_table.relid) is not null then
+    execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
+  end if;
   perform m23.check_part(v_part, v_table, v_work);  -- an ALTER TABLE may have held that lock
+  -- In one pass, without keeping the page: the rows come in order. The fingerprint is m23.fingerprint_of.
   execute format('
-      with page as materialized (%s), kept as (select line, key, n, sum(octet_length(line) + 1) over (order by n) as bytes from page)
-      select count(*) as rows, string_agg(line || chr(10), '''' order by n) as lines, m23.fingerprint_of(array_agg(line))::text as fingerprint, coalesce(max(bytes), 0) as bytes,
-             (select k.key from kept k where k.bytes - octet_length(k.line) - 1 < $8 order by k.n desc limit 1) as last_key
-        from kept where bytes - octet_length(line) - 1 < $8', m23.part_query(v_part, p_history, v_table, v_rows))
+      select count(*) as rows, string_agg(m23_line, chr(10)) || chr(10) as lines, coalesce(sum(hashtextextended(m23_line collate "C", 0)), 0)::text as fingerprint,
+             coalesce(max(m23_bytes), 0) as bytes, max(array[%2$s]) filter (where m23_n = %3$s or m23_bytes >= $8) as last_key
+        from (select p.*, sum(octet_length(m23_line) + 1) over (rows unbounded preceding) as m23_bytes, count(*) over (rows unbounded preceding) as m23_n from (%1$s) p) r
+       where m23_bytes - octet_length(m23_line) - 1 < $8', m23.part_query(v_part, p_history, v_table, v_rows), m23.part_key(v_table, p_history), v_rows)
     into v_chunk
     using v_work.tenant_id, v_work.position, null::timestamptz, pg_snapshot_xmin(v_work.position), p_after, v_from, pg_snapshot_xmin(v_from), v_limit;
   return convert_to(concat(json_build_object('rows', v_chunk.rows, 'last_key', v_chunk.last_key,
@@ -346,20 +348,27 @@ end $$;
 comment on function public.m23_read_chunk(uuid, uuid, int, text[], boolean) is
   'For the workers: the next chunk of a backup, as of its position.';
 
--- The next lines of a part of a backup, with their keys, in order. Parameters: those of
--- m23.touched_since for the backup's position; $6 and $7 the parent's position and its floor.
+-- The next lines of a part of a backup (m23_line), with the columns of their keys, in order.
+-- Parameters: those of m23.touched_since for the backup's position; $6 and $7 the parent's
+-- position and its floor.
 create function m23.part_query(p_part m23.backup_tables, p_history boolean, p_table m23.protected_tables, p_limit int) returns text
 language plpgsql stable set search_path = '' as $$
-declare
-  v_key text := (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord) from m23.columns_of(p_table.relid) c where c.key_ord is not null);
+declare v_key text := m23.key_list(p_table.relid, 'r');
 begin
   if p_history then
-    return format('select concat_ws(chr(9), r.m23_op, r.m23_change_id, r.m23_xid, coalesce(r.m23_at::text, ''\N''), %s) as line, array[r.m23_change_id::text] as key,
-                          row_number() over (order by r.m23_change_id) as n from (%s) r', m23.copy_line(p_table.relid), m23.history_query(p_table, p_limit));
+    return format('select concat_ws(chr(9), r.m23_op, r.m23_change_id, r.m23_xid, coalesce(r.m23_at::text, ''\N''), %s) as m23_line, r.m23_change_id from (%s) r order by r.m23_change_id',
+      m23.copy_line(p_table.relid), m23.history_query(p_table, p_limit));
   end if;
-  return format('select %s as line, array[%s] as key, row_number() over (order by %s) as n from (%s) r order by n limit %s', m23.copy_line(p_table.relid), v_key,
-    m23.key_list(p_table.relid, 'r'), case when p_part.whole then m23.as_of_query(p_table, p_limit) else m23.changed_query(p_table, p_limit) end, p_limit);
+  return format('select %s as m23_line, %2$s from (%3$s) r order by %2$s limit %4$s', m23.copy_line(p_table.relid), v_key,
+    case when p_part.whole then m23.as_of_query(p_table, p_limit) else m23.changed_query(p_table, p_limit) end, p_limit);
 end $$;
+
+-- The key of such a line `r`, as texts.
+create function m23.part_key(p_table m23.protected_tables, p_history boolean) returns text
+language sql stable set search_path = '' as $$
+  select case when p_history then 'r.m23_change_id::text' else
+    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord) from m23.columns_of(p_table.relid) c where c.key_ord is not null) end
+$$;
 
 -- What would make the rest of a backup another moment, or another shape, than its beginning.
 create function m23.check_part(p_part m23.backup_tables, p_table m23.protected_tables, p_work m23.backup_work) returns void
@@ -402,7 +411,7 @@ begin
     insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint, last_key)
       values (v_job, v_ordinal, v_history, (p_chunk ->> 'seq')::int, p_chunk ->> 'object', (p_chunk ->> 'rows')::int, (p_chunk ->> 'bytes')::bigint,
               (p_chunk ->> 'stored_bytes')::bigint, p_chunk ->> 'sha256', (p_chunk ->> 'fingerprint')::numeric,
-              array(select jsonb_array_elements_text(p_chunk -> 'last_key')))
+              coalesce(m23.list_of(p_chunk -> 'last_key'), '{}'))
       on conflict do nothing;
   end if;
   update m23.backup_tables set done = case when v_history then done else (p_chunk ->> 'done')::boolean end,

@@ -192,10 +192,11 @@ async fn back_up_part(
             return Ok(false);
         }
         let after = piece.head.last_key.clone();
-        let (stored, next) = join(
-            store(world, (plan, key), part, seq, piece),
-            read(world, plan, part, after.as_ref()),
-        )
+        let (next, stored) = join(read(world, plan, part, after.as_ref()), async {
+            // Compressing keeps this thread busy: the request for the next chunk is sent first.
+            world.pause(0).await;
+            store(world, (plan, key), part, seq, piece).await
+        })
         .await;
         stored?;
         piece = next?;
