@@ -194,12 +194,12 @@ async fn back_up_part(
         let after = piece.head.last_key.clone();
         let (next, stored) = join(read(world, plan, part, after.as_ref()), async {
             // Compressing keeps this thread busy: the request for the next chunk is sent first.
-            world.pause(0).await;
+            world.give_way().await;
             store(world, (plan, key), part, seq, piece).await
         })
         .await;
-        stored?;
         piece = next?;
+        stored?;
         seq += 1;
     }
 }

@@ -41,6 +41,9 @@ pub trait World: Cipher + Clock + Digest + Log {
 
     /// Lets some time pass.
     async fn pause(&self, milliseconds: u32);
+
+    /// Lets whatever else this thread has begun go on first.
+    async fn give_way(&self);
 }
 
 /// The object store did not do what it was asked; trying again may help.

@@ -97,6 +97,10 @@ impl World for Workers {
     async fn pause(&self, milliseconds: u32) {
         Delay::from(Duration::from_millis(milliseconds.into())).await;
     }
+
+    async fn give_way(&self) {
+        Delay::from(Duration::ZERO).await;
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> StoreFailed {

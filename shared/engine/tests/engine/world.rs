@@ -383,6 +383,10 @@ impl m23_engine::World for World {
         self.wait(milliseconds.into());
         give_way().await;
     }
+
+    async fn give_way(&self) {
+        give_way().await;
+    }
 }
 
 impl Digest for World {
