@@ -84,7 +84,7 @@ describe('an abort', () => {
     const reason = new Error('too long');
     const signals: AbortSignal[] = [];
     const abort = new AbortController();
-    const { m23 } = await behind('1/', (_, url, init) => {
+    const { m23 } = await behind('/v1/', (_, url, init) => {
       if (String(url).includes('/auth/')) return fetch(url, init);
       signals.push(init!.signal!);
       return new Promise((_resolve, reject) => init!.signal!.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError'))));

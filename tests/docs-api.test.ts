@@ -4,15 +4,11 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { createClient } from '@supabase/supabase-js';
-import type pg from 'pg';
-
-import { createM23 } from '../client/src/index.ts';
 import { ROOT } from '../stack/places.ts';
-import { type Stack, startStack } from '../stack/stack.ts';
 import { FUNCTIONS } from '../stack/wrangler-config.ts';
-import { temporaryFolder } from './dev-command.ts';
+import { backUp, userOf } from './fixtures/client.ts';
 import { blocksOf, pageText, runBlocks } from './fixtures/page.ts';
+import { type Running, startRunning } from './fixtures/people.ts';
 
 interface Schema {
   $ref?: string;
@@ -30,35 +26,27 @@ const DOCUMENT = JSON.parse(readFileSync(join(ROOT, 'docs', 'openapi.json'), 'ut
   components: { schemas: Record<string, Schema> };
 };
 
-let stack: Stack;
-let database: pg.Client;
-let removeFolder: () => void;
+let running: Running;
+let stack: Running['stack'];
+let database: Running['database'];
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 100 } });
-  database = await stack.postgres.connect();
+  running = await startRunning({ 'pitr-restore': 100 });
+  ({ stack, database } = running);
 });
-after(async () => {
-  await database?.end();
-  await stack?.close();
-  removeFolder();
-});
+after(() => running?.close());
 
 /** What a page's reader has at hand: a backup, a moment, a snapshot, and a customer who was changed since. */
 async function readersThings(): Promise<Record<string, string>> {
-  const user = stack.users.find(({ role }) => role === 'owner')!;
-  const supabase = createClient(stack.url, stack.anonKey, { auth: { persistSession: false, autoRefreshToken: false } });
-  const { data } = await supabase.auth.signInWithPassword(user);
-  const m23 = createM23(supabase);
-  const job = await m23.createBackupJob({ jobType: 'full', backupName: 'a backup' });
-  await m23.executeBackup(job.id);
-  const { data: snapshot } = await supabase.rpc('create_pitr_snapshot', { p_tenant_id: user.tenantId, p_snapshot_name: 'by hand', p_affected_tables: null, p_created_by: user.id });
+  const user = await userOf(stack, 0, 'owner');
+  const { supabase, tenantId, userId } = user;
+  const job = await backUp(user);
+  const { data: snapshot } = await supabase.rpc('create_pitr_snapshot', { p_tenant_id: tenantId, p_snapshot_name: 'by hand', p_affected_tables: null, p_created_by: userId });
   const { rows: [row] } = await database.query<{ now: Date }>('select clock_timestamp() as now');
   await database.query('select pg_sleep(0.01)');
   assert.equal((await supabase.from('customers').update({ email: `${Math.random()}@acme.example` }).eq('id', 3)).error, null);
   return {
-    URL: stack.url, ANON_KEY: stack.anonKey, ACCESS_TOKEN: data.session!.access_token, USER_ID: user.id,
+    URL: stack.url, ANON_KEY: stack.anonKey, ACCESS_TOKEN: (await supabase.auth.getSession()).data.session!.access_token, USER_ID: userId,
     BACKUP_ID: job.id, SNAPSHOT_ID: String(snapshot), MOMENT: row!.now.toISOString(),
   };
 }

@@ -7,13 +7,13 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import { createClient } from '@supabase/supabase-js';
-import type pg from 'pg';
 
 import { ROOT } from '../stack/places.ts';
-import { type Stack, startStack } from '../stack/stack.ts';
+import type { Stack } from '../stack/stack.ts';
 import { FUNCTIONS } from '../stack/wrangler-config.ts';
 import { temporaryFolder } from './dev-command.ts';
 import { beginBackup, completed } from './fixtures/functions.ts';
+import { type Running, startRunning } from './fixtures/people.ts';
 import type { Tenant } from './fixtures/tenants.ts';
 import { hasPython, schemathesis } from './schemathesis/environment.ts';
 
@@ -22,20 +22,15 @@ const NO_PYTHON = 'NOT RUN: schemathesis needs Python 3.10 or newer with venv (p
 const python = await hasPython();
 if (!python) console.error(`\n${'*'.repeat(80)}\n${NO_PYTHON}\n${'*'.repeat(80)}\n`);
 
-let stack: Stack;
-let database: pg.Client;
-let removeFolder: () => void;
+let running: Running;
+let stack: Running['stack'];
+let database: Running['database'];
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: Object.fromEntries(FUNCTIONS.map((name) => [name, 1_000_000])) });
-  database = await stack.postgres.connect();
+  running = await startRunning(Object.fromEntries(FUNCTIONS.map((name) => [name, 1_000_000])));
+  ({ stack, database } = running);
 });
-after(async () => {
-  await database?.end();
-  await stack?.close();
-  removeFolder();
-});
+after(() => running?.close());
 
 /** The first demo tenant, whose tables have rows. */
 function demoTenant(): Tenant {

@@ -53,8 +53,9 @@ comment on view public.transaction_logs is
 revoke all on public.transaction_logs from anon, authenticated;
 grant select on public.transaction_logs to authenticated;
 
--- Which transactions can have been committed in a time: not before `first`, which a tick before it has seen, nor from
--- `beyond` on. That begins after a tick whose transaction began after the end of one that was noted when it was over.
+-- The transactions that can have been committed between two times: from `first` on, for a tick before p_since has seen
+-- the end of all that are lower, and below `beyond`, for all from there on began after a tick of p_until or later. That
+-- tick's clock was read after its position was taken, so `beyond` is told by one that has seen its transaction end.
 create function m23.transactions_between(p_since timestamptz, p_until timestamptz, out first xid8, out beyond xid8)
 language sql stable set search_path = '' as $$
   with ticks as not materialized (select t.* from m23.ticks t where t.incarnation = (select i.id from m23.incarnations i order by i.since desc, i.id limit 1))
