@@ -4,6 +4,7 @@ import type pg from 'pg';
 
 import { type Stack, startStack } from '../stack/stack.ts';
 import { backUp, restored } from '../tests/fixtures/functions.ts';
+import { measureDump } from './dump.ts';
 import { interleaved, ratio, spread } from './measure.ts';
 import { PeakMemory } from './memory.ts';
 import type { Options } from './options.ts';
@@ -11,7 +12,7 @@ import { newStateFolder, removeStateFolder } from './place.ts';
 import type { Row, Section } from './report.ts';
 import { createTable, tenantWith } from './rows.ts';
 
-const UNLIMITED = { 'backup-create': 1_000, 'backup-restore': 1_000 };
+const UNLIMITED = { 'backup-create': 1_000, 'backup-restore': 1_000, 'pitr-restore': 1_000 };
 const BACKUP = { jobType: 'full', tables: ['bench.items'] };
 
 /** Backups and restores over HTTP, through PostgREST and the Workers, against COPY in the server. */
@@ -23,7 +24,8 @@ export async function backup({ quick }: Options): Promise<Section> {
     await createTable(client, 'items');
     await client.query(`select m23.protect_table('bench.items')`);
     const memory = await measureMemory(stack, client, quick);
-    return { title: 'backup: over HTTP, through PostgREST and the Worker', rows: [...await measureSpeed(stack, client, quick), memory] };
+    const rows = [...await measureSpeed(stack, client, quick), ...await measureDump(stack, client, quick), memory];
+    return { title: 'backup: over HTTP, through PostgREST and the Worker', rows };
   } finally {
     await client.end();
     await stack.close();

@@ -18,10 +18,16 @@ export function tenantOf(n: number): string {
 
 /** Makes an empty table. */
 export async function createTable(client: pg.Client, name: string): Promise<void> {
+  await createBareTable(client, name);
+  await addIndexes(client, name);
+}
+
+/** Makes an empty table without its key and its index. */
+export async function createBareTable(client: pg.Client, name: string): Promise<void> {
   await client.query(`
     create schema if not exists bench;
     create table bench.${name} (
-      id         bigint primary key,
+      id         bigint not null,
       tenant_id  uuid not null,
       title      text not null,
       body       text,
@@ -31,8 +37,11 @@ export async function createTable(client: pg.Client, name: string): Promise<void
       tags       text[] not null,
       details    jsonb not null,
       updated_at timestamptz not null
-    );
-    create index on bench.${name} (tenant_id)`);
+    )`);
+}
+
+export async function addIndexes(client: pg.Client, name: string): Promise<void> {
+  await client.query(`alter table bench.${name} add primary key (id); create index on bench.${name} (tenant_id)`);
 }
 
 /** A select list of a row's values for a number `n` and the SQL of its tenant. */

@@ -8,7 +8,7 @@ import type pg from 'pg';
 import { createM23 } from '../client/src/index.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
-import { type Reply, call } from './fixtures/functions.ts';
+import { type Reply, backUp, call } from './fixtures/functions.ts';
 import { atFence, atGate, buildGate, closeGate, openGate } from './fixtures/gate.ts';
 import { type Rows, damage, openShop, placesOf, rowsOf, stock } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
@@ -26,6 +26,7 @@ before(async () => {
   const client = await stack.postgres.connect();
   await openShop(client);
   await buildGate(client);
+  await client.query('create trigger gate after insert on m23.previews for each row execute function shop.pass_gate()');
   await client.query(`update m23.settings set value = '60' where name = 'restore_wait_seconds'`);
   for (const role of ['authenticator', 'authenticated', 'service_role']) await client.query(`alter role ${role} set statement_timeout = '${LIMIT_MS}ms'`);
   await client.end();
@@ -83,6 +84,23 @@ async function snapshotted(t: Context): Promise<Scene & { snapshotId: string }> 
   assert.equal(error, null);
   await damage(client, tenant);
   return { client, tenant, wanted, at: '', token: await tenant.token('owner'), damaged: await placesOf(client, tenant), snapshotId: String(data) };
+}
+
+interface Log {
+  status: string;
+  stats: { totalOperations: number };
+  metadata: { dry_run: boolean; preview: { previewId: string; changeCounts: Record<string, number> } };
+}
+
+/** A tenant whose rows are in a backup, and damaged. */
+async function backedUp(t: Context): Promise<Omit<Scene, 'at'> & { backup: string }> {
+  const client = await connection(t);
+  const tenant = await newTenant(stack, client);
+  await stock(client, tenant);
+  const wanted = await rowsOf(client, tenant);
+  const backup = await backUp(stack, client, tenant);
+  await damage(client, tenant);
+  return { client, tenant, wanted, token: await tenant.token('owner'), damaged: await placesOf(client, tenant), backup };
 }
 
 /** An open transaction of the tenant's, which keeps the fence. */
@@ -145,6 +163,23 @@ describe('side by side,', { concurrency: true }, () => {
       assert.equal(await statusOf(shop, 'pitr_rollbacks', body['rollbackId']), 'completed');
       assert.deepEqual(await rowsOf(shop.client, shop.tenant), shop.wanted);
     });
+
+    test('a dry run of an archive, whose rows are in the pages of its preview', async (t) => {
+      const { client, tenant, token, damaged, backup } = await backedUp(t);
+      await closeGate(client, tenant);
+      const { status, body } = await call(stack, 'backup-restore', token, { backupJobId: backup, dryRun: true, confirmRestore: true });
+      assert.equal(status, 202, JSON.stringify(body));
+      assert.deepEqual([body.success, body['status'], Object.keys(body).sort()], [true, 'in_progress', ['restoreLogId', 'status', 'success']]);
+      const log = async (): Promise<Log | undefined> => (await client.query<Log>('select status, stats, metadata from public.restore_logs where id = $1', [body['restoreLogId']])).rows[0];
+      await eventually(log, (seen) => seen?.status === 'in_progress');
+      await openGate(client, tenant);
+      const done = await eventually(log, (seen) => seen?.status !== 'in_progress');
+      assert.deepEqual([done?.status, done?.metadata.dry_run], ['completed', true]);
+      const { data } = await (await api(tenant)).rpc('get_pitr_preview_page', { p_preview_id: done?.metadata.preview.previewId, p_table: 'shop.accounts' });
+      assert.equal((data as unknown[]).length, done?.metadata.preview.changeCounts['shop.accounts']);
+      assert.ok((done?.stats.totalOperations ?? 0) > 0);
+      assert.deepEqual(await placesOf(client, tenant), damaged, 'nothing was changed');
+    });
   });
 
   describe('the client waits for the end of work that outlasts its call', { concurrency: true }, () => {
@@ -158,6 +193,18 @@ describe('side by side,', { concurrency: true }, () => {
       assert.deepEqual([done.success, done.status, seen[0], seen.at(-1)], [true, 'completed', 'in_progress', 'completed']);
       assert.ok(done.snapshotId !== undefined && done.restoreLogId !== undefined && (done.stats?.totalOperations ?? 0) > 0);
       assert.deepEqual(await rowsOf(shop.client, shop.tenant), shop.wanted);
+    });
+
+    test('a dry run of an archive, and gives its preview', async (t) => {
+      const { client, tenant, damaged, backup } = await backedUp(t);
+      await closeGate(client, tenant);
+      const m23 = createM23(await api(tenant));
+      const onProgress = (): void => void openGate(client, tenant);
+      const seen = await m23.executeRestore({ backupJobId: backup, dryRun: true, confirmRestore: true }, { onProgress });
+      assert.deepEqual([seen.success, seen.status, typeof seen.planHash], [true, 'completed', 'string']);
+      assert.deepEqual(await placesOf(client, tenant), damaged);
+      const done = await m23.executeRestore({ backupJobId: backup, confirmRestore: true, planHash: seen.planHash });
+      assert.equal(done.success, true);
     });
 
     test('a rollback, and says when it was cancelled', async (t) => {

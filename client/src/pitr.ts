@@ -13,12 +13,13 @@ type PITR = Pick<M23, 'executePITR' | 'getPITRPreview' | 'getTransactionLogs' | 
 
 /** Point-in-time recovery of a project. */
 export function pitr(project: () => Project): PITR {
+  const executePITR: M23['executePITR'] = async (restore, options = {}) => {
+    const answer = await invoke<PITRRestoreResponse>(project(), 'pitr-restore', restore, options);
+    if (options.wait === false || answer.status !== 'in_progress' || answer.restoreLogId === undefined) return answer;
+    return ofRestore(mustBeCompleted(await watchRestore(project(), answer.restoreLogId, options)));
+  };
   return {
-    async executePITR(restore, options = {}) {
-      const answer = await invoke<PITRRestoreResponse>(project(), 'pitr-restore', restore, options);
-      if (options.wait === false || answer.status !== 'in_progress' || answer.restoreLogId === undefined) return answer;
-      return ofRestore(mustBeCompleted(await watchRestore(project(), answer.restoreLogId, options)));
-    },
+    executePITR,
 
     async getPITRPreview(targetTimestamp, baseBackupId, tables, options = {}) {
       const request: PITRRestoreRequest = {
@@ -27,7 +28,7 @@ export function pitr(project: () => Project): PITR {
         ...(baseBackupId === undefined ? {} : { baseBackupId }),
         ...(tables === undefined ? {} : { tables }),
       };
-      return previewOf(project(), await invoke<PITRRestoreResponse>(project(), 'pitr-restore', request, options));
+      return previewOf(project(), await executePITR(request, options));
     },
 
     getTransactionLogs: async (filter = {}) => transactionLogs(project(), filter),
@@ -87,6 +88,7 @@ function ofRestore(log: RestoreLog): PITRRestoreResponse {
     ...(log.stats === null ? {} : { stats: log.stats }),
     ...(log.snapshot_id === null ? {} : { snapshotId: log.snapshot_id }),
     warnings: log.warnings,
+    ...log.metadata.preview,
   };
 }
 

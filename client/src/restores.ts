@@ -37,5 +37,6 @@ function ofLog(log: RestoreLog): BackupRestoreResponse {
     duration: log.duration_seconds ?? 0,
     ...(log.snapshot_id === null ? {} : { snapshotId: log.snapshot_id }),
     warnings: log.warnings,
+    ...log.metadata.preview,
   };
 }

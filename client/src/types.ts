@@ -45,7 +45,13 @@ export type BackupJob = Narrow<Row<'backup_jobs'>, {
   metadata: { progress?: Progress; [name: string]: unknown };
 }>;
 /** A row of `restore_logs`. */
-export type RestoreLog = Narrow<Row<'restore_logs'>, { restore_type: 'backup' | 'pitr'; status: LogStatus; stats: PITRStats | null }>;
+export type RestoreLog = Narrow<Row<'restore_logs'>, {
+  restore_type: 'backup' | 'pitr';
+  status: LogStatus;
+  stats: PITRStats | null;
+  /** `preview`: where a dry run that was answered with 202 has its rows. */
+  metadata: { preview?: Pick<PITRRestoreResponse, 'previewId' | 'planHash' | 'changeCounts'>; [name: string]: unknown };
+}>;
 /** A row of `pitr_rollbacks`. */
 export type PITRRollback = Narrow<Row<'pitr_rollbacks'>, { status: LogStatus }>;
 /** A row of `recovery_tests`. */

@@ -89,12 +89,28 @@ begin
   return v_swept;
 end $$;
 
--- Its caller was told that it goes on (202).
+-- Its caller was told that it goes on (202). A dry run has a row to follow it by from then on.
 create function public.m23_detach_restore(p_restore_id uuid, p_lease uuid) returns void
 language plpgsql security definer set search_path = '' set row_security = off as $$
+declare v_work m23.restore_work;
 begin
   perform m23.check_lease(p_restore_id, p_lease);
-  update m23.restore_work set detached = true where work_id = p_restore_id and not dry_run;
+  update m23.restore_work set detached = true where work_id = p_restore_id returning * into v_work;
+  if v_work.dry_run then
+    insert into public.restore_logs (id, tenant_id, restore_type, backup_job_id, target_timestamp, tables, status, started_at, metadata)
+      values (v_work.work_id, v_work.tenant_id, v_work.kind, v_work.job_id, (v_work.inside).taken, v_work.tables, 'in_progress', clock_timestamp(), '{"dry_run": true}');
+  end if;
+end $$;
+
+-- How a dry run that nobody waited for has ended. Its rows are in the preview's pages.
+create function m23.note_preview(p_work m23.restore_work, p_seen jsonb) returns json
+language plpgsql set search_path = '' as $$
+begin
+  update public.restore_logs r set status = 'completed', completed_at = clock_timestamp(), stats = p_seen -> 'stats', warnings = coalesce(m23.list_of(p_seen -> 'warnings'), '{}'),
+         duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
+         metadata = r.metadata || jsonb_build_object('preview', p_seen - '{stats,warnings,previewChanges}'::text[])
+   where r.id = p_work.work_id;
+  return p_seen;
 end $$;
 
 -- Takes up a detached restore that nobody drives or writes; null when there is none.
@@ -694,7 +710,7 @@ begin
   perform m23.check_staged(p_work.work_id);
   perform m23.rewind_staged(p_work);
   if p_work.dry_run then
-    return m23.preview_work(p_work);
+    return m23.note_preview(p_work, m23.preview_work(p_work)::jsonb);
   end if;
   return m23.finish_restore(p_work, case when v_log.target_schema is null then m23.restore_live(p_work, v_log.created_by) else m23.restore_beside(p_work, v_log) end);
 end $$;

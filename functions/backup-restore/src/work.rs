@@ -51,9 +51,11 @@ pub(crate) async fn preview(
     workers: &Workers,
     order: RestoreOrder,
 ) -> Result<(BackupRestoreResponse, bool), Failure> {
+    let work_id = order.work_id;
     let Some(seen) = preview_patiently(workers, order).await? else {
         let begun = BackupRestoreResponse {
             success: true,
+            restore_log_id: Some(work_id),
             status: Some(WorkStatus::InProgress),
             ..BackupRestoreResponse::default()
         };

@@ -27,15 +27,19 @@ pub(crate) async fn preview(
         PREVIEW,
     )
     .await?;
-    let seen = if told.get("work_id").is_some() {
-        let order = serde_json::from_value(told).map_err(Failure::internal)?;
-        preview_patiently(workers, order).await?
+    let (work_id, seen) = if told.get("work_id").is_some() {
+        let order: RestoreOrder = serde_json::from_value(told).map_err(Failure::internal)?;
+        (
+            Some(order.work_id),
+            preview_patiently(workers, order).await?,
+        )
     } else {
-        Some(told)
+        (None, Some(told))
     };
     let Some(seen) = seen else {
         let begun = PitrRestoreResponse {
             success: true,
+            restore_log_id: work_id,
             status: Some(WorkStatus::InProgress),
             ..PitrRestoreResponse::default()
         };

@@ -36,6 +36,9 @@ pub struct RestoreOrder {
     /// Whether the database goes back from the backup's moment: it needs the backup's history.
     #[serde(default)]
     pub rewind: bool,
+    /// Whether it tells what it would do, and does not do it.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// A restore that is done.
@@ -104,7 +107,11 @@ pub async fn resume_restores(world: &impl World, deadline: u64) {
     while world.now_ms() < deadline {
         match claim(world).await {
             Ok(Some(order)) => {
-                let _told_by_the_log_row = drive_restore(world, &order).await;
+                if order.dry_run {
+                    let _told_by_the_log_row = drive_preview(world, &order).await;
+                } else {
+                    let _told_by_the_log_row = drive_restore(world, &order).await;
+                }
             }
             Ok(None) => return,
             Err(error) => {

@@ -8,6 +8,7 @@ use m23_pipeline::{Failure, Level, Log as _, Record};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// A call that lasts longer is answered with 202, and its work goes on.
 const PATIENCE: Duration = Duration::from_secs(24);
@@ -40,23 +41,28 @@ pub async fn drive_patiently(
     order: RestoreOrder,
 ) -> Result<Option<RestoreOutcome>, Failure> {
     let world = workers.clone();
-    let detached = json!({ "p_restore_id": order.work_id, "p_lease": order.lease });
+    let work = (order.work_id, order.lease);
     let drive = async move { drive_restore(&world, &order).await };
-    let outcome = patiently(workers, drive).await?.transpose()?;
+    detached(workers, work, patiently(workers, drive).await?.transpose()?).await
+}
+
+/// The platform ends this Worker soon after its answer: where there is no outcome yet, another may
+/// go on from now on.
+async fn detached<T>(
+    workers: &Workers,
+    (work, lease): (Uuid, Uuid),
+    outcome: Option<T>,
+) -> Result<Option<T>, Failure> {
     if outcome.is_none() {
-        detach(workers, &detached).await;
+        let arguments = json!({ "p_restore_id": work, "p_lease": lease });
+        if let Err(error) = workers.call("m23_detach_restore", &arguments).await {
+            workers.log(&Record::new(Level::Warn, "restore_not_detached").with_cause(&error));
+        }
     }
     Ok(outcome)
 }
 
-/// The platform ends this Worker soon after its answer: from now on another may go on.
-async fn detach(workers: &Workers, work: &Value) {
-    if let Err(error) = workers.call("m23_detach_restore", work).await {
-        workers.log(&Record::new(Level::Warn, "restore_not_detached").with_cause(&error));
-    }
-}
-
-/// Drives a dry run. `None`: it takes longer than a caller should wait, and goes on to its end.
+/// Drives a dry run. `None`: it goes on by itself, and has a log row that follows it.
 ///
 /// # Errors
 /// Why it failed.
@@ -65,6 +71,7 @@ pub async fn preview_patiently(
     order: RestoreOrder,
 ) -> Result<Option<Value>, Failure> {
     let world = workers.clone();
+    let work = (order.work_id, order.lease);
     let drive = async move { drive_preview(&world, &order).await };
-    Ok(patiently(workers, drive).await?.transpose()?)
+    detached(workers, work, patiently(workers, drive).await?.transpose()?).await
 }
