@@ -186,5 +186,6 @@ pub fn begin(world: &World) -> RestoreOrder {
         manifest_sha256: Some(hash),
         tables: None,
         rewind: false,
+        dry_run: false,
     }
 }
