@@ -17,7 +17,10 @@ fuzz_target!(|input: (u16, u16, Vec<u8>)| {
     };
     if let Ok(lines) = unpack(&stored, &chunk) {
         assert_eq!(lines.len() as u64, chunk.bytes);
-        assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count() as u64, chunk.rows);
+        assert_eq!(
+            lines.iter().filter(|byte| **byte == b'\n').count() as u64,
+            chunk.rows
+        );
     }
     // The same input as lines comes back as it was, or is refused for its last line alone.
     let packed = pack(&stored).expect("it can be packed");

@@ -12,7 +12,10 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(key.wrapped().is_ok());
     }
     if let Ok(mac) = mac_from_bytes(bytes) {
-        assert_eq!(mac_to_bytes(Sealed::split(&mac).expect("it is whole")), bytes);
+        assert_eq!(
+            mac_to_bytes(Sealed::split(&mac).expect("it is whole")),
+            bytes
+        );
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = master_key(text);

@@ -27,7 +27,11 @@ fn table() -> Table {
 fn written(value: Option<&str>) -> String {
     match value {
         None => "\\N".to_owned(),
-        Some(text) => text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r"),
+        Some(text) => text
+            .replace('\\', "\\\\")
+            .replace('\t', "\\t")
+            .replace('\n', "\\n")
+            .replace('\r', "\\r"),
     }
 }
 
@@ -45,7 +49,10 @@ fuzz_target!(|bytes: &[u8]| {
             let fields: Vec<&str> = row.split('\t').collect();
             assert_eq!(fields.len(), 3);
             for field in fields {
-                assert_eq!(written(value(field).expect("it was checked").as_deref()), field);
+                assert_eq!(
+                    written(value(field).expect("it was checked").as_deref()),
+                    field
+                );
             }
         }
     }
