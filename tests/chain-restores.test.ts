@@ -9,9 +9,10 @@ import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
 import { bytesOf } from './fixtures/archive.ts';
 import { chainManifest, increment } from './fixtures/chain.ts';
-import { type Body, type Reply, backUp, call, refusal, restore, restored } from './fixtures/functions.ts';
-import { type Rows, damage, openShop, placesOf, placesOfOthers, rowsOf, stock } from './fixtures/shop.ts';
-import { type Tenant, newTenant } from './fixtures/tenants.ts';
+import { type Body, type Reply, backUp, call, ok, refusal, restore, restored } from './fixtures/functions.ts';
+import { type Rows, damage, openShop, placesOf, placesOfOthers, rowsOf, stockedTenant } from './fixtures/shop.ts';
+import type { Tenant } from './fixtures/tenants.ts';
+import { databaseTime } from './fixtures/time.ts';
 
 let stack: Stack;
 let client: pg.Client;
@@ -30,24 +31,11 @@ after(async () => {
   removeFolder();
 });
 
-async function stocked(): Promise<Tenant> {
-  const tenant = await newTenant(stack, client);
-  await stock(client, tenant);
-  return tenant;
-}
-
-async function now(): Promise<string> {
-  const { rows: [row] } = await client.query<{ at: string }>(`select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`);
-  return row!.at;
-}
+const stocked = (): Promise<Tenant> => stockedTenant(stack, client);
+const now = (): Promise<string> => databaseTime(client);
 
 async function pitr(tenant: Tenant, targetTimestamp: string, more: Record<string, unknown>): Promise<Reply> {
   return await call(stack, 'pitr-restore', await tenant.token('admin'), { targetTimestamp, confirmRestore: true, ...more });
-}
-
-function ok(reply: Reply): Body {
-  assert.equal(reply.status, 200, JSON.stringify(reply.body));
-  return reply.body;
 }
 
 /** Changes of every kind, different ones each time. */

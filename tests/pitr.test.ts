@@ -8,9 +8,10 @@ import type pg from 'pg';
 
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
-import { type Body, type Reply, backUp, call, refusal } from './fixtures/functions.ts';
-import { damage, openShop, placesOf, placesOfOthers, rowsOf, stock } from './fixtures/shop.ts';
+import { type Reply, backUp, call, ok, refusal } from './fixtures/functions.ts';
+import { damage, openShop, placesOf, placesOfOthers, rowsOf, stock, stockedTenant } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
+import { databaseTime } from './fixtures/time.ts';
 
 interface Stats { totalOperations: number; insertCount: number; updateCount: number; deleteCount: number; affectedTables: string[] }
 interface Change { operation: string; key: Record<string, unknown>; now: Record<string, unknown> | null; then: Record<string, unknown> | null }
@@ -31,16 +32,8 @@ after(async () => {
   removeFolder();
 });
 
-async function stocked(): Promise<Tenant> {
-  const tenant = await newTenant(stack, client);
-  await stock(client, tenant);
-  return tenant;
-}
-
-async function now(): Promise<string> {
-  const { rows: [row] } = await client.query<{ at: string }>(`select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`);
-  return row!.at;
-}
+const stocked = (): Promise<Tenant> => stockedTenant(stack, client);
+const now = (): Promise<string> => databaseTime(client);
 
 async function pitr(tenant: Tenant, body: Record<string, unknown>): Promise<Reply> {
   return await call(stack, 'pitr-restore', await tenant.token('admin'), body);
@@ -50,11 +43,6 @@ const restore = (tenant: Tenant, targetTimestamp: string, more = {}): Promise<Re
 
 async function rollback(tenant: Tenant, snapshotId: unknown, more: Record<string, unknown> = { confirmRollback: true }): Promise<Reply> {
   return await call(stack, 'pitr-rollback', await tenant.token('admin'), { snapshotId, ...more });
-}
-
-function ok(reply: Reply): Body {
-  assert.equal(reply.status, 200, JSON.stringify(reply.body));
-  return reply.body;
 }
 
 async function rpc(tenant: Tenant, role: 'owner' | 'operator' | 'viewer'): Promise<SupabaseClient> {
