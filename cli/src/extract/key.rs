@@ -45,6 +45,28 @@ impl KeyReader {
     }
 }
 
+/// The key columns whose equal values may have texts that differ, so that only a database can tell
+/// their keys apart: each with its type.
+pub fn undecided(table: &Table) -> Vec<String> {
+    let key = table
+        .columns
+        .iter()
+        .filter(|column| table.key.contains(&column.name));
+    key.filter(|column| is_undecided(&column.type_name))
+        .map(|column| format!("{} ({})", column.name, column.type_name))
+        .collect()
+}
+
+fn is_undecided(type_name: &str) -> bool {
+    let element = type_name.trim_end_matches("[]");
+    let has_scale = matches!(
+        element,
+        "numeric" | "real" | "double precision" | "character" | "citext"
+    );
+    matches!(element, "interval" | "jsonb" | "numrange" | "nummultirange")
+        || (has_scale && element != type_name)
+}
+
 fn same_text(type_name: &str) -> SameText {
     match type_name {
         "numeric" => numeric,
@@ -81,6 +103,10 @@ mod tests {
     use m23_archive::{Column, Definition};
 
     fn reader(types: &[&str]) -> KeyReader {
+        KeyReader::new(&table(types))
+    }
+
+    fn table(types: &[&str]) -> Table {
         let name = |place: usize| format!("k{place}");
         let column = |(place, type_name): (usize, &&str)| Column {
             name: name(place),
@@ -88,7 +114,7 @@ mod tests {
             not_null: true,
             identity: None,
         };
-        KeyReader::new(&Table {
+        Table {
             schema: "public".to_owned(),
             name: "t".to_owned(),
             tenant_column: "k0".to_owned(),
@@ -98,7 +124,7 @@ mod tests {
             chunks: Vec::new(),
             history: Vec::new(),
             definition: Definition::default(),
-        })
+        }
     }
 
     #[test]
@@ -136,6 +162,19 @@ mod tests {
                 "{types:?} {one} {other}"
             );
         }
+    }
+
+    #[test]
+    fn what_text_cannot_decide_is_told() {
+        let told = |types: &[&str]| undecided(&table(types));
+        assert_eq!(
+            told(&["bigint", "numeric", "extensions.citext", "shop.mood"]),
+            [""; 0]
+        );
+        assert_eq!(
+            told(&["interval", "uuid", "numeric[]"]),
+            ["k0 (interval)", "k2 (numeric[])"]
+        );
     }
 
     #[test]

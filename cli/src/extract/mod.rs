@@ -72,6 +72,7 @@ pub async fn run(order: &Extract) -> Result<ExitCode, CliError> {
         moment,
         tables,
     };
+    source.warn();
     let bar = progress::bytes("extracting", source.bytes(), order.place.json);
     let tables = match order.format {
         Format::Sql => sql::write(&source, order, &bar).await?,
@@ -138,6 +139,20 @@ fn check_reach(tables: &[&Table], moment: Option<&Moment>) -> Result<(), CliErro
 }
 
 impl Source<'_> {
+    /// Tells of keys that only a database could put together from several backups.
+    fn warn(&self) {
+        for table in self.tables.iter().filter(|table| !table.whole) {
+            let keys = key::undecided(table);
+            if !keys.is_empty() {
+                eprintln!(
+                    "warning: {}: keys are compared by their text, and values of {} can be equal with another; rows may come twice",
+                    full_name(table),
+                    keys.join(", ")
+                );
+            }
+        }
+    }
+
     fn bytes(&self) -> u64 {
         self.tables
             .iter()

@@ -32,7 +32,7 @@ mod strict;
 mod table;
 
 pub use chain::check_link;
-pub use chunk::{pack, unpack};
+pub use chunk::{Packer, pack, unpack};
 pub use error::ArchiveError;
 pub use key::{KEY, KeyObject, fingerprint, master_key};
 pub use line::{Entry, Op, check_lines, lines, value};

@@ -8,12 +8,15 @@ use crate::retry::persistently;
 use crate::world::World;
 use futures_util::future::join;
 use m23_archive::seal::chunk_context;
-use m23_archive::{ChunkPlace, Facts, Lines, Manifest, manifest_object, pack};
+use m23_archive::{ArchiveError, ChunkPlace, Facts, Lines, Manifest, Packer, manifest_object};
 use m23_pipeline::{Level, Record};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+/// Bytes that are compressed in one go.
+const AT_ONCE: usize = 512 * 1024;
 
 /// What came of one drive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,11 +195,10 @@ async fn back_up_part(
             return Ok(false);
         }
         let after = piece.head.last_key.clone();
-        let (next, stored) = join(read(world, plan, part, after.as_ref()), async {
-            // Compressing keeps this thread busy: the request for the next chunk is sent first.
-            world.give_way().await;
-            store(world, (plan, key), part, seq, piece).await
-        })
+        let (next, stored) = join(
+            read(world, plan, part, after.as_ref()),
+            store(world, (plan, key), part, seq, piece),
+        )
         .await;
         piece = next?;
         stored?;
@@ -250,7 +252,9 @@ async fn store(
     });
     if head.rows > 0 {
         let bytes = lines.len();
-        let packed = pack(&lines).map_err(|error| EngineError::in_part(&part.name, error))?;
+        let packed = compress(world, &lines)
+            .await
+            .map_err(|error| EngineError::in_part(&part.name, error))?;
         drop(lines);
         let place = place(plan, part, seq, key.is_some());
         let stored = match key {
@@ -273,6 +277,17 @@ async fn store(
     })
     .await?;
     Ok(())
+}
+
+/// Compressing keeps this thread busy: before each piece of the lines, what it has begun goes on, such
+/// as the request for the next chunk.
+async fn compress(world: &impl World, lines: &[u8]) -> Result<Vec<u8>, ArchiveError> {
+    let mut packer = Packer::new(lines.len());
+    for piece in lines.chunks(AT_ONCE) {
+        world.give_way().await;
+        packer.write(piece)?;
+    }
+    packer.finish()
 }
 
 fn place<'a>(plan: &'a Plan, part: &'a Part, seq: u32, sealed: bool) -> ChunkPlace<'a> {
