@@ -14,7 +14,7 @@ import { temporaryFolder } from './dev-command.ts';
 import { bytesOf, objectsOf, prefixOf, tamperedWith } from './fixtures/archive.ts';
 import { increment } from './fixtures/chain.ts';
 import { backUp, beginBackup, call, completed, refusal, restore, restored } from './fixtures/functions.ts';
-import { kindsOf, recoveryTest, resultsOf } from './fixtures/recovery.ts';
+import { type Results, kindsOf, recoveryTest, resultsOf } from './fixtures/recovery.ts';
 import { damage, openShop, placesOf, rowsOf, stock } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
 import { copyBucket, m23 } from './fixtures/tool.ts';
@@ -103,7 +103,12 @@ describe('with a master key', () => {
     assert.equal(encryption?.algorithm, 'AES-256-GCM');
     assert.equal(await keyOf(tenant, tip), encryption.key_id, 'one key a tenant');
     assert.deepEqual(await keyObjects(tenant), [`keys/${tenant.id}/${encryption.key_id}.json`]);
-    assert.doesNotMatch(JSON.stringify([await manifest(tenant, full), await manifest(tenant, tip)]), /fingerprint/, 'nor could one try what a short chunk holds');
+    for (const backup of [full, tip]) {
+      const { rows } = await client.query<{ sum: string }>('select distinct fingerprint::text as sum from m23.backup_chunks where job_id = $1', [backup]);
+      const text = JSON.stringify(await manifest(tenant, backup));
+      assert.match(text, /"fingerprint":"[A-Za-z0-9+/=]{40,}"/);
+      for (const { sum } of rows) assert.ok(!text.includes(sum), 'nor can one try what a short chunk holds');
+    }
   });
 
   test('no row can be found in what lies in the bucket', async () => {
@@ -194,6 +199,28 @@ describe('with a master key', () => {
     await assertUnusable(tenant, tip, /its key was erased or is missing/);
     await stack.archives.put(object, kept);
     assert.deepEqual(resultsOf(await recoveryTest(stack, tenant, { backup_job_id: tip, validation_level: 'full' })).findings, []);
+  });
+
+  test('a database that has adopted a chain learns what its chunks come to, and compares as well', async () => {
+    const tenant = await stocked();
+    const { full, tip } = await chainOf(tenant);
+    const deep = async (): Promise<Results> => resultsOf(await recoveryTest(stack, tenant, { backup_job_id: tip, validation_level: 'deep' }));
+    const noted = async (): Promise<unknown[]> => (await client.query(`select job_id, ordinal, seq, history, fingerprint from m23.backup_chunks
+      where job_id in ($1, $2) order by 1, 2, 4, 3`, [full, tip])).rows;
+    const [before, sums] = [await deep(), await noted()];
+    await client.query('delete from public.recovery_tests where backup_job_id = $1', [tip]);
+    for (const backup of [tip, full]) await client.query('delete from public.backup_jobs where id = $1', [backup]);
+    for (const backup of [full, tip]) {
+      const object = `${prefixOf(tenant, backup)}manifest.json`;
+      const bytes = await bytesOf(stack, object);
+      await client.query(`select m23.adopt_backup($1, $2, encode(sha256($3), 'hex'))`, [bytes.toString('utf8'), object, bytes]);
+    }
+    assert.notDeepEqual(await noted(), sums);
+    const after = await deep();
+    assert.deepEqual([kindsOf(after), after.validationsPassed], [[], before.validationsPassed]);
+    assert.deepEqual(await noted(), sums);
+    await client.query('update m23.backup_chunks set fingerprint = fingerprint + 1 where job_id = $1', [full]);
+    assert.deepEqual(new Set(kindsOf(await deep())), new Set(['fingerprint_differs']));
   });
 
   test('whose data key has gone from the store, a tenant gets a new one', async () => {

@@ -88,6 +88,7 @@ create table m23.backup_chunks (
   stored_bytes bigint not null,
   sha256       text not null check (sha256 ~ '^[0-9a-f]{64}$'),
   fingerprint  numeric,  -- of its lines as the database read them; see m23.fingerprint_of
+  sealed_fingerprint text,  -- the same for the manifest of an encrypted backup
   last_key     text[] not null,
   primary key (job_id, ordinal, history, seq),
   foreign key (job_id, ordinal) references m23.backup_tables (job_id, ordinal) on delete cascade
@@ -408,9 +409,9 @@ begin
     perform m23.refuse('UNAVAILABLE', 'the database has lost the record of an earlier chunk of this backup');
   end if;
   if (p_chunk ->> 'rows')::int > 0 then
-    insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint, last_key)
+    insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint, sealed_fingerprint, last_key)
       values (v_job, v_ordinal, v_history, (p_chunk ->> 'seq')::int, p_chunk ->> 'object', (p_chunk ->> 'rows')::int, (p_chunk ->> 'bytes')::bigint,
-              (p_chunk ->> 'stored_bytes')::bigint, p_chunk ->> 'sha256', (p_chunk ->> 'fingerprint')::numeric,
+              (p_chunk ->> 'stored_bytes')::bigint, p_chunk ->> 'sha256', (p_chunk ->> 'fingerprint')::numeric, p_chunk ->> 'sealed_fingerprint',
               coalesce(m23.list_of(p_chunk -> 'last_key'), '{}'))
       on conflict do nothing;
   end if;
@@ -458,12 +459,12 @@ begin
     from public.backup_jobs j join m23.backup_work w on w.job_id = j.id where j.id = p_job_id);
 end $$;
 
--- The fingerprint of an encrypted chunk stays here: anybody can read a manifest, and could try what
--- a short chunk holds.
+-- The fingerprint of an encrypted chunk is sealed: anybody can read a manifest, and could try what a
+-- short chunk holds.
 create function m23.chunks_of(p_part m23.backup_tables, p_history boolean) returns json
 language sql stable set search_path = '' as $$
   select coalesce(json_agg(json_build_object('object', c.object, 'rows', c.rows, 'bytes', c.bytes, 'stored_bytes', c.stored_bytes, 'sha256', c.sha256,
-           'fingerprint', case when w.key_id is null then c.fingerprint::text end) order by c.seq), '[]')
+           'fingerprint', case when w.key_id is null then c.fingerprint::text else c.sealed_fingerprint end) order by c.seq), '[]')
     from m23.backup_chunks c join m23.backup_work w on w.job_id = c.job_id
    where c.job_id = p_part.job_id and c.ordinal = p_part.ordinal and c.history = p_history
 $$;

@@ -89,9 +89,10 @@ begin
     select v_id, n, (m23.find_table((t ->> 'schema') || '.' || (t ->> 'name'))).id, t ->> 'schema', t ->> 'name', t ->> 'tenant_column', t -> 'columns',
            m23.list_of(t -> 'key'), t -> 'definition', coalesce((t ->> 'whole')::boolean, true), 0, true, true
       from jsonb_array_elements(p_manifest -> 'tables') with ordinality u (t, n);
-  insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint, last_key)
+  insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint, sealed_fingerprint, last_key)
     select v_id, u.n, k.history, c.seq, c.chunk ->> 'object', (c.chunk ->> 'rows')::int, (c.chunk ->> 'bytes')::bigint, (c.chunk ->> 'stored_bytes')::bigint, c.chunk ->> 'sha256',
-           (c.chunk ->> 'fingerprint')::numeric, '{}'
+           case when p_manifest -> 'encryption' is null then (c.chunk ->> 'fingerprint')::numeric end,
+           case when p_manifest -> 'encryption' is not null then c.chunk ->> 'fingerprint' end, '{}'
       from jsonb_array_elements(p_manifest -> 'tables') with ordinality u (t, n)
       cross join lateral (values (false, u.t -> 'chunks'), (true, coalesce(u.t -> 'history', '[]'))) k (history, chunks)
       cross join lateral jsonb_array_elements(k.chunks) with ordinality c (chunk, seq);

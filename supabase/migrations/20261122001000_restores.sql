@@ -345,7 +345,8 @@ comment on function m23.copy_unescape(text) is 'A field of a COPY line without i
 
 -- One verified chunk: a first line of JSON `{"restore_id", "lease", "ordinal", "seq", "rows", "kind"}`, then its
 -- lines: `rows`, or the `history` of keys whose rows so far are no longer theirs; of `rewind` the entries are kept.
--- `"from"` is `{"backup_id", "ordinal", "seq", "history"}`, the chunk's place in its backup.
+-- `"from"` is `{"backup_id", "ordinal", "seq", "history"}`, the chunk's place in its backup, and `"fingerprint"` what the
+-- archive says of its lines.
 create function public.m23_stage_chunk(bytea) returns int
 language plpgsql security definer set search_path = '' set row_security = off
 set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set lc_monetary = 'C' as $$
@@ -372,9 +373,8 @@ begin
   end if;
   update public.restore_logs set metadata = jsonb_set(metadata, '{progress,rows}',
       to_jsonb((select sum(c.rows) from m23.staged_chunks c where c.restore_id = v_id))) where id = v_id and metadata ? 'progress';
-  if exists (select from m23.restore_work w join m23.backup_tables b on b.job_id = w.job_id and b.ordinal = v_staged.ordinal
-              where w.work_id = v_id and w.kind = 'test' and not b.whole) then
-    perform m23.compare_lines(v_staged, v_head -> 'from', v_lines);
+  if exists (select from m23.restore_work w where w.work_id = v_id and w.kind = 'test') then
+    perform m23.examine_chunk(v_staged, v_head, v_lines);
   end if;
   return v_rows;
 end $$;

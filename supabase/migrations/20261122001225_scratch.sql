@@ -131,8 +131,8 @@ begin
   return v_sum;
 end $$;
 
--- Whether the database has noted what it read of a backup and all that it builds on: not where it
--- has adopted an encrypted one.
+-- Whether the database knows what was read of a backup and all that it builds on: not where it has
+-- adopted one without fingerprints.
 create function m23.is_noted(p_job uuid) returns boolean
 language sql stable set search_path = '' as
 $$ select not exists (select from m23.chain_of(p_job) j join m23.backup_chunks c on c.job_id = j.id where c.fingerprint is null) $$;
@@ -141,15 +141,23 @@ create function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) retu
 language sql stable set search_path = '' as
 $$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history $$;
 
--- A table of an incremental is put together from many chunks, so each is compared by itself while it is read back.
-create function m23.compare_lines(p_staged m23.staged_tables, p_from jsonb, p_lines text) returns void
-language sql volatile set search_path = '' as $$
-  update m23.staged_tables set altered = altered + 1
-   where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal
-     and m23.fingerprint_of(string_to_array(p_lines, chr(10))) <> (
-       select c.fingerprint from m23.backup_chunks c
-        where c.job_id = (p_from ->> 'backup_id')::uuid and c.ordinal = (p_from ->> 'ordinal')::int and c.seq = (p_from ->> 'seq')::int and c.history = (p_from ->> 'history')::boolean)
-$$;
+-- A chunk that is read back, with what m23_stage_chunk is told of it. A database that has adopted an
+-- encrypted backup learns what a chunk has to come to when its archive is opened. A table of an
+-- incremental is put together from many chunks, so each is compared by itself.
+create function m23.examine_chunk(p_staged m23.staged_tables, p_head jsonb, p_lines text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_from  jsonb := p_head -> 'from';
+  v_chunk m23.backup_chunks;
+begin
+  update m23.backup_chunks c set fingerprint = coalesce(c.fingerprint, (p_head ->> 'fingerprint')::numeric)
+   where c.job_id = (v_from ->> 'backup_id')::uuid and c.ordinal = (v_from ->> 'ordinal')::int and c.seq = (v_from ->> 'seq')::int
+     and c.history = (v_from ->> 'history')::boolean returning * into v_chunk;
+  if exists (select from m23.restore_work w join m23.backup_tables b on b.job_id = w.job_id and b.ordinal = p_staged.ordinal
+              where w.work_id = p_staged.restore_id and not b.whole) and m23.fingerprint_of(string_to_array(p_lines, chr(10))) <> v_chunk.fingerprint then
+    update m23.staged_tables set altered = altered + 1 where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+  end if;
+end $$;
 
 create function m23.check_fingerprint(p_scratch m23.scratch, p_then m23.backup_tables) returns void
 language plpgsql set search_path = '' as $$

@@ -1,6 +1,8 @@
 //! The rules of a manifest that it can be held to by itself.
 
-use crate::{ArchiveError, Chunk, ChunkPlace, Facts, JobType, Manifest, Parent, Table, names};
+use crate::{
+    ArchiveError, Chunk, ChunkPlace, Facts, JobType, Manifest, Parent, Table, names, seal,
+};
 use std::collections::BTreeSet;
 
 type Checked = Result<(), ArchiveError>;
@@ -126,9 +128,13 @@ fn check_chunk(table: &Table, chunk: &Chunk, place: &ChunkPlace<'_>) -> Checked 
 /// Anybody can read a manifest: a sum over few lines would let them try what an encrypted chunk holds.
 fn check_fingerprint(table: &Table, chunk: &Chunk) -> Checked {
     match &chunk.fingerprint {
-        Some(_) if chunk.is_sealed() => {
-            wrong_table(table, "has a fingerprint of an encrypted chunk")
-        }
+        Some(text) if chunk.is_sealed() => match seal::fingerprint_from_text(text) {
+            Ok(_) => Ok(()),
+            Err(_) => wrong_table(
+                table,
+                "has a fingerprint of an encrypted chunk that is not sealed",
+            ),
+        },
         Some(text) if text.parse::<i128>().map(|sum| sum.to_string()).as_ref() != Ok(text) => {
             wrong_table(table, "has a fingerprint that is no whole number")
         }

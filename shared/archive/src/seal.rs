@@ -49,6 +49,31 @@ pub fn chunk_context(backup: Uuid, ordinal: u32, lines: Lines, seq: u32) -> Vec<
     format!("m23-archive/1 {backup} {ordinal} {lines} {seq}").into_bytes()
 }
 
+/// What the ciphertext of a chunk's fingerprint is bound to.
+#[must_use]
+pub fn fingerprint_context(backup: Uuid, ordinal: u32, lines: Lines, seq: u32) -> Vec<u8> {
+    let lines = lines.word();
+    format!("m23-fingerprint/1 {backup} {ordinal} {lines} {seq}").into_bytes()
+}
+
+/// A sealed fingerprint as a manifest has it.
+#[must_use]
+pub fn fingerprint_to_text(sealed: &[u8]) -> String {
+    STANDARD.encode(sealed)
+}
+
+/// The sealed bytes of a fingerprint in a manifest.
+///
+/// # Errors
+/// [`ArchiveError::Sealed`] when it is no such thing.
+pub fn fingerprint_from_text(text: &str) -> Result<Vec<u8>, ArchiveError> {
+    STANDARD
+        .decode(text)
+        .ok()
+        .filter(|bytes| bytes.len() > OVERHEAD)
+        .ok_or_else(|| ArchiveError::Sealed("a fingerprint is not sealed".to_owned()))
+}
+
 /// What a manifest's tag is bound to: the manifest. The plaintext is empty.
 #[must_use]
 pub fn manifest_context(manifest: &[u8]) -> Vec<u8> {

@@ -114,7 +114,8 @@ pub struct Chunk {
     pub stored_bytes: u64,
     /// SHA-256 of the stored bytes, in lower-case hexadecimal.
     pub sha256: String,
-    /// A sum over its lines as the database read them, in decimal; none in an encrypted backup.
+    /// A sum over its lines as the database read them: in decimal, or sealed in base64 where the
+    /// chunk is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
 }

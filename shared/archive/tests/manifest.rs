@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use m23_archive::seal::fingerprint_to_text;
 use m23_archive::{ArchiveError, Facts, Manifest, check_link};
 use serde_json::{Value, json};
 
@@ -188,7 +189,7 @@ fn a_fingerprint_is_a_whole_number_or_absent() {
 }
 
 #[test]
-fn an_encrypted_chunk_has_no_fingerprint() {
+fn the_fingerprint_of_an_encrypted_chunk_is_sealed_or_absent() {
     let mut facts = full();
     let chunk = &mut facts["tables"][0]["chunks"][0];
     chunk["object"] = json!(format!("{}.enc", chunk["object"].as_str().unwrap()));
@@ -198,9 +199,13 @@ fn an_encrypted_chunk_has_no_fingerprint() {
         Manifest::new(facts, serde_json::from_value(encryption.clone()).unwrap())
     };
     assert!(sealed(&facts).is_ok());
-    facts["tables"][0]["chunks"][0]["fingerprint"] = json!("1");
-    let refusal = sealed(&facts).unwrap_err().to_string();
-    assert!(refusal.contains("fingerprint"), "{refusal}");
+    facts["tables"][0]["chunks"][0]["fingerprint"] = json!(fingerprint_to_text(&[0; 29]));
+    assert!(sealed(&facts).is_ok());
+    for open in ["1", "", "9736416853010574951", "AAAA"] {
+        facts["tables"][0]["chunks"][0]["fingerprint"] = json!(open);
+        let refusal = sealed(&facts).unwrap_err().to_string();
+        assert!(refusal.contains("not sealed"), "{open:?}: {refusal}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::error::EngineError;
 use crate::keys::{KeyFault, read_key};
 use crate::objects::fetch;
 use crate::world::World;
-use m23_archive::seal::chunk_context;
+use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_from_text};
 use m23_archive::{Chunk, Lines, Manifest, Table, unpack};
 use serde_json::{Value, json};
 
@@ -111,6 +111,24 @@ impl Stored<'_> {
         let stored = self.fetch(world).await?;
         let packed = self.open(world, stored).await?;
         unpack(&packed, chunk).map_err(|error| EngineError::in_part(&chunk.object, error))
+    }
+
+    /// The fingerprint of its lines in decimal, where the archive has one.
+    pub(crate) async fn fingerprint(
+        self,
+        world: &impl World,
+    ) -> Result<Option<String>, EngineError> {
+        let (Some(text), Some(key)) = (&self.chunk.fingerprint, &self.archive.key) else {
+            return Ok(self.chunk.fingerprint.clone());
+        };
+        let fault = |error| EngineError::in_part(&self.chunk.object, error);
+        let sealed = fingerprint_from_text(text).map_err(fault)?;
+        let backup = self.archive.manifest.facts.backup_id;
+        let context = fingerprint_context(backup, self.ordinal, self.lines, self.seq);
+        let opened = key
+            .open(world, &self.chunk.object, &sealed, &context)
+            .await?;
+        Ok(Some(String::from_utf8_lossy(&opened).into_owned()))
     }
 
     /// Its bytes as they are stored.

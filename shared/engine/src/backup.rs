@@ -7,7 +7,7 @@ use crate::objects::{fetch, put};
 use crate::retry::persistently;
 use crate::world::World;
 use futures_util::future::join;
-use m23_archive::seal::chunk_context;
+use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_to_text};
 use m23_archive::{ArchiveError, ChunkPlace, Facts, Lines, Manifest, Packer, manifest_object};
 use m23_pipeline::{Level, Record};
 use serde::Deserialize;
@@ -259,8 +259,18 @@ async fn store(
         let place = place(plan, part, seq, key.is_some());
         let stored = match key {
             Some(key) => {
-                let context = chunk_context(plan.job_id, part.ordinal, place.lines, seq);
-                key.seal(world, &packed, &context).await?
+                let at = |context: fn(Uuid, u32, Lines, u32) -> Vec<u8>| {
+                    context(plan.job_id, part.ordinal, place.lines, seq)
+                };
+                if let Some(sum) = &head.fingerprint {
+                    // Anybody can read a manifest, and could try what a few lines come to.
+                    let sealed = key
+                        .seal(world, sum.as_bytes(), &at(fingerprint_context))
+                        .await?;
+                    let sealed = fingerprint_to_text(&sealed);
+                    merge(&mut record, json!({ "sealed_fingerprint": sealed }));
+                }
+                key.seal(world, &packed, &at(chunk_context)).await?
             }
             None => packed,
         };

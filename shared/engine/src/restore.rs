@@ -260,7 +260,7 @@ async fn send(
     let head = json!({
         "restore_id": order.work_id, "lease": order.lease,
         "ordinal": ordinal, "seq": seq, "rows": piece.stored.chunk.rows, "kind": piece.kind.word(),
-        "from": piece.stored.place(),
+        "from": piece.stored.place(), "fingerprint": piece.stored.fingerprint(world).await?,
     });
     let mut body = head.to_string().into_bytes();
     body.reserve(lines.len() + 1);
