@@ -1,0 +1,223 @@
+-- Capture: what every row of a protected table was before each change, in one typed
+-- log table per protected table, written by statement-level triggers.
+--
+-- The log of a key answers two questions about a position:
+--   was the key there?   there now, minus the arrivals since, plus the departures
+--                        since. Only sums are used, so the order in which triggers of
+--                        one statement fire does not matter.
+--   what was its row?    the first old image since, in order of change_id.
+--
+--   op  balance  meaning                               carries
+--   I     +1     inserted                              the key
+--   D     -1     deleted (or truncated)                the old row
+--   U      0     updated                               the old row
+--   o     -1     an update took this key away          the key
+--   n     +1     an update made this key               the key
+--   l     -1     the row left for another tenant       the key
+--   a     +1     the row arrived from another tenant   the key
+--
+-- The columns of a log table are c<attnum>: a rename costs nothing. They have types of
+-- pg_catalog only; whatever the application could drop or alter is kept as text. A column
+-- whose type changes gets another column in the log (m23.log_columns says since when); what
+-- is logged is never rewritten.
+
+create sequence m23.change_id;
+
+create table m23.protected_tables (
+  id            int primary key generated always as identity,
+  relid         oid not null unique,
+  tenant_attnum int2 not null,
+  key_attnums   int2[] not null,
+  name          text not null,  -- as it was last seen
+  protected_at  timestamptz not null default clock_timestamp(),
+  xid           xid8 not null default pg_current_xact_id(),  -- what sees it, sees every change logged
+  incarnation   uuid not null references m23.incarnations (id),
+  pruned_below  xid8 not null default '0',  -- the log of transactions from here on is whole
+  pruned_at     timestamptz,                -- what that is as a time
+  triggers      text[]                      -- marks of its triggers, as they were written last
+);
+select m23.close_table('m23.protected_tables');
+create index protected_tables_incarnation on m23.protected_tables (incarnation);
+comment on table m23.protected_tables is 'The tables under protection, and since when.';
+
+create table m23.log_columns (
+  table_id  int not null references m23.protected_tables (id) on delete cascade,
+  name      text not null,    -- in the log table
+  attnum    int2 not null,    -- of the table
+  column_name text not null,  -- as it was last seen
+  type_name text not null,    -- in the log table
+  since     bigint not null,  -- the first change id that has it; 0: all
+  since_xid xid8 not null default pg_current_xact_id(),
+  until_xid xid8,             -- retyped or dropped by this transaction
+  primary key (table_id, name)
+);
+select m23.close_table('m23.log_columns');
+comment on table m23.log_columns is 'Which column of a log holds which column of its table, from which change on.';
+
+create table m23.log_parts (
+  table_id  int not null references m23.protected_tables (id) on delete cascade,
+  part      int not null,
+  opened_at timestamptz not null default clock_timestamp(),
+  closed_at timestamptz,
+  primary key (table_id, part)
+);
+select m23.close_table('m23.log_parts');
+comment on table m23.log_parts is
+  'The parts of each log: capture writes into the newest, straight, and old ones are dropped whole.';
+
+-- Shape ----------------------------------------------------------------------
+
+create type m23.column_shape as (
+  attnum    int2,
+  name      text,
+  type_name text,     -- without length or precision
+  native    boolean,  -- a base type of pg_catalog: logged as it is
+  plain     boolean,  -- its text holds no character that a COPY line escapes
+  key_ord   int,      -- place in the primary key, from 1; null outside it
+  generated boolean,
+  identity  "char",
+  not_null  boolean
+);
+
+create function m23.columns_of(p_table oid) returns setof m23.column_shape
+language plpgsql stable rows 20 set search_path = '' as $$
+begin
+  return query
+  select a.attnum, a.attname::text, format_type(a.atttypid, -1),
+         t.typnamespace = 'pg_catalog'::regnamespace and t.typtype in ('b', 'r', 'm'),
+         a.atttypid = any (array['int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'uuid', 'date', 'time',
+                                 'timetz', 'timestamp', 'timestamptz', 'interval', 'oid']::regtype[]::oid[]),
+         array_position(i.indkey::int2[], a.attnum) + 1,
+         a.attgenerated <> '', a.attidentity, a.attnotnull
+    from pg_attribute a
+    join pg_type t on t.oid = a.atttypid
+    left join pg_index i on i.indrelid = a.attrelid and i.indisprimary
+   where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped
+   order by a.attnum;
+end $$;
+comment on function m23.columns_of(oid) is 'The live columns of a table, in order.';
+
+-- A value's text as PostgreSQL would print it. A cast to text is the same for most
+-- types, and faster; it would cut the blanks of char(n).
+create function m23.text_of(p_column m23.column_shape, p_alias text) returns text
+language sql immutable set search_path = '' as $$
+  select case
+    when p_column.native and p_column.type_name not in ('bpchar', 'character', '"char"', 'boolean', 'inet')
+      then format('%s.%I::text', p_alias, p_column.name)
+    -- IS NULL also holds for a composite value whose fields are all null, which is no null.
+    else format('case when %1$s.%2$I is not distinct from null then null else concat(%1$s.%2$I) end', p_alias, p_column.name) end
+$$;
+
+-- How an index compares its column, by name: with an empty search path `=` would not find the
+-- operator of a type such as citext. Strategy 3 is equal, 5 is greater.
+create function m23.comparison(p_index oid, p_ord int, p_strategy int) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('operator(%I.%s)', n.nspname, o.oprname)
+      from pg_index i
+      join pg_opclass c on c.oid = i.indclass[p_ord - 1]
+      join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = p_strategy and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
+      join pg_operator o on o.oid = a.amopopr join pg_namespace n on n.oid = o.oprnamespace
+     where i.indexrelid = p_index);
+end $$;
+
+create function m23.equality(p_index oid, p_ord int) returns text
+language plpgsql stable set search_path = '' as $$ begin return m23.comparison(p_index, p_ord, 3); end $$;
+
+create function m23.qualified_name(p_table oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
+end $$;
+
+-- The name as callers write it: `orders` in public, `schema.orders` elsewhere, never quoted.
+create function m23.public_name(p_table oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case when n.nspname = 'public' then c.relname::text else n.nspname || '.' || c.relname end
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
+end $$;
+
+create function m23.tenant_column(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select attname::text from pg_attribute where attrelid = p_table.relid and attnum = p_table.tenant_attnum);
+end $$;
+
+-- The log of one table ---------------------------------------------------------
+
+create function m23.log_name(p_table_id int) returns text
+language sql immutable set search_path = '' as $$ select 'm23_log.log_' || p_table_id $$;
+
+-- The part of a log that capture writes into.
+create function m23.log_part(p_table_id int) returns text
+language sql stable set search_path = '' as
+$$ select m23.log_name(p_table_id) || '_' || max(part) from m23.log_parts where table_id = p_table_id $$;
+
+create function m23.open_log_part(p_table_id int) returns void
+language plpgsql set search_path = '' as $$
+declare v_part int := coalesce((select max(part) from m23.log_parts where table_id = p_table_id), 0) + 1;
+begin
+  update m23.log_parts set closed_at = clock_timestamp() where table_id = p_table_id and closed_at is null;
+  insert into m23.log_parts (table_id, part) values (p_table_id, v_part);
+  execute format('create table %1$s_%2$s (primary key (tenant_id, xid, change_id)) inherits (%1$s)', m23.log_name(p_table_id), v_part);
+  perform m23.close_table(format('%s_%s', m23.log_name(p_table_id), v_part)::regclass);
+  execute format('revoke all on %s_%s from public, anon, authenticated', m23.log_name(p_table_id), v_part);
+end $$;
+
+-- The type that a column has in the log.
+create function m23.logged_type(p_column m23.column_shape) returns text
+language sql immutable set search_path = '' as $$ select case when p_column.native then p_column.type_name else 'text' end $$;
+
+-- The log's present columns for a table, and the expressions that fill them from a row `r`.
+create function m23.log_fields(p_table m23.protected_tables, p_keys_only boolean, out names text, out expressions text)
+language sql stable set search_path = '' as $$
+  select string_agg(f.name, ', ' order by c.attnum),
+         string_agg(case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end, ', ' order by c.attnum)
+    from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+   where not c.generated and (c.key_ord is not null or not p_keys_only)
+$$;
+
+-- The log's column for a key column, which is never retyped: that would begin another history.
+create function m23.log_field(p_table m23.protected_tables, p_attnum int2) returns text
+language sql stable set search_path = '' as
+$$ select name from m23.log_columns where table_id = p_table.id and attnum = p_attnum and until_xid is null $$;
+
+-- Makes the log table of a protected table, or brings its columns up to the table's.
+create function m23.write_log_table(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_log    text := m23.log_name(p_table.id);
+  v_new    boolean := to_regclass(v_log) is null;
+  v_column record;
+  v_name   text;
+begin
+  if v_new then
+    execute format('create table %s (
+        tenant_id uuid not null,
+        xid       xid8 not null default pg_current_xact_id(),
+        change_id bigint not null default nextval(''m23.change_id''),
+        op        "char" not null,
+        actor     uuid,
+        primary key (tenant_id, xid, change_id))', v_log);
+    perform m23.close_table(v_log::regclass);
+    execute format('revoke all on %s from public, anon, authenticated', v_log);
+    perform m23.open_log_part(p_table.id);
+  end if;
+  update m23.log_columns f set column_name = c.name from m23.columns_of(p_table.relid) c where f.table_id = p_table.id and f.attnum = c.attnum;
+  update m23.log_columns f set until_xid = pg_current_xact_id()
+   where f.table_id = p_table.id and f.until_xid is null
+     and not exists (select from m23.columns_of(p_table.relid) c where c.attnum = f.attnum and not c.generated and m23.logged_type(c) = f.type_name);
+  for v_column in
+    select c.attnum, c.name, m23.logged_type(c) as type_name, (select count(*) from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum) as versions
+      from m23.columns_of(p_table.relid) c
+     where not c.generated and not exists (select from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null)
+  loop
+    v_name := concat('c', v_column.attnum, '_' || nullif(v_column.versions, 0));
+    execute format('alter table %s add column %s %s', v_log, v_name, v_column.type_name);
+    insert into m23.log_columns (table_id, name, attnum, column_name, type_name, since)
+      values (p_table.id, v_name, v_column.attnum, v_column.name, v_column.type_name, case when v_new then 0 else nextval('m23.change_id') end);
+  end loop;
+end $$;
+
+select m23.close_functions();

@@ -1,0 +1,182 @@
+-- Staging: what an archive holds, verified by the worker, beside the live tables.
+
+-- What the columns of an archive are called now. Where they were renamed in this life of the
+-- database, it knows them by their numbers; a name that another one of them has by now is none of them.
+create function m23.present_names(p_work uuid, p_table m23.protected_tables, p_fields text[]) returns text[]
+language sql stable set search_path = '' as $$
+  with backup as (
+    select b.attnums, array(select c ->> 'name' from jsonb_array_elements(b.columns) c) as names
+      from m23.restore_work r join m23.backup_work w on w.job_id = r.job_id join m23.backup_tables b on b.job_id = w.job_id
+     where r.work_id = p_work and b.table_id = p_table.id and w.incarnation = m23.incarnation())
+  select array_agg(coalesce(a.attname, f.name || case when exists (
+             select from backup b, pg_attribute o where o.attrelid = p_table.relid and o.attname = f.name and o.attnum = any (b.attnums)) then ' (as it was)' else '' end) order by f.n)
+    from unnest(p_fields) with ordinality f (name, n)
+    left join (backup b cross join unnest(b.names, b.attnums) o (name, attnum)) on o.name = f.name
+    left join pg_attribute a on a.attrelid = p_table.relid and a.attnum = o.attnum and not a.attisdropped
+$$;
+
+-- Makes room for one table of the archive: `{"ordinal", "schema", "name", "columns": [name…], "rows", "rewind"}`,
+-- and with `rewind` for what the log says of it. Gives which chunk is the next to be staged, from 1 on;
+-- null for a table that is no longer there to be restored.
+create function public.m23_stage_table(p_restore_id uuid, p_lease uuid, p_table jsonb) returns int
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_name    text := (p_table ->> 'schema') || '.' || (p_table ->> 'name');
+  v_table   m23.protected_tables := m23.find_table(v_name);
+  v_staging text := format('m23_staging.s_%s_%s', replace(p_restore_id::text, '-', ''), (p_table ->> 'ordinal')::int);
+  v_fields  text[];
+  v_columns text[];
+  v_list    text;
+  v_history text;
+begin
+  perform m23.keep_lease(p_restore_id, p_lease);
+  if exists (select from m23.staged_tables where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int) then
+    return (select coalesce(max(seq), 0) + 1 from m23.staged_chunks where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int);
+  end if;
+  if v_table.id is null then
+    update public.restore_logs set warnings = array(select distinct w from unnest(warnings || format('%s is not protected any more and was left out', v_name)) w)
+     where id = p_restore_id;
+    return null;
+  end if;
+  v_fields := m23.present_names(p_restore_id, v_table, m23.list_of(p_table -> 'columns'));
+  select array_agg(c.name order by c.attnum) into v_columns from m23.columns_of(v_table.relid) c where c.name = any (v_fields) and not c.generated;
+  if not m23.key_of(v_table.relid) <@ v_columns or m23.tenant_column(v_table) <> all (v_columns) then
+    perform m23.refuse('BACKUP_UNUSABLE', format('%s has another primary key or tenant column than when it was backed up', v_name));
+  end if;
+  update public.restore_logs set warnings = warnings || array(
+      select format('%s.%s no longer exists; its values were left out', v_name, f) from unnest(v_fields) f where f <> all (v_columns)
+      union all
+      select format('%s.%s is newer than the backup; it was left as it is', v_name, c.name) from m23.columns_of(v_table.relid) c
+       where not c.generated and c.name <> all (v_columns))
+   where id = p_restore_id and restore_type = 'backup';  -- a moment has them from the log
+  v_list := (select string_agg(format('%I %s', c.name, c.type_name), ', ' order by c.attnum) from m23.columns_of(v_table.relid) c where c.name = any (v_columns));
+  execute format('create unlogged table if not exists %s (%s)', v_staging, v_list);
+  execute format('alter table %s enable row level security', v_staging);
+  if (p_table ->> 'rewind')::boolean then
+    v_history := v_staging || '_history';
+    execute format('create unlogged table if not exists %s (m23_op "char", m23_change_id bigint, m23_xid xid8, m23_at timestamptz, %s)', v_history, v_list);
+    execute format('alter table %s enable row level security', v_history);
+  end if;
+  insert into m23.staged_tables (restore_id, ordinal, table_id, staging, fields, columns, rows, history)
+    values (p_restore_id, (p_table ->> 'ordinal')::int, v_table.id, v_staging, v_fields, v_columns, (p_table ->> 'rows')::bigint, v_history)
+    on conflict do nothing;
+  return 1;
+end $$;
+
+create function m23.copy_unescape(p_field text) returns text
+language sql immutable strict set search_path = '' as $$
+  select array_to_string(array(
+    select replace(replace(replace(part, '\t', chr(9)), '\n', chr(10)), '\r', chr(13))
+      from unnest(string_to_array(p_field, '\\')) with ordinality p (part, n) order by n), '\')
+$$;
+comment on function m23.copy_unescape(text) is 'A field of a COPY line without its escapes.';
+
+-- One verified chunk: a first line of JSON `{"restore_id", "lease", "ordinal", "seq", "rows", "kind"}`, then its
+-- lines: `rows`, or the `history` of keys whose rows so far are no longer theirs; of `rewind` the entries are kept.
+-- `"from"` is `{"backup_id", "ordinal", "seq", "history"}`, the chunk's place in its backup, and `"fingerprint"` what the
+-- archive says of its lines.
+create function public.m23_stage_chunk(bytea) returns int
+language plpgsql security definer set search_path = '' set row_security = off
+set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set lc_monetary = 'C' as $$
+declare
+  v_end    int := position('\x0a'::bytea in $1);  -- bytes are cut faster than characters
+  v_head   jsonb := convert_from(substring($1 from 1 for v_end - 1), 'UTF8')::jsonb;
+  v_id     uuid := (v_head ->> 'restore_id')::uuid;
+  v_kind   text := coalesce(v_head ->> 'kind', 'rows');
+  v_staged m23.staged_tables;
+  v_table  m23.protected_tables;
+  v_lines  text := convert_from(substring($1 from v_end + 1 for greatest(octet_length($1) - v_end - 1, 0)), 'UTF8');
+  v_rows   bigint;
+begin
+  perform m23.keep_lease(v_id, (v_head ->> 'lease')::uuid);
+  update m23.leases set taken = 1 where work_id = v_id;
+  select * into v_staged from m23.staged_tables where restore_id = v_id and ordinal = (v_head ->> 'ordinal')::int;
+  select * into v_table from m23.protected_tables where id = v_staged.table_id;
+  insert into m23.staged_chunks (restore_id, ordinal, seq, rows)
+    values (v_id, v_staged.ordinal, (v_head ->> 'seq')::int, (v_head ->> 'rows')::int) on conflict do nothing;
+  if not found then return (v_head ->> 'rows')::int; end if;  -- said twice
+  v_rows := case when v_kind = 'rows' then m23.stage_rows(v_staged, v_table, v_lines) else m23.stage_history(v_staged, v_table, v_lines, v_kind = 'rewind') end;
+  if v_rows <> (v_head ->> 'rows')::int then
+    perform m23.refuse('BACKUP_UNUSABLE', format('chunk %s of %s holds %s whole lines, not %s', v_head ->> 'seq', v_table.relid::regclass, v_rows, v_head ->> 'rows'));
+  end if;
+  update public.restore_logs set metadata = jsonb_set(metadata, '{progress,rows}',
+      to_jsonb((select sum(c.rows) from m23.staged_chunks c where c.restore_id = v_id))) where id = v_id and metadata ? 'progress';
+  if exists (select from m23.restore_work w where w.work_id = v_id and w.kind = 'test') then
+    perform m23.examine_chunk(v_staged, v_head, v_lines);
+  end if;
+  return v_rows;
+end $$;
+comment on function public.m23_stage_chunk(bytea) is 'For the workers: one verified chunk of an archive, into staging.';
+
+-- The values of a line `f` in the columns that are staged; p_skip fields come before them.
+create function m23.line_values(p_staged m23.staged_tables, p_table m23.protected_tables, p_skip int) returns text
+language sql stable set search_path = '' as $$
+  select string_agg(format(case when c.plain then 'f[%1$s]::%2$s as %3$I'
+                                -- a cast from text would not know "-", nor the number of what has been dropped
+                                when c.type_name = 'regclass' then 'regclassin(textout(f[%1$s])) as %3$I'
+                                else '(case when strpos(f[%1$s], ''\'') = 0 then f[%1$s] else m23.copy_unescape(f[%1$s]) end)::%2$s as %3$I' end,
+                           array_position(p_staged.fields, c.name) + p_skip, c.type_name, c.name), ', ' order by c.attnum)
+    from m23.columns_of(p_table.relid) c where c.name = any (p_staged.columns)
+$$;
+
+-- Lines with as many fields as there should be, as arrays `f`; cut once, and not for each field.
+create function m23.whole_lines(p_staged m23.staged_tables, p_skip int) returns text
+language sql immutable set search_path = '' as $q$
+  select format($$(select * from (select string_to_array(line, chr(9), '\N') as f from string_to_table($1, chr(10)) line offset 0) x where cardinality(f) = %s) whole$$,
+                cardinality(p_staged.fields) + p_skip)
+$q$;
+
+create function m23.stage_rows(p_staged m23.staged_tables, p_table m23.protected_tables, p_lines text) returns bigint
+language plpgsql set search_path = '' as $$
+declare v_rows bigint;
+begin
+  execute format('insert into %s (%s) select %s from %s', p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
+                 m23.line_values(p_staged, p_table, 0), m23.whole_lines(p_staged, 0)) using p_lines;
+  get diagnostics v_rows = row_count;
+  update m23.staged_tables set standing = standing + v_rows where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+  return v_rows;
+exception when unique_violation then
+  perform m23.refuse('BACKUP_UNUSABLE', format('the archive has a row of %s twice', p_table.relid::regclass));
+end $$;
+
+-- The keys of these entries have no row any more, until the next rows bring one.
+create function m23.stage_history(p_staged m23.staged_tables, p_table m23.protected_tables, p_lines text, p_keep boolean) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_list  text := (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c);
+  v_rows  bigint;
+  v_gone  bigint;
+begin
+  execute format('create unique index if not exists s_%s_%s on %s (%s)', replace(p_staged.restore_id::text, '-', ''), p_staged.ordinal, p_staged.staging,
+                 (select string_agg(quote_ident(k), ', ') from unnest(m23.key_of(p_table.relid)) k));
+  execute format('
+      with entries as materialized (select f[1]::"char" as m23_op, f[2]::bigint as m23_change_id, f[3]::xid8 as m23_xid, f[4]::timestamptz as m23_at, %1$s from %2$s),
+           gone as (delete from %3$s r using (select distinct %4$s from entries e) k where %5$s returning 1),
+           kept as (%6$s)
+      select (select count(*) from entries), (select count(*) from gone)',
+    m23.line_values(p_staged, p_table, 4), m23.whole_lines(p_staged, 4), p_staged.staging, m23.key_list(p_table.relid, 'e'), m23.key_match(p_table.relid, 'k', 'r'),
+    case when p_keep then format('insert into %s (m23_op, m23_change_id, m23_xid, m23_at, %2$s) select m23_op, m23_change_id, m23_xid, m23_at, %2$s from entries', p_staged.history, v_list)
+         else 'select' end)
+    into v_rows, v_gone using p_lines;
+  update m23.staged_tables set standing = standing - v_gone where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+  return v_rows;
+end $$;
+
+-- Progress of a restore, for restore_logs.metadata.
+create function public.m23_note_restore(p_restore_id uuid, p_lease uuid, p_progress jsonb) returns void
+language plpgsql security definer set search_path = '' set row_security = off as $$
+begin
+  perform m23.keep_lease(p_restore_id, p_lease);
+  update public.restore_logs set metadata = metadata || jsonb_build_object('progress', p_progress) where id = p_restore_id;
+end $$;
+
+create function public.m23_fail_restore(p_restore_id uuid, p_lease uuid, p_error text) returns void
+language plpgsql security definer set search_path = '' set row_security = off as $$
+begin
+  perform m23.keep_lease(p_restore_id, p_lease);
+  perform m23.fail_restore(p_restore_id, p_error);
+end $$;
+
+select m23.open_to('{service_role}', 'public.m23_stage_table(uuid, uuid, jsonb)', 'public.m23_stage_chunk(bytea)',
+  'public.m23_note_restore(uuid, uuid, jsonb)', 'public.m23_fail_restore(uuid, uuid, text)');
+select m23.close_functions();

@@ -1,0 +1,284 @@
+-- Executing: the one transaction in which live data is touched, from what was staged or from the log.
+
+create function m23.new_snapshot(p_tenant uuid, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid) returns uuid
+language sql set search_path = '' as $$
+  insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at, snapshot_data, affected_tables)
+  values (p_tenant, p_restore, p_name, p_type, p_by, clock_timestamp() + make_interval(days => m23.setting('snapshot_days')::int), m23.snapshot_here(), p_tables)
+  returning id
+$$;
+
+create function m23.check_staged(p_restore uuid) returns void
+language plpgsql set search_path = '' as $$
+declare v_short record;
+begin
+  select t.staging, t.rows, coalesce(sum(c.rows), 0) as staged into v_short
+    from m23.staged_tables t left join m23.staged_chunks c using (restore_id, ordinal)
+   where t.restore_id = p_restore group by t.ordinal, t.staging, t.rows having coalesce(sum(c.rows), 0) <> t.rows limit 1;
+  if found then
+    perform m23.refuse('BACKUP_UNUSABLE', format('%s of %s rows were read back', v_short.staged, v_short.rows));
+  end if;
+end $$;
+
+-- The rows of a staged table: all that the manifest promises (staging does not survive a
+-- crash of the server), and this tenant's. An archive holds no others; should one do so
+-- all the same, the restore is refused.
+create function m23.staged_query(p_staged m23.staged_tables, p_table m23.protected_tables, p_tenant uuid) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_rows    bigint;
+  v_foreign bigint;
+begin
+  execute format('select count(*), count(*) filter (where %I is distinct from %L) from %s',
+    m23.tenant_column(p_table), p_tenant, p_staged.staging) into v_rows, v_foreign;
+  if v_rows <> p_staged.standing then
+    perform m23.refuse('UNAVAILABLE', 'the database was restarted while the archive was read back; start the restore again');
+  end if;
+  if v_foreign > 0 then
+    perform m23.refuse('BACKUP_UNUSABLE', format('the archive holds %s row(s) of another tenant', v_foreign));
+  end if;
+  return format('select * from %s', p_staged.staging);
+end $$;
+
+-- What the staged rows say, but for keys that have changed since the backup or since the
+-- moment: those are as the log has them at the moment. A column that the archive does not have
+-- is, in rows that nobody has changed, as it is; one that is newer than the moment always is.
+create function m23.staged_at_moment(p_staged m23.staged_tables, p_wanted text, p_table m23.protected_tables, p_backup pg_snapshot, p_moment m23.moment) returns text
+language sql stable set search_path = '' as $q$
+  select format($$with since_backup as (with %1$s select * from touched), since_moment as (with %2$s select * from touched),
+      changed as materialized (select %3$s from since_backup r union select %3$s from since_moment r)
+    select %4$s from (%5$s) r left join (select * from %6$s where %7$I = $1) l on %8$s where not exists (select from changed t where %9$s)
+    union all
+    select %10$s from (%11$s) r left join (select * from %6$s where %7$I = $1) l on %8$s where exists (select from changed t where %9$s)$$,
+    replace(replace(replace(m23.touched_since(p_table), '$2', quote_literal(p_backup) || '::pg_snapshot'), '$3', 'null::timestamptz'),
+            '$4', quote_literal(pg_snapshot_xmin(p_backup)) || '::xid8'),
+    m23.touched_since(p_table), m23.key_list(p_table.relid, 'r'),
+    (select string_agg(format(case when c.name = any (p_staged.columns) then 'r.%I' else 'l.%I' end, c.name), ', ' order by c.attnum)
+       from m23.columns_of(p_table.relid) c where not c.generated),
+    p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 'l', 'r'), m23.key_match(p_table.relid, 't', 'r'),
+    (select string_agg(format(case when m23.is_newer(row(p_table, p_moment, null, null, null)::m23.target, c.attnum)
+                                   then 'case when l.%1$I is not null then l.%2$I else r.%2$I end' else 'r.%2$I' end,
+                              m23.tenant_column(p_table), c.name), ', ' order by c.attnum)
+       from m23.columns_of(p_table.relid) c where not c.generated),
+    m23.as_of_query(p_table))
+$q$;
+
+create function m23.staged_targets(p_work m23.restore_work) returns m23.target[]
+language plpgsql set search_path = '' as $$
+declare
+  v_backup m23.backup_work;
+  v_logged m23.moment;
+begin
+  select * into v_backup from m23.backup_work where job_id = p_work.job_id;
+  if v_backup.incarnation = m23.incarnation() then
+    v_logged := m23.moment_of(v_backup.position);  -- without a time: the staging of its tables has told of their shape
+  end if;
+  return (select array_agg(case
+      when (p_work.moment).position is not null then
+        row(t, p_work.moment, m23.staged_at_moment(s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment),
+            (m23.target_of(t, p_work.moment)).columns, null)::m23.target
+      else row(t, v_logged, m23.in_mode(p_work, m23.staged_query(s, t, p_work.tenant_id), t, s.columns), s.columns, m23.arrived_since(s, t, p_work, v_logged))::m23.target end
+      order by m23.public_name(t.relid))
+    from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
+end $$;
+
+-- What is wanted of a table when not all of it shall be as in the backup.
+create function m23.in_mode(p_work m23.restore_work, p_wanted text, p_table m23.protected_tables, p_columns text[]) returns text
+language sql stable set search_path = '' as $q$
+  select case p_work.mode when 'exact' then p_wanted
+    else format($$with backed_up as materialized (%1$s), live as materialized (select %2$s from %3$s r where r.%4$I = %5$L)
+           select %2$s from backed_up r where %6$s union all select %2$s from live r where %7$s$$,
+      p_wanted, (select string_agg(format('r.%I', c), ', ') from unnest(p_columns) c), m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_work.tenant_id,
+      case p_work.mode when 'missing_only' then 'not ' || m23.key_in(p_table.relid, 'r', 'live') else 'true' end,
+      case p_work.mode when 'missing_only' then 'true' else 'not ' || m23.key_in(p_table.relid, 'r', 'backed_up') end) end
+$q$;
+
+-- The tables and wanted rows of work.
+create function m23.targets_of(p_work m23.restore_work) returns m23.target[]
+language plpgsql set search_path = '' as $$
+begin
+  if p_work.job_id is not null then
+    return m23.staged_targets(p_work);
+  elsif p_work.mode = 'exact' then
+    return m23.logged_targets(p_work.tables, p_work.moment);
+  end if;
+  return (select array_agg(row((t).tbl, (t).moment, m23.in_mode(p_work, m23.as_of_query((t).tbl), (t).tbl, (t).columns), (t).columns, null)::m23.target)
+            from unnest(m23.logged_targets(p_work.tables, p_work.moment)) t);
+end $$;
+
+create function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
+language sql stable set search_path = '' as $$
+  select array_agg(m23.target_of(t, p_moment) order by m23.public_name(t.relid))
+    from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n)
+$$;
+
+-- Writes the wanted rows into the live tables, under the fence, after a snapshot to come back
+-- to. A column that is renamed or dropped before its table is locked makes it begin again.
+create function m23.restore_live(p_work m23.restore_work, p_by uuid) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_targets  m23.target[];
+  v_names    text[];
+  v_snapshot uuid;
+begin
+  for v_left in reverse 4..0 loop
+    begin
+      v_targets := m23.targets_of(p_work);
+      v_names := array(select m23.public_name((t).tbl.relid) from unnest(v_targets) t);
+      v_snapshot := m23.new_snapshot(p_work.tenant_id, format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
+                                     'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
+      return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.plan_hash, v_snapshot, p_work.work_id)
+          || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names);
+    exception when undefined_column then
+      if v_left = 0 then raise; end if;
+    end;
+  end loop;
+end $$;
+
+-- Beside the live data: a schema of its own, out of the API's reach until somebody grants it.
+create function m23.restore_beside(p_work m23.restore_work, p_restore public.restore_logs) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_faults text[] := m23.schema_faults(p_restore.target_schema);
+  v_target m23.target;
+  v_rows   bigint := 0;
+  v_names  text[] := '{}';
+begin
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
+  end if;
+  perform m23.begin_copy(p_restore);
+  execute format('grant usage on schema %I to service_role', p_restore.target_schema);
+  foreach v_target in array coalesce(m23.targets_of(p_work), '{}') loop
+    v_rows := v_rows + m23.copy_beside(v_target, p_restore);
+    v_names := v_names || m23.public_name((v_target.tbl).relid);
+  end loop;
+  perform m23.end_copy(p_restore);
+  return jsonb_build_object('snapshot_id', null, 'tables', v_names, 'warnings', '[]'::jsonb,
+    'stats', jsonb_build_object('insertCount', v_rows, 'updateCount', 0, 'deleteCount', 0, 'totalOperations', v_rows, 'affectedTables', to_jsonb(v_names)));
+end $$;
+
+create function m23.copy_beside(p_target m23.target, p_restore public.restore_logs) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_live  text := m23.qualified_name((p_target.tbl).relid);
+  v_copy  text := (select format('%I.%I', p_restore.target_schema, c.relname) from pg_class c where c.oid = (p_target.tbl).relid);
+  v_list  text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
+  v_count bigint;
+begin
+  -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot.
+  execute format('lock table %s in access share mode', v_live);
+  execute format('create table %s (like %s including generated including identity including indexes including constraints including comments)', v_copy, v_live);
+  execute format('alter table %s enable row level security', v_copy);
+  execute format('grant select on %s to service_role', v_copy);
+  execute format('insert into %s (%s) overriding system value select %s from (%s) s', v_copy, v_list, v_list, coalesce(p_target.wanted, m23.as_of_query(p_target.tbl)))
+    using p_restore.tenant_id, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+
+-- The log row of work that is done; its figures, for the caller.
+create function m23.finish_restore(p_work m23.restore_work, p_outcome jsonb) returns json
+language plpgsql set search_path = '' as $$
+declare
+  v_warnings text[] := m23.list_of(p_outcome -> 'warnings');
+  v_done     public.restore_logs;
+begin
+  update public.restore_logs r set status = 'completed', completed_at = clock_timestamp(),
+         duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
+         rows_restored = (p_outcome -> 'stats' ->> 'totalOperations')::bigint, stats = p_outcome -> 'stats',
+         tables = m23.list_of(p_outcome -> 'tables'), snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
+         metadata = r.metadata || jsonb_build_object('transaction', pg_current_xact_id()::text),
+         warnings = r.warnings || coalesce(v_warnings, '{}')
+   where r.id = p_work.work_id returning * into v_done;
+  return json_build_object('restored_tables', v_done.tables, 'rows_restored', v_done.rows_restored, 'duration', v_done.duration_seconds,
+                           'snapshot_id', v_done.snapshot_id, 'warnings', v_done.warnings, 'stats', v_done.stats);
+end $$;
+
+-- What a failure means to the caller: a refusal keeps its words, a constraint names itself,
+-- anything else is ours, and its cause goes to the server's log.
+create function m23.failure(p_state text, p_message text, p_table text, p_constraint text) returns json
+language plpgsql set search_path = '' as $$
+begin
+  if p_state = 'PGRST' then
+    return (select json_build_object('code', m ->> 'code', 'message', m ->> 'message', 'details', (m ->> 'details')::json)
+              from (select p_message::json) x (m));
+  elsif p_state = '57014' then
+    return json_build_object('code', 'UNAVAILABLE', 'message', 'the restore was cancelled before it was done; nothing was changed');
+  elsif p_state like '23%' then
+    return json_build_object('code', 'BACKUP_UNUSABLE', 'message', format('its rows no longer fit "%s": they would break the constraint "%s"', p_table, p_constraint));
+  end if;
+  if p_state like '22%' then  -- its message would show the value
+    return json_build_object('code', 'VALIDATION_FAILED', 'message', 'values of that moment do not fit the types that their columns have now; nothing was changed');
+  end if;
+  raise log 'm23: restore failed: % (%)', p_message, p_state;
+  return json_build_object('code', 'INTERNAL', 'message', 'the restore failed for a reason of our own; nothing was changed', 'cause', p_message || ' (' || p_state || ')');
+end $$;
+
+-- Executes a restore or rollback, in one transaction. Gives the outcome, or `{"error": {…}}`
+-- when it failed, so that the log row can say so: an exception would take that with it.
+create function public.m23_execute_restore(p_restore_id uuid, p_lease uuid) returns json
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' set plan_cache_mode = force_generic_plan as $$
+declare
+  v_work    m23.restore_work;
+  v_error   json;
+  v_outcome json;
+  v_state text; v_message text; v_table text; v_constraint text;
+begin
+  perform m23.keep_lease(p_restore_id, p_lease);
+  select * into v_work from m23.restore_work where work_id = p_restore_id;
+  begin
+    -- Held to the end, however long it takes: the lease is not seen to be renewed until then.
+    if not pg_try_advisory_xact_lock(m23.restore_key(v_work.tenant_id)) then
+      perform m23.refuse('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running');
+    end if;
+    perform m23.stop_if_cancelled(p_restore_id);
+    v_outcome := m23.execute_work(v_work);
+    perform m23.end_work(p_restore_id);
+    return v_outcome;
+  exception when query_canceled or others then  -- the others do not include it
+    get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_table = table_name, v_constraint = constraint_name;
+    v_error := m23.failure(v_state, v_message, v_table, v_constraint);
+  end;
+  perform m23.fail_restore(p_restore_id, concat_ws(': ', v_error ->> 'message', array_to_string(m23.list_of((v_error -> 'details')::jsonb), '; ')));
+  return json_build_object('error', v_error);
+end $$;
+comment on function public.m23_execute_restore(uuid, uuid) is
+  'For the workers: writes what was planned or staged into the live tables, or beside them.';
+
+create function m23.execute_work(p_work m23.restore_work) returns json
+language plpgsql set search_path = '' as $$
+declare
+  v_log      public.restore_logs;
+  v_rollback public.pitr_rollbacks;
+begin
+  if p_work.kind = 'rollback' then
+    select * into v_rollback from public.pitr_rollbacks where id = p_work.work_id;
+    return m23.finish_rollback(v_rollback, m23.restore_live(p_work, v_rollback.created_by));
+  end if;
+  select * into v_log from public.restore_logs where id = p_work.work_id;
+  perform m23.check_staged(p_work.work_id);
+  perform m23.rewind_staged(p_work);
+  if p_work.dry_run then
+    return m23.note_preview(p_work, m23.preview_work(p_work)::jsonb);
+  end if;
+  return m23.finish_restore(p_work, case when v_log.target_schema is null then m23.restore_live(p_work, v_log.created_by) else m23.restore_beside(p_work, v_log) end);
+end $$;
+
+-- Upkeep, every minute: what dead workers have left behind, what is past its time, and capture
+-- that was switched off. Gives how much of each there was; nothing that is none.
+create function public.m23_sweep() returns json
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare v_requests bigint;
+begin
+  delete from m23.requests where counted_at < clock_timestamp() - make_interval(days => m23.setting('request_days')::int);
+  get diagnostics v_requests = row_count;
+  update public.pitr_snapshots set status = 'expired' where status = 'active' and expires_at < clock_timestamp();
+  delete from m23.previews where created_at < clock_timestamp() - interval '1 day';
+  perform m23.keep_commit_times();
+  perform m23.prune_logs();
+  return json_strip_nulls(json_build_object('restores', nullif(m23.sweep_restores(), 0), 'requests', nullif(v_requests, 0),
+                                            'copies', nullif(m23.sweep_copies(), 0), 'captures', nullif(m23.renew_captures(), 0), 'backups', nullif(m23.retire_backups(), 0)));
+end $$;
+
+select m23.open_to('{service_role}', 'public.m23_execute_restore(uuid, uuid)', 'public.m23_sweep()');
+select m23.close_functions();
