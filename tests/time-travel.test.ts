@@ -114,6 +114,8 @@ const TRAPS: Trap[] = [
   { rule: 'a row that arrives from another tenant', setup: PLAIN, shared: true, change: `update t set tenant_id = '${ACME}' where id = 11` },
   { rule: 'a row that moves and comes back', setup: PLAIN,
     change: `update t set tenant_id = '${BIRCH}', v = 'there' where id = 1; update t set tenant_id = '${ACME}', v = 'back' where id = 1` },
+  { rule: 'updates with a rule that does more, which a restore does not', setup: `${PLAIN} create table done (id int); create rule more as on update to t do also insert into done values (old.id);`,
+    change: `update t set v = 'x' where id in (1, 2)`, then: `do $$ begin assert (select count(*) = 2 from done); end $$` },
   { rule: 'savepoints rolled back', setup: PLAIN,
     change: `begin; update t set v = 'a' where id = 1; savepoint s; update t set v = 'b'; delete from t where id = 2; rollback to s;
              update t set v = 'c' where id = 3; commit` },

@@ -221,12 +221,14 @@ exception when insufficient_privilege then
   return false;
 end $$;
 
--- Whether tables have triggers but M23's, those of foreign keys among them. Where there are none,
--- nothing is silenced: it would throw away every plan that the session has kept.
-create function m23.have_triggers(p_targets m23.target[]) returns boolean
+-- Whether a write to these tables sets anything off but M23's capture: triggers, those of foreign
+-- keys among them, or rules. Where it does not, nothing is silenced: that would throw away every plan
+-- that the session has kept.
+create function m23.sets_off(p_targets m23.target[]) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return exists (select from unnest(p_targets) t, m23.captured((t).tbl.relid) c join pg_trigger g on g.tgrelid = c.relid where g.tgname !~ '^(aaa|zzz)_m23_');
+  return exists (select from unnest(p_targets) t, m23.captured((t).tbl.relid) c
+     where exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname !~ '^(aaa|zzz)_m23_') or exists (select from pg_rewrite r where r.ev_class = c.relid));
 end $$;
 
 -- Triggers that fire all the same, or that cannot be silenced on this server.

@@ -236,7 +236,7 @@ set extra_float_digits = 1 set random_page_cost = 1.1 set work_mem = '64MB' set 
 declare
   v_role     text := current_setting('session_replication_role');
   v_since    bigint := nextval('m23.change_id');
-  v_alone    boolean := not m23.have_triggers(p_targets);
+  v_alone    boolean := not m23.sets_off(p_targets);
   v_warnings text[] := '{}';
   v_faults   text[];
 begin
