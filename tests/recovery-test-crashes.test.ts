@@ -105,6 +105,19 @@ describe('a test that outlives its Worker', () => {
     assert.deepEqual(await leftovers(client), []);
   });
 
+  test('takes what a crash has lost under its driver for no damage, and begins its restore anew', async () => {
+    const { id, lease } = await half();
+    await client.query(`update m23.staged_tables t set rows = (select sum(c.rows) from m23.staged_chunks c where (c.restore_id, c.ordinal) = (t.restore_id, t.ordinal)) where t.restore_id = $1`, [id]);
+    const { rows: [staged] } = await client.query<{ staging: string }>('select staging from m23.staged_tables where restore_id = $1', [id]);
+    await client.query(`truncate ${staged?.staging}`);
+    await assert.rejects(client.query('select public.m23_execute_test($1, $2)', [id, lease]), /UNAVAILABLE/);
+    await lapse(id);
+    await stack.runCron('recovery-test');
+    const row = await testRow(client, id);
+    assert.deepEqual([row['status'], kindsOf(row['results'] as Results)], ['completed', []]);
+    assert.deepEqual(await leftovers(client), []);
+  });
+
   for (const [what, change, back, found] of [
     ['has another column', 'alter table shop.accounts rename column balance to worth', 'alter table shop.accounts rename column worth to balance', ['shape_changed']],
     ['has another type', 'alter table shop.accounts alter column balance type text', 'alter table shop.accounts alter column balance drop default, alter column balance type numeric using balance::numeric, alter column balance set default 0', ['shape_changed']],

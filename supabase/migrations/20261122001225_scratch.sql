@@ -77,8 +77,13 @@ language plpgsql set search_path = '' as $$
 declare
   v_list       text := (select string_agg(quote_ident(c), ', ') from unnest((p_scratch.staged).columns) c);
   v_constraint text;
+  v_rows       bigint;
 begin
   execute format('insert into %s (%s) overriding system value select %s from %s', m23.qualified_name((p_scratch.copy).relid), v_list, v_list, (p_scratch.staged).staging);
+  get diagnostics v_rows = row_count;
+  if v_rows <> (p_scratch.staged).standing then  -- no damage of the backup: the next worker stages anew
+    perform m23.refuse('UNAVAILABLE', 'the database was restarted while the archive was read back');
+  end if;
   execute format('analyze %s', m23.qualified_name((p_scratch.copy).relid));
   return null;
 exception
@@ -318,6 +323,7 @@ begin
       v_done := m23.restore_to_scratch(v_work);
     exception when others then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text;
+      if v_state = 'PGRST' and v_message::json ->> 'code' = 'UNAVAILABLE' then raise; end if;
       perform m23.note_check('not_restorable', 'the restore', case when v_state = 'PGRST' then v_message::json ->> 'message' else 'the restore failed; the database''s log tells why' end);
       raise log 'm23: the restore of a recovery test failed: % (%)', v_message, v_state;
     end;
