@@ -21,16 +21,17 @@ comment on function m23.memberships_of(uuid) is
 -- The tenant that a user with several has picked: a claim that only the server can
 -- write (app_metadata). A value that is no uuid picks a tenant that does not exist.
 create function m23.picked_tenant() returns text
-language sql stable set search_path = '' as
-$$ select nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', '') $$;
+language plpgsql stable set search_path = '' as $$ begin return nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', ''); end $$;
 
 create function m23.caller_membership() returns table (tenant_id uuid, role text)
-language sql stable security definer rows 1 set search_path = '' set row_security = off as $$
-  with mine as (
-    select m.tenant_id, m.role from m23.memberships_of(auth.uid()) m
-    where m23.picked_tenant() is null or m.tenant_id::text = lower(m23.picked_tenant()))
-  select mine.tenant_id, mine.role from mine where (select count(*) from mine) = 1
-$$;
+language plpgsql stable security definer rows 1 set search_path = '' set row_security = off as $$
+#variable_conflict use_column
+declare v_picked text := lower(m23.picked_tenant());
+begin
+  return query
+  with mine as (select m.tenant_id, m.role from m23.memberships_of(auth.uid()) m where v_picked is null or m.tenant_id::text = v_picked)
+  select mine.tenant_id, mine.role from mine where (select count(*) from mine) = 1;
+end $$;
 comment on function m23.caller_membership() is
   'The caller''s tenant and role: the one picked in app_metadata.tenant_id, else the only one; no row otherwise.';
 
@@ -42,8 +43,7 @@ comment on function m23.caller_tenants(text[]) is
   'The tenants in which the caller has one of the roles. The row-level policies are written with it.';
 
 create function m23.caller_tenant() returns uuid
-language sql stable set search_path = '' as
-$$ select tenant_id from m23.caller_membership() $$;
+language plpgsql stable set search_path = '' as $$ begin return (select tenant_id from m23.caller_membership()); end $$;
 
 create function public.get_current_tenant() returns uuid
 language sql stable set search_path = '' as $$ select m23.caller_tenant() $$;

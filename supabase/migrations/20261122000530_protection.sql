@@ -50,14 +50,15 @@ begin
 end $$;
 
 create function m23.key_attnums(p_relid oid) returns int2[]
-language sql stable set search_path = '' as $$ select indkey::int2[] from pg_index where indrelid = p_relid and indisprimary $$;
+language plpgsql stable set search_path = '' as $$ begin return (select indkey::int2[] from pg_index where indrelid = p_relid and indisprimary); end $$;
 
 create function m23.key_is_another(p_table m23.protected_tables) returns boolean
-language sql stable set search_path = '' as $$
-  select m23.key_attnums(p_table.relid) is distinct from p_table.key_attnums
-      or exists (select from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
-                  where c.key_ord is not null and m23.logged_type(c) <> f.type_name)
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select m23.key_attnums(p_table.relid) is distinct from p_table.key_attnums
+        or exists (select from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+                    where c.key_ord is not null and m23.logged_type(c) <> f.type_name));
+end $$;
 
 create function m23.write_capture(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$

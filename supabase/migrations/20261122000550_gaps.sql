@@ -15,13 +15,14 @@ comment on table m23.gaps is 'Ended histories of the protected tables: no moment
 
 -- The first moment of a table's present history: the commit of the transaction that began it.
 create function m23.history_since(p_table m23.protected_tables) returns timestamptz
-language sql volatile set search_path = '' as $$
-  select case when p_table.incarnation <> m23.incarnation() then p_table.protected_at
+language plpgsql volatile set search_path = '' as $$
+begin
+  return case when p_table.incarnation <> m23.incarnation() then p_table.protected_at
     when m23.commit_times_are_native()
     then coalesce((select c.at from m23.commit_times c where c.xid = p_table.xid), pg_xact_commit_timestamp(p_table.xid::xid), p_table.protected_at)
     else coalesce((select k.at from m23.ticks k where k.incarnation = p_table.incarnation and k.at >= p_table.protected_at
-                      and pg_visible_in_snapshot(p_table.xid, k.position) order by k.at limit 1), clock_timestamp()) end
-$$;
+                      and pg_visible_in_snapshot(p_table.xid, k.position) order by k.at limit 1), clock_timestamp()) end;
+end $$;
 
 -- Why nothing before the present history can be reached.
 create function m23.history_reason(p_table m23.protected_tables) returns text
@@ -34,29 +35,32 @@ $$;
 -- and its transaction tell whether anybody has touched it, whatever its state is now.
 
 create function m23.trigger_marks(p_relid oid) returns text[]
-language sql stable set search_path = '' as $$
-  select array(select concat_ws('/', g.oid, g.xmin) from m23.captured(p_relid) c join pg_trigger g on g.tgrelid = c.relid
-                where g.tgname ~ '^(aaa|zzz)_m23_' order by 1)
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select concat_ws('/', g.oid, g.xmin) from m23.captured(p_relid) c join pg_trigger g on g.tgrelid = c.relid
+                where g.tgname ~ '^(aaa|zzz)_m23_' order by 1);
+end $$;
 
 -- Whether triggers of the capture have been touched since they were written; but for what this
 -- transaction has done, if p_but_mine. Marks and triggers are read in one statement: an ALTER
 -- TABLE that commits in between writes both anew.
 create function m23.was_off(p_table m23.protected_tables, p_but_mine boolean) returns boolean
-language sql volatile set search_path = '' as $$
-  select exists (
+language plpgsql volatile set search_path = '' as $$
+begin
+  return exists (
     select from m23.protected_tables t, unnest(t.triggers) mark
      where t.id = p_table.id and not exists (select from pg_trigger g where g.oid = split_part(mark, '/', 1)::oid
-                          and (g.xmin::text = split_part(mark, '/', 2) or p_but_mine and g.xmin = pg_current_xact_id()::xid)))
-$$;
+                          and (g.xmin::text = split_part(mark, '/', 2) or p_but_mine and g.xmin = pg_current_xact_id()::xid)));
+end $$;
 
 -- Why changes of a table may have gone unseen; null when none have.
 create function m23.capture_fault(p_table m23.protected_tables) returns text
-language sql volatile set search_path = '' as $$
-  select case when m23.missing_triggers(p_table) is not null then 'capture is switched off: its triggers are missing or not always enabled'
+language plpgsql volatile set search_path = '' as $$
+begin
+  return case when m23.missing_triggers(p_table) is not null then 'capture is switched off: its triggers are missing or not always enabled'
               when m23.key_is_another(p_table) then 'the primary key is another, and no event trigger told of it'
-              when m23.was_off(p_table, false) then 'capture was switched off for a while' end
-$$;
+              when m23.was_off(p_table, false) then 'capture was switched off for a while' end;
+end $$;
 
 -- Switches the capture on again where it is off. It waits for a lock only shortly: there is a
 -- next time.
@@ -109,9 +113,10 @@ end $$;
 
 -- Why a time is no moment; null when it is one.
 create function m23.clock_fault(p_at timestamptz) returns text
-language sql volatile set search_path = '' as $$
-  select format('the clock was set back, and the times from %s to %s came twice', m23.iso(min(s.since)), m23.iso(max(s.until)))
-    from m23.clock_steps s where s.incarnation = m23.incarnation() and p_at >= s.since and p_at < s.until having count(*) > 0
-$$;
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (select format('the clock was set back, and the times from %s to %s came twice', m23.iso(min(s.since)), m23.iso(max(s.until)))
+      from m23.clock_steps s where s.incarnation = m23.incarnation() and p_at >= s.since and p_at < s.until having count(*) > 0);
+end $$;
 
 select m23.close_functions();

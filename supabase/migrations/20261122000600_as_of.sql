@@ -33,16 +33,17 @@ $$;
 -- A column's value in a row `l` of the log, in the table's present type and collation: keys are
 -- told apart and ordered by it. A row from before the column was there gives the column's default.
 create function m23.log_value(p_table m23.protected_tables, p_column m23.column_shape) returns text
-language sql stable set search_path = '' as $$
-  select (case when count(*) = 1 and min(f.since) = 0 then m23.log_cast(p_column, max(f.name), max(f.type_name))
-    else format('(case %s else %s end)',
-      string_agg(format('when l.change_id >= %s then %s', f.since, m23.log_cast(p_column, f.name, f.type_name)), ' ' order by f.since desc),
-      coalesce((select '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || p_column.type_name from pg_attrdef d where d.adrelid = p_table.relid and d.adnum = p_column.attnum),
-               'null::' || p_column.type_name)) end)
-    || coalesce((select format(' collate %I.%I', n.nspname, o.collname) from pg_attribute a join pg_collation o on o.oid = a.attcollation join pg_namespace n on n.oid = o.collnamespace
-                  where a.attrelid = p_table.relid and a.attnum = p_column.attnum and o.collname <> 'default'), '')
-    from m23.log_columns f where f.table_id = p_table.id and f.attnum = p_column.attnum
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select (case when count(*) = 1 and min(f.since) = 0 then m23.log_cast(p_column, max(f.name), max(f.type_name))
+      else format('(case %s else %s end)',
+        string_agg(format('when l.change_id >= %s then %s', f.since, m23.log_cast(p_column, f.name, f.type_name)), ' ' order by f.since desc),
+        coalesce((select '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || p_column.type_name from pg_attrdef d where d.adrelid = p_table.relid and d.adnum = p_column.attnum),
+                 'null::' || p_column.type_name)) end)
+      || coalesce((select format(' collate %I.%I', n.nspname, o.collname) from pg_attribute a join pg_collation o on o.oid = a.attcollation join pg_namespace n on n.oid = o.collnamespace
+                    where a.attrelid = p_table.relid and a.attnum = p_column.attnum and o.collname <> 'default'), '')
+      from m23.log_columns f where f.table_id = p_table.id and f.attnum = p_column.attnum);
+end $$;
 
 -- The log's columns of a row `l`, in the table's names and types.
 create function m23.log_images(p_table m23.protected_tables) returns text
@@ -59,16 +60,17 @@ end $$;
 -- The condition that a row `r` comes after the key $5, in the order of the key's index. One
 -- comparison of rows, which an index can answer, where the columns share their operator.
 create function m23.key_after(p_relid oid) returns text
-language sql stable set search_path = '' as $$
-  with keys as (select c.key_ord as n, format('r.%I', c.name) as mine, format('($5[%s])::%s', c.key_ord, c.type_name) as given,
-                       m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
-                  from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null)
-  select format('($5 is null or %s)', case when count(distinct follows) = 1
-      then format('(%s) %s (%s)', string_agg(mine, ', ' order by n), min(follows), string_agg(given, ', ' order by n))
-      else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given), '' order by b.n)) from keys b where b.n < k.n)
-                             || format('%s %s %s', mine, follows, given), ' or ' order by n) || ')' end)
-    from keys k
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (with keys as (select c.key_ord as n, format('r.%I', c.name) as mine, format('($5[%s])::%s', c.key_ord, c.type_name) as given,
+                         m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
+                    from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null)
+    select format('($5 is null or %s)', case when count(distinct follows) = 1
+        then format('(%s) %s (%s)', string_agg(mine, ', ' order by n), min(follows), string_agg(given, ', ' order by n))
+        else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given), '' order by b.n)) from keys b where b.n < k.n)
+                               || format('%s %s %s', mine, follows, given), ' or ' order by n) || ')' end)
+      from keys k);
+end $$;
 
 -- The condition that a transaction lies after the moment $2, $3, $4.
 create function m23.lies_after(p_xid text) returns text
@@ -83,8 +85,9 @@ $q$;
 --   $1 tenant, $2 position, $3 time or null, $4 floor: the moment
 --   $5 a key as text[], or null: only rows with a greater key
 create function m23.touched_since(p_table m23.protected_tables) returns text
-language sql stable set search_path = '' as $q$
-  select format($$
+language plpgsql stable set search_path = '' as $q$
+begin
+  return format($$
     later as materialized (
       select x.xid from (select distinct l.xid from %1$s l where l.tenant_id = $1 and l.xid >= $4) x where %5$s),
     logged as (
@@ -97,19 +100,20 @@ language sql stable set search_path = '' as $q$
                over (partition by %4$s order by r.m23_op not in ('U', 'D'), r.m23_change_id
                      rows between unbounded preceding and unbounded following) as m23_balance
         from logged r order by %4$s, r.m23_op not in ('U', 'D'), r.m23_change_id)$$,
-    m23.log_name(p_table.id), m23.log_images(p_table), m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), m23.lies_after('x.xid'))
-$q$;
+    m23.log_name(p_table.id), m23.log_images(p_table), m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), m23.lies_after('x.xid'));
+end $q$;
 
 -- The condition that the key of a row is among those of a relation. As a list that is hashed
 -- once: the planner cannot know how long it is, and would compare every row with every other.
 create function m23.key_in(p_relid oid, p_alias text, p_relation text) returns text
-language sql stable set search_path = '' as $$
-  select case when count(distinct e.equality) = 1 then
-      format('(%s) %s any (select %s from %s t)', m23.key_list(p_relid, p_alias), min(e.equality), m23.key_list(p_relid, 't'), p_relation)
-    else format('exists (select from %s t where %s)', p_relation, m23.key_match(p_relid, 't', p_alias)) end
-    from (select m23.equality(i.indexrelid, c.key_ord) as equality
-            from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null) e
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case when count(distinct e.equality) = 1 then
+        format('(%s) %s any (select %s from %s t)', m23.key_list(p_relid, p_alias), min(e.equality), m23.key_list(p_relid, 't'), p_relation)
+      else format('exists (select from %s t where %s)', p_relation, m23.key_match(p_relid, 't', p_alias)) end
+      from (select m23.equality(i.indexrelid, c.key_ord) as equality
+              from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null) e);
+end $$;
 
 -- A tenant's rows as of a moment, with the parameters of m23.touched_since; with a limit the
 -- first ones by key, read in the order of an index where there is one.
@@ -126,8 +130,9 @@ $q$;
 
 -- Why a table's log cannot answer for a moment; null when it can.
 create function m23.moment_fault(p_table m23.protected_tables, p_moment m23.moment) returns text
-language sql volatile set search_path = '' as $$
-  select case
+language plpgsql volatile set search_path = '' as $$
+begin
+  return case
     when p_table.incarnation <> m23.incarnation()
       then format('the history of %s belongs to another life of this database, which was restored or copied since', m23.public_name(p_table.relid))
     when p_moment.position is null or not pg_visible_in_snapshot(p_table.xid, p_moment.position) or p_moment.at < m23.history_since(p_table)
@@ -135,8 +140,8 @@ language sql volatile set search_path = '' as $$
     when p_moment.floor < p_table.pruned_below
       then format('the history of %s goes back to %s', m23.public_name(p_table.relid), m23.iso(p_table.pruned_at))
     else 'changes of ' || m23.public_name(p_table.relid) || ' may have gone unseen: ' || m23.capture_fault(p_table)
-  end
-$$;
+  end;
+end $$;
 
 -- Tenants whose log was removed, and when: m23.forget_tenant.
 create table m23.forgotten (
@@ -150,12 +155,13 @@ create index forgotten_incarnation on m23.forgotten (incarnation);
 
 -- Why no log can answer for a tenant at a moment; null when it can.
 create function m23.tenant_fault(p_tenant uuid, p_moment m23.moment) returns text
-language sql volatile set search_path = '' as $$
-  select format('the history of this tenant begins at %s; what was before has been removed', m23.iso(f.at))
-    from m23.forgotten f
-   where f.tenant_id = p_tenant and f.incarnation = m23.incarnation()
-     and (p_moment.position is null or not pg_visible_in_snapshot(f.xid, p_moment.position) or p_moment.at < f.at)
-$$;
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (select format('the history of this tenant begins at %s; what was before has been removed', m23.iso(f.at))
+      from m23.forgotten f
+     where f.tenant_id = p_tenant and f.incarnation = m23.incarnation()
+       and (p_moment.position is null or not pg_visible_in_snapshot(f.xid, p_moment.position) or p_moment.at < f.at));
+end $$;
 
 create function m23.as_of(p_table anyelement, p_tenant uuid, p_moment m23.moment) returns setof anyelement
 language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set lc_monetary = 'C' as $$

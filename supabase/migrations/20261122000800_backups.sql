@@ -11,8 +11,7 @@ create table m23.leases (
 select m23.close_table('m23.leases');
 
 create function m23.lease_end() returns timestamptz
-language sql volatile set search_path = '' as
-$$ select clock_timestamp() + make_interval(secs => m23.setting('lease_seconds')::int) $$;
+language plpgsql volatile set search_path = '' as $$ begin return clock_timestamp() + make_interval(secs => m23.setting('lease_seconds')::int); end $$;
 
 -- Takes or takes over a lease; null while somebody else holds it.
 create function m23.take_lease(p_work uuid) returns m23.leases
@@ -108,8 +107,7 @@ $$;
 comment on function m23.shape_of(oid) is 'The columns of a table that hold values of their own, as a manifest lists them.';
 
 create function m23.key_of(p_relid oid) returns text[]
-language sql stable set search_path = '' as
-$$ select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid) c where c.key_ord is not null $$;
+language plpgsql stable set search_path = '' as $$ begin return (select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid) c where c.key_ord is not null); end $$;
 
 -- The planner's estimate of a tenant's rows: no scan, and good enough for a progress bar.
 create function m23.estimated_rows(p_table m23.protected_tables, p_tenant uuid) returns bigint

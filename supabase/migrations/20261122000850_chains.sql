@@ -15,13 +15,14 @@ $$;
 -- What keeps a backup, with all that it builds on, from being read; null when nothing does. A
 -- recovery test looks at one whose key was erased all the same.
 create function m23.chain_fault(p_job public.backup_jobs, p_needs_key boolean default true) returns text
-language sql stable set search_path = '' as $$
-  select case when j.id = p_job.id then 'this backup is ' else format('the chain is broken: "%s" is ', j.backup_name) end
-         || case when j.deleted_at is not null then 'deleted' when j.status <> 'completed' then replace(j.status, '_', ' ') || ', not completed'
-                 else 'encrypted with a key that was erased' end
-    from m23.chain_of(p_job.id) j where j.deleted_at is not null or j.status <> 'completed' or p_needs_key and m23.key_is_erased(j.id)
-    order by j.id <> p_job.id, j.created_at limit 1
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case when j.id = p_job.id then 'this backup is ' else format('the chain is broken: "%s" is ', j.backup_name) end
+           || case when j.deleted_at is not null then 'deleted' when j.status <> 'completed' then replace(j.status, '_', ' ') || ', not completed'
+                   else 'encrypted with a key that was erased' end
+      from m23.chain_of(p_job.id) j where j.deleted_at is not null or j.status <> 'completed' or p_needs_key and m23.key_is_erased(j.id)
+      order by j.id <> p_job.id, j.created_at limit 1);
+end $$;
 
 -- Beginning an incremental --------------------------------------------------------------
 

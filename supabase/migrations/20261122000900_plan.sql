@@ -6,26 +6,42 @@
 create function m23.diff_name(p_table m23.protected_tables) returns text
 language plpgsql immutable set search_path = '' as $$ begin return 'pg_temp.m23_diff_' || p_table.id; end $$;
 
--- A comparison of two rows by what is stored, not by what their types call equal: that would
--- miss 1.0 and 1.00, and some types have no equality.
-create function m23.images(p_operator text, p_these text[], p_those text[]) returns text
+-- Two rows are compared by what is stored, not by what their types call equal: that would miss
+-- 1.0 and 1.00, and some types have no equality.
+create function m23.images_differ(p_these text[], p_those text[]) returns text
 language plpgsql immutable strict set search_path = '' as $$
 begin
-  return format('row(%s)::record operator(pg_catalog.%s) row(%s)::record', array_to_string(p_these, ', '), p_operator, array_to_string(p_those, ', '));
+  return format('row(%s)::record operator(pg_catalog.*<>) row(%s)::record', array_to_string(p_these, ', '), array_to_string(p_those, ', '));
+end $$;
+
+-- Columns of a live row `l` with the expressions that are wanted for them, and what tells two of
+-- them apart. `value`: their type's equality, as none of its values is stored in two ways; that is
+-- quickest. `image`: what is stored. `text`: for where two images may stand for one value; it costs
+-- ten times as much.
+create function m23.compared(p_table m23.protected_tables, p_columns text[], p_wanted text[]) returns table (live text, wanted text, by text)
+language plpgsql stable rows 20 set search_path = '' as $$
+begin
+  return query
+  select format(f.form, format('l.%I', c.name)), format(f.form, c.expression), f.by
+    from rows from (unnest(p_columns), unnest(p_wanted)) c (name, expression)
+    join pg_attribute a on a.attrelid = p_table.relid and a.attname = c.name
+    cross join lateral (select case
+        when a.atttypid = any (array['text', 'varchar']::regtype[]::oid[]) then '(%s) collate pg_catalog."C"' else '%s' end, case
+        when a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timestamp', 'timestamptz', 'text', 'varchar', 'bytea']::regtype[]::oid[]) then 'value'
+        when a.atttypid = any (array['bpchar', 'json']::regtype[]::oid[]) then 'image'
+        else 'text' end) f (form, by);
 end $$;
 
 -- The condition that a live row `l` is not the wanted one, given by one expression a column.
--- Where two images may stand for one value text decides; it costs ten times as much.
 create function m23.differs(p_table m23.protected_tables, p_columns text[], p_wanted text[]) returns text
-language sql stable set search_path = '' as $$
-  select '(' || concat_ws(' or ', m23.images('*<>', array_agg(u.live) filter (where u.decisive), array_agg(u.wanted) filter (where u.decisive)),
-           m23.images('*<>', array_agg(u.live) filter (where not u.decisive), array_agg(u.wanted) filter (where not u.decisive))
-             || format(' and row(%s)::text <> row(%s)::text', string_agg(u.live, ', ') filter (where not u.decisive), string_agg(u.wanted, ', ') filter (where not u.decisive))) || ')'
-    from (select format('l.%I', c.name) as live, c.wanted, a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time',
-                   'timestamp', 'timestamptz', 'text', 'varchar', 'bpchar', 'bytea', 'json']::regtype[]::oid[]) as decisive
-            from rows from (unnest(p_columns), unnest(p_wanted)) c (name, wanted)
-            join pg_attribute a on a.attrelid = p_table.relid and a.attname = c.name) u
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select '(' || concat_ws(' or ', string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
+             m23.images_differ(array_agg(u.live) filter (where u.by = 'image'), array_agg(u.wanted) filter (where u.by = 'image')),
+             m23.images_differ(array_agg(u.live) filter (where u.by = 'text'), array_agg(u.wanted) filter (where u.by = 'text'))
+               || format(' and row(%s)::text <> row(%s)::text', string_agg(u.live, ', ') filter (where u.by = 'text'), string_agg(u.wanted, ', ') filter (where u.by = 'text'))) || ')'
+      from m23.compared(p_table, p_columns, p_wanted) u);
+end $$;
 
 -- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
 -- query, which may use the parameters of m23.touched_since for that moment.
@@ -38,9 +54,7 @@ create type m23.target as (
 );
 
 create function m23.target_of(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
-language sql stable set search_path = '' as $$
-  select row(p_table, p_moment, null, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated), null)::m23.target
-$$;
+language plpgsql stable set search_path = '' as $$ begin return row(p_table, p_moment, null, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated), null)::m23.target; end $$;
 
 -- Whether a column was added after the moment.
 create function m23.is_newer(p_target m23.target, p_attnum int2) returns boolean
@@ -82,12 +96,14 @@ end $$;
 
 -- Plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.
 -- For the log's wanted rows only keys that have changed since are looked at, so that it takes
--- the time of the changes, not of the table.
-create function m23.plan_table(p_target m23.target, p_tenant uuid) returns void
+-- the time of the changes, not of the table; with p_lock their live rows are taken as they are
+-- read, without waiting (m23.lock_rows says why).
+create function m23.plan_table(p_target m23.target, p_tenant uuid, p_lock boolean default false) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
   v_logged boolean := p_target.wanted is null;
+  v_takes  boolean := v_logged and p_lock;
   v_live   text := m23.qualified_name(v_table.relid);
   v_key    text := quote_ident(m23.tenant_column(v_table));  -- null where there is no live row; a composite key can look like it
   v_fixed  text := (select string_agg(format('l.%1$I is distinct from w.%1$I', c.name), ' or ') from m23.columns_of(v_table.relid) c
@@ -100,12 +116,13 @@ begin
   execute format('insert into %1$s %2$s
       select case when not %3$s then ''D'' when l.%4$s is null then ''I'' when %5$s then ''R'' else ''U'' end, l.m23_place, %6$s
         from %7$s w
-        %8$s join (select ctid as m23_place, r.* from %9$s r where %10$I = $1) l on %11$s
+        %8$s join %14$s (select ctid as m23_place, r.* from %9$s r where %10$I = $1 %13$s) l on %11$s
        where %3$s <> (l.%4$s is not null) or %3$s and %12$s',
       m23.diff_name(v_table), case when v_logged then 'with ' || m23.touched_since(v_table) end, v_there, v_key, coalesce(v_fixed, 'false'),
       (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n) from unnest(p_target.columns) with ordinality u (c, n)),
       case when v_logged then 'touched' else format('(%s)', p_target.wanted) end, case when v_logged then 'left' else 'full' end,
-      v_live, m23.tenant_column(v_table), m23.key_match(v_table.relid, 'w', 'l'), m23.differs(v_table, p_target.columns, v_values))
+      v_live, m23.tenant_column(v_table), case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end, m23.differs(v_table, p_target.columns, v_values),
+      case when v_takes then format('and %s for update nowait', m23.key_match(v_table.relid, 'w', 'r')) end, case when v_takes then 'lateral' end)
     using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
 end $$;
 
@@ -231,12 +248,13 @@ end $$;
 
 -- What nobody can know of rows that an archive does not have and a restore deletes.
 create function m23.arrival_warnings(p_target m23.target, p_deletes bigint) returns text[]
-language sql volatile set search_path = '' as $$
-  select case when p_target.arrived is null or p_deletes = 0
+language plpgsql volatile set search_path = '' as $$
+begin
+  return case when p_target.arrived is null or p_deletes = 0
                 or (p_target.moment).position is not null and pg_visible_in_snapshot((p_target.tbl).xid, (p_target.moment).position) then '{}'
     else array[format('%s: the history before %s is missing; whether rows that are deleted had come from another tenant before is not known',
-                      m23.public_name((p_target.tbl).relid), m23.iso(m23.history_since(p_target.tbl)))] end
-$$;
+                      m23.public_name((p_target.tbl).relid), m23.iso(m23.history_since(p_target.tbl)))] end;
+end $$;
 
 -- All tables ---------------------------------------------------------------------------
 
@@ -261,7 +279,7 @@ begin
   end if;
 end $$;
 
-create function m23.plan_targets(p_tenant uuid, p_targets m23.target[]) returns void
+create function m23.plan_targets(p_tenant uuid, p_targets m23.target[], p_lock boolean default false) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_target  m23.target;
@@ -272,7 +290,7 @@ begin
   perform m23.refuse_unreached(p_tenant, p_targets);
   perform m23.new_plan();
   foreach v_target in array p_targets loop
-    perform m23.plan_table(v_target, p_tenant);
+    perform m23.plan_table(v_target, p_tenant, p_lock);
     select * into v_count from m23.count_diff(v_target.tbl);
     v_arrived := case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
     v_left := case when v_count.inserts + v_count.updates > 0 then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end + v_arrived;

@@ -13,9 +13,7 @@ begin
 end $$;
 
 create function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
-language sql stable set search_path = '' as $$
-  select bool_and(a.attname = any (p_columns)) from pg_attribute a where a.attrelid = p_relid and a.attnum = any (p_attnums)
-$$;
+language plpgsql stable set search_path = '' as $$ begin return (select bool_and(a.attname = any (p_columns)) from pg_attribute a where a.attrelid = p_relid and a.attnum = any (p_attnums)); end $$;
 
 create function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
 language sql stable set search_path = '' as $$

@@ -10,12 +10,11 @@
 -- How a planned row `d` finds its live row `l`: by its place, which nobody can change under the
 -- fence. Triggers that could not be silenced may have moved it; a partition's places are its own.
 create function m23.live_match(p_table m23.protected_tables, p_quiet boolean) returns text
-language sql stable set search_path = '' as $$
-  select case when p_quiet and c.relkind = 'r' then 'l.ctid = d.m23_place' else m23.key_match(c.oid, 'l', 'd') end from pg_class c where c.oid = p_table.relid
-$$;
+language plpgsql stable set search_path = '' as $$ begin return (select case when p_quiet and c.relkind = 'r' then 'l.ctid = d.m23_place' else m23.key_match(c.oid, 'l', 'd') end from pg_class c where c.oid = p_table.relid); end $$;
 
 -- The rows to be changed are taken without waiting: a writer that holds one may itself
--- be waiting for the fence. p_rows is a relation that finds them as p_match says.
+-- be waiting for the fence. p_rows is a relation that finds them as p_match says. The plan of a
+-- moment has taken them already.
 create function m23.lock_rows(p_table m23.protected_tables, p_tenant uuid, p_rows text, p_match text) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -73,9 +72,12 @@ end $$;
 
 -- The condition that a live row `l` is stored as planned in `d`.
 create function m23.same(p_target m23.target) returns text
-language sql immutable set search_path = '' as $$
-  select m23.images('*=', array_agg(format('l.%I', c)), array_agg(format('d.%I', c))) from unnest(p_target.columns) c
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('not (%s)', concat_ws(' or ', string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
+             m23.images_differ(array_agg(u.live) filter (where u.by <> 'value'), array_agg(u.wanted) filter (where u.by <> 'value'))))
+      from m23.compared(p_target.tbl, p_target.columns, array(select format('d.%I', c) from unnest(p_target.columns) c)) u);
+end $$;
 
 create function m23.write_diff(p_target m23.target, p_tenant uuid, p_match text) returns bigint
 language plpgsql set search_path = '' as $$
@@ -113,17 +115,18 @@ end $$;
 -- Referenced tables before those that refer to them, as far as there is no cycle. Only a
 -- server that does not let triggers be silenced needs the order.
 create function m23.parents_first(p_targets m23.target[]) returns m23.target[]
-language sql stable set search_path = '' as $$
-  with recursive target as (select t, (t).tbl.relid as relid from unnest(p_targets) t),
-    depth (relid, d) as (
-      select relid, 0 from target
-      union all
-      select k.conrelid, d.d + 1 from depth d join pg_constraint k on k.contype = 'f' and k.confrelid = d.relid and k.conrelid <> k.confrelid
-        join target on target.relid = k.conrelid
-       where d.d < cardinality(p_targets))
-  select coalesce(array_agg(target.t order by deepest.d, target.relid), '{}')
-    from target join (select relid, max(d) as d from depth group by relid) deepest using (relid)
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (with recursive target as (select t, (t).tbl.relid as relid from unnest(p_targets) t),
+      depth (relid, d) as (
+        select relid, 0 from target
+        union all
+        select k.conrelid, d.d + 1 from depth d join pg_constraint k on k.contype = 'f' and k.confrelid = d.relid and k.conrelid <> k.confrelid
+          join target on target.relid = k.conrelid
+         where d.d < cardinality(p_targets))
+    select coalesce(array_agg(target.t order by deepest.d, target.relid), '{}')
+      from target join (select relid, max(d) as d from depth group by relid) deepest using (relid));
+end $$;
 
 -- Writes the plan, and notes for each table how many rows are known to be as planned.
 create function m23.apply_targets(p_tenant uuid, p_targets m23.target[], p_quiet boolean) returns void
@@ -134,7 +137,9 @@ declare
   v_count   bigint;
 begin
   for n in 1..cardinality(v_ordered) loop
-    perform m23.lock_rows((v_ordered[n]).tbl, p_tenant, format('(select * from %s where m23_op <> ''I'')', m23.diff_name((v_ordered[n]).tbl)), v_matches[n]);
+    if (v_ordered[n]).wanted is not null then
+      perform m23.lock_rows((v_ordered[n]).tbl, p_tenant, format('(select * from %s where m23_op <> ''I'')', m23.diff_name((v_ordered[n]).tbl)), v_matches[n]);
+    end if;
     perform m23.note_vanishing((v_ordered[n]).tbl, p_tenant);
   end loop;
   for n in reverse cardinality(v_ordered)..1 loop
@@ -240,7 +245,7 @@ declare
   v_warnings text[] := '{}';
   v_faults   text[];
 begin
-  perform m23.plan_targets(p_tenant, p_targets);
+  perform m23.plan_targets(p_tenant, p_targets, p_lock => true);
   if p_plan_hash is not null then
     if p_plan_hash <> m23.plan_hash(p_tenant, p_targets) then
       perform m23.refuse('PLAN_CHANGED', 'the data has changed since the plan was made; look at a new plan first');
@@ -340,8 +345,6 @@ end $$;
 
 -- What a snapshot keeps: this moment.
 create function m23.snapshot_here() returns jsonb
-language sql volatile set search_path = '' as $$
-  select jsonb_build_object('position', m23.current_position()::text, 'incarnation', m23.incarnation(), 'taken_at', clock_timestamp())
-$$;
+language plpgsql volatile set search_path = '' as $$ begin return jsonb_build_object('position', m23.current_position()::text, 'incarnation', m23.incarnation(), 'taken_at', clock_timestamp()); end $$;
 
 select m23.close_functions();

@@ -176,18 +176,18 @@ begin
 end $$;
 
 create function m23.list_of(p_json jsonb) returns text[]
-language sql immutable set search_path = '' as
-$$ select array_agg(t) from jsonb_array_elements_text(case jsonb_typeof(p_json) when 'array' then p_json end) t $$;
+language plpgsql immutable set search_path = '' as $$ begin return (select array_agg(t) from jsonb_array_elements_text(case jsonb_typeof(p_json) when 'array' then p_json end) t); end $$;
 
 -- What a worker needs for work that it holds the lease of: for work on an archive also what
 -- to read.
 create function m23.order_of(p_work m23.restore_work, p_lease uuid) returns json
-language sql stable set search_path = '' as $$
-  select json_build_object('work_id', p_work.work_id, 'lease', p_lease, 'tenant_id', p_work.tenant_id, 'backup_id', p_work.job_id,
-                           'manifest', b.manifest, 'manifest_sha256', b.manifest_sha256, 'tables', p_work.tables,
-                           'rewind', (p_work.inside).taken is not null, 'dry_run', p_work.dry_run)
-    from (select) one left join m23.backup_work b on b.job_id = p_work.job_id
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select json_build_object('work_id', p_work.work_id, 'lease', p_lease, 'tenant_id', p_work.tenant_id, 'backup_id', p_work.job_id,
+                             'manifest', b.manifest, 'manifest_sha256', b.manifest_sha256, 'tables', p_work.tables,
+                             'rewind', (p_work.inside).taken is not null, 'dry_run', p_work.dry_run)
+      from (select) one left join m23.backup_work b on b.job_id = p_work.job_id);
+end $$;
 
 create function m23.begin_work(p_work m23.restore_work) returns json
 language plpgsql set search_path = '' as $$

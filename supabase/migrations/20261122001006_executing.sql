@@ -106,10 +106,11 @@ begin
 end $$;
 
 create function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
-language sql stable set search_path = '' as $$
-  select array_agg(m23.target_of(t, p_moment) order by m23.public_name(t.relid))
-    from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n)
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select array_agg(m23.target_of(t, p_moment) order by m23.public_name(t.relid))
+      from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n));
+end $$;
 
 -- Writes the wanted rows into the live tables, under the fence, after a snapshot to come back
 -- to. A column that is renamed or dropped before its table is locked makes it begin again.

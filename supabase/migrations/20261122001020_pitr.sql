@@ -5,11 +5,12 @@
 
 -- Why a table cannot be gone back with at all; null when it can.
 create function m23.present_gap(p_table m23.protected_tables) returns text
-language sql volatile set search_path = '' as $$
-  select case when not exists (select from pg_class c where c.oid = p_table.relid) then 'the table was dropped while it was protected; its rows cannot come back'
+language plpgsql volatile set search_path = '' as $$
+begin
+  return case when not exists (select from pg_class c where c.oid = p_table.relid) then 'the table was dropped while it was protected; its rows cannot come back'
               when p_table.incarnation <> m23.incarnation() then 'the database was restored or copied since the table was protected'
-              else m23.capture_fault(p_table) end
-$$;
+              else m23.capture_fault(p_table) end;
+end $$;
 
 -- The moments of a table that cannot be gone back to, and why.
 create function m23.gaps_of(p_table m23.protected_tables, p_tenant uuid) returns table ("from" timestamptz, until timestamptz, reason text)
@@ -32,9 +33,7 @@ language sql volatile rows 2 set search_path = '' as $$
 $$;
 
 create function m23.earliest_moment(p_table m23.protected_tables, p_tenant uuid) returns timestamptz
-language sql volatile set search_path = '' as $$
-  select greatest(m23.history_since(p_table), p_table.pruned_at, (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation))
-$$;
+language plpgsql volatile set search_path = '' as $$ begin return greatest(m23.history_since(p_table), p_table.pruned_at, (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation)); end $$;
 
 -- Each protected table; one that was dropped, unless another has its name by now.
 create function m23.recovery_window(p_tenant uuid)
@@ -51,11 +50,12 @@ $$;
 
 -- The windows of some tables, as one.
 create function m23.common_window(p_tenant uuid, p_tables text[], out earliest timestamptz, out closed text)
-language sql volatile set search_path = '' as $$
-  select max(m23.earliest_moment(t, p_tenant)), min(m23.public_name(t.relid) || ': ' || m23.present_gap(t))
+language plpgsql volatile set search_path = '' as $$
+begin
+  select max(m23.earliest_moment(t, p_tenant)), min(m23.public_name(t.relid) || ': ' || m23.present_gap(t)) into earliest, closed
     from m23.protected_tables t join pg_class c on c.oid = t.relid
-   where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n)
-$$;
+   where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n);
+end $$;
 
 -- What lies between a time and the tables' common history.
 create function m23.reason_before(p_tenant uuid, p_tables text[], p_at timestamptz) returns text
@@ -88,16 +88,17 @@ end $$;
 -- The tables of a restore: as chosen, or all; with includeRelated also those that they are
 -- tied to by foreign keys, in either direction, as far as they are protected.
 create function m23.chosen_tables(p_tables text[], p_related boolean) returns text[]
-language sql stable set search_path = '' as $$
-  with recursive chosen (relid) as (
-    select t.relid from m23.protected_tables t
-     where exists (select from pg_class c where c.oid = t.relid) and (p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n))
-    union
-    select t.relid from chosen c join pg_constraint k on p_related and k.contype = 'f' and c.relid in (k.conrelid, k.confrelid)
-      join m23.protected_tables t on t.relid in (k.conrelid, k.confrelid))
-  select array_agg(n.nspname || '.' || c.relname order by n.nspname, c.relname)
-    from chosen join pg_class c on c.oid = chosen.relid join pg_namespace n on n.oid = c.relnamespace
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (with recursive chosen (relid) as (
+      select t.relid from m23.protected_tables t
+       where exists (select from pg_class c where c.oid = t.relid) and (p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n))
+      union
+      select t.relid from chosen c join pg_constraint k on p_related and k.contype = 'f' and c.relid in (k.conrelid, k.confrelid)
+        join m23.protected_tables t on t.relid in (k.conrelid, k.confrelid))
+    select array_agg(n.nspname || '.' || c.relname order by n.nspname, c.relname)
+      from chosen join pg_class c on c.oid = chosen.relid join pg_namespace n on n.oid = c.relnamespace);
+end $$;
 
 -- The moment of a request, for tables that can answer for it.
 create function m23.requested_moment(p_tenant uuid, p_at timestamptz, p_tables text[]) returns m23.moment
@@ -121,20 +122,20 @@ end $$;
 -- What a caller must know of a moment: with ticks it is the last one before the target; a
 -- table that was dropped cannot come back.
 create function m23.moment_warnings(p_at timestamptz, p_moment m23.moment, p_chosen text[]) returns text[]
-language sql stable set search_path = '' as $$
-  select case when (p_moment).taken <> p_at
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when (p_moment).taken <> p_at
       then array[format('this server records no commit times: the moment taken is %s', m23.iso((p_moment).taken))] else '{}' end
     || case when p_chosen is null then array(
       select format('%s was dropped while it was protected; its rows cannot come back', t.name)
-        from m23.protected_tables t where not exists (select from pg_class c where c.oid = t.relid) order by t.name) else '{}' end
-$$;
+        from m23.protected_tables t where not exists (select from pg_class c where c.oid = t.relid) order by t.name) else '{}' end;
+end $$;
 
 -- Restore -----------------------------------------------------------------------------
 
 -- The tables that a request names, or that a backup names for it; null: all that are protected.
 create function m23.named_tables(p_restore jsonb) returns text[]
-language sql immutable set search_path = '' as
-$$ select coalesce(m23.list_of(p_restore -> 'tables'), case when p_restore ->> 'baseBackupId' is not null then array[]::text[] end) $$;
+language plpgsql immutable set search_path = '' as $$ begin return coalesce(m23.list_of(p_restore -> 'tables'), case when p_restore ->> 'baseBackupId' is not null then array[]::text[] end); end $$;
 
 -- The work of a restore to a time: from the chain of the backup that is named, as far as that
 -- reaches; after its last member from that backup and the log; else from the log.

@@ -38,11 +38,12 @@ end $$;
 
 -- Columns that the log does not have in the shape of the table.
 create function m23.drifted_columns(p_table m23.protected_tables) returns text[]
-language sql stable set search_path = '' as $$
-  select array_agg(c.name) from m23.columns_of(p_table.relid) c
-   where not c.generated and not exists (select from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
-                                                                         and f.type_name = m23.logged_type(c))
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select array_agg(c.name) from m23.columns_of(p_table.relid) c
+     where not c.generated and not exists (select from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+                                                                           and f.type_name = m23.logged_type(c)));
+end $$;
 
 create function m23.doctor_table(p_table m23.protected_tables) returns m23.finding
 language plpgsql volatile set search_path = '' as $$

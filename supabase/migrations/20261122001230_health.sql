@@ -17,86 +17,94 @@ create type m23.standing as (
 );
 
 create function m23.standing_of(p_tenant uuid, p_days int) returns m23.standing
-language sql stable set search_path = '' as $$
-  select row(s.since, j, w.position_at, coalesce(p.rpo, 1440), p.rto)::m23.standing
-    from (select clock_timestamp() - make_interval(days => greatest(0, least(p_days, 36500)))) s (since)
-    left join lateral (select b.* from public.backup_jobs b where b.tenant_id = p_tenant and b.status = 'completed' and b.deleted_at is null and b.completed_at >= s.since
-                        order by b.completed_at desc, b.id limit 1) j on true
-    left join m23.backup_work w on w.job_id = j.id
-    left join lateral (select min(rpo_minutes) as rpo, min(rto_minutes) as rto from public.dr_plans where tenant_id = p_tenant and is_active) p on true
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select row(s.since, j, w.position_at, coalesce(p.rpo, 1440), p.rto)::m23.standing
+      from (select clock_timestamp() - make_interval(days => greatest(0, least(p_days, 36500)))) s (since)
+      left join lateral (select b.* from public.backup_jobs b where b.tenant_id = p_tenant and b.status = 'completed' and b.deleted_at is null and b.completed_at >= s.since
+                          order by b.completed_at desc, b.id limit 1) j on true
+      left join m23.backup_work w on w.job_id = j.id
+      left join lateral (select min(rpo_minutes) as rpo, min(rto_minutes) as rto from public.dr_plans where tenant_id = p_tenant and is_active) p on true);
+end $$;
 
 create function m23.health_freshness(p_now m23.standing, out value numeric, out said text)
-language sql stable set search_path = '' as $$
+language plpgsql stable set search_path = '' as $$
+begin
   select case when age is null then 0 else greatest(0, least(1, 1 - (age - (p_now).rpo) / (2.0 * (p_now).rpo))) end,
-         case when age is null then 'no completed backup' else format('the newest backup is of a moment %s minutes ago; %s are allowed', round(age), (p_now).rpo) end
-    from (select extract(epoch from clock_timestamp() - (p_now).at) / 60) a (age)
-$$;
+         case when age is null then 'no completed backup' else format('the newest backup is of a moment %s minutes ago; %s are allowed', round(age), (p_now).rpo) end into value, said
+    from (select extract(epoch from clock_timestamp() - (p_now).at) / 60) a (age);
+end $$;
 
 create function m23.health_success(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
-language sql stable set search_path = '' as $$
+language plpgsql stable set search_path = '' as $$
+begin
   select coalesce(count(*) filter (where status = 'completed')::numeric / nullif(count(*), 0), 0),
-         format('%s of %s backups were completed', count(*) filter (where status = 'completed'), count(*))
-    from public.backup_jobs where tenant_id = p_tenant and status in ('completed', 'failed') and completed_at >= (p_now).since
-$$;
+         format('%s of %s backups were completed', count(*) filter (where status = 'completed'), count(*)) into value, said
+    from public.backup_jobs where tenant_id = p_tenant and status in ('completed', 'failed') and completed_at >= (p_now).since;
+end $$;
 
 create function m23.health_chain(p_now m23.standing, out value numeric, out said text)
-language sql stable set search_path = '' as $$
-  select (fault is null)::int, coalesce(fault, 'everything that the newest backup builds on is there, and no test has found damage')
+language plpgsql stable set search_path = '' as $$
+begin
+  select (fault is null)::int, coalesce(fault, 'everything that the newest backup builds on is there, and no test has found damage') into value, said
     from (select case
         when ((p_now).backup).id is null then 'no completed backup'
         when m23.chain_fault((p_now).backup) is not null then m23.chain_fault((p_now).backup)
         when (select m23.found_damage(t) from public.recovery_tests t where t.backup_job_id = ((p_now).backup).id and t.status = 'completed' order by t.completed_at desc limit 1)
-          then 'the last test of the newest backup has found damage' end) f (fault)
-$$;
+          then 'the last test of the newest backup has found damage' end) f (fault);
+end $$;
 
 -- When an archive of the tenant was last really restored: by a deep test that found no damage, or
 -- for good. It has to be there still, and no test of its chain may have found damage since.
 create function m23.last_proof(p_tenant uuid, p_since timestamptz) returns timestamptz
-language sql stable set search_path = '' as $$
-  select max(at) from (
-    select t.completed_at, t.backup_job_id from public.recovery_tests t
-     where t.tenant_id = p_tenant and t.status = 'completed' and t.results ? 'recoverySeconds' and t.completed_at >= p_since and not m23.found_damage(t)
-    union all
-    select r.completed_at, r.backup_job_id from public.restore_logs r
-     where r.tenant_id = p_tenant and r.status = 'completed' and r.completed_at >= p_since) p (at, job_id)
-    join public.backup_jobs j on j.id = p.job_id and j.job_type <> 'snapshot' and j.status = 'completed' and j.deleted_at is null
-   where not exists (select from public.recovery_tests t join public.backup_jobs o on o.id = t.backup_job_id
-                      where coalesce(o.base_backup_id, o.id) = coalesce(j.base_backup_id, j.id) and t.status = 'completed' and t.completed_at > p.at and m23.found_damage(t))
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select max(at) from (
+      select t.completed_at, t.backup_job_id from public.recovery_tests t
+       where t.tenant_id = p_tenant and t.status = 'completed' and t.results ? 'recoverySeconds' and t.completed_at >= p_since and not m23.found_damage(t)
+      union all
+      select r.completed_at, r.backup_job_id from public.restore_logs r
+       where r.tenant_id = p_tenant and r.status = 'completed' and r.completed_at >= p_since) p (at, job_id)
+      join public.backup_jobs j on j.id = p.job_id and j.job_type <> 'snapshot' and j.status = 'completed' and j.deleted_at is null
+     where not exists (select from public.recovery_tests t join public.backup_jobs o on o.id = t.backup_job_id
+                        where coalesce(o.base_backup_id, o.id) = coalesce(j.base_backup_id, j.id) and t.status = 'completed' and t.completed_at > p.at and m23.found_damage(t)));
+end $$;
 
 -- A restore proves all; having read every byte, half; a list of objects, a quarter. What has
 -- found damage since proves nothing.
 create function m23.health_proof(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
-language sql stable set search_path = '' as $$
+language plpgsql stable set search_path = '' as $$
+begin
   with test (t) as (select t from public.recovery_tests t where t.tenant_id = p_tenant and t.status = 'completed' and t.completed_at >= (p_now).since),
     proof (at, damage) as (select m23.last_proof(p_tenant, (p_now).since), (select max((t).completed_at) from test where m23.found_damage(t))),
     read (level) as (select max(array_position('{basic,full}', (t).validation_level)) from test, proof where not m23.found_damage(t) and ((t).completed_at > damage) is not false)
   select case when at > damage or at is not null and damage is null then 1 else coalesce(level, 0) * 0.25 end,
          case when at > damage or at is not null and damage is null then format('a backup was restored at %s', m23.iso(at))
               when damage is not null then format('a test has found damage at %s, and no restore has worked since', m23.iso(damage))
-              when level is not null then 'backups were examined, and none was restored' else 'no backup was tested or restored' end
-    from proof, read
-$$;
+              when level is not null then 'backups were examined, and none was restored' else 'no backup was tested or restored' end into value, said
+    from proof, read;
+end $$;
 
 create function m23.health_capture(out value numeric, out said text)
-language sql volatile set search_path = '' as $$
+language plpgsql volatile set search_path = '' as $$
+begin
   select coalesce(count(*) filter (where whole)::numeric / nullif(count(*), 0), 0),
-         case when count(*) = 0 then 'no table is protected' else format('%s of %s protected tables are captured without a gap', count(*) filter (where whole), count(*)) end
+         case when count(*) = 0 then 'no table is protected' else format('%s of %s protected tables are captured without a gap', count(*) filter (where whole), count(*)) end into value, said
     from (select exists (select from pg_class where oid = t.relid) and t.incarnation = m23.incarnation() and m23.missing_triggers(t) is null and m23.drifted_columns(t) is null
-            from m23.protected_tables t) p (whole)
-$$;
+            from m23.protected_tables t) p (whole);
+end $$;
 
 create function m23.health_time(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
-language sql stable set search_path = '' as $$
+language plpgsql stable set search_path = '' as $$
+begin
   select case when seconds is null then 0 when (p_now).rto is null then 1 else least(1, (p_now).rto * 60.0 / greatest(seconds, 0.001)) end,
          case when seconds is null then 'no restore was measured'
-              else format('the last measured restore took %s seconds', seconds) || case when (p_now).rto is not null then format('; %s minutes are allowed', (p_now).rto) else '' end end
+              else format('the last measured restore took %s seconds', seconds) || case when (p_now).rto is not null then format('; %s minutes are allowed', (p_now).rto) else '' end end into value, said
     from (select) one left join lateral (
       select (t.results ->> 'recoverySeconds')::numeric from public.recovery_tests t
        where t.tenant_id = p_tenant and t.status = 'completed' and t.results ? 'recoverySeconds' and t.completed_at >= (p_now).since
-       order by t.completed_at desc limit 1) m (seconds) on true
-$$;
+       order by t.completed_at desc limit 1) m (seconds) on true;
+end $$;
 
 -- `{"score", "healthy", "daysBack", "parts": [{"name", "weight", "points", "said"}…], "capped"?}`
 create function m23.health(p_tenant uuid, p_days int) returns jsonb
