@@ -22,19 +22,27 @@ begin
     p_rows, m23.qualified_name(p_table.relid), p_match, m23.tenant_column(p_table), p_tenant);
 end $$;
 
+-- Whether nothing of the application's runs when rows are written: what a statement says that it
+-- has written is then what was planned. Else each row is compared with the plan.
+create function m23.writes_as_planned(p_table m23.protected_tables, p_quiet boolean) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return p_quiet and not exists (select from m23.captured(p_table.relid) c join pg_rewrite r on r.ev_class = c.relid);
+end $$;
+
 -- Each of these gives how many rows it wrote that are now what was planned.
 
-create function m23.delete_diff(p_table m23.protected_tables, p_tenant uuid, p_op "char", p_match text) returns bigint
+create function m23.delete_diff(p_table m23.protected_tables, p_tenant uuid, p_op "char", p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare v_rows bigint;
 begin
   execute format('delete from %s l using %s d where %s and l.%I = %L and d.m23_op = %L',
-    m23.qualified_name(p_table.relid), m23.diff_name(p_table), p_match, m23.tenant_column(p_table), p_tenant, p_op);
+    m23.qualified_name(p_table.relid), m23.diff_name(p_table), m23.live_match(p_table, p_quiet), m23.tenant_column(p_table), p_tenant, p_op);
   get diagnostics v_rows = row_count;
   return v_rows;
 end $$;
 
-create function m23.update_diff(p_target m23.target, p_tenant uuid, p_match text) returns bigint
+create function m23.update_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_rows   bigint;
@@ -46,8 +54,12 @@ declare
 begin
   if v_set is null then return 0; end if;
   v_update := format('update %s l set %s from %s d where %s and l.%I = %L and d.m23_op = ''U''', m23.qualified_name((p_target.tbl).relid), v_set,
-                     m23.diff_name(p_target.tbl), p_match, m23.tenant_column(p_target.tbl), p_tenant);
-  if exists (select from pg_rewrite where ev_class = (p_target.tbl).relid) then  -- a rule may not allow RETURNING
+                     m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet), m23.tenant_column(p_target.tbl), p_tenant);
+  if m23.writes_as_planned(p_target.tbl, p_quiet) then
+    execute v_update;
+    get diagnostics v_rows = row_count;
+    return v_rows;
+  elsif exists (select from pg_rewrite where ev_class = (p_target.tbl).relid) then  -- a rule may not allow RETURNING
     execute v_update;
     return 0;
   end if;
@@ -55,7 +67,7 @@ begin
   return v_rows;
 end $$;
 
-create function m23.insert_diff(p_target m23.target, p_tenant uuid) returns bigint
+create function m23.insert_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_rows bigint;
@@ -65,6 +77,8 @@ declare
 begin
   execute format('insert into %s (%s) overriding system value select %s from %s where m23_op in (''I'', ''R'') and %I = %L',
     v_live, v_list, v_list, v_diff, m23.tenant_column(p_target.tbl), p_tenant);
+  get diagnostics v_rows = row_count;
+  if m23.writes_as_planned(p_target.tbl, p_quiet) then return v_rows; end if;
   execute format('select count(*) from %s d join %s l on %s where d.m23_op in (''I'', ''R'') and l.%I = %L and %s',
     v_diff, v_live, m23.key_match((p_target.tbl).relid, 'l', 'd'), m23.tenant_column(p_target.tbl), p_tenant, m23.same(p_target)) into v_rows;
   return v_rows;
@@ -79,7 +93,7 @@ begin
       from m23.compared(p_target.tbl, p_target.columns, array(select format('d.%I', c) from unnest(p_target.columns) c)) u);
 end $$;
 
-create function m23.write_diff(p_target m23.target, p_tenant uuid, p_match text) returns bigint
+create function m23.write_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_has     record;
@@ -87,25 +101,25 @@ declare
 begin
   execute format('select bool_or(m23_op = ''U'') as updates, bool_or(m23_op = ''R'') as exchanges, bool_or(m23_op in (''I'', ''R'')) as inserts from %s',
     m23.diff_name(p_target.tbl)) into v_has;
-  if v_has.exchanges then v_written := m23.delete_diff(p_target.tbl, p_tenant, 'R', p_match); end if;
-  if v_has.updates then v_written := v_written + m23.update_diff(p_target, p_tenant, p_match); end if;
-  if v_has.inserts then v_written := v_written + m23.insert_diff(p_target, p_tenant); end if;
+  if v_has.exchanges then v_written := m23.delete_diff(p_target.tbl, p_tenant, 'R', p_quiet); end if;
+  if v_has.updates then v_written := v_written + m23.update_diff(p_target, p_tenant, p_quiet); end if;
+  if v_has.inserts then v_written := v_written + m23.insert_diff(p_target, p_tenant, p_quiet); end if;
   return v_written;
 end $$;
 
 -- Updates and inserts, the deletes being done. Unique values that rows exchange among
 -- themselves defeat an UPDATE: then the changed rows are deleted and inserted. What still
 -- collides has been written by another tenant since the plan: it is made anew.
-create function m23.apply_table(p_target m23.target, p_tenant uuid, p_match text) returns bigint
+create function m23.apply_table(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 begin
   begin
-    return m23.write_diff(p_target, p_tenant, p_match);
+    return m23.write_diff(p_target, p_tenant, p_quiet);
   exception when unique_violation or exclusion_violation then
     execute format('update %s set m23_op = ''R'' where m23_op = ''U''', m23.diff_name(p_target.tbl));
   end;
   begin
-    return m23.write_diff(p_target, p_tenant, p_match);
+    return m23.write_diff(p_target, p_tenant, p_quiet);
   exception when unique_violation then
     if m23.leave_claimed(p_target, p_tenant) = 0 then raise; end if;
   end;
@@ -133,23 +147,23 @@ create function m23.apply_targets(p_tenant uuid, p_targets m23.target[], p_quiet
 language plpgsql set search_path = '' as $$
 declare
   v_ordered m23.target[] := m23.parents_first(m23.changing(p_targets));
-  v_matches text[] := array(select m23.live_match(t.tbl, p_quiet) from unnest(v_ordered) t);
   v_count   bigint;
 begin
   for n in 1..cardinality(v_ordered) loop
     if (v_ordered[n]).wanted is not null then
-      perform m23.lock_rows((v_ordered[n]).tbl, p_tenant, format('(select * from %s where m23_op <> ''I'')', m23.diff_name((v_ordered[n]).tbl)), v_matches[n]);
+      perform m23.lock_rows((v_ordered[n]).tbl, p_tenant, format('(select * from %s where m23_op <> ''I'')', m23.diff_name((v_ordered[n]).tbl)),
+                            m23.live_match((v_ordered[n]).tbl, p_quiet));
     end if;
     perform m23.note_vanishing((v_ordered[n]).tbl, p_tenant);
   end loop;
   for n in reverse cardinality(v_ordered)..1 loop
     if exists (select from pg_temp.m23_plan p where p.table_id = ((v_ordered[n]).tbl).id and p.deletes > 0) then
-      v_count := m23.delete_diff((v_ordered[n]).tbl, p_tenant, 'D', v_matches[n]);
+      v_count := m23.delete_diff((v_ordered[n]).tbl, p_tenant, 'D', p_quiet);
       update pg_temp.m23_plan p set written = v_count where p.table_id = ((v_ordered[n]).tbl).id;
     end if;
   end loop;
   for n in 1..cardinality(v_ordered) loop
-    v_count := m23.apply_table(v_ordered[n], p_tenant, v_matches[n]);
+    v_count := m23.apply_table(v_ordered[n], p_tenant, p_quiet);
     update pg_temp.m23_plan p set written = p.written + v_count where p.table_id = ((v_ordered[n]).tbl).id;
   end loop;
 end $$;
@@ -162,7 +176,7 @@ begin
 end $$;
 
 -- Whether a table is known to be as planned without a look at its rows: every planned row was
--- found stored as it should be when it was written, and nothing has been logged of the tenant's rows
+-- written, and found stored as it should be where triggers could have had a say, and nothing has been logged of the tenant's rows
 -- since the plan but what that takes. Else some trigger has done more, or otherwise.
 create function m23.is_as_written(p_table m23.protected_tables, p_tenant uuid, p_since bigint) returns boolean
 language plpgsql set search_path = '' as $$
