@@ -1,13 +1,12 @@
-import type { ChildProcess } from 'node:child_process';
-import { channel } from 'node:diagnostics_channel';
 import { createWriteStream, existsSync, globSync, mkdirSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 
-import { Log, LogLevel, Miniflare, type ModuleDefinition, type MiniflareOptions, type WorkerOptions } from 'miniflare';
+import { Log, LogLevel, type Miniflare, type ModuleDefinition, type MiniflareOptions, type WorkerOptions } from 'miniflare';
 
-import { StackFailure, sentence } from './failure.ts';
+import { StackFailure } from './failure.ts';
 import type { CrashListener } from './part.ts';
 import { ROOT } from './places.ts';
+import { Runtime } from './runtime.ts';
 import { FUNCTIONS, type FunctionName, type WranglerConfig, readWranglerConfig } from './wrangler-config.ts';
 
 const HOST = '127.0.0.1';
@@ -29,17 +28,11 @@ export interface WorkersOptions {
 type Bucket = Awaited<ReturnType<Miniflare['getR2Bucket']>>;
 type Namespace = Awaited<ReturnType<Miniflare['getKVNamespace']>>;
 
-/** One event of the child process channel of Node. */
-interface Spawned {
-  process: ChildProcess;
-}
-
 /** The gateway and the five functions in workerd, with KV and R2 on disk. */
 export class Workers {
   #options: WorkersOptions;
   readonly #log: WriteStream;
-  #miniflare!: Miniflare;
-  #workerd: ChildProcess | undefined;
+  #runtime!: Runtime;
   #expected = false;
   #archives!: Bucket;
   #rateWindows!: Namespace;
@@ -72,7 +65,7 @@ export class Workers {
 
   /** Fires a function's cron trigger, or its twin's, and waits for its end. */
   async runCron(name: FunctionName, twin = false): Promise<void> {
-    const worker = await this.#miniflare.getWorker(twin ? twinOf(name) : name);
+    const worker = await this.#runtime.miniflare.getWorker(twin ? twinOf(name) : name);
     const { outcome } = await worker.scheduled({ cron: EVERY_MINUTE, scheduledTime: new Date() });
     if (outcome !== 'ok') throw new Error(`the scheduled run of ${name} ended with: ${outcome}`);
   }
@@ -85,27 +78,27 @@ export class Workers {
     this.#expected = true;
     const bindings = Object.entries({ ...this.#options.bindings, ...vars }).filter((entry): entry is [string, string] => entry[1] !== undefined);
     this.#options = { ...this.#options, bindings: Object.fromEntries(bindings) };
-    const gone = new Promise((resolve) => this.#workerd?.once('exit', resolve));
-    this.#workerd?.kill('SIGKILL');
-    await gone;
-    await this.#miniflare.dispose().catch(() => undefined);
+    await this.#end();
     await this.#bringUp();
   }
 
   async stop(): Promise<void> {
     this.#expected = true;
-    await this.#miniflare.dispose().catch(() => undefined);
-    this.#workerd?.kill('SIGKILL');
+    await this.#end();
     await new Promise<void>((resolve) => this.#log.end(() => resolve()));
+  }
+
+  async #end(): Promise<void> {
+    if (!await this.#runtime.end()) this.#log.write(`${new Date().toISOString()} warn Miniflare did not end; it is left behind without a workerd\n`);
   }
 
   async #bringUp(): Promise<void> {
     this.#expected = false;
-    const { miniflare, workerd } = await exclusively(() => launch(this.#miniflareOptions()));
-    this.#miniflare = miniflare;
-    this.#workerd = workerd;
+    const runtime = await Runtime.start(this.#miniflareOptions());
+    const { miniflare, workerd } = runtime;
+    this.#runtime = runtime;
     workerd.once('exit', (code, signal) => {
-      if (!this.#expected && this.#workerd === workerd) this.#options.onCrash('workerd', signal === null ? `exit code ${code}` : `signal ${signal}`);
+      if (!this.#expected && this.#runtime === runtime) this.#options.onCrash('workerd', signal === null ? `exit code ${code}` : `signal ${signal}`);
     });
     this.#archives = await miniflare.getR2Bucket('ARCHIVES', FUNCTIONS[0]);
     this.#rateWindows = await miniflare.getKVNamespace('RATE_LIMIT_KV', FUNCTIONS[0]);
@@ -177,43 +170,4 @@ function common(config: WranglerConfig, folder: string): WorkerOptions & { modul
     modulesRoot: built,
     modules: [main, ...others].map((path) => ({ type: path.endsWith('.wasm') ? 'CompiledWasm' : 'ESModule', path })),
   };
-}
-
-/**
- * Starts Miniflare and finds its workerd process, which Miniflare does not name. Its own signal
- * handlers would end this process before the other parts are stopped, so they are taken off.
- */
-async function launch(options: MiniflareOptions): Promise<{ miniflare: Miniflare; workerd: ChildProcess }> {
-  const spawned: ChildProcess[] = [];
-  // What a child runs is not known yet when it is announced.
-  const note = (message: unknown): void => void spawned.push((message as Spawned).process);
-  const spawns = channel('child_process');
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  const before = signals.map((signal) => process.listeners(signal));
-  spawns.subscribe(note);
-  const miniflare = new Miniflare(options);
-  try {
-    await miniflare.ready;
-  } catch (error) {
-    await miniflare.dispose().catch(() => undefined);
-    throw new StackFailure(`the Workers did not start: ${sentence(error)}`);
-  } finally {
-    spawns.unsubscribe(note);
-    signals.forEach((signal, i) => {
-      for (const listener of process.listeners(signal)) {
-        if (!before[i]?.includes(listener)) process.removeListener(signal, listener);
-      }
-    });
-  }
-  const workerd = spawned.find((child) => /workerd[^/]*$/.test(child.spawnfile));
-  if (workerd === undefined) throw new Error('the workerd process was not seen to start');
-  return { miniflare, workerd };
-}
-
-/** Two starts at a time in one process would see each other's child processes. */
-let last: Promise<unknown> = Promise.resolve();
-async function exclusively<T>(work: () => Promise<T>): Promise<T> {
-  const mine = last.then(work, work);
-  last = mine.catch(() => undefined);
-  return await mine;
 }

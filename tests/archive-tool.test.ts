@@ -183,6 +183,33 @@ describe('m23 archive', () => {
     });
   });
 
+  test('extract knows one key by its different texts, and warns of a collation that may not', async () => {
+    const odd = await newTenant(stack, client);
+    await client.query(`
+      create collation shop.loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+      create table shop.odd (tenant_id uuid, span interval, doc jsonb, price numeric, rate float8, list numeric[], part numrange, v int, primary key (tenant_id, span, doc, price, rate, list, part));
+      create table shop.loose (tenant_id uuid, word text collate shop.loose, primary key (tenant_id, word));
+      select m23.protect_table('shop.odd'), m23.protect_table('shop.loose')`);
+    await client.query(`insert into shop.odd values ($1, '1 mon', '{"1.0": [1.0, "a\\"1.0"]}', 1.0, '-0', '{1.0,NULL}', '[1.0,2.0)', 1), ($1, '-1 days +1:00', '[]', 2, 0, '{}', 'empty', 1)`, [odd.id]);
+    await client.query(`insert into shop.loose values ($1, 'word')`, [odd.id]);
+    const full = await backUp(stack, client, odd);
+    await client.query(`update shop.odd set span = span + '-1 mon 30 days', doc = '{"1.0": [1.00, "a\\"1.0"]}', price = 1.00, rate = 0, list = '{1.00,NULL}', part = '[1.00,2.00)' where tenant_id = $1 and span = '30 days'`, [odd.id]);
+    await client.query(`update shop.odd set span = '-23:00:00', v = 2 where tenant_id = $1 and span = '-23 hours'`, [odd.id]);
+    const changed = await increment(stack, client, odd, full);
+    const wanted = (await client.query<{ line: string }>(`select o::text as line from shop.odd o where tenant_id = $1 order by 1`, [odd.id])).rows;
+    const copy = join(folder, 'odd');
+    await copyBucket(stack, copy);
+    const script = await m23(['archive', 'extract', copy, '--backup', changed, '--table', 'shop.odd']);
+    assert.deepEqual([script.code, script.errors], [0, '']);
+    await withDatabase(async (fresh) => {
+      await load(fresh, script.output);
+      assert.deepEqual((await fresh.query('select o::text as line from shop.odd o order by 1')).rows, wanted);
+    });
+    const loose = await m23(['archive', 'extract', copy, '--backup', changed, '--table', 'shop.loose']);
+    assert.match(loose.errors, /shop\.loose: keys are compared by their text, and values of word \(collation shop\.loose\) can be equal with another/);
+    await client.query(`select m23.unprotect_table('shop.odd'), m23.unprotect_table('shop.loose'); drop table shop.odd, shop.loose; drop collation shop.loose`);
+  });
+
   test('extract writes CSV that PostgreSQL reads back, and the chosen tables alone', async () => {
     const output = join(folder, 'csv');
     const ran = await m23(['archive', 'extract', bucket, '--backup', chain[2] ?? '', '--format', 'csv', '--output', output, '--table', 'shop.samples', '--json']);

@@ -6,7 +6,7 @@ import type pg from 'pg';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
 import { manifestOf, objectsOf, prefixOf } from './fixtures/archive.ts';
-import { backUp, beginBackup, call, completed, jobOf, lastRestore, restored } from './fixtures/functions.ts';
+import { type Reply, backUp, beginBackup, call, completed, jobOf, lastRestore, ok, restored } from './fixtures/functions.ts';
 import { type Rows, damage, openShop, placesOf, rowsOf, stock } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
 import { eventually, pause, randomNumbers } from './fixtures/time.ts';
@@ -172,9 +172,13 @@ async function assertAllOrNothing({ tenant, wanted, damaged }: Staged): Promise<
     assert.equal(log.snapshot_id, null);
     assert.equal(await count('public.pitr_snapshots where tenant_id = $1', tenant.id), 0);
   }
+  await assertNothingLeft();
+  return log.status;
+}
+
+async function assertNothingLeft(): Promise<void> {
   assert.equal(await count(`pg_class where relnamespace = 'm23_staging'::regnamespace`), 0, 'staging is empty');
   for (const table of ['restore_work', 'staged_tables', 'staged_chunks', 'leases']) assert.equal(await count(`m23.${table}`), 0, table);
-  return log.status;
 }
 
 async function assertRestoresNow(shop: Staged): Promise<void> {
@@ -228,6 +232,60 @@ describe('a restore (M23_SEED tells its moments)', () => {
     assert.match(String(await answer), /no answer/);
     assert.equal(await begin(shop), 'RESTORE_IN_PROGRESS');
     assert.equal(await assertAllOrNothing(shop), 'completed');
+  });
+
+  describe('that is only tried (a dry run)', () => {
+    const dryRun = ({ token, backup }: Staged): Promise<Reply> => call(stack, 'backup-restore', token, { backupJobId: backup, dryRun: true, confirmRestore: true });
+
+    /** A dry run that stopped while it read the archive: its Worker is gone. Its caller may have got a 202 before. */
+    async function stopped(shop: Staged, wasTold: boolean): Promise<void> {
+      const answer = dryRun(shop).then(({ status }) => status, () => 'no answer');
+      await staging();
+      if (wasTold) await client.query('select public.m23_detach_restore(work_id, token) from m23.leases join m23.restore_work using (work_id)');
+      await stack.restartWorkers();
+      assert.equal(await answer, 'no answer');
+    }
+
+    interface Told {
+      status: string;
+      stats: { totalOperations: number };
+      metadata: { dry_run: boolean; preview: { previewId: string; planHash: string; changeCounts: Record<string, number> } };
+    }
+
+    test('is taken up by the clock when its Worker is killed after its caller was told that it goes on, and tells the same', async () => {
+      const shop = await damagedShop();
+      const undisturbed = ok(await dryRun(shop));
+      await stopped(shop, true);
+      const begun = await lastRestore(client, shop.tenant);
+      assert.equal(begun?.status, 'in_progress');
+      assert.equal(await begin(shop), 'RESTORE_IN_PROGRESS');
+      await eventually(async () => {
+        await stack.runCron('backup-restore');
+        return await lastRestore(client, shop.tenant);
+      }, (seen) => seen?.status !== 'in_progress');
+
+      const { rows: [told] } = await client.query<Told>('select status, stats, metadata from public.restore_logs where id = $1', [begun.id]);
+      assert.deepEqual([told?.status, told?.metadata.dry_run], ['completed', true]);
+      assert.deepEqual([told?.stats, told?.metadata.preview.planHash, told?.metadata.preview.changeCounts], [undisturbed['stats'], undisturbed['planHash'], undisturbed['changeCounts']]);
+      const { rows } = await client.query<{ table_name: string; n: number }>('select table_name, jsonb_array_length(changes) as n from m23.preview_rows where preview_id = $1', [told?.metadata.preview.previewId]);
+      assert.deepEqual(Object.fromEntries(rows.filter(({ n }) => n > 0).map(({ table_name, n }) => [table_name, n])), undisturbed['changeCounts'], 'its pages are there');
+      assert.deepEqual(await placesOf(client, shop.tenant), shop.damaged, 'not one row was written');
+      await assertNothingLeft();
+      assert.equal((await call(stack, 'backup-restore', shop.token, { backupJobId: shop.backup, confirmRestore: true, planHash: told?.metadata.preview.planHash })).status, 200);
+      assert.deepEqual(await rowsOf(client, shop.tenant), shop.wanted);
+    });
+
+    test('is over when its Worker is killed and nobody was told that it goes on, and stands in nobody\'s way', async () => {
+      const shop = await damagedShop();
+      await stopped(shop, false);
+      await eventually(async () => {
+        await stack.runCron('backup-restore');
+        return await count('m23.restore_work');
+      }, (left) => left === 0);
+      assert.equal(await lastRestore(client, shop.tenant), undefined, 'it was never in the log');
+      await assertNothingLeft();
+      await assertRestoresNow(shop);
+    });
   });
 
   describe('that is writing', () => {

@@ -124,14 +124,46 @@ language sql stable set search_path = '' as $$
   select case when m23.commit_times_are_native() and not exists (select from m23.ticks t where t.at > p_at and not t.native) then 'native' else 'ticks' end
 $$;
 
+-- The transactions that have changed a tenant's rows since a position, in their order; null for none.
+create function m23.changed_by(p_tables text[], p_tenant uuid, p_since pg_snapshot) returns xid8[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_table m23.protected_tables;
+  v_xids  xid8[] := '{}';
+  v_more  xid8[];
+begin
+  for v_table in select t.* from m23.protected_tables t where m23.is_chosen(t, p_tables) loop
+    execute format('select array_agg(distinct l.xid) from %s l where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2)', m23.log_name(v_table.id))
+      into v_more using p_tenant, p_since;
+    v_xids := v_xids || v_more;
+  end loop;
+  return (select array_agg(distinct x order by x) from unnest(v_xids) x);
+end $$;
+
 -- The ticks between a parent and a position, as a manifest lists them: moments that lie between
--- the two, in their order.
+-- the two, in their order. One that no change of the tenant's tells from its neighbours on either
+-- side is left out, so that they are two for a change, and not one for each second: the state there
+-- is that of the tick before. The last one before a change stays, for all until then is that state.
+-- Only a transaction between the lower xmin and the higher xmax of a pair can be seen by one of it alone.
 create function m23.ticks_between(p_parent m23.backup_work, p_position pg_snapshot, p_at timestamptz) returns jsonb
 language sql volatile set search_path = '' as $$
-  select coalesce(jsonb_agg(jsonb_build_object('at', t.at, 'position', t.position::text) order by t.at), '[]')
-    from m23.ticks t
-   where m23.commit_times_since(p_parent.position_at) = 'ticks' and t.incarnation = m23.incarnation() and t.at > p_parent.position_at and t.at < p_at
-     and m23.sees_all_of(t.position, p_parent.position) and m23.sees_all_of(p_position, t.position)
+  with changes as materialized (
+         select m23.changed_by((select j.tables from public.backup_jobs j where j.id = p_parent.job_id), p_parent.tenant_id, p_parent.position) as xids),
+       paired as (
+         select t.id, t.at, t.position, lag(t.position, 1, p_parent.position) over (order by t.at, t.id) as before
+           from (select k.id, k.at, k.position from m23.ticks k
+                  where m23.commit_times_since(p_parent.position_at) = 'ticks' and k.incarnation = m23.incarnation() and k.at > p_parent.position_at and k.at < p_at
+                    and m23.sees_all_of(k.position, p_parent.position) and m23.sees_all_of(p_position, k.position)
+                 union all select null, p_at, p_position) t),
+       told as (
+         select p.*, exists (
+             select from unnest((select xids from changes)[width_bucket(least(pg_snapshot_xmin(p.before), pg_snapshot_xmin(p.position)), (select xids from changes))
+                                                          :width_bucket(greatest(pg_snapshot_xmax(p.before), pg_snapshot_xmax(p.position)), (select xids from changes))]) x
+              where pg_visible_in_snapshot(x, p.before) <> pg_visible_in_snapshot(x, p.position)) as is_apart
+           from paired p)
+  select coalesce(jsonb_agg(jsonb_build_object('at', n.at, 'position', n.position::text) order by n.at, n.id), '[]')
+    from (select t.*, lead(t.is_apart) over (order by t.at, t.id) as is_left from told t) n
+   where n.id is not null and (n.is_apart or n.is_left)
 $$;
 
 create function m23.parent_position(p_job uuid) returns pg_snapshot
