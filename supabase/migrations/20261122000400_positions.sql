@@ -201,7 +201,7 @@ begin
   if v_fault is not null then
     raise exception '%', v_fault using errcode = 'object_not_in_prerequisite_state';
   end if;
-  select * into v_tick from m23.ticks where at <= p_at and incarnation = m23.incarnation() order by at desc limit 1;
+  select * into v_tick from m23.ticks where at <= p_at and incarnation = (select m23.incarnation()) order by at desc limit 1;
   if v_tick.at is null then
     return null;
   elsif not (v_tick.native and m23.commit_times_are_native()) then

@@ -116,7 +116,7 @@ create function m23.clock_fault(p_at timestamptz) returns text
 language plpgsql volatile set search_path = '' as $$
 begin
   return (select format('the clock was set back, and the times from %s to %s came twice', m23.iso(min(s.since)), m23.iso(max(s.until)))
-      from m23.clock_steps s where s.incarnation = m23.incarnation() and p_at >= s.since and p_at < s.until having count(*) > 0);
+      from m23.clock_steps s where s.incarnation = (select m23.incarnation()) and p_at >= s.since and p_at < s.until having count(*) > 0);
 end $$;
 
 select m23.close_functions();

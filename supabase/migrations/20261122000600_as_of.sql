@@ -159,7 +159,7 @@ language plpgsql volatile set search_path = '' as $$
 begin
   return (select format('the history of this tenant begins at %s; what was before has been removed', m23.iso(f.at))
       from m23.forgotten f
-     where f.tenant_id = p_tenant and f.incarnation = m23.incarnation()
+     where f.tenant_id = p_tenant and f.incarnation = (select m23.incarnation())
        and (p_moment.position is null or not pg_visible_in_snapshot(f.xid, p_moment.position) or p_moment.at < f.at));
 end $$;
 

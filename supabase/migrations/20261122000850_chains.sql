@@ -152,7 +152,7 @@ language sql volatile set search_path = '' as $$
        paired as (
          select t.id, t.at, t.position, lag(t.position, 1, p_parent.position) over (order by t.at, t.id) as before
            from (select k.id, k.at, k.position from m23.ticks k
-                  where m23.commit_times_since(p_parent.position_at) = 'ticks' and k.incarnation = m23.incarnation() and k.at > p_parent.position_at and k.at < p_at
+                  where m23.commit_times_since(p_parent.position_at) = 'ticks' and k.incarnation = (select m23.incarnation()) and k.at > p_parent.position_at and k.at < p_at
                     and m23.sees_all_of(k.position, p_parent.position) and m23.sees_all_of(p_position, k.position)
                  union all select null, p_at, p_position) t),
        told as (

@@ -7,7 +7,7 @@ language sql stable set search_path = '' as $$
   with backup as (
     select b.attnums, array(select c ->> 'name' from jsonb_array_elements(b.columns) c) as names
       from m23.restore_work r join m23.backup_work w on w.job_id = r.job_id join m23.backup_tables b on b.job_id = w.job_id
-     where r.work_id = p_work and b.table_id = p_table.id and w.incarnation = m23.incarnation())
+     where r.work_id = p_work and b.table_id = p_table.id and w.incarnation = (select m23.incarnation()))
   select array_agg(coalesce(a.attname, f.name || case when exists (
              select from backup b, pg_attribute o where o.attrelid = p_table.relid and o.attname = f.name and o.attnum = any (b.attnums)) then ' (as it was)' else '' end) order by f.n)
     from unnest(p_fields) with ordinality f (name, n)

@@ -49,7 +49,7 @@ begin
   return query select s.id, s.snapshot_name, s.snapshot_type, s.created_at, s.created_by, s.expires_at, s.affected_tables, s.restore_log_id
     from public.pitr_snapshots s
    where s.tenant_id = p_tenant_id and s.status = 'active' and (s.expires_at is null or s.expires_at > clock_timestamp())
-     and s.snapshot_data ->> 'incarnation' = m23.incarnation()::text
+     and s.snapshot_data ->> 'incarnation' = (select m23.incarnation())::text
      and not exists (select from m23.protected_tables t join pg_class c on c.oid = t.relid
                       where m23.public_name(t.relid) = any (s.affected_tables) and not pg_visible_in_snapshot(t.xid, (s.snapshot_data ->> 'position')::pg_snapshot))
    order by s.created_at desc, s.id;

@@ -7,13 +7,13 @@
 create function m23.needed_from() returns xid8
 language sql volatile set search_path = '' as $$
   select least(
-    (select pg_snapshot_xmin(t.position) from m23.ticks t where t.incarnation = m23.incarnation()
+    (select pg_snapshot_xmin(t.position) from m23.ticks t where t.incarnation = (select m23.incarnation())
         and t.at <= clock_timestamp() - make_interval(days => m23.setting('log_days')::int) order by t.at desc limit 1),
     (select min(pg_snapshot_xmin((s.snapshot_data ->> 'position')::pg_snapshot)) from public.pitr_snapshots s
-      where s.status = 'active' and s.snapshot_data ->> 'incarnation' = m23.incarnation()::text),
+      where s.status = 'active' and s.snapshot_data ->> 'incarnation' = (select m23.incarnation())::text),
     (select min(pg_snapshot_xmin(w.position)) from public.backup_jobs j join m23.backup_work w on w.job_id in (j.id, j.parent_backup_id) where j.status in ('pending', 'in_progress')),
     (select min((w.moment).floor) from m23.restore_work w))
-   where exists (select from m23.ticks t where t.incarnation = m23.incarnation()
+   where exists (select from m23.ticks t where t.incarnation = (select m23.incarnation())
         and t.at <= clock_timestamp() - make_interval(days => m23.setting('log_days')::int))
 $$;
 comment on function m23.needed_from() is 'The oldest transaction whose changes are kept; null while all are.';
@@ -25,7 +25,7 @@ language plpgsql set search_path = '' as $$
 declare v_columns text := 'tenant_id, xid, change_id, op, actor, ' || (select names from m23.log_fields(p_table, true));
 begin
   execute format('insert into %s (%s) select %2$s from %s l where l.op = ''a'' and exists (
-      select from m23.backup_work w where w.tenant_id = l.tenant_id and w.incarnation = m23.incarnation() and not pg_visible_in_snapshot(l.xid, w.position))',
+      select from m23.backup_work w where w.tenant_id = l.tenant_id and w.incarnation = (select m23.incarnation()) and not pg_visible_in_snapshot(l.xid, w.position))',
     m23.log_part(p_table.id), v_columns, p_part);
 end $$;
 
@@ -52,7 +52,7 @@ begin
       exit;
     end;
     delete from m23.log_parts where table_id = v_part.table_id and part = v_part.part;
-    select * into v_tick from m23.ticks where pg_snapshot_xmin(position) >= p_needed and incarnation = m23.incarnation() order by at limit 1;
+    select * into v_tick from m23.ticks where pg_snapshot_xmin(position) >= p_needed and incarnation = (select m23.incarnation()) order by at limit 1;
     update m23.protected_tables set pruned_below = p_needed, pruned_at = coalesce(v_tick.at, clock_timestamp()) where id = p_table.id;
     v_count := v_count + 1;
   end loop;
