@@ -85,7 +85,7 @@ begin
   return query
   select a.attnum, a.attname::text, format_type(a.atttypid, -1),
          t.typnamespace = 'pg_catalog'::regnamespace and t.typtype in ('b', 'r', 'm'),
-         a.atttypid = any (array['int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'uuid', 'date', 'time',
+         a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'uuid', 'date', 'time',
                                  'timetz', 'timestamp', 'timestamptz', 'interval', 'oid']::regtype[]::oid[]),
          array_position(i.indkey::int2[], a.attnum) + 1,
          a.attgenerated <> '', a.attidentity, a.attnotnull
@@ -102,7 +102,8 @@ comment on function m23.columns_of(oid) is 'The live columns of a table, in orde
 create function m23.text_of(p_column m23.column_shape, p_alias text) returns text
 language sql immutable set search_path = '' as $$
   select case
-    when p_column.native and p_column.type_name not in ('bpchar', 'character', '"char"', 'boolean', 'inet')
+    when p_column.type_name = 'boolean' then format('case when %1$s.%2$I then ''t'' when not %1$s.%2$I then ''f'' end', p_alias, p_column.name)
+    when p_column.native and p_column.type_name not in ('bpchar', 'character', '"char"', 'inet')
       then format('%s.%I::text', p_alias, p_column.name)
     -- IS NULL also holds for a composite value whose fields are all null, which is no null.
     else format('case when %1$s.%2$I is not distinct from null then null else concat(%1$s.%2$I) end', p_alias, p_column.name) end

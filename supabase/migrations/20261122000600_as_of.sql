@@ -128,6 +128,25 @@ language sql stable set search_path = '' as $q$
     case when p_limit is not null then format('order by %s limit %s', m23.key_list(p_table.relid, 'r'), p_limit) end)
 $q$;
 
+-- A tenant's live rows, with the same parameters: those of the moment as long as nothing lies after it.
+create function m23.live_query(p_table m23.protected_tables, p_limit int) returns text
+language sql stable set search_path = '' as $q$
+  select format('select %1$s from %2$s r where r.%3$I = $1 and %4$s order by %5$s limit %6$s',
+    m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_after(p_table.relid),
+    m23.key_list(p_table.relid, 'r'), p_limit)
+$q$;
+
+-- Whether the log has anything of a tenant after a position.
+create function m23.has_changed(p_table m23.protected_tables, p_tenant uuid, p_position pg_snapshot) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare v_changed boolean;
+begin
+  execute format('select exists (select from (select distinct l.xid from %s l where l.tenant_id = $1 and l.xid >= $4) x where %s)',
+                 m23.log_name(p_table.id), m23.lies_after('x.xid'))
+    into v_changed using p_tenant, p_position, null::timestamptz, pg_snapshot_xmin(p_position);
+  return v_changed;
+end $$;
+
 -- Why a table's log cannot answer for a moment; null when it can.
 create function m23.moment_fault(p_table m23.protected_tables, p_moment m23.moment) returns text
 language plpgsql volatile set search_path = '' as $$

@@ -291,7 +291,7 @@ comment on function public.m23_claim_backup(uuid) is
 create function m23.copy_line(p_relid oid, p_columns text[] default null) returns text
 language sql stable set search_path = '' as $$
   select string_agg(case
-      when c.plain then format('coalesce(r.%I::text, ''\N'')', c.name)
+      when c.plain then format('coalesce(%s, ''\N'')', m23.text_of(c, 'r'))
       when c.type_name = 'bytea' then format('coalesce(''\'' || r.%I::text, ''\N'')', c.name)
       -- A column's own collation may be one that replace() does not support.
       else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
@@ -321,6 +321,7 @@ declare
   v_rows  int := m23.setting('chunk_rows')::int;
   v_limit bigint := m23.setting('chunk_bytes')::bigint;
   v_from  pg_snapshot;
+  v_quiet boolean;
   v_chunk record;
 begin
   perform m23.check_lease(p_job_id, p_lease);
@@ -333,24 +334,31 @@ begin
     execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
   end if;
   perform m23.check_part(v_part, v_table, v_work);  -- an ALTER TABLE may have held that lock
-  -- In one pass, without keeping the page: the rows come in order. The fingerprint is m23.fingerprint_of.
-  execute format('
-      select count(*) as rows, string_agg(m23_line, chr(10)) || chr(10) as lines, coalesce(sum(hashtextextended(m23_line collate "C", 0)), 0)::text as fingerprint,
-             coalesce(max(m23_bytes), 0) as bytes, max(array[%2$s]) filter (where m23_n = %3$s or m23_bytes >= $8) as last_key
-        from (select p.*, sum(octet_length(m23_line) + 1) over (rows unbounded preceding) as m23_bytes, count(*) over (rows unbounded preceding) as m23_n from (%1$s) p) r
-       where m23_bytes - octet_length(m23_line) - 1 < $8', m23.part_query(v_part, p_history, v_table, v_rows), m23.part_key(v_table, p_history), v_rows)
-    into v_chunk
-    using v_work.tenant_id, v_work.position, null::timestamptz, pg_snapshot_xmin(v_work.position), p_after, v_from, pg_snapshot_xmin(v_from), v_limit;
+  v_quiet := v_part.whole and not p_history and not m23.has_changed(v_table, v_work.tenant_id, v_work.position);
+  loop
+    -- In one pass, without keeping the page: the rows come in order. The fingerprint is m23.fingerprint_of.
+    execute format('
+        select count(*) as rows, string_agg(m23_line, chr(10)) as lines, coalesce(sum(hashtextextended(m23_line collate "C", 0)), 0)::text as fingerprint,
+               coalesce(max(m23_bytes), 0) as bytes, max(array[%2$s]) filter (where m23_n = %3$s or m23_bytes >= $8) as last_key
+          from (select p.*, sum(octet_length(m23_line) + 1) over (rows unbounded preceding) as m23_bytes, count(*) over (rows unbounded preceding) as m23_n from (%1$s) p) r
+         where m23_bytes - octet_length(m23_line) - 1 < $8', m23.part_query(v_part, p_history, v_table, v_rows, v_quiet), m23.part_key(v_table, p_history), v_rows)
+      into v_chunk
+      using v_work.tenant_id, v_work.position, null::timestamptz, pg_snapshot_xmin(v_work.position), p_after, v_from, pg_snapshot_xmin(v_from), v_limit;
+    -- What live rows show is in the log for every later statement: if it still has nothing, they were those of the position.
+    exit when not v_quiet or not m23.has_changed(v_table, v_work.tenant_id, v_work.position);
+    v_quiet := false;
+  end loop;
   return convert_to(concat(json_build_object('rows', v_chunk.rows, 'last_key', v_chunk.last_key,
-                                             'done', v_chunk.rows < v_rows and v_chunk.bytes < v_limit, 'fingerprint', v_chunk.fingerprint), chr(10), v_chunk.lines), 'UTF8');
+                                             'done', v_chunk.rows < v_rows and v_chunk.bytes < v_limit, 'fingerprint', v_chunk.fingerprint), chr(10), v_chunk.lines,
+                           case when v_chunk.rows > 0 then chr(10) end), 'UTF8');
 end $$;
 comment on function public.m23_read_chunk(uuid, uuid, int, text[], boolean) is
   'For the workers: the next chunk of a backup, as of its position.';
 
 -- The next lines of a part of a backup (m23_line), with the columns of their keys, in order.
 -- Parameters: those of m23.touched_since for the backup's position; $6 and $7 the parent's
--- position and its floor.
-create function m23.part_query(p_part m23.backup_tables, p_history boolean, p_table m23.protected_tables, p_limit int) returns text
+-- position and its floor. With p_live from the live rows alone.
+create function m23.part_query(p_part m23.backup_tables, p_history boolean, p_table m23.protected_tables, p_limit int, p_live boolean) returns text
 language plpgsql stable set search_path = '' as $$
 declare v_key text := m23.key_list(p_table.relid, 'r');
 begin
@@ -359,7 +367,7 @@ begin
       m23.copy_line(p_table.relid), m23.history_query(p_table, p_limit));
   end if;
   return format('select %s as m23_line, %2$s from (%3$s) r order by %2$s limit %4$s', m23.copy_line(p_table.relid), v_key,
-    case when p_part.whole then m23.as_of_query(p_table, p_limit) else m23.changed_query(p_table, p_limit) end, p_limit);
+    case when p_live then m23.live_query(p_table, p_limit) when p_part.whole then m23.as_of_query(p_table, p_limit) else m23.changed_query(p_table, p_limit) end, p_limit);
 end $$;
 
 -- The key of such a line `r`, as texts.

@@ -9,7 +9,7 @@ use crate::world::World;
 use futures_util::future::join;
 use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_to_text};
 use m23_archive::{ArchiveError, ChunkPlace, Facts, Lines, Manifest, Packer, manifest_object};
-use m23_pipeline::{Level, Record};
+use m23_pipeline::{DatabaseError, Level, Record};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ struct Part {
 }
 
 /// The first line of a chunk as the database gives it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 struct Head {
     rows: u64,
     last_key: Option<Vec<String>>,
@@ -71,6 +71,12 @@ struct Head {
     /// Of the lines as the database read them; kept there, for recovery tests.
     #[serde(default)]
     fingerprint: Option<String>,
+}
+
+/// A chunk that begins to come: its head says where the next one starts.
+struct Coming<R> {
+    head: Head,
+    rest: R,
 }
 
 struct Piece {
@@ -176,7 +182,8 @@ async fn run(world: &impl World, plan: &Plan, deadline: u64) -> Result<bool, Eng
     Ok(true)
 }
 
-/// One chunk is stored while the next is read: at most two are in memory.
+/// As soon as a chunk's first line says where the next one starts, that one is asked for; its lines are
+/// taken in when this one is stored. So at most two are on their way, and one of them in memory.
 async fn back_up_part(
     world: &impl World,
     (plan, key): (&Plan, Option<&DataKey>),
@@ -184,57 +191,77 @@ async fn back_up_part(
     deadline: u64,
 ) -> Result<bool, EngineError> {
     let mut seq = part.next_seq;
-    let mut piece = read(world, plan, part, part.after.as_ref()).await?;
+    let mut after = part.after.clone();
+    let mut coming = ask(world, plan, part, after.as_ref()).await?;
     loop {
-        if piece.head.done {
-            store(world, (plan, key), part, seq, piece).await?;
-            return Ok(true);
+        let (done, last_key) = (coming.head.done, coming.head.last_key.clone());
+        let stored = async {
+            let piece = receive(world, plan, part, after.as_ref(), coming).await?;
+            store(world, (plan, key), part, seq, piece).await
+        };
+        if done || world.now_ms() >= deadline {
+            stored.await?;
+            return Ok(done);
         }
-        if world.now_ms() >= deadline {
-            store(world, (plan, key), part, seq, piece).await?;
-            return Ok(false);
-        }
-        let after = piece.head.last_key.clone();
-        let (next, stored) = join(
-            read(world, plan, part, after.as_ref()),
-            store(world, (plan, key), part, seq, piece),
-        )
-        .await;
-        piece = next?;
+        let (next, stored) = join(ask(world, plan, part, last_key.as_ref()), stored).await;
+        coming = next?;
         stored?;
+        after = last_key;
         seq += 1;
     }
 }
 
-async fn read(
-    world: &impl World,
+async fn ask<W: World>(
+    world: &W,
     plan: &Plan,
     part: &Part,
     after: Option<&Vec<String>>,
-) -> Result<Piece, EngineError> {
+) -> Result<Coming<W::Rest>, EngineError> {
+    persistently(world, async || ask_once(world, plan, part, after).await).await
+}
+
+async fn ask_once<W: World>(
+    world: &W,
+    plan: &Plan,
+    part: &Part,
+    after: Option<&Vec<String>>,
+) -> Result<Coming<W::Rest>, EngineError> {
     let arguments = json!({
         "p_job_id": plan.job_id, "p_lease": plan.lease, "p_ordinal": part.ordinal,
         "p_history": part.history, "p_after": after,
     });
-    let bytes = persistently(world, async || {
-        world.read("m23_read_chunk", &arguments).await
-    })
-    .await?;
-    split(bytes)
+    let (line, rest) = world.read("m23_read_chunk", &arguments).await?;
+    let head = serde_json::from_slice(&line).map_err(|error| EngineError::UnknownReply {
+        call: "m23_read_chunk",
+        cause: error.to_string(),
+    })?;
+    Ok(Coming { head, rest })
 }
 
-/// A chunk's first line is its head.
-fn split(mut bytes: Vec<u8>) -> Result<Piece, EngineError> {
-    let unknown = |cause: String| EngineError::UnknownReply {
-        call: "m23_read_chunk",
-        cause,
-    };
-    let end = bytes
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .ok_or_else(|| unknown("no first line".to_owned()))?;
-    let lines = bytes.split_off(end + 1);
-    let head = serde_json::from_slice(&bytes).map_err(|error| unknown(error.to_string()))?;
+/// The lines of a chunk that has begun to come. Where its answer breaks off it is asked for again: it
+/// is the same one, or else what has been asked for meanwhile is not the next.
+async fn receive<W: World>(
+    world: &W,
+    plan: &Plan,
+    part: &Part,
+    after: Option<&Vec<String>>,
+    begun: Coming<W::Rest>,
+) -> Result<Piece, EngineError> {
+    let Coming { head, rest } = begun;
+    let mut first = Some(rest);
+    let lines = persistently(world, async || {
+        if let Some(rest) = first.take() {
+            return Ok::<_, EngineError>(rest.await?);
+        }
+        let again = ask_once(world, plan, part, after).await?;
+        if again.head != head {
+            return Err(
+                DatabaseError::Unavailable("a chunk came again otherwise".to_owned()).into(),
+            );
+        }
+        Ok(again.rest.await?)
+    })
+    .await?;
     Ok(Piece { head, lines })
 }
 

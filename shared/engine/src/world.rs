@@ -15,8 +15,16 @@ pub trait World: Cipher + Clock + Digest + Log {
     /// Calls a function that does its work in one long transaction.
     async fn execute(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError>;
 
-    /// Calls a function for its raw bytes.
-    async fn read(&self, name: &str, arguments: &Value) -> Result<Vec<u8>, DatabaseError>;
+    /// What is still to come of an answer.
+    type Rest: Future<Output = Result<Vec<u8>, DatabaseError>>;
+
+    /// Calls a function for its raw bytes: the first line without its end, and what comes after it,
+    /// which is taken into memory only when it is waited for.
+    async fn read(
+        &self,
+        name: &str,
+        arguments: &Value,
+    ) -> Result<(Vec<u8>, Self::Rest), DatabaseError>;
 
     /// Calls a function with raw bytes.
     async fn send(&self, name: &str, bytes: &[u8]) -> Result<Value, DatabaseError>;

@@ -1,6 +1,6 @@
 //! The outside world of a job, as the engine sees it.
 
-use crate::postgrest::{Accept, Payload, RpcCall};
+use crate::postgrest::{Accept, Payload, Rest, RpcCall};
 use crate::workers::Workers;
 use m23_engine::{StoreFailed, World};
 use m23_pipeline::{Caller, DatabaseError};
@@ -26,9 +26,11 @@ impl World for Workers {
             .await
     }
 
-    async fn read(&self, name: &str, arguments: &Value) -> Result<Vec<u8>, DatabaseError> {
+    type Rest = Rest;
+
+    async fn read(&self, name: &str, arguments: &Value) -> Result<(Vec<u8>, Rest), DatabaseError> {
         self.database()
-            .rpc_raw_as_service(name, arguments, Accept::Bytes, STEP)
+            .rpc_lines_as_service(name, arguments, STEP)
             .await
     }
 

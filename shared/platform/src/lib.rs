@@ -9,6 +9,7 @@
 //! [`PostgRest`] are plain enough to stand behind them.
 
 mod asking;
+mod body;
 mod bounded;
 mod console;
 mod crypto;
@@ -27,6 +28,6 @@ pub use bounded::{TimedOut, bounded};
 pub use crypto::sha256;
 pub use objects::{ObjectPage, ObjectSummary, Objects, ObjectsFailed, Put};
 pub use patience::{drive_patiently, patiently, preview_patiently};
-pub use postgrest::{Accept, Payload, PostgRest, RpcCall};
+pub use postgrest::{Accept, Payload, PostgRest, Rest, RpcCall};
 pub use serve::serve;
 pub use workers::{NotReady, Workers};

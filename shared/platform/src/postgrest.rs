@@ -4,8 +4,12 @@ use crate::fetch::Outgoing;
 use m23_auth::{BearerToken, Secret};
 use m23_pipeline::{Caller, DatabaseError, Settings, decode_error};
 use serde_json::Value;
+use std::pin::Pin;
 use std::time::Duration;
 use worker::Method;
+
+/// What is still to come of an answer.
+pub type Rest = Pin<Box<dyn Future<Output = Result<Vec<u8>, DatabaseError>>>>;
 
 /// What a call sends.
 #[derive(Debug, Clone, Copy)]
@@ -87,25 +91,37 @@ impl PostgRest {
         self.rpc(Caller::Service, name, arguments, timeout).await
     }
 
-    /// Calls a function with the service key, for its raw text or bytes.
+    /// Calls a function with the service key, for its raw bytes: the first line without its end, and
+    /// what is still to come, which is aborted where it is not waited for.
     ///
     /// # Errors
     /// [`DatabaseError`].
-    pub async fn rpc_raw_as_service(
+    pub async fn rpc_lines_as_service(
         &self,
         name: &str,
         arguments: &Value,
-        accept: Accept,
         timeout: Duration,
-    ) -> Result<Vec<u8>, DatabaseError> {
+    ) -> Result<(Vec<u8>, Rest), DatabaseError> {
         let call = RpcCall {
             caller: Caller::Service,
             name,
             payload: Payload::Json(arguments),
-            accept,
+            accept: Accept::Bytes,
             timeout,
         };
-        self.send(call).await
+        let (line, begun) = self
+            .exchange(call, async |outgoing| outgoing.begin().await)
+            .await?;
+        let status = begun.status;
+        let rest = begun.rest();
+        if (200..=299).contains(&status) {
+            let name = name.to_owned();
+            let rest = async move { rest.await.map_err(|cause| unavailable(&name, &cause)) };
+            return Ok((line, Box::pin(rest)));
+        }
+        let more = rest.await.map_err(|cause| unavailable(name, &cause))?;
+        let body = [line, more].join(&b'\n');
+        Err(decode_error(call.caller, status, &body))
     }
 
     /// Calls a function, JSON to JSON.
@@ -142,6 +158,20 @@ impl PostgRest {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn send(&self, call: RpcCall<'_>) -> Result<Vec<u8>, DatabaseError> {
+        let incoming = self
+            .exchange(call, async |outgoing| outgoing.send().await)
+            .await?;
+        match incoming.status {
+            200..=299 => Ok(incoming.body),
+            status => Err(decode_error(call.caller, status, &incoming.body)),
+        }
+    }
+
+    async fn exchange<T>(
+        &self,
+        call: RpcCall<'_>,
+        send: impl AsyncFnOnce(Outgoing<'_>) -> Result<T, String>,
+    ) -> Result<T, DatabaseError> {
         let url = format!("{}/{}", self.base, call.name);
         let (key, bearer) = match call.caller {
             Caller::User(token) => (self.anon_key.reveal(), token.reveal()),
@@ -164,15 +194,14 @@ impl PostgRest {
             body: Some(&body),
             timeout: call.timeout,
         };
-        let incoming = outgoing
-            .send()
+        send(outgoing)
             .await
-            .map_err(|cause| DatabaseError::Unavailable(format!("{}: {cause}", call.name)))?;
-        match incoming.status {
-            200..=299 => Ok(incoming.body),
-            status => Err(decode_error(call.caller, status, &incoming.body)),
-        }
+            .map_err(|cause| unavailable(call.name, &cause))
     }
+}
+
+fn unavailable(name: &str, cause: &str) -> DatabaseError {
+    DatabaseError::Unavailable(format!("{name}: {cause}"))
 }
 
 impl Payload<'_> {

@@ -242,3 +242,14 @@ fn assert_failed(world: &World, sentence: &str, case: &str) {
         "{case}: it is over"
     );
 }
+
+#[test]
+fn a_chunk_whose_answer_breaks_off_is_asked_for_again() {
+    for answers in 1..4 {
+        let world = World::new();
+        world.broken_answers.set(answers);
+        assert_eq!(world.back_up(NEVER), Some(Driven::Completed(JOB)));
+        world.assert_exact("after answers that broke off");
+        assert_eq!(world.begun("m23_read_chunk"), 8 + answers);
+    }
+}

@@ -19,7 +19,7 @@ use sha2::Digest as _;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, pending};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use uuid::Uuid;
 
@@ -81,6 +81,8 @@ impl InFlight {
     }
 }
 
+type Rest = Pin<Box<dyn Future<Output = Result<Vec<u8>, DatabaseError>>>>;
+
 pub struct World {
     pub backups: RefCell<Backups>,
     pub restores: RefCell<Restores>,
@@ -93,6 +95,8 @@ pub struct World {
     pub pauses: RefCell<Vec<u32>>,
     pub logged: RefCell<Vec<Record>>,
     pub in_flight: InFlight,
+    /// How many answers break off after their first line.
+    pub broken_answers: Cell<usize>,
     /// How often a step of the database, and one of the store, gives way to what runs beside it.
     pub patience: Cell<(usize, usize)>,
     pub no_digest: Cell<bool>,
@@ -122,6 +126,7 @@ impl World {
             pauses: RefCell::default(),
             logged: RefCell::default(),
             in_flight: InFlight::default(),
+            broken_answers: Cell::new(0),
             patience: Cell::new((1, 1)),
             no_digest: Cell::new(false),
             keep: RefCell::default(),
@@ -307,14 +312,29 @@ impl m23_engine::World for World {
         self.query(name, arguments).await
     }
 
-    async fn read(&self, name: &str, arguments: &Value) -> Result<Vec<u8>, DatabaseError> {
+    type Rest = Rest;
+
+    async fn read(&self, name: &str, arguments: &Value) -> Result<(Vec<u8>, Rest), DatabaseError> {
         assert_eq!(name, "m23_read_chunk");
         let effect = || self.backups.borrow().read(arguments);
-        let read = self.step(name, self.patience.get().0, effect).await;
-        if read.is_ok() {
-            self.in_flight.begin();
-        }
-        read
+        let mut line = self.step(name, self.patience.get().0, effect).await?;
+        let end = line.iter().position(|byte| *byte == b'\n').unwrap();
+        let lines = line.split_off(end + 1);
+        line.truncate(end);
+        self.in_flight.begin();
+        let broken = self.broken_answers.get() > 0;
+        self.broken_answers
+            .set(self.broken_answers.get().saturating_sub(1));
+        let rest = async move {
+            give_way().await;
+            if broken {
+                return Err(DatabaseError::Unavailable(
+                    "the answer broke off".to_owned(),
+                ));
+            }
+            Ok(lines)
+        };
+        Ok((line, Box::pin(rest)))
     }
 
     async fn send(&self, name: &str, bytes: &[u8]) -> Result<Value, DatabaseError> {

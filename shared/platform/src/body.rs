@@ -1,0 +1,126 @@
+//! A body as it comes, through one buffer that is used again for each piece. Left to itself the
+//! platform cuts a body into pieces of 4 KB, each a promise and an object that somebody has to collect.
+
+use js_sys::{Function, Reflect, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    ReadableStream, ReadableStreamByobReader, ReadableStreamGetReaderOptions,
+    ReadableStreamReaderMode,
+};
+use worker::{Response, ResponseBody};
+
+/// The buffer; less where the whole body is smaller.
+const PIECE: u32 = 256 * 1024;
+
+/// For a body that does not say how long it is.
+const UNTOLD: u32 = 16 * 1024;
+
+/// What is made room for at once, however much a body promises.
+const ROOM: u32 = 8 * 1024 * 1024;
+
+/// What has come of a body, and where the rest comes from.
+pub(crate) struct Body {
+    bytes: Vec<u8>,
+    source: Option<Source>,
+}
+
+struct Source {
+    reader: ReadableStreamByobReader,
+    buffer: Uint8Array,
+}
+
+impl Body {
+    pub(crate) fn of(response: &Response) -> Result<Self, JsValue> {
+        let stream = match response.body() {
+            ResponseBody::Stream(stream) => stream,
+            ResponseBody::Body(bytes) => return Ok(Self::whole(bytes.clone())),
+            ResponseBody::Empty => return Ok(Self::whole(Vec::new())),
+        };
+        let length = response.headers().get("content-length").ok().flatten();
+        let length: Option<u32> = length.and_then(|length| length.parse().ok());
+        Ok(Self {
+            bytes: Vec::with_capacity(length.unwrap_or(0).min(ROOM) as usize),
+            source: Some(Source::new(
+                stream,
+                length.unwrap_or(UNTOLD).clamp(1, PIECE),
+            )?),
+        })
+    }
+
+    const fn whole(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            source: None,
+        }
+    }
+
+    /// The first line without its end; what has come after it stays. The whole body where it has no
+    /// second one.
+    pub(crate) async fn first_line(&mut self) -> Result<Vec<u8>, JsValue> {
+        let end = loop {
+            let end = self.bytes.iter().position(|byte| *byte == b'\n');
+            if end.is_some() || !self.read_on(1).await? {
+                break end;
+            }
+        };
+        let line = self
+            .bytes
+            .drain(..end.unwrap_or(self.bytes.len()))
+            .collect();
+        self.bytes.drain(..end.map_or(0, |_| 1));
+        Ok(line)
+    }
+
+    /// All the rest.
+    pub(crate) async fn rest(mut self) -> Result<Vec<u8>, JsValue> {
+        while self.read_on(PIECE).await? {}
+        Ok(self.bytes)
+    }
+
+    /// Reads a piece of at least so many bytes if there are as many, and they fit into the buffer. Gives
+    /// whether there may be more.
+    async fn read_on(&mut self, at_least: u32) -> Result<bool, JsValue> {
+        let Some(source) = &mut self.source else {
+            return Ok(false);
+        };
+        let more = source.read_into(&mut self.bytes, at_least).await?;
+        if !more {
+            self.source = None;
+        }
+        Ok(more)
+    }
+}
+
+impl Source {
+    fn new(stream: &ReadableStream, size: u32) -> Result<Self, JsValue> {
+        let options = ReadableStreamGetReaderOptions::new();
+        options.set_mode(ReadableStreamReaderMode::Byob);
+        Ok(Self {
+            reader: stream.get_reader_with_options(&options).unchecked_into(),
+            buffer: Uint8Array::new_with_length(size),
+        })
+    }
+
+    /// A read takes the buffer away and gives it back with what has come.
+    async fn read_into(&mut self, bytes: &mut Vec<u8>, at_least: u32) -> Result<bool, JsValue> {
+        let at_least = at_least.min(self.buffer.length());
+        let read: Function = Reflect::get(&self.reader, &"readAtLeast".into())?.unchecked_into();
+        let reading = read.call2(&self.reader, &at_least.into(), &self.buffer)?;
+        let result = JsFuture::from(js_sys::Promise::from(reading)).await?;
+        let piece = Reflect::get(&result, &"value".into())?;
+        if let Some(piece) = piece.dyn_ref::<Uint8Array>() {
+            append(bytes, piece);
+            self.buffer = Uint8Array::new(&piece.buffer());
+        }
+        Ok(Reflect::get(&result, &"done".into())?.is_falsy())
+    }
+}
+
+fn append(bytes: &mut Vec<u8>, piece: &Uint8Array) {
+    let start = bytes.len();
+    bytes.resize(start + piece.length() as usize, 0);
+    if let Some(place) = bytes.get_mut(start..) {
+        piece.copy_to(place);
+    }
+}
