@@ -59,8 +59,8 @@ describe('a test that outlives its Worker', () => {
     assert.deepEqual(await leftovers(client), []);
   });
 
-  /** A deep test whose examination is done, and of whose restore one chunk is staged. */
-  async function half(): Promise<{ id: string; lease: string; first: string }> {
+  /** A deep test whose examination is done, and of whose restore one chunk is staged; `next` asks which is to be staged. */
+  async function half(seq = 1): Promise<{ id: string; lease: string; first: string; next: () => Promise<number> }> {
     const { id, lease } = await claimed('deep');
     await client.query(`select public.m23_save_test($1, $2, '{"listed": true, "read": 1000, "tally": {"passed": 100, "issues": 0, "findings": []}}')`, [id, lease]);
     await client.query('select public.m23_stage_test($1, $2)', [id, lease]);
@@ -69,12 +69,22 @@ describe('a test that outlives its Worker', () => {
     const [accounts, ordinal] = [tables[place], place + 1];
     const [chunk] = accounts?.chunks ?? [];
     assert.ok(accounts && chunk);
-    await client.query('select public.m23_stage_table($1, $2, $3)',
-      [id, lease, { ordinal, schema: accounts.schema, name: accounts.name, columns: accounts.columns.map(({ name }) => name), rows: accounts.chunks.reduce((sum, { rows }) => sum + rows, 0) }]);
-    const head = { restore_id: id, lease, ordinal, seq: 1, rows: chunk.rows, kind: 'rows' };
+    const table = { ordinal, schema: accounts.schema, name: accounts.name, columns: accounts.columns.map(({ name }) => name), rows: accounts.chunks.reduce((sum, { rows }) => sum + rows, 0) };
+    const next = async (): Promise<number> => (await client.query<{ next: number }>('select public.m23_stage_table($1, $2, $3) as next', [id, lease, table])).rows[0]?.next ?? NaN;
+    assert.equal(await next(), 1);
+    const head = { restore_id: id, lease, ordinal, seq, rows: chunk.rows, kind: 'rows' };
     await client.query('select public.m23_stage_chunk($1)', [Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), gunzipSync(await bytesOf(stack, chunk.object))])]);
-    return { id, lease, first: chunk.object };
+    return { id, lease, first: chunk.object, next };
   }
+
+  test('goes on at the first chunk that is missing: of two on their way the later one may have come alone', async () => {
+    const inOrder = await half(1);
+    assert.equal(await inOrder.next(), 2);
+    await client.query('select public.m23_fail_test($1, $2, $3)', [inOrder.id, inOrder.lease, 'enough']);
+    const outOfOrder = await half(2);
+    assert.equal(await outOfOrder.next(), 1);
+    await client.query('select public.m23_fail_test($1, $2, $3)', [outOfOrder.id, outOfOrder.lease, 'enough']);
+  });
 
   test('is taken up where the last driver stopped, in the middle of its restore, and its time goes on', async () => {
     const { id, first } = await half();

@@ -16,7 +16,7 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- Makes room for one table of the archive: `{"ordinal", "schema", "name", "columns": [name…], "rows", "rewind"}`,
--- and with `rewind` for what the log says of it. Gives which chunk is the next to be staged, from 1 on;
+-- and with `rewind` for what the log says of it. Gives which chunk is the first that is not staged yet, from 1 on;
 -- null for a table that is no longer there to be restored.
 create function public.m23_stage_table(p_restore_id uuid, p_lease uuid, p_table jsonb) returns int
 language plpgsql security definer set search_path = '' set row_security = off as $$
@@ -31,7 +31,8 @@ declare
 begin
   perform m23.keep_lease(p_restore_id, p_lease);
   if exists (select from m23.staged_tables where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int) then
-    return (select coalesce(max(seq), 0) + 1 from m23.staged_chunks where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int);
+    return (with staged as (select seq from m23.staged_chunks where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int)
+      select min(n) from generate_series(1, (select coalesce(max(seq), 0) + 1 from staged)) n where n not in (select seq from staged));
   end if;
   if v_table.id is null then
     update public.restore_logs set warnings = array(select distinct w from unnest(warnings || format('%s is not protected any more and was left out', v_name)) w)
@@ -88,8 +89,7 @@ declare
   v_lines  text := convert_from(substring($1 from v_end + 1 for greatest(octet_length($1) - v_end - 1, 0)), 'UTF8');
   v_rows   bigint;
 begin
-  perform m23.keep_lease(v_id, (v_head ->> 'lease')::uuid);
-  update m23.leases set taken = 1 where work_id = v_id;
+  perform m23.check_lease(v_id, (v_head ->> 'lease')::uuid);
   select * into v_staged from m23.staged_tables where restore_id = v_id and ordinal = (v_head ->> 'ordinal')::int;
   select * into v_table from m23.protected_tables where id = v_staged.table_id;
   insert into m23.staged_chunks (restore_id, ordinal, seq, rows)
@@ -104,6 +104,9 @@ begin
   if exists (select from m23.restore_work w where w.work_id = v_id and w.kind = 'test') then
     perform m23.examine_chunk(v_staged, v_head, v_lines);
   end if;
+  -- Last: whoever stages another chunk meanwhile would wait for the row of the lease.
+  perform m23.keep_lease(v_id, (v_head ->> 'lease')::uuid);
+  update m23.leases set taken = 1 where work_id = v_id;
   return v_rows;
 end $$;
 comment on function public.m23_stage_chunk(bytea) is 'For the workers: one verified chunk of an archive, into staging.';

@@ -3,18 +3,22 @@
 
 use crate::archive::Archive;
 use crate::backup::parse;
-use crate::chain::{Piece, pieces, read_chain};
+use crate::chain::{Kind, Piece, pieces, read_chain};
 use crate::error::EngineError;
 use crate::retry::persistently;
 use crate::world::World;
-use futures_util::future::join;
+use futures_util::{StreamExt, stream};
 use m23_archive::Table;
 use m23_contract::ErrorCode;
 use m23_pipeline::{DatabaseError, Level, Record};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use uuid::Uuid;
+
+/// How many chunks are in memory at once.
+const LANES: usize = 2;
 
 /// A restore that the database has accepted.
 #[derive(Debug, Clone, Deserialize)]
@@ -230,7 +234,9 @@ async fn make_room(
     parse("m23_stage_table", reply)
 }
 
-/// The next chunk is fetched and verified while one is sent; they arrive in their order.
+/// Two chunks of rows are on their way side by side, as no two of them have a key in common; a history
+/// waits for what comes before it, and is waited for. After a failure nothing more is begun, and what
+/// has begun is waited for: the database could not take it away.
 async fn stage_table(
     world: &impl World,
     order: &RestoreOrder,
@@ -238,17 +244,36 @@ async fn stage_table(
     next: u32,
     pieces: &[Piece<'_>],
 ) -> Result<(), EngineError> {
-    let mut pieces = (1_u32..).zip(pieces).filter(|(seq, _)| *seq >= next);
-    let Some((seq, first)) = pieces.next() else {
-        return Ok(());
-    };
-    let mut ready = (seq, first, first.stored.read(world).await?);
-    for (seq, piece) in pieces {
-        let (sent, next) = join(send(world, order, ordinal, ready), piece.stored.read(world)).await;
-        sent?;
-        ready = (seq, piece, next?);
+    let left: Vec<_> = (1_u32..)
+        .zip(pieces)
+        .filter(|(seq, _)| *seq >= next)
+        .collect();
+    let is_rows = |piece: &Piece<'_>| piece.kind == Kind::Rows;
+    for run in left.chunk_by(|(_, one), (_, other)| is_rows(one) && is_rows(other)) {
+        let failed = Cell::new(false);
+        let lanes = stream::iter(run).map(async |(seq, piece)| {
+            if failed.get() {
+                return Ok(());
+            }
+            let staged = stage_piece(world, order, ordinal, *seq, piece).await;
+            failed.set(failed.get() || staged.is_err());
+            staged
+        });
+        let staged: Vec<_> = lanes.buffered(LANES).collect().await;
+        staged.into_iter().collect::<Result<(), _>>()?;
     }
-    send(world, order, ordinal, ready).await
+    Ok(())
+}
+
+async fn stage_piece(
+    world: &impl World,
+    order: &RestoreOrder,
+    ordinal: u32,
+    seq: u32,
+    piece: &Piece<'_>,
+) -> Result<(), EngineError> {
+    let lines = piece.stored.read(world).await?;
+    send(world, order, ordinal, (seq, piece, lines)).await
 }
 
 async fn send(

@@ -107,10 +107,11 @@ pub fn refused(code: ErrorCode, sentence: &str) -> DatabaseError {
 /// Lets whatever runs beside this go on first.
 pub async fn give_way() {
     let mut waited = false;
-    poll_fn(|_| {
+    poll_fn(|context| {
         if std::mem::replace(&mut waited, true) {
             Poll::Ready(())
         } else {
+            context.waker().wake_by_ref();
             Poll::Pending
         }
     })

@@ -60,8 +60,8 @@ impl Restores {
         let ordinal = table["ordinal"].as_u64().unwrap();
         self.tables
             .insert(ordinal, (name, table["rows"].as_u64().unwrap()));
-        let staged = self.chunks.keys().filter(|(table, _)| *table == ordinal);
-        json!(staged.count() + 1)
+        let missing = (1_u64..).find(|seq| !self.chunks.contains_key(&(ordinal, *seq)));
+        json!(missing)
     }
 
     /// A detached restore whose lease has lapsed is taken up, once.
