@@ -6,7 +6,7 @@ import type pg from 'pg';
 
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
-import { backUp, lastRestore, refusal, restore, restored } from './fixtures/functions.ts';
+import { backUp, call, lastRestore, refusal, restore, restored } from './fixtures/functions.ts';
 import { type Rows, SHOP, damage, openShop, placesOf, placesOfOthers, rowsOf, stock } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
 
@@ -478,8 +478,11 @@ describe('a table whose shape has changed since', () => {
     const backup = await backUp(stack, client, tenant, { jobType: 'full', tables: ['shop.shapes'] });
     await client.query(`alter table shop.shapes drop column dropped; alter table shop.shapes add column newer text default 'new'`);
     await client.query(`update shop.shapes set kept = 'mangled', newer = 'mine' where id = 1; delete from shop.shapes where id = 2`);
+    const told = ['shop.shapes.dropped no longer exists; its values were left out', 'shop.shapes.newer is newer than the backup; it was left as it is'];
+    const seen = await call(stack, 'backup-restore', await tenant.token('admin'), { backupJobId: backup, dryRun: true, confirmRestore: true });
+    assert.deepEqual((seen.body['warnings'] as string[]).sort(), told, 'a dry run says what a restore would');
     const answer = await restored(stack, tenant, backup);
-    assert.deepEqual((answer['warnings'] as string[]).sort(), ['shop.shapes.dropped no longer exists; its values were left out', 'shop.shapes.newer is newer than the backup; it was left as it is']);
+    assert.deepEqual((answer['warnings'] as string[]).sort(), told);
     assert.deepEqual(await one('select array_agg(s::text order by id) as value from shop.shapes s'), [`(1,${tenant.id},a,c,mine)`, `(2,${tenant.id},d,f,new)`]);
     await client.query('drop table shop.shapes');
   });

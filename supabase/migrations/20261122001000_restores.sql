@@ -38,9 +38,20 @@ create table m23.staged_chunks (
   primary key (restore_id, ordinal, seq),
   foreign key (restore_id, ordinal) references m23.staged_tables (restore_id, ordinal) on delete cascade
 );
+-- What the staging of an archive has found, for whoever is told how the work ends; a dry run too.
+create table m23.staging_warnings (
+  work_id uuid not null references m23.restore_work (work_id) on delete cascade,
+  said    text not null,
+  n       bigint generated always as identity,
+  primary key (work_id, said)
+);
 select m23.close_table('m23.restore_work');
+select m23.close_table('m23.staging_warnings');
 select m23.close_table('m23.staged_tables');
 select m23.close_table('m23.staged_chunks');
+
+create function m23.staging_warnings(p_work uuid) returns text[]
+language plpgsql stable set search_path = '' as $$ begin return array(select w.said from m23.staging_warnings w where w.work_id = p_work order by w.n); end $$;
 
 -- Ending ---------------------------------------------------------------------------
 
@@ -61,6 +72,7 @@ language plpgsql set search_path = '' as $$
 declare v_status text := case when exists (select from m23.cancellations where work_id = p_work) then 'cancelled' else 'failed' end;
 begin
   update public.restore_logs set status = v_status, error_message = left(p_error, 2000), completed_at = clock_timestamp(),
+         warnings = warnings || m23.staging_warnings(p_work),
          duration_seconds = round(extract(epoch from clock_timestamp() - coalesce(started_at, created_at)), 3)
    where id = p_work and status in ('pending', 'in_progress');
   update public.pitr_rollbacks set status = v_status, error_message = left(p_error, 2000), completed_at = clock_timestamp()

@@ -35,8 +35,7 @@ begin
       select min(n) from generate_series(1, (select coalesce(max(seq), 0) + 1 from staged)) n where n not in (select seq from staged));
   end if;
   if v_table.id is null then
-    update public.restore_logs set warnings = array(select distinct w from unnest(warnings || format('%s is not protected any more and was left out', v_name)) w)
-     where id = p_restore_id;
+    insert into m23.staging_warnings (work_id, said) values (p_restore_id, format('%s is not protected any more and was left out', v_name)) on conflict do nothing;
     return null;
   end if;
   v_fields := m23.present_names(p_restore_id, v_table, m23.list_of(p_table -> 'columns'));
@@ -44,12 +43,14 @@ begin
   if not m23.key_of(v_table.relid) <@ v_columns or m23.tenant_column(v_table) <> all (v_columns) then
     perform m23.refuse('BACKUP_UNUSABLE', format('%s has another primary key or tenant column than when it was backed up', v_name));
   end if;
-  update public.restore_logs set warnings = warnings || array(
-      select format('%s.%s no longer exists; its values were left out', v_name, f) from unnest(v_fields) f where f <> all (v_columns)
-      union all
-      select format('%s.%s is newer than the backup; it was left as it is', v_name, c.name) from m23.columns_of(v_table.relid) c
-       where not c.generated and c.name <> all (v_columns))
-   where id = p_restore_id and restore_type = 'backup';  -- a moment has them from the log
+  insert into m23.staging_warnings (work_id, said)
+    select p_restore_id, w.said from (
+        select format('%s.%s no longer exists; its values were left out', v_name, f) from unnest(v_fields) f where f <> all (v_columns)
+        union all
+        select format('%s.%s is newer than the backup; it was left as it is', v_name, c.name) from m23.columns_of(v_table.relid) c
+         where not c.generated and c.name <> all (v_columns)) w (said)
+     where (select kind from m23.restore_work where work_id = p_restore_id) = 'backup'  -- a moment has them from the log
+    on conflict do nothing;
   v_list := (select string_agg(format('%I %s', c.name, c.type_name), ', ' order by c.attnum) from m23.columns_of(v_table.relid) c where c.name = any (v_columns));
   execute format('create unlogged table if not exists %s (%s)', v_staging, v_list);
   execute format('alter table %s enable row level security', v_staging);

@@ -189,7 +189,7 @@ begin
          rows_restored = (p_outcome -> 'stats' ->> 'totalOperations')::bigint, stats = p_outcome -> 'stats',
          tables = m23.list_of(p_outcome -> 'tables'), snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
          metadata = r.metadata || jsonb_build_object('transaction', pg_current_xact_id()::text),
-         warnings = r.warnings || coalesce(v_warnings, '{}')
+         warnings = r.warnings || m23.staging_warnings(p_work.work_id) || coalesce(v_warnings, '{}')
    where r.id = p_work.work_id returning * into v_done;
   return json_build_object('restored_tables', v_done.tables, 'rows_restored', v_done.rows_restored, 'duration', v_done.duration_seconds,
                            'snapshot_id', v_done.snapshot_id, 'warnings', v_done.warnings, 'stats', v_done.stats);

@@ -283,7 +283,7 @@ begin
   if p_work.job_id is null and p_work.mode = 'exact' then
     return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, '{}');
   end if;
-  return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null,
+  return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null, m23.staging_warnings(p_work.work_id) ||
     case when (p_work.inside).taken is not null and (p_work.inside).position is not null
       then array[format('this server recorded no commit times: the moment taken is %s', m23.iso((p_work.inside).taken))] else '{}' end);
 end $$;
