@@ -31,6 +31,8 @@ export interface StackOptions {
   cron?: boolean;
   /** A second Worker of each function with a cron trigger. */
   twins?: boolean;
+  /** workerd's inspector for `inspectorUrl`, on a free port of the loopback interface. */
+  inspector?: boolean;
   /** Brings the database up instead of M23's migrations and the demo tables: a project of one's own. */
   prepare?: (databaseUrl: string) => Promise<void>;
   /** Gets one line for each step. */
@@ -54,6 +56,8 @@ export interface Stack {
   readonly rateWindows: Workers['rateWindows'];
   /** Settles when a part ends that nobody stopped, with a sentence that names it. */
   readonly crashed: Promise<string>;
+  /** Where workerd's inspector is, where the stack was started with it; ask anew after `restartWorkers`. */
+  inspectorUrl(): Promise<URL>;
   /** Fires a function's cron trigger, or its twin's, and waits for its end. */
   runCron(name: FunctionName, twin?: boolean): Promise<void>;
   /**
@@ -118,6 +122,7 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
       ...options.vars,
     },
     twins: options.twins ?? false,
+    inspector: options.inspector ?? false,
     onCrash,
   }));
   cleanUp.push(() => workers.stop());
@@ -135,6 +140,7 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
     crashed,
     get archives() { return workers.archives; },
     get rateWindows() { return workers.rateWindows; },
+    inspectorUrl: () => workers.inspectorUrl(),
     runCron: (name, twin) => workers.runCron(name, twin),
     restartWorkers: (vars) => workers.restart(vars),
     killPostgrest: () => postgrest.kill(),

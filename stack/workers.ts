@@ -22,6 +22,8 @@ export interface WorkersOptions {
   bindings: Record<string, string>;
   /** A second Worker of each function with a cron trigger, as when the platform wakes two. */
   twins: boolean;
+  /** workerd's inspector, on a free port of the loopback interface. */
+  inspector: boolean;
   onCrash: CrashListener;
 }
 
@@ -56,6 +58,11 @@ export class Workers {
   /** The rate windows; another object after a restart. */
   get rateWindows(): Namespace {
     return this.#rateWindows;
+  }
+
+  /** Where workerd's inspector is; another address after a restart. */
+  async inspectorUrl(): Promise<URL> {
+    return await this.#runtime.miniflare.getInspectorURL();
   }
 
   /** The functions that have a cron trigger. */
@@ -105,12 +112,13 @@ export class Workers {
   }
 
   #miniflareOptions(): MiniflareOptions {
-    const { port, stateDir, upstream } = this.#options;
+    const { port, stateDir, upstream, inspector } = this.#options;
     const outboundService = { external: { address: upstream.host, http: {} } };
     for (const folder of ['kv', 'r2']) mkdirSync(join(stateDir, folder), { recursive: true, mode: 0o700 });
     return {
       host: HOST,
       port,
+      ...(inspector ? { inspectorPort: 0 } : {}),
       cf: false,
       log: new Log(LogLevel.ERROR),
       kvPersist: join(stateDir, 'kv'),

@@ -1,7 +1,9 @@
-//! A body as it comes, through one buffer that is used again for each piece. Left to itself the
-//! platform cuts a body into pieces of 4 KB, each a promise and an object that somebody has to collect.
+//! A body as it comes, through one buffer that is used again for each piece, and for the bodies after
+//! it. Left to itself the platform cuts a body into pieces of 4 KB, each a promise and an object that
+//! somebody has to collect.
 
 use js_sys::{Function, Reflect, Uint8Array};
+use std::cell::Cell;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
@@ -10,14 +12,16 @@ use web_sys::{
 };
 use worker::{Response, ResponseBody};
 
-/// The buffer; less where the whole body is smaller.
+/// The buffer.
 const PIECE: u32 = 256 * 1024;
-
-/// For a body that does not say how long it is.
-const UNTOLD: u32 = 16 * 1024;
 
 /// What is made room for at once, however much a body promises.
 const ROOM: u32 = 8 * 1024 * 1024;
+
+thread_local! {
+    /// The buffer of a body that has ended, for the next one.
+    static SPARE: Cell<Option<Uint8Array>> = const { Cell::new(None) };
+}
 
 /// What has come of a body, and where the rest comes from.
 pub(crate) struct Body {
@@ -41,10 +45,7 @@ impl Body {
         let length: Option<u32> = length.and_then(|length| length.parse().ok());
         Ok(Self {
             bytes: Vec::with_capacity(length.unwrap_or(0).min(ROOM) as usize),
-            source: Some(Source::new(
-                stream,
-                length.unwrap_or(UNTOLD).clamp(1, PIECE),
-            )?),
+            source: Some(Source::new(stream)),
         })
     }
 
@@ -85,21 +86,30 @@ impl Body {
             return Ok(false);
         };
         let more = source.read_into(&mut self.bytes, at_least).await?;
-        if !more {
-            self.source = None;
+        if !more && let Some(ended) = self.source.take() {
+            ended.give_back();
         }
         Ok(more)
     }
 }
 
 impl Source {
-    fn new(stream: &ReadableStream, size: u32) -> Result<Self, JsValue> {
+    fn new(stream: &ReadableStream) -> Self {
         let options = ReadableStreamGetReaderOptions::new();
         options.set_mode(ReadableStreamReaderMode::Byob);
-        Ok(Self {
+        Self {
             reader: stream.get_reader_with_options(&options).unchecked_into(),
-            buffer: Uint8Array::new_with_length(size),
-        })
+            buffer: SPARE
+                .take()
+                .unwrap_or_else(|| Uint8Array::new_with_length(PIECE)),
+        }
+    }
+
+    /// The stream may have kept the buffer with its last answer: then it has no length any more.
+    fn give_back(self) {
+        if self.buffer.length() == PIECE {
+            SPARE.set(Some(self.buffer));
+        }
     }
 
     /// A read takes the buffer away and gives it back with what has come.

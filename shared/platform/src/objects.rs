@@ -1,8 +1,11 @@
 //! The archive's bucket in R2: objects are created once, read whole, listed and deleted.
 
 use crate::bounded::bounded;
+use js_sys::{ArrayBuffer, Uint8Array};
 use std::time::Duration;
-use worker::{Bucket, Conditional, Object};
+use wasm_bindgen::JsCast;
+use web_sys::ReadableStream;
+use worker::{Bucket, Conditional, Data, Object};
 
 /// An operation on one object of a few megabytes ends within this time, or has failed.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -73,13 +76,17 @@ impl Objects {
             etag_does_not_match: Some("*".to_owned()),
             ..Conditional::default()
         };
+        let value = Uint8Array::from(bytes.as_slice());
+        drop(bytes);
         let put = self
             .bucket
-            .put(key, bytes)
+            .put(key, as_data(&value))
             .sha256(sha256)
             .only_if(absent)
             .execute();
-        let stored = within("put", key, put).await?;
+        let stored = within("put", key, put).await;
+        release(&value);
+        let stored = stored?;
         Ok(stored.map_or(Put::AlreadyThere, |_| Put::Created))
     }
 
@@ -136,6 +143,19 @@ impl Objects {
     pub async fn delete(&self, key: &str) -> Result<(), ObjectsFailed> {
         within("delete", key, self.bucket.delete(key)).await
     }
+}
+
+/// Bytes as they are: the builder itself would make a copy that nobody else can let go of.
+fn as_data(value: &Uint8Array) -> Data {
+    value.unchecked_ref::<ReadableStream>().clone().into()
+}
+
+/// Frees a buffer at once; left to the collector, those of many chunks would lie about together. Who
+/// still reads its bytes keeps them.
+fn release(value: &Uint8Array) {
+    let buffer: ArrayBuffer = value.buffer().unchecked_into();
+    // Where the platform refuses, the collector comes.
+    let _ = buffer.transfer_with_length(0);
 }
 
 fn summary(object: &Object) -> ObjectSummary {
