@@ -131,3 +131,36 @@ test('a backup whose table is altered while a chunk waits for it holds no line o
   const job = await eventually(() => jobOf(client, id), ({ status }) => status === 'failed' || status === 'completed');
   assert.match(String(job.error_message), /^the columns of shop\.altered changed/i);
 });
+
+describe('a chunk whose table has not changed when it is begun', () => {
+  const GATE = 4_242;
+  const LIVE_QUERY = 'm23.live_query(p_table m23.protected_tables, p_limit int)';
+
+  /** Lets every chunk wait at the gate between its look at the log and its read of the live rows. */
+  async function withGate(work: (open: () => Promise<void>) => Promise<void>): Promise<void> {
+    const keeper = await stack.postgres.connect();
+    await client.query(`alter function ${LIVE_QUERY} rename to live_query_itself;
+      create function ${LIVE_QUERY} returns text language plpgsql set search_path = '' as $$
+      begin perform pg_advisory_xact_lock_shared(${GATE}); return m23.live_query_itself(p_table, p_limit); end $$`);
+    try {
+      await keeper.query('select pg_advisory_lock($1)', [GATE]);
+      await work(async () => void await keeper.query('select pg_advisory_unlock($1)', [GATE]));
+    } finally {
+      await keeper.end();
+      await client.query(`drop function ${LIVE_QUERY}; alter function m23.live_query_itself(m23.protected_tables, int) rename to live_query`);
+    }
+  }
+
+  test('is of its position also when a change is committed before the rows are read', async () => {
+    const [tenant] = tenants;
+    const beginning = await stockOf(client);
+    await withGate(async (open) => {
+      const id = await beginBackup(stack, tenant, { jobType: 'full', tables: ['shop.stock'] });
+      await eventually(async () => (await client.query(`select from pg_locks where locktype = 'advisory' and objid = $1 and not granted`, [GATE])).rowCount, (n) => n === 1);
+      await client.query('update shop.stock set amount = amount + 1000 where tenant_id = $1', [tenant.id]);
+      await open();
+      await completed(client, id);
+      await assertExact(id, beginning);
+    });
+  });
+});
