@@ -141,8 +141,7 @@ create function m23.has_changed(p_table m23.protected_tables, p_tenant uuid, p_p
 language plpgsql volatile set search_path = '' as $$
 declare v_changed boolean;
 begin
-  execute format('select exists (select from (select distinct l.xid from %s l where l.tenant_id = $1 and l.xid >= $4) x where %s)',
-                 m23.log_name(p_table.id), m23.lies_after('x.xid'))
+  execute format('select exists (select from %s l where l.tenant_id = $1 and l.xid >= $4 and %s)', m23.log_name(p_table.id), m23.lies_after('l.xid'))
     into v_changed using p_tenant, p_position, null::timestamptz, pg_snapshot_xmin(p_position);
   return v_changed;
 end $$;
