@@ -99,8 +99,10 @@ fn an_outage_before_the_transaction_ends_the_restore() {
         );
         let steps = world.steps.borrow();
         let tries = steps.iter().skip(number).filter(|step| step.name == name);
-        // Two chunks may have been on their way.
-        assert!([4, 8].contains(&tries.count()), "{case}");
+        let of_a_chunk = ["get", "m23_stage_chunk"].contains(&name);
+        let tries = tries.count();
+        // Two chunks may have been on their way, and each is tried.
+        assert!(tries == 4 || of_a_chunk && tries == 8, "{case}: {tries}");
 
         let (world, order) = breaking(outage);
         assert!(world.restore(&order).unwrap().is_err(), "{case}");
@@ -144,7 +146,7 @@ fn a_restore_that_is_taken_up_goes_on_at_the_chunk_where_it_stopped() {
         assert!(world.restore(&order).is_none(), "{case}");
         assert!(world.resume().is_some(), "{case}");
         assert_nothing_happened(&world, &format!("{case}: its lease holds"));
-        let staged = world.restores.borrow().kinds.len();
+        let staged = world.restores.borrow().staged_in_order();
         world.mend();
         world.steps.borrow_mut().clear();
         assert!(world.resume().is_some(), "{case}");
@@ -153,13 +155,7 @@ fn a_restore_that_is_taken_up_goes_on_at_the_chunk_where_it_stopped() {
             Some(everything()),
             "{case}"
         );
-        // One whose neighbour is missing is said again.
-        let left = 6 - staged;
-        let sent = world.begun("m23_stage_chunk");
-        assert!(
-            (left..=left + 1).contains(&sent),
-            "{case}: {sent} of {left}"
-        );
+        assert_eq!(world.begun("m23_stage_chunk"), 6 - staged, "{case}");
         assert_eq!((world.begun(EXECUTE), world.begun(FAIL)), (1, 0), "{case}");
     });
 }

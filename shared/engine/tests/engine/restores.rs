@@ -64,6 +64,14 @@ impl Restores {
         json!(missing)
     }
 
+    /// How many chunks are staged with all before them, in all tables.
+    pub fn staged_in_order(&self) -> usize {
+        let follows = |(table, seq): &(u64, u64)| {
+            (1..*seq).all(|before| self.chunks.contains_key(&(*table, before)))
+        };
+        self.chunks.keys().filter(|key| follows(key)).count()
+    }
+
     /// A detached restore whose lease has lapsed is taken up, once.
     pub fn claim(&mut self, now: u64) -> Value {
         if self.lease.is_none_or(|lease| lease.until > now) {
