@@ -41,6 +41,8 @@ export interface StackOptions {
 
 /** A running stack. */
 export interface Stack {
+  /** Where its parts keep their state and their logs. */
+  readonly stateDir: string;
   /** The one address that serves everything: what `createClient` takes. */
   readonly url: string;
   readonly anonKey: string;
@@ -130,6 +132,7 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
 
   await stages.run('a sign-in and a call', async () => checkReady(url, anonKey, await hasDemoTables(postgres)));
   return {
+    stateDir,
     url,
     anonKey,
     serviceRoleKey,

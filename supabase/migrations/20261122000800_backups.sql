@@ -178,6 +178,7 @@ begin
   elsif p_job.job_type = 'incremental' then
     v_parent := m23.join_chain(p_job);
   end if;
+  perform m23.lock_tables(array(select t.relid from m23.protected_tables t join public.backup_jobs j on m23.is_chosen(t, j.tables) where j.id = p_job.id));
   perform m23.note_backup_work(p_job, v_parent);
   perform m23.note_backup_tables(p_job, v_parent);
   return m23.note_estimate(p_job.id, v_parent);

@@ -288,6 +288,7 @@ create function m23.plan_early(p_tenant uuid, p_targets m23.target[]) returns vo
 language plpgsql set search_path = '' as $$
 declare v_target m23.target;
 begin
+  perform m23.lock_tables(array(select (t).tbl.relid from unnest(p_targets) t));
   perform m23.plan_targets(p_tenant, p_targets);
   drop table pg_temp.m23_plan;
   foreach v_target in array p_targets loop

@@ -105,6 +105,16 @@ begin
             from unnest(m23.logged_targets(p_work.tables, p_work.moment)) t);
 end $$;
 
+create function m23.relations_named(p_tables text[]) returns oid[]
+language plpgsql stable set search_path = '' as $$ begin return array(select (m23.find_table(n)).relid from unnest(p_tables) n); end $$;
+
+create function m23.relations_of(p_work m23.restore_work) returns oid[]
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_work.job_id is null then return m23.relations_named(p_work.tables); end if;
+  return array(select t.relid from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
+end $$;
+
 create function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
 language plpgsql stable set search_path = '' as $$
 begin
@@ -147,6 +157,7 @@ begin
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
   end if;
+  perform m23.lock_tables(m23.relations_of(p_work));
   perform m23.begin_copy(p_restore);
   execute format('grant usage on schema %I to service_role', p_restore.target_schema);
   foreach v_target in array coalesce(m23.targets_of(p_work), '{}') loop
@@ -166,8 +177,6 @@ declare
   v_list  text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
   v_count bigint;
 begin
-  -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot.
-  execute format('lock table %s in access share mode', v_live);
   execute format('create table %s (like %s including generated including identity including indexes including constraints including comments)', v_copy, v_live);
   execute format('alter table %s enable row level security', v_copy);
   execute format('grant select on %s to service_role', v_copy);

@@ -273,8 +273,11 @@ begin
 end $$;
 
 create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
-language sql volatile set search_path = '' as
-$$ select m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_warnings) $$;
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform m23.lock_tables(m23.relations_named(p_tables));
+  return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_warnings);
+end $$;
 
 -- The preview of work whose rows are staged, or come from a snapshot.
 create function m23.preview_work(p_work m23.restore_work) returns json
@@ -283,6 +286,7 @@ begin
   if p_work.job_id is null and p_work.mode = 'exact' then
     return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, '{}');
   end if;
+  perform m23.lock_tables(m23.relations_of(p_work));
   return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null, m23.staging_warnings(p_work.work_id) ||
     case when (p_work.inside).taken is not null and (p_work.inside).position is not null
       then array[format('this server recorded no commit times: the moment taken is %s', m23.iso((p_work.inside).taken))] else '{}' end);
@@ -376,6 +380,7 @@ declare
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   v_moment := m23.requested_moment(p_tenant_id, p_target_timestamp, v_tables);
+  perform m23.lock_tables(m23.relations_named(v_tables));
   v_targets := m23.logged_targets(v_tables, v_moment);
   if p_base_backup_timestamp is null then
     perform m23.plan_targets(p_tenant_id, v_targets);

@@ -110,6 +110,9 @@ declare
   v_count int := 0;
 begin
   perform m23.mend_due_times();
+  if exists (select from public.dr_plans where is_active and next_backup_date <= clock_timestamp()) then
+    perform m23.lock_tables(array(select relid from m23.protected_tables));  -- once, for all of them
+  end if;
   for v_plan in select * from public.dr_plans where is_active and next_backup_date <= clock_timestamp() order by next_backup_date for update skip locked loop
     if m23.take_run(v_plan.id, 'backup', v_plan.next_backup_date) then
       perform m23.run_backup(v_plan);

@@ -1,5 +1,7 @@
 // The same over HTTP, as a client would.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import type { Stack } from '../../stack/stack.ts';
 import { type Reply, call, jobOf } from '../fixtures/functions.ts';
@@ -14,17 +16,24 @@ const ALL = TABLES.map(({ name }) => name);
 /** A backup of the first tenant, on another or whole. One in whose middle a column was renamed has failed, and is made again. */
 export async function takeBackup(stack: Stack, history: History, baseBackupId?: string): Promise<string> {
   for (let left = 9; ; left -= 1) {
-    const id = await beginBackup(stack, await tokenOf(stack, history.tenants[0]?.owner ?? ''), baseBackupId);
+    const id = await beginBackup(stack, history, baseBackupId);
     const job = await eventually(() => jobOf(history.client, id), ({ status }) => status === 'completed' || status === 'failed');
     if (job.status === 'completed') return id;
     if (left === 0 || !/columns of .* changed/.test(String(job.error_message))) throw new Error(`M23_SEED=${history.seed}: a backup failed: ${job.error_message}`);
   }
 }
 
-async function beginBackup(stack: Stack, token: string, baseBackupId: string | undefined): Promise<string> {
+async function beginBackup(stack: Stack, history: History, baseBackupId: string | undefined): Promise<string> {
+  const token = await tokenOf(stack, history.tenants[0]?.owner ?? '');
   const reply = await call(stack, 'backup-create', token, baseBackupId === undefined ? { jobType: 'full', tables: qualified(ALL) } : { jobType: 'incremental', baseBackupId });
-  assert.equal(reply.status, 200, JSON.stringify(reply.body));
+  assertDone(stack, history, reply);
   return String(reply.body['jobId']);
+}
+
+/** A failure is told with what the Workers have logged of it: a history does not come again. */
+function assertDone(stack: Stack, history: History, reply: Reply): void {
+  const errors = (): string => readFileSync(join(stack.stateDir, 'workers.log'), 'utf8').split('\n').filter((line) => line.includes('"level":"error"')).slice(-3).join('\n');
+  assert.equal(reply.status, 200, reply.status === 200 ? '' : `M23_SEED=${history.seed}: ${JSON.stringify(reply.body)}\n${errors()}`);
 }
 
 function qualified(tables: readonly string[]): string[] {
@@ -34,7 +43,7 @@ function qualified(tables: readonly string[]): string[] {
 /** pitr-restore, from the log or from an archive, and its entry in the record. */
 export async function restoreOverHttp(stack: Stack, history: History, tenant: Owned, at: bigint, baseBackupId?: string, tables = ALL): Promise<Done> {
   const reply = await askForRestore(stack, tenant, at, baseBackupId, tables);
-  assert.equal(reply.status, 200, `M23_SEED=${history.seed}: ${iso(at)}: ${JSON.stringify(reply.body)}`);
+  assertDone(stack, history, reply);
   const { rows: [entry] } = await history.client.query<{ n: string }>(
     `insert into history.journal (xid, what) select (metadata ->> 'transaction')::xid8, $2 from public.restore_logs where id = $1 returning n`,
     [reply.body['restoreLogId'], JSON.stringify({ tenant: tenant.id, tables, at: String(at) })]);
