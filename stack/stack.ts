@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import { AuthApi } from './auth-api.ts';
+import { AuthServer } from './auth-server.ts';
 import { DEMO_USERS, type DemoUser, seedDemo } from './demo-tenants.ts';
 import { Issuer } from './issuer.ts';
 import { migrate } from './migrations.ts';
@@ -12,8 +13,7 @@ import { Postgres } from './postgres.ts';
 import { Postgrest } from './postgrest.ts';
 import { checkReady } from './readiness.ts';
 import { clearState, prepareState, removeDevJson } from './state.ts';
-import { Upstream } from './upstream.ts';
-import { Workers } from './workers.ts';
+import { PROJECT_URL, Workers } from './workers.ts';
 import type { FunctionName } from './wrangler-config.ts';
 
 /** How a stack is started. */
@@ -106,17 +106,18 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
 
   const postgrest = await stages.run('PostgREST 12', () => Postgrest.start({ databaseUrl: authenticatorUrl, jwks: issuer.jwks, stateDir, onCrash }));
   cleanUp.push(() => postgrest.stop());
-  const upstream = await Upstream.start(new AuthApi(issuer, DEMO_USERS), () => postgrest.port);
-  cleanUp.push(() => upstream.stop());
+  const auth = await AuthServer.start(new AuthApi(issuer, DEMO_USERS));
+  cleanUp.push(() => auth.stop());
 
   const anonKey = await issuer.projectKey('anon');
   const serviceRoleKey = await issuer.projectKey('service_role');
   const workers = await stages.run('gateway and functions', () => Workers.start({
     port,
     stateDir,
-    upstream,
+    auth: auth.host,
+    rest: `127.0.0.1:${postgrest.port}`,
     bindings: {
-      SUPABASE_URL: upstream.url,
+      SUPABASE_URL: PROJECT_URL,
       SUPABASE_ANON_KEY: anonKey,
       SUPABASE_SERVICE_ROLE_KEY: serviceRoleKey,
       JWT_ISSUER: issuer.address,

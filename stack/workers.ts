@@ -10,14 +10,19 @@ import { Runtime } from './runtime.ts';
 import { FUNCTIONS, type FunctionName, type WranglerConfig, readWranglerConfig } from './wrangler-config.ts';
 
 const HOST = '127.0.0.1';
+const PROJECT = 'project';
+
+/** The Supabase project's address, which exists inside workerd only. */
+export const PROJECT_URL = 'http://project.internal';
 const EVERY_MINUTE = '* * * * *';
 
 /** How the Workers are set up. */
 export interface WorkersOptions {
   port: number;
   stateDir: string;
-  /** Where every outgoing request goes, whatever its host. */
-  upstream: { url: string; host: string };
+  /** Host and port of the development issuer, and of PostgREST. */
+  auth: string;
+  rest: string;
   /** Variables and secrets of the functions, over those of their `wrangler.toml`. */
   bindings: Record<string, string>;
   /** A second Worker of each function with a cron trigger, as when the platform wakes two. */
@@ -112,8 +117,7 @@ export class Workers {
   }
 
   #miniflareOptions(): MiniflareOptions {
-    const { port, stateDir, upstream, inspector } = this.#options;
-    const outboundService = { external: { address: upstream.host, http: {} } };
+    const { port, stateDir, inspector } = this.#options;
     for (const folder of ['kv', 'r2']) mkdirSync(join(stateDir, folder), { recursive: true, mode: 0o700 });
     return {
       host: HOST,
@@ -127,29 +131,42 @@ export class Workers {
         this.#log.write(`${new Date(timestamp).toISOString()} ${level} ${message}\n`);
       },
       // The first one gets whatever is not routed, so it has to be the gateway.
-      workers: [this.#gateway(outboundService), ...FUNCTIONS.map((name) => this.#function(name, outboundService)), ...this.#twins(outboundService)],
+      workers: [this.#gateway(), ...FUNCTIONS.map((name) => this.#function(name)), ...this.#twins(), this.#project()],
     };
   }
 
-  #twins(outboundService: WorkerOptions['outboundService']): WorkerOptions[] {
+  #twins(): WorkerOptions[] {
     const names = this.#options.twins ? Workers.scheduled() : [];
-    return names.map((name) => ({ ...this.#function(name, outboundService), name: twinOf(name) }));
+    return names.map((name) => ({ ...this.#function(name), name: twinOf(name) }));
   }
 
-  #gateway(outboundService: WorkerOptions['outboundService']): WorkerOptions {
+  /** Where every request goes that leaves a Worker, whatever its host. */
+  #project(): WorkerOptions {
+    const { auth, rest } = this.#options;
+    return {
+      name: PROJECT,
+      compatibilityDate: readWranglerConfig('.').compatibility_date,
+      modules: [{ type: 'ESModule', path: join(ROOT, 'stack', 'project.js') }],
+      modulesRoot: join(ROOT, 'stack'),
+      bindings: { PROJECT_URL },
+      serviceBindings: { AUTH: { external: { address: auth, http: {} } }, REST: { external: { address: rest, http: {} } } },
+    };
+  }
+
+  #gateway(): WorkerOptions {
     const config = readWranglerConfig('.');
     const own = common(config, ROOT);
     return {
       ...own,
       modulesRoot: ROOT,
       modules: [...own.modules, { type: 'Text', path: join(ROOT, 'docs', 'openapi.json') }],
-      bindings: { ...config.vars, SUPABASE_URL: this.#options.upstream.url },
+      bindings: { ...config.vars, SUPABASE_URL: PROJECT_URL },
       serviceBindings: Object.fromEntries((config.services ?? []).map(({ binding, service }) => [binding, service])),
-      outboundService,
+      outboundService: PROJECT,
     };
   }
 
-  #function(name: FunctionName, outboundService: WorkerOptions['outboundService']): WorkerOptions {
+  #function(name: FunctionName): WorkerOptions {
     const folder = join('functions', name);
     const config = readWranglerConfig(folder);
     return {
@@ -157,7 +174,7 @@ export class Workers {
       bindings: { ...config.vars, ...this.#options.bindings },
       kvNamespaces: Object.fromEntries((config.kv_namespaces ?? []).map(({ binding, id }) => [binding, id])),
       r2Buckets: Object.fromEntries((config.r2_buckets ?? []).map(({ binding, bucket_name }) => [binding, bucket_name])),
-      outboundService,
+      outboundService: PROJECT,
     };
   }
 }

@@ -293,6 +293,7 @@ create function m23.copy_line(p_relid oid, p_columns text[] default null) return
 language sql stable set search_path = '' as $$
   select string_agg(case
       when c.plain then format('coalesce(%s, ''\N'')', m23.text_of(c, 'r'))
+      when c.type_name = 'jsonb' then format('coalesce(replace((%s) collate "C", ''\'', ''\\''), ''\N'')', m23.text_of(c, 'r'))  -- it escapes the others itself
       when c.type_name = 'bytea' then format('coalesce(''\'' || r.%I::text, ''\N'')', c.name)
       -- A column's own collation may be one that replace() does not support.
       else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
@@ -309,8 +310,8 @@ $$ select coalesce(sum(hashtextextended(l collate "C", 0)), 0) from unnest(p_lin
 -- PostgREST gives a function's result as raw bytes when its type is called so.
 create domain m23."application/octet-stream" as bytea;
 
--- The next chunk of a table: a first line of JSON `{"rows", "last_key", "done", "fingerprint"}`,
--- then the rows as COPY lines. Bounded in rows and bytes, whatever the tenant's size.
+-- The next chunk of a table: a first line of JSON `{"rows", "last_key", "next_key", "done", "fingerprint"}`,
+-- then the rows as COPY lines. `next_key`, where it is known, is the key at which the chunk after it will end. Bounded in rows and bytes, whatever the tenant's size.
 create function public.m23_read_chunk(p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[], p_history boolean default false) returns m23."application/octet-stream"
 language plpgsql volatile security definer set search_path = '' set row_security = off
 set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
@@ -324,6 +325,9 @@ declare
   v_from  pg_snapshot;
   v_quiet boolean;
   v_chunk record;
+  v_key   text;
+  v_next  text[];
+  v_done  boolean;
 begin
   perform m23.check_lease(p_job_id, p_lease);
   select * into v_work from m23.backup_work where job_id = p_job_id;
@@ -335,6 +339,7 @@ begin
     execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
   end if;
   perform m23.check_part(v_part, v_table, v_work);  -- an ALTER TABLE may have held that lock
+  v_key := m23.part_key(v_table, p_history);
   v_quiet := v_part.whole and not p_history and not m23.has_changed(v_table, v_work.tenant_id, v_work.position);
   loop
     -- In one pass, without keeping the page: the rows come in order. The fingerprint is m23.fingerprint_of.
@@ -342,19 +347,36 @@ begin
         select count(*) as rows, string_agg(m23_line, chr(10)) as lines, coalesce(sum(hashtextextended(m23_line collate "C", 0)), 0)::text as fingerprint,
                coalesce(max(m23_bytes), 0) as bytes, max(array[%2$s]) filter (where m23_n = %3$s or m23_bytes >= $8) as last_key
           from (select p.*, sum(octet_length(m23_line) + 1) over (rows unbounded preceding) as m23_bytes, count(*) over (rows unbounded preceding) as m23_n from (%1$s) p) r
-         where m23_bytes - octet_length(m23_line) - 1 < $8', m23.part_query(v_part, p_history, v_table, v_rows, v_quiet), m23.part_key(v_table, p_history), v_rows)
+         where m23_bytes - octet_length(m23_line) - 1 < $8', m23.part_query(v_part, p_history, v_table, v_rows, v_quiet), v_key, v_rows)
       into v_chunk
       using v_work.tenant_id, v_work.position, null::timestamptz, pg_snapshot_xmin(v_work.position), p_after, v_from, pg_snapshot_xmin(v_from), v_limit;
+    v_done := v_chunk.rows < v_rows and v_chunk.bytes < v_limit;
+    if v_quiet and v_chunk.rows = v_rows then
+      v_next := m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, v_rows);
+      v_done := v_next is null and m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, 1) is null;
+    end if;
     -- What live rows show is in the log for every later statement: if it still has nothing, they were those of the position.
     exit when not v_quiet or not m23.has_changed(v_table, v_work.tenant_id, v_work.position);
     v_quiet := false;
+    v_next := null;
   end loop;
-  return convert_to(concat(json_build_object('rows', v_chunk.rows, 'last_key', v_chunk.last_key,
-                                             'done', v_chunk.rows < v_rows and v_chunk.bytes < v_limit, 'fingerprint', v_chunk.fingerprint), chr(10), v_chunk.lines,
-                           case when v_chunk.rows > 0 then chr(10) end), 'UTF8');
+  -- By || and not by concat(), which copies long texts more often.
+  return convert_to(json_build_object('rows', v_chunk.rows, 'last_key', v_chunk.last_key, 'next_key', v_next,
+                                      'done', v_done, 'fingerprint', v_chunk.fingerprint)::text || chr(10)
+                    || case when v_chunk.rows > 0 then v_chunk.lines || chr(10) else '' end, 'UTF8');
 end $$;
 comment on function public.m23_read_chunk(uuid, uuid, int, text[], boolean) is
   'For the workers: the next chunk of a backup, as of its position.';
+
+-- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing changes.
+create function m23.key_ahead(p_table m23.protected_tables, p_tenant uuid, p_key text, p_after text[], p_rows int) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare v_ahead text[];
+begin
+  execute format('select array[%s] from (%s) r offset %s', p_key, m23.live_query(p_table, p_rows), p_rows - 1)
+    into v_ahead using p_tenant, null, null, null, p_after;
+  return v_ahead;
+end $$;
 
 -- The next lines of a part of a backup (m23_line), with the columns of their keys, in order.
 -- Parameters: those of m23.touched_since for the backup's position; $6 and $7 the parent's

@@ -6,7 +6,9 @@ use crate::keys::{KeyFault, KeyPlan, backup_key};
 use crate::objects::{fetch, put};
 use crate::retry::persistently;
 use crate::world::World;
+use futures_util::StreamExt as _;
 use futures_util::future::join;
+use futures_util::stream::FuturesOrdered;
 use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_to_text};
 use m23_archive::{ArchiveError, ChunkPlace, Facts, Lines, Manifest, Packer, manifest_object};
 use m23_pipeline::{DatabaseError, Level, Record};
@@ -63,7 +65,7 @@ struct Part {
 }
 
 /// The first line of a chunk as the database gives it.
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Head {
     rows: u64,
     last_key: Option<Vec<String>>,
@@ -71,6 +73,18 @@ struct Head {
     /// Of the lines as the database read them; kept there, for recovery tests.
     #[serde(default)]
     fingerprint: Option<String>,
+    /// Where the next chunk will end, if nothing changes: the one after it can be asked for already.
+    #[serde(default)]
+    next_key: Option<Vec<String>>,
+}
+
+impl Head {
+    /// Whether both are of the same lines. What follows them may have changed meanwhile.
+    fn is_same(&self, other: &Self) -> bool {
+        self.rows == other.rows
+            && self.last_key == other.last_key
+            && self.fingerprint == other.fingerprint
+    }
 }
 
 /// A chunk that begins to come: its head says where the next one starts.
@@ -182,19 +196,24 @@ async fn run(world: &impl World, plan: &Plan, deadline: u64) -> Result<bool, Eng
     Ok(true)
 }
 
-/// As soon as a chunk's first line says where the next one starts, that one is asked for; its lines are
-/// taken in when this one is stored. So at most two are on their way, and one of them in memory.
+/// As soon as a chunk's first line says where the next one starts, that one is asked for; and where it says
+/// where the next one ends, the one after it as well, so that the database reads two at once. Their lines
+/// are taken in when this one is stored: at most three are on their way, and one of them in memory.
 async fn back_up_part(
     world: &impl World,
     (plan, key): (&Plan, Option<&DataKey>),
     part: &Part,
     deadline: u64,
 ) -> Result<bool, EngineError> {
+    let asking = |after: Option<Vec<String>>| ask(world, plan, part, after);
     let mut seq = part.next_seq;
     let mut after = part.after.clone();
-    let mut coming = ask(world, plan, part, after.as_ref()).await?;
+    let mut coming = asking(after.clone()).await?;
+    let mut asked = FuturesOrdered::new();
+    let mut asked_after = None;
     loop {
         let (done, last_key) = (coming.head.done, coming.head.last_key.clone());
+        let next_key = coming.head.next_key.clone();
         let stored = async {
             let piece = receive(world, plan, part, after.as_ref(), coming).await?;
             store(world, (plan, key), part, seq, piece).await
@@ -203,10 +222,18 @@ async fn back_up_part(
             stored.await?;
             return Ok(done);
         }
-        let (next, stored) = join(ask(world, plan, part, last_key.as_ref()), stored).await;
+        if asked_after != last_key {
+            asked.clear();
+            asked.push_back(asking(last_key.clone()));
+        }
+        if next_key.is_some() {
+            asked.push_back(asking(next_key.clone()));
+        }
+        let (next, stored) = join(asked.select_next_some(), stored).await;
         coming = next?;
         stored?;
         after = last_key;
+        asked_after = next_key;
         seq += 1;
     }
 }
@@ -215,8 +242,9 @@ async fn ask<W: World>(
     world: &W,
     plan: &Plan,
     part: &Part,
-    after: Option<&Vec<String>>,
+    after: Option<Vec<String>>,
 ) -> Result<Coming<W::Rest>, EngineError> {
+    let after = after.as_ref();
     persistently(world, async || ask_once(world, plan, part, after).await).await
 }
 
@@ -254,7 +282,7 @@ async fn receive<W: World>(
             return Ok::<_, EngineError>(rest.await?);
         }
         let again = ask_once(world, plan, part, after).await?;
-        if again.head != head {
+        if !again.head.is_same(&head) {
             return Err(
                 DatabaseError::Unavailable("a chunk came again otherwise".to_owned()).into(),
             );

@@ -119,7 +119,13 @@ fn typescript_tests(only: Option<&str>) -> Result<(bool, bool)> {
     files.sort();
     let mut command = with(
         node::typescript()?,
-        &["--test", "--test-reporter=spec", "--test-concurrency=2"],
+        &[
+            "--test",
+            "--test-reporter=spec",
+            "--test-concurrency=2",
+            // A file whose processes outlive a failure is ended, and fails; the longest takes a minute.
+            "--test-timeout=600000",
+        ],
     );
     if let Ok(own) = std::env::current_exe() {
         command.env("M23_XTASK", own);

@@ -1,8 +1,8 @@
 //! Time, leases and memory of a backup.
 
-use crate::backups::JOB;
+use crate::backups::{CHUNK_ROWS, JOB};
 use crate::faults::{BOTH, Break, Fault};
-use crate::world::{NEVER, STEP_MS, World};
+use crate::world::{NEVER, STEP_MS, Step, World};
 use m23_engine::Driven;
 use m23_pipeline::Clock as _;
 
@@ -114,6 +114,65 @@ fn two_chunks_are_in_memory_at_most_where_steps_are_tried_again() {
             let world = World::breaking(Fault::at(number, when, Break::Passing));
             world.back_up(NEVER);
             assert!(world.in_flight.most.get() <= 2, "{number}, {when:?}");
+        }
+    }
+}
+
+#[test]
+fn two_chunks_are_read_at_once_where_it_is_known_how_far_the_next_one_goes() {
+    for database in 1..6 {
+        for store in 1..6 {
+            let world = World::looking_ahead(CHUNK_ROWS);
+            world.patience.set((database, store));
+            assert_eq!(world.back_up(NEVER), Some(Driven::Completed(JOB)));
+            let steps = world.steps.borrow();
+            let reads = |step: &Step| step.name == "m23_read_chunk";
+            let first = steps.iter().position(reads).unwrap();
+            assert!(
+                steps[first..].iter().take(3).all(reads),
+                "the second and the third when the first has come"
+            );
+            assert!(world.in_flight.most.get() <= 3);
+            world.assert_exact("looking ahead");
+        }
+    }
+}
+
+#[test]
+fn a_chunk_that_was_read_ahead_and_is_not_the_next_is_dropped() {
+    for database in 1..6 {
+        for store in 1..6 {
+            let world = World::looking_ahead(CHUNK_ROWS - 1);
+            world.patience.set((database, store));
+            assert_eq!(world.back_up(NEVER), Some(Driven::Completed(JOB)));
+            assert!(
+                world.in_flight.most.get() <= 3,
+                "speeds {database} and {store}"
+            );
+            world.assert_exact("looking ahead in vain");
+        }
+    }
+}
+
+#[test]
+fn a_backup_that_reads_ahead_and_breaks_at_any_step_is_gone_on_with() {
+    for count in [CHUNK_ROWS - 1, CHUNK_ROWS] {
+        let world = World::looking_ahead(count);
+        world.back_up(NEVER);
+        let steps = world.steps.borrow().len();
+        for number in 0..steps {
+            for when in BOTH {
+                for how in [Break::Death, Break::Passing] {
+                    let case = format!("{count} ahead, {how:?} at {number}, {when:?}");
+                    let world = World::looking_ahead(count);
+                    world.faults.borrow_mut().push(Fault::at(number, when, how));
+                    world.back_up(NEVER);
+                    assert!(world.in_flight.most.get() <= 3, "{case}");
+                    world.mend();
+                    world.back_up(NEVER);
+                    world.assert_exact(&case);
+                }
+            }
         }
     }
 }

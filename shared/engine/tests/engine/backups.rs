@@ -15,7 +15,7 @@ pub const TENANT: Uuid = Uuid::from_u128(0xa);
 /// The tables of the tenant, and their rows: with a last chunk that is not full, with none, with
 /// full chunks only, and with one row.
 pub const TABLES: [(&str, usize); 4] = [("a", 5), ("b", 0), ("c", 4), ("d", 1)];
-const CHUNK_ROWS: usize = 2;
+pub const CHUNK_ROWS: usize = 2;
 
 #[derive(Default)]
 struct Part {
@@ -37,6 +37,9 @@ pub struct Backups {
     pub tenant_key: Option<Uuid>,
     /// Somebody wants the tenant's keys erased.
     pub erasing: bool,
+    /// Which row after a chunk's last one it says will end the next chunk: none, the right one, or
+    /// another, as where the bytes of a chunk are its limit.
+    pub looks_ahead: Option<usize>,
     parts: Vec<Part>,
     leases: u128,
 }
@@ -60,6 +63,7 @@ impl Backups {
             key: None,
             tenant_key: None,
             erasing: false,
+            looks_ahead: None,
             parts: TABLES.iter().map(|_| Part::default()).collect(),
             leases: 0,
         }
@@ -156,13 +160,16 @@ impl Backups {
         let key = |row: &String| row.split('\t').next().unwrap().to_owned();
         let table = usize::try_from(given["p_ordinal"].as_u64().unwrap()).unwrap() - 1;
         let after = given["p_after"][0].as_str().unwrap_or("");
-        let page: Vec<String> = rows(table)
+        let mut page: Vec<String> = rows(table)
             .into_iter()
             .filter(|row| key(row).as_str() > after)
-            .take(CHUNK_ROWS)
             .collect();
-        let head = json!({ "rows": page.len(), "done": page.len() < CHUNK_ROWS,
-                           "last_key": page.last().map(|row| [key(row)]) });
+        let beyond = page.split_off(page.len().min(CHUNK_ROWS));
+        let next = self.looks_ahead.and_then(|count| beyond.get(count - 1));
+        let is_end = self.looks_ahead.is_some() && beyond.is_empty();
+        let head = json!({ "rows": page.len(), "done": page.len() < CHUNK_ROWS || is_end,
+                           "last_key": page.last().map(|row| [key(row)]),
+                           "next_key": next.map(|row| [key(row)]) });
         Ok(format!("{head}\n{}", page.concat()).into_bytes())
     }
 

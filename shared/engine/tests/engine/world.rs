@@ -20,6 +20,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use uuid::Uuid;
 
@@ -81,6 +82,28 @@ impl InFlight {
     }
 }
 
+/// A chunk whose lines nobody has taken: it is gone with the answer that they would have come in.
+struct Untaken(Option<Rc<InFlight>>);
+
+impl Untaken {
+    fn begin(in_flight: &Rc<InFlight>) -> Self {
+        in_flight.begin();
+        Self(Some(Rc::clone(in_flight)))
+    }
+
+    fn take(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Untaken {
+    fn drop(&mut self) {
+        if let Some(in_flight) = &self.0 {
+            in_flight.end();
+        }
+    }
+}
+
 type Rest = Pin<Box<dyn Future<Output = Result<Vec<u8>, DatabaseError>>>>;
 
 pub struct World {
@@ -94,7 +117,7 @@ pub struct World {
     pub faults: RefCell<Vec<Fault>>,
     pub pauses: RefCell<Vec<u32>>,
     pub logged: RefCell<Vec<Record>>,
-    pub in_flight: InFlight,
+    pub in_flight: Rc<InFlight>,
     /// How many answers break off after their first line.
     pub broken_answers: Cell<usize>,
     /// How often a step of the database, and one of the store, gives way to what runs beside it.
@@ -125,7 +148,7 @@ impl World {
             faults: RefCell::default(),
             pauses: RefCell::default(),
             logged: RefCell::default(),
-            in_flight: InFlight::default(),
+            in_flight: Rc::default(),
             broken_answers: Cell::new(0),
             patience: Cell::new((1, 1)),
             no_digest: Cell::new(false),
@@ -138,6 +161,13 @@ impl World {
             now: Cell::new(1_800_000_000_000),
             dead: Cell::new(false),
         }
+    }
+
+    /// The same, where the database says how far the next chunk will go.
+    pub fn looking_ahead(count: usize) -> Self {
+        let world = Self::new();
+        world.backups.borrow_mut().looks_ahead = Some(count);
+        world
     }
 
     pub fn breaking(fault: Fault) -> Self {
@@ -321,7 +351,7 @@ impl m23_engine::World for World {
         let end = line.iter().position(|byte| *byte == b'\n').unwrap();
         let lines = line.split_off(end + 1);
         line.truncate(end);
-        self.in_flight.begin();
+        let untaken = Untaken::begin(&self.in_flight);
         let broken = self.broken_answers.get() > 0;
         self.broken_answers
             .set(self.broken_answers.get().saturating_sub(1));
@@ -332,6 +362,7 @@ impl m23_engine::World for World {
                     "the answer broke off".to_owned(),
                 ));
             }
+            untaken.take();
             Ok(lines)
         };
         Ok((line, Box::pin(rest)))
