@@ -136,7 +136,7 @@ declare
   v_faults text[] := '{}';
 begin
   foreach v_target in array p_targets loop
-    select * into v_plan from pg_temp.m23_plan where table_id = (v_target.tbl).id;
+    select * into v_plan from m23.plan where table_id = (v_target.tbl).id;
     for v_key in select k.* from pg_constraint k where k.contype = 'f' and (k.conrelid = (v_target.tbl).relid or k.confrelid = (v_target.tbl).relid) loop
       if v_key.conrelid = (v_target.tbl).relid and v_plan.inserts + v_plan.updates > 0 and m23.columns_planned(v_key.conrelid, v_key.conkey, v_target.columns) then
         v_count := m23.foresee_parents(p_targets, v_target, v_key);
@@ -249,7 +249,7 @@ declare
 begin
   foreach v_target in array p_targets loop
     v_loud := nullif(array_to_string(m23.loud_triggers(v_target.tbl, v_silenced), ', '), '');
-    if v_loud is not null and exists (select from pg_temp.m23_plan p where p.table_id = (v_target.tbl).id and p.inserts + p.updates + p.deletes > 0) then
+    if v_loud is not null and exists (select from m23.plan p where p.table_id = (v_target.tbl).id and p.inserts + p.updates + p.deletes > 0) then
       v_said := v_said || case
         when v_silenced then format('%s: the triggers %s are set to fire always, and fired', m23.public_name((v_target.tbl).relid), v_loud)
         else format('tables: "%s" has triggers (%s) that this server does not let M23 silence', m23.public_name((v_target.tbl).relid), v_loud) end;

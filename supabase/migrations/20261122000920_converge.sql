@@ -157,14 +157,14 @@ begin
     perform m23.note_vanishing((v_ordered[n]).tbl, p_tenant);
   end loop;
   for n in reverse cardinality(v_ordered)..1 loop
-    if exists (select from pg_temp.m23_plan p where p.table_id = ((v_ordered[n]).tbl).id and p.deletes > 0) then
+    if exists (select from m23.plan p where p.table_id = ((v_ordered[n]).tbl).id and p.deletes > 0) then
       v_count := m23.delete_diff((v_ordered[n]).tbl, p_tenant, 'D', p_quiet);
-      update pg_temp.m23_plan p set written = v_count where p.table_id = ((v_ordered[n]).tbl).id;
+      update m23.plan p set written = v_count where p.table_id = ((v_ordered[n]).tbl).id;
     end if;
   end loop;
   for n in 1..cardinality(v_ordered) loop
     v_count := m23.apply_table(v_ordered[n], p_tenant, p_quiet);
-    update pg_temp.m23_plan p set written = p.written + v_count where p.table_id = ((v_ordered[n]).tbl).id;
+    update m23.plan p set written = p.written + v_count where p.table_id = ((v_ordered[n]).tbl).id;
   end loop;
 end $$;
 
@@ -172,7 +172,7 @@ end $$;
 create function m23.changing(p_targets m23.target[]) returns m23.target[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select coalesce(array_agg(t), '{}') from unnest(p_targets) t join pg_temp.m23_plan p on p.table_id = (t).tbl.id and p.inserts + p.updates + p.deletes > 0);
+  return (select coalesce(array_agg(t), '{}') from unnest(p_targets) t join m23.plan p on p.table_id = (t).tbl.id and p.inserts + p.updates + p.deletes > 0);
 end $$;
 
 -- Whether a table is known to be as planned without a look at its rows: every planned row was
@@ -183,7 +183,7 @@ language plpgsql set search_path = '' as $$
 declare v_known boolean;
 begin
   if to_regclass(m23.log_name(p_table.id)) is null then return false; end if;  -- a copy, whose changes nobody logs
-  execute format('select p.written = d.changes and l.changes = d.changes from pg_temp.m23_plan p,
+  execute format('select p.written = d.changes and l.changes = d.changes from m23.plan p,
       (select count(*) + count(*) filter (where m23_op = ''R'') as changes from %s) d,
       (select count(*) as changes from %s where tenant_id = $1 and xid = pg_current_xact_id() and change_id > $2) l where p.table_id = $3',
     m23.diff_name(p_table), m23.log_name(p_table.id)) into v_known using p_tenant, p_since, p_table.id;
@@ -198,7 +198,7 @@ begin
   perform m23.drop_plan(p_target.tbl);
   perform m23.plan_table(p_target, p_tenant);
   select c.inserts + c.updates + c.deletes - p.left_alone into v_rows
-    from m23.count_diff(p_target.tbl) c, pg_temp.m23_plan p where p.table_id = (p_target.tbl).id;
+    from m23.count_diff(p_target.tbl) c, m23.plan p where p.table_id = (p_target.tbl).id;
   return v_rows;
 end $$;
 
@@ -290,7 +290,6 @@ declare v_target m23.target;
 begin
   perform m23.lock_tables(array(select (t).tbl.relid from unnest(p_targets) t));
   perform m23.plan_targets(p_tenant, p_targets);
-  drop table pg_temp.m23_plan;
   foreach v_target in array p_targets loop
     execute format('drop table if exists pg_temp.m23_early_%s', (v_target.tbl).id);
     execute format('create temp table m23_early_%s on commit drop as select %s from %s d where m23_op <> ''I''', (v_target.tbl).id,

@@ -264,7 +264,7 @@ begin
     v_rows := m23.preview_rows(v_target, p_tenant, 0, case when (p_moment).floor is null then 10000 else 100 end);
     if v_rows <> '[]' then
       v_changes := v_changes || jsonb_build_object(m23.public_name((v_target.tbl).relid), jsonb_path_query_array(v_rows, '$[0 to 99]'));
-      v_counts := v_counts || (select jsonb_build_object(p.name, p.inserts + p.updates + p.deletes) from pg_temp.m23_plan p where p.table_id = (v_target.tbl).id);
+      v_counts := v_counts || (select jsonb_build_object(p.name, p.inserts + p.updates + p.deletes) from m23.plan p where p.table_id = (v_target.tbl).id);
     end if;
     insert into m23.preview_rows select v_preview.id, m23.public_name((v_target.tbl).relid), v_rows where (p_moment).floor is null;
   end loop;
@@ -330,6 +330,7 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given', array[format('p_table: "%s" is not in this preview', p_table)]);
   end if;
   perform m23.plan_targets(v_preview.tenant_id, array[v_target]);
+  perform m23.end_plan();
   return m23.preview_rows(v_target, v_preview.tenant_id, greatest(p_offset, 0), least(greatest(p_limit, 1), 1000));
 end $$;
 comment on function public.get_pitr_preview_page(uuid, text, int, int) is
@@ -349,17 +350,17 @@ end $$;
 
 -- Net differences ----------------------------------------------------------------------
 
--- pg_temp.m23_plan for the way from one moment to another: the rows as of both are compared.
+-- m23.plan for the way from one moment to another: the rows as of both are compared.
 create function m23.plan_between(p_tenant uuid, p_targets m23.target[], p_from m23.moment) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
   v_key    text;
 begin
-  perform m23.new_plan();
+  perform m23.end_plan();  -- one that was given up
   foreach v_target in array p_targets loop
     v_key := quote_ident(m23.tenant_column(v_target.tbl));
-    execute format('insert into pg_temp.m23_plan
+    execute format('insert into m23.plan
         select $9, $10, 0, count(*) filter (where l.%1$s is null), count(*) filter (where l.%1$s is not null and w.%1$s is not null), count(*) filter (where w.%1$s is null), ''{}'', 0
           from (%2$s) w full join (%3$s) l on %4$s where w.%1$s is null or l.%1$s is null or %5$s',
         v_key, m23.as_of_query(v_target.tbl), replace(replace(replace(m23.as_of_query(v_target.tbl), '$2', '$6'), '$3', '$7'), '$4', '$8'),
