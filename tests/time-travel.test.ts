@@ -220,6 +220,9 @@ const TRAPS: Trap[] = [
       create table t (m mood, k code, c char(4), tenant_id uuid not null, v int, primary key (m, k, c));
       insert into t select m::mood, k, 'c', '${ACME}', 1 from unnest(array['sad', 'ok']) m, unnest(array['a', 'b ']) k`,
     change: `update t set v = 2 where k = 'a'; delete from t where m = 'sad' and k = 'b '; update t set k = 'z' where m = 'ok' and k = 'b '` },
+  { rule: 'a key whose index includes other columns', setup: `create table t (id int, tenant_id uuid not null, v int, primary key (id) include (v));
+      insert into t select n, '${ACME}', n from generate_series(1, 5) n`,
+    change: `update t set v = 0 where id < 3; delete from t where id = 4; update t set id = 9 where id = 5` },
 ];
 
 describe('what was committed is what m23.as_of gives, a restore brings back and a rollback takes away, after', () => {

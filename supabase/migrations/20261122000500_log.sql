@@ -87,7 +87,7 @@ begin
          t.typnamespace = 'pg_catalog'::regnamespace and t.typtype in ('b', 'r', 'm'),
          a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'uuid', 'date', 'time',
                                  'timetz', 'timestamp', 'timestamptz', 'interval', 'oid']::regtype[]::oid[]),
-         array_position(i.indkey::int2[], a.attnum) + 1,
+         array_position((i.indkey::int2[])[0:i.indnkeyatts - 1], a.attnum),  -- a slice counts from 1; what a key includes is no part of it
          a.attgenerated <> '', a.attidentity, a.attnotnull
     from pg_attribute a
     join pg_type t on t.oid = a.atttypid

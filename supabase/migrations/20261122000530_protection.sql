@@ -50,7 +50,7 @@ begin
 end $$;
 
 create function m23.key_attnums(p_relid oid) returns int2[]
-language plpgsql stable set search_path = '' as $$ begin return (select indkey::int2[] from pg_index where indrelid = p_relid and indisprimary); end $$;
+language plpgsql stable set search_path = '' as $$ begin return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index where indrelid = p_relid and indisprimary); end $$;
 
 create function m23.key_is_another(p_table m23.protected_tables) returns boolean
 language plpgsql stable set search_path = '' as $$
