@@ -79,23 +79,26 @@ create type m23.column_shape as (
   not_null  boolean
 );
 
-create function m23.columns_of(p_table oid) returns setof m23.column_shape
-language plpgsql stable rows 20 set search_path = '' as $$
+create function m23.key_attnums(p_table oid) returns int2[]
+language plpgsql stable set search_path = '' as $$ begin return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index where indrelid = p_table and indisprimary); end $$;
+comment on function m23.key_attnums(oid) is 'The columns of a table''s primary key, in its order; what the index includes besides is no part of it.';
+
+-- Asked for dozens of times in a restore: planned once, and not for each table.
+create function m23.columns_of(p_table oid, p_of_key boolean default false) returns setof m23.column_shape
+language plpgsql stable rows 20 set search_path = '' set plan_cache_mode = force_generic_plan as $$
+declare v_key int2[] := m23.key_attnums(p_table);
 begin
   return query
   select a.attnum, a.attname::text, format_type(a.atttypid, -1),
          t.typnamespace = 'pg_catalog'::regnamespace and t.typtype in ('b', 'r', 'm'),
          a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'float4', 'float8', 'numeric', 'uuid', 'date', 'time',
                                  'timetz', 'timestamp', 'timestamptz', 'interval', 'oid']::regtype[]::oid[]),
-         array_position((i.indkey::int2[])[0:i.indnkeyatts - 1], a.attnum),  -- a slice counts from 1; what a key includes is no part of it
-         a.attgenerated <> '', a.attidentity, a.attnotnull
-    from pg_attribute a
-    join pg_type t on t.oid = a.atttypid
-    left join pg_index i on i.indrelid = a.attrelid and i.indisprimary
-   where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped
+         array_position(v_key, a.attnum), a.attgenerated <> '', a.attidentity, a.attnotnull
+    from pg_attribute a join pg_type t on t.oid = a.atttypid
+   where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped and (not p_of_key or a.attnum = any (v_key))
    order by a.attnum;
 end $$;
-comment on function m23.columns_of(oid) is 'The live columns of a table, in order.';
+comment on function m23.columns_of(oid, boolean) is 'The live columns of a table, or those of its primary key, in order.';
 
 -- A value's text as PostgreSQL would print it. A cast to text is the same for most
 -- types, and faster; it would cut the blanks of char(n).

@@ -49,15 +49,12 @@ begin
   return p_table;
 end $$;
 
-create function m23.key_attnums(p_relid oid) returns int2[]
-language plpgsql stable set search_path = '' as $$ begin return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index where indrelid = p_relid and indisprimary); end $$;
-
 create function m23.key_is_another(p_table m23.protected_tables) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
   return (select m23.key_attnums(p_table.relid) is distinct from p_table.key_attnums
-        or exists (select from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
-                    where c.key_ord is not null and m23.logged_type(c) <> f.type_name));
+        or exists (select from m23.columns_of(p_table.relid, p_of_key => true) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+                    where m23.logged_type(c) <> f.type_name));
 end $$;
 
 create function m23.write_capture(p_table m23.protected_tables) returns void
@@ -119,7 +116,7 @@ begin
     raise exception '% has no primary key, so its rows cannot be told apart', p_table
       using errcode = 'invalid_table_definition', hint = 'Add one: alter table … add primary key (…).';
   end if;
-  if exists (select from m23.columns_of(p_table) c where c.key_ord is not null and c.generated) then
+  if exists (select from m23.columns_of(p_table, p_of_key => true) c where c.generated) then
     raise exception 'the primary key of % has a generated column, which cannot be written back', p_table using errcode = 'invalid_table_definition';
   end if;
 

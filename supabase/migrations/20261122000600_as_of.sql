@@ -37,14 +37,14 @@ create function m23.key_list(p_relid oid, p_alias text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return (select string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.key_ord)
-      from m23.columns_of(p_relid) c where c.key_ord is not null);
+      from m23.columns_of(p_relid, p_of_key => true) c);
 end $$;
 
 create function m23.key_match(p_relid oid, p_left text, p_right text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return (select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name, m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
-      from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null);
+      from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indrelid = p_relid and i.indisprimary);
 end $$;
 
 create function m23.log_cast(p_column m23.column_shape, p_name text, p_type text) returns text
@@ -88,7 +88,7 @@ language plpgsql stable set search_path = '' as $$
 begin
   return (with keys as (select c.key_ord as n, format('r.%I', c.name) as mine, format('($5[%s])::%s', c.key_ord, c.type_name) as given,
                          m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
-                    from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null)
+                    from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indrelid = p_relid and i.indisprimary)
     select format('($5 is null or %s)', case when count(distinct follows) = 1
         then format('(%s) %s (%s)', string_agg(mine, ', ' order by n), min(follows), string_agg(given, ', ' order by n))
         else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given), '' order by b.n)) from keys b where b.n < k.n)
@@ -136,7 +136,7 @@ begin
         format('(%s) %s any (select %s from %s t)', m23.key_list(p_relid, p_alias), min(e.equality), m23.key_list(p_relid, 't'), p_relation)
       else format('exists (select from %s t where %s)', p_relation, m23.key_match(p_relid, 't', p_alias)) end
       from (select m23.equality(i.indexrelid, c.key_ord) as equality
-              from m23.columns_of(p_relid) c join pg_index i on i.indrelid = p_relid and i.indisprimary where c.key_ord is not null) e);
+              from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indrelid = p_relid and i.indisprimary) e);
 end $$;
 
 -- A tenant's rows as of a moment, with the parameters of m23.touched_since; with a limit the

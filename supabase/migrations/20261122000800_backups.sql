@@ -107,7 +107,7 @@ $$;
 comment on function m23.shape_of(oid) is 'The columns of a table that hold values of their own, as a manifest lists them.';
 
 create function m23.key_of(p_relid oid) returns text[]
-language plpgsql stable set search_path = '' as $$ begin return (select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid) c where c.key_ord is not null); end $$;
+language plpgsql stable set search_path = '' as $$ begin return (select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid, p_of_key => true) c); end $$;
 
 -- The planner's estimate of a tenant's rows: no scan, and good enough for a progress bar.
 create function m23.estimated_rows(p_table m23.protected_tables, p_tenant uuid) returns bigint
@@ -373,7 +373,7 @@ create function m23.key_ahead(p_table m23.protected_tables, p_tenant uuid, p_key
 language plpgsql volatile set search_path = '' as $$
 declare v_ahead text[];
 begin
-  execute format('select array[%s] from (%s) r offset %s', p_key, m23.live_query(p_table, p_rows), p_rows - 1)
+  execute format('select array[%s] from (%s offset %s) r', p_key, m23.live_query(p_table, 1), p_rows - 1)
     into v_ahead using p_tenant, null, null, null, p_after;
   return v_ahead;
 end $$;
@@ -397,7 +397,7 @@ end $$;
 create function m23.part_key(p_table m23.protected_tables, p_history boolean) returns text
 language sql stable set search_path = '' as $$
   select case when p_history then 'r.m23_change_id::text' else
-    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord) from m23.columns_of(p_table.relid) c where c.key_ord is not null) end
+    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c) end
 $$;
 
 -- What would make the rest of a backup another moment, or another shape, than its beginning.

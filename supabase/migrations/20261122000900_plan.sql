@@ -270,7 +270,7 @@ create function m23.arrived(p_table m23.protected_tables, p_tenant uuid, p_later
 language sql stable set search_path = '' as $$
   select format('select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s', string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord),
                 m23.log_name(p_table.id), p_tenant, p_later)
-    from m23.columns_of(p_table.relid) c where c.key_ord is not null
+    from m23.columns_of(p_table.relid, p_of_key => true) c
 $$;
 
 -- Leaves live rows that came from another tenant after the moment: they are not this

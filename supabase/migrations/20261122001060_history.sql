@@ -25,7 +25,7 @@ language sql stable set search_path = '' as $q$
       case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select %3$s) m23_v) end as old_values
     from %4$s l where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= %7$L)$$,
     m23.public_name(p_table.relid),
-    (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord) from m23.columns_of(p_table.relid) c where c.key_ord is not null),
+    (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c),
     m23.log_images(p_table),
     m23.log_name(p_table.id),
     m23.committed_at(),

@@ -12,6 +12,7 @@ use crate::function::{Answer, Function};
 use crate::idempotency::idempotency_key;
 use crate::services::{Clock, Ids, Level, Log, Platform, Record};
 use crate::settings::Settings;
+use futures_util::future::join;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
@@ -147,8 +148,8 @@ impl<P: Platform> Pipeline<'_, P> {
         let admission = self.apply(&candidate, trace).await?;
         match admission.outcome {
             Outcome::Admitted => {
-                self.note(&log, &admission, trace).await;
-                self.work(function, candidate, trace).await
+                let noted = self.note(&log, &admission, trace);
+                join(noted, self.work(function, candidate, trace)).await.1
             }
             Outcome::Replay => replay(admission.response),
             Outcome::Limited => Err(self.limited(trace)),
