@@ -6,8 +6,9 @@ use crate::keys::{KeyFault, KeyPlan, backup_key};
 use crate::objects::{fetch, put};
 use crate::retry::persistently;
 use crate::world::World;
+use futures_channel::mpsc;
 use futures_util::StreamExt as _;
-use futures_util::future::join;
+use futures_util::future::{Either, join, poll_fn, select};
 use futures_util::stream::FuturesOrdered;
 use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_to_text};
 use m23_archive::{ArchiveError, ChunkPlace, Facts, Lines, Manifest, Packer, manifest_object};
@@ -15,6 +16,7 @@ use m23_pipeline::{DatabaseError, Level, Record};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::pin::pin;
 use uuid::Uuid;
 
 /// Bytes that are compressed in one go.
@@ -196,46 +198,87 @@ async fn run(world: &impl World, plan: &Plan, deadline: u64) -> Result<bool, Eng
     Ok(true)
 }
 
-/// As soon as a chunk's first line says where the next one starts, that one is asked for; and where it says
-/// where the next one ends, the one after it as well, so that the database reads two at once. Their lines
-/// are taken in when this one is stored: at most three are on their way, and one of them in memory.
+/// Reads a part's chunks ahead of storing them. Gives whether the part is complete, or else was stopped
+/// by the deadline.
 async fn back_up_part(
     world: &impl World,
     (plan, key): (&Plan, Option<&DataKey>),
     part: &Part,
     deadline: u64,
 ) -> Result<bool, EngineError> {
+    let (sender, chunks) = mpsc::channel(0);
+    let reading = read_ahead(world, plan, part, deadline, sender);
+    let storing = store_chunks(world, (plan, key), part, chunks);
+    match select(pin!(reading), pin!(storing)).await {
+        Either::Left(((), storing)) => storing.await,
+        Either::Right((outcome, _reading)) => outcome,
+    }
+}
+
+/// A chunk, or why there are no more.
+type Chunk<W> = Result<Coming<<W as World>::Rest>, EngineError>;
+
+/// As soon as a chunk's first line says where the next one starts, that one is asked for; and where it says
+/// where the next one ends, the one after it as well, so that the database reads two at once. Their lines
+/// are taken in when they are stored. Ends behind the last chunk, an error or the deadline.
+async fn read_ahead<W: World>(
+    world: &W,
+    plan: &Plan,
+    part: &Part,
+    deadline: u64,
+    mut chunks: mpsc::Sender<Chunk<W>>,
+) {
     let asking = |after: Option<Vec<String>>| ask(world, plan, part, after);
+    let mut asked = FuturesOrdered::new();
+    asked.push_back(asking(part.after.clone()));
+    let mut asked_after = None;
+    let mut chunk = asked.next().await;
+    while let Some(read) = chunk.take() {
+        if let Ok(Coming { head, .. }) = &read
+            && !head.done
+            && world.now_ms() < deadline
+        {
+            if asked_after != head.last_key {
+                asked.clear();
+                asked.push_back(asking(head.last_key.clone()));
+            }
+            if head.next_key.is_some() {
+                asked.push_back(asking(head.next_key.clone()));
+            }
+            asked_after.clone_from(&head.next_key);
+        } else {
+            asked.clear();
+        }
+        let passed_on = async {
+            let room = poll_fn(|context| chunks.poll_ready(context)).await;
+            room.and_then(|()| chunks.start_send(read))
+        };
+        let (passed_on, next) = join(passed_on, asked.next()).await;
+        if passed_on.is_ok() {
+            chunk = next;
+        }
+    }
+}
+
+async fn store_chunks<W: World>(
+    world: &W,
+    (plan, key): (&Plan, Option<&DataKey>),
+    part: &Part,
+    mut chunks: mpsc::Receiver<Chunk<W>>,
+) -> Result<bool, EngineError> {
     let mut seq = part.next_seq;
     let mut after = part.after.clone();
-    let mut coming = asking(after.clone()).await?;
-    let mut asked = FuturesOrdered::new();
-    let mut asked_after = None;
-    loop {
-        let (done, last_key) = (coming.head.done, coming.head.last_key.clone());
-        let next_key = coming.head.next_key.clone();
-        let stored = async {
-            let piece = receive(world, plan, part, after.as_ref(), coming).await?;
-            store(world, (plan, key), part, seq, piece).await
-        };
-        if done || world.now_ms() >= deadline {
-            stored.await?;
-            return Ok(done);
-        }
-        if asked_after != last_key {
-            asked.clear();
-            asked.push_back(asking(last_key.clone()));
-        }
-        if next_key.is_some() {
-            asked.push_back(asking(next_key.clone()));
-        }
-        let (next, stored) = join(asked.select_next_some(), stored).await;
-        coming = next?;
-        stored?;
+    let mut done = false;
+    while let Some(coming) = chunks.next().await {
+        let coming = coming?;
+        done = coming.head.done;
+        let last_key = coming.head.last_key.clone();
+        let piece = receive(world, plan, part, after.as_ref(), coming).await?;
+        store(world, (plan, key), part, seq, piece).await?;
         after = last_key;
-        asked_after = next_key;
         seq += 1;
     }
+    Ok(done)
 }
 
 async fn ask<W: World>(

@@ -56,8 +56,9 @@ fn where_a_driver_dies_the_next_goes_on() {
 /// As long as each of them gets as far as recording one chunk.
 #[test]
 fn drivers_that_die_one_after_another_get_to_the_end() {
-    const ONE_CHUNK: usize = 5;
-    for lifetime in ONE_CHUNK..calm().len() {
+    let steps = calm();
+    let recorded = steps.iter().position(|step| step == "m23_record_chunk");
+    for lifetime in recorded.unwrap() + 1..steps.len() {
         for when in BOTH {
             let case = format!("each dies at its step {lifetime}, {when:?}");
             let world = World::new();
@@ -196,8 +197,15 @@ fn a_digest_that_cannot_be_computed_ends_the_job() {
 
 #[test]
 fn a_failure_that_cannot_be_recorded_is_logged_and_the_next_drive_goes_on() {
+    let steps = calm();
+    let first_read = steps.iter().position(|step| step == "m23_read_chunk");
+    let first_read = first_read.unwrap();
     every_step(|number, name, when| {
         if name.starts_with("m23_claim") || name == "put" || name == "get" {
+            return;
+        }
+        // Beside every read but the first the store is asked, which is only away.
+        if name == "m23_read_chunk" && number > first_read {
             return;
         }
         let case = format!("everything fails from {number} ({name}), {when:?}");
