@@ -15,6 +15,9 @@ use worker::{Response, ResponseBody};
 /// The buffer.
 const PIECE: u32 = 256 * 1024;
 
+/// That of a body of which only the first line is wanted so far: several may be waiting.
+const FIRST_PIECE: u32 = 4 * 1024;
+
 /// What is made room for at once, however much a body promises.
 const ROOM: u32 = 8 * 1024 * 1024;
 
@@ -26,6 +29,8 @@ thread_local! {
 /// What has come of a body, and where the rest comes from.
 pub(crate) struct Body {
     bytes: Vec<u8>,
+    /// What it promises to come to.
+    length: u32,
     source: Option<Source>,
 }
 
@@ -44,7 +49,8 @@ impl Body {
         let length = response.headers().get("content-length").ok().flatten();
         let length: Option<u32> = length.and_then(|length| length.parse().ok());
         Ok(Self {
-            bytes: Vec::with_capacity(length.unwrap_or(0).min(ROOM) as usize),
+            bytes: Vec::new(),
+            length: length.unwrap_or(0),
             source: Some(Source::new(stream)),
         })
     }
@@ -52,6 +58,7 @@ impl Body {
     const fn whole(bytes: Vec<u8>) -> Self {
         Self {
             bytes,
+            length: 0,
             source: None,
         }
     }
@@ -75,6 +82,12 @@ impl Body {
 
     /// All the rest.
     pub(crate) async fn rest(mut self) -> Result<Vec<u8>, JsValue> {
+        if let Some(source) = &mut self.source {
+            source.widen();
+            let room = self.length.min(ROOM) as usize;
+            self.bytes
+                .reserve_exact(room.saturating_sub(self.bytes.len()));
+        }
         while self.read_on(PIECE).await? {}
         Ok(self.bytes)
     }
@@ -99,10 +112,14 @@ impl Source {
         options.set_mode(ReadableStreamReaderMode::Byob);
         Self {
             reader: stream.get_reader_with_options(&options).unchecked_into(),
-            buffer: SPARE
-                .take()
-                .unwrap_or_else(|| Uint8Array::new_with_length(PIECE)),
+            buffer: Uint8Array::new_with_length(FIRST_PIECE),
         }
+    }
+
+    fn widen(&mut self) {
+        self.buffer = SPARE
+            .take()
+            .unwrap_or_else(|| Uint8Array::new_with_length(PIECE));
     }
 
     /// The stream may have kept the buffer with its last answer: then it has no length any more.
