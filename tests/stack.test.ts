@@ -184,6 +184,16 @@ describe('nothing stays behind', { concurrency: 3 }, () => {
 });
 
 describe('a stack that a test has started', () => {
+  test('reaches no address but its own project', async (t) => {
+    const stack = await startStack({ stateDir: temporaryFolder(), ephemeral: true });
+    t.after(() => stack.close());
+    await stack.restartWorkers({ SUPABASE_URL: 'http://elsewhere.example' });
+    const authorization = `Bearer ${await stack.issuer.accessToken(stack.users[0]!)}`;
+    const { status } = await fetch(`${stack.url}/functions/v1/backup-create`, { method: 'POST', headers: { authorization }, body: '{"jobType":"full"}' });
+    assert.equal(status, 503);
+    assert.match(readFileSync(join(stack.stateDir, 'workers.log'), 'utf8'), /403/);
+  });
+
   test('survives the loss of each of its parts', async (t) => {
     const stack = await startStack({ stateDir: temporaryFolder(), ephemeral: true });
     t.after(() => stack.close());

@@ -1,7 +1,8 @@
 -- The tables of the random history, and a record of it that owes nothing to M23's log: row triggers
 -- note which keys a transaction has touched, and history.seal(), its last statement, keeps their
 -- final rows. Whoever has changed what is at a key holds it until it commits, so that the order of
--- the sealed rows of one key is the order of the commits. A key that came and went is not sealed.
+-- the sealed rows of one key is the order of the commits. A key that came and went is not sealed, unless
+-- it came from another tenant: a TRUNCATE may have taken it, and what is there later is left alone.
 
 create schema history;
 
@@ -110,7 +111,7 @@ begin
         from (select tbl, key, array_agg(distinct arrived) filter (where arrived is not null) as arrived, sum(net) as net
                 from history.touched where xid = pg_current_xact_id() and tbl = %L group by tbl, key) x
         left join history.%I r on row(%s)::text = x.key and age(r.xmin) <= 0
-       where x.net <> 0 or r.tenant_id is not null', t.tbl, t.tbl, rtrim(encode(t.args, 'escape'), '\0'));
+       where x.net <> 0 or x.arrived is not null or r.tenant_id is not null', t.tbl, t.tbl, rtrim(encode(t.args, 'escape'), '\0'));
   end loop;
 end $$;
 
