@@ -68,7 +68,7 @@ async function measureSpeed(stack: Stack, client: pg.Client, quick: boolean): Pr
 async function measureMemory(stack: Stack, client: pg.Client, quick: boolean): Promise<Row[]> {
   const warmUp = await tenantWith(stack, client, 10);
   const needed: Needed[] = [];
-  for (const rows of quick ? [10_000, 50_000] : [10_000, 100_000, 300_000]) {
+  for (const rows of quick ? [10_000, 50_000] : [10_000, 100_000, 1_000_000]) {
     const tenant = await tenantWith(stack, client, rows);
     // The memory of a module never shrinks: each size begins with a new workerd.
     const peakOfBackup = async (collecting: boolean): Promise<[WorkerPeak, number | undefined]> => {

@@ -13,7 +13,7 @@ use web_sys::{
 use worker::{Response, ResponseBody};
 
 /// The buffer.
-const PIECE: u32 = 256 * 1024;
+const PIECE: u32 = 512 * 1024;
 
 /// That of a body of which only the first line is wanted so far: several may be waiting.
 const FIRST_PIECE: u32 = 4 * 1024;
