@@ -311,7 +311,8 @@ $$ select coalesce(sum(hashtextextended(l collate "C", 0)), 0) from unnest(p_lin
 create domain m23."application/octet-stream" as bytea;
 
 -- The next chunk of a table: a first line of JSON `{"rows", "last_key", "next_key", "done", "fingerprint"}`,
--- then the rows as COPY lines. `next_key`, where it is known, is the key at which the chunk after it will end. Bounded in rows and bytes, whatever the tenant's size.
+-- then the rows as COPY lines. `next_key`, where it is known, is the key at which the chunk after it will end.
+-- Bounded in rows and bytes, whatever the tenant's size.
 create function public.m23_read_chunk(p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[], p_history boolean default false) returns m23."application/octet-stream"
 language plpgsql volatile security definer set search_path = '' set row_security = off
 set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
