@@ -94,45 +94,6 @@ begin
       left join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = u.name);
 end $$;
 
--- Makes the empty table of a plan, or takes the one that the session's last plan has left. To make and
--- to drop it takes longer than to restore a few rows. With columns of the application's types it is
--- dropped at once, as they could not be dropped before it.
-create function m23.make_diff(p_target m23.target) returns void
-language plpgsql set search_path = '' as $$
-declare
-  v_live    oid := (p_target.tbl).relid;
-  v_columns text;
-  v_builtin boolean;
-begin
-  select case when count(*) = cardinality(p_target.columns) then string_agg(row(a.attname, a.atttypid, a.atttypmod, a.attcollation)::text, ',' order by u.n) end,
-         bool_and(t.typnamespace = 'pg_catalog'::regnamespace and coalesce(o.collnamespace = 'pg_catalog'::regnamespace, true))
-    into v_columns, v_builtin
-    from unnest(p_target.columns) with ordinality u (name, n) join pg_attribute a on a.attrelid = v_live and a.attname = u.name
-    join pg_type t on t.oid = a.atttypid left join pg_collation o on o.oid = a.attcollation;
-  if m23.is_clear(p_target.tbl, v_columns) then return; end if;
-  perform m23.drop_plan(p_target.tbl);
-  execute format('create temp table m23_diff_%s on commit %s as select null::"char" as m23_op, null::tid as m23_place, %s from %s where false', (p_target.tbl).id,
-    case when v_builtin then 'delete rows' else 'drop' end, (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c), m23.qualified_name(v_live));
-end $$;
-
--- Whether the session has an empty table for a plan, with these columns. Anybody can make a table of that
--- name in a session of their own.
-create function m23.is_clear(p_table m23.protected_tables, p_columns text) returns boolean
-language plpgsql stable set search_path = '' as $$
-declare
-  v_diff  oid := to_regclass(m23.diff_name(p_table));
-  v_clear boolean := false;
-begin
-  if v_diff is null or to_regclass('pg_temp.m23_left_' || p_table.id) is not null
-     or p_columns is distinct from (select string_agg(row(a.attname, a.atttypid, a.atttypmod, a.attcollation)::text, ',' order by a.attnum)
-                                      from pg_attribute a where a.attrelid = v_diff and a.attnum > 2 and not a.attisdropped)
-     or not exists (select from pg_class c where c.oid = v_diff and c.relowner = (select r.oid from pg_roles r where r.rolname = current_user)) then
-    return false;
-  end if;
-  execute format('select not exists (select from %s)', m23.diff_name(p_table)) into v_clear;
-  return v_clear;
-end $$;
-
 -- Plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.
 -- For the log's wanted rows only keys that have changed since are looked at, so that it takes
 -- the time of the changes, not of the table; with p_lock their live rows are taken as they are
@@ -150,7 +111,9 @@ declare
   v_values text[] := m23.wanted_values(p_target);
   v_there  text := case when v_logged then format('((l.%s is not null)::int - w.m23_balance = 1)', v_key) else format('(w.%s is not null)', v_key) end;
 begin
-  perform m23.make_diff(p_target);
+  perform m23.drop_plan(v_table);
+  execute format('create temp table m23_diff_%s on commit drop as select null::"char" as m23_op, null::tid as m23_place, %s from %s where false', v_table.id,
+    (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c), v_live);
   execute format('insert into %1$s %2$s
       select case when not %3$s then ''D'' when l.%4$s is null then ''I'' when %5$s then ''R'' else ''U'' end, l.m23_place, %6$s
         from %7$s w
@@ -192,7 +155,7 @@ begin
   return coalesce(v_said, '{}');
 end $$;
 
--- Takes the plan of a table away.
+-- Takes the plan of a table away, where the transaction has made one.
 create function m23.drop_plan(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
 declare v_name text;

@@ -195,7 +195,6 @@ create function m23.differs_still(p_target m23.target, p_tenant uuid) returns bi
 language plpgsql set search_path = '' as $$
 declare v_rows bigint;
 begin
-  perform m23.drop_plan(p_target.tbl);
   perform m23.plan_table(p_target, p_tenant);
   select c.inserts + c.updates + c.deletes - p.left_alone into v_rows
     from m23.count_diff(p_target.tbl) c, m23.plan p where p.table_id = (p_target.tbl).id;
@@ -282,7 +281,7 @@ begin
   return m23.plan_report(v_warnings);
 end $$;
 
--- Notes which rows a plan would change, as pg_temp.m23_early_<id>, and takes the plan away.
+-- Notes which rows a plan would change, as pg_temp.m23_early_<id>.
 -- Made without the fence, it may be wrong: it only says which rows are worth taking first.
 create function m23.plan_early(p_tenant uuid, p_targets m23.target[]) returns void
 language plpgsql set search_path = '' as $$
@@ -294,7 +293,6 @@ begin
     execute format('drop table if exists pg_temp.m23_early_%s', (v_target.tbl).id);
     execute format('create temp table m23_early_%s on commit drop as select %s from %s d where m23_op <> ''I''', (v_target.tbl).id,
                    m23.key_list((v_target.tbl).relid, 'd'), m23.diff_name(v_target.tbl));
-    perform m23.drop_plan(v_target.tbl);
   end loop;
 end $$;
 
