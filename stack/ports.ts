@@ -13,6 +13,9 @@ const RANGE = [10_000, 32_000] as const;
 
 const TRIES = 100;
 
+/** How often a start that has lost one of its ports to somebody else is made anew. */
+const STARTS = 3;
+
 /** A free port of the loopback interface, or `wanted` when that is not 0 and is free. */
 export async function claimPort(wanted = 0): Promise<number> {
   if (wanted !== 0) {
@@ -39,4 +42,16 @@ async function isFree(port: number): Promise<boolean> {
     server.once('error', () => resolve(false));
     server.listen({ port, host: HOST, exclusive: true }, () => server.close(() => resolve(true)));
   });
+}
+
+/** Does work that claims free ports, and does it anew when one was taken between its choice and its use. */
+export async function onFreePorts<T>(work: () => Promise<T>): Promise<T> {
+  for (let left = STARTS - 1; ; left -= 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const isTaken = error instanceof StackFailure && /address already in use/i.test(error.message);
+      if (!isTaken || left === 0) throw error;
+    }
+  }
 }

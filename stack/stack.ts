@@ -8,7 +8,7 @@ import { Issuer } from './issuer.ts';
 import { migrate } from './migrations.ts';
 import type { CrashListener } from './part.ts';
 import { ROOT } from './places.ts';
-import { claimPort } from './ports.ts';
+import { claimPort, onFreePorts } from './ports.ts';
 import { Postgres } from './postgres.ts';
 import { Postgrest } from './postgrest.ts';
 import { checkReady } from './readiness.ts';
@@ -75,6 +75,10 @@ export interface Stack {
 
 /** Starts everything and resolves when a sign-in and a call work. */
 export async function startStack(options: StackOptions): Promise<Stack> {
+  return (options.port ?? 0) === 0 ? await onFreePorts(() => startOnce(options)) : await startOnce(options);
+}
+
+async function startOnce(options: StackOptions): Promise<Stack> {
   const stateDir = resolve(options.stateDir);
   const stages = new Stages(options.log ?? (() => undefined));
   const cleanUp: (() => Promise<void>)[] = [];
