@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, type Outcome, recover, startDatabase } from './fixtures/database.ts';
+import { type Database, type Outcome, actAsOwner, recover, startDatabase } from './fixtures/database.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
@@ -20,8 +20,7 @@ let schemas = 0;
 before(async () => {
   database = await startDatabase();
   ({ client } = database);
-  await client.query(`insert into public.tenant_members values ('${TENANT}', '${OWNER}', 'owner')`);
-  await client.query(`select set_config('request.jwt.claims', '{"sub": "${OWNER}", "role": "authenticated"}', false)`);
+  await actAsOwner(client, TENANT, OWNER);
 });
 after(() => database.close());
 

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, type Outcome, recover, startDatabase } from './fixtures/database.ts';
+import { type Database, type Outcome, actAsOwner, recover, startDatabase } from './fixtures/database.ts';
 import { eventually } from './fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
@@ -17,8 +17,7 @@ let schemas = 0;
 before(async () => {
   database = await startDatabase();
   ({ client } = database);
-  await client.query(`insert into public.tenant_members values ('${TENANT}', '${OWNER}', 'owner')`);
-  await client.query(`select set_config('request.jwt.claims', '{"sub": "${OWNER}", "role": "authenticated"}', false)`);
+  await actAsOwner(client, TENANT, OWNER);
 });
 after(() => database.close());
 

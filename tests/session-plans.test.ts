@@ -4,7 +4,8 @@ import { after, before, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, recover, startDatabase } from './fixtures/database.ts';
+import { type Database, actAsOwner, recover, startDatabase } from './fixtures/database.ts';
+import { databaseTime } from './fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
@@ -15,8 +16,7 @@ let client: pg.Client;
 before(async () => {
   database = await startDatabase();
   ({ client } = database);
-  await client.query(`insert into public.tenant_members values ('${TENANT}', '${OWNER}', 'owner')`);
-  await client.query(`select set_config('request.jwt.claims', '{"sub": "${OWNER}", "role": "authenticated"}', false)`);
+  await actAsOwner(client, TENANT, OWNER);
 });
 after(() => database.close());
 
@@ -30,17 +30,13 @@ async function one<T>(sql: string, values: unknown[] = []): Promise<T> {
   return (await client.query<{ value: T }>(`select (${sql}) as value`, values)).rows[0]?.value as T;
 }
 
-async function now(): Promise<string> {
-  return await one<string>('clock_timestamp()::text');
-}
-
 async function rows(name: string): Promise<string> {
   return await one<string>(`select string_agg(r::text, ' ' order by id) from public.${name} r`);
 }
 
 test('a plan leaves no table in its session', async () => {
   await table('planned');
-  const [before, at] = [await rows('planned'), await now()];
+  const [before, at] = [await rows('planned'), await databaseTime(client)];
   await client.query(`update public.planned set v = 'b'; delete from public.planned where id = 1`);
   await recover(client, TENANT, OWNER, { targetTimestamp: at, tables: ['planned'] });
   assert.equal(await rows('planned'), before);
@@ -49,7 +45,7 @@ test('a plan leaves no table in its session', async () => {
 
 test('several plans are made in one transaction, and leave nothing', async () => {
   await table('counted');
-  const at = await now();
+  const at = await databaseTime(client);
   await client.query(`update public.counted set v = 'b' where id < 3`);
   await client.query('begin');
   const count = (): Promise<{ update_count: number }> => one(`public.calculate_pitr_stats('${TENANT}', $1)`, [at]);
@@ -63,7 +59,7 @@ test('several plans are made in one transaction, and leave nothing', async () =>
 
 test('a plan that fails leaves nothing', async () => {
   await table('failing');
-  const at = await now();
+  const at = await databaseTime(client);
   await client.query(`update public.failing set v = 'b'; create function public.refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$;
     create trigger refuse before update on public.failing for each row execute function public.refuse(); alter table public.failing enable always trigger refuse`);
   const { error } = await recover(client, TENANT, OWNER, { targetTimestamp: at, tables: ['failing'] });
