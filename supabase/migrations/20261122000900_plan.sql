@@ -206,27 +206,6 @@ begin
   return v_left;
 end $$;
 
--- Leaves the rows that need a row which was left, and is not there: they could only come
--- back with it.
-create function m23.leave_orphans(p_target m23.target) returns bigint
-language plpgsql set search_path = '' as $$
-declare
-  v_key  pg_constraint;
-  v_left bigint := 0;
-begin
-  for v_key in
-    select k.* from pg_constraint k join m23.plan p on p.left_alone > 0
-      join m23.protected_tables t on t.id = p.table_id and t.relid = k.confrelid
-     where k.contype = 'f' and k.conrelid = (p_target.tbl).relid and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
-  loop
-    v_left := v_left + m23.leave(p_target.tbl, format('d.m23_op <> ''D'' and exists (select from pg_temp.m23_left_%s p where p.m23_op <> ''D'' and (%2$s) = (%3$s))
-        and not exists (select from %4$s p where (%2$s) = (%3$s)) and not exists (select from pg_temp.m23_diff_%1$s p where p.m23_op <> ''D'' and (%2$s) = (%3$s))',
-      (select t.id from m23.protected_tables t where t.relid = v_key.confrelid), m23.columns_text(v_key.confrelid, v_key.confkey, 'p'),
-      m23.columns_text(v_key.conrelid, v_key.conkey, 'd'), m23.qualified_name(v_key.confrelid)));
-  end loop;
-  return v_left;
-end $$;
-
 -- The keys that an update has brought to a tenant from another, in the log's entries `l` for which
 -- a condition holds.
 create function m23.arrived(p_table m23.protected_tables, p_tenant uuid, p_later text) returns text
@@ -296,13 +275,15 @@ begin
   end if;
 end $$;
 
-create function m23.plan_targets(p_tenant uuid, p_targets m23.target[], p_lock boolean default false) returns void
+-- Plans the targets; gives the foreign keys that this choice of tables would break.
+create function m23.plan_targets(p_tenant uuid, p_targets m23.target[], p_lock boolean default false) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_target  m23.target;
   v_count   record;
   v_left    bigint;
   v_arrived bigint;
+  v_faults  text[];
 begin
   perform m23.refuse_unreached(p_tenant, p_targets);
   perform m23.end_plan();  -- one that was given up
@@ -314,18 +295,13 @@ begin
     insert into m23.plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, v_count.inserts, v_count.updates, v_count.deletes,
                                          m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived), 0);
   end loop;
-  if not exists (select from m23.plan where left_alone > 0) then return; end if;
-  loop  -- until nothing more hangs on what was left
-    v_left := 0;
-    foreach v_target in array p_targets loop
-      v_left := v_left + m23.note_left(v_target, m23.leave_orphans(v_target));
-    end loop;
-    exit when v_left = 0;
-  end loop;
+  v_faults := m23.keep_references(p_tenant, p_targets);
+  if not exists (select from m23.plan where left_alone > 0) then return v_faults; end if;
   foreach v_target in array p_targets loop
     update m23.plan p set inserts = c.inserts, updates = c.updates, deletes = c.deletes
       from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
   end loop;
+  return v_faults;
 end $$;
 
 create function m23.note_left(p_target m23.target, p_left bigint) returns bigint
@@ -343,7 +319,7 @@ declare
       'stats', jsonb_build_object('totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
         'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
         'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
-      'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) w)) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, they came from one, or they need such a row', name, left_alone)
+      'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) w)) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, they came from one, or a foreign key ties them to such a row', name, left_alone)
         order by name) filter (where left_alone > 0), '[]'))
     from m23.plan);
 begin

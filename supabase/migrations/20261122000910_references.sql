@@ -15,18 +15,22 @@ end $$;
 create function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
 language plpgsql stable set search_path = '' as $$ begin return (select bool_and(a.attname = any (p_columns)) from pg_attribute a where a.attrelid = p_relid and a.attnum = any (p_attnums)); end $$;
 
+-- What to do about a table that was not chosen.
+create function m23.way_out(p_relid oid, p_otherwise text) returns text
+language sql stable set search_path = '' as $$
+  select format(case when exists (select from m23.protected_tables t where t.relid = p_relid) then 'add "%s"' else '"%s" is not protected: %s' end, m23.public_name(p_relid), p_otherwise)
+$$;
+
 create function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
 language sql stable set search_path = '' as $$
-  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; add "%3$s"', p_rows,
-                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid))
+  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows, m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
+                m23.way_out(p_key.confrelid, 'put them back first'))
 $$;
 
 create function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns text
 language sql stable set search_path = '' as $$
-  select format('tables: %s row(s) of "%s" refer to rows of "%s" that would not exist; %s', p_rows,
-                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
-                case when exists (select from m23.protected_tables t where t.relid = p_key.conrelid)
-                  then format('add "%s"', m23.public_name(p_key.conrelid)) else format('"%s" is not protected', m23.public_name(p_key.conrelid)) end)
+  select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows, m23.public_name(p_key.confrelid), m23.public_name(p_key.conrelid),
+                m23.way_out(p_key.conrelid, 'take them away first'))
 $$;
 
 -- What is about to vanish as the target of a foreign key, kept for check_children.
@@ -51,11 +55,10 @@ declare
   v_faults text[] := '{}';
 begin
   for v_key in select * from pg_constraint where contype = 'f' and confrelid = p_table.relid loop
-    execute format('select count(*) from %s c join pg_temp.m23_gone_%s g on (%s) = (%s)
-                     where not exists (select from %s p where (%s) = (%s))',
-      m23.qualified_name(v_key.conrelid), v_key.oid, m23.columns_text(v_key.conrelid, v_key.conkey, 'c'),
-      m23.columns_text(p_table.relid, v_key.confkey, 'g'), m23.qualified_name(p_table.relid),
-      m23.columns_text(p_table.relid, v_key.confkey, 'p'), m23.columns_text(v_key.conrelid, v_key.conkey, 'c')) into v_count;
+    execute format('select count(*) from pg_temp.m23_gone_%s g where exists (select from %s c where (%s) = (%s))
+                     and not exists (select from %s p where (%s) = (%4$s))',
+      v_key.oid, m23.qualified_name(v_key.conrelid), m23.columns_text(v_key.conrelid, v_key.conkey, 'c'), m23.columns_text(p_table.relid, v_key.confkey, 'g'),
+      m23.qualified_name(p_table.relid), m23.columns_text(p_table.relid, v_key.confkey, 'p')) into v_count;
     if v_count > 0 then v_faults := v_faults || m23.leaves_child(v_key, v_count); end if;
   end loop;
   return v_faults;
@@ -87,68 +90,93 @@ end $$;
 -- The same, foreseen from the plan, before anything is written: what a dry run says, and
 -- what spares a restore the writing.
 
--- The condition that a row `x` of a planned table goes (or stops being what it was).
 create function m23.planned(p_targets m23.target[], p_relid oid) returns m23.target
 language sql immutable set search_path = '' as $$ select t from unnest(p_targets) t where (t).tbl.relid = p_relid $$;
 
-create function m23.foresee_parents(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns bigint
-language plpgsql set search_path = '' as $$
+-- The condition that a planned row `d` needs a row that there will not be. One of the tenant's that was
+-- left, because another tenant has its key now, is none either: what does not hang on that tenant's row already
+-- is not hung on it.
+create function m23.lacks_parent(p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns text
+language plpgsql stable set search_path = '' as $$
 declare
   v_parent m23.target := m23.planned(p_targets, p_key.confrelid);
-  v_match  text := format('(%s) = (%s)', m23.columns_text(p_key.confrelid, p_key.confkey, 'p'), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'));
-  v_count  bigint;
+  v_left   text := 'pg_temp.m23_left_' || (v_parent.tbl).id;
+  v_needed text := m23.columns_text(p_key.conrelid, p_key.conkey, 'd');
+  v_match  text := format('(%s) = (%s)', m23.columns_text(p_key.confrelid, p_key.confkey, 'p'), v_needed);
+  v_live   text := format('select from %s p where %s', m23.qualified_name(p_key.confrelid), v_match);
+  v_there  text := format('exists (%s)', v_live);
 begin
-  execute format('select count(*) from %1$s d where d.m23_op <> ''D'' and row(%2$s) is not null
-      and not exists (select from %3$s p where %4$s %5$s) %6$s',
-    m23.diff_name(p_target.tbl), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name(p_key.confrelid), v_match,
-    case when (v_parent.tbl).id is not null then format('and not exists (select from %s x where x.m23_op = ''D'' and %s)',
-      m23.diff_name(v_parent.tbl), m23.key_match(p_key.confrelid, 'x', 'p')) end,
-    case when (v_parent.tbl).id is not null then format('and not exists (select from %s p where p.m23_op <> ''D'' and %s)', m23.diff_name(v_parent.tbl), v_match) end)
-    into v_count;
-  return v_count;
+  if (v_parent.tbl).id is not null then
+    v_there := format('exists (%s and not exists (select from %s x where x.m23_op = ''D'' and %s))', v_live, m23.diff_name(v_parent.tbl), m23.key_match(p_key.confrelid, 'x', 'p'));
+    if to_regclass(v_left) is not null then
+      v_there := format('%s and (exists (%s and p.%I = %L) or not exists (select from %s p where p.m23_op <> ''D'' and %s) or exists (select from %s l where %s and (%s) = (%s)))',
+        v_there, v_live, m23.tenant_column(v_parent.tbl), p_tenant, v_left, v_match,
+        m23.qualified_name(p_key.conrelid), m23.key_match(p_key.conrelid, 'l', 'd'), m23.columns_text(p_key.conrelid, p_key.conkey, 'l'), v_needed);
+    end if;
+    v_there := format('(%s or exists (select from %s p where p.m23_op <> ''D'' and %s))', v_there, m23.diff_name(v_parent.tbl), v_match);
+  end if;
+  return format('d.m23_op <> ''D'' and row(%s) is not null and not %s', v_needed, v_there);
 end $$;
 
-create function m23.foresee_children(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns bigint
-language plpgsql set search_path = '' as $$
+-- The condition that a planned row `d` goes and a row that stays needs it.
+create function m23.leaves_need(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns text
+language plpgsql stable set search_path = '' as $$
 declare
-  v_child m23.target := m23.planned(p_targets, p_key.conrelid);
-  v_gone  text := m23.columns_text(p_key.confrelid, p_key.confkey, 'g');
-  v_count bigint;
+  v_child  m23.target := m23.planned(p_targets, p_key.conrelid);
+  v_gone   text := m23.columns_text(p_key.confrelid, p_key.confkey, 'd');
+  v_needed text := m23.columns_text(p_key.conrelid, p_key.conkey, 'c');
 begin
-  execute format('select count(*) from %1$s c join %2$s g on (%3$s) = (%4$s) where g.m23_op = ''D'' %5$s
-      and not exists (select from %2$s p where p.m23_op <> ''D'' and (%6$s) = (%4$s))',
-    m23.qualified_name(p_key.conrelid), m23.diff_name(p_target.tbl), m23.columns_text(p_key.conrelid, p_key.conkey, 'c'), v_gone,
+  return format('d.m23_op = ''D'' and exists (select from %s c where (%s) = (%s) %s) and not exists (select from %s p where p.m23_op <> ''D'' and (%s) = (%3$s))',
+    m23.qualified_name(p_key.conrelid), v_needed, v_gone,
     case when (v_child.tbl).id is not null then format('and not exists (select from %s x where %s and (x.m23_op = ''D'' or (%s) is distinct from (%s)))',
-      m23.diff_name(v_child.tbl), m23.key_match(p_key.conrelid, 'x', 'c'), m23.columns_text(p_key.conrelid, p_key.conkey, 'x'),
-      m23.columns_text(p_key.conrelid, p_key.conkey, 'c')) end,
-    m23.columns_text(p_key.confrelid, p_key.confkey, 'p')) into v_count;
-  return v_count;
+      m23.diff_name(v_child.tbl), m23.key_match(p_key.conrelid, 'x', 'c'), m23.columns_text(p_key.conrelid, p_key.conkey, 'x'), v_needed) end,
+    m23.diff_name(p_target.tbl), m23.columns_text(p_key.confrelid, p_key.confkey, 'p'));
 end $$;
 
--- The foreign keys that the plan would break, each as a fault that names what to add.
-create function m23.foresee_references(p_targets m23.target[]) returns text[]
+-- Keeps the plan within the foreign keys. A planned row that would break one is left alone where the
+-- other table is planned as well: then that row is another tenant's, or was left itself. Else a choice
+-- of more tables would help: gives such faults, each naming what to add.
+create function m23.keep_references(p_tenant uuid, p_targets m23.target[]) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
-  v_key    pg_constraint;
-  v_plan   record;
+  v_broken record;
   v_count  bigint;
-  v_faults text[] := '{}';
+  v_left   bigint;
+  v_faults text[];
 begin
-  foreach v_target in array p_targets loop
-    select * into v_plan from m23.plan where table_id = (v_target.tbl).id;
-    for v_key in select k.* from pg_constraint k where k.contype = 'f' and (k.conrelid = (v_target.tbl).relid or k.confrelid = (v_target.tbl).relid) loop
-      if v_key.conrelid = (v_target.tbl).relid and v_plan.inserts + v_plan.updates > 0 and m23.columns_planned(v_key.conrelid, v_key.conkey, v_target.columns) then
-        v_count := m23.foresee_parents(p_targets, v_target, v_key);
-        if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
-      end if;
-      if v_key.confrelid = (v_target.tbl).relid and v_plan.deletes > 0 and m23.columns_planned(v_key.confrelid, v_key.confkey, v_target.columns) then
-        v_count := m23.foresee_children(p_targets, v_target, v_key);
-        if v_count > 0 then v_faults := v_faults || m23.leaves_child(v_key, v_count); end if;
-      end if;
+  loop  -- until nothing more hangs on what was left
+    v_left := 0;
+    v_faults := '{}';
+    foreach v_target in array p_targets loop
+      for v_broken in select * from m23.references_at_risk(p_tenant, p_targets, v_target) loop
+        execute format('select count(*) from %s d where %s', m23.diff_name(v_target.tbl), v_broken.condition) into v_count;
+        if v_count = 0 then continue; end if;
+        if exists (select from unnest(p_targets) t where (t).tbl.relid = v_broken.other) then
+          v_left := v_left + m23.note_left(v_target, m23.leave(v_target.tbl, v_broken.condition));
+        else
+          v_faults := v_faults || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count) else m23.leaves_child(v_broken.key, v_count) end;
+        end if;
+      end loop;
     end loop;
+    exit when v_left = 0;
   end loop;
   return v_faults;
+end $$;
+
+-- The foreign keys that the plan of a table may break, each with its condition: it `needs` rows of the other
+-- table, or the other table needs its rows.
+create function m23.references_at_risk(p_tenant uuid, p_targets m23.target[], p_target m23.target) returns table (key pg_constraint, needs boolean, other oid, condition text)
+language plpgsql stable rows 5 set search_path = '' as $$
+declare v_plan record;
+begin
+  select p.inserts + p.updates as writes, p.deletes into v_plan from m23.plan p where p.table_id = (p_target.tbl).id;
+  return query
+    select k, true, k.confrelid, m23.lacks_parent(p_tenant, p_targets, p_target, k) from pg_constraint k
+     where v_plan.writes > 0 and k.contype = 'f' and k.conrelid = (p_target.tbl).relid and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
+    union all
+    select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from pg_constraint k
+     where v_plan.deletes > 0 and k.contype = 'f' and k.confrelid = (p_target.tbl).relid and m23.columns_planned(k.confrelid, k.confkey, p_target.columns);
 end $$;
 
 -- Deferrable constraints ---------------------------------------------------------------------

@@ -258,13 +258,12 @@ declare
   v_warnings text[] := '{}';
   v_faults   text[];
 begin
-  perform m23.plan_targets(p_tenant, p_targets, p_lock => true);
+  v_faults := m23.plan_targets(p_tenant, p_targets, p_lock => true);
   if p_plan_hash is not null then
     if p_plan_hash <> m23.plan_hash(p_tenant, p_targets) then
       perform m23.refuse('PLAN_CHANGED', 'the data has changed since the plan was made; look at a new plan first');
     end if;
   end if;
-  v_faults := m23.foresee_references(p_targets);
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
   end if;

@@ -188,7 +188,8 @@ create table m23.previews (
   created_at timestamptz not null default clock_timestamp(),
   moment     m23.moment,  -- none: of rows that were staged, and are kept in m23.preview_rows
   tables     text[] not null,
-  plan_hash  text not null
+  plan_hash  text not null,
+  leaves     boolean not null  -- rows are left alone: which, only all tables together tell
 );
 create table m23.preview_rows (
   preview_id uuid not null references m23.previews (id) on delete cascade,
@@ -253,13 +254,12 @@ declare
   v_rows    jsonb;
   v_preview m23.previews;
 begin
-  perform m23.plan_targets(p_tenant, p_targets);
-  v_faults := m23.foresee_references(p_targets);
+  v_faults := m23.plan_targets(p_tenant, p_targets);
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
   end if;
-  insert into m23.previews (tenant_id, moment, tables, plan_hash)
-    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, p_targets)) returning * into v_preview;
+  insert into m23.previews (tenant_id, moment, tables, plan_hash, leaves)
+    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, p_targets), exists (select from m23.plan where left_alone > 0)) returning * into v_preview;
   foreach v_target in array p_targets loop
     v_rows := m23.preview_rows(v_target, p_tenant, 0, case when (p_moment).floor is null then 10000 else 100 end);
     if v_rows <> '[]' then
@@ -315,6 +315,7 @@ language plpgsql volatile security definer set search_path = '' set row_security
 set timezone = 'UTC' set extra_float_digits = 1 set statement_timeout = '60s' as $$
 declare
   v_preview m23.previews;
+  v_targets m23.target[];
   v_target  m23.target;
   v_rows    jsonb;
 begin
@@ -325,11 +326,12 @@ begin
       into v_rows from m23.preview_rows r where r.preview_id = p_preview_id and r.table_name = p_table;
     if found then return v_rows; end if;
   end if;
-  select (t).* into v_target from unnest(m23.logged_targets(v_preview.tables, v_preview.moment)) t where m23.public_name((t).tbl.relid) = p_table;
+  v_targets := m23.logged_targets(v_preview.tables, v_preview.moment);
+  select (t).* into v_target from unnest(v_targets) t where m23.public_name((t).tbl.relid) = p_table;
   if (v_target.tbl).id is null then
     perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given', array[format('p_table: "%s" is not in this preview', p_table)]);
   end if;
-  perform m23.plan_targets(v_preview.tenant_id, array[v_target]);
+  perform m23.plan_targets(v_preview.tenant_id, case when v_preview.leaves then v_targets else array[v_target] end);
   perform m23.end_plan();
   return m23.preview_rows(v_target, v_preview.tenant_id, greatest(p_offset, 0), least(greatest(p_limit, 1), 1000));
 end $$;

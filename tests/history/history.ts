@@ -37,7 +37,7 @@ export class History {
   readonly draw: Draw;
   readonly figures: Figures = { committed: 0, aborted: 0, refused: 0, restores: 0, looks: 0, compared: 0 };
   readonly #connect: () => Promise<pg.Client>;
-  readonly #shape: Shape = { note: 'note', extra: [] };
+  readonly #shape: Shape = { note: 'note', extra: [], contested: false };
   #looks: Look[] = [];
   #beginning = 0n;
 
@@ -78,9 +78,15 @@ export class History {
 
   /** Writes for a while, from several connections, and nothing else. */
   async writeAlone(seconds: number, clients: number): Promise<void> {
-    const load = await Clients.start(this.#connect, clients, this.tenants.map(({ id }) => id), this.#shape, this.seed + this.figures.committed);
+    this.#shape.contested = true;
+    const load = await this.#startClients(clients);
     await pause(seconds * 1000);
     await this.#stop(load);
+    this.#shape.contested = false;
+  }
+
+  async #startClients(count: number): Promise<Clients> {
+    return await Clients.start(this.#connect, count, this.tenants.map(({ id }) => id), this.#shape, this.seed + this.figures.committed);
   }
 
   async #stop(load: Clients): Promise<void> {
@@ -93,10 +99,11 @@ export class History {
 
   /** Writes for a while, from several connections; meanwhile tenants are restored, rolled back and looked at. */
   async write(seconds: number, clients: number, meanwhile: () => Promise<void> = () => Promise.resolve()): Promise<void> {
-    const load = await Clients.start(this.#connect, clients, this.tenants.map(({ id }) => id), this.#shape, this.seed + this.figures.committed);
+    const began = await this.now();
+    const load = await this.#startClients(clients);
     const until = Date.now() + seconds * 1000;
     const going = (): boolean => load.writing && Date.now() < until;
-    const ends = await Promise.allSettled([this.#lookAround(going), this.#restoreBeside(going), meanwhile()]);
+    const ends = await Promise.allSettled([this.#lookAround(going), this.#restoreBeside(going, began), meanwhile()]);
     await this.#stop(load);
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
@@ -116,7 +123,8 @@ export class History {
     await client.end();
   }
 
-  async #restoreBeside(going: () => boolean): Promise<void> {
+  /** Not to times before `from`: a key that had another tenant then may be given up between the plan and the commit, which the record cannot tell. */
+  async #restoreBeside(going: () => boolean, from: bigint): Promise<void> {
     const client = await this.#connect();
     await client.query(`${SESSION}; set lock_timeout = 0`);
     const draw = new Draw(randomNumbers(this.seed + 2));
@@ -125,7 +133,7 @@ export class History {
       await pause(300 + draw.below(700));
       const tenant = undo?.tenant ?? draw.one(this.tenants);
       const done: Done = undo !== undefined ? await rollBack(client, tenant, undo.snapshotId)
-        : await restoreTo(client, tenant, max(await this.now() - 20_000n - BigInt(draw.below(3_000_000)), this.#beginning), OWN);
+        : await restoreTo(client, tenant, max(await this.now() - 20_000n - BigInt(draw.below(3_000_000)), from), OWN);
       if (done.error !== undefined && done.error.code !== 'UNAVAILABLE') throw new Error(`M23_SEED=${this.seed}: a restore beside writers: ${JSON.stringify(done.error)}`);
       if (done.error === undefined) this.figures.restores += 1;
       undo = undo === undefined && done.error === undefined && draw.chance(0.5) ? { tenant, snapshotId: done.snapshotId } : undefined;

@@ -150,7 +150,43 @@ export class Oracle {
       }
       wanted.set(name, rows);
     }
+    this.#keepReferences(tenant, then, wanted);
     return wanted;
+  }
+
+  /**
+   * A row whose node was the tenant's and is another's now stays what it is, or away; and so does what hangs on it.
+   * What a row that stays refers to stays as well.
+   */
+  #keepReferences(tenant: string, then: Images, wanted: Images): void {
+    const nodes = wanted.get('node') ?? new Map<string, string>();
+    const lost = new Set([...then.get('node')?.keys() ?? []].filter((key) => !nodes.has(key)));
+    for (let left = lost.size; left > 0;) {
+      left = 0;
+      for (const [name, rows] of wanted) {
+        for (const [key, image] of rows) {
+          const node = nodeOf(name, image);
+          const now = this.#now(tenant, name, key);
+          if (lost.has(node) && image !== now) {
+            if (now === undefined) rows.delete(key);
+            else rows.set(key, now);
+            if (name === 'node' && now === undefined) lost.add(key);
+            left += 1;
+          } else if (!nodes.has(node)) {
+            const needed = this.#now(tenant, 'node', node);
+            if (needed === undefined) continue;
+            nodes.set(node, needed);
+            left += 1;
+          }
+        }
+      }
+    }
+  }
+
+  /** A tenant's row now. */
+  #now(tenant: string, name: string, key: string): string | undefined {
+    const last = this.#table(name).get(key)?.at(-1);
+    return last?.tenant === tenant && last.image !== null ? last.image : undefined;
   }
 
   /** The versions of a key, for a report. */
@@ -163,6 +199,12 @@ export class Oracle {
     if (table === undefined) throw new Error(`the record speaks of ${name}`);
     return table;
   }
+}
+
+/** The key of the node to which a row refers. */
+function nodeOf(name: string, image: string): string {
+  const [first, , third] = image.slice(1).split(',');
+  return name === 'leaf' ? `(${first})` : name === 'node' && third !== '' ? `(${third})` : '';
 }
 
 /** pg_visible_in_snapshot for a position, `xmin:xmax:running,…`. */

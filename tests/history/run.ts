@@ -44,6 +44,7 @@ async function run(stack: Stack): Promise<number> {
   let chain = new Chain(stack, history);
   for (let round = 1; Date.now() < ends; round += 1) {
     if (history.draw.chance(0.4)) chain = new Chain(stack, history);
+    await history.writeAlone(2, Number(values.clients));
     await history.write(6, Number(values.clients), () => chain.grow(1 + history.draw.below(3), () => pause(history.draw.below(1500))));
     await history.checkRecord();
     await history.checkLooks();

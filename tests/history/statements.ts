@@ -21,10 +21,13 @@ export class Draw {
   }
 }
 
-/** Names that schema changes have given; every client looks here before it writes. */
+/** What every client looks at before it writes. */
 export interface Shape {
+  /** Names that schema changes have given. */
   note: string;
   extra: string[];
+  /** Tenants take keys that others have given up, also in tables whose rows stay with their tenant. */
+  contested: boolean;
 }
 
 interface Scene {
@@ -98,6 +101,7 @@ const SEAT: Statement[] = [
 ];
 
 const NODE: Statement[] = [
+  ({ draw, mine, shape }) => `insert into history.node (id, tenant_id, v) select ${1 + draw.below(40)}, '${mine}', 'again' where ${shape.contested} on conflict do nothing`,
   ({ draw, mine }) => `insert into history.node (tenant_id, up, v) select '${mine}', (select id from history.node where tenant_id = '${mine}' order by id offset ${draw.below(12)} limit 1), 'n' from generate_series(1, ${1 + draw.below(3)})`,
   ({ draw, mine }) => `insert into history.leaf (node, line, tenant_id, v) select id, ${draw.below(4)}, tenant_id, id / 3.0 from history.node where tenant_id = '${mine}' and id % 3 = ${draw.below(3)} on conflict (node, line) do update set v = -leaf.v`,
   ({ draw, mine }) => `update history.node set v = v || 'u' where tenant_id = '${mine}' and id % 4 = ${draw.below(4)} and length(v) < 20`,

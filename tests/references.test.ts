@@ -1,0 +1,168 @@
+// What a restore does where a foreign key ties a row to one that it can neither bring nor take away.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import type pg from 'pg';
+
+import { type Database, actAsOwner, recover, startDatabase } from './fixtures/database.ts';
+
+const ACME = '11111111-1111-4111-8111-111111111111';
+const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
+const BIRCH = '22222222-2222-4222-8222-222222222222';
+
+let database: Database;
+let client: pg.Client;
+
+before(async () => {
+  database = await startDatabase();
+  ({ client } = database);
+  await actAsOwner(client, ACME, OWNER);
+});
+after(() => database.close());
+
+async function all(sql: string): Promise<string[]> {
+  const { rows } = await client.query<{ row: string }>(`select r::text as row from (${sql}) r order by 1`);
+  return rows.map(({ row }) => row);
+}
+
+interface Preview {
+  previewId: string;
+  previewChanges: Record<string, unknown[]>;
+  changeCounts: Record<string, number>;
+  planHash: string;
+  warnings: string[];
+}
+
+/** How much a restore of everything would change. */
+async function stats(at: string): Promise<number> {
+  const { rows: [row] } = await client.query<{ stats: { total_operations: number } }>('select public.calculate_pitr_stats($1, $2) as stats', [ACME, at]);
+  return row?.stats.total_operations ?? -1;
+}
+
+async function now(): Promise<string> {
+  return (await all('select clock_timestamp() as at'))[0]!.slice(2, -2);
+}
+
+/** Parents, their children and the children's notes, with rows of both tenants, in a schema of its own. */
+async function family(schema: string, change = ''): Promise<void> {
+  await client.query(`create schema ${schema}; set search_path = ${schema};
+    create table parent (id int primary key, tenant_id uuid not null, v text);
+    create table child (id int primary key, tenant_id uuid not null, parent int references parent on delete cascade, v text);
+    create table note (id int primary key, tenant_id uuid not null, child int references child on delete cascade, v text);
+    insert into parent values (1, '${ACME}', 'a'), (2, '${ACME}', 'a'), (9, '${BIRCH}', 'b');
+    insert into child values (11, '${ACME}', 1, 'a'), (12, '${ACME}', 2, 'a'), (19, '${BIRCH}', 9, 'b');
+    insert into note values (21, '${ACME}', 11, 'a'), (22, '${ACME}', 12, 'a');
+    ${change};
+    select m23.protect_table(r::regclass) from unnest(array['${schema}.parent', '${schema}.child', '${schema}.note']) r`);
+}
+
+/** Restores ACME's part of the family; gives the warnings. */
+async function restored(schema: string, at: string): Promise<string[]> {
+  const tables = ['parent', 'child', 'note'].map((name) => `${schema}.${name}`);
+  const done = await recover(client, ACME, OWNER, { targetTimestamp: at, tables });
+  assert.equal(done.error, undefined, JSON.stringify(done.error));
+  return done.warnings;
+}
+
+const left = (count: number, table: string): RegExp => new RegExp(`^${table}: ${count} row\\(s\\) were left alone`);
+
+function warned(warnings: string[], ...expected: RegExp[]): void {
+  assert.equal(warnings.length, expected.length, warnings.join('\n'));
+  for (const pattern of expected) assert.ok(warnings.some((warning) => pattern.test(warning)), `${warnings.join()} has ${pattern}`);
+}
+
+describe('a row that needs another', () => {
+  test('whose key is another tenant\'s now is not hung on that one', async () => {
+    await family('claimed');
+    const at = await now();
+    await client.query(`delete from parent where id = 1; update parent set v = 'x' where id = 2; insert into parent values (1, '${BIRCH}', 'taken')`);
+    warned(await restored('claimed', at), left(1, 'claimed.parent'), left(1, 'claimed.child'), left(1, 'claimed.note'));
+    assert.deepEqual(await all('table parent'), [`(1,${BIRCH},taken)`, `(2,${ACME},a)`, `(9,${BIRCH},b)`]);
+    assert.deepEqual(await all('table child'), [`(12,${ACME},2,a)`, `(19,${BIRCH},9,b)`]);
+    assert.deepEqual(await all('table note'), [`(22,${ACME},12,a)`]);
+  });
+
+  test('that another tenant has deleted is left alone with what hangs on it, and the rest comes back', async () => {
+    await family('deleted', `update child set parent = 9 where id = 11`);
+    const at = await now();
+    await client.query(`delete from parent where id in (2, 9)`);
+    warned(await restored('deleted', at), left(1, 'deleted.child'), left(1, 'deleted.note'));
+    assert.deepEqual(await all('table parent'), [`(1,${ACME},a)`, `(2,${ACME},a)`]);
+    assert.deepEqual(await all('table child'), [`(12,${ACME},2,a)`]);
+    assert.deepEqual(await all('table note'), [`(22,${ACME},12,a)`]);
+  });
+
+  test('that another tenant has deleted keeps what it refers to now', async () => {
+    await family('moved', `update child set parent = 9 where id = 11`);
+    const at = await now();
+    await client.query(`update child set parent = 2, v = 'x' where id = 11; delete from parent where id = 9; update child set v = 'x' where id = 12`);
+    warned(await restored('moved', at), left(1, 'moved.child'));
+    assert.deepEqual(await all('table child'), [`(11,${ACME},2,x)`, `(12,${ACME},2,a)`]);
+  });
+
+  test('of a table that is not protected is refused, and told what has to be there', async () => {
+    await family('outside', 'create table catalogue (id int primary key); insert into catalogue values (5); alter table child add item int references catalogue on delete cascade; update child set item = 5 where id = 11');
+    const at = await now();
+    await client.query('delete from catalogue');
+    const done = await recover(client, ACME, OWNER, { targetTimestamp: at, tables: ['outside.parent', 'outside.child', 'outside.note'] });
+    assert.equal(done.error?.code, 'VALIDATION_FAILED');
+    assert.match(String(done.error.details), /1 row\(s\) of "outside\.child" need rows of "outside\.catalogue" that do not exist; "outside\.catalogue" is not protected: put them back first/);
+    await client.query('insert into catalogue values (5)');
+    warned(await restored('outside', at));
+    assert.deepEqual(await all('select id, item from child where item is not null'), ['(11,5)']);
+  });
+});
+
+describe('a row that should not be', () => {
+  test('stays where another tenant\'s row needs it, with what it needs itself', async () => {
+    await family('needed');
+    const at = await now();
+    await client.query(`insert into parent values (3, '${ACME}', 'new'), (4, '${ACME}', 'new'); insert into child values (13, '${ACME}', 3, 'new'), (14, '${ACME}', 4, 'new');
+      insert into note values (23, '${BIRCH}', 13, 'b'), (24, '${ACME}', 14, 'new')`);
+    warned(await restored('needed', at), left(1, 'needed.parent'), left(1, 'needed.child'));
+    assert.deepEqual(await all('select id from parent'), ['(1)', '(2)', '(3)', '(9)']);
+    assert.deepEqual(await all('select id from child'), ['(11)', '(12)', '(13)', '(19)']);
+    assert.deepEqual(await all('select id from note'), ['(21)', '(22)', '(23)']);
+  });
+
+  test('stays where a row needs it that came from another tenant', async () => {
+    await family('arrived');
+    const at = await now();
+    await client.query(`insert into parent values (3, '${ACME}', 'new'); update child set tenant_id = '${ACME}', parent = 3 where id = 19`);
+    warned(await restored('arrived', at), left(1, 'arrived.parent'), left(1, 'arrived.child'));
+    assert.deepEqual(await all(`select id, parent from child where tenant_id = '${ACME}'`), ['(11,1)', '(12,2)', '(19,3)']);
+  });
+
+  test('is refused where a table that was not chosen needs it, naming that table', async () => {
+    await family('unchosen', 'create table visit (id int, parent int references parent)');
+    const at = await now();
+    await client.query(`insert into parent values (3, '${ACME}', 'new'); insert into child values (13, '${ACME}', 3, 'new')`);
+    const some = await recover(client, ACME, OWNER, { targetTimestamp: at, tables: ['unchosen.parent'] });
+    assert.match(String(some.error?.details), /1 row\(s\) of "unchosen\.parent" would go, and rows of "unchosen\.child" need them; add "unchosen\.child"/);
+    await client.query('insert into visit values (1, 3)');
+    const most = await recover(client, ACME, OWNER, { targetTimestamp: at, tables: ['unchosen.parent', 'unchosen.child', 'unchosen.note'] });
+    assert.match(String(most.error?.details), /1 row\(s\) of "unchosen\.parent" would go, and rows of "unchosen\.visit" need them; "unchosen\.visit" is not protected: take them away first/);
+  });
+});
+
+test('a dry run, its pages and its figures leave out what a restore leaves alone', async () => {
+  await family('shown', 'update child set parent = 9 where id = 11');
+  const at = await now();
+  await client.query('delete from parent where id in (2, 9)');
+  const tables = ['parent', 'child', 'note'].map((name) => `shown.${name}`);
+  const { rows: [request] } = await client.query<{ id: string }>(
+    `insert into m23.requests (id, tenant_id, user_id, function) values (gen_random_uuid(), $1, $2, 'pitr-restore') returning id`, [ACME, OWNER]);
+  const { rows: [row] } = await client.query<{ preview: Preview }>(
+    'select public.m23_preview_pitr($1, $2) as preview', [request?.id, { targetTimestamp: at, tables, dryRun: true }]);
+  const { previewId, previewChanges, changeCounts, planHash, warnings } = row!.preview;
+  warned(warnings, left(1, 'shown.child'), left(1, 'shown.note'));
+  assert.deepEqual(changeCounts, { 'shown.parent': 1, 'shown.child': 1, 'shown.note': 1 });
+  for (const [table, rows] of Object.entries(previewChanges)) {
+    const { rows: [page] } = await client.query<{ rows: unknown }>('select public.get_pitr_preview_page($1, $2) as rows', [previewId, table]);
+    assert.deepEqual(page?.rows, rows);
+  }
+  assert.equal(await stats(at), 3);
+  const done = await recover(client, ACME, OWNER, { targetTimestamp: at, tables, planHash });
+  assert.equal(done.error, undefined);
+  assert.equal(await stats(at), 0);
+});
