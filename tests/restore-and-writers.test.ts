@@ -8,7 +8,7 @@ import { temporaryFolder } from './dev-command.ts';
 import { type Reply, backUp, call, lastRestore, refusal, restore, restored } from './fixtures/functions.ts';
 import { type Rows, damage, openShop, placesOf, rowsOf, stock } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
-import { eventually, pause, randomNumbers } from './fixtures/time.ts';
+import { databaseTime, eventually, pause, randomNumbers } from './fixtures/time.ts';
 
 /** A restore that writes this balance stops there until the gate is open. */
 const GATED = 4242;
@@ -19,7 +19,7 @@ let removeFolder: () => void;
 
 before(async () => {
   const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-restore': 1000 } });
+  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-restore': 1000, 'pitr-restore': 1000 } });
   client = await stack.postgres.connect();
   await openShop(client);
   await client.query(`
@@ -176,6 +176,38 @@ describe('an application transaction that is open when a restore comes', () => {
       assert.equal((await client.query('select from public.pitr_snapshots where tenant_id = $1', [tenant.id])).rowCount, 0);
       await app.query('commit');
       assert.equal((await restore(stack, tenant, backup)).status, 200, 'once it is gone, all is well');
+    });
+  }
+
+  for (const [from, undo] of [
+    ['an archive', async (tenant: Tenant, backup: string) => await restore(stack, tenant, backup)],
+    ['the log', async (tenant: Tenant, _: string, targetTimestamp: string) =>
+      await call(stack, 'pitr-restore', await tenant.token('owner'), { targetTimestamp, tables: ['shop.orders', 'shop.Line Items'], confirmRestore: true })],
+  ] as const) {
+    test(`and refers to rows that a restore from ${from} changes, holds it up only where they are to be deleted`, async (t) => {
+      const tenant = await stocked();
+      const wanted = await rowsOf(client, tenant);
+      const backup = await backUp(stack, client, tenant);
+      const at = await databaseTime(client);
+      const app = await application(t);
+      // What a foreign key takes of the row that an insert refers to.
+      const refer = async (): Promise<void> => {
+        await app.query('begin');
+        await app.query('select from shop.orders where tenant_id = $1 for key share', [tenant.id]);
+      };
+      await client.query('update shop.orders set note = null where tenant_id = $1', [tenant.id]);
+      await refer();
+      assert.equal((await undo(tenant, backup, at)).status, 200);
+      assert.deepEqual(await rowsOf(client, tenant), wanted);
+      await app.query('commit');
+      await client.query('insert into shop.orders (tenant_id, account_id, place) select tenant_id, id, 9999 from shop.accounts where tenant_id = $1 limit 1', [tenant.id]);
+      await refer();
+      const running = undo(tenant, backup, at);
+      await working('m23_execute_restore');
+      assert.ok(await waits(running));
+      await app.query('commit');
+      assert.equal((await running).status, 200);
+      assert.deepEqual(await rowsOf(client, tenant), wanted);
     });
   }
 

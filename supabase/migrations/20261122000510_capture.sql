@@ -115,9 +115,10 @@ declare
 begin
   select * into v_all from m23.log_fields(p_table, false);
   select * into v_key from m23.log_fields(p_table, true);
-  -- Fires before a statement, after the application's own such triggers. It has its writer's rights
-  -- only, as definer rights would cost more than all that it does. Ordinary writers ask for their
-  -- tenant's fence here, while they hold no row.
+  -- Fires before an update or delete, after the application's own such triggers. It has its writer's
+  -- rights only, as definer rights would cost more than all that it does. Ordinary writers ask for their
+  -- tenant's fence here, while they hold no row; an insert holds none that a restore could have planned,
+  -- but for the parents that it refers to, and asks when it logs.
   execute format($ddl$
     create or replace function m23_log.before_%1$s() returns trigger language plpgsql set search_path = '' as $body$
     declare
@@ -134,7 +135,7 @@ begin
           perform pg_advisory_xact_lock_shared(uuid_hash_extended(v_tenant, 0));
           perform set_config('m23.fenced', 'yes', true);
         end if;
-        if tg_op <> 'INSERT' and pg_current_xact_id_if_assigned() is not null then
+        if pg_current_xact_id_if_assigned() is not null then
           v_open := coalesce(nullif(current_setting('m23.open_%1$s', true), ''), '?');
           v_open := set_config('m23.open_%1$s', concat(v_open, ',', left(tg_op, 1)), true);
         end if;

@@ -34,7 +34,7 @@ end $$;
 create function m23.capture_triggers(p_leaf boolean, p_partitioned boolean) returns table (name text, definition text)
 language sql immutable rows 6 set search_path = '' as $$
   select t.name, t.definition from (values
-    ('zzz_m23_before',       'before insert or update or delete on %2$s for each statement execute function m23_log.before_%1$s()', true),
+    ('zzz_m23_before',       'before update or delete on %2$s for each statement execute function m23_log.before_%1$s()', true),
     ('aaa_m23_log_insert',   'after insert on %2$s referencing new table as new_rows for each statement execute function m23_log.insert_%1$s()', true),
     ('aaa_m23_log_update',   'after update on %2$s referencing old table as old_rows for each statement execute function m23_log.update_%1$s()', true),
     ('aaa_m23_log_delete',   'after delete on %2$s referencing old table as old_rows for each statement execute function m23_log.delete_%1$s()', true),

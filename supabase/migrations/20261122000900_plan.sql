@@ -123,7 +123,7 @@ begin
       (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n) from unnest(p_target.columns) with ordinality u (c, n)),
       case when v_logged then 'touched' else format('(%s)', p_target.wanted) end, case when v_logged then 'left' else 'full' end,
       v_live, m23.tenant_column(v_table), case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end, m23.differs(v_table, p_target.columns, v_values),
-      case when v_takes then format('and %s for update nowait', m23.key_match(v_table.relid, 'w', 'r')) end, case when v_takes then 'lateral' end)
+      case when v_takes then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'), m23.lock_to_change(v_table)) end, case when v_takes then 'lateral' end)
     using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
 end $$;
 

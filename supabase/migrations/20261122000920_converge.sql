@@ -12,14 +12,22 @@
 create function m23.live_match(p_table m23.protected_tables, p_quiet boolean) returns text
 language plpgsql stable set search_path = '' as $$ begin return (select case when p_quiet and c.relkind = 'r' then 'l.ctid = d.m23_place' else m23.key_match(c.oid, 'l', 'd') end from pg_class c where c.oid = p_table.relid); end $$;
 
+-- How a row that may change is taken. Where others refer to it, whoever inserts one of them holds it
+-- against deletion, and may wait for the fence: only what is to be deleted is taken from them, too.
+create function m23.lock_to_change(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when exists (select from pg_constraint where contype = 'f' and confrelid = p_table.relid) then 'no key update' else 'update' end;
+end $$;
+
 -- The rows to be changed are taken without waiting: a writer that holds one may itself
--- be waiting for the fence. p_rows is a relation that finds them as p_match says. The plan of a
--- moment has taken them already.
-create function m23.lock_rows(p_table m23.protected_tables, p_tenant uuid, p_rows text, p_match text) returns void
+-- be waiting for the fence. p_rows is a relation that finds those of p_ops as p_match says. The plan of a
+-- moment has taken its rows already, as rows that may change.
+create function m23.lock_rows(p_table m23.protected_tables, p_tenant uuid, p_rows text, p_match text, p_ops "char"[], p_lock text) returns void
 language plpgsql set search_path = '' as $$
 begin
-  execute format('select count(*) from (select 1 from %s d join %s l on %s where l.%I = %L for update of l nowait) locked',
-    p_rows, m23.qualified_name(p_table.relid), p_match, m23.tenant_column(p_table), p_tenant);
+  execute format('select count(*) from (select 1 from %s d join %s l on %s where d.m23_op = any ($1) and l.%I = %L for %s of l nowait) locked',
+    p_rows, m23.qualified_name(p_table.relid), p_match, m23.tenant_column(p_table), p_tenant, p_lock) using p_ops;
 end $$;
 
 -- Whether nothing of the application's runs when rows are written: what a statement says that it
@@ -142,6 +150,18 @@ begin
       from target join (select relid, max(d) as d from depth group by relid) deepest using (relid));
 end $$;
 
+-- Takes what the plan has not taken, or not against those who refer to it.
+create function m23.lock_planned(p_target m23.target, p_tenant uuid, p_quiet boolean) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_diff  text := m23.diff_name(p_target.tbl);
+  v_match text := m23.live_match(p_target.tbl, p_quiet);
+  v_lock  text := m23.lock_to_change(p_target.tbl);
+begin
+  if p_target.wanted is not null then perform m23.lock_rows(p_target.tbl, p_tenant, v_diff, v_match, '{U}', v_lock); end if;
+  if p_target.wanted is not null or v_lock <> 'update' then perform m23.lock_rows(p_target.tbl, p_tenant, v_diff, v_match, '{D,R}', 'update'); end if;
+end $$;
+
 -- Writes the plan, and notes for each table how many rows are known to be as planned.
 create function m23.apply_targets(p_tenant uuid, p_targets m23.target[], p_quiet boolean) returns void
 language plpgsql set search_path = '' as $$
@@ -150,10 +170,7 @@ declare
   v_count   bigint;
 begin
   for n in 1..cardinality(v_ordered) loop
-    if (v_ordered[n]).wanted is not null then
-      perform m23.lock_rows((v_ordered[n]).tbl, p_tenant, format('(select * from %s where m23_op <> ''I'')', m23.diff_name((v_ordered[n]).tbl)),
-                            m23.live_match((v_ordered[n]).tbl, p_quiet));
-    end if;
+    perform m23.lock_planned(v_ordered[n], p_tenant, p_quiet);
     perform m23.note_vanishing((v_ordered[n]).tbl, p_tenant);
   end loop;
   for n in reverse cardinality(v_ordered)..1 loop
@@ -290,17 +307,23 @@ begin
   perform m23.plan_targets(p_tenant, p_targets);
   foreach v_target in array p_targets loop
     execute format('drop table if exists pg_temp.m23_early_%s', (v_target.tbl).id);
-    execute format('create temp table m23_early_%s on commit drop as select %s from %s d where m23_op <> ''I''', (v_target.tbl).id,
+    execute format('create temp table m23_early_%s on commit drop as select m23_op, %s from %s d where m23_op <> ''I''', (v_target.tbl).id,
                    m23.key_list((v_target.tbl).relid, 'd'), m23.diff_name(v_target.tbl));
   end loop;
 end $$;
 
 create function m23.lock_early(p_tenant uuid, p_targets m23.target[]) returns void
 language plpgsql set search_path = '' as $$
-declare v_target m23.target;
+declare
+  v_target m23.target;
+  v_early  text;
+  v_match  text;
 begin
   foreach v_target in array p_targets loop
-    perform m23.lock_rows(v_target.tbl, p_tenant, format('pg_temp.m23_early_%s', (v_target.tbl).id), m23.key_match((v_target.tbl).relid, 'l', 'd'));
+    v_early := 'pg_temp.m23_early_' || (v_target.tbl).id;
+    v_match := m23.key_match((v_target.tbl).relid, 'l', 'd');
+    perform m23.lock_rows(v_target.tbl, p_tenant, v_early, v_match, '{U}', m23.lock_to_change(v_target.tbl));
+    perform m23.lock_rows(v_target.tbl, p_tenant, v_early, v_match, '{D,R}', 'update');
   end loop;
 end $$;
 
