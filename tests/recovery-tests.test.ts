@@ -8,9 +8,9 @@ import type { Stack } from '../stack/stack.ts';
 import { bytesOf, forgeChunk, forgeManifest, manifestOf, prefixOf, tamperedWith } from './fixtures/archive.ts';
 import { openBackedUpShop } from './fixtures/backed-up-shop.ts';
 import { increment } from './fixtures/chain.ts';
-import { backUp, beginBackup, call, refusal } from './fixtures/functions.ts';
+import { backUp, beginBackup, call, refusal, restore } from './fixtures/functions.ts';
 import { type Results, kindsOf, leftovers, newPlan, recoveryTest, resultsOf, testRow } from './fixtures/recovery.ts';
-import { placesOf, placesOfOthers, stock } from './fixtures/shop.ts';
+import { placesOf, placesOfOthers, rowsOf, stock } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
 import { eventually } from './fixtures/time.ts';
 
@@ -55,6 +55,24 @@ describe('a good backup', () => {
     const [basic = 0, full = 0, deep = 0] = passed;
     assert.ok(basic < full && full < deep, passed.join());
   });
+});
+
+test('a row that refers to another tenant\'s is no finding for as long as that one is there, and can be restored', async () => {
+  const [here, there] = [await newTenant(stack, client), await newTenant(stack, client)];
+  for (const one of [here, there]) await stock(client, one, 1);
+  const theirs = '(select max(id) from shop.accounts where tenant_id = $2)';
+  await client.query(`update shop.orders set account_id = ${theirs} where tenant_id = $1 and place = 102`, [here.id, there.id]);
+  const wanted = (await rowsOf(client, here))['shop.orders'];
+  const made = await backUp(stack, client, here);
+  const deep = async (): Promise<Results> => resultsOf(await recoveryTest(stack, here, { validation_level: 'deep', backup_job_id: made }));
+  assert.deepEqual((await deep()).findings, []);
+  await client.query('update shop.orders set note = null where tenant_id = $1', [here.id]);
+  assert.equal((await restore(stack, here, made)).status, 200);
+  assert.deepEqual((await rowsOf(client, here))['shop.orders'], wanted);
+  await client.query(`update shop.orders set account_id = (select max(id) from shop.accounts where tenant_id = $1) where tenant_id = $1`, [here.id]);
+  await client.query('delete from shop.orders where tenant_id = $1', [there.id]);
+  await client.query('delete from shop.accounts where tenant_id = $1', [there.id]);
+  assert.deepEqual(kindsOf(await deep()), ['reference_broken']);
 });
 
 /** What is done to an archive, and the kinds of findings at each level; basic and full as before where left out. */

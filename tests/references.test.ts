@@ -85,11 +85,15 @@ describe('a row that needs another', () => {
   test('that another tenant has deleted is left alone with what hangs on it, and the rest comes back', async () => {
     await family('deleted', `update child set parent = 9 where id = 11`);
     const at = await now();
-    await client.query(`delete from parent where id in (2, 9)`);
+    await client.query('delete from parent where id in (2, 9)');
     warned(await restored('deleted', at), left(1, 'deleted.child'), left(1, 'deleted.note'));
     assert.deepEqual(await all('table parent'), [`(1,${ACME},a)`, `(2,${ACME},a)`]);
     assert.deepEqual(await all('table child'), [`(12,${ACME},2,a)`]);
     assert.deepEqual(await all('table note'), [`(22,${ACME},12,a)`]);
+    await client.query(`insert into parent values (9, '${BIRCH}', 'back')`);
+    warned(await restored('deleted', at));
+    assert.deepEqual(await all('table child'), [`(11,${ACME},9,a)`, `(12,${ACME},2,a)`], 'another restore brings the rest');
+    assert.deepEqual(await all('table note'), [`(21,${ACME},11,a)`, `(22,${ACME},12,a)`]);
   });
 
   test('that another tenant has deleted keeps what it refers to now', async () => {

@@ -103,8 +103,8 @@ begin
 end $$;
 
 -- Foreign keys between copies are made, and so are checked by the server. Of one that leads out
--- of the archive the rows are looked up, without a lock on anybody's table.
-create function m23.key_holds(p_all m23.scratch[], p_child m23.scratch, p_key pg_constraint) returns text
+-- of the archive, or to another tenant's rows, they are looked up, without a lock on anybody's table.
+create function m23.key_holds(p_tenant uuid, p_all m23.scratch[], p_child m23.scratch, p_key pg_constraint) returns text
 language plpgsql set search_path = '' as $$
 declare
   v_parent m23.scratch := (select s from unnest(p_all) s where (s).live.relid = p_key.confrelid);
@@ -121,7 +121,11 @@ begin
   return case when v_count > 0 then format('%s row(s) of %s refer to rows of %s that do not exist, and %3$s is not in the backup', v_count, p_child.name, m23.public_name(p_key.confrelid)) end;
 exception
   when foreign_key_violation then
-    return format('rows of %s refer to rows of %s that are not in the backup ("%s")', p_child.name, v_parent.name, p_key.conname);
+    execute format('select count(*) from %1$s d where row(%2$s) is not null and not exists (select from %3$s p where (%4$s) = (%2$s))
+                     and not exists (select from %5$s p where (%4$s) = (%2$s) and p.%6$I <> %7$L)',
+      m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name((v_parent.copy).relid),
+      m23.columns_text(p_key.confrelid, p_key.confkey, 'p'), m23.qualified_name(p_key.confrelid), m23.tenant_column(v_parent.live), p_tenant) into v_count;
+    return case when v_count > 0 then format('%s row(s) of %s refer to rows of %s that are not in the backup ("%s")', v_count, p_child.name, v_parent.name, p_key.conname) end;
   when undefined_column then return null;  -- newer than the backup
 end $$;
 
@@ -279,7 +283,7 @@ begin
   end loop;
   foreach v_scratch in array v_all loop
     for v_key in select k.* from pg_constraint k where k.contype = 'f' and k.conrelid = (v_scratch.live).relid and k.conparentid = 0 loop
-      perform m23.note_check('reference_broken', v_scratch.name, m23.key_holds(v_all, v_scratch, v_key));
+      perform m23.note_check('reference_broken', v_scratch.name, m23.key_holds(p_work.tenant_id, v_all, v_scratch, v_key));
     end loop;
   end loop;
   v_done := jsonb_build_object('rows', (select coalesce(sum((s).staged.standing), 0) from unnest(v_all) s),
