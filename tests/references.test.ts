@@ -104,6 +104,23 @@ describe('a row that needs another', () => {
     assert.deepEqual(await all('table child'), [`(11,${ACME},2,x)`, `(12,${ACME},2,a)`]);
   });
 
+  test('in vain, under a key that is NOT VALID, is as well restored as others', async () => {
+    await family('dangling', `set session_replication_role = replica; insert into child values (13, '${ACME}', 77, 'a'), (14, '${ACME}', 77, 'a'); reset session_replication_role;
+      alter table child drop constraint child_parent_fkey, add foreign key (parent) references parent not valid`);
+    const at = await now();
+    await client.query(`update child set v = 'x'; update child set parent = 2 where id = 14`);
+    warned(await restored('dangling', at), left(1, 'dangling.child'));
+    assert.deepEqual(await all(`table child`), [`(11,${ACME},1,a)`, `(12,${ACME},2,a)`, `(13,${ACME},77,a)`, `(14,${ACME},2,x)`, `(19,${BIRCH},9,x)`]);
+  });
+
+  test('and has it from another tenant by now, keeps it', async () => {
+    await family('handed', 'update child set parent = 2 where id = 11');
+    const at = await now();
+    await client.query(`update parent set tenant_id = '${BIRCH}' where id = 2; update child set v = 'x' where tenant_id = '${ACME}'`);
+    warned(await restored('handed', at), left(1, 'handed.parent'));
+    assert.deepEqual(await all(`select * from child where tenant_id = '${ACME}'`), [`(11,${ACME},2,a)`, `(12,${ACME},2,a)`]);
+  });
+
   test('of a table that is not protected is refused, and told what has to be there', async () => {
     await family('outside', 'create table catalogue (id int primary key); insert into catalogue values (5); alter table child add item int references catalogue on delete cascade; update child set item = 5 where id = 11');
     const at = await now();

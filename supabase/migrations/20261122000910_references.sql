@@ -64,7 +64,8 @@ begin
   return v_faults;
 end $$;
 
--- Written rows whose parent does not exist; existing parents are locked against deletion.
+-- Written rows whose parent does not exist; existing parents are locked against deletion. Of a key that is
+-- NOT VALID, rows that were there may have referred to nothing before: the plan has seen to what they refer to now.
 create function m23.check_parents(p_table m23.protected_tables, p_columns text[]) returns text[]
 language plpgsql set search_path = '' as $$
 declare
@@ -79,9 +80,9 @@ begin
     v_match := format('(%s) = (%s)', m23.columns_text(v_key.confrelid, v_key.confkey, 'p'), m23.columns_text(p_table.relid, v_key.conkey, 'd'));
     execute format('select count(*) from (select 1 from %1$s p where exists (select from %2$s d where d.m23_op <> ''D'' and %3$s)
                      for key share of p nowait) locked', m23.qualified_name(v_key.confrelid), m23.diff_name(p_table), v_match);
-    execute format('select count(*) from %2$s d where d.m23_op <> ''D'' and row(%4$s) is not null
+    execute format('select count(*) from %2$s d where d.m23_op <> ''D'' and row(%4$s) is not null and (d.m23_op = ''I'' or %5$L)
                      and not exists (select from %1$s p where %3$s)', m23.qualified_name(v_key.confrelid), m23.diff_name(p_table), v_match,
-      m23.columns_text(p_table.relid, v_key.conkey, 'd')) into v_count;
+      m23.columns_text(p_table.relid, v_key.conkey, 'd'), v_key.convalidated) into v_count;
     if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
   end loop;
   return v_faults;
@@ -93,10 +94,9 @@ end $$;
 create function m23.planned(p_targets m23.target[], p_relid oid) returns m23.target
 language sql immutable set search_path = '' as $$ select t from unnest(p_targets) t where (t).tbl.relid = p_relid $$;
 
--- The condition that a planned row `d` needs a row that there will not be. One of the tenant's that was
--- left, because another tenant has its key now, is none either: what does not hang on that tenant's row already
--- is not hung on it.
-create function m23.lacks_parent(p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns text
+-- The condition that a planned row `d` comes to refer to a row that there will not be. One of the tenant's
+-- that was left, because another tenant has its key now, is none either: nothing is hung on that tenant's row.
+create function m23.lacks_parent(p_tenant uuid, p_targets m23.target[], p_key pg_constraint) returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_parent m23.target := m23.planned(p_targets, p_key.confrelid);
@@ -109,13 +109,13 @@ begin
   if (v_parent.tbl).id is not null then
     v_there := format('exists (%s and not exists (select from %s x where x.m23_op = ''D'' and %s))', v_live, m23.diff_name(v_parent.tbl), m23.key_match(p_key.confrelid, 'x', 'p'));
     if to_regclass(v_left) is not null then
-      v_there := format('%s and (exists (%s and p.%I = %L) or not exists (select from %s p where p.m23_op <> ''D'' and %s) or exists (select from %s l where %s and (%s) = (%s)))',
-        v_there, v_live, m23.tenant_column(v_parent.tbl), p_tenant, v_left, v_match,
-        m23.qualified_name(p_key.conrelid), m23.key_match(p_key.conrelid, 'l', 'd'), m23.columns_text(p_key.conrelid, p_key.conkey, 'l'), v_needed);
+      v_there := format('%s and (exists (%s and p.%I = %L) or not exists (select from %s p where p.m23_op <> ''D'' and %s))',
+                        v_there, v_live, m23.tenant_column(v_parent.tbl), p_tenant, v_left, v_match);
     end if;
-    v_there := format('(%s or exists (select from %s p where p.m23_op <> ''D'' and %s))', v_there, m23.diff_name(v_parent.tbl), v_match);
+    v_there := format('%s or exists (select from %s p where p.m23_op <> ''D'' and %s)', v_there, m23.diff_name(v_parent.tbl), v_match);
   end if;
-  return format('d.m23_op <> ''D'' and row(%s) is not null and not %s', v_needed, v_there);
+  return format('d.m23_op <> ''D'' and row(%s) is not null and not (%s) and not exists (select from %s l where %s and (%s) = (%1$s))', v_needed, v_there,
+    m23.qualified_name(p_key.conrelid), m23.key_match(p_key.conrelid, 'l', 'd'), m23.columns_text(p_key.conrelid, p_key.conkey, 'l'));
 end $$;
 
 -- The condition that a planned row `d` goes and a row that stays needs it.
@@ -172,7 +172,7 @@ declare v_plan record;
 begin
   select p.inserts + p.updates as writes, p.deletes into v_plan from m23.plan p where p.table_id = (p_target.tbl).id;
   return query
-    select k, true, k.confrelid, m23.lacks_parent(p_tenant, p_targets, p_target, k) from pg_constraint k
+    select k, true, k.confrelid, m23.lacks_parent(p_tenant, p_targets, k) from pg_constraint k
      where v_plan.writes > 0 and k.contype = 'f' and k.conrelid = (p_target.tbl).relid and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
     union all
     select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from pg_constraint k
