@@ -252,7 +252,7 @@ describe('an application transaction that is open when a restore comes', () => {
   });
 });
 
-test('under a load of row locks and writes no application transaction is ever a deadlock\'s victim', async (t) => {
+test('under a load of row locks, writes and references no application transaction is ever a deadlock\'s victim', async (t) => {
   const seed = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
   t.diagnostic(`M23_SEED=${seed}`);
   const tenant = await stocked();
@@ -274,7 +274,17 @@ test('under a load of row locks and writes no application transaction is ever a 
       await pause(random() * 60);
     }
   };
-  const writers = [1, 2, 3].map((n) => load(randomNumbers(seed + n)));
+  // Users whose rows refer to those that are restored.
+  const insert = async (first: number): Promise<void> => {
+    const app = await application(t);
+    await app.query(`select set_config('request.jwt.claims', $1, false)`, [JSON.stringify({ sub: tenant.userId('operator'), role: 'authenticated' })]);
+    for (let line = first; !stopped; line += 1) {
+      await app.query('insert into shop."Line Items" ("orderId", line, tenant_id, "Price", amount) select id, $2, tenant_id, 1, 1 from shop.orders where tenant_id = $1 and place % 5 = $2 % 5 order by place', [tenant.id, line]);
+      committed += 1;
+      await pause(5);
+    }
+  };
+  const writers = [...[1, 2, 3].map((n) => load(randomNumbers(seed + n))), insert(1000), insert(20000)];
   const replies: Reply[] = [];
   await setting('restore_wait_seconds', 1);
   const until = Date.now() + 2500;
