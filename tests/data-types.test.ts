@@ -11,6 +11,7 @@ import { APPLICATION_TYPES, DATA_TYPES, type DataType } from './fixtures/data-ty
 import { backUp, call, completed, restored } from './fixtures/functions.ts';
 import { openShop } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
+import { databaseTime } from './fixtures/time.ts';
 
 /** A table of several types, a column `c…` each; its rows are told apart by `n`, whatever their key is. */
 interface Table {
@@ -123,10 +124,7 @@ async function read(at?: string): Promise<Images> {
   return images;
 }
 
-async function now(): Promise<string> {
-  const { rows: [moment] } = await client.query<{ at: string }>(`select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`);
-  return moment?.at ?? '';
-}
+const now = (): Promise<string> => databaseTime(client);
 
 /** Calls a function that must succeed; gives the snapshot that it leaves. */
 async function recover(name: string, body: Record<string, unknown>): Promise<unknown> {

@@ -4,7 +4,9 @@ import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, actAsOwner, recover, startDatabase } from './fixtures/database.ts';
+import { type Database, actAsOwner, recover, rowTexts, startDatabase } from './fixtures/database.ts';
+import { databaseTime } from './fixtures/time.ts';
+import { assertWarned, leftAlone } from './fixtures/warnings.ts';
 
 const ACME = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
@@ -20,10 +22,8 @@ before(async () => {
 });
 after(() => database.close());
 
-async function all(sql: string): Promise<string[]> {
-  const { rows } = await client.query<{ row: string }>(`select r::text as row from (${sql}) r order by 1`);
-  return rows.map(({ row }) => row);
-}
+const all = (sql: string): Promise<string[]> => rowTexts(client, sql);
+const now = (): Promise<string> => databaseTime(client);
 
 interface Preview {
   previewId: string;
@@ -37,10 +37,6 @@ interface Preview {
 async function stats(at: string): Promise<number> {
   const { rows: [row] } = await client.query<{ stats: { total_operations: number } }>('select public.calculate_pitr_stats($1, $2) as stats', [ACME, at]);
   return row?.stats.total_operations ?? -1;
-}
-
-async function now(): Promise<string> {
-  return (await all('select clock_timestamp() as at'))[0]!.slice(2, -2);
 }
 
 /** Parents, their children and the children's notes, with rows of both tenants, in a schema of its own. */
@@ -64,19 +60,12 @@ async function restored(schema: string, at: string): Promise<string[]> {
   return done.warnings;
 }
 
-const left = (count: number, table: string): RegExp => new RegExp(`^${table}: ${count} row\\(s\\) were left alone`);
-
-function warned(warnings: string[], ...expected: RegExp[]): void {
-  assert.equal(warnings.length, expected.length, warnings.join('\n'));
-  for (const pattern of expected) assert.ok(warnings.some((warning) => pattern.test(warning)), `${warnings.join()} has ${pattern}`);
-}
-
 describe('a row that needs another', () => {
   test('whose key is another tenant\'s now is not hung on that one', async () => {
     await family('claimed');
     const at = await now();
     await client.query(`delete from parent where id = 1; update parent set v = 'x' where id = 2; insert into parent values (1, '${BIRCH}', 'taken')`);
-    warned(await restored('claimed', at), left(1, 'claimed.parent'), left(1, 'claimed.child'), left(1, 'claimed.note'));
+    assertWarned(await restored('claimed', at), leftAlone('claimed.parent', 1), leftAlone('claimed.child', 1), leftAlone('claimed.note', 1));
     assert.deepEqual(await all('table parent'), [`(1,${BIRCH},taken)`, `(2,${ACME},a)`, `(9,${BIRCH},b)`]);
     assert.deepEqual(await all('table child'), [`(12,${ACME},2,a)`, `(19,${BIRCH},9,b)`]);
     assert.deepEqual(await all('table note'), [`(22,${ACME},12,a)`]);
@@ -86,12 +75,12 @@ describe('a row that needs another', () => {
     await family('deleted', `update child set parent = 9 where id = 11`);
     const at = await now();
     await client.query('delete from parent where id in (2, 9)');
-    warned(await restored('deleted', at), left(1, 'deleted.child'), left(1, 'deleted.note'));
+    assertWarned(await restored('deleted', at), leftAlone('deleted.child', 1), leftAlone('deleted.note', 1));
     assert.deepEqual(await all('table parent'), [`(1,${ACME},a)`, `(2,${ACME},a)`]);
     assert.deepEqual(await all('table child'), [`(12,${ACME},2,a)`]);
     assert.deepEqual(await all('table note'), [`(22,${ACME},12,a)`]);
     await client.query(`insert into parent values (9, '${BIRCH}', 'back')`);
-    warned(await restored('deleted', at));
+    assertWarned(await restored('deleted', at));
     assert.deepEqual(await all('table child'), [`(11,${ACME},9,a)`, `(12,${ACME},2,a)`], 'another restore brings the rest');
     assert.deepEqual(await all('table note'), [`(21,${ACME},11,a)`, `(22,${ACME},12,a)`]);
   });
@@ -100,7 +89,7 @@ describe('a row that needs another', () => {
     await family('moved', `update child set parent = 9 where id = 11`);
     const at = await now();
     await client.query(`update child set parent = 2, v = 'x' where id = 11; delete from parent where id = 9; update child set v = 'x' where id = 12`);
-    warned(await restored('moved', at), left(1, 'moved.child'));
+    assertWarned(await restored('moved', at), leftAlone('moved.child', 1));
     assert.deepEqual(await all('table child'), [`(11,${ACME},2,x)`, `(12,${ACME},2,a)`]);
   });
 
@@ -109,7 +98,7 @@ describe('a row that needs another', () => {
       alter table child drop constraint child_parent_fkey, add foreign key (parent) references parent not valid`);
     const at = await now();
     await client.query(`update child set v = 'x'; update child set parent = 2 where id = 14`);
-    warned(await restored('dangling', at), left(1, 'dangling.child'));
+    assertWarned(await restored('dangling', at), leftAlone('dangling.child', 1));
     assert.deepEqual(await all(`table child`), [`(11,${ACME},1,a)`, `(12,${ACME},2,a)`, `(13,${ACME},77,a)`, `(14,${ACME},2,x)`, `(19,${BIRCH},9,x)`]);
   });
 
@@ -117,7 +106,7 @@ describe('a row that needs another', () => {
     await family('handed', 'update child set parent = 2 where id = 11');
     const at = await now();
     await client.query(`update parent set tenant_id = '${BIRCH}' where id = 2; update child set v = 'x' where tenant_id = '${ACME}'`);
-    warned(await restored('handed', at), left(1, 'handed.parent'));
+    assertWarned(await restored('handed', at), leftAlone('handed.parent', 1));
     assert.deepEqual(await all(`select * from child where tenant_id = '${ACME}'`), [`(11,${ACME},2,a)`, `(12,${ACME},2,a)`]);
   });
 
@@ -129,7 +118,7 @@ describe('a row that needs another', () => {
     assert.equal(done.error?.code, 'VALIDATION_FAILED');
     assert.match(String(done.error.details), /1 row\(s\) of "outside\.child" need rows of "outside\.catalogue" that do not exist; "outside\.catalogue" is not protected: put them back first/);
     await client.query('insert into catalogue values (5)');
-    warned(await restored('outside', at));
+    assertWarned(await restored('outside', at));
     assert.deepEqual(await all('select id, item from child where item is not null'), ['(11,5)']);
   });
 });
@@ -140,7 +129,7 @@ describe('a row that should not be', () => {
     const at = await now();
     await client.query(`insert into parent values (3, '${ACME}', 'new'), (4, '${ACME}', 'new'); insert into child values (13, '${ACME}', 3, 'new'), (14, '${ACME}', 4, 'new');
       insert into note values (23, '${BIRCH}', 13, 'b'), (24, '${ACME}', 14, 'new')`);
-    warned(await restored('needed', at), left(1, 'needed.parent'), left(1, 'needed.child'));
+    assertWarned(await restored('needed', at), leftAlone('needed.parent', 1), leftAlone('needed.child', 1));
     assert.deepEqual(await all('select id from parent'), ['(1)', '(2)', '(3)', '(9)']);
     assert.deepEqual(await all('select id from child'), ['(11)', '(12)', '(13)', '(19)']);
     assert.deepEqual(await all('select id from note'), ['(21)', '(22)', '(23)']);
@@ -150,7 +139,7 @@ describe('a row that should not be', () => {
     await family('arrived');
     const at = await now();
     await client.query(`insert into parent values (3, '${ACME}', 'new'); update child set tenant_id = '${ACME}', parent = 3 where id = 19`);
-    warned(await restored('arrived', at), left(1, 'arrived.parent'), left(1, 'arrived.child'));
+    assertWarned(await restored('arrived', at), leftAlone('arrived.parent', 1), leftAlone('arrived.child', 1));
     assert.deepEqual(await all(`select id, parent from child where tenant_id = '${ACME}'`), ['(11,1)', '(12,2)', '(19,3)']);
   });
 
@@ -176,7 +165,7 @@ test('a dry run, its pages and its figures leave out what a restore leaves alone
   const { rows: [row] } = await client.query<{ preview: Preview }>(
     'select public.m23_preview_pitr($1, $2) as preview', [request?.id, { targetTimestamp: at, tables, dryRun: true }]);
   const { previewId, previewChanges, changeCounts, planHash, warnings } = row!.preview;
-  warned(warnings, left(1, 'shown.child'), left(1, 'shown.note'));
+  assertWarned(warnings, leftAlone('shown.child', 1), leftAlone('shown.note', 1));
   assert.deepEqual(changeCounts, { 'shown.parent': 1, 'shown.child': 1, 'shown.note': 1 });
   for (const [table, rows] of Object.entries(previewChanges)) {
     const { rows: [page] } = await client.query<{ rows: unknown }>('select public.get_pitr_preview_page($1, $2) as rows', [previewId, table]);

@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type pg from 'pg';
 
 import { type Database, type Outcome, actAsOwner, recover, startDatabase } from './fixtures/database.ts';
-import { eventually } from './fixtures/time.ts';
+import { databaseTime, eventually } from './fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
@@ -30,10 +30,7 @@ async function table(): Promise<string> {
   return `s${schemas}.t`;
 }
 
-async function now(): Promise<string> {
-  const { rows: [row] } = await client.query<{ at: string }>('select clock_timestamp()::text as at');
-  return row!.at;
-}
+const now = (): Promise<string> => databaseTime(client);
 
 async function restore(name: string | null, targetTimestamp: string): Promise<Outcome> {
   return await recover(client, TENANT, OWNER, { targetTimestamp, ...(name === null ? {} : { tables: [name] }) });

@@ -5,7 +5,8 @@ import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, type Outcome, recover, startDatabase } from './fixtures/database.ts';
+import { type Database, type Outcome, recover, rowTexts, startDatabase } from './fixtures/database.ts';
+import { databaseTime } from './fixtures/time.ts';
 
 const ACME = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
@@ -21,10 +22,8 @@ before(async () => {
 });
 after(() => database.close());
 
-async function texts(sql: string, values: unknown[] = []): Promise<string[]> {
-  const { rows } = await client.query<{ row: string }>(`select r::text as row from (${sql}) r order by 1`, values);
-  return rows.map(({ row }) => row);
-}
+const texts = (sql: string, values: unknown[] = []): Promise<string[]> => rowTexts(client, sql, values);
+const now = (): Promise<string> => databaseTime(client);
 
 async function position(): Promise<string> {
   const { rows } = await client.query<{ position: string }>('select m23.current_position()::text as position');
@@ -34,11 +33,6 @@ async function position(): Promise<string> {
 /** The rows of a tenant, live or as of a position. */
 const live = (table: string, tenant = ACME): Promise<string[]> => texts(`select * from ${table} where tenant_id = $1`, [tenant]);
 const asOf = (table: string, at: string, tenant = ACME): Promise<string[]> => texts(`select * from m23.as_of(null::${table}, $1, $2::pg_snapshot)`, [tenant, at]);
-
-async function now(): Promise<string> {
-  const { rows: [row] } = await client.query<{ at: string }>('select clock_timestamp()::text as at');
-  return row!.at;
-}
 
 /** A restore or rollback of ACME, in its owner's name. */
 async function restore(body: Record<string, unknown>): Promise<Outcome> {

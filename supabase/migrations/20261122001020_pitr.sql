@@ -189,7 +189,7 @@ create table m23.previews (
   moment     m23.moment,  -- none: of rows that were staged, and are kept in m23.preview_rows
   tables     text[] not null,
   plan_hash  text not null,
-  leaves     boolean not null  -- rows are left alone: which, only all tables together tell
+  left_alone boolean not null  -- some rows are: which, only all tables together tell
 );
 create table m23.preview_rows (
   preview_id uuid not null references m23.previews (id) on delete cascade,
@@ -258,8 +258,8 @@ begin
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
   end if;
-  insert into m23.previews (tenant_id, moment, tables, plan_hash, leaves)
-    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, p_targets), exists (select from m23.plan where left_alone > 0)) returning * into v_preview;
+  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone)
+    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, p_targets), exists (select from m23.plan p where p.left_alone > 0)) returning * into v_preview;
   foreach v_target in array p_targets loop
     v_rows := m23.preview_rows(v_target, p_tenant, 0, case when (p_moment).floor is null then 10000 else 100 end);
     if v_rows <> '[]' then
@@ -331,7 +331,7 @@ begin
   if (v_target.tbl).id is null then
     perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given', array[format('p_table: "%s" is not in this preview', p_table)]);
   end if;
-  perform m23.plan_targets(v_preview.tenant_id, case when v_preview.leaves then v_targets else array[v_target] end);
+  perform m23.plan_targets(v_preview.tenant_id, case when v_preview.left_alone then v_targets else array[v_target] end);
   perform m23.end_plan();
   return m23.preview_rows(v_target, v_preview.tenant_id, greatest(p_offset, 0), least(greatest(p_limit, 1), 1000));
 end $$;
