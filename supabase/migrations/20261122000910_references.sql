@@ -94,43 +94,47 @@ end $$;
 create function m23.planned(p_targets m23.target[], p_relid oid) returns m23.target
 language sql immutable set search_path = '' as $$ select t from unnest(p_targets) t where (t).tbl.relid = p_relid $$;
 
+-- Both conditions that follow are sets of places, each found by joins: a condition with OR in it would be
+-- asked of one row after the other. What is null (of a table that is not planned) falls away.
+
 -- The condition that a planned row `d` comes to refer to a row that there will not be. One of the tenant's
 -- that was left, because another tenant has its key now, is none either: nothing is hung on that tenant's row.
-create function m23.lacks_parent(p_tenant uuid, p_targets m23.target[], p_key pg_constraint) returns text
+create function m23.lacks_parent(p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_parent m23.target := m23.planned(p_targets, p_key.confrelid);
-  v_left   text := 'pg_temp.m23_left_' || (v_parent.tbl).id;
-  v_needed text := m23.columns_text(p_key.conrelid, p_key.conkey, 'd');
+  v_diff   text := m23.diff_name(v_parent.tbl);
+  v_left   text := to_regclass('pg_temp.m23_left_' || (v_parent.tbl).id);
+  v_needed text := m23.columns_text(p_key.conrelid, p_key.conkey, 'n');
   v_match  text := format('(%s) = (%s)', m23.columns_text(p_key.confrelid, p_key.confkey, 'p'), v_needed);
   v_live   text := format('select from %s p where %s', m23.qualified_name(p_key.confrelid), v_match);
-  v_there  text := format('exists (%s)', v_live);
+  v_comes  text := concat_ws(' and ', format('select n.ctid from %s n where n.m23_op <> ''D'' and row(%s) is not null', m23.diff_name(p_target.tbl), v_needed),
+    format('not exists (select from %s l where %s and (%s) = (%s))', m23.qualified_name(p_key.conrelid), m23.key_match(p_key.conrelid, 'l', 'n'),
+           m23.columns_text(p_key.conrelid, p_key.conkey, 'l'), v_needed),
+    format('not exists (select from ' || v_diff || ' p where p.m23_op <> ''D'' and %s)', v_match));
 begin
-  if (v_parent.tbl).id is not null then
-    v_there := format('exists (%s and not exists (select from %s x where x.m23_op = ''D'' and %s))', v_live, m23.diff_name(v_parent.tbl), m23.key_match(p_key.confrelid, 'x', 'p'));
-    if to_regclass(v_left) is not null then
-      v_there := format('%s and (exists (%s and p.%I = %L) or not exists (select from %s p where p.m23_op <> ''D'' and %s))',
-                        v_there, v_live, m23.tenant_column(v_parent.tbl), p_tenant, v_left, v_match);
-    end if;
-    v_there := format('%s or exists (select from %s p where p.m23_op <> ''D'' and %s)', v_there, m23.diff_name(v_parent.tbl), v_match);
-  end if;
-  return format('d.m23_op <> ''D'' and row(%s) is not null and not (%s) and not exists (select from %s l where %s and (%s) = (%1$s))', v_needed, v_there,
-    m23.qualified_name(p_key.conrelid), m23.key_match(p_key.conrelid, 'l', 'd'), m23.columns_text(p_key.conrelid, p_key.conkey, 'l'));
+  return format('d.ctid in (%s)', concat_ws(' union all ',
+    format('%s and not exists (%s)', v_comes,
+      concat_ws(' and ', v_live, format('not exists (select from ' || v_diff || ' x where x.m23_op = ''D'' and %s)', m23.key_match(p_key.confrelid, 'x', 'p')))),
+    format('%s and exists (select from ' || v_left || ' p where p.m23_op <> ''D'' and %s) and not exists (%s and p.%I = %L)', v_comes, v_match,
+      v_live, m23.tenant_column(v_parent.tbl), p_tenant)));
 end $$;
 
--- The condition that a planned row `d` goes and a row that stays needs it.
+-- The condition that a planned row `d` goes and a row that stays needs it. The rows that go are few: from them
+-- to those that refer to them.
 create function m23.leaves_need(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_child  m23.target := m23.planned(p_targets, p_key.conrelid);
-  v_gone   text := m23.columns_text(p_key.confrelid, p_key.confkey, 'd');
+  v_diff   text := m23.diff_name(p_target.tbl);
+  v_gone   text := m23.columns_text(p_key.confrelid, p_key.confkey, 'g');
   v_needed text := m23.columns_text(p_key.conrelid, p_key.conkey, 'c');
 begin
-  return format('d.m23_op = ''D'' and exists (select from %s c where (%s) = (%s) %s) and not exists (select from %s p where p.m23_op <> ''D'' and (%s) = (%3$s))',
-    m23.qualified_name(p_key.conrelid), v_needed, v_gone,
-    case when (v_child.tbl).id is not null then format('and not exists (select from %s x where %s and (x.m23_op = ''D'' or (%s) is distinct from (%s)))',
-      m23.diff_name(v_child.tbl), m23.key_match(p_key.conrelid, 'x', 'c'), m23.columns_text(p_key.conrelid, p_key.conkey, 'x'), v_needed) end,
-    m23.diff_name(p_target.tbl), m23.columns_text(p_key.confrelid, p_key.confkey, 'p'));
+  return format('d.ctid in (select g.ctid from %s)', concat_ws(' and ',
+    format('%s g join %s c on (%s) = (%s) where g.m23_op = ''D''', v_diff, m23.qualified_name(p_key.conrelid), v_needed, v_gone),
+    format('not exists (select from ' || m23.diff_name(v_child.tbl) || ' x where %s and (x.m23_op = ''D'' or (%s) is distinct from (%s)))',
+      m23.key_match(p_key.conrelid, 'x', 'c'), m23.columns_text(p_key.conrelid, p_key.conkey, 'x'), v_needed),
+    format('not exists (select from %s p where p.m23_op <> ''D'' and (%s) = (%s))', v_diff, m23.columns_text(p_key.confrelid, p_key.confkey, 'p'), v_gone)));
 end $$;
 
 -- Keeps the plan within the foreign keys. A planned row that would break one is left alone where the
@@ -172,7 +176,7 @@ declare v_plan record;
 begin
   select p.inserts + p.updates as writes, p.deletes into v_plan from m23.plan p where p.table_id = (p_target.tbl).id;
   return query
-    select k, true, k.confrelid, m23.lacks_parent(p_tenant, p_targets, k) from pg_constraint k
+    select k, true, k.confrelid, m23.lacks_parent(p_tenant, p_targets, p_target, k) from pg_constraint k
      where v_plan.writes > 0 and k.contype = 'f' and k.conrelid = (p_target.tbl).relid and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
     union all
     select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from pg_constraint k
