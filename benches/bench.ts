@@ -8,13 +8,14 @@ import { type Name, type Options, readOptions } from './options.ts';
 import { type Place, newStateFolder, openPlace, removeStateFolder } from './place.ts';
 import { proof } from './proof.ts';
 import { type Section, print, printSummary } from './report.ts';
+import { references } from './references.ts';
 import { rewind } from './rewind.ts';
 import { writers } from './writers.ts';
 
 const INTERRUPTED = 130;
 
 const MEASUREMENTS: Record<Name, (place: Place, options: Options) => Promise<Section>> = {
-  capture, rewind, independence, writers, backup: (_place, options) => backup(options), proof: (_place, options) => proof(options),
+  capture, rewind, independence, references, writers, backup: (_place, options) => backup(options), proof: (_place, options) => proof(options),
 };
 
 const asked = stopRequested();

@@ -12,21 +12,21 @@ interface Outcome {
   error?: unknown;
 }
 
-/** Restores of one tenant's table to a moment, by the calls that the edge function makes. */
+/** Restores of one tenant's tables to a moment, by the calls that the edge function makes. */
 export class Recovery {
   readonly #client: pg.Client;
   readonly #tenant: string;
-  readonly #table: string;
+  readonly #tables: string[];
   readonly #user = randomUUID();
 
-  private constructor(client: pg.Client, tenant: string, table: string) {
+  private constructor(client: pg.Client, tenant: string, tables: string[]) {
     this.#client = client;
     this.#tenant = tenant;
-    this.#table = table;
+    this.#tables = tables;
   }
 
-  static async of(client: pg.Client, tenant: string, table: string): Promise<Recovery> {
-    const recovery = new Recovery(client, tenant, `bench.${table}`);
+  static async of(client: pg.Client, tenant: string, ...tables: string[]): Promise<Recovery> {
+    const recovery = new Recovery(client, tenant, tables.map((table) => `bench.${table}`));
     await client.query(`insert into public.tenant_members values ($1, $2, 'owner')`, [tenant, recovery.#user]);
     return recovery;
   }
@@ -47,7 +47,7 @@ export class Recovery {
     try {
       const request = randomUUID();
       await this.#client.query(`insert into m23.requests (id, tenant_id, user_id, function) values ($1, $2, $3, 'pitr-restore')`, [request, this.#tenant, this.#user]);
-      const begun = await this.#client.query<{ begun: Begun }>('select public.m23_begin_pitr($1, $2) as begun', [request, { targetTimestamp: at, tables: [this.#table] }]);
+      const begun = await this.#client.query<{ begun: Begun }>('select public.m23_begin_pitr($1, $2) as begun', [request, { targetTimestamp: at, tables: this.#tables }]);
       const { work_id, lease } = begun.rows[0]!.begun;
       const done = await this.#client.query<{ outcome: Outcome }>('select public.m23_execute_restore($1, $2) as outcome', [work_id, lease]);
       const { outcome } = done.rows[0]!;

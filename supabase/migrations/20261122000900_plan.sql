@@ -94,6 +94,12 @@ begin
       left join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = u.name);
 end $$;
 
+-- The condition that a live row, which is found by its key or its place, is the tenant's; p_tenant is an
+-- expression. Said so that no index serves it: of a tenant that has grown since the last ANALYZE the planner
+-- believes that it has next to no rows, and would look through all of them for each planned one.
+create function m23.is_tenants(p_table m23.protected_tables, p_row text, p_tenant text) returns text
+language plpgsql stable strict set search_path = '' as $$ begin return format('greatest(%s.%I) = %s', p_row, m23.tenant_column(p_table), p_tenant); end $$;
+
 -- Plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.
 -- For the log's wanted rows only keys that have changed since are looked at, so that it takes
 -- the time of the changes, not of the table; with p_lock their live rows are taken as they are
@@ -117,12 +123,12 @@ begin
   execute format('insert into %1$s %2$s
       select case when not %3$s then ''D'' when l.%4$s is null then ''I'' when %5$s then ''R'' else ''U'' end, l.m23_place, %6$s
         from %7$s w
-        %8$s join %14$s (select ctid as m23_place, r.* from %9$s r where %10$I = $1 %13$s) l on %11$s
+        %8$s join %14$s (select ctid as m23_place, r.* from %9$s r where %10$s %13$s) l on %11$s
        where %3$s <> (l.%4$s is not null) or %3$s and %12$s',
       m23.diff_name(v_table), case when v_logged then 'with ' || m23.touched_since(v_table) end, v_there, v_key, coalesce(v_fixed, 'false'),
       (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n) from unnest(p_target.columns) with ordinality u (c, n)),
       case when v_logged then 'touched' else format('(%s)', p_target.wanted) end, case when v_logged then 'left' else 'full' end,
-      v_live, m23.tenant_column(v_table), case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end, m23.differs(v_table, p_target.columns, v_values),
+      v_live, case when v_logged then m23.is_tenants(v_table, 'r', '$1') else format('r.%I = $1', m23.tenant_column(v_table)) end, case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end, m23.differs(v_table, p_target.columns, v_values),
       case when v_takes then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'), m23.lock_to_change(v_table)) end, case when v_takes then 'lateral' end)
     using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
 end $$;
@@ -338,9 +344,9 @@ declare
 begin
   foreach v_target in array p_targets loop
     execute format('select concat_ws('':'', count(*), sum(hashtextextended(concat_ws(chr(30), row(m23_d.m23_op, %s)::text, m23_l::text), 0)::numeric))
-        from %s m23_d left join (select * from %s where %I = $1) m23_l on %s',
+        from %s m23_d left join (select * from %s r where %s) m23_l on %s',
       (select string_agg(format('m23_d.%I', c), ', ') from unnest(v_target.columns) c), m23.diff_name(v_target.tbl),
-      m23.qualified_name((v_target.tbl).relid), m23.tenant_column(v_target.tbl), m23.key_match((v_target.tbl).relid, 'm23_l', 'm23_d')) into v_sum using p_tenant;
+      m23.qualified_name((v_target.tbl).relid), m23.is_tenants(v_target.tbl, 'r', '$1'), m23.key_match((v_target.tbl).relid, 'm23_l', 'm23_d')) into v_sum using p_tenant;
     v_all := concat_ws(chr(10), v_all, m23.public_name((v_target.tbl).relid), v_sum);
   end loop;
   return encode(sha256(convert_to(v_all, 'UTF8')), 'hex');

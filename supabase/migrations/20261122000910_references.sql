@@ -40,9 +40,9 @@ declare v_key record;
 begin
   for v_key in select * from pg_constraint where contype = 'f' and confrelid = p_table.relid loop
     execute format('create temp table m23_gone_%s on commit drop as
-        select distinct %s from %s l join %s d on %s where l.%I = %L and d.m23_op <> ''I''',
+        select distinct %s from %s l join %s d on %s where %s and d.m23_op <> ''I''',
       v_key.oid, m23.columns_text(p_table.relid, v_key.confkey, 'l'), m23.qualified_name(p_table.relid), m23.diff_name(p_table),
-      m23.key_match(p_table.relid, 'l', 'd'), m23.tenant_column(p_table), p_tenant);
+      m23.key_match(p_table.relid, 'l', 'd'), m23.is_tenants(p_table, 'l', quote_literal(p_tenant)));
   end loop;
 end $$;
 
@@ -116,8 +116,8 @@ begin
   return format('d.ctid in (%s)', concat_ws(' union all ',
     format('%s and not exists (%s)', v_comes,
       concat_ws(' and ', v_live, format('not exists (select from ' || v_diff || ' x where x.m23_op = ''D'' and %s)', m23.key_match(p_key.confrelid, 'x', 'p')))),
-    format('%s and exists (select from ' || v_left || ' p where p.m23_op <> ''D'' and %s) and not exists (%s and p.%I = %L)', v_comes, v_match,
-      v_live, m23.tenant_column(v_parent.tbl), p_tenant)));
+    format('%s and exists (select from ' || v_left || ' p where p.m23_op <> ''D'' and %s) and not exists (%s and %s)', v_comes, v_match,
+      v_live, m23.is_tenants(v_parent.tbl, 'p', quote_literal(p_tenant)))));
 end $$;
 
 -- The condition that a planned row `d` goes and a row that stays needs it. The rows that go are few: from them

@@ -26,8 +26,8 @@ end $$;
 create function m23.lock_rows(p_table m23.protected_tables, p_tenant uuid, p_rows text, p_match text, p_ops "char"[], p_lock text) returns void
 language plpgsql set search_path = '' as $$
 begin
-  execute format('select count(*) from (select 1 from %s d join %s l on %s where d.m23_op = any ($1) and l.%I = %L for %s of l nowait) locked',
-    p_rows, m23.qualified_name(p_table.relid), p_match, m23.tenant_column(p_table), p_tenant, p_lock) using p_ops;
+  execute format('select count(*) from (select 1 from %s d join %s l on %s where d.m23_op = any ($1) and %s for %s of l nowait) locked',
+    p_rows, m23.qualified_name(p_table.relid), p_match, m23.is_tenants(p_table, 'l', quote_literal(p_tenant)), p_lock) using p_ops;
 end $$;
 
 -- Whether nothing of the application's runs when rows are written: what a statement says that it
@@ -44,8 +44,8 @@ create function m23.delete_diff(p_table m23.protected_tables, p_tenant uuid, p_o
 language plpgsql set search_path = '' as $$
 declare v_rows bigint;
 begin
-  execute format('delete from %s l using %s d where %s and l.%I = %L and d.m23_op = %L',
-    m23.qualified_name(p_table.relid), m23.diff_name(p_table), m23.live_match(p_table, p_quiet), m23.tenant_column(p_table), p_tenant, p_op);
+  execute format('delete from %s l using %s d where %s and %s and d.m23_op = %L',
+    m23.qualified_name(p_table.relid), m23.diff_name(p_table), m23.live_match(p_table, p_quiet), m23.is_tenants(p_table, 'l', quote_literal(p_tenant)), p_op);
   get diagnostics v_rows = row_count;
   return v_rows;
 end $$;
@@ -61,8 +61,8 @@ declare
                        and (c.key_ord is null or c.type_name not in ('smallint', 'integer', 'bigint', 'uuid')));
 begin
   if v_set is null then return 0; end if;
-  v_update := format('update %s l set %s from %s d where %s and l.%I = %L and d.m23_op = ''U''', m23.qualified_name((p_target.tbl).relid), v_set,
-                     m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet), m23.tenant_column(p_target.tbl), p_tenant);
+  v_update := format('update %s l set %s from %s d where %s and %s and d.m23_op = ''U''', m23.qualified_name((p_target.tbl).relid), v_set,
+                     m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet), m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)));
   if m23.writes_as_planned(p_target.tbl, p_quiet) then
     execute v_update;
     get diagnostics v_rows = row_count;
@@ -87,8 +87,8 @@ begin
     v_live, v_list, v_list, v_diff, m23.tenant_column(p_target.tbl), p_tenant);
   get diagnostics v_rows = row_count;
   if m23.writes_as_planned(p_target.tbl, p_quiet) then return v_rows; end if;
-  execute format('select count(*) from %s d join %s l on %s where d.m23_op in (''I'', ''R'') and l.%I = %L and %s',
-    v_diff, v_live, m23.key_match((p_target.tbl).relid, 'l', 'd'), m23.tenant_column(p_target.tbl), p_tenant, m23.same(p_target)) into v_rows;
+  execute format('select count(*) from %s d join %s l on %s where d.m23_op in (''I'', ''R'') and %s and %s',
+    v_diff, v_live, m23.key_match((p_target.tbl).relid, 'l', 'd'), m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), m23.same(p_target)) into v_rows;
   return v_rows;
 end $$;
 

@@ -214,12 +214,12 @@ begin
       from (select row_number() over (order by %1$s) as n, jsonb_build_object(%2$s) as key,
                    case m23_d.m23_op when ''I'' then ''insert'' when ''D'' then ''delete'' else ''update'' end as operation,
                    to_jsonb(m23_d) - ''{m23_op,m23_place}''::text[] as wanted, (select to_jsonb(m23_s) from (select %3$s) m23_s) as live
-              from %4$s m23_d left join (select * from %5$s where %6$I = $1) m23_l on %7$s
+              from %4$s m23_d left join (select * from %5$s r where %6$s) m23_l on %7$s
              order by %1$s offset $2 limit $3) x',
     m23.key_list((p_target.tbl).relid, 'm23_d'),
     (select string_agg(format('%L, m23_d.%I', k, k), ', ') from unnest(m23.key_of((p_target.tbl).relid)) k),
     (select string_agg(format('m23_l.%I', c), ', ') from unnest(p_target.columns) c),
-    m23.diff_name(p_target.tbl), m23.qualified_name((p_target.tbl).relid), m23.tenant_column(p_target.tbl),
+    m23.diff_name(p_target.tbl), m23.qualified_name((p_target.tbl).relid), m23.is_tenants(p_target.tbl, 'r', '$1'),
     m23.key_match((p_target.tbl).relid, 'm23_l', 'm23_d')) into v_rows using p_tenant, p_offset, p_limit;
   return coalesce(v_rows, '[]');
 end $$;

@@ -10,10 +10,11 @@ use clap::builder::PossibleValuesParser;
 use crate::commands::scripts;
 
 /// The groups of benchmarks, as `benches/options.ts` knows them.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "capture",
     "rewind",
     "independence",
+    "references",
     "writers",
     "backup",
     "proof",
