@@ -1,17 +1,30 @@
 import type { Spread } from './measure.ts';
 
-/** What a ratio should be. */
+/** What a figure should be. */
 export type Goal = { atMost: number } | { atLeast: number };
 
-/** A row of the table. */
-export interface Row {
+interface Described {
   what: string;
-  /** Undefined where it was not measured. */
-  ratio: Spread | undefined;
   goal?: Goal;
   /** Why it was not measured, or what else was seen. */
   note?: string;
 }
+
+/** How two figures of one run compare. */
+export interface RatioRow extends Described {
+  /** Undefined where it was not measured. */
+  ratio: Spread | undefined;
+}
+
+/** A figure by itself. */
+export interface AmountRow extends Described {
+  /** Undefined where it was not measured. */
+  amount: Spread | undefined;
+  unit: 'ms' | 'B';
+}
+
+/** A row of the table. */
+export type Row = RatioRow | AmountRow;
 
 /** A group of rows, under a name that `--only` takes. */
 export interface Section {
@@ -23,7 +36,7 @@ const WIDTH = 62;
 
 /** Prints a section as soon as it is measured. */
 export function print({ title, rows }: Section): void {
-  console.log(`\n${title.padEnd(WIDTH)}    ratio      min – max    goal`);
+  console.log(`\n${title.padEnd(WIDTH)}    figure           min – max    goal`);
   for (const row of rows) console.log(`  ${row.what.padEnd(WIDTH - 2)} ${cells(row)}`.trimEnd());
 }
 
@@ -35,10 +48,12 @@ export function printSummary(sections: readonly Section[]): void {
 }
 
 function cells(row: Row): string {
-  const { ratio, note = '' } = row;
-  if (ratio === undefined) return `not measured ${note === '' ? '' : `(${note})`}`;
-  const range = `${figure(ratio.min)} – ${figure(ratio.max)}`;
-  return `${figure(ratio.median).padStart(8)} ${range.padStart(16)}    ${goalOf(row)}${note === '' ? '' : `  ${note}`}`;
+  const { note = '' } = row;
+  const measured = measuredOf(row);
+  if (measured === undefined) return `not measured ${note === '' ? '' : `(${note})`}`;
+  const range = `${figure(measured.min, row)} – ${figure(measured.max, row)}`;
+  const told = note === '' ? '' : `  ${note}`;
+  return `${figure(measured.median, row).padStart(9)} ${range.padStart(19)}    ${goalOf(row)}${told}`;
 }
 
 function goalOf(row: Row): string {
@@ -47,13 +62,20 @@ function goalOf(row: Row): string {
   return `${sign} ${bound} ${verdict(row)}`;
 }
 
-function verdict({ ratio, goal }: Row): string {
+function verdict(row: Row): string {
+  const { goal } = row;
+  const measured = measuredOf(row);
   if (goal === undefined) return '';
-  if (ratio === undefined) return 'not measured';
-  const holds = 'atMost' in goal ? ratio.median <= goal.atMost : ratio.median >= goal.atLeast;
+  if (measured === undefined) return 'not measured';
+  const holds = 'atMost' in goal ? measured.median <= goal.atMost : measured.median >= goal.atLeast;
   return holds ? 'holds' : 'missed';
 }
 
-function figure(value: number): string {
-  return `${value.toFixed(Math.abs(value) < 10 ? 2 : 1)}×`;
+function measuredOf(row: Row): Spread | undefined {
+  return 'ratio' in row ? row.ratio : row.amount;
+}
+
+function figure(value: number, row: Row): string {
+  if ('ratio' in row) return `${value.toFixed(Math.abs(value) < 10 ? 2 : 1)}×`;
+  return `${value.toFixed(row.unit === 'B' ? 0 : 2)} ${row.unit}`;
 }
