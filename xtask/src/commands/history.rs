@@ -1,4 +1,4 @@
-//! `cargo xtask history`: the random-history test for as long as one likes.
+//! `cargo xtask history`: the random-history tests for as long as one likes.
 
 use std::process::ExitCode;
 
@@ -18,17 +18,24 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 120)]
     seconds: u32,
 
-    /// How many connections write at once.
-    #[arg(long, value_name = "N", default_value_t = 6)]
-    clients: u16,
+    /// How many connections write at once [default: 6; with --capture 3].
+    #[arg(long, value_name = "N")]
+    clients: Option<u16>,
+
+    /// Only capture, on every version of PostgreSQL: its log against rows that were kept with their positions.
+    #[arg(long)]
+    capture: bool,
 }
 
 /// Runs the history; 0 when every answer was right.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let mut passed_on = vec![
-        format!("--seconds={}", arguments.seconds),
-        format!("--clients={}", arguments.clients),
-    ];
+    let program = if arguments.capture {
+        "tests/capture-history/run.ts"
+    } else {
+        "tests/history/run.ts"
+    };
+    let mut passed_on = vec![format!("--seconds={}", arguments.seconds)];
+    passed_on.extend(arguments.clients.map(|count| format!("--clients={count}")));
     passed_on.extend(arguments.seed.map(|seed| format!("--seed={seed}")));
-    scripts::run("tests/history/run.ts", &scripts::Arguments::from(passed_on))
+    scripts::run(program, &scripts::Arguments::from(passed_on))
 }
