@@ -1,0 +1,189 @@
+// Transactions that write rows of very many tenants: they go through, and hold few locks;
+// a restore waits for them all the same.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import type pg from 'pg';
+
+import { type Database, startDatabase } from './fixtures/database.ts';
+
+/** 256 tenants of their own, 128 stripes, and a few for other purposes. */
+const LOCKS = 400;
+const TENANTS = 20_000;
+/** More than there may be locks. */
+const SOME = 1000;
+
+let database: Database;
+let client: pg.Client;
+
+before(async () => {
+  database = await startDatabase();
+  ({ client } = database);
+});
+after(() => database.close());
+
+async function table(name: string): Promise<void> {
+  await client.query(`create table public.${name} (id int primary key, tenant_id uuid not null, v int);
+    select m23.protect_table('public.${name}')`);
+}
+
+/** Executes one statement for each n up to a number, in one transaction, and leaves that open. */
+function oneByOne(statement: string, count = TENANTS): string {
+  return `begin; do $$ begin for n in 1..${count} loop ${statement}; end loop; end $$`;
+}
+
+async function advisoryLocks(): Promise<number> {
+  const {
+    rows: [row],
+  } = await client.query<{ count: number }>(
+    `select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()`,
+  );
+  return row?.count ?? 0;
+}
+
+/** Runs a transaction and gives the locks that it holds at its end. */
+async function locksOf(sql: string): Promise<number> {
+  try {
+    await client.query(sql);
+    return await advisoryLocks();
+  } finally {
+    await client.query('commit');
+  }
+}
+
+async function filled(name: string): Promise<void> {
+  await table(name);
+  await client.query(
+    `insert into public.${name} select n, md5(n::text)::uuid, 0 from generate_series(1, ${TENANTS}) n`,
+  );
+}
+
+async function logged(name: string): Promise<number> {
+  const {
+    rows: [log],
+  } = await client.query<{ name: string }>(
+    'select m23.log_name(id) as name from m23.protected_tables where relid = $1::regclass',
+    [`public.${name}`],
+  );
+  const {
+    rows: [row],
+  } = await client.query<{ count: number }>(`select count(*)::int from ${log?.name}`);
+  return row?.count ?? 0;
+}
+
+test('rows of 20,000 tenants are inserted, updated and deleted one by one', async () => {
+  await table('singles');
+  for (const statement of [
+    `insert into public.singles values (n, md5(n::text)::uuid, n)`,
+    'update public.singles set v = v + 1 where id = n',
+    'delete from public.singles where id = n',
+  ]) {
+    const locks = await locksOf(oneByOne(statement));
+    assert.ok(locks > 0 && locks <= LOCKS, `${locks} locks: ${statement}`);
+  }
+  assert.equal(await logged('singles'), 3 * TENANTS);
+});
+
+test('rows of 20,000 tenants are inserted, updated and deleted by one statement each', async () => {
+  await table('bulk');
+  for (const statement of [
+    `insert into public.bulk select n, md5(n::text)::uuid, n from generate_series(1, ${TENANTS}) n`,
+    'update public.bulk set v = v + 1',
+    'delete from public.bulk',
+  ]) {
+    const locks = await locksOf(`begin; ${statement}`);
+    assert.ok(locks > 0 && locks <= LOCKS, `${locks} locks: ${statement}`);
+  }
+  assert.equal(await logged('bulk'), 3 * TENANTS);
+});
+
+test('rows of 20,000 tenants get another key, another tenant, and are truncated', async () => {
+  await filled('moving');
+  for (const statement of [
+    'update public.moving set id = -id',
+    `update public.moving set tenant_id = md5('other ' || id)::uuid`,
+    'truncate public.moving',
+  ]) {
+    const locks = await locksOf(`begin; ${statement}`);
+    assert.ok(locks > 0 && locks <= LOCKS, `${locks} locks: ${statement}`);
+  }
+});
+
+test('rows of as many tenants get another key one by one', async () => {
+  await filled('moved');
+  const locks = await locksOf(oneByOne('update public.moved set id = -n where id = n', SOME));
+  assert.ok(locks > 0 && locks <= LOCKS, `${locks} locks`);
+});
+
+test('rows of 20,000 tenants move from partition to partition', async () => {
+  await client.query(`
+    create table public.parted (id int primary key, tenant_id uuid not null, v int) partition by range (id);
+    create table public.parted_low partition of public.parted for values from (minvalue) to (0);
+    create table public.parted_high partition of public.parted for values from (0) to (maxvalue);
+    select m23.protect_table('public.parted');
+    insert into public.parted select n, md5(n::text)::uuid, 0 from generate_series(1, ${TENANTS}) n`);
+  const bulk = await locksOf('begin; update public.parted set id = -id');
+  assert.ok(bulk > 0 && bulk <= LOCKS, `${bulk} locks`);
+  const singles = await locksOf(oneByOne('update public.parted set id = n where id = -n', SOME));
+  assert.ok(singles > 0 && singles <= LOCKS, `${singles} locks`);
+});
+
+test('rows of as many tenants are written in savepoints, some of which are given up', async () => {
+  await table('saved');
+  const locks = await locksOf(
+    oneByOne(
+      `begin insert into public.saved values (n, md5(n::text)::uuid, n);
+    if n % 3 = 0 then raise exception 'given up'; end if; exception when raise_exception then null; end`,
+      SOME,
+    ),
+  );
+  assert.ok(locks > 0 && locks <= LOCKS, `${locks} locks`);
+});
+
+test('rows of other tenants in each of forty tables are written in one transaction', async () => {
+  const names = Array.from({ length: 40 }, (_, n) => `forty_${n}`);
+  for (const name of names) await table(name);
+  const inserts = names
+    .map((name) => `insert into public.${name} values (n, md5('${name} ' || n)::uuid, n)`)
+    .join('; ');
+  const singles = await locksOf(oneByOne(inserts, 300));
+  assert.ok(singles > 0 && singles <= LOCKS, `${singles} locks, one by one`);
+  const bulk = await locksOf(`begin; ${names.map((name) => `update public.${name} set v = 0`).join('; ')}`);
+  assert.ok(bulk > 0 && bulk <= LOCKS, `${bulk} locks, a statement a table`);
+});
+
+test('a restore of any of these tenants does not get the fence as long as the transaction runs', async (t) => {
+  await table('fenced');
+  const restore = await database.postgres.connect();
+  t.after(() => restore.end());
+  await restore.query(`set lock_timeout = '20ms'`);
+  await client.query(oneByOne('insert into public.fenced values (n, md5(n::text)::uuid, n)', 3000));
+  const ids = [1, 2, 200, 255, 256, 257, 258, 259, 1000, 2999, 3000];
+  for (const id of ids) {
+    await assert.rejects(
+      restore.query('select m23.take_fence(md5($1)::uuid)', [String(id)]),
+      { code: '55P03' },
+      `tenant ${id}`,
+    );
+  }
+  await client.query('commit');
+  for (const id of ids) await restore.query('select m23.take_fence(md5($1)::uuid)', [String(id)]);
+});
+
+test('a writer of such a transaction waits for a restore of one of these tenants', async (t) => {
+  await table('waiting');
+  const restore = await database.postgres.connect();
+  t.after(() => restore.end());
+  for (const id of [1, 257, 2999]) {
+    await restore.query('begin');
+    await restore.query('select m23.take_fence(md5($1)::uuid)', [String(id)]);
+    await client.query(`set lock_timeout = '100ms'`);
+    await assert.rejects(
+      client.query(oneByOne('insert into public.waiting values (n, md5(n::text)::uuid, n)', 3000)),
+      { code: '55P03' },
+      `tenant ${id}`,
+    );
+    await client.query('rollback; reset lock_timeout');
+    await restore.query('rollback');
+  }
+});
