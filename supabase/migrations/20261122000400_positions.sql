@@ -86,8 +86,9 @@ end $$;
 -- to be read; where it does not, the first writer of each second, for they are the moments that
 -- a time can be turned into.
 
+-- A writer notes them in its own transaction: no sequence has a part in it, for lastval() is the writer's.
 create table m23.ticks (
-  id          bigint generated always as identity primary key,
+  id          uuid primary key default gen_random_uuid(),
   at          timestamptz not null,
   position    pg_snapshot not null,
   incarnation uuid not null references m23.incarnations (id),
@@ -219,35 +220,54 @@ comment on function m23.moment_at(timestamptz) is
 
 -- The fence ------------------------------------------------------------------
 -- Writers of a tenant share it, a restore takes it alone; both hold it to the end of
--- their transaction. A statement over many tenants would fill the lock table, so it
--- takes a fixed set of stripes instead, and a restore takes its tenant's stripe too.
+-- their transaction. A lock a tenant would fill the lock table where a transaction writes
+-- rows of very many: beyond a number it takes stripes instead, 128 of them, that tenants
+-- have in common; a restore takes its tenant's stripe too.
 
 -- A hash that costs nearly nothing: capture asks for it row by row.
 create function m23.fence_key(p_tenant uuid) returns bigint
 language sql immutable set search_path = '' as
 $$ select uuid_hash_extended(p_tenant, 0) $$;
 
-create function m23.stripe_key(p_stripe int) returns bigint
-language sql immutable set search_path = '' as
-$$ select hashtextextended('m23.stripe.' || p_stripe, 0) $$;
+-- The bits of a fence that a stripe is told by; the lower ones are those of no application's own keys.
+create function m23.stripe_bits() returns bigint
+language sql immutable set search_path = '' as $$ select 9151314442816847872 $$;
+comment on function m23.stripe_bits() is 'Bits 56 to 62: a fence''s key with no others set is its stripe.';
 
-create function m23.stripe_of(p_tenant uuid) returns int
+create function m23.stripe_key(p_tenant uuid) returns bigint
 language sql immutable set search_path = '' as
-$$ select (hashtextextended(p_tenant::text, 1) & 127)::int $$;
+$$ select m23.fence_key(p_tenant) & m23.stripe_bits() $$;
+
+-- Which bits of a fence's key a writer asks for next: all of them for the transaction's first 256
+-- asks, and its stripe after that.
+create function m23.fence_bits() returns bigint
+language plpgsql volatile set search_path = '' as $$
+declare v_asked int := coalesce(nullif(current_setting('m23.fences', true), ''), '0')::int;
+begin
+  if v_asked >= 256 then return m23.stripe_bits(); end if;
+  perform set_config('m23.fences', (v_asked + 1)::text, true);
+  return -1;
+end $$;
+
+-- How capture shares the fence of a row's tenant, as a condition that always holds. A transaction's first
+-- rows of a log ask for their tenant's own key, without a look at what other tables have asked for.
+create function m23.shares_fence(p_tenant text, p_log text) returns text
+language sql immutable set search_path = '' as $$
+  select format($condition$pg_advisory_xact_lock_shared(uuid_hash_extended(%1$s, 0)
+             & case when pg_stat_get_xact_tuples_inserted(%2$L::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted(%2$L::regclass) < 256 then m23.fence_bits()
+                    else %3$s end) is not null$condition$, p_tenant, p_log, m23.stripe_bits())
+$$;
+comment on function m23.shares_fence(text, text) is
+  'The condition by which a row of the tenant p_tenant (an expression), logged in p_log, shares its tenant''s fence.';
 
 create function m23.share_fence(p_tenants uuid[]) returns void
 language plpgsql set search_path = '' as $$
 declare v_tenant uuid;
 begin
-  if cardinality(p_tenants) > 8 then
-    for v_stripe in 0..127 loop
-      perform pg_advisory_xact_lock_shared(m23.stripe_key(v_stripe));
-    end loop;
-  else
-    foreach v_tenant in array p_tenants loop
-      perform pg_advisory_xact_lock_shared(m23.fence_key(v_tenant));
-    end loop;
-  end if;
+  foreach v_tenant in array p_tenants loop
+    perform pg_advisory_xact_lock_shared(m23.fence_key(v_tenant) & m23.fence_bits());
+  end loop;
 end $$;
 comment on function m23.share_fence(uuid[]) is 'A writer''s side of the fence: waits while a restore of one of these tenants is writing.';
 
@@ -257,8 +277,8 @@ create function m23.take_fence(p_tenant uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
   perform pg_advisory_xact_lock(m23.fence_key(p_tenant));
-  if not pg_try_advisory_xact_lock(m23.stripe_key(m23.stripe_of(p_tenant))) then
-    raise exception 'a statement over many tenants is under way' using errcode = 'lock_not_available';
+  if not pg_try_advisory_xact_lock(m23.stripe_key(p_tenant)) then
+    raise exception 'a transaction with many rows is under way in this tenant''s stripe' using errcode = 'lock_not_available';
   end if;
 end $$;
 comment on function m23.take_fence(uuid) is

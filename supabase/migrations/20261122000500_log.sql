@@ -5,7 +5,9 @@
 --   was the key there?   there now, minus the arrivals since, plus the departures
 --                        since. Only sums are used, so the order in which triggers of
 --                        one statement fire does not matter.
---   what was its row?    the first old image since, in order of change_id.
+--   what was its row?    the first old image since, in order of change_id. What that
+--                        image does not carry is as in the next one that does, or as in
+--                        the row that is there (below).
 --
 --   op  balance  meaning                               carries
 --   I     +1     inserted                              the key
@@ -20,8 +22,11 @@
 -- pg_catalog only; whatever the application could drop or alter is kept as text. A column
 -- whose type changes gets another column in the log (m23.log_columns says since when); what
 -- is logged is never rewritten.
-
-create sequence m23.change_id;
+--
+-- A change id is the place in the server's log (WAL) at which the change was noted: a later change of
+-- the same row has a larger one, in whichever session, and no sequence of the writer's session is
+-- touched, whose lastval() stays as it was. Two transactions can read one place: what is unique is a
+-- change id together with its transaction, and the entries of one key never tie.
 
 create table m23.protected_tables (
   id            int primary key generated always as identity,
@@ -46,7 +51,7 @@ create table m23.log_columns (
   attnum    int2 not null,    -- of the table
   column_name text not null,  -- as it was last seen
   type_name text not null,    -- in the log table
-  since     bigint not null,  -- the first change id that has it; 0: all
+  since     pg_lsn not null,  -- the first change id that has it; 0/0: all
   since_xid xid8 not null default pg_current_xact_id(),
   until_xid xid8,             -- retyped or dropped by this transaction
   primary key (table_id, name)
@@ -64,6 +69,23 @@ create table m23.log_parts (
 select m23.close_table('m23.log_parts');
 comment on table m23.log_parts is
   'The parts of each log: capture writes into the newest, straight, and old ones are dropped whole.';
+
+-- Columns that an update leaves as they are need not be in its image. They are told in groups: an
+-- entry's `unchanged` has the bit of each group that its image does not carry, and is null where it
+-- carries all. Only entries of updates that change neither key nor tenant leave a group out. A value
+-- that is not there is as in the next image of the key that has it, and as in the live row where
+-- there is none: nothing refers to what is older, so that old parts can be dropped.
+create table m23.log_groups (
+  table_id int not null references m23.protected_tables (id) on delete cascade,
+  bit      int not null check (bit between 0 and 30),
+  attnums  int2[] not null,  -- of the table
+  wide     boolean not null, -- one column whose values are long
+  in_use   boolean not null default true,
+  primary key (table_id, bit)
+);
+select m23.close_table('m23.log_groups');
+comment on table m23.log_groups is
+  'Which columns a bit of a log''s `unchanged` stands for. A bit is not given to other columns within a history.';
 
 -- Shape ----------------------------------------------------------------------
 
@@ -164,7 +186,8 @@ declare v_part int := coalesce((select max(part) from m23.log_parts where table_
 begin
   update m23.log_parts set closed_at = clock_timestamp() where table_id = p_table_id and closed_at is null;
   insert into m23.log_parts (table_id, part) values (p_table_id, v_part);
-  execute format('create table %1$s_%2$s (primary key (tenant_id, xid, change_id)) inherits (%1$s)', m23.log_name(p_table_id), v_part);
+  execute format('create table %1$s_%2$s () inherits (%1$s)', m23.log_name(p_table_id), v_part);
+  execute format('create index on %s_%s (tenant_id, xid, change_id)', m23.log_name(p_table_id), v_part);
   perform m23.close_table(format('%s_%s', m23.log_name(p_table_id), v_part)::regclass);
   execute format('revoke all on %s_%s from public, anon, authenticated', m23.log_name(p_table_id), v_part);
 end $$;
@@ -173,12 +196,26 @@ end $$;
 create function m23.logged_type(p_column m23.column_shape) returns text
 language sql immutable set search_path = '' as $$ select case when p_column.native then p_column.type_name else 'text' end $$;
 
--- The log's present columns for a table, and the expressions that fill them from a row `r`.
-create function m23.log_fields(p_table m23.protected_tables, p_keys_only boolean, out names text, out expressions text)
+-- The setting that says, to the end of the transaction, that a row's column of a group was changed. A trigger
+-- for each row writes it, which fires before the one that logs the statement.
+create function m23.group_flag(p_table_id int, p_bit int) returns text
+language sql immutable set search_path = '' as $$ select format('m23.changed_%s_%s', p_table_id, p_bit) $$;
+
+create function m23.has_changed_group(p_table_id int, p_bit int) returns text
+language sql immutable set search_path = '' as
+$$ select format('pg_catalog.current_setting(%L, true) operator(pg_catalog.=) ''yes''', m23.group_flag(p_table_id, p_bit)) $$;
+
+-- The log's present columns for a table, and the expressions that fill them from a row `r`; with p_marked
+-- those of an update, which leave out the groups that no row has changed.
+create function m23.log_fields(p_table m23.protected_tables, p_keys_only boolean, p_marked boolean default false, out names text, out expressions text)
 language sql stable set search_path = '' as $$
   select string_agg(f.name, ', ' order by c.attnum),
-         string_agg(case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end, ', ' order by c.attnum)
-    from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+         string_agg(case when p_marked and g.bit is not null then format('case when %s then %s end', m23.has_changed_group(p_table.id, g.bit), e.value) else e.value end,
+                    ', ' order by c.attnum)
+    from m23.columns_of(p_table.relid) c
+    join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+   cross join lateral (select case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end) e (value)
+    left join m23.log_groups g on g.table_id = p_table.id and g.in_use and c.attnum = any (g.attnums)
    where not c.generated and (c.key_ord is not null or not p_keys_only)
 $$;
 
@@ -200,10 +237,10 @@ begin
     execute format('create table %s (
         tenant_id uuid not null,
         xid       xid8 not null default pg_current_xact_id(),
-        change_id bigint not null default nextval(''m23.change_id''),
+        change_id pg_lsn not null default pg_current_wal_insert_lsn(),
         op        "char" not null,
-        actor     uuid,
-        primary key (tenant_id, xid, change_id))', v_log);
+        unchanged int,
+        actor     uuid)', v_log);
     perform m23.close_table(v_log::regclass);
     execute format('revoke all on %s from public, anon, authenticated', v_log);
     perform m23.open_log_part(p_table.id);
@@ -220,7 +257,7 @@ begin
     v_name := concat('c', v_column.attnum, '_' || nullif(v_column.versions, 0));
     execute format('alter table %s add column %s %s', v_log, v_name, v_column.type_name);
     insert into m23.log_columns (table_id, name, attnum, column_name, type_name, since)
-      values (p_table.id, v_name, v_column.attnum, v_column.name, v_column.type_name, case when v_new then 0 else nextval('m23.change_id') end);
+      values (p_table.id, v_name, v_column.attnum, v_column.name, v_column.type_name, case when v_new then '0/0' else pg_current_wal_insert_lsn() end);
   end loop;
 end $$;
 

@@ -11,55 +11,29 @@ begin
    where r.oid = p_relid and (c.oid = p_relid or r.relkind = 'p' and c.oid in (select t.relid from pg_partition_tree(p_relid) t)) order by c.oid = p_relid desc, c.oid;
 end $$;
 
--- The condition that an update gives a row, `old` and `new`, another key or tenant.
-create function m23.moves_row(p_table m23.protected_tables) returns text
-language sql stable set search_path = '' as $$
-  select string_agg(case when c.key_ord is null then format('old.%1$I is distinct from new.%1$I', c.name)
-                         else format('not old.%1$I %2$s new.%1$I', c.name, m23.equality(i.indexrelid, c.key_ord)) end, ' or ')
-    from m23.columns_of(p_table.relid) c join pg_index i on i.indrelid = p_table.relid and i.indisprimary
-   where c.key_ord is not null or c.attnum = p_table.tenant_attnum
-$$;
-
--- Whether every update that moves rows names their key or tenant column. One in a trigger before
--- the row does not, and only an event trigger tells of such a trigger that comes later.
-create function m23.moves_are_named(p_relid oid) returns boolean
-language plpgsql stable set search_path = '' as $$
-begin
-  return exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled = 'A')
-     and not exists (select from pg_trigger where tgrelid = p_relid and not tgisinternal and tgtype & 19 = 19);  -- row, before, update
-end $$;
-
--- The triggers of a captured relation: %1 is the table's id, %2 the relation, and %3 and %4 limit
--- the trigger for rows that move.
+-- The triggers of a captured relation: %1 is the table's id, %2 the relation.
 create function m23.capture_triggers(p_leaf boolean, p_partitioned boolean) returns table (name text, definition text)
 language sql immutable rows 6 set search_path = '' as $$
   select t.name, t.definition from (values
-    ('zzz_m23_before',       'before update or delete on %2$s for each statement execute function m23_log.before_%1$s()', true),
+    ('zzz_m23_before',       'before update or delete on %2$s for each statement execute function m23_log.before(%1$s)', true),
     ('aaa_m23_log_insert',   'after insert on %2$s referencing new table as new_rows for each statement execute function m23_log.insert_%1$s()', true),
-    ('aaa_m23_log_update',   'after update on %2$s referencing old table as old_rows for each statement execute function m23_log.update_%1$s()', true),
+    ('aaa_m23_log_update',   'after update on %2$s referencing old table as old_rows new table as new_rows for each statement execute function m23_log.update_%1$s()', true),
     ('aaa_m23_log_delete',   'after delete on %2$s referencing old table as old_rows for each statement execute function m23_log.delete_%1$s()', true),
-    ('aaa_m23_log_key',      'after update %3$s on %2$s for each row %4$s execute function m23_log.key_%1$s()', not p_partitioned),
-    ('aaa_m23_log_move',     'after update on %2$s referencing old table as old_rows new table as new_rows for each statement execute function m23_log.move_%1$s()', p_partitioned),
+    ('aaa_m23_row',          'after update on %2$s for each row execute function m23_log.row_%1$s()', not p_partitioned),
     ('zzz_m23_log_truncate', 'before truncate on %2$s for each statement execute function m23_log.truncate_%1$s()', p_leaf)
   ) t (name, definition, applies) where t.applies
 $$;
 
 -- ENABLE ALWAYS: `session_replication_role = replica` silences other triggers, in a
--- restore too, whose own writes are captured like any others. The trigger for rows that move has
--- a condition only where it would be called for every update: each statement copies the
--- definitions of all triggers, and a condition is long.
+-- restore too, whose own writes are captured like any others. No trigger names a column, in a list or a condition:
+-- one that does keeps the application from altering or dropping that column.
 create function m23.write_triggers(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_named   boolean := m23.moves_are_named(p_table.relid);
-  v_of      text := (select 'of ' || string_agg(quote_ident(attname), ', ') from pg_attribute
-                      where v_named and attrelid = p_table.relid and attnum = any (p_table.key_attnums || p_table.tenant_attnum));
-  v_when    text := case when not v_named then format('when (%s)', m23.moves_row(p_table)) end;
-  v_trigger record;
+declare v_trigger record;
 begin
   perform m23.drop_triggers(c.relid) from m23.captured(p_table.relid) c;
   for v_trigger in select m23.qualified_name(c.relid) as relation, t.* from m23.captured(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned) t loop
-    execute format('create trigger %I %s', v_trigger.name, format(v_trigger.definition, p_table.id, v_trigger.relation, v_of, v_when));
+    execute format('create trigger %I %s', v_trigger.name, format(v_trigger.definition, p_table.id, v_trigger.relation));
     execute format('alter table %s enable always trigger %I', v_trigger.relation, v_trigger.name);
   end loop;
   update m23.protected_tables set triggers = m23.trigger_marks(relid) where id = p_table.id;
@@ -79,8 +53,7 @@ create function m23.missing_triggers(p_table m23.protected_tables) returns text[
 language plpgsql stable set search_path = '' as $$
 begin
   return (select array_agg(distinct t.name) from m23.captured(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned) t
-   where not exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A'
-                       and (g.tgattr = '' or m23.moves_are_named(c.relid))));
+   where not exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A'));
 end $$;
 
 select m23.close_functions();

@@ -46,6 +46,7 @@ begin
   execute format('drop table if exists %s cascade', m23.log_name(p_table.id));
   delete from m23.log_columns where table_id = p_table.id;
   delete from m23.log_parts where table_id = p_table.id;
+  delete from m23.log_groups where table_id = p_table.id;
   return p_table;
 end $$;
 
@@ -72,6 +73,7 @@ begin
   end if;
   v_new := to_regclass(m23.log_name(p_table.id)) is null;
   perform m23.write_log_table(p_table);
+  perform m23.write_log_groups(p_table);
   p_table := m23.follow_partitions(p_table, v_new);
   perform m23.write_capture_functions(p_table);
   perform m23.write_triggers(p_table);

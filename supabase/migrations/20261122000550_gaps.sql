@@ -85,7 +85,7 @@ end $$;
 -- The clock -----------------------------------------------------------------------------------
 
 create table m23.clock_steps (
-  id          bigint generated always as identity primary key,
+  id          uuid primary key default gen_random_uuid(),
   since       timestamptz not null,
   until       timestamptz not null,
   incarnation uuid not null references m23.incarnations (id)

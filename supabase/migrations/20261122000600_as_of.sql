@@ -59,9 +59,9 @@ $$;
 create function m23.log_value(p_table m23.protected_tables, p_column m23.column_shape) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select (case when count(*) = 1 and min(f.since) = 0 then m23.log_cast(p_column, max(f.name), max(f.type_name))
+  return (select (case when count(*) = 1 and min(f.since) = '0/0' then m23.log_cast(p_column, max(f.name), max(f.type_name))
       else format('(case %s else %s end)',
-        string_agg(format('when l.change_id >= %s then %s', f.since, m23.log_cast(p_column, f.name, f.type_name)), ' ' order by f.since desc),
+        string_agg(format('when l.change_id >= %L then %s', f.since, m23.log_cast(p_column, f.name, f.type_name)), ' ' order by f.since desc),
         coalesce((select '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || p_column.type_name from pg_attrdef d where d.adrelid = p_table.relid and d.adnum = p_column.attnum),
                  'null::' || p_column.type_name)) end)
       || coalesce((select format(' collate %I.%I', n.nspname, o.collname) from pg_attribute a join pg_collation o on o.oid = a.attcollation join pg_namespace n on n.oid = o.collnamespace
@@ -73,7 +73,7 @@ end $$;
 create function m23.log_images(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select string_agg(format('%s as %I', case when f.since = 0 and f.versions = 1 and f.type_name = c.type_name then 'l.' || f.name else m23.log_value(p_table, c) end, c.name),
+  return (select string_agg(format('%s as %I', case when f.since = '0/0' and f.versions = 1 and f.type_name = c.type_name then 'l.' || f.name else m23.log_value(p_table, c) end, c.name),
                             ', ' order by c.attnum)
       from m23.columns_of(p_table.relid) c
       left join (select attnum, count(*) as versions, min(since) as since, min(name) as name, min(type_name) as type_name
@@ -81,51 +81,93 @@ begin
      where not c.generated);
 end $$;
 
--- The condition that a row `r` comes after the key $5, in the order of the key's index. One
+-- The condition that a row `r` comes after a key (a parameter, text[] or null), in the order of the key's index. One
 -- comparison of rows, which an index can answer, where the columns share their operator.
-create function m23.key_after(p_relid oid) returns text
+create function m23.key_after(p_relid oid, p_after text default '$3') returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (with keys as (select c.key_ord as n, format('r.%I', c.name) as mine, format('($5[%s])::%s', c.key_ord, c.type_name) as given,
+  return (with keys as (select c.key_ord as n, format('r.%I', c.name) as mine, format('(%s[%s])::%s', p_after, c.key_ord, c.type_name) as given,
                          m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
                     from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indrelid = p_relid and i.indisprimary)
-    select format('($5 is null or %s)', case when count(distinct follows) = 1
+    select format('(%s is null or %s)', p_after, case when count(distinct follows) = 1
         then format('(%s) %s (%s)', string_agg(mine, ', ' order by n), min(follows), string_agg(given, ', ' order by n))
         else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given), '' order by b.n)) from keys b where b.n < k.n)
                                || format('%s %s %s', mine, follows, given), ' or ' order by n) || ')' end)
       from keys k);
 end $$;
 
--- The condition that a transaction lies after the moment $2, $3, $4.
-create function m23.lies_after(p_xid text) returns text
+-- The condition that a transaction lies after a moment: a parameter of type m23.moment, or an expression.
+create function m23.lies_after(p_xid text, p_moment text default '$2') returns text
 language sql immutable set search_path = '' as $q$
-  select format($$(%1$s >= $4 and (not pg_visible_in_snapshot(%1$s, $2) or ($3 is not null
-      and coalesce((select c.at from m23.commit_times c where c.xid = %1$s), pg_xact_commit_timestamp(%1$s::xid)) > $3)))$$, p_xid)
+  select format($$(%1$s >= (%2$s).floor and (not pg_visible_in_snapshot(%1$s, (%2$s).position) or ((%2$s).at is not null
+      and coalesce((select c.at from m23.commit_times c where c.xid = %1$s), pg_xact_commit_timestamp(%1$s::xid)) > (%2$s).at)))$$, p_xid, p_moment)
 $q$;
+
+-- The bits of the groups that have a column, by groups as lists of names (m23.groups_of).
+create function m23.bits_in(p_groups jsonb, p_column text) returns int
+language sql immutable set search_path = '' as $$
+  select coalesce(bit_or(1 << (g.n - 1)::int), 0) from jsonb_array_elements(p_groups) with ordinality g (names, n) where g.names ? p_column
+$$;
+
+-- A query for the first old image of each key among entries of a log: a relation with the table's columns p_columns and m23_op,
+-- m23_change_id and m23_unchanged. m23_balance is the key's arrivals less its departures. What the image does not carry is
+-- as in the key's next one that does, else as in the row of p_live, a relation, for which p_is_live holds (`l`).
+create function m23.first_images(p_relid oid, p_columns text[], p_groups jsonb, p_entries text, p_live text, p_is_live text) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_first text := m23.fill($sql$
+      select distinct on ({keys}) r.*,
+             sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end) over w as m23_balance{from}
+        from {entries} r
+      window w as (partition by {keys} order by r.m23_op not in ('U', 'D'), r.m23_change_id rows between unbounded preceding and unbounded following)
+       order by {keys}, r.m23_op not in ('U', 'D'), r.m23_change_id$sql$,
+    'keys', m23.key_list(p_relid, 'r'), 'entries', p_entries,
+    'from', coalesce((select string_agg(format(', min(r.m23_change_id) filter (where r.m23_op in (''U'', ''D'') and r.m23_unchanged & %1$s = 0) over w as m23_from_%1$s', b.bits), '')
+                        from (select distinct m23.bits_in(p_groups, c) as bits from unnest(p_columns) c) b where b.bits <> 0), ''));
+begin
+  if strpos(v_first, 'm23_from_') = 0 then return v_first; end if;
+  return m23.fill($sql$
+      select t.m23_balance, {values}
+        from ({first}) t
+        left join {live} l on t.m23_unchanged <> 0 and {is_live} and {same_key}{carriers}$sql$,
+    'first', v_first, 'live', p_live, 'is_live', p_is_live, 'same_key', m23.key_match(p_relid, 'l', 't'),
+    'values', (select string_agg(case when b.bits = 0 then format('t.%I', c.name)
+                 else format('case when t.m23_unchanged & %1$s = 0 then t.%2$I when t.m23_from_%1$s is not null then s%1$s.%2$I else l.%2$I end as %2$I', b.bits, c.name) end, ', ' order by c.n)
+                 from unnest(p_columns) with ordinality c (name, n), lateral (select m23.bits_in(p_groups, c.name)) b (bits)),
+    'carriers', (select string_agg(m23.fill($sql$
+        left join {entries} s{bits} on t.m23_unchanged & {bits} <> 0 and s{bits}.m23_change_id = t.m23_from_{bits} and s{bits}.m23_op in ('U', 'D') and {same_key}$sql$,
+                   'entries', p_entries, 'bits', b.bits::text, 'same_key', m23.key_match(p_relid, 's' || b.bits, 't')), '')
+                   from (select distinct m23.bits_in(p_groups, c) as bits from unnest(p_columns) c) b where b.bits <> 0));
+end $outer$;
 
 -- The start of every query into the past: a WITH list whose last part, `touched`, has one
 -- row for each key that has changed since a moment, with its first old image and the
--- balance of arrivals and departures (m23_balance). Parameters:
---   $1 tenant, $2 position, $3 time or null, $4 floor: the moment
---   $5 a key as text[], or null: only rows with a greater key
-create function m23.touched_since(p_table m23.protected_tables) returns text
-language plpgsql stable set search_path = '' as $q$
+-- balance of arrivals and departures (m23_balance). Parameters, by the names that are given:
+--   $1        tenant
+--   p_moment  an m23.moment
+--   p_after   a key as text[], or null: only rows with a greater key
+create function m23.touched_since(p_table m23.protected_tables, p_moment text default '$2', p_after text default '$3') returns text
+language plpgsql stable set search_path = '' as $outer$
 begin
-  return format($$
+  return m23.fill($sql$
     later as materialized (
-      select x.xid from (select distinct l.xid from %1$s l where l.tenant_id = $1 and l.xid >= $4) x where %5$s),
+      select x.xid from (select distinct l.xid from {log} l where l.tenant_id = $1 and l.xid >= ({moment}).floor) x where {lies_after}),
     logged as (
-      select r.* from (select l.op as m23_op, l.change_id as m23_change_id, %2$s from %1$s l
-                        where l.tenant_id = $1 and l.xid >= $4 and l.xid in (select xid from later)) r
-       where %3$s),
-    touched as (
-      select distinct on (%4$s) r.*,
-             sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end)
-               over (partition by %4$s order by r.m23_op not in ('U', 'D'), r.m23_change_id
-                     rows between unbounded preceding and unbounded following) as m23_balance
-        from logged r order by %4$s, r.m23_op not in ('U', 'D'), r.m23_change_id)$$,
-    m23.log_name(p_table.id), m23.log_images(p_table), m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), m23.lies_after('x.xid'));
-end $q$;
+      select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged, {images} from {log} l
+                        where l.tenant_id = $1 and l.xid >= ({moment}).floor and l.xid in (select xid from later)) r
+       where {key_after}),
+    touched as ({first_images})$sql$,
+    'log', m23.log_name(p_table.id), 'moment', p_moment, 'lies_after', m23.lies_after('x.xid', p_moment), 'images', m23.log_images(p_table),
+    'key_after', m23.key_after(p_table.relid, p_after),
+    'first_images', m23.first_images(p_table.relid, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated order by c.attnum),
+                                     m23.groups_of(p_table), 'logged', m23.qualified_name(p_table.relid), m23.is_tenants(p_table, 'l', '$1')));
+end $outer$;
+
+-- The condition that a live row, which is found by its key or its place, is the tenant's; p_tenant is an
+-- expression. Said so that no index serves it: of a tenant that has grown since the last ANALYZE the planner
+-- believes that it has next to no rows, and would look through all of them for each planned one.
+create function m23.is_tenants(p_table m23.protected_tables, p_row text, p_tenant text) returns text
+language plpgsql stable strict set search_path = '' as $$ begin return format('greatest(%s.%I) = %s', p_row, m23.tenant_column(p_table), p_tenant); end $$;
 
 -- The condition that the key of a row is among those of a relation. As a list that is hashed
 -- once: the planner cannot know how long it is, and would compare every row with every other.
@@ -141,16 +183,18 @@ end $$;
 
 -- A tenant's rows as of a moment, with the parameters of m23.touched_since; with a limit the
 -- first ones by key, read in the order of an index where there is one.
-create function m23.as_of_query(p_table m23.protected_tables, p_limit int default null) returns text
-language sql stable set search_path = '' as $q$
-  select format($$with %1$s
-    (select %2$s from %3$s r where r.%4$I = $1 and %5$s and not %6$s %8$s)
+create function m23.as_of_query(p_table m23.protected_tables, p_limit int default null, p_moment text default '$2', p_after text default '$3') returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$with {touched}
+    (select {columns} from {live} r where r.{tenant} = $1 and {key_after} and not {is_touched} {limit})
     union all
-    (select %2$s from touched r where (exists (select from %3$s t where t.%4$I = $1 and %7$s))::int - r.m23_balance = 1 %8$s)$$,
-    m23.touched_since(p_table), m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.tenant_column(p_table),
-    m23.key_after(p_table.relid), m23.key_in(p_table.relid, 'r', 'touched'), m23.key_match(p_table.relid, 't', 'r'),
-    case when p_limit is not null then format('order by %s limit %s', m23.key_list(p_table.relid, 'r'), p_limit) end)
-$q$;
+    (select {columns} from touched r where (exists (select from {live} t where t.{tenant} = $1 and {same_key}))::int - r.m23_balance = 1 {limit})$sql$,
+    'touched', m23.touched_since(p_table, p_moment, p_after), 'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
+    'tenant', quote_ident(m23.tenant_column(p_table)), 'key_after', m23.key_after(p_table.relid, p_after), 'is_touched', m23.key_in(p_table.relid, 'r', 'touched'),
+    'same_key', m23.key_match(p_table.relid, 't', 'r'),
+    'limit', case when p_limit is null then '' else format('order by %s limit %s', m23.key_list(p_table.relid, 'r'), p_limit) end);
+end $outer$;
 
 -- A tenant's live rows, with the same parameters: those of the moment as long as nothing lies after it.
 create function m23.live_query(p_table m23.protected_tables, p_limit int) returns text
@@ -165,8 +209,8 @@ create function m23.has_changed(p_table m23.protected_tables, p_tenant uuid, p_p
 language plpgsql volatile set search_path = '' as $$
 declare v_changed boolean;
 begin
-  execute format('select exists (select from %s l where l.tenant_id = $1 and l.xid >= $4 and %s)', m23.log_name(p_table.id), m23.lies_after('l.xid'))
-    into v_changed using p_tenant, p_position, null::timestamptz, pg_snapshot_xmin(p_position);
+  execute format('select exists (select from %s l where l.tenant_id = $1 and l.xid >= ($2).floor and %s)', m23.log_name(p_table.id), m23.lies_after('l.xid'))
+    into v_changed using p_tenant, m23.moment_of(p_position);
   return v_changed;
 end $$;
 
@@ -235,7 +279,7 @@ begin
     left join pg_attrdef d on d.adrelid = v_row.relid and d.adnum = c.attnum
    where c.attnum = any (v_shape);
   return query execute format('select %s from (%s) r', v_select, m23.as_of_query(v_row))
-    using p_tenant, p_moment.position, p_moment.at, p_moment.floor, null::text[];
+    using p_tenant, p_moment, null::text[];
 exception when datatype_mismatch then
   raise exception '% was altered while it was read', m23.public_name(v_row.relid) using errcode = 'object_in_use', hint = 'Run the query again.';
 end $$;

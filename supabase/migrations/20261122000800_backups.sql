@@ -346,11 +346,11 @@ begin
     -- In one pass, without keeping the page: the rows come in order. The fingerprint is m23.fingerprint_of.
     execute format('
         select count(*) as rows, string_agg(m23_line, chr(10)) as lines, coalesce(sum(hashtextextended(m23_line collate "C", 0)), 0)::text as fingerprint,
-               coalesce(max(m23_bytes), 0) as bytes, max(array[%2$s]) filter (where m23_n = %3$s or m23_bytes >= $8) as last_key
+               coalesce(max(m23_bytes), 0) as bytes, max(array[%2$s]) filter (where m23_n = %3$s or m23_bytes >= $5) as last_key
           from (select p.*, sum(octet_length(m23_line) + 1) over (rows unbounded preceding) as m23_bytes, count(*) over (rows unbounded preceding) as m23_n from (%1$s) p) r
-         where m23_bytes - octet_length(m23_line) - 1 < $8', m23.part_query(v_part, p_history, v_table, v_rows, v_quiet), v_key, v_rows)
+         where m23_bytes - octet_length(m23_line) - 1 < $5', m23.part_query(v_part, p_history, v_table, v_rows, v_quiet), v_key, v_rows)
       into v_chunk
-      using v_work.tenant_id, v_work.position, null::timestamptz, pg_snapshot_xmin(v_work.position), p_after, v_from, pg_snapshot_xmin(v_from), v_limit;
+      using v_work.tenant_id, m23.moment_of(v_work.position), p_after, m23.moment_of(v_from), v_limit;
     v_done := v_chunk.rows < v_rows and v_chunk.bytes < v_limit;
     if v_quiet and v_chunk.rows = v_rows then
       v_next := m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, v_rows);
@@ -375,19 +375,19 @@ language plpgsql volatile set search_path = '' as $$
 declare v_ahead text[];
 begin
   execute format('select array[%s] from (%s offset %s) r', p_key, m23.live_query(p_table, 1), p_rows - 1)
-    into v_ahead using p_tenant, null, null, null, p_after;
+    into v_ahead using p_tenant, null::m23.moment, p_after;
   return v_ahead;
 end $$;
 
 -- The next lines of a part of a backup (m23_line), with the columns of their keys, in order.
--- Parameters: those of m23.touched_since for the backup's position; $6 and $7 the parent's
--- position and its floor. With p_live from the live rows alone.
+-- Parameters: those of m23.touched_since for the backup's position, and $4, the parent's as a moment. With p_live
+-- from the live rows alone.
 create function m23.part_query(p_part m23.backup_tables, p_history boolean, p_table m23.protected_tables, p_limit int, p_live boolean) returns text
 language plpgsql stable set search_path = '' as $$
 declare v_key text := m23.key_list(p_table.relid, 'r');
 begin
   if p_history then
-    return format('select concat_ws(chr(9), r.m23_op, r.m23_change_id, r.m23_xid, coalesce(r.m23_at::text, ''\N''), %s) as m23_line, r.m23_change_id from (%s) r order by r.m23_change_id',
+    return format('select concat_ws(chr(9), r.m23_op, r.m23_change_id, r.m23_xid, coalesce(r.m23_at::text, ''\N''), r.m23_unchanged, %s) as m23_line, r.m23_change_id, r.m23_xid from (%s) r order by r.m23_change_id, r.m23_xid',
       m23.copy_line(p_table.relid), m23.history_query(p_table, p_limit));
   end if;
   return format('select %s as m23_line, %2$s from (%3$s) r order by %2$s limit %4$s', m23.copy_line(p_table.relid), v_key,
@@ -397,7 +397,7 @@ end $$;
 -- The key of such a line `r`, as texts.
 create function m23.part_key(p_table m23.protected_tables, p_history boolean) returns text
 language sql stable set search_path = '' as $$
-  select case when p_history then 'r.m23_change_id::text' else
+  select case when p_history then 'r.m23_change_id::text, r.m23_xid::text' else
     (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c) end
 $$;
 
@@ -484,9 +484,16 @@ begin
       'base_backup_id', j.base_backup_id, 'parent', m23.parent_facts(j.parent_backup_id),
       'commit_times', w.commit_times, 'ticks', w.ticks, 'definitions', w.definitions,
       'tables', (select json_agg(json_build_object('schema', t.schema_name, 'name', t.table_name, 'tenant_column', t.tenant_column, 'key', t.key,
-          'columns', t.columns, 'definition', t.definition, 'whole', t.whole, 'chunks', m23.chunks_of(t, false), 'history', m23.chunks_of(t, true))
+          'columns', t.columns, 'definition', t.definition, 'whole', t.whole, 'groups', m23.groups_of_part(t), 'chunks', m23.chunks_of(t, false), 'history', m23.chunks_of(t, true))
           order by t.ordinal) from m23.backup_tables t where t.job_id = j.id)))
     from public.backup_jobs j join m23.backup_work w on w.job_id = j.id where j.id = p_job_id);
+end $$;
+
+-- The groups that the log of a part of a backup leaves out columns by; null for a part that is whole, which has no log.
+create function m23.groups_of_part(p_part m23.backup_tables) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select m23.groups_of(t) from m23.protected_tables t where t.id = p_part.table_id and not p_part.whole);
 end $$;
 
 -- The fingerprint of an encrypted chunk is sealed: anybody can read a manifest, and could try what a

@@ -150,20 +150,20 @@ language sql volatile set search_path = '' as $$
   with changes as materialized (
          select m23.changed_by((select j.tables from public.backup_jobs j where j.id = p_parent.job_id), p_parent.tenant_id, p_parent.position) as xids),
        paired as (
-         select t.id, t.at, t.position, lag(t.position, 1, p_parent.position) over (order by t.at, t.id) as before
-           from (select k.id, k.at, k.position from m23.ticks k
+         select t.*, lag(t.position, 1, p_parent.position) over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as before
+           from (select k.at, k.position, false as is_end from m23.ticks k
                   where m23.commit_times_since(p_parent.position_at) = 'ticks' and k.incarnation = (select m23.incarnation()) and k.at > p_parent.position_at and k.at < p_at
                     and m23.sees_all_of(k.position, p_parent.position) and m23.sees_all_of(p_position, k.position)
-                 union all select null, p_at, p_position) t),
+                 union all select p_at, p_position, true) t),
        told as (
          select p.*, exists (
              select from unnest((select xids from changes)[width_bucket(least(pg_snapshot_xmin(p.before), pg_snapshot_xmin(p.position)), (select xids from changes))
                                                           :width_bucket(greatest(pg_snapshot_xmax(p.before), pg_snapshot_xmax(p.position)), (select xids from changes))]) x
               where pg_visible_in_snapshot(x, p.before) <> pg_visible_in_snapshot(x, p.position)) as is_apart
            from paired p)
-  select coalesce(jsonb_agg(jsonb_build_object('at', n.at, 'position', n.position::text) order by n.at, n.id), '[]')
-    from (select t.*, lead(t.is_apart) over (order by t.at, t.id) as is_left from told t) n
-   where n.id is not null and (n.is_apart or n.is_left)
+  select coalesce(jsonb_agg(jsonb_build_object('at', n.at, 'position', n.position::text) order by n.at, pg_snapshot_xmax(n.position)), '[]')
+    from (select t.*, lead(t.is_apart) over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as is_left from told t) n
+   where not n.is_end and (n.is_apart or n.is_left)
 $$;
 
 create function m23.parent_position(p_job uuid) returns pg_snapshot
@@ -179,14 +179,14 @@ $$;
 
 -- Reading an incremental -----------------------------------------------------------------
 -- Parameters of these queries: those of m23.touched_since for the member's own position, and
--- $6, $7: the parent's position and its floor.
+-- $4, the parent's as a moment.
 
 -- The transactions that have changed a tenant's rows between the two positions.
 create function m23.between_positions(p_table m23.protected_tables) returns text
 language sql stable set search_path = '' as $q$
   select format($$between_positions as materialized (
-    select x.xid from (select distinct l.xid from %s l where l.tenant_id = $1 and l.xid >= $7) x
-     where not pg_visible_in_snapshot(x.xid, $6) and pg_visible_in_snapshot(x.xid, $2))$$, m23.log_name(p_table.id))
+    select x.xid from (select distinct l.xid from %s l where l.tenant_id = $1 and l.xid >= ($4).floor) x
+     where not pg_visible_in_snapshot(x.xid, ($4).position) and pg_visible_in_snapshot(x.xid, ($2).position))$$, m23.log_name(p_table.id))
 $q$;
 
 -- The rows as of the member's position of the next keys that have changed since the parent's.
@@ -194,7 +194,7 @@ create function m23.changed_query(p_table m23.protected_tables, p_limit int) ret
 language sql stable set search_path = '' as $q$
   select format($$with %1$s, %2$s,
       changed as materialized (
-        select distinct %3$s from (select %4$s from %5$s l where l.tenant_id = $1 and l.xid >= $7 and l.xid in (select xid from between_positions)) r where %6$s)
+        select distinct %3$s from (select %4$s from %5$s l where l.tenant_id = $1 and l.xid >= ($4).floor and l.xid in (select xid from between_positions)) r where %6$s)
     (select %7$s from changed k join %8$s r on %9$s where r.%10$I = $1 and not %11$s order by %3$s limit %14$s)
     union all
     (select %7$s from touched r where %12$s and (exists (select from %8$s t where t.%10$I = $1 and %13$s))::int - r.m23_balance = 1 order by %3$s limit %14$s)$$,
@@ -208,9 +208,10 @@ $q$;
 create function m23.history_query(p_table m23.protected_tables, p_limit int) returns text
 language sql stable set search_path = '' as $q$
   select format($$with %s
-    select l.op as m23_op, l.change_id as m23_change_id, l.xid as m23_xid, %s as m23_at, %s
-      from %s l where l.tenant_id = $1 and l.xid >= $7 and l.xid in (select xid from between_positions) and ($5 is null or l.change_id > ($5[1])::bigint)
-     order by l.change_id limit %s$$,
+    select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at, coalesce(l.unchanged, 0) as m23_unchanged, %s
+      from %s l where l.tenant_id = $1 and l.xid >= ($4).floor and l.xid in (select xid from between_positions)
+       and ($3 is null or (l.change_id, l.xid) > ('0/0'::pg_lsn + ($3[1])::numeric, ($3[2])::xid8))
+     order by l.change_id, l.xid limit %s$$,
     m23.between_positions(p_table),
     case when m23.commit_times_are_native() then 'coalesce((select c.at from m23.commit_times c where c.xid = l.xid), pg_xact_commit_timestamp(l.xid::xid))' else 'null::timestamptz' end,
     m23.log_images(p_table), m23.log_name(p_table.id), p_limit)

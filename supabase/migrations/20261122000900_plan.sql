@@ -61,9 +61,9 @@ create function m23.is_newer(p_target m23.target, p_attnum int2) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare v_newer boolean;
 begin
-  execute format('select %s from (select since_xid from m23.log_columns where table_id = $5 and attnum = $6 and since > 0
-      and since = (select min(since) from m23.log_columns where table_id = $5 and attnum = $6)) l', m23.lies_after('l.since_xid')) into v_newer
-    using null::uuid, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, (p_target.tbl).id, p_attnum;
+  execute format('select %s from (select since_xid from m23.log_columns where table_id = $2 and attnum = $3 and since > ''0/0''
+      and since = (select min(since) from m23.log_columns where table_id = $2 and attnum = $3)) l', m23.lies_after('l.since_xid', '$1')) into v_newer
+    using p_target.moment, (p_target.tbl).id, p_attnum;
   return coalesce(v_newer, false);
 end $$;
 
@@ -82,7 +82,7 @@ $$;
 -- moment says nothing: a live row `l` keeps its value.
 create function m23.wanted_values(p_target m23.target) returns text[]
 language plpgsql stable set search_path = '' as $$
-declare v_added boolean := p_target.wanted is null and exists (select from m23.log_columns l where l.table_id = (p_target.tbl).id and l.since > 0);
+declare v_added boolean := p_target.wanted is null and exists (select from m23.log_columns l where l.table_id = (p_target.tbl).id and l.since > '0/0');
 begin
   return (select array_agg(case
         when a.attname is null then format('w.%I', u.name)  -- renamed or dropped meanwhile: whoever runs the query is told
@@ -93,12 +93,6 @@ begin
       from unnest(p_target.columns) with ordinality u (name, n)
       left join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = u.name);
 end $$;
-
--- The condition that a live row, which is found by its key or its place, is the tenant's; p_tenant is an
--- expression. Said so that no index serves it: of a tenant that has grown since the last ANALYZE the planner
--- believes that it has next to no rows, and would look through all of them for each planned one.
-create function m23.is_tenants(p_table m23.protected_tables, p_row text, p_tenant text) returns text
-language plpgsql stable strict set search_path = '' as $$ begin return format('greatest(%s.%I) = %s', p_row, m23.tenant_column(p_table), p_tenant); end $$;
 
 -- Plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.
 -- For the log's wanted rows only keys that have changed since are looked at, so that it takes
@@ -130,7 +124,7 @@ begin
       case when v_logged then 'touched' else format('(%s)', p_target.wanted) end, case when v_logged then 'left' else 'full' end,
       v_live, case when v_logged then m23.is_tenants(v_table, 'r', '$1') else format('r.%I = $1', m23.tenant_column(v_table)) end, case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end, m23.differs(v_table, p_target.columns, v_values),
       case when v_takes then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'), m23.lock_to_change(v_table)) end, case when v_takes then 'lateral' end)
-    using p_tenant, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
+    using p_tenant, p_target.moment, null::text[];
 end $$;
 
 create function m23.count_diff(p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint)
@@ -147,17 +141,17 @@ declare v_said text[];
 begin
   -- The moment of a backup has no time; the staging of its tables has told of their shape.
   if (p_target.moment).position is null or p_target.wanted is not null and (p_target.moment).taken is null
-     or not exists (select from m23.log_columns l where l.table_id = (p_target.tbl).id and (l.since > 0 or l.until_xid is not null)) then return '{}'; end if;
+     or not exists (select from m23.log_columns l where l.table_id = (p_target.tbl).id and (l.since > '0/0' or l.until_xid is not null)) then return '{}'; end if;
   execute format('
     select array_agg(format(case when l.until_xid is not null then ''%%s.%%s was dropped since; its values cannot come back''
                                  when exists (select from m23.log_columns e where e.table_id = $1 and e.attnum = l.attnum and e.until_xid = l.since_xid)
                                    then ''%%s.%%s has had another type then; its values were converted''
-                                 else ''%%s.%%s was added since; rows that are there keep theirs'' end, $5, l.column_name) order by l.attnum, l.since)
+                                 else ''%%s.%%s was added since; rows that are there keep theirs'' end, $3, l.column_name) order by l.attnum, l.since)
       from m23.log_columns l
-     where l.table_id = $1 and case when l.until_xid is null then l.since > 0 and %s
+     where l.table_id = $1 and case when l.until_xid is null then l.since > ''0/0'' and %s
        else %s and not exists (select from m23.log_columns p where p.table_id = $1 and p.attnum = l.attnum and p.until_xid is null) end',
     m23.lies_after('l.since_xid'), m23.lies_after('l.until_xid'))
-    into v_said using (p_target.tbl).id, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, m23.public_name((p_target.tbl).relid);
+    into v_said using (p_target.tbl).id, p_target.moment, m23.public_name((p_target.tbl).relid);
   return coalesce(v_said, '{}');
 end $$;
 
@@ -226,11 +220,9 @@ $$;
 create function m23.leave_arrived(p_target m23.target, p_tenant uuid) returns bigint
 language plpgsql set search_path = '' as $$
 declare
-  v_moment m23.moment := p_target.moment;
-  v_later  text := replace(replace(replace(m23.lies_after('l.xid'), '$2', quote_literal(v_moment.position) || '::pg_snapshot'),
-                                   '$3', coalesce(quote_literal(v_moment.at), 'null') || '::timestamptz'), '$4', quote_literal(v_moment.floor) || '::xid8');
+  v_later text := m23.lies_after('l.xid', format('%L::m23.moment', p_target.moment));
 begin
-  if p_target.arrived is null and v_moment.position is null then return 0; end if;
+  if p_target.arrived is null and (p_target.moment).position is null then return 0; end if;
   return m23.leave(p_target.tbl, 'd.m23_op = ''D'' and ' || m23.key_in((p_target.tbl).relid, 'd',
                    format('(%s)', coalesce(p_target.arrived, m23.arrived(p_target.tbl, p_tenant, v_later)))));
 end $$;

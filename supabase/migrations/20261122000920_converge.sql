@@ -195,14 +195,14 @@ end $$;
 -- Whether a table is known to be as planned without a look at its rows: every planned row was
 -- written, and found stored as it should be where triggers could have had a say, and nothing has been logged of the tenant's rows
 -- since the plan but what that takes. Else some trigger has done more, or otherwise.
-create function m23.is_as_written(p_table m23.protected_tables, p_tenant uuid, p_since bigint) returns boolean
+create function m23.is_as_written(p_table m23.protected_tables, p_tenant uuid, p_since pg_lsn) returns boolean
 language plpgsql set search_path = '' as $$
 declare v_known boolean;
 begin
   if to_regclass(m23.log_name(p_table.id)) is null then return false; end if;  -- a copy, whose changes nobody logs
   execute format('select p.written = d.changes and l.changes = d.changes from m23.plan p,
       (select count(*) + count(*) filter (where m23_op = ''R'') as changes from %s) d,
-      (select count(*) as changes from %s where tenant_id = $1 and xid = pg_current_xact_id() and change_id > $2) l where p.table_id = $3',
+      (select count(*) as changes from %s where tenant_id = $1 and xid = pg_current_xact_id() and change_id >= $2) l where p.table_id = $3',
     m23.diff_name(p_table), m23.log_name(p_table.id)) into v_known using p_tenant, p_since, p_table.id;
   return v_known;
 end $$;
@@ -218,7 +218,7 @@ begin
   return v_rows;
 end $$;
 
-create function m23.check_targets(p_tenant uuid, p_targets m23.target[], p_since bigint) returns void
+create function m23.check_targets(p_tenant uuid, p_targets m23.target[], p_since pg_lsn) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_changed m23.target[] := m23.changing(p_targets);
@@ -270,7 +270,7 @@ language plpgsql set search_path = '' set datestyle = 'ISO, YMD' set intervalsty
 set extra_float_digits = 1 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_role     text := current_setting('session_replication_role');
-  v_since    bigint := nextval('m23.change_id');
+  v_since    pg_lsn := pg_current_wal_insert_lsn();
   v_alone    boolean := not m23.sets_off(p_targets);
   v_warnings text[] := '{}';
   v_faults   text[];

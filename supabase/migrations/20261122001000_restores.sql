@@ -28,6 +28,7 @@ create table m23.staged_tables (
   standing   bigint not null default 0,  -- rows that are there by now
   altered    bigint not null default 0,  -- of a test: chunks that do not hold the lines which were backed up
   history    text,              -- a relation with what the log says since the parent, to go back by
+  groups     jsonb,             -- of that: the columns that each bit of `unchanged` stands for
   primary key (restore_id, ordinal)
 );
 create table m23.staged_chunks (

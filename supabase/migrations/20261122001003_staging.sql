@@ -15,7 +15,7 @@ language sql stable set search_path = '' as $$
     left join pg_attribute a on a.attrelid = p_table.relid and a.attnum = o.attnum and not a.attisdropped
 $$;
 
--- Makes room for one table of the archive: `{"ordinal", "schema", "name", "columns": [name…], "rows", "rewind"}`,
+-- Makes room for one table of the archive: `{"ordinal", "schema", "name", "columns": [name…], "groups": [[name…]…], "rows", "rewind"}`,
 -- and with `rewind` for what the log says of it. Gives which chunk is the first that is not staged yet, from 1 on;
 -- null for a table that is no longer there to be restored.
 create function public.m23_stage_table(p_restore_id uuid, p_lease uuid, p_table jsonb) returns int
@@ -28,6 +28,7 @@ declare
   v_columns text[];
   v_list    text;
   v_history text;
+  v_groups  jsonb;
 begin
   perform m23.keep_lease(p_restore_id, p_lease);
   if exists (select from m23.staged_tables where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int) then
@@ -56,11 +57,14 @@ begin
   execute format('alter table %s enable row level security', v_staging);
   if (p_table ->> 'rewind')::boolean then
     v_history := v_staging || '_history';
-    execute format('create unlogged table if not exists %s (m23_op "char", m23_change_id bigint, m23_xid xid8, m23_at timestamptz, %s)', v_history, v_list);
+    execute format('create unlogged table if not exists %s (m23_op "char", m23_change_id bigint, m23_xid xid8, m23_at timestamptz, m23_unchanged int, %s)', v_history, v_list);
     execute format('alter table %s enable row level security', v_history);
   end if;
-  insert into m23.staged_tables (restore_id, ordinal, table_id, staging, fields, columns, rows, history)
-    values (p_restore_id, (p_table ->> 'ordinal')::int, v_table.id, v_staging, v_fields, v_columns, (p_table ->> 'rows')::bigint, v_history)
+  v_groups := (select jsonb_agg((select coalesce(jsonb_agg(v_fields[array_position(m23.list_of(p_table -> 'columns'), n)]), '[]') from jsonb_array_elements_text(g.names) n) order by g.ord)
+                 from jsonb_array_elements(coalesce(nullif(p_table -> 'groups', 'null'), '[]')) with ordinality g (names, ord));
+  insert into m23.staged_tables (restore_id, ordinal, table_id, staging, fields, columns, rows, history, groups)
+    values (p_restore_id, (p_table ->> 'ordinal')::int, v_table.id, v_staging, v_fields, v_columns, (p_table ->> 'rows')::bigint, v_history,
+            coalesce(v_groups, '[]'))
     on conflict do nothing;
   return 1;
 end $$;
@@ -143,24 +147,26 @@ exception when unique_violation then
   perform m23.refuse('BACKUP_UNUSABLE', format('the archive has a row of %s twice', p_table.relid::regclass));
 end $$;
 
--- The keys of these entries have no row any more, until the next rows bring one.
+-- The keys of these entries have no row any more, until the next rows bring one. In an archive of version 1 an entry has no
+-- field for the groups that its image does not carry: it carries all. A chain can have members of both.
 create function m23.stage_history(p_staged m23.staged_tables, p_table m23.protected_tables, p_lines text, p_keep boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_list  text := (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c);
+  v_skip  int := case cardinality(string_to_array(split_part(p_lines, chr(10), 1), chr(9))) - cardinality(p_staged.fields) when 4 then 4 else 5 end;
   v_rows  bigint;
   v_gone  bigint;
 begin
   execute format('create unique index if not exists s_%s_%s on %s (%s)', replace(p_staged.restore_id::text, '-', ''), p_staged.ordinal, p_staged.staging,
                  (select string_agg(quote_ident(k), ', ') from unnest(m23.key_of(p_table.relid)) k));
   execute format('
-      with entries as materialized (select f[1]::"char" as m23_op, f[2]::bigint as m23_change_id, f[3]::xid8 as m23_xid, f[4]::timestamptz as m23_at, %1$s from %2$s),
+      with entries as materialized (select f[1]::"char" as m23_op, f[2]::bigint as m23_change_id, f[3]::xid8 as m23_xid, f[4]::timestamptz as m23_at, %7$s as m23_unchanged, %1$s from %2$s),
            gone as (delete from %3$s r using (select distinct %4$s from entries e) k where %5$s returning 1),
            kept as (%6$s)
       select (select count(*) from entries), (select count(*) from gone)',
-    m23.line_values(p_staged, p_table, 4), m23.whole_lines(p_staged, 4), p_staged.staging, m23.key_list(p_table.relid, 'e'), m23.key_match(p_table.relid, 'k', 'r'),
-    case when p_keep then format('insert into %s (m23_op, m23_change_id, m23_xid, m23_at, %2$s) select m23_op, m23_change_id, m23_xid, m23_at, %2$s from entries', p_staged.history, v_list)
-         else 'select' end)
+    m23.line_values(p_staged, p_table, v_skip), m23.whole_lines(p_staged, v_skip), p_staged.staging, m23.key_list(p_table.relid, 'e'), m23.key_match(p_table.relid, 'k', 'r'),
+    case when p_keep then format('insert into %s (m23_op, m23_change_id, m23_xid, m23_at, m23_unchanged, %2$s) select m23_op, m23_change_id, m23_xid, m23_at, m23_unchanged, %2$s from entries', p_staged.history, v_list)
+         else 'select' end, case v_skip when 4 then '0' else 'f[5]::int' end)
     into v_rows, v_gone using p_lines;
   update m23.staged_tables set standing = standing - v_gone where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   return v_rows;

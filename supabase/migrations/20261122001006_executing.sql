@@ -49,8 +49,7 @@ language sql stable set search_path = '' as $q$
     select %4$s from (%5$s) r left join (select * from %6$s where %7$I = $1) l on %8$s where not exists (select from changed t where %9$s)
     union all
     select %10$s from (%11$s) r left join (select * from %6$s where %7$I = $1) l on %8$s where exists (select from changed t where %9$s)$$,
-    replace(replace(replace(m23.touched_since(p_table), '$2', quote_literal(p_backup) || '::pg_snapshot'), '$3', 'null::timestamptz'),
-            '$4', quote_literal(pg_snapshot_xmin(p_backup)) || '::xid8'),
+    m23.touched_since(p_table, format('%L::m23.moment', m23.moment_of(p_backup))),
     m23.touched_since(p_table), m23.key_list(p_table.relid, 'r'),
     (select string_agg(format(case when c.name = any (p_staged.columns) then 'r.%I' else 'l.%I' end, c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
@@ -181,7 +180,7 @@ begin
   execute format('alter table %s enable row level security', v_copy);
   execute format('grant select on %s to service_role', v_copy);
   execute format('insert into %s (%s) overriding system value select %s from (%s) s', v_copy, v_list, v_list, coalesce(p_target.wanted, m23.as_of_query(p_target.tbl)))
-    using p_restore.tenant_id, (p_target.moment).position, (p_target.moment).at, (p_target.moment).floor, null::text[];
+    using p_restore.tenant_id, p_target.moment, null::text[];
   get diagnostics v_count = row_count;
   return v_count;
 end $$;

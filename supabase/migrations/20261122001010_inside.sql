@@ -158,16 +158,14 @@ $$;
 create function m23.rewind_table(p_staged m23.staged_tables, p_table m23.protected_tables, p_inside m23.moment) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_key     text := m23.key_list(p_table.relid, 'r');
   v_columns text := (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c);
 begin
-  execute format('create temp table m23_rewound on commit drop as
-      select touched.*, (exists (select from %1$s t where %2$s))::int - touched.m23_balance = 1 as m23_there
-        from (select distinct on (%3$s) r.*,
-                     sum(case when r.m23_op in (''I'', ''n'', ''a'') then 1 when r.m23_op in (''D'', ''o'', ''l'') then -1 else 0 end)
-                       over (partition by %3$s order by r.m23_op not in (''U'', ''D''), r.m23_change_id rows between unbounded preceding and unbounded following) as m23_balance
-                from %4$s r where %5$s order by %3$s, r.m23_op not in (''U'', ''D''), r.m23_change_id) touched',
-    p_staged.staging, m23.key_match(p_table.relid, 't', 'touched'), v_key, p_staged.history, m23.lies_inside(p_inside));
+  execute m23.fill($sql$create temp table m23_rewound on commit drop as
+      with logged as (select r.* from {history} r where {lies_inside})
+      select touched.*, (exists (select from {staging} t where {same_key}))::int - touched.m23_balance = 1 as m23_there
+        from ({first_images}) touched$sql$,
+    'history', p_staged.history, 'lies_inside', m23.lies_inside(p_inside), 'staging', p_staged.staging, 'same_key', m23.key_match(p_table.relid, 't', 'touched'),
+    'first_images', m23.first_images(p_table.relid, p_staged.columns, coalesce(p_staged.groups, '[]'), 'logged', p_staged.staging, 'true'));
   execute format('delete from %s r using pg_temp.m23_rewound t where %s', p_staged.staging, m23.key_match(p_table.relid, 't', 'r'));
   execute format('insert into %1$s (%2$s) select %2$s from pg_temp.m23_rewound r where r.m23_there', p_staged.staging, v_columns);
   execute format('update m23.staged_tables set standing = (select count(*) from %s) where restore_id = $1 and ordinal = $2', p_staged.staging)

@@ -363,12 +363,11 @@ begin
   foreach v_target in array p_targets loop
     v_key := quote_ident(m23.tenant_column(v_target.tbl));
     execute format('insert into m23.plan
-        select $9, $10, 0, count(*) filter (where l.%1$s is null), count(*) filter (where l.%1$s is not null and w.%1$s is not null), count(*) filter (where w.%1$s is null), ''{}'', 0
+        select $5, $6, 0, count(*) filter (where l.%1$s is null), count(*) filter (where l.%1$s is not null and w.%1$s is not null), count(*) filter (where w.%1$s is null), ''{}'', 0
           from (%2$s) w full join (%3$s) l on %4$s where w.%1$s is null or l.%1$s is null or %5$s',
-        v_key, m23.as_of_query(v_target.tbl), replace(replace(replace(m23.as_of_query(v_target.tbl), '$2', '$6'), '$3', '$7'), '$4', '$8'),
+        v_key, m23.as_of_query(v_target.tbl), m23.as_of_query(v_target.tbl, p_moment => '$4'),
         m23.key_match((v_target.tbl).relid, 'w', 'l'), m23.differs(v_target.tbl, v_target.columns, array(select format('w.%I', c) from unnest(v_target.columns) c)))
-      using p_tenant, (v_target.moment).position, (v_target.moment).at, (v_target.moment).floor, null::text[],
-            p_from.position, p_from.at, p_from.floor, (v_target.tbl).id, m23.public_name((v_target.tbl).relid);
+      using p_tenant, v_target.moment, null::text[], p_from, (v_target.tbl).id, m23.public_name((v_target.tbl).relid);
   end loop;
 end $$;
 

@@ -112,10 +112,10 @@ declare
 begin
   if v_restore is null then return v_said; end if;
   for v_table in select t.* from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) order by t.id loop
-    execute format('select count(*) from (select distinct %s from %s l where l.tenant_id = $1 and %s and l.xid > $5) changed',
+    execute format('select count(*) from (select distinct %s from %s l where l.tenant_id = $1 and %s and l.xid > $3) changed',
         (select string_agg('l.' || m23.log_field(v_table, c.attnum), ', ' order by c.key_ord) from m23.columns_of(v_table.relid, p_of_key => true) c),
         m23.log_name(v_table.id), m23.lies_after('l.xid')) into v_count
-      using p_snapshot.tenant_id, v_moment.position, v_moment.at, v_moment.floor, v_restore::xid8;
+      using p_snapshot.tenant_id, v_moment, v_restore::xid8;
     if v_count > 0 then
       v_said := v_said || format('%s: %s row(s) were changed after the restore; the rollback takes those changes back, too', m23.public_name(v_table.relid), v_count);
     end if;

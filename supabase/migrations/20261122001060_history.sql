@@ -16,25 +16,35 @@ language sql immutable set search_path = '' as $q$
                  order by pg_snapshot_xmax(t.position), t.at limit 1))$$
 $q$;
 
+-- The names of the columns that an entry `l` of a log does not carry.
+create function m23.unchanged_names(p_table m23.protected_tables) returns text
+language sql stable set search_path = '' as $q$
+  select coalesce('case when l.unchanged is null then ''{}''::text[] else array_remove(array['
+                    || string_agg(format('case when l.unchanged & %s <> 0 then %L end', b.bits, c.name), ', ' order by c.attnum) || '], null) end', '''{}''::text[]')
+    from m23.columns_of(p_table.relid) c, lateral (select m23.column_bits(p_table, c.attnum)) b (bits) where b.bits <> 0
+$q$;
+
 -- One table's part of the log, as transaction_logs shows it.
 create function m23.history_query(p_table m23.protected_tables) returns text
 language sql stable set search_path = '' as $q$
-  select format($$select l.change_id as id, l.tenant_id, %5$s as created_at, l.xid::text as transaction_id, l.actor,
+  select format($$select (l.change_id - '0/0')::bigint as id, l.tenant_id, %5$s as created_at, l.xid::text as transaction_id, l.actor,
       case l.op %6$s end as operation,
       %1$L::text as table_name, (select to_jsonb(m23_k) from (select %2$s) m23_k) as row_key,
-      case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select %3$s) m23_v) end as old_values
-    from %4$s l where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= %7$L)$$,
+      case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select %3$s) m23_v) - u.names end as old_values,
+      case when u.names <> '{}' then u.names end as unchanged_columns
+    from %4$s l, lateral (select %8$s) u (names) where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= %7$L)$$,
     m23.public_name(p_table.relid),
     (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c),
     m23.log_images(p_table),
     m23.log_name(p_table.id),
     m23.committed_at(),
     (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o),
-    p_table.pruned_below)
+    p_table.pruned_below,
+    m23.unchanged_names(p_table))
 $q$;
 
 create function m23.transaction_log() returns table (id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid,
-                                                     operation text, table_name text, row_key jsonb, old_values jsonb)
+                                                     operation text, table_name text, row_key jsonb, old_values jsonb, unchanged_columns text[])
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 declare
   v_tenant uuid;
@@ -49,7 +59,7 @@ end $$;
 
 create view public.transaction_logs with (security_invoker = true) as select * from m23.transaction_log();
 comment on view public.transaction_logs is
-  'Every change of the protected tables: when it was committed, by whom, which row, and its old values. Owner, admin and operator.';
+  'Every change of the protected tables: when it was committed, by whom, which row, and its old values, without long columns that an update left as they were (unchanged_columns). Owner, admin and operator.';
 revoke all on public.transaction_logs from anon, authenticated;
 grant select on public.transaction_logs to authenticated;
 
@@ -80,7 +90,7 @@ $$;
 -- log's index: a page reads a page, and what its filters pass over in the transactions that they leave.
 create function public.get_transaction_logs(p_tenant_id uuid, p_table text default null, p_operation text default null, p_actor uuid default null,
   p_since timestamptz default null, p_until timestamptz default null, p_before jsonb default null, p_limit int default 100)
-returns table (id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid, operation text, table_name text, row_key jsonb, old_values jsonb)
+returns table (id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid, operation text, table_name text, row_key jsonb, old_values jsonb, unchanged_columns text[])
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 declare
   v_faults text[] := m23.log_filter_faults(p_table, p_operation, p_before);
@@ -93,7 +103,7 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'the changes cannot be listed', v_faults);
   end if;
   v_bounds := m23.transactions_between(p_since, p_until);
-  v_page := format('(%%s and ($2 is null or l.xid >= $2) and ($3 is null or l.xid < $3) and ($4 is null or (l.xid, l.change_id) < ($4, $5))
+  v_page := format('(%%s and ($2 is null or l.xid >= $2) and ($3 is null or l.xid < $3) and ($4 is null or (l.xid, l.change_id) < ($4, ''0/0''::pg_lsn + $5))
       and ($6 is null or l.op = $6) and ($7 is null or l.actor = $7) and ($8 is null or %1$s >= $8) and ($9 is null or %1$s < $9)
     order by l.xid desc, l.change_id desc limit $10)', m23.committed_at());
   v_query := (select string_agg(format(v_page, m23.history_query(t)), ' union all ')
@@ -101,7 +111,7 @@ begin
                where exists (select from pg_class c where c.oid = t.relid) and (p_table is null or t.id = (m23.find_table(p_table)).id));
   if v_query is not null then
     return query execute format('select * from (%s) h order by h.transaction_id::xid8 desc, h.id desc limit $10', v_query)
-      using p_tenant_id, v_bounds.first, v_bounds.beyond, (p_before ->> 'transaction_id')::xid8, (p_before ->> 'id')::bigint,
+      using p_tenant_id, v_bounds.first, v_bounds.beyond, (p_before ->> 'transaction_id')::xid8, (p_before ->> 'id')::numeric,
             (select o.op from m23.operations() o where o.name = p_operation), p_actor, p_since, p_until, least(greatest(p_limit, 1), 1000);
   end if;
 end $$;
@@ -125,7 +135,7 @@ begin
   execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
   execute format('select jsonb_agg(m23.double_safe(to_jsonb(m23_x))) from (select * from (%s) r order by %s limit %s) m23_x', m23.as_of_query(v_table, least(greatest(p_limit, 1), 1000)),
                  m23.key_list(v_table.relid, 'r'), least(greatest(p_limit, 1), 1000)) into v_rows
-    using v_tenant, v_moment.position, v_moment.at, v_moment.floor,
+    using v_tenant, v_moment,
           (select array_agg(p_after ->> k order by n) from unnest(m23.key_of(v_table.relid)) with ordinality u (k, n) where p_after is not null);
   return coalesce(v_rows, '[]');
 end $$;

@@ -71,8 +71,9 @@ begin
   for v_table in select t.* from m23.protected_tables t where exists (select from pg_class c where c.oid = t.relid) order by t.id loop
     if exists (select from m23.log_parts p where p.table_id = v_table.id and p.closed_at is null and p.opened_at <= clock_timestamp() - v_hours) then
       perform m23.open_log_part(v_table.id);
+      perform m23.write_log_groups(v_table);
       perform m23.write_capture_functions(v_table);
-    elsif m23.ticks_otherwise(v_table) then
+    elsif m23.capture_is_stale(v_table) then
       perform m23.write_capture_functions(v_table);
     end if;
     if v_needed is not null then

@@ -18,7 +18,7 @@ declare v_table text;
 begin
   foreach v_table in array array['test_notes', 'test_tags'] loop
     execute format($q$insert into %s (tenant_id, xid, change_id, op, actor, c1, c2)
-        select t, (1001 + n / 30 * 3 + n %% 3)::text::xid8, n, (array['I', 'U', 'D', 'n'])[1 + n %% 4]::"char", lpad((n %% 3 %% 2)::text, 32, '0')::uuid, n, t
+        select t, (1001 + n / 30 * 3 + n %% 3)::text::xid8, '0/0'::pg_lsn + n, (array['I', 'U', 'D', 'n'])[1 + n %% 4]::"char", lpad((n %% 3 %% 2)::text, 32, '0')::uuid, n, t
           from generate_series(0, 299) n, (values ('11111111-1111-4111-8111-111111111111'::uuid), ('22222222-2222-4222-8222-222222222222')) v (t)
          where (n %% 5 = 0) = ($1 = 'test_tags')$q$, pg_temp.part_of(v_table)) using v_table;
   end loop;

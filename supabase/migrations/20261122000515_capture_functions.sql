@@ -1,0 +1,273 @@
+-- The functions of one table's capture: written from templates for its present layout. Its rows are noted by
+--   m23_log.insert_<id>, update_<id>, delete_<id>   after each statement, from its transition tables
+--   m23_log.row_<id>                                after each updated row: has its key, its tenant or a group changed?
+--   m23_log.truncate_<id>                           before TRUNCATE, which fires no others
+--   m23_log.layout_<id>                             whether all this is still the table's layout
+
+-- What makes sure that values kept as text do not depend on the writer's settings.
+create function m23.text_settings(p_table m23.protected_tables) returns text
+language sql stable set search_path = '' as $$
+  select case when exists (select from m23.columns_of(p_table.relid) c where not c.native)
+    then 'set datestyle = ''ISO, YMD'' set intervalstyle = ''postgres'' set timezone = ''UTC'' set extra_float_digits = 1 set bytea_output = ''hex'' set lc_monetary = ''C'''
+    else '' end
+$$;
+
+-- Looks at the clock at every statement where commit times are not native: the moments to come back to are the ticks then.
+create function m23.tick_statement() returns text
+language sql stable set search_path = '' as $outer$
+  select case when m23.commit_times_are_native() then '' else
+    $$if current_setting('m23.ticked', true) is distinct from floor(date_part('epoch', clock_timestamp()))::bigint::text then perform m23.tick(); end if;$$ end
+$outer$;
+
+-- Whether the table has the layout that its functions know: else no query of theirs can be trusted to fit.
+create function m23.layout_check(p_table m23.protected_tables) returns text
+language sql immutable set search_path = '' as $$ select format('m23_log.layout_%s(%L)', p_table.id, p_table.relid) $$;
+
+create function m23.insert_function(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($body$
+#variable_conflict use_variable
+declare
+  v_null  uuid;
+  v_stale text;
+begin
+  {tick}
+  if not {is_known} then
+    foreach v_stale in array m23.stale_capture_statements({id}, tg_relid, 'insert') loop execute v_stale; end loop;
+    return v_null;
+  end if;
+  {log};
+  if random() < 0.004 then perform m23.tick(); end if;
+  return v_null;
+end $body$,
+    'tick', m23.tick_statement(), 'id', p_table.id::text, 'is_known', m23.layout_check(p_table), 'log', m23.log_statement(p_table, 'insert', false));
+end $outer$;
+
+-- The function after an update or delete. A statement that is its transaction's only one logs in one query, which takes
+-- no variable and has its plan for good. Where others are open, or have logged, it ends in the other branch.
+create function m23.change_function(p_table m23.protected_tables, p_event text) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_marked boolean := p_event = 'update' and m23.unchanged_bits(p_table) is not null;
+begin
+  return m23.fill($body$
+#variable_conflict use_variable
+declare
+  v_null      uuid;
+  v_open      text;
+  v_statement text;
+  v_others    text;
+  v_first     pg_lsn;
+  v_stale     text;
+  v_known     boolean := {is_known};
+begin
+  {tick}
+  if v_known then
+    {log_alone};
+  end if;
+  if not v_known or not found or random() < 0.004 then
+    v_open := current_setting('{open}', true);
+    if v_known and found then
+      perform m23.tick();
+    elsif not v_known or v_open <> '' then
+      v_first := pg_current_wal_insert_lsn();
+      if v_known then
+        {log};
+      else
+        foreach v_stale in array m23.stale_capture_statements({id}, tg_relid, '{event}') loop execute v_stale; end loop;
+      end if;
+      if v_open <> '' then
+        v_statement := split_part(v_open, ',', -1);
+        if strpos(v_open, ',') > 0 and left(v_statement, 1) = '{op}' then
+          v_others := left(v_open, - length(v_statement) - 1);
+        else
+          v_statement := m23.open_statement(v_open, '{op}');
+          v_others := m23.without_statement(v_open, v_statement);
+        end if;
+        if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > coalesce(substr(v_statement, 2), '0/0')::pg_lsn then
+          if v_known then
+            {order};
+          else
+            perform m23.log_after('{log_name}', coalesce(substr(v_statement, 2), '0/0')::pg_lsn, v_first);
+          end if;
+        end if;
+        perform set_config('{open}', concat(pg_current_wal_insert_lsn(), substr(v_others, nullif(strpos(v_others, ','), 0))), true);
+      end if;
+    end if;
+  end if;
+  {moves}
+  return v_null;
+end $body$,
+    'tick', m23.tick_statement(), 'open', m23.open_setting(p_table.id), 'id', p_table.id::text, 'event', p_event, 'op', upper(left(p_event, 1)),
+    'is_known', m23.layout_check(p_table), 'moves', case p_event when 'update' then m23.moves_branch(p_table) else '' end,
+    'order', m23.order_statement(p_table, p_event), 'log_name', m23.log_part(p_table.id), 'log', m23.log_statement(p_table, p_event, v_marked),
+    'log_alone', m23.log_statement(p_table, p_event, v_marked, format('case when current_setting(%L, true) <> '''' then false else true end', m23.open_setting(p_table.id))));
+end $outer$;
+
+-- What an update does with keys that have moved. In a partitioned table it always looks for them: a row that goes to another
+-- partition fires no trigger for updated rows.
+create function m23.moves_branch(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($body$if v_known and {moved} then
+    {statements};
+  end if;$body$,
+    'moved', case when (select relkind from pg_class where oid = p_table.relid) = 'p' then 'true'
+                  else format('current_setting(%L, true) = ''yes''', m23.moved_flag(p_table.id)) end,
+    'statements', array_to_string(m23.move_statements(p_table), ';
+    '));
+end $outer$;
+
+-- What others have logged between two change ids comes after what was logged since: for a table whose present shape is
+-- not that of the statements that could tell.
+create function m23.log_after(p_log regclass, p_start pg_lsn, p_first pg_lsn) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute format('update %1$s l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
+      from (select o.ctid as place, row_number() over (order by o.change_id) as n from %1$s o where o.xid = pg_current_xact_id() and o.change_id >= $1 and o.change_id < $2) later
+     where l.ctid = later.place', p_log) using p_start, p_first;
+end $$;
+
+-- Others have logged while a statement was open: what came after its own image of a key gets new change ids, in its order.
+-- A row that the statement has changed itself was changed before all of that: nothing may change it again until the statement's
+-- rows are written. One that a foreign key's action has changed on its behalf can have been changed by others before.
+--   gone by then   The others say when the key was there. An arrival where it was there already comes after.
+--   still there    What its row was then is the image of whoever changed it next.
+create function m23.order_statement(p_table m23.protected_tables, p_event text) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_log text := m23.log_part(p_table.id);
+begin
+  return m23.fill($sql$with entries as materialized (
+      select l.tenant_id, l.change_id, l.op, l.ctid as place, {keys}{images} from {log} l
+       where l.tenant_id in (select r.{tenant} from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= coalesce(substr(v_statement, 2), '0/0')::pg_lsn),
+    others as (
+      select o.*, coalesce(sum(case when o.op in ('I', 'n', 'a') then 1 when o.op in ('D', 'o', 'l') then -1 else 0 end)
+                             over (partition by o.tenant_id, {key_of_o} order by o.change_id rows between unbounded preceding and 1 preceding), 0) as balance
+        from entries o
+       where o.change_id < v_first and exists (select from entries m where m.change_id >= v_first and m.op = '{op}' and m.tenant_id = o.tenant_id and {same_key})),
+    next as (select o.tenant_id, {key_of_o}, min(o.change_id) as change_id from others o where {follows} group by o.tenant_id, {key_of_o}),
+    later as (
+      select o.place, row_number() over (order by o.change_id) as n
+        from others o join next m on m.tenant_id = o.tenant_id and {same_key} where o.change_id >= m.change_id)
+    update {log} l set change_id = pg_current_wal_insert_lsn() + later.n::numeric from later where l.ctid = later.place$sql$,
+    'log', v_log, 'op', upper(left(p_event, 1)), 'tenant', quote_ident(m23.tenant_column(p_table)),
+    'keys', (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c),
+    'key_of_o', m23.key_list(p_table.relid, 'o'), 'same_key', m23.key_match(p_table.relid, 'm', 'o'),
+    'images', case when p_event = 'update' and m23.references_write(p_table.relid) then ', l.unchanged, ' || (m23.log_fields(p_table, false)).names else '' end,
+    'follows', case when p_event = 'delete' then $condition$o.op in ('I', 'n', 'a') and o.balance >= 0$condition$
+                    when m23.references_write(p_table.relid) then m23.follows_update(p_table)
+                    else 'true' end);
+end $outer$;
+
+-- The condition that an entry `o` of others is the first that comes after this statement's update of its key, for a table
+-- whose foreign keys can update it.
+create function m23.follows_update(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$case when exists (select from new_rows r where r.{tenant} = o.tenant_id and {same_key})
+      then o.op in ('U', 'D') and exists (select from new_rows r where r.{tenant} = o.tenant_id and {same_key} and {is_image})
+      else o.op in ('I', 'n', 'a') and o.balance >= 0 end$sql$,
+    'tenant', quote_ident(m23.tenant_column(p_table)), 'same_key', m23.key_match(p_table.relid, 'r', 'o'),
+    'is_image', (select string_agg(format('(%srow(o.%s)::record operator(pg_catalog.*=) row(%s)::record)',
+                    case when b.bits <> 0 then format('coalesce(o.unchanged, 0) & %s <> 0 or ', b.bits) else '' end,
+                    f.name, case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end), ' and ' order by c.attnum)
+       from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null,
+            lateral (select m23.column_bits(p_table, c.attnum)) b (bits)
+      where not c.generated));
+end $outer$;
+
+-- The settings by which the function after a row tells the one after the statement what it has seen.
+create function m23.moved_flag(p_table_id int) returns text
+language sql immutable set search_path = '' as $$ select 'm23.moved_' || p_table_id $$;
+
+-- The function after an updated row: it has no column in its definition, which would keep the application from altering it. It has
+-- its writer's rights and no path of its own, as m23_log.before(). The first row of a statement is looked at with care: where
+-- nobody has followed an ALTER TABLE, a column may have gone.
+create function m23.row_function(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_set  constant text := 'perform pg_catalog.set_config(%L, ''yes'', true);';
+  v_keys text[] := array(select c.name from m23.columns_of(p_table.relid) c where c.key_ord is not null or c.attnum = p_table.tenant_attnum);
+  v_all  text;
+  v_any  text;
+  v_each text;
+begin
+  select coalesce(string_agg(format(v_set, m23.group_flag(p_table.id, g.bit)), ' ' order by g.bit), ''),
+         coalesce(string_agg(format('case when %s then false else %s end', m23.has_changed_group(p_table.id, g.bit), d.differ), ' or ' order by g.bit), 'false'),
+         coalesce(string_agg(format('if (%s) then %s end if;', d.differ, format(v_set, m23.group_flag(p_table.id, g.bit))), ' ' order by g.bit), 'null;')
+    into v_all, v_any, v_each
+    from m23.log_groups g,
+         lateral (select m23.columns_differ(array_agg(c.name order by c.attnum), coalesce(array_agg(c.name) filter (where c.unbounded), '{}'))
+                    from m23.groupable_columns(p_table) c where c.attnum = any (g.attnums)) d (differ)
+   where g.table_id = p_table.id and g.in_use;
+  v_all := v_all || format(v_set, m23.moved_flag(p_table.id));
+  return m23.fill($body$
+declare v_null pg_catalog.uuid;
+begin
+  if pg_catalog.current_setting('{seen}', true) operator(pg_catalog.=) 'yes' then
+    {look}
+  else
+    begin
+    {look}
+      perform pg_catalog.set_config('{seen}', 'yes', true);
+    exception when undefined_column then
+      {all_changed}
+    end;
+  end if;
+  return v_null;
+end $body$,
+    'seen', 'm23.seen_' || p_table.id, 'all_changed', v_all,
+    'look', m23.fill($body$if ({key_differs}) then
+      {all_changed}
+    elsif ({any_changed}) then
+      {each_changed}
+    end if;$body$, 'key_differs', m23.columns_differ(v_keys), 'all_changed', v_all, 'any_changed', v_any, 'each_changed', v_each));
+end $outer$;
+
+-- TRUNCATE fires no row capture: the rows are logged before they go.
+create function m23.truncate_function(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($body$
+declare v_table m23.protected_tables;
+begin
+  perform m23.refuse_stale_snapshot(tg_relid);
+  if not {is_known} then
+    v_table := m23.follow_layout({id}, tg_relid);
+    if v_table.id is null then return null; end if;
+  end if;
+  perform m23.log_rows(tg_relid, {id}, 'D');
+  return null;
+end $body$, 'id', p_table.id::text, 'is_known', m23.layout_check(p_table));
+end $outer$;
+
+create function m23.capture_functions(p_table_id int) returns text
+language sql immutable set search_path = '' as $$
+  select string_agg(format('m23_log.%s_%s(%s)', f.name, p_table_id, f.arguments), ', ')
+    from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('layout', 'regclass')) f (name, arguments)
+$$;
+
+create function m23.write_capture_functions(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $outer$
+declare
+  v_head     constant text := 'security definer set search_path = '''' set row_security = off ';
+  v_function record;
+begin
+  execute m23.layout_function(p_table);
+  for v_function in
+    select * from (values
+      ('insert', v_head || m23.text_settings(p_table), m23.insert_function(p_table)),
+      ('update', v_head || m23.text_settings(p_table), m23.change_function(p_table, 'update')),
+      ('delete', v_head || m23.text_settings(p_table), m23.change_function(p_table, 'delete')),
+      ('row', '', m23.row_function(p_table)),
+      ('truncate', v_head, m23.truncate_function(p_table))) f (name, attributes, body)
+  loop
+    execute m23.fill('create or replace function m23_log.{name}_{id}() returns trigger language plpgsql {attributes} as {body}',
+      'name', v_function.name, 'id', p_table.id::text, 'attributes', v_function.attributes, 'body', quote_literal(v_function.body));
+  end loop;
+  execute format('revoke execute on function %s from public', m23.capture_functions(p_table.id));
+end $outer$;
+
+select m23.close_functions();
