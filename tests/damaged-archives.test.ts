@@ -186,7 +186,7 @@ describe('a manifest that even the database takes for the right one', () => {
     const whole = await manifestOf(stack, tenant, backup);
     await refusedWhenForged(() => JSON.stringify({ ...whole, tables: foreign.tables }), /another backup|sums/);
   });
-  test('is refused when it is of a version to come', () => refusedWhenForged((text) => text.replace(/"version": ?1/, '"version":2'), /version 2/));
+  test('is refused when it is of a version to come', () => refusedWhenForged((text) => text.replace(/"version": ?2/, '"version":3'), /version 3/));
   test('is refused when it is no JSON', () => refusedWhenForged(() => 'gone', /manifest\.json/));
   test('is refused when it promises other rows than there are', () => refusedWhenForged((text) => {
     const value = JSON.parse(text) as { rows: number; tables: { chunks: { rows: number }[] }[] };

@@ -260,7 +260,7 @@ pub fn open_chunk(
         }
     };
     let unpacked = unpack(&packed, chunk).map_err(fault)?;
-    check_lines(&unpacked, table, lines).map_err(fault)?;
+    check_lines(&unpacked, table, lines, backup.manifest.version).map_err(fault)?;
     Ok(unpacked)
 }
 

@@ -5,7 +5,7 @@ use crate::arguments::Inspect;
 use crate::error::CliError;
 use crate::report::{columns, print, size};
 use futures_util::StreamExt;
-use m23_archive::{JobType, Table};
+use m23_archive::{JobType, Table, Version};
 use serde::Serialize;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -33,6 +33,7 @@ enum Found {
 
 #[derive(Serialize)]
 struct Summary {
+    version: Version,
     backup_name: String,
     job_type: JobType,
     base_backup_id: Option<Uuid>,
@@ -69,6 +70,8 @@ struct ShownTable {
     name: String,
     columns: usize,
     whole: bool,
+    /// What an image of its log may leave out, by bit.
+    groups: Vec<Vec<String>>,
     rows: u64,
     history_entries: u64,
     stored_bytes: u64,
@@ -178,6 +181,7 @@ fn show_text(shown: &Shown) -> String {
         ],
         vec!["tenant".to_owned(), shown.tenant_id.to_string()],
         vec!["type".to_owned(), job_type(of.job_type).to_owned()],
+        vec!["format".to_owned(), format!("version {}", of.version)],
         vec![
             "moment".to_owned(),
             format!("{} (position {})", of.position_at, of.position),
@@ -238,6 +242,7 @@ fn summary(backup: &Backup) -> Summary {
     let manifest = &backup.manifest;
     let facts = &manifest.facts;
     Summary {
+        version: manifest.version,
         backup_name: facts.backup_name.clone(),
         job_type: facts.job_type,
         base_backup_id: facts.base_backup_id,
@@ -263,6 +268,7 @@ fn shown_table(table: &Table) -> ShownTable {
         name: format!("{}.{}", table.schema, table.name),
         columns: table.columns.len(),
         whole: table.whole,
+        groups: table.groups().to_vec(),
         rows: table.rows(),
         history_entries: table.history.iter().map(|chunk| chunk.rows).sum(),
         stored_bytes: table

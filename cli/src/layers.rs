@@ -1,9 +1,12 @@
 //! The rows of a table as of a backup, or of a moment since its parent, from its whole chain.
 //!
 //! Backwards: the newest member decides for the keys that changed since its parent, its parent
-//! for those that changed before, and so on down to the member that holds the table whole. Only
-//! the keys of changed rows are kept in memory.
+//! for those that changed before, and so on down to the member that holds the table whole. In memory
+//! are the keys of changed rows, and images that leave something out while the rest is looked for.
 
+mod images;
+
+use self::images::images;
 use crate::archive::{Archive, Backup, Stored};
 use crate::error::CliError;
 use crate::extract::key::KeyReader;
@@ -102,13 +105,47 @@ struct Layer<'a> {
 struct Change {
     /// Arrivals less departures.
     balance: i64,
-    /// The change that carries its row as it was.
-    first_image: Option<u64>,
+    /// The image of its row as it was.
+    first_image: Option<Image>,
     /// Whether the member has a row of it.
     is_there: bool,
 }
 
+/// An old row in the log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Image {
+    /// Tells it from the key's other images, and says which is the next.
+    change_id: u64,
+    /// The groups of columns that it leaves out.
+    unchanged: u32,
+}
+
+impl Image {
+    fn of(entry: &Entry<'_>) -> Option<Self> {
+        entry.op.has_image().then_some(Self {
+            change_id: entry.change_id,
+            unchanged: entry.unchanged,
+        })
+    }
+}
+
 impl Change {
+    /// Takes an entry that lies after the moment.
+    fn add(&mut self, entry: &Entry<'_>) {
+        self.balance += entry.op.balance();
+        let is_first = |first: Image| entry.change_id < first.change_id;
+        if let Some(image) = Image::of(entry)
+            && self.first_image.is_none_or(is_first)
+        {
+            self.first_image = Some(image);
+        }
+    }
+
+    /// The image that carries its row as it was, if it was there.
+    fn wanted_image(&self) -> Option<Image> {
+        self.first_image.filter(|_| self.was_there() == Some(true))
+    }
+
     /// Whether the key was there at the moment; none when the log contradicts itself.
     fn was_there(&self) -> Option<bool> {
         match i64::from(self.is_there) - self.balance {
@@ -166,6 +203,20 @@ fn layers<'a>(chain: &'a [Backup], table: &Table) -> Result<Vec<Layer<'a>>, CliE
 }
 
 impl Layer<'_> {
+    /// Reads a line of the log, as the member's version has it.
+    fn entry<'a>(&self, line: &'a str) -> Result<Entry<'a>, String> {
+        Entry::parse(line, self.backup.manifest.version)
+    }
+
+    /// What is wrong with the member, in a sentence about the table.
+    fn damaged(&self, what: &str) -> CliError {
+        let Table { schema, name, .. } = self.table;
+        CliError::damaged(
+            &self.backup.object,
+            format!("the log of {schema}.{name} {what}"),
+        )
+    }
+
     fn chunks(&self, lines: Lines) -> impl Iterator<Item = Stored<'_>> {
         let Self { ordinal, table, .. } = *self;
         table
@@ -208,7 +259,7 @@ async fn each_entry(
     mut take: impl FnMut(Entry<'_>) -> Result<(), String>,
 ) -> Result<(), CliError> {
     each_line(archive, layer, Lines::History, |line, stored| {
-        let taken = Entry::parse(line).and_then(&mut take);
+        let taken = layer.entry(line).and_then(&mut take);
         taken.map_err(|fault| CliError::damaged(&stored.chunk.object, format!("a line {fault}")))
     })
     .await
@@ -266,9 +317,7 @@ async fn rows_at(
     })
     .await?;
     if changes.values().any(|change| change.was_there().is_none()) {
-        let Table { schema, name, .. } = layer.table;
-        let what = format!("the log of {schema}.{name} contradicts its rows");
-        return Err(CliError::damaged(&layer.backup.object, what));
+        return Err(layer.damaged("contradicts its rows"));
     }
     images(archive, layer, &changes, sink).await
 }
@@ -283,39 +332,10 @@ async fn changes_since(
     each_entry(archive, layer, |entry| {
         if moment.is_before(&entry)? {
             let change = changes.entry(keys.read(entry.row)).or_default();
-            change.balance += entry.op.balance();
-            if entry.op.has_image() {
-                let first = change.first_image.unwrap_or(entry.change_id);
-                change.first_image = Some(first.min(entry.change_id));
-            }
+            change.add(&entry);
         }
         Ok(())
     })
     .await?;
     Ok(changes)
-}
-
-async fn images(
-    archive: &Archive,
-    layer: &Layer<'_>,
-    changes: &HashMap<String, Change>,
-    sink: &mut impl Sink,
-) -> Result<(), CliError> {
-    let keys = KeyReader::new(layer.table);
-    let is_wanted = |entry: &Entry<'_>| {
-        let change = changes.get(&keys.read(entry.row));
-        change.is_some_and(|change| {
-            change.first_image == Some(entry.change_id) && change.was_there() == Some(true)
-        })
-    };
-    each_line(
-        archive,
-        layer,
-        Lines::History,
-        |line, _| match Entry::parse(line) {
-            Ok(entry) if entry.op.has_image() && is_wanted(&entry) => sink.row(entry.row),
-            _ => Ok(()),
-        },
-    )
-    .await
 }

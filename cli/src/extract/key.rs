@@ -250,6 +250,7 @@ mod tests {
             key: (0..types.len()).rev().map(name).collect(),
             columns: types.iter().enumerate().map(column).collect(),
             whole: true,
+            groups: None,
             chunks: Vec::new(),
             history: Vec::new(),
             definition: Definition::default(),

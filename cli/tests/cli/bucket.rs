@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 pub const PLAIN: &str = "00000000-0000-0000-0000-00000000000a";
+/// Its backups are of version 2 alone.
+pub const SECOND: &str = "00000000-0000-0000-0000-00000000000b";
 pub const SEALED: &str = "00000000-0000-0000-0000-00000000000e";
 
 /// The backups of a tenant are numbered from 1.

@@ -7,5 +7,6 @@ mod extract;
 mod help;
 mod inspect;
 mod keys;
+mod marks;
 mod s3;
 mod verify;

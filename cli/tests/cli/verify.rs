@@ -25,7 +25,7 @@ fn what_is_whole_has_no_findings() {
     let report = bucket.json("archive verify BUCKET --json");
     assert_eq!(findings(&report), Vec::<String>::new());
     let backups = report["backups"].as_array().unwrap();
-    assert_eq!(backups.len(), 6);
+    assert_eq!(backups.len(), 10);
     assert!(backups.iter().all(|backup| backup["opened"] == true));
     assert_eq!(bucket.m23("archive verify BUCKET").code, 0);
 }
@@ -35,7 +35,7 @@ fn without_the_key_hashes_are_compared_and_the_rest_is_said_not_to_be() {
     let bucket = Bucket::copy("verify-closed");
     let ran = bucket.m23(&format!("archive verify BUCKET --tenant {SEALED}"));
     assert_eq!(ran.code, 0);
-    assert_eq!(ran.output.matches("ARCHIVE_KEY is not set").count(), 3);
+    assert_eq!(ran.output.matches("ARCHIVE_KEY is not set").count(), 4);
 }
 
 #[test]

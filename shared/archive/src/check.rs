@@ -1,7 +1,7 @@
 //! The rules of a manifest that it can be held to by itself.
 
 use crate::{
-    ArchiveError, Chunk, ChunkPlace, Facts, JobType, Manifest, Parent, Table, names, seal,
+    ArchiveError, Chunk, ChunkPlace, Facts, JobType, Manifest, Parent, Table, Version, names, seal,
 };
 use std::collections::BTreeSet;
 
@@ -18,6 +18,7 @@ pub(crate) fn manifest(manifest: &Manifest) -> Checked {
         }
         check_columns(table)?;
         check_wholeness(facts, table)?;
+        check_groups(manifest.version, table)?;
         check_chunks(manifest, ordinal, table)?;
     }
     if manifest.sums() == [manifest.rows, manifest.bytes, manifest.stored_bytes] {
@@ -89,6 +90,32 @@ fn check_wholeness(facts: &Facts, table: &Table) -> Checked {
     } else {
         Ok(())
     }
+}
+
+fn check_groups(version: Version, table: &Table) -> Checked {
+    if version == Version::One && table.groups.is_some() {
+        return wrong_table(table, "has groups, which version 1 does not know");
+    }
+    if table.whole && !table.groups().is_empty() {
+        return wrong_table(table, "is whole, and has groups");
+    }
+    if table.groups().len() > Table::MOST_GROUPS {
+        return wrong_table(table, "has too many groups");
+    }
+    let is_column = |name: &String| table.columns.iter().any(|column| column.name == *name);
+    let is_always_there = |name: &String| table.key.contains(name) || table.tenant_column == *name;
+    for group in table.groups() {
+        if group.iter().collect::<BTreeSet<_>>().len() != group.len() {
+            return wrong_table(table, "has a name twice in a group");
+        }
+        if !group.iter().all(is_column) {
+            return wrong_table(table, "has a name in a group that is no column");
+        }
+        if group.iter().any(is_always_there) {
+            return wrong_table(table, "has its key or tenant column in a group");
+        }
+    }
+    Ok(())
 }
 
 fn check_chunks(manifest: &Manifest, ordinal: u32, table: &Table) -> Checked {

@@ -8,7 +8,7 @@ pub enum ArchiveError {
     Unreadable(String),
     /// Another format, or a version from the future.
     #[error(
-        "the manifest is of format {format:?}, version {version}; this program reads {}, version {}",
+        "the manifest is of format {format:?}, version {version}; this program reads {}, versions 1 to {}",
         crate::Manifest::FORMAT,
         crate::Manifest::VERSION
     )]

@@ -30,6 +30,7 @@ mod position;
 pub mod seal;
 mod strict;
 mod table;
+mod version;
 
 pub use chain::check_link;
 pub use chunk::{Packer, pack, unpack};
@@ -40,3 +41,4 @@ pub use manifest::{Algorithm, CommitTimes, Encryption, Facts, JobType, Manifest,
 pub use names::{ChunkPlace, key_object, mac_object, manifest_object};
 pub use position::Position;
 pub use table::{Chunk, Column, Definition, Lines, Table};
+pub use version::Version;

@@ -1,7 +1,7 @@
 //! The manifest: what a backup is, and every object that belongs to it.
 
 use crate::table::sum;
-use crate::{ArchiveError, Chunk, Position, Table, check, names, strict};
+use crate::{ArchiveError, Chunk, Position, Table, Version, check, names, strict};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,8 +11,8 @@ use uuid::Uuid;
 pub struct Manifest {
     /// Always [`Manifest::FORMAT`].
     pub format: String,
-    /// [`Manifest::VERSION`] of the program that wrote it.
-    pub version: u32,
+    /// [`Manifest::VERSION`] of the program that wrote it. It says what the lines of its history are.
+    pub version: Version,
     /// How its chunks are encrypted; none when they are plain.
     #[serde(default)]
     pub encryption: Option<Encryption>,
@@ -131,7 +131,7 @@ impl Manifest {
     /// What a manifest calls itself.
     pub const FORMAT: &'static str = "m23-archive";
     /// The version that this program writes, and the newest that it reads.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: Version = Version::Two;
 
     /// The manifest of a backup that has just been stored.
     ///
@@ -166,7 +166,7 @@ impl Manifest {
         }
         let unreadable = |error: serde_json::Error| ArchiveError::Unreadable(error.to_string());
         let head: Head = serde_json::from_slice(bytes).map_err(unreadable)?;
-        if head.format != Self::FORMAT || head.version == 0 || head.version > Self::VERSION {
+        if head.format != Self::FORMAT || Version::try_from(head.version).is_err() {
             return Err(ArchiveError::UnknownFormat {
                 format: head.format,
                 version: head.version,

@@ -21,6 +21,11 @@ pub struct Table {
     /// backup's position, of the keys that have changed since the parent's.
     #[serde(default = "yes")]
     pub whole: bool,
+    /// Where it is not whole: the groups of columns that an image of the log may leave out. Its place
+    /// is a group's bit in [`crate::Entry::unchanged`], for good: a group whose columns are gone stays
+    /// there empty, and a column may stand in several. Version 1 does not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<Vec<String>>>,
     /// Its rows, in key order.
     pub chunks: Vec<Chunk>,
     /// The log since the parent's position, where the table is not whole. A key that stands here
@@ -37,6 +42,28 @@ fn yes() -> bool {
 }
 
 impl Table {
+    /// More groups there cannot be.
+    pub const MOST_GROUPS: usize = 31;
+
+    /// Its groups; none where the field is absent.
+    #[must_use]
+    pub fn groups(&self) -> &[Vec<String>] {
+        self.groups.as_deref().unwrap_or_default()
+    }
+
+    /// For each column, in their order, the groups that it stands in, as bits.
+    #[must_use]
+    pub fn group_bits(&self) -> Vec<u32> {
+        let bits = |column: &Column| {
+            let groups = (0..).zip(self.groups());
+            let has_it = groups.filter(|(_, group)| group.contains(&column.name));
+            has_it.fold(0, |bits, (place, _)| {
+                bits | 1_u32.checked_shl(place).unwrap_or_default()
+            })
+        };
+        self.columns.iter().map(bits).collect()
+    }
+
     /// Rows in all its chunks; the log is not counted.
     #[must_use]
     pub fn rows(&self) -> u64 {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use m23_archive::seal::fingerprint_to_text;
-use m23_archive::{ArchiveError, Facts, Manifest, check_link};
+use m23_archive::{ArchiveError, Facts, Manifest, Version, check_link};
 use serde_json::{Value, json};
 
 const TENANT: &str = "00000000-0000-4000-8000-00000000000a";
@@ -112,12 +112,118 @@ fn what_a_first_version_left_out_is_a_full_and_plain_backup() {
 
 #[test]
 fn another_format_or_a_later_version_is_refused_by_name() {
-    let refusal = edited(full(), |m| m["version"] = json!(2)).unwrap_err();
-    assert!(refusal.to_string().contains("version 2"), "{refusal}");
+    for other in [0, 3] {
+        let mut value = serde_json::to_value(manifest(full())).unwrap();
+        value["version"] = json!(other);
+        let refusal = Manifest::parse(&serde_json::to_vec(&value).unwrap()).unwrap_err();
+        let refusal = refusal.to_string();
+        assert!(
+            refusal.contains(&format!("version {other};")) && refusal.contains("1 to 2"),
+            "{refusal}"
+        );
+    }
     assert!(matches!(
         edited(full(), |m| m["format"] = json!("tar")),
         Err(ArchiveError::UnknownFormat { .. })
     ));
+}
+
+#[test]
+fn version_2_is_written_and_version_1_read() {
+    for facts in [full(), incremental()] {
+        let written = manifest(facts);
+        assert_eq!(written.version, Version::Two);
+        let mut value = serde_json::to_value(&written).unwrap();
+        assert!(value["tables"][0].get("groups").is_none());
+        value["version"] = json!(1);
+        let bytes = serde_json::to_vec(&value).unwrap();
+        let read = Manifest::parse(&bytes).unwrap();
+        assert_eq!(read.version, Version::One);
+        assert_eq!(read.facts, written.facts);
+        let again = Manifest::parse(&read.to_bytes().unwrap()).unwrap();
+        assert_eq!(again, read);
+    }
+}
+
+/// An incremental whose table has a column beside its key and its tenant.
+fn grouped() -> Value {
+    let mut facts = incremental();
+    let columns = facts["tables"][0]["columns"].as_array_mut().unwrap();
+    columns.push(json!({ "name": "body", "type": "text" }));
+    columns.push(json!({ "name": "tags", "type": "text[]" }));
+    facts["tables"][0]["groups"] = json!([["body"], [], ["tags", "body"]]);
+    facts
+}
+
+#[test]
+fn groups_are_the_bits_of_their_columns() {
+    let written = manifest(grouped());
+    let read = Manifest::parse(&written.to_bytes().unwrap()).unwrap();
+    assert_eq!(read, written);
+    assert_eq!(read.facts.tables[0].group_bits(), [0, 0, 5, 4]);
+    for none in [json!([]), Value::Null] {
+        let mut facts = grouped();
+        facts["tables"][0]["groups"] = none;
+        let table = &manifest(facts).facts.tables[0];
+        assert_eq!(
+            (table.groups().len(), table.group_bits()),
+            (0, vec![0, 0, 0, 0])
+        );
+    }
+    let most = |m: &mut Value| m["tables"][0]["groups"] = json!(vec![["body"]; 31]);
+    assert_eq!(
+        edited(grouped(), most).unwrap().facts.tables[0].group_bits()[2],
+        i32::MAX as u32
+    );
+}
+
+#[test]
+fn groups_that_say_nothing_clear_are_refused() {
+    refused(
+        grouped,
+        &[
+            ("version 1", |m| m["version"] = json!(1)),
+            ("version 1", |m| {
+                m["version"] = json!(1);
+                m["tables"][0]["groups"] = json!([]);
+            }),
+            ("no column", |m| {
+                m["tables"][0]["groups"] = json!([["nope"]])
+            }),
+            ("key or tenant", |m| {
+                m["tables"][0]["groups"] = json!([[], ["id"]])
+            }),
+            ("key or tenant", |m| {
+                m["tables"][0]["groups"] = json!([["body", "tenant_id"]])
+            }),
+            ("twice", |m| {
+                m["tables"][0]["groups"] = json!([["body", "tags", "body"]])
+            }),
+            ("too many", |m| {
+                m["tables"][0]["groups"] = json!(vec![["body"]; 32])
+            }),
+            ("whole", |m| {
+                m["tables"][0]["whole"] = json!(true);
+                m["tables"][0]["history"] = json!([]);
+            }),
+        ],
+    );
+    refused(
+        full,
+        &[("whole, and has groups", |m| {
+            m["tables"][0]["groups"] = json!([[]])
+        })],
+    );
+}
+
+#[test]
+fn a_child_of_version_2_goes_on_with_a_parent_of_version_1_and_has_groups_of_its_own() {
+    let (mut facts, mut child) = (full(), grouped());
+    facts["tables"][0]["columns"] = child["tables"][0]["columns"].clone();
+    let mut parent = manifest(facts);
+    parent.version = Version::One;
+    child["parent"]["sha256"] = json!("c".repeat(64));
+    check_link(&manifest(child), &parent, &"c".repeat(64)).unwrap();
 }
 
 #[test]

@@ -6,21 +6,26 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use m23_archive::{
-    Chunk, Entry, KeyObject, Lines, Manifest, Position, Table, check_lines, lines, pack, unpack,
-    value,
+    Chunk, Entry, KeyObject, Lines, Manifest, Op, Position, Table, Version, check_lines, lines,
+    pack, unpack, value,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{read, read_dir};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const BACKUP: &str =
-    "tenants/00000000-0000-0000-0000-00000000000a/backups/00000000-0000-0000-0000-0000000000a2";
+/// One of each version.
+const BACKUPS: [&str; 2] = [
+    "tenants/00000000-0000-0000-0000-00000000000a/backups/00000000-0000-0000-0000-0000000000a2",
+    "tenants/00000000-0000-0000-0000-00000000000b/backups/00000000-0000-0000-0000-0000000000b2",
+];
+const VERSIONS: [Version; 2] = [Version::One, Version::Two];
 
 /// Runs a property on many inputs, under a seed that is printed.
 fn holds<S: Strategy>(inputs: S, property: impl Fn(S::Value)) {
@@ -85,10 +90,10 @@ fn damaged(bytes: &[u8], damage: &Damage) -> Vec<u8> {
 }
 
 /// A backup's objects by name.
-fn backup() -> BTreeMap<String, Vec<u8>> {
+fn objects_of(backup: &str) -> BTreeMap<String, Vec<u8>> {
     let bucket = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/bucket");
     let mut found = BTreeMap::new();
-    let mut folders: Vec<PathBuf> = vec![bucket.join(BACKUP)];
+    let mut folders: Vec<PathBuf> = vec![bucket.join(backup)];
     while let Some(folder) = folders.pop() {
         for entry in read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -107,8 +112,9 @@ fn backup() -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn manifest_bytes() -> Vec<u8> {
-    backup().remove(&format!("{BACKUP}/manifest.json")).unwrap()
+fn manifest_bytes(backup: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/bucket");
+    read(path.join(backup).join("manifest.json")).unwrap()
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -119,8 +125,12 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// All lines of a backup, read as a reader must; none when it is refused.
-fn read_whole(objects: &BTreeMap<String, Vec<u8>>, manifest_sha256: &str) -> Option<Vec<Vec<u8>>> {
-    let bytes = objects.get(&format!("{BACKUP}/manifest.json"))?;
+fn read_whole(
+    backup: &str,
+    objects: &BTreeMap<String, Vec<u8>>,
+    manifest_sha256: &str,
+) -> Option<Vec<Vec<u8>>> {
+    let bytes = objects.get(&format!("{backup}/manifest.json"))?;
     let manifest = Manifest::parse(bytes)
         .ok()
         .filter(|_| sha256(bytes) == manifest_sha256)?;
@@ -131,7 +141,7 @@ fn read_whole(objects: &BTreeMap<String, Vec<u8>>, manifest_sha256: &str) -> Opt
                 .get(&chunk.object)
                 .filter(|stored| sha256(stored) == chunk.sha256)?;
             let lines = unpack(stored, chunk).ok()?;
-            check_lines(&lines, table, kind).ok()?;
+            check_lines(&lines, table, kind, manifest.version).ok()?;
             whole.push(lines);
         }
     }
@@ -140,9 +150,15 @@ fn read_whole(objects: &BTreeMap<String, Vec<u8>>, manifest_sha256: &str) -> Opt
 
 #[test]
 fn a_backup_with_a_damaged_exchanged_or_missing_object_is_refused_or_the_same() {
-    let whole = backup();
-    let trusted = sha256(&manifest_bytes());
-    let wanted = read_whole(&whole, &trusted).unwrap();
+    for backup in BACKUPS {
+        assert_damage_is_noticed(backup);
+    }
+}
+
+fn assert_damage_is_noticed(backup: &str) {
+    let whole = objects_of(backup);
+    let trusted = sha256(&manifest_bytes(backup));
+    let wanted = read_whole(backup, &whole, &trusted).unwrap();
     let names: Vec<String> = whole.keys().cloned().collect();
     let inputs = (any::<Index>(), any::<Index>(), 0..10_u8, damages());
     holds(inputs, |(one, other, kind, damage)| {
@@ -153,7 +169,7 @@ fn a_backup_with_a_damaged_exchanged_or_missing_object_is_refused_or_the_same() 
             1 => drop(objects.insert(one.clone(), whole[other].clone())),
             _ => drop(objects.insert(one.clone(), damaged(&whole[one], &damage))),
         }
-        let read = read_whole(&objects, &trusted);
+        let read = read_whole(backup, &objects, &trusted);
         assert!(read.is_none() || read.as_ref() == Some(&wanted));
         assert_eq!(
             read.is_some(),
@@ -165,8 +181,10 @@ fn a_backup_with_a_damaged_exchanged_or_missing_object_is_refused_or_the_same() 
 
 #[test]
 fn a_damaged_manifest_is_refused_or_is_one_that_holds_its_rules() {
-    let good = manifest_bytes();
-    holds(prop::collection::vec(damages(), 1..4), |damages| {
+    let good = BACKUPS.map(manifest_bytes);
+    let inputs = (0..2_usize, prop::collection::vec(damages(), 1..4));
+    holds(inputs, |(which, damages)| {
+        let good = &good[which];
         let bad = damages.iter().fold(good.clone(), |bytes, damage| {
             if bytes.is_empty() {
                 bytes
@@ -187,10 +205,9 @@ fn assert_is_refused_or_sound(bytes: &[u8]) {
         Manifest::parse(&manifest.to_bytes().unwrap()).unwrap(),
         manifest
     );
-    assert_eq!(
-        Manifest::new(manifest.facts.clone(), manifest.encryption.clone()).unwrap(),
-        manifest
-    );
+    let again = Manifest::new(manifest.facts.clone(), manifest.encryption.clone()).unwrap();
+    let version = manifest.version;
+    assert_eq!(Manifest { version, ..again }, manifest);
     for (_, _, chunk) in manifest.facts.tables.iter().flat_map(Table::objects) {
         assert!(chunk.object.starts_with(&manifest.prefix()) && !chunk.object.contains(".."));
     }
@@ -236,10 +253,11 @@ fn values() -> impl Strategy<Value = Value> {
 
 #[test]
 fn an_edited_manifest_is_refused_or_is_one_that_holds_its_rules() {
-    let good: Value = serde_json::from_slice(&manifest_bytes()).unwrap();
-    let inputs = (prop::collection::vec(any::<Index>(), 1..6), values());
-    holds(inputs, |(path, value)| {
-        let mut bad = good.clone();
+    let good =
+        BACKUPS.map(|backup| -> Value { serde_json::from_slice(&manifest_bytes(backup)).unwrap() });
+    let path = prop::collection::vec(any::<Index>(), 1..6);
+    holds((0..2_usize, path, values()), |(which, path, value)| {
+        let mut bad = good[which].clone();
         edit(&mut bad, &path, value);
         assert_is_refused_or_sound(&serde_json::to_vec(&bad).unwrap());
     });
@@ -267,11 +285,10 @@ fn a_damaged_chunk_is_refused_or_the_same() {
 
 #[test]
 fn any_bytes_are_refused_without_a_panic() {
-    let table = Manifest::parse(&manifest_bytes())
-        .unwrap()
-        .facts
-        .tables
-        .remove(0);
+    let tables = BACKUPS.map(|backup| {
+        let manifest = Manifest::parse(&manifest_bytes(backup)).unwrap();
+        manifest.facts.tables[0].clone()
+    });
     let chunk = Chunk {
         object: "o".to_owned(),
         rows: 1,
@@ -288,8 +305,10 @@ fn any_bytes_are_refused_without_a_panic() {
             ..chunk.clone()
         };
         let _ = unpack(&bytes, &chunk);
-        for kind in [Lines::Rows, Lines::History] {
-            let _ = check_lines(&bytes, &table, kind);
+        for (table, version) in tables.iter().zip(VERSIONS) {
+            for kind in [Lines::Rows, Lines::History] {
+                let _ = check_lines(&bytes, table, kind, version);
+            }
         }
     });
 }
@@ -335,19 +354,52 @@ fn a_field_that_is_accepted_is_the_only_text_of_its_value() {
 
 #[test]
 fn an_entry_or_a_position_that_is_accepted_reads_as_it_stands() {
-    holds(
-        (
-            "[IDUonlaX]\t[0-9]{1,21}\t[0-9]{1,21}\t(\\\\N|2026-01-31 10:00:00\\+00|x)\t?.{0,9}",
-            "[0-9:,]{0,12}",
-        ),
-        |(line, text)| {
-            if let Ok(entry) = Entry::parse(&line) {
+    let head = "[IDUonlaX]\t[0-9]{1,21}\t[0-9]{1,21}\t(\\\\N|2026-01-31 10:00:00\\+00|x)";
+    let line = format!("{head}\t([0-9]{{1,11}}|.)\t?.{{0,9}}");
+    holds((&*line, "[0-9:,]{0,12}"), |(line, text)| {
+        for version in VERSIONS {
+            if let Ok(entry) = Entry::parse(&line, version) {
                 let head = format!("\t{}\t{}\t", entry.change_id, entry.xid);
                 assert!(line[1..].starts_with(&head) && line.ends_with(entry.row));
+                let groups = format!("\t{}\t{}", entry.unchanged, entry.row);
+                assert!(version == Version::One || line.ends_with(&groups));
             }
-            if let Ok(position) = text.parse::<Position>() {
-                assert_eq!(position.to_string(), text);
+        }
+        if let Ok(position) = text.parse::<Position>() {
+            assert_eq!(position.to_string(), text);
+        }
+    });
+}
+
+/// A line of history of the second backup's table: what its columns ask for, but for those in groups.
+fn entries() -> impl Strategy<Value = String> {
+    let field = || prop_oneof![Just("\\N".to_owned()), "[a-z{}]{0,3}"];
+    ("[UUUUDI]", 0..20_u32, field(), field()).prop_map(|(op, bits, body, tags)| {
+        format!("{op}\t1\t1\t\\N\t{bits}\t1\tt\tFirst\t0\t{body}\t{tags}\n")
+    })
+}
+
+#[test]
+fn an_accepted_image_carries_just_what_its_groups_do_not_leave_out() {
+    let manifest = Manifest::parse(&manifest_bytes(BACKUPS[1])).unwrap();
+    let table = &manifest.facts.tables[0];
+    let accepted = Cell::new(0);
+    holds(entries(), |line| {
+        if check_lines(line.as_bytes(), table, Lines::History, Version::Two).is_err() {
+            return;
+        }
+        let entry = Entry::parse(line.trim_end_matches('\n'), Version::Two).unwrap();
+        let fields: Vec<&str> = entry.row.split('\t').collect();
+        assert_eq!(fields.len(), table.columns.len());
+        for (place, group) in table.groups().iter().enumerate() {
+            let is_left_out = entry.unchanged >> place & 1 == 1;
+            for (column, field) in table.columns.iter().zip(&fields) {
+                assert!(!is_left_out || !group.contains(&column.name) || *field == "\\N");
             }
-        },
-    );
+        }
+        assert!(entry.unchanged == 0 || entry.op == Op::Updated);
+        assert!(entry.unchanged >> table.groups().len() == 0);
+        accepted.set(accepted.get() + 1);
+    });
+    assert!(accepted.get() > 0);
 }

@@ -7,15 +7,19 @@ use aes_gcm::{Aes256Gcm, aes::cipher::Array};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use m23_archive::seal::{Sealed, chunk_context, mac_from_bytes, manifest_context};
 use m23_archive::{
-    KEY, KeyObject, Manifest, check_lines, check_link, fingerprint, key_object, mac_object,
-    manifest_object, master_key, unpack,
+    KEY, KeyObject, Lines, Manifest, Version, check_lines, check_link, fingerprint, key_object,
+    mac_object, manifest_object, master_key, unpack,
 };
 use sha2::{Digest, Sha256};
 use std::fs::{read, read_dir};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
-const CHAINS: [(u128, [u128; 3]); 2] = [(0xa, [0xa1, 0xa2, 0xa3]), (0xe, [0xe1, 0xe2, 0xe3])];
+const CHAINS: [(u128, &[u128]); 3] = [
+    (0xa, &[0xa1, 0xa2, 0xa3, 0xa4]),
+    (0xb, &[0xb1, 0xb2]),
+    (0xe, &[0xe1, 0xe2, 0xe3, 0xe4]),
+];
 
 fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors")
@@ -69,7 +73,7 @@ fn data_key(manifest: &Manifest) -> Option<[u8; KEY]> {
 #[test]
 fn manifests_are_read_and_written_as_they_are() {
     for (tenant, backups) in CHAINS {
-        for backup in backups {
+        for &backup in backups {
             let bytes = manifest_bytes(tenant, backup);
             assert_eq!(Manifest::parse(&bytes).unwrap().to_bytes().unwrap(), bytes);
         }
@@ -79,7 +83,7 @@ fn manifests_are_read_and_written_as_they_are() {
 #[test]
 fn every_chunk_is_what_its_manifest_says() {
     for (tenant, backups) in CHAINS {
-        for backup in backups {
+        for &backup in backups {
             let manifest = Manifest::parse(&manifest_bytes(tenant, backup)).unwrap();
             let key = data_key(&manifest);
             for (ordinal, table) in (1..).zip(&manifest.facts.tables) {
@@ -89,7 +93,8 @@ fn every_chunk_is_what_its_manifest_says() {
                     let context = chunk_context(manifest.facts.backup_id, ordinal, lines, seq);
                     let packed =
                         key.map_or(bytes.clone(), |key| open(&key, &bytes, &context).unwrap());
-                    check_lines(&unpack(&packed, chunk).unwrap(), table, lines).unwrap();
+                    let unpacked = unpack(&packed, chunk).unwrap();
+                    check_lines(&unpacked, table, lines, manifest.version).unwrap();
                 }
             }
         }
@@ -100,8 +105,7 @@ fn every_chunk_is_what_its_manifest_says() {
 fn chains_hold() {
     for (tenant, backups) in CHAINS {
         for pair in backups.windows(2) {
-            let [parent, child] =
-                [pair.first(), pair.last()].map(|id| manifest_bytes(tenant, *id.unwrap()));
+            let [parent, child] = [0, 1].map(|place| manifest_bytes(tenant, pair[place]));
             let read = |bytes: &[u8]| Manifest::parse(bytes).unwrap();
             check_link(&read(&child), &read(&parent), &sha256(&parent)).unwrap();
         }
@@ -147,30 +151,53 @@ fn a_sealed_chunk_opens_at_its_own_place_alone() {
             let opened = open(&key, &stored(&chunk.object), &context);
             assert_eq!(opened.is_some(), at == other, "{at} at {other}");
         }
-        let elsewhere = chunk_context(Uuid::from_u128(0xe1), 1, m23_archive::Lines::Rows, 1);
+        let elsewhere = chunk_context(Uuid::from_u128(0xe1), 1, Lines::Rows, 1);
         assert_eq!(open(&key, &stored(&chunk.object), &elsewhere), None);
     }
 }
 
 #[test]
+fn chains_are_of_one_version_and_of_both() {
+    let versions = CHAINS.map(|(tenant, backups)| {
+        let version = |backup: &u128| {
+            let manifest = Manifest::parse(&manifest_bytes(tenant, *backup)).unwrap();
+            u32::from(manifest.version)
+        };
+        backups.iter().map(version).collect::<Vec<u32>>()
+    });
+    assert_eq!(versions, [vec![1, 1, 1, 2], vec![2, 2], vec![1, 1, 1, 2]]);
+}
+
+fn bad_files(folder: &str) -> Vec<PathBuf> {
+    let found = read_dir(vectors().join("bad").join(folder)).unwrap();
+    let found: Vec<PathBuf> = found.map(|entry| entry.unwrap().path()).collect();
+    assert!(found.len() >= 5);
+    found
+}
+
+#[test]
+fn bad_lines_are_refused() {
+    let manifest = Manifest::parse(&manifest_bytes(0xb, 0xb2)).unwrap();
+    let table = &manifest.facts.tables[0];
+    let is_good = |line: &[u8]| check_lines(line, table, Lines::History, Version::Two).is_ok();
+    for file in bad_files("lines") {
+        assert!(!is_good(&read(&file).unwrap()), "{}", file.display());
+    }
+    let tenant = &manifest.facts.tenant_id;
+    let good = format!("U\t1\t210\t\\N\t8\t1\t{tenant}\tFirst\t1\tone\t\\N\n");
+    assert!(is_good(good.as_bytes()));
+}
+
+#[test]
 fn bad_documents_are_refused() {
-    let files = |folder: &str| {
-        let folder = vectors().join("bad").join(folder);
-        let found: Vec<PathBuf> = read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        assert!(found.len() >= 5);
-        found
-    };
-    for file in files("manifests") {
+    for file in bad_files("manifests") {
         assert!(
             Manifest::parse(&read(&file).unwrap()).is_err(),
             "{}",
             file.display()
         );
     }
-    for file in files("keys") {
+    for file in bad_files("keys") {
         assert!(
             KeyObject::parse(&read(&file).unwrap()).is_err(),
             "{}",

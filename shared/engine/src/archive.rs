@@ -6,7 +6,7 @@ use crate::keys::{KeyFault, read_key};
 use crate::objects::fetch;
 use crate::world::World;
 use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_from_text};
-use m23_archive::{Chunk, Lines, Manifest, Table, unpack};
+use m23_archive::{Chunk, Lines, Manifest, Table, Version, check_lines, unpack};
 use serde_json::{Value, json};
 
 /// A manifest, and the key of its chunks where it is encrypted and has been unlocked.
@@ -78,6 +78,7 @@ impl Archive {
         };
         (1_u32..).zip(chunks).map(move |(seq, chunk)| Stored {
             archive: self,
+            table,
             ordinal,
             lines,
             seq,
@@ -90,6 +91,7 @@ impl Archive {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stored<'a> {
     archive: &'a Archive,
+    pub(crate) table: &'a Table,
     ordinal: u32,
     pub(crate) lines: Lines,
     seq: u32,
@@ -103,6 +105,17 @@ impl Stored<'_> {
             "backup_id": self.archive.manifest.facts.backup_id, "ordinal": self.ordinal,
             "seq": self.seq, "history": self.lines == Lines::History,
         })
+    }
+
+    /// The version of its archive, which says what the lines of its history are.
+    pub(crate) const fn version(self) -> Version {
+        self.archive.manifest.version
+    }
+
+    /// Holds its lines to the rules for them.
+    pub(crate) fn check(self, lines: &[u8]) -> Result<(), EngineError> {
+        check_lines(lines, self.table, self.lines, self.version())
+            .map_err(|error| EngineError::in_part(&self.chunk.object, error))
     }
 
     /// Its lines, every byte verified: first the hash, then the seal, then what is inside.

@@ -9,7 +9,7 @@ use crate::keys::find_key;
 use crate::retry::persistently;
 use crate::tally::Tally;
 use crate::world::World;
-use m23_archive::{ArchiveError, Chunk, Lines, Manifest, Table, check_lines, check_link};
+use m23_archive::{ArchiveError, Chunk, Lines, Manifest, check_link};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -153,7 +153,7 @@ async fn list(
     for archive in archives {
         let prefix = format!("{}/", archive.manifest.prefix());
         let sizes = persistently(world, async || world.sizes(&prefix).await).await?;
-        for (_, stored) in chunks(std::slice::from_ref(archive)) {
+        for stored in chunks(std::slice::from_ref(archive)) {
             check_size(stored.chunk, &sizes, tally);
         }
     }
@@ -179,13 +179,12 @@ fn check_size(chunk: &Chunk, sizes: &BTreeMap<String, u64>, tally: &mut Tally) {
     }
 }
 
-fn chunks(archives: &[Archive]) -> impl Iterator<Item = (&Table, Stored<'_>)> {
+fn chunks(archives: &[Archive]) -> impl Iterator<Item = Stored<'_>> {
     archives.iter().flat_map(|archive| {
         archive.tables().flat_map(move |placed| {
             [Lines::Rows, Lines::History]
                 .into_iter()
                 .flat_map(move |lines| archive.chunks(placed, lines))
-                .map(move |stored| (placed.1, stored))
         })
     })
 }
@@ -200,14 +199,14 @@ async fn read(
 ) -> Result<bool, EngineError> {
     let mut noted_at = world.now_ms();
     let done = usize::try_from(progress.read).unwrap_or(usize::MAX);
-    for (place, (table, stored)) in chunks(archives).skip(done).enumerate() {
+    for (place, stored) in chunks(archives).skip(done).enumerate() {
         let chunk = stored.chunk;
         // However little time there is, a drive brings its test further.
         if place > 0 && world.now_ms() >= deadline {
             return Ok(false);
         }
         if !progress.tally.knows(&chunk.object) {
-            match read_chunk(world, plan, table, stored).await {
+            match read_chunk(world, plan, stored).await {
                 Ok(0) => progress.tally.pass(),
                 Ok(rows) => progress.tally.find(
                     "foreign_row",
@@ -230,7 +229,6 @@ async fn read(
 async fn read_chunk(
     world: &impl World,
     plan: &Plan,
-    table: &Table,
     stored: Stored<'_>,
 ) -> Result<usize, EngineError> {
     if stored.is_locked() {
@@ -238,11 +236,12 @@ async fn read_chunk(
         return Ok(0);
     }
     let lines = stored.read(world).await?;
-    let checked = check_lines(&lines, table, stored.lines).and_then(|()| match stored.lines {
-        Lines::Rows => foreign_rows(&lines, table, plan.tenant_id),
+    stored.check(&lines)?;
+    match stored.lines {
+        Lines::Rows => foreign_rows(&lines, stored.table, plan.tenant_id)
+            .map_err(|error| EngineError::in_part(&stored.chunk.object, error)),
         Lines::History => Ok(0),
-    });
-    checked.map_err(|error| EngineError::in_part(&stored.chunk.object, error))
+    }
 }
 
 /// What is wrong with the archive is a finding; anything else ends the drive.

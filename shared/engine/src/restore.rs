@@ -8,7 +8,7 @@ use crate::error::EngineError;
 use crate::retry::persistently;
 use crate::world::World;
 use futures_util::{StreamExt, stream};
-use m23_archive::Table;
+use m23_archive::{Table, Version};
 use m23_contract::ErrorCode;
 use m23_pipeline::{DatabaseError, Level, Record};
 use serde::Deserialize;
@@ -185,16 +185,23 @@ async fn stage(
     order: &RestoreOrder,
     chain: &[Archive],
 ) -> Result<(), EngineError> {
-    let tables = chain.first().map(|tip| &tip.manifest.facts.tables);
+    let Some(tip) = chain.first() else {
+        return Ok(());
+    };
+    let tables = tip.manifest.facts.tables.iter();
     let chosen: Vec<(&Table, Vec<Piece<'_>>)> = tables
-        .into_iter()
-        .flatten()
         .filter(|table| is_chosen(order, table))
         .map(|table| (table, pieces(chain, table, order.rewind)))
         .collect();
     note(world, order, chosen.iter().map(|(_, all)| lines(all)).sum()).await?;
     for (ordinal, (table, pieces)) in (1_u32..).zip(chosen) {
-        if let Some(next) = make_room(world, order, ordinal, table, lines(&pieces)).await? {
+        let room = Room {
+            ordinal,
+            table,
+            version: tip.manifest.version,
+            lines: lines(&pieces),
+        };
+        if let Some(next) = make_room(world, order, &room).await? {
             stage_table(world, order, ordinal, next, &pieces).await?;
         }
     }
@@ -213,19 +220,31 @@ fn is_chosen(order: &RestoreOrder, table: &Table) -> bool {
         .is_none_or(|tables| tables.contains(&name))
 }
 
+/// What the database has to know of a table before its pieces come.
+struct Room<'a> {
+    ordinal: u32,
+    /// As the backup that was asked for has it.
+    table: &'a Table,
+    /// Of that backup.
+    version: Version,
+    /// Of all pieces.
+    lines: u64,
+}
+
 /// Gives which piece is the next to be staged: an earlier driver may have come further than none.
 async fn make_room(
     world: &impl World,
     order: &RestoreOrder,
-    ordinal: u32,
-    table: &Table,
-    lines: u64,
+    room: &Room<'_>,
 ) -> Result<Option<u32>, EngineError> {
+    let Room { ordinal, table, .. } = room;
     let columns: Vec<&String> = table.columns.iter().map(|column| &column.name).collect();
+    let groups = (room.version >= Version::Two).then(|| table.groups());
     let arguments = json!({
         "p_restore_id": order.work_id, "p_lease": order.lease,
         "p_table": { "ordinal": ordinal, "schema": table.schema, "name": table.name,
-                     "columns": columns, "rows": lines, "rewind": order.rewind && !table.whole },
+                     "columns": columns, "groups": groups, "rows": room.lines,
+                     "rewind": order.rewind && !table.whole },
     });
     let reply = persistently(world, async || {
         world.call("m23_stage_table", &arguments).await
@@ -273,6 +292,10 @@ async fn stage_piece(
     piece: &Piece<'_>,
 ) -> Result<(), EngineError> {
     let lines = piece.stored.read(world).await?;
+    if piece.kind == Kind::Rewind {
+        // What an image leaves out is looked for elsewhere: the database relies on these marks.
+        piece.stored.check(&lines)?;
+    }
     send(world, order, ordinal, (seq, piece, lines)).await
 }
 
@@ -285,7 +308,8 @@ async fn send(
     let head = json!({
         "restore_id": order.work_id, "lease": order.lease,
         "ordinal": ordinal, "seq": seq, "rows": piece.stored.chunk.rows, "kind": piece.kind.word(),
-        "from": piece.stored.place(), "fingerprint": piece.stored.fingerprint(world).await?,
+        "version": piece.stored.version(), "from": piece.stored.place(),
+        "fingerprint": piece.stored.fingerprint(world).await?,
     });
     let mut body = head.to_string().into_bytes();
     body.reserve(lines.len() + 1);

@@ -202,7 +202,7 @@ impl Backups {
         let table = |(at, part): (usize, &Part)| {
             json!({ "schema": "public", "name": TABLES[at].0, "tenant_column": "t", "key": ["k"],
                     "columns": [{ "name": "k", "type": "text" }, { "name": "t", "type": "text" }],
-                    "chunks": part.chunks.values().collect::<Vec<_>>() })
+                    "groups": null, "chunks": part.chunks.values().collect::<Vec<_>>() })
         };
         let tables: Vec<Value> = self.parts.iter().enumerate().map(table).collect();
         Ok(

@@ -4,18 +4,22 @@ use crate::backups::{JOB, TENANT};
 use crate::faults::{BOTH, Break, Fault};
 use crate::restores::{begin, begun, everything};
 use crate::world::{World, sha256};
-use m23_archive::{Chunk, ChunkPlace, Facts, Lines, Manifest, manifest_object, pack};
+use m23_archive::{Chunk, ChunkPlace, Facts, Lines, Manifest, Version, manifest_object, pack};
 use m23_engine::RestoreOrder;
 use m23_pipeline::Failure;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-const TIP: Uuid = Uuid::from_u128(0xd);
+pub const TIP: Uuid = Uuid::from_u128(0xd);
 
-const HISTORY: &str = "U\t1\t13\t2026-01-02 04:00:00+00\t0001\trow of a\n\
-                       D\t2\t13\t2026-01-02 04:00:00+00\t0002\trow of a\n\
-                       I\t3\t14\t2026-01-02 05:00:00+00\t0009\t\\N\n";
+/// The update leaves out a group whose columns are gone.
+pub const HISTORY: &str = "U\t1\t13\t2026-01-02 04:00:00+00\t1\t0001\trow of a\n\
+                       D\t2\t13\t2026-01-02 04:00:00+00\t0\t0002\trow of a\n\
+                       I\t3\t14\t2026-01-02 05:00:00+00\t0\t0009\t\\N\n";
+const FIRST_HISTORY: &str = "U\t1\t13\t2026-01-02 04:00:00+00\t0001\trow of a\n\
+                             D\t2\t13\t2026-01-02 04:00:00+00\t0002\trow of a\n\
+                             I\t3\t14\t2026-01-02 05:00:00+00\t0009\t\\N\n";
 const ROWS: &str = "0001\tchanged\n0009\tnew\n";
 
 fn store(world: &World, lines: Lines, text: &str) -> Chunk {
@@ -48,10 +52,16 @@ fn store(world: &World, lines: Lines, text: &str) -> Chunk {
 
 /// A world with a full backup and an incremental one, and a restore of that.
 fn chained() -> (World, RestoreOrder) {
+    chained_by(Version::Two, json!([[]]), HISTORY)
+}
+
+/// The same with an incremental of a version, with groups and a log for its first table.
+pub fn chained_by(version: Version, groups: Value, history: &str) -> (World, RestoreOrder) {
     let (world, full) = begun();
-    let history = store(&world, Lines::History, HISTORY);
+    let history = store(&world, Lines::History, history);
     let rows = store(&world, Lines::Rows, ROWS);
     let table = |name: &str| {
+        let groups = (name == "a").then(|| groups.clone());
         let chunks = |chunk: &Chunk| {
             if name == "a" {
                 json!([chunk])
@@ -59,7 +69,7 @@ fn chained() -> (World, RestoreOrder) {
                 json!([])
             }
         };
-        json!({ "schema": "public", "name": name, "tenant_column": "t", "key": ["k"], "whole": false,
+        json!({ "schema": "public", "name": name, "tenant_column": "t", "key": ["k"], "whole": false, "groups": groups,
                 "columns": [{ "name": "k", "type": "text" }, { "name": "t", "type": "text" }],
                 "chunks": chunks(&rows), "history": chunks(&history) })
     };
@@ -72,7 +82,9 @@ fn chained() -> (World, RestoreOrder) {
         "tables": [table("a"), table("b"), table("c"), table("d")],
     }))
     .unwrap();
-    let bytes = Manifest::new(facts, None).unwrap().to_bytes().unwrap();
+    let mut manifest = Manifest::new(facts, None).unwrap();
+    manifest.version = version;
+    let bytes = manifest.to_bytes().unwrap();
     let object = manifest_object(&format!("tenants/{TENANT}/backups/{TIP}"));
     let order = RestoreOrder {
         backup_id: Some(TIP),
@@ -110,6 +122,42 @@ fn the_last_history_is_kept_where_the_database_goes_back_by_it() {
     let kept = restores.kinds.iter().filter(|kind| *kind == "rewind");
     assert_eq!(kept.count(), 1);
     assert!(!restores.kinds.contains(&"history".to_owned()));
+}
+
+#[test]
+fn the_database_is_told_which_columns_an_image_may_leave_out() {
+    let (world, order) = chained();
+    assert!(world.restore(&order).unwrap().is_ok());
+    let restores = world.restores.borrow();
+    assert_eq!(restores.groups["a"], json!([[]]));
+    assert_eq!(restores.groups["b"], json!([]), "no group is none");
+}
+
+#[test]
+fn a_member_of_version_1_is_staged_as_one() {
+    let (world, mut order) = chained_by(Version::One, Value::Null, FIRST_HISTORY);
+    order.rewind = true;
+    assert!(world.restore(&order).unwrap().is_ok());
+    let restores = world.restores.borrow();
+    assert_eq!(restores.written, Some(at_tip()));
+    assert!(restores.groups.values().all(Value::is_null));
+}
+
+#[test]
+fn a_history_that_breaks_a_rule_is_not_gone_back_by() {
+    for (good, bad) in [
+        ("\t1\t0001", "\t2\t0001"),
+        ("\t1\t0001", "\t01\t0001"),
+        ("\t0\t0002", "\t1\t0002"),
+        ("\t0\t0002", "\t0002"),
+    ] {
+        let history = HISTORY.replacen(good, bad, 1);
+        let (world, mut order) = chained_by(Version::Two, json!([[]]), &history);
+        order.rewind = true;
+        let error = world.restore(&order).unwrap().unwrap_err();
+        assert_eq!(world.begun("m23_execute_restore"), 0, "{bad:?}");
+        assert!(matches!(Failure::from(error), Failure::BackupUnusable(_)));
+    }
 }
 
 #[test]

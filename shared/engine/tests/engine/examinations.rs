@@ -2,8 +2,10 @@
 //! The fake database's rows belong to nobody, so that every chunk has a finding.
 
 use crate::backups::{JOB, TENANT};
+use crate::chains::{HISTORY, TIP, chained_by};
 use crate::faults::{BOTH, Break, Fault};
 use crate::world::{LEASE_MS, Lease, NEVER, World, keep_lease};
+use m23_archive::Version;
 use m23_engine::{Driven, Examined};
 use m23_pipeline::DatabaseError;
 use serde_json::{Value, json};
@@ -20,7 +22,8 @@ pub struct Examinations {
     state: Option<Value>,
     saved: usize,
     level: &'static str,
-    manifest: Option<(String, String)>,
+    /// Ids, manifests' objects and their SHA-256, the full backup first.
+    archives: Vec<(Uuid, String, String)>,
     /// What the test came to.
     tally: Option<Value>,
 }
@@ -61,10 +64,14 @@ impl Examinations {
             token,
             until: now + LEASE_MS,
         });
-        let (object, sha256) = self.manifest.clone().unwrap();
+        let known = |(id, object, sha256): &(Uuid, String, String)| {
+            json!({"backup_id": id, "manifest": object,
+            "manifest_sha256": sha256})
+        };
+        let archives: Vec<Value> = self.archives.iter().map(known).collect();
         json!({"test_id": TEST, "lease": token, "tenant_id": TENANT, "level": self.level,
             "state": self.state.clone().unwrap_or(json!({})),
-            "archives": [{"backup_id": JOB, "manifest": object, "manifest_sha256": sha256}]})
+            "archives": archives})
     }
 
     pub fn release(&mut self, given: &Value) -> bool {
@@ -85,7 +92,7 @@ fn begun(level: &'static str) -> World {
     let (object, hash, _) = world.backups.borrow().manifest.clone().unwrap();
     *world.examinations.borrow_mut() = Examinations {
         level,
-        manifest: Some((object, hash)),
+        archives: vec![(JOB, object, hash)],
         ..Examinations::default()
     };
     world
@@ -214,4 +221,41 @@ fn what_is_damaged_is_found_and_the_rest_is_looked_at() {
     );
     assert_eq!(kinds_of(&altered), ["object_altered"]);
     assert_eq!(tally["issues"], CHUNKS, "{tally}");
+}
+
+/// What is found of the log of an incremental whose first table has one group, without columns.
+fn found_of_history(history: &str) -> Vec<Value> {
+    let (world, order) = chained_by(Version::Two, json!([[]]), history);
+    let (full, sha256, _) = world.backups.borrow().manifest.clone().unwrap();
+    let tip = (TIP, order.manifest.unwrap(), order.manifest_sha256.unwrap());
+    *world.examinations.borrow_mut() = Examinations {
+        level: "full",
+        archives: vec![(JOB, full, sha256), tip],
+        ..Examinations::default()
+    };
+    world.examine(NEVER);
+    let tally = tally(&world);
+    let findings = tally["findings"].as_array().unwrap().iter();
+    let is_of_history = |found: &&Value| found["object"].as_str().unwrap().contains("/history-");
+    findings.filter(is_of_history).cloned().collect()
+}
+
+#[test]
+fn images_that_leave_out_what_they_may_not_are_found() {
+    assert_eq!(found_of_history(HISTORY), [""; 0]);
+    for (good, bad, what) in [
+        (
+            "\t1\t0001",
+            "\t2\t0001",
+            "a group that its table does not have",
+        ),
+        ("\t0\t0002", "\t1\t0002", "is no update"),
+        ("\t0\t0002", "\t\\N\t0002", "no number of unchanged groups"),
+    ] {
+        let found = found_of_history(&HISTORY.replacen(good, bad, 1));
+        assert_eq!(found.len(), 1, "{bad:?}: {found:?}");
+        assert_eq!(found[0]["kind"], "line_malformed");
+        let sentence = found[0]["sentence"].as_str().unwrap();
+        assert!(sentence.contains(what), "{sentence}");
+    }
 }

@@ -169,6 +169,6 @@ fn a_manifest_that_contradicts_its_chunks_is_refused() {
 
 #[test]
 fn a_manifest_of_a_later_version_is_refused() {
-    let (world, order) = forge(|manifest| manifest["version"] = json!(2));
-    assert_refused(&world, &order, "version 2", "a later version");
+    let (world, order) = forge(|manifest| manifest["version"] = json!(3));
+    assert_refused(&world, &order, "version 3", "a later version");
 }

@@ -27,6 +27,8 @@ pub struct Restores {
     chunks: BTreeMap<(u64, u64), (u64, String)>,
     /// What each chunk does, in their order.
     pub kinds: Vec<String>,
+    /// The groups of each table, as often as room was made for it.
+    pub groups: BTreeMap<String, Value>,
     /// What the next worker is given.
     order: Value,
 }
@@ -57,6 +59,7 @@ impl Restores {
             return Value::Null;
         }
         assert_eq!(table["columns"], json!(["k", "t"]));
+        self.groups.insert(name.clone(), table["groups"].clone());
         let ordinal = table["ordinal"].as_u64().unwrap();
         self.tables
             .insert(ordinal, (name, table["rows"].as_u64().unwrap()));
@@ -98,7 +101,12 @@ impl Restores {
             .or_insert_with(|| {
                 self.kinds.push(kind.to_owned());
                 let lines = lines.split_inclusive('\n');
-                let marked = lines.map(|line| format!("{}{line}", &kind[..1]));
+                let mark = if kind == "rows" {
+                    "r"
+                } else {
+                    &number("version").to_string()
+                };
+                let marked = lines.map(|line| format!("{mark}{line}"));
                 (number("rows"), marked.collect())
             });
         Ok(head["rows"].clone())
@@ -135,14 +143,20 @@ impl Restores {
     }
 }
 
-/// The rows that staging comes to: a line of history takes the row of its key away.
+/// The rows that staging comes to: a line of history takes the row of its key away. How many fields stand
+/// before that is said by its archive's version.
 fn rows_left(lines: &str) -> String {
     let mut rows: Vec<&str> = Vec::new();
     for marked in lines.split_inclusive('\n') {
         let (kind, line) = marked.split_at(1);
-        match (kind, line.split('\t').nth(4)) {
-            ("h", Some(key)) => rows.retain(|row| row.split('\t').next() != Some(key)),
-            _ => rows.push(line),
+        let key = match kind {
+            "1" => line.split('\t').nth(4),
+            "2" => line.split('\t').nth(5),
+            _ => None,
+        };
+        match key {
+            Some(key) => rows.retain(|row| row.split('\t').next() != Some(key)),
+            None => rows.push(line),
         }
     }
     rows.concat()
