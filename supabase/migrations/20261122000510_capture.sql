@@ -15,15 +15,15 @@ $$ select $expression$case when current_setting('request.jwt.claims', true) <> '
 
 -- Statements in statements ------------------------------------------------------
 -- A statement that another one fires logs its images first. The setting m23.open_<table> says which
--- statements of the transaction are open: `<last>,U<start>,D<start>`, where <last> is the change id at
+-- statements of the transaction are open: `<last>,U<depth>@<start>,D<depth>@<start>`, where <last> is the change id at
 -- which somebody has logged last. A statement that begins before its transaction has a number cannot
 -- come after another, and is not noted: its start is 0/0. So a statement that is a transaction of its own
--- pays for next to nothing.
+-- pays for next to nothing. What a foreign key's action does begins in a trigger, a level deeper than it ends.
 
 create function m23.open_setting(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23.open_' || p_table_id $$;
 
--- The last open statement of a kind in that setting, `U0/16B3748`; null where none is noted. Updates and deletes
+-- The last open statement of a kind in that setting, `U1@0/16B3748`; null where none is noted. Updates and deletes
 -- that foreign keys make end in the order in which they were fired, not that of their beginning.
 create function m23.open_statement(p_open text, p_op text) returns text
 language sql immutable set search_path = '' as
@@ -59,7 +59,7 @@ begin
     if pg_catalog.pg_current_xact_id_if_assigned() is not null then
       v_open := pg_catalog.concat('m23.open_', tg_argv[0]);
       perform pg_catalog.set_config(v_open, pg_catalog.concat(pg_catalog.current_setting(v_open, true), ',', pg_catalog."left"(tg_op, 1),
-                                                              pg_catalog.pg_current_wal_insert_lsn()), true);
+                                                              pg_catalog.pg_trigger_depth(), '@', pg_catalog.pg_current_wal_insert_lsn()), true);
       perform pg_catalog.set_config(pg_catalog.concat('m23.seen_', tg_argv[0]), '', true);
     end if;
   end if;
@@ -73,7 +73,7 @@ revoke execute on function m23_log.before() from public, anon, authenticated, se
 create function m23.layout_of(p_table oid) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select md5(concat_ws(',', m23.qualified_name(p_table), m23.references_write(p_table),
+  return (select md5(concat_ws(',', m23.qualified_name(p_table), m23.references_write(p_table), m23.references_itself(p_table), m23.insert_order_matters(p_table),
                      string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native, c.generated, c.key_ord), ',' order by c.attnum)))
       from m23.columns_of(p_table) c);
 end $$;
@@ -83,6 +83,26 @@ create function m23.references_write(p_table oid) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
   return exists (select from pg_constraint k where k.conrelid = p_table and k.contype = 'f' and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('n', 'd')));
+end $$;
+
+-- Whether rows of a table can be deleted by a foreign key's action in the statement that deletes others of it.
+create function m23.references_itself(p_table oid) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (with recursive taken (relid) as (
+      select p_table
+      union
+      select k.conrelid from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c')
+    select from taken t join pg_constraint k on k.confrelid = t.relid and k.conrelid = p_table and k.contype = 'f' and k.confdeltype = 'c');
+end $$;
+
+-- Whether the time of an arrival has to be told exactly: rows can be changed by foreign keys' actions, and by what
+-- triggers of the application do when rows arrive.
+create function m23.insert_order_matters(p_table oid) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from pg_trigger g where g.tgrelid = p_table and not g.tgisinternal and g.tgtype & 4 <> 0 and g.tgname !~ '^(aaa|zzz)_m23_')
+     and exists (select from pg_constraint k where k.conrelid = p_table and k.contype = 'f' and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('c', 'n', 'd')));
 end $$;
 
 -- Whether a table has the layout that a capture was written for, by its catalogue.

@@ -29,19 +29,44 @@ begin
   return m23.fill($body$
 #variable_conflict use_variable
 declare
-  v_null  uuid;
-  v_stale text;
+  v_null      uuid;
+  v_open      text;
+  v_statement text;
+  v_first     pg_lsn;
+  v_stale     text;
 begin
   {tick}
   if not {is_known} then
     foreach v_stale in array m23.stale_capture_statements({id}, tg_relid, 'insert') loop execute v_stale; end loop;
     return v_null;
   end if;
+  {begin_order}
   {log};
   if random() < 0.004 then perform m23.tick(); end if;
+  {order}
   return v_null;
 end $body$,
-    'tick', m23.tick_statement(), 'id', p_table.id::text, 'is_known', m23.layout_check(p_table), 'log', m23.log_statement(p_table, 'insert', false));
+    'tick', m23.tick_statement(), 'id', p_table.id::text, 'is_known', m23.layout_check(p_table), 'log', m23.log_statement(p_table, 'insert', false),
+    'begin_order', case when m23.insert_order_matters(p_table.relid) then 'v_first := pg_current_wal_insert_lsn();' else '' end,
+    'order', case when m23.insert_order_matters(p_table.relid) then m23.insert_order(p_table) else '' end);
+end $outer$;
+
+-- A trigger of the application's for inserted rows writes before the function after the statement: what it logs comes after the
+-- arrivals, which are as old as the statement. That matters only where foreign keys' actions have to be put in order.
+create function m23.insert_order(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($body$v_open := current_setting('{open}', true);
+  if v_open <> '' then
+    v_statement := m23.open_statement(v_open, 'I');
+    if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > coalesce(split_part(v_statement, '@', 2), '0/0')::pg_lsn then
+      update {log} l set change_id = coalesce(split_part(v_statement, '@', 2)::pg_lsn,
+               (select min(o.change_id) - 1 from {log} o where o.tenant_id = l.tenant_id and o.xid = pg_current_xact_id()))
+       where l.tenant_id in (select r.{tenant} from new_rows r) and l.xid = pg_current_xact_id() and l.op = 'I' and l.change_id >= v_first;
+    end if;
+    perform set_config('{open}', m23.without_statement(v_open, v_statement), true);
+  end if;$body$,
+    'open', m23.open_setting(p_table.id), 'log', m23.log_part(p_table.id), 'tenant', quote_ident(m23.tenant_column(p_table)));
 end $outer$;
 
 -- The function after an update or delete. A statement that is its transaction's only one logs in one query, which takes
@@ -58,7 +83,9 @@ declare
   v_open      text;
   v_statement text;
   v_others    text;
+  v_start     pg_lsn;
   v_first     pg_lsn;
+  v_direct    boolean;
   v_stale     text;
   v_known     boolean := {is_known};
 begin
@@ -85,11 +112,13 @@ begin
           v_statement := m23.open_statement(v_open, '{op}');
           v_others := m23.without_statement(v_open, v_statement);
         end if;
-        if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > coalesce(substr(v_statement, 2), '0/0')::pg_lsn then
+        v_start := coalesce(split_part(v_statement, '@', 2), '0/0');
+        if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > v_start then
           if v_known then
+            v_direct := v_statement is null or substr(split_part(v_statement, '@', 1), 2)::int = pg_trigger_depth();
             {order};
           else
-            perform m23.log_after('{log_name}', coalesce(substr(v_statement, 2), '0/0')::pg_lsn, v_first);
+            perform m23.log_after('{log_name}', v_start, v_first);
           end if;
         end if;
         perform set_config('{open}', concat(pg_current_wal_insert_lsn(), substr(v_others, nullif(strpos(v_others, ','), 0))), true);
@@ -130,33 +159,32 @@ begin
 end $$;
 
 -- Others have logged while a statement was open: what came after its own image of a key gets new change ids, in its order.
--- A row that the statement has changed itself was changed before all of that: nothing may change it again until the statement's
--- rows are written. One that a foreign key's action has changed on its behalf can have been changed by others before.
+-- A row that a statement has changed itself was changed before all of that: nothing may change it again until the statement's
+-- rows are written. One that a foreign key's action has changed on its behalf can have been changed by others before:
 --   gone by then   The others say when the key was there. An arrival where it was there already comes after.
 --   still there    What its row was then is the image of whoever changed it next.
 create function m23.order_statement(p_table m23.protected_tables, p_event text) returns text
 language plpgsql stable set search_path = '' as $outer$
-declare
-  v_log text := m23.log_part(p_table.id);
 begin
   return m23.fill($sql$with entries as materialized (
-      select l.tenant_id, l.change_id, l.op, l.ctid as place, {keys}{images} from {log} l
-       where l.tenant_id in (select r.{tenant} from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= coalesce(substr(v_statement, 2), '0/0')::pg_lsn),
+      select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op, l.ctid as m23_place, {keys}{images} from {log} l
+       where l.tenant_id in (select r.{tenant} from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= v_start),
     others as (
-      select o.*, coalesce(sum(case when o.op in ('I', 'n', 'a') then 1 when o.op in ('D', 'o', 'l') then -1 else 0 end)
-                             over (partition by o.tenant_id, {key_of_o} order by o.change_id rows between unbounded preceding and 1 preceding), 0) as balance
+      select o.*, coalesce(sum(case when o.m23_op in ('I', 'n', 'a') then 1 when o.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+                             over (partition by o.m23_tenant, {key_of_o} order by o.m23_change_id rows between unbounded preceding and 1 preceding), 0) as m23_balance
         from entries o
-       where o.change_id < v_first and exists (select from entries m where m.change_id >= v_first and m.op = '{op}' and m.tenant_id = o.tenant_id and {same_key})),
-    next as (select o.tenant_id, {key_of_o}, min(o.change_id) as change_id from others o where {follows} group by o.tenant_id, {key_of_o}),
+       where o.m23_change_id < v_first
+         and exists (select from entries m where m.m23_change_id >= v_first and m.m23_op = '{op}' and m.m23_tenant = o.m23_tenant and {same_key})),
+    next as (select o.m23_tenant, {key_of_o}, min(o.m23_change_id) as m23_change_id from others o where {follows} group by o.m23_tenant, {key_of_o}),
     later as (
-      select o.place, row_number() over (order by o.change_id) as n
-        from others o join next m on m.tenant_id = o.tenant_id and {same_key} where o.change_id >= m.change_id)
-    update {log} l set change_id = pg_current_wal_insert_lsn() + later.n::numeric from later where l.ctid = later.place$sql$,
-    'log', v_log, 'op', upper(left(p_event, 1)), 'tenant', quote_ident(m23.tenant_column(p_table)),
+      select o.m23_place, row_number() over (order by o.m23_change_id) as m23_n
+        from others o join next m on m.m23_tenant = o.m23_tenant and {same_key} where o.m23_change_id >= m.m23_change_id)
+    update {log} l set change_id = pg_current_wal_insert_lsn() + later.m23_n::numeric from later where l.ctid = later.m23_place$sql$,
+    'log', m23.log_part(p_table.id), 'op', upper(left(p_event, 1)), 'tenant', quote_ident(m23.tenant_column(p_table)),
     'keys', (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c),
     'key_of_o', m23.key_list(p_table.relid, 'o'), 'same_key', m23.key_match(p_table.relid, 'm', 'o'),
-    'images', case when p_event = 'update' and m23.references_write(p_table.relid) then ', l.unchanged, ' || (m23.log_fields(p_table, false)).names else '' end,
-    'follows', case when p_event = 'delete' then $condition$o.op in ('I', 'n', 'a') and o.balance >= 0$condition$
+    'images', case when p_event = 'update' and m23.references_write(p_table.relid) then ', l.unchanged as m23_unchanged, ' || (m23.log_fields(p_table, false)).names else '' end,
+    'follows', case when p_event = 'delete' then '(v_direct and not ' || m23.references_itself(p_table.relid) || $condition$ or o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0)$condition$
                     when m23.references_write(p_table.relid) then m23.follows_update(p_table)
                     else 'true' end);
 end $outer$;
@@ -166,12 +194,13 @@ end $outer$;
 create function m23.follows_update(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
-  return m23.fill($sql$case when exists (select from new_rows r where r.{tenant} = o.tenant_id and {same_key})
-      then o.op in ('U', 'D') and exists (select from new_rows r where r.{tenant} = o.tenant_id and {same_key} and {is_image})
-      else o.op in ('I', 'n', 'a') and o.balance >= 0 end$sql$,
+  return m23.fill($sql$case when exists (select from new_rows r where r.{tenant} = o.m23_tenant and {same_key})
+      then o.m23_op in ('U', 'D')
+       and exists (select from new_rows r where r.{tenant} = o.m23_tenant and {same_key} and {is_image})
+      else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end$sql$,
     'tenant', quote_ident(m23.tenant_column(p_table)), 'same_key', m23.key_match(p_table.relid, 'r', 'o'),
     'is_image', (select string_agg(format('(%srow(o.%s)::record operator(pg_catalog.*=) row(%s)::record)',
-                    case when b.bits <> 0 then format('coalesce(o.unchanged, 0) & %s <> 0 or ', b.bits) else '' end,
+                    case when b.bits <> 0 then format('coalesce(o.m23_unchanged, 0) & %s <> 0 or ', b.bits) else '' end,
                     f.name, case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end), ' and ' order by c.attnum)
        from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null,
             lateral (select m23.column_bits(p_table, c.attnum)) b (bits)
