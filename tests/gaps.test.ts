@@ -67,8 +67,38 @@ const touch = (): Promise<unknown> => client.query(`update t set v = v || '+'`);
 const values = (): Promise<string> => one(`select string_agg(v, ',' order by id) from t`);
 /** Without the event triggers, as on a server that does not allow them. */
 async function unseen(change: string): Promise<void> {
-  await client.query(`alter event trigger m23_follow_ddl disable; alter event trigger m23_follow_drop disable; ${change};
-    alter event trigger m23_follow_ddl enable always; alter event trigger m23_follow_drop enable always`);
+  await unfollowed(async () => { await client.query(change); });
+}
+
+/** While no event trigger tells of anything, as on a server that does not allow them. */
+async function unfollowed(act: () => Promise<void>): Promise<void> {
+  const set = async (state: string): Promise<void> => {
+    for (const name of ['ddl', 'drop']) await client.query(`alter event trigger m23_follow_${name} ${state}`);
+  };
+  await set('disable');
+  await act().finally(() => set('enable always'));
+}
+
+interface Finding { state: string; finding: string; advice: string | null }
+const doctor = async (topic: string): Promise<Finding> =>
+  (await client.query<Finding>('select * from m23.doctor() where topic = $1', [topic])).rows[0]!;
+
+/** Begins work under an admitted request. */
+async function begin(name: string, rpc: string, body: Record<string, unknown>): Promise<unknown> {
+  const request = await client.query<{ id: string }>(`insert into m23.requests (id, tenant_id, user_id, function)
+    values (gen_random_uuid(), '${TENANT}', '${OWNER}', $1) returning id`, [name]);
+  return (await client.query(`select public.${rpc}($1, $2)`, [request.rows[0]!.id, body])).rows;
+}
+
+/** The same as `table`, in two partitions `low` and `high` by id. */
+async function partitioned(): Promise<string> {
+  const name = await table();
+  await client.query(`drop table t; delete from m23.protected_tables;
+    create table t (id int primary key, tenant_id uuid not null, v text) partition by range (id);
+    create table low partition of t for values from (0) to (10);
+    create table high partition of t for values from (10) to (20); select m23.protect_table('t');
+    insert into t select n, '${TENANT}', 'v' || n from unnest('{1,2,3,11,12,13}'::int[]) n`);
+  return name;
 }
 
 test('before a table was protected there is no moment, and the range is told', async () => {
@@ -161,6 +191,128 @@ describe('capture that is switched off', () => {
     await reader.query('rollback');
     await reader.end();
     assert.deepEqual(await one('m23_sweep()'), { captures: 1 });
+  });
+});
+
+describe('capture that cannot go on', () => {
+  /** A change that M23 does not refuse, what takes it back, and how a gap calls it. */
+  const obstacles: [what: string, change: string, back: string, kind: string, said: RegExp][] = [
+    ['without a primary key', 'alter table t drop constraint t_pkey', 'alter table t add primary key (id)',
+      'no primary key', /the table has no primary key/],
+    ['with a tenant column of another type', 'alter table t alter tenant_id type text',
+      'alter table t alter tenant_id type uuid using tenant_id::uuid',
+      'a tenant column of another type', /must be an ordinary column of type uuid, and is text/],
+    ['of an unlogged table', 'alter table t set unlogged', 'alter table t set logged', 'unlogged',
+      /the table is unlogged: a crash of the server empties it/],
+    ['of a table that others inherit from', 'create table child () inherits (t)', 'drop table child', 'inheritance',
+      /shows the rows of s\d+\.child, which inherits from it/],
+    ['of a table that a table is made a child of', 'create table child (like t); alter table child inherit t',
+      'alter table child no inherit t', 'inheritance', /shows the rows of s\d+\.child/],
+    ['of a table that inherits', 'create table parent (tenant_id uuid not null); alter table t inherit parent',
+      'alter table t no inherit parent', 'inheritance', /inherits from s\d+\.parent/],
+    ['with a column that M23 keeps for itself', 'alter table t add m23_op int', 'alter table t drop m23_op',
+      'a reserved column name', /begins with "m23_"/],
+  ];
+
+  for (const [what, change, back, kind, said] of obstacles) {
+    test(`${what} is suspended, and begins another history when it can`, async () => {
+      const name = await table();
+      const at = await now();
+      await client.query(change);
+      await client.query(`insert into t (id, tenant_id, v) values (9, '${TENANT}', 'unseen');
+        update t set v = v || '+' where id < 3; delete from t where id = 3`);
+      const [window] = await windows();
+      assert.deepEqual([window?.earliest, window?.latest], [null, null]);
+      assert.match(window!.gaps.at(-1)!.reason, new RegExp(`^capture is suspended: .*${said.source}`));
+      await refuses(at, /cannot be gone back to \(s\d+\.t: capture is suspended/);
+      await assert.rejects(client.query(`select m23.protect_table('t')`), new RegExp(`cannot be protected: it .*`));
+      const { finding, advice } = await doctor(name);
+      assert.match(finding, new RegExp(`^gap: capture is suspended: .*${said.source}`));
+      assert.match(advice!, /; capture goes on by itself then, and its history begins anew$/);
+      await client.query('select m23_sweep()');
+      await refuses(at, /capture is suspended/);
+
+      await client.query(back);
+      await client.query('select m23_sweep()');
+      assert.deepEqual(await reasons(), ['the table was not protected yet', `capture was suspended: ${kind}`]);
+      await refuses(at, range(`capture was suspended: ${kind}`));
+      assert.equal((await doctor(name)).state, 'ok');
+      const [later, then] = [await now(), await values()];
+      await client.query(`delete from t where id = 1; update t set v = 'lost'; update t set id = id + 100`);
+      assert.equal(await restore(later), undefined);
+      assert.equal(await values(), then);
+    });
+
+    test(`${what} is suspended where no event trigger tells of it, too`, async () => {
+      await unfollowed(async () => {
+        await table();
+        const at = await now();
+        await client.query(change);
+        await client.query(`insert into t (id, tenant_id, v) values (9, '${TENANT}', 'unseen');
+          update t set v = v || '+' where id < 3; delete from t where id = 3`);
+        await refuses(at, /capture is suspended/);
+        await client.query('select m23_sweep()');
+        await client.query(`update t set v = v || '+'`);
+        await client.query(back);
+        await refuses(at, new RegExp(`capture was suspended: ${kind}`));
+        await client.query('select m23_sweep()');
+        await refuses(at, range(`capture was suspended: ${kind}`));
+        const [later, then] = [await now(), await values()];
+        await client.query(`delete from t where id = 1; update t set v = 'lost'; update t set id = id + 100`);
+        assert.equal(await restore(later), undefined);
+        assert.equal(await values(), then);
+      });
+    });
+  }
+
+  test('without a tenant column goes on when the table is protected by another', async () => {
+    const name = await table();
+    const at = await now();
+    await client.query('alter table t drop column tenant_id');
+    await client.query(`insert into t values (9, 'unseen'); update t set v = 'changed'; delete from t where id = 2;
+      truncate t`);
+    assert.match((await doctor(name)).finding, /^gap: capture is suspended: the table has no tenant column any more/);
+    await refuses(at, /has no tenant column any more/);
+    await client.query(`alter table t add org_id uuid not null; insert into t (id, v, org_id) values (1, 'a',
+      '${TENANT}'); select m23.protect_table('t', 'org_id')`);
+    await refuses(at, range('capture was suspended: no tenant column'));
+    const later = await now();
+    await client.query('delete from t');
+    assert.equal(await restore(later), undefined);
+    assert.equal(await values(), 'a');
+  });
+
+  test('of a partitioned table is suspended by one partition', async () => {
+    const name = await partitioned();
+    await client.query('alter table low set unlogged');
+    assert.match((await doctor(name)).finding, /is unlogged in its partition s\d+\.low:/);
+    await client.query('alter table low set logged');
+    assert.deepEqual(await reasons(), ['the table was not protected yet', 'capture was suspended: unlogged']);
+  });
+
+  test('keeps its table out of backups, and says why', async () => {
+    const name = await table();
+    await client.query('alter table t drop constraint t_pkey');
+    await assert.rejects(begin('backup-create', 'm23_begin_backup', { jobType: 'full', tables: [name] }),
+      /VALIDATION_FAILED.*tables: s\d+\.t cannot be backed up or restored: capture is suspended: .* no primary key/s);
+    await assert.rejects(begin('backup-create', 'm23_begin_backup', { jobType: 'full' }),
+      /VALIDATION_FAILED.*tables: s\d+\.t cannot be backed up/s);
+    assert.equal(await one(`select count(*)::int from get_transaction_logs('${TENANT}')`), 3,
+      'what was logged is listed');
+  });
+
+  test('is never begun: such a table is not protected at all', async () => {
+    schemas += 1;
+    await client.query(`create schema s${schemas}; set search_path = s${schemas}, public;
+      create unlogged table u (id int primary key, tenant_id uuid not null);
+      create table p (id int primary key, tenant_id uuid not null); create table c () inherits (p);
+        alter table c add primary key (id)`);
+    await assert.rejects(client.query(`select m23.protect_table('u')`),
+      /cannot be protected: it is unlogged: a crash of the server empties it/);
+    await assert.rejects(client.query(`select m23.protect_table('p')`),
+      /cannot be protected: it shows the rows of s\d+\.c, which inherits from it/);
+    await assert.rejects(client.query(`select m23.protect_table('c')`),
+      /cannot be protected: it inherits from s\d+\.p, which shows its rows/);
   });
 });
 

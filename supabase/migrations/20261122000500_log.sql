@@ -39,7 +39,8 @@ create table m23.protected_tables (
   incarnation   uuid not null references m23.incarnations (id),
   pruned_below  xid8 not null default '0',  -- the log of transactions from here on is whole
   pruned_at     timestamptz,                -- what that is as a time
-  triggers      text[]                      -- marks of its triggers, as they were written last
+  triggers      text[],                     -- marks of its triggers, as they were written last
+  suspended     text                        -- m23.obstacle.kind: what has kept it from being captured since its history
 );
 select m23.close_table('m23.protected_tables');
 create index protected_tables_incarnation on m23.protected_tables (incarnation);
@@ -167,7 +168,8 @@ end $$;
 create function m23.tenant_column(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select attname::text from pg_attribute where attrelid = p_table.relid and attnum = p_table.tenant_attnum);
+  return (select attname::text from pg_attribute
+           where attrelid = p_table.relid and attnum = p_table.tenant_attnum and not attisdropped);
 end $$;
 
 -- The log of one table ---------------------------------------------------------

@@ -1,5 +1,89 @@
 -- Protection: a table comes under capture, with its partitions, and leaves it again.
 
+-- What stands in the way ---------------------------------------------------------
+
+-- Something that keeps a table from being captured.
+create type m23.obstacle as (
+  kind     text,  -- as the list of gaps names it
+  sentence text,  -- goes on from the table's name
+  advice   text,
+  code     text   -- the SQLSTATE of a refusal
+);
+
+-- The obstacles of a table and its tenant column, the worst first. Each may come later, by the application's
+-- migrations: those are never refused, so capture is suspended then.
+create function m23.obstacles(p_table oid, p_tenant_attnum int2) returns setof m23.obstacle
+language plpgsql stable rows 1 set search_path = '' as $$
+begin
+  return query
+  select 'no primary key', 'has no primary key, so its rows cannot be told apart',
+         'alter table … add primary key (…)', '42P16'
+   where not exists (select from pg_index where indrelid = p_table and indisprimary)
+  union all
+  select 'a generated column in its primary key',
+         'has a generated column in its primary key, which cannot be written back', 'take another primary key', '42P16'
+   where exists (select from m23.columns_of(p_table, p_of_key => true) c where c.generated)
+  union all
+  select 'no tenant column', 'has no tenant column any more, so its rows are nobody''s',
+         'add it again and call m23.protect_table, or call m23.unprotect_table', '42703'
+   where not exists (select from m23.columns_of(p_table) c where c.attnum = p_tenant_attnum)
+  union all
+  select 'a tenant column of another type',
+         format('has a tenant column "%s" that must be an ordinary column of type uuid, and is %s', c.name,
+                case when c.generated then 'generated' else c.type_name end),
+         'make it an ordinary column of type uuid', '42804'
+    from m23.columns_of(p_table) c where c.attnum = p_tenant_attnum and (c.type_name <> 'uuid' or c.generated)
+  union all
+  select 'a reserved column name', 'has a column whose name begins with "m23_", which M23 keeps for itself',
+         'rename it', '42939'
+   where exists (select from m23.columns_of(p_table) c where c.name like 'm23\_%')
+  union all
+  select 'a foreign table among its partitions', 'has a foreign table among its partitions, whose changes nobody sees',
+         'detach it', '42809'
+   where exists (select from m23.captured(p_table) t join pg_class c on c.oid = t.relid where c.relkind = 'f')
+  union all
+  select 'unlogged', format('is unlogged%s: a crash of the server empties it, and no backup of the server has its rows',
+           case when min(c.oid) <> p_table then format(' in its partition %s', min(m23.public_name(c.oid))) end),
+         'alter table … set logged', '42809'
+    from m23.captured(p_table) t join pg_class c on c.oid = t.relid
+   where t.leaf and c.relpersistence = 'u' having count(*) > 0
+  union all
+  select 'inheritance',
+         format('inherits from %s, which shows its rows and changes them, too', m23.public_name(i.inhparent)),
+         'alter table … no inherit …, or make it a partition', '42809'
+    from pg_inherits i join pg_class c on c.oid = i.inhparent where i.inhrelid = p_table and c.relkind = 'r'
+  union all
+  select 'inheritance',
+         format('shows the rows of %s, which inherits from it and is changed by itself',
+                m23.public_name(min(i.inhrelid))),
+         'alter table … no inherit …, or make a partitioned table of it', '42809'
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid
+   where i.inhparent = p_table and not c.relispartition having count(*) > 0;
+end $$;
+
+create function m23.obstacle_of(p_table m23.protected_tables) returns m23.obstacle
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select o from m23.obstacles(p_table.relid, p_table.tenant_attnum) o limit 1);
+end $$;
+
+-- Notes that a table cannot be captured any more. What fires would only be in the application's way, but for
+-- a table that is still seen in part.
+create function m23.suspend_capture(p_table m23.protected_tables, p_obstacle m23.obstacle) returns void
+language plpgsql set search_path = '' as $$
+begin
+  update m23.protected_tables
+     set suspended = coalesce(suspended, p_obstacle.kind), name = coalesce(m23.public_name(relid), name)
+   where id = p_table.id;
+  if p_obstacle.kind not in ('unlogged', 'inheritance') then
+    perform set_config('m23.writing_capture', 'yes', true);
+    perform m23.drop_triggers(c.relid) from m23.captured(p_table.relid) c;
+    perform set_config('m23.writing_capture', '', true);
+  end if;
+end $$;
+
+-- Partitions ------------------------------------------------------------------------
+
 -- Partitions that were attached, with the rows that they brought, and detached, with those
 -- that they took. One that was dropped has taken its rows unseen: another history begins.
 create table m23.partitions (
@@ -41,13 +125,24 @@ begin
     insert into m23.gaps (table_id, since, until, reason) values (p_table.id, m23.history_since(p_table), clock_timestamp(), p_reason);
   end if;
   update m23.protected_tables t set key_attnums = m23.key_attnums(t.relid), protected_at = clock_timestamp(), xid = pg_current_xact_id(), incarnation = m23.incarnation(),
-         pruned_below = '0', pruned_at = null
+         pruned_below = '0', pruned_at = null, suspended = null
    where t.id = p_table.id returning * into p_table;
   execute format('drop table if exists %s cascade', m23.log_name(p_table.id));
   delete from m23.log_columns where table_id = p_table.id;
   delete from m23.log_parts where table_id = p_table.id;
   delete from m23.log_groups where table_id = p_table.id;
   return p_table;
+end $$;
+
+-- Another history where the former one has missed changes.
+create function m23.end_broken_history(p_table m23.protected_tables) returns m23.protected_tables
+language plpgsql set search_path = '' as $$
+begin
+  return case when m23.capture_fault(p_table) is null then p_table
+              when p_table.suspended is not null
+              then m23.begin_history(p_table, 'capture was suspended: ' || p_table.suspended)
+              when m23.key_is_another(p_table) then m23.begin_history(p_table, 'the primary key was another')
+              else m23.begin_history(p_table, 'capture was switched off') end;
 end $$;
 
 create function m23.key_is_another(p_table m23.protected_tables) returns boolean
@@ -62,10 +157,6 @@ create function m23.write_capture(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
 declare v_new boolean;
 begin
-  if m23.key_attnums(p_table.relid) is null then
-    raise exception '% is protected and needs its primary key', p_table.relid::regclass
-      using errcode = 'object_not_in_prerequisite_state', hint = 'Replace the key in one ALTER TABLE, or call m23.unprotect_table first.';
-  end if;
   perform set_config('m23.writing_capture', 'yes', true);
   update m23.protected_tables set name = m23.public_name(relid) where id = p_table.id;
   if m23.key_is_another(p_table) then
@@ -85,11 +176,12 @@ end $$;
 create function m23.protect_table(p_table regclass, p_tenant_column name default 'tenant_id') returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_class   pg_class;
-  v_schema  text;
-  v_tenant  pg_attribute;
-  v_already m23.protected_tables;
-  v_row     m23.protected_tables;
+  v_class    pg_class;
+  v_schema   text;
+  v_tenant   pg_attribute;
+  v_obstacle m23.obstacle;
+  v_already  m23.protected_tables;
+  v_row      m23.protected_tables;
 begin
   select * into v_class from pg_class where oid = p_table;
   v_schema := v_class.relnamespace::regnamespace::text;
@@ -99,9 +191,6 @@ begin
            when v_class.relkind in ('v', 'm') then 'a view' when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
       using errcode = 'wrong_object_type';
   end if;
-  if exists (select from pg_partition_tree(p_table) t join pg_class c on c.oid = t.relid where c.relkind = 'f') then
-    raise exception '% cannot be protected: it has a foreign table among its partitions', p_table using errcode = 'wrong_object_type';
-  end if;
   if v_schema in ('pg_catalog', 'information_schema', 'auth', 'm23', 'm23_log', 'm23_staging') then
     raise exception '% cannot be protected: the schema % belongs to the system', p_table, v_schema using errcode = 'insufficient_privilege';
   end if;
@@ -110,39 +199,28 @@ begin
     raise exception '% has no column "%" to tell its tenants apart', p_table, p_tenant_column
       using errcode = 'undefined_column', hint = 'Name the tenant column: select m23.protect_table(''schema.table'', ''column'').';
   end if;
-  if v_tenant.atttypid <> 'uuid'::regtype or v_tenant.attgenerated <> '' then
-    raise exception 'the tenant column "%" of % must be an ordinary column of type uuid, and is %', p_tenant_column, p_table,
-      format_type(v_tenant.atttypid, v_tenant.atttypmod) using errcode = 'datatype_mismatch';
-  end if;
-  if not exists (select from pg_index where indrelid = p_table and indisprimary) then
-    raise exception '% has no primary key, so its rows cannot be told apart', p_table
-      using errcode = 'invalid_table_definition', hint = 'Add one: alter table … add primary key (…).';
-  end if;
-  if exists (select from m23.columns_of(p_table, p_of_key => true) c where c.generated) then
-    raise exception 'the primary key of % has a generated column, which cannot be written back', p_table using errcode = 'invalid_table_definition';
-  end if;
-
-  if exists (select from m23.columns_of(p_table) c where c.name like 'm23\_%') then
-    raise exception '% has a column whose name begins with "m23_", which M23 keeps for itself', p_table using errcode = 'reserved_name';
-  end if;
-
   select * into v_already from m23.protected_tables where relid = p_table;
-  if v_already.id is not null and v_already.tenant_attnum <> v_tenant.attnum then
+  if v_already.tenant_attnum <> v_tenant.attnum and m23.tenant_column(v_already) is not null then
     raise exception '% is protected already, with another tenant column', p_table
       using errcode = 'object_not_in_prerequisite_state', hint = 'Call m23.unprotect_table first; its history is dropped then.';
   end if;
 
   -- Writers in flight end first: whatever is written from here on is captured.
   execute format('lock table %s in share row exclusive mode', m23.qualified_name(p_table));
+  select * into v_obstacle from m23.obstacles(p_table, v_tenant.attnum) limit 1;
+  if v_obstacle.kind is not null then
+    raise exception '% cannot be protected: it %', p_table, v_obstacle.sentence
+      using errcode = v_obstacle.code, hint = v_obstacle.advice;
+  end if;
   insert into m23.protected_tables as t (relid, tenant_attnum, key_attnums, name, incarnation)
     values (p_table, v_tenant.attnum, m23.key_attnums(p_table), m23.public_name(p_table), m23.incarnation())
-    on conflict (relid) do update set relid = excluded.relid
+    on conflict (relid) do update set tenant_attnum = excluded.tenant_attnum  -- the former may have been dropped
     returning * into v_row;
   -- What was logged in another life of the database, or missed, is no history.
   if v_row.incarnation <> m23.incarnation() then
     v_row := m23.begin_history(v_row, 'the database was restored or copied');
-  elsif v_already.id is not null and m23.capture_fault(v_row) is not null then
-    v_row := m23.begin_history(v_row, case when m23.key_is_another(v_row) then 'the primary key was another' else 'capture was switched off' end);
+  elsif v_already.id is not null then
+    v_row := m23.end_broken_history(v_row);
   end if;
   perform m23.write_capture(v_row);
   perform m23.note_tick();

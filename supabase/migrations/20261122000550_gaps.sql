@@ -32,12 +32,14 @@ $$;
 
 -- Capture switched off ---------------------------------------------------------------------
 -- ENABLE and DISABLE TRIGGER write the trigger's row in the catalogue anew, so that its number
--- and its transaction tell whether anybody has touched it, whatever its state is now.
+-- and its transaction tell whether anybody has touched it, whatever its state is now. With a relation
+-- that is dropped, its triggers go.
 
 create function m23.trigger_marks(p_relid oid) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return array(select concat_ws('/', g.oid, g.xmin) from m23.captured(p_relid) c join pg_trigger g on g.tgrelid = c.relid
+  return array(select concat_ws('/', g.oid, g.xmin, g.tgrelid)
+                 from m23.captured(p_relid) c join pg_trigger g on g.tgrelid = c.relid
                 where g.tgname ~ '^(aaa|zzz)_m23_' order by 1);
 end $$;
 
@@ -49,7 +51,8 @@ language plpgsql volatile set search_path = '' as $$
 begin
   return exists (
     select from m23.protected_tables t, unnest(t.triggers) mark
-     where t.id = p_table.id and not exists (select from pg_trigger g where g.oid = split_part(mark, '/', 1)::oid
+     where t.id = p_table.id and exists (select from pg_class c where c.oid = split_part(mark, '/', 3)::oid)
+       and not exists (select from pg_trigger g where g.oid = split_part(mark, '/', 1)::oid
                           and (g.xmin::text = split_part(mark, '/', 2) or p_but_mine and g.xmin = pg_current_xact_id()::xid)));
 end $$;
 
@@ -57,27 +60,65 @@ end $$;
 create function m23.capture_fault(p_table m23.protected_tables) returns text
 language plpgsql volatile set search_path = '' as $$
 begin
-  return case when m23.missing_triggers(p_table) is not null then 'capture is switched off: its triggers are missing or not always enabled'
-              when m23.key_is_another(p_table) then 'the primary key is another, and no event trigger told of it'
-              when m23.was_off(p_table, false) then 'capture was switched off for a while' end;
+  return coalesce(
+    'capture is suspended: the table ' || (m23.obstacle_of(p_table)).sentence,
+    'capture was suspended: ' || p_table.suspended,
+    case when m23.missing_triggers(p_table) is not null
+         then 'capture is switched off: its triggers are missing or not always enabled'
+         when m23.key_is_another(p_table) then 'the primary key is another, and no event trigger told of it'
+         when m23.was_off(p_table, false) then 'capture was switched off for a while' end);
 end $$;
 
--- Switches the capture on again where it is off. It waits for a lock only shortly: there is a
--- next time.
+-- Why tables can neither be backed up nor restored in place: of what is done to them nothing would be known.
+-- p_tables: as callers name them; null: all that are protected.
+create function m23.obstacle_faults(p_tables text[]) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(
+    select format('tables: %s cannot be backed up or restored: capture is suspended: the table %s',
+                  m23.public_name(t.relid), (m23.obstacle_of(t)).sentence)
+      from m23.protected_tables t
+     where (m23.obstacle_of(t)).kind is not null and m23.is_chosen(t, p_tables) order by t.name);
+end $$;
+
+create function m23.refuse_obstacles(p_tables text[]) returns void
+language plpgsql stable set search_path = '' as $$
+declare v_faults text[] := m23.obstacle_faults(p_tables);
+begin
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
+  end if;
+end $$;
+
+-- Switches the capture of a table on again, or notes what stands in its way. It waits for a lock only
+-- shortly: there is a next time.
+create function m23.renew_capture(p_table m23.protected_tables) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare v_obstacle m23.obstacle := m23.obstacle_of(p_table);
+begin
+  perform set_config('lock_timeout', '200ms', true);
+  if v_obstacle.kind is null then
+    perform m23.protect_table(p_table.relid, m23.tenant_column(p_table)::name);
+    return true;
+  elsif p_table.suspended is null then
+    perform m23.suspend_capture(p_table, v_obstacle);
+  end if;
+  return false;
+exception when others then
+  raise log 'm23: the capture of % was not renewed: % (%)', p_table.name, sqlerrm, sqlstate;
+  return false;
+end $$;
+
 create function m23.renew_captures() returns int
 language plpgsql volatile set search_path = '' as $$
 declare
   v_table   m23.protected_tables;
   v_renewed int := 0;
 begin
-  for v_table in select t.* from m23.protected_tables t where exists (select from pg_class c where c.oid = t.relid) and m23.capture_fault(t) is not null order by t.id loop
-    begin
-      perform set_config('lock_timeout', '200ms', true);
-      perform m23.protect_table(v_table.relid, m23.tenant_column(v_table)::name);
-      v_renewed := v_renewed + 1;
-    exception when others then
-      raise log 'm23: the capture of % was not renewed: % (%)', v_table.name, sqlerrm, sqlstate;
-    end;
+  for v_table in select t.* from m23.protected_tables t
+                  where exists (select from pg_class c where c.oid = t.relid) and m23.capture_fault(t) is not null
+                  order by t.id loop
+    v_renewed := v_renewed + m23.renew_capture(v_table)::int;
   end loop;
   return v_renewed;
 end $$;

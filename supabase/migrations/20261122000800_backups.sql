@@ -186,7 +186,7 @@ end $$;
 
 create function m23.refuse_backup_faults(p_job public.backup_jobs) returns void
 language plpgsql set search_path = '' as $$
-declare v_faults text[] := m23.table_faults(p_job.tables);
+declare v_faults text[] := m23.table_faults(p_job.tables) || m23.obstacle_faults(p_job.tables);
 begin
   if not exists (select from m23.protected_tables) then
     v_faults := v_faults || 'tables: no table is protected yet; see m23.protect_table'::text;

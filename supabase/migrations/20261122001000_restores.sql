@@ -247,6 +247,9 @@ begin
       from m23.backup_tables where job_id = p_work.job_id and (p_work.tables is null or schema_name || '.' || table_name = any (p_work.tables)) group by table_name having count(*) > 1);
     v_faults := v_faults || case when p_work.mode <> 'exact' then array['mode: is for live tables, not for targetSchema'] end
                          || case when p_work.dry_run then array['dryRun: is for live tables, not for targetSchema'] end;
+  else
+    v_faults := v_faults || m23.obstacle_faults(coalesce(p_work.tables, array(
+      select b.schema_name || '.' || b.table_name from m23.backup_tables b where b.job_id = p_work.job_id)));
   end if;
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);

@@ -40,6 +40,7 @@ begin
   select * into v_member from m23.members_around(v_base.id) w where w.position_at >= v_at order by w.position_at limit 1;
   if v_member.job_id is null then return null; end if;
   v_tables := m23.tables_of_member(v_member.job_id, p_restore);
+  perform m23.refuse_obstacles(v_tables);
   v_inside := m23.moment_inside(v_member, v_at);
   perform m23.refuse_inside_whole(v_member, v_tables, v_inside);
   return row(gen_random_uuid(), p_tenant, 'pitr', v_member.job_id, null, v_tables, p_restore ->> 'planHash', v_inside, 'exact',

@@ -55,6 +55,15 @@ begin
     when p_table.incarnation <> m23.incarnation()
       then row(v_name, 'problem', 'gap: its history belongs to another life of this database, which was restored or copied since',
                'unprotect and protect it again: history begins anew, backups are not affected')::m23.finding
+    when (m23.obstacle_of(p_table)).kind is not null
+      then row(v_name, 'problem', 'gap: capture is suspended: the table ' || (m23.obstacle_of(p_table)).sentence,
+               (m23.obstacle_of(p_table)).advice
+                 || '; capture goes on by itself then, and its history begins anew')::m23.finding
+    when p_table.suspended is not null
+      then row(v_name, 'problem',
+               format('gap: capture was suspended: %s; what was changed meanwhile is unknown', p_table.suspended),
+               format('the upkeep renews it within a minute, or select m23.protect_table(%L); history begins anew then',
+                      m23.qualified_name(p_table.relid)))::m23.finding
     when m23.missing_triggers(p_table) is not null
       then row(v_name, 'problem', format('gap: changes may go unseen, because these triggers are missing or not enabled always: %s', array_to_string(m23.missing_triggers(p_table), ', ')),
                format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding
