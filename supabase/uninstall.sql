@@ -19,6 +19,7 @@ begin
   for v_table in select t.relid from m23.protected_tables t join pg_class c on c.oid = t.relid loop
     perform m23.unprotect_table(v_table);
   end loop;
+  drop event trigger if exists m23_foresee_drop;
   drop event trigger if exists m23_follow_ddl;
   drop event trigger if exists m23_follow_drop;
 

@@ -10,7 +10,7 @@ import { type Database, type Outcome, actAsOwner, recover, startDatabase } from 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 
-interface Gap { from: string | null; until: string; reason: string }
+interface Gap { from: string | null; until: string; reason: string; partial?: boolean }
 interface Window { table_name: string; earliest: string | null; latest: string | null; gaps: Gap[] }
 
 let database: Database;
@@ -73,7 +73,9 @@ async function unseen(change: string): Promise<void> {
 /** While no event trigger tells of anything, as on a server that does not allow them. */
 async function unfollowed(act: () => Promise<void>): Promise<void> {
   const set = async (state: string): Promise<void> => {
-    for (const name of ['ddl', 'drop']) await client.query(`alter event trigger m23_follow_${name} ${state}`);
+    for (const name of ['foresee_drop', 'follow_ddl', 'follow_drop']) {
+      await client.query(`alter event trigger m23_${name} ${state}`);
+    }
   };
   await set('disable');
   await act().finally(() => set('enable always'));
@@ -316,6 +318,163 @@ describe('capture that cannot go on', () => {
   });
 });
 
+describe('partitions that are removed', () => {
+  const OTHER = '22222222-2222-4222-8222-222222222222';
+  const homeless = (rows: number): string =>
+    `s${schemas}.t: ${rows} row(s) were left alone: no partition takes them any more`;
+  const restored = async (targetTimestamp: string): Promise<string[]> =>
+    (await recover(client, TENANT, OWNER, { targetTimestamp })).warnings;
+  const seen = (): Promise<string> => 
+    one(`select string_agg(concat(id, v), ',' order by id) from t where tenant_id = '${TENANT}'`);
+
+  for (const [how, drop] of Object.entries({
+    'by DROP TABLE': 'drop table low',
+    'by DROP TABLE in a block': `do $$ begin execute format('drop table %I', 'low'); end $$`,
+    'with its schema': 'create schema attic; alter table low set schema attic; drop schema attic cascade',
+  })) {
+    test(`${how} with their rows: those alone are out of reach, and it is said`, async () => {
+      const name = await partitioned();
+      const at = await now();
+      await client.query(`update t set v = 'new' where id in (2, 12); delete from t where id in (3, 13); ${drop}`);
+      await client.query(`create table again partition of t for values from (0) to (10);
+        insert into t values (1, '${TENANT}', 'of now')`);
+      const [window] = await windows();
+      assert.ok(window!.earliest! < at);
+      const gone = drop.includes('attic') ? 'attic.low' : name.replace('.t', '.low');
+      assert.deepEqual(window!.gaps.map(({ reason, partial }) => [reason, partial]), [
+        ['the table was not protected yet', undefined],
+        [`the partition ${gone} was dropped with its rows: they alone cannot come back`, true]]);
+      const { state, finding } = await doctor(name);
+      assert.equal(state, 'ok');
+      assert.match(finding, /; partitions were dropped, whose rows of before cannot come back: .*low \(\d{4}-.*Z\)$/);
+      const [warning, ...others] = await restored(at);
+      assert.match(warning!, /^s\d+\.t: rows of partitions that were dropped after that moment cannot come back: /);
+      assert.match(warning!, /low \(.*Z\); 2 row\(s\) that belong there were left alone$/);
+      assert.deepEqual(others, []);
+      assert.equal(await seen(), '1of now,11v11,12v12,13v13', 'what has an unknown past is left; the rest is exact');
+      assert.deepEqual(await restored(await now()), [], 'a moment after the drop lacks nothing');
+    });
+  }
+
+  test('by DROP TABLE when they are empty take nobody\'s past', async () => {
+    for (const drop of ['drop table low', 'drop table if exists nothing, s0.low, "low" cascade',
+      `do $$ begin execute 'drop table low'; end $$`]) {
+      await partitioned();
+      await client.query('delete from t where id < 10');
+      const at = await now();
+      await client.query(`update t set v = 'new'; ${drop}`);
+      assert.deepEqual(await reasons(), ['the table was not protected yet']);
+      assert.deepEqual(await restored(at), []);
+      assert.equal(await seen(), '11v11,12v12,13v13');
+    }
+  });
+
+  test('that were emptied and dropped give back what a partition takes', async () => {
+    await partitioned();
+    const at = await now();
+    await client.query(`truncate low; drop table low; create table again partition of t for values from (0) to (3)`);
+    assert.deepEqual(await restored(at), [homeless(1)]);
+    assert.equal(await seen(), '1v1,2v2,11v11,12v12,13v13');
+  });
+
+  test('of another tenant: the others\' past goes on, and nothing is said to them', async () => {
+    for (const by of ['list (tenant_id)', 'list (tenant_id), by month']) {
+      await table();
+      const months = by.includes('month');
+      await client.query(`drop table t; delete from m23.protected_tables;
+        create table t (id int, tenant_id uuid not null, v text, primary key (id, tenant_id))
+          partition by list (tenant_id);
+        create table mine partition of t for values in ('${TENANT}');
+        create table theirs partition of t for values in ('${OTHER}') ${months ? 'partition by range (id)' : ''};
+        ${months ? 'create table theirs_1 partition of theirs for values from (0) to (100);' : ''}
+        select m23.protect_table('t');
+        insert into t select n, o, 'v' from generate_series(1, 3) n, unnest('{${TENANT},${OTHER}}'::uuid[]) o`);
+      const name = `s${schemas}.t`;
+      const at = await now();
+      const snapshot = await one<string>(`create_pitr_snapshot('${TENANT}', 'before', array['${name}'], '${OWNER}')`);
+      await client.query(`delete from t where id < 3; drop table ${months ? 'theirs_1' : 'theirs'}`);
+      assert.deepEqual(await reasons(), ['the table was not protected yet']);
+      assert.deepEqual(await restored(at), []);
+      assert.equal(await seen(), '1v,2v,3v');
+      await client.query('delete from t');
+      await recover(client, TENANT, OWNER, { snapshotId: snapshot });
+      assert.equal(await seen(), '1v,2v,3v');
+      assert.equal(await one(`select jsonb_array_length(gaps) from get_recovery_window('${TENANT}')`), 1);
+      assert.equal(await one(`select count(*)::int
+        from m23.protected_tables t, m23.removed_since(t, '${OTHER}', m23.moment_at('${at}'))`), 1);
+    }
+  });
+
+  for (const how of ['detach partition low', 'detach partition low concurrently']) {
+    test(`by ${how.toUpperCase()}: rows come back where another takes them, else they are left alone`, async () => {
+      await partitioned();
+      const at = await now();
+      await client.query(`delete from t where id = 11`);
+      await client.query(`alter table t ${how}`);
+      await client.query(`update low set v = 'outside'; delete from low where id = 2`);
+      assert.deepEqual(await reasons(), ['the table was not protected yet']);
+      assert.deepEqual(await restored(at), [homeless(3)]);
+      assert.equal(await seen(), '11v11,12v12,13v13');
+      await client.query('create table again partition of t for values from (2) to (10)');
+      assert.deepEqual(await restored(at), [homeless(1)]);
+      assert.equal(await seen(), '2v2,3v3,11v11,12v12,13v13');
+      await client.query('create table rest partition of t default');
+      assert.deepEqual(await restored(at), []);
+      assert.equal(await seen(), '1v1,2v2,3v3,11v11,12v12,13v13');
+    });
+  }
+
+  test('and attached again with their rows are as they were', async () => {
+    await partitioned();
+    const at = await now();
+    await client.query(`alter table t detach partition low; update low set v = 'outside';
+      alter table t attach partition low for values from (0) to (10)`);
+    assert.deepEqual(await restored(at), []);
+    assert.equal(await seen(), '1v1,2v2,3v3,11v11,12v12,13v13');
+  });
+
+  test('are told by the bounds of their time, whatever the columns are called now', async () => {
+    await partitioned();
+    const at = await now();
+    await client.query(`drop table low; alter table t rename id to number; create table again partition of t default;
+      insert into t values (1, '${TENANT}', 'of now'); alter table t rename number to id`);
+    const [warning] = await restored(at);
+    assert.match(warning!, /1 row\(s\) that belong there were left alone/);
+    assert.equal(await seen(), '1of now,11v11,12v12,13v13');
+  });
+
+  test('are noticed by the upkeep where no event trigger tells of it, and close the past till then', async () => {
+    await unfollowed(async () => {
+      for (const [change, said] of [
+        ['drop table low', /rows of partitions that were dropped after that moment cannot come back/],
+        ['alter table t detach partition low', /3 row\(s\) were left alone: no partition takes them any more/],
+      ] as const) {
+        await partitioned();
+        const at = await now();
+        await client.query(`delete from t where id > 11; ${change}`);
+        await refuses(at, /a partition was dropped or detached, and no event trigger told of it/);
+        await client.query('select m23_sweep()');
+        assert.match((await restored(at)).join(), said);
+        assert.equal(await seen(), '11v11,12v12,13v13');
+      }
+    });
+  });
+
+  test('with their rows are named by m23.as_of', async () => {
+    await partitioned();
+    const at = await now();
+    const notices: string[] = [];
+    const hear = ({ message }: { message?: string }): number => notices.push(message ?? '');
+    await client.query('drop table low; set client_min_messages = warning');
+    client.on('notice', hear);
+    const { rowCount } = await client.query(`select * from m23.as_of(null::t, '${TENANT}', timestamptz '${at}')`);
+    assert.equal(rowCount, 3);
+    client.off('notice', hear);
+    await client.query('set client_min_messages = error');
+    assert.match(notices.join(), /rows of partitions that were dropped after that moment cannot come back/);
+  });
+});
+
 describe('another history begins', () => {
   for (const [how, change, reason] of [
     ['with another primary key', 'alter table t drop constraint t_pkey, add primary key (tenant_id, id)', 'the primary key was another'],
@@ -348,16 +507,6 @@ describe('another history begins', () => {
     assert.equal((await windows()).length, 1);
     assert.ok((await reasons()).includes('the table was dropped and made again'));
     await refuses(at, range('the table was dropped and made again'));
-  });
-
-  test('where a partition was dropped with its rows', async () => {
-    await table();
-    await client.query(`drop table t; delete from m23.protected_tables; create table t (id int primary key, tenant_id uuid not null, v text) partition by range (id);
-      create table low partition of t for values from (0) to (10); create table high partition of t for values from (10) to (20); select m23.protect_table('t')`);
-    const at = await now();
-    await client.query('drop table low');
-    assert.deepEqual(await reasons(), ['the table was not protected yet', 'a partition was dropped with its rows']);
-    await refuses(at, range('a partition was dropped with its rows'));
   });
 
   test('for a tenant that was forgotten, and for no other', async () => {

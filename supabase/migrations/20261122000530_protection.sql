@@ -84,36 +84,134 @@ end $$;
 
 -- Partitions ------------------------------------------------------------------------
 
--- Partitions that were attached, with the rows that they brought, and detached, with those
--- that they took. One that was dropped has taken its rows unseen: another history begins.
+-- Which rows belong in a partition: a condition on columns of its table by the names that they had then.
+create type m23.bounds as (
+  condition text,    -- null: all rows
+  of_tenant text,    -- what of it the tenant's column alone decides; null: nothing
+  attnums   int2[],
+  names     text[]
+);
+
 create table m23.partitions (
   relid    oid primary key,
-  table_id int not null references m23.protected_tables (id) on delete cascade
+  table_id int not null references m23.protected_tables (id) on delete cascade,
+  name     text not null,  -- as it was last seen, and so its bounds
+  bounds   m23.bounds not null
 );
 select m23.close_table('m23.partitions');
 create index partitions_table on m23.partitions (table_id);
+comment on table m23.partitions is 'The partitions that hold rows of protected tables.';
 
-create function m23.follow_partitions(p_table m23.protected_tables, p_new boolean) returns m23.protected_tables
+create table m23.removed_partitions (
+  id       bigint primary key generated always as identity,
+  table_id int not null references m23.protected_tables (id) on delete cascade,
+  name     text not null,
+  bounds   m23.bounds not null,
+  lost     boolean not null,  -- its rows went unseen; else they were logged
+  xid      xid8 not null default pg_current_xact_id(),
+  at       timestamptz not null default clock_timestamp()
+);
+select m23.close_table('m23.removed_partitions');
+create index removed_partitions_table on m23.removed_partitions (table_id, xid);
+comment on table m23.removed_partitions is
+  'Partitions that are gone. Before one was dropped, the past of the rows that belong there is unknown.';
+
+-- The lowest bounds of a partition, from its own upwards, that look at the tenant's column alone.
+create function m23.tenant_bounds(p_partition oid, p_tenant_column text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select pg_get_partition_constraintdef(a.relid)
+      from pg_partition_ancestors(p_partition) with ordinality a (relid, n)
+     where a.relid <> pg_partition_root(p_partition) and not exists (
+       select from pg_partition_ancestors(a.relid) up (relid)
+         join pg_partitioned_table k on k.partrelid = up.relid and up.relid <> a.relid
+        cross join lateral unnest(k.partattrs::int2[]) key (attnum)
+         left join pg_attribute c on c.attrelid = up.relid and c.attnum = key.attnum
+        where c.attname is distinct from p_tenant_column)
+     order by a.n limit 1);
+end $$;
+
+create function m23.bounds_of(p_partition oid, p_table m23.protected_tables) returns m23.bounds
+language plpgsql stable set search_path = '' as $$
+declare v_condition text := pg_get_partition_constraintdef(p_partition);
+begin
+  return (select row(v_condition, m23.tenant_bounds(p_partition, m23.tenant_column(p_table)),
+                     array_agg(c.attnum), array_agg(c.name))::m23.bounds
+            from m23.columns_of(p_table.relid) c where strpos(v_condition, quote_ident(c.name)) > 0);
+end $$;
+
+-- Whether a tenant can have had rows within bounds.
+create function m23.can_concern(p_bounds m23.bounds, p_table m23.protected_tables, p_tenant uuid) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare v_concerns boolean := true;
+begin
+  if p_bounds.of_tenant is not null then
+    execute format('select %s from (select $1 as %I) r', p_bounds.of_tenant,
+                   p_bounds.names[array_position(p_bounds.attnums, p_table.tenant_attnum)])
+      into v_concerns using p_tenant;
+  end if;
+  return v_concerns is not false;
+end $$;
+
+-- The partitions that a tenant can have had rows in and that were removed after a moment, in this order.
+create function m23.removed_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment)
+returns setof m23.removed_partitions
+language plpgsql stable rows 1 set search_path = '' as $$
+begin
+  return query
+  select r.* from m23.removed_partitions r
+   where r.table_id = p_table.id and r.xid >= p_moment.floor
+     and (not pg_visible_in_snapshot(r.xid, p_moment.position)
+          or case when p_moment.at is not null then
+               coalesce((select c.at from m23.commit_times c where c.xid = r.xid),
+                        pg_xact_commit_timestamp(r.xid::xid), r.at) > p_moment.at end)
+     and m23.can_concern(r.bounds, p_table, p_tenant)
+   order by r.id;
+end $$;
+
+-- What a moment before the drop of a partition lacks; null for nothing.
+create function m23.lost_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('%s: rows of partitions that were dropped after that moment cannot come back: %s',
+                        m23.public_name(p_table.relid),
+                        string_agg(format('%s (%s)', r.name, m23.iso(r.at)), ', ' order by r.id))
+            from m23.removed_since(p_table, p_tenant, p_moment) r where r.lost having count(*) > 0);
+end $$;
+
+-- A partition that was detached takes its rows with it, and they are logged. One that was dropped has taken them
+-- unseen, unless m23.foresee_drop has found it empty.
+create function m23.remove_partition(p_partition m23.partitions) returns void
+language plpgsql set search_path = '' as $$
+declare v_lost boolean := false;
+begin
+  if exists (select from pg_class where oid = p_partition.relid) then
+    perform m23.log_rows(p_partition.relid, p_partition.table_id, 'D');
+    perform m23.drop_triggers(p_partition.relid);
+  else
+    v_lost := p_partition.relid <> all (m23.empty_partitions());
+  end if;
+  insert into m23.removed_partitions (table_id, name, bounds, lost)
+    values (p_partition.table_id, p_partition.name, p_partition.bounds, v_lost);
+  delete from m23.partitions where relid = p_partition.relid;
+end $$;
+
+-- Notes the partitions that have come, with the rows that they brought, and gone.
+create function m23.follow_partitions(p_table m23.protected_tables, p_new boolean) returns void
 language plpgsql set search_path = '' as $$
 declare v_relation oid;
 begin
-  for v_relation in select p.relid from m23.partitions p where p.table_id = p_table.id and p.relid not in (select c.relid from m23.captured(p_table.relid) c) loop
-    if exists (select from pg_class where oid = v_relation) then
-      perform m23.log_rows(v_relation, p_table.id, 'D');
-      perform m23.drop_triggers(v_relation);
-    else
-      p_table := m23.begin_history(p_table, 'a partition was dropped with its rows');
-      perform m23.write_log_table(p_table);
-    end if;
-    delete from m23.partitions where relid = v_relation;
-  end loop;
-  for v_relation in select c.relid from m23.captured(p_table.relid) c where c.leaf and c.partitioned and c.relid not in (select p.relid from m23.partitions p) loop
-    if not p_new then
+  perform m23.remove_partition(p) from m23.partitions p
+   where p.table_id = p_table.id and p.relid not in (select c.relid from m23.captured(p_table.relid) c);
+  for v_relation in select c.relid from m23.captured(p_table.relid) c where c.leaf and c.partitioned loop
+    if not p_new and not exists (select from m23.partitions p where p.relid = v_relation) then
       perform m23.log_rows(v_relation, p_table.id, 'I');
     end if;
-    insert into m23.partitions (relid, table_id) values (v_relation, p_table.id);
+    insert into m23.partitions (relid, table_id, name, bounds)
+      values (v_relation, p_table.id, m23.public_name(v_relation), m23.bounds_of(v_relation, p_table))
+      on conflict (relid) do update set name = excluded.name, bounds = excluded.bounds;
   end loop;
-  return p_table;
 end $$;
 
 -- Another history: the log of the former one cannot be read together with what is logged from
@@ -131,14 +229,15 @@ begin
   delete from m23.log_columns where table_id = p_table.id;
   delete from m23.log_parts where table_id = p_table.id;
   delete from m23.log_groups where table_id = p_table.id;
+  delete from m23.removed_partitions where table_id = p_table.id;
   return p_table;
 end $$;
 
--- Another history where the former one has missed changes.
+-- Another history where the former one has missed changes. Partitions that have gone are followed.
 create function m23.end_broken_history(p_table m23.protected_tables) returns m23.protected_tables
 language plpgsql set search_path = '' as $$
 begin
-  return case when m23.capture_fault(p_table) is null then p_table
+  return case when m23.history_fault(p_table) is null then p_table
               when p_table.suspended is not null
               then m23.begin_history(p_table, 'capture was suspended: ' || p_table.suspended)
               when m23.key_is_another(p_table) then m23.begin_history(p_table, 'the primary key was another')
@@ -165,7 +264,7 @@ begin
   v_new := to_regclass(m23.log_name(p_table.id)) is null;
   perform m23.write_log_table(p_table);
   perform m23.write_log_groups(p_table);
-  p_table := m23.follow_partitions(p_table, v_new);
+  perform m23.follow_partitions(p_table, v_new);
   perform m23.write_capture_functions(p_table);
   perform m23.write_triggers(p_table);
   perform set_config('m23.writing_capture', '', true);

@@ -56,6 +56,7 @@ language plpgsql security definer set search_path = '' set row_security = off as
 declare v_row m23.protected_tables;
 begin
   if current_setting('m23.writing_capture', true) = 'yes' then return; end if;
+  if tg_tag <> 'DROP TABLE' then perform set_config('m23.empty_partitions', '', true); end if;
   for v_row in
     select distinct t.* from m23.protected_tables t join m23.partitions p on p.table_id = t.id
      where p.relid in (select objid from pg_event_trigger_dropped_objects() where classid = 'pg_class'::regclass)
@@ -65,12 +66,99 @@ begin
   end loop;
 end $$;
 
+-- Partitions that are dropped empty ------------------------------------------------------
+-- When a partition has been dropped, nobody can say whether it had rows. When DROP TABLE begins, its tables are known by
+-- its text alone: that of the client, or of the statement in its function or DO block. A partition that is not
+-- found so is taken for one with rows.
+
+-- The text that is running, without comments and string literals.
+create function m23.running_text(p_context text) returns text
+language sql volatile set search_path = '' as $$
+  select regexp_replace(concat_ws(chr(10), current_query(), p_context, (
+      select string_agg(p.prosrc, chr(10))
+        from regexp_matches(p_context, 'SQL function "([^"]+)"', 'g') m join pg_proc p on p.proname = m[1])),
+    '("(?:[^"]|"")*")|--[^\n]*|/\*(?:[^*]|\*+[^*/])*\*+/|''(?:[^'']|'''')*''', ' \1 ', 'g')
+$$;
+
+-- The parts of a name, null where a text is none.
+create function m23.parts_of_name(p_name text) returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return parse_ident(p_name);
+exception when invalid_parameter_value then return null;
+end $$;
+
+-- The names of the tables that a text drops.
+create function m23.names_to_drop(p_text text) returns setof text[]
+language sql immutable rows 5 set search_path = '' as $$
+  with word (pattern) as (values ('(?:"(?:[^"]|"")+"|[^\s".,;()]+)')),
+       name as (select pattern || '(?:\s*\.\s*' || pattern || ')*' as pattern from word)
+  select m23.parts_of_name(one[1])
+    from name,
+         regexp_matches(p_text, format('\mdrop\s+table\s+(?:if\s+exists\s+)?((?:%s\s*,\s*)*%1$s)', pattern), 'gi') named,
+         regexp_matches(named[1], pattern, 'g') one
+$$;
+
+create function m23.is_named(p_relation oid, p_name text[]) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                  where c.oid = p_relation and p_name[cardinality(p_name)] = c.relname
+                    and (cardinality(p_name) = 1 or p_name[cardinality(p_name) - 1] = n.nspname));
+end $$;
+
+-- The partitions, with such below them, that a text drops.
+create function m23.partitions_to_drop(p_text text) returns setof oid
+language sql stable rows 1 set search_path = '' as $$
+  select distinct up.relid from m23.partitions p, pg_partition_ancestors(p.relid) up (relid)
+   where up.relid <> pg_partition_root(p.relid)
+     and exists (select from m23.names_to_drop(p_text) n (name) where m23.is_named(up.relid, n.name))
+$$;
+
+-- The partitions that the DROP TABLE that runs has found empty.
+create function m23.empty_partitions() returns oid[]
+language sql stable set search_path = '' as
+$$ select coalesce(string_to_array(nullif(current_setting('m23.empty_partitions', true), ''), ',')::oid[], '{}') $$;
+
+-- Notes which partitions are dropped empty. They are locked as the command will lock them, the parent first.
+create function m23.note_empty_partitions(p_text text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_top   oid;
+  v_leaf  oid;
+  v_rows  boolean;
+  v_empty oid[] := '{}';
+begin
+  for v_top in select m23.partitions_to_drop(p_text) loop
+    execute format('lock table only %s in access exclusive mode',
+                   m23.qualified_name((select inhparent from pg_inherits where inhrelid = v_top)));
+    for v_leaf in select t.relid from pg_partition_tree(v_top) t where t.isleaf loop
+      execute format('lock table %s in access exclusive mode', m23.qualified_name(v_leaf));
+      execute format('select exists (select from %s)', m23.qualified_name(v_leaf)) into v_rows;
+      v_empty := v_empty || case when not v_rows then v_leaf end;
+    end loop;
+  end loop;
+  perform set_config('m23.empty_partitions', array_to_string(v_empty, ','), true);
+end $$;
+
+create function m23.foresee_drop() returns event_trigger
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare v_context text;
+begin
+  if not exists (select from m23.partitions) then return; end if;
+  get diagnostics v_context = pg_context;
+  perform m23.note_empty_partitions(m23.running_text(v_context));
+end $$;
+
 do $$
 begin
+  create event trigger m23_foresee_drop on ddl_command_start when tag in ('DROP TABLE')
+    execute function m23.foresee_drop();
   create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER')
     execute function m23.follow_ddl();
   create event trigger m23_follow_drop on sql_drop execute function m23.follow_drop();
-  alter event trigger m23_follow_ddl enable always;  -- with session_replication_role = replica, too
+  alter event trigger m23_foresee_drop enable always;  -- with session_replication_role = replica, too
+  alter event trigger m23_follow_ddl enable always;
   alter event trigger m23_follow_drop enable always;
 exception when insufficient_privilege then
   raise notice 'no right to make an event trigger: call m23.protect_table again after another primary key or a new partition';

@@ -56,8 +56,8 @@ begin
                           and (g.xmin::text = split_part(mark, '/', 2) or p_but_mine and g.xmin = pg_current_xact_id()::xid)));
 end $$;
 
--- Why changes of a table may have gone unseen; null when none have.
-create function m23.capture_fault(p_table m23.protected_tables) returns text
+-- Why changes of a table may have gone unseen for good; null when none have.
+create function m23.history_fault(p_table m23.protected_tables) returns text
 language plpgsql volatile set search_path = '' as $$
 begin
   return coalesce(
@@ -67,6 +67,17 @@ begin
          then 'capture is switched off: its triggers are missing or not always enabled'
          when m23.key_is_another(p_table) then 'the primary key is another, and no event trigger told of it'
          when m23.was_off(p_table, false) then 'capture was switched off for a while' end);
+end $$;
+
+-- Why a table's log does not know all that has happened to it; null when it does. Partitions that have gone are
+-- seen as the server sees them in this statement.
+create function m23.capture_fault(p_table m23.protected_tables) returns text
+language plpgsql volatile set search_path = '' as $$
+begin
+  return coalesce(m23.history_fault(p_table), (
+    select 'a partition was dropped or detached, and no event trigger told of it' from m23.partitions p
+     where p.table_id = p_table.id
+       and not exists (select from pg_class c where c.oid = p.relid and c.relispartition) limit 1));
 end $$;
 
 -- Why tables can neither be backed up nor restored in place: of what is done to them nothing would be known.

@@ -266,6 +266,8 @@ begin
   if v_fault is not null then
     raise exception '%', v_fault using errcode = 'object_not_in_prerequisite_state';
   end if;
+  v_fault := m23.lost_since(v_row, p_tenant, p_moment);
+  if v_fault is not null then raise warning '%', v_fault; end if;
   -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot. The
   -- caller expects the shape of before: columns that are added meanwhile are left out.
   v_shape := array(select c.attnum from m23.columns_of(v_row.relid) c);

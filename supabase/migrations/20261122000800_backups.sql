@@ -417,10 +417,18 @@ begin
   if p_work.incarnation <> m23.incarnation() then
     perform m23.refuse('BACKUP_UNUSABLE', 'the database was restored or copied while the backup ran');
   end if;
-  v_gap := m23.moment_fault(p_table, m23.moment_of(p_work.position, p_work.position_at));
+  v_gap := m23.reading_fault(p_table, p_work);
   if v_gap is not null then
     perform m23.refuse('BACKUP_UNUSABLE', v_gap);
   end if;
+end $$;
+
+-- Why a table cannot be read as of a backup's position.
+create function m23.reading_fault(p_table m23.protected_tables, p_work m23.backup_work) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_moment m23.moment := m23.moment_of(p_work.position, p_work.position_at);
+begin
+  return coalesce(m23.moment_fault(p_table, v_moment), m23.lost_since(p_table, p_work.tenant_id, v_moment));
 end $$;
 
 -- Notes a chunk that is safe in the store, and with it the job's progress. Saying the
@@ -509,7 +517,8 @@ $$;
 create function public.m23_finish_backup(p_job_id uuid, p_lease uuid, p_manifest text, p_manifest_sha256 text, p_size_bytes bigint) returns void
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
-  v_gap text := (select min(m23.moment_fault(t, m23.moment_of(w.position, w.position_at))) from m23.backup_work w join m23.backup_tables b on b.job_id = w.job_id
+  v_gap text := (select min(m23.reading_fault(t, w))
+                   from m23.backup_work w join m23.backup_tables b on b.job_id = w.job_id
                    join m23.protected_tables t on t.id = b.table_id join pg_class c on c.oid = t.relid where w.job_id = p_job_id);
 begin
   perform m23.keep_lease(p_job_id, p_lease);

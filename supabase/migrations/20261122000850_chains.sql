@@ -97,10 +97,11 @@ begin
 end $$;
 
 -- Whether a member has a table whole: it is new since the parent, or has another shape, key or
--- history than it had there.
+-- history than it had there, or a partition was dropped with its rows.
 create function m23.is_whole(p_table m23.protected_tables, p_parent m23.backup_work) returns boolean
 language sql stable set search_path = '' as $$
-  select p_parent.job_id is null or not pg_visible_in_snapshot(p_table.xid, p_parent.position) or not exists (
+  select p_parent.job_id is null or not pg_visible_in_snapshot(p_table.xid, p_parent.position)
+      or m23.lost_since(p_table, p_parent.tenant_id, m23.moment_of(p_parent.position)) is not null or not exists (
     select from m23.backup_tables b
      where b.job_id = p_parent.job_id and b.table_id = p_table.id
        and b.columns = m23.shape_of(p_table.relid) and b.key = m23.key_of(p_table.relid) and b.tenant_column = m23.tenant_column(p_table)

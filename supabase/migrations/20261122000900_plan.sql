@@ -227,6 +227,48 @@ begin
                    format('(%s)', coalesce(p_target.arrived, m23.arrived(p_target.tbl, p_tenant, v_later)))));
 end $$;
 
+-- Leaves what is out of reach of a moment because of partitions: rows that belong in one that was dropped since with
+-- its rows, for their past is unknown, and rows that no partition takes any more. An archive knows the former.
+create function m23.leave_unreachable(p_target m23.target, p_tenant uuid, out left_alone bigint, out warnings text[])
+language plpgsql set search_path = '' as $$
+declare
+  v_table    m23.protected_tables := p_target.tbl;
+  v_logged   boolean := p_target.wanted is null or (p_target.moment).taken is not null;
+  v_removed  m23.removed_partitions[];
+  v_homeless bigint;
+begin
+  left_alone := 0;
+  warnings := '{}';
+  if not exists (select from pg_class where oid = v_table.relid and relkind = 'p') then return; end if;
+  if v_logged then
+    v_removed := array(select r from m23.removed_since(v_table, p_tenant, p_target.moment) r);
+    if cardinality(v_removed) = 0 then return; end if;
+    select coalesce(sum(m23.leave(v_table, m23.lies_within(v_table, array[(r).bounds], 'd'))), 0) into left_alone
+      from unnest(v_removed) r where r.lost;
+    warnings := array(
+      select lost || case when left_alone = 0 then ''
+                          else format('; %s row(s) that belong there were left alone', left_alone) end
+        from m23.lost_since(v_table, p_tenant, p_target.moment) lost where lost is not null);
+  end if;
+  v_homeless := m23.leave(v_table, 'd.m23_op <> ''D'' and not ' || m23.lies_within(v_table,
+    array(select m23.bounds_of(c.relid, v_table) from m23.captured(v_table.relid) c where c.leaf), 'd'));
+  left_alone := left_alone + v_homeless;
+  warnings := warnings || array(select format('%s: %s row(s) were left alone: no partition takes them any more',
+                                              m23.public_name(v_table.relid), v_homeless) where v_homeless > 0);
+end $$;
+
+-- The condition that a row lies within some bounds.
+create function m23.lies_within(p_table m23.protected_tables, p_bounds m23.bounds[], p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('(%s)', coalesce(string_agg(one.condition, ' or '), 'false'))
+            from unnest(p_bounds) b cross join lateral (
+    select format('(select %s from (select %s) m23_row)', coalesce(b.condition, 'true'),
+                  string_agg(format('%s.%I as %I', p_row, a.attname, was.name), ', ')) as condition
+      from rows from (unnest(b.attnums), unnest(b.names)) was (attnum, name)
+      join pg_attribute a on a.attrelid = p_table.relid and a.attnum = was.attnum and not a.attisdropped) one);
+end $$;
+
 -- What nobody can know of rows that an archive does not have and a restore deletes.
 create function m23.arrival_warnings(p_target m23.target, p_deletes bigint) returns text[]
 language plpgsql volatile set search_path = '' as $$
@@ -251,11 +293,13 @@ create unlogged table m23.plans (
   deletes    bigint not null,
   warnings   text[] not null default '{}',
   written    bigint not null default 0,
+  unreachable bigint not null default 0,  -- of those left alone
   primary key (backend, table_id)
 );
 select m23.close_table('m23.plans');
 create view m23.plan with (security_invoker = true) as
-  select table_id, name, left_alone, inserts, updates, deletes, warnings, written from m23.plans where backend = pg_backend_pid();
+  select table_id, name, left_alone, inserts, updates, deletes, warnings, written, unreachable
+    from m23.plans where backend = pg_backend_pid();
 
 create function m23.end_plan() returns void
 language plpgsql volatile set search_path = '' as $$ begin delete from m23.plan; end $$;
@@ -281,6 +325,7 @@ declare
   v_count   record;
   v_left    bigint;
   v_arrived bigint;
+  v_gone    record;
   v_faults  text[];
 begin
   perform m23.refuse_unreached(p_tenant, p_targets);
@@ -290,8 +335,11 @@ begin
     select * into v_count from m23.count_diff(v_target.tbl);
     v_arrived := case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
     v_left := case when v_count.inserts + v_count.updates > 0 then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end + v_arrived;
-    insert into m23.plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left, v_count.inserts, v_count.updates, v_count.deletes,
-                                         m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived), 0);
+    select * into v_gone from m23.leave_unreachable(v_target, p_tenant);
+    insert into m23.plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left + v_gone.left_alone,
+      v_count.inserts, v_count.updates, v_count.deletes,
+      m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived) || v_gone.warnings,
+      0, v_gone.left_alone);
   end loop;
   v_faults := m23.keep_references(p_tenant, p_targets);
   if not exists (select from m23.plan where left_alone > 0) then return v_faults; end if;
@@ -317,8 +365,8 @@ declare
       'stats', jsonb_build_object('totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
         'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
         'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
-      'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) w)) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, they came from one, or a foreign key ties them to such a row', name, left_alone)
-        order by name) filter (where left_alone > 0), '[]'))
+      'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) w)) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, they came from one, or a foreign key ties them to such a row', name, left_alone - unreachable)
+        order by name) filter (where left_alone > unreachable), '[]'))
     from m23.plan);
 begin
   perform m23.end_plan();

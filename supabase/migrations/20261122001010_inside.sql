@@ -85,7 +85,7 @@ declare v_faults text[];
 begin
   if (p_inside).taken is null then return; end if;
   v_faults := array(
-    select format('targetTimestamp: %s.%s begins anew with the backup "%s": its shape or its protection changed after %s, and there is no moment of it before %s',
+    select format('targetTimestamp: %s.%s begins anew with the backup "%s": its shape, its protection or its partitions changed after %s, and there is no moment of it before %s',
                   b.schema_name, b.table_name, j.backup_name, m23.iso(p.position_at), m23.iso(p_member.position_at))
       from m23.backup_tables b join public.backup_jobs j on j.id = b.job_id join m23.backup_work p on p.job_id = j.parent_backup_id
      where b.job_id = p_member.job_id and b.whole and b.schema_name || '.' || b.table_name = any (p_tables) order by b.ordinal);

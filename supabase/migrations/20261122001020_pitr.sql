@@ -32,6 +32,16 @@ language sql volatile rows 2 set search_path = '' as $$
   select s.since, s.until, 'the clock was set back: these times came twice' from m23.clock_steps s where s.incarnation = p_table.incarnation
 $$;
 
+-- Moments of which some rows alone are out of reach.
+create function m23.partial_gaps(p_table m23.protected_tables, p_tenant uuid) returns jsonb
+language sql volatile set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object('from', m23.history_since(p_table), 'until', r.at, 'partial', true,
+           'reason', format('the partition %s was dropped with its rows: they alone cannot come back', r.name))
+           order by r.id), '[]')
+    from m23.removed_partitions r
+   where r.table_id = p_table.id and r.lost and m23.can_concern(r.bounds, p_table, p_tenant)
+$$;
+
 create function m23.earliest_moment(p_table m23.protected_tables, p_tenant uuid) returns timestamptz
 language plpgsql volatile set search_path = '' as $$ begin return greatest(m23.history_since(p_table), p_table.pruned_at, (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation)); end $$;
 
@@ -42,6 +52,7 @@ language sql volatile set search_path = '' as $$
   select coalesce(m23.public_name(t.relid), t.name), case when g.gap is null then m23.earliest_moment(t, p_tenant) end, case when g.gap is null then clock_timestamp() end,
          case when m23.commit_times_are_native() then 'native' else 'ticks' end,
          (select jsonb_agg(g order by g.until, g."from" nulls first) from m23.gaps_of(t, p_tenant) g)
+           || m23.partial_gaps(t, p_tenant)
     from m23.protected_tables t, lateral (select m23.present_gap(t)) g (gap)
    where exists (select from pg_class c where c.oid = t.relid)
       or not exists (select from m23.protected_tables o join pg_class c on c.oid = o.relid where o.name = t.name)

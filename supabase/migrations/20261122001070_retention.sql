@@ -54,6 +54,7 @@ begin
     delete from m23.log_parts where table_id = v_part.table_id and part = v_part.part;
     select * into v_tick from m23.ticks where pg_snapshot_xmin(position) >= p_needed and incarnation = (select m23.incarnation()) order by at limit 1;
     update m23.protected_tables set pruned_below = p_needed, pruned_at = coalesce(v_tick.at, clock_timestamp()) where id = p_table.id;
+    delete from m23.removed_partitions where table_id = p_table.id and xid < p_needed;
     v_count := v_count + 1;
   end loop;
   return v_count;

@@ -45,6 +45,15 @@ begin
                                                                            and f.type_name = m23.logged_type(c)));
 end $$;
 
+-- The partitions of a table that were dropped with their rows, as the doctor says it.
+create function m23.lost_partitions(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select '; partitions were dropped, whose rows of before cannot come back: '
+                 || string_agg(format('%s (%s)', r.name, m23.iso(r.at)), ', ' order by r.id)
+            from m23.removed_partitions r where r.table_id = p_table.id and r.lost);
+end $$;
+
 create function m23.doctor_table(p_table m23.protected_tables) returns m23.finding
 language plpgsql volatile set search_path = '' as $$
 declare v_name text := coalesce(m23.public_name(p_table.relid), p_table.name);
@@ -73,8 +82,8 @@ begin
     when m23.drifted_columns(p_table) is not null
       then row(v_name, 'problem', format('the capture does not know the present shape of: %s', array_to_string(m23.drifted_columns(p_table), ', ')),
                format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding
-    else row(v_name, 'ok', format('protected since %s by the column "%s"; log of %s', to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
-               m23.tenant_column(p_table), pg_size_pretty((select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i where i.inhparent = m23.log_name(p_table.id)::regclass))), null)::m23.finding end;
+    else row(v_name, 'ok', format('protected since %s by the column "%s"; log of %s%s', to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
+               m23.tenant_column(p_table), pg_size_pretty((select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i where i.inhparent = m23.log_name(p_table.id)::regclass)), m23.lost_partitions(p_table)), null)::m23.finding end;
 end $$;
 
 -- Tables that look like a tenant's and are not protected: easy to forget, costly to miss.
