@@ -140,6 +140,18 @@ describe('a restore to before', () => {
     assert.deepEqual((await rows('a'))[0], ['a1']);
   });
 
+  test('a table was exchanged for a copy says that the copy is not protected, once it is called so', async () => {
+    const name = await table();
+    const at = await now();
+    await client.query(`create table copy (like t including all); insert into copy select * from t;
+      begin; alter table t rename to old; alter table copy rename to t; commit; delete from t where id < 5`);
+    const said = (await restore(null, at)).warnings.filter((warning) => warning.startsWith(name));
+    const renamed = `s${schemas}.old`;
+    assert.deepEqual(said, [`${name} was another table then, which is called ${renamed} now; `
+      + `the present ${name} is not protected, and is left as it is`]);
+    assert.deepEqual((await restore(null, await now())).warnings.filter((warning) => warning.startsWith(name)), []);
+  });
+
   test('rows of a partitioned table moved, and a partition was added, gives all of them back', async () => {
     const name = await table();
     await client.query(`drop table t; create table t (id int, tenant_id uuid not null, a text, place int, primary key (id, place)) partition by list (place);

@@ -72,9 +72,8 @@ end $$;
 create function m23.suspend_capture(p_table m23.protected_tables, p_obstacle m23.obstacle) returns void
 language plpgsql set search_path = '' as $$
 begin
-  update m23.protected_tables
-     set suspended = coalesce(suspended, p_obstacle.kind), name = coalesce(m23.public_name(relid), name)
-   where id = p_table.id;
+  perform m23.note_name(p_table);
+  update m23.protected_tables set suspended = coalesce(suspended, p_obstacle.kind) where id = p_table.id;
   if p_obstacle.kind not in ('unlogged', 'inheritance') then
     perform set_config('m23.writing_capture', 'yes', true);
     perform m23.drop_triggers(c.relid) from m23.captured(p_table.relid) c;
@@ -252,12 +251,32 @@ begin
                     where m23.logged_type(c) <> f.type_name));
 end $$;
 
+-- What protected tables were called: another table may have the name now.
+create table m23.former_names (
+  table_id int not null references m23.protected_tables (id) on delete cascade,
+  name     text not null,
+  until    timestamptz not null default clock_timestamp(),
+  primary key (table_id, until)
+);
+select m23.close_table('m23.former_names');
+comment on table m23.former_names is 'What protected tables were called before they were renamed, as callers write it.';
+
+create function m23.note_name(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare v_name text := m23.public_name(p_table.relid);
+begin
+  if v_name <> p_table.name then
+    insert into m23.former_names (table_id, name) values (p_table.id, p_table.name);
+    update m23.protected_tables set name = v_name where id = p_table.id;
+  end if;
+end $$;
+
 create function m23.write_capture(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
 declare v_new boolean;
 begin
   perform set_config('m23.writing_capture', 'yes', true);
-  update m23.protected_tables set name = m23.public_name(relid) where id = p_table.id;
+  perform m23.note_name(p_table);
   if m23.key_is_another(p_table) then
     p_table := m23.begin_history(p_table, 'the primary key was another');  -- by which rows of the log are told apart
   end if;
