@@ -18,6 +18,13 @@ begin
   perform m23.write_capture(p_table);
 end $$;
 
+-- Whether an event trigger tells of every ALTER TABLE.
+create function m23.ddl_is_followed() returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled = 'A');
+end $$;
+
 -- Follows ALTER TABLE and CREATE TRIGGER on a protected table, and the coming and going of its
 -- partitions, so that the application's next write is captured in the new shape. Where no event trigger may
 -- be made, and after what escapes it (a superuser's on a hosted project), that write follows

@@ -60,7 +60,7 @@ create function m23.log_value(p_table m23.protected_tables, p_column m23.column_
 language plpgsql stable set search_path = '' as $$
 begin
   return (select (case when count(*) = 1 and min(f.since) = '0/0' then m23.log_cast(p_column, max(f.name), max(f.type_name))
-      else format('(case %s else %s end)',
+      else format(case when count(*) = 0 then '%2$s' else '(case %s else %s end)' end,  -- none: added, and nothing told of it yet
         string_agg(format('when l.change_id >= %L then %s', f.since, m23.log_cast(p_column, f.name, f.type_name)), ' ' order by f.since desc),
         coalesce((select '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || p_column.type_name from pg_attrdef d where d.adrelid = p_table.relid and d.adnum = p_column.attnum),
                  'null::' || p_column.type_name)) end)

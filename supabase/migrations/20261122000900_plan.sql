@@ -329,6 +329,8 @@ declare
   v_faults  text[];
 begin
   perform m23.refuse_unreached(p_tenant, p_targets);
+  perform m23.follow_layout((t).tbl.id, (t).tbl.relid) from unnest(p_targets) t
+    where not m23.ddl_is_followed() and m23.capture_is_stale((t).tbl);
   perform m23.end_plan();  -- one that was given up
   foreach v_target in array p_targets loop
     perform m23.plan_table(v_target, p_tenant, p_lock);

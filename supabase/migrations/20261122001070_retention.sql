@@ -69,13 +69,17 @@ declare
   v_hours  interval := make_interval(hours => m23.setting('log_part_hours')::int);
   v_count  int := 0;
 begin
-  for v_table in select t.* from m23.protected_tables t where exists (select from pg_class c where c.oid = t.relid) order by t.id loop
+  -- Where capture is suspended, nothing is logged and nothing can be read.
+  for v_table in select t.* from m23.protected_tables t
+                  where exists (select from pg_class c where c.oid = t.relid) and (m23.obstacle_of(t)).kind is null
+                  order by t.id loop
     if exists (select from m23.log_parts p where p.table_id = v_table.id and p.closed_at is null and p.opened_at <= clock_timestamp() - v_hours) then
       perform m23.open_log_part(v_table.id);
+      perform m23.write_log_table(v_table);
       perform m23.write_log_groups(v_table);
       perform m23.write_capture_functions(v_table);
     elsif m23.capture_is_stale(v_table) then
-      perform m23.write_capture_functions(v_table);
+      perform m23.follow_layout(v_table.id, v_table.relid);
     end if;
     if v_needed is not null then
       v_count := v_count + m23.prune_log(v_table, v_needed);
