@@ -561,3 +561,30 @@ test('an ALTER TABLE that commits after a reader has looked at the table is no g
   assert.notEqual(await one('select t::text from m23.protected_tables t'), before);
   assert.equal(await one('m23.was_off($1::m23.protected_tables, false)', [before]), false);
 });
+
+describe('the doctor', () => {
+  const problems = async (): Promise<string> => await one(`select string_agg(concat_ws(' ', topic, state, finding), chr(10)) from m23.doctor() where topic in ('log', 'locks')`);
+
+  test('tells a log that lies beyond the end of the server\'s own', async () => {
+    await table();
+    assert.equal(await problems(), null);
+    await client.query(`update m23.ticks set wal = 'FFFFFFFF/0' where id = (select id from m23.ticks where incarnation = m23.incarnation() limit 1)`);
+    assert.match(await problems(), /^log problem gap: what was noted until .* lies beyond the present end of the server's log/);
+    await client.query(`update m23.ticks set wal = '0/1' where wal > pg_current_wal_insert_lsn()`);
+  });
+
+  test('tells that locks are not bounded where nothing is counted', async () => {
+    await client.query('set track_counts = off');
+    assert.match(await problems(), /^locks warning track_counts is off/);
+    await client.query('reset track_counts');
+  });
+});
+
+test('a trigger before the row that changes keys is followed, though nobody has seen it come', async () => {
+  const name = await table();
+  const [at, before] = [await now(), await values()];
+  await unseen(`create function move() returns trigger language plpgsql as 'begin new.id := new.id + 100; return new; end'; create trigger move before update on ${name} for each row execute function move()`);
+  await client.query(`update ${name} set v = 'moved'`);
+  assert.equal(await restore(at), undefined);
+  assert.equal(await values(), before);
+});

@@ -92,7 +92,8 @@ create table m23.ticks (
   at          timestamptz not null,
   position    pg_snapshot not null,
   incarnation uuid not null references m23.incarnations (id),
-  native      boolean not null  -- were commit times recorded then?
+  native      boolean not null,  -- were commit times recorded then?
+  wal         pg_lsn not null default pg_current_wal_insert_lsn()
 );
 select m23.close_table('m23.ticks');
 create index ticks_at on m23.ticks (at);

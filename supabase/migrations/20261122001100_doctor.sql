@@ -14,6 +14,18 @@ language sql stable set search_path = '' as $$
    where not current_setting('track_commit_timestamp')::boolean
 $$;
 
+-- Change ids are places in the server's log (WAL). Ticks that lie beyond its present end are of a server that was reset.
+create function m23.doctor_log() returns setof m23.finding
+language sql volatile set search_path = '' as $$
+  select 'log', 'problem', format('gap: what was noted until %s lies beyond the present end of the server''s log (WAL): it was reset, and later changes would come before earlier ones', m23.iso(max(t.at))),
+         'unprotect and protect every table again: history begins anew, backups are not affected'
+    from m23.ticks t where t.incarnation = (select m23.incarnation()) and t.wal > pg_current_wal_insert_lsn() having count(*) > 0
+  union all
+  select 'locks', 'warning', 'track_counts is off: a transaction that writes rows of very many tenants takes a lock for each of them, and can fill the server''s lock table',
+         'turn track_counts on; autovacuum needs it as well'
+   where current_setting('track_counts') = 'off'
+$$;
+
 create function m23.doctor_event_trigger() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'schema changes', case when ok then 'ok' else 'warning' end,
@@ -124,6 +136,7 @@ $$;
 create function m23.doctor() returns setof m23.finding
 language sql volatile security definer set search_path = '' set row_security = off as $$
   select * from m23.doctor_commit_times()
+  union all select * from m23.doctor_log()
   union all select * from m23.doctor_event_trigger()
   union all select * from m23.doctor_triggers()
   union all select 'members', 'warning', 'nobody belongs to a tenant yet, so nobody can call anything',
