@@ -48,7 +48,7 @@ declare
   v_parent uuid := (p_manifest -> 'parent' ->> 'backup_id')::uuid;
   v_known  m23.backup_work;
 begin
-  if p_manifest ->> 'format' is distinct from 'm23-archive' or (p_manifest ->> 'version')::int <> 1 then
+  if p_manifest ->> 'format' is distinct from 'm23-archive' or (p_manifest ->> 'version')::int not in (1, 2) then
     raise exception 'this is not a manifest that this version knows' using errcode = 'invalid_parameter_value';
   end if;
   select * into v_known from m23.backup_work where job_id = v_id;
