@@ -20,11 +20,12 @@ export async function capture(place: Place, { quick }: Options): Promise<Section
   const count = quick ? 20_000 : 100_000;
   await createTables(place, capturers, count);
   const extent = { repetitions: quick ? 2 : 5, blocks: quick ? 5 : 10 };
+  const ofStatements = { ...extent, blocks: 2 * extent.blocks };
   const rows: Row[] = await bulkRows(place, capturers, count, quick ? 3 : 5);
   await fillTables(place, capturers);
   rows.push(
-    ...await singleRows(place, capturers, extent),
-    ...await transactionRows(place, capturers, extent),
+    ...await singleRows(place, capturers, ofStatements),
+    ...await transactionRows(place, capturers, ofStatements),
     ...await firstWriteRows(place, capturers, extent),
     ...await logSizeRows(place, quick ? 1_000 : 4_000, quick ? 2 : 3),
     ...await wideRows(place, extent),

@@ -6,7 +6,7 @@ import { type Costs, type Extent, addedRow, inBlocks, rowsOf } from './costs.ts'
 import { Pipeline } from './pipeline.ts';
 import { OPERATIONS, type Operation, prepared, tableOf } from './statements.ts';
 
-const STATEMENTS = 200;
+const STATEMENTS = 100;
 const IN_TRANSACTION = 10;
 
 const SINGLE_GOALS: Record<Operation, Goal> = {
