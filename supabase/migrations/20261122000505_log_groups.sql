@@ -11,11 +11,11 @@ $$;
 -- The columns that can be left out: of variable length, but for numbers, keys and what foreign keys refer with,
 -- by which the order of changes is told. A partitioned table has none: a row that changes its partition
 -- fires no trigger for updated rows.
-create function m23.groupable_columns(p_table m23.protected_tables) returns table (attnum int2, name text, unbounded boolean)
+create function m23.groupable_columns(p_table m23.protected_tables) returns table (attnum int2, name text)
 language plpgsql stable rows 10 set search_path = '' as $$
 begin
   return query
-  select a.attnum, a.attname::text, a.atttypid = any (array['text', 'json', 'jsonb', 'xml', 'bytea', 'tsvector']::regtype[]::oid[])
+  select a.attnum, a.attname::text
     from pg_attribute a join pg_class c on c.oid = a.attrelid
    where a.attrelid = p_table.relid and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
      and a.attlen = -1 and a.atttypid <> 'numeric'::regtype and a.attnum <> p_table.tenant_attnum and a.attnum <> all (p_table.key_attnums)
@@ -82,15 +82,15 @@ $$;
 
 -- The condition that a column, or a list of them, differs in `old` and `new` by what is stored. A value that lies
 -- outside its row, and was not touched, lies where it did, which only a server from 17 on tells.
-create function m23.columns_differ(p_columns text[], p_unbounded text[] default '{}') returns text
+create function m23.columns_differ(p_columns text[], p_wide text[] default '{}') returns text
 language sql stable set search_path = '' as $$
   select concat_ws(' or ',
     (select format('row(%s)::pg_catalog.record operator(pg_catalog.*<>) row(%s)::pg_catalog.record',
                    string_agg(format('old.%I', c), ', '), string_agg(format('new.%I', c), ', '))
-       from unnest(p_columns) c where c <> all (p_unbounded) or not v.knows having count(*) > 0),
+       from unnest(p_columns) c where c <> all (p_wide) or not v.knows having count(*) > 0),
     (select string_agg(format('case when pg_catalog.pg_column_toast_chunk_id(old.%1$I) operator(pg_catalog.=) pg_catalog.pg_column_toast_chunk_id(new.%1$I) then false
                                     else row(old.%1$I)::pg_catalog.record operator(pg_catalog.*<>) row(new.%1$I)::pg_catalog.record end', c), ' or ')
-       from unnest(p_columns) c where c = any (p_unbounded) and v.knows))
+       from unnest(p_columns) c where c = any (p_wide) and v.knows))
     from (select current_setting('server_version_num')::int >= 170000) v (knows)
 $$;
 

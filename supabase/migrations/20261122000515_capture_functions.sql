@@ -23,6 +23,8 @@ $outer$;
 create function m23.layout_check(p_table m23.protected_tables) returns text
 language sql immutable set search_path = '' as $$ select format('m23_log.layout_%s(%L)', p_table.id, p_table.relid) $$;
 
+-- The first lines of each function: what nearly all statements come to, in one condition and one query, which takes no variable
+-- and has its plan for good. Now and then it is time to look at the clock.
 create function m23.insert_function(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
@@ -36,18 +38,22 @@ declare
   v_stale     text;
 begin
   {tick}
+  if {is_known} and random() > 0.004 and {in_order} then
+    {log};
+    return v_null;
+  end if;
+  perform m23.tick();
   if not {is_known} then
     foreach v_stale in array m23.stale_capture_statements({id}, tg_relid, 'insert') loop execute v_stale; end loop;
     return v_null;
   end if;
-  {begin_order}
+  v_first := pg_current_wal_insert_lsn();
   {log};
-  if random() < 0.004 then perform m23.tick(); end if;
   {order}
   return v_null;
 end $body$,
-    'tick', m23.tick_statement(), 'id', p_table.id::text, 'is_known', m23.layout_check(p_table), 'log', m23.log_statement(p_table, 'insert', false),
-    'begin_order', case when m23.insert_order_matters(p_table.relid) then 'v_first := pg_current_wal_insert_lsn();' else '' end,
+    'tick', m23.tick_statement(), 'id', p_table.id::text, 'is_known', m23.layout_check(p_table), 'log', m23.log_statement(p_table, 'insert'),
+    'in_order', case when m23.insert_order_matters(p_table.relid) then format('concat(current_setting(%L, true)) = ''''', m23.open_setting(p_table.id)) else 'true' end,
     'order', case when m23.insert_order_matters(p_table.relid) then m23.insert_order(p_table) else '' end);
 end $outer$;
 
@@ -69,12 +75,10 @@ begin
     'open', m23.open_setting(p_table.id), 'log', m23.log_part(p_table.id), 'tenant', quote_ident(m23.tenant_column(p_table)));
 end $outer$;
 
--- The function after an update or delete. A statement that is its transaction's only one logs in one query, which takes
--- no variable and has its plan for good. Where others are open, or have logged, it ends in the other branch.
+-- The function after an update or delete. A statement takes the long way where others of its transaction are open, or have logged,
+-- and an update where it has changed a group of columns or a key.
 create function m23.change_function(p_table m23.protected_tables, p_event text) returns text
 language plpgsql stable set search_path = '' as $outer$
-declare
-  v_marked boolean := p_event = 'update' and m23.unchanged_bits(p_table) is not null;
 begin
   return m23.fill($body$
 #variable_conflict use_variable
@@ -86,52 +90,53 @@ declare
   v_start     pg_lsn;
   v_first     pg_lsn;
   v_direct    boolean;
+  v_known     boolean;
   v_stale     text;
-  v_known     boolean := {is_known};
 begin
   {tick}
-  if v_known then
+  if {is_known} and random() > 0.004 and {is_alone} then
     {log_alone};
+    return v_null;
   end if;
-  if not v_known or not found or random() < 0.004 then
-    v_open := current_setting('{open}', true);
-    if v_known and found then
-      perform m23.tick();
-    elsif not v_known or v_open <> '' then
-      v_first := pg_current_wal_insert_lsn();
+  v_known := {is_known};
+  v_open := current_setting('{open}', true);
+  if (v_open <> '') is not true or random() < 0.004 then perform m23.tick(); end if;
+  v_first := pg_current_wal_insert_lsn();
+  if v_known then
+    {log};
+  else
+    foreach v_stale in array m23.stale_capture_statements({id}, tg_relid, '{event}') loop execute v_stale; end loop;
+  end if;
+  if v_open <> '' then
+    v_statement := split_part(v_open, ',', -1);
+    if strpos(v_open, ',') > 0 and left(v_statement, 1) = '{op}' then
+      v_others := left(v_open, - length(v_statement) - 1);
+    else
+      v_statement := m23.open_statement(v_open, '{op}');
+      v_others := m23.without_statement(v_open, v_statement);
+    end if;
+    v_start := coalesce(split_part(v_statement, '@', 2), '0/0');
+    if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > v_start then
       if v_known then
-        {log};
+        v_direct := v_statement is null or substr(split_part(v_statement, '@', 1), 2)::int = pg_trigger_depth();
+        {order};
       else
-        foreach v_stale in array m23.stale_capture_statements({id}, tg_relid, '{event}') loop execute v_stale; end loop;
-      end if;
-      if v_open <> '' then
-        v_statement := split_part(v_open, ',', -1);
-        if strpos(v_open, ',') > 0 and left(v_statement, 1) = '{op}' then
-          v_others := left(v_open, - length(v_statement) - 1);
-        else
-          v_statement := m23.open_statement(v_open, '{op}');
-          v_others := m23.without_statement(v_open, v_statement);
-        end if;
-        v_start := coalesce(split_part(v_statement, '@', 2), '0/0');
-        if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > v_start then
-          if v_known then
-            v_direct := v_statement is null or substr(split_part(v_statement, '@', 1), 2)::int = pg_trigger_depth();
-            {order};
-          else
-            perform m23.log_after('{log_name}', v_start, v_first);
-          end if;
-        end if;
-        perform set_config('{open}', concat(pg_current_wal_insert_lsn(), substr(v_others, nullif(strpos(v_others, ','), 0))), true);
+        perform m23.log_after('{log_name}', v_start, v_first);
       end if;
     end if;
+    perform set_config('{open}', concat(pg_current_wal_insert_lsn(), substr(v_others, nullif(strpos(v_others, ','), 0))), true);
   end if;
   {moves}
   return v_null;
 end $body$,
     'tick', m23.tick_statement(), 'open', m23.open_setting(p_table.id), 'id', p_table.id::text, 'event', p_event, 'op', upper(left(p_event, 1)),
     'is_known', m23.layout_check(p_table), 'moves', case p_event when 'update' then m23.moves_branch(p_table) else '' end,
-    'order', m23.order_statement(p_table, p_event), 'log_name', m23.log_part(p_table.id), 'log', m23.log_statement(p_table, p_event, v_marked),
-    'log_alone', m23.log_statement(p_table, p_event, v_marked, format('case when current_setting(%L, true) <> '''' then false else true end', m23.open_setting(p_table.id))));
+    'order', m23.order_statement(p_table, p_event), 'log_name', m23.log_part(p_table.id),
+    'log', m23.log_statement(p_table, p_event, case p_event when 'update' then 'some' else 'all' end),
+    'log_alone', m23.log_statement(p_table, p_event, case p_event when 'update' then 'none' else 'all' end),
+    'is_alone', case when p_event = 'update' and (select relkind from pg_class where oid = p_table.relid) = 'p' then 'false'
+                     else format('concat(current_setting(%L, true)%s) = ''''', m23.open_setting(p_table.id),
+                                 case p_event when 'update' then format(', current_setting(%L, true)', m23.changed_flag(p_table.id)) else '' end) end);
 end $outer$;
 
 -- What an update does with keys that have moved. In a partitioned table it always looks for them: a row that goes to another
@@ -207,7 +212,11 @@ begin
       where not c.generated));
 end $outer$;
 
--- The settings by which the function after a row tells the one after the statement what it has seen.
+-- The settings by which the function after a row tells the one after the statement what it has seen: a group or a key that was
+-- changed, and a key.
+create function m23.changed_flag(p_table_id int) returns text
+language sql immutable set search_path = '' as $$ select 'm23.changed_' || p_table_id $$;
+
 create function m23.moved_flag(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23.moved_' || p_table_id $$;
 
@@ -219,19 +228,18 @@ language plpgsql stable set search_path = '' as $outer$
 declare
   v_set  constant text := 'perform pg_catalog.set_config(%L, ''yes'', true);';
   v_keys text[] := array(select c.name from m23.columns_of(p_table.relid) c where c.key_ord is not null or c.attnum = p_table.tenant_attnum);
+  v_wide text[] := array(select c.name from m23.log_groups g join m23.groupable_columns(p_table) c on c.attnum = any (g.attnums) where g.table_id = p_table.id and g.in_use and g.wide);
+  v_rest text[] := array(select c.name from m23.log_groups g join m23.groupable_columns(p_table) c on c.attnum = any (g.attnums) where g.table_id = p_table.id and g.in_use and not g.wide);
   v_all  text;
-  v_any  text;
   v_each text;
 begin
-  select coalesce(string_agg(format(v_set, m23.group_flag(p_table.id, g.bit)), ' ' order by g.bit), ''),
-         coalesce(string_agg(format('case when %s then false else %s end', m23.has_changed_group(p_table.id, g.bit), d.differ), ' or ' order by g.bit), 'false'),
-         coalesce(string_agg(format('if (%s) then %s end if;', d.differ, format(v_set, m23.group_flag(p_table.id, g.bit))), ' ' order by g.bit), 'null;')
-    into v_all, v_any, v_each
-    from m23.log_groups g,
-         lateral (select m23.columns_differ(array_agg(c.name order by c.attnum), coalesce(array_agg(c.name) filter (where c.unbounded), '{}'))
-                    from m23.groupable_columns(p_table) c where c.attnum = any (g.attnums)) d (differ)
+  select concat_ws(' ', string_agg(format(v_set, m23.group_flag(p_table.id, g.bit)), ' ' order by g.bit), format(v_set, m23.changed_flag(p_table.id)), format(v_set, m23.moved_flag(p_table.id))),
+         concat_ws(' ', string_agg(format('if (case when %s then false else %s end) then %s %s end if;', m23.has_changed_group(p_table.id, g.bit),
+                                          m23.columns_differ(d.names, v_wide), format(v_set, m23.group_flag(p_table.id, g.bit)), format(v_set, m23.changed_flag(p_table.id))),
+                                   ' ' order by g.bit))
+    into v_all, v_each
+    from m23.log_groups g, lateral (select array_agg(c.name order by c.attnum) from m23.groupable_columns(p_table) c where c.attnum = any (g.attnums)) d (names)
    where g.table_id = p_table.id and g.in_use;
-  v_all := v_all || format(v_set, m23.moved_flag(p_table.id));
   return m23.fill($body$
 declare v_null pg_catalog.uuid;
 begin
@@ -248,11 +256,14 @@ begin
   return v_null;
 end $body$,
     'seen', 'm23.seen_' || p_table.id, 'all_changed', v_all,
-    'look', m23.fill($body$if ({key_differs}) then
-      {all_changed}
-    elsif ({any_changed}) then
-      {each_changed}
-    end if;$body$, 'key_differs', m23.columns_differ(v_keys), 'all_changed', v_all, 'any_changed', v_any, 'each_changed', v_each));
+    'look', m23.fill($body$if ({differ}) then
+      if ({key_differs}) then
+        {all_changed}
+      else
+        {each_changed}
+      end if;
+    end if;$body$, 'differ', m23.columns_differ(v_keys || v_rest || v_wide, v_wide), 'key_differs', m23.columns_differ(v_keys), 'all_changed', v_all,
+      'each_changed', coalesce(nullif(v_each, ''), 'null;')));
 end $outer$;
 
 -- TRUNCATE fires no row capture: the rows are logged before they go.
@@ -281,7 +292,9 @@ $$;
 create function m23.write_capture_functions(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $outer$
 declare
-  v_head     constant text := 'security definer set search_path = '''' set row_security = off ';
+  -- Those after a statement insert into tables of their own owner, whom row-level security passes over. A setting more would cost
+  -- a tenth of what a single row's capture does.
+  v_head     constant text := 'security definer set search_path = '''' ';
   v_function record;
 begin
   execute m23.layout_function(p_table);
@@ -291,7 +304,7 @@ begin
       ('update', v_head || m23.text_settings(p_table), m23.change_function(p_table, 'update')),
       ('delete', v_head || m23.text_settings(p_table), m23.change_function(p_table, 'delete')),
       ('row', '', m23.row_function(p_table)),
-      ('truncate', v_head, m23.truncate_function(p_table))) f (name, attributes, body)
+      ('truncate', v_head || 'set row_security = off', m23.truncate_function(p_table))) f (name, attributes, body)
   loop
     execute m23.fill('create or replace function m23_log.{name}_{id}() returns trigger language plpgsql {attributes} as {body}',
       'name', v_function.name, 'id', p_table.id::text, 'attributes', v_function.attributes, 'body', quote_literal(v_function.body));
