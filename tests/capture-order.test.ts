@@ -26,6 +26,9 @@ const TASKS = `
   create table projects (id int primary key, tenant_id uuid not null default $tenant, v int default 0);
   create table tasks (id int primary key, tenant_id uuid not null default $tenant, project_id int, v int default 7);`;
 
+/** One statement that deletes all tasks and inserts them again. */
+const AGAIN = 'with d as (delete from tasks returning id) insert into tasks (id, v) select id, 155 from d';
+
 /** A trigger of `projects` that does something when one of them changes. */
 function whenProject(id: number, event: string, action: string): string {
   return `create function changed_${id}() returns trigger language plpgsql as $$ begin ${action}; return null; end $$;
@@ -296,6 +299,56 @@ const CASES: Case[] = [
     tables: ['t'],
     rows: 'insert into t (id) values (1), (11)',
     then: ['with d as (delete from t returning id) insert into t (id, a, v) select id, 1, 155 from d', 'delete from t'],
+  },
+  {
+    rule: 'one statement deletes rows and inserts them again, and a trigger changes what has come',
+    sql:
+      TASKS +
+      `create function come() returns trigger language plpgsql as $$
+         begin update tasks set v = v + 1 where id = new.id; return null; end $$;
+       create trigger come after insert on tasks for each row when (new.v = 155) execute function come();`,
+    tables: ['tasks'],
+    rows: 'insert into tasks (id, v) values (1, 7), (2, 155)',
+    then: [AGAIN, 'delete from tasks'],
+  },
+  {
+    rule: 'one statement deletes rows and inserts them again, and a trigger does the same with what has come',
+    sql:
+      TASKS +
+      `create function come() returns trigger language plpgsql as $$ begin
+         delete from tasks where id = new.id; insert into tasks (id, v) values (new.id, 1);
+         update tasks set v = 2 where id = new.id; return null; end $$;
+       create trigger come after insert on tasks for each row when (new.v = 155) execute function come();`,
+    tables: ['tasks'],
+    rows: 'insert into tasks (id, v) values (1, 7), (2, 155)',
+    then: [AGAIN, 'delete from tasks'],
+  },
+  {
+    rule: 'one statement deletes rows and inserts them again, and a trigger of what has gone changes what has come',
+    sql:
+      TASKS +
+      `create function gone() returns trigger language plpgsql as $$
+         begin update tasks set v = v + 1 where id = old.id; return null; end $$;
+       create trigger gone after delete on tasks for each row when (old.v = 7) execute function gone();`,
+    tables: ['tasks'],
+    rows: 'insert into tasks (id, v) values (1, 7), (2, 8)',
+    then: [AGAIN, 'delete from tasks'],
+  },
+  {
+    rule: 'a MERGE of a partitioned table that inserts a row and then updates another',
+    sql: `
+      create table tasks (id int primary key, tenant_id uuid not null default $tenant, v int) partition by range (id);
+      create table tasks_low partition of tasks for values from (minvalue) to (10);
+      create table tasks_high partition of tasks default;`,
+    tables: ['tasks'],
+    rows: 'insert into tasks (id, v) values (2, 0), (12, 0)',
+    then: [
+      `set enable_hashjoin = off; set enable_mergejoin = off;
+       merge into tasks t using (values (1), (2), (11), (12)) s (id) on t.id = s.id
+         when matched then update set v = 1 when not matched then insert (id, v) values (s.id, 5);
+       reset enable_hashjoin; reset enable_mergejoin`,
+      'delete from tasks',
+    ],
   },
   {
     rule: "one statement updates a row that its other part's cascade changes as well",

@@ -20,6 +20,7 @@ export interface Verdict {
   moments: number;
   /** Moments with a wrong answer. */
   wrong: number;
+  /** Those of the latest moment first: nearest to what has gone wrong. */
   differences: Difference[];
 }
 
@@ -31,7 +32,7 @@ export async function compare(reader: Reader, tables: readonly Table[], moments:
   for (const moment of moments) {
     const found = await differencesAt(reader, tables, moment);
     if (found.length > 0) verdict.wrong += 1;
-    verdict.differences.push(...found);
+    verdict.differences.unshift(...found);
   }
   return verdict;
 }
