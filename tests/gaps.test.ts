@@ -284,6 +284,23 @@ describe('capture that cannot go on', () => {
     assert.equal(await values(), 'a');
   });
 
+  test('of a table with more columns than a log can have is suspended, until it has fewer', async () => {
+    const name = await table();
+    const at = await now();
+    const columns = (verb: string): string => Array.from({ length: 1592 }, (_, n) => `${verb} c${n}`).join(', ');
+    await client.query(`alter table t ${columns('add').replaceAll(',', ' int,')} int`);
+    await client.query(`update t set v = v || '+'`);
+    assert.match((await doctor(name)).finding, /^gap: capture was suspended: it could not be followed/);
+    await client.query('select m23_sweep()');
+    await refuses(at, /capture was suspended: it could not be followed/);
+    await client.query(`alter table t ${columns('drop')}`);
+    await refuses(at, range('capture was suspended: it could not be followed'));
+    const [later, then] = [await now(), await values()];
+    await client.query('delete from t');
+    assert.equal(await restore(later), undefined);
+    assert.equal(await values(), then);
+  });
+
   test('of a partitioned table is suspended by one partition', async () => {
     const name = await partitioned();
     await client.query('alter table low set unlogged');

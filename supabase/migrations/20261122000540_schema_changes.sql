@@ -1,8 +1,21 @@
 -- Schema changes: ALTER TABLE and its kin are followed, so that writes and history go on. None is ever
 -- refused for M23's sake: where capture cannot go on, it is suspended, and that is a gap.
 
--- Brings capture, log and history up to what a command has made of a table.
+-- Follows what a command has made of a table. Where that fails, as for more columns than a log can have, capture is
+-- suspended: the command has done nothing wrong. One that cannot get a lock would get it at another time.
 create function m23.follow_table(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform m23.bring_up_to_date(p_table);
+exception
+  when lock_not_available or deadlock_detected or serialization_failure then raise;
+  when others then
+    raise warning 'M23 cannot follow what was made of %, and captures it no more: %', p_table.name, sqlerrm;
+    perform m23.suspend_capture(p_table, row('it could not be followed', '', '', '')::m23.obstacle);
+end $$;
+
+-- Brings capture, log and history up to what a command has made of a table.
+create function m23.bring_up_to_date(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
 declare v_obstacle m23.obstacle := m23.obstacle_of(p_table);
 begin
@@ -146,6 +159,9 @@ begin
     end loop;
   end loop;
   perform set_config('m23.empty_partitions', array_to_string(v_empty, ','), true);
+exception when others then
+  perform set_config('m23.empty_partitions', '', true);
+  raise log 'm23: whether partitions that are dropped are empty was not found out: % (%)', sqlerrm, sqlstate;
 end $$;
 
 create function m23.foresee_drop() returns event_trigger

@@ -71,7 +71,8 @@ declare
 begin
   -- Where capture is suspended, nothing is logged and nothing can be read.
   for v_table in select t.* from m23.protected_tables t
-                  where exists (select from pg_class c where c.oid = t.relid) and (m23.obstacle_of(t)).kind is null
+                  where exists (select from pg_class c where c.oid = t.relid)
+                    and t.suspended is null and (m23.obstacle_of(t)).kind is null
                   order by t.id loop
     if exists (select from m23.log_parts p where p.table_id = v_table.id and p.closed_at is null and p.opened_at <= clock_timestamp() - v_hours) then
       perform m23.open_log_part(v_table.id);
