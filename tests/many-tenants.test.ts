@@ -9,6 +9,8 @@ import { type Database, startDatabase } from './fixtures/database.ts';
 
 /** 256 tenants of their own, 128 stripes, and a few for other purposes. */
 const LOCKS = 400;
+/** What each further table may add: a log's first rows do not look at what other tables have asked for. */
+const LOCKS_A_TABLE = 16;
 const TENANTS = 20_000;
 /** More than there may be locks. */
 const SOME = 1000;
@@ -146,10 +148,11 @@ test('rows of other tenants in each of forty tables are written in one transacti
   const inserts = names
     .map((name) => `insert into public.${name} values (n, md5('${name} ' || n)::uuid, n)`)
     .join('; ');
+  const most = LOCKS + LOCKS_A_TABLE * names.length;
   const singles = await locksOf(oneByOne(inserts, 300));
-  assert.ok(singles > 0 && singles <= LOCKS, `${singles} locks, one by one`);
+  assert.ok(singles > 0 && singles <= most, `${singles} locks, one by one`);
   const bulk = await locksOf(`begin; ${names.map((name) => `update public.${name} set v = 0`).join('; ')}`);
-  assert.ok(bulk > 0 && bulk <= LOCKS, `${bulk} locks, a statement a table`);
+  assert.ok(bulk > 0 && bulk <= most, `${bulk} locks, a statement a table`);
 });
 
 test('a restore of any of these tenants does not get the fence as long as the transaction runs', async (t) => {
