@@ -111,33 +111,36 @@ $$;
 
 -- A query for the first old image of each key among entries of a log: a relation with the table's columns p_columns and m23_op,
 -- m23_change_id and m23_unchanged. m23_balance is the key's arrivals less its departures. What the image does not carry is
--- as in the key's next one that does, else as in the row of p_live, a relation, for which p_is_live holds (`l`).
+-- as in the key's next one that does, else as in the row of p_live, a relation, for which p_is_live holds (`l`). The next one is
+-- found by windows: of a join the planner would not know how much there is to join.
 create function m23.first_images(p_relid oid, p_columns text[], p_groups jsonb, p_entries text, p_live text, p_is_live text) returns text
 language plpgsql stable set search_path = '' as $outer$
 declare
-  v_first text := m23.fill($sql$
+  v_bits int[] := array(select distinct m23.bits_in(p_groups, c) as bits from unnest(p_columns) c where m23.bits_in(p_groups, c) <> 0 order by bits);
+  v_first text;
+begin
+  v_first := m23.fill($sql$
       select distinct on ({keys}) r.*,
-             sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end) over w as m23_balance{from}
+             sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end) over w as m23_balance{next_values}
         from {entries} r
-      window w as (partition by {keys} order by r.m23_op not in ('U', 'D'), r.m23_change_id rows between unbounded preceding and unbounded following)
+      window w as (partition by {keys} order by r.m23_op not in ('U', 'D'), r.m23_change_id rows between unbounded preceding and unbounded following){windows}
        order by {keys}, r.m23_op not in ('U', 'D'), r.m23_change_id$sql$,
     'keys', m23.key_list(p_relid, 'r'), 'entries', p_entries,
-    'from', coalesce((select string_agg(format(', min(r.m23_change_id) filter (where r.m23_op in (''U'', ''D'') and r.m23_unchanged & %1$s = 0) over w as m23_from_%1$s', b.bits), '')
-                        from (select distinct m23.bits_in(p_groups, c) as bits from unnest(p_columns) c) b where b.bits <> 0), ''));
-begin
-  if strpos(v_first, 'm23_from_') = 0 then return v_first; end if;
+    'next_values', coalesce((select string_agg(format(', first_value(r.m23_op in (''U'', ''D'') and r.m23_unchanged & %1$s = 0) over w%1$s as m23_has_%1$s', b), '') from unnest(v_bits) b), '')
+                || coalesce((select string_agg(format(', first_value(r.%I) over w%s as m23_next_%s', c.name, m23.bits_in(p_groups, c.name), c.n), '' order by c.n)
+                               from unnest(p_columns) with ordinality c (name, n) where m23.bits_in(p_groups, c.name) <> 0), ''),
+    'windows', coalesce((select string_agg(m23.fill(',
+             w{bits} as (partition by {keys} order by r.m23_op not in (''U'', ''D'') or r.m23_unchanged & {bits} <> 0, r.m23_change_id
+                         rows between unbounded preceding and unbounded following)', 'bits', b::text, 'keys', m23.key_list(p_relid, 'r')), '') from unnest(v_bits) b), ''));
+  if v_bits = '{}' then return v_first; end if;
   return m23.fill($sql$
       select t.m23_balance, {values}
-        from ({first}) t
-        left join {live} l on t.m23_unchanged <> 0 and {is_live} and {same_key}{carriers}$sql$,
+        from ({first}) t left join {live} l on ({needs_live}) and {is_live} and {same_key}$sql$,
     'first', v_first, 'live', p_live, 'is_live', p_is_live, 'same_key', m23.key_match(p_relid, 'l', 't'),
+    'needs_live', (select string_agg(format('t.m23_unchanged & %1$s <> 0 and not t.m23_has_%1$s', b), ' or ') from unnest(v_bits) b),
     'values', (select string_agg(case when b.bits = 0 then format('t.%I', c.name)
-                 else format('case when t.m23_unchanged & %1$s = 0 then t.%2$I when t.m23_from_%1$s is not null then s%1$s.%2$I else l.%2$I end as %2$I', b.bits, c.name) end, ', ' order by c.n)
-                 from unnest(p_columns) with ordinality c (name, n), lateral (select m23.bits_in(p_groups, c.name)) b (bits)),
-    'carriers', (select string_agg(m23.fill($sql$
-        left join {entries} s{bits} on t.m23_unchanged & {bits} <> 0 and s{bits}.m23_change_id = t.m23_from_{bits} and s{bits}.m23_op in ('U', 'D') and {same_key}$sql$,
-                   'entries', p_entries, 'bits', b.bits::text, 'same_key', m23.key_match(p_relid, 's' || b.bits, 't')), '')
-                   from (select distinct m23.bits_in(p_groups, c) as bits from unnest(p_columns) c) b where b.bits <> 0));
+                 else format('case when t.m23_unchanged & %1$s = 0 then t.%2$I when t.m23_has_%1$s then t.m23_next_%3$s else l.%2$I end as %2$I', b.bits, c.name, c.n) end, ', ' order by c.n)
+                 from unnest(p_columns) with ordinality c (name, n), lateral (select m23.bits_in(p_groups, c.name)) b (bits)));
 end $outer$;
 
 -- The start of every query into the past: a WITH list whose last part, `touched`, has one
