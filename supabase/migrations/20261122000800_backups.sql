@@ -497,11 +497,15 @@ begin
     from public.backup_jobs j join m23.backup_work w on w.job_id = j.id where j.id = p_job_id);
 end $$;
 
--- The groups that the log of a part of a backup leaves out columns by; null for a part that is whole, which has no log.
+-- The groups that the log of a part of a backup leaves out columns by, with the names that they had when it began; null for a part that is whole, which has no log.
 create function m23.groups_of_part(p_part m23.backup_tables) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select m23.groups_of(t) from m23.protected_tables t where t.id = p_part.table_id and not p_part.whole);
+  if p_part.whole then return null; end if;
+  return (select jsonb_agg((select coalesce(jsonb_agg(u.column_facts ->> 'name' order by u.n), '[]')
+                              from rows from (jsonb_array_elements(p_part.columns), unnest(p_part.attnums)) with ordinality u (column_facts, attnum, n), m23.log_groups g
+                             where g.table_id = p_part.table_id and g.bit = b.bit and u.attnum = any (g.attnums)) order by b.bit)
+            from generate_series(0, (select max(g.bit) from m23.log_groups g where g.table_id = p_part.table_id)) b (bit));
 end $$;
 
 -- The fingerprint of an encrypted chunk is sealed: anybody can read a manifest, and could try what a
