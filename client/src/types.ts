@@ -71,13 +71,14 @@ export type ActivePITRSnapshot = Narrow<
   Database['public']['Functions']['get_active_pitr_snapshots']['Returns'][number],
   { snapshot_type: 'pre_restore' | 'manual' | 'automated' }
 >;
-/** A change of a protected row; `old_values` is the row as it was before. */
+/** A change of a protected row; `old_values` is the row as it was before, but for the `unchanged_columns` of an update. */
 export type TransactionLog = Narrow<
   Database['public']['Functions']['get_transaction_logs']['Returns'][number],
   {
     operation: 'INSERT' | 'UPDATE' | 'DELETE' | 'KEY_FROM' | 'KEY_TO' | 'TENANT_FROM' | 'TENANT_TO';
     row_key: Record<string, unknown>;
     old_values: Record<string, unknown> | null;
+    unchanged_columns: string[] | null;
   }
 >;
 

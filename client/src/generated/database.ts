@@ -191,7 +191,7 @@ isOneToOne: false
           Views: {
             "transaction_logs": {
                   Row: {
-                    "actor": string | null,"created_at": string | null,"id": number | null,"old_values": Json | null,"operation": string | null,"row_key": Json | null,"table_name": string | null,"tenant_id": string | null,"transaction_id": string | null
+                    "actor": string | null,"created_at": string | null,"id": number | null,"old_values": Json | null,"operation": string | null,"row_key": Json | null,"table_name": string | null,"tenant_id": string | null,"transaction_id": string | null,"unchanged_columns": (string)[] | null
                   }
                   ComputedFields: never
                   Relationships: [
@@ -298,7 +298,7 @@ isOneToOne: false
                            },
 "get_transaction_logs":
 { Args: { "p_actor"?: string,"p_before"?: Json,"p_limit"?: number,"p_operation"?: string,"p_since"?: string,"p_table"?: string,"p_tenant_id": string,"p_until"?: string }; Returns: {
-              "actor": string,"created_at": string,"id": number,"old_values": Json,"operation": string,"row_key": Json,"table_name": string,"tenant_id": string,"transaction_id": string
+              "actor": string,"created_at": string,"id": number,"old_values": Json,"operation": string,"row_key": Json,"table_name": string,"tenant_id": string,"transaction_id": string,"unchanged_columns": (string)[]
             }[]
                            },
 "keep_backup":
