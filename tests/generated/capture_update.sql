@@ -1,0 +1,91 @@
+#variable_conflict use_variable
+declare
+  v_null      uuid;
+  v_open      text;
+  v_statement text;
+  v_others    text;
+  v_start     pg_lsn;
+  v_first     pg_lsn;
+  v_direct    boolean;
+  v_known     boolean;
+  v_stale     text;
+begin
+  
+  if m23_log.layout_1('OID') and random() > 0.004 and concat(current_setting('m23.open_1', true), current_setting('m23.changed_1', true)) = '' then
+    insert into m23_log.log_1_1 (tenant_id, op, actor, c1, c2, c3, c7, unchanged)
+    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then m23.actor() end, r.id, r.tenant_id, r.project_id, r.done, 1 from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
+                    else 9151314442816847872 end) is not null;
+    return v_null;
+  end if;
+  v_known := m23_log.layout_1('OID');
+  v_open := current_setting('m23.open_1', true);
+  if (v_open <> '') is not true or random() < 0.004 then perform m23.tick(); end if;
+  v_first := pg_current_wal_insert_lsn();
+  if v_known then
+    insert into m23_log.log_1_1 (tenant_id, op, actor, c1, c2, c3, c4, c5, c6, c7, unchanged)
+    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then m23.actor() end, r.id, r.tenant_id, r.project_id, case when pg_catalog.current_setting('m23.changed_1_0', true) operator(pg_catalog.=) 'yes' then r."Title" end, case when pg_catalog.current_setting('m23.changed_1_0', true) operator(pg_catalog.=) 'yes' then r.body end, case when pg_catalog.current_setting('m23.changed_1_0', true) operator(pg_catalog.=) 'yes' then r.labels end, r.done, nullif(case when pg_catalog.current_setting('m23.changed_1_0', true) operator(pg_catalog.=) 'yes' then 0 else 1 end, 0) from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
+                    else 9151314442816847872 end) is not null;
+  else
+    foreach v_stale in array m23.stale_capture_statements(1, tg_relid, 'update') loop execute v_stale; end loop;
+  end if;
+  if v_open <> '' then
+    v_statement := split_part(v_open, ',', -1);
+    if strpos(v_open, ',') > 0 and left(v_statement, 1) = 'U' then
+      v_others := left(v_open, - length(v_statement) - 1);
+    else
+      v_statement := m23.open_statement(v_open, 'U');
+      v_others := m23.without_statement(v_open, v_statement);
+    end if;
+    v_start := coalesce(split_part(v_statement, '@', 2), '0/0');
+    if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > v_start then
+      if v_known then
+        v_direct := v_statement is null or substr(split_part(v_statement, '@', 1), 2)::int = pg_trigger_depth();
+        with entries as materialized (
+      select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op, l.ctid as m23_place, (l.c1) as id, l.unchanged as m23_unchanged, c1, c2, c3, c4, c5, c6, c7 from m23_log.log_1_1 l
+       where l.tenant_id in (select r.tenant_id from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= v_start),
+    others as (
+      select o.*, coalesce(sum(case when o.m23_op in ('I', 'n', 'a') then 1 when o.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+                             over (partition by o.m23_tenant, o.id order by o.m23_change_id rows between unbounded preceding and 1 preceding), 0) as m23_balance
+        from entries o
+       where o.m23_change_id < v_first
+         and exists (select from entries m where m.m23_change_id >= v_first and m.m23_op = 'U' and m.m23_tenant = o.m23_tenant and m.id operator(pg_catalog.=) o.id)),
+    next as (select o.m23_tenant, o.id, min(o.m23_change_id) as m23_change_id from others o where case when exists (select from new_rows r where r.tenant_id = o.m23_tenant and r.id operator(pg_catalog.=) o.id)
+      then o.m23_op in ('U', 'D')
+       and exists (select from new_rows r where r.tenant_id = o.m23_tenant and r.id operator(pg_catalog.=) o.id and (row(o.c1)::record operator(pg_catalog.*=) row(r.id)::record) and (row(o.c2)::record operator(pg_catalog.*=) row(r.tenant_id)::record) and (row(o.c3)::record operator(pg_catalog.*=) row(r.project_id)::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.c4)::record operator(pg_catalog.*=) row(r."Title")::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.c5)::record operator(pg_catalog.*=) row(r.body)::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.c6)::record operator(pg_catalog.*=) row(r.labels)::record) and (row(o.c7)::record operator(pg_catalog.*=) row(r.done)::record))
+      else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end group by o.m23_tenant, o.id),
+    later as (
+      select o.m23_place, row_number() over (order by o.m23_change_id) as m23_n
+        from others o join next m on m.m23_tenant = o.m23_tenant and m.id operator(pg_catalog.=) o.id where o.m23_change_id >= m.m23_change_id)
+    update m23_log.log_1_1 l set change_id = pg_current_wal_insert_lsn() + later.m23_n::numeric from later where l.ctid = later.m23_place;
+      else
+        perform m23.log_after('m23_log.log_1_1', v_start, v_first);
+      end if;
+    end if;
+    perform set_config('m23.open_1', concat(pg_current_wal_insert_lsn(), substr(v_others, nullif(strpos(v_others, ','), 0))), true);
+  end if;
+  if v_known and current_setting('m23.moved_1', true) = 'yes' then
+    insert into m23_log.log_1_1 (tenant_id, op, actor, c1)
+    select r.m23_tenant, (case when b.more > 0 or exists (select from new_rows n where n.id operator(pg_catalog.=) r.id) then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then m23.actor() end, r.id
+      from (select r.tenant_id as m23_tenant, r.id from old_rows r except all select r.tenant_id, r.id from new_rows r) r
+      join (select u.tenant, sum(u.n) as more
+              from (select r.tenant_id as tenant, 1 as n from old_rows r union all select r.tenant_id, -1 from new_rows r) u group by u.tenant) b on b.tenant = r.m23_tenant
+     where true and pg_advisory_xact_lock_shared(uuid_hash_extended(r.m23_tenant, 0)
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
+                    else 9151314442816847872 end) is not null;
+    insert into m23_log.log_1_1 (tenant_id, op, actor, c1)
+    select r.m23_tenant, (case when b.more > 0 or exists (select from old_rows n where n.id operator(pg_catalog.=) r.id) then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then m23.actor() end, r.id
+      from (select r.tenant_id as m23_tenant, r.id from new_rows r except all select r.tenant_id, r.id from old_rows r) r
+      join (select u.tenant, sum(u.n) as more
+              from (select r.tenant_id as tenant, 1 as n from new_rows r union all select r.tenant_id, -1 from old_rows r) u group by u.tenant) b on b.tenant = r.m23_tenant
+     where true and pg_advisory_xact_lock_shared(uuid_hash_extended(r.m23_tenant, 0)
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
+                    else 9151314442816847872 end) is not null;
+  end if;
+  return v_null;
+end
