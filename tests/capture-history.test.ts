@@ -13,10 +13,10 @@ const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_
 
 /** With the transactions of each writer, for each shape. */
 const RUNS: { major: PostgresMajor; commitTimes: 'on' | 'off'; transactions: number }[] = [
-  { major: 17, commitTimes: 'on', transactions: 50 },
-  { major: 15, commitTimes: 'on', transactions: 12 },
-  { major: 16, commitTimes: 'off', transactions: 12 },
-  { major: 18, commitTimes: 'on', transactions: 12 },
+  { major: 17, commitTimes: 'on', transactions: 30 },
+  { major: 15, commitTimes: 'on', transactions: 6 },
+  { major: 16, commitTimes: 'off', transactions: 6 },
+  { major: 18, commitTimes: 'on', transactions: 6 },
 ];
 
 for (const { major, commitTimes, transactions } of RUNS) {

@@ -29,7 +29,7 @@ interface Mutant {
   weaken: Weakening;
 }
 
-/** What the row function does in both of its branches: `if (differs) then if (key differs) then … else … end if; end if;`. */
+/** In both branches of the row function: `if (differs) then if (key differs) then … else … end if; end if;`. */
 const KEY_LOOK = /^( *if \(.*\) then\n *)if \(.*\) then$/gm;
 const GROUP_LOOK = /^( *else\n) *if \(case .*$/gm;
 const EVERY_FLAG = /undefined_column then\n(.*)$/m;
@@ -123,7 +123,7 @@ function edited(captured: Captured, pattern: RegExp, text: string): Weakening {
   };
 }
 
-/** A trigger before the statement that names all columns but views, and notes that all have changed; rows are silent. */
+/** A trigger before the statement names all columns but views, and notes that all have changed; rows tell nothing. */
 async function toldByStatement(client: pg.Client, id: number): Promise<void> {
   const flags = EVERY_FLAG.exec(await definition(client, `m23_log.row_${id}`))?.[1];
   assert.ok(flags !== undefined);

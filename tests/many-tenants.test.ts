@@ -12,6 +12,10 @@ const LOCKS = 400;
 /** What each further table may add: a log's first rows do not look at what other tables have asked for. */
 const LOCKS_A_TABLE = 16;
 const TENANTS = 20_000;
+/** Half of them: statements that move rows take their time. */
+const MOVING = 10_000;
+/** More than there may be locks, ten times: a statement for each takes its time. */
+const SINGLES = 4000;
 /** More than there may be locks. */
 const SOME = 1000;
 
@@ -30,7 +34,7 @@ async function table(name: string): Promise<void> {
 }
 
 /** Executes one statement for each n up to a number, in one transaction, and leaves that open. */
-function oneByOne(statement: string, count = TENANTS): string {
+function oneByOne(statement: string, count: number): string {
   return `begin; do $$ begin for n in 1..${count} loop ${statement}; end loop; end $$`;
 }
 
@@ -53,11 +57,9 @@ async function locksOf(sql: string): Promise<number> {
   }
 }
 
-async function filled(name: string): Promise<void> {
+async function filled(name: string, count: number): Promise<void> {
   await table(name);
-  await client.query(
-    `insert into public.${name} select n, md5(n::text)::uuid, 0 from generate_series(1, ${TENANTS}) n`,
-  );
+  await client.query(`insert into public.${name} select n, md5(n::text)::uuid, 0 from generate_series(1, ${count}) n`);
 }
 
 async function logged(name: string): Promise<number> {
@@ -73,17 +75,17 @@ async function logged(name: string): Promise<number> {
   return row?.count ?? 0;
 }
 
-test('rows of 20,000 tenants are inserted, updated and deleted one by one', async () => {
+test('rows of 4,000 tenants are inserted, updated and deleted one by one', async () => {
   await table('singles');
   for (const statement of [
     `insert into public.singles values (n, md5(n::text)::uuid, n)`,
     'update public.singles set v = v + 1 where id = n',
     'delete from public.singles where id = n',
   ]) {
-    const locks = await locksOf(oneByOne(statement));
+    const locks = await locksOf(oneByOne(statement, SINGLES));
     assert.ok(locks > 0 && locks <= LOCKS, `${locks} locks: ${statement}`);
   }
-  assert.equal(await logged('singles'), 3 * TENANTS);
+  assert.equal(await logged('singles'), 3 * SINGLES);
 });
 
 test('rows of 20,000 tenants are inserted, updated and deleted by one statement each', async () => {
@@ -99,8 +101,8 @@ test('rows of 20,000 tenants are inserted, updated and deleted by one statement 
   assert.equal(await logged('bulk'), 3 * TENANTS);
 });
 
-test('rows of 20,000 tenants get another key, another tenant, and are truncated', async () => {
-  await filled('moving');
+test('rows of 10,000 tenants get another key, another tenant, and are truncated', async () => {
+  await filled('moving', MOVING);
   for (const statement of [
     'update public.moving set id = -id',
     `update public.moving set tenant_id = md5('other ' || id)::uuid`,
@@ -112,7 +114,7 @@ test('rows of 20,000 tenants get another key, another tenant, and are truncated'
 });
 
 test('rows of as many tenants get another key one by one', async () => {
-  await filled('moved');
+  await filled('moved', SOME);
   const locks = await locksOf(oneByOne('update public.moved set id = -n where id = n', SOME));
   assert.ok(locks > 0 && locks <= LOCKS, `${locks} locks`);
 });
@@ -149,7 +151,7 @@ test('rows of other tenants in each of forty tables are written in one transacti
     .map((name) => `insert into public.${name} values (n, md5('${name} ' || n)::uuid, n)`)
     .join('; ');
   const most = LOCKS + LOCKS_A_TABLE * names.length;
-  const singles = await locksOf(oneByOne(inserts, 300));
+  const singles = await locksOf(oneByOne(inserts, 100));
   assert.ok(singles > 0 && singles <= most, `${singles} locks, one by one`);
   const bulk = await locksOf(`begin; ${names.map((name) => `update public.${name} set v = 0`).join('; ')}`);
   assert.ok(bulk > 0 && bulk <= most, `${bulk} locks, a statement a table`);

@@ -69,7 +69,7 @@ export async function keepMoments(
   const moments: Moment[] = [];
   while (going()) {
     moments.push(await momentNow(client, reader, tables));
-    await pause(draw.below(100));
+    await pause(draw.below(150));
   }
   return moments;
 }
