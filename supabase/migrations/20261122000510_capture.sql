@@ -212,7 +212,7 @@ end $outer$;
 -- Keys that an update takes away or makes: the sets of keys before and after are compared. One that goes and comes under
 -- another tenant leaves and arrives; where a statement changes tenants and keys together, so does what a tenant has more
 -- rows of after it, or fewer. Of a partitioned table the set after cannot be trusted: PostgreSQL puts the row that a MERGE has
--- inserted where one that it updates later should be. So no key is gone that is still there, and none has come that was inserted.
+-- inserted where one that it updates later should be. So no key is gone that is still there, and none has come where none is gone.
 create function m23.move_statements(p_table m23.protected_tables) returns text[]
 language plpgsql stable set search_path = '' as $outer$
 declare v_key record := m23.log_fields(p_table, true);
@@ -224,16 +224,17 @@ begin
               from (select r.{tenant} as tenant, 1 as n from {these} r union all select r.{tenant}, -1 from {those} r) u group by u.tenant) b on b.tenant = r.m23_tenant
      where {is_real} and {shares_fence}$sql$,
       'is_real', case when (select relkind from pg_class where oid = p_table.relid) <> 'p' then 'true'
-                      else m23.fill(s.is_real, 'live', m23.qualified_name(p_table.relid), 'tenant', quote_ident(m23.tenant_column(p_table)), 'log', m23.log_part(p_table.id),
-                                    'same_key', m23.key_match(p_table.relid, 'n', 'r'),
-                                    'key', (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c)) end,
+                      else m23.fill(s.is_real, 'live', m23.qualified_name(p_table.relid), 'tenant', quote_ident(m23.tenant_column(p_table)),
+                                    'same_key', m23.key_match(p_table.relid, 'n', 'r'), 'keys', m23.key_list(p_table.relid, 'r')) end,
       'log', m23.log_part(p_table.id), 'names', v_key.names, 'expressions', v_key.expressions, 'actor', m23.logged_actor(),
       'tenant', quote_ident(m23.tenant_column(p_table)), 'keys', m23.key_list(p_table.relid, 'r'), 'same_key', m23.key_match(p_table.relid, 'n', 'r'),
       'these', s.these, 'those', s.those, 'moved', s.moved, 'changed', s.changed,
       'shares_fence', m23.shares_fence('r.m23_tenant', m23.log_part(p_table.id))) order by s.n)
     from (values
       (1, 'old_rows', 'new_rows', 'l', 'o', 'not exists (select from {live} n where n.{tenant} = r.m23_tenant and {same_key})'),
-      (2, 'new_rows', 'old_rows', 'a', 'n', 'not exists (select from (select {key} from {log} l where l.tenant_id = r.m23_tenant and l.xid = pg_current_xact_id() and l.op = ''I'') n where {same_key})'))
+      (2, 'new_rows', 'old_rows', 'a', 'n',
+       'exists (select from (select r.{tenant} as m23_tenant, {keys} from old_rows r except select r.{tenant}, {keys} from new_rows r) r
+                 where not exists (select from {live} n where n.{tenant} = r.m23_tenant and {same_key}))'))
       s (n, these, those, moved, changed, is_real));
 end $outer$;
 
