@@ -211,14 +211,15 @@ end $outer$;
 
 -- Keys that an update takes away or makes: the sets of keys before and after are compared. One that goes and comes under
 -- another tenant leaves and arrives; where a statement changes tenants and keys together, so does what a tenant has more
--- rows of after it, or fewer. Of a partitioned table the set after cannot be trusted: PostgreSQL puts the row that a MERGE has
+-- rows of after it, or fewer, and all that comes where rows of other tenants were changed. Of a partitioned table the set after cannot be trusted: PostgreSQL puts the row that a MERGE has
 -- inserted where one that it updates later should be. So no key is gone that is still there, and none has come where none is gone.
 create function m23.move_statements(p_table m23.protected_tables) returns text[]
 language plpgsql stable set search_path = '' as $outer$
 declare v_key record := m23.log_fields(p_table, true);
 begin
   return (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
-    select r.m23_tenant, (case when b.more > 0 or exists (select from {those} n where {same_key}) then '{moved}' else '{changed}' end)::"char", {actor}, {expressions}
+    select r.m23_tenant, (case when b.more > 0 or exists (select from {those} n where n.{tenant} <> r.m23_tenant and {same_key})
+                              or {both} and exists (select from {those} n where n.{tenant} <> r.m23_tenant) then '{moved}' else '{changed}' end)::"char", {actor}, {expressions}
       from (select r.{tenant} as m23_tenant, {keys} from {these} r except all select r.{tenant}, {keys} from {those} r) r
       join (select u.tenant, sum(u.n) as more
               from (select r.{tenant} as tenant, 1 as n from {these} r union all select r.{tenant}, -1 from {those} r) u group by u.tenant) b on b.tenant = r.m23_tenant
@@ -227,6 +228,7 @@ begin
                       else m23.fill(s.is_real, 'live', m23.qualified_name(p_table.relid), 'tenant', quote_ident(m23.tenant_column(p_table)),
                                     'same_key', m23.key_match(p_table.relid, 'n', 'r'), 'keys', m23.key_list(p_table.relid, 'r')) end,
       'log', m23.log_part(p_table.id), 'names', v_key.names, 'expressions', v_key.expressions, 'actor', m23.logged_actor(),
+      'both', format('current_setting(%L, true) is not distinct from ''both''', m23.moved_flag(p_table.id)),
       'tenant', quote_ident(m23.tenant_column(p_table)), 'keys', m23.key_list(p_table.relid, 'r'), 'same_key', m23.key_match(p_table.relid, 'n', 'r'),
       'these', s.these, 'those', s.those, 'moved', s.moved, 'changed', s.changed,
       'shares_fence', m23.shares_fence('r.m23_tenant', m23.log_part(p_table.id))) order by s.n)

@@ -148,7 +148,7 @@ begin
     {statements};
   end if;$body$,
     'moved', case when (select relkind from pg_class where oid = p_table.relid) = 'p' then 'true'
-                  else format('current_setting(%L, true) = ''yes''', m23.moved_flag(p_table.id)) end,
+                  else format('current_setting(%L, true) <> ''''', m23.moved_flag(p_table.id)) end,
     'statements', array_to_string(m23.move_statements(p_table), ';
     '));
 end $outer$;
@@ -213,7 +213,7 @@ begin
 end $outer$;
 
 -- The settings by which the function after a row tells the one after the statement what it has seen: a group or a key that was
--- changed, and a key.
+-- changed, and a key (both: a row has changed its key and its tenant).
 create function m23.changed_flag(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23.changed_' || p_table_id $$;
 
@@ -233,7 +233,9 @@ declare
   v_all  text;
   v_each text;
 begin
-  select concat_ws(' ', string_agg(format(v_set, m23.group_flag(p_table.id, g.bit)), ' ' order by g.bit), format(v_set, m23.changed_flag(p_table.id)), format(v_set, m23.moved_flag(p_table.id))),
+  select concat_ws(' ', string_agg(format(v_set, m23.group_flag(p_table.id, g.bit)), ' ' order by g.bit), format(v_set, m23.changed_flag(p_table.id)),
+                   format('perform pg_catalog.set_config(%1$L, case when pg_catalog.current_setting(%1$L, true) operator(pg_catalog.=) ''both'' or (%2$s) and (%3$s) then ''both'' else ''yes'' end, true);',
+                          m23.moved_flag(p_table.id), m23.columns_differ(array[m23.tenant_column(p_table)]), coalesce(nullif(m23.columns_differ(array_remove(v_keys, m23.tenant_column(p_table))), ''), 'false'))),
          concat_ws(' ', string_agg(format('if (case when %s then false else %s end) then %s %s end if;', m23.has_changed_group(p_table.id, g.bit),
                                           m23.columns_differ(d.names, v_wide), format(v_set, m23.group_flag(p_table.id, g.bit)), format(v_set, m23.changed_flag(p_table.id))),
                                    ' ' order by g.bit))
@@ -250,12 +252,12 @@ begin
     {look}
       perform pg_catalog.set_config('{seen}', 'yes', true);
     exception when undefined_column then
-      {all_changed}
+      perform pg_catalog.set_config('{changed}', 'yes', true);
     end;
   end if;
   return v_null;
 end $body$,
-    'seen', 'm23.seen_' || p_table.id, 'all_changed', v_all,
+    'seen', 'm23.seen_' || p_table.id, 'changed', m23.changed_flag(p_table.id),
     'look', m23.fill($body$if ({differ}) then
       if ({key_differs}) then
         {all_changed}

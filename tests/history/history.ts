@@ -247,7 +247,7 @@ export class History {
     const named = /the moment taken is ([^\s,]+)/.exec(String(log?.warnings))?.[1] ?? '';
     const { rows: [tick] } = await this.client.query<{ position: string }>('select position::text from m23.ticks where at = $1', [named]);
     if (tick?.position !== moment?.position) throw new Error(`M23_SEED=${this.seed}: ${iso(at)}: the answer names "${named}", and the tick is that of ${moment?.taken}`);
-    await assertSame(this.place, `restored to ${iso(at)}, by the tick of ${named}`, await liveImages(this.client, tenant.id), wanted);
+    await assertSame(this.place, `restored to ${iso(at)}, by the tick of ${named} (${String(log?.warnings)})`, await liveImages(this.client, tenant.id), wanted);
     await this.client.query(`update history.journal set what = what - 'at' || jsonb_build_object('position', $2::text) where n = $1`, [done.n, moment?.position]);
     await this.oracle.read();
     this.figures.compared += 1;
