@@ -7,8 +7,7 @@ use http::header::CONTENT_LENGTH;
 /// The largest body that is read, in bytes.
 pub const LARGEST_BODY: usize = 64 * 1024;
 
-/// A larger body is read on and thrown away up to here: a caller that is still sending when the
-/// answer comes sees a broken connection instead of the refusal.
+/// A body that nobody wants is read up to here.
 const LARGEST_DRAIN: usize = 4 * 1024 * 1024;
 
 /// A body that arrives piece by piece.
@@ -44,7 +43,9 @@ pub(crate) async fn read_bounded<B: BodySource>(
     Err(Failure::PayloadTooLarge)
 }
 
-async fn drain<B: BodySource>(source: &mut B) {
+/// Reads a body and throws it away. The server closes a connection of which it has not read all: a caller that is
+/// still sending, or that sends its next request, would see it broken instead of an answer.
+pub(crate) async fn drain<B: BodySource>(source: &mut B) {
     let mut thrown_away = 0;
     while thrown_away <= LARGEST_DRAIN {
         match source.next_piece().await {

@@ -5,7 +5,7 @@ use crate::admission::{
 };
 use crate::admitted::Admitted;
 use crate::audit::{AuditEntry, Event, Origin};
-use crate::body::{BodySource, read_bounded};
+use crate::body::{BodySource, drain, read_bounded};
 use crate::edge::{Envelope, Kind, kind};
 use crate::failure::Failure;
 use crate::function::{Answer, Function};
@@ -88,9 +88,12 @@ impl<P: Platform> Pipeline<'_, P> {
                 };
             }
             Ok(Kind::Call) => self.call(function, &parts, &mut body, &mut trace).await,
-            Err(failure) => Err(self
-                .refuse_unread(failure, &parts.headers, &mut trace)
-                .await),
+            Err(failure) => {
+                drain(&mut body).await;
+                Err(self
+                    .refuse_unread(failure, &parts.headers, &mut trace)
+                    .await)
+            }
         };
         trace.end(self.platform, outcome)
     }
@@ -320,13 +323,14 @@ impl<P: Platform> Pipeline<'_, P> {
 
 /// Answers for a function whose settings cannot be used: preflights as always, everything else
 /// `INTERNAL`, with the fault in the log.
-pub fn refuse_unconfigured<P: Clock + Ids + Log, B>(
+pub async fn refuse_unconfigured<P: Clock + Ids + Log, B: BodySource>(
     platform: &P,
     function: FunctionName,
-    request: &Request<B>,
+    mut request: Request<B>,
     fault: impl std::error::Error + 'static,
 ) -> Response<Vec<u8>> {
     let trace = Trace::begin(platform, function, Origin::default());
+    drain(request.body_mut()).await;
     let failure = match kind(request.method(), request.uri(), function) {
         Ok(Kind::Preflight) => return Envelope::new(trace.request_id).preflight(),
         Ok(Kind::Call) => Failure::internal(fault),

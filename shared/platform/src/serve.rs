@@ -28,7 +28,7 @@ pub async fn serve<F: Function + 'static>(
     let workers = match Workers::for_request(env, context) {
         Ok(workers) => workers,
         Err(fault) => {
-            return outgoing(refuse_unconfigured(&Bare, F::NAME, &request, fault));
+            return outgoing(refuse_unconfigured(&Bare, F::NAME, request, fault).await);
         }
     };
     let function = build(&workers);

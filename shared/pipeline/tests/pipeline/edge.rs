@@ -1,6 +1,7 @@
 //! CORS, methods, paths, sizes, and what every response carries.
 
-use crate::world::{NOW, Pieces, Stub, USER, World, post, request, settings, token};
+use crate::world::{NOW, Pieces, Stub, USER, World, block_on, post, request, settings, token};
+use http::Request;
 use m23_contract::FunctionName;
 use m23_pipeline::{DatabaseError, Failure, LARGEST_BODY, Settings, refuse_unconfigured};
 use serde_json::json;
@@ -157,6 +158,27 @@ fn a_large_body_is_refused_whatever_its_length_says() {
 }
 
 #[test]
+fn a_body_is_read_to_its_end_even_where_nobody_wants_it() {
+    let world = World::new();
+    let body = || Pieces(vec![Some(b"{".to_vec()), Some(b"}".to_vec())]);
+    let sent = |method, uri| Request::builder().method(method).uri(uri);
+    for (method, uri, status) in [
+        ("POST", "https://edge/functions/v1/nothing", 404),
+        ("GET", "https://edge/functions/v1/backup-create", 405),
+    ] {
+        let mut unwanted = body();
+        let reply = world.run(&Stub::new(), sent(method, uri).body(&mut unwanted).unwrap());
+        assert_eq!((reply.status, unwanted.0.len()), (status, 0));
+    }
+    let mut unwanted = body();
+    let request = sent("POST", "https://edge/functions/v1/backup-create").body(&mut unwanted);
+    let fault = Settings::read(|_| None).unwrap_err();
+    let name = FunctionName::BackupCreate;
+    block_on(refuse_unconfigured(&world, name, request.unwrap(), fault));
+    assert_eq!(unwanted.0.len(), 0);
+}
+
+#[test]
 fn an_authenticated_caller_is_told_the_window_whatever_the_refusal() {
     let world = World::new();
     world.run(&Stub::new(), post(FULL));
@@ -218,11 +240,12 @@ fn settings_that_cannot_be_used_answer_internal_and_log_why() {
     let fault = Settings::read(|name| (name == "SUPABASE_URL").then(|| "https://x".to_owned()));
     let fault = fault.unwrap_err();
     let name = FunctionName::BackupCreate;
-    let reply = refuse_unconfigured(&world, name, &post(FULL), fault.clone());
+    let reply = block_on(refuse_unconfigured(&world, name, post(FULL), fault.clone()));
     assert_eq!(reply.status().as_u16(), 500);
     assert!(!String::from_utf8_lossy(reply.body()).contains("SUPABASE"));
     assert!(world.log_text().contains("SUPABASE_ANON_KEY is not set"));
-    let preflight = refuse_unconfigured(&world, name, &request("OPTIONS", None, ""), fault);
+    let options = request("OPTIONS", None, "");
+    let preflight = block_on(refuse_unconfigured(&world, name, options, fault));
     assert_eq!(preflight.status().as_u16(), 204);
 }
 

@@ -97,7 +97,7 @@ impl World {
         serde_json::to_string(&*self.logged.borrow()).unwrap()
     }
 
-    pub fn run<F: Function>(&self, function: &F, request: Request<Pieces>) -> Reply {
+    pub fn run<F: Function, B: BodySource>(&self, function: &F, request: Request<B>) -> Reply {
         let keys = KeyCache::new();
         let settings = self.settings.borrow().clone();
         let pipeline = Pipeline {
@@ -350,6 +350,13 @@ impl BodySource for Pieces {
             Some(piece) => Ok(Some(piece)),
             None => Err(BodyFailed("gone".to_owned())),
         }
+    }
+}
+
+/// A body whose rest can be looked at afterwards.
+impl BodySource for &mut Pieces {
+    async fn next_piece(&mut self) -> Result<Option<Vec<u8>>, BodyFailed> {
+        (**self).next_piece().await
     }
 }
 
