@@ -155,6 +155,110 @@ describe('a row that should not be', () => {
   });
 });
 
+describe('a foreign key', () => {
+  /** Restores tables of a schema after a change, which must give what was there, with no warning. */
+  async function backAgain(schema: string, tables: string[], change: string): Promise<void> {
+    const names = tables.map((table) => `${schema}.${table}`);
+    const rows = (): Promise<string[]> => all(names.map((name) => `select t::text from ${name} t`).join(' union all '));
+    for (const name of names) await client.query('select m23.protect_table($1)', [name]);
+    const [at, then] = [await now(), await rows()];
+    await client.query(change);
+    const done = await recover(client, ACME, OWNER, { targetTimestamp: at, tables: names });
+    assert.deepEqual([done.error, done.warnings], [undefined, []]);
+    assert.deepEqual(await rows(), then);
+  }
+
+  /** What is said of a table that cannot be restored alone. */
+  async function refused(at: string, table: string): Promise<unknown> {
+    return (await recover(client, ACME, OWNER, { targetTimestamp: at, tables: [table] })).error?.details;
+  }
+
+  /** Restores a table with all that is tied to it; gives the rows that this changes. */
+  async function withRelated(at: string, table: string): Promise<number> {
+    const done = await recover(client, ACME, OWNER, { targetTimestamp: at, tables: [table], includeRelated: true });
+    assert.equal(done.error, undefined);
+    return done.rows_restored;
+  }
+
+  for (const [type, key, alike] of [['citext', 'Anna', 'ANNA'], ['ltree', 'a.b', 'a.b']] as const) {
+    /** A parent with a child that refers to it, in writing that the type takes for the same. */
+    const couple = async (schema: string): Promise<void> => {
+      await client.query(`create schema ${schema}; create schema if not exists extensions;
+        create extension if not exists ${type} schema extensions; set search_path = ${schema}, extensions;
+        create table parent (key ${type} primary key, tenant_id uuid not null);
+        create table child (id int primary key, tenant_id uuid not null, key ${type} references parent);
+        insert into parent values ('${key}', '${ACME}'); insert into child values (1, '${ACME}', '${alike}')`);
+    };
+
+    test(`over ${type} is kept by the equality of that type`, async () => {
+      await couple(type);
+      await backAgain(type, ['parent', 'child'], 'delete from child; delete from parent');
+      await backAgain(type, ['child'], 'delete from child');
+    });
+
+    test(`over ${type} refuses a row whose parent is missing`, async () => {
+      await couple(`${type}_alone`);
+      await client.query(`select m23.protect_table('child')`);
+      const at = await now();
+      await client.query('delete from child; delete from parent');
+      const done = await recover(client, ACME, OWNER, { targetTimestamp: at, tables: [`${type}_alone.child`] });
+      assert.match(String(done.error?.details), /1 row\(s\) of "\w+\.child" need rows of "\w+\.parent" that/);
+    });
+
+    test(`over ${type} keeps a new parent that another tenant's child refers to`, async () => {
+      await couple(`${type}_kept`);
+      await client.query(`select m23.protect_table('child'), m23.protect_table('parent')`);
+      const at = await now();
+      await client.query(`insert into parent values ('x', '${ACME}'), ('y', '${ACME}');
+        insert into child values (2, '${BIRCH}', '${type === 'citext' ? 'X' : 'x'}')`);
+      const tables = [`${type}_kept.parent`, `${type}_kept.child`];
+      const done = await recover(client, ACME, OWNER, { targetTimestamp: at, tables });
+      assertWarned(done.warnings, leftAlone(`${type}_kept.parent`, 1));
+      assert.deepEqual(await all('select key from parent'), [`(${key})`, '(x)']);
+    });
+  }
+
+  test('between partitioned tables is one, whatever their partitions', async () => {
+    await client.query(`create schema parted; set search_path = parted;
+      create table parent (id int primary key, tenant_id uuid not null) partition by range (id);
+      create table parent1 partition of parent for values from (0) to (10);
+      create table parent2 partition of parent for values from (10) to (20);
+      create table child (id int primary key, tenant_id uuid not null, parent int references parent)
+        partition by hash (id);
+      create table child1 partition of child for values with (modulus 2, remainder 0);
+      create table child2 partition of child for values with (modulus 2, remainder 1);
+      insert into parent values (1, '${ACME}'), (11, '${ACME}');
+      insert into child values (1, '${ACME}', 1), (2, '${ACME}', 11), (3, '${ACME}', 1), (4, '${ACME}', 11)`);
+    await backAgain('parted', ['parent', 'child'], 'delete from child; delete from parent');
+    await backAgain('parted', ['child'], 'delete from child');
+    const at = await now();
+    await client.query(`insert into parent values (2, '${ACME}'); insert into child values (5, '${ACME}', 2)`);
+    assert.deepEqual(await refused(at, 'parted.parent'),
+      ['tables: 1 row(s) of "parted.parent" would go, and rows of "parted.child" need them; add "parted.child"']);
+    assert.equal(await withRelated(at, 'parted.parent'), 2);
+  });
+
+  test('of a partition alone is that of its rows alone', async () => {
+    await client.query(`create schema parting; set search_path = parting;
+      create table special (id int primary key, tenant_id uuid not null);
+      create table item (id int primary key, tenant_id uuid not null, special int) partition by range (id);
+      create table item1 partition of item for values from (0) to (10);
+      create table item2 partition of item for values from (10) to (20);
+      alter table item2 add foreign key (special) references special;
+      create table tag (id int primary key, tenant_id uuid not null, item int references item2);
+      insert into special values (7, '${ACME}'); insert into item values (1, '${ACME}', 5), (11, '${ACME}', 7);
+      insert into tag values (1, '${ACME}', 11)`);
+    await backAgain('parting', ['special', 'item', 'tag'], 'delete from tag; delete from item; delete from special');
+    const at = await now();
+    await client.query('delete from tag; delete from item; delete from special');
+    assert.deepEqual(await refused(at, 'parting.item'),
+      ['tables: 1 row(s) of "parting.item2" need rows of "parting.special" that do not exist; add "parting.special"']);
+    assert.deepEqual(await refused(at, 'parting.tag'),
+      ['tables: 1 row(s) of "parting.tag" need rows of "parting.item2" that do not exist; add "parting.item"']);
+    assert.equal(await withRelated(at, 'parting.item'), 4);
+  });
+});
+
 test('rows of a tenant that the statistics do not know are found a few times in an index, and not once for each other', async () => {
   await family('unknown', 'create index on parent (tenant_id); create index on child (tenant_id); create index on child (parent); delete from parent');
   const COUNT = 400;

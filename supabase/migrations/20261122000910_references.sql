@@ -3,7 +3,35 @@
 
 -- Foreign keys -----------------------------------------------------------------------------
 -- With triggers silenced nobody checks them, so both directions are checked here, and
--- parents are locked as the silenced checks would have locked them.
+-- parents are locked as the silenced checks would have locked them. A key over partitioned tables has
+-- constraints for their partitions as well, which are parts of its own (conparentid): the root's says it
+-- all. A key that is a partition's alone is one in its own right.
+
+-- The foreign keys of a table, or of partitions of it.
+create function m23.references_from(p_relid oid) returns setof pg_constraint
+language plpgsql stable rows 2 set search_path = '' as $$
+begin
+  return query select k.* from pg_constraint k
+    where k.contype = 'f' and k.conparentid = 0 and k.conrelid in (select c.relid from m23.captured(p_relid) c);
+end $$;
+
+-- The foreign keys that refer to a table, or to partitions of it.
+create function m23.references_to(p_relid oid) returns setof pg_constraint
+language plpgsql stable rows 2 set search_path = '' as $$
+begin
+  return query select k.* from pg_constraint k
+    where k.contype = 'f' and k.conparentid = 0 and k.confrelid in (select c.relid from m23.captured(p_relid) c);
+end $$;
+
+-- The table that a partition is part of; another table is its own.
+create function m23.root_of(p_relid oid) returns oid
+language plpgsql stable strict set search_path = '' as
+$$ begin return coalesce(pg_partition_root(p_relid), p_relid); end $$;
+
+-- The condition that a row, the only one in sight, is one of a partition: always, of another table.
+create function m23.within(p_relid oid) returns text
+language plpgsql stable strict set search_path = '' as
+$$ begin return coalesce(pg_get_partition_constraintdef(p_relid), 'true'); end $$;
 
 create function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
 language plpgsql stable set search_path = '' as $$
@@ -12,13 +40,52 @@ begin
       from unnest(p_attnums) with ordinality n (attnum, ord) join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
 end $$;
 
+-- The condition that the columns of two rows agree by these operators, one for each pair of columns. A foreign
+-- key has its own: by name alone, `=` would compare citext as text, and for ltree there would be none.
+create function m23.columns_agree(
+  p_operators oid[], p_left text, p_left_relid oid, p_left_attnums int2[],
+  p_right text, p_right_relid oid, p_right_attnums int2[]
+) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I operator(%I.%s) %s.%I',
+             p_left, l.attname, n.nspname, o.oprname, p_right, r.attname), ' and ' order by u.n)
+      from unnest(p_operators, p_left_attnums, p_right_attnums) with ordinality u (operator, left_num, right_num, n)
+      join pg_operator o on o.oid = u.operator join pg_namespace n on n.oid = o.oprnamespace
+      join pg_attribute l on l.attrelid = p_left_relid and l.attnum = u.left_num
+      join pg_attribute r on r.attrelid = p_right_relid and r.attnum = u.right_num);
+end $$;
+
+-- The condition that a child refers to a parent, each given by its alias.
+create function m23.refers(k pg_constraint, p_parent text, p_child text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.columns_agree(k.conpfeqop, p_parent, k.confrelid, k.confkey, p_child, k.conrelid, k.conkey);
+end $$;
+
+-- The condition that two parents are one to a child.
+create function m23.alike_parents(k pg_constraint, p_left text, p_right text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.columns_agree(k.conppeqop, p_left, k.confrelid, k.confkey, p_right, k.confrelid, k.confkey);
+end $$;
+
+-- The condition that two children refer to one parent.
+create function m23.alike_children(k pg_constraint, p_left text, p_right text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.columns_agree(k.conffeqop, p_left, k.conrelid, k.conkey, p_right, k.conrelid, k.conkey);
+end $$;
+
 create function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
 language plpgsql stable set search_path = '' as $$ begin return (select bool_and(a.attname = any (p_columns)) from pg_attribute a where a.attrelid = p_relid and a.attnum = any (p_attnums)); end $$;
 
 -- What to do about a table that was not chosen.
 create function m23.way_out(p_relid oid, p_otherwise text) returns text
 language sql stable set search_path = '' as $$
-  select format(case when exists (select from m23.protected_tables t where t.relid = p_relid) then 'add "%s"' else '"%s" is not protected: %s' end, m23.public_name(p_relid), p_otherwise)
+  select format(case when exists (select from m23.protected_tables t where t.relid = m23.root_of(p_relid))
+                     then 'add "%s"' else '"%s" is not protected: %s' end,
+                m23.public_name(m23.root_of(p_relid)), p_otherwise)
 $$;
 
 create function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
@@ -33,16 +100,25 @@ language sql stable set search_path = '' as $$
                 m23.way_out(p_key.conrelid, 'take them away first'))
 $$;
 
+-- The rows that the plan of a table lets go (`=`) or will be there (`<>`), as far as they are in a partition.
+create function m23.planned_rows(p_table m23.protected_tables, p_partition oid, p_are_d text) returns text
+language plpgsql stable strict set search_path = '' as $$
+begin
+  return format('(select ctid, * from %s where m23_op %s ''D'' and %s)',
+                m23.diff_name(p_table), p_are_d, m23.within(p_partition));
+end $$;
+
 -- What is about to vanish as the target of a foreign key, kept for check_children.
 create function m23.note_vanishing(p_table m23.protected_tables, p_tenant uuid) returns void
 language plpgsql set search_path = '' as $$
-declare v_key record;
+declare v_key pg_constraint;
 begin
-  for v_key in select * from pg_constraint where contype = 'f' and confrelid = p_table.relid loop
+  for v_key in select * from m23.references_to(p_table.relid) loop
     execute format('create temp table m23_gone_%s on commit drop as
         select distinct %s from %s l join %s d on %s where %s and d.m23_op <> ''I''',
-      v_key.oid, m23.columns_text(p_table.relid, v_key.confkey, 'l'), m23.qualified_name(p_table.relid), m23.diff_name(p_table),
-      m23.key_match(p_table.relid, 'l', 'd'), m23.is_tenants(p_table, 'l', quote_literal(p_tenant)));
+      v_key.oid, m23.columns_text(v_key.confrelid, v_key.confkey, 'l'), m23.qualified_name(v_key.confrelid),
+      m23.diff_name(p_table), m23.key_match(p_table.relid, 'l', 'd'),
+      m23.is_tenants(p_table, 'l', quote_literal(p_tenant)));
   end loop;
 end $$;
 
@@ -54,11 +130,11 @@ declare
   v_count  bigint;
   v_faults text[] := '{}';
 begin
-  for v_key in select * from pg_constraint where contype = 'f' and confrelid = p_table.relid loop
-    execute format('select count(*) from pg_temp.m23_gone_%s g where exists (select from %s c where (%s) = (%s))
-                     and not exists (select from %s p where (%s) = (%4$s))',
-      v_key.oid, m23.qualified_name(v_key.conrelid), m23.columns_text(v_key.conrelid, v_key.conkey, 'c'), m23.columns_text(p_table.relid, v_key.confkey, 'g'),
-      m23.qualified_name(p_table.relid), m23.columns_text(p_table.relid, v_key.confkey, 'p')) into v_count;
+  for v_key in select * from m23.references_to(p_table.relid) loop
+    execute format('select count(*) from pg_temp.m23_gone_%s g
+                     where exists (select from %s c where %s) and not exists (select from %s p where %s)',
+      v_key.oid, m23.qualified_name(v_key.conrelid), m23.refers(v_key, 'g', 'c'),
+      m23.qualified_name(v_key.confrelid), m23.alike_parents(v_key, 'p', 'g')) into v_count;
     if v_count > 0 then v_faults := v_faults || m23.leaves_child(v_key, v_count); end if;
   end loop;
   return v_faults;
@@ -70,19 +146,23 @@ create function m23.check_parents(p_table m23.protected_tables, p_columns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_key    pg_constraint;
+  v_parent text;
+  v_rows   text;
   v_match  text;
   v_count  bigint;
   v_faults text[] := '{}';
 begin
   for v_key in
-    select k.* from pg_constraint k where k.contype = 'f' and k.conrelid = p_table.relid and m23.columns_planned(k.conrelid, k.conkey, p_columns)
+    select k.* from m23.references_from(p_table.relid) k where m23.columns_planned(k.conrelid, k.conkey, p_columns)
   loop
-    v_match := format('(%s) = (%s)', m23.columns_text(v_key.confrelid, v_key.confkey, 'p'), m23.columns_text(p_table.relid, v_key.conkey, 'd'));
-    execute format('select count(*) from (select 1 from %1$s p where exists (select from %2$s d where d.m23_op <> ''D'' and %3$s)
-                     for key share of p nowait) locked', m23.qualified_name(v_key.confrelid), m23.diff_name(p_table), v_match);
-    execute format('select count(*) from %2$s d where d.m23_op <> ''D'' and row(%4$s) is not null and (d.m23_op = ''I'' or %5$L)
-                     and not exists (select from %1$s p where %3$s)', m23.qualified_name(v_key.confrelid), m23.diff_name(p_table), v_match,
-      m23.columns_text(p_table.relid, v_key.conkey, 'd'), v_key.convalidated) into v_count;
+    v_parent := m23.qualified_name(v_key.confrelid);
+    v_rows := m23.planned_rows(p_table, v_key.conrelid, '<>');
+    v_match := m23.refers(v_key, 'p', 'd');
+    execute format('select count(*) from (select 1 from %s p where exists (select from %s d where %s)
+                     for key share of p nowait) locked', v_parent, v_rows, v_match);
+    execute format('select count(*) from %s d where row(%s) is not null and (d.m23_op = ''I'' or %L)
+                     and not exists (select from %s p where %s)',
+      v_rows, m23.columns_text(v_key.conrelid, v_key.conkey, 'd'), v_key.convalidated, v_parent, v_match) into v_count;
     if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
   end loop;
   return v_faults;
@@ -91,8 +171,10 @@ end $$;
 -- The same, foreseen from the plan, before anything is written: what a dry run says, and
 -- what spares a restore the writing.
 
+-- The target that a table is, or is a partition of.
 create function m23.planned(p_targets m23.target[], p_relid oid) returns m23.target
-language sql immutable set search_path = '' as $$ select t from unnest(p_targets) t where (t).tbl.relid = p_relid $$;
+language sql stable set search_path = '' as
+$$ select t from unnest(p_targets) t where (t).tbl.relid = m23.root_of(p_relid) $$;
 
 -- Both conditions that follow are sets of places, each found by joins: a condition with OR in it would be
 -- asked of one row after the other. What is null (of a table that is not planned) falls away.
@@ -103,21 +185,25 @@ create function m23.lacks_parent(p_tenant uuid, p_targets m23.target[], p_target
 language plpgsql stable set search_path = '' as $$
 declare
   v_parent m23.target := m23.planned(p_targets, p_key.confrelid);
-  v_diff   text := m23.diff_name(v_parent.tbl);
+  v_comes  text := m23.planned_rows((v_parent).tbl, p_key.confrelid, '<>');
+  v_goes   text := m23.diff_name((v_parent).tbl);
   v_left   text := to_regclass('pg_temp.m23_left_' || (v_parent.tbl).id);
-  v_needed text := m23.columns_text(p_key.conrelid, p_key.conkey, 'n');
-  v_match  text := format('(%s) = (%s)', m23.columns_text(p_key.confrelid, p_key.confkey, 'p'), v_needed);
+  v_match  text := m23.refers(p_key, 'p', 'n');
   v_live   text := format('select from %s p where %s', m23.qualified_name(p_key.confrelid), v_match);
-  v_comes  text := concat_ws(' and ', format('select n.ctid from %s n where n.m23_op <> ''D'' and row(%s) is not null', m23.diff_name(p_target.tbl), v_needed),
-    format('not exists (select from %s l where %s and (%s) = (%s))', m23.qualified_name(p_key.conrelid), m23.key_match(p_key.conrelid, 'l', 'n'),
-           m23.columns_text(p_key.conrelid, p_key.conkey, 'l'), v_needed),
-    format('not exists (select from ' || v_diff || ' p where p.m23_op <> ''D'' and %s)', v_match));
+  v_needs  text := concat_ws(' and ',
+    format('select n.ctid from %s n where row(%s) is not null', m23.planned_rows(p_target.tbl, p_key.conrelid, '<>'),
+           m23.columns_text(p_key.conrelid, p_key.conkey, 'n')),
+    format('not exists (select from %s l where %s and %s)', m23.qualified_name(p_key.conrelid),
+           m23.key_match(p_key.conrelid, 'l', 'n'), m23.alike_children(p_key, 'l', 'n')),
+    'not exists (select from ' || v_comes || ' p where ' || v_match || ')');
 begin
   return format('d.ctid in (%s)', concat_ws(' union all ',
-    format('%s and not exists (%s)', v_comes,
-      concat_ws(' and ', v_live, format('not exists (select from ' || v_diff || ' x where x.m23_op = ''D'' and %s)', m23.key_match(p_key.confrelid, 'x', 'p')))),
-    format('%s and exists (select from ' || v_left || ' p where p.m23_op <> ''D'' and %s) and not exists (%s and %s)', v_comes, v_match,
-      v_live, m23.is_tenants(v_parent.tbl, 'p', quote_literal(p_tenant)))));
+    format('%s and not exists (%s)', v_needs, concat_ws(' and ', v_live,
+      'not exists (select from ' || v_goes || ' x where x.m23_op = ''D'' and '
+        || m23.key_match(p_key.confrelid, 'x', 'p') || ')')),
+    v_needs || ' and exists (select from (select * from ' || v_left || ' where m23_op <> ''D'' and '
+      || m23.within(p_key.confrelid) || ') p where ' || v_match || ') and not exists (' || v_live || ' and '
+      || m23.is_tenants(v_parent.tbl, 'p', quote_literal(p_tenant)) || ')'));
 end $$;
 
 -- The condition that a planned row `d` goes and a row that stays needs it. The rows that go are few: from them
@@ -125,16 +211,15 @@ end $$;
 create function m23.leaves_need(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns text
 language plpgsql stable set search_path = '' as $$
 declare
-  v_child  m23.target := m23.planned(p_targets, p_key.conrelid);
-  v_diff   text := m23.diff_name(p_target.tbl);
-  v_gone   text := m23.columns_text(p_key.confrelid, p_key.confkey, 'g');
-  v_needed text := m23.columns_text(p_key.conrelid, p_key.conkey, 'c');
+  v_child m23.target := m23.planned(p_targets, p_key.conrelid);
 begin
   return format('d.ctid in (select g.ctid from %s)', concat_ws(' and ',
-    format('%s g join %s c on (%s) = (%s) where g.m23_op = ''D''', v_diff, m23.qualified_name(p_key.conrelid), v_needed, v_gone),
-    format('not exists (select from ' || m23.diff_name(v_child.tbl) || ' x where %s and (x.m23_op = ''D'' or (%s) is distinct from (%s)))',
-      m23.key_match(p_key.conrelid, 'x', 'c'), m23.columns_text(p_key.conrelid, p_key.conkey, 'x'), v_needed),
-    format('not exists (select from %s p where p.m23_op <> ''D'' and (%s) = (%s))', v_diff, m23.columns_text(p_key.confrelid, p_key.confkey, 'p'), v_gone)));
+    format('%s g join %s c on %s', m23.planned_rows(p_target.tbl, p_key.confrelid, '='),
+           m23.qualified_name(p_key.conrelid), m23.refers(p_key, 'g', 'c')),
+    'not exists (select from ' || m23.diff_name(v_child.tbl) || ' x where ' || m23.key_match(p_key.conrelid, 'x', 'c')
+      || ' and (x.m23_op = ''D'' or (' || m23.alike_children(p_key, 'x', 'c') || ') is not true))',
+    format('not exists (select from %s p where %s)', m23.planned_rows(p_target.tbl, p_key.confrelid, '<>'),
+           m23.alike_parents(p_key, 'p', 'g'))));
 end $$;
 
 -- Keeps the plan within the foreign keys. A planned row that would break one is left alone where the
@@ -156,7 +241,7 @@ begin
       for v_broken in select * from m23.references_at_risk(p_tenant, p_targets, v_target) loop
         execute format('select count(*) from %s d where %s', m23.diff_name(v_target.tbl), v_broken.condition) into v_count;
         if v_count = 0 then continue; end if;
-        if exists (select from unnest(p_targets) t where (t).tbl.relid = v_broken.other) then
+        if exists (select from unnest(p_targets) t where (t).tbl.relid = m23.root_of(v_broken.other)) then
           v_left := v_left + m23.note_left(v_target, m23.leave(v_target.tbl, v_broken.condition));
         else
           v_faults := v_faults || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count) else m23.leaves_child(v_broken.key, v_count) end;
@@ -176,11 +261,12 @@ declare v_plan record;
 begin
   select p.inserts + p.updates as writes, p.deletes into v_plan from m23.plan p where p.table_id = (p_target.tbl).id;
   return query
-    select k, true, k.confrelid, m23.lacks_parent(p_tenant, p_targets, p_target, k) from pg_constraint k
-     where v_plan.writes > 0 and k.contype = 'f' and k.conrelid = (p_target.tbl).relid and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
+    select k, true, k.confrelid, m23.lacks_parent(p_tenant, p_targets, p_target, k)
+      from m23.references_from((p_target.tbl).relid) k
+     where v_plan.writes > 0 and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
     union all
-    select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from pg_constraint k
-     where v_plan.deletes > 0 and k.contype = 'f' and k.confrelid = (p_target.tbl).relid and m23.columns_planned(k.confrelid, k.confkey, p_target.columns);
+    select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from m23.references_to((p_target.tbl).relid) k
+     where v_plan.deletes > 0 and m23.columns_planned(k.confrelid, k.confkey, p_target.columns);
 end $$;
 
 -- Deferrable constraints ---------------------------------------------------------------------

@@ -101,12 +101,15 @@ end $$;
 create function m23.chosen_tables(p_tables text[], p_related boolean) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return (with recursive chosen (relid) as (
+  return (with recursive tied as materialized (
+      select m23.root_of(k.conrelid) as child, m23.root_of(k.confrelid) as parent from pg_constraint k
+       where p_related and k.contype = 'f' and k.conparentid = 0),
+    chosen (relid) as (
       select t.relid from m23.protected_tables t
        where exists (select from pg_class c where c.oid = t.relid) and (p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n))
       union
-      select t.relid from chosen c join pg_constraint k on p_related and k.contype = 'f' and c.relid in (k.conrelid, k.confrelid)
-        join m23.protected_tables t on t.relid in (k.conrelid, k.confrelid))
+      select t.relid from chosen c join tied k on c.relid in (k.child, k.parent)
+        join m23.protected_tables t on t.relid in (k.child, k.parent))
     select array_agg(n.nspname || '.' || c.relname order by n.nspname, c.relname)
       from chosen join pg_class c on c.oid = chosen.relid join pg_namespace n on n.oid = c.relnamespace);
 end $$;
