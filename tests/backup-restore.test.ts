@@ -198,6 +198,18 @@ describe('a restore', () => {
     await client.query(`select setval('shop.orders_id_seq', (select max(id) from shop.orders))`);
   });
 
+  test('takes no value from the backup for a column that it does not have, nor for its sequence', async () => {
+    await client.query(`create table shop.slips (id int primary key, tenant_id uuid not null);
+      select m23.protect_table('shop.slips')`);
+    const tenant = await newTenant(stack, client);
+    await client.query('insert into shop.slips values (1, $1), (2, $1)', [tenant.id]);
+    const backup = await backUp(stack, client, tenant);
+    await client.query('alter table shop.slips add number int generated always as identity (start 7)');
+    await client.query('delete from shop.slips where tenant_id = $1 and id = 2', [tenant.id]);
+    await restored(stack, tenant, backup, { tables: ['shop.slips'] });
+    assert.equal(await one('select number as value from shop.slips where id = 2'), 9);
+  });
+
   test('keeps the application\'s triggers silent', async () => {
     const { tenant, backup } = await backedUp();
     await damage(client, tenant);
@@ -376,6 +388,16 @@ describe('a restore into a schema of its own', () => {
     for (const role of ['anon', 'authenticated']) {
       assert.equal(await one(`select has_schema_privilege($1, 'Copy-2', 'usage') as value`, role), false);
     }
+  });
+
+  test('goes on counting after the rows, and the live tables from where they were', async () => {
+    const { tenant, backup } = await backedUp();
+    const places = (schema: string): Promise<string> => one(`select nextval('${schema}.orders_id_seq') as value`);
+    const live = await places('shop');
+    await restored(stack, tenant, backup, { targetSchema: 'copy_4' });
+    assert.equal(await places('shop'), String(BigInt(live) + 1n));
+    const top = await one<string>('select max(id) as value from copy_4.orders');
+    assert.equal(await places('copy_4'), String(BigInt(top) + 1n));
   });
 
   test('takes one that is there and empty', async () => {

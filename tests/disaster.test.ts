@@ -17,6 +17,9 @@ import { type Tenant, addMember, newTenant, tokenOf } from './fixtures/tenants.t
 const APPLICATION = `
   create type shop.colour as enum ('red', 'dark "green"');
   create domain shop.share as numeric(5, 2) check (value between 0 and 100);
+  create sequence shop.ranks increment -2 start 100 maxvalue 100 minvalue -1000;
+  create domain shop.rank as int default nextval('shop.ranks');
+  create sequence shop.numbers as int start 500;
   create table shop.goods (
     id        serial primary key,
     tenant_id uuid not null default '00000000-0000-4000-8000-000000000000',
@@ -26,6 +29,8 @@ const APPLICATION = `
     account   bigint references shop.accounts (id) on delete set null,
     made      timestamptz not null default now(),
     half      numeric generated always as ("Share" / 2) stored,
+    rank      shop.rank unique,
+    number    text unique default 'no. ' || nextval('shop.numbers'),
     unique (tenant_id, label)
   );
   create index goods_made on shop.goods (made desc) where colour = 'red';
@@ -146,7 +151,9 @@ describe('a database with nothing but the migrations and the bucket', () => {
   test('goes on from there: keys and references hold, sequences are ahead, new backups are made', async () => {
     await assert.rejects(client.query(`insert into shop.goods (tenant_id, account) values ($1, -1)`, [tenant.id]), /goods_account_fkey/);
     await assert.rejects(client.query(`insert into shop.goods (tenant_id, label) values ($1, 'label 1')`, [tenant.id]), /goods_tenant_id_label_key/);
-    await client.query(`insert into shop.goods (tenant_id, label) values ($1, 'new')`, [tenant.id]);
+    const { rows: numbers } = await client.query(
+      `insert into shop.goods (tenant_id, label) values ($1, 'new') returning rank, number`, [tenant.id]);
+    assert.deepEqual(numbers, [{ rank: 76, number: 'no. 512' }], 'after the ten goods and the two refused');
     const rows = await rowsOf(client, tenant, TABLES);
     const operator = tenant.userId('operator');
     await addMember(client, tenant.id, operator, 'operator');

@@ -36,22 +36,42 @@ language sql stable set search_path = '' as $$
         (select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum) from pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped))
       when 'r' then format('create type %s as range (subtype = %s)', format_type(t.oid, null), (select format_type(r.rngsubtype, null) from pg_range r where r.rngtypid = t.oid))
       when 'd' then concat(format('create domain %s as %s', format_type(t.oid, null), format_type(t.typbasetype, t.typtypmod)),
-        ' default ' || t.typdefault, case when t.typnotnull then ' not null' end,
+        ' default ' || pg_get_expr(t.typdefaultbin, 0), case when t.typnotnull then ' not null' end,
         (select string_agg(format(' constraint %I %s', k.conname, pg_get_constraintdef(k.oid)), '' order by k.conname) from pg_constraint k where k.contypid = t.oid and k.contype = 'c'))
     end)
     from pg_type t where t.oid = p_type
 $$;
 
--- The types of the chosen tables with their schemas, what others use first.
+create function m23.sequence_definition(p_sequence oid) returns text
+language sql stable set search_path = '' as $$
+  select format('create sequence if not exists %s as %s increment %s minvalue %s maxvalue %s start %s%s',
+                m23.qualified_name(s.seqrelid), format_type(s.seqtypid, null), s.seqincrement, s.seqmin, s.seqmax,
+                s.seqstart, case when s.seqcycle then ' cycle' end)
+    from pg_sequence s where s.seqrelid = p_sequence
+$$;
+
+-- The types of the chosen tables with their schemas, and the sequences that defaults of domains name, what others
+-- use first.
 create function m23.type_definitions(p_tables text[]) returns jsonb
 language sql stable set search_path = '' as $$
   with used as (
     select u.type, u.depth
-      from m23.types_of(array(select t.relid from m23.protected_tables t where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n))) u)
-  select coalesce(jsonb_agg(d.sql order by d.is_schema desc, d.depth desc, d.sql), '[]')
-    from (select m23.type_definition(u.type) as sql, max(u.depth) as depth, false as is_schema from used u group by 1
+      from m23.types_of(array(
+             select t.relid from m23.protected_tables t
+              where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n))) u),
+  sequences as (
+    select distinct s.oid, s.relnamespace
+      from used u join pg_depend d on d.classid = 'pg_type'::regclass and d.objid = u.type
+      join pg_class s on d.refclassid = 'pg_class'::regclass and s.oid = d.refobjid and s.relkind = 'S')
+  select coalesce(jsonb_agg(d.sql order by d.rank, d.depth desc, d.sql), '[]')
+    from (select m23.type_definition(u.type) as sql, max(u.depth) as depth, 2 as rank from used u group by 1
           union all
-          select distinct format('create schema if not exists %I', n.nspname), 0, true from used u join pg_type t on t.oid = u.type join pg_namespace n on n.oid = t.typnamespace) d
+          select m23.sequence_definition(s.oid), 0, 1 from sequences s
+          union all
+          select distinct format('create schema if not exists %I', n.nspname), 0, 0
+            from (select t.typnamespace from used u join pg_type t on t.oid = u.type
+                  union all select s.relnamespace from sequences s) o (namespace)
+            join pg_namespace n on n.oid = o.namespace) d
    where d.sql is not null
 $$;
 
@@ -69,13 +89,13 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- The sequences that a table's defaults take their values from.
-create function m23.sequences_of(p_relid oid) returns table (name text, type_name text, owned_by text)
+create function m23.sequences_of(p_relid oid) returns table (name text, definition text, owned_by text)
 language sql stable rows 2 set search_path = '' as $$
-  select distinct m23.qualified_name(c.oid), format_type(s.seqtypid, null),
+  select distinct m23.qualified_name(c.oid), m23.sequence_definition(c.oid),
          (select format('%s.%I', m23.qualified_name(o.refobjid), a.attname) from pg_depend o join pg_attribute a on a.attrelid = o.refobjid and a.attnum = o.refobjsubid
            where o.classid = 'pg_class'::regclass and o.objid = c.oid and o.deptype = 'a' and o.refobjid = p_relid)
     from pg_attrdef d join pg_depend p on p.classid = 'pg_attrdef'::regclass and p.objid = d.oid and p.refclassid = 'pg_class'::regclass
-    join pg_class c on c.oid = p.refobjid and c.relkind = 'S' join pg_sequence s on s.seqrelid = c.oid
+    join pg_class c on c.oid = p.refobjid and c.relkind = 'S'
    where d.adrelid = p_relid
 $$;
 
@@ -83,7 +103,7 @@ $$;
 create function m23.create_statements(p_relid oid) returns text[]
 language sql stable set search_path = '' as $$
   select array(select format('create schema if not exists %I', n.nspname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_relid)
-      || array(select format('create sequence if not exists %s as %s', s.name, s.type_name) from m23.sequences_of(p_relid) s order by 1)
+      || array(select s.definition from m23.sequences_of(p_relid) s order by 1)
       || (select format('create table %s (%s)%s', m23.qualified_name(p_relid), string_agg(m23.column_definition(a), ', ' order by a.attnum),
                         case c.relkind when 'p' then ' partition by ' || pg_get_partkeydef(c.oid) end)
             from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped where c.oid = p_relid group by c.oid, c.relkind)

@@ -1,5 +1,5 @@
 -- What the database's own triggers keep while rows are written, and a restore that silences
--- them has to keep by itself: foreign keys, deferrable constraints, sequences.
+-- them has to keep by itself: foreign keys and deferrable constraints.
 
 -- Foreign keys -----------------------------------------------------------------------------
 -- With triggers silenced nobody checks them, so both directions are checked here, and
@@ -298,33 +298,7 @@ begin
   end loop;
 end $$;
 
--- Afterwards ---------------------------------------------------------------------------------
-
--- Sequences are never left behind the rows that came back.
-create function m23.advance_sequences(p_table m23.protected_tables) returns void
-language plpgsql set search_path = '' as $$
-declare
-  v_owned record;
-  v_top   numeric;
-begin
-  for v_owned in
-    select distinct s.oid as sequence, a.attname, q.seqincrement, q.seqmax, q.seqmin
-      from pg_attribute a
-      join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = a.attrelid and d.refobjsubid = a.attnum
-       and d.classid = 'pg_class'::regclass and d.deptype in ('a', 'i')
-      join pg_class s on s.oid = d.objid and s.relkind = 'S'
-      join pg_sequence q on q.seqrelid = s.oid
-     where a.attrelid = p_table.relid and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
-  loop
-    execute format('select %s(%I) from %s', case when v_owned.seqincrement > 0 then 'max' else 'min' end, v_owned.attname,
-                   m23.diff_name(p_table)) into v_top;
-    if v_top between v_owned.seqmin and v_owned.seqmax then
-      execute format('select setval(%L, %s(%s, last_value), is_called or %2$s(%3$s, last_value) <> last_value or last_value = %3$s) from %s',
-        m23.qualified_name(v_owned.sequence), case when v_owned.seqincrement > 0 then 'greatest' else 'least' end, v_top,
-        m23.qualified_name(v_owned.sequence));
-    end if;
-  end loop;
-end $$;
+-- Triggers ----------------------------------------------------------------------------------
 
 -- The application's triggers and foreign-key actions are silent while a restore writes:
 -- the rows that they made are among the rows that come back.

@@ -182,6 +182,7 @@ begin
   execute format('insert into %s (%s) overriding system value select %s from (%s) s', v_copy, v_list, v_list, coalesce(p_target.wanted, m23.as_of_query(p_target.tbl)))
     using p_restore.tenant_id, p_target.moment, null::text[];
   get diagnostics v_count = row_count;
+  perform m23.advance_sequences(v_copy::regclass, p_target.columns, v_copy);
   return v_count;
 end $$;
 

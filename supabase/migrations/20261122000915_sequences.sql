@@ -1,0 +1,110 @@
+-- Sequences are never left behind the rows that came back: the application's next INSERT takes a value that no row has.
+
+-- The type that a domain is made of, however many domains lie between; another type is its own.
+create function m23.base_of(p_type oid) returns oid
+language plpgsql stable strict set search_path = '' as $$
+declare v_base oid;
+begin
+  loop
+    select t.typbasetype into v_base from pg_type t where t.oid = p_type and t.typtype = 'd';
+    if v_base is null then return p_type; end if;
+    p_type := v_base;
+  end loop;
+end $$;
+
+-- The sequences that a default names: one of a column (`pg_attrdef`) or of its domain (`pg_type`). `around` is the
+-- expression before and after its nextval: null where there are more of them, or code that is not PostgreSQL's own.
+create function m23.sequences_named(p_class regclass, p_object oid, p_expression text)
+returns table (sequence oid, around text[])
+language plpgsql stable rows 1 set search_path = '' as $$
+begin
+  return query
+  select s.oid, case when cardinality(cut.parts) = 2 and cut.parts[2] !~ 'nextval' and not exists (
+                       select from pg_depend o where o.classid = p_class and o.objid = p_object
+                          and o.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass)) then cut.parts end
+    from pg_depend d join pg_class s on s.oid = d.refobjid and s.relkind = 'S',
+         string_to_array(p_expression, format('nextval(%L::regclass)', s.oid::regclass)) cut (parts)
+   where d.classid = p_class and d.objid = p_object and d.refclassid = 'pg_class'::regclass;
+end $$;
+
+-- A column that takes its values from a sequence.
+create type m23.feed as (
+  sequence    oid,
+  column_name text,
+  base        oid,    -- its type, or what its domain is made of
+  type_name   text,   -- that with its length
+  around      text[]  -- what stands before and after the sequence's number in a value
+);
+
+-- How the columns of a table or of its partitions take their values from sequences: by their defaults, or as
+-- their own (identity, serial).
+create function m23.feeds_of(p_relid oid, p_columns text[]) returns setof m23.feed
+language plpgsql stable rows 2 set search_path = '' as $$
+begin
+  return query
+  with fed as (
+    select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, d.oid as default_id
+      from m23.captured(p_relid) c
+      join pg_attribute a on a.attrelid = c.relid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+      left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+     where a.attname = any (p_columns)),
+  feeding as (
+    select f.*, o.objid as sequence, '{"",""}'::text[] as around
+      from fed f join pg_depend o on o.refclassid = 'pg_class'::regclass and o.refobjid = f.attrelid
+                                 and o.refobjsubid = f.attnum and o.classid = 'pg_class'::regclass
+      join pg_class s on s.oid = o.objid and s.relkind = 'S' where o.deptype in ('a', 'i')
+    union all
+    select f.*, n.sequence, n.around from fed f join pg_attrdef d on d.oid = f.default_id,
+           m23.sequences_named('pg_attrdef', d.oid, pg_get_expr(d.adbin, d.adrelid)) n
+    union all
+    select f.*, n.sequence, n.around
+      from fed f join pg_type t on t.oid = f.atttypid and f.default_id is null and t.typdefaultbin is not null,
+           m23.sequences_named('pg_type', t.oid, pg_get_expr(t.typdefaultbin, 0)) n)
+  select distinct f.sequence, f.attname::text, b.base, format_type(b.base, f.atttypmod), f.around
+    from feeding f, m23.base_of(f.atttypid) b (base) where f.around is not null;
+end $$;
+
+-- How far the numbers of a sequence go in a column that has them within a text, as by 'INV-' || nextval(…): of the
+-- numbers that a value could hold, the last one that gives the same value again.
+create function m23.furthest_within(p_rows text, p_feed m23.feed, p_sequence pg_sequence) returns numeric
+language plpgsql set search_path = '' as $$
+declare v_top numeric;
+begin
+  execute format('
+    select c.n from (
+        select n.n, v.v from (select %1$I::%2$s::text as v from %3$s) v, lateral (
+               select distinct right(m.digits[1], k)::numeric as n
+                 from regexp_matches(v.v, ''[0-9]+'', ''g'') m (digits), generate_series(1, length(m.digits[1])) k) n
+         where n.n between %4$s and %5$s order by n.n %6$s offset 0) c
+     where (%7$s(c.n::bigint)%8$s)::%2$s::text = c.v limit 1',
+    p_feed.column_name, p_feed.type_name, p_rows, p_sequence.seqmin, p_sequence.seqmax,
+    case when p_sequence.seqincrement > 0 then 'desc' else 'asc' end, p_feed.around[1], p_feed.around[2]) into v_top;
+  return v_top;
+exception when data_exception then return null;  -- a number that the default was not made for
+end $$;
+
+-- Takes the sequences that feed these columns past what a relation has in them.
+create function m23.advance_sequences(p_relid oid, p_columns text[], p_rows text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_feed     m23.feed;
+  v_sequence pg_sequence;
+  v_top      numeric;
+begin
+  for v_feed in select * from m23.feeds_of(p_relid, p_columns) loop
+    select * into v_sequence from pg_sequence where seqrelid = v_feed.sequence;
+    if v_feed.around = '{"",""}' and v_feed.base = any ('{int2,int4,int8,numeric,float4,float8}'::regtype[]::oid[]) then
+      execute format('select trunc(%s(%I)::numeric) from %s',
+        case when v_sequence.seqincrement > 0 then 'max' else 'min' end, v_feed.column_name, p_rows) into v_top;
+    else
+      v_top := m23.furthest_within(p_rows, v_feed, v_sequence);
+    end if;
+    if v_top between v_sequence.seqmin and v_sequence.seqmax then
+      -- Where it is that far already it is left alone: another session may be taking a number just now.
+      execute format('select setval(%1$L, %2$s) from %1$s where %2$s %3$s last_value or %2$s = last_value and not is_called',
+        m23.qualified_name(v_feed.sequence), v_top, case when v_sequence.seqincrement > 0 then '>' else '<' end);
+    end if;
+  end loop;
+end $$;
+
+select m23.close_functions();
