@@ -287,7 +287,7 @@ describe('m23.as_of that waits for an ALTER TABLE', () => {
 test('a plan of a table one of whose columns was renamed meanwhile says so, for the restore to begin again', async () => {
   const name = await table();
   await client.query('begin');
-  await assert.rejects(client.query(`select m23.plan_table(row(t, m23.moment_of(m23.current_position()), null, '{id,tenant_id,former,n}', null)::m23.target, '${TENANT}')
+  await assert.rejects(client.query(`select m23.plan_table(row(t, m23.moment_of(m23.current_position()), null, '{id,tenant_id,former,n}', null, '')::m23.target, '${TENANT}')
     from m23.protected_tables t where t.relid = '${name}'::regclass`), { code: '42703' });
   await client.query('rollback');
 });

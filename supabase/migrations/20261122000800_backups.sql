@@ -112,10 +112,15 @@ language plpgsql stable set search_path = '' as $$ begin return (select array_ag
 -- The planner's estimate of a tenant's rows: no scan, and good enough for a progress bar.
 create function m23.estimated_rows(p_table m23.protected_tables, p_tenant uuid) returns bigint
 language plpgsql volatile set search_path = '' as $$
-declare v_plan json;
+declare
+  v_query text := format('explain (format json) select from %s where %I = %L', m23.qualified_name(p_table.relid),
+                         m23.tenant_column(p_table), p_tenant);
+  v_path  text := m23.path_of(p_table.relid);
+  v_plan  json;
 begin
-  execute format('explain (format json) select from %s where %I = %L', m23.qualified_name(p_table.relid),
-                 m23.tenant_column(p_table), p_tenant) into v_plan;
+  perform set_config('search_path', v_path, true);
+  execute v_query into v_plan;
+  perform pg_catalog.set_config('search_path', '', true);
   return (v_plan -> 0 -> 'Plan' ->> 'Plan Rows')::numeric::bigint;
 end $$;
 
@@ -323,7 +328,10 @@ declare
   v_table m23.protected_tables;
   v_rows  int := m23.setting('chunk_rows')::int;
   v_limit bigint := m23.setting('chunk_bytes')::bigint;
-  v_from  pg_snapshot;
+  v_at    m23.moment;
+  v_from  m23.moment;
+  v_path  text;
+  v_query text;
   v_quiet boolean;
   v_chunk record;
   v_key   text;
@@ -334,23 +342,30 @@ begin
   select * into v_work from m23.backup_work where job_id = p_job_id;
   select * into v_part from m23.backup_tables where job_id = p_job_id and ordinal = p_ordinal;
   select * into v_table from m23.protected_tables where id = v_part.table_id;
-  v_from := m23.parent_position(p_job_id);
+  v_at := m23.moment_of(v_work.position);
+  v_from := m23.moment_of(m23.parent_position(p_job_id));
   -- TRUNCATE and rewriting ALTERs are not MVCC-safe: first the lock, then a new snapshot.
   if m23.qualified_name(v_table.relid) is not null then
     execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
   end if;
   perform m23.check_part(v_part, v_table, v_work);  -- an ALTER TABLE may have held that lock
   v_key := m23.part_key(v_table, p_history);
+  v_path := m23.path_of(v_table.relid);
   v_quiet := v_part.whole and not p_history and not m23.has_changed(v_table, v_work.tenant_id, v_work.position);
   loop
     -- In one pass, without keeping the page: the rows come in order. The fingerprint is m23.fingerprint_of.
-    execute format('
-        select count(*) as rows, string_agg(m23_line, chr(10)) as lines, coalesce(sum(hashtextextended(m23_line collate "C", 0)), 0)::text as fingerprint,
-               coalesce(max(m23_bytes), 0) as bytes, max(array[%2$s]) filter (where m23_n = %3$s or m23_bytes >= $5) as last_key
+    v_query := format('
+        select count(*) as rows, string_agg(m23_line, chr(10)) as lines,
+               coalesce(sum(pg_catalog.hashtextextended(m23_line collate "C", 0::bigint)), 0)::text as fingerprint,
+               coalesce(max(m23_bytes), 0) as bytes,
+               pg_catalog.max(array[%2$s]) filter (where m23_n = %3$s or m23_bytes >= $5) as last_key
           from (select p.*, sum(octet_length(m23_line) + 1) over (rows unbounded preceding) as m23_bytes, count(*) over (rows unbounded preceding) as m23_n from (%1$s) p) r
-         where m23_bytes - octet_length(m23_line) - 1 < $5', m23.part_query(v_part, p_history, v_table, v_rows, v_quiet), v_key, v_rows)
-      into v_chunk
-      using v_work.tenant_id, m23.moment_of(v_work.position), p_after, m23.moment_of(v_from), v_limit;
+         where m23_bytes - octet_length(m23_line) - 1 < $5',
+      m23.part_query(v_part, p_history, v_table, v_rows, v_quiet), v_key, v_rows);
+    -- Here, and not by a function: its result would be copied once more.
+    perform set_config('search_path', v_path, true);
+    execute v_query into v_chunk using v_work.tenant_id, v_at, p_after, v_from, v_limit;
+    perform pg_catalog.set_config('search_path', '', true);
     v_done := v_chunk.rows < v_rows and v_chunk.bytes < v_limit;
     if v_quiet and v_chunk.rows = v_rows then
       v_next := m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, v_rows);
@@ -372,10 +387,14 @@ comment on function public.m23_read_chunk(uuid, uuid, int, text[], boolean) is
 -- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing changes.
 create function m23.key_ahead(p_table m23.protected_tables, p_tenant uuid, p_key text, p_after text[], p_rows int) returns text[]
 language plpgsql volatile set search_path = '' as $$
-declare v_ahead text[];
+declare
+  v_query text := format('select array[%s] from (%s offset %s) r', p_key, m23.live_query(p_table, 1), p_rows - 1);
+  v_path  text := m23.path_of(p_table.relid);
+  v_at    m23.moment;
+  v_ahead text[];
 begin
-  execute format('select array[%s] from (%s offset %s) r', p_key, m23.live_query(p_table, 1), p_rows - 1)
-    into v_ahead using p_tenant, null::m23.moment, p_after;
+  perform set_config('search_path', v_path, true);
+  execute v_query into v_ahead using p_tenant, v_at, p_after;
   return v_ahead;
 end $$;
 

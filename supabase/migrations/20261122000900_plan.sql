@@ -26,7 +26,8 @@ begin
     from rows from (unnest(p_columns), unnest(p_wanted)) c (name, expression)
     join pg_attribute a on a.attrelid = p_table.relid and a.attname = c.name
     cross join lateral (select case
-        when a.atttypid = any (array['text', 'varchar']::regtype[]::oid[]) then '(%s) collate pg_catalog."C"' else '%s' end, case
+        when a.atttypid = any (array['text', 'varchar']::regtype[]::oid[])
+          then '(%s)::pg_catalog.text collate pg_catalog."C"' else '%s' end, case
         when a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timestamp', 'timestamptz', 'text', 'varchar', 'bytea']::regtype[]::oid[]) then 'value'
         when a.atttypid = any (array['bpchar', 'json']::regtype[]::oid[]) then 'image'
         else 'text' end) f (form, by);
@@ -50,11 +51,16 @@ create type m23.target as (
   moment  m23.moment,
   wanted  text,
   columns text[],  -- those that the wanted rows have: the others are left as they are
-  arrived text     -- of an archive's rows: the keys that came from another tenant since
+  arrived text,    -- of an archive's rows: the keys that came from another tenant since
+  path    text     -- m23.path_of the table: for statements that touch it
 );
 
 create function m23.target_of(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
-language plpgsql stable set search_path = '' as $$ begin return row(p_table, p_moment, null, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated), null)::m23.target; end $$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return row(p_table, p_moment, null, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated),
+             null, m23.path_of(p_table.relid))::m23.target;
+end $$;
 
 -- Whether a column was added after the moment.
 create function m23.is_newer(p_target m23.target, p_attnum int2) returns boolean
@@ -94,6 +100,18 @@ begin
       left join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = u.name);
 end $$;
 
+-- Executes a statement with the parameters of m23.touched_since, under the path of its table; gives how many rows it
+-- took.
+create function m23.run_at(p_target m23.target, p_tenant uuid, p_statement text) returns bigint
+language plpgsql volatile set search_path = '' as $$
+declare v_rows bigint;
+begin
+  perform set_config('search_path', p_target.path, true);
+  execute p_statement using p_tenant, p_target.moment, null::text[];
+  get diagnostics v_rows = row_count;
+  return v_rows;
+end $$;
+
 -- Plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.
 -- For the log's wanted rows only keys that have changed since are looked at, so that it takes
 -- the time of the changes, not of the table; with p_lock their live rows are taken as they are
@@ -110,11 +128,13 @@ declare
                      where c.identity = 'a' and c.name = any (p_target.columns) and c.key_ord is null);
   v_values text[] := m23.wanted_values(p_target);
   v_there  text := case when v_logged then format('((l.%s is not null)::int - w.m23_balance = 1)', v_key) else format('(w.%s is not null)', v_key) end;
+  v_plan   text;
 begin
   perform m23.drop_plan(v_table);
-  execute format('create temp table m23_diff_%s on commit drop as select null::"char" as m23_op, null::tid as m23_place, %s from %s where false', v_table.id,
-    (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c), v_live);
-  execute format('insert into %1$s %2$s
+  perform m23.run(p_target.path, format('create temp table m23_diff_%s on commit drop as
+      select null::"char" as m23_op, null::tid as m23_place, %s from %s where false', v_table.id,
+    (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c), v_live));
+  v_plan := format('insert into %1$s %2$s
       select case when not %3$s then ''D'' when l.%4$s is null then ''I'' when %5$s then ''R'' else ''U'' end, l.m23_place, %6$s
         from %7$s w
         %8$s join %14$s (select ctid as m23_place, r.* from %9$s r where %10$s %13$s) l on %11$s
@@ -123,8 +143,10 @@ begin
       (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n) from unnest(p_target.columns) with ordinality u (c, n)),
       case when v_logged then 'touched' else format('(%s)', p_target.wanted) end, case when v_logged then 'left' else 'full' end,
       v_live, case when v_logged then m23.is_tenants(v_table, 'r', '$1') else format('r.%I = $1', m23.tenant_column(v_table)) end, case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end, m23.differs(v_table, p_target.columns, v_values),
-      case when v_takes then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'), m23.lock_to_change(v_table)) end, case when v_takes then 'lateral' end)
-    using p_tenant, p_target.moment, null::text[];
+      case when v_takes then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'),
+                                    m23.lock_to_change(v_table)) end,
+      case when v_takes then 'lateral' end);
+  perform m23.run_at(p_target, p_tenant, v_plan);
 end $$;
 
 create function m23.count_diff(p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint)
@@ -168,15 +190,16 @@ end $$;
 -- Rows that another tenant's stand in the way of --------------------------------------
 
 -- Takes rows out of the plan into pg_temp.m23_left_<id>; gives how many.
-create function m23.leave(p_table m23.protected_tables, p_condition text) returns bigint
+create function m23.leave(p_target m23.target, p_condition text, p_path text default null) returns bigint
 language plpgsql set search_path = '' as $$
-declare v_left bigint;
+declare
+  v_id   int := (p_target.tbl).id;
+  v_diff text := m23.diff_name(p_target.tbl);
 begin
-  execute format('create temp table if not exists m23_left_%1$s on commit drop as select * from %2$s where false', p_table.id, m23.diff_name(p_table));
-  execute format('with gone as (delete from %1$s d where %2$s returning d.*) insert into pg_temp.m23_left_%3$s select * from gone',
-                 m23.diff_name(p_table), p_condition, p_table.id);
-  get diagnostics v_left = row_count;
-  return v_left;
+  execute format('create temp table if not exists m23_left_%s on commit drop as select * from %s where false',
+                 v_id, v_diff);
+  return m23.run(coalesce(p_path, p_target.path), format('with gone as (delete from %s d where %s returning d.*)
+                                 insert into pg_temp.m23_left_%s select * from gone', v_diff, p_condition, v_id));
 end $$;
 
 -- Leaves the rows whose key or unique value belongs to another tenant now.
@@ -195,7 +218,7 @@ begin
                         where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid and d.refobjid = i.indrelid
                           and d.refobjsubid > 0 and a.attname <> all (p_target.columns))
   loop
-    v_left := v_left + m23.leave(p_target.tbl, format('d.m23_op <> ''D'' and d.ctid in (
+    v_left := v_left + m23.leave(p_target, format('d.m23_op <> ''D'' and d.ctid in (
         select m.m23_place from (select r.ctid as m23_place, %1$s from %2$s r where r.m23_op %8$s and %3$s) m
           join (select %1$s from %4$s r where r.%5$I <> %6$L and %3$s) o on %7$s)',
       (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(v_index.indexrelid, n, true), n), ', ') from generate_series(1, v_index.keys) n),
@@ -223,7 +246,7 @@ declare
   v_later text := m23.lies_after('l.xid', format('%L::m23.moment', p_target.moment));
 begin
   if p_target.arrived is null and (p_target.moment).position is null then return 0; end if;
-  return m23.leave(p_target.tbl, 'd.m23_op = ''D'' and ' || m23.key_in((p_target.tbl).relid, 'd',
+  return m23.leave(p_target, 'd.m23_op = ''D'' and ' || m23.key_in((p_target.tbl).relid, 'd',
                    format('(%s)', coalesce(p_target.arrived, m23.arrived(p_target.tbl, p_tenant, v_later)))));
 end $$;
 
@@ -243,14 +266,14 @@ begin
   if v_logged then
     v_removed := array(select r from m23.removed_since(v_table, p_tenant, p_target.moment) r);
     if cardinality(v_removed) = 0 then return; end if;
-    select coalesce(sum(m23.leave(v_table, m23.lies_within(v_table, array[(r).bounds], 'd'))), 0) into left_alone
+    select coalesce(sum(m23.leave(p_target, m23.lies_within(v_table, array[(r).bounds], 'd'))), 0) into left_alone
       from unnest(v_removed) r where r.lost;
     warnings := array(
       select lost || case when left_alone = 0 then ''
                           else format('; %s row(s) that belong there were left alone', left_alone) end
         from m23.lost_since(v_table, p_tenant, p_target.moment) lost where lost is not null);
   end if;
-  v_homeless := m23.leave(v_table, 'd.m23_op <> ''D'' and not ' || m23.lies_within(v_table,
+  v_homeless := m23.leave(p_target, 'd.m23_op <> ''D'' and not ' || m23.lies_within(v_table,
     array(select m23.bounds_of(c.relid, v_table) from m23.captured(v_table.relid) c where c.leaf), 'd'));
   left_alone := left_alone + v_homeless;
   warnings := warnings || array(select format('%s: %s row(s) were left alone: no partition takes them any more',
@@ -375,6 +398,25 @@ begin
   return v_report;
 end $$;
 
+-- A sum over the planned rows of a table and those that they would replace.
+create function m23.digest_of(p_target m23.target, p_tenant uuid) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_query text := m23.fill($sql$
+    select pg_catalog.concat_ws(':', count(*), sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(
+             chr(30), row(m23_d.m23_op, {columns})::text, m23_l::text), 0::bigint)::numeric))
+      from {diff} m23_d left join (select * from {live} r where {is_tenants}) m23_l on {same_key}$sql$,
+    'columns', (select string_agg(format('m23_d.%I', c), ', ') from unnest(p_target.columns) c),
+    'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid),
+    'is_tenants', m23.is_tenants(p_target.tbl, 'r', quote_literal(p_tenant)),
+    'same_key', m23.key_match((p_target.tbl).relid, 'm23_l', 'm23_d'));
+  v_sum text;
+begin
+  perform set_config('search_path', p_target.path, true);
+  execute v_query into v_sum;
+  return v_sum;
+end $$;
+
 -- What a plan is: the rows that it would write, and those that they would replace. Any
 -- change of either makes it another plan.
 create function m23.plan_hash(p_tenant uuid, p_targets m23.target[]) returns text
@@ -385,10 +427,7 @@ declare
   v_all    text := '';
 begin
   foreach v_target in array p_targets loop
-    execute format('select concat_ws('':'', count(*), sum(hashtextextended(concat_ws(chr(30), row(m23_d.m23_op, %s)::text, m23_l::text), 0)::numeric))
-        from %s m23_d left join (select * from %s r where %s) m23_l on %s',
-      (select string_agg(format('m23_d.%I', c), ', ') from unnest(v_target.columns) c), m23.diff_name(v_target.tbl),
-      m23.qualified_name((v_target.tbl).relid), m23.is_tenants(v_target.tbl, 'r', '$1'), m23.key_match((v_target.tbl).relid, 'm23_l', 'm23_d')) into v_sum using p_tenant;
+    v_sum := m23.digest_of(v_target, p_tenant);
     v_all := concat_ws(chr(10), v_all, m23.public_name((v_target.tbl).relid), v_sum);
   end loop;
   return encode(sha256(convert_to(v_all, 'UTF8')), 'hex');

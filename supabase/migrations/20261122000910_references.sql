@@ -10,17 +10,19 @@
 -- The foreign keys of a table, or of partitions of it.
 create function m23.references_from(p_relid oid) returns setof pg_constraint
 language plpgsql stable rows 2 set search_path = '' as $$
+declare v_relids oid[] := m23.with_partitions(p_relid);
 begin
   return query select k.* from pg_constraint k
-    where k.contype = 'f' and k.conparentid = 0 and k.conrelid in (select c.relid from m23.captured(p_relid) c);
+    where k.contype = 'f' and k.conparentid = 0 and k.conrelid = any (v_relids);
 end $$;
 
 -- The foreign keys that refer to a table, or to partitions of it.
 create function m23.references_to(p_relid oid) returns setof pg_constraint
 language plpgsql stable rows 2 set search_path = '' as $$
+declare v_relids oid[] := m23.with_partitions(p_relid);
 begin
   return query select k.* from pg_constraint k
-    where k.contype = 'f' and k.conparentid = 0 and k.confrelid in (select c.relid from m23.captured(p_relid) c);
+    where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any (v_relids);
 end $$;
 
 -- The table that a partition is part of; another table is its own.
@@ -109,32 +111,35 @@ begin
 end $$;
 
 -- What is about to vanish as the target of a foreign key, kept for check_children.
-create function m23.note_vanishing(p_table m23.protected_tables, p_tenant uuid) returns void
+create function m23.note_vanishing(p_target m23.target, p_tenant uuid) returns void
 language plpgsql set search_path = '' as $$
-declare v_key pg_constraint;
+declare
+  v_table m23.protected_tables := p_target.tbl;
+  v_key   pg_constraint;
 begin
-  for v_key in select * from m23.references_to(p_table.relid) loop
-    execute format('create temp table m23_gone_%s on commit drop as
+  for v_key in select * from m23.references_to(v_table.relid) loop
+    perform m23.run(p_target.path, format('create temp table m23_gone_%s on commit drop as
         select distinct %s from %s l join %s d on %s where %s and d.m23_op <> ''I''',
       v_key.oid, m23.columns_text(v_key.confrelid, v_key.confkey, 'l'), m23.qualified_name(v_key.confrelid),
-      m23.diff_name(p_table), m23.key_match(p_table.relid, 'l', 'd'),
-      m23.is_tenants(p_table, 'l', quote_literal(p_tenant)));
+      m23.diff_name(v_table), m23.key_match(v_table.relid, 'l', 'd'),
+      m23.is_tenants(v_table, 'l', quote_literal(p_tenant))));
   end loop;
 end $$;
 
 -- Rows of any table, of any tenant, that refer to what has vanished.
-create function m23.check_children(p_table m23.protected_tables) returns text[]
+create function m23.check_children(p_target m23.target) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_key    pg_constraint;
   v_count  bigint;
   v_faults text[] := '{}';
 begin
-  for v_key in select * from m23.references_to(p_table.relid) loop
-    execute format('select count(*) from pg_temp.m23_gone_%s g
-                     where exists (select from %s c where %s) and not exists (select from %s p where %s)',
+  for v_key in select * from m23.references_to((p_target.tbl).relid) loop
+    v_count := m23.number_of(m23.path_with(p_target.path, v_key.conrelid), format('
+        select count(*) from pg_temp.m23_gone_%s g
+         where exists (select from %s c where %s) and not exists (select from %s p where %s)',
       v_key.oid, m23.qualified_name(v_key.conrelid), m23.refers(v_key, 'g', 'c'),
-      m23.qualified_name(v_key.confrelid), m23.alike_parents(v_key, 'p', 'g')) into v_count;
+      m23.qualified_name(v_key.confrelid), m23.alike_parents(v_key, 'p', 'g')));
     if v_count > 0 then v_faults := v_faults || m23.leaves_child(v_key, v_count); end if;
   end loop;
   return v_faults;
@@ -142,10 +147,11 @@ end $$;
 
 -- Written rows whose parent does not exist; existing parents are locked against deletion. Of a key that is
 -- NOT VALID, rows that were there may have referred to nothing before: the plan has seen to what they refer to now.
-create function m23.check_parents(p_table m23.protected_tables, p_columns text[]) returns text[]
+create function m23.check_parents(p_target m23.target) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_key    pg_constraint;
+  v_path   text;
   v_parent text;
   v_rows   text;
   v_match  text;
@@ -153,16 +159,20 @@ declare
   v_faults text[] := '{}';
 begin
   for v_key in
-    select k.* from m23.references_from(p_table.relid) k where m23.columns_planned(k.conrelid, k.conkey, p_columns)
+    select k.* from m23.references_from((p_target.tbl).relid) k
+     where m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
   loop
+    v_path := m23.path_with(p_target.path, v_key.confrelid);
     v_parent := m23.qualified_name(v_key.confrelid);
-    v_rows := m23.planned_rows(p_table, v_key.conrelid, '<>');
+    v_rows := m23.planned_rows(p_target.tbl, v_key.conrelid, '<>');
     v_match := m23.refers(v_key, 'p', 'd');
-    execute format('select count(*) from (select 1 from %s p where exists (select from %s d where %s)
-                     for key share of p nowait) locked', v_parent, v_rows, v_match);
-    execute format('select count(*) from %s d where row(%s) is not null and (d.m23_op = ''I'' or %L)
-                     and not exists (select from %s p where %s)',
-      v_rows, m23.columns_text(v_key.conrelid, v_key.conkey, 'd'), v_key.convalidated, v_parent, v_match) into v_count;
+    perform m23.number_of(v_path, format('select count(*) from (
+        select 1 from %s p where exists (select from %s d where %s) for key share of p nowait) locked',
+      v_parent, v_rows, v_match));
+    v_count := m23.number_of(v_path, format('
+        select count(*) from %s d where row(%s) is not null and (d.m23_op = ''I'' or %L)
+           and not exists (select from %s p where %s)',
+      v_rows, m23.columns_text(v_key.conrelid, v_key.conkey, 'd'), v_key.convalidated, v_parent, v_match));
     if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
   end loop;
   return v_faults;
@@ -230,6 +240,7 @@ language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
   v_broken record;
+  v_path   text;
   v_count  bigint;
   v_left   bigint;
   v_faults text[];
@@ -239,10 +250,12 @@ begin
     v_faults := '{}';
     foreach v_target in array p_targets loop
       for v_broken in select * from m23.references_at_risk(p_tenant, p_targets, v_target) loop
-        execute format('select count(*) from %s d where %s', m23.diff_name(v_target.tbl), v_broken.condition) into v_count;
+        v_path := m23.path_with(v_target.path, v_broken.other);
+        v_count := m23.number_of(v_path, format('select count(*) from %s d where %s',
+                                                m23.diff_name(v_target.tbl), v_broken.condition));
         if v_count = 0 then continue; end if;
         if exists (select from unnest(p_targets) t where (t).tbl.relid = m23.root_of(v_broken.other)) then
-          v_left := v_left + m23.note_left(v_target, m23.leave(v_target.tbl, v_broken.condition));
+          v_left := v_left + m23.note_left(v_target, m23.leave(v_target, v_broken.condition, v_path));
         else
           v_faults := v_faults || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count) else m23.leaves_child(v_broken.key, v_count) end;
         end if;
@@ -272,28 +285,33 @@ end $$;
 -- Deferrable constraints ---------------------------------------------------------------------
 -- They are kept by triggers, which are silent too: no write has run into them.
 
-create function m23.check_deferrable(p_table m23.protected_tables) returns void
+create function m23.check_deferrable(p_target m23.target) returns void
 language plpgsql set search_path = '' as $$
 declare
+  v_table      m23.protected_tables := p_target.tbl;
   v_constraint record;
-  v_live       text := m23.qualified_name(p_table.relid);
+  v_live       text := m23.qualified_name(v_table.relid);
   v_count      bigint;
 begin
-  perform m23.wait_out_writers(p_table.relid) where exists (select from pg_constraint where conrelid = p_table.relid and contype in ('p', 'u', 'x') and condeferrable);
+  perform m23.wait_out_writers(v_table.relid) where exists (
+    select from pg_constraint where conrelid = v_table.relid and contype in ('p', 'u', 'x') and condeferrable);
   for v_constraint in
     select k.conname, coalesce(pg_get_expr(i.indpred, i.indrelid), 'true') as predicate,
            (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(i.indexrelid, n, true), n), ', ') from generate_series(1, i.indnkeyatts) n) as parts,
            (select string_agg(format('l.m23_e%1$s %2$s o.m23_e%1$s', n, coalesce((select format('operator(%s.%s)', o.oprnamespace::regnamespace, o.oprname)
               from pg_operator o where o.oid = k.conexclop[n]), '=')), ' and ') from generate_series(1, i.indnkeyatts) n) as collides
       from pg_constraint k join pg_index i on i.indexrelid = k.conindid
-     where k.conrelid = p_table.relid and k.contype in ('p', 'u', 'x') and k.condeferrable
+     where k.conrelid = v_table.relid and k.contype in ('p', 'u', 'x') and k.condeferrable
   loop
-    execute format('with live as (select r.ctid as m23_place, r.*, %1$s from %2$s r where %3$s)
-                    select count(*) from live l join %4$s d on %5$s and d.m23_op <> ''D'' join live o on o.m23_place <> l.m23_place and %6$s',
-      v_constraint.parts, v_live, v_constraint.predicate, m23.diff_name(p_table), m23.key_match(p_table.relid, 'l', 'd'), v_constraint.collides) into v_count;
+    v_count := m23.number_of(p_target.path, format('
+        with live as (select r.ctid as m23_place, r.*, %1$s from %2$s r where %3$s)
+        select count(*) from live l join %4$s d on %5$s and d.m23_op <> ''D''
+          join live o on o.m23_place <> l.m23_place and %6$s',
+      v_constraint.parts, v_live, v_constraint.predicate, m23.diff_name(v_table),
+      m23.key_match(v_table.relid, 'l', 'd'), v_constraint.collides));
     if v_count > 0 then
       raise exception 'the restore would break "%"', v_constraint.conname
-        using errcode = 'unique_violation', table = m23.public_name(p_table.relid), constraint = v_constraint.conname;
+        using errcode = 'unique_violation', table = m23.public_name(v_table.relid), constraint = v_constraint.conname;
     end if;
   end loop;
 end $$;

@@ -39,15 +39,14 @@ create type m23.feed as (
 -- How the columns of a table or of its partitions take their values from sequences: by their defaults, or as
 -- their own (identity, serial).
 create function m23.feeds_of(p_relid oid, p_columns text[]) returns setof m23.feed
-language plpgsql stable rows 2 set search_path = '' as $$
+language plpgsql stable rows 2 set search_path = '' set plan_cache_mode = force_generic_plan as $$
+declare v_relids oid[] := m23.with_partitions(p_relid);
 begin
   return query
   with fed as (
     select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, d.oid as default_id
-      from m23.captured(p_relid) c
-      join pg_attribute a on a.attrelid = c.relid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
-      left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-     where a.attname = any (p_columns)),
+      from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+     where a.attrelid = any (v_relids) and a.attnum > 0 and a.attgenerated = '' and a.attname = any (p_columns)),
   feeding as (
     select f.*, o.objid as sequence, '{"",""}'::text[] as around
       from fed f join pg_depend o on o.refclassid = 'pg_class'::regclass and o.refobjid = f.attrelid
@@ -66,25 +65,25 @@ end $$;
 
 -- How far the numbers of a sequence go in a column that has them within a text, as by 'INV-' || nextval(…): of the
 -- numbers that a value could hold, the last one that gives the same value again.
-create function m23.furthest_within(p_rows text, p_feed m23.feed, p_sequence pg_sequence) returns numeric
+create function m23.furthest_within(p_rows text, p_path text, p_feed m23.feed, p_sequence pg_sequence) returns numeric
 language plpgsql set search_path = '' as $$
-declare v_top numeric;
 begin
-  execute format('
+  return m23.number_of(p_path, m23.fill($sql$
     select c.n from (
-        select n.n, v.v from (select %1$I::%2$s::text as v from %3$s) v, lateral (
+        select n.n, v.v from (select {column}::{type}::text as v from {rows}) v, lateral (
                select distinct right(m.digits[1], k)::numeric as n
-                 from regexp_matches(v.v, ''[0-9]+'', ''g'') m (digits), generate_series(1, length(m.digits[1])) k) n
-         where n.n between %4$s and %5$s order by n.n %6$s offset 0) c
-     where (%7$s(c.n::bigint)%8$s)::%2$s::text = c.v limit 1',
-    p_feed.column_name, p_feed.type_name, p_rows, p_sequence.seqmin, p_sequence.seqmax,
-    case when p_sequence.seqincrement > 0 then 'desc' else 'asc' end, p_feed.around[1], p_feed.around[2]) into v_top;
-  return v_top;
+                 from regexp_matches(v.v, '[0-9]+', 'g') m (digits), generate_series(1, length(m.digits[1])) k) n
+         where n.n between {least} and {greatest} order by n.n {order} offset 0) c
+     where ({before}(c.n::bigint){after})::{type}::text = c.v limit 1$sql$,
+    'column', quote_ident(p_feed.column_name), 'type', p_feed.type_name, 'rows', p_rows,
+    'least', p_sequence.seqmin::text, 'greatest', p_sequence.seqmax::text,
+    'order', case when p_sequence.seqincrement > 0 then 'desc' else 'asc' end,
+    'before', p_feed.around[1], 'after', p_feed.around[2]));
 exception when data_exception then return null;  -- a number that the default was not made for
 end $$;
 
--- Takes the sequences that feed these columns past what a relation has in them.
-create function m23.advance_sequences(p_relid oid, p_columns text[], p_rows text) returns void
+-- Takes the sequences that feed these columns past what a relation has in them, which is read under a path.
+create function m23.advance_sequences(p_relid oid, p_columns text[], p_rows text, p_path text) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_feed     m23.feed;
@@ -94,14 +93,15 @@ begin
   for v_feed in select * from m23.feeds_of(p_relid, p_columns) loop
     select * into v_sequence from pg_sequence where seqrelid = v_feed.sequence;
     if v_feed.around = '{"",""}' and v_feed.base = any ('{int2,int4,int8,numeric,float4,float8}'::regtype[]::oid[]) then
-      execute format('select trunc(%s(%I)::numeric) from %s',
-        case when v_sequence.seqincrement > 0 then 'max' else 'min' end, v_feed.column_name, p_rows) into v_top;
+      v_top := trunc(m23.number_of(p_path, format('select %s(%I) from %s',
+        case when v_sequence.seqincrement > 0 then 'max' else 'min' end, v_feed.column_name, p_rows)));
     else
-      v_top := m23.furthest_within(p_rows, v_feed, v_sequence);
+      v_top := m23.furthest_within(p_rows, p_path, v_feed, v_sequence);
     end if;
     if v_top between v_sequence.seqmin and v_sequence.seqmax then
       -- Where it is that far already it is left alone: another session may be taking a number just now.
-      execute format('select setval(%1$L, %2$s) from %1$s where %2$s %3$s last_value or %2$s = last_value and not is_called',
+      execute format('select setval(%1$L, %2$s) from %1$s
+                       where %2$s %3$s last_value or %2$s = last_value and not is_called',
         m23.qualified_name(v_feed.sequence), v_top, case when v_sequence.seqincrement > 0 then '>' else '<' end);
     end if;
   end loop;

@@ -23,11 +23,16 @@ end $$;
 -- The rows to be changed are taken without waiting: a writer that holds one may itself
 -- be waiting for the fence. p_rows is a relation that finds those of p_ops as p_match says. The plan of a
 -- moment has taken its rows already, as rows that may change.
-create function m23.lock_rows(p_table m23.protected_tables, p_tenant uuid, p_rows text, p_match text, p_ops "char"[], p_lock text) returns void
+create function m23.lock_rows(
+  p_target m23.target, p_tenant uuid, p_rows text, p_match text, p_ops "char"[], p_lock text
+) returns void
 language plpgsql set search_path = '' as $$
 begin
-  execute format('select count(*) from (select 1 from %s d join %s l on %s where d.m23_op = any ($1) and %s for %s of l nowait) locked',
-    p_rows, m23.qualified_name(p_table.relid), p_match, m23.is_tenants(p_table, 'l', quote_literal(p_tenant)), p_lock) using p_ops;
+  perform m23.number_of(p_target.path, format('
+      select count(*) from (
+        select 1 from %s d join %s l on %s where d.m23_op = any (%L) and %s for %s of l nowait) locked',
+    p_rows, m23.qualified_name((p_target.tbl).relid), p_match, p_ops,
+    m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), p_lock));
 end $$;
 
 -- Whether nothing of the application's runs when rows are written: what a statement says that it
@@ -40,20 +45,17 @@ end $$;
 
 -- Each of these gives how many rows it wrote that are now what was planned.
 
-create function m23.delete_diff(p_table m23.protected_tables, p_tenant uuid, p_op "char", p_quiet boolean) returns bigint
+create function m23.delete_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
-declare v_rows bigint;
 begin
-  execute format('delete from %s l using %s d where %s and %s and d.m23_op = %L',
-    m23.qualified_name(p_table.relid), m23.diff_name(p_table), m23.live_match(p_table, p_quiet), m23.is_tenants(p_table, 'l', quote_literal(p_tenant)), p_op);
-  get diagnostics v_rows = row_count;
-  return v_rows;
+  return m23.run(p_target.path, format('delete from %s l using %s d where %s and %s and d.m23_op = %L',
+    m23.qualified_name((p_target.tbl).relid), m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet),
+    m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), p_op));
 end $$;
 
 create function m23.update_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
-  v_rows   bigint;
   v_update text;
   v_set    text := (select string_agg(format('%1$I = d.%1$I', c.name), ', ') from m23.columns_of((p_target.tbl).relid) c
                      where c.name = any (p_target.columns) and c.identity <> 'a' and c.attnum <> (p_target.tbl).tenant_attnum
@@ -64,15 +66,13 @@ begin
   v_update := format('update %s l set %s from %s d where %s and %s and d.m23_op = ''U''', m23.qualified_name((p_target.tbl).relid), v_set,
                      m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet), m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)));
   if m23.writes_as_planned(p_target.tbl, p_quiet) then
-    execute v_update;
-    get diagnostics v_rows = row_count;
-    return v_rows;
+    return m23.run(p_target.path, v_update);
   elsif exists (select from pg_rewrite where ev_class = (p_target.tbl).relid) then  -- a rule may not allow RETURNING
-    execute v_update;
+    perform m23.run(p_target.path, v_update);
     return 0;
   end if;
-  execute format('with written as (%s returning %s as same) select count(*) from written where same', v_update, m23.same(p_target)) into v_rows;
-  return v_rows;
+  return m23.number_of(p_target.path, format('with written as (%s returning %s as same)
+                                              select count(*) from written where same', v_update, m23.same(p_target)));
 end $$;
 
 create function m23.insert_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
@@ -83,13 +83,14 @@ declare
   v_diff text := m23.diff_name(p_target.tbl);
   v_list text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
 begin
-  execute format('insert into %s (%s) overriding system value select %s from %s where m23_op in (''I'', ''R'') and %I = %L',
-    v_live, v_list, v_list, v_diff, m23.tenant_column(p_target.tbl), p_tenant);
-  get diagnostics v_rows = row_count;
+  v_rows := m23.run(p_target.path, format('insert into %s (%s) overriding system value
+      select %s from %s where m23_op in (''I'', ''R'') and %I = %L',
+    v_live, v_list, v_list, v_diff, m23.tenant_column(p_target.tbl), p_tenant));
   if m23.writes_as_planned(p_target.tbl, p_quiet) then return v_rows; end if;
-  execute format('select count(*) from %s d join %s l on %s where d.m23_op in (''I'', ''R'') and %s and %s',
-    v_diff, v_live, m23.key_match((p_target.tbl).relid, 'l', 'd'), m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), m23.same(p_target)) into v_rows;
-  return v_rows;
+  return m23.number_of(p_target.path, format('
+      select count(*) from %s d join %s l on %s where d.m23_op in (''I'', ''R'') and %s and %s',
+    v_diff, v_live, m23.key_match((p_target.tbl).relid, 'l', 'd'),
+    m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), m23.same(p_target)));
 end $$;
 
 -- The condition that a live row `l` is stored as planned in `d`.
@@ -109,7 +110,7 @@ declare
 begin
   execute format('select bool_or(m23_op = ''U'') as updates, bool_or(m23_op = ''R'') as exchanges, bool_or(m23_op in (''I'', ''R'')) as inserts from %s',
     m23.diff_name(p_target.tbl)) into v_has;
-  if v_has.exchanges then v_written := m23.delete_diff(p_target.tbl, p_tenant, 'R', p_quiet); end if;
+  if v_has.exchanges then v_written := m23.delete_diff(p_target, p_tenant, 'R', p_quiet); end if;
   if v_has.updates then v_written := v_written + m23.update_diff(p_target, p_tenant, p_quiet); end if;
   if v_has.inserts then v_written := v_written + m23.insert_diff(p_target, p_tenant, p_quiet); end if;
   return v_written;
@@ -158,8 +159,10 @@ declare
   v_match text := m23.live_match(p_target.tbl, p_quiet);
   v_lock  text := m23.lock_to_change(p_target.tbl);
 begin
-  if p_target.wanted is not null then perform m23.lock_rows(p_target.tbl, p_tenant, v_diff, v_match, '{U}', v_lock); end if;
-  if p_target.wanted is not null or v_lock <> 'update' then perform m23.lock_rows(p_target.tbl, p_tenant, v_diff, v_match, '{D,R}', 'update'); end if;
+  if p_target.wanted is not null then perform m23.lock_rows(p_target, p_tenant, v_diff, v_match, '{U}', v_lock); end if;
+  if p_target.wanted is not null or v_lock <> 'update' then
+    perform m23.lock_rows(p_target, p_tenant, v_diff, v_match, '{D,R}', 'update');
+  end if;
 end $$;
 
 -- Writes the plan, and notes for each table how many rows are known to be as planned.
@@ -171,11 +174,11 @@ declare
 begin
   for n in 1..cardinality(v_ordered) loop
     perform m23.lock_planned(v_ordered[n], p_tenant, p_quiet);
-    perform m23.note_vanishing((v_ordered[n]).tbl, p_tenant);
+    perform m23.note_vanishing(v_ordered[n], p_tenant);
   end loop;
   for n in reverse cardinality(v_ordered)..1 loop
     if exists (select from m23.plan p where p.table_id = ((v_ordered[n]).tbl).id and p.deletes > 0) then
-      v_count := m23.delete_diff((v_ordered[n]).tbl, p_tenant, 'D', p_quiet);
+      v_count := m23.delete_diff(v_ordered[n], p_tenant, 'D', p_quiet);
       update m23.plan p set written = v_count where p.table_id = ((v_ordered[n]).tbl).id;
     end if;
   end loop;
@@ -226,8 +229,8 @@ declare
   v_faults  text[] := '{}';
 begin
   foreach v_target in array v_changed loop
-    v_faults := v_faults || m23.check_parents(v_target.tbl, v_target.columns) || m23.check_children(v_target.tbl);
-    perform m23.check_deferrable(v_target.tbl);
+    v_faults := v_faults || m23.check_parents(v_target) || m23.check_children(v_target);
+    perform m23.check_deferrable(v_target);
   end loop;
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
@@ -235,7 +238,7 @@ begin
   foreach v_target in array v_changed loop
     -- The defaults of a deep test's copies name the live tables' sequences.
     continue when not exists (select from m23.protected_tables t where t.relid = (v_target.tbl).relid);
-    perform m23.advance_sequences((v_target.tbl).relid, v_target.columns, m23.diff_name(v_target.tbl));
+    perform m23.advance_sequences((v_target.tbl).relid, v_target.columns, m23.diff_name(v_target.tbl), '');
   end loop;
   foreach v_target in array p_targets loop
     if not m23.is_as_written(v_target.tbl, p_tenant, p_since) and m23.differs_still(v_target, p_tenant) <> 0 then
@@ -324,8 +327,8 @@ begin
   foreach v_target in array p_targets loop
     v_early := 'pg_temp.m23_early_' || (v_target.tbl).id;
     v_match := m23.key_match((v_target.tbl).relid, 'l', 'd');
-    perform m23.lock_rows(v_target.tbl, p_tenant, v_early, v_match, '{U}', m23.lock_to_change(v_target.tbl));
-    perform m23.lock_rows(v_target.tbl, p_tenant, v_early, v_match, '{D,R}', 'update');
+    perform m23.lock_rows(v_target, p_tenant, v_early, v_match, '{U}', m23.lock_to_change(v_target.tbl));
+    perform m23.lock_rows(v_target, p_tenant, v_early, v_match, '{D,R}', 'update');
   end loop;
 end $$;
 

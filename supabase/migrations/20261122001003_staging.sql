@@ -122,7 +122,8 @@ language sql stable set search_path = '' as $$
   select string_agg(format(case when c.plain then 'f[%1$s]::%2$s as %3$I'
                                 -- a cast from text would not know "-", nor the number of what has been dropped
                                 when c.type_name = 'regclass' then 'regclassin(textout(f[%1$s])) as %3$I'
-                                else '(case when strpos(f[%1$s], ''\'') = 0 then f[%1$s] else m23.copy_unescape(f[%1$s]) end)::%2$s as %3$I' end,
+                                else '(case when pg_catalog.strpos(f[%1$s], ''\'') = 0 then f[%1$s]
+                                            else m23.copy_unescape(f[%1$s]) end)::%2$s as %3$I' end,
                            array_position(p_staged.fields, c.name) + p_skip, c.type_name, c.name), ', ' order by c.attnum)
     from m23.columns_of(p_table.relid) c where c.name = any (p_staged.columns)
 $$;
@@ -130,17 +131,39 @@ $$;
 -- Lines with as many fields as there should be, as arrays `f`; cut once, and not for each field.
 create function m23.whole_lines(p_staged m23.staged_tables, p_skip int) returns text
 language sql immutable set search_path = '' as $q$
-  select format($$(select * from (select string_to_array(line, chr(9), '\N') as f from string_to_table($1, chr(10)) line offset 0) x where cardinality(f) = %s) whole$$,
+  select format($$(select * from (
+      select pg_catalog.string_to_array(line, chr(9), '\N') as f from string_to_table($1, chr(10)) line offset 0) x
+      where pg_catalog.cardinality(f) = %s) whole$$,
                 cardinality(p_staged.fields) + p_skip)
 $q$;
+
+-- Executes a statement that takes lines, under the path of their table: casts to domains are checked. Gives how many
+-- rows it took.
+create function m23.take_lines(p_path text, p_statement text, p_lines text) returns bigint
+language plpgsql volatile set search_path = '' as $$
+declare v_rows bigint;
+begin
+  perform set_config('search_path', p_path, true);
+  execute p_statement using p_lines;
+  get diagnostics v_rows = row_count;
+  return v_rows;
+end $$;
+
+-- The same with a statement that says itself how many lines it took, and how many rows went.
+create function m23.take_entries(p_path text, p_statement text, p_lines text, out taken bigint, out gone bigint)
+language plpgsql volatile set search_path = '' as $$
+begin
+  perform set_config('search_path', p_path, true);
+  execute p_statement into taken, gone using p_lines;
+end $$;
 
 create function m23.stage_rows(p_staged m23.staged_tables, p_table m23.protected_tables, p_lines text) returns bigint
 language plpgsql set search_path = '' as $$
 declare v_rows bigint;
 begin
-  execute format('insert into %s (%s) select %s from %s', p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
-                 m23.line_values(p_staged, p_table, 0), m23.whole_lines(p_staged, 0)) using p_lines;
-  get diagnostics v_rows = row_count;
+  v_rows := m23.take_lines(m23.path_of(p_table.relid), format('insert into %s (%s) select %s from %s',
+    p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
+    m23.line_values(p_staged, p_table, 0), m23.whole_lines(p_staged, 0)), p_lines);
   update m23.staged_tables set standing = standing + v_rows where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   return v_rows;
 exception when unique_violation then
@@ -159,15 +182,14 @@ declare
 begin
   execute format('create unique index if not exists s_%s_%s on %s (%s)', replace(p_staged.restore_id::text, '-', ''), p_staged.ordinal, p_staged.staging,
                  (select string_agg(quote_ident(k), ', ') from unnest(m23.key_of(p_table.relid)) k));
-  execute format('
+  select taken, gone into v_rows, v_gone from m23.take_entries(m23.path_of(p_table.relid), format('
       with entries as materialized (select f[1]::"char" as m23_op, f[2]::bigint as m23_change_id, f[3]::xid8 as m23_xid, f[4]::timestamptz as m23_at, %7$s as m23_unchanged, %1$s from %2$s),
            gone as (delete from %3$s r using (select distinct %4$s from entries e) k where %5$s returning 1),
            kept as (%6$s)
       select (select count(*) from entries), (select count(*) from gone)',
     m23.line_values(p_staged, p_table, v_skip), m23.whole_lines(p_staged, v_skip), p_staged.staging, m23.key_list(p_table.relid, 'e'), m23.key_match(p_table.relid, 'k', 'r'),
     case when p_keep then format('insert into %s (m23_op, m23_change_id, m23_xid, m23_at, m23_unchanged, %2$s) select m23_op, m23_change_id, m23_xid, m23_at, m23_unchanged, %2$s from entries', p_staged.history, v_list)
-         else 'select' end, case v_skip when 4 then '0' else 'f[5]::int' end)
-    into v_rows, v_gone using p_lines;
+         else 'select' end, case v_skip when 4 then '0' else 'f[5]::int' end), p_lines);
   update m23.staged_tables set standing = standing - v_gone where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   return v_rows;
 end $$;

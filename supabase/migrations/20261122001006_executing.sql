@@ -54,7 +54,7 @@ language sql stable set search_path = '' as $q$
     (select string_agg(format(case when c.name = any (p_staged.columns) then 'r.%I' else 'l.%I' end, c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
     p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 'l', 'r'), m23.key_match(p_table.relid, 't', 'r'),
-    (select string_agg(format(case when m23.is_newer(row(p_table, p_moment, null, null, null)::m23.target, c.attnum)
+    (select string_agg(format(case when m23.is_newer(row(p_table, p_moment, null, null, null, '')::m23.target, c.attnum)
                                    then 'case when l.%1$I is not null then l.%2$I else r.%2$I end' else 'r.%2$I' end,
                               m23.tenant_column(p_table), c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
@@ -74,8 +74,9 @@ begin
   return (select array_agg(case
       when (p_work.moment).position is not null then
         row(t, p_work.moment, m23.staged_at_moment(s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment),
-            (m23.target_of(t, p_work.moment)).columns, null)::m23.target
-      else row(t, v_logged, m23.in_mode(p_work, m23.staged_query(s, t, p_work.tenant_id), t, s.columns), s.columns, m23.arrived_since(s, t, p_work, v_logged))::m23.target end
+            (m23.target_of(t, p_work.moment)).columns, null, m23.path_of(t.relid))::m23.target
+      else row(t, v_logged, m23.in_mode(p_work, m23.staged_query(s, t, p_work.tenant_id), t, s.columns), s.columns,
+               m23.arrived_since(s, t, p_work, v_logged), m23.path_of(t.relid))::m23.target end
       order by m23.public_name(t.relid))
     from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
 end $$;
@@ -100,7 +101,8 @@ begin
   elsif p_work.mode = 'exact' then
     return m23.logged_targets(p_work.tables, p_work.moment);
   end if;
-  return (select array_agg(row((t).tbl, (t).moment, m23.in_mode(p_work, m23.as_of_query((t).tbl), (t).tbl, (t).columns), (t).columns, null)::m23.target)
+  return (select array_agg(row((t).tbl, (t).moment, m23.in_mode(p_work, m23.as_of_query((t).tbl), (t).tbl, (t).columns),
+                               (t).columns, null, (t).path)::m23.target)
             from unnest(m23.logged_targets(p_work.tables, p_work.moment)) t);
 end $$;
 
@@ -171,18 +173,22 @@ end $$;
 create function m23.copy_beside(p_target m23.target, p_restore public.restore_logs) returns bigint
 language plpgsql set search_path = '' as $$
 declare
-  v_live  text := m23.qualified_name((p_target.tbl).relid);
   v_copy  text := (select format('%I.%I', p_restore.target_schema, c.relname) from pg_class c where c.oid = (p_target.tbl).relid);
   v_list  text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
   v_count bigint;
 begin
-  execute format('create table %s (like %s including generated including identity including indexes including constraints including comments)', v_copy, v_live);
+  if not m23.make_like(v_copy, (p_target.tbl).relid,
+       'including generated including identity including constraints including comments', p_target.path) then
+    insert into m23.staging_warnings (work_id, said)
+      values (p_restore.id, m23.public_name((p_target.tbl).relid)
+                || ': the copy has its primary key alone; the server does not find what an index of it calls');
+  end if;
   execute format('alter table %s enable row level security', v_copy);
   execute format('grant select on %s to service_role', v_copy);
-  execute format('insert into %s (%s) overriding system value select %s from (%s) s', v_copy, v_list, v_list, coalesce(p_target.wanted, m23.as_of_query(p_target.tbl)))
-    using p_restore.tenant_id, p_target.moment, null::text[];
-  get diagnostics v_count = row_count;
-  perform m23.advance_sequences(v_copy::regclass, p_target.columns, v_copy);
+  v_count := m23.run_at(p_target, p_restore.tenant_id, format('
+      insert into %s (%s) overriding system value select %s from (%s) s',
+    v_copy, v_list, v_list, coalesce(p_target.wanted, m23.as_of_query(p_target.tbl))));
+  perform m23.advance_sequences(v_copy::regclass, p_target.columns, v_copy, p_target.path);
   return v_count;
 end $$;
 

@@ -237,22 +237,29 @@ create index previews_created on m23.previews (created_at);
 -- the columns that differ are shown.
 create function m23.preview_rows(p_target m23.target, p_tenant uuid, p_offset int, p_limit int) returns jsonb
 language plpgsql set search_path = '' as $$
-declare v_rows jsonb;
+declare
+  v_rows  jsonb;
+  v_query text := m23.fill($sql$
+    select pg_catalog.jsonb_agg(m23.double_safe(pg_catalog.jsonb_build_object('operation', x.operation, 'key', x.key,
+             'now', case x.operation when 'insert' then null when 'delete' then x.live
+                    else m23.only_different(x.live, x.wanted) end,
+             'then', case x.operation when 'insert' then x.wanted when 'delete' then null
+                     else m23.only_different(x.wanted, x.live) end)) order by x.n)
+      from (select row_number() over (order by {key_list}) as n, pg_catalog.jsonb_build_object({key}) as key,
+                   case m23_d.m23_op when 'I' then 'insert' when 'D' then 'delete' else 'update' end as operation,
+                   pg_catalog.to_jsonb(m23_d) - array['m23_op', 'm23_place'] as wanted,
+                   (select pg_catalog.to_jsonb(m23_s) from (select {columns}) m23_s) as live
+              from {diff} m23_d left join (select * from {live} r where {is_tenants}) m23_l on {same_key}
+             order by {key_list} offset $1 limit $2) x$sql$,
+    'key_list', m23.key_list((p_target.tbl).relid, 'm23_d'),
+    'key', (select string_agg(format('%L, m23_d.%I', k, k), ', ') from unnest(m23.key_of((p_target.tbl).relid)) k),
+    'columns', (select string_agg(format('m23_l.%I', c), ', ') from unnest(p_target.columns) c),
+    'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid),
+    'is_tenants', m23.is_tenants(p_target.tbl, 'r', quote_literal(p_tenant)),
+    'same_key', m23.key_match((p_target.tbl).relid, 'm23_l', 'm23_d'));
 begin
-  execute format('
-    select jsonb_agg(m23.double_safe(jsonb_build_object(''operation'', x.operation, ''key'', x.key,
-             ''now'', case x.operation when ''insert'' then null when ''delete'' then x.live else m23.only_different(x.live, x.wanted) end,
-             ''then'', case x.operation when ''insert'' then x.wanted when ''delete'' then null else m23.only_different(x.wanted, x.live) end)) order by x.n)
-      from (select row_number() over (order by %1$s) as n, jsonb_build_object(%2$s) as key,
-                   case m23_d.m23_op when ''I'' then ''insert'' when ''D'' then ''delete'' else ''update'' end as operation,
-                   to_jsonb(m23_d) - ''{m23_op,m23_place}''::text[] as wanted, (select to_jsonb(m23_s) from (select %3$s) m23_s) as live
-              from %4$s m23_d left join (select * from %5$s r where %6$s) m23_l on %7$s
-             order by %1$s offset $2 limit $3) x',
-    m23.key_list((p_target.tbl).relid, 'm23_d'),
-    (select string_agg(format('%L, m23_d.%I', k, k), ', ') from unnest(m23.key_of((p_target.tbl).relid)) k),
-    (select string_agg(format('m23_l.%I', c), ', ') from unnest(p_target.columns) c),
-    m23.diff_name(p_target.tbl), m23.qualified_name((p_target.tbl).relid), m23.is_tenants(p_target.tbl, 'r', '$1'),
-    m23.key_match((p_target.tbl).relid, 'm23_l', 'm23_d')) into v_rows using p_tenant, p_offset, p_limit;
+  perform set_config('search_path', p_target.path, true);
+  execute v_query into v_rows using p_offset, p_limit;
   return coalesce(v_rows, '[]');
 end $$;
 
@@ -384,22 +391,33 @@ end $$;
 
 -- Net differences ----------------------------------------------------------------------
 
+create function m23.run_between(p_target m23.target, p_tenant uuid, p_from m23.moment, p_statement text) returns void
+language plpgsql volatile set search_path = '' as $$
+declare v_name text := m23.public_name((p_target.tbl).relid);
+begin
+  perform set_config('search_path', p_target.path, true);
+  execute p_statement using p_tenant, p_target.moment, null::text[], p_from, (p_target.tbl).id, v_name;
+end $$;
+
 -- m23.plan for the way from one moment to another: the rows as of both are compared.
 create function m23.plan_between(p_tenant uuid, p_targets m23.target[], p_from m23.moment) returns void
 language plpgsql set search_path = '' as $$
-declare
-  v_target m23.target;
-  v_key    text;
+declare v_target m23.target;
 begin
   perform m23.end_plan();  -- one that was given up
   foreach v_target in array p_targets loop
-    v_key := quote_ident(m23.tenant_column(v_target.tbl));
-    execute format('insert into m23.plan
-        select $5, $6, 0, count(*) filter (where l.%1$s is null), count(*) filter (where l.%1$s is not null and w.%1$s is not null), count(*) filter (where w.%1$s is null), ''{}'', 0
-          from (%2$s) w full join (%3$s) l on %4$s where w.%1$s is null or l.%1$s is null or %5$s',
-        v_key, m23.as_of_query(v_target.tbl), m23.as_of_query(v_target.tbl, p_moment => '$4'),
-        m23.key_match((v_target.tbl).relid, 'w', 'l'), m23.differs(v_target.tbl, v_target.columns, array(select format('w.%I', c) from unnest(v_target.columns) c)))
-      using p_tenant, v_target.moment, null::text[], p_from, (v_target.tbl).id, m23.public_name((v_target.tbl).relid);
+    perform m23.run_between(v_target, p_tenant, p_from, m23.fill($sql$
+        insert into m23.plan
+        select $5, $6, 0, count(*) filter (where l.{tenant} is null),
+               count(*) filter (where l.{tenant} is not null and w.{tenant} is not null),
+               count(*) filter (where w.{tenant} is null), '{}', 0
+          from ({wanted}) w full join ({from}) l on {same_key}
+         where w.{tenant} is null or l.{tenant} is null or {differs}$sql$,
+      'tenant', quote_ident(m23.tenant_column(v_target.tbl)), 'wanted', m23.as_of_query(v_target.tbl),
+      'from', m23.as_of_query(v_target.tbl, p_moment => '$4'),
+      'same_key', m23.key_match((v_target.tbl).relid, 'w', 'l'),
+      'differs', m23.differs(v_target.tbl, v_target.columns,
+                             array(select format('w.%I', c) from unnest(v_target.columns) c))));
   end loop;
 end $$;
 

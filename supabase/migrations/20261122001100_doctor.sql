@@ -111,6 +111,21 @@ language sql stable set search_path = '' as $$
      and not exists (select from m23.protected_tables t where t.relid = c.oid)
 $$;
 
+-- Schemas that the application's own code does without while its rows are restored: others could plant something there.
+create function m23.doctor_paths() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select format('search path of %I', pg_get_userbyid(o.relowner)), 'warning',
+         format('the schema "%s" is left out of it in backups and restores: %s may create there',
+                p.name, p.open),
+         format('revoke create on schema %I from %s; else a function of %s that finds something there by name fails',
+                p.name, p.open, o.tables)
+    from (select c.relowner, string_agg(m23.public_name(c.oid), ', ' order by t.id) as tables
+            from m23.protected_tables t join pg_class c on c.oid = t.relid
+           where m23.has_own_code(c.oid) group by c.relowner) o,
+         m23.path_of_role(o.relowner) p
+   where p.open is not null order by 1, p.name
+$$;
+
 create function m23.doctor_hooks() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select format('hook %I.%I', h.schema_name, h.function_name), case when f.fault is null then 'ok' else 'problem' end,
@@ -146,6 +161,7 @@ language sql volatile security definer set search_path = '' set row_security = o
              where not exists (select from m23.protected_tables)
   union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)
   union all (select * from m23.doctor_unprotected() order by 1)
+  union all select * from m23.doctor_paths()
   union all select * from m23.doctor_hooks()
   union all select * from m23.doctor_copies()
 $$;

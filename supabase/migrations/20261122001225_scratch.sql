@@ -50,8 +50,17 @@ create type m23.scratch as (
   staged m23.staged_tables,
   live   m23.protected_tables,
   copy   m23.protected_tables,
-  name   text  -- of the live table, as callers write it
+  name   text,  -- of the live table, as callers write it
+  path   text   -- m23.path_of the live table
 );
+
+-- A copy as what a restore converges, to the rows of a query.
+create function m23.target_of(p_scratch m23.scratch, p_wanted text) returns m23.target
+language plpgsql stable set search_path = '' as
+$$
+begin
+  return row(p_scratch.copy, null, p_wanted, (p_scratch.staged).columns, null, p_scratch.path)::m23.target;
+end $$;
 
 -- Makes the copy of a table: everything that a row of it has to fit, but for foreign keys.
 create function m23.make_scratch(p_schema text, p_staged m23.staged_tables) returns m23.scratch
@@ -60,16 +69,27 @@ declare
   v_live m23.protected_tables;
   v_copy m23.protected_tables;
   v_name text := format('%I.%I', p_schema, 't' || p_staged.ordinal);
+  v_path text;
 begin
   select * into v_live from m23.protected_tables where id = p_staged.table_id;
-  execute format('create table %s (like %s including defaults including generated including identity including indexes including constraints)',
-                 v_name, m23.qualified_name(v_live.relid));
+  v_path := m23.path_of(v_live.relid);
+  perform m23.make_like(v_name, v_live.relid,
+                        'including defaults including generated including identity including constraints', v_path);
   perform m23.close_table(v_name::regclass);
   v_copy := v_live;
   v_copy.id := 2000000000 + p_staged.ordinal;
   v_copy.relid := v_name::regclass;
   v_copy.tenant_attnum := (select attnum from pg_attribute where attrelid = v_copy.relid and attname = m23.tenant_column(v_live));
-  return row(p_staged, v_live, v_copy, m23.public_name(v_live.relid))::m23.scratch;
+  return row(p_staged, v_live, v_copy, m23.public_name(v_live.relid), v_path)::m23.scratch;
+end $$;
+
+-- Gives the planner its statistics. From PostgreSQL 17 on, ANALYZE has a search path of its own: where the functions
+-- of an index do not get by with it, there are none, as of the live table.
+create function m23.look_at(p_scratch m23.scratch) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform m23.run(p_scratch.path, format('analyze %s', m23.qualified_name((p_scratch.copy).relid)));
+exception when others then null;
 end $$;
 
 create function m23.rows_fit(p_scratch m23.scratch) returns text
@@ -79,12 +99,12 @@ declare
   v_constraint text;
   v_rows       bigint;
 begin
-  execute format('insert into %s (%s) overriding system value select %s from %s', m23.qualified_name((p_scratch.copy).relid), v_list, v_list, (p_scratch.staged).staging);
-  get diagnostics v_rows = row_count;
+  v_rows := m23.run(p_scratch.path, format('insert into %s (%s) overriding system value select %s from %s',
+    m23.qualified_name((p_scratch.copy).relid), v_list, v_list, (p_scratch.staged).staging));
   if v_rows <> (p_scratch.staged).standing then  -- no damage of the backup: the next worker stages anew
     perform m23.refuse('UNAVAILABLE', 'the database was restarted while the archive was read back');
   end if;
-  execute format('analyze %s', m23.qualified_name((p_scratch.copy).relid));
+  perform m23.look_at(p_scratch);
   return null;
 exception
   when integrity_constraint_violation then
@@ -96,10 +116,9 @@ end $$;
 
 create function m23.count_foreign(p_scratch m23.scratch, p_tenant uuid) returns bigint
 language plpgsql set search_path = '' as $$
-declare v_count bigint;
 begin
-  execute format('select count(*) from %s where %I is distinct from %L', m23.qualified_name((p_scratch.copy).relid), m23.tenant_column(p_scratch.copy), p_tenant) into v_count;
-  return v_count;
+  return m23.number_of(p_scratch.path, format('select count(*) from %s where %I is distinct from %L',
+    m23.qualified_name((p_scratch.copy).relid), m23.tenant_column(p_scratch.copy), p_tenant));
 end $$;
 
 -- Foreign keys between copies are made, and so are checked by the server. Of one that leads out
@@ -108,25 +127,28 @@ create function m23.key_holds(p_tenant uuid, p_all m23.scratch[], p_child m23.sc
 language plpgsql set search_path = '' as $$
 declare
   v_parent m23.scratch := (select s from unnest(p_all) s where (s).live.relid = p_key.confrelid);
+  v_path   text := m23.path_with(p_child.path, p_key.confrelid);
   v_count  bigint;
 begin
   if (v_parent.copy).id is not null then
-    execute format('alter table %s add constraint %I %s', m23.qualified_name((p_child.copy).relid), p_key.conname,
-      replace(pg_get_constraintdef(p_key.oid), 'REFERENCES ' || m23.qualified_name(p_key.confrelid) || '(', 'REFERENCES ' || m23.qualified_name((v_parent.copy).relid) || '('));
+    perform m23.run(v_path, format('alter table %s add constraint %I %s', m23.qualified_name((p_child.copy).relid),
+      p_key.conname, replace(pg_get_constraintdef(p_key.oid),
+        'REFERENCES ' || m23.qualified_name(p_key.confrelid) || '(',
+        'REFERENCES ' || m23.qualified_name((v_parent.copy).relid) || '(')));
     return null;
   end if;
-  execute format('select count(*) from %s d where row(%s) is not null and not exists (select from %s p where %s)',
+  v_count := m23.number_of(v_path, format('
+      select count(*) from %s d where row(%s) is not null and not exists (select from %s p where %s)',
     m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name(p_key.confrelid),
-    m23.refers(p_key, 'p', 'd')) into v_count;
+    m23.refers(p_key, 'p', 'd')));
   return case when v_count > 0 then format('%s row(s) of %s refer to rows of %s that do not exist, and %3$s is not in the backup', v_count, p_child.name, m23.public_name(p_key.confrelid)) end;
 exception
   when foreign_key_violation then
-    execute format('select count(*) from %1$s d
+    v_count := m23.number_of(v_path, format('select count(*) from %1$s d
                      where row(%2$s) is not null and not exists (select from %3$s p where %4$s)
                      and not exists (select from %5$s p where %4$s and p.%6$I <> %7$L)',
       m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name((v_parent.copy).relid),
-      m23.refers(p_key, 'p', 'd'), m23.qualified_name(p_key.confrelid), m23.tenant_column(v_parent.live), p_tenant)
-      into v_count;
+      m23.refers(p_key, 'p', 'd'), m23.qualified_name(p_key.confrelid), m23.tenant_column(v_parent.live), p_tenant));
     return case when v_count > 0 then format('%s row(s) of %s refer to rows of %s that are not in the backup ("%s")', v_count, p_child.name, v_parent.name, p_key.conname) end;
   when undefined_column then return null;  -- newer than the backup
 end $$;
@@ -135,11 +157,10 @@ end $$;
 
 create function m23.fingerprint_now(p_scratch m23.scratch) returns numeric
 language plpgsql set search_path = '' as $$
-declare v_sum numeric;
 begin
-  execute format('select coalesce(sum(hashtextextended((%s) collate "C", 0)), 0) from %s r',
-    m23.copy_line((p_scratch.copy).relid, (p_scratch.staged).columns), m23.qualified_name((p_scratch.copy).relid)) into v_sum;
-  return v_sum;
+  return m23.number_of(p_scratch.path, format('
+      select coalesce(sum(pg_catalog.hashtextextended((%s) collate "C", 0::bigint)), 0) from %s r',
+    m23.copy_line((p_scratch.copy).relid, (p_scratch.staged).columns), m23.qualified_name((p_scratch.copy).relid)));
 end $$;
 
 -- Whether the database knows what was read of a backup and all that it builds on: not where it has
@@ -198,12 +219,12 @@ declare
                      where c.key_ord is null and not c.not_null and not c.generated and c.name = any ((p_scratch.staged).columns) order by c.attnum desc limit 1);
 begin
   begin
-    execute format('delete from %s where %s', v_copy, v_some);
+    perform m23.run(p_scratch.path, format('delete from %s where %s', v_copy, v_some));
   exception when foreign_key_violation then null;
   end;
   if v_column is not null then
     begin
-      execute format('update %s set %I = null where %s', v_copy, v_column, v_some);
+      perform m23.run(p_scratch.path, format('update %s set %I = null where %s', v_copy, v_column, v_some));
     exception when integrity_constraint_violation then null;
     end;
   end if;
@@ -217,7 +238,8 @@ declare
   v_left text;
   v_done jsonb;
 begin
-  v_done := m23.converge(p_tenant, array(select row((p_all[n]).copy, null, p_wanted[n], (p_all[n]).staged.columns, null)::m23.target from generate_subscripts(p_all, 1) n order by n), null, p_work);
+  v_done := m23.converge(p_tenant, array(
+    select m23.target_of(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n), null, p_work);
   for v_left in select relname from pg_class where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks' loop
     execute format('drop table pg_temp.%I', v_left);
   end loop;
@@ -231,7 +253,7 @@ $$ select array_agg(m23.fingerprint_now(p_all[n]) order by n) from generate_subs
 -- The copies, those that others refer to last.
 create function m23.children_first(p_all m23.scratch[]) returns m23.scratch[]
 language sql stable set search_path = '' as $$
-  with targets (t) as (select m23.parents_first(array(select row((s).copy, null, null, '{}', null)::m23.target from unnest(p_all) s)))
+  with targets (t) as (select m23.parents_first(array(select m23.target_of(s, null) from unnest(p_all) s)))
   select array_agg((select s from unnest(p_all) s where (s).copy.relid = (t[n]).tbl.relid) order by n desc) from targets, generate_subscripts(t, 1) n
 $$;
 
@@ -251,8 +273,10 @@ begin
   end loop;
   v_damaged := m23.fingerprints_now(p_all);
   foreach v_scratch in array p_all loop
-    execute format('create table %I.%I as select %s from %s', p_schema, 'd' || (v_scratch.staged).ordinal,
-      (select string_agg(quote_ident(c), ', ') from unnest((v_scratch.staged).columns) c), m23.qualified_name((v_scratch.copy).relid));
+    perform m23.run(v_scratch.path, format('create table %I.%I as select %s from %s',
+      p_schema, 'd' || (v_scratch.staged).ordinal,
+      (select string_agg(quote_ident(c), ', ') from unnest((v_scratch.staged).columns) c),
+      m23.qualified_name((v_scratch.copy).relid)));
   end loop;
   v_rows := m23.converge_scratch(p_tenant, p_all, array(select format('select * from %s', (s).staged.staging) from unnest(p_all) s), p_work);
   perform m23.note_check('round_trip_differs', v_names, case when v_whole <> m23.fingerprints_now(p_all)

@@ -1,0 +1,140 @@
+-- The application's own code: functions in checks, indexes, generated columns, domains, defaults and triggers of a
+-- table, and operators of its types. The application runs it under a search path of its own, and such code may find
+-- other things by name alone. So may statements of a restore set it off, and reads as well: to plan one, the server
+-- takes index expressions in SQL apart. While a statement touches such a table, the search path of the table's owner in
+-- this database is in force:
+--
+--   for that one statement: it is set in a function that pins its path, and so ends with it
+--   after pg_catalog, and pg_temp last. A name in a statement of ours is qualified, or is pg_catalog's for just the
+--     types that it stands with: no other schema comes before that
+--   without schemas in which PUBLIC, anon or authenticated may create: whoever can call M23 plants nothing there.
+--     m23.doctor() names them
+--
+-- Where a table has no code of the application's, the path stays empty.
+
+-- Who of the unknown may create in a schema: null where that is nobody.
+create function m23.open_for(p_schema oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when has_schema_privilege('public', p_schema, 'create') then 'PUBLIC'
+    else (select string_agg(r, ', ') from unnest('{anon,authenticated}'::text[]) r
+           where has_schema_privilege(r, p_schema, 'create')) end;
+end $$;
+
+-- The server's own setting, for roles and databases without one. The session's is not asked: whoever connects sets it.
+create function m23.server_path() returns text
+language plpgsql stable set search_path = '' as $$
+declare v_path text;
+begin
+  if has_table_privilege('pg_catalog.pg_file_settings', 'select')
+     and has_function_privilege('pg_catalog.pg_show_all_file_settings()', 'execute') then
+    select f.setting into v_path from pg_file_settings f
+     where f.name = 'search_path' and f.error is null order by f.seqno desc limit 1;
+  end if;
+  return coalesce(v_path, (select s.boot_val from pg_settings s where s.name = 'search_path'));
+end $$;
+
+-- The schemas of a role's search path in this database, as far as they are there for it, in order; `open` names who of
+-- the unknown may create in one.
+create function m23.path_of_role(p_role oid) returns table (name text, open text)
+language plpgsql stable rows 3 set search_path = '' as $$
+declare
+  v_path text := (
+    select substr(c, length('search_path=') + 1)
+      from pg_db_role_setting s, unnest(s.setconfig) c
+     where c like 'search\_path=%' and s.setrole in (0, p_role)
+       and s.setdatabase in (0, (select d.oid from pg_database d where d.datname = current_database()))
+     order by s.setrole <> 0 desc, s.setdatabase <> 0 desc limit 1);
+begin
+  return query
+  select n.nspname::text, m23.open_for(n.oid)
+    from regexp_matches(coalesce(v_path, m23.server_path()), '"((?:[^"]|"")*)"|([^",[:space:]]+)', 'g')
+         with ordinality m (part, ord)
+    cross join lateral (select coalesce(replace(m.part[1], '""', '"'), lower(m.part[2])) as said) p
+    join pg_namespace n on n.nspname = case p.said when '$user' then pg_get_userbyid(p_role) else p.said end
+   where n.nspname <> 'pg_catalog' and n.nspname !~ '^pg_(temp|toast)' and has_schema_privilege(p_role, n.oid, 'usage')
+   order by m.ord;
+end $$;
+
+-- A table with its partitions, found without a look at all relations.
+create function m23.with_partitions(p_relid oid) returns oid[]
+language plpgsql stable strict set search_path = '' as
+$$ begin return p_relid || array(select t.relid::oid from pg_partition_tree(p_relid) t where t.level > 0); end $$;
+
+-- Whether a table, or a partition of it, has code of the application's: what PostgreSQL brings along is in no
+-- pg_depend.
+create function m23.has_own_code(p_relid oid) returns boolean
+language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan as $$
+declare
+  v_relids constant oid[] := m23.with_partitions(p_relid);
+  v_code   constant oid[] := array['pg_proc', 'pg_operator', 'pg_opclass', 'pg_type']::regclass[];
+begin
+  return exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = any (v_relids)
+                    and d.refclassid = any (v_code))
+      or exists (select from pg_trigger t
+                  where t.tgrelid = any (v_relids) and not t.tgisinternal and t.tgname !~ '^(aaa|zzz)_m23_')
+      or exists (select from pg_constraint k
+                   join pg_depend d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid
+                  where k.conrelid = any (v_relids) and d.refclassid = any (v_code))
+      or exists (select from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid
+                  where a.adrelid = any (v_relids) and d.refclassid = any (v_code))
+      or exists (select from pg_index i join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = i.indexrelid
+                  where i.indrelid = any (v_relids) and d.refclassid = any (v_code))
+      or exists (select from pg_rewrite r where r.ev_class = any (v_relids));
+end $$;
+
+-- The search path that is in force while a statement touches a table.
+create function m23.path_of(p_relid oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  if not m23.has_own_code(p_relid) then return ''; end if;
+  return (select concat('pg_catalog, ', string_agg(quote_ident(s.name) || ', ', '' order by s.n), 'pg_temp')
+            from pg_class c, m23.path_of_role(c.relowner) with ordinality s (name, open, n)
+           where c.oid = p_relid and s.open is null);
+end $$;
+
+-- That of a statement which touches another table as well.
+create function m23.path_with(p_path text, p_relid oid) returns text
+language plpgsql stable set search_path = '' as
+$$ begin return case when p_path <> '' then p_path else m23.path_of(p_relid) end; end $$;
+
+-- Executes a statement under a path; gives how many rows it took.
+create function m23.run(p_path text, p_statement text) returns bigint
+language plpgsql volatile set search_path = '' as $$
+declare v_rows bigint;
+begin
+  perform set_config('search_path', p_path, true);  -- until this function ends: it has one of its own
+  execute p_statement;
+  get diagnostics v_rows = row_count;
+  return v_rows;
+end $$;
+
+-- The number that a query gives, under a path.
+create function m23.number_of(p_path text, p_query text) returns numeric
+language plpgsql volatile set search_path = '' as $$
+declare v_number numeric;
+begin
+  perform set_config('search_path', p_path, true);
+  execute p_query into v_number;
+  return v_number;
+end $$;
+
+-- Makes a table like another, with what p_including says and its indexes; gives whether it has them. From PostgreSQL 17
+-- on, CREATE INDEX has a search path of its own: where the functions of an index do not get by with it, the table has
+-- its primary key alone. Nor could a dump of the database be restored then.
+create function m23.make_like(p_table text, p_relid oid, p_including text, p_path text) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_like text := format('create table %s (like %s %s', p_table, m23.qualified_name(p_relid), p_including);
+  v_key  text := (select string_agg(quote_ident(k), ', ') from unnest(m23.key_of(p_relid)) k);
+begin
+  begin
+    perform m23.run(p_path, v_like || ' including indexes)');
+    return true;
+  exception when syntax_error_or_access_rule_violation then  -- such as a function that is not there
+    perform m23.run(p_path, format('%s, primary key (%s))', v_like, v_key));
+    return false;
+  end;
+end $$;
+
+select m23.close_functions();
