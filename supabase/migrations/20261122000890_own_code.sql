@@ -61,8 +61,8 @@ create function m23.with_partitions(p_relid oid) returns oid[]
 language plpgsql stable strict set search_path = '' as
 $$ begin return p_relid || array(select t.relid::oid from pg_partition_tree(p_relid) t where t.level > 0); end $$;
 
--- Whether a table, or a partition of it, has code of the application's: what PostgreSQL brings along is in no
--- pg_depend.
+-- Whether a table, or a partition of it, has code of the application's: in the types of its columns, in what hangs on
+-- them (constraints, defaults, indexes), or by triggers and rules. What PostgreSQL brings along is in no pg_depend.
 create function m23.has_own_code(p_relid oid) returns boolean
 language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare
@@ -71,15 +71,12 @@ declare
 begin
   return exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = any (v_relids)
                     and d.refclassid = any (v_code))
+      or exists (select from pg_depend p join pg_depend d on d.classid = p.classid and d.objid = p.objid
+                  where p.refclassid = 'pg_class'::regclass and p.refobjid = any (v_relids)
+                    and p.classid = any (array['pg_constraint', 'pg_attrdef', 'pg_class']::regclass[])
+                    and d.refclassid = any (v_code))
       or exists (select from pg_trigger t
                   where t.tgrelid = any (v_relids) and not t.tgisinternal and t.tgname !~ '^(aaa|zzz)_m23_')
-      or exists (select from pg_constraint k
-                   join pg_depend d on d.classid = 'pg_constraint'::regclass and d.objid = k.oid
-                  where k.conrelid = any (v_relids) and d.refclassid = any (v_code))
-      or exists (select from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid
-                  where a.adrelid = any (v_relids) and d.refclassid = any (v_code))
-      or exists (select from pg_index i join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = i.indexrelid
-                  where i.indrelid = any (v_relids) and d.refclassid = any (v_code))
       or exists (select from pg_rewrite r where r.ev_class = any (v_relids));
 end $$;
 
@@ -92,11 +89,6 @@ begin
             from pg_class c, m23.path_of_role(c.relowner) with ordinality s (name, open, n)
            where c.oid = p_relid and s.open is null);
 end $$;
-
--- That of a statement which touches another table as well.
-create function m23.path_with(p_path text, p_relid oid) returns text
-language plpgsql stable set search_path = '' as
-$$ begin return case when p_path <> '' then p_path else m23.path_of(p_relid) end; end $$;
 
 -- Executes a statement under a path; gives how many rows it took.
 create function m23.run(p_path text, p_statement text) returns bigint

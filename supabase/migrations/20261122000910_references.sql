@@ -127,7 +127,7 @@ begin
 end $$;
 
 -- Rows of any table, of any tenant, that refer to what has vanished.
-create function m23.check_children(p_target m23.target) returns text[]
+create function m23.check_children(p_targets m23.target[], p_target m23.target) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_key    pg_constraint;
@@ -135,7 +135,7 @@ declare
   v_faults text[] := '{}';
 begin
   for v_key in select * from m23.references_to((p_target.tbl).relid) loop
-    v_count := m23.number_of(m23.path_with(p_target.path, v_key.conrelid), format('
+    v_count := m23.number_of(m23.path_with(p_targets, p_target, v_key.conrelid), format('
         select count(*) from pg_temp.m23_gone_%s g
          where exists (select from %s c where %s) and not exists (select from %s p where %s)',
       v_key.oid, m23.qualified_name(v_key.conrelid), m23.refers(v_key, 'g', 'c'),
@@ -147,7 +147,7 @@ end $$;
 
 -- Written rows whose parent does not exist; existing parents are locked against deletion. Of a key that is
 -- NOT VALID, rows that were there may have referred to nothing before: the plan has seen to what they refer to now.
-create function m23.check_parents(p_target m23.target) returns text[]
+create function m23.check_parents(p_targets m23.target[], p_target m23.target) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_key    pg_constraint;
@@ -162,7 +162,7 @@ begin
     select k.* from m23.references_from((p_target.tbl).relid) k
      where m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
   loop
-    v_path := m23.path_with(p_target.path, v_key.confrelid);
+    v_path := m23.path_with(p_targets, p_target, v_key.confrelid);
     v_parent := m23.qualified_name(v_key.confrelid);
     v_rows := m23.planned_rows(p_target.tbl, v_key.conrelid, '<>');
     v_match := m23.refers(v_key, 'p', 'd');
@@ -180,6 +180,14 @@ end $$;
 
 -- The same, foreseen from the plan, before anything is written: what a dry run says, and
 -- what spares a restore the writing.
+
+-- The search path of a statement that touches another table besides a target's.
+create function m23.path_with(p_targets m23.target[], p_target m23.target, p_other oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when p_target.path <> '' then p_target.path
+              else coalesce((m23.planned(p_targets, p_other)).path, m23.path_of(p_other)) end;
+end $$;
 
 -- The target that a table is, or is a partition of.
 create function m23.planned(p_targets m23.target[], p_relid oid) returns m23.target
@@ -250,7 +258,7 @@ begin
     v_faults := '{}';
     foreach v_target in array p_targets loop
       for v_broken in select * from m23.references_at_risk(p_tenant, p_targets, v_target) loop
-        v_path := m23.path_with(v_target.path, v_broken.other);
+        v_path := m23.path_with(p_targets, v_target, v_broken.other);
         v_count := m23.number_of(v_path, format('select count(*) from %s d where %s',
                                                 m23.diff_name(v_target.tbl), v_broken.condition));
         if v_count = 0 then continue; end if;

@@ -12,19 +12,20 @@ begin
   end loop;
 end $$;
 
--- The sequences that a default names: one of a column (`pg_attrdef`) or of its domain (`pg_type`). `around` is the
--- expression before and after its nextval: null where there are more of them, or code that is not PostgreSQL's own.
-create function m23.sequences_named(p_class regclass, p_object oid, p_expression text)
-returns table (sequence oid, around text[])
-language plpgsql stable rows 1 set search_path = '' as $$
+-- What stands before and after a sequence's nextval in a default, that of a column (`pg_attrdef`) or of its domain
+-- (`pg_type`): null where there are more of them, or code that is not PostgreSQL's own.
+create function m23.around_nextval(p_class regclass, p_id oid, p_sequence oid) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_default text := case p_class when 'pg_attrdef'::regclass
+    then (select pg_get_expr(d.adbin, d.adrelid) from pg_attrdef d where d.oid = p_id)
+    else (select pg_get_expr(t.typdefaultbin, 0) from pg_type t where t.oid = p_id) end;
+  v_parts   text[] := string_to_array(v_default, format('nextval(%L::regclass)', p_sequence::regclass));
 begin
-  return query
-  select s.oid, case when cardinality(cut.parts) = 2 and cut.parts[2] !~ 'nextval' and not exists (
-                       select from pg_depend o where o.classid = p_class and o.objid = p_object
-                          and o.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass)) then cut.parts end
-    from pg_depend d join pg_class s on s.oid = d.refobjid and s.relkind = 'S',
-         string_to_array(p_expression, format('nextval(%L::regclass)', s.oid::regclass)) cut (parts)
-   where d.classid = p_class and d.objid = p_object and d.refclassid = 'pg_class'::regclass;
+  if cardinality(v_parts) <> 2 or v_parts[2] ~ 'nextval' or exists (
+       select from pg_depend d where d.classid = p_class and d.objid = p_id
+          and d.refclassid = any (array['pg_proc', 'pg_operator']::regclass[])) then return null; end if;
+  return v_parts;
 end $$;
 
 -- A column that takes its values from a sequence.
@@ -36,31 +37,34 @@ create type m23.feed as (
   around      text[]  -- what stands before and after the sequence's number in a value
 );
 
--- How the columns of a table or of its partitions take their values from sequences: by their defaults, or as
--- their own (identity, serial).
+-- How the columns of a table or of its partitions take their values from sequences: by their defaults, or those of
+-- their domains, or as their own (identity, serial).
 create function m23.feeds_of(p_relid oid, p_columns text[]) returns setof m23.feed
 language plpgsql stable rows 2 set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare v_relids oid[] := m23.with_partitions(p_relid);
 begin
   return query
-  with fed as (
-    select a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, d.oid as default_id
-      from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-     where a.attrelid = any (v_relids) and a.attnum > 0 and a.attgenerated = '' and a.attname = any (p_columns)),
-  feeding as (
-    select f.*, o.objid as sequence, '{"",""}'::text[] as around
-      from fed f join pg_depend o on o.refclassid = 'pg_class'::regclass and o.refobjid = f.attrelid
-                                 and o.refobjsubid = f.attnum and o.classid = 'pg_class'::regclass
-      join pg_class s on s.oid = o.objid and s.relkind = 'S' where o.deptype in ('a', 'i')
+  with feeding as (
+    select d.adrelid as relid, d.adnum as attnum, 'pg_attrdef'::regclass as class, d.oid as id, n.refobjid as sequence
+      from pg_attrdef d join pg_depend n on n.classid = 'pg_attrdef'::regclass and n.objid = d.oid
+     where d.adrelid = any (v_relids) and n.refclassid = 'pg_class'::regclass
     union all
-    select f.*, n.sequence, n.around from fed f join pg_attrdef d on d.oid = f.default_id,
-           m23.sequences_named('pg_attrdef', d.oid, pg_get_expr(d.adbin, d.adrelid)) n
+    select a.attrelid, a.attnum, 'pg_type', t.oid, n.refobjid
+      from pg_attribute a join pg_type t on t.oid = a.atttypid and t.typtype = 'd'
+      join pg_depend n on n.classid = 'pg_type'::regclass and n.objid = t.oid
+     where a.attrelid = any (v_relids) and a.attnum > 0 and not a.atthasdef and n.refclassid = 'pg_class'::regclass
     union all
-    select f.*, n.sequence, n.around
-      from fed f join pg_type t on t.oid = f.atttypid and f.default_id is null and t.typdefaultbin is not null,
-           m23.sequences_named('pg_type', t.oid, pg_get_expr(t.typdefaultbin, 0)) n)
-  select distinct f.sequence, f.attname::text, b.base, format_type(b.base, f.atttypmod), f.around
-    from feeding f, m23.base_of(f.atttypid) b (base) where f.around is not null;
+    select o.refobjid, o.refobjsubid, null, null, o.objid
+      from pg_depend o
+     where o.refclassid = 'pg_class'::regclass and o.refobjid = any (v_relids) and o.refobjsubid > 0
+       and o.classid = 'pg_class'::regclass and o.deptype in ('a', 'i'))
+  select distinct f.sequence, a.attname::text, b.base, format_type(b.base, a.atttypmod), n.around
+    from feeding f join pg_class s on s.oid = f.sequence and s.relkind = 'S'
+    join pg_attribute a on a.attrelid = f.relid and a.attnum = f.attnum and a.attgenerated = ''
+    cross join lateral (select m23.base_of(a.atttypid) offset 0) b (base)
+    cross join lateral (select case when f.id is null then '{"",""}'
+                                    else m23.around_nextval(f.class, f.id, f.sequence) end offset 0) n (around)
+   where a.attname = any (p_columns) and n.around is not null;
 end $$;
 
 -- How far the numbers of a sequence go in a column that has them within a text, as by 'INV-' || nextval(…): of the

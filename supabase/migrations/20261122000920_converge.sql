@@ -229,7 +229,7 @@ declare
   v_faults  text[] := '{}';
 begin
   foreach v_target in array v_changed loop
-    v_faults := v_faults || m23.check_parents(v_target) || m23.check_children(v_target);
+    v_faults := v_faults || m23.check_parents(p_targets, v_target) || m23.check_children(p_targets, v_target);
     perform m23.check_deferrable(v_target);
   end loop;
   if cardinality(v_faults) > 0 then

@@ -127,7 +127,7 @@ create function m23.key_holds(p_tenant uuid, p_all m23.scratch[], p_child m23.sc
 language plpgsql set search_path = '' as $$
 declare
   v_parent m23.scratch := (select s from unnest(p_all) s where (s).live.relid = p_key.confrelid);
-  v_path   text := m23.path_with(p_child.path, p_key.confrelid);
+  v_path   text := coalesce(nullif(p_child.path, ''), m23.path_of(p_key.confrelid));
   v_count  bigint;
 begin
   if (v_parent.copy).id is not null then
