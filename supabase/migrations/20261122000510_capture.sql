@@ -11,7 +11,7 @@ end $$;
 -- The column of who writes, in generated code: a look at one setting where nobody is signed in.
 create function m23.logged_actor() returns text
 language sql immutable set search_path = '' as
-$$ select $expression$case when current_setting('request.jwt.claims', true) <> '' then m23.actor() end$expression$ $$;
+$$ select $expression$case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end$expression$ $$;
 
 -- Statements in statements ------------------------------------------------------
 -- A statement that another one fires logs its images first. The setting m23.open_<table> says which
@@ -202,7 +202,8 @@ declare
   v_tenant text := format('r.%I', m23.tenant_column(p_table));
 begin
   return m23.fill($sql$insert into {log} (tenant_id, op, actor, {names}{unchanged})
-    select {tenant}, '{op}', {actor}, {expressions}{bits} from {rows} r where {tenant} is not null and {shares_fence}$sql$,
+    select {tenant}, '{op}', {actor}, {expressions}{bits} from {groups}{rows} r where {tenant} is not null and {shares_fence}$sql$,
+    'groups', case when v_bits is not null and p_groups = 'some' then m23.changed_groups(p_table.id) || ', ' else '' end,
     'log', v_log, 'tenant', v_tenant, 'op', upper(left(p_event, 1)), 'actor', m23.logged_actor(),
     'unchanged', case when v_bits is null then '' else ', unchanged' end, 'bits', coalesce(', ' || v_bits, ''),
     'names', v_fields.names, 'expressions', v_fields.expressions,
@@ -251,7 +252,7 @@ declare
 begin
   select * into v_table from m23.protected_tables where id = p_table_id;
   select * into v_fields from m23.log_fields(v_table, p_op = 'I');
-  execute m23.fill('insert into {log} (tenant_id, op, actor, {names}) select r.{tenant}, {op}, m23.actor(), {expressions} from {rows} r
+  execute m23.fill('insert into {log} (tenant_id, op, actor, {names}) select r.{tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
                      where r.{tenant} is not null and {shares_fence}',
     'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', quote_ident(m23.tenant_column(v_table)), 'op', quote_literal(p_op::text),
     'expressions', v_fields.expressions, 'rows', m23.qualified_name(p_relation),

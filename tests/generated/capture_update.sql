@@ -13,7 +13,7 @@ begin
   
   if m23_log.layout_1('OID') and random() > 0.004 and concat(current_setting('m23.open_1', true), current_setting('m23.changed_1', true)) = '' then
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1, c2, c3, c7, unchanged)
-    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then m23.actor() end, r.id, r.tenant_id, r.project_id, r.done, 1 from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
+    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.tenant_id, r.project_id, r.done, 1 from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
@@ -25,7 +25,7 @@ begin
   v_first := pg_current_wal_insert_lsn();
   if v_known then
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1, c2, c3, c4, c5, c6, c7, unchanged)
-    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then m23.actor() end, r.id, r.tenant_id, r.project_id, case when pg_catalog.current_setting('m23.changed_1_0', true) operator(pg_catalog.=) 'yes' then r."Title" end, case when pg_catalog.current_setting('m23.changed_1_0', true) operator(pg_catalog.=) 'yes' then r.body end, case when pg_catalog.current_setting('m23.changed_1_0', true) operator(pg_catalog.=) 'yes' then r.labels end, r.done, nullif(case when pg_catalog.current_setting('m23.changed_1_0', true) operator(pg_catalog.=) 'yes' then 0 else 1 end, 0) from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
+    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.tenant_id, r.project_id, case when changed.g0 then r."Title" end, case when changed.g0 then r.body end, case when changed.g0 then r.labels end, r.done, nullif(case when changed.g0 then 0 else 1 end, 0) from (select pg_catalog.current_setting('m23.changed_1_0', true) operator(pg_catalog.=) 'yes' as g0 offset 0) changed, old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
@@ -70,7 +70,7 @@ begin
   if v_known and current_setting('m23.moved_1', true) <> '' then
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1)
     select r.m23_tenant, (case when b.more > 0 or exists (select from new_rows n where n.tenant_id <> r.m23_tenant and n.id operator(pg_catalog.=) r.id)
-                              or current_setting('m23.moved_1', true) is not distinct from 'both' and exists (select from new_rows n where n.tenant_id <> r.m23_tenant) then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then m23.actor() end, r.id
+                              or current_setting('m23.moved_1', true) is not distinct from 'both' and exists (select from new_rows n where n.tenant_id <> r.m23_tenant) then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
       from (select r.tenant_id as m23_tenant, r.id from old_rows r except all select r.tenant_id, r.id from new_rows r) r
       join (select u.tenant, sum(u.n) as more
               from (select r.tenant_id as tenant, 1 as n from old_rows r union all select r.tenant_id, -1 from new_rows r) u group by u.tenant) b on b.tenant = r.m23_tenant
@@ -80,7 +80,7 @@ begin
                     else 9151314442816847872 end) is not null;
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1)
     select r.m23_tenant, (case when b.more > 0 or exists (select from old_rows n where n.tenant_id <> r.m23_tenant and n.id operator(pg_catalog.=) r.id)
-                              or current_setting('m23.moved_1', true) is not distinct from 'both' and exists (select from old_rows n where n.tenant_id <> r.m23_tenant) then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then m23.actor() end, r.id
+                              or current_setting('m23.moved_1', true) is not distinct from 'both' and exists (select from old_rows n where n.tenant_id <> r.m23_tenant) then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
       from (select r.tenant_id as m23_tenant, r.id from new_rows r except all select r.tenant_id, r.id from old_rows r) r
       join (select u.tenant, sum(u.n) as more
               from (select r.tenant_id as tenant, 1 as n from new_rows r union all select r.tenant_id, -1 from old_rows r) u group by u.tenant) b on b.tenant = r.m23_tenant
