@@ -82,6 +82,7 @@ const CODES: Readonly<Record<ErrorCode, true>> = {
   NOT_FOUND: true,
   PAYLOAD_TOO_LARGE: true,
   PLAN_CHANGED: true,
+  CONFLICT: true,
   BACKUP_UNUSABLE: true,
   UNAVAILABLE: true,
   INTERNAL: true,

@@ -105,7 +105,7 @@ export interface M23 {
    *
    * Needs: owner or admin, and `confirmRestore: true`; counts against the limit.
    * Gives: what was restored, and the `snapshotId` that undoes it.
-   * Throws: `BACKUP_NOT_FOUND`, `BACKUP_UNUSABLE`, `RESTORE_IN_PROGRESS`, `VALIDATION_FAILED`,
+   * Throws: `BACKUP_NOT_FOUND`, `BACKUP_UNUSABLE`, `CONFLICT`, `RESTORE_IN_PROGRESS`, `VALIDATION_FAILED`,
    * `INSUFFICIENT_PERMISSIONS`, `RATE_LIMIT_EXCEEDED`; `WORK_FAILED` or `WORK_CANCELLED` when it ended so
    * after the call was answered: then nothing was changed.
    */
@@ -134,7 +134,7 @@ export interface M23 {
    * against the limit.
    * Gives: the figures, and the `snapshotId` that undoes it.
    * Throws: `VALIDATION_FAILED` (a moment out of reach, a broken reference), `PLAN_CHANGED` (the
-   * `planHash` no longer holds), `RESTORE_IN_PROGRESS`, `BACKUP_NOT_FOUND`, `BACKUP_UNUSABLE`,
+   * `planHash` no longer holds), `CONFLICT` (rules of now), `RESTORE_IN_PROGRESS`, `BACKUP_NOT_FOUND`, `BACKUP_UNUSABLE`,
    * `INSUFFICIENT_PERMISSIONS`, `RATE_LIMIT_EXCEEDED`; `WORK_FAILED`, `WORK_CANCELLED`.
    */
   executePITR(restore: PITRRestoreRequest, options?: WorkOptions<RestoreLog>): Promise<PITRRestoreResponse>;
@@ -170,7 +170,7 @@ export interface M23 {
    *
    * Needs: owner or admin (with `dryRun`, operators too); counts against the limit.
    * Gives: what changed, and the `snapshotId` that undoes the rollback.
-   * Throws: `SNAPSHOT_NOT_FOUND`, `RESTORE_IN_PROGRESS`, `PLAN_CHANGED`, `VALIDATION_FAILED`,
+   * Throws: `SNAPSHOT_NOT_FOUND`, `CONFLICT`, `RESTORE_IN_PROGRESS`, `PLAN_CHANGED`, `VALIDATION_FAILED`,
    * `INSUFFICIENT_PERMISSIONS`, `RATE_LIMIT_EXCEEDED`; `WORK_FAILED`, `WORK_CANCELLED`.
    */
   executePITRRollback(

@@ -55,14 +55,16 @@ language sql immutable set search_path = '' as $$
 $$;
 
 -- A column's value in a row `l` of the log, in the table's present type and collation: keys are
--- told apart and ordered by it. A row from before the column was there gives the column's default.
+-- told apart and ordered by it. A row from before the column was there gives the column's default, or nothing where a
+-- function fills it.
 create function m23.log_value(p_table m23.protected_tables, p_column m23.column_shape) returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return (select (case when count(*) = 1 and min(f.since) = '0/0' then m23.log_cast(p_column, max(f.name), max(f.type_name))
       else format(case when count(*) = 0 then '%2$s' else '(case %s else %s end)' end,  -- none: added, and nothing told of it yet
         string_agg(format('when l.change_id >= %L then %s', f.since, m23.log_cast(p_column, f.name, f.type_name)), ' ' order by f.since desc),
-        coalesce((select '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || p_column.type_name from pg_attrdef d where d.adrelid = p_table.relid and d.adnum = p_column.attnum),
+        coalesce((select '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || p_column.type_name from pg_attrdef d where d.adrelid = p_table.relid and d.adnum = p_column.attnum
+                     and p_column.name <> all (m23.filled_columns(p_table))),
                  'null::' || p_column.type_name)) end)
       || coalesce((select format(' collate %I.%I', n.nspname, o.collname) from pg_attribute a join pg_collation o on o.oid = a.attcollation join pg_namespace n on n.oid = o.collnamespace
                     where a.attrelid = p_table.relid and a.attnum = p_column.attnum and o.collname <> 'default'), '')

@@ -50,27 +50,36 @@ create type m23.target as (
   tbl     m23.protected_tables,
   moment  m23.moment,
   wanted  text,
-  columns text[],  -- those that the wanted rows have: the others are left as they are
+  columns text[],  -- those that are planned
   arrived text,    -- of an archive's rows: the keys that came from another tenant since
-  path    text     -- m23.path_of the table: for statements that touch it
+  path    text,    -- m23.path_of the table: for statements that touch it
+  kept    text[]   -- those of the columns that are newer than the wanted rows: a live row keeps its value
 );
+
+-- The columns of a table that hold values of their own.
+create function m23.stored_columns(p_relid oid) returns text[]
+language plpgsql stable set search_path = '' as
+$$ begin return array(select c.name from m23.columns_of(p_relid) c where not c.generated order by c.attnum); end $$;
 
 create function m23.target_of(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
 language plpgsql stable set search_path = '' as $$
 begin
-  return row(p_table, p_moment, null, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated),
-             null, m23.path_of(p_table.relid))::m23.target;
+  return row(p_table, p_moment, null, m23.stored_columns(p_table.relid), null, m23.path_of(p_table.relid), m23.newer_columns(p_table, p_moment))::m23.target;
 end $$;
 
--- Whether a column was added after the moment.
-create function m23.is_newer(p_target m23.target, p_attnum int2) returns boolean
+-- The columns that were added after a moment.
+create function m23.newer_columns(p_table m23.protected_tables, p_moment m23.moment) returns text[]
 language plpgsql stable set search_path = '' as $$
-declare v_newer boolean;
+declare v_newer text[];
 begin
-  execute format('select %s from (select since_xid from m23.log_columns where table_id = $2 and attnum = $3 and since > ''0/0''
-      and since = (select min(since) from m23.log_columns where table_id = $2 and attnum = $3)) l', m23.lies_after('l.since_xid', '$1')) into v_newer
-    using p_target.moment, (p_target.tbl).id, p_attnum;
-  return coalesce(v_newer, false);
+  if not exists (select from m23.log_columns l where l.table_id = p_table.id and l.since > '0/0') then return '{}'; end if;
+  execute m23.fill($sql$
+      select array(select a.attname from pg_attribute a join m23.log_columns l on l.attnum = a.attnum
+                    where a.attrelid = $2 and not a.attisdropped and l.table_id = $3 and l.since > '0/0' and {lies_after}
+                      and l.since = (select min(f.since) from m23.log_columns f where f.table_id = $3 and f.attnum = l.attnum)
+                    order by a.attnum)$sql$, 'lies_after', m23.lies_after('l.since_xid', '$1'))
+    into v_newer using p_moment, p_table.relid, p_table.id;
+  return v_newer;
 end $$;
 
 -- A value in the length and precision of a column, as an assignment would make it; one that
@@ -84,18 +93,34 @@ language sql stable set search_path = '' as $$
     else format('(%s)::%s', p_value, format_type(p_type, p_modifier)) end
 $$;
 
--- What a target wants of each column, from its row `w`. Of a column that was added since, the
--- moment says nothing: a live row `l` keeps its value.
-create function m23.wanted_values(p_target m23.target) returns text[]
+create function m23.if_live(p_is_live text, p_column text, p_else text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when p_is_live is null then p_else
+              else format('case when %s then l.%I else %s end', p_is_live, p_column, p_else) end;
+end $$;
+
+-- What a target wants of each column, from its row `w`. Of a column that was added since, the moment says nothing: a
+-- live row `l` keeps its value, and without one it gets what m23.filled says. So does a column that may not be null
+-- any more, where the project has said how.
+-- Without p_live there is no live row.
+create function m23.wanted_values(p_target m23.target, p_live boolean default true) returns text[]
 language plpgsql stable set search_path = '' as $$
-declare v_added boolean := p_target.wanted is null and exists (select from m23.log_columns l where l.table_id = (p_target.tbl).id and l.since > '0/0');
+declare
+  v_archive boolean := p_target.wanted is not null and (p_target.moment).taken is null;
+  v_is_live text := case when p_live then format('l.%I is not null', m23.tenant_column(p_target.tbl)) end;
 begin
   return (select array_agg(case
         when a.attname is null then format('w.%I', u.name)  -- renamed or dropped meanwhile: whoever runs the query is told
-        when v_added and m23.is_newer(p_target, a.attnum)
-          then format('case when l.%I is not null then l.%I else w.%I end', m23.tenant_column(p_target.tbl), a.attname, a.attname)
-        when a.atttypmod = -1 then format('w.%I', a.attname)
-        else m23.fitted(format('w.%I', a.attname), a.atttypid, a.atttypmod) end order by u.n)
+        when a.attname = any (p_target.kept)
+          then m23.if_live(v_is_live, a.attname,
+                           m23.or_else(format('w.%I', a.attname),
+                                       m23.filled(p_target.tbl, a.attnum, p_target.columns, v_archive)))
+        else m23.or_else(case when a.atttypmod = -1 then format('w.%I', a.attname)
+                              else m23.fitted(format('w.%I', a.attname), a.atttypid, a.atttypmod) end,
+                         case when a.attnotnull then case when p_live then format('l.%I, ', a.attname) else '' end
+                                || m23.fill_call(p_target.tbl, a.attnum, p_target.columns) end) end
+        order by u.n)
       from unnest(p_target.columns) with ordinality u (name, n)
       left join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = u.name);
 end $$;
@@ -125,7 +150,8 @@ declare
   v_live   text := m23.qualified_name(v_table.relid);
   v_key    text := quote_ident(m23.tenant_column(v_table));  -- null where there is no live row; a composite key can look like it
   v_fixed  text := (select string_agg(format('l.%1$I is distinct from w.%1$I', c.name), ' or ') from m23.columns_of(v_table.relid) c
-                     where c.identity = 'a' and c.name = any (p_target.columns) and c.key_ord is null);
+                     where c.identity = 'a' and c.name = any (p_target.columns) and c.name <> all (p_target.kept)
+                       and c.key_ord is null);
   v_values text[] := m23.wanted_values(p_target);
   v_there  text := case when v_logged then format('((l.%s is not null)::int - w.m23_balance = 1)', v_key) else format('(w.%s is not null)', v_key) end;
   v_plan   text;
@@ -398,7 +424,8 @@ begin
   return v_report;
 end $$;
 
--- A sum over the planned rows of a table and those that they would replace.
+-- A sum over the planned rows of a table and those that they would replace. What live rows keep is among the latter; a
+-- default or a function that fills may give another value each time.
 create function m23.digest_of(p_target m23.target, p_tenant uuid) returns text
 language plpgsql set search_path = '' as $$
 declare
@@ -406,7 +433,8 @@ declare
     select pg_catalog.concat_ws(':', count(*), sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(
              chr(30), row(m23_d.m23_op, {columns})::text, m23_l::text), 0::bigint)::numeric))
       from {diff} m23_d left join (select * from {live} r where {is_tenants}) m23_l on {same_key}$sql$,
-    'columns', (select string_agg(format('m23_d.%I', c), ', ') from unnest(p_target.columns) c),
+    'columns', (select string_agg(format('m23_d.%I', c), ', ') from unnest(p_target.columns) c
+                 where c <> all (p_target.kept || m23.filled_columns(p_target.tbl))),
     'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid),
     'is_tenants', m23.is_tenants(p_target.tbl, 'r', quote_literal(p_tenant)),
     'same_key', m23.key_match((p_target.tbl).relid, 'm23_l', 'm23_d'));

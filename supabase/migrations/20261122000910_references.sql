@@ -355,24 +355,33 @@ language sql stable set search_path = '' as $$
      and case when p_silenced then t.tgenabled in ('A', 'R') else t.tgenabled in ('O', 'A') end
 $$;
 
--- Silences triggers. Where something will be written, those that cannot be silenced are
--- refused, and those that fire always are told of.
+-- What is said of the triggers of tables that will be written: those that fire although triggers are silenced, or those
+-- that cannot be.
+create function m23.trigger_sentences(p_targets m23.target[], p_silenced boolean) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_loud   text;
+  v_said   text[] := '{}';
+begin
+  foreach v_target in array m23.changing(p_targets) loop
+    v_loud := nullif(array_to_string(m23.loud_triggers(v_target.tbl, p_silenced), ', '), '');
+    continue when v_loud is null;
+    v_said := v_said || format(case
+        when p_silenced then '%s: the triggers %s are set to fire always: a restore sets them off, too'
+        else 'tables: "%s" has triggers (%s) that this server does not let M23 silence' end,
+      m23.public_name((v_target.tbl).relid), v_loud);
+  end loop;
+  return v_said;
+end $$;
+
+-- Silences triggers. Those that cannot be silenced are refused, and those that fire always are told of.
 create function m23.check_triggers(p_targets m23.target[]) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_silenced boolean := m23.silence_triggers();
-  v_target   m23.target;
-  v_loud     text;
-  v_said     text[] := '{}';
+  v_said     text[] := m23.trigger_sentences(p_targets, v_silenced);
 begin
-  foreach v_target in array p_targets loop
-    v_loud := nullif(array_to_string(m23.loud_triggers(v_target.tbl, v_silenced), ', '), '');
-    if v_loud is not null and exists (select from m23.plan p where p.table_id = (v_target.tbl).id and p.inserts + p.updates + p.deletes > 0) then
-      v_said := v_said || case
-        when v_silenced then format('%s: the triggers %s are set to fire always, and fired', m23.public_name((v_target.tbl).relid), v_loud)
-        else format('tables: "%s" has triggers (%s) that this server does not let M23 silence', m23.public_name((v_target.tbl).relid), v_loud) end;
-    end if;
-  end loop;
   if not v_silenced and cardinality(v_said) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_said);
   end if;

@@ -280,7 +280,12 @@ declare
   v_warnings text[] := '{}';
   v_faults   text[];
 begin
-  v_faults := m23.plan_targets(p_tenant, p_targets, p_lock => true);
+  begin
+    v_faults := m23.plan_targets(p_tenant, p_targets, p_lock => true);
+  exception when data_exception or integrity_constraint_violation then
+    perform m23.refuse_rows(array(select m23.unfit_columns(t, p_tenant) from unnest(p_targets) t));
+    raise;
+  end;
   if p_plan_hash is not null then
     if p_plan_hash <> m23.plan_hash(p_tenant, p_targets) then
       perform m23.refuse('PLAN_CHANGED', 'the data has changed since the plan was made; look at a new plan first');
@@ -293,8 +298,14 @@ begin
     v_warnings := m23.check_triggers(p_targets);
   end if;
   perform m23.stop_if_cancelled(p_work);
-  perform m23.apply_targets(p_tenant, p_targets, v_alone or current_setting('session_replication_role') = 'replica' and cardinality(v_warnings) = 0);
-  perform m23.check_targets(p_tenant, p_targets, v_since);
+  begin
+    perform m23.apply_targets(p_tenant, p_targets,
+      v_alone or current_setting('session_replication_role') = 'replica' and cardinality(v_warnings) = 0);
+    perform m23.check_targets(p_tenant, p_targets, v_since);
+  exception when data_exception or integrity_constraint_violation then
+    perform m23.refuse_rows(m23.broken_rules(p_tenant, p_targets));
+    raise;
+  end;
   -- Back again: foreign keys cascade by triggers, M23's own as well.
   perform set_config('session_replication_role', v_role, true) where v_role <> current_setting('session_replication_role');
   perform m23.run_after_restore(p_tenant);

@@ -54,7 +54,7 @@ language sql stable set search_path = '' as $q$
     (select string_agg(format(case when c.name = any (p_staged.columns) then 'r.%I' else 'l.%I' end, c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
     p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 'l', 'r'), m23.key_match(p_table.relid, 't', 'r'),
-    (select string_agg(format(case when m23.is_newer(row(p_table, p_moment, null, null, null, '')::m23.target, c.attnum)
+    (select string_agg(format(case when c.name = any (m23.newer_columns(p_table, p_moment))
                                    then 'case when l.%1$I is not null then l.%2$I else r.%2$I end' else 'r.%2$I' end,
                               m23.tenant_column(p_table), c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
@@ -74,11 +74,31 @@ begin
   return (select array_agg(case
       when (p_work.moment).position is not null then
         row(t, p_work.moment, m23.staged_at_moment(s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment),
-            (m23.target_of(t, p_work.moment)).columns, null, m23.path_of(t.relid))::m23.target
-      else row(t, v_logged, m23.in_mode(p_work, m23.staged_query(s, t, p_work.tenant_id), t, s.columns), s.columns,
-               m23.arrived_since(s, t, p_work, v_logged), m23.path_of(t.relid))::m23.target end
+            m23.stored_columns(t.relid), null, m23.path_of(t.relid),
+            m23.newer_columns(t, p_work.moment))::m23.target
+      else row(t, v_logged, m23.in_mode(p_work, m23.with_newer(s, t, m23.staged_query(s, t, p_work.tenant_id)), t,
+                                        m23.stored_columns(t.relid)), m23.stored_columns(t.relid),
+               m23.arrived_since(s, t, p_work, v_logged), m23.path_of(t.relid), m23.newer_than(s, t))::m23.target end
       order by m23.public_name(t.relid))
     from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
+end $$;
+
+-- The columns that an archive does not have.
+create function m23.newer_than(p_staged m23.staged_tables, p_table m23.protected_tables) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select c.name from m23.columns_of(p_table.relid) c where not c.generated and c.name <> all (p_staged.columns)
+                order by c.attnum);
+end $$;
+
+-- Staged rows with the columns that the archive does not have, as null.
+create function m23.with_newer(p_staged m23.staged_tables, p_table m23.protected_tables, p_rows text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('select %s from (%s) s',
+             string_agg(case when c.name = any (p_staged.columns) then format('s.%I', c.name)
+                             else format('null::%s as %I', c.type_name, c.name) end, ', ' order by c.attnum), p_rows)
+            from m23.columns_of(p_table.relid) c where not c.generated);
 end $$;
 
 -- What is wanted of a table when not all of it shall be as in the backup.
@@ -102,7 +122,7 @@ begin
     return m23.logged_targets(p_work.tables, p_work.moment);
   end if;
   return (select array_agg(row((t).tbl, (t).moment, m23.in_mode(p_work, m23.as_of_query((t).tbl), (t).tbl, (t).columns),
-                               (t).columns, null, (t).path)::m23.target)
+                               (t).columns, null, (t).path, (t).kept)::m23.target)
             from unnest(m23.logged_targets(p_work.tables, p_work.moment)) t);
 end $$;
 
@@ -174,22 +194,54 @@ create function m23.copy_beside(p_target m23.target, p_restore public.restore_lo
 language plpgsql set search_path = '' as $$
 declare
   v_copy  text := (select format('%I.%I', p_restore.target_schema, c.relname) from pg_class c where c.oid = (p_target.tbl).relid);
-  v_list  text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
   v_count bigint;
 begin
-  if not m23.make_like(v_copy, (p_target.tbl).relid,
-       'including generated including identity including constraints including comments', p_target.path) then
-    insert into m23.staging_warnings (work_id, said)
-      values (p_restore.id, m23.public_name((p_target.tbl).relid)
+  begin
+    if not m23.make_like(v_copy, (p_target.tbl).relid,
+         'including generated including identity including constraints including comments', p_target.path) then
+      perform m23.warn(p_restore.id, m23.public_name((p_target.tbl).relid)
                 || ': the copy has its primary key alone; the server does not find what an index of it calls');
-  end if;
+    end if;
+    v_count := m23.fill_copy(p_target, p_restore.tenant_id, v_copy);
+  exception when integrity_constraint_violation then
+    perform m23.make_bare(v_copy, (p_target.tbl).relid, p_target.path);
+    perform m23.warn(p_restore.id, m23.public_name((p_target.tbl).relid)
+              || ': the copy has its primary key and no other rule; its rows do not fit those of now');
+    v_count := m23.fill_copy(p_target, p_restore.tenant_id, v_copy);
+  end;
   execute format('alter table %s enable row level security', v_copy);
   execute format('grant select on %s to service_role', v_copy);
-  v_count := m23.run_at(p_target, p_restore.tenant_id, format('
-      insert into %s (%s) overriding system value select %s from (%s) s',
-    v_copy, v_list, v_list, coalesce(p_target.wanted, m23.as_of_query(p_target.tbl))));
   perform m23.advance_sequences(v_copy::regclass, p_target.columns, v_copy, p_target.path);
   return v_count;
+end $$;
+
+create function m23.warn(p_work uuid, p_said text) returns void
+language plpgsql set search_path = '' as
+$$ begin insert into m23.staging_warnings (work_id, said) values (p_work, p_said) on conflict do nothing; end $$;
+
+-- Makes a table like another, with its primary key and no other rule.
+create function m23.make_bare(p_table text, p_relid oid, p_path text) returns void
+language plpgsql volatile set search_path = '' as $$
+declare v_column name;
+begin
+  perform m23.run(p_path, format('create table %s (like %s including generated including identity including comments, '
+                                 'primary key (%s))', p_table, m23.qualified_name(p_relid),
+                                 (select string_agg(quote_ident(k), ', ') from unnest(m23.key_of(p_relid)) k)));
+  for v_column in
+    select c.name from m23.columns_of(p_relid) c where c.not_null and c.key_ord is null and c.identity = ''
+  loop
+    execute format('alter table %s alter column %I drop not null', p_table, v_column);
+  end loop;
+end $$;
+
+-- Writes the wanted rows into a copy; gives how many.
+create function m23.fill_copy(p_target m23.target, p_tenant uuid, p_copy text) returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  return m23.run_at(p_target, p_tenant, format('
+      insert into %s (%s) overriding system value select %s from (%s) w',
+    p_copy, (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c), array_to_string(m23.wanted_values(p_target, false), ', '),
+    coalesce(p_target.wanted, m23.as_of_query(p_target.tbl))));
 end $$;
 
 -- The log row of work that is done; its figures, for the caller.
@@ -202,7 +254,7 @@ begin
   update public.restore_logs r set status = 'completed', completed_at = clock_timestamp(),
          duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
          rows_restored = (p_outcome -> 'stats' ->> 'totalOperations')::bigint, stats = p_outcome -> 'stats',
-         tables = m23.list_of(p_outcome -> 'tables'), snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
+         tables = coalesce(m23.list_of(p_outcome -> 'tables'), '{}'), snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
          metadata = r.metadata || jsonb_build_object('transaction', pg_current_xact_id()::text),
          warnings = r.warnings || m23.staging_warnings(p_work.work_id) || coalesce(v_warnings, '{}')
    where r.id = p_work.work_id returning * into v_done;
@@ -220,11 +272,9 @@ begin
               from (select p_message::json) x (m));
   elsif p_state = '57014' then
     return json_build_object('code', 'UNAVAILABLE', 'message', 'the restore was cancelled before it was done; nothing was changed');
-  elsif p_state like '23%' then
-    return json_build_object('code', 'BACKUP_UNUSABLE', 'message', format('its rows no longer fit "%s": they would break the constraint "%s"', p_table, p_constraint));
-  end if;
-  if p_state like '22%' then  -- its message would show the value
-    return json_build_object('code', 'VALIDATION_FAILED', 'message', 'values of that moment do not fit the types that their columns have now; nothing was changed');
+  elsif p_state ~ '^2[23]' then  -- its message would show the value
+    return json_build_object('code', 'CONFLICT', 'message', m23.rules_sentence(), 'details', array_remove(array[
+      nullif(concat_ws(': ', nullif(p_table, ''), 'they would break "' || nullif(p_constraint, '') || '"'), '')], null));
   end if;
   raise log 'm23: restore failed: % (%)', p_message, p_state;
   return json_build_object('code', 'INTERNAL', 'message', 'the restore failed for a reason of our own; nothing was changed', 'cause', p_message || ' (' || p_state || ')');
@@ -261,6 +311,18 @@ end $$;
 comment on function public.m23_execute_restore(uuid, uuid) is
   'For the workers: writes what was planned or staged into the live tables, or beside them.';
 
+-- Whether no table of a backup is there to be restored any more: the staging has told why of each.
+create function m23.is_empty(p_work m23.restore_work) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return p_work.job_id is not null
+     and not exists (select from m23.staged_tables s where s.restore_id = p_work.work_id);
+end $$;
+
+create function m23.empty_sentence() returns text
+language sql immutable set search_path = '' as
+$$ select 'none of these tables can be restored; nothing was changed' $$;
+
 create function m23.execute_work(p_work m23.restore_work) returns json
 language plpgsql set search_path = '' as $$
 declare
@@ -274,6 +336,9 @@ begin
   select * into v_log from public.restore_logs where id = p_work.work_id;
   perform m23.check_staged(p_work.work_id);
   perform m23.rewind_staged(p_work);
+  if m23.is_empty(p_work) and not p_work.dry_run then
+    perform m23.refuse('CONFLICT', m23.empty_sentence(), m23.staging_warnings(p_work.work_id));
+  end if;
   if p_work.dry_run then
     return m23.note_preview(p_work, m23.preview_work(p_work)::jsonb);
   end if;

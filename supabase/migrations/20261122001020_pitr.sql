@@ -233,34 +233,63 @@ select m23.close_table('m23.previews');
 select m23.close_table('m23.preview_rows');
 create index previews_created on m23.previews (created_at);
 
+-- What a preview shows at most, and each page of it.
+create function m23.preview_bytes() returns bigint
+language sql immutable set search_path = '' as $$ select 1000000::bigint $$;
+
 -- A page of a planned table, by key: `{"operation", "key", "now", "then"}`. Of an update only
 -- the columns that differ are shown.
-create function m23.preview_rows(p_target m23.target, p_tenant uuid, p_offset int, p_limit int) returns jsonb
+-- It ends where it would have more than p_bytes; with p_some it has one row at least.
+create function m23.preview_rows(
+  p_target m23.target, p_tenant uuid, p_offset int, p_limit int, p_bytes bigint, p_some boolean default false
+) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_rows  jsonb;
   v_query text := m23.fill($sql$
-    select pg_catalog.jsonb_agg(m23.double_safe(pg_catalog.jsonb_build_object('operation', x.operation, 'key', x.key,
-             'now', case x.operation when 'insert' then null when 'delete' then x.live
-                    else m23.only_different(x.live, x.wanted) end,
-             'then', case x.operation when 'insert' then x.wanted when 'delete' then null
-                     else m23.only_different(x.wanted, x.live) end)) order by x.n)
-      from (select row_number() over (order by {key_list}) as n, pg_catalog.jsonb_build_object({key}) as key,
-                   case m23_d.m23_op when 'I' then 'insert' when 'D' then 'delete' else 'update' end as operation,
-                   pg_catalog.to_jsonb(m23_d) - array['m23_op', 'm23_place'] as wanted,
-                   (select pg_catalog.to_jsonb(m23_s) from (select {columns}) m23_s) as live
-              from {diff} m23_d left join (select * from {live} r where {is_tenants}) m23_l on {same_key}
-             order by {key_list} offset $1 limit $2) x$sql$,
+    select pg_catalog.jsonb_agg(y.change order by y.n)
+      from (select s.n, s.change, sum(octet_length(s.change::text) + 2) over (order by s.n) as bytes
+              from (select x.n, m23.double_safe(pg_catalog.jsonb_build_object('operation', x.operation, 'key', x.key,
+                             'now', case x.operation when 'insert' then null when 'delete' then x.live
+                                    else m23.only_different(x.live, x.wanted) end,
+                             'then', case x.operation when 'insert' then x.wanted when 'delete' then null
+                                     else m23.only_different(x.wanted, x.live) end)) as change
+                      from (select row_number() over (order by {key_list}) as n, pg_catalog.jsonb_build_object({key}) as key,
+                                   case m23_d.m23_op when 'I' then 'insert' when 'D' then 'delete' else 'update' end as operation,
+                                   (select pg_catalog.to_jsonb(m23_s) from (select {planned}) m23_s) as wanted,
+                                   (select pg_catalog.to_jsonb(m23_s) from (select {live_columns}) m23_s) as live
+                              from {diff} m23_d left join (select * from {live} r where {is_tenants}) m23_l on {same_key}
+                             order by {key_list} offset $1 limit $2) x offset 0) s) y
+     where y.bytes <= $3 or $4 and y.n = $1 + 1$sql$,
     'key_list', m23.key_list((p_target.tbl).relid, 'm23_d'),
     'key', (select string_agg(format('%L, m23_d.%I', k, k), ', ') from unnest(m23.key_of((p_target.tbl).relid)) k),
-    'columns', (select string_agg(format('m23_l.%I', c), ', ') from unnest(p_target.columns) c),
+    'planned', m23.shown_columns((p_target.tbl).relid, p_target.columns, 'm23_d'),
+    'live_columns', m23.shown_columns((p_target.tbl).relid, p_target.columns, 'm23_l'),
     'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid),
     'is_tenants', m23.is_tenants(p_target.tbl, 'r', quote_literal(p_tenant)),
     'same_key', m23.key_match((p_target.tbl).relid, 'm23_l', 'm23_d'));
 begin
   perform set_config('search_path', p_target.path, true);
-  execute v_query into v_rows using p_offset, p_limit;
+  execute v_query into v_rows using p_offset, p_limit, p_bytes, p_some;
   return coalesce(v_rows, '[]');
+end $$;
+
+-- The columns of a row for to_jsonb. Text of the type json can be what jsonb does not take, such as \u0000: it is shown
+-- as text then.
+create function m23.shown_columns(p_relid oid, p_columns text[], p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format(case when m23.base_of(a.atttypid) = 'json'::regtype then 'm23.shown_json(%1$s.%2$I) as %2$I'
+                                        else '%s.%I' end, p_row, c.name), ', ' order by c.n)
+            from unnest(p_columns) with ordinality c (name, n)
+            left join pg_attribute a on a.attrelid = p_relid and a.attname = c.name);
+end $$;
+
+create function m23.shown_json(p_value json) returns jsonb
+language plpgsql immutable strict set search_path = '' as $$
+begin
+  return p_value::jsonb;
+exception when data_exception then return to_jsonb(p_value::text);
 end $$;
 
 -- Readers of JSON make doubles of its numbers: one that a double would change is given as a string.
@@ -286,29 +315,40 @@ create function m23.preview_targets(p_tenant uuid, p_targets m23.target[], p_mom
 language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
 set extra_float_digits = 1 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
+  v_plan    record;
   v_target  m23.target;
   v_changes jsonb := '{}';
   v_counts  jsonb := '{}';
-  v_faults  text[];
+  v_planned bigint;
+  v_room    bigint := m23.preview_bytes();
+  v_cut     boolean := false;
+  v_shown   jsonb;
   v_rows    jsonb;
   v_preview m23.previews;
+  v_foreseen record;
 begin
-  v_faults := m23.plan_targets(p_tenant, p_targets);
-  if cardinality(v_faults) > 0 then
-    perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
+  v_plan := m23.plan_fitting(p_tenant, p_targets);
+  if cardinality(v_plan.faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
+  v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit);
   insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone)
-    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, p_targets), exists (select from m23.plan p where p.left_alone > 0)) returning * into v_preview;
-  foreach v_target in array p_targets loop
-    v_rows := m23.preview_rows(v_target, p_tenant, 0, case when (p_moment).floor is null then 10000 else 100 end);
-    if v_rows <> '[]' then
-      v_changes := v_changes || jsonb_build_object(m23.public_name((v_target.tbl).relid), jsonb_path_query_array(v_rows, '$[0 to 99]'));
-      v_counts := v_counts || (select jsonb_build_object(p.name, p.inserts + p.updates + p.deletes) from m23.plan p where p.table_id = (v_target.tbl).id);
+    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets), exists (select from m23.plan p where p.left_alone > 0)) returning * into v_preview;
+  foreach v_target in array m23.changing(v_plan.targets) loop
+    select p.inserts + p.updates + p.deletes into v_planned from m23.plan p where p.table_id = (v_target.tbl).id;
+    v_shown := m23.preview_rows(v_target, p_tenant, 0, 100, v_room);
+    v_room := v_room - octet_length(v_shown::text);
+    v_cut := v_cut or jsonb_array_length(v_shown) < least(v_planned, 100);
+    v_changes := v_changes || jsonb_build_object(m23.public_name((v_target.tbl).relid), v_shown);
+    v_counts := v_counts || jsonb_build_object(m23.public_name((v_target.tbl).relid), v_planned);
+    if (p_moment).floor is null then
+      v_rows := m23.preview_rows(v_target, p_tenant, 0, 10000, 32 * m23.preview_bytes(), true);
+      insert into m23.preview_rows values (v_preview.id, m23.public_name((v_target.tbl).relid), v_rows);
     end if;
-    insert into m23.preview_rows select v_preview.id, m23.public_name((v_target.tbl).relid), v_rows where (p_moment).floor is null;
   end loop;
-  return m23.plan_report(p_warnings) || jsonb_build_object('previewId', v_preview.id, 'planHash', v_preview.plan_hash,
-                                                           'previewChanges', v_changes, 'changeCounts', v_counts);
+  return m23.plan_report(p_warnings || v_foreseen.warnings) || jsonb_strip_nulls(jsonb_build_object(
+    'previewId', v_preview.id, 'planHash', v_preview.plan_hash, 'truncated', case when v_cut then true end,
+    'wouldFail', v_foreseen.refusal)) || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts);
 end $$;
 
 create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
@@ -326,6 +366,11 @@ begin
     return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, '{}');
   end if;
   perform m23.lock_tables(m23.relations_of(p_work));
+  if m23.is_empty(p_work) then
+    return m23.plan_report('{}') || jsonb_build_object('previewChanges', '{}'::jsonb, 'changeCounts', '{}'::jsonb,
+      'wouldFail', jsonb_build_object('code', 'CONFLICT', 'error', m23.empty_sentence(),
+                                      'details', m23.staging_warnings(p_work.work_id)));
+  end if;
   return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null, m23.staging_warnings(p_work.work_id) ||
     case when (p_work.inside).taken is not null and (p_work.inside).position is not null
       then array[format('this server recorded no commit times: the moment taken is %s', m23.iso((p_work.inside).taken))] else '{}' end);
@@ -348,6 +393,17 @@ begin
 end $$;
 comment on function public.m23_preview_pitr(uuid, jsonb) is 'For pitr-restore: what a restore would do, and has not done.';
 
+-- A page of rows that were kept.
+create function m23.page_of(p_rows jsonb, p_offset int, p_limit int) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select coalesce(jsonb_agg(e.change order by e.n), '[]')
+            from (select c.change, c.n, sum(octet_length(c.change::text) + 2) over (order by c.n) as bytes
+                    from jsonb_array_elements(p_rows) with ordinality c (change, n)
+                   where c.n > p_offset and c.n <= p_offset + p_limit) e
+           where e.bytes <= m23.preview_bytes() or e.n = p_offset + 1);
+end $$;
+
 -- The next rows of a preview, a table at a time; not counted by the rate limit.
 create function public.get_pitr_preview_page(p_preview_id uuid, p_table text, p_offset int default 0, p_limit int default 100) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set datestyle = 'ISO, YMD' set intervalstyle = 'postgres'
@@ -361,8 +417,8 @@ begin
   select * into v_preview from m23.previews where id = p_preview_id;
   perform m23.require_role(v_preview.tenant_id, array['owner', 'admin', 'operator']);
   if (v_preview.moment).floor is null then
-    select jsonb_path_query_array(r.changes, '$[$from to $to]', jsonb_build_object('from', greatest(p_offset, 0), 'to', greatest(p_offset, 0) + least(greatest(p_limit, 1), 1000) - 1))
-      into v_rows from m23.preview_rows r where r.preview_id = p_preview_id and r.table_name = p_table;
+    select m23.page_of(r.changes, greatest(p_offset, 0), least(greatest(p_limit, 1), 1000)) into v_rows
+      from m23.preview_rows r where r.preview_id = p_preview_id and r.table_name = p_table;
     if found then return v_rows; end if;
   end if;
   v_targets := m23.logged_targets(v_preview.tables, v_preview.moment);
@@ -372,10 +428,11 @@ begin
   end if;
   perform m23.plan_targets(v_preview.tenant_id, case when v_preview.left_alone then v_targets else array[v_target] end);
   perform m23.end_plan();
-  return m23.preview_rows(v_target, v_preview.tenant_id, greatest(p_offset, 0), least(greatest(p_limit, 1), 1000));
+  return m23.preview_rows(v_target, v_preview.tenant_id, greatest(p_offset, 0), least(greatest(p_limit, 1), 1000),
+                          m23.preview_bytes(), true);
 end $$;
 comment on function public.get_pitr_preview_page(uuid, text, int, int) is
-  'Rows p_offset to p_offset + p_limit (at most 1,000) of a table of a preview, by key. Owner, admin and operator.';
+  'Rows p_offset to p_offset + p_limit (at most 1,000) of a table of a preview, by key; a page ends at 1 MB, with one row at least. Owner, admin and operator.';
 
 -- Refuses a caller who is not in the tenant with one of the roles; the service key is in all.
 create function m23.require_role(p_tenant uuid, p_roles text[]) returns void

@@ -58,6 +58,23 @@ comment on function public.get_active_pitr_snapshots(uuid) is 'The snapshots tha
 
 -- Rollback ------------------------------------------------------------------------------
 
+-- Why a snapshot is no active one of a tenant.
+create function m23.unusable_because(p_tenant uuid, p_snapshot uuid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return coalesce((
+    select case
+        when s.status = 'rolled_back' then concat('this snapshot was used at ', m23.iso(s.rolled_back_at),
+          (select ' by the rollback ' || r.id from public.pitr_rollbacks r
+            where r.snapshot_id = s.id and r.status = 'completed' order by r.completed_at desc limit 1),
+          (select '; the snapshot ' || r.pre_rollback_snapshot_id || ' undoes that' from public.pitr_rollbacks r
+            where r.snapshot_id = s.id and r.status = 'completed' order by r.completed_at desc limit 1))
+        when s.expires_at <= clock_timestamp() then 'this snapshot expired at ' || m23.iso(s.expires_at)
+        else 'this snapshot is ' || s.status end
+      from public.pitr_snapshots s where s.id = p_snapshot and s.tenant_id = p_tenant),
+    'no such active snapshot in this tenant');
+end $$;
+
 create function m23.usable_snapshot(p_tenant uuid, p_snapshot uuid) returns public.pitr_snapshots
 language plpgsql volatile set search_path = '' as $$
 declare v_snapshot public.pitr_snapshots;
@@ -65,7 +82,7 @@ begin
   select * into v_snapshot from public.pitr_snapshots s
    where s.id = p_snapshot and s.tenant_id = p_tenant and s.status = 'active' and (s.expires_at is null or s.expires_at > clock_timestamp());
   if v_snapshot.id is null then
-    perform m23.refuse('SNAPSHOT_NOT_FOUND', 'no such active snapshot in this tenant');
+    perform m23.refuse('SNAPSHOT_NOT_FOUND', m23.unusable_because(p_tenant, p_snapshot));
   end if;
   if v_snapshot.snapshot_data ->> 'incarnation' <> m23.incarnation()::text then
     perform m23.refuse('SNAPSHOT_NOT_FOUND', 'this snapshot is of another life of the database, which was restored or copied since');

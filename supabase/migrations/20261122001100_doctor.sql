@@ -138,6 +138,21 @@ language sql stable set search_path = '' as $$
    order by h.id
 $$;
 
+create function m23.doctor_fills() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select format('fill of %s.%I', m23.public_name(t.relid), a.attname),
+         case when m23.fill_function(f) is null then 'problem' else 'ok' end,
+         case when m23.fill_function(f) is null
+              then format('the function %I.%I is gone: rows that come back get the default of the column, or are refused',
+                          f.schema_name, f.function_name)
+              else format('%I.%I gives rows that come back without a value one', f.schema_name, f.function_name) end,
+         case when m23.fill_function(f) is null
+              then format('make the function again, or select m23.set_fill(%L, %L, null)', m23.qualified_name(t.relid), a.attname) end
+    from m23.fills f join m23.protected_tables t on t.id = f.table_id
+    join pg_attribute a on a.attrelid = t.relid and a.attnum = f.attnum and not a.attisdropped
+   order by 1
+$$;
+
 create function m23.doctor_copies() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select format('copy %s', c.schema_name), case when a.added = '{}' then 'ok' else 'warning' end,
@@ -163,6 +178,7 @@ language sql volatile security definer set search_path = '' set row_security = o
   union all (select * from m23.doctor_unprotected() order by 1)
   union all select * from m23.doctor_paths()
   union all select * from m23.doctor_hooks()
+  union all select * from m23.doctor_fills()
   union all select * from m23.doctor_copies()
 $$;
 comment on function m23.doctor() is

@@ -59,7 +59,7 @@ create function m23.target_of(p_scratch m23.scratch, p_wanted text) returns m23.
 language plpgsql stable set search_path = '' as
 $$
 begin
-  return row(p_scratch.copy, null, p_wanted, (p_scratch.staged).columns, null, p_scratch.path)::m23.target;
+  return row(p_scratch.copy, null, p_wanted, (p_scratch.staged).columns, null, p_scratch.path, '{}')::m23.target;
 end $$;
 
 -- Makes the copy of a table: everything that a row of it has to fit, but for foreign keys.
@@ -75,12 +75,27 @@ begin
   v_path := m23.path_of(v_live.relid);
   perform m23.make_like(v_name, v_live.relid,
                         'including defaults including generated including identity including constraints', v_path);
+  perform m23.without_fills(v_name, v_live, p_staged);
   perform m23.close_table(v_name::regclass);
   v_copy := v_live;
   v_copy.id := 2000000000 + p_staged.ordinal;
   v_copy.relid := v_name::regclass;
   v_copy.tenant_attnum := (select attnum from pg_attribute where attrelid = v_copy.relid and attname = m23.tenant_column(v_live));
   return row(p_staged, v_live, v_copy, m23.public_name(v_live.relid), v_path)::m23.scratch;
+end $$;
+
+-- A column that the backup does not have, and that a function would fill in a restore, may be empty in the copy.
+create function m23.without_fills(p_copy text, p_live m23.protected_tables, p_staged m23.staged_tables) returns void
+language plpgsql set search_path = '' as $$
+declare v_column name;
+begin
+  for v_column in
+    select a.attname from pg_attribute a
+     where a.attrelid = p_live.relid and a.attnotnull and a.attname <> all (p_staged.columns)
+       and m23.fill_call(p_live, a.attnum, p_staged.columns) is not null
+  loop
+    execute format('alter table %s alter column %I drop not null', p_copy, v_column);
+  end loop;
 end $$;
 
 -- Gives the planner its statistics. From PostgreSQL 17 on, ANALYZE has a search path of its own: where the functions

@@ -171,8 +171,12 @@ export interface components {
        * @default false
        */
       readonly success: boolean;
+      /** @description Whether the preview was cut at 1 MB; the pages give the rest (dry run only). */
+      readonly truncated?: boolean;
       /** @description What could not be as asked. */
       readonly warnings?: readonly string[];
+      /** @description Why the execution would be refused; absent where it would not (dry run only). */
+      readonly wouldFail?: components["schemas"]["WouldFail"];
     };
     /** @description The body of every refusal. */
     readonly ErrorBody: {
@@ -186,7 +190,7 @@ export interface components {
       readonly success: boolean;
     };
     /** @description A code of the contract's error table. */
-    readonly ErrorCode: "AUTH_REQUIRED" | "TENANT_NOT_FOUND" | "INSUFFICIENT_PERMISSIONS" | "VALIDATION_FAILED" | "BACKUP_NOT_FOUND" | "SNAPSHOT_NOT_FOUND" | "RESTORE_IN_PROGRESS" | "RATE_LIMIT_EXCEEDED" | "METHOD_NOT_ALLOWED" | "NOT_FOUND" | "PAYLOAD_TOO_LARGE" | "PLAN_CHANGED" | "BACKUP_UNUSABLE" | "UNAVAILABLE" | "INTERNAL";
+    readonly ErrorCode: "AUTH_REQUIRED" | "TENANT_NOT_FOUND" | "INSUFFICIENT_PERMISSIONS" | "VALIDATION_FAILED" | "BACKUP_NOT_FOUND" | "SNAPSHOT_NOT_FOUND" | "RESTORE_IN_PROGRESS" | "RATE_LIMIT_EXCEEDED" | "METHOD_NOT_ALLOWED" | "NOT_FOUND" | "PAYLOAD_TOO_LARGE" | "PLAN_CHANGED" | "CONFLICT" | "BACKUP_UNUSABLE" | "UNAVAILABLE" | "INTERNAL";
     /** @description A check of a recovery test that did not hold. */
     readonly Finding: {
       /** @description A word for a program. */
@@ -297,8 +301,12 @@ export interface components {
        * @default false
        */
       readonly success: boolean;
+      /** @description Whether the preview was cut at 1 MB; the pages give the rest (dry run only). */
+      readonly truncated?: boolean;
       /** @description What could not be as asked. */
       readonly warnings?: readonly string[];
+      /** @description Why the execution would be refused; absent where it would not (dry run only). */
+      readonly wouldFail?: components["schemas"]["WouldFail"];
     };
     /** @description `pitr-rollback`. */
     readonly PitrRollbackRequest: ({
@@ -370,8 +378,12 @@ export interface components {
        * @default false
        */
       readonly success: boolean;
+      /** @description Whether the preview was cut at 1 MB; the pages give the rest (dry run only). */
+      readonly truncated?: boolean;
       /** @description What could not be as asked. */
       readonly warnings?: readonly string[];
+      /** @description Why the execution would be refused; absent where it would not (dry run only). */
+      readonly wouldFail?: components["schemas"]["WouldFail"];
     };
     /** @description Net row changes of a point-in-time restore. */
     readonly PitrStats: {
@@ -509,6 +521,18 @@ export interface components {
     readonly ValidationLevel: "basic" | "full" | "deep";
     /** @description Where work stands when a call is answered. */
     readonly WorkStatus: "in_progress" | "completed";
+    /** @description Why the execution of what a dry run has looked at would be refused. */
+    readonly WouldFail: {
+      /** @description The code of the refusal. */
+      readonly code: components["schemas"]["ErrorCode"];
+      /**
+       * @description The single faults: tables, columns, constraints, and the way on.
+       * @default []
+       */
+      readonly details: readonly string[];
+      /** @description A sentence for a person. */
+      readonly error: string;
+    };
   };
   responses: never;
   parameters: {
@@ -861,7 +885,7 @@ export interface operations {
           };
         };
       };
-      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; wait for its end. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
+      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; wait for its end. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
@@ -872,7 +896,7 @@ export interface operations {
         content: {
           readonly "application/json": components["schemas"]["ErrorBody"] & ({
             /** @enum {unknown} */
-            readonly code?: "RESTORE_IN_PROGRESS" | "PLAN_CHANGED" | "BACKUP_UNUSABLE";
+            readonly code?: "RESTORE_IN_PROGRESS" | "PLAN_CHANGED" | "CONFLICT" | "BACKUP_UNUSABLE";
             /** @constant */
             readonly success?: false;
           });
@@ -1073,7 +1097,7 @@ export interface operations {
           };
         };
       };
-      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; wait for its end. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
+      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; wait for its end. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
@@ -1084,7 +1108,7 @@ export interface operations {
         content: {
           readonly "application/json": components["schemas"]["ErrorBody"] & ({
             /** @enum {unknown} */
-            readonly code?: "RESTORE_IN_PROGRESS" | "PLAN_CHANGED" | "BACKUP_UNUSABLE";
+            readonly code?: "RESTORE_IN_PROGRESS" | "PLAN_CHANGED" | "CONFLICT" | "BACKUP_UNUSABLE";
             /** @constant */
             readonly success?: false;
           });
@@ -1285,7 +1309,7 @@ export interface operations {
           };
         };
       };
-      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; wait for its end. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. */
+      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; wait for its end. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. */
       409: {
         headers: {
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
@@ -1296,7 +1320,7 @@ export interface operations {
         content: {
           readonly "application/json": components["schemas"]["ErrorBody"] & ({
             /** @enum {unknown} */
-            readonly code?: "RESTORE_IN_PROGRESS" | "PLAN_CHANGED";
+            readonly code?: "RESTORE_IN_PROGRESS" | "PLAN_CHANGED" | "CONFLICT";
             /** @constant */
             readonly success?: false;
           });

@@ -31,6 +31,8 @@ pub enum ErrorCode {
     PayloadTooLarge,
     /// The plan that was confirmed no longer holds.
     PlanChanged,
+    /// The table's present rules do not take the rows; the details name table, column and constraint.
+    Conflict,
     /// The backup is unfinished, damaged, undecryptable, or its chain is broken.
     BackupUnusable,
     /// The database or the store does not answer, for now.
@@ -41,7 +43,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the contract.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AuthRequired,
         Self::TenantNotFound,
         Self::InsufficientPermissions,
@@ -54,6 +56,7 @@ impl ErrorCode {
         Self::NotFound,
         Self::PayloadTooLarge,
         Self::PlanChanged,
+        Self::Conflict,
         Self::BackupUnusable,
         Self::Unavailable,
         Self::Internal,
@@ -91,6 +94,7 @@ impl ErrorCode {
             Self::NotFound => ("NOT_FOUND", 404),
             Self::PayloadTooLarge => ("PAYLOAD_TOO_LARGE", 413),
             Self::PlanChanged => ("PLAN_CHANGED", 409),
+            Self::Conflict => ("CONFLICT", 409),
             Self::BackupUnusable => ("BACKUP_UNUSABLE", 409),
             Self::Unavailable => ("UNAVAILABLE", 503),
             Self::Internal => ("INTERNAL", 500),
@@ -102,6 +106,19 @@ impl std::fmt::Display for ErrorCode {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.as_str())
     }
+}
+
+/// Why the execution of what a dry run has looked at would be refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct WouldFail {
+    /// The code of the refusal.
+    pub code: ErrorCode,
+    /// A sentence for a person.
+    pub error: String,
+    /// The single faults: tables, columns, constraints, and the way on.
+    #[serde(default)]
+    pub details: Vec<String>,
 }
 
 /// The body of every refusal.

@@ -18,7 +18,7 @@ mod response;
 mod schema;
 mod similar;
 
-pub use error::{ErrorBody, ErrorCode};
+pub use error::{ErrorBody, ErrorCode, WouldFail};
 pub use fields::Fields;
 pub use function::{FunctionName, Role};
 pub use names::{SchemaName, TableName};

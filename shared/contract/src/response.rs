@@ -1,5 +1,6 @@
 //! The bodies of the five functions' answers.
 
+use crate::error::WouldFail;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -81,6 +82,12 @@ pub struct BackupRestoreResponse {
     /// The plan, to be confirmed (dry run only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
+    /// Whether the preview was cut at 1 MB; the pages give the rest (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
+    /// Why the execution would be refused; absent where it would not (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would_fail: Option<WouldFail>,
     /// The `pre_restore` snapshot that undoes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<Uuid>,
@@ -164,6 +171,12 @@ pub struct PitrRestoreResponse {
     /// The plan, to be confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
+    /// Whether the preview was cut at 1 MB; the pages give the rest (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
+    /// Why the execution would be refused; absent where it would not (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would_fail: Option<WouldFail>,
     /// The `pre_restore` snapshot that undoes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<Uuid>,
@@ -209,6 +222,12 @@ pub struct PitrRollbackResponse {
     /// The plan, to be confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
+    /// Whether the preview was cut at 1 MB; the pages give the rest (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
+    /// Why the execution would be refused; absent where it would not (dry run only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would_fail: Option<WouldFail>,
     /// The `pre_restore` snapshot that undoes the rollback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<Uuid>,

@@ -24,6 +24,7 @@ fn the_error_table_is_the_contracts() {
             ("NOT_FOUND", 404),
             ("PAYLOAD_TOO_LARGE", 413),
             ("PLAN_CHANGED", 409),
+            ("CONFLICT", 409),
             ("BACKUP_UNUSABLE", 409),
             ("UNAVAILABLE", 503),
             ("INTERNAL", 500),

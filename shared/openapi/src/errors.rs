@@ -31,12 +31,14 @@ pub fn codes_of(function: FunctionName) -> Vec<ErrorCode> {
             ErrorCode::BackupNotFound,
             ErrorCode::RestoreInProgress,
             ErrorCode::PlanChanged,
+            ErrorCode::Conflict,
             ErrorCode::BackupUnusable,
         ],
         FunctionName::PitrRollback => &[
             ErrorCode::SnapshotNotFound,
             ErrorCode::RestoreInProgress,
             ErrorCode::PlanChanged,
+            ErrorCode::Conflict,
         ],
     };
     ErrorCode::ALL
@@ -119,6 +121,9 @@ const fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::PayloadTooLarge => "The body is larger than 64 KB.",
         ErrorCode::PlanChanged => {
             "The data has changed since the plan of `planHash` was made; look at a new one."
+        }
+        ErrorCode::Conflict => {
+            "A table's present rules do not take the rows; `details` name table, column, constraint, and the way on."
         }
         ErrorCode::BackupUnusable => {
             "The backup is unfinished, damaged, cannot be decrypted, or its chain is broken."

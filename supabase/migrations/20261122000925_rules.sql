@@ -1,0 +1,240 @@
+-- The rules of a table, tried against planned rows before anything is written. A rule may be younger than the rows:
+-- they fitted the rules of their time. A dry run says what the execution would run into, and an execution that has
+-- run into something says what it was in the same words.
+
+-- A relation with the planned rows as they would be written, generated columns with them; the live ones are gone.
+create function m23.rows_to_write(p_target m23.target) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_generated text := (
+    select string_agg(format('(%s) as %I', pg_get_expr(d.adbin, d.adrelid), a.attname), ', ' order by a.attnum)
+      from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+     where a.attrelid = (p_target.tbl).relid and a.attgenerated <> '' and not a.attisdropped);
+begin
+  return format('(select %s from (select ctid as m23_row, * from %s where m23_op <> ''D'') planned)',
+                concat_ws(', ', 'planned.*', v_generated), m23.diff_name(p_target.tbl));
+end $$;
+
+-- How many planned rows a condition finds.
+create function m23.rows_where(p_target m23.target, p_condition text) returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  return m23.number_of(p_target.path, format('select count(*) from %s m23_new where %s',
+                                             m23.rows_to_write(p_target), p_condition));
+end $$;
+
+-- Columns that must have a value, where planned rows have none.
+create function m23.missing_values(p_target m23.target) returns setof text
+language plpgsql set search_path = '' as $$
+declare
+  v_column name;
+  v_rows   bigint;
+begin
+  for v_column in
+    select a.attname from pg_attribute a
+     where a.attrelid = (p_target.tbl).relid and a.attnotnull and a.attname = any (p_target.columns) order by a.attnum
+  loop
+    v_rows := m23.rows_where(p_target, format('%I is null', v_column));
+    if v_rows > 0 then
+      return next format('%s.%I: %s row(s) have no value, and the column must have one now; give it a default, '
+                         'or name a function that fills it by m23.set_fill', m23.public_name((p_target.tbl).relid),
+                         v_column, v_rows);
+    end if;
+  end loop;
+end $$;
+
+-- Checks that planned rows do not pass.
+create function m23.failed_checks(p_target m23.target) returns setof text
+language plpgsql set search_path = '' as $$
+declare
+  v_check record;
+  v_rows  bigint;
+begin
+  for v_check in
+    select k.conname, pg_get_expr(k.conbin, k.conrelid) as expression, pg_get_constraintdef(k.oid) as definition
+      from pg_constraint k
+     where k.conrelid = (p_target.tbl).relid and k.contype = 'c' and m23.is_enforced(k) order by k.conname
+  loop
+    v_rows := m23.rows_where(p_target, format('not (%s)', v_check.expression));
+    if v_rows > 0 then
+      return next format('%s: %s row(s) would break the constraint "%s": %s; they can come back once it allows them',
+                         m23.public_name((p_target.tbl).relid), v_rows, v_check.conname, v_check.definition);
+    end if;
+  end loop;
+end $$;
+
+-- Whether a constraint is kept at all: from PostgreSQL 18 on it may say that it is not.
+create function m23.is_enforced(p_constraint pg_constraint) returns boolean
+language plpgsql stable set search_path = '' as
+$$ begin return coalesce((to_jsonb(p_constraint) ->> 'conenforced')::boolean, true); end $$;
+
+-- Unique indexes and exclusion constraints that planned rows would break among themselves, or with rows of the tenant
+-- that stay as they are. Of the others' rows the plan has seen to already.
+create function m23.repeated_values(p_target m23.target, p_tenant uuid) returns setof text
+language plpgsql set search_path = '' as $$
+declare
+  v_index record;
+  v_rows  bigint;
+begin
+  for v_index in
+    select coalesce(k.conname, c.relname) as name, i.indexrelid, i.indnkeyatts as keys, k.conexclop as operators,
+           coalesce(pg_get_expr(i.indpred, i.indrelid), 'true') as predicate
+      from pg_index i join pg_class c on c.oid = i.indexrelid
+      left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
+     where i.indrelid = (p_target.tbl).relid and not i.indisprimary and (i.indisunique or i.indisexclusion)
+     order by 1
+  loop
+    v_rows := m23.number_of(p_target.path, m23.fill($sql$
+        with planned as (select m23_row, m23_place, {values} from {rows} r where {predicate}),
+             standing as (select r.ctid as m23_place, {values} from {live} r where r.{tenant} = {its_id} and {predicate})
+        select count(*) from planned p
+         where exists (select from planned o where o.m23_row <> p.m23_row and {collides})
+            or exists (select from standing o
+                        where not exists (select from {diff} d where d.m23_place = o.m23_place) and {collides})$sql$,
+      'values', (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(v_index.indexrelid, n, true), n), ', ')
+                   from generate_series(1, v_index.keys) n),
+      'collides', (select string_agg(m23.collides(v_index.indexrelid, v_index.operators, n), ' and ')
+                     from generate_series(1, v_index.keys) n),
+      'rows', m23.rows_to_write(p_target), 'live', m23.qualified_name((p_target.tbl).relid),
+      'diff', m23.diff_name(p_target.tbl), 'predicate', v_index.predicate,
+      'tenant', quote_ident(m23.tenant_column(p_target.tbl)), 'its_id', quote_literal(p_tenant)));
+    if v_rows > 0 then
+      return next format('%s: %s row(s) would break "%s", which allows no two rows alike; they can come back once it does',
+                         m23.public_name((p_target.tbl).relid), v_rows, v_index.name);
+    end if;
+  end loop;
+end $$;
+
+-- The condition that two rows, `p` and `o`, collide in an entry of an index.
+create function m23.collides(p_index oid, p_operators oid[], p_entry int) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case
+      when p_operators is not null then format('p.m23_e%1$s %2$s o.m23_e%1$s', p_entry,
+        (select format('operator(%I.%s)', n.nspname, o.oprname) from pg_operator o join pg_namespace n on n.oid = o.oprnamespace
+          where o.oid = p_operators[p_entry]))
+      when i.indnullsnotdistinct
+        then format('(p.m23_e%1$s %2$s o.m23_e%1$s or p.m23_e%1$s is null and o.m23_e%1$s is null)', p_entry,
+                    m23.equality(p_index, p_entry))
+      else format('p.m23_e%1$s %2$s o.m23_e%1$s', p_entry, m23.equality(p_index, p_entry)) end
+      from pg_index i where i.indexrelid = p_index);
+end $$;
+
+-- The rules that the planned rows of all targets would break, one sentence each.
+create function m23.broken_rules(p_tenant uuid, p_targets m23.target[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_said   text[] := '{}';
+begin
+  foreach v_target in array m23.changing(p_targets) loop
+    v_said := v_said || array(select m23.missing_values(v_target)) || array(select m23.failed_checks(v_target))
+                     || array(select m23.repeated_values(v_target, p_tenant));
+  end loop;
+  return v_said;
+end $$;
+
+-- Columns whose values of then do not fit their type of now: tried one by one, as an assignment would.
+create function m23.unfit_columns(p_target m23.target, p_tenant uuid) returns setof text
+language plpgsql set search_path = '' as $$
+declare
+  v_column m23.column_shape;
+  v_why    text;
+begin
+  for v_column in select * from m23.columns_of((p_target.tbl).relid) c where not c.generated order by c.attnum loop
+    v_why := m23.unfit_value(p_target, p_tenant, v_column);
+    if v_why is not null then
+      return next format('%s.%I: %s; they can come back once it takes them', m23.public_name((p_target.tbl).relid),
+                         v_column.name, v_why);
+    end if;
+  end loop;
+end $$;
+
+create function m23.unfit_value(p_target m23.target, p_tenant uuid, p_column m23.column_shape) returns text
+language plpgsql set search_path = '' as $$
+declare
+  v_type       text := (select format_type(a.atttypid, a.atttypmod) from pg_attribute a
+                         where a.attrelid = (p_target.tbl).relid and a.attnum = p_column.attnum);
+  v_constraint text;
+begin
+  execute format('create temp table m23_probe (value %s) on commit drop', v_type);
+  perform m23.run_at(p_target, p_tenant, m23.fill($sql$
+      insert into pg_temp.m23_probe select {value} from {log} l where l.tenant_id = $1 and {lies_after}$sql$,
+    'value', m23.log_value(p_target.tbl, p_column), 'log', m23.log_name((p_target.tbl).id),
+    'lies_after', m23.lies_after('l.xid')));
+  drop table pg_temp.m23_probe;
+  return null;
+exception
+  when check_violation or not_null_violation then
+    get stacked diagnostics v_constraint = constraint_name;
+    return format('values of then do not fit the type %s, as it is now (%s)', v_type, coalesce(nullif(v_constraint, ''), 'it takes no null'));
+  when data_exception then
+    return format('values of then do not fit the type %s, as it is now', v_type);
+end $$;
+
+-- What a refusal of rows is called, wherever it is said.
+create function m23.rules_sentence() returns text
+language sql immutable set search_path = '' as
+$$ select 'the present rules of a table do not take the rows of then; nothing was changed' $$;
+
+-- Refuses rows that the rules do not take, where it is known why.
+create function m23.refuse_rows(p_said text[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if cardinality(p_said) > 0 then
+    perform m23.refuse('CONFLICT', m23.rules_sentence(), p_said);
+  end if;
+end $$;
+
+-- Plans the targets whose values fit their types of now; the others are told of. Gives the foreign keys that this
+-- choice of tables would break; not where some table is not among them.
+create function m23.plan_fitting(p_tenant uuid, inout targets m23.target[], out faults text[], out unfit text[])
+language plpgsql set search_path = '' as $$
+declare
+  v_fitting m23.target[];
+  v_said    text[];
+begin
+  unfit := '{}';
+  loop
+    begin
+      faults := m23.plan_targets(p_tenant, targets);
+      if unfit <> '{}' then faults := '{}'; end if;
+      return;
+    exception when data_exception or integrity_constraint_violation then
+      select array_agg(t) filter (where said = '{}'), array_agg(s) into v_fitting, v_said
+        from unnest(targets) t, lateral (select array(select m23.unfit_columns(t, p_tenant)) offset 0) u (said)
+        left join lateral unnest(u.said) s on true;
+      if array_remove(v_said, null) = '{}' then raise; end if;
+    end;
+    targets := coalesce(v_fitting, '{}');
+    unfit := unfit || array_remove(v_said, null);
+  end loop;
+end $$;
+
+-- Why an execution of what is planned would be refused, as `{"code", "error", "details"}`, null where it would not; and
+-- what it would say of triggers.
+create function m23.foresee(p_tenant uuid, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[])
+language plpgsql set search_path = '' as $$
+declare
+  v_role     text := current_setting('session_replication_role');
+  v_silenced boolean := true;
+  v_rules    text[] := p_unfit || m23.broken_rules(p_tenant, p_targets);
+begin
+  warnings := '{}';
+  if m23.sets_off(p_targets) then
+    v_silenced := m23.silence_triggers();
+    warnings := m23.trigger_sentences(p_targets, v_silenced);
+    perform set_config('session_replication_role', v_role, true) where v_role <> current_setting('session_replication_role');
+  end if;
+  refusal := case
+    when exists (select from m23.restore_work w where w.tenant_id = p_tenant and w.kind <> 'test' and not w.dry_run)
+      then jsonb_build_object('code', 'RESTORE_IN_PROGRESS', 'details', '[]'::jsonb,
+                              'error', 'another restore or rollback of this tenant is running')
+    when not v_silenced and warnings <> '{}'
+      then jsonb_build_object('code', 'VALIDATION_FAILED', 'details', to_jsonb(warnings),
+                              'error', 'the restore cannot be made as asked')
+    when v_rules <> '{}'
+      then jsonb_build_object('code', 'CONFLICT', 'details', to_jsonb(v_rules), 'error', m23.rules_sentence()) end;
+  if not v_silenced then warnings := '{}'; end if;
+end $$;
+
+select m23.close_functions();
