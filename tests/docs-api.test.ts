@@ -86,7 +86,7 @@ describe('a page', () => {
     test(`of ${name} has every code that it answers with, and no other`, () => {
       const errors = pageText(`docs/api/${name}.md`).split('## Errors')[1] ?? '';
       const codes = Object.values(responses).flatMap(({ content }) => content['application/json'].schema.allOf?.[1].properties.code.enum ?? []);
-      assert.deepEqual([...new Set(errors.match(/\b[A-Z]+(_[A-Z]+)+\b|\bUNAVAILABLE\b|\bINTERNAL\b/g))].sort(), codes.sort());
+      assert.deepEqual([...new Set(errors.match(/\b[A-Z]+(_[A-Z]+)+\b|\b(UNAVAILABLE|INTERNAL|CONFLICT)\b/g))].sort(), codes.sort());
     });
   }
 

@@ -42,6 +42,10 @@ const dryRun = (name: string, targetTimestamp: string): Promise<Preview> =>
   preview(client, TENANT, OWNER, { targetTimestamp, tables: [name], dryRun: true });
 const rows = (): Promise<string[]> => rowTexts(client, 'select * from t');
 
+/** A refusal of the database as the functions tell it. */
+const asTold = (error: Outcome['error']): Preview['wouldFail'] | undefined =>
+  error && { code: error.code, error: `${error.message.charAt(0).toUpperCase()}${error.message.slice(1)}.`, details: error.details };
+
 /** Looks at a restore, then makes it: both say the same, and nothing is changed. Gives the details. */
 async function refused(name: string, at: string): Promise<string[]> {
   const live = await rows();
@@ -49,7 +53,7 @@ async function refused(name: string, at: string): Promise<string[]> {
   assert.ok(wouldFail, 'foreseen');
   assert.deepEqual(await rows(), live);
   const { error } = await restore(name, at);
-  assert.deepEqual(wouldFail, { code: error?.code, error: error?.message, details: error?.details });
+  assert.deepEqual(wouldFail, asTold(error));
   assert.equal(wouldFail.code, 'CONFLICT');
   assert.deepEqual(await rows(), live, 'nothing was changed');
   return wouldFail.details;
@@ -61,7 +65,7 @@ describe('a dry run and the execution refuse alike', () => {
       what: 'a column that may not be null any more',
       columns: 'v text', values: `nullif('v' || n, 'v2')`,
       since: `update t set v = 'set' where v is null; alter table t alter v set not null`,
-      details: [/^r\d+\.t\.v: 1 row\(s\) have no value, and the column must have one now; .*m23\.set_fill$/],
+      details: [/^r\d+\.t\.v: 1 row\(s\) have no value, and the column must have one now; .* name a function that fills it$/],
     }, {
       what: 'a column that was added, filled and made NOT NULL, of a row that was deleted before',
       columns: 'v text', values: `'v' || n`,
@@ -147,7 +151,7 @@ describe('a dry run and the execution refuse alike', () => {
     await client.query('update t set v = id; alter table t add constraint above_zero check (v > 0)');
     const { wouldFail } = await preview(client, TENANT, OWNER, { snapshotId: snapshot?.id, dryRun: true });
     const { error } = await recover(client, TENANT, OWNER, { snapshotId: snapshot?.id });
-    assert.deepEqual(wouldFail, { code: error?.code, error: error?.message, details: error?.details });
+    assert.deepEqual(wouldFail, asTold(error));
   });
 
   test('a restore that is running', async () => {

@@ -35,8 +35,8 @@ begin
   loop
     v_rows := m23.rows_where(p_target, format('%I is null', v_column));
     if v_rows > 0 then
-      return next format('%s.%I: %s row(s) have no value, and the column must have one now; give it a default, '
-                         'or name a function that fills it by m23.set_fill', m23.public_name((p_target.tbl).relid),
+      return next format('%s.%I: %s row(s) have no value, and the column must have one now; the project''s '
+                         'administrator can give it a default, or name a function that fills it', m23.public_name((p_target.tbl).relid),
                          v_column, v_rows);
     end if;
   end loop;
@@ -210,6 +210,13 @@ begin
   end loop;
 end $$;
 
+-- A refusal as a caller would be told of it.
+create function m23.refusal_told(p_code text, p_message text, p_details text[] default '{}') returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_build_object('code', p_code, 'error', upper(left(p_message, 1)) || substr(p_message, 2) || '.',
+                            'details', to_jsonb(p_details))
+$$;
+
 -- Why an execution of what is planned would be refused, as `{"code", "error", "details"}`, null where it would not; and
 -- what it would say of triggers.
 create function m23.foresee(p_tenant uuid, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[])
@@ -227,13 +234,11 @@ begin
   end if;
   refusal := case
     when exists (select from m23.restore_work w where w.tenant_id = p_tenant and w.kind <> 'test' and not w.dry_run)
-      then jsonb_build_object('code', 'RESTORE_IN_PROGRESS', 'details', '[]'::jsonb,
-                              'error', 'another restore or rollback of this tenant is running')
+      then m23.refusal_told('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running')
     when not v_silenced and warnings <> '{}'
-      then jsonb_build_object('code', 'VALIDATION_FAILED', 'details', to_jsonb(warnings),
-                              'error', 'the restore cannot be made as asked')
+      then m23.refusal_told('VALIDATION_FAILED', 'the restore cannot be made as asked', warnings)
     when v_rules <> '{}'
-      then jsonb_build_object('code', 'CONFLICT', 'details', to_jsonb(v_rules), 'error', m23.rules_sentence()) end;
+      then m23.refusal_told('CONFLICT', m23.rules_sentence(), v_rules) end;
   if not v_silenced then warnings := '{}'; end if;
 end $$;
 

@@ -115,8 +115,13 @@ fn typescript_tests(only: Option<&str>) -> Result<(bool, bool)> {
     let root = project::root();
     let mut files = Vec::new();
     test_files(&root.join("tests"), &mut files)?;
-    files.retain(|file| only.is_none_or(|text| file.to_string_lossy().contains(text)));
+    files.retain(|file| only.is_none_or(|text| name_has(file, text)));
     files.sort();
+    if let (true, Some(text)) = (files.is_empty(), only) {
+        // Without a file node would run all of them.
+        println!("no test file has \"{text}\" in its name");
+        return Ok((false, false));
+    }
     let mut command = with(
         node::typescript()?,
         &[
@@ -135,6 +140,11 @@ fn typescript_tests(only: Option<&str>) -> Result<(bool, bool)> {
         command.arg(file.strip_prefix(&root).unwrap_or(&file));
     }
     supervised(command)
+}
+
+fn name_has(file: &Path, text: &str) -> bool {
+    file.file_name()
+        .is_some_and(|name| name.to_string_lossy().contains(text))
 }
 
 fn test_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
