@@ -108,10 +108,14 @@ export class Clients {
         this.#shape.note = renamed;
       } else {
         const added = `extra${extra.length + 1}`;
-        await client.query(`alter table history.plain add column ${added} int default ${7 + extra.length}`);
+        // The usual migration: added, filled, and NOT NULL from then on.
+        const filled = draw.chance(0.5) ? `; update history.plain set ${added} = 0; alter table history.plain alter ${added} set not null` : '';
+        await client.query(`begin; set local lock_timeout = '3s'; alter table history.plain add column ${added} int${filled === '' ? ` default ${7 + extra.length}` : filled};
+          alter table history.plain alter ${added} set default ${7 + extra.length}; select history.seal(); commit`);
         extra.push(added);
       }
     } catch (error) {
+      await client.query('rollback');
       if (!expected(error)) throw error;
     }
   }

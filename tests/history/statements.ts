@@ -112,8 +112,32 @@ const NODE: Statement[] = [
   ({ draw, mine }) => `delete from history.leaf where tenant_id = '${mine}' and (node + line) % 5 = ${draw.below(5)}`,
 ];
 
-const KINDS = [PLAIN, PLAIN, PAIR, TAG, SWAP, SEAT, NODE, NODE];
-const TRUNCATES = ['plain', 'pair', 'seat', 'node cascade', 'leaf', 'swap, tag'];
+const REGIONS = ['north', 'south', 'east', 'west'];
+
+const BRANCH: Statement[] = [
+  ({ draw, mine, base }) => `insert into history.branch select ${base} + n, '${draw.one(REGIONS)}', '${mine}', 'new' from generate_series(1, ${1 + draw.below(PLACES)}) n on conflict (id, region) do update set v = excluded.v || 'er'`,
+  ({ draw, mine, base }) => `update history.branch set region = '${draw.one(REGIONS)}' where tenant_id = '${mine}' and id = ${base} + ${1 + draw.below(PLACES)}`,
+  ({ draw, mine }) => `update history.branch set v = v || 'u' where tenant_id = '${mine}' and id % 3 = ${draw.below(3)} and length(v) < 30`,
+  ({ draw, mine, base }) => `delete from history.branch where tenant_id = '${mine}' and id > ${base} + ${draw.below(PLACES)} and region = '${draw.one(REGIONS)}'`,
+  ({ draw, mine, base }) => `merge into history.branch b using (select ${base} + n as n from generate_series(1, ${draw.below(PLACES)}) n) s on b.id = s.n and b.region = '${draw.one(REGIONS)}' and b.tenant_id = '${mine}'
+    when matched and s.n % 3 = 0 then delete when matched then update set v = 'merged' when not matched and s.n % 4 = 1 then insert values (s.n, 'east', '${mine}', 'merged in')`,
+  ({ draw, mine }) => `insert into history.twig (tenant_id, branch, region, v) select '${mine}', id, region, 't' from history.branch where tenant_id = '${mine}' and id % 4 = ${draw.below(4)} order by id, region limit 3`,
+  ({ draw, mine }) => `update history.twig set (branch, region) = (select b.id, b.region from history.branch b where b.tenant_id = '${mine}' order by b.id, b.region offset ${draw.below(9)} limit 1) where tenant_id = '${mine}' and id % 5 = ${draw.below(5)}`,
+  ({ draw, mine }) => `delete from history.twig where tenant_id = '${mine}' and id % 6 = ${draw.below(6)}`,
+];
+
+const WORD: Statement[] = [
+  ({ draw, mine, base }) => `insert into history.word values ('${base}${draw.one(['a', 'A', 'b', 'B', 'c'])}${draw.below(6)}', '${mine}', 'new') on conflict (id) do update set v = word.v || '+' where length(word.v) < 40`,
+  ({ draw, mine }) => `update history.word set id = case when id = upper(id)::text then lower(id) else upper(id) end, v = 'turned' where tenant_id = '${mine}' and hashtext(lower(id)) % 3 = ${draw.below(3)}`,
+  ({ draw, mine, base }) => `update history.word set id = '${base}${draw.one(['a', 'B', 'd'])}${draw.below(6)}' where tenant_id = '${mine}' and id = '${base}${draw.one(['A', 'b', 'd'])}${draw.below(6)}'`,
+  ({ draw, mine }) => `delete from history.word where tenant_id = '${mine}' and id like '%${draw.below(6)}'`,
+  ({ draw, mine }) => `insert into history.usage (tenant_id, word, v) select '${mine}', ${draw.one(['upper', 'lower'])}(id), 'u' from history.word where tenant_id = '${mine}' order by id offset ${draw.below(6)} limit 2`,
+  ({ draw, mine }) => `update history.usage set v = v || 'u', word = lower(word) where tenant_id = '${mine}' and id % 4 = ${draw.below(4)} and length(v) < 20`,
+  ({ draw, mine }) => `delete from history.usage where tenant_id = '${mine}' and id % 5 = ${draw.below(5)}`,
+];
+
+const KINDS = [PLAIN, PLAIN, PAIR, TAG, SWAP, SEAT, NODE, NODE, BRANCH, BRANCH, WORD];
+const TRUNCATES = ['plain', 'pair', 'seat', 'node cascade', 'leaf', 'swap, tag', 'branch cascade', 'twig', 'word cascade'];
 
 /** The next statement of a transaction of one tenant. */
 export function statement(draw: Draw, tenants: readonly string[], number: number, shape: Shape): string {

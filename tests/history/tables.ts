@@ -19,6 +19,10 @@ export const TABLES: readonly HistoryTable[] = [
   { name: 'seat', key: 'row(r.id)::text', shared: false },
   { name: 'node', key: 'row(r.id)::text', shared: false },
   { name: 'leaf', key: 'row(r.node, r.line)::text', shared: false },
+  { name: 'branch', key: 'row(r.id, r.region)::text', shared: false },
+  { name: 'twig', key: 'row(r.id)::text', shared: false },
+  { name: 'word', key: 'row(r.id)::text', shared: false },
+  { name: 'usage', key: 'row(r.id)::text', shared: false },
 ];
 
 /** A connection whose texts are those of the record. */
@@ -80,6 +84,6 @@ async function columnsNow(client: pg.Client): Promise<Map<string, string[]>> {
   const { rows } = await client.query<{ name: string; columns: string[] }>(`
     select c.relname as name, array_agg(a.attname::text order by a.attnum) as columns
       from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-     where c.relnamespace = 'history'::regnamespace and c.relkind = 'r' group by c.relname`);
+     where c.relnamespace = 'history'::regnamespace and c.relkind in ('r', 'p') group by c.relname`);
   return new Map(rows.map(({ name, columns }) => [name, columns]));
 }
