@@ -177,6 +177,49 @@ describe('a dry run and the execution refuse alike', () => {
   });
 });
 
+describe('what is invalid is refused by a dry run as by the execution:', () => {
+  async function alike(body: Record<string, unknown>, expected: RegExp): Promise<void> {
+    const said = async (attempt: Promise<unknown>): Promise<string> => {
+      const thrown = await attempt.then((value) => (value as Outcome).error ?? value, (error: unknown) => JSON.parse((error as Error).message) as unknown);
+      const { code, message, details } = thrown as { code: string; message: string; details: unknown };
+      // The time up to which one can go back goes on.
+      const list: unknown = typeof details === 'string' ? JSON.parse(details) : details;  // as PostgREST is told of it
+      return JSON.stringify([code, message, list]).replaceAll(/ to \d{4}-\d\d-\d\dT[\d:.]+Z/g, ' to now');
+    };
+    const dry = await said(preview(client, TENANT, OWNER, { ...body, dryRun: true }));
+    assert.match(dry, expected);
+    assert.equal(await said(recover(client, TENANT, OWNER, body)), dry);
+  }
+
+  test('a moment in the future', async () => {
+    const { name } = await changed('v int', 'n', '');
+    await alike({ targetTimestamp: '2999-01-01T00:00:00Z', tables: [name] }, /VALIDATION_FAILED.*is in the future/);
+  });
+
+  test('a moment before the history begins', async () => {
+    const { name } = await changed('v int', 'n', '');
+    await alike({ targetTimestamp: '2000-01-01T00:00:00Z', tables: [name] }, /VALIDATION_FAILED.*before the history begins/);
+  });
+
+  test('a choice of tables that would break a foreign key', async () => {
+    const { name } = await changed('v int', 'n', '');
+    await client.query(`create table kid (id int primary key, tenant_id uuid not null, t int references t); select m23.protect_table('kid');
+      insert into kid values (1, '${TENANT}', 1)`);
+    const at = await databaseTime(client);
+    await client.query('delete from kid; delete from t');
+    await alike({ targetTimestamp: at, tables: [name.replace('.t', '.kid')] }, /VALIDATION_FAILED.*would break foreign keys.*add/);
+  });
+
+  test('a table whose capture is suspended', async () => {
+    const { name, at } = await changed('v int', 'n', 'alter table t set unlogged');
+    await alike({ targetTimestamp: at, tables: [name] }, /VALIDATION_FAILED/);
+  });
+
+  test('a snapshot that is not there', async () => {
+    await alike({ snapshotId: '00000000-0000-4000-8000-000000000000' }, /SNAPSHOT_NOT_FOUND/);
+  });
+});
+
 describe('a NOT NULL column that was added and filled', () => {
   const migration = `delete from t where id = 1; alter table t add status text; update t set status = 'kept' || id; alter table t alter status set not null`;
 

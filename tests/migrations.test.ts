@@ -14,6 +14,7 @@ import { readMigrations } from '../stack/migrations.ts';
 import { type PostgresMajor, ROOT } from '../stack/places.ts';
 import { Postgres } from '../stack/postgres.ts';
 import { temporaryFolder } from './dev-command.ts';
+import { actAsOwner, preview, recover } from './fixtures/database.ts';
 
 const MAJORS: PostgresMajor[] = [15, 16, 17, 18];
 const ACME = '11111111-1111-4111-8111-111111111111';
@@ -52,17 +53,6 @@ async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T
   }
 }
 
-/** Goes back to a time with the database's own calls; gives what they answer. */
-async function goBack(client: pg.Client, at: string): Promise<{ rows_restored?: number; error?: { code: string; details: string[] } }> {
-  const [id, owner] = [randomUUID(), randomUUID()];
-  await client.query(`insert into public.tenant_members values ($1, $2, 'owner')`, [ACME, owner]);
-  await client.query(`insert into m23.requests (id, tenant_id, user_id, function) values ($1, $2, $3, 'pitr-restore')`, [id, ACME, owner]);
-  await client.query(`select set_config('request.jwt.claims', $1, false)`, [JSON.stringify({ sub: owner, role: 'authenticated' })]);
-  const { rows: [begun] } = await client.query('select m23_begin_pitr($1, $2) as work', [id, { targetTimestamp: at }]);
-  const { rows: [done] } = await client.query('select m23_execute_restore($1, $2) as outcome', [begun.work.work_id, begun.work.lease]);
-  return done.outcome;
-}
-
 /** Where triggers cannot be silenced, foreign keys act while a restore writes: the order must be right. */
 async function restoresWithoutSilence(client: pg.Client): Promise<void> {
   await client.query(`create table public.parents (id int primary key, tenant_id uuid not null, v text);
@@ -74,15 +64,20 @@ async function restoresWithoutSilence(client: pg.Client): Promise<void> {
   const { rows: [moment] } = await client.query<{ at: string }>('select clock_timestamp()::text as at');
   await client.query(`delete from public.a_children where id < 4; delete from public.parents where id < 4; update public.parents set v = 'x';
     insert into public.parents values (10, '${ACME}', 'stray'); insert into public.a_children values (10, '${ACME}', 10)`);
-  assert.equal((await goBack(client, moment!.at)).rows_restored, 14);
+  const owner = randomUUID();
+  await actAsOwner(client, ACME, owner);
+  const to = { targetTimestamp: moment!.at };
+  assert.equal((await recover(client, ACME, owner, to)).rows_restored, 14);
   const { rows } = await client.query('select p.id, v, c.id as child from public.parents p left join public.a_children c on c.parent = p.id order by 1');
   assert.deepEqual(rows, Array.from({ length: 9 }, (_, n) => ({ id: n + 1, v: 'v', child: n + 1 })));
 
   await client.query(`update public.parents set v = 'y'; create function public.loud() returns trigger language plpgsql as $$ begin return new; end $$;
     create trigger loud before update on public.parents for each row execute function public.loud()`);
-  const refused = await goBack(client, moment!.at);
-  assert.equal(refused.error?.code, 'VALIDATION_FAILED');
-  assert.match(String(refused.error?.details), /"parents" has triggers \(loud\) that this server does not let M23 silence/);
+  const { wouldFail } = await preview(client, ACME, owner, to);
+  const { error } = await recover(client, ACME, owner, to);
+  assert.equal(error?.code, 'VALIDATION_FAILED');
+  assert.match(String(error?.details), /"parents" has triggers \(loud\) that this server does not let M23 silence/);
+  assert.deepEqual([wouldFail?.code, wouldFail?.details], [error?.code, error?.details], 'a dry run foresees it');
 }
 
 /** Protect, change, look back: what breaks first when a version differs. */
