@@ -101,7 +101,7 @@ for (const followed of [true, false]) {
       const before = await rows('id, a, n');
       const done = await restore(name, at);
       assert.equal(done.error?.code, 'CONFLICT');
-      assert.deepEqual(done.error?.details, [`${name}.a: values of then do not fit the type integer, as it is now; they can come back once it takes them`]);
+      assert.deepEqual(done.error?.details, [`${name}.a: values of then do not fit the type integer, as it is now (it was text then); they can come back once it takes them`]);
       assert.deepEqual(await rows('id, a, n'), before);
     });
 

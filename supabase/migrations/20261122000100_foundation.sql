@@ -118,6 +118,7 @@ declare
     when 'RATE_LIMIT_EXCEEDED' then 429
     when 'PLAN_CHANGED' then 409
     when 'BACKUP_UNUSABLE' then 409
+    when 'CONFLICT' then 409
     when 'UNAVAILABLE' then 503
     else 500 end;
 begin

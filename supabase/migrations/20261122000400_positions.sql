@@ -42,6 +42,11 @@ begin
 end $$;
 comment on function m23.incarnation() is 'The id of this life of the database; a new one is noted at its first use.';
 
+-- The newest life that was noted: in a copy of the database, until something has asked for the present one, the former.
+create function m23.present_life() returns uuid
+language plpgsql stable set search_path = '' as
+$$ begin return (select i.id from m23.incarnations i order by i.since desc, i.id limit 1); end $$;
+
 -- Positions ------------------------------------------------------------------
 
 -- The transaction that takes a position always lies after it: its own number is put

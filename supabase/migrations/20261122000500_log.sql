@@ -52,6 +52,7 @@ create table m23.log_columns (
   attnum    int2 not null,    -- of the table
   column_name text not null,  -- as it was last seen
   type_name text not null,    -- in the log table
+  column_type text not null,  -- in the table, when this column of the log was made
   since     pg_lsn not null,  -- the first change id that has it; 0/0: all
   since_xid xid8 not null default pg_current_xact_id(),
   until_xid xid8,             -- retyped or dropped by this transaction
@@ -134,6 +135,19 @@ language sql immutable set search_path = '' as $$
     -- IS NULL also holds for a composite value whose fields are all null, which is no null.
     else format('case when %1$s.%2$I is not distinct from null then null else concat(%1$s.%2$I) end', p_alias, p_column.name) end
 $$;
+
+-- The type by which a column's values are read where some can be missing: an entry of the log need not carry them all. A domain
+-- that refuses nulls gives way to what it is made of.
+create function m23.type_with_nulls(p_table oid, p_attnum int2) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (with recursive under (type, depth) as (
+      select a.atttypid, 0 from pg_attribute a where a.attrelid = p_table and a.attnum = p_attnum
+      union all
+      select t.typbasetype, u.depth + 1 from under u join pg_type t on t.oid = u.type and t.typtype = 'd')
+    select format_type((array_agg(u.type order by case when of.refuses then -u.depth else u.depth end))[1], -1)
+      from under u cross join (select bool_or(t.typnotnull) as refuses from under x join pg_type t on t.oid = x.type) of);
+end $$;
 
 -- How an index compares its column, by name: with an empty search path `=` would not find the
 -- operator of a type such as citext. Strategy 3 is equal, 5 is greater.
@@ -252,14 +266,14 @@ begin
    where f.table_id = p_table.id and f.until_xid is null
      and not exists (select from m23.columns_of(p_table.relid) c where c.attnum = f.attnum and not c.generated and m23.logged_type(c) = f.type_name);
   for v_column in
-    select c.attnum, c.name, m23.logged_type(c) as type_name, (select count(*) from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum) as versions
+    select c.attnum, c.name, c.type_name as column_type, m23.logged_type(c) as type_name, (select count(*) from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum) as versions
       from m23.columns_of(p_table.relid) c
      where not c.generated and not exists (select from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null)
   loop
     v_name := concat('c', v_column.attnum, '_' || nullif(v_column.versions, 0));
     execute format('alter table %s add column %s %s', v_log, v_name, v_column.type_name);
-    insert into m23.log_columns (table_id, name, attnum, column_name, type_name, since)
-      values (p_table.id, v_name, v_column.attnum, v_column.name, v_column.type_name, case when v_new then '0/0' else pg_current_wal_insert_lsn() end);
+    insert into m23.log_columns (table_id, name, attnum, column_name, type_name, column_type, since)
+      values (p_table.id, v_name, v_column.attnum, v_column.name, v_column.type_name, v_column.column_type, case when v_new then '0/0' else pg_current_wal_insert_lsn() end);
   end loop;
 end $$;
 

@@ -292,6 +292,7 @@ begin
     p_table := m23.begin_history(p_table, 'the primary key was another');  -- by which rows of the log are told apart
   end if;
   v_new := to_regclass(m23.log_name(p_table.id)) is null;
+  perform m23.note_types(m23.column_types(array[p_table.relid]));
   perform m23.write_log_table(p_table);
   perform m23.write_log_groups(p_table);
   perform m23.follow_partitions(p_table, v_new);

@@ -31,6 +31,15 @@ begin
   perform m23.write_capture(p_table);
 end $$;
 
+-- Follows what a command has made of a type. Where that fails, the upkeep does so.
+create function m23.follow_types() returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform m23.renew_types();
+exception when others then
+  raise log 'm23: what was made of a type was not noted: % (%)', sqlerrm, sqlstate;
+end $$;
+
 -- Whether an event trigger tells of every ALTER TABLE.
 create function m23.ddl_is_followed() returns boolean
 language plpgsql stable set search_path = '' as $$
@@ -38,7 +47,7 @@ begin
   return exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled = 'A');
 end $$;
 
--- Follows ALTER TABLE and CREATE TRIGGER on a protected table, and the coming and going of its
+-- Follows ALTER TABLE and CREATE TRIGGER on a protected table, ALTER TYPE, and the coming and going of its
 -- partitions, so that the application's next write is captured in the new shape. Where no event trigger may
 -- be made, and after what escapes it (a superuser's on a hosted project), that write follows
 -- it, but for another primary key and a new partition: the upkeep finds those, or m23.protect_table. m23.doctor() says
@@ -48,6 +57,7 @@ language plpgsql security definer set search_path = '' set row_security = off as
 declare v_row m23.protected_tables;
 begin
   if current_setting('m23.writing_capture', true) = 'yes' then return; end if;  -- its own ALTER TABLE
+  if tg_tag = 'ALTER TYPE' then perform m23.follow_types(); end if;
   for v_row in
     select t.* from m23.protected_tables t
      where t.relid in (select coalesce(pg_partition_root(c.objid), c.objid)
@@ -177,7 +187,7 @@ do $$
 begin
   create event trigger m23_foresee_drop on ddl_command_start when tag in ('DROP TABLE')
     execute function m23.foresee_drop();
-  create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE', 'CREATE TABLE', 'CREATE TRIGGER')
+  create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE', 'ALTER TYPE', 'CREATE TABLE', 'CREATE TRIGGER')
     execute function m23.follow_ddl();
   create event trigger m23_follow_drop on sql_drop execute function m23.follow_drop();
   alter event trigger m23_foresee_drop enable always;  -- with session_replication_role = replica, too

@@ -126,6 +126,7 @@ declare
   v_table   m23.protected_tables;
   v_renewed int := 0;
 begin
+  perform m23.renew_types();
   for v_table in select t.* from m23.protected_tables t
                   where exists (select from pg_class c where c.oid = t.relid) and m23.capture_fault(t) is not null
                   order by t.id loop

@@ -177,6 +177,7 @@ create function m23.start_backup(p_job public.backup_jobs) returns json
 language plpgsql set search_path = '' as $$
 declare v_parent m23.backup_work;
 begin
+  perform m23.renew_types();
   perform m23.refuse_backup_faults(p_job);
   if p_job.job_type = 'snapshot' then
     return m23.make_snapshot_backup(p_job);
@@ -447,7 +448,9 @@ create function m23.reading_fault(p_table m23.protected_tables, p_work m23.backu
 language plpgsql stable set search_path = '' as $$
 declare v_moment m23.moment := m23.moment_of(p_work.position, p_work.position_at);
 begin
-  return coalesce(m23.moment_fault(p_table, v_moment), m23.lost_since(p_table, p_work.tenant_id, v_moment));
+  return coalesce(m23.moment_fault(p_table, v_moment), m23.lost_since(p_table, p_work.tenant_id, v_moment),
+    case when m23.has_altered_type(p_table.relid, p_work.position)
+         then format('a type that %s uses was altered while it was backed up', m23.public_name(p_table.relid)) end);
 end $$;
 
 -- Notes a chunk that is safe in the store, and with it the job's progress. Saying the

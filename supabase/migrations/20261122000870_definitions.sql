@@ -4,26 +4,6 @@
 
 -- Types ---------------------------------------------------------------------------------
 
--- The types that tables use and the server does not bring along, and those that these use.
-create function m23.types_of(p_tables oid[]) returns table (type oid, depth int)
-language sql stable rows 5 set search_path = '' as $$
-  with recursive used (type, depth) as (
-    select a.atttypid, 0 from pg_attribute a where a.attrelid = any (p_tables) and a.attnum > 0 and not a.attisdropped
-    union
-    select next.type, u.depth + 1
-      from used u join pg_type t on t.oid = u.type
-      cross join lateral (
-        select nullif(t.typelem, 0) as type where t.typcategory = 'A'
-        union all select nullif(t.typbasetype, 0)
-        union all select a.atttypid from pg_attribute a where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-        union all select r.rngsubtype from pg_range r where r.rngtypid = t.oid
-        union all select r.rngtypid from pg_range r where r.rngmultitypid = t.oid) next
-     where next.type is not null and u.depth < 50)
-  select t.oid, max(u.depth) from used u join pg_type t on t.oid = u.type
-   where t.typnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) and t.typtype in ('e', 'd', 'c', 'r', 'b') and t.typcategory <> 'A'
-   group by t.oid
-$$;
-
 create function m23.type_definition(p_type oid) returns text
 language sql stable set search_path = '' as $$
   select coalesce(
@@ -56,9 +36,9 @@ create function m23.type_definitions(p_tables text[]) returns jsonb
 language sql stable set search_path = '' as $$
   with used as (
     select u.type, u.depth
-      from m23.types_of(array(
+      from m23.types_within(m23.column_types(array(
              select t.relid from m23.protected_tables t
-              where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n))) u),
+              where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n)))) u),
   sequences as (
     select distinct s.oid, s.relnamespace
       from used u join pg_depend d on d.classid = 'pg_type'::regclass and d.objid = u.type

@@ -280,12 +280,7 @@ declare
   v_warnings text[] := '{}';
   v_faults   text[];
 begin
-  begin
-    v_faults := m23.plan_targets(p_tenant, p_targets, p_lock => true);
-  exception when data_exception or integrity_constraint_violation then
-    perform m23.refuse_rows(array(select m23.unfit_columns(t, p_tenant) from unnest(p_targets) t));
-    raise;
-  end;
+  v_faults := m23.plan_all(p_tenant, p_targets, p_lock => true);
   if p_plan_hash is not null then
     if p_plan_hash <> m23.plan_hash(p_tenant, p_targets) then
       perform m23.refuse('PLAN_CHANGED', 'the data has changed since the plan was made; look at a new plan first');

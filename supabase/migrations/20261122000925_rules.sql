@@ -142,33 +142,48 @@ declare
 begin
   for v_column in select * from m23.columns_of((p_target.tbl).relid) c where not c.generated order by c.attnum loop
     v_why := m23.unfit_value(p_target, p_tenant, v_column);
-    if v_why is not null then
-      return next format('%s.%I: %s; they can come back once it takes them', m23.public_name((p_target.tbl).relid),
-                         v_column.name, v_why);
-    end if;
+    if v_why is not null then return next v_why; end if;
   end loop;
+end $$;
+
+-- What to say of values that a column's type does not take. p_then: the type that it had; p_message: what the server says.
+create function m23.unfit_sentence(
+  p_table m23.protected_tables, p_column m23.column_shape, p_then text, p_message text, p_constraint text default null)
+returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_type text := (select format_type(a.atttypid, a.atttypmod) from pg_attribute a
+                   where a.attrelid = p_table.relid and a.attnum = p_column.attnum);
+  v_more text[] := array_remove(array[
+    nullif(p_constraint, ''),
+    case when p_then <> p_column.type_name then format('it was %s then', p_then) end,
+    'it has no value ' || substring(p_message from '^invalid input value for enum [^:]*: (".*")$')], null);
+begin
+  return format('%s.%I: values of then do not fit the type %s, as it is now%s; they can come back once it takes them',
+                m23.public_name(p_table.relid), p_column.name, v_type,
+                case when v_more <> '{}' then format(' (%s)', array_to_string(v_more, ', ')) end);
 end $$;
 
 create function m23.unfit_value(p_target m23.target, p_tenant uuid, p_column m23.column_shape) returns text
 language plpgsql set search_path = '' as $$
 declare
-  v_type       text := (select format_type(a.atttypid, a.atttypmod) from pg_attribute a
-                         where a.attrelid = (p_target.tbl).relid and a.attnum = p_column.attnum);
+  v_table      m23.protected_tables := p_target.tbl;
   v_constraint text;
 begin
-  execute format('create temp table m23_probe (value %s) on commit drop', v_type);
+  execute format('create temp table m23_probe (value %s) on commit drop',
+                 (select format_type(a.atttypid, a.atttypmod) from pg_attribute a
+                   where a.attrelid = v_table.relid and a.attnum = p_column.attnum));
   perform m23.run_at(p_target, p_tenant, m23.fill($sql$
-      insert into pg_temp.m23_probe select {value} from {log} l where l.tenant_id = $1 and {lies_after}$sql$,
-    'value', m23.log_value(p_target.tbl, p_column), 'log', m23.log_name((p_target.tbl).id),
-    'lies_after', m23.lies_after('l.xid')));
+      insert into pg_temp.m23_probe
+      select v.v from (select {value} as v from {log} l where l.tenant_id = $1 and {lies_after}) v where v.v is not null$sql$,
+    'value', m23.log_value(v_table, p_column), 'log', m23.log_name(v_table.id), 'lies_after', m23.lies_after('l.xid')));
   drop table pg_temp.m23_probe;
   return null;
-exception
-  when check_violation or not_null_violation then
-    get stacked diagnostics v_constraint = constraint_name;
-    return format('values of then do not fit the type %s, as it is now (%s)', v_type, coalesce(nullif(v_constraint, ''), 'it takes no null'));
-  when data_exception then
-    return format('values of then do not fit the type %s, as it is now', v_type);
+exception when data_exception or check_violation or not_null_violation then
+  get stacked diagnostics v_constraint = constraint_name;
+  return m23.unfit_sentence(v_table, p_column,
+    (select f.column_type from m23.log_columns f where f.table_id = v_table.id and f.attnum = p_column.attnum order by f.since limit 1),
+    sqlerrm, v_constraint);
 end $$;
 
 -- What a refusal of rows is called, wherever it is said.
@@ -183,6 +198,16 @@ begin
   if cardinality(p_said) > 0 then
     perform m23.refuse('CONFLICT', m23.rules_sentence(), p_said);
   end if;
+end $$;
+
+-- Plans the targets, and says in words where values do not fit. Gives the foreign keys that this choice of tables would break.
+create function m23.plan_all(p_tenant uuid, p_targets m23.target[], p_lock boolean default false) returns text[]
+language plpgsql set search_path = '' as $$
+begin
+  return m23.plan_targets(p_tenant, p_targets, p_lock);
+exception when data_exception or integrity_constraint_violation then
+  perform m23.refuse_rows(array(select m23.unfit_columns(t, p_tenant) from unnest(p_targets) t));
+  raise;
 end $$;
 
 -- Plans the targets whose values fit their types of now; the others are told of. Gives the foreign keys that this

@@ -23,6 +23,7 @@ create table m23.staged_tables (
   table_id   int not null,
   staging    text not null,
   fields     text[] not null,   -- the archive's columns, in the order of its lines
+  types      text[] not null,   -- that they had then
   columns    text[] not null,   -- those that the live table has too
   rows       bigint not null,   -- lines that the manifests promise
   standing   bigint not null default 0,  -- rows that are there by now

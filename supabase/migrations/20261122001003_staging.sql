@@ -25,6 +25,7 @@ declare
   v_table   m23.protected_tables := m23.find_table(v_name);
   v_staging text := format('m23_staging.s_%s_%s', replace(p_restore_id::text, '-', ''), (p_table ->> 'ordinal')::int);
   v_fields  text[];
+  v_types   text[];
   v_columns text[];
   v_list    text;
   v_history text;
@@ -40,6 +41,9 @@ begin
     return null;
   end if;
   v_fields := m23.present_names(p_restore_id, v_table, m23.list_of(p_table -> 'columns'));
+  v_types := array(select c.facts ->> 'type' from m23.restore_work r join m23.backup_tables b on b.job_id = r.job_id
+                    cross join lateral jsonb_array_elements(b.columns) with ordinality c (facts, n)
+                    where r.work_id = p_restore_id and b.schema_name || '.' || b.table_name = v_name order by c.n);
   select array_agg(c.name order by c.attnum) into v_columns from m23.columns_of(v_table.relid) c where c.name = any (v_fields) and not c.generated;
   if not m23.key_of(v_table.relid) <@ v_columns or m23.tenant_column(v_table) <> all (v_columns) then
     perform m23.refuse('BACKUP_UNUSABLE', format('%s has another primary key or tenant column than when it was backed up', v_name));
@@ -52,7 +56,12 @@ begin
          where not c.generated and c.name <> all (v_columns)) w (said)
      where (select kind from m23.restore_work where work_id = p_restore_id) = 'backup'  -- a moment has them from the log
     on conflict do nothing;
-  v_list := (select string_agg(format('%I %s', c.name, c.type_name), ', ' order by c.attnum) from m23.columns_of(v_table.relid) c where c.name = any (v_columns));
+  insert into m23.staging_warnings (work_id, said)
+    select p_restore_id, w from m23.restore_work r join m23.backup_work b on b.job_id = r.job_id and b.incarnation = m23.incarnation()
+     cross join unnest(m23.type_warnings(v_table, m23.moment_of(b.position))) w
+     where r.work_id = p_restore_id and r.kind = 'backup' on conflict do nothing;
+  v_list := (select string_agg(format('%I %s', c.name, m23.type_with_nulls(v_table.relid, c.attnum)), ', ' order by c.attnum)
+               from m23.columns_of(v_table.relid) c where c.name = any (v_columns));
   execute format('create unlogged table if not exists %s (%s)', v_staging, v_list);
   execute format('alter table %s enable row level security', v_staging);
   if (p_table ->> 'rewind')::boolean then
@@ -62,8 +71,8 @@ begin
   end if;
   v_groups := (select jsonb_agg((select coalesce(jsonb_agg(v_fields[array_position(m23.list_of(p_table -> 'columns'), n)]), '[]') from jsonb_array_elements_text(g.names) n) order by g.ord)
                  from jsonb_array_elements(coalesce(nullif(p_table -> 'groups', 'null'), '[]')) with ordinality g (names, ord));
-  insert into m23.staged_tables (restore_id, ordinal, table_id, staging, fields, columns, rows, history, groups)
-    values (p_restore_id, (p_table ->> 'ordinal')::int, v_table.id, v_staging, v_fields, v_columns, (p_table ->> 'rows')::bigint, v_history,
+  insert into m23.staged_tables (restore_id, ordinal, table_id, staging, fields, types, columns, rows, history, groups)
+    values (p_restore_id, (p_table ->> 'ordinal')::int, v_table.id, v_staging, v_fields, v_types, v_columns, (p_table ->> 'rows')::bigint, v_history,
             coalesce(v_groups, '[]'))
     on conflict do nothing;
   return 1;
@@ -91,6 +100,7 @@ declare
   v_kind   text := coalesce(v_head ->> 'kind', 'rows');
   v_staged m23.staged_tables;
   v_table  m23.protected_tables;
+  v_then   pg_snapshot;
   v_lines  text := convert_from(substring($1 from v_end + 1 for greatest(octet_length($1) - v_end - 1, 0)), 'UTF8');
   v_rows   bigint;
 begin
@@ -100,7 +110,10 @@ begin
   insert into m23.staged_chunks (restore_id, ordinal, seq, rows)
     values (v_id, v_staged.ordinal, (v_head ->> 'seq')::int, (v_head ->> 'rows')::int) on conflict do nothing;
   if not found then return (v_head ->> 'rows')::int; end if;  -- said twice
-  v_rows := case when v_kind = 'rows' then m23.stage_rows(v_staged, v_table, v_lines) else m23.stage_history(v_staged, v_table, v_lines, v_kind = 'rewind') end;
+  v_then := (select w.position from m23.backup_work w
+              where w.job_id = (v_head -> 'from' ->> 'backup_id')::uuid and w.incarnation = m23.incarnation());
+  v_rows := case when v_kind = 'rows' then m23.stage_rows(v_staged, v_table, v_then, v_lines)
+                 else m23.stage_history(v_staged, v_table, v_then, v_lines, v_kind = 'rewind') end;
   if v_rows <> (v_head ->> 'rows')::int then
     perform m23.refuse('BACKUP_UNUSABLE', format('chunk %s of %s holds %s whole lines, not %s', v_head ->> 'seq', v_table.relid::regclass, v_rows, v_head ->> 'rows'));
   end if;
@@ -116,16 +129,33 @@ begin
 end $$;
 comment on function public.m23_stage_chunk(bytea) is 'For the workers: one verified chunk of an archive, into staging.';
 
+-- The value of a field of a line, in the type that its column has now. A text of another type, or of before a type was altered, is
+-- read as what it was then: p_type is the column's type then, by name, and p_then the backup's position, where that is of this life.
+create function m23.field_value(p_table m23.protected_tables, p_column m23.column_shape, p_field text, p_type text, p_then pg_snapshot)
+returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_type oid := (select a.atttypid from pg_attribute a where a.attrelid = p_table.relid and a.attnum = p_column.attnum);
+  v_now  text := m23.type_with_nulls(p_table.relid, p_column.attnum);
+  v_text text := format('(case when pg_catalog.strpos(%1$s, ''\'') = 0 then %1$s else m23.copy_unescape(%1$s) end)', p_field);
+begin
+  return case
+    when p_column.plain and p_type = v_now then format('%s::%s', p_field, v_now)
+    -- a cast from text would not know "-", nor the number of what has been dropped
+    when p_column.type_name = 'regclass' then format('regclassin(textout(%s))', p_field)
+    when v_now in ('json', 'jsonb') and to_regtype(p_type) is not null
+    then m23.converted(format('(%s)::%s', v_text, to_regtype(p_type)), p_type, v_now)
+    else format('(%s)::%s', m23.present_words(v_text, v_type, case when p_then is null then '{}' else m23.former_words(v_type, null, p_then) end),
+                v_now) end;
+end $$;
+
 -- The values of a line `f` in the columns that are staged; p_skip fields come before them.
-create function m23.line_values(p_staged m23.staged_tables, p_table m23.protected_tables, p_skip int) returns text
+create function m23.line_values(p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_skip int) returns text
 language sql stable set search_path = '' as $$
-  select string_agg(format(case when c.plain then 'f[%1$s]::%2$s as %3$I'
-                                -- a cast from text would not know "-", nor the number of what has been dropped
-                                when c.type_name = 'regclass' then 'regclassin(textout(f[%1$s])) as %3$I'
-                                else '(case when pg_catalog.strpos(f[%1$s], ''\'') = 0 then f[%1$s]
-                                            else m23.copy_unescape(f[%1$s]) end)::%2$s as %3$I' end,
-                           array_position(p_staged.fields, c.name) + p_skip, c.type_name, c.name), ', ' order by c.attnum)
-    from m23.columns_of(p_table.relid) c where c.name = any (p_staged.columns)
+  select string_agg(format('%s as %I', m23.field_value(p_table, c, format('f[%s]', f.place + p_skip), p_staged.types[f.place], p_then), c.name),
+                    ', ' order by c.attnum)
+    from m23.columns_of(p_table.relid) c cross join lateral (select array_position(p_staged.fields, c.name)) f (place)
+   where c.name = any (p_staged.columns)
 $$;
 
 -- Lines with as many fields as there should be, as arrays `f`; cut once, and not for each field.
@@ -157,13 +187,14 @@ begin
   execute p_statement into taken, gone using p_lines;
 end $$;
 
-create function m23.stage_rows(p_staged m23.staged_tables, p_table m23.protected_tables, p_lines text) returns bigint
+create function m23.stage_rows(p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text)
+returns bigint
 language plpgsql set search_path = '' as $$
 declare v_rows bigint;
 begin
   v_rows := m23.take_lines(m23.path_of(p_table.relid), format('insert into %s (%s) select %s from %s',
     p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
-    m23.line_values(p_staged, p_table, 0), m23.whole_lines(p_staged, 0)), p_lines);
+    m23.line_values(p_staged, p_table, p_then, 0), m23.whole_lines(p_staged, 0)), p_lines);
   update m23.staged_tables set standing = standing + v_rows where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   return v_rows;
 exception when unique_violation then
@@ -172,7 +203,8 @@ end $$;
 
 -- The keys of these entries have no row any more, until the next rows bring one. In an archive of version 1 an entry has no
 -- field for the groups that its image does not carry: it carries all. A chain can have members of both.
-create function m23.stage_history(p_staged m23.staged_tables, p_table m23.protected_tables, p_lines text, p_keep boolean) returns bigint
+create function m23.stage_history(p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text, p_keep boolean)
+returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_list  text := (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c);
@@ -187,7 +219,7 @@ begin
            gone as (delete from %3$s r using (select distinct %4$s from entries e) k where %5$s returning 1),
            kept as (%6$s)
       select (select count(*) from entries), (select count(*) from gone)',
-    m23.line_values(p_staged, p_table, v_skip), m23.whole_lines(p_staged, v_skip), p_staged.staging, m23.key_list(p_table.relid, 'e'), m23.key_match(p_table.relid, 'k', 'r'),
+    m23.line_values(p_staged, p_table, p_then, v_skip), m23.whole_lines(p_staged, v_skip), p_staged.staging, m23.key_list(p_table.relid, 'e'), m23.key_match(p_table.relid, 'k', 'r'),
     case when p_keep then format('insert into %s (m23_op, m23_change_id, m23_xid, m23_at, m23_unchanged, %2$s) select m23_op, m23_change_id, m23_xid, m23_at, m23_unchanged, %2$s from entries', p_staged.history, v_list)
          else 'select' end, case v_skip when 4 then '0' else 'f[5]::int' end), p_lines);
   update m23.staged_tables set standing = standing - v_gone where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;

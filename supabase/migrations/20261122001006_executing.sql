@@ -97,7 +97,7 @@ language plpgsql stable set search_path = '' as $$
 begin
   return (select format('select %s from (%s) s',
              string_agg(case when c.name = any (p_staged.columns) then format('s.%I', c.name)
-                             else format('null::%s as %I', c.type_name, c.name) end, ', ' order by c.attnum), p_rows)
+                             else format('null::%s as %I', m23.type_with_nulls(p_table.relid, c.attnum), c.name) end, ', ' order by c.attnum), p_rows)
             from m23.columns_of(p_table.relid) c where not c.generated);
 end $$;
 

@@ -453,6 +453,10 @@ declare v_name text := m23.public_name((p_target.tbl).relid);
 begin
   perform set_config('search_path', p_target.path, true);
   execute p_statement using p_tenant, p_target.moment, null::text[], p_from, (p_target.tbl).id, v_name;
+exception when data_exception or integrity_constraint_violation then
+  perform m23.refuse_rows(array(select distinct m23.unfit_columns(t, p_tenant)
+                                  from unnest(array[p_target, m23.target_of(p_target.tbl, p_from)]) t));
+  raise;
 end $$;
 
 -- m23.plan for the way from one moment to another: the rows as of both are compared.
@@ -491,7 +495,7 @@ begin
   perform m23.lock_tables(m23.relations_named(v_tables));
   v_targets := m23.logged_targets(v_tables, v_moment);
   if p_base_backup_timestamp is null then
-    perform m23.plan_targets(p_tenant_id, v_targets);
+    perform m23.plan_all(p_tenant_id, v_targets);
   else
     perform m23.plan_between(p_tenant_id, v_targets, m23.requested_moment(p_tenant_id, p_base_backup_timestamp, v_tables));
   end if;

@@ -24,27 +24,62 @@ language sql stable set search_path = '' as $q$
     from m23.columns_of(p_table.relid) c, lateral (select m23.column_bits(p_table, c.attnum)) b (bits) where b.bits <> 0
 $q$;
 
--- One table's part of the log, as transaction_logs shows it.
-create function m23.history_query(p_table m23.protected_tables) returns text
-language sql stable set search_path = '' as $q$
-  select format($$select (l.change_id - '0/0')::bigint as id, l.tenant_id, %5$s as created_at, l.xid::text as transaction_id, l.actor,
-      case l.op %6$s end as operation,
-      %1$L::text as table_name, (select to_jsonb(m23_k) from (select %2$s) m23_k) as row_key,
-      case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select %3$s) m23_v) - u.names end as old_values,
-      case when u.names <> '{}' then u.names end as unchanged_columns
-    from %4$s l, lateral (select %8$s) u (names) where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= %7$L)$$,
-    m23.public_name(p_table.relid),
-    (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c),
-    m23.log_images(p_table),
-    m23.log_name(p_table.id),
-    m23.committed_at(),
-    (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o),
-    p_table.pruned_below,
-    m23.unchanged_names(p_table))
-$q$;
+-- An entry of the log, as its tenant reads it.
+create type m23.log_entry as (
+  id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid, operation text, table_name text,
+  row_key jsonb, old_values jsonb, unchanged_columns text[]
+);
 
-create function m23.transaction_log() returns table (id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid,
-                                                     operation text, table_name text, row_key jsonb, old_values jsonb, unchanged_columns text[])
+-- Which entries of the log: null for all.
+create type m23.log_filter as (
+  first xid8, beyond xid8, before_xid xid8, before_id numeric, op "char", actor uuid, since timestamptz, until timestamptz, most int
+);
+
+-- One table's part of the log under a filter, $2. p_shown: values that do not fit their columns any more as they were logged.
+create function m23.history_query(p_table m23.protected_tables, p_shown boolean, p_is_page boolean) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$select (l.change_id - '0/0')::bigint, l.tenant_id, {at}, l.xid::text, l.actor, case l.op {operations} end, {name}::text,
+      (select to_jsonb(m23_k) from (select {key}) m23_k),
+      case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select {images}) m23_v) - u.names end,
+      case when u.names <> '{}' then u.names end
+    from {log} l, lateral (select {unchanged}) u (names) where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= {pruned}){page}$sql$,
+    'at', m23.committed_at(), 'operations', (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o),
+    'name', quote_literal(m23.public_name(p_table.relid)),
+    'key', (select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name), ', ' order by c.key_ord)
+              from m23.columns_of(p_table.relid, p_of_key => true) c),
+    'images', m23.log_images(p_table, p_shown), 'log', m23.log_name(p_table.id), 'unchanged', m23.unchanged_names(p_table),
+    'pruned', quote_literal(p_table.pruned_below),
+    'page', case when p_is_page then m23.fill($sql$
+       and (($2).first is null or l.xid >= ($2).first) and (($2).beyond is null or l.xid < ($2).beyond)
+       and (($2).before_xid is null or (l.xid, l.change_id) < (($2).before_xid, '0/0'::pg_lsn + ($2).before_id))
+       and (($2).op is null or l.op = ($2).op) and (($2).actor is null or l.actor = ($2).actor)
+       and (($2).since is null or {at} >= ($2).since) and (($2).until is null or {at} < ($2).until)
+     order by l.xid desc, l.change_id desc limit ($2).most$sql$, 'at', m23.committed_at()) else '' end);
+end $outer$;
+
+create function m23.history_rows(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter, p_shown boolean)
+returns setof m23.log_entry
+language plpgsql stable set search_path = '' as $$
+declare
+  v_query text := m23.history_query(p_table, p_shown, (p_filter).most is not null);
+  v_path  text := m23.path_of(p_table.relid);
+begin
+  perform set_config('search_path', v_path, true);
+  return query execute v_query using p_tenant, p_filter;
+end $$;
+
+-- The same, whatever has become of the table's types since: a value that does not fit its column any more is told as it was logged, at the
+-- price of a look at each. Nothing of the rows before a failure is left: they are given when all are there.
+create function m23.history_of(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter) returns setof m23.log_entry
+language plpgsql stable set search_path = '' as $$
+begin
+  return query select * from m23.history_rows(p_table, p_tenant, p_filter, false);
+exception when others then
+  return query select * from m23.history_rows(p_table, p_tenant, p_filter, true);
+end $$;
+
+create function m23.transaction_log() returns setof m23.log_entry
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 declare
   v_tenant uuid;
@@ -52,7 +87,7 @@ declare
 begin
   for v_tenant in select m23.caller_tenants(array['owner', 'admin', 'operator']) loop
     for v_table in select t.* from m23.protected_tables t where exists (select from pg_class c where c.oid = t.relid) loop
-      return query execute m23.history_query(v_table) using v_tenant;
+      return query select * from m23.history_of(v_table, v_tenant, null);
     end loop;
   end loop;
 end $$;
@@ -68,7 +103,7 @@ grant select on public.transaction_logs to authenticated;
 -- tick's clock was read after its position was taken, so `beyond` is told by one that has seen its transaction end.
 create function m23.transactions_between(p_since timestamptz, p_until timestamptz, out first xid8, out beyond xid8)
 language sql stable set search_path = '' as $$
-  with ticks as not materialized (select t.* from m23.ticks t where t.incarnation = (select i.id from m23.incarnations i order by i.since desc, i.id limit 1))
+  with ticks as not materialized (select t.* from m23.ticks t where t.incarnation = (select m23.present_life()))
   select (select pg_snapshot_xmin(t.position) from ticks t where t.at < p_since order by t.at desc limit 1),
          (select (select pg_snapshot_xmax(later.position) from ticks later
                    where later.at > t.at and pg_snapshot_xmin(later.position) >= pg_snapshot_xmax(t.position) order by later.at limit 1)
@@ -95,25 +130,20 @@ language plpgsql stable security definer set search_path = '' set row_security =
 declare
   v_faults text[] := m23.log_filter_faults(p_table, p_operation, p_before);
   v_bounds record;
-  v_page   text;
-  v_query  text;
+  v_filter m23.log_filter;
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
   if v_faults <> '{}' then
     perform m23.refuse('VALIDATION_FAILED', 'the changes cannot be listed', v_faults);
   end if;
   v_bounds := m23.transactions_between(p_since, p_until);
-  v_page := format('(%%s and ($2 is null or l.xid >= $2) and ($3 is null or l.xid < $3) and ($4 is null or (l.xid, l.change_id) < ($4, ''0/0''::pg_lsn + $5))
-      and ($6 is null or l.op = $6) and ($7 is null or l.actor = $7) and ($8 is null or %1$s >= $8) and ($9 is null or %1$s < $9)
-    order by l.xid desc, l.change_id desc limit $10)', m23.committed_at());
-  v_query := (select string_agg(format(v_page, m23.history_query(t)), ' union all ')
-                from m23.protected_tables t
-               where exists (select from pg_class c where c.oid = t.relid) and (p_table is null or t.id = (m23.find_table(p_table)).id));
-  if v_query is not null then
-    return query execute format('select * from (%s) h order by h.transaction_id::xid8 desc, h.id desc limit $10', v_query)
-      using p_tenant_id, v_bounds.first, v_bounds.beyond, (p_before ->> 'transaction_id')::xid8, (p_before ->> 'id')::numeric,
-            (select o.op from m23.operations() o where o.name = p_operation), p_actor, p_since, p_until, least(greatest(p_limit, 1), 1000);
-  end if;
+  v_filter := row(v_bounds.first, v_bounds.beyond, p_before ->> 'transaction_id', p_before ->> 'id',
+                  (select o.op from m23.operations() o where o.name = p_operation), p_actor, p_since, p_until,
+                  least(greatest(p_limit, 1), 1000))::m23.log_filter;
+  return query
+  select h.* from m23.protected_tables t cross join lateral m23.history_of(t, p_tenant_id, v_filter) h
+   where exists (select from pg_class c where c.oid = t.relid) and (p_table is null or t.id = (m23.find_table(p_table)).id)
+   order by h.transaction_id::xid8 desc, h.id desc limit v_filter.most;
 end $$;
 comment on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) is
   'The newest changes, at most p_limit (1,000): of a table, of one operation, by one user, committed from p_since on and before p_until, older than the row p_before. Owner, admin and operator.';
@@ -146,6 +176,9 @@ begin
   perform set_config('search_path', v_path, true);
   execute v_query into v_rows using v_tenant, v_moment, v_after;
   return coalesce(v_rows, '[]');
+exception when data_exception or integrity_constraint_violation then
+  perform m23.refuse_rows(array(select m23.unfit_columns(m23.target_of(v_table, v_moment), v_tenant)));
+  raise;
 end $$;
 comment on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) is
   'Rows of a protected table as they were committed at p_timestamp, in key order, at most p_limit (1,000), after the row with the key p_after. Owner, admin and operator.';
