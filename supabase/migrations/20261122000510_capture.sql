@@ -219,8 +219,8 @@ language plpgsql stable set search_path = '' as $outer$
 declare v_key record := m23.log_fields(p_table, true);
 begin
   return (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
-    select r.m23_tenant, (case when b.more > 0 or exists (select from {those} n where n.{tenant} <> r.m23_tenant and {same_key})
-                              or {both} and exists (select from {those} n where n.{tenant} <> r.m23_tenant) then '{moved}' else '{changed}' end)::"char", {actor}, {expressions}
+    select r.m23_tenant, (case when b.more > 0 or exists (select from {those} n where n.{tenant} is distinct from r.m23_tenant and {same_key})
+                              or {both} and exists (select from {those} n where n.{tenant} is distinct from r.m23_tenant) then '{moved}' else '{changed}' end)::"char", {actor}, {expressions}
       from (select r.{tenant} as m23_tenant, {keys} from {these} r except all select r.{tenant}, {keys} from {those} r) r
       join (select u.tenant, sum(u.n) as more
               from (select r.{tenant} as tenant, 1 as n from {these} r union all select r.{tenant}, -1 from {those} r) u group by u.tenant) b on b.tenant = r.m23_tenant

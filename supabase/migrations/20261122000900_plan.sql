@@ -1,7 +1,7 @@
 -- A plan: the difference between what a tenant's tables are and what they should be, in
--- pg_temp.m23_diff_<id>: m23_op I (missing), U (differs), D (should not be), R (differs, and
--- is written as delete and insert), m23_place where the live row lies, and the wanted row, or
--- the live row of a D.
+-- pg_temp.m23_diff_<id>: m23_op I (missing), T (missing, and nobody's row has its key), U (differs),
+-- D (should not be), R (differs, and is written as delete and insert), m23_place where the live row
+-- lies, and the wanted row, or the live row of a D.
 
 create function m23.diff_name(p_table m23.protected_tables) returns text
 language plpgsql immutable set search_path = '' as $$ begin return 'pg_temp.m23_diff_' || p_table.id; end $$;
@@ -137,6 +137,16 @@ begin
   return v_rows;
 end $$;
 
+-- The condition that a live row `l` differs from another in a column that takes no UPDATE; null where there is none.
+create function m23.fixed_differ(p_target m23.target, p_other text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('l.%1$I is distinct from %2$s.%1$I', c.name, p_other), ' or ')
+            from m23.columns_of((p_target.tbl).relid) c
+           where c.identity = 'a' and c.name = any (p_target.columns) and c.name <> all (p_target.kept)
+             and c.key_ord is null);
+end $$;
+
 -- Plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.
 -- For the log's wanted rows only keys that have changed since are looked at, so that it takes
 -- the time of the changes, not of the table; with p_lock their live rows are taken as they are
@@ -149,9 +159,7 @@ declare
   v_takes  boolean := v_logged and p_lock;
   v_live   text := m23.qualified_name(v_table.relid);
   v_key    text := quote_ident(m23.tenant_column(v_table));  -- null where there is no live row; a composite key can look like it
-  v_fixed  text := (select string_agg(format('l.%1$I is distinct from w.%1$I', c.name), ' or ') from m23.columns_of(v_table.relid) c
-                     where c.identity = 'a' and c.name = any (p_target.columns) and c.name <> all (p_target.kept)
-                       and c.key_ord is null);
+  v_fixed  text := m23.fixed_differ(p_target, 'w');
   v_values text[] := m23.wanted_values(p_target);
   v_there  text := case when v_logged then format('((l.%s is not null)::int - w.m23_balance = 1)', v_key) else format('(w.%s is not null)', v_key) end;
   v_plan   text;
@@ -175,11 +183,14 @@ begin
   perform m23.run_at(p_target, p_tenant, v_plan);
 end $$;
 
-create function m23.count_diff(p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint)
+create function m23.count_diff(
+  p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint, out taken_back bigint
+)
 language plpgsql set search_path = '' as $$
 begin
-  execute format('select count(*) filter (where m23_op = ''I''), count(*) filter (where m23_op in (''U'', ''R'')),
-                         count(*) filter (where m23_op = ''D'') from %s', m23.diff_name(p_table)) into inserts, updates, deletes;
+  execute format('select count(*) filter (where m23_op in (''I'', ''T'')), count(*) filter (where m23_op in (''U'', ''R'')),
+                         count(*) filter (where m23_op = ''D''), count(*) filter (where m23_op = ''T'') from %s',
+                 m23.diff_name(p_table)) into inserts, updates, deletes, taken_back;
 end $$;
 
 -- What of a table could not be as it was, because its shape has changed since the moment.
@@ -215,7 +226,7 @@ begin
   end loop;
 end $$;
 
--- Rows that another tenant's stand in the way of --------------------------------------
+-- Rows that others stand in the way of -------------------------------------------------
 
 -- Takes rows out of the plan into pg_temp.m23_left_<id>; gives how many.
 create function m23.leave(p_target m23.target, p_condition text, p_path text default null) returns bigint
@@ -230,29 +241,138 @@ begin
                                  insert into pg_temp.m23_left_%s select * from gone', v_diff, p_condition, v_id));
 end $$;
 
--- Leaves the rows whose key or unique value belongs to another tenant now.
+-- Whether rows of a table can be nobody's: those whose tenant is null.
+create function m23.may_be_nobodys(p_table m23.protected_tables) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select not a.attnotnull or exists (
+             select from pg_constraint k  -- NOT NULL that is NOT VALID
+              where k.conrelid = a.attrelid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum])
+            from pg_attribute a where a.attrelid = p_table.relid and a.attnum = p_table.tenant_attnum);
+end $$;
+
+-- The condition that a row is nobody's, said so that no index serves it, as m23.is_tenants().
+create function m23.is_nobodys(p_table m23.protected_tables, p_row text) returns text
+language plpgsql stable set search_path = '' as
+$$ begin return format('greatest(%s.%I) is null', p_row, m23.tenant_column(p_table)); end $$;
+
+-- The condition that a live row `l` is the one that a planned row `d` writes over or deletes: the tenant's, or nobody's
+-- that is taken back. Where values are exchanged, that is an R by then.
+create function m23.is_planned(p_table m23.protected_tables, p_tenant uuid) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_tenants text := m23.is_tenants(p_table, 'l', quote_literal(p_tenant));
+begin
+  return case when not m23.may_be_nobodys(p_table) then v_tenants
+              else format('(%s or d.m23_op in (''T'', ''R'') and %s)', v_tenants, m23.is_nobodys(p_table, 'l')) end;
+end $$;
+
+-- Takes nobody's rows that have the keys of missing ones for those: they are written over, their tenant too.
+create function m23.take_back(p_target m23.target) returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  if not m23.may_be_nobodys(p_target.tbl) then return 0; end if;
+  return m23.run(p_target.path, m23.fill($sql$
+      update {diff} d set m23_op = 'T', m23_place = l.ctid from {live} l
+       where d.m23_op = 'I' and {same_key} and {is_nobodys}$sql$,
+    'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid),
+    'same_key', m23.key_match((p_target.tbl).relid, 'l', 'd'), 'is_nobodys', m23.is_nobodys(p_target.tbl, 'l')));
+end $$;
+
+-- The generated columns that follow from those of the plan, as the end of a select list.
+create function m23.generated_columns(p_target m23.target, out names text[], out list text)
+language plpgsql stable set search_path = '' as $$
+begin
+  select array_agg(a.attname::text),
+         string_agg(format(', (%s)::%s as %I', pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod), a.attname), '')
+    into names, list
+    from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+   where a.attrelid = (p_target.tbl).relid and a.attgenerated <> '' and not exists (
+     select from pg_depend x join pg_attribute b on b.attrelid = a.attrelid and b.attnum = x.refobjsubid
+      where x.classid = 'pg_attrdef'::regclass and x.objid = d.oid and x.refclassid = 'pg_class'::regclass
+        and x.refobjid = a.attrelid and b.attnum <> a.attnum and b.attname <> all (p_target.columns));
+end $$;
+
+-- The indexes of a table, or of a partition alone, under which the rows of a plan can collide with others: unique ones,
+-- and those of exclusion constraints. One over a column that the plan does not have cannot be hit by it.
+create function m23.colliding_indexes(p_target m23.target) returns setof pg_index
+language plpgsql stable rows 2 set search_path = '' as $$
+declare v_known text[] := p_target.columns || (m23.generated_columns(p_target)).names;
+begin
+  return query
+  select i.* from m23.captured((p_target.tbl).relid) c join pg_index i on i.indrelid = c.relid
+   where (i.indisunique or i.indisexclusion) and not exists (select from pg_inherits h where h.inhrelid = i.indexrelid)
+     and not exists (
+       select from pg_attribute a
+        where a.attrelid = i.indrelid and a.attname <> all (v_known)
+          and (a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1]) and a.attnum > 0 or exists (
+            select from pg_depend d
+             where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid and d.refclassid = 'pg_class'::regclass
+               and d.refobjid = i.indrelid and d.refobjsubid = a.attnum and a.attnum > 0)));
+end $$;
+
+-- What an index holds of a row, the only one in sight.
+create function m23.index_parts(p_index pg_index) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(p_index.indexrelid, n, true), n), ', ' order by n)
+            from generate_series(1, p_index.indnkeyatts) n);
+end $$;
+
+-- The condition that an index does not take two rows together, of which it holds these parts.
+create function m23.collide(p_index pg_index, p_left text, p_right text) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_operators oid[] := (select k.conexclop from pg_constraint k
+                         where k.conindid = p_index.indexrelid and k.contype in ('p', 'u', 'x'));
+begin
+  return (select string_agg(m23.fill(
+             case when p_index.indnullsnotdistinct
+                  then '({left} {operator} {right} or {left} is null and {right} is null)' else '{left} {operator} {right}' end,
+             'left', format('%s.m23_e%s', p_left, n), 'right', format('%s.m23_e%s', p_right, n),
+             'operator', coalesce((select format('operator(%I.%s)', s.nspname, o.oprname)
+                                     from pg_operator o join pg_namespace s on s.oid = o.oprnamespace where o.oid = v_operators[n]),
+                                  m23.equality(p_index.indexrelid, n))), ' and ' order by n)
+            from generate_series(1, p_index.indnkeyatts) n);
+end $$;
+
+-- The condition that a live row `r` stays as it is: another tenant's, nobody's that is not taken back, and what was left.
+create function m23.stays(p_target m23.target, p_tenant uuid) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_table  m23.protected_tables := p_target.tbl;
+  v_tenant text := quote_ident(m23.tenant_column(v_table));
+  v_left   text := to_regclass('pg_temp.m23_left_' || v_table.id);
+  v_others text := format('r.%s <> %L', v_tenant, p_tenant);
+begin
+  if m23.may_be_nobodys(v_table) then
+    v_others := m23.fill($sql$({others} or r.{tenant} is null and not exists (
+        select from {diff} t where t.m23_op in ('T', 'R') and {same_key}))$sql$,
+      'others', v_others, 'tenant', v_tenant, 'diff', m23.diff_name(v_table),
+      'same_key', m23.key_match(v_table.relid, 't', 'r'));
+  end if;
+  return case when v_left is null then v_others
+              else format('(%s or exists (select from %s x where %s))', v_others, v_left, m23.key_match(v_table.relid, 'x', 'r')) end;
+end $$;
+
+-- Leaves the rows that an index does not take together with one that stays as it is. p_inserting: some are missing;
+-- an update keeps its key.
 create function m23.leave_claimed(p_target m23.target, p_tenant uuid, p_inserting boolean default true) returns bigint
 language plpgsql set search_path = '' as $$
 declare
-  v_index record;
+  v_index pg_index;
   v_left  bigint := 0;
 begin
-  for v_index in
-    select i.indexrelid, i.indisprimary, pg_get_expr(i.indpred, i.indrelid) as predicate, i.indnkeyatts as keys
-      from pg_index i
-     where i.indrelid = (p_target.tbl).relid and i.indisunique and (p_inserting or not i.indisprimary)  -- an update keeps its key
-       -- an index over a column that the plan does not have cannot be hit by it
-       and not exists (select from pg_depend d join pg_attribute a on a.attrelid = i.indrelid and a.attnum = d.refobjsubid
-                        where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid and d.refobjid = i.indrelid
-                          and d.refobjsubid > 0 and a.attname <> all (p_target.columns))
-  loop
-    v_left := v_left + m23.leave(p_target, format('d.m23_op <> ''D'' and d.ctid in (
-        select m.m23_place from (select r.ctid as m23_place, %1$s from %2$s r where r.m23_op %8$s and %3$s) m
-          join (select %1$s from %4$s r where r.%5$I <> %6$L and %3$s) o on %7$s)',
-      (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(v_index.indexrelid, n, true), n), ', ') from generate_series(1, v_index.keys) n),
-      m23.diff_name(p_target.tbl), coalesce(v_index.predicate, 'true'), m23.qualified_name((p_target.tbl).relid), m23.tenant_column(p_target.tbl), p_tenant,
-      (select string_agg(format('m.m23_e%1$s %2$s o.m23_e%1$s', n, m23.equality(v_index.indexrelid, n)), ' and ') from generate_series(1, v_index.keys) n),
-      case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));
+  for v_index in select i.* from m23.colliding_indexes(p_target) i where p_inserting or not i.indisprimary loop
+    v_left := v_left + m23.leave(p_target, m23.fill($sql$d.m23_op <> 'D' and d.ctid in (
+        select m.m23_row from (
+          select r.m23_row, {parts} from (select r.ctid as m23_row, r.*{generated} from {diff} r) r
+           where r.m23_op {ops} and {within} and {predicate}) m
+          join (select {parts} from {live} r where {stays} and {predicate}) o on {collide})$sql$,
+      'parts', m23.index_parts(v_index), 'diff', m23.diff_name(p_target.tbl),
+      'generated', coalesce((m23.generated_columns(p_target)).list, ''), 'within', m23.within(v_index.indrelid),
+      'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
+      'live', m23.qualified_name(v_index.indrelid), 'stays', m23.stays(p_target, p_tenant),
+      'collide', m23.collide(v_index, 'm', 'o'), 'ops', case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));
   end loop;
   return v_left;
 end $$;
@@ -345,11 +465,12 @@ create unlogged table m23.plans (
   warnings   text[] not null default '{}',
   written    bigint not null default 0,
   unreachable bigint not null default 0,  -- of those left alone
+  taken_back bigint not null default 0,  -- of the inserts
   primary key (backend, table_id)
 );
 select m23.close_table('m23.plans');
 create view m23.plan with (security_invoker = true) as
-  select table_id, name, left_alone, inserts, updates, deletes, warnings, written, unreachable
+  select table_id, name, left_alone, inserts, updates, deletes, warnings, written, unreachable, taken_back
     from m23.plans where backend = pg_backend_pid();
 
 create function m23.end_plan() returns void
@@ -376,6 +497,7 @@ declare
   v_count   record;
   v_left    bigint;
   v_arrived bigint;
+  v_taken   bigint;
   v_gone    record;
   v_faults  text[];
 begin
@@ -386,21 +508,38 @@ begin
   foreach v_target in array p_targets loop
     perform m23.plan_table(v_target, p_tenant, p_lock);
     select * into v_count from m23.count_diff(v_target.tbl);
+    v_taken := case when v_count.inserts > 0 then m23.take_back(v_target) else 0 end;
     v_arrived := case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
     v_left := case when v_count.inserts + v_count.updates > 0 then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end + v_arrived;
     select * into v_gone from m23.leave_unreachable(v_target, p_tenant);
     insert into m23.plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left + v_gone.left_alone,
       v_count.inserts, v_count.updates, v_count.deletes,
       m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived) || v_gone.warnings,
-      0, v_gone.left_alone);
+      0, v_gone.left_alone, case when v_taken > 0 then (m23.count_diff(v_target.tbl)).taken_back else 0 end);
   end loop;
-  v_faults := m23.keep_references(p_tenant, p_targets);
-  if not exists (select from m23.plan where left_alone > 0) then return v_faults; end if;
+  loop
+    v_faults := m23.keep_references(p_tenant, p_targets);
+    if not exists (select from m23.plan where left_alone > 0) then return v_faults; end if;
+    exit when m23.leave_dependent(p_tenant, p_targets) = 0;
+  end loop;
   foreach v_target in array p_targets loop
-    update m23.plan p set inserts = c.inserts, updates = c.updates, deletes = c.deletes
+    update m23.plan p set inserts = c.inserts, updates = c.updates, deletes = c.deletes, taken_back = c.taken_back
       from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
   end loop;
   return v_faults;
+end $$;
+
+-- Leaves the rows whose values are kept by rows that were left; gives how many.
+create function m23.leave_dependent(p_tenant uuid, p_targets m23.target[]) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_left   bigint := 0;
+begin
+  for v_target in select t.* from unnest(p_targets) t join m23.plan p on p.table_id = (t.tbl).id and p.left_alone > 0 loop
+    v_left := v_left + m23.note_left(v_target, m23.leave_claimed(v_target, p_tenant));
+  end loop;
+  return v_left;
 end $$;
 
 create function m23.note_left(p_target m23.target, p_left bigint) returns bigint
@@ -418,8 +557,11 @@ declare
       'stats', jsonb_build_object('totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
         'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
         'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
-      'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) w)) || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key or a unique value belongs to another tenant, they came from one, or a foreign key ties them to such a row', name, left_alone - unreachable)
-        order by name) filter (where left_alone > unreachable), '[]'))
+      'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) w)) || coalesce(jsonb_agg(format('%s: %s row(s) that had become nobody''s (their tenant is null) were taken back as they were then',
+          name, taken_back) order by name) filter (where taken_back > 0), '[]')
+        || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key, or a value that only one row may have, is another tenant''s '
+            'or nobody''s, they came from there, or they depend on such a row', name, left_alone - unreachable)
+          order by name) filter (where left_alone > unreachable), '[]'))
     from m23.plan);
 begin
   perform m23.end_plan();

@@ -121,8 +121,7 @@ begin
     perform m23.run(p_target.path, format('create temp table m23_gone_%s on commit drop as
         select distinct %s from %s l join %s d on %s where %s and d.m23_op <> ''I''',
       v_key.oid, m23.columns_text(v_key.confrelid, v_key.confkey, 'l'), m23.qualified_name(v_key.confrelid),
-      m23.diff_name(v_table), m23.key_match(v_table.relid, 'l', 'd'),
-      m23.is_tenants(v_table, 'l', quote_literal(p_tenant))));
+      m23.diff_name(v_table), m23.key_match(v_table.relid, 'l', 'd'), m23.is_planned(v_table, p_tenant)));
   end loop;
 end $$;
 
@@ -170,7 +169,7 @@ begin
         select 1 from %s p where exists (select from %s d where %s) for key share of p nowait) locked',
       v_parent, v_rows, v_match));
     v_count := m23.number_of(v_path, format('
-        select count(*) from %s d where row(%s) is not null and (d.m23_op = ''I'' or %L)
+        select count(*) from %s d where row(%s) is not null and (d.m23_op in (''I'', ''T'') or %L)
            and not exists (select from %s p where %s)',
       v_rows, m23.columns_text(v_key.conrelid, v_key.conkey, 'd'), v_key.convalidated, v_parent, v_match));
     if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
@@ -293,33 +292,32 @@ end $$;
 -- Deferrable constraints ---------------------------------------------------------------------
 -- They are kept by triggers, which are silent too: no write has run into them.
 
-create function m23.check_deferrable(p_target m23.target) returns void
+-- What another tenant has written since the plan, nobody has run into either: the plan is made anew.
+create function m23.check_deferrable(p_target m23.target, p_tenant uuid) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_table      m23.protected_tables := p_target.tbl;
-  v_constraint record;
-  v_live       text := m23.qualified_name(v_table.relid);
-  v_count      bigint;
+  v_table m23.protected_tables := p_target.tbl;
+  v_rule  record;
+  v_count bigint;
 begin
   perform m23.wait_out_writers(v_table.relid) where exists (
     select from pg_constraint where conrelid = v_table.relid and contype in ('p', 'u', 'x') and condeferrable);
-  for v_constraint in
-    select k.conname, coalesce(pg_get_expr(i.indpred, i.indrelid), 'true') as predicate,
-           (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(i.indexrelid, n, true), n), ', ') from generate_series(1, i.indnkeyatts) n) as parts,
-           (select string_agg(format('l.m23_e%1$s %2$s o.m23_e%1$s', n, coalesce((select format('operator(%s.%s)', o.oprnamespace::regnamespace, o.oprname)
-              from pg_operator o where o.oid = k.conexclop[n]), '=')), ' and ') from generate_series(1, i.indnkeyatts) n) as collides
-      from pg_constraint k join pg_index i on i.indexrelid = k.conindid
+  for v_rule in
+    select k.conname, i as index from pg_constraint k join pg_index i on i.indexrelid = k.conindid
      where k.conrelid = v_table.relid and k.contype in ('p', 'u', 'x') and k.condeferrable
   loop
-    v_count := m23.number_of(p_target.path, format('
-        with live as (select r.ctid as m23_place, r.*, %1$s from %2$s r where %3$s)
-        select count(*) from live l join %4$s d on %5$s and d.m23_op <> ''D''
-          join live o on o.m23_place <> l.m23_place and %6$s',
-      v_constraint.parts, v_live, v_constraint.predicate, m23.diff_name(v_table),
-      m23.key_match(v_table.relid, 'l', 'd'), v_constraint.collides));
-    if v_count > 0 then
-      raise exception 'the restore would break "%"', v_constraint.conname
-        using errcode = 'unique_violation', table = m23.public_name(v_table.relid), constraint = v_constraint.conname;
+    v_count := m23.number_of(p_target.path, m23.fill($sql$
+        with live as (select r.ctid as m23_place, r.*, {parts} from {live} r where {predicate})
+        select count(*) from live l join {diff} d on {same_key} and d.m23_op <> 'D'
+          join live o on o.m23_place <> l.m23_place and {collide}$sql$,
+      'parts', m23.index_parts(v_rule.index), 'live', m23.qualified_name(v_table.relid), 'diff', m23.diff_name(v_table),
+      'predicate', coalesce(pg_get_expr((v_rule.index).indpred, v_table.relid), 'true'),
+      'same_key', m23.key_match(v_table.relid, 'l', 'd'), 'collide', m23.collide(v_rule.index, 'l', 'o')));
+    if v_count > 0 and m23.leave_claimed(p_target, p_tenant) > 0 then
+      raise exception 'another tenant has taken a value meanwhile' using errcode = 'lock_not_available';
+    elsif v_count > 0 then
+      raise exception 'the restore would break "%"', v_rule.conname
+        using errcode = 'unique_violation', table = m23.public_name(v_table.relid), constraint = v_rule.conname;
     end if;
   end loop;
 end $$;

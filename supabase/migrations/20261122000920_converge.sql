@@ -22,17 +22,17 @@ end $$;
 
 -- The rows to be changed are taken without waiting: a writer that holds one may itself
 -- be waiting for the fence. p_rows is a relation that finds those of p_ops as p_match says. The plan of a
--- moment has taken its rows already, as rows that may change.
+-- moment has taken its rows already, as rows that may change. Gives how many were there.
 create function m23.lock_rows(
   p_target m23.target, p_tenant uuid, p_rows text, p_match text, p_ops "char"[], p_lock text
-) returns void
+) returns bigint
 language plpgsql set search_path = '' as $$
 begin
-  perform m23.number_of(p_target.path, format('
+  return m23.number_of(p_target.path, format('
       select count(*) from (
         select 1 from %s d join %s l on %s where d.m23_op = any (%L) and %s for %s of l nowait) locked',
     p_rows, m23.qualified_name((p_target.tbl).relid), p_match, p_ops,
-    m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), p_lock));
+    m23.is_planned(p_target.tbl, p_tenant), p_lock));
 end $$;
 
 -- Whether nothing of the application's runs when rows are written: what a statement says that it
@@ -50,21 +50,21 @@ language plpgsql set search_path = '' as $$
 begin
   return m23.run(p_target.path, format('delete from %s l using %s d where %s and %s and d.m23_op = %L',
     m23.qualified_name((p_target.tbl).relid), m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet),
-    m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), p_op));
+    m23.is_planned(p_target.tbl, p_tenant), p_op));
 end $$;
 
-create function m23.update_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
+create function m23.update_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_update text;
   v_set    text := (select string_agg(format('%1$I = d.%1$I', c.name), ', ') from m23.columns_of((p_target.tbl).relid) c
-                     where c.name = any (p_target.columns) and c.identity <> 'a' and c.attnum <> (p_target.tbl).tenant_attnum
+                     where c.name = any (p_target.columns) and c.identity <> 'a' and (p_op = 'T' or c.attnum <> (p_target.tbl).tenant_attnum)
                        -- equal keys of most types can be stored otherwise
                        and (c.key_ord is null or c.type_name not in ('smallint', 'integer', 'bigint', 'uuid')));
 begin
   if v_set is null then return 0; end if;
-  v_update := format('update %s l set %s from %s d where %s and %s and d.m23_op = ''U''', m23.qualified_name((p_target.tbl).relid), v_set,
-                     m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet), m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)));
+  v_update := format('update %s l set %s from %s d where %s and %s and d.m23_op = %L', m23.qualified_name((p_target.tbl).relid), v_set,
+                     m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet), m23.is_planned(p_target.tbl, p_tenant), p_op);
   if m23.writes_as_planned(p_target.tbl, p_quiet) then
     return m23.run(p_target.path, v_update);
   elsif exists (select from pg_rewrite where ev_class = (p_target.tbl).relid) then  -- a rule may not allow RETURNING
@@ -108,12 +108,23 @@ declare
   v_has     record;
   v_written bigint := 0;
 begin
-  execute format('select bool_or(m23_op = ''U'') as updates, bool_or(m23_op = ''R'') as exchanges, bool_or(m23_op in (''I'', ''R'')) as inserts from %s',
+  execute format('select bool_or(m23_op = ''U'') as updates, bool_or(m23_op = ''T'') as takes, bool_or(m23_op = ''R'') as exchanges, bool_or(m23_op in (''I'', ''R'')) as inserts from %s',
     m23.diff_name(p_target.tbl)) into v_has;
   if v_has.exchanges then v_written := m23.delete_diff(p_target, p_tenant, 'R', p_quiet); end if;
-  if v_has.updates then v_written := v_written + m23.update_diff(p_target, p_tenant, p_quiet); end if;
+  if v_has.updates then v_written := v_written + m23.update_diff(p_target, p_tenant, 'U', p_quiet); end if;
+  if v_has.takes then v_written := v_written + m23.update_diff(p_target, p_tenant, 'T', p_quiet); end if;
   if v_has.inserts then v_written := v_written + m23.insert_diff(p_target, p_tenant, p_quiet); end if;
   return v_written;
+end $$;
+
+-- A row that is taken back is deleted and inserted where it differs in a column that takes no UPDATE.
+create function m23.exchange_fixed(p_target m23.target) returns void
+language plpgsql set search_path = '' as $$
+declare v_differ text := m23.fixed_differ(p_target, 'd');
+begin
+  if v_differ is null or not m23.may_be_nobodys(p_target.tbl) then return; end if;
+  perform m23.run(p_target.path, format('update %s d set m23_op = ''R'' from %s l where d.m23_op = ''T'' and %s and (%s)',
+    m23.diff_name(p_target.tbl), m23.qualified_name((p_target.tbl).relid), m23.key_match((p_target.tbl).relid, 'l', 'd'), v_differ));
 end $$;
 
 -- Updates and inserts, the deletes being done. Unique values that rows exchange among
@@ -122,14 +133,15 @@ end $$;
 create function m23.apply_table(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 begin
+  perform m23.exchange_fixed(p_target);
   begin
     return m23.write_diff(p_target, p_tenant, p_quiet);
   exception when unique_violation or exclusion_violation then
-    execute format('update %s set m23_op = ''R'' where m23_op = ''U''', m23.diff_name(p_target.tbl));
+    execute format('update %s set m23_op = ''R'' where m23_op in (''U'', ''T'')', m23.diff_name(p_target.tbl));
   end;
   begin
     return m23.write_diff(p_target, p_tenant, p_quiet);
-  exception when unique_violation then
+  exception when unique_violation or exclusion_violation then
     if m23.leave_claimed(p_target, p_tenant) = 0 then raise; end if;
   end;
   raise exception 'another tenant has taken a value meanwhile' using errcode = 'lock_not_available';
@@ -158,8 +170,12 @@ declare
   v_diff  text := m23.diff_name(p_target.tbl);
   v_match text := m23.live_match(p_target.tbl, p_quiet);
   v_lock  text := m23.lock_to_change(p_target.tbl);
+  v_taken bigint := (select p.taken_back from m23.plan p where p.table_id = (p_target.tbl).id);
 begin
   if p_target.wanted is not null then perform m23.lock_rows(p_target, p_tenant, v_diff, v_match, '{U}', v_lock); end if;
+  if v_taken > 0 and m23.lock_rows(p_target, p_tenant, v_diff, v_match, '{T}', v_lock) < v_taken then
+    raise exception 'nobody''s rows were changed meanwhile' using errcode = 'lock_not_available';
+  end if;
   if p_target.wanted is not null or v_lock <> 'update' then
     perform m23.lock_rows(p_target, p_tenant, v_diff, v_match, '{D,R}', 'update');
   end if;
@@ -230,7 +246,7 @@ declare
 begin
   foreach v_target in array v_changed loop
     v_faults := v_faults || m23.check_parents(p_targets, v_target) || m23.check_children(p_targets, v_target);
-    perform m23.check_deferrable(v_target);
+    perform m23.check_deferrable(v_target, p_tenant);
   end loop;
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
@@ -333,7 +349,7 @@ begin
   foreach v_target in array p_targets loop
     v_early := 'pg_temp.m23_early_' || (v_target.tbl).id;
     v_match := m23.key_match((v_target.tbl).relid, 'l', 'd');
-    perform m23.lock_rows(v_target, p_tenant, v_early, v_match, '{U}', m23.lock_to_change(v_target.tbl));
+    perform m23.lock_rows(v_target, p_tenant, v_early, v_match, '{U,T}', m23.lock_to_change(v_target.tbl));
     perform m23.lock_rows(v_target, p_tenant, v_early, v_match, '{D,R}', 'update');
   end loop;
 end $$;

@@ -2,16 +2,12 @@
 -- they fitted the rules of their time. A dry run says what the execution would run into, and an execution that has
 -- run into something says what it was in the same words.
 
--- A relation with the planned rows as they would be written, generated columns with them; the live ones are gone.
+-- A relation with the planned rows as they would be written, generated columns with them.
 create function m23.rows_to_write(p_target m23.target) returns text
 language plpgsql stable set search_path = '' as $$
-declare v_generated text := (
-    select string_agg(format('(%s) as %I', pg_get_expr(d.adbin, d.adrelid), a.attname), ', ' order by a.attnum)
-      from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-     where a.attrelid = (p_target.tbl).relid and a.attgenerated <> '' and not a.attisdropped);
 begin
-  return format('(select %s from (select ctid as m23_row, * from %s where m23_op <> ''D'') planned)',
-                concat_ws(', ', 'planned.*', v_generated), m23.diff_name(p_target.tbl));
+  return format('(select planned.*%s from (select ctid as m23_row, * from %s where m23_op <> ''D'') planned)',
+                (m23.generated_columns(p_target)).list, m23.diff_name(p_target.tbl));
 end $$;
 
 -- How many planned rows a condition finds.
@@ -72,51 +68,28 @@ $$ begin return coalesce((to_jsonb(p_constraint) ->> 'conenforced')::boolean, tr
 create function m23.repeated_values(p_target m23.target, p_tenant uuid) returns setof text
 language plpgsql set search_path = '' as $$
 declare
-  v_index record;
+  v_index pg_index;
   v_rows  bigint;
 begin
-  for v_index in
-    select coalesce(k.conname, c.relname) as name, i.indexrelid, i.indnkeyatts as keys, k.conexclop as operators,
-           coalesce(pg_get_expr(i.indpred, i.indrelid), 'true') as predicate
-      from pg_index i join pg_class c on c.oid = i.indexrelid
-      left join pg_constraint k on k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
-     where i.indrelid = (p_target.tbl).relid and not i.indisprimary and (i.indisunique or i.indisexclusion)
-     order by 1
-  loop
+  for v_index in select i.* from m23.colliding_indexes(p_target) i where not i.indisprimary order by i.indexrelid loop
     v_rows := m23.number_of(p_target.path, m23.fill($sql$
-        with planned as (select m23_row, m23_place, {values} from {rows} r where {predicate}),
-             standing as (select r.ctid as m23_place, {values} from {live} r where r.{tenant} = {its_id} and {predicate})
+        with planned as (select m23_row, {parts} from {rows} r where {within} and {predicate}),
+             standing as (select {parts} from {live} r where r.{tenant} = {its_id} and {predicate}
+                             and not exists (select from {diff} d where {same_key}))
         select count(*) from planned p
-         where exists (select from planned o where o.m23_row <> p.m23_row and {collides})
-            or exists (select from standing o
-                        where not exists (select from {diff} d where d.m23_place = o.m23_place) and {collides})$sql$,
-      'values', (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(v_index.indexrelid, n, true), n), ', ')
-                   from generate_series(1, v_index.keys) n),
-      'collides', (select string_agg(m23.collides(v_index.indexrelid, v_index.operators, n), ' and ')
-                     from generate_series(1, v_index.keys) n),
-      'rows', m23.rows_to_write(p_target), 'live', m23.qualified_name((p_target.tbl).relid),
-      'diff', m23.diff_name(p_target.tbl), 'predicate', v_index.predicate,
-      'tenant', quote_ident(m23.tenant_column(p_target.tbl)), 'its_id', quote_literal(p_tenant)));
+         where exists (select from planned o where o.m23_row <> p.m23_row and {collide})
+            or exists (select from standing o where {collide})$sql$,
+      'parts', m23.index_parts(v_index), 'rows', m23.rows_to_write(p_target), 'within', m23.within(v_index.indrelid),
+      'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
+      'live', m23.qualified_name(v_index.indrelid), 'tenant', quote_ident(m23.tenant_column(p_target.tbl)),
+      'its_id', quote_literal(p_tenant), 'diff', m23.diff_name(p_target.tbl),
+      'same_key', m23.key_match((p_target.tbl).relid, 'd', 'r'), 'collide', m23.collide(v_index, 'p', 'o')));
     if v_rows > 0 then
       return next format('%s: %s row(s) would break "%s", which allows no two rows alike; they can come back once it does',
-                         m23.public_name((p_target.tbl).relid), v_rows, v_index.name);
+                         m23.public_name((p_target.tbl).relid), v_rows,
+                         (select c.relname from pg_class c where c.oid = v_index.indexrelid));
     end if;
   end loop;
-end $$;
-
--- The condition that two rows, `p` and `o`, collide in an entry of an index.
-create function m23.collides(p_index oid, p_operators oid[], p_entry int) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select case
-      when p_operators is not null then format('p.m23_e%1$s %2$s o.m23_e%1$s', p_entry,
-        (select format('operator(%I.%s)', n.nspname, o.oprname) from pg_operator o join pg_namespace n on n.oid = o.oprnamespace
-          where o.oid = p_operators[p_entry]))
-      when i.indnullsnotdistinct
-        then format('(p.m23_e%1$s %2$s o.m23_e%1$s or p.m23_e%1$s is null and o.m23_e%1$s is null)', p_entry,
-                    m23.equality(p_index, p_entry))
-      else format('p.m23_e%1$s %2$s o.m23_e%1$s', p_entry, m23.equality(p_index, p_entry)) end
-      from pg_index i where i.indexrelid = p_index);
 end $$;
 
 -- The rules that the planned rows of all targets would break, one sentence each.

@@ -69,8 +69,8 @@ begin
   end if;
   if v_known and current_setting('m23.moved_1', true) <> '' then
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1)
-    select r.m23_tenant, (case when b.more > 0 or exists (select from new_rows n where n.tenant_id <> r.m23_tenant and n.id operator(pg_catalog.=) r.id)
-                              or current_setting('m23.moved_1', true) is not distinct from 'both' and exists (select from new_rows n where n.tenant_id <> r.m23_tenant) then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
+    select r.m23_tenant, (case when b.more > 0 or exists (select from new_rows n where n.tenant_id is distinct from r.m23_tenant and n.id operator(pg_catalog.=) r.id)
+                              or current_setting('m23.moved_1', true) is not distinct from 'both' and exists (select from new_rows n where n.tenant_id is distinct from r.m23_tenant) then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
       from (select r.tenant_id as m23_tenant, r.id from old_rows r except all select r.tenant_id, r.id from new_rows r) r
       join (select u.tenant, sum(u.n) as more
               from (select r.tenant_id as tenant, 1 as n from old_rows r union all select r.tenant_id, -1 from new_rows r) u group by u.tenant) b on b.tenant = r.m23_tenant
@@ -79,8 +79,8 @@ begin
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1)
-    select r.m23_tenant, (case when b.more > 0 or exists (select from old_rows n where n.tenant_id <> r.m23_tenant and n.id operator(pg_catalog.=) r.id)
-                              or current_setting('m23.moved_1', true) is not distinct from 'both' and exists (select from old_rows n where n.tenant_id <> r.m23_tenant) then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
+    select r.m23_tenant, (case when b.more > 0 or exists (select from old_rows n where n.tenant_id is distinct from r.m23_tenant and n.id operator(pg_catalog.=) r.id)
+                              or current_setting('m23.moved_1', true) is not distinct from 'both' and exists (select from old_rows n where n.tenant_id is distinct from r.m23_tenant) then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
       from (select r.tenant_id as m23_tenant, r.id from new_rows r except all select r.tenant_id, r.id from old_rows r) r
       join (select u.tenant, sum(u.n) as more
               from (select r.tenant_id as tenant, 1 as n from new_rows r union all select r.tenant_id, -1 from old_rows r) u group by u.tenant) b on b.tenant = r.m23_tenant
