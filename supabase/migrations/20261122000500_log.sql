@@ -39,6 +39,7 @@ create table m23.protected_tables (
   incarnation   uuid not null references m23.incarnations (id),
   pruned_below  xid8 not null default '0',  -- the log of transactions from here on is whole
   pruned_at     timestamptz,                -- what that is as a time
+  attributes    int2,                       -- the highest number of a column, as it was last seen
   triggers      text[],                     -- marks of its triggers, as they were written last
   suspended     text                        -- m23.obstacle.kind: what has kept it from being captured since its history
 );
@@ -56,6 +57,7 @@ create table m23.log_columns (
   since     pg_lsn not null,  -- the first change id that has it; 0/0: all
   since_xid xid8 not null default pg_current_xact_id(),
   until_xid xid8,             -- retyped or dropped by this transaction
+  generated boolean not null, -- it had been generated before `since`
   primary key (table_id, name)
 );
 select m23.close_table('m23.log_columns');
@@ -171,6 +173,13 @@ begin
   return (select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
 end $$;
 
+-- `schema.table`, never quoted.
+create function m23.raw_name(p_table oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
+end $$;
+
 -- The name as callers write it: `orders` in public, `schema.orders` elsewhere, never quoted.
 create function m23.public_name(p_table oid) returns text
 language plpgsql stable set search_path = '' as $$
@@ -272,9 +281,12 @@ begin
   loop
     v_name := concat('c', v_column.attnum, '_' || nullif(v_column.versions, 0));
     execute format('alter table %s add column %s %s', v_log, v_name, v_column.type_name);
-    insert into m23.log_columns (table_id, name, attnum, column_name, type_name, column_type, since)
-      values (p_table.id, v_name, v_column.attnum, v_column.name, v_column.type_name, v_column.column_type, case when v_new then '0/0' else pg_current_wal_insert_lsn() end);
+    insert into m23.log_columns (table_id, name, attnum, column_name, type_name, column_type, since, generated)
+      values (p_table.id, v_name, v_column.attnum, v_column.name, v_column.type_name, v_column.column_type, case when v_new then '0/0' else pg_current_wal_insert_lsn() end,
+              not v_new and v_column.versions = 0
+                and v_column.attnum <= (select t.attributes from m23.protected_tables t where t.id = p_table.id));
   end loop;
+  update m23.protected_tables t set attributes = c.relnatts from pg_class c where t.id = p_table.id and c.oid = p_table.relid;
 end $$;
 
 select m23.close_functions();

@@ -69,6 +69,11 @@ language sql stable set search_path = '' as $$
      and (p_tables is null or p_table.id in (select (m23.find_table(n)).id from unnest(p_tables) n))
 $$;
 
+-- The tables that a backup is of, by their present names; null for all.
+create function m23.tables_of_job(p_job public.backup_jobs) returns text[]
+language plpgsql volatile set search_path = '' as
+$$ begin return case when p_job.tables is not null then m23.names_now(p_job.id, null) end; end $$;
+
 -- Makes a job the next member of its parent's chain, with the parent's tables; gives the parent.
 create function m23.join_chain(p_job public.backup_jobs) returns m23.backup_work
 language plpgsql volatile set search_path = '' as $$
@@ -77,7 +82,8 @@ declare
   v_work   m23.backup_work;
   v_gaps   text[];
 begin
-  if array(select (m23.find_table(n)).id from unnest(p_job.tables) n order by 1) <> array(select (m23.find_table(n)).id from unnest(v_parent.tables) n order by 1)
+  if array(select (m23.find_table(n)).id from unnest(p_job.tables) n order by 1)
+       <> array(select (m23.find_table(n)).id from unnest(m23.tables_of_job(v_parent)) n order by 1)
      and p_job.tables is not null then
     perform m23.refuse('VALIDATION_FAILED', 'the backup cannot be made as asked',
       array['tables: an incremental has the tables of the backup that it builds on; leave this out, or make a full backup']);
@@ -85,6 +91,7 @@ begin
   -- Nobody deletes it meanwhile, or has done so just now.
   perform from public.backup_jobs where id = v_parent.id for share;
   v_parent := m23.parent_backup(p_job.tenant_id, p_job.base_backup_id);
+  v_parent.tables := m23.tables_of_job(v_parent);
   select * into v_work from m23.backup_work where job_id = v_parent.id;
   v_gaps := m23.gaps_since(v_work, v_parent.tables);
   if cardinality(v_gaps) > 0 then
@@ -149,7 +156,7 @@ end $$;
 create function m23.ticks_between(p_parent m23.backup_work, p_position pg_snapshot, p_at timestamptz) returns jsonb
 language sql volatile set search_path = '' as $$
   with changes as materialized (
-         select m23.changed_by((select j.tables from public.backup_jobs j where j.id = p_parent.job_id), p_parent.tenant_id, p_parent.position) as xids),
+         select m23.changed_by((select m23.tables_of_job(j) from public.backup_jobs j where j.id = p_parent.job_id), p_parent.tenant_id, p_parent.position) as xids),
        paired as (
          select t.*, lag(t.position, 1, p_parent.position) over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as before
            from (select k.at, k.position, false as is_end from m23.ticks k

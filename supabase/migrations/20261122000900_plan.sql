@@ -25,9 +25,11 @@ begin
   select format(f.form, format('l.%I', c.name)), format(f.form, c.expression), f.by
     from rows from (unnest(p_columns), unnest(p_wanted)) c (name, expression)
     join pg_attribute a on a.attrelid = p_table.relid and a.attname = c.name
+    join pg_type t on t.oid = a.atttypid
     cross join lateral (select case
         when a.atttypid = any (array['text', 'varchar']::regtype[]::oid[])
-          then '(%s)::pg_catalog.text collate pg_catalog."C"' else '%s' end, case
+          then '(%s)::pg_catalog.text collate pg_catalog."C"'
+        when t.typtype = 'd' then '(%s)::' || m23.type_with_nulls(a.attrelid, a.attnum) else '%s' end, case
         when a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timestamp', 'timestamptz', 'text', 'varchar', 'bytea']::regtype[]::oid[]) then 'value'
         when a.atttypid = any (array['bpchar', 'json']::regtype[]::oid[]) then 'image'
         else 'text' end) f (form, by);
@@ -207,6 +209,7 @@ begin
     select array_agg(format(case when l.until_xid is not null then ''%%s.%%s was dropped since; its values cannot come back''
                                  when exists (select from m23.log_columns e where e.table_id = $1 and e.attnum = l.attnum and e.until_xid = l.since_xid)
                                    then ''%%s.%%s has had another type then; its values were converted''
+                                 when l.generated then ''%%s.%%s was generated then; rows that are there keep its value of now''
                                  else ''%%s.%%s was added since; rows that are there keep theirs'' end, $3, l.column_name) order by l.attnum, l.since)
       from m23.log_columns l
      where l.table_id = $1 and case when l.until_xid is null then l.since > ''0/0'' and %s

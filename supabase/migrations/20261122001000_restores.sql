@@ -171,18 +171,85 @@ begin
   return v_job;
 end $$;
 
+-- Names in backups ------------------------------------------------------------------
+-- A backup has the names that tables had then. What a table is called now is known where it has been protected ever since.
+
+-- The table that a backup's is now. One that has taken its name since, and is protected, stands for it: that is how an exchange
+-- for a copy is meant. No such table has been in the backup itself: two have only exchanged their names then.
+create function m23.table_now(p_part m23.backup_tables) returns m23.protected_tables
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_life  uuid := m23.incarnation();
+  v_named m23.protected_tables := m23.find_table(p_part.schema_name || '.' || p_part.table_name);
+  v_known m23.protected_tables;
+begin
+  select t.* into v_known from m23.protected_tables t join pg_class c on c.oid = t.relid
+   where t.id = p_part.table_id and t.incarnation = v_life;
+  return case when v_known.id is null then v_named
+              when v_named.id is null then v_known
+              when exists (select from m23.backup_tables o where o.job_id = p_part.job_id and o.table_id = v_named.id) then v_known
+              else v_named end;
+end $$;
+
+-- The part of a backup that a caller means by a name: what is called so now, else what was called so then.
+create function m23.part_called(p_job uuid, p_name text) returns m23.backup_tables
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (select b from m23.backup_tables b
+            left join lateral (select m23.table_now(b) as t offset 0) n on true
+           where b.job_id = p_job
+             and (p_name in (m23.public_name((n.t).relid), m23.raw_name((n.t).relid), b.schema_name || '.' || b.table_name)
+                  or b.schema_name = 'public' and b.table_name = p_name)
+           order by p_name in (m23.public_name((n.t).relid), m23.raw_name((n.t).relid)) desc nulls last limit 1);
+end $$;
+
+-- The present names, `schema.table`, of a backup's tables, given by the names that it has for them; null for all that are still protected.
+create function m23.names_now(p_job uuid, p_tables text[]) returns text[]
+language plpgsql volatile set search_path = '' as $$
+begin
+  return array(select m23.raw_name((n.t).relid) from m23.backup_tables b
+                cross join lateral (select m23.table_now(b) as t offset 0) n
+                where b.job_id = p_job and (n.t).id is not null
+                  and (p_tables is null or b.schema_name || '.' || b.table_name = any (p_tables)) order by b.ordinal);
+end $$;
+
+-- What to say of a table that is called otherwise now; null for nothing.
+create function m23.renamed_sentence(p_part m23.backup_tables, p_now m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_then  text := case p_part.schema_name when 'public' then '' else p_part.schema_name || '.' end || p_part.table_name;
+  v_known text := (select m23.public_name(t.relid) from m23.protected_tables t where t.id = p_part.table_id);
+begin
+  return case
+    when p_now.id is null then null
+    when p_now.id <> p_part.table_id and v_known <> v_then
+      then format('%1$s was another table then, which is called %2$s now; the rows went to the present %1$s', v_then, v_known)
+    when m23.public_name(p_now.relid) = v_then then null
+    when to_regclass(format('%I.%I', p_part.schema_name, p_part.table_name)) is null
+      then format('%s is called %s now', v_then, m23.public_name(p_now.relid))
+    else format('%1$s was another table then, which is called %2$s now; the present %1$s is left as it is', v_then, m23.public_name(p_now.relid)) end;
+end $$;
+
+-- Why a table of a backup is left out.
+create function m23.left_out_sentence(p_part m23.backup_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return format(case when to_regclass(format('%I.%I', p_part.schema_name, p_part.table_name)) is null
+                     then '%s.%s does not exist any more and was left out; make it again and protect it'
+                     else '%s.%s is not protected any more and was left out' end, p_part.schema_name, p_part.table_name);
+end $$;
+
 -- The names of a caller's tables as a backup has them, `schema.table`; null stays null.
 create function m23.tables_in_backup(p_job uuid, p_tables text[]) returns text[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql volatile set search_path = '' as $$
 declare
   v_names  text[];
   v_faults text[];
 begin
-  select array_agg(b.schema_name || '.' || b.table_name), array_agg(format('tables: "%s" is not in this backup', n)) filter (where b.ordinal is null)
+  select array_agg((b.part).schema_name || '.' || (b.part).table_name),
+         array_agg(format('tables: "%s" is not in this backup', n)) filter (where (b.part).ordinal is null)
     into v_names, v_faults
-    from unnest(p_tables) n
-    left join m23.backup_tables b on b.job_id = p_job
-     and (b.schema_name || '.' || b.table_name = n or (b.schema_name = 'public' and b.table_name = n));
+    from unnest(p_tables) n cross join lateral (select m23.part_called(p_job, n) as part offset 0) b;
   if v_faults is not null then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
   end if;
@@ -249,8 +316,7 @@ begin
     v_faults := v_faults || case when p_work.mode <> 'exact' then array['mode: is for live tables, not for targetSchema'] end
                          || case when p_work.dry_run then array['dryRun: is for live tables, not for targetSchema'] end;
   else
-    v_faults := v_faults || m23.obstacle_faults(coalesce(p_work.tables, array(
-      select b.schema_name || '.' || b.table_name from m23.backup_tables b where b.job_id = p_work.job_id)));
+    v_faults := v_faults || m23.obstacle_faults(m23.names_now(p_work.job_id, p_work.tables));
   end if;
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
@@ -265,8 +331,7 @@ declare
   v_fault  text;
 begin
   select * into v_backup from m23.backup_work where job_id = p_work.job_id;
-  p_work.tables := coalesce(p_work.tables, array(select b.schema_name || '.' || b.table_name from m23.backup_tables b
-    where b.job_id = p_work.job_id and (m23.find_table(b.schema_name || '.' || b.table_name)).id is not null order by b.ordinal));
+  p_work.tables := m23.names_now(p_work.job_id, p_work.tables);  -- from here on they are those of live tables
   p_work.moment := m23.moment_of(v_backup.position, v_backup.position_at);
   select coalesce(min(m23.moment_fault(t, p_work.moment)), m23.tenant_fault(p_work.tenant_id, p_work.moment)) into v_fault
     from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_work.tables) n);

@@ -22,7 +22,8 @@ create function public.m23_stage_table(p_restore_id uuid, p_lease uuid, p_table 
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
   v_name    text := (p_table ->> 'schema') || '.' || (p_table ->> 'name');
-  v_table   m23.protected_tables := m23.find_table(v_name);
+  v_part    m23.backup_tables;
+  v_table   m23.protected_tables;
   v_staging text := format('m23_staging.s_%s_%s', replace(p_restore_id::text, '-', ''), (p_table ->> 'ordinal')::int);
   v_fields  text[];
   v_types   text[];
@@ -36,14 +37,17 @@ begin
     return (with staged as (select seq from m23.staged_chunks where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int)
       select min(n) from generate_series(1, (select coalesce(max(seq), 0) + 1 from staged)) n where n not in (select seq from staged));
   end if;
-  if v_table.id is null then
-    insert into m23.staging_warnings (work_id, said) values (p_restore_id, format('%s is not protected any more and was left out', v_name)) on conflict do nothing;
-    return null;
-  end if;
+  select b.* into v_part from m23.restore_work r join m23.backup_tables b on b.job_id = r.job_id
+   where r.work_id = p_restore_id and b.schema_name || '.' || b.table_name = v_name;
+  v_table := m23.table_now(v_part);
+  insert into m23.staging_warnings (work_id, said)
+    select p_restore_id, s from unnest(array[case when v_table.id is null then m23.left_out_sentence(v_part) end,
+                                             m23.renamed_sentence(v_part, v_table)]) s
+     where s is not null on conflict do nothing;
+  if v_table.id is null then return null; end if;
+  v_name := m23.raw_name(v_table.relid);
   v_fields := m23.present_names(p_restore_id, v_table, m23.list_of(p_table -> 'columns'));
-  v_types := array(select c.facts ->> 'type' from m23.restore_work r join m23.backup_tables b on b.job_id = r.job_id
-                    cross join lateral jsonb_array_elements(b.columns) with ordinality c (facts, n)
-                    where r.work_id = p_restore_id and b.schema_name || '.' || b.table_name = v_name order by c.n);
+  v_types := array(select c.facts ->> 'type' from jsonb_array_elements(v_part.columns) with ordinality c (facts, n) order by c.n);
   select array_agg(c.name order by c.attnum) into v_columns from m23.columns_of(v_table.relid) c where c.name = any (v_fields) and not c.generated;
   if not m23.key_of(v_table.relid) <@ v_columns or m23.tenant_column(v_table) <> all (v_columns) then
     perform m23.refuse('BACKUP_UNUSABLE', format('%s has another primary key or tenant column than when it was backed up', v_name));
@@ -52,7 +56,13 @@ begin
     select p_restore_id, w.said from (
         select format('%s.%s no longer exists; its values were left out', v_name, f) from unnest(v_fields) f where f <> all (v_columns)
         union all
-        select format('%s.%s is newer than the backup; it was left as it is', v_name, c.name) from m23.columns_of(v_table.relid) c
+        select format(case when exists (
+                             select from m23.log_columns l join m23.backup_work b on b.job_id = v_part.job_id
+                              where l.table_id = v_table.id and l.attnum = c.attnum and l.generated
+                                and b.incarnation = m23.incarnation() and not pg_visible_in_snapshot(l.since_xid, b.position))
+                           then '%s.%s was generated then, and has no values in the backup; it was left as it is'
+                           else '%s.%s is newer than the backup; it was left as it is' end, v_name, c.name)
+          from m23.columns_of(v_table.relid) c
          where not c.generated and c.name <> all (v_columns)) w (said)
      where (select kind from m23.restore_work where work_id = p_restore_id) = 'backup'  -- a moment has them from the log
     on conflict do nothing;
@@ -112,8 +122,13 @@ begin
   if not found then return (v_head ->> 'rows')::int; end if;  -- said twice
   v_then := (select w.position from m23.backup_work w
               where w.job_id = (v_head -> 'from' ->> 'backup_id')::uuid and w.incarnation = m23.incarnation());
-  v_rows := case when v_kind = 'rows' then m23.stage_rows(v_staged, v_table, v_then, v_lines)
-                 else m23.stage_history(v_staged, v_table, v_then, v_lines, v_kind = 'rewind') end;
+  begin
+    v_rows := case when v_kind = 'rows' then m23.stage_rows(v_staged, v_table, v_then, v_lines)
+                   else m23.stage_history(v_staged, v_table, v_then, v_lines, v_kind = 'rewind') end;
+  exception when data_exception or check_violation or not_null_violation or cannot_coerce then
+    perform m23.refuse_rows(m23.unfit_fields(v_staged, v_table, v_then, v_lines, v_kind));
+    perform m23.refuse('BACKUP_UNUSABLE', format('the archive holds values of %s that its columns cannot have had', v_table.relid::regclass));
+  end;
   if v_rows <> (v_head ->> 'rows')::int then
     perform m23.refuse('BACKUP_UNUSABLE', format('chunk %s of %s holds %s whole lines, not %s', v_head ->> 'seq', v_table.relid::regclass, v_rows, v_head ->> 'rows'));
   end if;
@@ -201,14 +216,50 @@ exception when unique_violation then
   perform m23.refuse('BACKUP_UNUSABLE', format('the archive has a row of %s twice', p_table.relid::regclass));
 end $$;
 
--- The keys of these entries have no row any more, until the next rows bring one. In an archive of version 1 an entry has no
--- field for the groups that its image does not carry: it carries all. A chain can have members of both.
+-- How many fields stand before a line's columns. In an archive of version 1 an entry of the log has no field for the groups
+-- that its image does not carry: it carries all. A chain can have members of both.
+create function m23.fields_before(p_staged m23.staged_tables, p_lines text, p_kind text) returns int
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when p_kind = 'rows' then 0
+    when cardinality(string_to_array(split_part(p_lines, chr(10), 1), chr(9))) - cardinality(p_staged.fields) = 4 then 4 else 5 end;
+end $$;
+
+-- The columns whose fields do not fit their types, in words: those whose types can have been others.
+create function m23.unfit_fields(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text, p_kind text)
+returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_skip   int := m23.fields_before(p_staged, p_lines, p_kind);
+  v_path   text := m23.path_of(p_table.relid);
+  v_column m23.column_shape;
+  v_place  int;
+  v_said   text[] := '{}';
+  v_constraint text;
+begin
+  for v_column in select c.* from m23.columns_of(p_table.relid) c where c.name = any (p_staged.columns) order by c.attnum loop
+    v_place := array_position(p_staged.fields, v_column.name);
+    continue when v_column.native and v_column.type_name = p_staged.types[v_place];
+    begin
+      perform m23.take_lines(v_path, m23.fill('select pg_catalog.count(v.v) from (select {value} as v from {lines}) v',
+        'value', m23.field_value(p_table, v_column, format('f[%s]', v_place + v_skip), p_staged.types[v_place], p_then),
+        'lines', m23.whole_lines(p_staged, v_skip)), p_lines);
+    exception when data_exception or check_violation or not_null_violation or cannot_coerce then
+      get stacked diagnostics v_constraint = constraint_name;
+      v_said := v_said || m23.unfit_sentence(p_table, v_column, p_staged.types[v_place], sqlerrm, v_constraint);
+    end;
+  end loop;
+  return v_said;
+end $$;
+
+-- The keys of these entries have no row any more, until the next rows bring one.
 create function m23.stage_history(p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text, p_keep boolean)
 returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_list  text := (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c);
-  v_skip  int := case cardinality(string_to_array(split_part(p_lines, chr(10), 1), chr(9))) - cardinality(p_staged.fields) when 4 then 4 else 5 end;
+  v_skip  int := m23.fields_before(p_staged, p_lines, 'history');
   v_rows  bigint;
   v_gone  bigint;
 begin

@@ -40,7 +40,7 @@ begin
   select * into v_member from m23.members_around(v_base.id) w where w.position_at >= v_at order by w.position_at limit 1;
   if v_member.job_id is null then return null; end if;
   v_tables := m23.tables_of_member(v_member.job_id, p_restore);
-  perform m23.refuse_obstacles(v_tables);
+  perform m23.refuse_obstacles(m23.names_now(v_member.job_id, v_tables));
   v_inside := m23.moment_inside(v_member, v_at);
   perform m23.refuse_inside_whole(v_member, v_tables, v_inside);
   return row(gen_random_uuid(), p_tenant, 'pitr', v_member.job_id, null, v_tables, p_restore ->> 'planHash', v_inside, 'exact',
@@ -55,7 +55,7 @@ declare v_chosen text[] := m23.list_of(p_restore -> 'tables');
 begin
   if v_chosen is null then
     return array(select b.schema_name || '.' || b.table_name from m23.backup_tables b
-                  where b.job_id = p_job and (m23.find_table(b.schema_name || '.' || b.table_name)).id is not null order by b.ordinal);
+                  where b.job_id = p_job and (m23.table_now(b)).id is not null order by b.ordinal);
   end if;
   return m23.tables_in_backup(p_job, m23.chosen_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
 end $$;

@@ -178,6 +178,7 @@ declare
   v_dry    boolean := coalesce((p_restore ->> 'dryRun')::boolean, false);
   v_work   m23.restore_work;
   v_tables text[];
+  v_parts  text[];  -- what the backup calls them
   v_moment m23.moment;
   v_backup m23.backup_work;
 begin
@@ -188,14 +189,14 @@ begin
   v_tables := m23.chosen_tables(m23.list_of(p_restore -> 'tables'), coalesce((p_restore ->> 'includeRelated')::boolean, false));
   v_moment := m23.requested_moment(p_tenant, (p_restore ->> 'targetTimestamp')::timestamptz, v_tables);
   if v_job is not null then
-    v_tables := m23.tables_in_backup(v_job, v_tables);
+    v_parts := m23.tables_in_backup(v_job, v_tables);
     select * into v_backup from m23.backup_work where job_id = v_job;
     -- A log that does not know all that has changed since the backup answers alone.
     if v_backup.incarnation <> m23.incarnation() or not m23.log_reaches(p_tenant, v_tables, m23.moment_of(v_backup.position, v_backup.position_at)) then
       v_job := null;
     end if;
   end if;
-  return row(gen_random_uuid(), p_tenant, 'pitr', v_job, v_moment, v_tables, p_restore ->> 'planHash', null, 'exact', v_dry, false)::m23.restore_work;
+  return row(gen_random_uuid(), p_tenant, 'pitr', v_job, v_moment, case when v_job is null then v_tables else v_parts end, p_restore ->> 'planHash', null, 'exact', v_dry, false)::m23.restore_work;
 end $$;
 
 create function public.m23_begin_pitr(p_request_id uuid, p_restore jsonb) returns json
@@ -383,11 +384,12 @@ declare
   v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore', true);
   v_work    m23.restore_work := m23.pitr_work(v_request.tenant_id, p_restore);
   v_moment  m23.moment := case when (v_work.moment).position is not null then v_work.moment else m23.logged_moment(v_work) end;
+  v_tables  text[] := case when v_work.job_id is null then v_work.tables else m23.names_now(v_work.job_id, v_work.tables) end;
 begin
-  if not m23.log_reaches(v_work.tenant_id, v_work.tables, v_moment) then
+  if not m23.log_reaches(v_work.tenant_id, v_tables, v_moment) then
     return m23.begin_work(v_work);
   end if;
-  return m23.preview(v_request.tenant_id, v_moment, v_work.tables,
+  return m23.preview(v_request.tenant_id, v_moment, v_tables,
     m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore)));
 end $$;
 comment on function public.m23_preview_pitr(uuid, jsonb) is 'For pitr-restore: what a restore would do, and has not done.';

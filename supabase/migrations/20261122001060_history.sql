@@ -46,8 +46,8 @@ begin
     from {log} l, lateral (select {unchanged}) u (names) where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= {pruned}){page}$sql$,
     'at', m23.committed_at(), 'operations', (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o),
     'name', quote_literal(m23.public_name(p_table.relid)),
-    'key', (select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name), ', ' order by c.key_ord)
-              from m23.columns_of(p_table.relid, p_of_key => true) c),
+    'key', coalesce((select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name), ', ' order by c.key_ord)
+                       from m23.columns_of(p_table.relid, p_of_key => true) c), ''),
     'images', m23.log_images(p_table, p_shown), 'log', m23.log_name(p_table.id), 'unchanged', m23.unchanged_names(p_table),
     'pruned', quote_literal(p_table.pruned_below),
     'page', case when p_is_page then m23.fill($sql$

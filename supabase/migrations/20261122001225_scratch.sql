@@ -127,7 +127,8 @@ exception
     get stacked diagnostics v_constraint = constraint_name;
     return format('rows of %s break "%s"', p_scratch.name, v_constraint);
   when data_exception then
-    return format('values of %s do not fit the types that its columns have now', p_scratch.name);
+    return (select string_agg(u, '; ') from m23.unfit_columns(row(p_scratch.live, null, format('select * from %s', (p_scratch.staged).staging),
+              (p_scratch.staged).columns, null, p_scratch.path, '{}')::m23.target, null) u);
 end $$;
 
 create function m23.count_foreign(p_scratch m23.scratch, p_tenant uuid) returns bigint
@@ -210,7 +211,9 @@ end $$;
 create function m23.check_fingerprint(p_scratch m23.scratch, p_then m23.backup_tables) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_same  boolean := m23.shape_of((p_scratch.live).relid) @> p_then.columns;
+  v_same  boolean := m23.shape_of((p_scratch.live).relid) @> p_then.columns and not coalesce(
+    (select m23.has_altered_type((p_scratch.live).relid, w.position) from m23.backup_work w
+      where w.job_id = p_then.job_id and w.incarnation = m23.incarnation()), false);
   v_right boolean;
 begin
   perform m23.note_check('shape_changed', p_scratch.name, case when not v_same
@@ -332,9 +335,9 @@ begin
     'seconds', (select round(extract(epoch from clock_timestamp() - w.staging_at), 3) from m23.test_work w where w.test_id = p_work.work_id));
 
   for v_table in select * from m23.backup_tables where job_id = p_work.job_id order by ordinal loop
-    v_scratch := (select s from unnest(v_all) s where (s).live.id = v_table.table_id);
-    perform m23.note_check('not_protected', format('%s.%s', v_table.schema_name, v_table.table_name), case when v_scratch.name is null
-      then format('%s.%s is not protected any more and was left out', v_table.schema_name, v_table.table_name) end);
+    v_scratch := (select s from unnest(v_all) s where (s).staged.ordinal = v_table.ordinal);
+    perform m23.note_check('not_protected', format('%s.%s', v_table.schema_name, v_table.table_name),
+                           case when v_scratch.name is null then m23.left_out_sentence(v_table) end);
     if v_scratch.name is not null then
       v_foreign := m23.count_foreign(v_scratch, p_work.tenant_id);
       perform m23.note_check('foreign_row', v_scratch.name, case when v_foreign > 0 then format('%s row(s) of %s belong to another tenant', v_foreign, v_scratch.name) end);

@@ -80,6 +80,11 @@ impl EngineError {
         }
     }
 
+    /// Are the present rules of a table the matter, and not the archive?
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Database(DatabaseError::Refused { code, .. }) if *code == ErrorCode::Conflict)
+    }
+
     /// What is wrong with the archive, where that is the matter.
     fn archive_fault(&self) -> Option<String> {
         match self {
@@ -101,7 +106,15 @@ impl EngineError {
     pub fn sentence(&self) -> String {
         match (self, self.archive_fault()) {
             (_, Some(fault)) => fault,
-            (Self::Database(DatabaseError::Refused { sentence, .. }), None) => sentence.clone(),
+            (
+                Self::Database(DatabaseError::Refused {
+                    sentence, details, ..
+                }),
+                None,
+            ) => match details.as_slice() {
+                [] => sentence.clone(),
+                _ => format!("{sentence}: {}", details.join("; ")),
+            },
             (_, None) if self.is_passing() => {
                 "the database or the object store did not answer".to_owned()
             }

@@ -157,7 +157,12 @@ async fn try_restore(
         Ok(()) => {}
         Err(error) if error.is_passing() => return Err(error),
         Err(error) => {
-            tally.find("not_restorable", "the restore", &error.sentence());
+            let kind = if error.is_conflict() {
+                "constraint_broken"
+            } else {
+                "not_restorable"
+            };
+            tally.find(kind, "the restore", &error.sentence());
             return Ok(None);
         }
     }
