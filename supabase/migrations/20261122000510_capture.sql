@@ -192,7 +192,9 @@ end $$;
 
 -- The statement that logs what the transition table of an event holds: the keys that came, or the images that went. An update's
 -- images carry all columns, none of those that are in a group, or (some) the groups that were changed.
-create function m23.log_statement(p_table m23.protected_tables, p_event text, p_groups text default 'all') returns text
+create function m23.log_statement(
+  p_table m23.protected_tables, p_event text, p_groups text default 'all', p_rows text default null
+) returns text
 language plpgsql stable set search_path = '' as $outer$
 declare
   v_bits   text := case p_groups when 'some' then m23.unchanged_bits(p_table)
@@ -207,14 +209,16 @@ begin
     'log', v_log, 'tenant', v_tenant, 'op', upper(left(p_event, 1)), 'actor', m23.logged_actor(),
     'unchanged', case when v_bits is null then '' else ', unchanged' end, 'bits', coalesce(', ' || v_bits, ''),
     'names', v_fields.names, 'expressions', v_fields.expressions,
-    'rows', case p_event when 'insert' then 'new_rows' else 'old_rows' end, 'shares_fence', m23.shares_fence(v_tenant, v_log));
+    'rows', coalesce(p_rows, case p_event when 'insert' then 'new_rows' else 'old_rows' end), 'shares_fence', m23.shares_fence(v_tenant, v_log));
 end $outer$;
 
 -- Keys that an update takes away or makes: the sets of keys before and after are compared. One that goes and comes under
 -- another tenant leaves and arrives; where a statement changes tenants and keys together, so does what a tenant has more
 -- rows of after it, or fewer, and all that comes where rows of other tenants were changed. Of a partitioned table the set after cannot be trusted: PostgreSQL puts the row that a MERGE has
 -- inserted where one that it updates later should be. So no key is gone that is still there, and none has come where none is gone.
-create function m23.move_statements(p_table m23.protected_tables) returns text[]
+create function m23.move_statements(
+  p_table m23.protected_tables, p_old text default 'old_rows', p_new text default 'new_rows'
+) returns text[]
 language plpgsql stable set search_path = '' as $outer$
 declare v_key record := m23.log_fields(p_table, true);
 begin
@@ -226,7 +230,7 @@ begin
               from (select r.{tenant} as tenant, 1 as n from {these} r union all select r.{tenant}, -1 from {those} r) u group by u.tenant) b on b.tenant = r.m23_tenant
      where {is_real} and {shares_fence}$sql$,
       'is_real', case when (select relkind from pg_class where oid = p_table.relid) <> 'p' then 'true'
-                      else m23.fill(s.is_real, 'live', m23.qualified_name(p_table.relid), 'tenant', quote_ident(m23.tenant_column(p_table)),
+                      else m23.fill(s.is_real, 'old_rows', p_old, 'new_rows', p_new, 'live', m23.qualified_name(p_table.relid), 'tenant', quote_ident(m23.tenant_column(p_table)),
                                     'same_key', m23.key_match(p_table.relid, 'n', 'r'), 'keys', m23.key_list(p_table.relid, 'r')) end,
       'log', m23.log_part(p_table.id), 'names', v_key.names, 'expressions', v_key.expressions, 'actor', m23.logged_actor(),
       'both', format('current_setting(%L, true) is not distinct from ''both''', m23.moved_flag(p_table.id)),
@@ -234,9 +238,9 @@ begin
       'these', s.these, 'those', s.those, 'moved', s.moved, 'changed', s.changed,
       'shares_fence', m23.shares_fence('r.m23_tenant', m23.log_part(p_table.id))) order by s.n)
     from (values
-      (1, 'old_rows', 'new_rows', 'l', 'o', 'not exists (select from {live} n where n.{tenant} = r.m23_tenant and {same_key})'),
-      (2, 'new_rows', 'old_rows', 'a', 'n',
-       'exists (select from (select r.{tenant} as m23_tenant, {keys} from old_rows r except select r.{tenant}, {keys} from new_rows r) r
+      (1, p_old, p_new, 'l', 'o', 'not exists (select from {live} n where n.{tenant} = r.m23_tenant and {same_key})'),
+      (2, p_new, p_old, 'a', 'n',
+       'exists (select from (select r.{tenant} as m23_tenant, {keys} from {old_rows} r except select r.{tenant}, {keys} from {new_rows} r) r
                  where not exists (select from {live} n where n.{tenant} = r.m23_tenant and {same_key}))'))
       s (n, these, those, moved, changed, is_real));
 end $outer$;

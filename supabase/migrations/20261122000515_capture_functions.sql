@@ -2,6 +2,7 @@
 --   m23_log.insert_<id>, update_<id>, delete_<id>   after each statement, from its transition tables
 --   m23_log.row_<id>                                after each updated row: has its key, its tenant or a group changed?
 --   m23_log.truncate_<id>                           before TRUNCATE, which fires no others
+--   m23_log.replicated_<id>                         after each row that comes by no statement, where there is a subscription
 --   m23_log.layout_<id>                             whether all this is still the table's layout
 
 -- What makes sure that values kept as text do not depend on the writer's settings.
@@ -288,7 +289,7 @@ end $outer$;
 create function m23.capture_functions(p_table_id int) returns text
 language sql immutable set search_path = '' as $$
   select string_agg(format('m23_log.%s_%s(%s)', f.name, p_table_id, f.arguments), ', ')
-    from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('layout', 'regclass')) f (name, arguments)
+    from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('replicated', ''), ('layout', 'regclass')) f (name, arguments)
 $$;
 
 create function m23.write_capture_functions(p_table m23.protected_tables) returns void
@@ -306,6 +307,7 @@ begin
       ('update', v_head || m23.text_settings(p_table), m23.change_function(p_table, 'update')),
       ('delete', v_head || m23.text_settings(p_table), m23.change_function(p_table, 'delete')),
       ('row', '', m23.row_function(p_table)),
+      ('replicated', v_head || 'set row_security = off ' || m23.text_settings(p_table), m23.replicated_function(p_table)),
       ('truncate', v_head || 'set row_security = off', m23.truncate_function(p_table))) f (name, attributes, body)
   loop
     execute m23.fill('create or replace function m23_log.{name}_{id}() returns trigger language plpgsql {attributes} as {body}',

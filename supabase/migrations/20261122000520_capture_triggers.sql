@@ -12,7 +12,8 @@ begin
 end $$;
 
 -- The triggers of a captured relation: %1 is the table's id, %2 the relation.
-create function m23.capture_triggers(p_leaf boolean, p_partitioned boolean, p_insert_order boolean) returns table (name text, definition text)
+create function m23.capture_triggers(p_leaf boolean, p_partitioned boolean, p_insert_order boolean, p_subscribed boolean)
+returns table (name text, definition text)
 language sql immutable rows 6 set search_path = '' as $$
   select t.name, t.definition from (values
     ('zzz_m23_before',       'before ' || case when p_insert_order then 'insert or ' else '' end || 'update or delete on %2$s for each statement execute function m23_log.before(%1$s)', true),
@@ -20,7 +21,10 @@ language sql immutable rows 6 set search_path = '' as $$
     ('aaa_m23_log_update',   'after update on %2$s referencing old table as old_rows new table as new_rows for each statement execute function m23_log.update_%1$s()', true),
     ('aaa_m23_log_delete',   'after delete on %2$s referencing old table as old_rows for each statement execute function m23_log.delete_%1$s()', true),
     ('aaa_m23_row',          'after update on %2$s for each row execute function m23_log.row_%1$s()', not p_partitioned),
-    ('zzz_m23_log_truncate', 'before truncate on %2$s for each statement execute function m23_log.truncate_%1$s()', p_leaf)
+    ('zzz_m23_log_truncate', 'before truncate on %2$s for each statement execute function m23_log.truncate_%1$s()', p_leaf),
+    ('aaa_m23_row_replicated', 'after insert or update or delete on %2$s for each row execute function m23_log.replicated_%1$s()', p_subscribed and p_leaf),
+    ('zzz_m23_statement',      'before insert or update or delete on %2$s for each statement execute function m23_log.count_statements(%1$s)', p_subscribed),
+    ('zzz_m23_statement_done', 'after insert or update or delete on %2$s for each statement execute function m23_log.count_statements(%1$s)', p_subscribed)
   ) t (name, definition, applies) where t.applies
 $$;
 
@@ -33,7 +37,7 @@ declare v_trigger record;
 begin
   perform m23.drop_triggers(c.relid) from m23.captured(p_table.relid) c;
   for v_trigger in select m23.qualified_name(c.relid) as relation, t.* from m23.captured(p_table.relid) c,
-                          m23.capture_triggers(c.leaf, c.partitioned, m23.insert_order_matters(p_table.relid)) t loop
+                          m23.capture_triggers(c.leaf, c.partitioned, m23.insert_order_matters(p_table.relid), m23.is_subscribed(p_table.relid)) t loop
     execute format('create trigger %I %s', v_trigger.name, format(v_trigger.definition, p_table.id, v_trigger.relation));
     execute format('alter table %s enable always trigger %I', v_trigger.relation, v_trigger.name);
   end loop;
@@ -53,7 +57,7 @@ end $$;
 create function m23.missing_triggers(p_table m23.protected_tables) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select array_agg(distinct t.name) from m23.captured(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned, false) t
+  return (select array_agg(distinct t.name) from m23.captured(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned, false, false) t
    where not exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A'));
 end $$;
 

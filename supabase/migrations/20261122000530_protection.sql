@@ -250,6 +250,7 @@ begin
   return case when m23.history_fault(p_table) is null then p_table
               when p_table.suspended is not null
               then m23.begin_history(p_table, 'capture was suspended: ' || p_table.suspended)
+              when m23.misses_replication(p_table) then m23.begin_history(p_table, 'a subscription wrote to it unseen')
               when m23.key_is_another(p_table) then m23.begin_history(p_table, 'the primary key was another')
               else m23.begin_history(p_table, 'capture was switched off') end;
 end $$;

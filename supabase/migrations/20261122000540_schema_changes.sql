@@ -47,6 +47,25 @@ begin
   return exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled = 'A');
 end $$;
 
+-- Follows the coming and going of subscriptions, before their workers begin. Such a command has made or dropped a slot on
+-- another server already and is never undone: what fails here is for the upkeep, with a gap.
+create function m23.follow_subscriptions() returns void
+language plpgsql set search_path = '' as $$
+declare v_table m23.protected_tables;
+begin
+  for v_table in
+    select t.* from m23.protected_tables t
+     where exists (select from pg_class where oid = t.relid)
+       and (m23.misses_replication(t) or m23.replication_has_ended(t)) order by t.id
+  loop
+    begin
+      perform m23.bring_up_to_date(v_table);
+    exception when others then
+      raise warning 'M23 has not followed the subscription in %: %', v_table.name, sqlerrm;
+    end;
+  end loop;
+end $$;
+
 -- Follows ALTER TABLE and CREATE TRIGGER on a protected table, ALTER TYPE, and the coming and going of its
 -- partitions, so that the application's next write is captured in the new shape. Where no event trigger may
 -- be made, and after what escapes it (a superuser's on a hosted project), that write follows
@@ -58,6 +77,10 @@ declare v_row m23.protected_tables;
 begin
   if current_setting('m23.writing_capture', true) = 'yes' then return; end if;  -- its own ALTER TABLE
   if tg_tag = 'ALTER TYPE' then perform m23.follow_types(); end if;
+  if tg_tag like '% SUBSCRIPTION' then
+    perform m23.follow_subscriptions();
+    return;
+  end if;
   for v_row in
     select t.* from m23.protected_tables t
      where t.relid in (select coalesce(pg_partition_root(c.objid), c.objid)
@@ -187,7 +210,8 @@ do $$
 begin
   create event trigger m23_foresee_drop on ddl_command_start when tag in ('DROP TABLE')
     execute function m23.foresee_drop();
-  create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE', 'ALTER TYPE', 'CREATE TABLE', 'CREATE TRIGGER')
+  create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE', 'ALTER TYPE', 'CREATE TABLE',
+    'CREATE TRIGGER', 'CREATE SUBSCRIPTION', 'ALTER SUBSCRIPTION', 'DROP SUBSCRIPTION')
     execute function m23.follow_ddl();
   create event trigger m23_follow_drop on sql_drop execute function m23.follow_drop();
   alter event trigger m23_foresee_drop enable always;  -- with session_replication_role = replica, too

@@ -65,6 +65,7 @@ begin
     'capture was suspended: ' || p_table.suspended,
     case when m23.missing_triggers(p_table) is not null
          then 'capture is switched off: its triggers are missing or not always enabled'
+         when m23.misses_replication(p_table) then 'a subscription writes to it, and no event trigger told of that'
          when m23.key_is_another(p_table) then 'the primary key is another, and no event trigger told of it'
          when m23.was_off(p_table, false) then 'capture was switched off for a while' end);
 end $$;
@@ -128,7 +129,7 @@ declare
 begin
   perform m23.renew_types();
   for v_table in select t.* from m23.protected_tables t
-                  where exists (select from pg_class c where c.oid = t.relid) and m23.capture_fault(t) is not null
+                  where exists (select from pg_class c where c.oid = t.relid) and (m23.capture_fault(t) is not null or m23.replication_has_ended(t))
                   order by t.id loop
     v_renewed := v_renewed + m23.renew_capture(v_table)::int;
   end loop;

@@ -31,7 +31,7 @@ language sql stable set search_path = '' as $$
   select 'schema changes', case when ok then 'ok' else 'warning' end,
          case when ok then 'followed: an event trigger renews the capture after every ALTER TABLE, and for every partition'
               else 'followed by the next write only: there is no enabled event trigger m23_follow_ddl' end,
-         case when not ok then 'call m23.protect_table again for a table right after another primary key, or a new partition' end
+         case when not ok then 'call m23.protect_table again for a table right after another primary key, a new partition, or a subscription' end
     from (select exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled <> 'D')) e (ok)
 $$;
 
@@ -95,7 +95,8 @@ begin
       then row(v_name, 'problem', format('the capture does not know the present shape of: %s', array_to_string(m23.drifted_columns(p_table), ', ')),
                format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding
     else row(v_name, 'ok', format('protected since %s by the column "%s"; log of %s%s', to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
-               m23.tenant_column(p_table), pg_size_pretty((select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i where i.inhparent = m23.log_name(p_table.id)::regclass)), m23.lost_partitions(p_table)), null)::m23.finding end;
+               m23.tenant_column(p_table), pg_size_pretty((select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i where i.inhparent = m23.log_name(p_table.id)::regclass)), m23.lost_partitions(p_table))
+               || case when m23.is_subscribed(p_table.relid) then '; a subscription writes to it, and its rows are captured, too' else '' end, null)::m23.finding end;
 end $$;
 
 -- Tables that look like a tenant's and are not protected: easy to forget, costly to miss.
