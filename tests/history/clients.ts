@@ -102,7 +102,11 @@ export class Clients {
   async #alter(client: pg.Client, draw: Draw): Promise<void> {
     const { note, extra } = this.#shape;
     try {
-      if (draw.chance(0.7) || extra.length > 2) {
+      if (draw.chance(0.3)) {
+        const mood = draw.one(['calm', 'glad', 'grim']);
+        const { rows: [label] } = await client.query<{ name: string }>(`select enumlabel as name from pg_enum where enumtypid = 'history.mood'::regtype and enumlabel like $1`, [`${mood}~%`]);
+        await client.query(`alter type history.mood rename value '${label?.name}' to '${mood}~${draw.below(1_000_000)}'`);
+      } else if (draw.chance(0.7) || extra.length > 2) {
         const renamed = note === 'note' ? 'remark' : 'note';
         await client.query(`alter table history.tag rename column ${note} to ${renamed}`);
         this.#shape.note = renamed;

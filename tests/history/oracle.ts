@@ -112,7 +112,9 @@ export class Oracle {
         const last = versions.at(-1);
         const image = wanted.get(key) ?? null;
         if (last?.image === image || (image === null && last?.tenant !== tenant)) continue;
-        versions.push({ ...at, tenant: image === null ? null : tenant, image, arrived: [] });
+        // What was nobody's has come to the tenant: another restore leaves it there.
+        const arrived = last?.tenant === null && last.image !== null ? [tenant] : [];
+        versions.push({ ...at, tenant: image === null ? null : tenant, image, arrived });
       }
     }
   }
@@ -143,8 +145,9 @@ export class Oracle {
       for (const [key, versions] of this.#table(name)) {
         const last = versions.at(-1);
         if (last === undefined || last.image === null) continue;
-        // A key that is another tenant's now is left alone.
-        if (last.tenant !== tenant) rows.delete(key);
+        // A key that is another tenant's now is left alone; one that is nobody's is taken back.
+        if (last.tenant !== tenant && last.tenant !== null) rows.delete(key);
+        else if (last.tenant === null) continue;
         // So is a row that has come from another tenant since.
         else if (!rows.has(key) && versions.some(({ xid, arrived }) => !state(xid) && arrived.includes(tenant))) rows.set(key, last.image);
       }

@@ -127,7 +127,7 @@ const BRANCH: Statement[] = [
 ];
 
 const WORD: Statement[] = [
-  ({ draw, mine, base }) => `insert into history.word values ('${base}${draw.one(['a', 'A', 'b', 'B', 'c'])}${draw.below(6)}', '${mine}', 'new') on conflict (id) do update set v = word.v || '+' where length(word.v) < 40`,
+  ({ draw, mine, base }) => `insert into history.word values ('${base}${draw.one(['a', 'A', 'b', 'B', 'c'])}${draw.below(6)}', '${mine}', 'new', (enum_range(null::history.mood))[${1 + draw.below(3)}]) on conflict (id) do update set v = word.v || '+', mood = excluded.mood where length(word.v) < 40`,
   ({ draw, mine }) => `update history.word set id = case when id = upper(id)::text then lower(id) else upper(id) end, v = 'turned' where tenant_id = '${mine}' and hashtext(lower(id)) % 3 = ${draw.below(3)}`,
   ({ draw, mine, base }) => `update history.word set id = '${base}${draw.one(['a', 'B', 'd'])}${draw.below(6)}' where tenant_id = '${mine}' and id = '${base}${draw.one(['A', 'b', 'd'])}${draw.below(6)}'`,
   ({ draw, mine }) => `delete from history.word where tenant_id = '${mine}' and id like '%${draw.below(6)}'`,
@@ -136,7 +136,15 @@ const WORD: Statement[] = [
   ({ draw, mine }) => `delete from history.usage where tenant_id = '${mine}' and id % 5 = ${draw.below(5)}`,
 ];
 
-const KINDS = [PLAIN, PLAIN, PAIR, TAG, SWAP, SEAT, NODE, NODE, BRANCH, BRANCH, WORD];
+const LOOSE: Statement[] = [
+  ({ draw, mine, base }) => `insert into history.loose select ${base} + n, '${mine}', 'new' from generate_series(1, ${1 + draw.below(PLACES)}) n on conflict do nothing`,
+  ({ draw, mine }) => `update history.loose set tenant_id = null, v = 'nobody''s' where tenant_id = '${mine}' and id % 5 = ${draw.below(5)}`,
+  ({ draw, mine, base }) => `update history.loose set tenant_id = '${mine}', v = 'found' where tenant_id is null and id between ${base} and ${base} + 999 and id % 3 = ${draw.below(3)}`,
+  ({ draw, mine, base }) => `update history.loose set v = v || 'u' where (tenant_id = '${mine}' or tenant_id is null and id between ${base} and ${base} + 999) and id % 4 = ${draw.below(4)} and length(v) < 30`,
+  ({ draw, mine, base }) => `delete from history.loose where (tenant_id = '${mine}' or tenant_id is null) and id between ${base} + ${draw.below(PLACES)} and ${base} + 999`,
+];
+
+const KINDS = [PLAIN, PLAIN, PAIR, TAG, SWAP, SEAT, NODE, NODE, BRANCH, BRANCH, WORD, LOOSE];
 const TRUNCATES = ['plain', 'pair', 'seat', 'node cascade', 'leaf', 'swap, tag', 'branch cascade', 'twig', 'word cascade'];
 
 /** The next statement of a transaction of one tenant. */

@@ -7,7 +7,7 @@ export interface HistoryTable {
   name: string;
   /** The key of a row `r`, as one text. */
   key: string;
-  /** Rows of it go from tenant to tenant. */
+  /** Rows of it go from tenant to tenant, or become nobody's. */
   shared: boolean;
 }
 
@@ -23,6 +23,7 @@ export const TABLES: readonly HistoryTable[] = [
   { name: 'twig', key: 'row(r.id)::text', shared: false },
   { name: 'word', key: 'row(r.id)::text', shared: false },
   { name: 'usage', key: 'row(r.id)::text', shared: false },
+  { name: 'loose', key: 'row(r.id)::text', shared: true },
 ];
 
 /** A connection whose texts are those of the record. */
