@@ -217,6 +217,17 @@ describe('a table that is called otherwise now', () => {
     assert.deepEqual(await rowsOf('id, n', 'u'), [[1, 1], [2, 2]]);
   });
 
+  test('is rolled back to its snapshot, whatever has its name now', async () => {
+    const made = await backedUp('v text, n int', TWO);
+    await client.query('update t set n = 9');
+    const { snapshotId } = await toMoment(made) as unknown as { snapshotId: string };
+    await client.query(`create table copy (like t including all); alter table t rename to old; alter table copy rename to t; select m23.protect_table('t')`);
+    const { status, body } = await call(stack, 'pitr-rollback', await made.tenant.token('admin'), { snapshotId, confirmRollback: true });
+    assert.equal(status, 200, JSON.stringify(body));
+    assert.deepEqual([body['warnings'], body['affectedTables']], [[`${made.s}.t is called ${made.s}.old now`], [`${made.s}.old`]]);
+    assert.deepEqual(await rowsOf('id, n', 'old'), [[1, 9], [2, 9]]);
+  });
+
   test('is not taken for the one that has its name now, which is told of', async () => {
     const made = await backedUp('v text, n int', TWO);
     await client.query('create table copy (like t including all); alter table t rename to old; alter table copy rename to t; delete from old');

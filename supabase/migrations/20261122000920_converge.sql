@@ -391,7 +391,7 @@ begin
       -- server takes to look for deadlocks: nobody else becomes a victim.
       perform set_config('lock_timeout', '200ms', true);
       if v_again then perform m23.lock_early(p_tenant, p_targets); end if;
-      update public.pitr_snapshots set snapshot_data = m23.snapshot_here() where id = p_snapshot;
+      update public.pitr_snapshots set snapshot_data = snapshot_data || m23.snapshot_here() where id = p_snapshot;
       return m23.converge(p_tenant, p_targets, p_plan_hash, p_work);
     exception when lock_not_available or deadlock_detected then
       if clock_timestamp() > v_deadline then

@@ -51,7 +51,7 @@ begin
    where s.tenant_id = p_tenant_id and s.status = 'active' and (s.expires_at is null or s.expires_at > clock_timestamp())
      and s.snapshot_data ->> 'incarnation' = (select m23.incarnation())::text
      and not exists (select from m23.protected_tables t join pg_class c on c.oid = t.relid
-                      where m23.public_name(t.relid) = any (s.affected_tables) and not pg_visible_in_snapshot(t.xid, (s.snapshot_data ->> 'position')::pg_snapshot))
+                      where s.snapshot_data -> 'table_ids' @> to_jsonb(t.id) and not pg_visible_in_snapshot(t.xid, (s.snapshot_data ->> 'position')::pg_snapshot))
    order by s.created_at desc, s.id;
 end $$;
 comment on function public.get_active_pitr_snapshots(uuid) is 'The snapshots that can be rolled back to, newest first.';
@@ -95,12 +95,19 @@ language sql stable set search_path = '' as $$
   select m23.moment_of((p_snapshot.snapshot_data ->> 'position')::pg_snapshot, (p_snapshot.snapshot_data ->> 'taken_at')::timestamptz)
 $$;
 
--- Tables of a snapshot that are no longer protected cannot come back: said, not passed over.
+-- The tables of a snapshot by the names that they have now. Those that are no longer protected cannot come back: said, not passed over.
 create function m23.rollback_tables(p_snapshot public.pitr_snapshots, out tables text[], out warnings text[])
 language sql stable set search_path = '' as $$
-  select array_agg(n) filter (where (m23.find_table(n)).id is not null),
-         coalesce(array_agg(format('%s is not protected any more and was left out', n)) filter (where (m23.find_table(n)).id is null), '{}')
-    from unnest(p_snapshot.affected_tables) n
+  select array_agg(coalesce(c.name, s.name) order by s.n) filter (where c.name is not null or t.id is null and (m23.find_table(s.name)).id is not null),
+         coalesce(array_agg(case
+             when c.name <> s.name then format('%s is called %s now', s.name, c.name)
+             when t.id is not null then format('%s was dropped since and was left out; its rows cannot come back', s.name)
+             else format('%s is not protected any more and was left out', s.name) end order by s.n)
+           filter (where c.name is distinct from s.name and (t.id is not null or (m23.find_table(s.name)).id is null)), '{}')
+    from rows from (unnest(p_snapshot.affected_tables), jsonb_array_elements_text(p_snapshot.snapshot_data -> 'table_ids'))
+         with ordinality s (name, id, n)
+    left join m23.protected_tables t on t.id = s.id::int
+   cross join lateral (select m23.public_name(t.relid)) c (name)
 $$;
 
 -- Refuses a snapshot that the log does not reach any more.
