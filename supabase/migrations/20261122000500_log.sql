@@ -151,6 +151,20 @@ begin
       from under u cross join (select bool_or(t.typnotnull) as refuses from under x join pg_type t on t.oid = x.type) of);
 end $$;
 
+-- Whether a constraint is kept at all: from PostgreSQL 18 on it may say that it is not.
+create function m23.is_enforced(p_constraint pg_constraint) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return current_setting('server_version_num')::int < 180000 or (to_jsonb(p_constraint) ->> 'conenforced')::boolean;
+end $$;
+
+-- Whether a foreign key has PERIOD: several rows together may be what a row of it refers to.
+create function m23.is_temporal(p_constraint pg_constraint) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return current_setting('server_version_num')::int >= 180000 and (to_jsonb(p_constraint) ->> 'conperiod')::boolean;
+end $$;
+
 -- How an index compares its column, by name: with an empty search path `=` would not find the
 -- operator of a type such as citext. Strategy 3 is equal, 5 is greater.
 create function m23.comparison(p_index oid, p_ord int, p_strategy int) returns text

@@ -26,6 +26,20 @@ begin
    where exists (select from pg_attribute
                   where attrelid = p_table and attgenerated <> '' and attnum = any (m23.key_attnums(p_table)))
   union all
+  select 'a primary key without overlaps',
+         'has a primary key WITHOUT OVERLAPS, by whose ranges its rows cannot be told apart',
+         'take another primary key; this one can be a unique constraint', '42P16'
+   where exists (select from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am a on a.oid = c.relam
+                  where i.indrelid = p_table and i.indisprimary and a.amname <> 'btree')
+  union all
+  select 'a foreign key with PERIOD',
+         format('has a part in the foreign key "%s" with PERIOD, by which several rows together are referred to',
+                min(k.conname)),
+         'keep that rule by a trigger instead', '0A000'
+    from pg_constraint k
+   where current_setting('server_version_num')::int >= 180000  -- asked once: there is no index to find the keys by
+     and k.contype = 'f' and p_table in (k.conrelid, k.confrelid) and m23.is_temporal(k) having count(*) > 0
+  union all
   select 'no tenant column', 'has no tenant column any more, so its rows are nobody''s',
          'add it again and call m23.protect_table, or call m23.unprotect_table', '42703'
    where not exists (select from pg_attribute where attrelid = p_table and attnum = p_tenant_attnum and not attisdropped)

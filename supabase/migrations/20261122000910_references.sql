@@ -7,22 +7,22 @@
 -- constraints for their partitions as well, which are parts of its own (conparentid): the root's says it
 -- all. A key that is a partition's alone is one in its own right.
 
--- The foreign keys of a table, or of partitions of it.
+-- The foreign keys of a table, or of partitions of it, that are kept.
 create function m23.references_from(p_relid oid) returns setof pg_constraint
 language plpgsql stable rows 2 set search_path = '' as $$
 declare v_relids oid[] := m23.with_partitions(p_relid);
 begin
   return query select k.* from pg_constraint k
-    where k.contype = 'f' and k.conparentid = 0 and k.conrelid = any (v_relids);
+    where k.contype = 'f' and k.conparentid = 0 and k.conrelid = any (v_relids) and m23.is_enforced(k);
 end $$;
 
--- The foreign keys that refer to a table, or to partitions of it.
+-- The foreign keys that refer to a table, or to partitions of it, and are kept.
 create function m23.references_to(p_relid oid) returns setof pg_constraint
 language plpgsql stable rows 2 set search_path = '' as $$
 declare v_relids oid[] := m23.with_partitions(p_relid);
 begin
   return query select k.* from pg_constraint k
-    where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any (v_relids);
+    where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any (v_relids) and m23.is_enforced(k);
 end $$;
 
 -- The table that a partition is part of; another table is its own.

@@ -58,11 +58,6 @@ begin
   end loop;
 end $$;
 
--- Whether a constraint is kept at all: from PostgreSQL 18 on it may say that it is not.
-create function m23.is_enforced(p_constraint pg_constraint) returns boolean
-language plpgsql stable set search_path = '' as
-$$ begin return coalesce((to_jsonb(p_constraint) ->> 'conenforced')::boolean, true); end $$;
-
 -- Unique indexes and exclusion constraints that planned rows would break among themselves, or with rows of the tenant
 -- that stay as they are. Of the others' rows the plan has seen to already.
 create function m23.repeated_values(p_target m23.target, p_tenant uuid) returns setof text

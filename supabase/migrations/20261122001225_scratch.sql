@@ -327,7 +327,8 @@ begin
     perform m23.note_check('constraint_broken', v_scratch.name, m23.rows_fit(v_scratch));
   end loop;
   foreach v_scratch in array v_all loop
-    for v_key in select k.* from pg_constraint k where k.contype = 'f' and k.conrelid = (v_scratch.live).relid and k.conparentid = 0 loop
+    for v_key in select k.* from pg_constraint k where k.contype = 'f' and k.conrelid = (v_scratch.live).relid and k.conparentid = 0
+       and m23.is_enforced(k) loop
       perform m23.note_check('reference_broken', v_scratch.name, m23.key_holds(p_work.tenant_id, v_all, v_scratch, v_key));
     end loop;
   end loop;
