@@ -362,8 +362,9 @@ end $$;
 create function m23.leave_claimed(p_target m23.target, p_tenant uuid, p_inserting boolean default true) returns bigint
 language plpgsql set search_path = '' as $$
 declare
-  v_index pg_index;
-  v_left  bigint := 0;
+  v_index     pg_index;
+  v_generated text := coalesce((m23.generated_columns(p_target)).list, '');
+  v_left      bigint := 0;
 begin
   for v_index in select i.* from m23.colliding_indexes(p_target) i where p_inserting or not i.indisprimary loop
     v_left := v_left + m23.leave(p_target, m23.fill($sql$d.m23_op <> 'D' and d.ctid in (
@@ -372,7 +373,7 @@ begin
            where r.m23_op {ops} and {within} and {predicate}) m
           join (select {parts} from {live} r where {stays} and {predicate}) o on {collide})$sql$,
       'parts', m23.index_parts(v_index), 'diff', m23.diff_name(p_target.tbl),
-      'generated', coalesce((m23.generated_columns(p_target)).list, ''), 'within', m23.within(v_index.indrelid),
+      'generated', v_generated, 'within', m23.within(v_index.indrelid),
       'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
       'live', m23.qualified_name(v_index.indrelid), 'stays', m23.stays(p_target, p_tenant),
       'collide', m23.collide(v_index, 'm', 'o'), 'ops', case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));
