@@ -61,3 +61,24 @@ test('the owner of a protected table, who is no superuser, gets no rights from a
   await client.query(`insert into public.owned values (1, '${TENANT}', 'x'); update public.owned set id = 2; delete from public.owned; reset role`);
   assert.equal((await client.query<{ rolsuper: boolean }>(`select rolsuper from pg_roles where rolname = 'plain_owner'`)).rows[0]?.rolsuper, false);
 });
+
+for (const followed of [true, false]) {
+  test(`an extension whose type is a key is moved to another schema: writes go on${followed ? '' : ', where no event trigger tells of it'}`, async () => {
+    await client.query(`alter event trigger m23_follow_ddl ${followed ? 'enable always' : 'disable'};
+      drop extension if exists citext cascade; create extension citext schema public; create schema if not exists elsewhere;
+      drop table if exists public.moved; create table public.moved (id public.citext primary key, tenant_id uuid not null, v text);
+      select m23.protect_table('public.moved'); insert into public.moved values ('Anna', '${TENANT}', 'x'), ('Bert', '${TENANT}', 'y')`);
+    const [first, at] = [await rows('public.moved'), await databaseTime(client)];
+    await client.query(`alter extension citext set schema elsewhere`);
+    const writer = await database.postgres.connect();
+    try {
+      await writer.query(`update public.moved set v = 'lost' where v = 'x'; update public.moved set id = 'Cara' where v = 'lost'; delete from public.moved where v = 'y';
+        insert into public.moved values ('Dora', '${TENANT}', 'z')`);
+    } finally {
+      await writer.end();
+    }
+    await recover(client, TENANT, OWNER, { targetTimestamp: at, tables: ['moved'] });
+    assert.equal(await rows('public.moved'), first);
+    await client.query('alter event trigger m23_follow_ddl enable always');
+  });
+}

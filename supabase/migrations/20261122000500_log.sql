@@ -165,17 +165,25 @@ begin
   return current_setting('server_version_num')::int >= 180000 and (to_jsonb(p_constraint) ->> 'conperiod')::boolean;
 end $$;
 
+-- The operator with which an index compares its column; null where there is none. Strategy 3 is equal, 5 is greater.
+create function m23.comparison_operator(p_index oid, p_ord int, p_strategy int) returns oid
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select a.amopopr
+      from pg_index i
+      join pg_opclass c on c.oid = i.indclass[p_ord - 1]
+      join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = p_strategy and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
+     where i.indexrelid = p_index);
+end $$;
+
 -- How an index compares its column, by name: with an empty search path `=` would not find the
--- operator of a type such as citext. Strategy 3 is equal, 5 is greater.
+-- operator of a type such as citext.
 create function m23.comparison(p_index oid, p_ord int, p_strategy int) returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return (select format('operator(%I.%s)', n.nspname, o.oprname)
-      from pg_index i
-      join pg_opclass c on c.oid = i.indclass[p_ord - 1]
-      join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = p_strategy and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
-      join pg_operator o on o.oid = a.amopopr join pg_namespace n on n.oid = o.oprnamespace
-     where i.indexrelid = p_index);
+            from pg_operator o join pg_namespace n on n.oid = o.oprnamespace
+           where o.oid = m23.comparison_operator(p_index, p_ord, p_strategy));
 end $$;
 
 create function m23.equality(p_index oid, p_ord int) returns text

@@ -74,8 +74,19 @@ create function m23.layout_of(p_table oid) returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return (select md5(concat_ws(',', m23.qualified_name(p_table), m23.references_write(p_table), m23.references_itself(p_table), m23.insert_order_matters(p_table),
+                     array_to_string(m23.key_operators(p_table), ' '),
                      string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native, c.generated, c.key_ord), ',' order by c.attnum)))
       from m23.columns_of(p_table) c);
+end $$;
+
+-- The operators by which a table's key is compared, where they are an extension's: it can be moved to another schema.
+create function m23.key_operators(p_table oid) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select o.oid::regoperator::text
+      from pg_index i cross join generate_series(1, i.indnkeyatts) n
+      join pg_operator o on o.oid = m23.comparison_operator(i.indexrelid, n, 3)
+     where i.indrelid = p_table and i.indisprimary and o.oprnamespace <> 'pg_catalog'::regnamespace order by n);
 end $$;
 
 -- Whether a foreign key of a table updates its rows when a row that it refers to changes or goes.
@@ -128,7 +139,7 @@ declare r {table};
 begin
   if has_column_privilege({relid}::oid, {next}::int2, 'select') is not null
      or to_json(jsonb_populate_record(null::{table}, '{}'))::text <> {names}
-     or pg_get_constraintdef({key}) is distinct from {key_definition} then
+     or pg_get_constraintdef({key}) is distinct from {key_definition}{operators_gone} then
     return false;
   end if;
   return array[{types}]::oid[] = {type_ids}::oid[];
@@ -139,6 +150,8 @@ end $body$,
       'relid', p_table.relid::text,
       'next', (select (relnatts + 1)::text from pg_class where oid = p_table.relid),
       'names', quote_literal((select '{' || string_agg(to_json(c.name) || ':null', ',' order by c.attnum) || '}' from m23.columns_of(p_table.relid) c)),
+      'operators_gone', coalesce((select string_agg(format(' or to_regoperator(%L) is null', o), '')
+                                    from unnest(m23.key_operators(p_table.relid)) o), ''),
       'key', (select k.oid::text from pg_constraint k where k.conrelid = p_table.relid and k.contype = 'p'),
       'key_definition', quote_literal((select pg_get_constraintdef(k.oid) from pg_constraint k where k.conrelid = p_table.relid and k.contype = 'p')),
       'types', (select string_agg(format('pg_typeof(r.%I)', c.name), ', ' order by c.attnum) from m23.columns_of(p_table.relid) c),

@@ -66,7 +66,7 @@ begin
   end loop;
 end $$;
 
--- Follows ALTER TABLE and CREATE TRIGGER on a protected table, ALTER TYPE, and the coming and going of its
+-- Follows ALTER TABLE and CREATE TRIGGER on a protected table, ALTER TYPE and ALTER EXTENSION, and the coming and going of its
 -- partitions, so that the application's next write is captured in the new shape. Where no event trigger may
 -- be made, and after what escapes it (a superuser's on a hosted project), that write follows
 -- it, but for another primary key and a new partition: the upkeep finds those, or m23.protect_table. m23.doctor() says
@@ -77,6 +77,11 @@ declare v_row m23.protected_tables;
 begin
   if current_setting('m23.writing_capture', true) = 'yes' then return; end if;  -- its own ALTER TABLE
   if tg_tag = 'ALTER TYPE' then perform m23.follow_types(); end if;
+  if tg_tag = 'ALTER EXTENSION' then
+    perform m23.follow_table(t) from m23.protected_tables t
+      where exists (select from pg_class where oid = t.relid) and t.suspended is null and m23.capture_is_stale(t);
+    return;
+  end if;
   if tg_tag like '% SUBSCRIPTION' then
     perform m23.follow_subscriptions();
     return;
@@ -210,8 +215,8 @@ do $$
 begin
   create event trigger m23_foresee_drop on ddl_command_start when tag in ('DROP TABLE')
     execute function m23.foresee_drop();
-  create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE', 'ALTER TYPE', 'CREATE TABLE',
-    'CREATE TRIGGER', 'CREATE SUBSCRIPTION', 'ALTER SUBSCRIPTION', 'DROP SUBSCRIPTION')
+  create event trigger m23_follow_ddl on ddl_command_end when tag in ('ALTER TABLE', 'ALTER TYPE', 'ALTER EXTENSION',
+    'CREATE TABLE', 'CREATE TRIGGER', 'CREATE SUBSCRIPTION', 'ALTER SUBSCRIPTION', 'DROP SUBSCRIPTION')
     execute function m23.follow_ddl();
   create event trigger m23_follow_drop on sql_drop execute function m23.follow_drop();
   alter event trigger m23_foresee_drop enable always;  -- with session_replication_role = replica, too
