@@ -55,7 +55,7 @@ for (const followed of [true, false]) {
       const at = await now();
       await client.query(`delete from t where id = 1; alter table t add column extra text default 'unset'; update t set extra = 'kept', a = 'new' where id = 2; delete from t where id = 3; delete from t where id = 4`);
       const done = await restore(name, at);
-      assert.deepEqual(done.warnings, [`${name}.extra was added since; rows that are there keep theirs`]);
+      assert.deepEqual(done.warnings, [`${name}.extra was added since; rows that are there keep theirs, and those that come back get its default`]);
       assert.deepEqual((await rows('id, a, n, extra')).slice(0, 5), [[1, 'a1', 1, 'unset'], [2, 'a2', 2, 'kept'], [3, 'a3', 3, 'unset'], [4, 'a4', 4, 'unset'], [5, 'a5', 5, 'unset']]);
     });
 
@@ -65,7 +65,7 @@ for (const followed of [true, false]) {
       await client.query(`update t set a = 'new' where id = 2; delete from t where id = 3`);
       await client.query(`alter table t add column extra int default 7`);
       const done = await restore(name, at);
-      assert.deepEqual(done.warnings, [`${name}.extra was added since; rows that are there keep theirs`]);
+      assert.deepEqual(done.warnings, [`${name}.extra was added since; rows that are there keep theirs, and those that come back get its default`]);
       assert.deepEqual((await rows('id, a, n, extra')).slice(1, 3), [[2, 'a2', 2, 7], [3, 'a3', 3, 7]]);
     });
 

@@ -210,7 +210,7 @@ begin
                                  when exists (select from m23.log_columns e where e.table_id = $1 and e.attnum = l.attnum and e.until_xid = l.since_xid)
                                    then ''%%s.%%s has had another type then; its values were converted''
                                  when l.generated then ''%%s.%%s was generated then; rows that are there keep its value of now''
-                                 else ''%%s.%%s was added since; rows that are there keep theirs'' end, $3, l.column_name) order by l.attnum, l.since)
+                                 else ''%%s.%%s was added since; rows that are there keep theirs, and those that come back get its default'' end, $3, l.column_name) order by l.attnum, l.since)
       from m23.log_columns l
      where l.table_id = $1 and case when l.until_xid is null then l.since > ''0/0'' and %s
        else %s and not exists (select from m23.log_columns p where p.table_id = $1 and p.attnum = l.attnum and p.until_xid is null) end',

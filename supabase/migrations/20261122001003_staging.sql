@@ -61,7 +61,7 @@ begin
                               where l.table_id = v_table.id and l.attnum = c.attnum and l.generated
                                 and b.incarnation = m23.incarnation() and not pg_visible_in_snapshot(l.since_xid, b.position))
                            then '%s.%s was generated then, and has no values in the backup; it was left as it is'
-                           else '%s.%s is newer than the backup; it was left as it is' end, v_name, c.name)
+                           else '%s.%s is newer than the backup; rows that are there keep theirs, and those that come back get its default' end, v_name, c.name)
           from m23.columns_of(v_table.relid) c
          where not c.generated and c.name <> all (v_columns)) w (said)
      where (select kind from m23.restore_work where work_id = p_restore_id) = 'backup'  -- a moment has them from the log
