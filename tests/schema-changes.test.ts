@@ -358,6 +358,17 @@ describe('an ALTER TABLE of which no event trigger tells lets every write pass, 
     assert.deepEqual(await images(at), present);
   });
 
+  test('a function that is still running while another session writes all of them anew', async () => {
+    await table();
+    const { rows: [running] } = await client.query<{ sql: string }>(`select pg_get_functiondef(to_regprocedure('m23_log.update_' || t.id || '()')) as sql
+      from m23.protected_tables t where t.relid = 't'::regclass`);
+    await client.query('alter table t add column extra int; alter table t drop column a; update t set extra = 1 where id = 1');
+    const [at, present] = [await position(), await images()];
+    await client.query(running?.sql ?? '');
+    await isLogged('update t set extra = 2 where id = 2');
+    assert.deepEqual(await images(at), present);
+  });
+
   test('a statement over ten thousand tenants', async () => {
     await table();
     const present = await images();

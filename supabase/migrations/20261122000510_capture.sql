@@ -132,12 +132,12 @@ language plpgsql stable set search_path = '' as $outer$
 declare
   v_body text := case when exists (select from m23.columns_of(p_table.relid) c join pg_attribute a on a.attrelid = p_table.relid and a.attnum = c.attnum
                                               join pg_type t on t.oid = a.atttypid where c.generated or t.typtype = 'd')
-      then m23.fill($body$ begin return m23.has_layout({relid}, {layout}); end $body$, 'relid', p_table.relid::text, 'layout', quote_literal(m23.layout_of(p_table.relid)))
+      then m23.fill($body$ begin return p_layout = {layout} and m23.has_layout({relid}, {layout}); end $body$,
+                    'relid', p_table.relid::text, 'layout', quote_literal(m23.layout_of(p_table.relid)))
     else m23.fill($body$
--- layout {layout}
 declare r {table};
 begin
-  if has_column_privilege({relid}::oid, {next}::int2, 'select') is not null
+  if p_layout <> {layout} or has_column_privilege({relid}::oid, {next}::int2, 'select') is not null
      or to_json(jsonb_populate_record(null::{table}, '{}'))::text <> {names}
      or pg_get_constraintdef({key}) is distinct from {key_definition}{operators_gone} then
     return false;
@@ -145,7 +145,7 @@ begin
   return array[{types}]::oid[] = {type_ids}::oid[];
 exception when others then return false;  -- it was renamed, say
 end $body$,
-      'layout', m23.layout_of(p_table.relid),
+      'layout', quote_literal(m23.layout_of(p_table.relid)),
       'table', m23.qualified_name(p_table.relid),
       'relid', p_table.relid::text,
       'next', (select (relnatts + 1)::text from pg_class where oid = p_table.relid),
@@ -157,7 +157,7 @@ end $body$,
       'types', (select string_agg(format('pg_typeof(r.%I)', c.name), ', ' order by c.attnum) from m23.columns_of(p_table.relid) c),
       'type_ids', quote_literal((select array_agg(a.atttypid order by a.attnum) from pg_attribute a where a.attrelid = p_table.relid and a.attnum > 0 and not a.attisdropped))) end;
 begin
-  return m23.fill($ddl$create or replace function m23_log.layout_{id}(p_table regclass) returns boolean
+  return m23.fill($ddl$create or replace function m23_log.layout_{id}(p_table regclass, p_layout text) returns boolean
     language plpgsql immutable set search_path = '' as {body}$ddl$, 'id', p_table.id::text, 'body', quote_literal(v_body));
 end $outer$;
 
@@ -168,7 +168,7 @@ language plpgsql stable set search_path = '' as $$
 begin
   return coalesce((select (strpos(i.prosrc, 'm23.ticked') = 0) <> m23.commit_times_are_native() or strpos(l.prosrc, m23.layout_of(p_table.relid)) = 0
                      from pg_proc i, pg_proc l
-                    where i.oid = to_regprocedure(format('m23_log.insert_%s()', p_table.id)) and l.oid = to_regprocedure(format('m23_log.layout_%s(regclass)', p_table.id))), true);
+                    where i.oid = to_regprocedure(format('m23_log.insert_%s()', p_table.id)) and l.oid = to_regprocedure(format('m23_log.layout_%s(regclass, text)', p_table.id))), true);
 end $$;
 
 -- An ALTER TABLE that no event trigger has followed: brings log and capture up to the present

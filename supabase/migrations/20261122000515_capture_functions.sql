@@ -20,9 +20,12 @@ language sql stable set search_path = '' as $outer$
     $$if current_setting('m23.ticked', true) is distinct from floor(date_part('epoch', clock_timestamp()))::bigint::text then perform m23.tick(); end if;$$ end
 $outer$;
 
--- Whether the table has the layout that its functions know: else no query of theirs can be trusted to fit.
+-- Whether the table has the layout that a function of its capture knows: else no query of it can be trusted to fit. It
+-- names that layout: another session may have written all functions anew since this one was called.
 create function m23.layout_check(p_table m23.protected_tables) returns text
-language sql immutable set search_path = '' as $$ select format('m23_log.layout_%s(%L)', p_table.id, p_table.relid) $$;
+language sql stable set search_path = '' as $$
+  select format('m23_log.layout_%s(%L, %L)', p_table.id, p_table.relid, m23.layout_of(p_table.relid))
+$$;
 
 -- The first lines of each function: what nearly all statements come to, in one condition and one query, which takes no variable
 -- and has its plan for good. Now and then it is time to look at the clock.
@@ -289,7 +292,7 @@ end $outer$;
 create function m23.capture_functions(p_table_id int) returns text
 language sql immutable set search_path = '' as $$
   select string_agg(format('m23_log.%s_%s(%s)', f.name, p_table_id, f.arguments), ', ')
-    from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('replicated', ''), ('layout', 'regclass')) f (name, arguments)
+    from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('replicated', ''), ('layout', 'regclass, text')) f (name, arguments)
 $$;
 
 create function m23.write_capture_functions(p_table m23.protected_tables) returns void

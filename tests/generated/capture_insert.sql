@@ -7,7 +7,7 @@ declare
   v_stale     text;
 begin
   
-  if m23_log.layout_1('OID') and random() > 0.004 and true then
+  if m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09') and random() > 0.004 and true then
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1)
     select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id from new_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
@@ -16,7 +16,7 @@ begin
     return v_null;
   end if;
   perform m23.tick();
-  if not m23_log.layout_1('OID') then
+  if not m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09') then
     foreach v_stale in array m23.stale_capture_statements(1, tg_relid, 'insert') loop execute v_stale; end loop;
     return v_null;
   end if;

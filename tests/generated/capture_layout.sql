@@ -1,7 +1,6 @@
--- layout HASH
 declare r public.tasks;
 begin
-  if has_column_privilege(OID::oid, 8::int2, 'select') is not null
+  if p_layout <> 'f93de1db7943d94768f432431a389f09' or has_column_privilege(OID::oid, 8::int2, 'select') is not null
      or to_json(jsonb_populate_record(null::public.tasks, '{}'))::text <> '{"id":null,"tenant_id":null,"project_id":null,"Title":null,"body":null,"labels":null,"done":null}'
      or pg_get_constraintdef(OID) is distinct from 'PRIMARY KEY (id)' then
     return false;

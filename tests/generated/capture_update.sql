@@ -11,7 +11,7 @@ declare
   v_stale     text;
 begin
   
-  if m23_log.layout_1('OID') and random() > 0.004 and concat(current_setting('m23.open_1', true), current_setting('m23.changed_1', true)) = '' then
+  if m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09') and random() > 0.004 and concat(current_setting('m23.open_1', true), current_setting('m23.changed_1', true)) = '' then
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1, c2, c3, c7, unchanged)
     select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.tenant_id, r.project_id, r.done, 1 from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
@@ -19,7 +19,7 @@ begin
                     else 9151314442816847872 end) is not null;
     return v_null;
   end if;
-  v_known := m23_log.layout_1('OID');
+  v_known := m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09');
   v_open := current_setting('m23.open_1', true);
   if (v_open <> '') is not true or random() < 0.004 then perform m23.tick(); end if;
   v_first := pg_current_wal_insert_lsn();

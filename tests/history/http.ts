@@ -19,7 +19,9 @@ export async function takeBackup(stack: Stack, history: History, baseBackupId?: 
     const id = await beginBackup(stack, history, baseBackupId);
     const job = await eventually(() => jobOf(history.client, id), ({ status }) => status === 'completed' || status === 'failed');
     if (job.status === 'completed') return id;
-    if (left === 0 || !/columns of .* changed|type that .* uses was altered/.test(String(job.error_message))) throw new Error(`M23_SEED=${history.seed}: a backup failed: ${job.error_message}`);
+    if (left === 0 || !/columns of .* changed|type that .* uses was altered/.test(String(job.error_message))) {
+      throw new Error(`M23_SEED=${history.seed}: a backup failed: ${job.error_message}\n${loggedErrors(stack)}`);
+    }
   }
 }
 
@@ -32,8 +34,11 @@ async function beginBackup(stack: Stack, history: History, baseBackupId: string 
 
 /** A failure is told with what the Workers have logged of it: a history does not come again. */
 function assertDone(stack: Stack, history: History, reply: Reply): void {
-  const errors = (): string => readFileSync(join(stack.stateDir, 'workers.log'), 'utf8').split('\n').filter((line) => line.includes('"level":"error"')).slice(-3).join('\n');
-  assert.equal(reply.status, 200, reply.status === 200 ? '' : `M23_SEED=${history.seed}: ${JSON.stringify(reply.body)}\n${errors()}`);
+  assert.equal(reply.status, 200, reply.status === 200 ? '' : `M23_SEED=${history.seed}: ${JSON.stringify(reply.body)}\n${loggedErrors(stack)}`);
+}
+
+function loggedErrors(stack: Stack): string {
+  return readFileSync(join(stack.stateDir, 'workers.log'), 'utf8').split('\n').filter((line) => line.includes('"level":"error"')).slice(-3).join('\n');
 }
 
 function qualified(tables: readonly string[]): string[] {
