@@ -155,6 +155,34 @@ begin
 end $$;
 comment on function m23.fill(text, text[]) is 'A template with its holes filled: m23.fill(''select {what}'', ''what'', ''1'').';
 
+-- Settings that text depends on --------------------------------------------------
+-- A database, a role or a session may have any: as pg_dump does, whoever reads or writes values, or puts names into SQL,
+-- has these. `prints`: how a value is printed depends on it.
+
+create function m23.text_settings() returns table (name text, value text, prints boolean)
+language sql stable rows 12 set search_path = '' as $$
+  select t.name, t.value, t.prints
+    from (values
+      ('datestyle', 'ISO, YMD', true), ('intervalstyle', 'postgres', true), ('timezone', 'UTC', true),
+      ('extra_float_digits', '1', true), ('bytea_output', 'hex', true), ('lc_monetary', 'C', true),
+      ('standard_conforming_strings', 'on', false), ('xmloption', 'content', false), ('array_nulls', 'on', false),
+      ('quote_all_identifiers', 'off', false), ('transform_null_equals', 'off', false),
+      ('restrict_nonsystem_relation_kind', '', false)) t (name, value, prints)
+   where exists (select from pg_settings s where s.name ilike t.name)  -- the last one came with a minor version
+$$;
+
+create function m23.pin_text(variadic p_functions regprocedure[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_change text;
+begin
+  for v_change in
+    select format('alter function %s set %s = %L', f, s.name, s.value) from unnest(p_functions) f, m23.text_settings() s
+  loop
+    execute v_change;
+  end loop;
+end $$;
+comment on function m23.pin_text(regprocedure[]) is 'Lets these functions run under the settings that text depends on.';
+
 -- Privileges -----------------------------------------------------------------
 -- A new function is open to everybody, and on a hosted project, in public, to the API's
 -- roles by name as well.
@@ -170,9 +198,11 @@ begin
   foreach v_function in array p_functions loop
     execute format('revoke execute on function %s from public, anon, authenticated, service_role', v_function);
     execute format('grant execute on function %s to %s', v_function, array_to_string(p_roles, ', '));
+    perform m23.pin_text(p.oid::regprocedure) from pg_proc p where p.oid = v_function and p.pronamespace = 'public'::regnamespace;
   end loop;
   notify pgrst, 'reload schema';  -- a running PostgREST calls what it knows
 end $$;
-comment on function m23.open_to(regrole[], regprocedure[]) is 'Lets these roles execute these functions, and nobody else, and tells PostgREST.';
+comment on function m23.open_to(regrole[], regprocedure[]) is
+  'Lets these roles execute these functions, and nobody else, and tells PostgREST. Those of the API are pinned (m23.pin_text).';
 
 select m23.close_functions();

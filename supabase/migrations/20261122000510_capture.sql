@@ -261,8 +261,7 @@ end $outer$;
 -- Logs every row of a relation as deleted (with its image) or inserted (its key): for rows
 -- that come and go by no statement that fires row capture.
 create function m23.log_rows(p_relation oid, p_table_id int, p_op "char") returns void
-language plpgsql set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
-set extra_float_digits = 1 set bytea_output = 'hex' set lc_monetary = 'C' as $$
+language plpgsql set search_path = '' as $$
 declare
   v_table  m23.protected_tables;
   v_fields record;
@@ -276,4 +275,5 @@ begin
     'shares_fence', m23.shares_fence(format('r.%I', m23.tenant_column(v_table)), m23.log_part(v_table.id)));
 end $$;
 
+select m23.pin_text('m23.log_rows(oid, int, "char")', 'm23.layout_of(oid)', 'm23.follow_layout(int, oid)');
 select m23.close_functions();

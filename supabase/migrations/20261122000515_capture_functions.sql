@@ -9,7 +9,7 @@
 create function m23.text_settings(p_table m23.protected_tables) returns text
 language sql stable set search_path = '' as $$
   select case when exists (select from m23.columns_of(p_table.relid) c where not c.native)
-    then 'set datestyle = ''ISO, YMD'' set intervalstyle = ''postgres'' set timezone = ''UTC'' set extra_float_digits = 1 set bytea_output = ''hex'' set lc_monetary = ''C'''
+    then (select string_agg(format('set %s = %L', s.name, s.value), ' ') from m23.text_settings() s where s.prints)
     else '' end
 $$;
 

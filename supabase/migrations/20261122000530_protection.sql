@@ -389,4 +389,5 @@ end $$;
 comment on function m23.unprotect_table(regclass) is
   'Takes a table out of protection and drops its history. Backups of it stay as they are.';
 
+select m23.pin_text('m23.protect_table(regclass, name)');
 select m23.close_functions();

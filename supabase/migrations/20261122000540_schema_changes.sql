@@ -226,4 +226,5 @@ exception when insufficient_privilege then
   raise notice 'no right to make an event trigger: call m23.protect_table again after another primary key or a new partition';
 end $$;
 
+select m23.pin_text('m23.follow_ddl()', 'm23.follow_drop()', 'm23.foresee_drop()');
 select m23.close_functions();

@@ -348,7 +348,7 @@ begin
 end $$;
 
 create function m23.as_of(p_table anyelement, p_tenant uuid, p_moment m23.moment) returns setof anyelement
-language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set lc_monetary = 'C' as $$
+language plpgsql volatile set search_path = '' as $$
 declare
   v_row    m23.protected_tables;
   v_fault  text;
@@ -394,4 +394,5 @@ language sql volatile set search_path = '' as $$ select * from m23.as_of(p_table
 comment on function m23.as_of(anyelement, uuid, timestamptz) is
   'The rows of a tenant in a protected table as they were committed at a time: select * from m23.as_of(null::public.orders, tenant, timestamptz ''…'').';
 
+select m23.pin_text('m23.as_of(anyelement, uuid, m23.moment)');
 select m23.close_functions();

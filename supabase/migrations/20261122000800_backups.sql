@@ -321,8 +321,7 @@ create domain m23."application/octet-stream" as bytea;
 -- Bounded in rows and bytes, whatever the tenant's size.
 create function public.m23_read_chunk(p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[], p_history boolean default false) returns m23."application/octet-stream"
 language plpgsql volatile security definer set search_path = '' set row_security = off
-set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
-set extra_float_digits = 1 set bytea_output = 'hex' set lc_monetary = 'C' as $$
+set statement_timeout = '60s' as $$
 declare
   v_work  m23.backup_work;
   v_part  m23.backup_tables;

@@ -287,8 +287,7 @@ select m23.close_table('m23.cancellations');
 -- of them to compile anything.
 -- Gives `{"stats", "warnings"}`.
 create function m23.converge(p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_work uuid) returns jsonb
-language plpgsql set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
-set extra_float_digits = 1 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
+language plpgsql set search_path = '' set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_role     text := current_setting('session_replication_role');
   v_since    pg_lsn := pg_current_wal_insert_lsn();

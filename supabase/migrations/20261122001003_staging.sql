@@ -102,7 +102,7 @@ comment on function m23.copy_unescape(text) is 'A field of a COPY line without i
 -- archive says of its lines.
 create function public.m23_stage_chunk(bytea) returns int
 language plpgsql security definer set search_path = '' set row_security = off
-set statement_timeout = '60s' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set lc_monetary = 'C' as $$
+set statement_timeout = '60s' as $$
 declare
   v_end    int := position('\x0a'::bytea in $1);  -- bytes are cut faster than characters
   v_head   jsonb := convert_from(substring($1 from 1 for v_end - 1), 'UTF8')::jsonb;

@@ -313,8 +313,7 @@ $$;
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice. Without a
 -- moment the first 10,000 rows of each table are kept for the pages to come.
 create function m23.preview_targets(p_tenant uuid, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
-language plpgsql volatile set search_path = '' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC'
-set extra_float_digits = 1 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
+language plpgsql volatile set search_path = '' set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_plan    record;
   v_target  m23.target;
@@ -407,8 +406,7 @@ end $$;
 
 -- The next rows of a preview, a table at a time; not counted by the rate limit.
 create function public.get_pitr_preview_page(p_preview_id uuid, p_table text, p_offset int default 0, p_limit int default 100) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set datestyle = 'ISO, YMD' set intervalstyle = 'postgres'
-set timezone = 'UTC' set extra_float_digits = 1 set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
 declare
   v_preview m23.previews;
   v_targets m23.target[];
@@ -485,8 +483,7 @@ end $$;
 
 -- What a restore to a time would change; with a second time, what changed between the two.
 create function public.calculate_pitr_stats(p_tenant_id uuid, p_target_timestamp timestamptz, p_base_backup_timestamp timestamptz default null) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set datestyle = 'ISO, YMD' set intervalstyle = 'postgres'
-set timezone = 'UTC' set extra_float_digits = 1 set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
 declare
   v_tables  text[] := m23.chosen_tables(null, false);
   v_targets m23.target[];

@@ -149,8 +149,7 @@ comment on function public.get_transaction_logs(uuid, text, text, uuid, timestam
   'The newest changes, at most p_limit (1,000): of a table, of one operation, by one user, committed from p_since on and before p_until, older than the row p_before. Owner, admin and operator.';
 
 create function public.get_rows_as_of(p_table text, p_timestamp timestamptz, p_after jsonb default null, p_limit int default 100, p_tenant_id uuid default null) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set datestyle = 'ISO, YMD' set intervalstyle = 'postgres'
-set timezone = 'UTC' set extra_float_digits = 1 set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
 declare
   v_tenant uuid := coalesce(p_tenant_id, m23.caller_tenant());
   v_table  m23.protected_tables := m23.find_table(p_table);
@@ -210,4 +209,5 @@ end $$;
 select m23.open_to('{authenticated, service_role}', 'public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int)',
   'public.get_rows_as_of(text, timestamptz, jsonb, int, uuid)');
 select m23.open_to('{authenticated}', 'm23.transaction_log()');
+select m23.pin_text('m23.transaction_log()');
 select m23.close_functions();

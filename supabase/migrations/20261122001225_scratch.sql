@@ -352,8 +352,7 @@ begin
 end $$;
 
 create function public.m23_execute_test(p_test_id uuid, p_lease uuid) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h'
-set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set timezone = 'UTC' set extra_float_digits = 1 set bytea_output = 'hex' set lc_monetary = 'C' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as $$
 declare
   v_work    m23.restore_work;
   v_done    jsonb;

@@ -29,6 +29,10 @@ select cmp_ok((select count(*) from our_tables), '>', 15::bigint, 'the catalogue
 select is_empty($$ select name from our_functions where not coalesce(proconfig, '{}') && array['search_path=""', 'search_path=']
                      and (prosecdef or name !~ '^m23_log\.(before|row_\d+)\(\)$') $$,
   'every function pins its search_path, but those that a writer calls with its own rights before each statement and after each row');
+select is_empty($$ select f.name, s.name from our_functions f cross join m23.text_settings() s
+                    where f.nspname = 'public' and not exists (
+                      select from unnest(f.proconfig) c where c ilike s.name || '=%') $$,
+  'every function of the API pins the settings that text depends on');
 select is_empty($$ select name from our_functions where prosecdef and not 'row_security=off' = any (coalesce(proconfig, '{}'))
                      and name !~ '^m23_log\.(insert|update|delete)_\d+\(\)$' $$,
   'a definer function can only fail under RLS, never see fewer rows');
