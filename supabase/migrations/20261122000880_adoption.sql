@@ -3,42 +3,57 @@
 -- statements of a manifest are executed with the rights of whoever adopts it, so adopt only what
 -- lies in your own bucket.
 
--- Executes one statement of a definition. What makes something that is there already changes
--- nothing; any other failure is raised, or given as a sentence where the rest can do without it.
-create function m23.define(p_sql text, p_needed boolean) returns text
-language plpgsql set search_path = '' as $$
+-- Refuses a statement that is no definition.
+create function m23.check_definition(p_sql text) returns void
+language plpgsql stable set search_path = '' as $$
 begin
-  if p_sql !~ '^(create (schema|extension|type|domain|sequence|table|index|unique index|policy)|alter (table|sequence)|grant) '
+  if p_sql !~ '^(create (schema|extension|collation|type|domain|sequence|table|index|unique index|policy)|alter (table|sequence)|grant) '
      and p_sql !~ '^CREATE (UNIQUE )?INDEX ' then
     raise exception 'the manifest holds a statement that is no definition: %', left(p_sql, 80) using errcode = 'invalid_schema_definition';
   end if;
+end $$;
+
+-- Executes one statement; a sentence where it cannot be. What makes something that is there already changes nothing.
+create function m23.define(p_sql text) returns text
+language plpgsql set search_path = '' as $$
+begin
   execute p_sql;
   return null;
 exception
   when duplicate_object or duplicate_table or duplicate_schema then return null;
-  when others then
-    if p_needed then raise; end if;
-    return format('%s: %s', left(p_sql, 200), sqlerrm);
+  when others then return format('%s: %s', left(p_sql, 200), sqlerrm);
 end $$;
 
--- Makes the types and tables of a manifest that are not there, and protects all its tables.
--- Gives what could not be made, and is not needed to hold the rows.
+-- Protects a table of a manifest; a sentence where it cannot be, or is not there.
+create function m23.protect_adopted(p_schema text, p_name text, p_tenant_column text) returns text
+language plpgsql set search_path = '' as $$
+begin
+  if (m23.find_table(p_schema || '.' || p_name)).id is not null then return null; end if;
+  perform m23.protect_table(format('%I.%I', p_schema, p_name)::regclass, p_tenant_column::name);
+  return null;
+exception when others then return format('%s.%s is not protected: %s', p_schema, p_name, sqlerrm);
+end $$;
+
+-- Makes the types and tables of a manifest that are not there, and protects all its tables. Gives what could not be made: the
+-- rest goes on without it, and a table that is made later, and protected, gets its rows then.
 create function m23.make_defined(p_manifest jsonb) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_new   jsonb := (select coalesce(jsonb_agg(t order by n), '[]') from jsonb_array_elements(p_manifest -> 'tables') with ordinality u (t, n)
                      where to_regclass(format('%I.%I', t ->> 'schema', t ->> 'name')) is null);
   v_said  text[];
-  v_table jsonb;
+  v_part  text;
 begin
-  perform m23.define(s, true) from jsonb_array_elements_text(p_manifest -> 'definitions') s;
-  perform m23.define(s, true) from jsonb_array_elements(v_new) t, jsonb_array_elements_text(t -> 'definition' -> 'create') s;
-  v_said := array(select m23.define(s, false) from jsonb_array_elements(v_new) t, jsonb_array_elements_text(t -> 'definition' -> 'finish') s);
-  v_said := v_said || array(select m23.define(s, false) from jsonb_array_elements(v_new) t, jsonb_array_elements_text(t -> 'definition' -> 'references') s);
-  for v_table in select t from jsonb_array_elements(p_manifest -> 'tables') t where (m23.find_table((t ->> 'schema') || '.' || (t ->> 'name'))).id is null loop
-    perform m23.protect_table(format('%I.%I', v_table ->> 'schema', v_table ->> 'name')::regclass, (v_table ->> 'tenant_column')::name);
+  perform m23.check_definition(s) from jsonb_array_elements_text(p_manifest -> 'definitions') s;
+  perform m23.check_definition(s) from jsonb_array_elements(v_new) t, jsonb_each(t -> 'definition') p, jsonb_array_elements_text(p.value) s;
+  v_said := array(select m23.define(s) from jsonb_array_elements_text(p_manifest -> 'definitions') s);
+  foreach v_part in array '{create,finish,references}'::text[] loop
+    v_said := v_said || array(
+      select m23.define(s) from jsonb_array_elements(v_new) t, jsonb_array_elements_text(t -> 'definition' -> v_part) s
+       where v_part = 'create' or to_regclass(format('%I.%I', t ->> 'schema', t ->> 'name')) is not null);
   end loop;
-  return array_remove(v_said, null);
+  return array_remove(v_said || array(select m23.protect_adopted(t ->> 'schema', t ->> 'name', t ->> 'tenant_column')
+                                        from jsonb_array_elements(p_manifest -> 'tables') t), null);
 end $$;
 
 create function m23.adopt_backup(p_manifest jsonb, p_object text, p_sha256 text) returns uuid
@@ -86,7 +101,7 @@ begin
             coalesce(p_manifest ->> 'commit_times', 'native'), coalesce(p_manifest -> 'ticks', '[]'), coalesce(p_manifest -> 'definitions', '[]'),
             regexp_replace(p_object, '/manifest\.json$', ''), p_object, p_sha256, (p_manifest -> 'encryption' ->> 'key_id')::uuid);
   insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, key, definition, whole, estimated_rows, done, history_done)
-    select v_id, n, (m23.find_table((t ->> 'schema') || '.' || (t ->> 'name'))).id, t ->> 'schema', t ->> 'name', t ->> 'tenant_column', t -> 'columns',
+    select v_id, n, coalesce((m23.find_table((t ->> 'schema') || '.' || (t ->> 'name'))).id, 0), t ->> 'schema', t ->> 'name', t ->> 'tenant_column', t -> 'columns',
            m23.list_of(t -> 'key'), t -> 'definition', coalesce((t ->> 'whole')::boolean, true), 0, true, true
       from jsonb_array_elements(p_manifest -> 'tables') with ordinality u (t, n);
   insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint, sealed_fingerprint, last_key)
