@@ -321,40 +321,46 @@ begin
             from generate_series(1, p_index.indnkeyatts) n);
 end $$;
 
--- The condition that an index does not take two rows together, of which it holds these parts.
+-- The condition that an index does not take two rows together, of which it holds these parts. Where nulls are equal, whole
+-- rows are compared besides, if by the same operators: of two conditions with OR no join can be made but each with each.
 create function m23.collide(p_index pg_index, p_left text, p_right text) returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_operators oid[] := (select k.conexclop from pg_constraint k
                          where k.conindid = p_index.indexrelid and k.contype in ('p', 'u', 'x'));
+  v_parts     text;
+  v_joined    text;
 begin
-  return (select string_agg(m23.fill(
+  select string_agg(m23.fill(
              case when p_index.indnullsnotdistinct
                   then '({left} {operator} {right} or {left} is null and {right} is null)' else '{left} {operator} {right}' end,
              'left', format('%s.m23_e%s', p_left, n), 'right', format('%s.m23_e%s', p_right, n),
              'operator', coalesce((select format('operator(%I.%s)', s.nspname, o.oprname)
                                      from pg_operator o join pg_namespace s on s.oid = o.oprnamespace where o.oid = v_operators[n]),
-                                  m23.equality(p_index.indexrelid, n))), ' and ' order by n)
-            from generate_series(1, p_index.indnkeyatts) n);
+                                  m23.equality(p_index.indexrelid, n))), ' and ' order by n),
+         format('row(%s)::record operator(pg_catalog.=) row(%s)::record',
+                string_agg(format('%s.m23_e%s', p_left, n), ', ' order by n), string_agg(format('%s.m23_e%s', p_right, n), ', ' order by n))
+    into v_parts, v_joined
+    from generate_series(1, p_index.indnkeyatts) n;
+  return case when p_index.indnullsnotdistinct and not exists (
+                  select from pg_opclass c where c.oid = any (p_index.indclass::oid[]) and not c.opcdefault)
+              then v_joined || ' and ' || v_parts else v_parts end;
 end $$;
 
--- The condition that a live row `r` stays as it is: another tenant's, nobody's that is not taken back, and what was left.
-create function m23.stays(p_target m23.target, p_tenant uuid) returns text
+-- The conditions by any of which a live row `r` stays as it is: another tenant's, nobody's that is not taken back, and
+-- what was left. Each is a list to be hashed, not a look for each row.
+create function m23.stays(p_target m23.target, p_tenant uuid) returns text[]
 language plpgsql stable set search_path = '' as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
   v_tenant text := quote_ident(m23.tenant_column(v_table));
   v_left   text := to_regclass('pg_temp.m23_left_' || v_table.id);
-  v_others text := format('r.%s <> %L', v_tenant, p_tenant);
 begin
-  if m23.may_be_nobodys(v_table) then
-    v_others := m23.fill($sql$({others} or r.{tenant} is null and not exists (
-        select from {diff} t where t.m23_op in ('T', 'R') and {same_key}))$sql$,
-      'others', v_others, 'tenant', v_tenant, 'diff', m23.diff_name(v_table),
-      'same_key', m23.key_match(v_table.relid, 't', 'r'));
-  end if;
-  return case when v_left is null then v_others
-              else format('(%s or exists (select from %s x where %s))', v_others, v_left, m23.key_match(v_table.relid, 'x', 'r')) end;
+  return array_remove(array[
+    format('r.%s <> %L', v_tenant, p_tenant),
+    case when m23.may_be_nobodys(v_table) then format('r.%s is null and not %s', v_tenant,
+      m23.key_in(v_table.relid, 'r', format('(select * from %s where m23_op in (''T'', ''R''))', m23.diff_name(v_table)))) end,
+    case when v_left is not null then m23.key_in(v_table.relid, 'r', v_left) end], null);
 end $$;
 
 -- Leaves the rows that an index does not take together with one that stays as it is. p_inserting: some are missing;
@@ -364,18 +370,22 @@ language plpgsql set search_path = '' as $$
 declare
   v_index     pg_index;
   v_generated text := coalesce((m23.generated_columns(p_target)).list, '');
+  v_stays     text[];
   v_left      bigint := 0;
 begin
   for v_index in select i.* from m23.colliding_indexes(p_target) i where p_inserting or not i.indisprimary loop
+    v_stays := m23.stays(p_target, p_tenant);  -- with what was left for the index before
     v_left := v_left + m23.leave(p_target, m23.fill($sql$d.m23_op <> 'D' and d.ctid in (
         select m.m23_row from (
           select r.m23_row, {parts} from (select r.ctid as m23_row, r.*{generated} from {diff} r) r
            where r.m23_op {ops} and {within} and {predicate}) m
-          join (select {parts} from {live} r where {stays} and {predicate}) o on {collide})$sql$,
+          join ({standing}) o on {collide})$sql$,
       'parts', m23.index_parts(v_index), 'diff', m23.diff_name(p_target.tbl),
       'generated', v_generated, 'within', m23.within(v_index.indrelid),
       'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
-      'live', m23.qualified_name(v_index.indrelid), 'stays', m23.stays(p_target, p_tenant),
+      'standing', (select string_agg(m23.fill('select {parts} from {live} r where {stays} and {predicate}',
+          'parts', m23.index_parts(v_index), 'live', m23.qualified_name(v_index.indrelid), 'stays', c,
+          'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true')), ' union all ') from unnest(v_stays) c),
       'collide', m23.collide(v_index, 'm', 'o'), 'ops', case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));
   end loop;
   return v_left;
