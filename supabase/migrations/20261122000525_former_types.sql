@@ -1,6 +1,7 @@
--- Types of the application, as they were. The log and archives keep a value of such a type as text, which is read by the
--- present type: a label of an enum can have another name by now, a composite type other attributes. Their numbers in the
--- catalogue stay. So it is kept which numbers stood for what, and since when; with that a text is put into present words.
+-- Types of the application, as they were. The log and archives keep a value of such a type as text, which is read by
+-- the present type: a label of an enum can have another name by now, a composite type other attributes. Their numbers
+-- in the catalogue stay. So it is kept which numbers stood for what, and since when; with that a text is put into
+-- present words.
 
 -- The types that others use and the server does not bring along, and those that these use.
 create function m23.types_within(p_types oid[]) returns table (type oid, depth int)
@@ -45,13 +46,15 @@ create table m23.type_versions (
   primary key (incarnation, type, since)
 );
 select m23.close_table('m23.type_versions');
-comment on table m23.type_versions is 'What the enums and composite types that protected tables use were made of, and since when.';
+comment on table m23.type_versions is
+  'What the enums and composite types that protected tables use were made of, and since when.';
 
 -- The whole number of a transaction that the catalogue knows by its last 32 bits.
 create function m23.whole_xid(p_xid xid) returns xid8
 language sql stable set search_path = '' as $$
   select greatest(0, near.xid - 2147483648
-                     + mod(mod(p_xid::text::numeric - near.xid + 2147483648, 4294967296) + 4294967296, 4294967296))::text::xid8
+                     + mod(mod(p_xid::text::numeric - near.xid + 2147483648, 4294967296) + 4294967296, 4294967296)
+                    )::text::xid8
     from (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as xid) near
 $$;
 
@@ -109,14 +112,17 @@ begin
      cross join lateral m23.type_parts(u.type) p
      where p.numbers <> k.numbers or p.names <> k.names
         or exists (select from m23.type_versions v
-                    where v.type = u.type and v.incarnation = m23.present_life() and not pg_visible_in_snapshot(v.xid, p_position)));
+                    where v.type = u.type and v.incarnation = m23.present_life()
+                      and not pg_visible_in_snapshot(v.xid, p_position)));
 end $$;
 
 -- Present words -----------------------------------------------------------------------------
 
--- Versions of a type in the order in which they are asked: the one that held at a change id, or at a position, the ones before it,
--- the ones after it. Others, too: whoever wrote while a type was altered may have been the last to use its words.
-create function m23.versions_at(p_type oid, p_at pg_lsn, p_position pg_snapshot) returns table (numbers oid[], names text[], rank bigint)
+-- Versions of a type in the order in which they are asked: the one that held at a change id, or at a position, the ones
+-- before it, the ones after it. Others, too: whoever wrote while a type was altered may have been the last to use its
+-- words.
+create function m23.versions_at(p_type oid, p_at pg_lsn, p_position pg_snapshot)
+returns table (numbers oid[], names text[], rank bigint)
 language plpgsql stable rows 2 set search_path = '' as $$
 begin
   return query
@@ -144,9 +150,10 @@ begin
   return (select jsonb_object_agg(cardinality(was.numbers), now.places)
       from (select distinct on (cardinality(v.numbers)) v.numbers
               from m23.versions_at(p_type, p_at, p_position) v order by cardinality(v.numbers), v.rank) was
-     cross join lateral (select coalesce(jsonb_agg(array_position(was.numbers, a.attnum::int::oid) order by a.attnum), '[]') as places
-                           from pg_type t join pg_attribute a on a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-                          where t.oid = p_type) now
+     cross join lateral (
+           select coalesce(jsonb_agg(array_position(was.numbers, a.attnum::int::oid) order by a.attnum), '[]') as places
+             from pg_type t join pg_attribute a on a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+            where t.oid = p_type) now
      where now.places <> (select coalesce(jsonb_agg(n), '[]') from generate_series(1, cardinality(was.numbers)) n));
 end $$;
 
@@ -158,15 +165,17 @@ begin
   if not exists (select from m23.type_versions where since > '0/0') then return '{}'; end if;
   return (select coalesce(jsonb_object_agg(u.type, f.words) filter (where f.words is not null), '{}')
             from m23.types_within(array[p_type]) u join pg_type t on t.oid = u.type
-           cross join lateral (select case t.typtype when 'e' then m23.former_labels(u.type, p_at, p_position)
-                                                     when 'c' then m23.former_fields(u.type, p_at, p_position) end) f (words));
+           cross join lateral (select case t.typtype
+                                  when 'e' then m23.former_labels(u.type, p_at, p_position)
+                                  when 'c' then m23.former_fields(u.type, p_at, p_position) end) f (words));
 end $$;
 
 -- The fields of a row or a range as the server prints it, without its brackets; null for an empty one.
 create function m23.fields_of(p_text text) returns text[]
 language sql immutable strict set search_path = '' as $$
   select array_agg(case when f.raw[1] = '' then null
-                        when f.raw[1] like '"%' then replace(replace(substr(f.raw[1], 2, length(f.raw[1]) - 2), '""', '"'), '\\', '\')
+                        when f.raw[1] like '"%'
+                        then replace(replace(substr(f.raw[1], 2, length(f.raw[1]) - 2), '""', '"'), '\\', '\')
                         else f.raw[1] end order by f.n)
     from regexp_matches(p_text || ',', '("(?:[^"\\]|""|\\\\)*"|[^",]*),', 'g') with ordinality f (raw, n)
 $$;
@@ -202,16 +211,20 @@ begin
   elsif v_type.typcategory = 'A' and v_type.typelem <> 0 then
     v_elements := array(select distinct e from unnest(p_value::text[]) e where e is not null);
     return m23.with_elements(p_value::text[], v_elements,
-                             array(select m23.in_present_words(e, v_type.typelem, p_words) from unnest(v_elements) with ordinality u (e, n) order by n));
+                             array(select m23.in_present_words(e, v_type.typelem, p_words)
+                                     from unnest(v_elements) with ordinality u (e, n) order by n));
   elsif v_type.typtype = 'r' and p_value <> 'empty' then
     v_fields := m23.fields_of(substr(p_value, 2, length(p_value) - 2));
-    return (select left(p_value, 1) || string_agg(m23.quoted_field(m23.in_present_words(f, r.rngsubtype, p_words)), ',' order by n) || right(p_value, 1)
+    return (select left(p_value, 1)
+                     || string_agg(m23.quoted_field(m23.in_present_words(f, r.rngsubtype, p_words)), ',' order by n)
+                     || right(p_value, 1)
               from pg_range r, unnest(v_fields) with ordinality u (f, n) where r.rngtypid = p_type);
   elsif v_type.typtype = 'c' then
     v_fields := m23.fields_of(substr(p_value, 2, length(p_value) - 2));
     v_places := coalesce(p_words -> p_type::text -> cardinality(v_fields)::text,
                          (select jsonb_agg(n) from generate_series(1, cardinality(v_fields)) n));
-    return (select format('(%s)', string_agg(m23.quoted_field(m23.in_present_words(v_fields[p.place::int], a.type, p_words)), ',' order by p.n))
+    return (select format('(%s)', string_agg(m23.quoted_field(
+                     m23.in_present_words(v_fields[p.place::int], a.type, p_words)), ',' order by p.n))
               from jsonb_array_elements_text(v_places) with ordinality p (place, n)
               left join (select c.atttypid as type, row_number() over (order by c.attnum) as n from pg_attribute c
                           where c.attrelid = v_type.typrelid and c.attnum > 0 and not c.attisdropped) a on a.n = p.n);

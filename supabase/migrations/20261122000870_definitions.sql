@@ -37,14 +37,15 @@ declare v_facts jsonb := to_jsonb(p_collation);
 begin
   return format('create collation if not exists %I.%I (provider = %s, %s%s%s)', p_collation.collnamespace::regnamespace::name,
     p_collation.collname, case p_collation.collprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end,
-    case p_collation.collprovider when 'c' then format('lc_collate = %L, lc_ctype = %L', p_collation.collcollate, p_collation.collctype)
+    case p_collation.collprovider
+      when 'c' then format('lc_collate = %L, lc_ctype = %L', p_collation.collcollate, p_collation.collctype)
       else format('locale = %L', coalesce(v_facts ->> 'colllocale', v_facts ->> 'colliculocale')) end,
     case when not p_collation.collisdeterministic then ', deterministic = false' end,
     ', rules = ' || quote_literal(v_facts ->> 'collicurules'));
 end $$;
 
--- The types of the chosen tables with their schemas and collations, and the sequences that defaults of domains name, what others
--- use first.
+-- The types of the chosen tables with their schemas and collations, and the sequences that defaults of domains name,
+-- what others use first.
 create function m23.type_definitions(p_tables text[]) returns jsonb
 language sql stable set search_path = '' as $$
   with used as (

@@ -7,7 +7,8 @@
 create function m23.check_definition(p_sql text) returns void
 language plpgsql stable set search_path = '' as $$
 begin
-  if p_sql !~ '^(create (schema|extension|collation|type|domain|sequence|table|index|unique index|policy)|alter (table|sequence)|grant) '
+  if p_sql !~ ('^(create (schema|extension|collation|type|domain|sequence|table|index|unique index|policy)|'
+               'alter (table|sequence)|grant) ')
      and p_sql !~ '^CREATE (UNIQUE )?INDEX ' then
     raise exception 'the manifest holds a statement that is no definition: %', left(p_sql, 80) using errcode = 'invalid_schema_definition';
   end if;
@@ -34,8 +35,8 @@ begin
 exception when others then return format('%s.%s is not protected: %s', p_schema, p_name, sqlerrm);
 end $$;
 
--- Makes the types and tables of a manifest that are not there, and protects all its tables. Gives what could not be made: the
--- rest goes on without it, and a table that is made later, and protected, gets its rows then.
+-- Makes the types and tables of a manifest that are not there, and protects all its tables. Gives what could not be
+-- made: the rest goes on without it, and a table that is made later, and protected, gets its rows then.
 create function m23.make_defined(p_manifest jsonb) returns text[]
 language plpgsql set search_path = '' as $$
 declare
@@ -45,7 +46,8 @@ declare
   v_part  text;
 begin
   perform m23.check_definition(s) from jsonb_array_elements_text(p_manifest -> 'definitions') s;
-  perform m23.check_definition(s) from jsonb_array_elements(v_new) t, jsonb_each(t -> 'definition') p, jsonb_array_elements_text(p.value) s;
+  perform m23.check_definition(s) from jsonb_array_elements(v_new) t, jsonb_each(t -> 'definition') p,
+                                       jsonb_array_elements_text(p.value) s;
   v_said := array(select m23.define(s) from jsonb_array_elements_text(p_manifest -> 'definitions') s);
   foreach v_part in array '{create,finish,references}'::text[] loop
     v_said := v_said || array(

@@ -172,10 +172,11 @@ begin
 end $$;
 
 -- Names in backups ------------------------------------------------------------------
--- A backup has the names that tables had then. What a table is called now is known where it has been protected ever since.
+-- A backup has the names that tables had then. What a table is called now is known where it has been protected ever
+-- since.
 
--- The table that a backup's is now. One that has taken its name since, and is protected, stands for it: that is how an exchange
--- for a copy is meant. No such table has been in the backup itself: two have only exchanged their names then.
+-- The table that a backup's is now. One that has taken its name since, and is protected, stands for it: that is how an
+-- exchange for a copy is meant. No such table has been in the backup itself: two have only exchanged their names then.
 create function m23.table_now(p_part m23.backup_tables) returns m23.protected_tables
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -187,7 +188,8 @@ begin
    where t.id = p_part.table_id and t.incarnation = v_life;
   return case when v_known.id is null then v_named
               when v_named.id is null then v_known
-              when exists (select from m23.backup_tables o where o.job_id = p_part.job_id and o.table_id = v_named.id) then v_known
+              when exists (select from m23.backup_tables o where o.job_id = p_part.job_id and o.table_id = v_named.id)
+              then v_known
               else v_named end;
 end $$;
 
@@ -203,7 +205,8 @@ begin
            order by p_name in (m23.public_name((n.t).relid), m23.raw_name((n.t).relid)) desc nulls last limit 1);
 end $$;
 
--- The present names, `schema.table`, of a backup's tables, given by the names that it has for them; null for all that are still protected.
+-- The present names, `schema.table`, of a backup's tables, given by the names that it has for them; null for all that
+-- are still protected.
 create function m23.names_now(p_job uuid, p_tables text[]) returns text[]
 language plpgsql volatile set search_path = '' as $$
 begin
@@ -227,7 +230,8 @@ begin
     when m23.public_name(p_now.relid) = v_then then null
     when to_regclass(format('%I.%I', p_part.schema_name, p_part.table_name)) is null
       then format('%s is called %s now', v_then, m23.public_name(p_now.relid))
-    else format('%1$s was another table then, which is called %2$s now; the present %1$s is left as it is', v_then, m23.public_name(p_now.relid)) end;
+    else format('%1$s was another table then, which is called %2$s now; the present %1$s is left as it is', v_then,
+                m23.public_name(p_now.relid)) end;
 end $$;
 
 -- Why a table of a backup is left out.

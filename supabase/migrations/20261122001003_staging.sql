@@ -47,7 +47,8 @@ begin
   if v_table.id is null then return null; end if;
   v_name := m23.raw_name(v_table.relid);
   v_fields := m23.present_names(p_restore_id, v_table, m23.list_of(p_table -> 'columns'));
-  v_types := array(select c.facts ->> 'type' from jsonb_array_elements(v_part.columns) with ordinality c (facts, n) order by c.n);
+  v_types := array(select c.facts ->> 'type' from jsonb_array_elements(v_part.columns) with ordinality c (facts, n)
+                    order by c.n);
   select array_agg(c.name order by c.attnum) into v_columns from m23.columns_of(v_table.relid) c where c.name = any (v_fields) and not c.generated;
   if not m23.key_of(v_table.relid) <@ v_columns or m23.tenant_column(v_table) <> all (v_columns) then
     perform m23.refuse('BACKUP_UNUSABLE', format('%s has another primary key or tenant column than when it was backed up', v_name));
@@ -67,7 +68,8 @@ begin
      where (select kind from m23.restore_work where work_id = p_restore_id) = 'backup'  -- a moment has them from the log
     on conflict do nothing;
   insert into m23.staging_warnings (work_id, said)
-    select p_restore_id, w from m23.restore_work r join m23.backup_work b on b.job_id = r.job_id and b.incarnation = m23.incarnation()
+    select p_restore_id, w from m23.restore_work r
+      join m23.backup_work b on b.job_id = r.job_id and b.incarnation = m23.incarnation()
      cross join unnest(m23.type_warnings(v_table, m23.moment_of(b.position))) w
      where r.work_id = p_restore_id and r.kind = 'backup' on conflict do nothing;
   v_list := (select string_agg(format('%I %s', c.name, m23.type_with_nulls(v_table.relid, c.attnum)), ', ' order by c.attnum)
@@ -127,7 +129,8 @@ begin
                    else m23.stage_history(v_staged, v_table, v_then, v_lines, v_kind = 'rewind') end;
   exception when data_exception or check_violation or not_null_violation or cannot_coerce then
     perform m23.refuse_rows(m23.unfit_fields(v_staged, v_table, v_then, v_lines, v_kind));
-    perform m23.refuse('BACKUP_UNUSABLE', format('the archive holds values of %s that its columns cannot have had', v_table.relid::regclass));
+    perform m23.refuse('BACKUP_UNUSABLE', format('the archive holds values of %s that its columns cannot have had',
+                                                 v_table.relid::regclass));
   end;
   if v_rows <> (v_head ->> 'rows')::int then
     perform m23.refuse('BACKUP_UNUSABLE', format('chunk %s of %s holds %s whole lines, not %s', v_head ->> 'seq', v_table.relid::regclass, v_rows, v_head ->> 'rows'));
@@ -144,15 +147,18 @@ begin
 end $$;
 comment on function public.m23_stage_chunk(bytea) is 'For the workers: one verified chunk of an archive, into staging.';
 
--- The value of a field of a line, in the type that its column has now. A text of another type, or of before a type was altered, is
--- read as what it was then: p_type is the column's type then, by name, and p_then the backup's position, where that is of this life.
-create function m23.field_value(p_table m23.protected_tables, p_column m23.column_shape, p_field text, p_type text, p_then pg_snapshot)
+-- The value of a field of a line, in the type that its column has now. A text of another type, or of before a type was
+-- altered, is read as what it was then: p_type is the column's type then, by name, and p_then the backup's position,
+-- where that is of this life.
+create function m23.field_value(
+  p_table m23.protected_tables, p_column m23.column_shape, p_field text, p_type text, p_then pg_snapshot)
 returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_type oid := (select a.atttypid from pg_attribute a where a.attrelid = p_table.relid and a.attnum = p_column.attnum);
   v_now  text := m23.type_with_nulls(p_table.relid, p_column.attnum);
-  v_text text := format('(case when pg_catalog.strpos(%1$s, ''\'') = 0 then %1$s else m23.copy_unescape(%1$s) end)', p_field);
+  v_text text := format('(case when pg_catalog.strpos(%1$s, ''\'') = 0 then %1$s else m23.copy_unescape(%1$s) end)',
+                        p_field);
 begin
   return case
     when p_column.plain and p_type = v_now then format('%s::%s', p_field, v_now)
@@ -160,14 +166,18 @@ begin
     when p_column.type_name = 'regclass' then format('regclassin(textout(%s))', p_field)
     when v_now in ('json', 'jsonb') and to_regtype(p_type) is not null
     then m23.converted(format('(%s)::%s', v_text, to_regtype(p_type)), p_type, v_now)
-    else format('(%s)::%s', m23.present_words(v_text, v_type, case when p_then is null then '{}' else m23.former_words(v_type, null, p_then) end),
+    else format('(%s)::%s', m23.present_words(v_text, v_type, case when p_then is null then '{}'
+                                                                   else m23.former_words(v_type, null, p_then) end),
                 v_now) end;
 end $$;
 
 -- The values of a line `f` in the columns that are staged; p_skip fields come before them.
-create function m23.line_values(p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_skip int) returns text
+create function m23.line_values(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_skip int)
+returns text
 language sql stable set search_path = '' as $$
-  select string_agg(format('%s as %I', m23.field_value(p_table, c, format('f[%s]', f.place + p_skip), p_staged.types[f.place], p_then), c.name),
+  select string_agg(format('%s as %I', m23.field_value(p_table, c, format('f[%s]', f.place + p_skip),
+                                                       p_staged.types[f.place], p_then), c.name),
                     ', ' order by c.attnum)
     from m23.columns_of(p_table.relid) c cross join lateral (select array_position(p_staged.fields, c.name)) f (place)
    where c.name = any (p_staged.columns)
@@ -202,7 +212,8 @@ begin
   execute p_statement into taken, gone using p_lines;
 end $$;
 
-create function m23.stage_rows(p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text)
+create function m23.stage_rows(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text)
 returns bigint
 language plpgsql set search_path = '' as $$
 declare v_rows bigint;
@@ -216,13 +227,14 @@ exception when unique_violation then
   perform m23.refuse('BACKUP_UNUSABLE', format('the archive has a row of %s twice', p_table.relid::regclass));
 end $$;
 
--- How many fields stand before a line's columns. In an archive of version 1 an entry of the log has no field for the groups
--- that its image does not carry: it carries all. A chain can have members of both.
+-- How many fields stand before a line's columns. In an archive of version 1 an entry of the log has no field for the
+-- groups that its image does not carry: it carries all. A chain can have members of both.
 create function m23.fields_before(p_staged m23.staged_tables, p_lines text, p_kind text) returns int
 language plpgsql immutable set search_path = '' as $$
 begin
   return case when p_kind = 'rows' then 0
-    when cardinality(string_to_array(split_part(p_lines, chr(10), 1), chr(9))) - cardinality(p_staged.fields) = 4 then 4 else 5 end;
+    when cardinality(string_to_array(split_part(p_lines, chr(10), 1), chr(9))) - cardinality(p_staged.fields) = 4 then 4
+    else 5 end;
 end $$;
 
 -- The columns whose fields do not fit their types, in words: those whose types can have been others.
@@ -238,7 +250,9 @@ declare
   v_said   text[] := '{}';
   v_constraint text;
 begin
-  for v_column in select c.* from m23.columns_of(p_table.relid) c where c.name = any (p_staged.columns) order by c.attnum loop
+  for v_column in
+    select c.* from m23.columns_of(p_table.relid) c where c.name = any (p_staged.columns) order by c.attnum
+  loop
     v_place := array_position(p_staged.fields, v_column.name);
     continue when v_column.native and v_column.type_name = p_staged.types[v_place];
     begin
@@ -254,7 +268,8 @@ begin
 end $$;
 
 -- The keys of these entries have no row any more, until the next rows bring one.
-create function m23.stage_history(p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text, p_keep boolean)
+create function m23.stage_history(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text, p_keep boolean)
 returns bigint
 language plpgsql set search_path = '' as $$
 declare

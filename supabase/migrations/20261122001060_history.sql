@@ -32,19 +32,23 @@ create type m23.log_entry as (
 
 -- Which entries of the log: null for all.
 create type m23.log_filter as (
-  first xid8, beyond xid8, before_xid xid8, before_id numeric, op "char", actor uuid, since timestamptz, until timestamptz, most int
+  first xid8, beyond xid8, before_xid xid8, before_id numeric, op "char", actor uuid, since timestamptz,
+  until timestamptz, most int
 );
 
--- One table's part of the log under a filter, $2. p_shown: values that do not fit their columns any more as they were logged.
+-- One table's part of the log under a filter, $2. p_shown: values that do not fit their columns any more as they were
+-- logged.
 create function m23.history_query(p_table m23.protected_tables, p_shown boolean, p_is_page boolean) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
-  return m23.fill($sql$select (l.change_id - '0/0')::bigint, l.tenant_id, {at}, l.xid::text, l.actor, case l.op {operations} end, {name}::text,
+  return m23.fill($sql$select (l.change_id - '0/0')::bigint, l.tenant_id, {at}, l.xid::text, l.actor,
+      case l.op {operations} end, {name}::text,
       (select to_jsonb(m23_k) from (select {key}) m23_k),
       case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select {images}) m23_v) - u.names end,
       case when u.names <> '{}' then u.names end
     from {log} l, lateral (select {unchanged}) u (names) where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= {pruned}){page}$sql$,
-    'at', m23.committed_at(), 'operations', (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o),
+    'at', m23.committed_at(),
+    'operations', (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o),
     'name', quote_literal(m23.public_name(p_table.relid)),
     'key', coalesce((select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name), ', ' order by c.key_ord)
                        from m23.columns_of(p_table.relid, p_of_key => true) c), ''),
@@ -69,9 +73,11 @@ begin
   return query execute v_query using p_tenant, p_filter;
 end $$;
 
--- The same, whatever has become of the table's types since: a value that does not fit its column any more is told as it was logged, at the
--- price of a look at each. Nothing of the rows before a failure is left: they are given when all are there.
-create function m23.history_of(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter) returns setof m23.log_entry
+-- The same, whatever has become of the table's types since: a value that does not fit its column any more is told as it
+-- was logged, at the price of a look at each. Nothing of the rows before a failure is left: they are given when all are
+-- there.
+create function m23.history_of(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter)
+returns setof m23.log_entry
 language plpgsql stable set search_path = '' as $$
 begin
   return query select * from m23.history_rows(p_table, p_tenant, p_filter, false);
@@ -142,7 +148,8 @@ begin
                   least(greatest(p_limit, 1), 1000))::m23.log_filter;
   return query
   select h.* from m23.protected_tables t cross join lateral m23.history_of(t, p_tenant_id, v_filter) h
-   where exists (select from pg_class c where c.oid = t.relid) and (p_table is null or t.id = (m23.find_table(p_table)).id)
+   where exists (select from pg_class c where c.oid = t.relid)
+     and (p_table is null or t.id = (m23.find_table(p_table)).id)
    order by h.transaction_id::xid8 desc, h.id desc limit v_filter.most;
 end $$;
 comment on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) is
