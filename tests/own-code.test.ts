@@ -187,7 +187,10 @@ describe('rows come back by every way, whatever finds other things by name in', 
     });
   }
 
-  test('a dry run warns of nothing', () => assert.deepEqual(told, []));
+  test('a dry run warns of the trigger that always fires, and of nothing else', () => {
+    const table = `app.t${SHAPES.findIndex(({ make }) => make.includes('enable always trigger tg'))}`;
+    assert.deepEqual(told, [`${table}: the triggers tg are set to fire always: a restore sets them off, too`]);
+  });
   test('deep tests find nothing', () => assert.deepEqual(findings, []));
 });
 
