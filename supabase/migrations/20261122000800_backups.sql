@@ -364,7 +364,12 @@ begin
       m23.part_query(v_part, p_history, v_table, v_rows, v_quiet), v_key, v_rows);
     -- Here, and not by a function: its result would be copied once more.
     perform set_config('search_path', v_path, true);
-    execute v_query into v_chunk using v_work.tenant_id, v_at, p_after, v_from, v_limit;
+    begin
+      execute v_query into v_chunk using v_work.tenant_id, v_at, p_after, v_from, v_limit;
+    exception when data_exception then  -- an ALTER TYPE waits for no reader: it may have come in between
+      perform m23.check_part(v_part, v_table, v_work);
+      raise;
+    end;
     perform pg_catalog.set_config('search_path', '', true);
     v_done := v_chunk.rows < v_rows and v_chunk.bytes < v_limit;
     if v_quiet and v_chunk.rows = v_rows then
