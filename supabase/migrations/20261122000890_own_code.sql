@@ -22,33 +22,38 @@ begin
 end $$;
 
 -- The server's own setting, for roles and databases without one. The session's is not asked: whoever connects sets it.
-create function m23.server_path() returns text
+create function m23.server_setting(p_name text) returns text
 language plpgsql stable set search_path = '' as $$
-declare v_path text;
+declare v_value text;
 begin
   if has_table_privilege('pg_catalog.pg_file_settings', 'select')
      and has_function_privilege('pg_catalog.pg_show_all_file_settings()', 'execute') then
-    select f.setting into v_path from pg_file_settings f
-     where f.name = 'search_path' and f.error is null order by f.seqno desc limit 1;
+    select f.setting into v_value from pg_file_settings f
+     where f.name = p_name and f.error is null order by f.seqno desc limit 1;
   end if;
-  return coalesce(v_path, (select s.boot_val from pg_settings s where s.name = 'search_path'));
+  return coalesce(v_value, (select s.boot_val from pg_settings s where s.name = p_name));
+end $$;
+
+-- A setting as a role that connects to this database has it.
+create function m23.setting_of_role(p_role oid, p_name text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return coalesce((
+    select substr(c, length(p_name) + 2)
+      from pg_db_role_setting s, unnest(s.setconfig) c
+     where starts_with(c, p_name || '=') and s.setrole in (0, p_role)
+       and s.setdatabase in (0, (select d.oid from pg_database d where d.datname = current_database()))
+     order by s.setrole <> 0 desc, s.setdatabase <> 0 desc limit 1), m23.server_setting(p_name));
 end $$;
 
 -- The schemas of a role's search path in this database, as far as they are there for it, in order; `open` names who of
 -- the unknown may create in one.
 create function m23.path_of_role(p_role oid) returns table (name text, open text)
 language plpgsql stable rows 3 set search_path = '' as $$
-declare
-  v_path text := (
-    select substr(c, length('search_path=') + 1)
-      from pg_db_role_setting s, unnest(s.setconfig) c
-     where c like 'search\_path=%' and s.setrole in (0, p_role)
-       and s.setdatabase in (0, (select d.oid from pg_database d where d.datname = current_database()))
-     order by s.setrole <> 0 desc, s.setdatabase <> 0 desc limit 1);
 begin
   return query
   select n.nspname::text, m23.open_for(n.oid)
-    from regexp_matches(coalesce(v_path, m23.server_path()), '"((?:[^"]|"")*)"|([^",[:space:]]+)', 'g')
+    from regexp_matches(m23.setting_of_role(p_role, 'search_path'), '"((?:[^"]|"")*)"|([^",[:space:]]+)', 'g')
          with ordinality m (part, ord)
     cross join lateral (select coalesce(replace(m.part[1], '""', '"'), lower(m.part[2])) as said) p
     join pg_namespace n on n.nspname = case p.said when '$user' then pg_get_userbyid(p_role) else p.said end

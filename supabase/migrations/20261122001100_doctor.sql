@@ -127,6 +127,15 @@ language sql stable set search_path = '' as $$
    where p.open is not null order by 1, p.name
 $$;
 
+-- What keeps PostgREST from finding functions: the name of a type is quoted then.
+create function m23.doctor_quoting() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select 'PostgREST', 'problem', format('it connects as %I with quote_all_identifiers, and so finds no function that takes bytes: '
+                                        'nothing can be restored from an archive', r.rolname),
+         format('alter role %I set quote_all_identifiers = off; notify pgrst', r.rolname)
+    from pg_roles r where r.rolname = 'authenticator' and m23.setting_of_role(r.oid, 'quote_all_identifiers') = 'on'
+$$;
+
 create function m23.doctor_hooks() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select format('hook %I.%I', h.schema_name, h.function_name), case when f.fault is null then 'ok' else 'problem' end,
@@ -178,6 +187,7 @@ language sql volatile security definer set search_path = '' set row_security = o
   union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)
   union all (select * from m23.doctor_unprotected() order by 1)
   union all select * from m23.doctor_paths()
+  union all select * from m23.doctor_quoting()
   union all select * from m23.doctor_hooks()
   union all select * from m23.doctor_fills()
   union all select * from m23.doctor_copies()

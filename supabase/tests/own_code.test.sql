@@ -74,7 +74,7 @@ select lives_ok(database || 'reset search_path') from about;
 select path_is('alter role all reset search_path',
   'pg_catalog, path_owner, public, pg_temp', 'without any, the server''s');
 set local search_path = app, extensions;
-select is(m23.server_path(), '"$user", public', 'whatever the session has');
+select is(m23.server_setting('search_path'), '"$user", public', 'whatever the session has');
 
 -- What counts as code of the application's.
 create function has_code(p_sql text, p_what text) returns setof text language plpgsql as $$
