@@ -68,6 +68,15 @@ async function working(function_: string): Promise<void> {
   );
 }
 
+/** Until a restore waits for the fence: whoever writes from then on waits behind it. */
+async function atTheFence(): Promise<void> {
+  await eventually(
+    async () => (await client.query(`select from pg_locks l join pg_stat_activity a using (pid)
+      where l.locktype = 'advisory' and not l.granted and a.query ~ 'm23_execute_restore'`)).rowCount ?? 0,
+    (count) => count > 0,
+  );
+}
+
 async function addCustomer(tenant: Tenant, name: string): Promise<Response> {
   return await fetch(`${stack.url}/rest/v1/customers`, {
     method: 'POST',
@@ -221,7 +230,7 @@ describe('an application transaction that is open when a restore comes', () => {
     await second.query('begin');
     await second.query('select from shop.orders where tenant_id = $1 and place = 102 for update', [tenant.id]);
     const running = restore(stack, tenant, backup);
-    await working('m23_execute_restore');
+    await atTheFence();
     const behind = second.query(`update shop.orders set note = 'second' where tenant_id = $1 and place = 102`, [tenant.id]);
     assert.ok(await waits(behind, 100));
     // Now the first waits for the second, the second for the restore, the restore for the first.
