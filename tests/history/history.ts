@@ -97,12 +97,13 @@ export class History {
     await this.oracle.read();
   }
 
-  /** Writes for a while, from several connections; meanwhile tenants are restored, rolled back and looked at. */
+  /** Writes from several connections for a while, on a busy machine for longer; meanwhile tenants are restored, rolled back and looked at. */
   async write(seconds: number, clients: number, meanwhile: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     const began = await this.now();
     const load = await this.#startClients(clients);
-    const until = Date.now() + seconds * 1000;
-    const going = (): boolean => load.writing && Date.now() < until;
+    const begun = Date.now();
+    const enough = (): boolean => load.tally.committed > 200 && this.#looks.length > 3;
+    const going = (): boolean => load.writing && Date.now() - begun < (enough() ? seconds : 60) * 1000;
     const ends = await Promise.allSettled([this.#lookAround(going), this.#restoreBeside(going, began), meanwhile()]);
     await this.#stop(load);
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
