@@ -38,12 +38,12 @@ const MUTANTS: Mutant[] = [
   {
     rule: 'an update leaves what others have logged where it is',
     shape: 'plain',
-    weaken: edited('update', /where l\.ctid = later\.m23_place/g, 'where false'),
+    weaken: edited('update', /where l\.ctid = later\.place/g, 'where false'),
   },
   {
     rule: 'a delete leaves what others have logged where it is',
     shape: 'family',
-    weaken: edited('delete', /where l\.ctid = later\.m23_place/g, 'where false'),
+    weaken: edited('delete', /where l\.ctid = later\.place/g, 'where false'),
   },
   {
     rule: 'an update of a key that moves is taken for one that does not',

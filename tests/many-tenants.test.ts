@@ -1,7 +1,7 @@
 // Transactions that write rows of very many tenants: they go through, and hold few locks;
 // a restore waits for them all the same.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
@@ -192,3 +192,71 @@ test('a writer of such a transaction waits for a restore of one of these tenants
     await restore.query('rollback');
   }
 });
+
+describe('a statement looks at no pair of its rows', () => {
+  const ROWS = 600;
+
+  test('where it moves keys', async () => {
+    await filled('pairs_moved', ROWS);
+    await assertFewLooks('update public.pairs_moved set id = -id');
+  });
+
+  test('where it moves rows to another partition', async () => {
+    await client.query(`
+      create table public.pairs_parted (id int primary key, tenant_id uuid not null, v int) partition by range (id);
+      create table public.pairs_low partition of public.pairs_parted for values from (minvalue) to (0);
+      create table public.pairs_high partition of public.pairs_parted for values from (0) to (maxvalue);
+      select m23.protect_table('public.pairs_parted');
+      insert into public.pairs_parted select n, md5(n::text)::uuid, 0 from generate_series(1, ${ROWS}) n`);
+    await assertFewLooks('update public.pairs_parted set id = -id');
+  });
+
+  test('where a trigger writes the same rows once more, and a foreign key can', async () => {
+    await client.query(`
+      create table public.pairs_of (id int primary key);
+      create table public.pairs (id int primary key, tenant_id uuid not null, of int references public.pairs_of on delete set null, v int);
+      select m23.protect_table('public.pairs');
+      create function public.pairs_again() returns trigger language plpgsql as $$ begin
+        if pg_trigger_depth() < 2 then update public.pairs set v = v + 1 where id = new.id; end if;
+        return new;
+      end $$;
+      create trigger again after update on public.pairs for each row execute function public.pairs_again();
+      insert into public.pairs select n, md5((n % 5)::text)::uuid, null, 0 from generate_series(1, ${ROWS}) n;
+      update public.pairs set v = v where id = 1`);
+    await assertFewLooks('update public.pairs set v = v + 1');
+  });
+
+  /** No step of the plans of a statement, and of all that it calls, looks at rows more than a few times each. */
+  async function assertFewLooks(sql: string): Promise<void> {
+    const watched = await database.postgres.connect();
+    const plans: { 'Query Text': string; Plan: Step }[] = [];
+    watched.on('notice', ({ message }) => {
+      const json = /^duration: .*? plan:\n(.*)$/s.exec(message ?? '')?.[1];
+      if (json !== undefined) plans.push(JSON.parse(json) as (typeof plans)[number]);
+    });
+    await watched.query(`
+      load 'auto_explain'; set auto_explain.log_min_duration = 0; set auto_explain.log_analyze = on; set auto_explain.log_timing = off;
+      set auto_explain.log_nested_statements = on; set auto_explain.log_format = json; set auto_explain.log_level = notice`);
+    await watched.query(sql);
+    await watched.end();
+    assert.ok(plans.length > 1, 'no plan was told');
+    for (const plan of plans) {
+      const most = mostLooks(plan.Plan);
+      assert.ok(most <= 20 * ROWS, `${most} rows for ${ROWS}: ${plan['Query Text']}`);
+    }
+  }
+});
+
+/** A step of a plan, as EXPLAIN gives it. */
+interface Step {
+  'Actual Rows': number;
+  'Actual Loops': number;
+  'Rows Removed by Filter'?: number;
+  'Rows Removed by Join Filter'?: number;
+  Plans?: Step[];
+}
+
+function mostLooks(step: Step): number {
+  const seen = step['Actual Rows'] + (step['Rows Removed by Filter'] ?? 0) + (step['Rows Removed by Join Filter'] ?? 0);
+  return Math.max(seen * step['Actual Loops'], ...(step.Plans ?? []).map(mostLooks));
+}

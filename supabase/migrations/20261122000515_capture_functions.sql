@@ -174,41 +174,53 @@ end $$;
 --   still there    What its row was then is the image of whoever changed it next.
 create function m23.order_statement(p_table m23.protected_tables, p_event text) returns text
 language plpgsql stable set search_path = '' as $outer$
+declare
+  v_images constant boolean := p_event = 'update' and m23.references_write(p_table.relid);
 begin
-  return m23.fill($sql$with entries as materialized (
-      select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op, l.ctid as m23_place, {keys}{images} from {log} l
-       where l.tenant_id in (select r.{tenant} from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= v_start),
-    others as (
-      select o.*, coalesce(sum(case when o.m23_op in ('I', 'n', 'a') then 1 when o.m23_op in ('D', 'o', 'l') then -1 else 0 end)
-                             over (partition by o.m23_tenant, {key_of_o} order by o.m23_change_id rows between unbounded preceding and 1 preceding), 0) as m23_balance
-        from entries o
-       where o.m23_change_id < v_first
-         and exists (select from entries m where m.m23_change_id >= v_first and m.m23_op = '{op}' and m.m23_tenant = o.m23_tenant and {same_key})),
-    next as (select o.m23_tenant, {key_of_o}, min(o.m23_change_id) as m23_change_id from others o where {follows} group by o.m23_tenant, {key_of_o}),
-    later as (
-      select o.m23_place, row_number() over (order by o.m23_change_id) as m23_n
-        from others o join next m on m.m23_tenant = o.m23_tenant and {same_key} where o.m23_change_id >= m.m23_change_id)
-    update {log} l set change_id = pg_current_wal_insert_lsn() + later.m23_n::numeric from later where l.ctid = later.m23_place$sql$,
+  return m23.fill($sql$update {log} l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
+      from unnest(array(select o.m23_place
+          from (select o.*, min(o.m23_change_id) filter (where {follows}) over (partition by o.m23_tenant, {keys_of_o}) as m23_next
+                  from (select e.*, bool_or(e.m23_change_id >= v_first and e.m23_op = '{op}') over (partition by e.m23_tenant, {keys_of_e}) as m23_own,
+                               coalesce(sum(case when e.m23_op in ('I', 'n', 'a') then 1 when e.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+                                          over (partition by e.m23_tenant, {keys_of_e} order by e.m23_change_id rows between unbounded preceding and 1 preceding), 0) as m23_balance
+                          from (select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op, l.ctid as m23_place, {keys}{images} from {log} l{many}
+                                 where l.tenant_id in (select r.{tenant} from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= v_start) e) o{new_rows}
+                 where o.m23_own and o.m23_change_id < v_first) o
+         where o.m23_change_id >= o.m23_next group by o.m23_place, o.m23_change_id order by o.m23_change_id)) with ordinality later (place, n)
+     where l.ctid = later.place$sql$,
     'log', m23.log_part(p_table.id), 'op', upper(left(p_event, 1)), 'tenant', quote_ident(m23.tenant_column(p_table)),
     'keys', (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c),
-    'key_of_o', m23.key_list(p_table.relid, 'o'), 'same_key', m23.key_match(p_table.relid, 'm', 'o'),
-    'images', case when p_event = 'update' and m23.references_write(p_table.relid) then ', l.unchanged as m23_unchanged, ' || (m23.log_fields(p_table, false)).names else '' end,
+    'keys_of_o', m23.key_list(p_table.relid, 'o'), 'keys_of_e', m23.key_list(p_table.relid, 'e'),
+    'images', case when v_images then (select ', l.unchanged as m23_unchanged' || string_agg(format(', l.%1$s as m23_%1$s', f.name), '' order by f.name)
+                                         from m23.log_columns f where f.table_id = p_table.id and f.until_xid is null) else '' end,
+    'many', case when v_images then ' cross join m23.called_many()' else '' end,
+    'new_rows', case when v_images then m23.new_rows_of_key(p_table) else '' end,
     'follows', case when p_event = 'delete' then '(v_direct and not ' || m23.references_itself(p_table.relid) || $condition$ or o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0)$condition$
-                    when m23.references_write(p_table.relid) then m23.follows_update(p_table)
+                    when v_images then m23.follows_update(p_table)
                     else 'true' end);
 end $outer$;
 
+-- What an update that others can have preceded has made of the keys of the entries `o`. Of how many rows there are nothing is known when the
+-- query is planned, and pairs found one by one would take the square of them: both sides are called many.
+create function m23.new_rows_of_key(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$
+                  left join (select r.*, true as m23_there from new_rows r cross join m23.called_many() offset 0) r on r.{tenant} = o.m23_tenant and {same_key}$sql$,
+    'tenant', quote_ident(m23.tenant_column(p_table)), 'same_key', m23.key_match(p_table.relid, 'r', 'o'));
+end $outer$;
+
+-- One row, which the planner takes for a hundred.
+create function m23.called_many() returns setof boolean
+language plpgsql immutable rows 100 set search_path = '' as $$ begin return next true; end $$;
+
 -- The condition that an entry `o` of others is the first that comes after this statement's update of its key, for a table
--- whose foreign keys can update it.
+-- whose foreign keys can update it; `r` is a row that the statement has made of this key.
 create function m23.follows_update(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
-  return m23.fill($sql$case when exists (select from new_rows r where r.{tenant} = o.m23_tenant and {same_key})
-      then o.m23_op in ('U', 'D')
-       and exists (select from new_rows r where r.{tenant} = o.m23_tenant and {same_key} and {is_image})
-      else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end$sql$,
-    'tenant', quote_ident(m23.tenant_column(p_table)), 'same_key', m23.key_match(p_table.relid, 'r', 'o'),
-    'is_image', (select string_agg(format('(%srow(o.%s)::record operator(pg_catalog.*=) row(%s)::record)',
+  return m23.fill($sql$case when r.m23_there then o.m23_op in ('U', 'D') and {is_image} else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end$sql$,
+    'is_image', (select string_agg(format('(%srow(o.m23_%s)::record operator(pg_catalog.*=) row(%s)::record)',
                     case when b.bits <> 0 then format('coalesce(o.m23_unchanged, 0) & %s <> 0 or ', b.bits) else '' end,
                     f.name, case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end), ' and ' order by c.attnum)
        from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null,

@@ -44,20 +44,17 @@ begin
     if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > v_start then
       if v_known then
         v_direct := v_statement is null or substr(split_part(v_statement, '@', 1), 2)::int = pg_trigger_depth();
-        with entries as materialized (
-      select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op, l.ctid as m23_place, (l.c1) as id from m23_log.log_1_1 l
-       where l.tenant_id in (select r.tenant_id from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= v_start),
-    others as (
-      select o.*, coalesce(sum(case when o.m23_op in ('I', 'n', 'a') then 1 when o.m23_op in ('D', 'o', 'l') then -1 else 0 end)
-                             over (partition by o.m23_tenant, o.id order by o.m23_change_id rows between unbounded preceding and 1 preceding), 0) as m23_balance
-        from entries o
-       where o.m23_change_id < v_first
-         and exists (select from entries m where m.m23_change_id >= v_first and m.m23_op = 'D' and m.m23_tenant = o.m23_tenant and m.id operator(pg_catalog.=) o.id)),
-    next as (select o.m23_tenant, o.id, min(o.m23_change_id) as m23_change_id from others o where (v_direct and not false or o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0) group by o.m23_tenant, o.id),
-    later as (
-      select o.m23_place, row_number() over (order by o.m23_change_id) as m23_n
-        from others o join next m on m.m23_tenant = o.m23_tenant and m.id operator(pg_catalog.=) o.id where o.m23_change_id >= m.m23_change_id)
-    update m23_log.log_1_1 l set change_id = pg_current_wal_insert_lsn() + later.m23_n::numeric from later where l.ctid = later.m23_place;
+        update m23_log.log_1_1 l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
+      from unnest(array(select o.m23_place
+          from (select o.*, min(o.m23_change_id) filter (where (v_direct and not false or o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0)) over (partition by o.m23_tenant, o.id) as m23_next
+                  from (select e.*, bool_or(e.m23_change_id >= v_first and e.m23_op = 'D') over (partition by e.m23_tenant, e.id) as m23_own,
+                               coalesce(sum(case when e.m23_op in ('I', 'n', 'a') then 1 when e.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+                                          over (partition by e.m23_tenant, e.id order by e.m23_change_id rows between unbounded preceding and 1 preceding), 0) as m23_balance
+                          from (select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op, l.ctid as m23_place, (l.c1) as id from m23_log.log_1_1 l
+                                 where l.tenant_id in (select r.tenant_id from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= v_start) e) o
+                 where o.m23_own and o.m23_change_id < v_first) o
+         where o.m23_change_id >= o.m23_next group by o.m23_place, o.m23_change_id order by o.m23_change_id)) with ordinality later (place, n)
+     where l.ctid = later.place;
       else
         perform m23.log_after('m23_log.log_1_1', v_start, v_first);
       end if;

@@ -44,23 +44,18 @@ begin
     if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > v_start then
       if v_known then
         v_direct := v_statement is null or substr(split_part(v_statement, '@', 1), 2)::int = pg_trigger_depth();
-        with entries as materialized (
-      select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op, l.ctid as m23_place, (l.c1) as id, l.unchanged as m23_unchanged, c1, c2, c3, c4, c5, c6, c7 from m23_log.log_1_1 l
-       where l.tenant_id in (select r.tenant_id from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= v_start),
-    others as (
-      select o.*, coalesce(sum(case when o.m23_op in ('I', 'n', 'a') then 1 when o.m23_op in ('D', 'o', 'l') then -1 else 0 end)
-                             over (partition by o.m23_tenant, o.id order by o.m23_change_id rows between unbounded preceding and 1 preceding), 0) as m23_balance
-        from entries o
-       where o.m23_change_id < v_first
-         and exists (select from entries m where m.m23_change_id >= v_first and m.m23_op = 'U' and m.m23_tenant = o.m23_tenant and m.id operator(pg_catalog.=) o.id)),
-    next as (select o.m23_tenant, o.id, min(o.m23_change_id) as m23_change_id from others o where case when exists (select from new_rows r where r.tenant_id = o.m23_tenant and r.id operator(pg_catalog.=) o.id)
-      then o.m23_op in ('U', 'D')
-       and exists (select from new_rows r where r.tenant_id = o.m23_tenant and r.id operator(pg_catalog.=) o.id and (row(o.c1)::record operator(pg_catalog.*=) row(r.id)::record) and (row(o.c2)::record operator(pg_catalog.*=) row(r.tenant_id)::record) and (row(o.c3)::record operator(pg_catalog.*=) row(r.project_id)::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.c4)::record operator(pg_catalog.*=) row(r."Title")::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.c5)::record operator(pg_catalog.*=) row(r.body)::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.c6)::record operator(pg_catalog.*=) row(r.labels)::record) and (row(o.c7)::record operator(pg_catalog.*=) row(r.done)::record))
-      else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end group by o.m23_tenant, o.id),
-    later as (
-      select o.m23_place, row_number() over (order by o.m23_change_id) as m23_n
-        from others o join next m on m.m23_tenant = o.m23_tenant and m.id operator(pg_catalog.=) o.id where o.m23_change_id >= m.m23_change_id)
-    update m23_log.log_1_1 l set change_id = pg_current_wal_insert_lsn() + later.m23_n::numeric from later where l.ctid = later.m23_place;
+        update m23_log.log_1_1 l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
+      from unnest(array(select o.m23_place
+          from (select o.*, min(o.m23_change_id) filter (where case when r.m23_there then o.m23_op in ('U', 'D') and (row(o.m23_c1)::record operator(pg_catalog.*=) row(r.id)::record) and (row(o.m23_c2)::record operator(pg_catalog.*=) row(r.tenant_id)::record) and (row(o.m23_c3)::record operator(pg_catalog.*=) row(r.project_id)::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.m23_c4)::record operator(pg_catalog.*=) row(r."Title")::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.m23_c5)::record operator(pg_catalog.*=) row(r.body)::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.m23_c6)::record operator(pg_catalog.*=) row(r.labels)::record) and (row(o.m23_c7)::record operator(pg_catalog.*=) row(r.done)::record) else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end) over (partition by o.m23_tenant, o.id) as m23_next
+                  from (select e.*, bool_or(e.m23_change_id >= v_first and e.m23_op = 'U') over (partition by e.m23_tenant, e.id) as m23_own,
+                               coalesce(sum(case when e.m23_op in ('I', 'n', 'a') then 1 when e.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+                                          over (partition by e.m23_tenant, e.id order by e.m23_change_id rows between unbounded preceding and 1 preceding), 0) as m23_balance
+                          from (select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op, l.ctid as m23_place, (l.c1) as id, l.unchanged as m23_unchanged, l.c1 as m23_c1, l.c2 as m23_c2, l.c3 as m23_c3, l.c4 as m23_c4, l.c5 as m23_c5, l.c6 as m23_c6, l.c7 as m23_c7 from m23_log.log_1_1 l cross join m23.called_many()
+                                 where l.tenant_id in (select r.tenant_id from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= v_start) e) o
+                  left join (select r.*, true as m23_there from new_rows r cross join m23.called_many() offset 0) r on r.tenant_id = o.m23_tenant and r.id operator(pg_catalog.=) o.id
+                 where o.m23_own and o.m23_change_id < v_first) o
+         where o.m23_change_id >= o.m23_next group by o.m23_place, o.m23_change_id order by o.m23_change_id)) with ordinality later (place, n)
+     where l.ctid = later.place;
       else
         perform m23.log_after('m23_log.log_1_1', v_start, v_first);
       end if;
@@ -69,22 +64,32 @@ begin
   end if;
   if v_known and current_setting('m23.moved_1', true) <> '' then
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1)
-    select r.m23_tenant, (case when b.more > 0 or exists (select from new_rows n where n.tenant_id is distinct from r.m23_tenant and n.id operator(pg_catalog.=) r.id)
-                              or current_setting('m23.moved_1', true) is not distinct from 'both' and exists (select from new_rows n where n.tenant_id is distinct from r.m23_tenant) then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
-      from (select r.tenant_id as m23_tenant, r.id from old_rows r except all select r.tenant_id, r.id from new_rows r) r
-      join (select u.tenant, sum(u.n) as more
-              from (select r.tenant_id as tenant, 1 as n from old_rows r union all select r.tenant_id, -1 from new_rows r) u group by u.tenant) b on b.tenant = r.m23_tenant
-     where true and pg_advisory_xact_lock_shared(uuid_hash_extended(r.m23_tenant, 0)
+    select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row or current_setting('m23.moved_1', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
+                               then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
+      from (select r.*, row_number() over (partition by r.m23_tenant, r.id, r.m23_n) as m23_nth,
+                   sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
+                   count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant, r.id) as m23_of_row,
+                   count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant) as m23_of_tenant,
+                   count(*) filter (where r.m23_n < 0) over (partition by r.id) as m23_of_key,
+                   count(*) filter (where r.m23_n < 0) over () as m23_of_all
+              from (select r.tenant_id as m23_tenant, r.id, 1 as m23_n from old_rows r
+                    union all select r.tenant_id, r.id, -1 from new_rows r) r) r
+     where r.m23_n > 0 and r.m23_nth > r.m23_of_row and true and pg_advisory_xact_lock_shared(uuid_hash_extended(r.m23_tenant, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1)
-    select r.m23_tenant, (case when b.more > 0 or exists (select from old_rows n where n.tenant_id is distinct from r.m23_tenant and n.id operator(pg_catalog.=) r.id)
-                              or current_setting('m23.moved_1', true) is not distinct from 'both' and exists (select from old_rows n where n.tenant_id is distinct from r.m23_tenant) then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
-      from (select r.tenant_id as m23_tenant, r.id from new_rows r except all select r.tenant_id, r.id from old_rows r) r
-      join (select u.tenant, sum(u.n) as more
-              from (select r.tenant_id as tenant, 1 as n from new_rows r union all select r.tenant_id, -1 from old_rows r) u group by u.tenant) b on b.tenant = r.m23_tenant
-     where true and pg_advisory_xact_lock_shared(uuid_hash_extended(r.m23_tenant, 0)
+    select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row or current_setting('m23.moved_1', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
+                               then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
+      from (select r.*, row_number() over (partition by r.m23_tenant, r.id, r.m23_n) as m23_nth,
+                   sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
+                   count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant, r.id) as m23_of_row,
+                   count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant) as m23_of_tenant,
+                   count(*) filter (where r.m23_n < 0) over (partition by r.id) as m23_of_key,
+                   count(*) filter (where r.m23_n < 0) over () as m23_of_all
+              from (select r.tenant_id as m23_tenant, r.id, 1 as m23_n from new_rows r
+                    union all select r.tenant_id, r.id, -1 from old_rows r) r) r
+     where r.m23_n > 0 and r.m23_nth > r.m23_of_row and true and pg_advisory_xact_lock_shared(uuid_hash_extended(r.m23_tenant, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
