@@ -9,8 +9,18 @@ export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const PLATFORM = `${process.platform}-${process.arch}`;
 
-/** The major versions of PostgreSQL that npm brings here; the stack runs 17. */
-export type PostgresMajor = 15 | 16 | 17 | 18;
+const MAJORS = [15, 16, 17, 18] as const;
+
+/** The major versions of PostgreSQL that npm brings here. */
+export type PostgresMajor = (typeof MAJORS)[number];
+
+/** The version that the stack runs: that of the variable `M23_POSTGRES`, or 17. */
+export function chosenMajor(): PostgresMajor {
+  const wanted = process.env['M23_POSTGRES'] ?? '17';
+  const major = MAJORS.find((known) => String(known) === wanted);
+  if (major === undefined) throw new StackFailure(`M23_POSTGRES is ${wanted}: it can be ${MAJORS.join(', ')}`);
+  return major;
+}
 
 /** The folder of a PostgreSQL distribution: bin, lib, share. */
 export function postgresDistribution(major: PostgresMajor = 17): string {

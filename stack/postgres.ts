@@ -1,6 +1,6 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -24,6 +24,8 @@ export interface PostgresOptions {
   major?: PostgresMajor;
   /** Further settings, as in postgresql.conf. */
   settings?: Record<string, string>;
+  /** The state folder of a stopped PostgreSQL: a new database begins as a copy of its. */
+  copyOf?: string;
   onCrash: CrashListener;
 }
 
@@ -48,8 +50,10 @@ export class Postgres {
     const account = accountForPostgres();
     const distribution = usableDistribution(major, account);
     const data = placeForData(options.stateDir, account);
+    const isNew = !existsSync(join(data, 'PG_VERSION'));
+    if (isNew && options.copyOf !== undefined) copy(options.copyOf, options.stateDir, data);
     const password = passwordOf(options.stateDir);
-    if (!existsSync(join(data, 'PG_VERSION'))) await initialise(distribution, data, password, major, account);
+    if (isNew && options.copyOf === undefined) await initialise(distribution, data, password, major, account);
     refuseStale(data, major);
     const port = await claimPort();
     const args = ['-D', data, ...settings(port, options)];
@@ -95,7 +99,10 @@ export class Postgres {
 
   async #ready(): Promise<void> {
     const answers = async (): Promise<boolean> => {
-      const client = await this.connect();
+      // A copy has no other database yet.
+      const client = new pg.Client({ connectionString: this.url.replace(/postgres$/, 'template1') });
+      client.on('error', () => undefined);
+      await client.connect();
       await client.end();
       return true;
     };
@@ -140,6 +147,13 @@ function passwordOf(stateDir: string): string {
   const file = join(stateDir, 'postgres-password');
   if (!existsSync(file)) writeFileSync(file, randomBytes(18).toString('hex'), { mode: 0o600 });
   return readFileSync(file, 'utf8');
+}
+
+function copy(from: string, stateDir: string, data: string): void {
+  rmSync(data, { recursive: true, force: true });
+  // `cp` keeps the account that the files belong to.
+  execFileSync('cp', ['-a', realpathSync(join(from, 'pg')), data]);
+  copyFileSync(join(from, 'postgres-password'), join(stateDir, 'postgres-password'));
 }
 
 /** Makes the database beside its place and moves it there, so that its place never holds half of one. */

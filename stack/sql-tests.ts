@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import type pg from 'pg';
 
 import { StackFailure, sentence } from './failure.ts';
+import { supabaseShape } from './migrated.ts';
 import { migrate } from './migrations.ts';
 import { installPgtap } from './pgtap.ts';
 import { type PostgresMajor, ROOT } from './places.ts';
@@ -49,7 +50,7 @@ async function main(): Promise<number> {
 
 async function prepare(postgres: Postgres): Promise<void> {
   const client = await postgres.connect();
-  await client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
+  await supabaseShape(client);
   await installPgtap(client);
   await migrate(client);
   await client.query('alter database postgres set search_path = public, extensions');

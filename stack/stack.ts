@@ -1,13 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 
 import { AuthApi } from './auth-api.ts';
 import { AuthServer } from './auth-server.ts';
 import { DEMO_USERS, type DemoUser, seedDemo } from './demo-tenants.ts';
 import { Issuer } from './issuer.ts';
-import { migrate } from './migrations.ts';
+import { startMigrated, supabaseShape } from './migrated.ts';
 import type { CrashListener } from './part.ts';
-import { ROOT } from './places.ts';
+import { chosenMajor } from './places.ts';
 import { claimPort, onFreePorts } from './ports.ts';
 import { Postgres } from './postgres.ts';
 import { Postgrest } from './postgrest.ts';
@@ -104,9 +103,11 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
   const url = `http://127.0.0.1:${port}`;
   const issuer = await Issuer.open(stateDir, `${url}/auth/v1`);
 
-  const postgres = await stages.run('PostgreSQL 17', () => Postgres.start({ stateDir, ephemeral, onCrash }));
+  const major = chosenMajor();
+  const begin = options.prepare === undefined ? startMigrated : Postgres.start;
+  const postgres = await stages.run(`PostgreSQL ${major}, with migrations`, () => begin({ stateDir, ephemeral, major, onCrash }));
   cleanUp.push(() => postgres.stop());
-  const authenticatorUrl = await stages.run('migrations and demo tenants', () => prepareDatabase(postgres, options.prepare));
+  const authenticatorUrl = await stages.run('demo tenants', () => prepareDatabase(postgres, options.prepare));
 
   const postgrest = await stages.run('PostgREST 12', () => Postgrest.start({ databaseUrl: authenticatorUrl, jwks: issuer.jwks, stateDir, onCrash }));
   cleanUp.push(() => postgrest.stop());
@@ -162,8 +163,7 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
 async function prepareDatabase(postgres: Postgres, prepare: StackOptions['prepare']): Promise<string> {
   const client = await postgres.connect();
   try {
-    await client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
-    if (prepare === undefined) await migrate(client);
+    if (prepare !== undefined) await supabaseShape(client);
     await seedDemo(client);
     await prepare?.(postgres.url);
     const password = new URL(postgres.url).password;

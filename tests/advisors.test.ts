@@ -1,13 +1,13 @@
 // Supabase's own lints (splinter, as `supabase db advisors` runs it) on a database with M23 in use.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import type pg from 'pg';
 
+import { supabaseShape } from '../stack/migrated.ts';
 import { migrate } from '../stack/migrations.ts';
 import { ROOT } from '../stack/places.ts';
 import { Postgres } from '../stack/postgres.ts';
@@ -31,7 +31,7 @@ before(async () => {
   const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
   postgres = await Postgres.start({ stateDir, ephemeral: true, onCrash: () => undefined });
   client = await postgres.connect();
-  await client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
+  await supabaseShape(client);
   // What a hosted project tells the lints: which schemas the API serves.
   await client.query(`alter database postgres set pgrst.db_schemas = 'public'`);
   await migrate(client);

@@ -8,8 +8,8 @@ import { after, before, describe, test } from 'node:test';
 
 import pg from 'pg';
 
+import { supabaseShape } from '../stack/migrated.ts';
 import { migrate } from '../stack/migrations.ts';
-import { ROOT } from '../stack/places.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
 import { manifestOf } from './fixtures/archive.ts';
@@ -239,7 +239,7 @@ describe('m23 catalogue rebuild', () => {
   /** A database as Supabase makes one, with M23's migrations and nothing else. */
   async function withMigrations(use: (fresh: pg.Client, url: string) => Promise<void>): Promise<void> {
     await withDatabase(async (fresh, url) => {
-      await fresh.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
+      await supabaseShape(fresh);
       await migrate(fresh);
       await use(fresh, url);
     });

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import pg from 'pg';
 
+import { supabaseShape } from '../stack/migrated.ts';
 import { readMigrations } from '../stack/migrations.ts';
 import { type PostgresMajor, ROOT } from '../stack/places.ts';
 import { Postgres } from '../stack/postgres.ts';
@@ -117,7 +117,7 @@ describe('supabase db push', { concurrency: 2 }, () => {
       for (const statement of HOSTED_OWNER.split(';\n')) await client.query(statement);
     });
     const owner = postgres.urlFor('hosted_owner', 'hosted').replace(/\/postgres$/, '/hosted');
-    await withClient(postgres.url.replace(/\/postgres$/, '/hosted'), (client) => client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8')));
+    await withClient(postgres.url.replace(/\/postgres$/, '/hosted'), supabaseShape);
     await push(owner);
     await withClient(owner, async (client) => {
       await looksBack(client);

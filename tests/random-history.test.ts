@@ -3,16 +3,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { migrate } from '../stack/migrations.ts';
-import { Postgres } from '../stack/postgres.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
+import { startDatabase } from './fixtures/database.ts';
 import { newTenant } from './fixtures/tenants.ts';
 import { pause } from './fixtures/time.ts';
 import { Chain } from './history/chain.ts';
 import { History } from './history/history.ts';
 import { restoreOverHttp } from './history/http.ts';
-import { supabaseShape } from './history/tables.ts';
 
 const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
 
@@ -77,13 +75,8 @@ describe(`a random history (M23_SEED=${SEED})`, () => {
 });
 
 test(`a random history without commit times is, at any time, the record at the tick that the answer names (M23_SEED=${SEED})`, async (t) => {
-  const stateDir = temporaryFolder();
-  const postgres = await Postgres.start({ stateDir, ephemeral: true, settings: { track_commit_timestamp: 'off' }, onCrash: () => undefined });
-  t.after(() => postgres.stop());
-  const client = await postgres.connect();
-  await supabaseShape(client);
-  await migrate(client);
-  await client.end();
+  const { postgres, close } = await startDatabase({ track_commit_timestamp: 'off' });
+  t.after(close);
   const history = await History.open(() => postgres.connect(), SEED);
   await history.client.query('select m23.note_tick()');  // the first that sees the tables protected
   const from = await history.now();

@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 
 import pg from 'pg';
 
+import { supabaseShape } from '../stack/migrated.ts';
 import { migrate } from '../stack/migrations.ts';
 import { ROOT } from '../stack/places.ts';
 import { Postgres } from '../stack/postgres.ts';
@@ -48,7 +49,7 @@ async function newDatabase(t: Context): Promise<pg.Client> {
 /** A database shaped like a project, with an application's tables and rows. */
 async function project(t: Context): Promise<pg.Client> {
   const client = await newDatabase(t);
-  await client.query(readFileSync(join(ROOT, 'stack', 'supabase-shape.sql'), 'utf8'));
+  await supabaseShape(client);
   await client.query(`
     create table public.orders (id int primary key, tenant_id uuid not null, note text);
     create table public.events (id int, tenant_id uuid not null, at date, primary key (id, at)) partition by range (at);

@@ -31,10 +31,6 @@ export const SESSION = `set timezone = 'UTC'; set datestyle = 'ISO, YMD'; set cl
   set deadlock_timeout = '50ms'; set lock_timeout = '3s'`;
 
 /** What a Supabase project has before M23's migrations. */
-export async function supabaseShape(client: pg.Client): Promise<void> {
-  await client.query(readFileSync(new URL('../../stack/supabase-shape.sql', import.meta.url), 'utf8'));
-}
-
 export async function makeTables(client: pg.Client): Promise<void> {
   await client.query(readFileSync(new URL('tables.sql', import.meta.url), 'utf8'));
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -23,6 +23,10 @@ pub struct Arguments {
     /// Only TypeScript test files and SQL files whose path contains this text.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+
+    /// All HTTP tests on every PostgreSQL, in place of a few on one of them.
+    #[arg(long)]
+    all: bool,
 }
 
 /// A group of tests with a runner of its own.
@@ -36,10 +40,18 @@ enum Suite {
     Sql,
     /// Tests against the real stack (node --test).
     Typescript,
+    /// Tests against the real stack with another PostgreSQL than the stack's own: a few of them, on another version each day.
+    Versions,
 }
 
 impl Suite {
-    const ALL: [Self; 4] = [Self::Rust, Self::Types, Self::Sql, Self::Typescript];
+    const ALL: [Self; 5] = [
+        Self::Rust,
+        Self::Types,
+        Self::Sql,
+        Self::Typescript,
+        Self::Versions,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -47,6 +59,7 @@ impl Suite {
             Self::Types => "types",
             Self::Sql => "SQL",
             Self::Typescript => "TypeScript",
+            Self::Versions => "versions",
         }
     }
 }
@@ -65,7 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         arguments.suites.clone()
     };
-    if suites.contains(&Suite::Typescript) {
+    if suites.contains(&Suite::Typescript) || suites.contains(&Suite::Versions) {
         build::all()?;
         build::tool()?;
         build::client()?;
@@ -74,7 +87,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     for suite in suites {
         println!("\n── {} ──", suite.name());
         let started = Instant::now();
-        let (passed, stop) = run_suite(suite, arguments.only.as_deref())?;
+        let (passed, stop) = run_suite(suite, arguments)?;
         let took = started.elapsed();
         outcomes.push(Outcome {
             suite,
@@ -89,7 +102,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 /// Whether the suite passed, and whether we were asked to stop meanwhile.
-fn run_suite(suite: Suite, only: Option<&str>) -> Result<(bool, bool)> {
+fn run_suite(suite: Suite, arguments: &Arguments) -> Result<(bool, bool)> {
+    let only = arguments.only.as_deref();
     match suite {
         Suite::Rust => Ok((cargo_test()?, false)),
         Suite::Types => supervised(with(
@@ -101,7 +115,8 @@ fn run_suite(suite: Suite, only: Option<&str>) -> Result<(bool, bool)> {
             command.args(only);
             supervised(command)
         }
-        Suite::Typescript => typescript_tests(only),
+        Suite::Typescript => typescript_tests(&named(test_files()?, only), None),
+        Suite::Versions => on_other_versions(arguments),
     }
 }
 
@@ -111,15 +126,64 @@ fn cargo_test() -> Result<bool> {
     Ok(status.success())
 }
 
-fn typescript_tests(only: Option<&str>) -> Result<(bool, bool)> {
-    let root = project::root();
-    let mut files = Vec::new();
-    test_files(&root.join("tests"), &mut files)?;
-    files.retain(|file| only.is_none_or(|text| name_has(file, text)));
-    files.sort();
-    if let (true, Some(text)) = (files.is_empty(), only) {
+/// The versions of PostgreSQL that the stack can run beside its own, 17.
+const OTHER_VERSIONS: [u8; 3] = [15, 16, 18];
+
+/// What is run on a version where not all is.
+const SAMPLE: [&str; 4] = [
+    "backup-restore.test.ts",
+    "chains.test.ts",
+    "pitr.test.ts",
+    "recovery-tests.test.ts",
+];
+
+fn on_other_versions(arguments: &Arguments) -> Result<(bool, bool)> {
+    let mut files = test_files()?;
+    if arguments.all {
+        files.retain(|file| starts_stack(file));
+    } else {
+        files.retain(|file| SAMPLE.iter().any(|name| file.ends_with(name)));
+    }
+    let files = named(files, arguments.only.as_deref());
+    let versions = if arguments.all {
+        OTHER_VERSIONS.to_vec()
+    } else {
+        vec![of_today()]
+    };
+    let mut passed = true;
+    for version in versions {
+        println!("PostgreSQL {version}");
+        let (held, asked) = typescript_tests(&files, Some(version))?;
+        passed &= held;
+        if asked {
+            return Ok((passed, true));
+        }
+    }
+    Ok((passed, false))
+}
+
+/// Each day has the next one.
+fn of_today() -> u8 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let [first, second, third] = OTHER_VERSIONS;
+    match since.as_secs() / 86_400 % 3 {
+        0 => first,
+        1 => second,
+        _ => third,
+    }
+}
+
+fn starts_stack(file: &Path) -> bool {
+    fs::read_to_string(file).is_ok_and(|text| text.contains("startStack("))
+}
+
+/// Runs test files, on the stack's own PostgreSQL or on another.
+fn typescript_tests(files: &[PathBuf], version: Option<u8>) -> Result<(bool, bool)> {
+    if files.is_empty() {
         // Without a file node would run all of them.
-        println!("no test file has \"{text}\" in its name");
+        println!("no test file has that name");
         return Ok((false, false));
     }
     let mut command = with(
@@ -135,11 +199,23 @@ fn typescript_tests(only: Option<&str>) -> Result<(bool, bool)> {
     if let Ok(own) = std::env::current_exe() {
         command.env("M23_XTASK", own);
     }
+    if let Some(version) = version {
+        command.env("M23_POSTGRES", version.to_string());
+    }
     command.env("M23_TOOL", project::tool());
+    command.env("M23_TEMPLATES", project::target_dir().join("databases"));
+    let root = project::root();
     for file in files {
-        command.arg(file.strip_prefix(&root).unwrap_or(&file));
+        command.arg(file.strip_prefix(&root).unwrap_or(file));
     }
     supervised(command)
+}
+
+/// The files whose name contains a text, in their order.
+fn named(mut files: Vec<PathBuf>, only: Option<&str>) -> Vec<PathBuf> {
+    files.retain(|file| only.is_none_or(|text| name_has(file, text)));
+    files.sort();
+    files
 }
 
 fn name_has(file: &Path, text: &str) -> bool {
@@ -147,13 +223,19 @@ fn name_has(file: &Path, text: &str) -> bool {
         .is_some_and(|name| name.to_string_lossy().contains(text))
 }
 
-fn test_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+fn test_files() -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    find_tests(&project::root().join("tests"), &mut files)?;
+    Ok(files)
+}
+
+fn find_tests(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
     for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
-            test_files(&path, found)?;
+            find_tests(&path, found)?;
         } else if path.to_string_lossy().ends_with(".test.ts") {
             found.push(path);
         }
