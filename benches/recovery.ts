@@ -47,7 +47,7 @@ export class Recovery {
     try {
       const request = randomUUID();
       await this.#client.query(`insert into m23.requests (id, tenant_id, user_id, function) values ($1, $2, $3, 'pitr-restore')`, [request, this.#tenant, this.#user]);
-      const begun = await this.#client.query<{ begun: Begun }>('select public.m23_begin_pitr($1, $2) as begun', [request, { targetTimestamp: at, tables: this.#tables }]);
+      const begun = await this.#client.query<{ begun: Begun }>('select public.m23_begin_pitr($1, $2) as begun', [request, { targetTimestamp: at, tables: this.#tables, confirmRestore: true }]);
       const { work_id, lease } = begun.rows[0]!.begun;
       const done = await this.#client.query<{ outcome: Outcome }>('select public.m23_execute_restore($1, $2) as outcome', [work_id, lease]);
       const { outcome } = done.rows[0]!;

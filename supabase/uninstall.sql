@@ -46,6 +46,7 @@ begin
     public.get_backup_statistics(uuid, int),
     public.get_current_tenant(),
     public.get_health(uuid, int),
+    public.get_pitr_preview(uuid, timestamptz, text[], jsonb),
     public.get_pitr_preview_page(uuid, text, int, int),
     public.get_pitr_rollback_history(uuid, int),
     public.get_recovery_window(uuid),

@@ -186,7 +186,7 @@ describe('VALIDATION_FAILED', () => {
   test('of backup-restore is the answer to a schema with other content, which stays as it is', async () => {
     await client.query('create schema taken; create view taken.v as select 1 as one; create schema taken_too; create function taken_too.f() returns int language sql as $$ select 1 $$');
     for (const targetSchema of ['taken', 'taken_too', 'shop']) {
-      assert.match((await faultsOf('backup-restore', { ...good('backup-restore'), targetSchema })).join(), /^targetSchema: "\w+" exists and has other content$/);
+      assert.match((await faultsOf('backup-restore', { ...good('backup-restore'), targetSchema })).join(), /^targetSchema: "\w+" is not free; choose another name$/);
     }
     assert.equal((await client.query('select * from taken.v')).rowCount, 1);
   });

@@ -60,19 +60,19 @@ async function request(shop: Shop, name: string): Promise<string> {
   return id;
 }
 
-const target = (shop: Shop, targetTimestamp: string): object => ({ targetTimestamp, tables: ['items', 'parts', 'counters'].map((table) => `${shop.schema}.${table}`) });
+const target = (shop: Shop, targetTimestamp: string): object => ({ targetTimestamp, confirmRestore: true, tables: ['items', 'parts', 'counters'].map((table) => `${shop.schema}.${table}`) });
 
 async function begin(shop: Shop, at: string): Promise<Begun> {
   return await one('select m23_begin_pitr($1, $2) as value', [await request(shop, 'pitr-restore'), target(shop, at)]);
 }
 async function preview(shop: Shop, at: string): Promise<void> {
-  await client.query('select m23_preview_pitr($1, $2)', [await request(shop, 'pitr-restore'), target(shop, at)]);
+  await client.query('select m23_preview_pitr($1, $2)', [await request(shop, 'pitr-restore'), { ...target(shop, at), dryRun: true }]);
 }
 const execute = (work: Begun): Promise<Outcome> => one('select m23_execute_restore($1, $2) as value', [work.work_id, work.lease]);
 const restore = async (shop: Shop, at: string): Promise<Outcome> => await execute(await begin(shop, at));
 
 async function rollBack(shop: Shop, snapshotId: string): Promise<Outcome> {
-  return await execute(await one('select m23_begin_rollback($1, $2) as value', [await request(shop, 'pitr-rollback'), { snapshotId }]));
+  return await execute(await one('select m23_begin_rollback($1, $2) as value', [await request(shop, 'pitr-rollback'), { snapshotId, confirmRollback: true }]));
 }
 
 async function calls(): Promise<unknown[]> {
@@ -93,7 +93,7 @@ async function backUp(shop: Shop): Promise<{ id: string; lines: string; rows: nu
 /** A restore of a new backup beside the live data; gives the restore's id. */
 async function copy(shop: Shop, targetSchema: string): Promise<string> {
   const backup = await backUp(shop);
-  const work = await one<Begun>('select m23_begin_restore($1, $2) as value', [await request(shop, 'backup-restore'), { backupJobId: backup.id, targetSchema }]);
+  const work = await one<Begun>('select m23_begin_restore($1, $2) as value', [await request(shop, 'backup-restore'), { backupJobId: backup.id, targetSchema, confirmRestore: true }]);
   const { work_id: id, lease } = work;
   await client.query('select m23_stage_table($1, $2, $3)', [id, lease, { ordinal: 1, schema: shop.schema, name: 'items', columns: ['id', 'tenant_id', 'name'], rows: backup.rows }]);
   await client.query('select m23_stage_chunk($1)', [Buffer.from(`${JSON.stringify({ restore_id: id, lease, ordinal: 1, seq: 1, rows: backup.rows })}\n${backup.lines}`)]);

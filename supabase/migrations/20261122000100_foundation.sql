@@ -70,7 +70,12 @@ insert into m23.settings (name, value, about) values
   ('log_part_hours',       '24',      'how long one part of a log is written'),
   ('commit_times_age',     '50000000', 'transactions after which a commit time is copied'),
   ('commit_times_kept',    '0',       'the transaction up to which commit times have been copied'),
-  ('limit.pitr-rollback',  '5',       'calls an hour and tenant; the edge function writes its own limit here');
+  ('limit.pitr-rollback',  '5',       'calls an hour and tenant; the edge function writes its own limit here'),
+  ('history_rows',         '10000',   'changes that the view transaction_logs shows, the newest'),
+  ('audit_days',           '365',     'how long the audit is kept'),
+  ('pending_jobs',         '50',      'backup jobs of a tenant that wait to be run, at most'),
+  ('pending_job_days',     '7',       'how long a backup job that nobody runs is kept'),
+  ('kept_previews',        '20',      'dry runs of a tenant whose further pages can be read, the newest');
 
 create function m23.setting(p_name text) returns text
 language plpgsql stable set search_path = '' as $$
@@ -102,12 +107,10 @@ create function m23.address_of(p_headers jsonb) returns text
 language sql immutable set search_path = '' as
 $$ select left(coalesce(p_headers ->> 'cf-connecting-ip', trim(split_part(p_headers ->> 'x-forwarded-for', ',', 1))), 64) $$;
 
--- Every refusal that a caller may see is raised here, so that code and HTTP status
--- belong together in one place. PostgREST turns SQLSTATE PGRST into that response.
-create function m23.refuse(p_code text, p_message text, p_details text[] default null) returns void
-language plpgsql set search_path = '' as $$
-declare
-  v_status int := case p_code
+-- Code and HTTP status belong together in one place.
+create function m23.refusal_status(p_code text) returns int
+language sql immutable set search_path = '' as $$
+  select case p_code
     when 'AUTH_REQUIRED' then 401
     when 'TENANT_NOT_FOUND' then 403
     when 'INSUFFICIENT_PERMISSIONS' then 403
@@ -120,16 +123,49 @@ declare
     when 'BACKUP_UNUSABLE' then 409
     when 'CONFLICT' then 409
     when 'UNAVAILABLE' then 503
-    else 500 end;
+    else 500 end
+$$;
+
+-- What passes says when to come again.
+create function m23.refusal_headers(p_code text, p_retry_after int) returns json
+language sql immutable set search_path = '' as $$
+  select case when s.seconds is null then '{}'::json else json_build_object('Retry-After', s.seconds::text) end
+    from (select coalesce(p_retry_after, case when p_code in ('RESTORE_IN_PROGRESS', 'UNAVAILABLE') then 5 end)) s (seconds)
+$$;
+
+-- Every refusal that a caller may see is raised here. PostgREST turns SQLSTATE PGRST into that response.
+create function m23.refuse(p_code text, p_message text, p_details text[] default null, p_retry_after int default null)
+returns void
+language plpgsql set search_path = '' as $$
 begin
   perform m23.log_refusal(p_code);
   raise sqlstate 'PGRST' using
     message = json_build_object('code', p_code, 'message', p_message,
                                 'details', array_to_json(p_details)::text, 'hint', null)::text,
-    detail = json_build_object('status', v_status, 'headers', json_build_object())::text;
+    detail = json_build_object('status', m23.refusal_status(p_code),
+                               'headers', m23.refusal_headers(p_code, p_retry_after))::text;
 end $$;
-comment on function m23.refuse(text, text, text[]) is
+comment on function m23.refuse(text, text, text[], int) is
   'Raises the refusal p_code of the public contract, with a sentence for a person and one detail a fault.';
+
+-- A refusal as the answer of a call whose transaction is kept, so that what it has used stays used. PostgREST takes
+-- status and headers from these settings.
+create function m23.answer_refusal(p_state text, p_message text, p_detail text) returns json
+language plpgsql set search_path = '' as $$
+declare v_is_ours boolean := p_state = 'PGRST';
+begin
+  perform set_config('response.status', case when v_is_ours then p_detail::json ->> 'status'
+                                             when p_state ~ '^(08|53|57)' then '503' else '500' end, true);
+  if v_is_ours then
+    perform set_config('response.headers', json_build_array(p_detail::json -> 'headers')::text, true);
+    return p_message::json;
+  end if;
+  return json_build_object('code', p_state, 'message', p_message, 'details', null, 'hint', null);
+end $$;
+
+-- Whether PostgREST calls, and so gives that answer.
+create function m23.is_api_call() returns boolean
+language sql stable set search_path = '' as $$ select coalesce(current_setting('request.method', true), '') <> '' $$;
 
 -- Generated SQL ----------------------------------------------------------------
 

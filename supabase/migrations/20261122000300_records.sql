@@ -24,6 +24,7 @@ create table public.backup_jobs (
   metadata          jsonb not null default '{}'
 );
 create index backup_jobs_tenant on public.backup_jobs (tenant_id, created_at desc);
+create index backup_jobs_pending on public.backup_jobs (tenant_id, created_at) where status = 'pending';
 create index backup_jobs_base on public.backup_jobs (base_backup_id) where base_backup_id is not null;
 create index backup_jobs_parent on public.backup_jobs (parent_backup_id) where parent_backup_id is not null;
 comment on table public.backup_jobs is 'Backups, requested, running and done. metadata.progress follows the work.';

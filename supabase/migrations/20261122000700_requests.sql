@@ -7,7 +7,8 @@ create table m23.requests (
   user_id         uuid not null,
   function        text not null,
   counted_at      timestamptz not null default clock_timestamp(),
-  used_at         timestamptz,
+  used_at         timestamptz,  -- work has begun with it, or never will
+  given_back_at   timestamptz,  -- it ended by our own fault, and counts for nothing
   idempotency_key text,
   body_sha256     text,
   response_status int,
@@ -22,12 +23,17 @@ comment on table m23.requests is 'Every request that was admitted, for the rate 
 create function m23.window_start() returns timestamptz
 language sql volatile set search_path = '' as $$ select clock_timestamp() - interval '1 hour' $$;
 
+create function m23.window_key(p_tenant uuid, p_function text) returns bigint
+language sql immutable set search_path = '' as
+$$ select hashtextextended(concat_ws('.', 'm23.window', p_tenant, p_function), 0) $$;
+
 create function m23.window_of(p_tenant uuid, p_function text, out used int, out reset bigint)
 language sql volatile security definer set search_path = '' set row_security = off as $$
   select count(*)::int,
          ceil(extract(epoch from coalesce(min(r.counted_at), clock_timestamp()) + interval '1 hour'))::bigint
     from m23.requests r
    where r.tenant_id = p_tenant and r.function = p_function and r.counted_at > m23.window_start()
+     and r.given_back_at is null
 $$;
 
 -- Names of tables ------------------------------------------------------------------
@@ -58,6 +64,14 @@ begin
   return v_faults;
 end $$;
 
+-- As the edge functions have it.
+create function m23.is_system_schema(p_schema text) returns boolean
+language sql immutable set search_path = '' as $$
+  select lower(p_schema) ~ '^(m23_|pg_|supabase_)' or lower(p_schema) in (
+    'auth', 'cron', 'dbdev', 'extensions', 'graphql', 'graphql_public', 'information_schema', 'm23', 'net', 'pgbouncer',
+    'pgmq', 'pgsodium', 'pgsodium_masks', 'pgtle', 'public', 'realtime', 'repack', 'storage', 'tiger', 'vault')
+$$;
+
 create function m23.schema_faults(p_schema text) returns text[]
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 declare v_oid oid;
@@ -65,14 +79,12 @@ begin
   if p_schema is null then
     return '{}';
   end if;
-  if p_schema ~ '^(pg_|m23)' or p_schema in ('public', 'auth', 'information_schema', 'storage', 'realtime', 'extensions',
-      'graphql', 'graphql_public', 'vault', 'net', 'cron', 'supabase_functions', 'supabase_migrations', 'pgbouncer', 'pgsodium') then
-    return array[format('targetSchema: "%s" is a system schema', p_schema)];
-  end if;
   v_oid := (select oid from pg_namespace where nspname = p_schema);
-  if exists (select from pg_class where relnamespace = v_oid) or exists (select from pg_proc where pronamespace = v_oid)
+  -- One sentence for all, which does not tell what there is.
+  if m23.is_system_schema(p_schema)
+     or exists (select from pg_class where relnamespace = v_oid) or exists (select from pg_proc where pronamespace = v_oid)
      or exists (select from pg_type where typnamespace = v_oid) then
-    return array[format('targetSchema: "%s" exists and has other content', p_schema)];
+    return array[format('targetSchema: "%s" is not free; choose another name', p_schema)];
   end if;
   return '{}';
 end $$;
@@ -84,8 +96,9 @@ create function public.m23_authorize(p_function text, p_dry_run boolean default 
                                      p_base_backup_id uuid default null) returns json
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
-  v_member record;
-  v_window record;
+  v_member  record;
+  v_window  record;
+  v_allowed boolean;
 begin
   select * into v_member from m23.caller_membership();
   if v_member.tenant_id is null then
@@ -93,11 +106,12 @@ begin
                              'reset', floor(extract(epoch from clock_timestamp()))::bigint, 'faults', '[]'::json);
   end if;
   select * into v_window from m23.window_of(v_member.tenant_id, p_function);
+  v_allowed := m23.may_call(p_function, v_member.role, coalesce(p_dry_run, false));
   return json_build_object(
-    'tenant_id', v_member.tenant_id, 'role', v_member.role,
-    'allowed', m23.may_call(p_function, v_member.role, coalesce(p_dry_run, false)),
-    'used', v_window.used, 'reset', v_window.reset,
-    'faults', array_to_json(m23.table_faults(p_tables) || m23.schema_faults(p_target_schema)
+    'tenant_id', v_member.tenant_id, 'role', v_member.role, 'allowed', v_allowed,
+    'used', v_window.used, 'reset', v_window.reset, 'raised', m23.raised_limit(v_member.tenant_id, p_function),
+    'faults', array_to_json(m23.table_faults(p_tables)
+                            || case when v_allowed then m23.schema_faults(p_target_schema) else '{}' end
                             || m23.target_faults(v_member.tenant_id, p_target_timestamp, p_tables, p_base_backup_id)));
 end $$;
 comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid) is
@@ -114,8 +128,9 @@ declare
   v_window   record;
   v_outcome  text;
   v_counted  timestamptz;
+  v_limit    int := greatest((p_request ->> 'limit')::int, m23.raised_limit(v_tenant, v_function));
 begin
-  perform pg_advisory_xact_lock(hashtextextended(concat_ws('.', 'm23.window', v_tenant, v_function), 0));
+  perform pg_advisory_xact_lock(m23.window_key(v_tenant, v_function));
   -- The functions know the limit that their operator has set; calls that do without them obey it as well.
   update m23.settings set value = p_request ->> 'limit' where name = 'limit.' || v_function and value <> p_request ->> 'limit';
   if v_key is not null then
@@ -133,7 +148,7 @@ begin
       when v_first.body_sha256 is distinct from p_request ->> 'body_sha256' then 'key_reused'
       when v_first.response_status is null then 'running'
       else 'replay' end;
-  elsif v_window.used >= (p_request ->> 'limit')::int then
+  elsif v_window.used >= v_limit then
     v_outcome := 'limited';
   else
     v_outcome := 'admitted';
@@ -146,7 +161,7 @@ begin
       where p_request ? 'from';
   end if;
   return json_build_object(
-    'outcome', v_outcome, 'used', v_window.used, 'reset', v_window.reset,
+    'outcome', v_outcome, 'limit', v_limit, 'used', v_window.used, 'reset', v_window.reset,
     'counted_at', floor(extract(epoch from coalesce(v_counted, clock_timestamp())) * 1000)::bigint,
     'response', case when v_outcome = 'replay'
       then json_build_object('status', v_first.response_status, 'body', v_first.response_body) end);
@@ -162,7 +177,41 @@ comment on function public.m23_finish_request(uuid, int, jsonb) is 'Keeps the an
 create function public.m23_abandon_request(p_id uuid) returns void
 language sql security definer set search_path = '' set row_security = off as
 $$ update m23.requests set idempotency_key = null where id = p_id $$;
-comment on function public.m23_abandon_request(uuid) is 'Frees the idempotency key of a request that failed for our own reasons; it stays counted.';
+comment on function public.m23_abandon_request(uuid) is 'Frees the idempotency key of a request that failed for our own reasons.';
+
+-- Takes a request out of the window that ended by our own fault, at most 10 an hour. It is used up all the same.
+create function m23.give_back(p_id uuid) returns m23.requests
+language plpgsql volatile set search_path = '' as $$
+declare v_request m23.requests;
+begin
+  select * into v_request from m23.requests r where r.id = p_id;
+  perform pg_advisory_xact_lock(m23.window_key(v_request.tenant_id, v_request.function));
+  update m23.requests r set given_back_at = clock_timestamp(), used_at = coalesce(r.used_at, clock_timestamp())
+   where r.id = p_id and r.given_back_at is null
+     and (select count(*) from m23.requests o where o.tenant_id = r.tenant_id and o.function = r.function
+                                                 and o.given_back_at > m23.window_start()) < 10;
+  select * into v_request from m23.requests r where r.id = p_id;
+  return v_request;
+end $$;
+
+create function public.m23_give_back(p_id uuid) returns json
+language plpgsql volatile security definer set search_path = '' set row_security = off as $$
+declare
+  v_request m23.requests := m23.give_back(p_id);
+  v_window  record;
+begin
+  select * into v_window from m23.window_of(v_request.tenant_id, v_request.function);
+  return json_build_object('given_back', v_request.given_back_at is not null, 'used', v_window.used, 'reset', v_window.reset);
+end $$;
+comment on function public.m23_give_back(uuid) is
+  'For the edge functions, with the service key: a request that ended by our own fault does not count; tells the window.';
+
+-- Whom to ask, for those who decide.
+create function m23.limit_sentence(p_is_owner boolean) returns text
+language sql immutable set search_path = '' as $$
+  select 'this tenant''s hourly limit for this function is used up'
+         || case when p_is_owner then '; the operator of the service can raise it for a time (raise_limit)' else '' end
+$$;
 
 -- Counts a call that reaches the database without an edge function, in the same window.
 create function m23.count_call(p_tenant uuid, p_user uuid, p_function text) returns void
@@ -171,12 +220,15 @@ declare v_admitted json := public.m23_admit(jsonb_build_object('id', gen_random_
                                                                'limit', m23.setting('limit.' || p_function)::int));
 begin
   if v_admitted ->> 'outcome' <> 'admitted' then
-    perform m23.refuse('RATE_LIMIT_EXCEEDED', 'this tenant''s hourly limit for this function is used up');
+    perform m23.refuse('RATE_LIMIT_EXCEEDED', m23.limit_sentence(exists (
+        select from m23.memberships_of(p_user) m where m.tenant_id = p_tenant and m.role = 'owner')), null,
+      greatest(1, least(3600, (v_admitted ->> 'reset')::bigint - floor(extract(epoch from clock_timestamp()))))::int);
   end if;
 end $$;
 
 -- Work begins with an admitted request, once: the quota cannot be passed by calling the
--- database directly. Gives the request; refuses in the caller's words.
+-- database directly. Gives the request; refuses in the caller's words. Used is used: callers keep this transaction
+-- whatever comes after it (m23.answer_refusal).
 create function m23.use_request(p_id uuid, p_function text, p_dry_run boolean default false) returns m23.requests
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
@@ -195,5 +247,5 @@ end $$;
 
 select m23.open_to('{authenticated, service_role}', 'public.m23_authorize(text, boolean, text[], text, timestamptz, uuid)');
 select m23.open_to('{service_role}', 'public.m23_admit(jsonb)', 'public.m23_finish_request(uuid, int, jsonb)',
-  'public.m23_abandon_request(uuid)');
+  'public.m23_abandon_request(uuid)', 'public.m23_give_back(uuid)');
 select m23.close_functions();

@@ -6,9 +6,14 @@ create table m23.leases (
   work_id uuid primary key,
   token   uuid not null,
   until   timestamptz not null,
-  taken   int not null default 1  -- by how many workers since the last progress
+  taken   int not null default 1,  -- by how many workers since the last progress
+  pid     int default pg_backend_pid(),  -- whose backend took or renewed it last,
+  backend_start timestamptz              -- and since when that has run
 );
 select m23.close_table('m23.leases');
+
+create function m23.own_start() returns timestamptz
+language sql volatile set search_path = '' as $$ select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a $$;
 
 create function m23.lease_end() returns timestamptz
 language plpgsql volatile set search_path = '' as $$ begin return clock_timestamp() + make_interval(secs => m23.setting('lease_seconds')::int); end $$;
@@ -18,8 +23,10 @@ create function m23.take_lease(p_work uuid) returns m23.leases
 language plpgsql set search_path = '' as $$
 declare v_lease m23.leases;
 begin
-  insert into m23.leases as l (work_id, token, until) values (p_work, gen_random_uuid(), m23.lease_end())
-    on conflict (work_id) do update set token = excluded.token, until = excluded.until, taken = l.taken + 1
+  insert into m23.leases as l (work_id, token, until, backend_start)
+    values (p_work, gen_random_uuid(), m23.lease_end(), m23.own_start())
+    on conflict (work_id) do update set token = excluded.token, until = excluded.until, taken = l.taken + 1,
+                                        pid = excluded.pid, backend_start = excluded.backend_start
      where l.until < clock_timestamp()
     returning * into v_lease;
   return v_lease;
@@ -29,10 +36,23 @@ end $$;
 create function m23.keep_lease(p_work uuid, p_token uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
-  update m23.leases set until = m23.lease_end() where work_id = p_work and token = p_token;
+  update m23.leases set until = m23.lease_end(), pid = pg_backend_pid(), backend_start = m23.own_start()
+   where work_id = p_work and token = p_token;
   if not found then
     perform m23.refuse('UNAVAILABLE', 'another worker has taken this job over');
   end if;
+end $$;
+
+-- Whether the backend that renewed a lease last is known to have died with its server. A pool closes connections for
+-- other reasons, so that one which is only gone says nothing of its worker, but where nothing is between two calls.
+create function m23.holder_is_dead(p_lease m23.leases, p_is_one_call boolean) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare v_server_start timestamptz := greatest(pg_postmaster_start_time(),
+  (select a.backend_start from pg_stat_activity a where a.backend_type = 'checkpointer'));  -- crashes end it, too
+begin
+  return coalesce(p_lease.backend_start < v_server_start, false) or p_is_one_call and p_lease.pid is not null and not exists (
+    select from pg_stat_activity a
+     where a.pid = p_lease.pid and coalesce(a.backend_start = p_lease.backend_start, true));
 end $$;
 
 -- The same without renewing it, for a long read beside which others renew it.
@@ -166,9 +186,17 @@ end $$;
 
 create function public.m23_begin_backup(p_request_id uuid, p_backup jsonb) returns json
 language plpgsql security definer set search_path = '' set row_security = off as $$
-declare v_request m23.requests := m23.use_request(p_request_id, 'backup-create');
+declare
+  v_request m23.requests := m23.use_request(p_request_id, 'backup-create');
+  v_detail  text;
 begin
-  return m23.start_backup(m23.requested_job(v_request.tenant_id, p_backup));
+  perform m23.refuse_body('backup-create', p_backup);
+  return m23.start_backup(m23.requested_job(v_request.tenant_id, case  -- only an incremental builds on a base
+      when p_backup ->> 'jobType' <> 'incremental' then p_backup - 'baseBackupId' else p_backup end));
+exception when query_canceled or others then  -- the others do not include it
+  if not m23.is_api_call() then raise; end if;
+  get stacked diagnostics v_detail = pg_exception_detail;
+  return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
 comment on function public.m23_begin_backup(uuid, jsonb) is
   'For backup-create: accepts a job under an admitted request and fixes its position. A worker drives it from there.';

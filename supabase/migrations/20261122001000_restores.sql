@@ -82,6 +82,15 @@ begin
   perform m23.end_work(p_work);
 end $$;
 
+-- Whether somebody drives a restore. p_is_wanted: another one of the tenant waits for it, and need not wait for one whose
+-- backend is known to be dead. From the log, a restore is two calls, with nothing between them.
+create function m23.is_driven(p_work m23.restore_work, p_is_wanted boolean) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  return exists (select from m23.leases l where l.work_id = p_work.work_id and l.until > clock_timestamp()
+                    and not (p_is_wanted and m23.holder_is_dead(l, p_work.job_id is null)));
+end $$;
+
 -- A restore whose worker has died before it wrote has changed nothing. One that is
 -- writing holds its lock, however long it takes. One that was answered with 202 is taken up again.
 create function m23.sweep_restores(p_tenant uuid default null) returns int
@@ -93,7 +102,7 @@ begin
   for v_work in
     select w.* from m23.restore_work w
      where (p_tenant is null or w.tenant_id = p_tenant) and w.kind <> 'test' and not w.detached
-       and not exists (select from m23.leases l where l.work_id = w.work_id and l.until > clock_timestamp())
+       and not m23.is_driven(w, p_tenant is not null)
   loop
     if pg_try_advisory_xact_lock(m23.restore_key(v_work.tenant_id)) then
       perform m23.fail_restore(v_work.work_id, 'the worker stopped before anything was changed; start again');
@@ -286,15 +295,14 @@ begin
   return m23.order_of(p_work, (m23.take_lease(p_work.work_id)).token);
 end $$;
 
-create function public.m23_begin_restore(p_request_id uuid, p_restore jsonb) returns json
-language plpgsql security definer set search_path = '' set row_security = off as $$
+create function m23.begin_restore(p_tenant uuid, p_restore jsonb) returns json
+language plpgsql set search_path = '' as $$
 declare
-  v_request m23.requests := m23.use_request(p_request_id, 'backup-restore');
-  v_job     public.backup_jobs := m23.restorable_backup(v_request.tenant_id, (p_restore ->> 'backupJobId')::uuid);
-  v_work    m23.restore_work;
-  v_begun   json;
+  v_job   public.backup_jobs := m23.restorable_backup(p_tenant, (p_restore ->> 'backupJobId')::uuid);
+  v_work  m23.restore_work;
+  v_begun json;
 begin
-  v_work := row(gen_random_uuid(), v_request.tenant_id, 'backup', v_job.id, null, m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
+  v_work := row(gen_random_uuid(), p_tenant, 'backup', v_job.id, null, m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
                 p_restore ->> 'planHash', null, coalesce(p_restore ->> 'mode', 'exact'), coalesce((p_restore ->> 'dryRun')::boolean, false), false)::m23.restore_work;
   perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
   if v_job.job_type = 'snapshot' then
@@ -303,9 +311,23 @@ begin
   if v_work.dry_run then
     return m23.begin_work(v_work);
   end if;
-  v_begun := m23.log_restore(v_request.tenant_id, v_work, null, p_restore ->> 'targetSchema');
+  v_begun := m23.log_restore(p_tenant, v_work, null, p_restore ->> 'targetSchema');
   update public.restore_logs set backup_job_id = v_job.id, metadata = metadata || jsonb_build_object('mode', v_work.mode) where id = v_work.work_id;
   return v_begun;
+end $$;
+
+create function public.m23_begin_restore(p_request_id uuid, p_restore jsonb) returns json
+language plpgsql security definer set search_path = '' set row_security = off as $$
+declare
+  v_request m23.requests := m23.use_request(p_request_id, 'backup-restore');
+  v_detail  text;
+begin
+  perform m23.refuse_body('backup-restore', p_restore);
+  return m23.begin_restore(v_request.tenant_id, p_restore);
+exception when query_canceled or others then  -- the others do not include it
+  if not m23.is_api_call() then raise; end if;
+  get stacked diagnostics v_detail = pg_exception_detail;
+  return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
 comment on function public.m23_begin_restore(uuid, jsonb) is
   'For backup-restore: accepts a restore under an admitted request, and gives what the worker has to read.';

@@ -203,12 +203,21 @@ create function public.m23_begin_pitr(p_request_id uuid, p_restore jsonb) return
 language plpgsql security definer set search_path = '' set row_security = off set plan_cache_mode = force_generic_plan as $$
 declare
   v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore');
-  v_work    m23.restore_work := m23.pitr_work(v_request.tenant_id, p_restore);
-  v_at      timestamptz := (p_restore ->> 'targetTimestamp')::timestamptz;
-  v_begun   json := m23.log_restore(v_request.tenant_id, v_work, v_at, null);
+  v_work    m23.restore_work;
+  v_at      timestamptz;
+  v_begun   json;
+  v_detail  text;
 begin
+  perform m23.refuse_body('pitr-restore', p_restore, false);
+  v_work := m23.pitr_work(v_request.tenant_id, p_restore);
+  v_at := (p_restore ->> 'targetTimestamp')::timestamptz;
+  v_begun := m23.log_restore(v_request.tenant_id, v_work, v_at, null);
   update public.restore_logs set warnings = m23.moment_warnings(v_at, coalesce(v_work.inside, v_work.moment), m23.named_tables(p_restore)) where id = v_work.work_id;
   return v_begun;
+exception when query_canceled or others then  -- the others do not include it
+  if not m23.is_api_call() then raise; end if;
+  get stacked diagnostics v_detail = pg_exception_detail;
+  return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
 comment on function public.m23_begin_pitr(uuid, jsonb) is
   'For pitr-restore: accepts a restore to a moment under an admitted request.';
@@ -233,6 +242,15 @@ create table m23.preview_rows (
 select m23.close_table('m23.previews');
 select m23.close_table('m23.preview_rows');
 create index previews_created on m23.previews (created_at);
+create index previews_tenant on m23.previews (tenant_id, created_at desc);
+
+-- Only so many of a tenant are kept: their rows can be many.
+create function m23.drop_old_previews(p_tenant uuid) returns void
+language sql volatile set search_path = '' as $$
+  delete from m23.previews where id in (
+    select p.id from m23.previews p where p.tenant_id = p_tenant
+     order by p.created_at desc offset m23.setting('kept_previews')::int)
+$$;
 
 -- What a preview shows at most, and each page of it.
 create function m23.preview_bytes() returns bigint
@@ -334,6 +352,7 @@ begin
   v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit);
   insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone)
     values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets), exists (select from m23.plan p where p.left_alone > 0)) returning * into v_preview;
+  perform m23.drop_old_previews(p_tenant);
   foreach v_target in array m23.changing(v_plan.targets) loop
     select p.inserts + p.updates + p.deletes into v_planned from m23.plan p where p.table_id = (v_target.tbl).id;
     v_shown := m23.preview_rows(v_target, p_tenant, 0, 100, v_room);
@@ -375,21 +394,37 @@ begin
       then array[format('this server recorded no commit times: the moment taken is %s', m23.iso((p_work.inside).taken))] else '{}' end);
 end $$;
 
+-- Gives what a restore would do; null where that is for the archive alone to say, and p_work then.
+create function m23.look_at_pitr(p_work m23.restore_work, p_restore jsonb) returns jsonb
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_moment m23.moment := case when (p_work.moment).position is not null then p_work.moment else m23.logged_moment(p_work) end;
+  v_tables text[] := case when p_work.job_id is null then p_work.tables else m23.names_now(p_work.job_id, p_work.tables) end;
+begin
+  if not m23.log_reaches(p_work.tenant_id, v_tables, v_moment) then
+    return null;
+  end if;
+  return m23.preview(p_work.tenant_id, v_moment, v_tables,
+    m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore)));
+end $$;
+
 -- Gives what a restore would do; or, where that is for the archive alone to say, work for the
 -- caller to drive first: it ends with the same.
 create function public.m23_preview_pitr(p_request_id uuid, p_restore jsonb) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
 declare
   v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore', true);
-  v_work    m23.restore_work := m23.pitr_work(v_request.tenant_id, p_restore);
-  v_moment  m23.moment := case when (v_work.moment).position is not null then v_work.moment else m23.logged_moment(v_work) end;
-  v_tables  text[] := case when v_work.job_id is null then v_work.tables else m23.names_now(v_work.job_id, v_work.tables) end;
+  v_work    m23.restore_work;
+  v_detail  text;
 begin
-  if not m23.log_reaches(v_work.tenant_id, v_tables, v_moment) then
-    return m23.begin_work(v_work);
-  end if;
-  return m23.preview(v_request.tenant_id, v_moment, v_tables,
-    m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore)));
+  perform m23.refuse_body('pitr-restore', p_restore, true);
+  perform m23.begin_heavy_read(v_request.tenant_id, 'preview');
+  v_work := m23.pitr_work(v_request.tenant_id, p_restore);
+  return coalesce(m23.look_at_pitr(v_work, p_restore), m23.begin_work(v_work)::jsonb);
+exception when query_canceled or others then  -- the others do not include it
+  if not m23.is_api_call() then raise; end if;
+  get stacked diagnostics v_detail = pg_exception_detail;
+  return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
 comment on function public.m23_preview_pitr(uuid, jsonb) is 'For pitr-restore: what a restore would do, and has not done.';
 
@@ -415,6 +450,7 @@ declare
 begin
   select * into v_preview from m23.previews where id = p_preview_id;
   perform m23.require_role(v_preview.tenant_id, array['owner', 'admin', 'operator']);
+  perform m23.begin_heavy_read(v_preview.tenant_id, 'preview');
   if (v_preview.moment).floor is null then
     select m23.page_of(r.changes, greatest(p_offset, 0), least(greatest(p_limit, 1), 1000)) into v_rows
       from m23.preview_rows r where r.preview_id = p_preview_id and r.table_name = p_table;
@@ -490,6 +526,7 @@ declare
   v_moment  m23.moment;
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  perform m23.begin_heavy_read(p_tenant_id, 'stats');
   v_moment := m23.requested_moment(p_tenant_id, p_target_timestamp, v_tables);
   perform m23.lock_tables(m23.relations_named(v_tables));
   v_targets := m23.logged_targets(v_tables, v_moment);
@@ -515,7 +552,35 @@ end $$;
 comment on function public.get_recovery_window(uuid) is
   'For each protected table the earliest and latest moment that can be gone back to (null: none at present), and gaps: [{"from", "until", "reason"}].';
 
-select m23.open_to('{authenticated, service_role}', 'public.m23_begin_pitr(uuid, jsonb)', 'public.m23_preview_pitr(uuid, jsonb)',
+-- The dry run of pitr-restore without a call: it is not counted. p_selection: the fields of its body that choose.
+create function public.get_pitr_preview(p_tenant_id uuid, p_target_timestamp timestamptz default null,
+                                        p_tables text[] default null, p_selection jsonb default null) returns jsonb
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
+declare
+  v_chosen jsonb := coalesce(nullif(p_selection, 'null'), '{}');
+  v_look   jsonb := jsonb_strip_nulls(jsonb_build_object('targetTimestamp', m23.iso(p_target_timestamp),
+                                                         'tables', to_jsonb(p_tables), 'dryRun', true));
+  v_seen   jsonb;
+begin
+  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  if jsonb_typeof(v_chosen) <> 'object' or v_chosen ?| '{targetTimestamp,tables,dryRun,confirmRestore,planHash}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
+      array['p_selection: must be an object of fields that choose what is looked at, such as includeRelated']);
+  end if;
+  perform m23.refuse_body('pitr-restore', v_chosen || v_look, true);
+  perform m23.begin_heavy_read(p_tenant_id, 'preview');
+  v_seen := m23.look_at_pitr(m23.pitr_work(p_tenant_id, v_chosen || v_look), v_chosen || v_look);
+  if v_seen is null then
+    perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
+      array['p_target_timestamp: only the archive reaches this moment; call pitr-restore with dryRun']);
+  end if;
+  return jsonb_build_object('success', true) || v_seen;
+end $$;
+comment on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) is
+  'What a restore to a moment would do: the body of the dry run of pitr-restore, not counted. Owner, admin and operator.';
+
+select m23.open_to('{authenticated, service_role}', 'public.get_pitr_preview(uuid, timestamptz, text[], jsonb)',
+  'public.m23_begin_pitr(uuid, jsonb)', 'public.m23_preview_pitr(uuid, jsonb)',
   'public.get_pitr_preview_page(uuid, text, int, int)', 'public.calculate_pitr_stats(uuid, timestamptz, timestamptz)',
   'public.get_recovery_window(uuid)');
 select m23.close_functions();

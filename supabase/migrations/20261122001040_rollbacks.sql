@@ -166,9 +166,16 @@ end $$;
 
 create function public.m23_begin_rollback(p_request_id uuid, p_rollback jsonb) returns json
 language plpgsql security definer set search_path = '' set row_security = off as $$
-declare v_request m23.requests := m23.use_request(p_request_id, 'pitr-rollback');
+declare
+  v_request m23.requests := m23.use_request(p_request_id, 'pitr-rollback');
+  v_detail  text;
 begin
+  perform m23.refuse_body('pitr-rollback', p_rollback, false);
   return m23.begin_rollback(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid, auth.uid(), p_rollback ->> 'reason', p_rollback ->> 'planHash');
+exception when query_canceled or others then  -- the others do not include it
+  if not m23.is_api_call() then raise; end if;
+  get stacked diagnostics v_detail = pg_exception_detail;
+  return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
 comment on function public.m23_begin_rollback(uuid, jsonb) is 'For pitr-rollback: accepts a rollback under an admitted request.';
 
@@ -176,13 +183,21 @@ create function public.m23_preview_rollback(p_request_id uuid, p_rollback jsonb)
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
 declare
   v_request  m23.requests := m23.use_request(p_request_id, 'pitr-rollback', true);
-  v_snapshot public.pitr_snapshots := m23.usable_snapshot(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid);
+  v_snapshot public.pitr_snapshots;
   v_chosen   record;
+  v_detail   text;
 begin
+  perform m23.refuse_body('pitr-rollback', p_rollback, true);
+  perform m23.begin_heavy_read(v_request.tenant_id, 'preview');
+  v_snapshot := m23.usable_snapshot(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid);
   select * into v_chosen from m23.rollback_tables(v_snapshot);
   perform m23.refuse_unreached_snapshot(v_snapshot, v_chosen.tables);
   return m23.preview(v_request.tenant_id, m23.snapshot_moment(v_snapshot), v_chosen.tables,
                      v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
+exception when query_canceled or others then  -- the others do not include it
+  if not m23.is_api_call() then raise; end if;
+  get stacked diagnostics v_detail = pg_exception_detail;
+  return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
 comment on function public.m23_preview_rollback(uuid, jsonb) is 'For pitr-rollback: what a rollback would do, and has not done.';
 
@@ -216,6 +231,9 @@ begin
     end if;
     perform m23.require_role(v_tenant, array['owner', 'admin']);
     perform m23.require_self(p_initiated_by, 'p_initiated_by');
+    if char_length(p_reason) > 2000 then
+      perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', array['p_reason: must have at most 2000 characters']);
+    end if;
     perform m23.count_call(v_tenant, auth.uid(), 'pitr-rollback');
   end if;
   v_begun := m23.begin_rollback(v_tenant, p_snapshot_id, p_initiated_by, p_reason, null);

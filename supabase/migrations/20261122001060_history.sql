@@ -85,22 +85,30 @@ exception when others then
   return query select * from m23.history_rows(p_table, p_tenant, p_filter, true);
 end $$;
 
+-- A tenant's newest changes, by their order in the log.
+create function m23.newest_changes(p_tenant uuid) returns setof m23.log_entry
+language plpgsql stable set search_path = '' as $$
+declare v_newest m23.log_filter;
+begin
+  v_newest.most := m23.setting('history_rows')::int;
+  perform m23.begin_heavy_read(p_tenant, 'log');
+  return query
+  select h.* from m23.protected_tables t cross join lateral m23.history_of(t, p_tenant, v_newest) h
+   where exists (select from pg_class c where c.oid = t.relid)
+   order by h.transaction_id::xid8 desc, h.id desc limit v_newest.most;
+end $$;
+
 create function m23.transaction_log() returns setof m23.log_entry
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
-declare
-  v_tenant uuid;
-  v_table  m23.protected_tables;
 begin
-  for v_tenant in select m23.caller_tenants(array['owner', 'admin', 'operator']) loop
-    for v_table in select t.* from m23.protected_tables t where exists (select from pg_class c where c.oid = t.relid) loop
-      return query select * from m23.history_of(v_table, v_tenant, null);
-    end loop;
-  end loop;
+  return query
+  select h.* from m23.caller_tenants(array['owner', 'admin', 'operator']) c (tenant) cross join lateral m23.newest_changes(c.tenant) h
+   order by h.transaction_id::xid8 desc, h.id desc;
 end $$;
 
 create view public.transaction_logs with (security_invoker = true) as select * from m23.transaction_log();
 comment on view public.transaction_logs is
-  'Every change of the protected tables: when it was committed, by whom, which row, and its old values, without long columns that an update left as they were (unchanged_columns). Owner, admin and operator.';
+  'The newest changes of the protected tables (10,000; the setting history_rows), newest first: when each was committed, by whom, which row, and its old values, without long columns that an update left as they were (unchanged_columns). Owner, admin and operator. get_transaction_logs has them all.';
 revoke all on public.transaction_logs from anon, authenticated;
 grant select on public.transaction_logs to authenticated;
 
@@ -168,6 +176,7 @@ declare
   v_rows   jsonb;
 begin
   perform m23.require_role(v_tenant, array['owner', 'admin', 'operator']);
+  perform m23.begin_heavy_read(v_tenant, 'rows');
   if v_table.id is null then
     perform m23.refuse('VALIDATION_FAILED', 'the rows cannot be given', array[format('p_table: "%s" is not a protected table', p_table)]);
   end if;

@@ -301,7 +301,7 @@ begin
   perform m23.sweep_restores(p_tenant);
   perform m23.refuse_busy(p_tenant);
   -- Work begins under a request: those that are beginning are waited for, no new one is admitted.
-  perform pg_advisory_xact_lock(hashtextextended(concat_ws('.', 'm23.window', p_tenant, 'backup-create'), 0));
+  perform pg_advisory_xact_lock(m23.window_key(p_tenant, 'backup-create'));
   perform from m23.requests where tenant_id = p_tenant for update;
   perform m23.refuse_busy(p_tenant);
   insert into m23.restore_work (work_id, tenant_id, kind) values (gen_random_uuid(), p_tenant, 'rollback');
@@ -367,7 +367,8 @@ begin
                                     or parent_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant));
   delete from m23.leases where work_id in (select id from public.backup_jobs where tenant_id = p_tenant union all select id from public.recovery_tests where tenant_id = p_tenant);
   perform set_config('m23.forgetting', p_tenant::text, true);
-  foreach v_table in array array['public.audit_log', 'm23.audit_heads', 'm23.requests', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
+  foreach v_table in array array['public.audit_log', 'm23.audit_heads', 'm23.audit_checkpoints', 'm23.refusals', 'm23.requests',
+      'm23.raised_limits', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
       'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs', 'm23.archive_keys', 'm23.after_restore_hooks'] loop
     execute format('delete from %s where tenant_id = $1', v_table) using p_tenant;
     get diagnostics v_count = row_count;

@@ -173,6 +173,21 @@ language sql stable set search_path = '' as $$
    order by c.expires_at, c.restore_log_id
 $$;
 
+-- Members who have no account any more: whoever gets such an id, by a restored backup of the accounts, is one of them.
+create function m23.doctor_members() returns setof m23.finding
+language plpgsql stable set search_path = '' as $$
+declare v_gone record;
+begin
+  if to_regclass('auth.users') is null or not has_table_privilege('auth.users', 'select') then return; end if;
+  execute $q$select count(*) as members, count(distinct m.tenant_id) as tenants, min(m.user_id::text) as one from public.tenant_members m
+              where not exists (select from auth.users u where u.id = m.user_id)$q$ into v_gone;
+  if v_gone.members > 0 then
+    return next row('members', 'warning',
+      format('%s membership(s) of %s tenant(s) are of users who are no more, such as %s', v_gone.members, v_gone.tenants, v_gone.one),
+      'delete from public.tenant_members m where not exists (select from auth.users u where u.id = m.user_id)')::m23.finding;
+  end if;
+end $$;
+
 create function m23.doctor() returns setof m23.finding
 language sql volatile security definer set search_path = '' set row_security = off as $$
   select * from m23.doctor_commit_times()
@@ -182,6 +197,7 @@ language sql volatile security definer set search_path = '' set row_security = o
   union all select 'members', 'warning', 'nobody belongs to a tenant yet, so nobody can call anything',
                    'insert into public.tenant_members (tenant_id, user_id, role) values (…, …, ''owner'')'
              where not exists (select from public.tenant_members)
+  union all select * from m23.doctor_members()
   union all select 'tables', 'warning', 'no table is protected yet', 'select m23.protect_table(''public.your_table'')'
              where not exists (select from m23.protected_tables)
   union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)

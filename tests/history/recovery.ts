@@ -34,7 +34,8 @@ async function begin(client: pg.Client, tenant: Owned, name: 'pitr-restore' | 'p
   try {
     await client.query('insert into m23.requests (id, tenant_id, user_id, function) values ($1, $2, $3, $4)', [request, tenant.id, tenant.owner, name]);
     await client.query(`select set_config('request.jwt.claims', $1, true)`, [JSON.stringify({ sub: tenant.owner, role: 'authenticated' })]);
-    const { rows: [row] } = await client.query<{ begun: Begun }>(`select public.m23_begin_${name === 'pitr-restore' ? 'pitr' : 'rollback'}($1, $2) as begun`, [request, JSON.stringify(body)]);
+    const { rows: [row] } = await client.query<{ begun: Begun }>(`select public.m23_begin_${name === 'pitr-restore' ? 'pitr' : 'rollback'}($1, $2) as begun`, 
+      [request, { ...body, [name === 'pitr-restore' ? 'confirmRestore' : 'confirmRollback']: true }]);
     await client.query('commit');
     if (row === undefined) throw new Error('nothing was begun');
     return row.begun;

@@ -118,7 +118,7 @@ impl SchemaName {
             return Err("is longer than 63 bytes");
         }
         if is_system_schema(raw) {
-            return Err("is a system schema; choose another name");
+            return Err("is not free; choose another name");
         }
         Ok(Self(raw.to_owned()))
     }

@@ -229,6 +229,10 @@ pub struct BackupRestoreRequest {
         schemars(default, schema_with = "crate::schema::optional_boolean")
     )]
     pub dry_run: bool,
+    /// Said for what is no dry run: the database looks for it, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    pub confirm_restore: bool,
     /// The plan that the caller saw and confirms.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
@@ -271,6 +275,7 @@ impl Validate for BackupRestoreRequest {
             target_schema: probe.target_schema.clone(),
             mode,
             dry_run: probe.dry_run,
+            confirm_restore: !probe.dry_run,
             plan_hash,
         })
     }
@@ -318,6 +323,10 @@ pub struct PitrRestoreRequest {
         schemars(default, schema_with = "crate::schema::optional_boolean")
     )]
     pub dry_run: bool,
+    /// Said for what is no dry run: the database looks for it, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    pub confirm_restore: bool,
     /// The plan that the caller saw and confirms.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
@@ -352,6 +361,7 @@ impl Validate for PitrRestoreRequest {
             tables: probe.tables.clone(),
             include_related,
             dry_run: probe.dry_run,
+            confirm_restore: !probe.dry_run,
             plan_hash,
         })
     }
@@ -378,6 +388,10 @@ pub struct PitrRollbackRequest {
         schemars(default, schema_with = "crate::schema::optional_boolean")
     )]
     pub dry_run: bool,
+    /// Said for what is no dry run: the database looks for it, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    pub confirm_rollback: bool,
     /// The plan that the caller saw and confirms.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
@@ -405,6 +419,7 @@ impl Validate for PitrRollbackRequest {
             snapshot_id: snapshot_id?,
             reason,
             dry_run: probe.dry_run,
+            confirm_rollback: !probe.dry_run,
             plan_hash,
         })
     }

@@ -258,7 +258,7 @@ fn system_schemas_are_no_target() {
         assert_eq!(
             faults::<BackupRestoreRequest>(&body),
             [format!(
-                "targetSchema: \"{schema}\" is a system schema; choose another name"
+                "targetSchema: \"{schema}\" is not free; choose another name"
             )]
         );
     }

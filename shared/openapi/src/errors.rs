@@ -113,7 +113,7 @@ const fn meaning(code: ErrorCode) -> &'static str {
             "There is no such snapshot in this tenant that can still be used."
         }
         ErrorCode::RestoreInProgress => {
-            "A restore or rollback of this tenant is running; wait for its end."
+            "A restore or rollback of this tenant is running; try again after `Retry-After`."
         }
         ErrorCode::RateLimitExceeded => "The tenant's hourly quota of this function is used up.",
         ErrorCode::MethodNotAllowed => "Only POST is answered, and the OPTIONS of a preflight.",

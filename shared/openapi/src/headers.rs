@@ -79,7 +79,7 @@ pub(crate) fn of_answer() -> Value {
 /// The headers of a refusal; those of the rate window once the caller is known.
 pub(crate) fn of_refusal(status: u16) -> Value {
     let mut names = vec!["X-Request-Id"];
-    if matches!(status, 429 | 503) {
+    if matches!(status, 409 | 429 | 503) {
         names.push("Retry-After");
     }
     if !matches!(status, 401 | 405) {

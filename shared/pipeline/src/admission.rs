@@ -18,6 +18,9 @@ pub(crate) struct Standing {
     allowed: bool,
     pub(crate) used: u32,
     pub(crate) reset: u64,
+    /// The limit that the operator of the service has raised for a time.
+    #[serde(default)]
+    pub(crate) raised: Option<u32>,
     #[serde(default)]
     pub(crate) faults: Vec<String>,
 }
@@ -75,6 +78,7 @@ pub(crate) enum Outcome {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Admission {
     pub(crate) outcome: Outcome,
+    pub(crate) limit: u32,
     pub(crate) used: u32,
     pub(crate) reset: u64,
     pub(crate) counted_at: Option<u64>,
@@ -106,6 +110,24 @@ impl Application<'_> {
                 .await?,
         )
     }
+}
+
+/// What became of a request that was to be given back: `m23_give_back`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct GivenBack {
+    pub(crate) given_back: bool,
+    pub(crate) used: u32,
+    pub(crate) reset: u64,
+}
+
+/// Gives a request back that ended by our own fault.
+pub(crate) async fn give_back<D: Database>(database: &D, id: Uuid) -> Result<GivenBack, Failure> {
+    let arguments = json!({ "p_id": id });
+    decode(
+        database
+            .call(Caller::Service, "m23_give_back", &arguments)
+            .await?,
+    )
 }
 
 /// Keeps the final answer of a request that has an Idempotency-Key.

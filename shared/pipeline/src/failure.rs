@@ -43,6 +43,8 @@ pub enum Failure {
     RateLimited {
         /// Seconds until the oldest counted request leaves the window.
         retry_after: u64,
+        /// An owner is told whom to ask for more.
+        is_owner: bool,
     },
     /// No such backup in this tenant.
     #[error("backup not found")]
@@ -138,12 +140,12 @@ impl Failure {
                 ErrorCode::InsufficientPermissions,
                 &format!("Your role in this tenant does not allow {function}."),
             ),
-            Self::RateLimited { retry_after } => Report {
+            Self::RateLimited {
+                retry_after,
+                is_owner,
+            } => Report {
                 retry_after: Some(*retry_after),
-                ..plain(
-                    ErrorCode::RateLimitExceeded,
-                    "This tenant's hourly limit for this function is used up.",
-                )
+                ..plain(ErrorCode::RateLimitExceeded, limit_sentence(*is_owner))
             },
             Self::BackupNotFound => plain(
                 ErrorCode::BackupNotFound,
@@ -153,10 +155,13 @@ impl Failure {
                 ErrorCode::SnapshotNotFound,
                 "There is no such snapshot in this tenant.",
             ),
-            Self::RestoreInProgress => plain(
-                ErrorCode::RestoreInProgress,
-                "A restore or rollback of this tenant is running; wait for its end.",
-            ),
+            Self::RestoreInProgress => Report {
+                retry_after: Some(RETRY_SOON_SECONDS),
+                ..plain(
+                    ErrorCode::RestoreInProgress,
+                    "A restore or rollback of this tenant is running; wait for its end.",
+                )
+            },
             Self::PlanChanged => plain(
                 ErrorCode::PlanChanged,
                 "The data has changed since the plan was made; look at a new plan first.",
@@ -174,7 +179,7 @@ impl Failure {
                 details,
             } => Report {
                 details: details.clone(),
-                retry_after: (*code == ErrorCode::Unavailable).then_some(RETRY_SOON_SECONDS),
+                retry_after: passes(*code).then_some(RETRY_SOON_SECONDS),
                 ..plain(*code, &as_a_sentence(sentence))
             },
             Self::StillRunning => Report {
@@ -196,6 +201,20 @@ impl Failure {
                 "Something went wrong on our side; the request id tells us what.",
             ),
         }
+    }
+}
+
+/// Does what the code says pass by itself?
+fn passes(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::RestoreInProgress | ErrorCode::Unavailable)
+}
+
+fn limit_sentence(is_owner: bool) -> &'static str {
+    if is_owner {
+        "This tenant's hourly limit for this function is used up; \
+         the operator of the service can raise it for a time (raise_limit)."
+    } else {
+        "This tenant's hourly limit for this function is used up."
     }
 }
 

@@ -1,7 +1,7 @@
 //! The pipeline itself.
 
 use crate::admission::{
-    Admission, Application, Outcome, Standing, StoredAnswer, abandon, audit, finish,
+    Admission, Application, Outcome, Standing, StoredAnswer, abandon, audit, finish, give_back,
 };
 use crate::admitted::Admitted;
 use crate::audit::{AuditEntry, Event, Origin};
@@ -17,7 +17,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use m23_auth::{BearerToken, KeyCache, authenticate, bearer_token};
-use m23_contract::{ErrorBody, FunctionName, Probe, Reading, Role, read_request};
+use m23_contract::{ErrorBody, ErrorCode, FunctionName, Probe, Reading, Role, read_request};
 use m23_rate_limit::{Window, WindowLog};
 use uuid::Uuid;
 
@@ -99,14 +99,17 @@ impl<P: Platform> Pipeline<'_, P> {
     }
 
     /// Writes into the audit how a call ended; its caller has the answer already. A beginning
-    /// whose end cannot be written says by itself that its outcome is not known.
-    pub async fn conclude(&self, entry: Option<AuditEntry>) {
-        let Some(entry) = entry else { return };
-        if let Err(error) = audit(self.platform, &entry).await {
-            let record = Record::new(Level::Error, "outcome not audited")
-                .with("request_id", entry.request_id.to_string());
-            self.platform.log(&record.with_cause(&error));
-        }
+    /// whose end cannot be written says by itself that its outcome is not known. Gives whether it
+    /// is worth another attempt: writing it twice is writing it once.
+    pub async fn conclude(&self, entry: Option<&AuditEntry>) -> bool {
+        let Some(entry) = entry else { return false };
+        let Err(error) = audit(self.platform, entry).await else {
+            return false;
+        };
+        let record = Record::new(Level::Error, "outcome not audited")
+            .with("request_id", entry.request_id.to_string());
+        self.platform.log(&record.with_cause(&error));
+        error.code() == ErrorCode::Unavailable
     }
 
     /// Refuses a request whose body was not read. The answer is certain, but a caller with a good
@@ -144,18 +147,28 @@ impl<P: Platform> Pipeline<'_, P> {
             }
         };
         let candidate = self.examine::<F>(&parts.headers, &body, trace).await?;
-        let log = WindowLog::new(F::NAME, candidate.tenant_id, self.limit(F::NAME));
+        let limit = trace
+            .window
+            .map_or_else(|| self.limit(F::NAME), |window| window.limit);
+        let log = WindowLog::new(F::NAME, candidate.tenant_id, limit);
         if candidate.key.is_none() {
-            self.refuse_early(&log, trace).await?;
+            self.refuse_early(&log, candidate.role, trace).await?;
         }
         let admission = self.apply(&candidate, trace).await?;
         match admission.outcome {
             Outcome::Admitted => {
-                let noted = self.note(&log, &admission, trace);
-                join(noted, self.work(function, candidate, trace)).await.1
+                let counted_at = admission
+                    .counted_at
+                    .unwrap_or_else(|| self.platform.now_ms());
+                let noted = self.note(&log, counted_at, trace);
+                let (_, outcome) = join(noted, self.work(function, candidate, trace)).await;
+                if outcome.as_ref().is_err_and(is_our_fault) {
+                    self.give_back(&log, counted_at, trace).await;
+                }
+                outcome
             }
             Outcome::Replay => replay(admission.response),
-            Outcome::Limited => Err(self.limited(trace)),
+            Outcome::Limited => Err(self.limited(candidate.role, trace)),
             Outcome::Running => Err(Failure::StillRunning),
             Outcome::KeyReused => Err(Failure::Invalid(vec![
                 "Idempotency-Key: was used with another body".to_owned(),
@@ -210,14 +223,20 @@ impl<P: Platform> Pipeline<'_, P> {
     }
 
     /// Refuses at the edge what the database would refuse anyway. A request with an
-    /// Idempotency-Key goes on: its answer may be there already.
-    async fn refuse_early(&self, log: &WindowLog, trace: &mut Trace) -> Result<(), Failure> {
+    /// Idempotency-Key goes on: its answer may be there already. The log alone does not know what
+    /// was given back or raised, so it is only asked where the database has just said the same.
+    async fn refuse_early(
+        &self,
+        log: &WindowLog,
+        role: Role,
+        trace: &Trace,
+    ) -> Result<(), Failure> {
+        if trace.window.is_none_or(|window| window.remaining() > 0) {
+            return Ok(());
+        }
         match log.refuses(self.platform, self.platform.now_ms()).await {
             Ok(None) => Ok(()),
-            Ok(Some(window)) => {
-                trace.window = Some(window);
-                Err(self.limited(trace))
-            }
+            Ok(Some(_)) => Err(self.limited(role, trace)),
             Err(error) => {
                 trace.warn(self.platform, "rate window not read", &error);
                 Ok(())
@@ -244,7 +263,7 @@ impl<P: Platform> Pipeline<'_, P> {
         .submit(self.platform)
         .await?;
         trace.window = Some(Window {
-            limit,
+            limit: admission.limit,
             used: admission.used,
             reset: admission.reset,
         });
@@ -252,13 +271,29 @@ impl<P: Platform> Pipeline<'_, P> {
         Ok(admission)
     }
 
-    async fn note(&self, log: &WindowLog, admission: &Admission, trace: &Trace) {
-        let counted_at = admission
-            .counted_at
-            .unwrap_or_else(|| self.platform.now_ms());
+    async fn note(&self, log: &WindowLog, counted_at: u64, trace: &Trace) {
         let noted = log.note(self.platform, counted_at, trace.request_id).await;
         if let Err(error) = noted {
             trace.warn(self.platform, "rate window not noted", &error);
+        }
+    }
+
+    /// What failed by our own fault is not counted, in the log either. The caller gets the outcome
+    /// whatever becomes of this; the audit's end gives back what this could not.
+    async fn give_back(&self, log: &WindowLog, counted_at: u64, trace: &mut Trace) {
+        let given = match give_back(self.platform, trace.request_id).await {
+            Ok(given) => given,
+            Err(error) => return trace.warn(self.platform, "request not given back", &error),
+        };
+        if let Some(window) = &mut trace.window {
+            (window.used, window.reset) = (given.used, given.reset);
+        }
+        if !given.given_back {
+            return;
+        }
+        let forgotten = log.forget(self.platform, counted_at, trace.request_id);
+        if let Err(error) = forgotten.await {
+            trace.warn(self.platform, "rate window not corrected", &error);
         }
     }
 
@@ -302,7 +337,7 @@ impl<P: Platform> Pipeline<'_, P> {
     async fn keep_refusal(&self, failure: &Failure, trace: &Trace) -> Result<(), Failure> {
         let report = failure.report();
         let status = report.code.status();
-        if status >= 500 {
+        if is_our_fault(failure) {
             return abandon(self.platform, trace.request_id).await;
         }
         let body = ErrorBody::new(report.code, report.sentence, report.details);
@@ -314,10 +349,12 @@ impl<P: Platform> Pipeline<'_, P> {
         self.settings.limits.of(function)
     }
 
-    fn limited(&self, trace: &Trace) -> Failure {
+    fn limited(&self, role: Role, trace: &Trace) -> Failure {
         let now = self.platform.now_ms() / 1000;
-        let retry_after = trace.window.map_or(1, |window| window.retry_after(now));
-        Failure::RateLimited { retry_after }
+        Failure::RateLimited {
+            retry_after: trace.window.map_or(1, |window| window.retry_after(now)),
+            is_owner: role == Role::Owner,
+        }
     }
 }
 
@@ -359,7 +396,7 @@ impl Trace {
         if standing.tenant_id.is_some() {
             self.tenant_id = standing.tenant_id;
             self.window = Some(Window {
-                limit,
+                limit: standing.raised.map_or(limit, |raised| raised.max(limit)),
                 used: standing.used,
                 reset: standing.reset,
             });
@@ -433,6 +470,10 @@ impl Trace {
             .with("tenant_id", id(self.tenant_id))
             .with("user_id", id(self.user_id))
     }
+}
+
+fn is_our_fault(failure: &Failure) -> bool {
+    failure.code().status() >= 500
 }
 
 /// The request and its key, or every fault: the body's, the header's and the database's.

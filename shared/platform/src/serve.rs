@@ -6,10 +6,19 @@ use futures_channel::oneshot;
 use futures_util::StreamExt as _;
 use m23_pipeline::{BodyFailed, BodySource, Function, Pipeline, refuse_unconfigured};
 use std::time::Duration;
-use worker::{ByteStream, Context, Env, Headers, Request, Response};
+use worker::{ByteStream, Context, Delay, Env, Headers, Request, Response};
 
 /// A caller who sends nothing for this long is not waited for.
 const NEXT_PIECE: Duration = Duration::from_secs(10);
+
+/// How long to wait, again and again, for a database that is away when a call has ended. The
+/// platform ends a Worker 30 s after its answer.
+const UNTIL_CONCLUDED: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(8),
+    Duration::from_secs(0),
+];
 
 /// Serves one request with the function that `build` makes of the outside world.
 ///
@@ -43,7 +52,12 @@ pub async fn serve<F: Function + 'static>(
         };
         let handled = pipeline.run(&function, request).await;
         let _caller_may_be_gone = sender.send(handled.response);
-        pipeline.conclude(handled.entry).await;
+        for pause in UNTIL_CONCLUDED {
+            if !pipeline.conclude(handled.entry.as_ref()).await {
+                break;
+            }
+            Delay::from(pause).await;
+        }
     });
     match receiver.await {
         Ok(response) => outgoing(response),

@@ -17,6 +17,14 @@ pub(crate) async fn put_key(store: &KvStore, name: &str, ttl: u64) -> Result<(),
         .map_err(failed)
 }
 
+/// Deletes a key.
+pub(crate) async fn delete_key(store: &KvStore, name: &str) -> Result<(), StoreFailed> {
+    bounded(TIMEOUT, store.delete(name))
+        .await
+        .map_err(failed)?
+        .map_err(failed)
+}
+
 /// Lists a page of names.
 pub(crate) async fn list_keys(
     store: &KvStore,

@@ -169,6 +169,10 @@ impl WindowStore for Workers {
         windows::put_key(&self.windows()?, name, ttl_seconds).await
     }
 
+    async fn delete_key(&self, name: &str) -> Result<(), StoreFailed> {
+        windows::delete_key(&self.windows()?, name).await
+    }
+
     async fn list_keys(&self, prefix: &str, cursor: Option<&str>) -> Result<Keys, StoreFailed> {
         windows::list_keys(&self.windows()?, prefix, cursor).await
     }

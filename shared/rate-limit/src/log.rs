@@ -27,6 +27,9 @@ pub trait WindowStore {
     /// Puts an empty value that expires after `ttl_seconds`.
     async fn put_key(&self, name: &str, ttl_seconds: u64) -> Result<(), StoreFailed>;
 
+    /// Deletes a key.
+    async fn delete_key(&self, name: &str) -> Result<(), StoreFailed>;
+
     /// Lists the names that start with `prefix`, a page at a time.
     async fn list_keys(&self, prefix: &str, cursor: Option<&str>) -> Result<Keys, StoreFailed>;
 }
@@ -96,8 +99,25 @@ impl WindowLog {
         counted_at_ms: u64,
         request: Uuid,
     ) -> Result<(), StoreFailed> {
-        let name = format!("{}{counted_at_ms}-{request}", self.prefix);
+        let name = self.name(counted_at_ms, request);
         store.put_key(&name, WINDOW_SECONDS).await
+    }
+
+    /// Forgets a request that was noted and is given back.
+    ///
+    /// # Errors
+    /// [`StoreFailed`]; the database does not count it all the same.
+    pub async fn forget<S: WindowStore>(
+        &self,
+        store: &S,
+        counted_at_ms: u64,
+        request: Uuid,
+    ) -> Result<(), StoreFailed> {
+        store.delete_key(&self.name(counted_at_ms, request)).await
+    }
+
+    fn name(&self, counted_at_ms: u64, request: Uuid) -> String {
+        format!("{}{counted_at_ms}-{request}", self.prefix)
     }
 
     fn counted_at(&self, name: &str) -> Option<u64> {

@@ -39,10 +39,15 @@ impl Window {
         self.limit.saturating_sub(self.used)
     }
 
-    /// Seconds until a refused caller may try again; never 0.
+    /// Seconds until a refused caller may try again: never 0, and never more than the window,
+    /// whatever was rounded and however the clocks differ.
     #[must_use]
     pub fn retry_after(&self, now_seconds: u64) -> u64 {
-        self.reset.saturating_sub(now_seconds).max(1)
+        self.seconds_left(now_seconds).max(1)
+    }
+
+    fn seconds_left(&self, now_seconds: u64) -> u64 {
+        self.reset.saturating_sub(now_seconds).min(WINDOW_SECONDS)
     }
 
     /// The headers: the usual three, and the two of the IETF draft (structured fields).
@@ -50,7 +55,7 @@ impl Window {
     pub fn headers(&self, now_seconds: u64) -> [(&'static str, String); 5] {
         let [limit, remaining, reset, policy, state] = HEADER_NAMES;
         let left = self.remaining();
-        let seconds = self.reset.saturating_sub(now_seconds);
+        let seconds = self.seconds_left(now_seconds);
         [
             (limit, self.limit.to_string()),
             (remaining, left.to_string()),

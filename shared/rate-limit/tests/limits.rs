@@ -62,3 +62,15 @@ fn figures_never_go_below_zero() {
     assert_eq!(window.retry_after(1_000), 1);
     assert_eq!(Window::untouched(3, 1_000).remaining(), 3);
 }
+
+#[test]
+fn nobody_waits_longer_than_the_window() {
+    let window = Window {
+        limit: 3,
+        used: 3,
+        reset: 4_601,
+    };
+    assert_eq!(window.retry_after(1_000), 3_600);
+    let [.., (_, state)] = window.headers(1_000);
+    assert_eq!(state, "\"default\";r=0;t=3600");
+}

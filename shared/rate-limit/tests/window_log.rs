@@ -39,6 +39,14 @@ impl WindowStore for FakeStore {
         Ok(())
     }
 
+    async fn delete_key(&self, name: &str) -> Result<(), StoreFailed> {
+        if self.broken.get() {
+            return Err(StoreFailed("down".to_owned()));
+        }
+        self.names.borrow_mut().remove(name);
+        Ok(())
+    }
+
     async fn list_keys(&self, prefix: &str, cursor: Option<&str>) -> Result<Keys, StoreFailed> {
         if self.broken.get() {
             return Err(StoreFailed("down".to_owned()));
@@ -160,4 +168,20 @@ fn a_broken_store_is_an_error_for_the_caller_to_pass_over() {
     store.broken.set(true);
     assert!(block_on(log_of(3).refuses(&store, NOW_MS)).is_err());
     assert!(block_on(log_of(3).note(&store, NOW_MS, Uuid::nil())).is_err());
+    assert!(block_on(log_of(3).forget(&store, NOW_MS, Uuid::nil())).is_err());
+}
+
+#[test]
+fn a_request_that_is_given_back_does_not_count() {
+    let store = store(1000);
+    note(&store, &[10, 20]);
+    let request = Uuid::new_v4();
+    block_on(log_of(3).note(&store, NOW_MS, request)).unwrap();
+    assert!(
+        block_on(log_of(3).refuses(&store, NOW_MS))
+            .unwrap()
+            .is_some()
+    );
+    block_on(log_of(3).forget(&store, NOW_MS, request)).unwrap();
+    assert_eq!(block_on(log_of(3).refuses(&store, NOW_MS)).unwrap(), None);
 }

@@ -51,13 +51,90 @@ fn a_429_says_when_to_come_back() {
 }
 
 #[test]
-fn a_request_counts_whatever_its_outcome() {
+fn a_request_counts_when_the_caller_is_refused() {
     let world = World::new();
-    for _ in 0..3 {
-        world.run(&Stub::that(|| Err(Failure::BackupNotFound)), post(FULL));
-        world.run(&Stub::that(|| Err(Failure::internal("x"))), post(FULL));
+    for failure in [|| Failure::BackupNotFound, || Failure::RestoreInProgress] {
+        world.run(&Stub::that(move || Err(failure())), post(FULL));
     }
-    assert_eq!(world.run(&Stub::new(), post(FULL)).window().1, "3");
+    assert_eq!(world.run(&Stub::new(), post(FULL)).window().1, "7");
+}
+
+#[test]
+fn a_request_that_fails_by_our_own_fault_is_given_back() {
+    let world = World::new();
+    for failure in [|| Failure::internal("x"), || Failure::unavailable("x")] {
+        let reply = world.run(&Stub::that(move || Err(failure())), post(FULL));
+        assert_eq!(reply.window().1, "10", "its own answer says so already");
+    }
+    assert!(world.store.borrow().is_empty(), "in the store, too");
+    assert_eq!(world.run(&Stub::new(), post(FULL)).window().1, "9");
+}
+
+#[test]
+fn only_so_many_are_given_back() {
+    let world = World::new();
+    let broken = Stub::that(|| Err(Failure::internal("x")));
+    for _ in 0..12 {
+        world.run(&broken, post(FULL));
+    }
+    assert_eq!(world.store.borrow().len(), 2);
+    assert_eq!(world.run(&Stub::new(), post(FULL)).window().1, "7");
+}
+
+#[test]
+fn an_outcome_is_answered_although_it_could_not_be_given_back() {
+    let world = World::new();
+    world.break_function("m23_give_back", DatabaseError::Unavailable("x".to_owned()));
+    let reply = world.run(&Stub::that(|| Err(Failure::internal("x"))), post(FULL));
+    assert_eq!((reply.status, reply.window().1), (500, "9"));
+    assert!(world.log_text().contains("request not given back"));
+}
+
+#[test]
+fn the_edge_refuses_nothing_that_the_database_allows() {
+    let world = World::new();
+    *world.settings.borrow_mut() = settings(&[("RATE_LIMITS", r#"{"backup-create":1}"#)]);
+    world.run(&Stub::new(), post(FULL));
+    assert_eq!(world.run(&Stub::new(), post(FULL)).status, 429);
+    world.raised.set(Some(3));
+    let reply = world.run(&Stub::new(), post(FULL));
+    assert_eq!(
+        (reply.status, reply.window().0, reply.window().1),
+        (200, "3", "1")
+    );
+    world.counted.borrow_mut()[0].given_back = true; // while its key is still in the store
+    world.raised.set(Some(2));
+    assert_eq!(world.run(&Stub::new(), post(FULL)).status, 200);
+    assert_eq!(world.run(&Stub::new(), post(FULL)).status, 429);
+}
+
+#[test]
+fn a_429_tells_an_owner_whom_to_ask() {
+    for (role, told) in [("owner", true), ("admin", false)] {
+        let world = World::new();
+        world.role.replace(Some(role));
+        *world.settings.borrow_mut() = settings(&[("RATE_LIMITS", r#"{"backup-create":0}"#)]);
+        let reply = world.run(&Stub::new(), post(FULL));
+        let sentence = reply.body["error"].as_str().unwrap();
+        assert_eq!(
+            sentence.contains("operator of the service"),
+            told,
+            "{sentence}"
+        );
+    }
+}
+
+#[test]
+fn whoever_meets_another_restore_is_told_when_to_come_back() {
+    let refused = || Failure::Refused {
+        code: m23_contract::ErrorCode::RestoreInProgress,
+        sentence: "another restore is running".to_owned(),
+        details: Vec::new(),
+    };
+    for failure in [|| Failure::RestoreInProgress, refused] {
+        let reply = World::new().run(&Stub::that(move || Err(failure())), post(FULL));
+        assert_eq!((reply.status, reply.header("retry-after")), (409, "5"));
+    }
 }
 
 #[test]

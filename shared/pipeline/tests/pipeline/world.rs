@@ -44,12 +44,15 @@ pub struct Counted {
     pub hash: String,
     pub response: Option<Value>,
     pub abandoned: bool,
+    pub given_back: bool,
 }
 
 pub struct World {
     pub role: RefCell<Option<&'static str>>,
     pub tenant: Cell<Option<Uuid>>,
     pub faults: RefCell<Vec<&'static str>>,
+    /// The limit that somebody has raised.
+    pub raised: Cell<Option<u64>>,
     pub counted: RefCell<Vec<Counted>>,
     pub calls: RefCell<Vec<(String, bool, Value)>>,
     /// What a database function answers instead of working.
@@ -68,6 +71,7 @@ impl World {
             role: RefCell::new(Some("owner")),
             tenant: Cell::new(Some(TENANT)),
             faults: RefCell::default(),
+            raised: Cell::new(None),
             counted: RefCell::default(),
             calls: RefCell::default(),
             broken: RefCell::default(),
@@ -106,7 +110,7 @@ impl World {
             keys: &keys,
         };
         let handled = block_on(pipeline.run(function, request));
-        block_on(pipeline.conclude(handled.entry));
+        block_on(pipeline.conclude(handled.entry.as_ref()));
         Reply::of(handled.response)
     }
 
@@ -118,19 +122,23 @@ impl World {
             .and_then(m23_contract::Role::parse)
             .is_some_and(|role| function.allows(role, dry_run));
         json!({"tenant_id": self.tenant.get(), "role": role, "allowed": allowed,
-            "used": self.used(), "reset": NOW + 3600, "faults": *self.faults.borrow()})
+            "used": self.used(), "reset": NOW + 3600,
+            "raised": self.raised.get(), "faults": *self.faults.borrow()})
     }
 
     fn used(&self) -> usize {
-        self.counted.borrow().len()
+        let counted = self.counted.borrow();
+        counted.iter().filter(|one| !one.given_back).count()
     }
 
     fn admit(&self, arguments: &Value) -> Value {
         let request = &arguments["p_request"];
         let key = request["idempotency_key"].as_str().map(ToOwned::to_owned);
         let hash = request["body_sha256"].as_str().unwrap().to_owned();
+        let asked = request["limit"].as_u64().unwrap();
+        let limit = self.raised.get().map_or(asked, |raised| raised.max(asked));
         let say = |outcome: &str, response: Value| {
-            json!({"outcome": outcome, "used": self.used(), "reset": NOW + 1800,
+            json!({"outcome": outcome, "limit": limit, "used": self.used(), "reset": NOW + 1800,
                 "counted_at": NOW_MS, "response": response})
         };
         let earlier = self
@@ -146,7 +154,7 @@ impl World {
                 None => say("running", Value::Null),
             };
         }
-        if self.used() as u64 >= request["limit"].as_u64().unwrap() {
+        if self.used() as u64 >= limit {
             return say("limited", Value::Null);
         }
         self.counted.borrow_mut().push(Counted {
@@ -155,6 +163,7 @@ impl World {
             hash,
             response: None,
             abandoned: false,
+            given_back: false,
         });
         say("admitted", Value::Null)
     }
@@ -167,6 +176,21 @@ impl World {
             }
         }
         Value::Null
+    }
+
+    /// As the database does, at most ten are given back.
+    fn give_back(&self, arguments: &Value) -> Value {
+        let given = self
+            .counted
+            .borrow()
+            .iter()
+            .filter(|one| one.given_back)
+            .count();
+        let gives = given < 10;
+        for one in self.counted.borrow_mut().iter_mut() {
+            one.given_back |= gives && one.id == arguments["p_id"].as_str().unwrap();
+        }
+        json!({"given_back": gives, "used": self.used(), "reset": NOW + 1800})
     }
 
     fn abandon(&self, arguments: &Value) -> Value {
@@ -210,6 +234,7 @@ impl Database for World {
             ("m23_authorize", true) => Ok(self.authorize(arguments)),
             ("m23_admit", false) => Ok(self.admit(arguments)),
             ("m23_finish_request", false) => Ok(self.finish(arguments)),
+            ("m23_give_back", false) => Ok(self.give_back(arguments)),
             ("m23_abandon_request", false) => Ok(self.abandon(arguments)),
             ("m23_audit", false) => Ok(Value::Null),
             other => Err(DatabaseError::Failed(format!("{other:?}"))),
@@ -223,6 +248,14 @@ impl WindowStore for World {
             return Err(StoreFailed("down".to_owned()));
         }
         self.store.borrow_mut().insert(name.to_owned());
+        Ok(())
+    }
+
+    async fn delete_key(&self, name: &str) -> Result<(), StoreFailed> {
+        if self.store_down.get() {
+            return Err(StoreFailed("down".to_owned()));
+        }
+        self.store.borrow_mut().remove(name);
         Ok(())
     }
 
