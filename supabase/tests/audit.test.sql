@@ -11,7 +11,7 @@ create function pg_temp.verified() returns jsonb language sql as $$ select publi
 create function pg_temp.as_service() returns void language sql as $$ select set_config('request.jwt.claims', '{"role": "service_role"}', true) $$;
 
 select pg_temp.as_service();
-select is(pg_temp.verified(), '{"valid": true, "entries": 0, "head": null, "brokenAt": null, "reason": null}', 'a chain that has not begun is whole');
+select is(pg_temp.verified(), '{"valid": true, "entries": 0, "since": null, "head": null, "brokenAt": null, "reason": null}', 'a chain that has not begun is whole');
 
 -- Calls of a function.
 select public.m23_admit('{"id": "99999999-0000-4000-8000-000000000001", "tenant_id": "11111111-1111-4111-8111-111111111111", "user_id": "aaaaaaaa-0000-4000-8000-000000000001",
@@ -25,8 +25,27 @@ select results_eq($$ select outcome, status, code, ended_at >= created_at from p
 select public.m23_admit('{"id": "99999999-0000-4000-8000-000000000002", "tenant_id": "11111111-1111-4111-8111-111111111111", "user_id": "aaaaaaaa-0000-4000-8000-000000000001",
   "function": "backup-create", "limit": 1, "from": {}}');
 select is((select count(*) from public.audit_log), 2::bigint, 'one that was not admitted has not begun');
-select public.m23_audit('{"tenant_id": "22222222-2222-4222-8222-222222222222", "event": "refused", "action": "pitr-restore", "status": 403}');
-select is((select seq from public.audit_log where tenant_id = '22222222-2222-4222-8222-222222222222'), 1::bigint, 'each tenant has a chain of its own');
+
+-- Refusals.
+create function pg_temp.refuse(p_user int, p_code text, p_event text default 'refused') returns void language sql as $$
+  select public.m23_audit(jsonb_build_object('tenant_id', '22222222-2222-4222-8222-222222222222', 'event', p_event, 'action', 'pitr-restore', 'status', 403, 'code', p_code,
+    'actor', format('aaaaaaaa-0000-4000-8000-00000000000%s', p_user), 'request_id', gen_random_uuid(), 'from_address', '192.0.2.1')) $$;
+select pg_temp.refuse(3, 'A') from generate_series(1, 100);
+select pg_temp.refuse(3, 'B'), pg_temp.refuse(4, 'A'), pg_temp.refuse(3, null, 'replayed');
+select results_eq($$ select seq, right(actor::text, 1), outcome, code, detail ->> 'count', from_address from public.get_audit_log('22222222-2222-4222-8222-222222222222') order by detail ->> 'count' desc, outcome, code, actor $$,
+  $$ values (null::bigint, '3', 'refused', 'A', '100', '192.0.2.1'), (null, '4', 'refused', 'A', '1', '192.0.2.1'),
+            (null, '3', 'refused', 'B', '1', '192.0.2.1'), (null, '3', 'replayed', null, '1', '192.0.2.1') $$,
+  'refusals are put together by user and cause, and are seen at once');
+select is(m23.write_refusals(), 0::bigint, 'they are written when their minute is over');
+update m23.refusals set minute = minute - interval '1 minute';
+select pg_temp.refuse(3, 'A');
+select is(m23.write_refusals(), 4::bigint, 'one entry for each');
+select results_eq($$ select a.detail ->> 'count', a.created_at < (a.detail ->> 'until')::timestamptz from public.audit_log a where a.code = 'A' and a.actor::text ~ '3$' $$,
+  $$ values ('100', true) $$, 'with how many there were, and from when to when');
+select is((select count(*) from public.get_audit_log('22222222-2222-4222-8222-222222222222')), 5::bigint, 'those of the next minute are beside them');
+select is((select count(*) from public.get_audit_log('22222222-2222-4222-8222-222222222222', p_before => 99)), 4::bigint, 'on the first page alone');
+select is(public.verify_audit('22222222-2222-4222-8222-222222222222') - 'head' - 'since', '{"valid": true, "entries": 4, "brokenAt": null, "reason": null}', 'they are links of the chain');
+select is((select min(seq) from public.audit_log where tenant_id = '22222222-2222-4222-8222-222222222222'), 1::bigint, 'each tenant has a chain of its own');
 
 -- Changes through the API.
 set local role authenticated;
@@ -69,7 +88,7 @@ rollback to jobs;
 select is_empty($$
   select p.oid::regprocedure from pg_proc p
    where p.pronamespace = 'public'::regnamespace and has_function_privilege('authenticated', p.oid, 'execute') and p.prosrc !~ 'm23.audit_done'
-     and pg_get_userbyid(p.proowner) = pg_get_userbyid((select proowner from pg_proc where oid = 'm23.audit(uuid, jsonb)'::regprocedure))
+     and pg_get_userbyid(p.proowner) = pg_get_userbyid((select proowner from pg_proc where oid = 'm23.audit(uuid, jsonb, timestamptz)'::regprocedure))
      and p.proname !~ '^(get|calculate|plan|verify)_' and p.proname !~ '^m23_(authorize|begin|preview)'
      and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e') $$, 'every change through the API is audited');
 
@@ -77,19 +96,60 @@ select is_empty($$
 select pg_temp.as_service();
 alter table public.audit_log disable trigger user;
 savepoint untouched;
-select is(pg_temp.verified() - 'head', '{"valid": true, "entries": 5, "brokenAt": null, "reason": null}', 'the chain is whole');
+select is(pg_temp.verified() - 'head' - 'since', '{"valid": true, "entries": 5, "brokenAt": null, "reason": null}', 'the chain is whole');
 update public.audit_log set code = 'OK' where tenant_id = '11111111-1111-4111-8111-111111111111' and seq = 2;
-select is(pg_temp.verified() - 'head', '{"valid": false, "entries": 5, "brokenAt": 2, "reason": "it has been altered"}', 'an entry that was altered is found');
+select is(pg_temp.verified() - 'head' - 'since', '{"valid": false, "entries": 5, "brokenAt": 2, "reason": "it has been altered"}', 'an entry that was altered is found');
 update public.audit_log a set hash = m23.audit_hash(a) where tenant_id = '11111111-1111-4111-8111-111111111111' and seq = 2;
-select is(pg_temp.verified() - 'head', '{"valid": false, "entries": 5, "brokenAt": 3, "reason": "it does not follow the entry before it"}', 'also with a hash that fits');
+select is(pg_temp.verified() - 'head' - 'since', '{"valid": false, "entries": 5, "brokenAt": 3, "reason": "it does not follow the entry before it"}', 'also with a hash that fits');
 rollback to untouched;
 delete from public.audit_log where tenant_id = '11111111-1111-4111-8111-111111111111' and seq = 3;
-select is(pg_temp.verified() - 'head', '{"valid": false, "entries": 4, "brokenAt": 4, "reason": "an entry before it is missing"}', 'one that was taken out');
+select is(pg_temp.verified() - 'head' - 'since', '{"valid": false, "entries": 4, "brokenAt": 4, "reason": "an entry before it is missing"}', 'one that was taken out');
 rollback to untouched;
 delete from public.audit_log where tenant_id = '11111111-1111-4111-8111-111111111111' and seq = 5;
-select is(pg_temp.verified() - 'head', '{"valid": false, "entries": 4, "brokenAt": 5, "reason": "the end of the chain is missing"}', 'and one at the end');
+select is(pg_temp.verified() - 'head' - 'since', '{"valid": false, "entries": 4, "brokenAt": 5, "reason": "the end of the chain is missing"}', 'and one at the end');
 rollback to untouched;
 alter table public.audit_log enable trigger user;
+
+-- What is old goes, and leaves its end behind.
+savepoint young;
+create function pg_temp.rechain() returns void language plpgsql as $$
+declare
+  v_entry public.audit_log;
+  v_prev  text := repeat('0', 64);
+begin
+  for v_entry in select * from public.audit_log where tenant_id = '11111111-1111-4111-8111-111111111111' order by seq loop
+    v_entry.prev_hash := v_prev;
+    v_prev := m23.audit_hash(v_entry);
+    update public.audit_log set prev_hash = v_entry.prev_hash, hash = v_prev where tenant_id = '11111111-1111-4111-8111-111111111111' and seq = v_entry.seq;
+  end loop;
+  update m23.audit_heads set hash = v_prev where tenant_id = '11111111-1111-4111-8111-111111111111';
+end $$;
+alter table public.audit_log disable trigger user;
+update public.audit_log set created_at = clock_timestamp() - interval '400 days' where tenant_id = '11111111-1111-4111-8111-111111111111' and seq <= 3;
+savepoint broken;
+alter table public.audit_log enable trigger user;
+select is(m23.prune_audit(), 0::bigint, 'a chain that does not fit is not shortened: somebody should see it');
+rollback to broken;
+select pg_temp.rechain();
+alter table public.audit_log enable trigger user;
+select is(m23.prune_audit(), 3::bigint, 'what is older than audit_days goes');
+select is(m23.prune_audit(), 0::bigint, 'once');
+select is(pg_temp.verified() - 'head', (select jsonb_build_object('valid', true, 'entries', 2, 'brokenAt', null, 'reason', null, 'since', m23.iso(min(created_at)))
+  from public.audit_log where tenant_id = '11111111-1111-4111-8111-111111111111'), 'the rest fits the checkpoint, and says since when');
+select throws_ok($$ delete from public.audit_log where tenant_id = '11111111-1111-4111-8111-111111111111' and seq = 4 $$, '42501', null, 'nothing before the checkpoint is deleted');
+savepoint pruned;
+update m23.audit_checkpoints set hash = 'x';
+select is(pg_temp.verified() ->> 'reason', 'it does not follow the entry before it', 'a checkpoint that was altered is found');
+rollback to pruned;
+delete from m23.audit_checkpoints;
+select is(pg_temp.verified() ->> 'reason', 'an entry before it is missing', 'and one that is gone');
+rollback to pruned;
+update m23.settings set value = '-1' where name = 'audit_days';
+select cmp_ok(m23.prune_audit(), '>=', 2::bigint, 'the whole chain may be old');
+select is(pg_temp.verified() - 'head', '{"valid": true, "entries": 0, "since": null, "brokenAt": null, "reason": null}', 'then its end is the checkpoint');
+select m23.audit('11111111-1111-4111-8111-111111111111', '{"event": "done", "action": "x"}');
+select is(pg_temp.verified() ->> 'valid', 'true', 'and goes on from there');
+rollback to young;
 
 -- A hash that anybody can compute.
 select is(hash, encode(sha256(convert_to(prev_hash || E'\n' || jsonb_build_array(tenant_id, seq, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), event, action, actor,
