@@ -24,11 +24,22 @@ export default {
     }
     if (/^\/(rest|auth|storage|realtime|graphql)\/v1(\/|$)/.test(url.pathname)) {
       const address = env.SUPABASE_URL + url.pathname + url.search;
-      return fetch(new Request(address, request), { redirect: "manual" });
+      return withOneWait(await fetch(new Request(address, request), { redirect: "manual" }));
     }
     return notFound();
   },
 };
+
+// PostgREST puts a Retry-After of its own, mostly 0, before the one that the database gives.
+function withOneWait(answer) {
+  const [, last] = /,\s*(\d+)$/.exec(answer.headers.get("retry-after") ?? "") ?? [];
+  if (last === undefined) {
+    return answer;
+  }
+  const response = new Response(answer.body, answer);
+  response.headers.set("retry-after", last);
+  return response;
+}
 
 function notFound() {
   const body = { success: false, error: "There is nothing at this address.", code: "NOT_FOUND" };

@@ -168,6 +168,8 @@ describe('point-in-time recovery', () => {
     assert.equal(preview.previewChanges['customers']?.length, 2);
     const stats = await m23.getPITRStats(at);
     assert.deepEqual(stats, (await m23.getPITRPreview(at.toISOString())).stats);
+    const looked = await m23.lookAtPITR(at, { tables: ['customers', 'projects', 'tasks'], includeRelated: true });
+    assert.deepEqual({ ...looked, rows: null }, { ...preview, rows: null }, 'the same without a call that is counted');
     assert.deepEqual(await m23.getPITRStats(at, await now(), { tenantId }), stats);
 
     const done = await m23.executePITR({ targetTimestamp: at.toISOString(), confirmRestore: true });

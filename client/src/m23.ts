@@ -44,6 +44,16 @@ export interface TransactionLogFilter extends CallOptions {
   before?: Pick<TransactionLog, 'id' | 'transaction_id'> | undefined;
 }
 
+/** What a look at a moment is of. */
+export interface PITRChoice extends CallOptions {
+  /** The caller's tenant when absent. */
+  tenantId?: string | undefined;
+  /** `orders` or `schema.orders`; every protected table when absent. */
+  tables?: readonly string[] | undefined;
+  /** Also the tables that those are tied to by foreign keys. */
+  includeRelated?: boolean | undefined;
+}
+
 /** Of which tenant to ask. */
 export interface TenantOptions extends CallOptions {
   /** The caller's tenant when absent. */
@@ -147,6 +157,15 @@ export interface M23 {
    * Throws: as {@link M23.executePITR}.
    */
   getPITRPreview(targetTimestamp: string | Date, baseBackupId?: string, tables?: readonly string[], options?: RequestOptions): Promise<PITRPreview>;
+  /**
+   * The same as {@link M23.getPITRPreview} as far as the log reaches, without a call that is counted.
+   *
+   * Needs: owner, admin or operator; one at a time.
+   * Gives: the preview.
+   * Throws: `VALIDATION_FAILED` (a moment out of the log's reach, a broken reference),
+   * `INSUFFICIENT_PERMISSIONS`; `UNAVAILABLE` while other previews of the caller or tenant are under way.
+   */
+  lookAtPITR(targetTimestamp: string | Date, choice?: PITRChoice): Promise<PITRPreview>;
   /**
    * Lists changes of protected rows: transactions newest first, by when they began, and the changes of each
    * from the last to the first.

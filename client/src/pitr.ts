@@ -9,7 +9,7 @@ import type {
 } from './types.ts';
 import { mustBeCompleted, watchRestore, watchRollback } from './watch.ts';
 
-type PITR = Pick<M23, 'executePITR' | 'getPITRPreview' | 'getTransactionLogs' | 'getPITRStats' | 'executePITRRollback' | 'getActivePITRSnapshots' | 'watchRollback'>;
+type PITR = Pick<M23, 'executePITR' | 'getPITRPreview' | 'lookAtPITR' | 'getTransactionLogs' | 'getPITRStats' | 'executePITRRollback' | 'getActivePITRSnapshots' | 'watchRollback'>;
 
 /** Point-in-time recovery of a project. */
 export function pitr(project: () => Project): PITR {
@@ -29,6 +29,16 @@ export function pitr(project: () => Project): PITR {
         ...(tables === undefined ? {} : { tables }),
       };
       return previewOf(project(), await executePITR(request, options));
+    },
+
+    async lookAtPITR(targetTimestamp, choice = {}) {
+      const args = {
+        p_tenant_id: await tenantOr(project(), choice.tenantId, choice),
+        p_target_timestamp: moment(targetTimestamp),
+        ...(choice.tables === undefined ? {} : { p_tables: [...choice.tables] }),
+        ...(choice.includeRelated === undefined ? {} : { p_selection: { includeRelated: choice.includeRelated } }),
+      };
+      return previewOf(project(), (await read(project().rpc('get_pitr_preview', args), choice)) as unknown as PITRRestoreResponse);
     },
 
     getTransactionLogs: async (filter = {}) => transactionLogs(project(), filter),

@@ -34,6 +34,8 @@ export const watchRestore: M23['watchRestore'] = shared.watchRestore;
 export const executePITR: M23['executePITR'] = shared.executePITR;
 /** See {@link M23.getPITRPreview}. */
 export const getPITRPreview: M23['getPITRPreview'] = shared.getPITRPreview;
+/** See {@link M23.lookAtPITR}. */
+export const lookAtPITR: M23['lookAtPITR'] = shared.lookAtPITR;
 /** See {@link M23.getTransactionLogs}. */
 export const getTransactionLogs: M23['getTransactionLogs'] = shared.getTransactionLogs;
 /** See {@link M23.getPITRStats}. */

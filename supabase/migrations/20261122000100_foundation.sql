@@ -157,7 +157,8 @@ begin
   perform set_config('response.status', case when v_is_ours then p_detail::json ->> 'status'
                                              when p_state ~ '^(08|53|57)' then '503' else '500' end, true);
   if v_is_ours then
-    perform set_config('response.headers', json_build_array(p_detail::json -> 'headers')::text, true);
+    perform set_config('response.headers', (select coalesce(json_agg(json_build_object(h.key, h.value)), '[]')::text
+                                              from json_each_text(p_detail::json -> 'headers') h), true);
     return p_message::json;
   end if;
   return json_build_object('code', p_state, 'message', p_message, 'details', null, 'hint', null);

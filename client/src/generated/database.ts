@@ -280,6 +280,9 @@ isOneToOne: false
 "get_health":
 { Args: { "p_days_back"?: number,"p_tenant_id": string }; Returns: Json
                            },
+"get_pitr_preview":
+{ Args: { "p_selection"?: Json,"p_tables"?: (string)[],"p_target_timestamp"?: string,"p_tenant_id": string }; Returns: Json
+                           },
 "get_pitr_preview_page":
 { Args: { "p_limit"?: number,"p_offset"?: number,"p_preview_id": string,"p_table": string }; Returns: Json
                            },
@@ -338,7 +341,7 @@ isOneToOne: false
 { Args: Record<PropertyKey, never>; Returns: number
                            },
 "m23_begin_test":
-{ Args: { "p_request_id": string,"p_test": Json }; Returns: string
+{ Args: { "p_request_id": string,"p_test": Json }; Returns: Json
                            },
 "m23_choose_key":
 { Args: { "p_instead_of"?: string,"p_job_id": string,"p_key_id": string,"p_lease": string }; Returns: string
@@ -384,6 +387,9 @@ isOneToOne: false
                            },
 "m23_finish_test":
 { Args: { "p_lease": string,"p_restore"?: Json,"p_tally": Json,"p_test_id": string }; Returns: Json
+                           },
+"m23_give_back":
+{ Args: { "p_id": string }; Returns: Json
                            },
 "m23_next_collection":
 { Args: Record<PropertyKey, never>; Returns: Json

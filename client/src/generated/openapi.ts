@@ -676,6 +676,7 @@ export interface operations {
       /** @description `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
+          readonly "Retry-After": components["headers"]["Retry-After"];
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
           readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
           readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
@@ -885,9 +886,10 @@ export interface operations {
           };
         };
       };
-      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; wait for its end. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
+      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
+          readonly "Retry-After": components["headers"]["Retry-After"];
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
           readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
           readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
@@ -1097,9 +1099,10 @@ export interface operations {
           };
         };
       };
-      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; wait for its end. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
+      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
+          readonly "Retry-After": components["headers"]["Retry-After"];
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
           readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
           readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
@@ -1309,9 +1312,10 @@ export interface operations {
           };
         };
       };
-      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; wait for its end. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. */
+      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. */
       409: {
         headers: {
+          readonly "Retry-After": components["headers"]["Retry-After"];
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
           readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
           readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
@@ -1524,6 +1528,7 @@ export interface operations {
       /** @description `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
+          readonly "Retry-After": components["headers"]["Retry-After"];
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
           readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
           readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
