@@ -9,7 +9,8 @@ import type {
 } from './types.ts';
 import { mustBeCompleted, watchRestore, watchRollback } from './watch.ts';
 
-type PITR = Pick<M23, 'executePITR' | 'getPITRPreview' | 'lookAtPITR' | 'getTransactionLogs' | 'getPITRStats' | 'executePITRRollback' | 'getActivePITRSnapshots' | 'watchRollback'>;
+type PITR = Pick<M23, 'executePITR' | 'getPITRPreview' | 'lookAtPITR' | 'getTransactionLogs' | 'getPITRStats'
+  | 'executePITRRollback' | 'getActivePITRSnapshots' | 'watchRollback'>;
 
 /** Point-in-time recovery of a project. */
 export function pitr(project: () => Project): PITR {
@@ -38,7 +39,8 @@ export function pitr(project: () => Project): PITR {
         ...(choice.tables === undefined ? {} : { p_tables: [...choice.tables] }),
         ...(choice.includeRelated === undefined ? {} : { p_selection: { includeRelated: choice.includeRelated } }),
       };
-      return previewOf(project(), (await read(project().rpc('get_pitr_preview', args), choice)) as unknown as PITRRestoreResponse);
+      const seen = await read(project().rpc('get_pitr_preview', args), choice);
+      return previewOf(project(), seen as unknown as PITRRestoreResponse);
     },
 
     getTransactionLogs: async (filter = {}) => transactionLogs(project(), filter),

@@ -130,7 +130,8 @@ $$;
 create function m23.refusal_headers(p_code text, p_retry_after int) returns json
 language sql immutable set search_path = '' as $$
   select case when s.seconds is null then '{}'::json else json_build_object('Retry-After', s.seconds::text) end
-    from (select coalesce(p_retry_after, case when p_code in ('RESTORE_IN_PROGRESS', 'UNAVAILABLE') then 5 end)) s (seconds)
+    from (select coalesce(p_retry_after, case when p_code in ('RESTORE_IN_PROGRESS', 'UNAVAILABLE') then 5 end))
+         s (seconds)
 $$;
 
 -- Every refusal that a caller may see is raised here. PostgREST turns SQLSTATE PGRST into that response.

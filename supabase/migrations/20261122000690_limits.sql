@@ -2,7 +2,8 @@
 
 create table m23.raised_limits (
   tenant_id uuid not null,
-  function  text not null check (function in ('backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback', 'recovery-test')),
+  function  text not null
+            check (function in ('backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback', 'recovery-test')),
   most      int not null check (most >= 0),
   until     timestamptz not null,
   primary key (tenant_id, function)
@@ -27,7 +28,7 @@ begin
     on conflict (tenant_id, function) do update set most = excluded.most, until = excluded.until;
 end $$;
 comment on function m23.raise_limit(uuid, text, int, timestamptz) is
-  'Lets a tenant call a function p_limit times an hour until p_until, at once. A limit below the usual one changes nothing.';
+  'Lets a tenant call a function p_limit times an hour until p_until, at once. A lower one changes nothing.';
 
 select m23.open_to('{service_role}', 'm23.raise_limit(uuid, text, int, timestamptz)');
 select m23.close_functions();

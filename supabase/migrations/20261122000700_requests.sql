@@ -82,7 +82,8 @@ begin
   v_oid := (select oid from pg_namespace where nspname = p_schema);
   -- One sentence for all, which does not tell what there is.
   if m23.is_system_schema(p_schema)
-     or exists (select from pg_class where relnamespace = v_oid) or exists (select from pg_proc where pronamespace = v_oid)
+     or exists (select from pg_class where relnamespace = v_oid)
+     or exists (select from pg_proc where pronamespace = v_oid)
      or exists (select from pg_type where typnamespace = v_oid) then
     return array[format('targetSchema: "%s" is not free; choose another name', p_schema)];
   end if;
@@ -177,7 +178,8 @@ comment on function public.m23_finish_request(uuid, int, jsonb) is 'Keeps the an
 create function public.m23_abandon_request(p_id uuid) returns void
 language sql security definer set search_path = '' set row_security = off as
 $$ update m23.requests set idempotency_key = null where id = p_id $$;
-comment on function public.m23_abandon_request(uuid) is 'Frees the idempotency key of a request that failed for our own reasons.';
+comment on function public.m23_abandon_request(uuid) is
+  'Frees the idempotency key of a request that failed for our own reasons.';
 
 -- Takes a request out of the window that ended by our own fault, at most 10 an hour. It is used up all the same.
 create function m23.give_back(p_id uuid) returns m23.requests
@@ -201,10 +203,11 @@ declare
   v_window  record;
 begin
   select * into v_window from m23.window_of(v_request.tenant_id, v_request.function);
-  return json_build_object('given_back', v_request.given_back_at is not null, 'used', v_window.used, 'reset', v_window.reset);
+  return json_build_object('given_back', v_request.given_back_at is not null,
+                           'used', v_window.used, 'reset', v_window.reset);
 end $$;
 comment on function public.m23_give_back(uuid) is
-  'For the edge functions, with the service key: a request that ended by our own fault does not count; tells the window.';
+  'For the edge functions, with the service key: what ended by our own fault does not count; tells the window.';
 
 -- Whom to ask, for those who decide.
 create function m23.limit_sentence(p_is_owner boolean) returns text

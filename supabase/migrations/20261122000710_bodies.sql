@@ -42,7 +42,8 @@ $$;
 create function m23.is_moment(p_text text) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return p_text ~ '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)$' and p_text::timestamptz is not null;
+  return p_text ~ '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)$'
+     and p_text::timestamptz is not null;
 exception when data_exception then return false;
 end $$;
 
@@ -73,8 +74,10 @@ begin
   return case p_kind
     when 'boolean' then case when jsonb_typeof(p_value) <> 'boolean' then 'must be true or false' end
     when 'tables' then m23.tables_fault(p_value)
-    when 'uuid' then case when not v_is_text or v_text !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then 'must be a UUID' end
-    when 'word' then case when not v_is_text or v_text <> all (p_words) then 'must be one of ' || array_to_string(p_words, ', ') end
+    when 'uuid' then case when not v_is_text or v_text !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+      then 'must be a UUID' end
+    when 'word' then case when not v_is_text or v_text <> all (p_words)
+      then 'must be one of ' || array_to_string(p_words, ', ') end
     when 'moment' then case when not v_is_text or not m23.is_moment(v_text)
       then 'must be an ISO 8601 timestamp with a time zone, such as 2026-01-31T10:31:00Z' end
     when 'schema' then case when not v_is_text then 'must be a string' when v_text !~ '^[A-Za-z_][A-Za-z0-9_-]{0,62}$'
@@ -94,15 +97,19 @@ declare
 begin
   if p_function = 'backup-create' then
     return array_remove(array[
-      case when not p_body ?| '{jobId,jobType}' then 'jobType: is required and must be one of full, incremental, snapshot' end,
-      case when p_body ->> 'jobType' = 'incremental' and not p_body ? 'baseBackupId' then 'baseBackupId: is required for incremental' end], null)
-      || array(select k || ': cannot be combined with jobId' from jsonb_object_keys(p_body) k where p_body ? 'jobId' and k <> 'jobId' order by k);
+      case when not p_body ?| '{jobId,jobType}'
+           then 'jobType: is required and must be one of full, incremental, snapshot' end,
+      case when p_body ->> 'jobType' = 'incremental' and not p_body ? 'baseBackupId'
+           then 'baseBackupId: is required for incremental' end], null)
+      || array(select k || ': cannot be combined with jobId' from jsonb_object_keys(p_body) k
+                where p_body ? 'jobId' and k <> 'jobId' order by k);
   elsif p_function = 'recovery-test' then
     return '{}';
   end if;
   return array_remove(array[
     case when p_dry_run <> v_is_dry then 'dryRun: must be ' || p_dry_run end,
-    case when not v_is_dry and p_body -> v_confirm is distinct from 'true' then v_confirm || ': must be true' end], null);
+    case when not v_is_dry and p_body -> v_confirm is distinct from 'true'
+         then v_confirm || ': must be true' end], null);
 end $$;
 
 create function m23.body_faults(p_function text, p_body jsonb, p_dry_run boolean) returns text[]
@@ -114,8 +121,10 @@ begin
   end if;
   return array(select k || ': unknown field' from jsonb_object_keys(v_body) k
                 where k not in (select f.field from m23.body_fields(p_function) f) order by k)
-    || array(select f.field || ': ' || v.fault from m23.body_fields(p_function) with ordinality f (field, kind, is_required, most, words, n),
-                    lateral (select case when v_body ? f.field then m23.value_fault(f.kind, f.most, f.words, v_body -> f.field)
+    || array(select f.field || ': ' || v.fault
+               from m23.body_fields(p_function) with ordinality f (field, kind, is_required, most, words, n),
+                    lateral (select case when v_body ? f.field
+                                              then m23.value_fault(f.kind, f.most, f.words, v_body -> f.field)
                                          when f.is_required then 'is required' end) v (fault)
               where v.fault is not null order by f.n)
     || m23.together_faults(p_function, v_body, p_dry_run);

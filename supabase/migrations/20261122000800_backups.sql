@@ -7,13 +7,14 @@ create table m23.leases (
   token   uuid not null,
   until   timestamptz not null,
   taken   int not null default 1,  -- by how many workers since the last progress
-  pid     int default pg_backend_pid(),  -- whose backend took or renewed it last,
+  pid     int default pg_backend_pid(),  -- which backend took or renewed it last,
   backend_start timestamptz              -- and since when that has run
 );
 select m23.close_table('m23.leases');
 
 create function m23.own_start() returns timestamptz
-language sql volatile set search_path = '' as $$ select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a $$;
+language sql volatile set search_path = '' as
+$$ select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a $$;
 
 create function m23.lease_end() returns timestamptz
 language plpgsql volatile set search_path = '' as $$ begin return clock_timestamp() + make_interval(secs => m23.setting('lease_seconds')::int); end $$;
@@ -50,7 +51,8 @@ language plpgsql volatile set search_path = '' as $$
 declare v_server_start timestamptz := greatest(pg_postmaster_start_time(),
   (select a.backend_start from pg_stat_activity a where a.backend_type = 'checkpointer'));  -- crashes end it, too
 begin
-  return coalesce(p_lease.backend_start < v_server_start, false) or p_is_one_call and p_lease.pid is not null and not exists (
+  return coalesce(p_lease.backend_start < v_server_start, false)
+      or p_is_one_call and p_lease.pid is not null and not exists (
     select from pg_stat_activity a
      where a.pid = p_lease.pid and coalesce(a.backend_start = p_lease.backend_start, true));
 end $$;

@@ -82,8 +82,8 @@ begin
   perform m23.end_work(p_work);
 end $$;
 
--- Whether somebody drives a restore. p_is_wanted: another one of the tenant waits for it, and need not wait for one whose
--- backend is known to be dead. From the log, a restore is two calls, with nothing between them.
+-- Whether somebody drives a restore. p_is_wanted: another one of the tenant waits for it, and need not wait for one
+-- whose backend is known to be dead. From the log, a restore is two calls, with nothing between them.
 create function m23.is_driven(p_work m23.restore_work, p_is_wanted boolean) returns boolean
 language plpgsql volatile set search_path = '' as $$
 begin
@@ -302,7 +302,8 @@ declare
   v_work  m23.restore_work;
   v_begun json;
 begin
-  v_work := row(gen_random_uuid(), p_tenant, 'backup', v_job.id, null, m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
+  v_work := row(gen_random_uuid(), p_tenant, 'backup', v_job.id, null,
+                m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
                 p_restore ->> 'planHash', null, coalesce(p_restore ->> 'mode', 'exact'), coalesce((p_restore ->> 'dryRun')::boolean, false), false)::m23.restore_work;
   perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
   if v_job.job_type = 'snapshot' then

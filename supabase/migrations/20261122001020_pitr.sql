@@ -398,8 +398,10 @@ end $$;
 create function m23.look_at_pitr(p_work m23.restore_work, p_restore jsonb) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_moment m23.moment := case when (p_work.moment).position is not null then p_work.moment else m23.logged_moment(p_work) end;
-  v_tables text[] := case when p_work.job_id is null then p_work.tables else m23.names_now(p_work.job_id, p_work.tables) end;
+  v_moment m23.moment := case when (p_work.moment).position is not null then p_work.moment
+                              else m23.logged_moment(p_work) end;
+  v_tables text[] := case when p_work.job_id is null then p_work.tables
+                          else m23.names_now(p_work.job_id, p_work.tables) end;
 begin
   if not m23.log_reaches(p_work.tenant_id, v_tables, v_moment) then
     return null;
@@ -555,7 +557,8 @@ comment on function public.get_recovery_window(uuid) is
 -- The dry run of pitr-restore without a call: it is not counted. p_selection: the fields of its body that choose.
 create function public.get_pitr_preview(p_tenant_id uuid, p_target_timestamp timestamptz default null,
                                         p_tables text[] default null, p_selection jsonb default null) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off
+set statement_timeout = '60s' as $$
 declare
   v_chosen jsonb := coalesce(nullif(p_selection, 'null'), '{}');
   v_look   jsonb := jsonb_strip_nulls(jsonb_build_object('targetTimestamp', m23.iso(p_target_timestamp),

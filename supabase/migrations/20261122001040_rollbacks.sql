@@ -232,7 +232,8 @@ begin
     perform m23.require_role(v_tenant, array['owner', 'admin']);
     perform m23.require_self(p_initiated_by, 'p_initiated_by');
     if char_length(p_reason) > 2000 then
-      perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', array['p_reason: must have at most 2000 characters']);
+      perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
+                         array['p_reason: must have at most 2000 characters']);
     end if;
     perform m23.count_call(v_tenant, auth.uid(), 'pitr-rollback');
   end if;

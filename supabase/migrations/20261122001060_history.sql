@@ -102,13 +102,16 @@ create function m23.transaction_log() returns setof m23.log_entry
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
   return query
-  select h.* from m23.caller_tenants(array['owner', 'admin', 'operator']) c (tenant) cross join lateral m23.newest_changes(c.tenant) h
+  select h.* from m23.caller_tenants(array['owner', 'admin', 'operator']) c (tenant)
+   cross join lateral m23.newest_changes(c.tenant) h
    order by h.transaction_id::xid8 desc, h.id desc;
 end $$;
 
 create view public.transaction_logs with (security_invoker = true) as select * from m23.transaction_log();
 comment on view public.transaction_logs is
-  'The newest changes of the protected tables (10,000; the setting history_rows), newest first: when each was committed, by whom, which row, and its old values, without long columns that an update left as they were (unchanged_columns). Owner, admin and operator. get_transaction_logs has them all.';
+  'The newest changes of the protected tables (10,000; the setting history_rows), newest first: when each was committed, '
+  'by whom, which row, and its old values, without long columns that an update left as they were (unchanged_columns). '
+  'Owner, admin and operator. get_transaction_logs has them all.';
 revoke all on public.transaction_logs from anon, authenticated;
 grant select on public.transaction_logs to authenticated;
 

@@ -97,7 +97,8 @@ declare
 begin
   insert into m23.audit_heads (tenant_id, seq, hash) values (p_tenant, 0, repeat('0', 64)) on conflict do nothing;
   select * into v_head from m23.audit_heads where tenant_id = p_tenant for update;
-  v_entry := row(p_tenant, v_head.seq + 1, coalesce(p_at, clock_timestamp()), p_entry ->> 'event', p_entry ->> 'action', (p_entry ->> 'actor')::uuid, (p_entry ->> 'request_id')::uuid,
+  v_entry := row(p_tenant, v_head.seq + 1, coalesce(p_at, clock_timestamp()), p_entry ->> 'event', p_entry ->> 'action',
+    (p_entry ->> 'actor')::uuid, (p_entry ->> 'request_id')::uuid,
     left(p_entry ->> 'from_address', 64), left(p_entry ->> 'user_agent', 300), (p_entry ->> 'status')::int, p_entry ->> 'code', nullif(p_entry -> 'detail', 'null'), v_head.hash, '')::public.audit_log;
   v_entry.hash := m23.audit_hash(v_entry);
   insert into public.audit_log select (v_entry).*;
@@ -106,9 +107,11 @@ end $$;
 
 create function m23.note_refusal(p_tenant uuid, p_entry jsonb) returns void
 language sql volatile set search_path = '' as $$
-  insert into m23.refusals as r (tenant_id, minute, event, action, actor, status, code, request_id, from_address, user_agent)
-    values (p_tenant, date_trunc('minute', clock_timestamp()), p_entry ->> 'event', p_entry ->> 'action', (p_entry ->> 'actor')::uuid,
-            (p_entry ->> 'status')::int, p_entry ->> 'code', (p_entry ->> 'request_id')::uuid, left(p_entry ->> 'from_address', 64), left(p_entry ->> 'user_agent', 300))
+  insert into m23.refusals as r
+      (tenant_id, minute, event, action, actor, status, code, request_id, from_address, user_agent)
+    values (p_tenant, date_trunc('minute', clock_timestamp()), p_entry ->> 'event', p_entry ->> 'action',
+            (p_entry ->> 'actor')::uuid, (p_entry ->> 'status')::int, p_entry ->> 'code',
+            (p_entry ->> 'request_id')::uuid, left(p_entry ->> 'from_address', 64), left(p_entry ->> 'user_agent', 300))
     on conflict (tenant_id, minute, event, action, actor, status, code)
     do update set count = r.count + 1, until = clock_timestamp()
 $$;
@@ -129,7 +132,8 @@ begin
     with over as (delete from m23.refusals where minute < date_trunc('minute', clock_timestamp()) returning *)
     select * from over order by tenant_id, since
   loop
-    perform m23.audit(v_refusal.tenant_id, to_jsonb(v_refusal) || jsonb_build_object('detail', m23.refusal_detail(v_refusal)), v_refusal.since);
+    perform m23.audit(v_refusal.tenant_id, p_at => v_refusal.since,
+                      p_entry => to_jsonb(v_refusal) || jsonb_build_object('detail', m23.refusal_detail(v_refusal)));
     v_count := v_count + 1;
   end loop;
   return v_count;
@@ -140,7 +144,8 @@ create function m23.audit_end(p_tenant uuid, p_entry jsonb) returns void
 language plpgsql volatile set search_path = '' as $$
 declare v_request uuid := (p_entry ->> 'request_id')::uuid;
 begin
-  if exists (select from public.audit_log a where a.tenant_id = p_tenant and a.request_id = v_request and a.event = 'ended') then
+  if exists (select from public.audit_log a
+              where a.tenant_id = p_tenant and a.request_id = v_request and a.event = 'ended') then
     return;
   end if;
   update m23.requests set used_at = coalesce(used_at, clock_timestamp()) where id = v_request;
@@ -192,8 +197,8 @@ language plpgsql volatile security definer set search_path = '' set row_security
 begin
   perform m23.require_role(p_tenant_id, array['owner']);
   return query
-    (select null::bigint, r.since, r.action, r.actor, r.request_id, r.from_address, r.user_agent, r.event, r.status, r.code,
-            null::timestamptz, m23.refusal_detail(r)
+    (select null::bigint, r.since, r.action, r.actor, r.request_id, r.from_address, r.user_agent, r.event, r.status,
+            r.code, null::timestamptz, m23.refusal_detail(r)
        from m23.refusals r where r.tenant_id = p_tenant_id and p_before is null order by r.since desc)
     union all
     (select a.seq, a.created_at, a.action, a.actor, a.request_id, a.from_address, a.user_agent,
@@ -205,7 +210,8 @@ begin
      order by a.seq desc limit least(greatest(p_limit, 1), 1000));
 end $$;
 comment on function public.get_audit_log(uuid, bigint, int) is
-  'The calls of a tenant, newest first, each with its outcome; the next page begins before the last seq. Refusals of the present minute come first, without a seq. Owner.';
+  'The calls of a tenant, newest first, each with its outcome; the next page begins before the last seq. Refusals of '
+  'the present minute come first, without a seq. Owner.';
 
 -- The first link of a chain that does not fit, and why; from the checkpoint on, up to an entry if one is given.
 create function m23.audit_fault(p_tenant uuid, p_upto bigint default null, out broken bigint, out reason text)
@@ -216,7 +222,8 @@ begin
   select l.seq, l.reason into broken, reason from (
     select a.seq, case
         when a.seq <> coalesce(v_from.seq, 0) + row_number() over (order by a.seq) then 'an entry before it is missing'
-        when a.prev_hash <> coalesce(lag(a.hash) over (order by a.seq), v_from.hash, repeat('0', 64)) then 'it does not follow the entry before it'
+        when a.prev_hash <> coalesce(lag(a.hash) over (order by a.seq), v_from.hash, repeat('0', 64))
+          then 'it does not follow the entry before it'
         when a.hash <> m23.audit_hash(a) then 'it has been altered' end as reason
       from public.audit_log a where a.tenant_id = p_tenant and (p_upto is null or a.seq <= p_upto)) l
    where l.reason is not null order by l.seq limit 1;
@@ -238,20 +245,22 @@ begin
   select count(*), min(a.created_at) into v_count, v_since from public.audit_log a where a.tenant_id = p_tenant_id;
   select l.seq, l.hash into v_last from (
     select a.seq, a.hash from public.audit_log a where a.tenant_id = p_tenant_id
-    union all select c.seq, c.hash from m23.audit_checkpoints c where c.tenant_id = p_tenant_id) l order by l.seq desc limit 1;
+    union all select c.seq, c.hash from m23.audit_checkpoints c where c.tenant_id = p_tenant_id) l
+   order by l.seq desc limit 1;
   if v_broken is null and (coalesce(v_last.seq, 0), v_last.hash)
      is distinct from (coalesce(v_head.seq, 0), nullif(v_head.hash, repeat('0', 64))) then
     v_broken := coalesce(v_last.seq, 0) + 1;
     v_reason := 'the end of the chain is missing';
   end if;
-  return jsonb_build_object('valid', v_broken is null, 'entries', v_count, 'since', m23.iso(v_since), 'head', v_head.hash,
-                            'brokenAt', v_broken, 'reason', v_reason);
+  return jsonb_build_object('valid', v_broken is null, 'entries', v_count, 'since', m23.iso(v_since),
+                            'head', v_head.hash, 'brokenAt', v_broken, 'reason', v_reason);
 end $$;
 comment on function public.verify_audit(uuid) is
-  'Whether a tenant''s audit is whole: {"valid", "entries", "since", "head", "brokenAt", "reason"}: the first entry''s time, and the first broken link. Keep "head" elsewhere to prove later what was there. Owner.';
+  'Whether a tenant''s audit is whole: {"valid", "entries", "since", "head", "brokenAt", "reason"}: the first entry''s '
+  'time, and the first broken link. Keep "head" elsewhere to prove later what was there. Owner.';
 
--- Removes what is older than audit_days, so much at a time; gives how many entries. A chain that does not fit is left as it
--- is, for verify_audit to tell.
+-- Removes what is older than audit_days, so much at a time; gives how many entries. A chain that does not fit is left as
+-- it is, for verify_audit to tell.
 create function m23.prune_audit() returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare
