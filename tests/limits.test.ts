@@ -35,18 +35,32 @@ after(async () => {
   removeFolder();
 });
 
-/** A call of the database through PostgREST. */
-async function rest(path: string, whose: Tenant, role: Role, args?: Record<string, unknown>): Promise<{ status: number; retryAfter: string | null; body: Body }> {
-  const headers = { apikey: stack.anonKey, authorization: `Bearer ${await whose.token(role)}`, 'content-type': 'application/json' };
-  const init = args === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify(args) };
-  const response = await fetch(`${stack.url}/rest/v1/${path}`, init);
-  return { status: response.status, retryAfter: response.headers.get('retry-after'), body: await response.json() as Body };
+interface Answer {
+  status: number;
+  retryAfter: string | null;
+  body: Body;
 }
 
-const look = (whose: Tenant): Promise<Reply> => whose.token('owner').then((token) => call(stack, 'pitr-restore', token, { targetTimestamp: at, dryRun: true }));
-const restore = async (whose: Tenant): Promise<Reply> => call(stack, 'pitr-restore', await whose.token('owner'), { targetTimestamp: at, confirmRestore: true });
+/** A call of the database through PostgREST. */
+async function rest(path: string, whose: Tenant, role: Role, args?: Record<string, unknown>): Promise<Answer> {
+  const authorization = `Bearer ${await whose.token(role)}`;
+  const headers = { apikey: stack.anonKey, authorization, 'content-type': 'application/json' };
+  const init = args === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify(args) };
+  const response = await fetch(`${stack.url}/rest/v1/${path}`, init);
+  const retryAfter = response.headers.get('retry-after');
+  return { status: response.status, retryAfter, body: await response.json() as Body };
+}
+
+async function ask(whose: Tenant, more: object): Promise<Reply> {
+  return await call(stack, 'pitr-restore', await whose.token('owner'), { targetTimestamp: at, ...more });
+}
+const look = (whose: Tenant): Promise<Reply> => ask(whose, { dryRun: true });
+const restore = (whose: Tenant): Promise<Reply> => ask(whose, { confirmRestore: true });
 const left = (reply: Reply): string | null => reply.headers.get('x-ratelimit-remaining');
-const noted = async (whose: Tenant): Promise<number> => (await stack.rateWindows.list({ prefix: `rate/pitr-restore/${whose.id}/` })).keys.length;
+async function noted(whose: Tenant): Promise<number> {
+  const { keys } = await stack.rateWindows.list({ prefix: `rate/pitr-restore/${whose.id}/` });
+  return keys.length;
+}
 
 describe('the window', () => {
   test('gets back what failed by our own fault, in the database and at the edge', async () => {
@@ -88,17 +102,20 @@ describe('an admitted request', () => {
     const body = { backupJobId: randomUUID(), confirmRestore: true };
     const reply = await call(stack, 'backup-restore', await tenant.token('owner'), body);
     assert.deepEqual(refusal(reply), [404, 'BACKUP_NOT_FOUND']);
-    const again = await rest('rpc/m23_begin_restore', tenant, 'owner', { p_request_id: reply.headers.get('x-request-id'), p_restore: body });
+    const args = { p_request_id: reply.headers.get('x-request-id'), p_restore: body };
+    const again = await rest('rpc/m23_begin_restore', tenant, 'owner', args);
     assert.deepEqual([again.status, again.body.code], [403, 'INSUFFICIENT_PERMISSIONS']);
   });
 
   test('is used up by a failure of the database\'s own call, and gets no further than through the edge', async () => {
     const { rows: [request] } = await client.query<{ id: string }>(
-      `insert into m23.requests (id, tenant_id, user_id, function) values (gen_random_uuid(), $1, $2, 'pitr-restore') returning id`, [tenant.id, tenant.userId('owner')]);
-    const begin = (more: object): ReturnType<typeof rest> =>
-      rest('rpc/m23_begin_pitr', tenant, 'owner', { p_request_id: request?.id, p_restore: { targetTimestamp: at, ...more } });
+      `insert into m23.requests (id, tenant_id, user_id, function)
+       values (gen_random_uuid(), $1, $2, 'pitr-restore') returning id`, [tenant.id, tenant.userId('owner')]);
+    const begin = (more: object): Promise<Answer> => rest('rpc/m23_begin_pitr', tenant, 'owner',
+      { p_request_id: request?.id, p_restore: { targetTimestamp: at, ...more } });
     const first = await begin({ dryrun: true });
-    assert.deepEqual([first.status, first.body.code, first.body.details], [400, 'VALIDATION_FAILED', '["dryrun: unknown field","confirmRestore: must be true"]']);
+    assert.deepEqual([first.status, first.body.code, first.body.details],
+      [400, 'VALIDATION_FAILED', '["dryrun: unknown field","confirmRestore: must be true"]']);
     assert.equal((await begin({ confirmRestore: true })).status, 403);
   });
 });
@@ -110,10 +127,11 @@ describe('another restore that runs', () => {
     try {
       const reply = await restore(tenant);
       assert.deepEqual([...refusal(reply), reply.headers.get('retry-after')], [409, 'RESTORE_IN_PROGRESS', '5']);
-      const by = { p_created_by: tenant.userId('owner'), p_initiated_by: tenant.userId('owner') };
+      const owner = tenant.userId('owner');
       const { body: snapshot } = await rest('rpc/create_pitr_snapshot', tenant, 'owner',
-        { p_tenant_id: tenant.id, p_snapshot_name: 's', p_affected_tables: null, p_created_by: by.p_created_by });
-      const rollback = await rest('rpc/execute_pitr_rollback', tenant, 'owner', { p_snapshot_id: snapshot, p_initiated_by: by.p_initiated_by });
+        { p_tenant_id: tenant.id, p_snapshot_name: 's', p_affected_tables: null, p_created_by: owner });
+      const rollback = await rest('rpc/execute_pitr_rollback', tenant, 'owner',
+        { p_snapshot_id: snapshot, p_initiated_by: owner });
       assert.deepEqual([rollback.status, rollback.body.code, rollback.retryAfter], [409, 'RESTORE_IN_PROGRESS', '5']);
     } finally {
       await client.query('select m23.end_work($1)', [tenant.id]);
@@ -126,9 +144,10 @@ describe('another restore that runs', () => {
     await dead.query(`insert into m23.restore_work (work_id, tenant_id, kind) values ($1, $1, 'pitr')`, [tenant.id]);
     await dead.query('select m23.take_lease($1)', [tenant.id]);
     await dead.end();
-    await eventually(async () => (await client.query('select from pg_stat_activity where pid = $1', [backend?.pid])).rowCount, (count) => count === 0);
-    const { rowCount } = await client.query('select from m23.leases where work_id = $1 and until > clock_timestamp()', [tenant.id]);
-    assert.equal(rowCount, 1, 'its lease has not run out');
+    const count = async (sql: string, value: unknown): Promise<number | null> => (await client.query(sql, [value])).rowCount;
+    await eventually(() => count('select from pg_stat_activity where pid = $1', backend?.pid), (alive) => alive === 0);
+    assert.equal(await count('select from m23.leases where work_id = $1 and until > clock_timestamp()', tenant.id), 1,
+      'its lease has not run out');
     ok(await restore(tenant));
   });
 });
@@ -140,7 +159,8 @@ describe('a preview without a call', () => {
     await damage(client, one);
     const dry = ok(await look(one));
     for (let n = 0; n < 4; n += 1) {
-      const { status, body } = await rest('rpc/get_pitr_preview', one, 'operator', { p_tenant_id: one.id, p_target_timestamp: at });
+      const args = { p_tenant_id: one.id, p_target_timestamp: at };
+      const { status, body } = await rest('rpc/get_pitr_preview', one, 'operator', args);
       assert.equal(status, 200, JSON.stringify(body));
       assert.deepEqual({ ...body, previewId: null }, { ...dry, previewId: null });
     }
@@ -153,8 +173,8 @@ describe('a preview without a call', () => {
 
 describe('heavy reads', () => {
   /** Backends that PostgREST has at work, but for its own listening. */
-  const busy = async (): Promise<number> => (await client.query(
-    `select from pg_stat_activity where usename = 'authenticator' and state <> 'idle' and query !~* '^listen'`)).rowCount ?? 0;
+  const busy = async (): Promise<number> => (await client.query(`select from pg_stat_activity
+      where usename = 'authenticator' and state <> 'idle' and query !~* '^listen'`)).rowCount ?? 0;
 
   test('of one user leave room for others, and are refused with the time to wait', async () => {
     const stranger = await stockedTenant(stack, client);
@@ -162,8 +182,9 @@ describe('heavy reads', () => {
     const gate = await stack.postgres.connect();
     await gate.query('begin; lock table shop.accounts in access exclusive mode');
     let ended = 0;
+    const args = { p_tenant_id: tenant.id, p_target_timestamp: at };
     const reads = Array.from({ length: 16 }, async () => {
-      const reply = await rest('rpc/calculate_pitr_stats', tenant, 'viewer', { p_tenant_id: tenant.id, p_target_timestamp: at });
+      const reply = await rest('rpc/calculate_pitr_stats', tenant, 'viewer', args);
       ended += 1;
       return reply;
     });
