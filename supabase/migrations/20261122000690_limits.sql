@@ -26,6 +26,8 @@ begin
   end if;
   insert into m23.raised_limits values (p_tenant_id, p_function, p_limit, p_until)
     on conflict (tenant_id, function) do update set most = excluded.most, until = excluded.until;
+  perform m23.audit_done(p_tenant_id, 'raise_limit',
+                         jsonb_build_object('function', p_function, 'limit', p_limit, 'until', m23.iso(p_until)));
 end $$;
 comment on function m23.raise_limit(uuid, text, int, timestamptz) is
   'Lets a tenant call a function p_limit times an hour until p_until, at once. A lower one changes nothing.';

@@ -264,13 +264,18 @@ comment on function public.verify_audit(uuid) is
 create function m23.prune_audit() returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_cutoff timestamptz := clock_timestamp() - make_interval(days => m23.setting('audit_days')::int);
+  v_began  timestamptz := clock_timestamp();
+  v_cutoff timestamptz := v_began - make_interval(days => m23.setting('audit_days')::int);
   v_tenant uuid;
   v_upto   bigint;
   v_count  bigint;
   v_pruned bigint := 0;
 begin
-  for v_tenant in select distinct a.tenant_id from public.audit_log a where a.created_at < v_cutoff limit 100 loop
+  for v_tenant in
+    select t.tenant_id from (select distinct a.tenant_id from public.audit_log a where a.created_at < v_cutoff) t
+     order by random()  -- those that do not fit come again, and keep nobody waiting
+  loop
+    exit when clock_timestamp() > v_began + interval '1 second';
     perform from m23.audit_heads h where h.tenant_id = v_tenant for update;
     v_upto := (select coalesce(min(a.seq) filter (where a.created_at >= v_cutoff) - 1, max(a.seq))
                  from (select * from public.audit_log o where o.tenant_id = v_tenant order by o.seq limit 10000) a);

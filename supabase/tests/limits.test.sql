@@ -55,6 +55,7 @@ select is(pg_temp.admit(30, 2) ->> 'outcome', 'limited', 'before a limit is rais
 select m23.raise_limit(pg_temp.tenant(), 'pitr-restore', 6, clock_timestamp() + interval '1 hour');
 select is(pg_temp.admit(30, 2) ->> 'outcome', 'admitted', 'one that is raised holds at once');
 select is(pg_temp.admit(31, 2)::jsonb - '{used,reset,counted_at,response}'::text[], '{"outcome": "limited", "limit": 6}', 'and no further');
+select is((select detail - 'until' from public.audit_log where action = 'raise_limit'), '{"function": "pitr-restore", "limit": 6}', 'and its tenant sees it in the audit');
 select pg_temp.act_as(1);
 select is(public.m23_authorize('pitr-restore') ->> 'raised', '6', 'the functions are told of it');
 select is(public.m23_authorize('pitr-rollback') ->> 'raised', null, 'for its function alone');

@@ -136,3 +136,18 @@ fn an_outcome_that_cannot_be_written_changes_no_answer_and_is_logged() {
     assert_eq!((reply.status, reply.body), (200, json!({"n": 1})));
     assert!(world.log_text().contains("outcome not audited"));
 }
+
+#[test]
+fn an_outcome_is_written_again_while_the_database_is_away() {
+    let world = World::new();
+    let away = DatabaseError::Unavailable("away".to_owned());
+    let broken = DatabaseError::Failed("broken".to_owned());
+    for (error, again) in [(Some(away), true), (Some(broken), false), (None, false)] {
+        world.mend();
+        if let Some(error) = error {
+            world.break_function("m23_audit", error);
+        }
+        world.run(&Stub::new(), post(FULL));
+        assert_eq!(world.again.get(), again);
+    }
+}

@@ -62,6 +62,8 @@ pub struct World {
     pub store_down: Cell<bool>,
     pub logged: RefCell<Vec<Record>>,
     pub settings: RefCell<Settings>,
+    /// Is it worth another attempt to write how the last call ended?
+    pub again: Cell<bool>,
     next_id: Cell<u128>,
 }
 
@@ -80,6 +82,7 @@ impl World {
             store_down: Cell::new(false),
             logged: RefCell::default(),
             settings: RefCell::new(settings(&[])),
+            again: Cell::new(false),
             next_id: Cell::new(0),
         }
     }
@@ -110,7 +113,8 @@ impl World {
             keys: &keys,
         };
         let handled = block_on(pipeline.run(function, request));
-        block_on(pipeline.conclude(handled.entry.as_ref()));
+        let again = block_on(pipeline.conclude(handled.entry.as_ref()));
+        self.again.set(again);
         Reply::of(handled.response)
     }
 
