@@ -362,10 +362,11 @@ begin
   return json_strip_nulls(json_build_object('restores', nullif(m23.sweep_restores(), 0), 'requests', nullif(v_requests, 0),
                                             'copies', nullif(m23.sweep_copies(), 0),
                                             'captures', nullif(m23.renew_captures(), 0),
-                                            'refusals', nullif(m23.write_refusals(), 0),
-                                            'audit', nullif(m23.prune_audit(), 0),
                                             'jobs', nullif(m23.sweep_pending_jobs(), 0),
-                                            'backups', nullif(m23.retire_backups(), 0)));
+                                            'backups', nullif(m23.retire_backups(), 0),
+                                            -- Last, as calls of these tenants wait for the audit until the end.
+                                            'audit', nullif(m23.prune_audit(), 0),
+                                            'refusals', nullif(m23.write_refusals(), 0)));
 end $$;
 
 select m23.open_to('{service_role}', 'public.m23_execute_restore(uuid, uuid)', 'public.m23_sweep()');
