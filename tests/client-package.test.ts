@@ -22,11 +22,11 @@ import { installClient, packClient } from './fixtures/package.ts';
 
 const run = promisify(execFile);
 
-/** The functions of the contract, and those that follow long work. */
+/** The functions of the contract, those that follow long work, and a look that is not counted. */
 const FUNCTIONS = [
   'getBackupJobs', 'createBackupJob', 'executeBackup', 'getBackupById', 'executeRestore', 'getRestoreLogs', 'executePITR', 'getPITRPreview',
   'getTransactionLogs', 'getPITRStats', 'executePITRRollback', 'getActivePITRSnapshots', 'fetchDRPlans', 'createDRPlan', 'executeRecoveryTest',
-  'fetchHealthSnapshots', 'calculateHealthScore', 'watchBackup', 'watchRestore', 'watchRollback', 'watchRecoveryTest',
+  'fetchHealthSnapshots', 'calculateHealthScore', 'watchBackup', 'watchRestore', 'watchRollback', 'watchRecoveryTest', 'lookAtPITR',
 ];
 
 /** One program for every place: it signs in, describes a backup, runs it, is refused, and tells what came of it. */
