@@ -3,6 +3,7 @@ import { StackFailure, sentence } from '../stack/failure.ts';
 import { stopRequested } from '../stack/supervised.ts';
 import { backup } from './backup.ts';
 import { capture } from './capture.ts';
+import { fleet } from './fleet.ts';
 import { independence } from './independence.ts';
 import { type Name, type Options, readOptions } from './options.ts';
 import { type Place, newStateFolder, openPlace, removeStateFolder } from './place.ts';
@@ -15,7 +16,8 @@ import { writers } from './writers.ts';
 const INTERRUPTED = 130;
 
 const MEASUREMENTS: Record<Name, (place: Place, options: Options) => Promise<Section>> = {
-  capture, rewind, independence, references, writers, backup: (_place, options) => backup(options), proof: (_place, options) => proof(options),
+  capture, rewind, independence, references, writers, fleet,
+  backup: (_place, options) => backup(options), proof: (_place, options) => proof(options),
 };
 
 const asked = stopRequested();

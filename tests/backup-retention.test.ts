@@ -171,7 +171,7 @@ describe('retention', () => {
     await plan(tenant, 30);
     assert.deepEqual((await planned(tenant)).sort(), [old, oldTip].sort());
     assert.deepEqual(await deleted([old, oldTip]), [false, false], 'a dry run changes nothing');
-    await stack.runCron('backup-restore');
+    await stack.runCron('recovery-test');
     assert.deepEqual(await deleted([old, oldTip, kept, keptTip, last]), [true, true, false, false, false]);
     assert.deepEqual(await planned(tenant), []);
     const { rows: [job] } = await client.query(`select metadata ->> 'deleted_because' as why from public.backup_jobs where id = $1`, [old]);

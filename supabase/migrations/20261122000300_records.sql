@@ -25,6 +25,8 @@ create table public.backup_jobs (
 );
 create index backup_jobs_tenant on public.backup_jobs (tenant_id, created_at desc);
 create index backup_jobs_pending on public.backup_jobs (tenant_id, created_at) where status = 'pending';
+create index backup_jobs_open on public.backup_jobs (tenant_id) where status in ('pending', 'in_progress');
+create index backup_jobs_completed on public.backup_jobs (completed_at) where status = 'completed';
 create index backup_jobs_base on public.backup_jobs (base_backup_id) where base_backup_id is not null;
 create index backup_jobs_parent on public.backup_jobs (parent_backup_id) where parent_backup_id is not null;
 comment on table public.backup_jobs is 'Backups, requested, running and done. metadata.progress follows the work.';
@@ -71,6 +73,7 @@ create table public.pitr_snapshots (
   status           text not null default 'active' check (status in ('active', 'expired', 'rolled_back', 'archived'))
 );
 create index pitr_snapshots_tenant on public.pitr_snapshots (tenant_id, created_at desc);
+create index pitr_snapshots_expiry on public.pitr_snapshots (expires_at) where status = 'active';
 create index pitr_snapshots_restore on public.pitr_snapshots (restore_log_id);
 alter table public.restore_logs add foreign key (snapshot_id) references public.pitr_snapshots (id);
 create index restore_logs_snapshot on public.restore_logs (snapshot_id);
@@ -116,6 +119,8 @@ create table public.dr_plans (
   next_backup_date timestamptz
 );
 create index dr_plans_tenant on public.dr_plans (tenant_id);
+create index dr_plans_backup on public.dr_plans (next_backup_date) where is_active;
+create index dr_plans_test on public.dr_plans (next_test_date) where is_active;
 comment on table public.dr_plans is 'How often a tenant is backed up and its recovery tested, and within which bounds.';
 
 create table public.recovery_tests (

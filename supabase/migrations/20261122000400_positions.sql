@@ -156,13 +156,14 @@ end $$;
 -- Whether no transaction that a position does not see is stamped by a time, as far as one can
 -- know now.
 create function m23.is_stamped_apart(p_position pg_snapshot, p_at timestamptz) returns boolean
-language sql volatile set search_path = '' as $$
-  select not exists (
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (select not exists (
     select from (select x from pg_snapshot_xip(p_position) x
                  union all
                  select x::text::xid8 from generate_series(pg_snapshot_xmax(p_position)::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) x) later
-     where x <> pg_current_xact_id() and pg_xact_commit_timestamp(x::xid) <= p_at)
-$$;
+     where x <> pg_current_xact_id() and pg_xact_commit_timestamp(x::xid) <= p_at));
+end $$;
 
 -- Whether all that one position sees is seen by another as well.
 create function m23.sees_all_of(p_later pg_snapshot, p_earlier pg_snapshot) returns boolean

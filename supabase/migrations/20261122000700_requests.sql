@@ -16,6 +16,7 @@ create table m23.requests (
 );
 select m23.close_table('m23.requests');
 create index requests_window on m23.requests (tenant_id, function, counted_at);
+create index requests_time on m23.requests (counted_at);
 create unique index requests_idempotency on m23.requests (tenant_id, user_id, function, idempotency_key)
   where idempotency_key is not null;
 comment on table m23.requests is 'Every request that was admitted, for the rate window and for idempotent answers.';

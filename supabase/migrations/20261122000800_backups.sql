@@ -121,11 +121,13 @@ select m23.close_table('m23.backup_chunks');
 -- Beginning -----------------------------------------------------------------------
 
 create function m23.shape_of(p_relid oid) returns jsonb
-language sql stable set search_path = '' as $$
-  select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', c.name, 'type', c.type_name, 'not_null', c.not_null,
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', c.name, 'type', c.type_name,
+           'not_null', c.not_null,
            'identity', nullif(c.identity::text, ''))) order by c.attnum)
-    from m23.columns_of(p_relid) c where not c.generated
-$$;
+    from m23.columns_of(p_relid) c where not c.generated);
+end $$;
 comment on function m23.shape_of(oid) is 'The columns of a table that hold values of their own, as a manifest lists them.';
 
 create function m23.key_of(p_relid oid) returns text[]
@@ -148,13 +150,14 @@ end $$;
 
 -- Rows a second, as measured over the last backups; 50,000 before there is one.
 create function m23.backup_throughput() returns numeric
-language sql stable set search_path = '' as $$
-  select coalesce(sum(rows) / nullif(sum(seconds), 0), 50000) from (
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select coalesce(sum(rows) / nullif(sum(seconds), 0), 50000) from (
     select (j.metadata -> 'progress' ->> 'rows')::numeric as rows, j.duration_seconds as seconds
       from public.backup_jobs j
      where j.status = 'completed' and j.duration_seconds > 0 and (j.metadata -> 'progress' ->> 'rows')::bigint > 1000
-     order by j.completed_at desc limit 20) recent
-$$;
+     order by j.completed_at desc limit 20) recent);
+end $$;
 
 create function m23.new_backup_job(p_tenant uuid, p_backup jsonb) returns public.backup_jobs
 language sql set search_path = '' as $$

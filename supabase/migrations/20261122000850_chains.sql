@@ -4,13 +4,15 @@
 
 -- A chain up to one of its members, the full backup first.
 create function m23.chain_of(p_job uuid) returns setof public.backup_jobs
-language sql stable rows 20 set search_path = '' as $$
+language plpgsql stable rows 20 set search_path = '' as $$
+begin
+  return query
   with recursive chain as (
     select j.id, j.parent_backup_id, 0 as back from public.backup_jobs j where j.id = p_job
     union all
     select j.id, j.parent_backup_id, c.back + 1 from chain c join public.backup_jobs j on j.id = c.parent_backup_id)
-  select j.* from chain c join public.backup_jobs j on j.id = c.id order by c.back desc
-$$;
+  select j.* from chain c join public.backup_jobs j on j.id = c.id order by c.back desc;
+end $$;
 
 -- What keeps a backup, with all that it builds on, from being read; null when nothing does. A
 -- recovery test looks at one whose key was erased all the same.
@@ -64,10 +66,11 @@ begin
 end $$;
 
 create function m23.is_chosen(p_table m23.protected_tables, p_tables text[]) returns boolean
-language sql stable set search_path = '' as $$
-  select exists (select from pg_class c where c.oid = p_table.relid)
-     and (p_tables is null or p_table.id in (select (m23.find_table(n)).id from unnest(p_tables) n))
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select exists (select from pg_class c where c.oid = p_table.relid)
+     and (p_tables is null or p_table.id in (select (m23.find_table(n)).id from unnest(p_tables) n)));
+end $$;
 
 -- The tables that a backup is of, by their present names; null for all.
 create function m23.tables_of_job(p_job public.backup_jobs) returns text[]
@@ -106,14 +109,15 @@ end $$;
 -- Whether a member has a table whole: it is new since the parent, or has another shape, key or
 -- history than it had there, or a partition was dropped with its rows.
 create function m23.is_whole(p_table m23.protected_tables, p_parent m23.backup_work) returns boolean
-language sql stable set search_path = '' as $$
-  select p_parent.job_id is null or not pg_visible_in_snapshot(p_table.xid, p_parent.position)
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select p_parent.job_id is null or not pg_visible_in_snapshot(p_table.xid, p_parent.position)
       or m23.lost_since(p_table, p_parent.tenant_id, m23.moment_of(p_parent.position)) is not null or not exists (
     select from m23.backup_tables b
      where b.job_id = p_parent.job_id and b.table_id = p_table.id
        and b.columns = m23.shape_of(p_table.relid) and b.key = m23.key_of(p_table.relid) and b.tenant_column = m23.tenant_column(p_table)
-       and format('%I.%I', b.schema_name, b.table_name) = m23.qualified_name(p_table.relid))
-$$;
+       and format('%I.%I', b.schema_name, b.table_name) = m23.qualified_name(p_table.relid)));
+end $$;
 
 create function m23.count_changes(p_table m23.protected_tables, p_tenant uuid, p_since pg_snapshot) returns bigint
 language plpgsql volatile set search_path = '' as $$
@@ -128,9 +132,11 @@ end $$;
 
 -- Whether the server has recorded commit times ever since.
 create function m23.commit_times_since(p_at timestamptz) returns text
-language sql stable set search_path = '' as $$
-  select case when m23.commit_times_are_native() and not exists (select from m23.ticks t where t.at > p_at and not t.native) then 'native' else 'ticks' end
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case when m23.commit_times_are_native() and not exists (
+      select from m23.ticks t where t.at > p_at and not t.native) then 'native' else 'ticks' end);
+end $$;
 
 -- The transactions that have changed a tenant's rows since a position, in their order; null for none.
 create function m23.changed_by(p_tables text[], p_tenant uuid, p_since pg_snapshot) returns xid8[]
@@ -154,8 +160,9 @@ end $$;
 -- is that of the tick before. The last one before a change stays, for all until then is that state.
 -- Only a transaction between the lower xmin and the higher xmax of a pair can be seen by one of it alone.
 create function m23.ticks_between(p_parent m23.backup_work, p_position pg_snapshot, p_at timestamptz) returns jsonb
-language sql volatile set search_path = '' as $$
-  with changes as materialized (
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (with changes as materialized (
          select m23.changed_by((select m23.tables_of_job(j) from public.backup_jobs j where j.id = p_parent.job_id), p_parent.tenant_id, p_parent.position) as xids),
        paired as (
          select t.*, lag(t.position, 1, p_parent.position) over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as before
@@ -171,8 +178,8 @@ language sql volatile set search_path = '' as $$
            from paired p)
   select coalesce(jsonb_agg(jsonb_build_object('at', n.at, 'position', n.position::text) order by n.at, pg_snapshot_xmax(n.position)), '[]')
     from (select t.*, lead(t.is_apart) over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as is_left from told t) n
-   where not n.is_end and (n.is_apart or n.is_left)
-$$;
+   where not n.is_end and (n.is_apart or n.is_left));
+end $$;
 
 create function m23.parent_position(p_job uuid) returns pg_snapshot
 language sql stable set search_path = '' as

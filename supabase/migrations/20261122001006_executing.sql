@@ -348,25 +348,75 @@ begin
 end $$;
 
 -- Upkeep, every minute: what dead workers have left behind, what is past its time, and capture
--- that was switched off. Gives how much of each there was; nothing that is none.
+-- that was switched off. Gives how much of each there was; nothing that is none. What is old goes in bounded shares.
+
+create function m23.sweep_requests() returns bigint
+language plpgsql set search_path = '' as $$
+declare v_count bigint;
+begin
+  delete from m23.requests where ctid = any (array(
+    select ctid from m23.requests
+     where counted_at < clock_timestamp() - make_interval(days => m23.setting('request_days')::int) limit 10000));
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+
+create function m23.sweep_snapshots() returns bigint
+language plpgsql set search_path = '' as $$
+declare v_count bigint;
+begin
+  update public.pitr_snapshots set status = 'expired' where ctid = any (array(
+    select ctid from public.pitr_snapshots where status = 'active' and expires_at < clock_timestamp()
+     limit 1000 for update skip locked));
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+
+create function m23.sweep_previews() returns bigint
+language plpgsql set search_path = '' as $$
+declare v_count bigint;
+begin
+  delete from m23.previews where ctid = any (array(
+    select ctid from m23.previews where created_at < clock_timestamp() - interval '1 day' limit 100));
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+
+-- One step of the upkeep: one that fails takes back nothing that another has done. Null: it failed.
+create function m23.sweep_step(p_function name) returns bigint
+language plpgsql set search_path = '' as $$
+declare v_count bigint;
+begin
+  execute format('select m23.%I()', p_function) into v_count;
+  return coalesce(v_count, 0);
+exception when others or query_canceled then
+  raise log 'm23: the upkeep failed in %: % (%)', p_function, sqlerrm, sqlstate;
+  return null;
+end $$;
+
 create function public.m23_sweep() returns json
 language plpgsql security definer set search_path = '' set row_security = off as $$
-declare v_requests bigint;
+declare
+  v_step   record;
+  v_count  bigint;
+  v_told   jsonb := '{}';
+  v_failed text[] := '{}';
 begin
-  delete from m23.requests where counted_at < clock_timestamp() - make_interval(days => m23.setting('request_days')::int);
-  get diagnostics v_requests = row_count;
-  update public.pitr_snapshots set status = 'expired' where status = 'active' and expires_at < clock_timestamp();
-  delete from m23.previews where created_at < clock_timestamp() - interval '1 day';
-  perform m23.keep_commit_times();
-  perform m23.prune_logs();
-  return json_strip_nulls(json_build_object('restores', nullif(m23.sweep_restores(), 0), 'requests', nullif(v_requests, 0),
-                                            'copies', nullif(m23.sweep_copies(), 0),
-                                            'captures', nullif(m23.renew_captures(), 0),
-                                            'jobs', nullif(m23.sweep_pending_jobs(), 0),
-                                            'backups', nullif(m23.retire_backups(), 0),
-                                            -- Last, as calls of these tenants wait for the audit until the end.
-                                            'audit', nullif(m23.prune_audit(), 0),
-                                            'refusals', nullif(m23.write_refusals(), 0)));
+  for v_step in
+    select * from (values
+        ('requests', 'sweep_requests', true), ('snapshots', 'sweep_snapshots', false),
+        ('previews', 'sweep_previews', false), ('commit times', 'keep_commit_times', false),
+        ('log parts', 'prune_logs', false), ('tenants', 'see_tenants', false),
+        ('restores', 'sweep_restores', true), ('copies', 'sweep_copies', true),
+        ('captures', 'renew_captures', true), ('jobs', 'sweep_pending_jobs', true),
+        -- Last, as calls of their tenants wait for the audit until the end.
+        ('audit', 'prune_audit', true), ('refusals', 'write_refusals', true)) s (name, step, is_told)
+  loop
+    v_count := m23.sweep_step(v_step.step);
+    if v_count is null then v_failed := v_failed || v_step.name; end if;
+    if v_count > 0 and v_step.is_told then v_told := v_told || jsonb_build_object(v_step.name, v_count); end if;
+  end loop;
+  return v_told || case when v_failed <> '{}' then jsonb_build_object('failed', v_failed) else '{}' end;
 end $$;
 
 select m23.open_to('{service_role}', 'public.m23_execute_restore(uuid, uuid)', 'public.m23_sweep()');

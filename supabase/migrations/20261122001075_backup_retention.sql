@@ -40,10 +40,18 @@ comment on function public.cancel_backup(uuid) is
 create function m23.is_good(p_job public.backup_jobs) returns boolean
 language sql stable set search_path = '' as $$ select p_job.job_type <> 'snapshot' and m23.chain_fault(p_job) is null $$;
 
+-- The newest are looked at first: what a backup builds on has to be followed for each.
 create function m23.newest_good(p_tenant uuid) returns uuid
-language sql stable set search_path = '' as $$
-  select j.id from public.backup_jobs j where j.tenant_id = p_tenant and m23.is_good(j) order by j.completed_at desc, j.id limit 1
-$$;
+language plpgsql stable set search_path = '' as $$
+declare v_job public.backup_jobs;
+begin
+  for v_job in select * from public.backup_jobs
+                where tenant_id = p_tenant and status = 'completed' and deleted_at is null
+                order by completed_at desc, id loop
+    if m23.is_good(v_job) then return v_job.id; end if;
+  end loop;
+  return null;
+end $$;
 
 -- Why a backup must stay; null when it may go.
 create function m23.needed_because(p_job public.backup_jobs) returns text
@@ -101,12 +109,13 @@ comment on function public.keep_backup(uuid) is 'Takes a deleted backup back wit
 create function m23.past_retention(p_tenant uuid) returns table (backup_id uuid, reason text)
 language sql stable set search_path = '' as $$
   with kept as (select max(p.retention_days) as days from public.dr_plans p where p.tenant_id = p_tenant and p.is_active),
+    good as (select m23.newest_good(p_tenant) as id),
     member as (
       select j.*, coalesce(j.base_backup_id, j.id) as chain from public.backup_jobs j where j.tenant_id = p_tenant and j.deleted_at is null),
     chain as (
       select m.chain, max(coalesce(m.completed_at, m.created_at)) as newest, bool_or(m.status in ('pending', 'in_progress')) as is_running,
-             bool_or(m.id = m23.newest_good(p_tenant)) as has_last
-        from member m group by m.chain)
+             bool_or(m.id = good.id) as has_last
+        from member m cross join good group by m.chain)
   select m.id, format('the newest backup of its chain is from %s, longer ago than the %s days that the plans keep', m23.iso(c.newest), k.days)
     from kept k join chain c on c.newest < clock_timestamp() - make_interval(days => k.days) and not c.is_running and not c.has_last
     join member m on m.chain = c.chain
@@ -123,19 +132,15 @@ end $$;
 comment on function public.plan_retention(uuid) is 'The backups that the next upkeep would delete by the plans'' retention_days, and why. Nothing is changed.';
 
 -- Upkeep: deletes what is past its retention, with the same grace as any deletion.
-create function m23.retire_backups() returns int
+create function m23.retire_backups(p_tenant uuid) returns int
 language plpgsql volatile set search_path = '' as $$
-declare
-  v_tenant uuid;
-  v_count  int := 0;
-  v_rows   int;
+declare v_count int;
 begin
-  for v_tenant in select distinct p.tenant_id from public.dr_plans p where p.is_active loop
-    update public.backup_jobs j set deleted_at = clock_timestamp(), metadata = j.metadata || jsonb_build_object('deleted_because', r.reason)
-      from m23.past_retention(v_tenant) r where j.id = r.backup_id;
-    get diagnostics v_rows = row_count;
-    v_count := v_count + v_rows;
-  end loop;
+  if not exists (select from public.dr_plans where tenant_id = p_tenant and is_active) then return 0; end if;
+  update public.backup_jobs j set deleted_at = clock_timestamp(), metadata = j.metadata
+      || jsonb_build_object('deleted_because', r.reason)
+    from m23.past_retention(p_tenant) r where j.id = r.backup_id;
+  get diagnostics v_count = row_count;
   return v_count;
 end $$;
 

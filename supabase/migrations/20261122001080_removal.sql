@@ -263,11 +263,17 @@ comment on function public.drop_restore_copy(uuid) is
 create function m23.sweep_copies() returns int
 language plpgsql volatile set search_path = '' as $$
 declare
+  v_until   timestamptz := clock_timestamp() + interval '1 second';  -- the rest in a minute
   v_copy    m23.copies;
   v_dropped int := 0;
 begin
   for v_copy in select * from m23.copies where expires_at < clock_timestamp() order by expires_at for update skip locked loop
-    if m23.drop_copy(v_copy) = '{}' then v_dropped := v_dropped + 1; end if;
+    exit when clock_timestamp() > v_until;
+    begin
+      if m23.drop_copy(v_copy) = '{}' then v_dropped := v_dropped + 1; end if;
+    exception when others then
+      raise log 'm23: the copy % could not be dropped: % (%)', v_copy.schema_name, sqlerrm, sqlstate;
+    end;
   end loop;
   return v_dropped;
 end $$;
@@ -369,7 +375,8 @@ begin
   perform set_config('m23.forgetting', p_tenant::text, true);
   foreach v_table in array array['public.audit_log', 'm23.audit_heads', 'm23.audit_checkpoints', 'm23.refusals', 'm23.requests',
       'm23.raised_limits', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
-      'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs', 'm23.archive_keys', 'm23.after_restore_hooks'] loop
+      'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs',
+      'm23.archive_keys', 'm23.after_restore_hooks', 'm23.seen_tenants', 'm23.round_tenants'] loop
     execute format('delete from %s where tenant_id = $1', v_table) using p_tenant;
     get diagnostics v_count = row_count;
     v_removed := v_removed || jsonb_build_object(split_part(v_table, '.', 2), v_count);

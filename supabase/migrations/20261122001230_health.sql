@@ -175,37 +175,30 @@ insert into m23.settings (name, value, about) values
   ('health_days',       '30',  'how long every health snapshot is kept; from then on the last of each day'),
   ('health_daily_days', '400', 'how long the last health snapshot of each day is kept');
 
-create function m23.prune_health() returns bigint
-language sql volatile set search_path = '' as $$
-  with gone as (
-    delete from public.health_snapshots s
-     where s.created_at < clock_timestamp() - make_interval(days => m23.setting('health_daily_days')::int)
-        or s.created_at < clock_timestamp() - make_interval(days => m23.setting('health_days')::int)
-           and exists (select from public.health_snapshots l where l.tenant_id = s.tenant_id and (l.created_at, l.id) > (s.created_at, s.id)
-                          and l.created_at < date_trunc('day', s.created_at, 'UTC') + interval '1 day')
-    returning 1)
-  select count(*) from gone
-$$;
-
--- Once a day, for every tenant that M23 knows.
-create function m23.note_health_daily() returns int
+create function m23.prune_health(p_tenant uuid) returns bigint
 language plpgsql volatile set search_path = '' as $$
-declare
-  v_tenant uuid;
-  v_count  int := 0;
+declare v_count bigint;
 begin
-  if not pg_try_advisory_xact_lock(hashtextextended('m23.health', 0)) then return 0; end if;
-  for v_tenant in
-    select tenant_id from public.tenant_members union select tenant_id from public.backup_jobs union select tenant_id from public.dr_plans
-    except select tenant_id from public.health_snapshots where created_at >= date_trunc('day', clock_timestamp(), 'UTC')
-  loop
-    perform m23.note_health(v_tenant);
-    v_count := v_count + 1;
-  end loop;
-  if v_count > 0 then  -- once a day is often enough
-    perform m23.prune_health();
-  end if;
+  delete from public.health_snapshots s
+   where s.tenant_id = p_tenant and (
+         s.created_at < clock_timestamp() - make_interval(days => m23.setting('health_daily_days')::int)
+      or s.created_at < clock_timestamp() - make_interval(days => m23.setting('health_days')::int)
+         and exists (select from public.health_snapshots l where l.tenant_id = s.tenant_id and (l.created_at,
+             l.id) > (s.created_at, s.id)
+                        and l.created_at < date_trunc('day', s.created_at, 'UTC') + interval '1 day'));
+  get diagnostics v_count = row_count;
   return v_count;
+end $$;
+
+-- Once a day, for every tenant.
+create function m23.note_day(p_tenant uuid) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  if not exists (select from public.health_snapshots where tenant_id = p_tenant and created_at >= date_trunc('day',
+      clock_timestamp(), 'UTC')) then
+    perform m23.note_health(p_tenant);
+  end if;
+  perform m23.prune_health(p_tenant);
 end $$;
 
 select m23.open_to('{authenticated, service_role}', 'public.get_health(uuid, int)', 'public.calculate_health_score(uuid, int)');

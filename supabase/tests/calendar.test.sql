@@ -5,6 +5,10 @@ select no_plan();
 create function pg_temp.next(p_frequency text, p_after text, p_zone text default 'UTC') returns text
 language sql as $$ select to_char(m23.next_run(p_frequency, p_zone, p_after::timestamptz) at time zone p_zone, 'YYYY-MM-DD HH24:MI') $$;
 
+create function pg_temp.at(p_frequency text, p_minute int) returns text language sql as
+$$ select to_char(m23.next_run(p_frequency, 'UTC', '2026-01-01 10:30Z', p_minute) at time zone 'UTC',
+    'YYYY-MM-DD HH24:MI') $$;
+
 -- The runs of a frequency, as instants.
 create function pg_temp.runs(p_frequency text, p_zone text, p_from timestamptz, p_until timestamptz) returns setof timestamptz
 language sql as $$
@@ -36,7 +40,28 @@ select is(pg_temp.next(f, a), n, format('%s after %s', f, a)) from (values
   ('59 23 31 dec *', '2026-12-31 23:59Z', '2027-12-31 23:59'),
   ('  0   4  *  *  * ', '2026-01-01 05:00Z', '2026-01-02 04:00')) c (f, a, n);
 
-select is(pg_temp.next('0 0 30 2 *', '2026-01-01Z'), null, 'what never comes is never due');
+select is(pg_temp.next(f, '2026-01-01Z'), null, format('what never comes is never due: %s', f))
+  from unnest(array['0 0 30 2 *', '0 0 30-31 feb *', '0 0 31 2,4,6,9,11 *']) f;
+select is(pg_temp.next('0 0 29 2 */7', '2026-01-01Z'), '2032-02-29 00:00', 'a 29 February that is a Sunday');
+select is(pg_temp.next('0 0 29 2 */7', '2088-03-01Z'), '2128-02-29 00:00', 'is waited for over 40 years');
+
+-- Lists are sets: what is said again costs nothing.
+select is(m23.cron_values('5,*,1-3,5', 1, 5), '{1,2,3,4,5}', 'each value of a list counts once, in order');
+select is(m23.calendar_of('0 0 1 1 ' || repeat('1,', 96) || '1') is null, true,
+    'an expression has at most 200 characters');
+select is(m23.calendar_of('0 0 1 1 ' || repeat('1,', 95) || '01') is null, false, 'and may have 200');
+
+-- What names no time has one of its own.
+select is(pg_temp.at(f, m), n, format('%s at minute %s of the day', f, m)) from (values
+  ('hourly', 0, '2026-01-01 11:00'), ('hourly', 605, '2026-01-01 11:05'), ('hourly', 59, '2026-01-01 10:59'),
+  ('daily', 605, '2026-01-02 10:05'), ('daily', 1439, '2026-01-01 23:59'),
+  ('weekly', 605, '2026-01-04 10:05'), ('monthly', 605, '2026-02-01 10:05'), ('0 3 * * *', 605, '2026-01-02 03:00')) c
+      (f, m, n);
+
+select is(m23.shortest_distance(m23.calendar_of(f)), d, format('%s: %s minutes apart', f, d)) from (values
+  ('* * * * *', 1), ('*/5 * * * *', 5), ('*/7 * * * *', 4), ('0,58 * * * *', 2), ('0,58 3 * * *', 58),
+      ('0,58 3,4 * * *', 2), ('0,57 0,23 * * *', 3),
+  ('0 * * * *', 60), ('0 3 * * *', null), ('hourly', 60), ('daily', null)) c (f, d);
 
 select is(m23.calendar_of(f) is null, true, format('"%s" is no frequency', f)) from (values
   (''), ('yearly'), ('Daily'), ('@daily'), ('* * * *'), ('* * * * * *'), ('60 * * * *'), ('* 24 * * *'), ('* * 0 * *'), ('* * 32 * *'), ('* * * 13 *'),

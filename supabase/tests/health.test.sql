@@ -125,10 +125,18 @@ update public.backup_jobs set status = 'completed' where id = (select id from b)
 select results_eq($$ select tenant_id, score, jsonb_array_length(parts) from public.health_snapshots $$, $$ values ('11111111-1111-4111-8111-111111111111'::uuid, 100.0, 6) $$, 'after a job the health is noted');
 update public.recovery_tests set status = 'failed' where validation_level = 'basic';
 select is((select count(*) from public.health_snapshots), 2::bigint, 'after a test, too');
-select is(m23.note_health_daily(), 1, 'daily for whoever has none of today');
-select is(m23.note_health_daily(), 0, 'once');
+create function pg_temp.go_rounds() returns bigint language plpgsql as $$
+declare v_before bigint := (select count(*) from public.health_snapshots);
+begin
+  while public.m23_go_rounds() > 0 loop end loop;
+  return (select count(*) from public.health_snapshots) - v_before;
+end $$;
+select is(pg_temp.go_rounds(), 1::bigint, 'daily for whoever has none of today');
+select is(pg_temp.go_rounds(), 0::bigint, 'once');
 update public.health_snapshots set created_at = created_at - interval '1 day';
-select is(m23.note_health_daily(), 2, 'every day');
+select is(pg_temp.go_rounds(), 0::bigint, 'in a round over all tenants that begins anew');
+update m23.rounds set begun_at = begun_at - interval '1 day';
+select is(pg_temp.go_rounds(), 2::bigint, 'every day');
 
 -- Not for ever.
 delete from public.health_snapshots;
@@ -136,12 +144,14 @@ insert into public.health_snapshots (tenant_id, score, parts, created_at)
   select '11111111-1111-4111-8111-111111111111', n, '[]', date_trunc('day', now(), 'UTC') - make_interval(days => d) + n * interval '1 h'
     from unnest('{3,40,41,399,402}'::int[]) d, generate_series(1, 3) n;
 insert into public.health_snapshots (tenant_id, score, parts, created_at) values ('22222222-2222-4222-8222-222222222222', 0, '[]', date_trunc('day', now(), 'UTC') - interval '40 days');
-select is(m23.prune_health(), 9::bigint, 'after thirty days one a day is kept, after four hundred none');
+select is((select sum(m23.prune_health(t)) from (select distinct tenant_id from public.health_snapshots) s (t)),
+    9::numeric, 'after thirty days one a day is kept, after four hundred none');
 select results_eq($$ select score::int, date_trunc('day', now(), 'UTC')::date - created_at::date as ago from public.health_snapshots where tenant_id::text ~ '^1' order by created_at $$,
   $$ values (3, 399), (3, 41), (3, 40), (1, 3), (2, 3), (3, 3) $$, 'the last of its day');
 select is((select count(*) from public.health_snapshots where tenant_id::text ~ '^2'), 1::bigint, 'of each tenant');
 update m23.settings set value = '2' where name = 'health_days';
-select m23.note_health_daily();
+update m23.rounds set begun_at = begun_at - interval '1 day';
+select pg_temp.go_rounds();
 select is((select count(*) from public.health_snapshots where tenant_id::text ~ '^1' and created_at < now() - interval '2 days'), 4::bigint, 'as its settings say, whenever the health of the day is noted');
 
 -- Who may ask.

@@ -2,12 +2,11 @@
 
 use m23_contract::{BackupCreateRequest, BackupCreateResponse, JobStatus};
 use m23_engine::{
-    Driven, ParentManifest, World as _, check_accepted, collect, drive_backup, erase_keys,
+    Driven, ParentManifest, check_accepted, collect, do_in_shares, drive_backup, erase_keys,
 };
-use m23_pipeline::{Admitted, Clock as _, Failure, Level, Log as _, Record};
+use m23_pipeline::{Admitted, Clock as _, Failure};
 use m23_platform::{Workers, ask_as_user};
 use serde::Deserialize;
-use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -18,6 +17,9 @@ const AFTER_ANSWER_MS: u64 = 25_000;
 
 /// How long one scheduled event drives jobs; the next comes a minute later.
 const SCHEDULED_MS: u64 = 50_000;
+
+/// How long it begins what is due before it drives jobs: thousands, with time left to bring them further.
+const BEGIN_MS: u64 = 20_000;
 
 /// The answer of `m23_begin_backup`.
 #[derive(Deserialize)]
@@ -67,21 +69,12 @@ pub(crate) fn drive(workers: &Workers, job: Uuid) {
     });
 }
 
-/// Begins the backups that plans say are due; the clock drives them like any other.
-async fn begin_scheduled(workers: &Workers) {
-    let begun = workers
-        .call("m23_begin_scheduled_backups", &json!({}))
-        .await;
-    if let Err(error) = begun {
-        workers.log(&Record::new(Level::Error, "schedule_not_followed").with_cause(&error));
-    }
-}
-
-/// Erases the keys that are to be erased, begins what is due, and takes up jobs that nobody drives:
+/// Erases the keys that are to be erased, begins what plans say is due, and takes up jobs that nobody drives:
 /// their Worker is gone, or its time was up.
 pub(crate) async fn take_up(workers: &Workers) {
     erase_keys(workers).await;
-    begin_scheduled(workers).await;
+    let begin_until = workers.now_ms() + BEGIN_MS;
+    do_in_shares(workers, "m23_begin_scheduled_backups", begin_until).await;
     let deadline = workers.now_ms() + SCHEDULED_MS;
     while workers.now_ms() < deadline {
         match drive_backup(workers, None, deadline).await {

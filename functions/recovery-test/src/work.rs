@@ -1,10 +1,9 @@
 //! The work of `recovery-test`: accepting a test, and driving it.
 
 use m23_contract::{RecoveryTestRequest, RecoveryTestResponse, WorkStatus};
-use m23_engine::{Examined, World as _, drive_test};
-use m23_pipeline::{Admitted, Clock as _, Failure, Level, Log as _, Record};
+use m23_engine::{Examined, do_in_shares, drive_test};
+use m23_pipeline::{Admitted, Clock as _, Failure};
 use m23_platform::{Workers, ask_as_user, patiently};
-use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -16,6 +15,9 @@ const REQUESTED_MS: u64 = 44_000;
 
 /// How long one scheduled event drives tests; the next comes a minute later.
 const SCHEDULED_MS: u64 = 50_000;
+
+/// How long it begins what is due, and how long it goes round the tenants, before it drives tests.
+const SHARES_MS: u64 = 10_000;
 
 /// Accepts a test in the user's name; gives its id.
 pub(crate) async fn begin(
@@ -61,18 +63,13 @@ pub(crate) async fn drive(
     }
 }
 
-/// Begins the tests that plans say are due; the clock drives them like any other.
-async fn begin_scheduled(workers: &Workers) {
-    let begun = workers.call("m23_begin_scheduled_tests", &json!({})).await;
-    if let Err(error) = begun {
-        workers.log(&Record::new(Level::Error, "schedule_not_followed").with_cause(&error));
-    }
-}
-
-/// Begins what is due, and takes up tests that nobody drives: their Worker is gone, or its time was
-/// up.
+/// Begins what plans say is due, does a share of what is done for every tenant, and takes up tests that nobody
+/// drives: their Worker is gone, or its time was up.
 pub(crate) async fn take_up(workers: &Workers) {
-    begin_scheduled(workers).await;
+    for work in ["m23_begin_scheduled_tests", "m23_go_rounds"] {
+        let until = workers.now_ms() + SHARES_MS;
+        do_in_shares(workers, work, until).await;
+    }
     let deadline = workers.now_ms() + SCHEDULED_MS;
     while workers.now_ms() < deadline {
         match drive_test(workers, None, deadline).await {

@@ -22,6 +22,7 @@ mod keys;
 mod objects;
 mod restore;
 mod retry;
+mod shares;
 mod tally;
 mod world;
 
@@ -35,4 +36,5 @@ pub use keys::KeyFault;
 pub use restore::{
     RestoreOrder, RestoreOutcome, RestoreStats, drive_preview, drive_restore, resume_restores,
 };
+pub use shares::do_in_shares;
 pub use world::{StoreFailed, World};

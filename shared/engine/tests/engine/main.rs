@@ -20,4 +20,5 @@ mod restores;
 mod sealed;
 mod sealed_backups;
 mod sealed_restores;
+mod shares;
 mod world;

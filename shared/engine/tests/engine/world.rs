@@ -11,10 +11,11 @@ use m23_archive::seal::{NONCE, Sealed};
 use m23_contract::ErrorCode;
 use m23_engine::{
     Cipher, CipherFailed, Driven, EngineError, Examined, MasterKeys, RestoreOrder, RestoreOutcome,
-    StoreFailed, collect, drive_backup, drive_restore, drive_test, erase_keys, resume_restores,
+    StoreFailed, collect, do_in_shares, drive_backup, drive_restore, drive_test, erase_keys,
+    resume_restores,
 };
 use m23_pipeline::{Clock, DatabaseError, Digest, DigestFailed, Log, Record};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::Digest as _;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -126,6 +127,8 @@ pub struct World {
     /// What a collection leaves, and whether it was said to be done.
     pub keep: RefCell<Vec<String>>,
     pub collected: Cell<bool>,
+    /// How many shares of scheduled work are left.
+    pub shares: Cell<u64>,
     /// What a step takes beyond the usual, in milliseconds.
     pub slow: Cell<u64>,
     pub no_cipher: Cell<bool>,
@@ -154,6 +157,7 @@ impl World {
             no_digest: Cell::new(false),
             keep: RefCell::default(),
             collected: Cell::new(false),
+            shares: Cell::new(0),
             slow: Cell::new(0),
             no_cipher: Cell::new(false),
             master_keys: MasterKeys::default(),
@@ -194,6 +198,11 @@ impl World {
     /// Collects objects; `None` when the driver was killed.
     pub fn collect(&self) -> Option<usize> {
         self.live(collect(self, NEVER))
+    }
+
+    /// Does scheduled work in shares; `None` when the driver was killed.
+    pub fn do_in_shares(&self, deadline: u64) -> Option<()> {
+        self.live(do_in_shares(self, "m23_go_rounds", deadline))
     }
 
     /// Drives the recovery test; `None` when the driver was killed.
@@ -309,6 +318,11 @@ impl World {
         let effect = || match name {
             "m23_stage_table" | "m23_note_restore" | "m23_fail_restore" | "m23_execute_restore" => {
                 self.restores.borrow_mut().call(name, arguments, now)
+            }
+            "m23_go_rounds" => {
+                let left = self.shares.get();
+                self.shares.set(left.saturating_sub(1));
+                Ok(json!(left))
             }
             "m23_claim_restore" => Ok(self.restores.borrow_mut().claim(now)),
             "m23_next_collection" | "m23_note_collected" => Ok(self.collecting(name)),

@@ -1,0 +1,70 @@
+-- Who the tenants are: for whoever looks after all of them (schedules, health, the operator's overview). An
+-- application that has a table of its tenants replaces the body of m23.tenants, as that of m23.memberships_of.
+
+-- Tenants that were seen in the logs: those that nobody belongs to yet are known by nothing else.
+create table m23.seen_tenants (
+  tenant_id uuid primary key,
+  seen_at   timestamptz not null default clock_timestamp()
+);
+select m23.close_table('m23.seen_tenants');
+
+-- How far the look at each log has come.
+create table m23.tenant_looks (
+  table_id  int primary key references m23.protected_tables (id) on delete cascade,
+  reached   uuid,  -- null: its next look begins anew
+  looked_at timestamptz not null default clock_timestamp()
+);
+select m23.close_table('m23.tenant_looks');
+
+-- The tenants in an index that begins with them, one look-up each: a table may have thousands of rows a tenant.
+create function m23.tenants_in(p_table regclass, p_after uuid default null, p_limit bigint default null)
+returns setof uuid
+language plpgsql stable rows 1000 set search_path = '' as $$
+begin
+  return query execute m23.fill($q$
+    with recursive found (tenant_id) as (
+      (select t.tenant_id from {table} t where $1 is null or t.tenant_id > $1 order by t.tenant_id limit 1)
+      union all
+      select (select t.tenant_id from {table} t where t.tenant_id > f.tenant_id order by t.tenant_id limit 1)
+        from found f where f.tenant_id is not null)
+    select tenant_id from found where tenant_id is not null limit $2 $q$, 'table', p_table::text)
+    using p_after, p_limit;
+end $$;
+
+-- Upkeep: looks at the newest part of the log that was looked at longest ago, for at most p_limit tenants; gives
+-- how many were new.
+create function m23.see_tenants(p_limit bigint default 5000) returns bigint
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_look  m23.tenant_looks;
+  v_found uuid[];
+  v_new   bigint;
+begin
+  select t.id, l.reached into v_look.table_id, v_look.reached
+    from m23.protected_tables t left join m23.tenant_looks l on l.table_id = t.id
+   where to_regclass(m23.log_part(t.id)) is not null order by l.looked_at nulls first, t.id limit 1;
+  if v_look.table_id is null then return 0; end if;
+  v_found := array(select m23.tenants_in(m23.log_part(v_look.table_id)::regclass, v_look.reached, p_limit));
+  insert into m23.seen_tenants (tenant_id) select unnest(v_found) on conflict do nothing;
+  get diagnostics v_new = row_count;
+  insert into m23.tenant_looks (table_id, reached) values (v_look.table_id, v_found[p_limit])
+    on conflict (table_id) do update set reached = excluded.reached, looked_at = clock_timestamp();
+  return v_new;
+end $$;
+comment on function m23.see_tenants(bigint) is
+  'For the upkeep: notes tenants whose rows have changed, from one log at a time; gives how many were new.';
+
+create function m23.tenants() returns table (tenant_id text, name text)
+language plpgsql stable security definer rows 1000 set search_path = '' set row_security = off as $$
+begin
+  return query select known.id::text, null::text
+    from (select m23.tenants_in('public.tenant_members') union select m23.tenants_in('public.backup_jobs')
+          union select m23.tenants_in('public.dr_plans') union select m23.tenants_in('public.restore_logs')
+          union select m23.tenants_in('public.pitr_snapshots') union select m23.tenants_in('m23.audit_heads')
+          union select s.tenant_id from m23.seen_tenants s) known (id);
+end $$;
+comment on function m23.tenants() is
+  'Every tenant, with its name where one is known. Replace this function to use your own table of tenants.';
+
+select m23.open_to('{service_role}', 'm23.tenants()');
+select m23.close_functions();
