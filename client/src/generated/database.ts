@@ -391,6 +391,9 @@ isOneToOne: false
 "m23_give_back":
 { Args: { "p_id": string }; Returns: Json
                            },
+"m23_go_rounds":
+{ Args: Record<PropertyKey, never>; Returns: number
+                           },
 "m23_next_collection":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
