@@ -45,6 +45,8 @@ begin
     public.get_backup_chain(uuid),
     public.get_backup_statistics(uuid, int),
     public.get_current_tenant(),
+    public.get_doctor(),
+    public.get_fleet(),
     public.get_health(uuid, int),
     public.get_pitr_preview(uuid, timestamptz, text[], jsonb),
     public.get_pitr_preview_page(uuid, text, int, int),

@@ -5,7 +5,8 @@ create function m23.new_snapshot(p_tenant uuid, p_name text, p_type text, p_tabl
 language sql set search_path = '' as $$
   insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at, snapshot_data, affected_tables)
   values (p_tenant, p_restore, p_name, p_type, p_by, clock_timestamp() + make_interval(days => m23.setting('snapshot_days')::int),
-          m23.snapshot_here() || jsonb_build_object('table_ids', array(select (m23.find_table(n)).id from unnest(p_tables) n)), p_tables)
+          m23.snapshot_here() || jsonb_build_object('table_ids', array(select (m23.find_table(n)).id from unnest(p_tables) n),
+            'transaction', pg_current_xact_id()::text), p_tables)
   returning id
 $$;
 

@@ -191,8 +191,9 @@ begin
 end $$;
 
 create function m23.doctor() returns setof m23.finding
-language sql volatile security definer set search_path = '' set row_security = off as $$
-  select * from m23.doctor_commit_times()
+language plpgsql volatile security definer set search_path = '' set row_security = off as $$
+begin
+  return query select * from m23.doctor_commit_times()
   union all select * from m23.doctor_log()
   union all select * from m23.doctor_event_trigger()
   union all select * from m23.doctor_triggers()
@@ -212,7 +213,8 @@ language sql volatile security definer set search_path = '' set row_security = o
   union all select * from m23.doctor_hooks()
   union all select * from m23.doctor_fills()
   union all select * from m23.doctor_copies()
-$$;
+  union all select * from m23.doctor_service();
+end $$;
 comment on function m23.doctor() is
   'What is in force (ok), what could be better (warning) and what is broken (problem), with what to do about it: select * from m23.doctor().';
 

@@ -54,20 +54,24 @@ begin
           then 'the last test of the newest backup has found damage' end) f (fault);
 end $$;
 
--- When an archive of the tenant was last really restored: by a deep test that found no damage, or
--- for good. It has to be there still, and no test of its chain may have found damage since.
+-- When archives were really restored: by deep tests that found no damage, or for good. The backup has to be there
+-- still, and no test of its chain may have found damage since.
+create view m23.proofs as
+  select p.tenant_id, p.at
+    from (select t.tenant_id, t.completed_at, t.backup_job_id from public.recovery_tests t
+           where t.status = 'completed' and t.results ? 'recoverySeconds' and not m23.found_damage(t)
+          union all
+          select r.tenant_id, r.completed_at, r.backup_job_id from public.restore_logs r where r.status = 'completed') p (tenant_id, at, job_id)
+    join public.backup_jobs j on j.id = p.job_id and j.job_type <> 'snapshot' and j.status = 'completed' and j.deleted_at is null
+   where not exists (select from public.recovery_tests t join public.backup_jobs o on o.id = t.backup_job_id
+                      where o.tenant_id = j.tenant_id and coalesce(o.base_backup_id, o.id) = coalesce(j.base_backup_id, j.id)
+                        and t.status = 'completed' and t.completed_at > p.at and m23.found_damage(t));
+revoke all on m23.proofs from public, anon, authenticated;
+
 create function m23.last_proof(p_tenant uuid, p_since timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select max(at) from (
-      select t.completed_at, t.backup_job_id from public.recovery_tests t
-       where t.tenant_id = p_tenant and t.status = 'completed' and t.results ? 'recoverySeconds' and t.completed_at >= p_since and not m23.found_damage(t)
-      union all
-      select r.completed_at, r.backup_job_id from public.restore_logs r
-       where r.tenant_id = p_tenant and r.status = 'completed' and r.completed_at >= p_since) p (at, job_id)
-      join public.backup_jobs j on j.id = p.job_id and j.job_type <> 'snapshot' and j.status = 'completed' and j.deleted_at is null
-     where not exists (select from public.recovery_tests t join public.backup_jobs o on o.id = t.backup_job_id
-                        where coalesce(o.base_backup_id, o.id) = coalesce(j.base_backup_id, j.id) and t.status = 'completed' and t.completed_at > p.at and m23.found_damage(t)));
+  return (select max(p.at) from m23.proofs p where p.tenant_id = p_tenant and p.at >= p_since);
 end $$;
 
 -- A restore proves all; having read every byte, half; a list of objects, a quarter. What has

@@ -6,7 +6,7 @@ create temp view our_functions as
   select p.oid, p.oid::regprocedure::text as name, p.prosecdef, p.proconfig, p.proacl, n.nspname
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
    where n.nspname in ('m23', 'm23_log') or (n.nspname = 'public' and (p.proname like 'm23\_%' or p.proname like '%pitr%'
-      or p.proname like '%backup%' or p.proname in ('plan_retention', 'get_current_tenant', 'get_health', 'calculate_health_score', 'get_audit_log', 'verify_audit', 'get_recovery_window', 'get_rows_as_of', 'get_transaction_logs',
+      or p.proname like '%backup%' or p.proname in ('plan_retention', 'get_current_tenant', 'get_health', 'calculate_health_score', 'get_audit_log', 'verify_audit', 'get_fleet', 'get_doctor', 'get_recovery_window', 'get_rows_as_of', 'get_transaction_logs',
                                                       'cancel_restore', 'drop_restore_copy', 'forget_tenant', 'erase_archive_key')));
 
 create temp view our_tables as
@@ -49,7 +49,7 @@ select set_eq($$ select name from our_functions where has_function_privilege('au
         'm23_begin_test(uuid,jsonb)', 'm23_begin_pitr(uuid,jsonb)', 'm23_preview_pitr(uuid,jsonb)', 'm23_begin_rollback(uuid,jsonb)', 'm23_preview_rollback(uuid,jsonb)',
         'calculate_pitr_stats(uuid,timestamp with time zone,timestamp with time zone)', 'cancel_restore(uuid)',
         'create_pitr_snapshot(uuid,text,text[],uuid,uuid)', 'drop_restore_copy(uuid)', 'execute_pitr_rollback(uuid,uuid,text)', 'cancel_backup(uuid)', 'delete_backup(uuid)', 'keep_backup(uuid)', 'plan_retention(uuid)', 'get_backup_chain(uuid)', 'get_backup_statistics(uuid,integer)', 'get_active_pitr_snapshots(uuid)',
-        'get_current_tenant()', 'get_audit_log(uuid,bigint,integer)', 'verify_audit(uuid)', 'get_health(uuid,integer)', 'calculate_health_score(uuid,integer)', 'get_pitr_preview(uuid,timestamp with time zone,text[],jsonb)', 'get_pitr_preview_page(uuid,text,integer,integer)', 'get_pitr_rollback_history(uuid,integer)', 'get_recovery_window(uuid)',
+        'get_current_tenant()', 'get_fleet()', 'get_doctor()', 'get_audit_log(uuid,bigint,integer)', 'verify_audit(uuid)', 'get_health(uuid,integer)', 'calculate_health_score(uuid,integer)', 'get_pitr_preview(uuid,timestamp with time zone,text[],jsonb)', 'get_pitr_preview_page(uuid,text,integer,integer)', 'get_pitr_rollback_history(uuid,integer)', 'get_recovery_window(uuid)',
         'get_rows_as_of(text,timestamp with time zone,jsonb,integer,uuid)', 'get_transaction_logs(uuid,text,text,uuid,timestamp with time zone,timestamp with time zone,jsonb,integer)'],
   'a signed-in user may execute these and no others');
 
