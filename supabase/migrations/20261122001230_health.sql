@@ -59,13 +59,13 @@ end $$;
 create view m23.proofs as
   select p.tenant_id, p.at
     from (select t.tenant_id, t.completed_at, t.backup_job_id from public.recovery_tests t
-           where t.status = 'completed' and t.results ? 'recoverySeconds' and not m23.found_damage(t)
+           where t.status = 'completed' and t.results ? 'recoverySeconds' and (t.results -> 'findings' = '[]' or not m23.found_damage(t))
           union all
           select r.tenant_id, r.completed_at, r.backup_job_id from public.restore_logs r where r.status = 'completed') p (tenant_id, at, job_id)
     join public.backup_jobs j on j.id = p.job_id and j.job_type <> 'snapshot' and j.status = 'completed' and j.deleted_at is null
    where not exists (select from public.recovery_tests t join public.backup_jobs o on o.id = t.backup_job_id
                       where o.tenant_id = j.tenant_id and coalesce(o.base_backup_id, o.id) = coalesce(j.base_backup_id, j.id)
-                        and t.status = 'completed' and t.completed_at > p.at and m23.found_damage(t));
+                        and t.status = 'completed' and t.completed_at > p.at and t.results -> 'findings' <> '[]' and m23.found_damage(t));
 revoke all on m23.proofs from public, anon, authenticated;
 
 create function m23.last_proof(p_tenant uuid, p_since timestamptz) returns timestamptz

@@ -93,19 +93,20 @@ language sql stable rows 1000 set search_path = '' as $$
              coalesce(greatest(b.at, p.since) < clock_timestamp() - make_interval(mins => p.rpo), false) as late
         from tenant t left join backup b using (id) left join promise p using (id) left join busy w using (id) left join proof f using (id)
         left join lateral (select h.score from public.health_snapshots h where h.tenant_id = t.id order by h.created_at desc limit 1) s on true)
-  select s.key, s.name, s.backup_at, s.rpo, s.late, s.proof_at, s.score, s.running::int, s.failed::int, g.count::int, s.plan, w.worst, w.why, w.rank
+  select s.key, s.name, s.backup_at, s.rpo, s.late, s.proof_at, s.score, s.running::int, s.failed::int, g.count::int, s.plan,
+         ('{no backup,late backup,failed work,no plan,low score,no proof,gaps}'::text[])[w.rank],
+         case w.rank
+           when 1 then format('no backup was completed; the plan "%s" promises one of the last %s minutes', s.plan, s.rpo)
+           when 2 then format('the newest backup is of %s; the plan "%s" promises one of the last %s minutes', m23.iso(s.backup_at), s.plan, s.rpo)
+           when 3 then format('%s backups, restores, rollbacks or tests failed in the last 24 hours', s.failed)
+           when 4 then 'no active plan says when it is backed up'
+           when 5 then format('its health is %s; below 70 is a reason to look', s.score)
+           when 6 then 'no restore has proved a backup'
+           when 7 then format('%s gaps in the log keep earlier moments out of reach', g.count) end,
+         w.rank
     from standing s cross join gap g
-    cross join lateral (
-      select * from (values
-        (1, s.late and s.backup_at is null, 'no backup', format('no backup was completed; the plan "%s" promises one of the last %s minutes', s.plan, s.rpo)),
-        (2, s.late, 'late backup', format('the newest backup is of %s; the plan "%s" promises one of the last %s minutes', m23.iso(s.backup_at), s.plan, s.rpo)),
-        (3, s.failed > 0, 'failed work', format('%s backups, restores, rollbacks or tests failed in the last 24 hours', s.failed)),
-        (4, s.plan is null, 'no plan', 'no active plan says when it is backed up'),
-        (5, s.score < 70, 'low score', format('its health is %s; below 70 is a reason to look', s.score)),
-        (6, s.proof_at is null, 'no proof', 'no restore has proved a backup'),
-        (7, g.count > 0, 'gaps', format('%s gaps in the log keep earlier moments out of reach', g.count)),
-        (8, true, null, null)) c (rank, holds, worst, why)
-       where c.holds order by c.rank limit 1) w
+    cross join lateral (select case when s.late and s.backup_at is null then 1 when s.late then 2 when s.failed > 0 then 3 when s.plan is null then 4
+                                    when s.score < 70 then 5 when s.proof_at is null then 6 when g.count > 0 then 7 else 8 end) w (rank)
    order by w.rank, s.score nulls first, s.backup_at nulls first, s.key
 $$;
 

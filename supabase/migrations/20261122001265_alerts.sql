@@ -2,7 +2,7 @@
 -- a Worker calls. What happens at once (a mass delete, a gap) only begins. No alert holds a value of a row.
 
 insert into m23.settings (name, value, about) values
-  ('watch_seconds',  '30', 'how long what would raise an alert is not looked at again'),
+  ('watch_seconds',  '50', 'how long what would raise an alert is not looked at again'),
   ('alert_attempts', '12', 'how often the delivery of an alert is tried, at growing intervals of at most an hour'),
   ('alert_days',     '90', 'how long alerts that have ended are kept');
 
@@ -72,7 +72,7 @@ language sql stable set search_path = '' as $$
   select distinct on (t.tenant_id) 'damage_found', t.tenant_id::text, t.tenant_id, 'a recovery test of this tenant found damage',
          jsonb_build_object('testId', t.id, 'jobId', t.backup_job_id)
     from public.recovery_tests t, lateral (select array_position('{basic,full,deep}', t.validation_level)) d (depth)
-   where t.status = 'completed' and jsonb_array_length(t.results -> 'findings') > 0 and m23.found_damage(t)
+   where t.status = 'completed' and t.results -> 'findings' <> '[]' and m23.found_damage(t)
      and not exists (select from public.recovery_tests l
                       where l.tenant_id = t.tenant_id and l.status = 'completed' and l.completed_at > t.completed_at and not m23.found_damage(l)
                         and array_position('{basic,full,deep}', l.validation_level) >= d.depth)

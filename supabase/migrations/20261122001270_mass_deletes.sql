@@ -60,16 +60,16 @@ language sql stable set search_path = '' as $outer$
     'part', p_part, 'at', m23.committed_at())
 $outer$;
 
--- How many of a tenant's keys ($1) were deleted since `before` ($2) and have not come back by now ($3).
+-- How many of a tenant's keys ($1) were deleted since a time ($2) and have not come back by now ($3). $4: no transaction below it matters.
 create function m23.gone_query(p_table m23.protected_tables, p_part text) returns text
 language sql stable set search_path = '' as $outer$
   select m23.fill($sql$
     select count(*) from (
       select from {part} l
-       where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2) and pg_visible_in_snapshot(l.xid, $3)
+       where l.tenant_id = $1 and l.xid >= $4 and pg_visible_in_snapshot(l.xid, $3) and coalesce({at}, clock_timestamp()) >= $2
        group by {key}
       having bool_or(l.op = 'D') and sum(case when l.op in ('I', 'n', 'a') then 1 when l.op in ('D', 'o', 'l') then -1 else 0 end) < 0) gone$sql$,
-    'part', p_part,
+    'part', p_part, 'at', m23.committed_at(),
     'key', (select string_agg('l.' || m23.log_field(p_table, c.attnum), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c))
 $outer$;
 
@@ -126,7 +126,7 @@ declare
   v_gone   bigint;
 begin
   for v_minute in execute m23.deletes_query(v_log) using v_from, coalesce((p_part.look).seen, '1:1:'), p_now loop
-    execute m23.gone_query(p_part.tbl, v_log) into v_gone using v_minute.tenant_id, v_from, p_now;
+    execute m23.gone_query(p_part.tbl, v_log) into v_gone using v_minute.tenant_id, v_minute.since, p_now, pg_snapshot_xmin(v_from);
     if m23.is_mass(p_part.tbl, v_minute.tenant_id, v_gone) then
       perform m23.note_mass_delete(p_part, v_minute.tenant_id, v_minute.first_xid, v_minute.since, v_minute.until, v_gone);
     end if;

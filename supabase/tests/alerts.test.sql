@@ -118,9 +118,9 @@ select public.m23_heartbeat('alerts', true);
 select results_eq($$ select state, finding from m23.doctor() where topic = 'alerts' $$, $$ values ('ok', 'a webhook is told; 1 alerts hold now') $$, 'or that somebody is');
 select is(public.m23_health() -> 'cron' ? 'alerts', false, 'telling is no cron of its own');
 
-update m23.settings set value = '30' where name = 'watch_seconds';
+update m23.settings set value = '50' where name = 'watch_seconds';
 select is(public.m23_watch(), false, 'it is not looked for more often than there is need');
-update m23.watches set at = now() - interval '31 seconds';
+update m23.watches set at = now() - interval '51 seconds';
 update m23.alerts set ended_at = now() - interval '91 days' where kind = 'gap';
 select is(public.m23_watch(), true, 'but for each minute');
 select is_empty($$ select from m23.alerts where kind = 'gap' and ended_at < now() - interval '90 days' $$, 'what ended long ago is forgotten');
