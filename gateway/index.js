@@ -15,9 +15,13 @@ const OPEN = { "access-control-allow-origin": "*" };
 export default {
   async fetch(request, env) {
     const url = new URL(request.url);
-    const [, name] = /^\/functions\/v1\/([^/]+)\/?$/.exec(url.pathname) ?? [];
+    const [, name] = /^\/functions\/v1\/([^/]+)(?:\/health)?\/?$/.exec(url.pathname) ?? [];
     if (FUNCTIONS.has(name)) {
       return env[FUNCTIONS.get(name)].fetch(request);
+    }
+    // The health of the whole, as any of the functions tells it.
+    if (/^\/functions\/v1\/health\/?$/.test(url.pathname)) {
+      return env.RECOVERY_TEST.fetch(request);
     }
     if (url.pathname === "/functions/v1/openapi.json" && ["GET", "HEAD"].includes(request.method)) {
       return new Response(openapi, { headers: { ...OPEN, "content-type": "application/json" } });

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { createLocalJWKSet, jwtVerify } from 'jose';
 
-import type { DemoUser } from './demo-tenants.ts';
+import { type DemoUser, appMetadata } from './demo-tenants.ts';
 import { type Issuer, TOKEN_SECONDS } from './issuer.ts';
 
 const LARGEST_BODY = 64 * 1024;
@@ -126,7 +126,7 @@ function publicUser(user: DemoUser): Record<string, unknown> {
     email_confirmed_at: since,
     confirmed_at: since,
     phone: '',
-    app_metadata: { provider: 'email', providers: ['email'] },
+    app_metadata: appMetadata(user),
     user_metadata: {},
     identities: [],
     created_at: since,

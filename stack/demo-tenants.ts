@@ -15,6 +15,8 @@ export interface DemoUser {
   password: string;
   tenantId: string | null;
   role: Role | null;
+  /** Looks after all tenants, and may read no tenant's rows for that. */
+  isPlatform?: boolean;
 }
 
 /** The two tenants of the development stack. */
@@ -25,7 +27,7 @@ export const TENANTS = [
 
 const ROLES: readonly Role[] = ['owner', 'operator', 'viewer'];
 
-/** Two tenants with an owner, an operator and a viewer each, and one user without a tenant. */
+/** Two tenants with an owner, an operator and a viewer each, one user without a tenant, and the operator of the platform. */
 export const DEMO_USERS: readonly DemoUser[] = [
   ...TENANTS.flatMap((tenant, t) => ROLES.map((role, r) => ({
     id: `${String(t + 1).repeat(8)}-0000-4000-8000-00000000000${r + 1}`,
@@ -41,7 +43,20 @@ export const DEMO_USERS: readonly DemoUser[] = [
     tenantId: null,
     role: null,
   },
+  {
+    id: '33333333-0000-4000-8000-000000000002',
+    email: 'operator@platform.example',
+    password: 'development-only-platform',
+    tenantId: null,
+    role: null,
+    isPlatform: true,
+  },
 ];
+
+/** What only the server can write of a user. */
+export function appMetadata({ isPlatform = false }: Pick<DemoUser, 'isPlatform'>): Record<string, unknown> {
+  return { provider: 'email', providers: ['email'], ...(isPlatform ? { m23_platform: true } : {}) };
+}
 
 /** A table of the demo schema that every member of a tenant can read. */
 export const DEMO_TABLE = 'customers';

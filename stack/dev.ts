@@ -27,7 +27,7 @@ async function main(): Promise<number> {
     stateDir: values['state-dir'],
     ephemeral: values.ephemeral,
     rateLimits: JSON.parse(values['rate-limits']) as Record<string, number>,
-    vars: given('ARCHIVE_KEY', 'ARCHIVE_KEY_PREVIOUS'),
+    vars: given('ARCHIVE_KEY', 'ARCHIVE_KEY_PREVIOUS', 'ALERT_WEBHOOK_URL', 'ALERT_WEBHOOK_SECRET'),
     cron: true,
     log: (line) => console.error(line),
   });
@@ -71,7 +71,7 @@ function announce(stack: Stack, seconds: number): void {
   console.log(`database: ${stack.databaseUrl}`);
   console.log(`keys and users: ${values['state-dir']}/dev.json, logs: ${values['state-dir']}/*.log\n`);
   for (const user of stack.users) {
-    console.log(`  ${user.email.padEnd(26)} ${user.password.padEnd(28)} ${user.role ?? '–'}  ${user.tenantId ?? 'no tenant'}`);
+    console.log(`  ${user.email.padEnd(26)} ${user.password.padEnd(28)} ${user.role ?? '–'}  ${user.tenantId ?? (user.isPlatform ? 'operator of the platform' : 'no tenant')}`);
   }
   console.log('\nCtrl-C stops everything.');
 }

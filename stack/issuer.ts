@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { type CryptoKey, type JWK, SignJWT, UnsecuredJWT, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from 'jose';
 
-import type { DemoUser } from './demo-tenants.ts';
+import { type DemoUser, appMetadata } from './demo-tenants.ts';
 
 const ALGORITHM = 'ES256';
 /** How long an access token is good for, in seconds. */
@@ -57,12 +57,12 @@ export class Issuer {
   }
 
   /** An access token of a user, with claims changed or added. */
-  async accessToken(user: Pick<DemoUser, 'id' | 'email'>, claims: Claims = {}, options: SignOptions = {}): Promise<string> {
+  async accessToken(user: Pick<DemoUser, 'id' | 'email' | 'isPlatform'>, claims: Claims = {}, options: SignOptions = {}): Promise<string> {
     return await this.sign({
       sub: user.id,
       email: user.email,
       phone: '',
-      app_metadata: { provider: 'email', providers: ['email'] },
+      app_metadata: appMetadata(user),
       user_metadata: {},
       aal: 'aal1',
       amr: [{ method: 'password', timestamp: seconds() }],

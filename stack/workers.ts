@@ -142,13 +142,13 @@ export class Workers {
 
   /** Where every request goes that leaves a Worker, whatever its host. */
   #project(): WorkerOptions {
-    const { auth, rest } = this.#options;
+    const { auth, rest, bindings: { ALERT_WEBHOOK_URL: webhook } } = this.#options;
     return {
       name: PROJECT,
       compatibilityDate: readWranglerConfig('.').compatibility_date,
       modules: [{ type: 'ESModule', path: join(ROOT, 'stack', 'project.js') }],
       modulesRoot: join(ROOT, 'stack'),
-      bindings: { PROJECT_URL },
+      bindings: { PROJECT_URL, WEBHOOK: webhook === undefined ? '' : new URL(webhook).href },
       serviceBindings: { AUTH: { external: { address: auth, http: {} } }, REST: { external: { address: rest, http: {} } } },
     };
   }

@@ -26,8 +26,9 @@ describe('a running stack', () => {
     assert.deepEqual([...tenants.values()].map((users) => users.map((user) => user.role)), [
       ['owner', 'operator', 'viewer'],
       ['owner', 'operator', 'viewer'],
-      [null],
+      [null, null],
     ]);
+    assert.equal(published.users.at(-1)?.email, 'operator@platform.example', 'the operator of the platform stands last');
     assert.equal(await dev.stop(), 0);
     assert.ok(!existsSync(join(dev.stateDir, 'dev.json')));
     assert.ok(existsSync(join(dev.stateDir, 'pg')), 'the database is kept');

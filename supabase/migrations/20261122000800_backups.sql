@@ -290,7 +290,7 @@ $$;
 create function m23.backup_plan(p_job uuid, p_token uuid) returns json
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select json_build_object('job_id', w.job_id, 'lease', p_token, 'prefix', w.prefix, 'key', m23.key_plan(w),
+  return (select json_build_object('job_id', w.job_id, 'lease', p_token, 'tenant_id', w.tenant_id, 'prefix', w.prefix, 'key', m23.key_plan(w),
     'parent', (select json_build_object('manifest', p.manifest, 'sha256', p.manifest_sha256)
                  from public.backup_jobs j join m23.backup_work p on p.job_id = j.parent_backup_id where j.id = w.job_id),
     'parts', (select json_agg(json_build_object('ordinal', t.ordinal, 'schema', t.schema_name, 'name', t.table_name, 'history', history,

@@ -7,7 +7,8 @@ mod handler;
 mod work;
 
 use handler::BackupRestore;
-use m23_platform::{Workers, serve};
+use m23_contract::FunctionName;
+use m23_platform::{scheduled, serve};
 use worker::{Context, Env, Request, Response, ScheduleContext, ScheduledEvent, event};
 
 #[event(fetch)]
@@ -16,9 +17,6 @@ async fn fetch(request: Request, env: Env, context: Context) -> worker::Result<R
 }
 
 #[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, context: ScheduleContext) {
-    match Workers::for_schedule(env, context) {
-        Ok(workers) => work::keep_up(&workers).await,
-        Err(fault) => worker::console_error!("{fault}"),
-    }
+async fn on_schedule(_event: ScheduledEvent, env: Env, context: ScheduleContext) {
+    scheduled(env, context, FunctionName::BackupRestore, work::keep_up).await;
 }

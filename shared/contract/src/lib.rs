@@ -10,6 +10,7 @@
 mod error;
 mod fields;
 mod function;
+mod health;
 mod json;
 mod names;
 mod request;
@@ -21,6 +22,7 @@ mod similar;
 pub use error::{ErrorBody, ErrorCode, WouldFail};
 pub use fields::Fields;
 pub use function::{FunctionName, Role};
+pub use health::{DatabaseHealth, Health, HealthStatus, PartStatus, Versions};
 pub use names::{SchemaName, TableName};
 pub use request::{
     BackupCreateRequest, BackupRestoreRequest, JobType, NewBackup, PitrRestoreRequest,

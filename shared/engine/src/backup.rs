@@ -3,6 +3,7 @@
 use crate::data_key::DataKey;
 use crate::error::EngineError;
 use crate::keys::{KeyFault, KeyPlan, backup_key};
+use crate::meter::Meter;
 use crate::objects::{fetch, put};
 use crate::retry::persistently;
 use crate::world::World;
@@ -39,6 +40,9 @@ pub enum Driven {
 struct Plan {
     job_id: Uuid,
     lease: Uuid,
+    tenant_id: Uuid,
+    #[serde(skip)]
+    meter: Meter,
     prefix: String,
     key: KeyPlan,
     parent: Option<ParentManifest>,
@@ -107,34 +111,37 @@ pub async fn drive_backup(world: &impl World, job: Option<Uuid>, deadline: u64) 
         Ok(Some(plan)) => plan,
         Ok(None) => return Driven::Nothing,
         Err(error) => {
-            log(world, Level::Error, "backup_not_claimed", job, Some(&error));
+            let id = job.map(|id| id.to_string());
+            let record = Record::new(Level::Error, "backup_not_claimed").with("job_id", id);
+            world.log(&record.with_cause(&error));
             return Driven::Nothing;
         }
     };
+    plan.meter.begin(world);
     let id = plan.job_id;
     match run(world, &plan, deadline).await {
         Ok(true) => {
-            log(world, Level::Info, "backup_completed", Some(id), None);
+            log(world, &plan, Level::Info, "backup_completed", None);
             Driven::Completed(id)
         }
         Ok(false) => {
             release(world, &plan).await;
-            log(world, Level::Info, "backup_paused", Some(id), None);
+            log(world, &plan, Level::Info, "backup_paused", None);
             Driven::Paused(id)
         }
         Err(error) if error.is_passing() => {
             log(
                 world,
+                &plan,
                 Level::Warn,
                 "backup_interrupted",
-                Some(id),
                 Some(&error),
             );
             release(world, &plan).await;
             Driven::Paused(id)
         }
         Err(error) => {
-            log(world, Level::Error, "backup_failed", Some(id), Some(&error));
+            log(world, &plan, Level::Error, "backup_failed", Some(&error));
             fail(world, &plan, &error).await;
             Driven::Failed(id)
         }
@@ -374,6 +381,7 @@ async fn store(
         };
         let stored_bytes = stored.len();
         let (object, sha256) = put(world, stored, |sha256| place.object(sha256)).await?;
+        plan.meter.count(head.rows, stored_bytes as u64);
         merge(
             &mut record,
             json!({ "object": object, "sha256": sha256, "bytes": bytes, "stored_bytes": stored_bytes }),
@@ -453,9 +461,9 @@ async fn release(world: &impl World, plan: &Plan) {
     if let Err(error) = world.call("m23_release_work", &arguments).await {
         log(
             world,
+            plan,
             Level::Warn,
             "lease_not_released",
-            Some(plan.job_id),
             Some(&error.into()),
         );
     }
@@ -472,22 +480,26 @@ async fn fail(world: &impl World, plan: &Plan, error: &EngineError) {
     if let Err(error) = told {
         log(
             world,
+            plan,
             Level::Error,
             "failure_not_recorded",
-            Some(plan.job_id),
             Some(&error),
         );
     }
 }
 
+/// Of one drive: what it has stored, and for how long it has been at it.
 fn log(
     world: &impl World,
+    plan: &Plan,
     level: Level,
     event: &'static str,
-    job: Option<Uuid>,
     error: Option<&EngineError>,
 ) {
-    let record = Record::new(level, event).with("job_id", job.map(|id| id.to_string()));
+    let record = Record::new(level, event)
+        .with("job_id", plan.job_id.to_string())
+        .with("tenant_id", plan.tenant_id.to_string());
+    let record = plan.meter.on(record, world);
     world.log(&match error {
         Some(error) => record.with_cause(error),
         None => record,

@@ -5,6 +5,7 @@
 use crate::backup::parse;
 use crate::error::EngineError;
 use crate::examine_archive::{Known, examine};
+use crate::meter::Meter;
 use crate::restore::{RestoreOrder, prepare};
 use crate::retry::persistently;
 use crate::tally::Tally;
@@ -43,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) test_id: Uuid,
     pub(crate) lease: Uuid,
     pub(crate) tenant_id: Uuid,
+    #[serde(skip)]
+    pub(crate) meter: Meter,
     pub(crate) level: Depth,
     pub(crate) state: Progress,
     /// A chain, the full backup first.
@@ -76,34 +79,31 @@ pub async fn drive_test(world: &impl World, test: Option<Uuid>, deadline: u64) -
         Ok(Some(plan)) => plan,
         Ok(None) => return Examined::Nothing,
         Err(error) => {
-            log(world, Level::Error, "test_not_claimed", test, Some(&error));
+            let id = test.map(|id| id.to_string());
+            let record = Record::new(Level::Error, "test_not_claimed").with("test_id", id);
+            world.log(&record.with_cause(&error));
             return Examined::Nothing;
         }
     };
+    plan.meter.begin(world);
     let id = plan.test_id;
     match run(world, &plan, deadline).await {
         Ok(Some(results)) => {
-            log(world, Level::Info, "test_completed", Some(id), None);
+            log(world, &plan, Level::Info, "test_completed", None);
             Examined::Completed(id, Box::new(results))
         }
         Ok(None) => {
             release(world, &plan).await;
-            log(world, Level::Info, "test_paused", Some(id), None);
+            log(world, &plan, Level::Info, "test_paused", None);
             Examined::Paused(id)
         }
         Err(error) if error.is_passing() => {
             release(world, &plan).await;
-            log(
-                world,
-                Level::Warn,
-                "test_interrupted",
-                Some(id),
-                Some(&error),
-            );
+            log(world, &plan, Level::Warn, "test_interrupted", Some(&error));
             Examined::Paused(id)
         }
         Err(error) => {
-            log(world, Level::Error, "test_failed", Some(id), Some(&error));
+            log(world, &plan, Level::Error, "test_failed", Some(&error));
             fail(world, &plan, &error).await;
             Examined::Failed(id, error)
         }
@@ -153,7 +153,7 @@ async fn try_restore(
     }
     let names = json!({ "p_test_id": plan.test_id, "p_lease": plan.lease });
     let order: RestoreOrder = ask(world, "m23_stage_test", names.clone()).await?;
-    match prepare(world, &order).await {
+    match prepare(world, &order, &plan.meter).await {
         Ok(()) => {}
         Err(error) if error.is_passing() => return Err(error),
         Err(error) => {
@@ -202,13 +202,7 @@ async fn release(world: &impl World, plan: &Plan) {
     let arguments = json!({ "p_work_id": plan.test_id, "p_lease": plan.lease });
     if let Err(error) = world.call("m23_release_work", &arguments).await {
         let error = error.into();
-        log(
-            world,
-            Level::Warn,
-            "lease_not_released",
-            Some(plan.test_id),
-            Some(&error),
-        );
+        log(world, plan, Level::Warn, "lease_not_released", Some(&error));
     }
 }
 
@@ -220,9 +214,9 @@ async fn fail(world: &impl World, plan: &Plan, error: &EngineError) {
     if let Err(error) = told {
         log(
             world,
+            plan,
             Level::Error,
             "failure_not_recorded",
-            Some(plan.test_id),
             Some(&error),
         );
     }
@@ -237,14 +231,18 @@ async fn ask<T: serde::de::DeserializeOwned>(
     parse(name, reply)
 }
 
+/// Of one drive: what it has read, and for how long it has been at it.
 fn log(
     world: &impl World,
+    plan: &Plan,
     level: Level,
     event: &'static str,
-    test: Option<Uuid>,
     error: Option<&EngineError>,
 ) {
-    let record = Record::new(level, event).with("test_id", test.map(|id| id.to_string()));
+    let record = Record::new(level, event)
+        .with("test_id", plan.test_id.to_string())
+        .with("tenant_id", plan.tenant_id.to_string());
+    let record = plan.meter.on(record, world);
     world.log(&match error {
         Some(error) => record.with_cause(error),
         None => record,

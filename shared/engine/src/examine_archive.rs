@@ -217,6 +217,7 @@ async fn read(
             }
         }
         progress.read += 1;
+        plan.meter.count(chunk.rows, chunk.stored_bytes);
         if world.now_ms() >= noted_at + NOTED_EVERY_MS {
             save(world, plan, progress).await?;
             noted_at = world.now_ms();

@@ -19,6 +19,7 @@ mod examine;
 mod examine_archive;
 mod examine_lines;
 mod keys;
+mod meter;
 mod objects;
 mod restore;
 mod retry;

@@ -5,6 +5,7 @@ use crate::archive::Archive;
 use crate::backup::parse;
 use crate::chain::{Kind, Piece, pieces, read_chain};
 use crate::error::EngineError;
+use crate::meter::Meter;
 use crate::retry::persistently;
 use crate::world::World;
 use futures_util::{StreamExt, stream};
@@ -97,11 +98,16 @@ pub async fn drive_restore(
     world: &impl World,
     order: &RestoreOrder,
 ) -> Result<RestoreOutcome, EngineError> {
-    let outcome: Result<RestoreOutcome, _> = run(world, order).await;
-    world.log(&match &outcome {
-        Ok(done) => event(order, Level::Info, "restore_completed").with("rows", done.rows_restored),
+    let meter = Meter::default();
+    meter.begin(world);
+    let outcome: Result<RestoreOutcome, _> = run(world, order, &meter).await;
+    let record = match &outcome {
+        Ok(done) => {
+            event(order, Level::Info, "restore_completed").with("rows_restored", done.rows_restored)
+        }
         Err(error) => event(order, Level::Error, "restore_failed").with_cause(error),
-    });
+    };
+    world.log(&meter.on(record, world));
     outcome
 }
 
@@ -139,18 +145,23 @@ async fn claim(world: &impl World) -> Result<Option<RestoreOrder>, EngineError> 
 /// # Errors
 /// [`EngineError`]; what was staged is taken away.
 pub async fn drive_preview(world: &impl World, order: &RestoreOrder) -> Result<Value, EngineError> {
-    let seen = run(world, order).await;
-    if let Err(error) = &seen {
-        world.log(&event(order, Level::Error, "preview_failed").with_cause(error));
-    }
+    let meter = Meter::default();
+    meter.begin(world);
+    let seen = run(world, order, &meter).await;
+    let record = match &seen {
+        Ok(_) => event(order, Level::Info, "preview_completed"),
+        Err(error) => event(order, Level::Error, "preview_failed").with_cause(error),
+    };
+    world.log(&meter.on(record, world));
     seen
 }
 
 async fn run<T: DeserializeOwned>(
     world: &impl World,
     order: &RestoreOrder,
+    meter: &Meter,
 ) -> Result<T, EngineError> {
-    match prepare_and_execute(world, order).await {
+    match prepare_and_execute(world, order, meter).await {
         Ok(reply) => read_outcome(reply),
         Err(error) => {
             fail(world, order, &error).await;
@@ -162,18 +173,23 @@ async fn run<T: DeserializeOwned>(
 async fn prepare_and_execute(
     world: &impl World,
     order: &RestoreOrder,
+    meter: &Meter,
 ) -> Result<Value, EngineError> {
-    prepare(world, order).await?;
+    prepare(world, order, meter).await?;
     execute(world, order).await
 }
 
 /// What comes from an archive is staged; the log is in the database already.
-pub(crate) async fn prepare(world: &impl World, order: &RestoreOrder) -> Result<(), EngineError> {
+pub(crate) async fn prepare(
+    world: &impl World,
+    order: &RestoreOrder,
+    meter: &Meter,
+) -> Result<(), EngineError> {
     match (order.backup_id, &order.manifest, &order.manifest_sha256) {
         (None, ..) => Ok(()),
         (Some(_), Some(object), Some(sha256)) => {
             let chain = read_chain(world, order, object, sha256).await?;
-            stage(world, order, &chain).await
+            stage(world, order, &chain, meter).await
         }
         (Some(_), ..) => Err(EngineError::Missing("the backup's manifest".to_owned())),
     }
@@ -184,6 +200,7 @@ async fn stage(
     world: &impl World,
     order: &RestoreOrder,
     chain: &[Archive],
+    meter: &Meter,
 ) -> Result<(), EngineError> {
     let Some(tip) = chain.first() else {
         return Ok(());
@@ -201,6 +218,8 @@ async fn stage(
             version: tip.manifest.version,
             lines: lines(&pieces),
         };
+        let stored = pieces.iter().map(|piece| piece.stored.chunk.stored_bytes);
+        meter.count(room.lines, stored.sum());
         if let Some(next) = make_room(world, order, &room).await? {
             stage_table(world, order, ordinal, next, &pieces).await?;
         }

@@ -101,13 +101,13 @@ impl Envelope {
         self.respond(report.code.status(), body)
     }
 
-    fn set(&mut self, name: HeaderName, value: &impl ToString) {
+    pub(crate) fn set(&mut self, name: HeaderName, value: &impl ToString) {
         if let Ok(value) = HeaderValue::try_from(value.to_string()) {
             self.headers.insert(name, value);
         }
     }
 
-    fn respond(mut self, status: u16, body: Vec<u8>) -> Response<Vec<u8>> {
+    pub(crate) fn respond(mut self, status: u16, body: Vec<u8>) -> Response<Vec<u8>> {
         if !body.is_empty() {
             let json = HeaderValue::from_static("application/json");
             self.headers.insert(CONTENT_TYPE, json);

@@ -29,6 +29,21 @@ async fn digest(bytes: &[u8]) -> Result<[u8; 32], JsValue> {
         .map_err(|_| JsValue::from_str("a digest of another length"))
 }
 
+/// HMAC-SHA256 of `bytes`.
+pub(crate) async fn hmac_sha256(key: &[u8], bytes: &[u8]) -> Result<Vec<u8>, DigestFailed> {
+    let work = async {
+        let algorithm = object(&[("name", "HMAC"), ("hash", "SHA-256")])?;
+        let data: Object = Uint8Array::from(key).unchecked_into();
+        let uses = Array::of1(&"sign".into());
+        let import = subtle()?.import_key_with_object("raw", &data, &algorithm, false, &uses)?;
+        let key: CryptoKey = JsFuture::from(import).await?.unchecked_into();
+        let promise = subtle()?.sign_with_str_and_u8_array("HMAC", &key, bytes)?;
+        JsFuture::from(promise).await
+    };
+    let mac = work.await.map_err(|error| DigestFailed(said(&error)))?;
+    Ok(Uint8Array::new(&mac).to_vec())
+}
+
 /// Checks a signature; `Err` only when the check itself cannot be made.
 pub(crate) async fn verify(
     key: VerificationKey<'_>,

@@ -54,6 +54,11 @@ impl Outgoing<'_> {
         in_time(self.timeout, answer).await
     }
 
+    /// Sends it and gives the answer's status; its body is not read.
+    pub(crate) async fn send_for_status(&self) -> Result<u16, String> {
+        in_time(self.timeout, async { Ok(self.open().await?.status) }).await
+    }
+
     /// Redirects are not followed: keys are for one address only.
     async fn open(&self) -> worker::Result<Begun> {
         let request = self.request()?;

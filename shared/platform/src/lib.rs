@@ -1,8 +1,8 @@
 //! The one crate that knows the Workers platform.
 //!
 //! In scope: settings from the environment, calls to PostgREST, Workers KV and R2, WebCrypto, the
-//! issuer's keys, the clock, random ids, the console, work after the answer, and the glue between
-//! a Worker's request and the pipeline ([`serve`]).
+//! issuer's keys, the clock, random ids, the console, work after the answer, looking whether the parts answer,
+//! and the glue between a Worker's request and the pipeline ([`serve`]), and around an event of the clock ([`scheduled`]).
 //!
 //! Not in scope: any decision about a request, which is `m23-pipeline`'s, and anything of backups
 //! and restores, which is `m23-engine`'s: that crate has traits of its own, and [`Objects`] and
@@ -11,20 +11,24 @@
 mod asking;
 mod body;
 mod bounded;
+mod clock;
 mod console;
 mod crypto;
 mod driving;
 mod fetch;
+mod health;
 mod issuer;
 mod objects;
 mod patience;
 mod postgrest;
 mod serve;
+mod watch;
 mod windows;
 mod workers;
 
 pub use asking::ask_as_user;
 pub use bounded::{TimedOut, bounded};
+pub use clock::scheduled;
 pub use crypto::sha256;
 pub use objects::{ObjectPage, ObjectSummary, Objects, ObjectsFailed, Put};
 pub use patience::{drive_patiently, patiently, preview_patiently};

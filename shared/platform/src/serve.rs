@@ -1,10 +1,14 @@
 //! From a Worker's request to the pipeline and back.
 
 use crate::bounded::bounded;
-use crate::workers::{Workers, ambient::Bare, shared_keys};
+use crate::health::{health, unusable};
+use crate::workers::{Workers, ambient, ambient::Bare, shared_keys};
 use futures_channel::oneshot;
 use futures_util::StreamExt as _;
-use m23_pipeline::{BodyFailed, BodySource, Function, Pipeline, refuse_unconfigured};
+use m23_pipeline::{
+    BodyFailed, BodySource, Function, Inquiry, Pipeline, health_inquiry, health_response,
+    refuse_unconfigured,
+};
 use std::time::Duration;
 use worker::{ByteStream, Context, Delay, Env, Headers, Request, Response};
 
@@ -34,6 +38,9 @@ pub async fn serve<F: Function + 'static>(
     build: impl FnOnce(&Workers) -> F,
 ) -> worker::Result<Response> {
     let request = incoming(request)?;
+    if let Some(inquiry) = health_inquiry(request.method(), request.uri(), F::NAME) {
+        return tell_health(inquiry, env, context).await;
+    }
     let workers = match Workers::for_request(env, context) {
         Ok(workers) => workers,
         Err(fault) => {
@@ -63,6 +70,20 @@ pub async fn serve<F: Function + 'static>(
         Ok(response) => outgoing(response),
         Err(_) => Err("the request was dropped".into()),
     }
+}
+
+async fn tell_health(inquiry: Inquiry, env: Env, context: Context) -> worker::Result<Response> {
+    let known = match inquiry {
+        Inquiry::Preflight | Inquiry::Other => None,
+        Inquiry::Ask | Inquiry::Head => Some(match Workers::for_request(env, context) {
+            Ok(workers) => health(&workers).await,
+            Err(fault) => {
+                worker::console_error!("{fault}");
+                unusable()
+            }
+        }),
+    };
+    outgoing(health_response(ambient::new_id(), inquiry, known.as_ref()))
 }
 
 /// The pieces of a request's body, each awaited for a bounded time.

@@ -13,11 +13,12 @@ use m23_auth::{
 };
 use m23_engine::{Cipher, CipherFailed, MasterKeyFault, MasterKeys};
 use m23_pipeline::{
-    Caller, Clock, Database, DatabaseError, Digest, DigestFailed, Ids, Log, Record, Settings,
-    SettingsFault,
+    Caller, Clock, Database, DatabaseError, Digest, DigestFailed, Ids, Level, Log, Record,
+    Settings, SettingsFault,
 };
 use m23_rate_limit::{Keys, StoreFailed, WindowStore};
 use serde_json::Value;
+use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -62,6 +63,8 @@ struct Shared {
     database: PostgRest,
     env: Env,
     lifetime: Lifetime,
+    /// The first error that was logged of no single job.
+    fault: Cell<Option<&'static str>>,
 }
 
 /// Everything that one event may use. Cheap to clone.
@@ -96,6 +99,7 @@ impl Workers {
             settings,
             env,
             lifetime,
+            fault: Cell::new(None),
         };
         Ok(Self {
             shared: Rc::new(shared),
@@ -140,7 +144,13 @@ impl Workers {
         }
     }
 
-    fn windows(&self) -> Result<KvStore, StoreFailed> {
+    /// What has gone wrong with the event itself, as its log calls it. A job that fails is no fault of the event that
+    /// drove it.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        self.shared.fault.get()
+    }
+
+    pub(crate) fn windows(&self) -> Result<KvStore, StoreFailed> {
         let store = self.shared.env.kv(RATE_WINDOWS);
         store.map_err(|error| StoreFailed(error.to_string()))
     }
@@ -244,8 +254,18 @@ impl Ids for Workers {
 
 impl Log for Workers {
     fn log(&self, record: &Record) {
+        if record.level == Level::Error && !names_work(record) && self.fault().is_none() {
+            self.shared.fault.set(Some(record.event));
+        }
         console::write(record);
     }
+}
+
+/// Whether a line is of a single job, restore or test.
+fn names_work(record: &Record) -> bool {
+    ["job_id", "work_id", "test_id", "request_id"]
+        .iter()
+        .any(|name| record.fields.get(*name).is_some_and(|id| !id.is_null()))
 }
 
 /// What needs no settings: time, ids, the console.

@@ -1,10 +1,11 @@
 //! Time, leases and memory of a backup.
 
-use crate::backups::{CHUNK_ROWS, JOB};
+use crate::backups::{CHUNK_ROWS, JOB, TENANT};
 use crate::faults::{BOTH, Break, Fault};
 use crate::world::{NEVER, STEP_MS, Step, World};
 use m23_engine::Driven;
 use m23_pipeline::Clock as _;
+use serde_json::json;
 
 /// Chunks that are on their way at once where reading looks ahead: stored, waiting, passed on, and two asked for.
 const MOST: usize = 5;
@@ -13,6 +14,19 @@ fn calm_steps() -> usize {
     let world = World::new();
     world.back_up(NEVER);
     world.steps.borrow().len()
+}
+
+#[test]
+fn the_line_of_a_backup_says_whose_it_was_how_long_it_took_and_what_it_stored() {
+    let world = World::new();
+    world.back_up(NEVER);
+    let said = world.line("backup_completed", ["job_id", "tenant_id", "rows"]);
+    assert_eq!(said, [json!(JOB), json!(TENANT), json!(10)]);
+    let [ms, bytes] = world.line("backup_completed", ["ms", "bytes"]);
+    assert!(
+        ms.as_u64() > Some(0) && bytes.as_u64() > Some(0),
+        "{ms} {bytes}"
+    );
 }
 
 #[test]

@@ -128,7 +128,7 @@ impl Backups {
         };
         let tables: Vec<Value> = self.parts.iter().enumerate().map(part).collect();
         json!({ "job_id": JOB, "lease": token, "parts": tables,
-                "prefix": format!("tenants/{TENANT}/backups/{JOB}"),
+                "tenant_id": TENANT, "prefix": format!("tenants/{TENANT}/backups/{JOB}"),
                 "key": { "tenant_id": TENANT, "key_id": self.key, "tenant_key_id": self.tenant_key,
                          "sealed": self.tenant_key.is_some(),
                          "plain": self.key.is_none() && self.parts.iter().any(|part| !part.chunks.is_empty()) } })

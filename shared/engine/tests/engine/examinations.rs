@@ -112,6 +112,19 @@ fn unhurried(level: &'static str) -> Value {
 }
 
 #[test]
+fn the_line_of_a_test_says_whose_it_was_how_long_it_took_and_what_it_read() {
+    let world = begun("full");
+    world.examine(NEVER);
+    let said = world.line("test_completed", ["test_id", "tenant_id", "rows"]);
+    assert_eq!(said, [json!(TEST), json!(TENANT), json!(10)]);
+    let [ms, bytes] = world.line("test_completed", ["ms", "bytes"]);
+    assert!(
+        ms.as_u64() > Some(0) && bytes.as_u64() > Some(0),
+        "{ms} {bytes}"
+    );
+}
+
+#[test]
 fn a_list_of_objects_reads_the_manifest_and_no_chunk() {
     let world = begun("basic");
     let Some(Examined::Completed(TEST, results)) = world.examine(NEVER) else {

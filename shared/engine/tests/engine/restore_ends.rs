@@ -17,8 +17,32 @@ fn an_outcome_is_given_as_the_database_said_it() {
         (outcome.rows_restored, outcome.stats.insert_count),
         (10, 10)
     );
-    assert!(world.log_text().contains("restore_completed"));
-    assert!(world.log_text().contains(&RESTORE.to_string()));
+}
+
+#[test]
+fn the_line_of_a_restore_says_whose_it_was_how_long_it_took_and_what_it_moved() {
+    let (world, order) = begun();
+    world.restore(&order).unwrap().unwrap();
+    let said = world.line(
+        "restore_completed",
+        ["work_id", "tenant_id", "backup_id", "rows", "rows_restored"],
+    );
+    let backup = order.backup_id.map(|id| id.to_string());
+    assert_eq!(
+        said,
+        [
+            json!(RESTORE),
+            json!(order.tenant_id),
+            json!(backup),
+            json!(10),
+            json!(10)
+        ]
+    );
+    let [ms, bytes] = world.line("restore_completed", ["ms", "bytes"]);
+    assert!(
+        ms.as_u64() > Some(0) && bytes.as_u64() > Some(0),
+        "{ms} {bytes}"
+    );
 }
 
 #[test]

@@ -250,6 +250,14 @@ impl World {
         steps.iter().position(|step| step.name == name).unwrap()
     }
 
+    /// What the line of an event says, by the names of its fields.
+    pub fn line<const N: usize>(&self, event: &str, names: [&str; N]) -> [Value; N] {
+        let logged = serde_json::to_value(&*self.logged.borrow()).unwrap();
+        let lines = logged.as_array().unwrap();
+        let line = lines.iter().find(|line| line["event"] == event).unwrap();
+        names.map(|name| line[name].clone())
+    }
+
     pub fn log_text(&self) -> String {
         serde_json::to_string(&*self.logged.borrow()).unwrap()
     }

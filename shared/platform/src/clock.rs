@@ -1,0 +1,37 @@
+//! One event of the clock: its heartbeat, its work, and beside it the watch over everything.
+
+use crate::health::version;
+use crate::watch::watch;
+use crate::workers::Workers;
+use futures_util::future::join;
+use m23_contract::FunctionName;
+use m23_engine::World as _;
+use m23_pipeline::{Level, Log as _, Record};
+use serde_json::json;
+use worker::{Env, ScheduleContext, console_error};
+
+/// Does the work of a scheduled event, and notes in the database that it has begun and how it ended.
+pub async fn scheduled(
+    env: Env,
+    context: ScheduleContext,
+    function: FunctionName,
+    work: impl AsyncFnOnce(&Workers),
+) {
+    let workers = match Workers::for_schedule(env, context) {
+        Ok(workers) => workers,
+        Err(fault) => return console_error!("{fault}"),
+    };
+    beat(&workers, function, false).await;
+    join(work(&workers), watch(&workers)).await;
+    beat(&workers, function, true).await;
+}
+
+async fn beat(workers: &Workers, function: FunctionName, ended: bool) {
+    let arguments = json!({
+        "p_name": function.as_str(), "p_ended": ended, "p_version": version(),
+        "p_error": workers.fault(),
+    });
+    if let Err(error) = workers.call("m23_heartbeat", &arguments).await {
+        workers.log(&Record::new(Level::Warn, "heartbeat_not_noted").with_cause(&error));
+    }
+}
