@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document of the five functions, derived from the contract's own types.
+//! The OpenAPI 3.1 document of the five functions and their health endpoints, derived from the contract's own types.
 //!
 //! `cargo xtask generate` writes it to `docs/openapi.json`; a test fails when that file is another.
 
@@ -6,6 +6,7 @@ mod components;
 mod errors;
 mod examples;
 mod headers;
+mod health;
 mod operation;
 
 pub use errors::codes_of;
@@ -18,13 +19,14 @@ use serde_json::{Map, Value, json};
 #[must_use]
 pub fn document() -> Value {
     let mut schemas = components::Schemas::new();
-    let paths: Map<String, Value> = FunctionName::ALL
+    let mut paths: Map<String, Value> = FunctionName::ALL
         .into_iter()
         .map(|function| {
             let item = json!({ "post": operation::operation(function, &mut schemas) });
             (format!("/functions/v1/{function}"), item)
         })
         .collect();
+    paths.extend(health::paths(&mut schemas));
     json!({
         "openapi": "3.1.0",
         "info": {
