@@ -127,5 +127,13 @@ select is_empty($$ select from m23.alerts where kind = 'gap' and ended_at < now(
 select m23.forget_tenant('11111111-1111-4111-8111-111111111111');
 select is_empty($$ select from m23.alerts where tenant_id is not null $$, 'and with its tenant all is');
 
+-- The moment before a transaction, where the server keeps no commit times
+create or replace function m23.commit_times_are_native() returns boolean language sql stable set search_path = '' as 'select false';
+delete from m23.ticks;
+insert into m23.ticks (at, position, incarnation, native)
+  select t.at, t.position, m23.incarnation(), false
+    from (values (timestamptz '2026-01-01 10:00:01Z', pg_snapshot '100:104:'), ('2026-01-01 10:00:02Z', '100:106:104'), ('2026-01-01 10:00:03Z', '106:106:')) t (at, position);
+select is(m23.moment_before('104', now()), '2026-01-01T10:00:02.000000Z', 'is the last tick that does not see it');
+
 select * from finish();
 rollback;

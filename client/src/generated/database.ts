@@ -277,6 +277,16 @@ isOneToOne: false
 "get_current_tenant":
 { Args: Record<PropertyKey, never>; Returns: string
                            },
+"get_doctor":
+{ Args: Record<PropertyKey, never>; Returns: {
+              "advice": string,"finding": string,"state": string,"topic": string
+            }[]
+                           },
+"get_fleet":
+{ Args: Record<PropertyKey, never>; Returns: {
+              "failed_24h": number,"gaps": number,"last_backup_at": string,"last_proof_at": string,"late": boolean,"name": string,"plan": string,"rpo_minutes": number,"running": number,"score": number,"tenant_id": string,"why": string,"worst": string
+            }[]
+                           },
 "get_health":
 { Args: { "p_days_back"?: number,"p_tenant_id": string }; Returns: Json
                            },
@@ -346,6 +356,9 @@ isOneToOne: false
 "m23_choose_key":
 { Args: { "p_instead_of"?: string,"p_job_id": string,"p_key_id": string,"p_lease": string }; Returns: string
                            },
+"m23_claim_alerts":
+{ Args: { "p_limit"?: number }; Returns: Json
+                           },
 "m23_claim_backup":
 { Args: { "p_job_id"?: string }; Returns: Json
                            },
@@ -393,9 +406,17 @@ isOneToOne: false
                            },
 "m23_go_rounds":
 { Args: Record<PropertyKey, never>; Returns: number
+"m23_health":
+{ Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"m23_heartbeat":
+{ Args: { "p_ended": boolean,"p_error"?: string,"p_name": string,"p_version"?: string }; Returns: undefined
                            },
 "m23_next_collection":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"m23_note_alert":
+{ Args: { "p_error"?: string,"p_id": string,"p_lease": string }; Returns: boolean
                            },
 "m23_note_collected":
 { Args: { "p_job_id": string }; Returns: undefined
@@ -429,6 +450,9 @@ isOneToOne: false
                            },
 "m23_sweep":
 { Args: Record<PropertyKey, never>; Returns: Json
+                           },
+"m23_watch":
+{ Args: Record<PropertyKey, never>; Returns: boolean
                            },
 "plan_retention":
 { Args: { "p_tenant_id": string }; Returns: {

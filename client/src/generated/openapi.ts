@@ -9,6 +9,13 @@ export interface paths {
      */
     post: operations["createBackup"];
   };
+  "/functions/v1/backup-create/health": {
+    /**
+     * Whether the service works
+     * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+     */
+    get: operations["health-backup-create"];
+  };
   "/functions/v1/backup-restore": {
     /**
      * Restore a backup
@@ -17,6 +24,20 @@ export interface paths {
      * Who: owner, admin. Limit: 5 requests per tenant and hour, unless the deployment says otherwise.
      */
     post: operations["restoreBackup"];
+  };
+  "/functions/v1/backup-restore/health": {
+    /**
+     * Whether the service works
+     * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+     */
+    get: operations["health-backup-restore"];
+  };
+  "/functions/v1/health": {
+    /**
+     * Whether the service works
+     * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+     */
+    get: operations["health"];
   };
   "/functions/v1/pitr-restore": {
     /**
@@ -27,6 +48,13 @@ export interface paths {
      */
     post: operations["restoreToMoment"];
   };
+  "/functions/v1/pitr-restore/health": {
+    /**
+     * Whether the service works
+     * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+     */
+    get: operations["health-pitr-restore"];
+  };
   "/functions/v1/pitr-rollback": {
     /**
      * Go back to a snapshot, or preview it
@@ -36,6 +64,13 @@ export interface paths {
      */
     post: operations["rollBack"];
   };
+  "/functions/v1/pitr-rollback/health": {
+    /**
+     * Whether the service works
+     * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+     */
+    get: operations["health-pitr-rollback"];
+  };
   "/functions/v1/recovery-test": {
     /**
      * Prove that a backup can be restored
@@ -44,6 +79,13 @@ export interface paths {
      * Who: owner, admin, operator. Limit: 20 requests per tenant and hour, unless the deployment says otherwise.
      */
     post: operations["testRecovery"];
+  };
+  "/functions/v1/recovery-test/health": {
+    /**
+     * Whether the service works
+     * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+     */
+    get: operations["health-recovery-test"];
   };
 }
 /** WithRequired type helpers */
@@ -200,6 +242,25 @@ export interface components {
       /** @description A sentence for a person. */
       readonly sentence: string;
     };
+    /** @description The answer of a health endpoint. */
+    readonly Health: {
+      /** @description Seconds since each job of the clock last came. */
+      readonly cron: {
+        [key: string]: number;
+      };
+      /** @description The database, through its API. */
+      readonly database: components["schemas"]["PartStatus"];
+      /** @description The rate windows. */
+      readonly kv: components["schemas"]["PartStatus"];
+      /** @description The archives' bucket. */
+      readonly objects: components["schemas"]["PartStatus"];
+      /** @description The whole. */
+      readonly status: components["schemas"]["HealthStatus"];
+      /** @description The releases in force. */
+      readonly versions: components["schemas"]["Versions"];
+    };
+    /** @description How the service is. */
+    readonly HealthStatus: "ok" | "degraded" | "down";
     /** @description Where a backup job stands right after `backup-create`. */
     readonly JobStatus: "pending" | "in_progress";
     /** @description The kind of a backup. */
@@ -228,6 +289,8 @@ export interface components {
     });
     /** @description What a restore does with a row. */
     readonly Operation: "insert" | "update" | "delete";
+    /** @description How one part is. */
+    readonly PartStatus: "ok" | "down";
     /** @description `pitr-restore`. */
     readonly PitrRestoreRequest: ({
       /**
@@ -519,6 +582,13 @@ export interface components {
     readonly TestType: "manual" | "automated" | "scheduled";
     /** @description How far a recovery test goes. */
     readonly ValidationLevel: "basic" | "full" | "deep";
+    /** @description The releases in force: they have to be the same. */
+    readonly Versions: {
+      /** @description Of the migrations; null while the database does not answer. */
+      readonly database: string | null;
+      /** @description Of the function that answers. */
+      readonly functions: string;
+    };
     /** @description Where work stands when a call is answered. */
     readonly WorkStatus: "in_progress" | "completed";
     /** @description Why the execution of what a dry run has looked at would be refused. */
@@ -764,6 +834,32 @@ export interface operations {
     };
   };
   /**
+   * Whether the service works
+   * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+   */
+  "health-backup-create": {
+    responses: {
+      /** @description It works, or some of it does not (`degraded`). */
+      200: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
+        };
+      };
+      /** @description Nothing can be asked of it (`down`). */
+      503: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
+        };
+      };
+    };
+  };
+  /**
    * Restore a backup
    * @description Verifies the whole archive, then writes the difference in one transaction, after a `pre_restore` snapshot.
    *
@@ -972,6 +1068,58 @@ export interface operations {
             /** @constant */
             readonly success?: false;
           };
+        };
+      };
+    };
+  };
+  /**
+   * Whether the service works
+   * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+   */
+  "health-backup-restore": {
+    responses: {
+      /** @description It works, or some of it does not (`degraded`). */
+      200: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
+        };
+      };
+      /** @description Nothing can be asked of it (`down`). */
+      503: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
+        };
+      };
+    };
+  };
+  /**
+   * Whether the service works
+   * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+   */
+  health: {
+    responses: {
+      /** @description It works, or some of it does not (`degraded`). */
+      200: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
+        };
+      };
+      /** @description Nothing can be asked of it (`down`). */
+      503: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
         };
       };
     };
@@ -1190,6 +1338,32 @@ export interface operations {
     };
   };
   /**
+   * Whether the service works
+   * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+   */
+  "health-pitr-restore": {
+    responses: {
+      /** @description It works, or some of it does not (`degraded`). */
+      200: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
+        };
+      };
+      /** @description Nothing can be asked of it (`down`). */
+      503: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
+        };
+      };
+    };
+  };
+  /**
    * Go back to a snapshot, or preview it
    * @description Undoes a restore by its `snapshotId`, or goes back to a snapshot made by hand. With `dryRun` it only looks.
    *
@@ -1403,6 +1577,32 @@ export interface operations {
     };
   };
   /**
+   * Whether the service works
+   * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+   */
+  "health-pitr-rollback": {
+    responses: {
+      /** @description It works, or some of it does not (`degraded`). */
+      200: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
+        };
+      };
+      /** @description Nothing can be asked of it (`down`). */
+      503: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
+        };
+      };
+    };
+  };
+  /**
    * Prove that a backup can be restored
    * @description Restores a backup into a place of its own and checks it. `success` means that the test ran; what it found is in `results`.
    *
@@ -1611,6 +1811,32 @@ export interface operations {
             /** @constant */
             readonly success?: false;
           };
+        };
+      };
+    };
+  };
+  /**
+   * Whether the service works
+   * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
+   */
+  "health-recovery-test": {
+    responses: {
+      /** @description It works, or some of it does not (`degraded`). */
+      200: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
+        };
+      };
+      /** @description Nothing can be asked of it (`down`). */
+      503: {
+        headers: {
+          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+        };
+        content: {
+          readonly "application/json": components["schemas"]["Health"];
         };
       };
     };
