@@ -47,7 +47,7 @@ async function readersThings(): Promise<Record<string, string>> {
   assert.equal((await supabase.from('customers').update({ email: `${Math.random()}@acme.example` }).eq('id', 3)).error, null);
   return {
     URL: stack.url, ANON_KEY: stack.anonKey, ACCESS_TOKEN: (await supabase.auth.getSession()).data.session!.access_token, USER_ID: userId,
-    BACKUP_ID: job.id, SNAPSHOT_ID: String(snapshot), MOMENT: row!.now.toISOString(),
+    SERVICE_KEY: stack.serviceRoleKey, TENANT_ID: tenantId, BACKUP_ID: job.id, SNAPSHOT_ID: String(snapshot), MOMENT: row!.now.toISOString(),
   };
 }
 
@@ -59,7 +59,7 @@ function shape(value: unknown, name = ''): unknown {
   return Object.fromEntries(Object.entries(value).sort().map(([field, inner]) => [field, shape(inner, field)]));
 }
 
-for (const page of [...FUNCTIONS, 'rpc']) {
+for (const page of [...FUNCTIONS, 'rpc', 'service']) {
   test(`the examples of ${page} do what its page says`, async () => {
     const blocks = blocksOf(`docs/api/${page}.md`);
     const commands = blocks.filter(({ language }) => language === 'sh').map(({ code }) => code);

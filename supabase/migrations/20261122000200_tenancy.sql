@@ -18,6 +18,33 @@ $$ select m.tenant_id, m.role from public.tenant_members m where m.user_id = p_u
 comment on function m23.memberships_of(uuid) is
   'The tenants of a user with the role in each. Replace this function to use your own membership table.';
 
+-- Who calls ---------------------------------------------------------------------------
+
+create function m23.is_service() returns boolean
+language plpgsql stable set search_path = '' as $$ begin return coalesce(auth.jwt() ->> 'role' = 'service_role', false); end $$;
+comment on function m23.is_service() is 'Whether the call is made with the service key.';
+
+-- Somebody who has signed in without saying who they are. The edge functions refuse such a token, so the API does.
+create function m23.is_anonymous() returns boolean
+language plpgsql stable set search_path = '' as $$ begin return coalesce(auth.jwt() -> 'is_anonymous', 'false') not in ('false', 'null'); end $$;
+
+create function m23.refuse_anonymous() returns void
+language plpgsql stable set search_path = '' as $$
+begin
+  if m23.is_anonymous() then
+    perform m23.refuse('AUTH_REQUIRED', 'this is an anonymous sign-in: sign in as a user first');
+  end if;
+end $$;
+
+-- What the caller belongs to; an anonymous sign-in to nothing.
+create function m23.caller_memberships() returns table (tenant_id uuid, role text)
+language plpgsql stable security definer rows 3 set search_path = '' set row_security = off as $$
+begin
+  if not m23.is_anonymous() then
+    return query select m.tenant_id, m.role from m23.memberships_of(auth.uid()) m;
+  end if;
+end $$;
+
 -- The tenant that a user with several has picked: a claim that only the server can
 -- write (app_metadata). A value that is no uuid picks a tenant that does not exist.
 create function m23.picked_tenant() returns text
@@ -29,7 +56,7 @@ language plpgsql stable security definer rows 1 set search_path = '' set row_sec
 declare v_picked text := lower(m23.picked_tenant());
 begin
   return query
-  with mine as (select m.tenant_id, m.role from m23.memberships_of(auth.uid()) m where v_picked is null or m.tenant_id::text = v_picked)
+  with mine as (select m.tenant_id, m.role from m23.caller_memberships() m where v_picked is null or m.tenant_id::text = v_picked)
   select mine.tenant_id, mine.role from mine where (select count(*) from mine) = 1;
 end $$;
 comment on function m23.caller_membership() is
@@ -38,11 +65,11 @@ comment on function m23.caller_membership() is
 create function m23.caller_tenants(p_roles text[] default array['owner', 'admin', 'operator', 'viewer'])
 returns setof uuid
 language sql stable security definer rows 3 set search_path = '' set row_security = off as
-$$ select m.tenant_id from m23.memberships_of(auth.uid()) m where m.role = any (p_roles) $$;
+$$ select m.tenant_id from m23.caller_memberships() m where m.role = any (p_roles) $$;
 comment on function m23.caller_tenants(text[]) is
   'The tenants in which the caller has one of the roles. The row-level policies are written with it.';
 
--- The same in one query: the first write of a session asks for it.
+-- The same in one query: the first write of a session asks for it. It says whose rows an anonymous user writes, too.
 create function m23.caller_tenant() returns uuid
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
@@ -53,7 +80,11 @@ begin
 end $$;
 
 create function public.get_current_tenant() returns uuid
-language sql stable set search_path = '' as $$ select m23.caller_tenant() $$;
+language plpgsql stable security definer set search_path = '' set row_security = off as $$
+begin
+  perform m23.refuse_anonymous();
+  return m23.caller_tenant();
+end $$;
 comment on function public.get_current_tenant() is
   'The caller''s tenant, for calls that want it named; null for a user of none, or of several with none picked.';
 

@@ -4,7 +4,7 @@
 create table m23.requests (
   id              uuid primary key,
   tenant_id       uuid not null,
-  user_id         uuid not null,
+  user_id         uuid,  -- null: the service key, whose requests use up no quota
   function        text not null,
   counted_at      timestamptz not null default clock_timestamp(),
   used_at         timestamptz,  -- work has begun with it, or never will
@@ -18,7 +18,7 @@ select m23.close_table('m23.requests');
 create index requests_window on m23.requests (tenant_id, function, counted_at);
 create index requests_time on m23.requests (counted_at);
 create unique index requests_idempotency on m23.requests (tenant_id, user_id, function, idempotency_key)
-  where idempotency_key is not null;
+  nulls not distinct where idempotency_key is not null;
 comment on table m23.requests is 'Every request that was admitted, for the rate window and for idempotent answers.';
 
 create function m23.window_start() returns timestamptz
@@ -34,7 +34,7 @@ language sql volatile security definer set search_path = '' set row_security = o
          ceil(extract(epoch from coalesce(min(r.counted_at), clock_timestamp()) + interval '1 hour'))::bigint
     from m23.requests r
    where r.tenant_id = p_tenant and r.function = p_function and r.counted_at > m23.window_start()
-     and r.given_back_at is null
+     and r.given_back_at is null and r.user_id is not null
 $$;
 
 -- Names of tables ------------------------------------------------------------------
@@ -95,29 +95,38 @@ end $$;
 
 create function public.m23_authorize(p_function text, p_dry_run boolean default false, p_tables text[] default null,
                                      p_target_schema text default null, p_target_timestamp timestamptz default null,
-                                     p_base_backup_id uuid default null) returns json
+                                     p_base_backup_id uuid default null, p_tenant_id uuid default null) returns json
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
-  v_member  record;
+  v_tenant  uuid;
+  v_role    text;
   v_window  record;
   v_allowed boolean;
 begin
-  select * into v_member from m23.caller_membership();
-  if v_member.tenant_id is null then
+  if m23.is_service() then
+    v_role := 'owner';
+    v_tenant := case when m23.knows_tenant(p_tenant_id) then p_tenant_id end;
+  elsif p_tenant_id is not null then
+    perform m23.refuse('INSUFFICIENT_PERMISSIONS', 'only the service key may name a tenant');
+  else
+    perform m23.refuse_anonymous();
+    select m.tenant_id, m.role into v_tenant, v_role from m23.caller_membership() m;
+  end if;
+  if v_tenant is null then
     return json_build_object('tenant_id', null, 'role', null, 'allowed', false, 'used', 0,
                              'reset', floor(extract(epoch from clock_timestamp()))::bigint, 'faults', '[]'::json);
   end if;
-  select * into v_window from m23.window_of(v_member.tenant_id, p_function);
-  v_allowed := m23.may_call(p_function, v_member.role, coalesce(p_dry_run, false));
+  select * into v_window from m23.window_of(v_tenant, p_function);
+  v_allowed := m23.may_call(p_function, v_role, coalesce(p_dry_run, false));
   return json_build_object(
-    'tenant_id', v_member.tenant_id, 'role', v_member.role, 'allowed', v_allowed,
-    'used', v_window.used, 'reset', v_window.reset, 'raised', m23.raised_limit(v_member.tenant_id, p_function),
+    'tenant_id', v_tenant, 'role', v_role, 'allowed', v_allowed,
+    'used', v_window.used, 'reset', v_window.reset, 'raised', m23.raised_limit(v_tenant, p_function),
     'faults', array_to_json(m23.table_faults(p_tables)
                             || case when v_allowed then m23.schema_faults(p_target_schema) else '{}' end
-                            || m23.target_faults(v_member.tenant_id, p_target_timestamp, p_tables, p_base_backup_id)));
+                            || m23.target_faults(v_tenant, p_target_timestamp, p_tables, p_base_backup_id)));
 end $$;
-comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid) is
-  'For the edge functions: the caller''s tenant and role, whether it may call, its rate window, and the faults that only the database sees.';
+comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) is
+  'For the edge functions: the caller''s tenant and role (the service names one, as its owner), whether it may call, its rate window, and the faults that only the database sees.';
 
 create function public.m23_admit(p_request jsonb) returns json
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
@@ -137,7 +146,7 @@ begin
   update m23.settings set value = p_request ->> 'limit' where name = 'limit.' || v_function and value <> p_request ->> 'limit';
   if v_key is not null then
     select * into v_first from m23.requests r
-     where r.tenant_id = v_tenant and r.user_id = v_user and r.function = v_function and r.idempotency_key = v_key;
+     where r.tenant_id = v_tenant and r.user_id is not distinct from v_user and r.function = v_function and r.idempotency_key = v_key;
   end if;
   -- A first request that never answered, long after every limit on it, is no longer waited for.
   if v_first.response_status is null and v_first.counted_at < clock_timestamp() - interval '15 minutes' then
@@ -150,7 +159,7 @@ begin
       when v_first.body_sha256 is distinct from p_request ->> 'body_sha256' then 'key_reused'
       when v_first.response_status is null then 'running'
       else 'replay' end;
-  elsif v_window.used >= v_limit then
+  elsif v_user is not null and v_window.used >= v_limit then
     v_outcome := 'limited';
   else
     v_outcome := 'admitted';
@@ -239,17 +248,20 @@ declare
   v_request m23.requests;
   v_role    text;
 begin
+  perform m23.refuse_anonymous();
   update m23.requests set used_at = clock_timestamp()
-   where id = p_id and function = p_function and user_id = auth.uid() and used_at is null
+   where id = p_id and function = p_function and used_at is null
+     and case when m23.is_service() then user_id is null else user_id = auth.uid() end
    returning * into v_request;
-  v_role := (select m.role from m23.memberships_of(auth.uid()) m where m.tenant_id = v_request.tenant_id);
+  v_role := case when m23.is_service() then 'owner'
+                 else (select m.role from m23.caller_memberships() m where m.tenant_id = v_request.tenant_id) end;
   if v_request.id is null or not m23.may_call(p_function, v_role, p_dry_run) then
     perform m23.refuse('INSUFFICIENT_PERMISSIONS', format('call the edge function %s: this needs a request that it has admitted', p_function));
   end if;
   return v_request;
 end $$;
 
-select m23.open_to('{authenticated, service_role}', 'public.m23_authorize(text, boolean, text[], text, timestamptz, uuid)');
+select m23.open_to('{authenticated, service_role}', 'public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid)');
 select m23.open_to('{service_role}', 'public.m23_admit(jsonb)', 'public.m23_finish_request(uuid, int, jsonb)',
   'public.m23_abandon_request(uuid)', 'public.m23_give_back(uuid)');
 select m23.close_functions();

@@ -608,7 +608,7 @@ create function public.m23_release_work(p_work_id uuid, p_lease uuid) returns vo
 language sql security definer set search_path = '' set row_security = off as
 $$ update m23.leases set until = clock_timestamp() where work_id = p_work_id and token = p_lease $$;
 
-select m23.open_to('{authenticated}', 'public.m23_begin_backup(uuid, jsonb)');
+select m23.open_to('{authenticated, service_role}', 'public.m23_begin_backup(uuid, jsonb)');
 select m23.open_to('{service_role}', 'public.m23_claim_backup(uuid)', 'public.m23_read_chunk(uuid, uuid, int, text[], boolean)',
   'public.m23_record_chunk(jsonb)', 'public.m23_backup_facts(uuid, uuid)', 'public.m23_finish_backup(uuid, uuid, text, text, bigint)',
   'public.m23_fail_backup(uuid, uuid, text)', 'public.m23_release_work(uuid, uuid)');

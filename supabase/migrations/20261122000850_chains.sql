@@ -262,6 +262,7 @@ create function public.get_backup_chain(p_backup_id uuid) returns setof public.b
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 declare v_tenant uuid := (select j.tenant_id from public.backup_jobs j where j.id = p_backup_id);
 begin
+  perform m23.refuse_anonymous();
   if v_tenant is null or not m23.is_member(v_tenant) then
     perform m23.refuse('BACKUP_NOT_FOUND', 'no such backup in this tenant');
   end if;
@@ -271,9 +272,10 @@ comment on function public.get_backup_chain(uuid) is 'The chain of a backup: the
 
 -- Whether the caller belongs to a tenant; the service key belongs to all.
 create function m23.is_member(p_tenant uuid) returns boolean
-language sql stable security definer set search_path = '' set row_security = off as $$
-  select auth.jwt() ->> 'role' = 'service_role' or exists (select from m23.memberships_of(auth.uid()) m where m.tenant_id = p_tenant)
-$$;
+language plpgsql stable security definer set search_path = '' set row_security = off as $$
+begin
+  return m23.is_service() or exists (select from m23.caller_memberships() m where m.tenant_id = p_tenant);
+end $$;
 
 create function public.get_backup_statistics(p_tenant_id uuid, p_days_back int default 30) returns jsonb
 language plpgsql stable security definer set search_path = '' set row_security = off as $$

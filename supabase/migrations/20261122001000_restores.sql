@@ -379,6 +379,6 @@ begin
   return v_begun;
 end $$;
 
-select m23.open_to('{authenticated}', 'public.m23_begin_restore(uuid, jsonb)');
+select m23.open_to('{authenticated, service_role}', 'public.m23_begin_restore(uuid, jsonb)');
 select m23.open_to('{service_role}', 'public.m23_detach_restore(uuid, uuid)', 'public.m23_claim_restore()');
 select m23.close_functions();

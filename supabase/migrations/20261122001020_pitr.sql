@@ -475,10 +475,11 @@ comment on function public.get_pitr_preview_page(uuid, text, int, int) is
 create function m23.require_role(p_tenant uuid, p_roles text[]) returns void
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
-  if auth.jwt() ->> 'role' = 'service_role' then return; end if;
-  if p_tenant is null or not exists (select from m23.memberships_of(auth.uid()) m where m.tenant_id = p_tenant) then
+  if m23.is_service() then return; end if;
+  perform m23.refuse_anonymous();
+  if p_tenant is null or not exists (select from m23.caller_memberships() m where m.tenant_id = p_tenant) then
     perform m23.refuse('TENANT_NOT_FOUND', 'you do not belong to this tenant');
-  elsif not exists (select from m23.memberships_of(auth.uid()) m where m.tenant_id = p_tenant and m.role = any (p_roles)) then
+  elsif not exists (select from m23.caller_memberships() m where m.tenant_id = p_tenant and m.role = any (p_roles)) then
     perform m23.refuse('INSUFFICIENT_PERMISSIONS', 'your role in this tenant does not allow it');
   end if;
 end $$;

@@ -35,7 +35,7 @@ $$ select array_agg(m23.public_name((m23.find_table(n)).relid) order by 1) from 
 create function m23.require_self(p_user uuid, p_name text) returns void
 language plpgsql stable set search_path = '' as $$
 begin
-  if auth.jwt() ->> 'role' is distinct from 'service_role' and p_user is distinct from auth.uid() then
+  if not m23.is_service() and p_user is distinct from auth.uid() then
     perform m23.refuse('INSUFFICIENT_PERMISSIONS', format('%s must be yourself', p_name));
   end if;
 end $$;
@@ -225,8 +225,9 @@ declare
   v_begun   json;
   v_outcome json;
 begin
-  if auth.jwt() ->> 'role' is distinct from 'service_role' then
-    if not exists (select from m23.memberships_of(auth.uid()) m where m.tenant_id = v_tenant) then
+  if not m23.is_service() then
+    perform m23.refuse_anonymous();
+    if not m23.is_member(v_tenant) then
       perform m23.refuse('SNAPSHOT_NOT_FOUND', 'no such active snapshot in this tenant');
     end if;
     perform m23.require_role(v_tenant, array['owner', 'admin']);
@@ -267,6 +268,7 @@ create function public.cancel_restore(p_id uuid) returns boolean
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare v_tenant uuid := (select w.tenant_id from m23.restore_work w where w.work_id = p_id);
 begin
+  perform m23.refuse_anonymous();
   if v_tenant is null then return false; end if;
   perform m23.require_role(v_tenant, array['owner', 'admin']);
   insert into m23.cancellations (work_id, by) values (p_id, coalesce(auth.uid(), '00000000-0000-0000-0000-000000000000')) on conflict do nothing;

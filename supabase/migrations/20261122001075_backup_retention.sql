@@ -12,6 +12,7 @@ create function m23.backup_for(p_id uuid, p_roles text[]) returns public.backup_
 language plpgsql volatile set search_path = '' as $$
 declare v_job public.backup_jobs;
 begin
+  perform m23.refuse_anonymous();
   select * into v_job from public.backup_jobs where id = p_id for update;
   if v_job.id is null or not m23.is_member(v_job.tenant_id) then
     perform m23.refuse('BACKUP_NOT_FOUND', 'no such backup in this tenant');

@@ -247,9 +247,9 @@ declare
   v_copy m23.copies;
   v_kept text[];
 begin
+  perform m23.refuse_anonymous();
   select * into v_copy from m23.copies where restore_log_id = p_restore_log_id for update;
-  if v_copy.tenant_id is null or auth.jwt() ->> 'role' is distinct from 'service_role'
-     and not exists (select from m23.memberships_of(auth.uid()) m where m.tenant_id = v_copy.tenant_id) then
+  if v_copy.tenant_id is null or not m23.is_member(v_copy.tenant_id) then
     perform m23.refuse('VALIDATION_FAILED', 'the copy cannot be dropped', array['p_restore_log_id: no such copy in this tenant']);
   end if;
   perform m23.require_role(v_copy.tenant_id, array['owner', 'admin']);

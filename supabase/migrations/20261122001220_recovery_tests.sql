@@ -245,7 +245,7 @@ begin
   end if;
 end $$;
 
-select m23.open_to('{authenticated}', 'public.m23_begin_test(uuid, jsonb)');
+select m23.open_to('{authenticated, service_role}', 'public.m23_begin_test(uuid, jsonb)');
 select m23.open_to('{service_role}', 'public.m23_claim_test(uuid)', 'public.m23_save_test(uuid, uuid, jsonb)', 'public.m23_fail_test(uuid, uuid, text)',
   'public.m23_finish_test(uuid, uuid, jsonb, jsonb)');
 select m23.close_functions();

@@ -45,7 +45,7 @@ select is_empty($$ select name from our_functions where has_function_privilege('
   'anon may execute nothing');
 select set_eq($$ select name from our_functions where has_function_privilege('authenticated', oid, 'execute') $$,
   array['m23.caller_tenants(text[])', 'm23.caller_tenant()', 'm23.caller_membership()', 'm23.picked_tenant()', 'm23.may_build_on(uuid,uuid)', 'm23.transaction_log()',
-        'm23_authorize(text,boolean,text[],text,timestamp with time zone,uuid)', 'm23_begin_backup(uuid,jsonb)', 'm23_begin_restore(uuid,jsonb)',
+        'm23_authorize(text,boolean,text[],text,timestamp with time zone,uuid,uuid)', 'm23_begin_backup(uuid,jsonb)', 'm23_begin_restore(uuid,jsonb)',
         'm23_begin_test(uuid,jsonb)', 'm23_begin_pitr(uuid,jsonb)', 'm23_preview_pitr(uuid,jsonb)', 'm23_begin_rollback(uuid,jsonb)', 'm23_preview_rollback(uuid,jsonb)',
         'calculate_pitr_stats(uuid,timestamp with time zone,timestamp with time zone)', 'cancel_restore(uuid)',
         'create_pitr_snapshot(uuid,text,text[],uuid,uuid)', 'drop_restore_copy(uuid)', 'execute_pitr_rollback(uuid,uuid,text)', 'cancel_backup(uuid)', 'delete_backup(uuid)', 'keep_backup(uuid)', 'plan_retention(uuid)', 'get_backup_chain(uuid)', 'get_backup_statistics(uuid,integer)', 'get_active_pitr_snapshots(uuid)',

@@ -327,7 +327,7 @@ isOneToOne: false
 { Args: { "p_entry": Json }; Returns: undefined
                            },
 "m23_authorize":
-{ Args: { "p_base_backup_id"?: string,"p_dry_run"?: boolean,"p_function": string,"p_tables"?: (string)[],"p_target_schema"?: string,"p_target_timestamp"?: string }; Returns: Json
+{ Args: { "p_base_backup_id"?: string,"p_dry_run"?: boolean,"p_function": string,"p_tables"?: (string)[],"p_target_schema"?: string,"p_target_timestamp"?: string,"p_tenant_id"?: string }; Returns: Json
                            },
 "m23_backup_facts":
 { Args: { "p_job_id": string,"p_lease": string }; Returns: Json

@@ -681,7 +681,7 @@ export interface operations {
           };
         };
       };
-      /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user. */
+      /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user; or the service key names no tenant. */
       401: {
         headers: {
           readonly "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -695,7 +695,7 @@ export interface operations {
           };
         };
       };
-      /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
+      /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them; or the service named one that nothing knows. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
       403: {
         headers: {
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
@@ -920,7 +920,7 @@ export interface operations {
           };
         };
       };
-      /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user. */
+      /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user; or the service key names no tenant. */
       401: {
         headers: {
           readonly "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -934,7 +934,7 @@ export interface operations {
           };
         };
       };
-      /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
+      /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them; or the service named one that nothing knows. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
       403: {
         headers: {
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
@@ -1185,7 +1185,7 @@ export interface operations {
           };
         };
       };
-      /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user. */
+      /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user; or the service key names no tenant. */
       401: {
         headers: {
           readonly "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -1199,7 +1199,7 @@ export interface operations {
           };
         };
       };
-      /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
+      /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them; or the service named one that nothing knows. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
       403: {
         headers: {
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
@@ -1424,7 +1424,7 @@ export interface operations {
           };
         };
       };
-      /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user. */
+      /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user; or the service key names no tenant. */
       401: {
         headers: {
           readonly "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -1438,7 +1438,7 @@ export interface operations {
           };
         };
       };
-      /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
+      /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them; or the service named one that nothing knows. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
       403: {
         headers: {
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
@@ -1663,7 +1663,7 @@ export interface operations {
           };
         };
       };
-      /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user. */
+      /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user; or the service key names no tenant. */
       401: {
         headers: {
           readonly "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -1677,7 +1677,7 @@ export interface operations {
           };
         };
       };
-      /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
+      /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them; or the service named one that nothing knows. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
       403: {
         headers: {
           readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];

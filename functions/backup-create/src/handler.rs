@@ -22,7 +22,7 @@ impl Function for BackupCreate {
     type Request = BackupCreateRequest;
     const NAME: FunctionName = FunctionName::BackupCreate;
 
-    /// 1. Accepts the job in the user's name; the database refuses what it must.
+    /// 1. Accepts the job in the caller's name; the database refuses what it must.
     /// 2. Answers with the job's id and an estimate.
     /// 3. Drives the job after the answer; the clock goes on with what is left of it then.
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {

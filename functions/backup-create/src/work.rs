@@ -5,7 +5,7 @@ use m23_engine::{
     Driven, ParentManifest, check_accepted, collect, do_in_shares, drive_backup, erase_keys,
 };
 use m23_pipeline::{Admitted, Clock as _, Failure};
-use m23_platform::{Workers, ask_as_user};
+use m23_platform::{Workers, ask_as_caller};
 use serde::Deserialize;
 use std::time::Duration;
 use uuid::Uuid;
@@ -35,14 +35,14 @@ struct Begun {
     parent: Option<ParentManifest>,
 }
 
-/// Accepts a job in the user's name. What an incremental builds on, and whether there is a key where
+/// Accepts a job in the caller's name. What an incremental builds on, and whether there is a key where
 /// there has to be one, is looked at before the answer.
 pub(crate) async fn begin(
     workers: &Workers,
     caller: &Admitted,
     request: &BackupCreateRequest,
 ) -> Result<BackupCreateResponse, Failure> {
-    let begun: Begun = ask_as_user(
+    let begun: Begun = ask_as_caller(
         workers,
         caller,
         "m23_begin_backup",

@@ -22,7 +22,7 @@ impl Function for BackupRestore {
     type Request = BackupRestoreRequest;
     const NAME: FunctionName = FunctionName::BackupRestore;
 
-    /// 1. Accepts the restore in the user's name; the database refuses what it must.
+    /// 1. Accepts the restore in the caller's name; the database refuses what it must.
     /// 2. Reads the archive into staging, verifies every byte, and writes the difference; a dry run
     ///    tells it.
     /// 3. Answers with the outcome, or with 202 when that takes longer than a caller should wait.

@@ -3,7 +3,7 @@
 use m23_contract::{BackupRestoreRequest, BackupRestoreResponse, WorkStatus};
 use m23_engine::{RestoreOrder, RestoreOutcome, World as _, resume_restores};
 use m23_pipeline::{Admitted, Clock as _, Failure, Level, Log as _, Record};
-use m23_platform::{Workers, ask_as_user, drive_patiently, preview_patiently};
+use m23_platform::{Workers, ask_as_caller, drive_patiently, preview_patiently};
 use serde_json::json;
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ const BEGIN: Duration = Duration::from_secs(15);
 /// taken up is driven to its end.
 const SCHEDULED_MS: u64 = 50_000;
 
-/// Accepts a restore in the user's name.
+/// Accepts a restore in the caller's name.
 pub(crate) async fn begin(
     workers: &Workers,
     caller: &Admitted,
     request: &BackupRestoreRequest,
 ) -> Result<RestoreOrder, Failure> {
-    ask_as_user(
+    ask_as_caller(
         workers,
         caller,
         "m23_begin_restore",

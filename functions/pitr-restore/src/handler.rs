@@ -23,7 +23,7 @@ impl Function for PitrRestore {
     const NAME: FunctionName = FunctionName::PitrRestore;
 
     /// 1. A dry run: tells what would change.
-    /// 2. Otherwise accepts a restore to a moment in the user's name, and drives it.
+    /// 2. Otherwise accepts a restore to a moment in the caller's name, and drives it.
     /// 3. Answers with the outcome, or with 202 when that takes longer than a caller should wait.
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
         let driven = if request.dry_run {

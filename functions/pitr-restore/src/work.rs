@@ -3,7 +3,7 @@
 use m23_contract::{PitrRestoreRequest, PitrRestoreResponse, PitrStats, WorkStatus};
 use m23_engine::{RestoreOrder, RestoreOutcome};
 use m23_pipeline::{Admitted, Failure};
-use m23_platform::{Workers, ask_as_user, drive_patiently, preview_patiently};
+use m23_platform::{Workers, ask_as_caller, drive_patiently, preview_patiently};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(crate) async fn preview(
     caller: &Admitted,
     request: &PitrRestoreRequest,
 ) -> Result<(PitrRestoreResponse, bool), Failure> {
-    let told: Value = ask_as_user(
+    let told: Value = ask_as_caller(
         workers,
         caller,
         "m23_preview_pitr",
@@ -53,13 +53,13 @@ pub(crate) async fn preview(
     Ok((seen, true))
 }
 
-/// Accepts the work in the user's name.
+/// Accepts the work in the caller's name.
 pub(crate) async fn begin(
     workers: &Workers,
     caller: &Admitted,
     request: &PitrRestoreRequest,
 ) -> Result<RestoreOrder, Failure> {
-    ask_as_user(
+    ask_as_caller(
         workers,
         caller,
         "m23_begin_pitr",

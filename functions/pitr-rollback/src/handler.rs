@@ -23,7 +23,7 @@ impl Function for PitrRollback {
     const NAME: FunctionName = FunctionName::PitrRollback;
 
     /// 1. A dry run: tells what would change.
-    /// 2. Otherwise accepts a rollback to a snapshot in the user's name, and drives it.
+    /// 2. Otherwise accepts a rollback to a snapshot in the caller's name, and drives it.
     /// 3. Answers with the outcome, or with 202 when that takes longer than a caller should wait.
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
         if request.dry_run {

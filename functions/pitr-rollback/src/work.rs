@@ -3,7 +3,7 @@
 use m23_contract::{PitrRollbackRequest, PitrRollbackResponse, WorkStatus};
 use m23_engine::{RestoreOrder, RestoreOutcome};
 use m23_pipeline::{Admitted, Failure};
-use m23_platform::{Workers, ask_as_user, drive_patiently};
+use m23_platform::{Workers, ask_as_caller, drive_patiently};
 use std::time::Duration;
 
 const BEGIN: Duration = Duration::from_secs(15);
@@ -17,7 +17,7 @@ pub(crate) async fn preview(
     caller: &Admitted,
     request: &PitrRollbackRequest,
 ) -> Result<PitrRollbackResponse, Failure> {
-    let seen: PitrRollbackResponse = ask_as_user(
+    let seen: PitrRollbackResponse = ask_as_caller(
         workers,
         caller,
         "m23_preview_rollback",
@@ -31,13 +31,13 @@ pub(crate) async fn preview(
     })
 }
 
-/// Accepts the work in the user's name.
+/// Accepts the work in the caller's name.
 pub(crate) async fn begin(
     workers: &Workers,
     caller: &Admitted,
     request: &PitrRollbackRequest,
 ) -> Result<RestoreOrder, Failure> {
-    ask_as_user(
+    ask_as_caller(
         workers,
         caller,
         "m23_begin_rollback",

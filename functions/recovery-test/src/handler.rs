@@ -22,7 +22,7 @@ impl Function for RecoveryTest {
     type Request = RecoveryTestRequest;
     const NAME: FunctionName = FunctionName::RecoveryTest;
 
-    /// 1. Accepts the test in the user's name; the database refuses what it must.
+    /// 1. Accepts the test in the caller's name; the database refuses what it must.
     /// 2. Examines the backup as far as the level says.
     /// 3. Answers with what was found, or with 202 when that takes longer than a caller should wait.
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {

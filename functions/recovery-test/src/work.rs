@@ -3,7 +3,7 @@
 use m23_contract::{RecoveryTestRequest, RecoveryTestResponse, WorkStatus};
 use m23_engine::{Examined, do_in_shares, drive_test};
 use m23_pipeline::{Admitted, Clock as _, Failure};
-use m23_platform::{Workers, ask_as_user, patiently};
+use m23_platform::{Workers, ask_as_caller, patiently};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -20,12 +20,13 @@ const SCHEDULED_MS: u64 = 50_000;
 const SHARES_MS: u64 = 10_000;
 
 /// Accepts a test in the user's name; gives its id.
+/// Accepts a test in the caller's name; gives its id.
 pub(crate) async fn begin(
     workers: &Workers,
     caller: &Admitted,
     request: &RecoveryTestRequest,
 ) -> Result<Uuid, Failure> {
-    ask_as_user(
+    ask_as_caller(
         workers,
         caller,
         "m23_begin_test",

@@ -69,8 +69,10 @@ impl Claims {
                 .and_then(Value::as_str)
                 .map(ToOwned::to_owned)
         };
-        if text(&self.role).as_deref() != Some("authenticated") {
-            return Err(Refusal::NotAUser);
+        match text(&self.role).as_deref() {
+            Some("authenticated") => {}
+            Some("anon") => return Err(Refusal::AnonKey),
+            _ => return Err(Refusal::NotAUser),
         }
         if !matches!(
             self.is_anonymous,

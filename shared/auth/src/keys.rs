@@ -9,6 +9,12 @@ use std::rc::Rc;
 /// Keys older than this are fetched again before they are used.
 const LONGEST_KEPT_MS: u64 = 10 * 60 * 1000;
 
+/// While the issuer does not answer, keys that were good are used for this long.
+const LONGEST_OUTAGE_MS: u64 = 60 * 60 * 1000;
+
+/// An issuer that did not answer is left alone for this long: its callers must not wait for it each time.
+const PAUSE_AFTER_FAILURE_MS: u64 = 10 * 1000;
+
 /// After an unknown key made us ask the issuer again, the next unknown one must wait this long:
 /// made-up key ids must not become a flood at the issuer.
 const PAUSE_AFTER_UNKNOWN_MS: u64 = 10 * 1000;
@@ -62,11 +68,13 @@ impl KeySet {
     }
 }
 
-/// Keeps the issuer's keys for at most ten minutes. One per isolate, shared by its requests.
+/// Keeps the issuer's keys for ten minutes, and for an hour where it does not answer. One per isolate,
+/// shared by its requests. A set that was fetched replaces the one before it: what it lacks is gone.
 #[derive(Debug, Default)]
 pub struct KeyCache {
     set: RefCell<Option<Rc<KeySet>>>,
     asked_for_unknown_ms: RefCell<Option<u64>>,
+    failed: RefCell<Option<(u64, KeySourceFailed)>>,
 }
 
 impl KeyCache {
@@ -83,24 +91,52 @@ impl KeyCache {
         id: &str,
         now_ms: u64,
     ) -> Result<Option<PublicKey>, KeySourceFailed> {
-        let Some(kept) = self.fresh(now_ms) else {
-            return Ok(self.refresh(source, now_ms).await?.find(id));
+        let Some(kept) = self.kept(now_ms, LONGEST_KEPT_MS) else {
+            return self.find_anew(source, id, now_ms).await;
         };
         if let Some(key) = kept.find(id) {
             return Ok(Some(key));
         }
         if !self.may_ask_again(now_ms) {
-            return Ok(None);
+            return self.recent_failure(now_ms).map_or(Ok(None), Err);
         }
         Ok(self.refresh(source, now_ms).await?.find(id))
     }
 
-    fn fresh(&self, now_ms: u64) -> Option<Rc<KeySet>> {
+    /// Looks into a set that is fetched now. If there is none to be had, a key that was good a while ago
+    /// is good, and of others nobody knows.
+    async fn find_anew<S: KeySource>(
+        &self,
+        source: &S,
+        id: &str,
+        now_ms: u64,
+    ) -> Result<Option<PublicKey>, KeySourceFailed> {
+        let kept = self.kept(now_ms, LONGEST_OUTAGE_MS);
+        let failure = match self.recent_failure(now_ms).filter(|_| kept.is_some()) {
+            Some(failure) => failure,
+            None => match self.refresh(source, now_ms).await {
+                Ok(set) => return Ok(set.find(id)),
+                Err(failure) => failure,
+            },
+        };
+        let key = kept.and_then(|set| set.find(id));
+        key.map(Some).ok_or(failure)
+    }
+
+    fn kept(&self, now_ms: u64, longest_ms: u64) -> Option<Rc<KeySet>> {
         self.set
             .borrow()
             .as_ref()
-            .filter(|set| now_ms.abs_diff(set.fetched_ms) < LONGEST_KEPT_MS)
+            .filter(|set| now_ms.abs_diff(set.fetched_ms) < longest_ms)
             .map(Rc::clone)
+    }
+
+    fn recent_failure(&self, now_ms: u64) -> Option<KeySourceFailed> {
+        self.failed
+            .borrow()
+            .as_ref()
+            .filter(|(at_ms, _)| now_ms.abs_diff(*at_ms) < PAUSE_AFTER_FAILURE_MS)
+            .map(|(_, failure)| failure.clone())
     }
 
     /// Notes that an unknown id asks for a fetch, unless another has just done so.
@@ -118,13 +154,21 @@ impl KeyCache {
         source: &S,
         now_ms: u64,
     ) -> Result<Rc<KeySet>, KeySourceFailed> {
-        let keys = parse_key_set(&source.fetch_keys().await?)?;
-        let set = Rc::new(KeySet {
-            keys,
-            fetched_ms: now_ms,
-        });
-        *self.set.borrow_mut() = Some(Rc::clone(&set));
-        Ok(set)
+        let fetched = source.fetch_keys().await;
+        match fetched.and_then(|text| parse_key_set(&text)) {
+            Ok(keys) => {
+                let set = Rc::new(KeySet {
+                    keys,
+                    fetched_ms: now_ms,
+                });
+                *self.set.borrow_mut() = Some(Rc::clone(&set));
+                Ok(set)
+            }
+            Err(failure) => {
+                *self.failed.borrow_mut() = Some((now_ms, failure.clone()));
+                Err(failure)
+            }
+        }
     }
 }
 

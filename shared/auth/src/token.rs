@@ -36,9 +36,18 @@ pub enum Refusal {
     /// By somebody else.
     #[error("The access token is from another issuer.")]
     Issuer,
-    /// The anonymous key, the service key, or an anonymous sign-in.
+    /// The project's anonymous key, which every visitor has.
+    #[error("This is the project's anon key: sign in first.")]
+    AnonKey,
+    /// An anonymous sign-in, or a key of another kind.
     #[error("The access token is not a signed-in user's.")]
     NotAUser,
+    /// The service key, without the tenant that it is to work for.
+    #[error("The service key must name a tenant: send x-m23-tenant.")]
+    NoTenantNamed,
+    /// The service key, from a web page.
+    #[error("The service key is not accepted from a browser.")]
+    ServiceInBrowser,
 }
 
 /// The algorithms that can be accepted at all.

@@ -327,12 +327,11 @@ fn another_audience_or_issuer_is_refused() {
 #[test]
 fn anon_service_and_anonymous_users_are_refused() {
     let gate = Gate::new();
-    for role in [
-        json!("anon"),
-        json!("service_role"),
-        json!(null),
-        json!(["authenticated"]),
-    ] {
+    assert_eq!(
+        gate.refused_claims(&with("role", json!("anon"))),
+        Refusal::AnonKey
+    );
+    for role in [json!("service_role"), json!(null), json!(["authenticated"])] {
         assert_eq!(gate.refused_claims(&with("role", role)), Refusal::NotAUser);
     }
     for anonymous in [json!(true), json!("true"), json!(1)] {
@@ -390,6 +389,72 @@ fn an_issuer_that_does_not_answer_refuses_nobody() {
     assert!(matches!(gate.claims(&claims()), Err(AuthError::NoKeys(_))));
     *gate.issuer.set.borrow_mut() = Ok(json!("nonsense"));
     assert!(matches!(gate.claims(&claims()), Err(AuthError::NoKeys(_))));
+}
+
+#[test]
+fn keys_that_were_good_outlast_an_outage_of_the_issuer_by_an_hour() {
+    let gate = Gate::new();
+    gate.claims(&claims()).unwrap();
+    for outage in [Err(()), Ok(json!("nonsense"))] {
+        *gate.issuer.set.borrow_mut() = outage;
+        gate.now.set(gate.now.get() + 1700);
+        let fetches = gate.issuer.fetches.get();
+        for _ in 0..50 {
+            assert!(gate.claims(&with("exp", json!(NOW + 9000))).is_ok());
+        }
+        assert_eq!(gate.issuer.fetches.get(), fetches + 1, "nobody waits again");
+    }
+    let unknown = json!({"alg": "ES256", "kid": "e9"});
+    let unknown = token(&unknown, &with("exp", json!(NOW + 9000)), "by-ec");
+    assert!(
+        matches!(gate.try_token(&unknown), Err(AuthError::NoKeys(_))),
+        "it may be a new one"
+    );
+    gate.now.set(NOW + 3600);
+    let late = gate.claims(&with("exp", json!(NOW + 9000)));
+    assert!(matches!(late, Err(AuthError::NoKeys(_))));
+}
+
+#[test]
+fn a_key_that_was_taken_away_is_not_used_in_an_outage() {
+    let gate = Gate::new();
+    gate.claims(&claims()).unwrap();
+    *gate.issuer.set.borrow_mut() = Ok(json!({"keys": [ec("e2")]}));
+    gate.now.set(NOW + 600);
+    assert_eq!(gate.refused_claims(&claims()), Refusal::UnknownKey);
+    *gate.issuer.set.borrow_mut() = Err(());
+    gate.now.set(NOW + 1300);
+    assert!(matches!(gate.claims(&claims()), Err(AuthError::NoKeys(_))));
+}
+
+#[test]
+fn an_issuer_that_answers_again_is_asked_again() {
+    let gate = Gate::new();
+    gate.claims(&claims()).unwrap();
+    let set = gate.issuer.set.replace(Err(()));
+    gate.now.set(NOW + 600);
+    gate.claims(&claims()).unwrap();
+    *gate.issuer.set.borrow_mut() = set;
+    gate.now.set(NOW + 610);
+    gate.claims(&claims()).unwrap();
+    gate.now.set(NOW + 1209);
+    gate.claims(&claims()).unwrap();
+    assert_eq!(gate.issuer.fetches.get(), 3);
+}
+
+#[test]
+fn a_secret_is_only_its_own_text() {
+    let secret = Secret::new("sb_secret_x");
+    assert!(secret.is("sb_secret_x"));
+    for other in [
+        "",
+        "sb_secret_",
+        "sb_secret_y",
+        "sb_secret_x ",
+        "SB_SECRET_X",
+    ] {
+        assert!(!secret.is(other), "{other}");
+    }
 }
 
 #[test]

@@ -99,10 +99,10 @@ fn example(code: ErrorCode) -> ErrorBody {
 const fn meaning(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::AuthRequired => {
-            "There is no access token, or not a good one of a signed-in user."
+            "There is no access token, or not a good one of a signed-in user; or the service key names no tenant."
         }
         ErrorCode::TenantNotFound => {
-            "The user belongs to no tenant, or to several and has picked none of them."
+            "The user belongs to no tenant, or to several and has picked none of them; or the service named one that nothing knows."
         }
         ErrorCode::InsufficientPermissions => "The user's role in the tenant does not allow this.",
         ErrorCode::ValidationFailed => {

@@ -37,10 +37,10 @@ pub fn document() -> Value {
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": "/", "description": "The address that serves this document." }],
-        "security": [{ "user": [] }],
+        "security": [{ "user": [] }, { "service": [] }],
         "paths": paths,
         "components": {
-            "securitySchemes": { "user": security_scheme() },
+            "securitySchemes": { "user": user(), "service": service() },
             "parameters": { "IdempotencyKey": headers::idempotency_key() },
             "headers": headers::of_responses(),
             "schemas": schemas.into_definitions(),
@@ -53,7 +53,19 @@ const DESCRIPTION: &str = "Everything is confined to the tenant of the caller: t
     hour. Work that outlasts 25 s goes on after a 202; its log row tells the end. The eight database functions \
     and the tables are PostgREST's, and described in docs/api/rpc.md.";
 
-fn security_scheme() -> Value {
+/// Its headers stand here and not among the parameters: a user who sends them is refused.
+fn service() -> Value {
+    json!({
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The project's service key, never from a browser. The call is for the tenant that the header \
+            `x-m23-tenant` names, with an owner's rights, and counts against no limit. `x-m23-reason` (at most 500 \
+            characters) says why, and is required but for a dry run and a recovery test; `x-m23-operator` (at most \
+            200) may name a person. All three are percent-encoded UTF-8; the tenant's audit keeps the last two.",
+    })
+}
+
+fn user() -> Value {
     json!({
         "type": "http",
         "scheme": "bearer",

@@ -3,7 +3,6 @@
 use crate::audit::{AuditEntry, Origin};
 use crate::database::{Caller, Database};
 use crate::failure::Failure;
-use m23_auth::BearerToken;
 use m23_contract::{FunctionName, Probe, Role};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -26,13 +25,16 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
+    /// Asks for a user's own tenant, or for the one that the service names.
     pub(crate) async fn ask<D: Database>(
         database: &D,
-        token: &BearerToken,
+        caller: Caller<'_>,
+        tenant_id: Option<Uuid>,
         function: FunctionName,
         probe: &Probe,
     ) -> Result<Self, Failure> {
         let arguments = json!({
+            "p_tenant_id": tenant_id,
             "p_function": function.as_str(),
             "p_dry_run": probe.dry_run,
             "p_tables": probe.tables,
@@ -40,7 +42,6 @@ impl Standing {
             "p_target_timestamp": probe.target_timestamp,
             "p_base_backup_id": probe.base_backup_id,
         });
-        let caller = Caller::User(token);
         decode(database.call(caller, "m23_authorize", &arguments).await?)
     }
 
@@ -56,7 +57,8 @@ pub(crate) struct Application<'a> {
     pub(crate) id: Uuid,
     pub(crate) function: FunctionName,
     pub(crate) tenant_id: Uuid,
-    pub(crate) user_id: Uuid,
+    /// `None`: the service, which uses up no quota.
+    pub(crate) user_id: Option<Uuid>,
     pub(crate) limit: u32,
     pub(crate) key: Option<&'a str>,
     pub(crate) body_sha256: [u8; 32],

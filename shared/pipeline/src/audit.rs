@@ -1,6 +1,7 @@
 //! The audit of a call: who, from where, with what outcome. Its beginning is written by the call
 //! that admits it; its end, and what was not admitted, after the answer.
 
+use crate::service::Purpose;
 use http::HeaderMap;
 use m23_contract::ErrorCode;
 use serde::Serialize;
@@ -11,6 +12,9 @@ use uuid::Uuid;
 pub(crate) struct Origin {
     from_address: Option<String>,
     user_agent: Option<String>,
+    /// Of a call with the service key: why, and by whom.
+    #[serde(rename = "detail", skip_serializing_if = "Option::is_none")]
+    pub(crate) purpose: Option<Purpose>,
 }
 
 impl Origin {
@@ -19,6 +23,7 @@ impl Origin {
         Self {
             from_address: text("cf-connecting-ip"),
             user_agent: text("user-agent"),
+            purpose: None,
         }
     }
 }
@@ -39,7 +44,8 @@ pub(crate) enum Event {
 #[derive(Debug, Clone, Serialize)]
 pub struct AuditEntry {
     pub(crate) tenant_id: Uuid,
-    pub(crate) actor: Uuid,
+    /// `None`: the service key.
+    pub(crate) actor: Option<Uuid>,
     pub(crate) action: &'static str,
     pub(crate) request_id: Uuid,
     pub(crate) event: Event,

@@ -103,23 +103,45 @@ fn is_about_the_token(code: &str) -> bool {
     matches!(code, "PGRST300" | "PGRST301" | "PGRST302" | "PGRST303")
 }
 
-/// Connection trouble, resources, shutdowns and cancelled statements, deadlocks, lock timeouts.
+/// Connection trouble, resources, shutdowns and cancelled statements, deadlocks, lock timeouts, a database
+/// that was made read-only, as hosted ones are when their disk is nearly full.
 /// A server that died in the middle of an answer left no code at all.
 fn is_passing(code: &str) -> bool {
     ["PGRST00", "08", "53", "57"]
         .iter()
         .any(|class| code.starts_with(class))
-        || matches!(code, "" | "40P01" | "55P03")
+        || matches!(code, "" | "25006" | "40P01" | "55P03")
 }
 
 /// What may be logged. Messages of some classes repeat a row's values (a value that does not
 /// parse, what a user's trigger raised), so only those of other classes are kept.
 fn shown(status: u16, reply: &ErrorReply) -> String {
-    let tells_no_values = ["PGRST", "08", "23", "40", "42", "53", "55", "57", "XX"]
-        .iter()
-        .any(|class| reply.code.starts_with(class));
-    match &reply.message {
+    let tells_no_values = [
+        "PGRST", "08", "23", "25", "40", "42", "53", "55", "57", "XX",
+    ]
+    .iter()
+    .any(|class| reply.code.starts_with(class));
+    let what = match &reply.message {
         Some(message) if tells_no_values => format!("{} ({status}): {message}", reply.code),
         _ => format!("{} ({status})", reply.code),
+    };
+    match shortage(&reply.code) {
+        Some(hint) => format!("{what}; {hint}"),
+        None => what,
+    }
+}
+
+/// What the database lacks, and what its operator does about it.
+fn shortage(code: &str) -> Option<&'static str> {
+    match code {
+        "25006" => Some("the database is read-only: see \"A full disk\" in docs/on-call.md"),
+        "53100" => Some("the database's disk is full: see \"A full disk\" in docs/on-call.md"),
+        "53200" => Some(
+            "the database is out of memory, or max_locks_per_transaction is too low for so many tables",
+        ),
+        "53300" => {
+            Some("all connections are in use: max_connections or PostgREST's pool is too small")
+        }
+        _ => None,
     }
 }

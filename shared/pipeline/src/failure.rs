@@ -35,6 +35,12 @@ pub enum Failure {
     /// The user belongs to no tenant, or the choice among several is not made.
     #[error("no tenant")]
     NoTenant,
+    /// Nothing knows the tenant that the service names.
+    #[error("unknown tenant")]
+    UnknownTenant,
+    /// A user names a tenant as only the service may.
+    #[error("a user names a tenant")]
+    TenantNamed,
     /// The role does not allow it.
     #[error("not permitted")]
     NotPermitted(FunctionName),
@@ -135,6 +141,14 @@ impl Failure {
             Self::NoTenant => plain(
                 ErrorCode::TenantNotFound,
                 "You belong to no tenant, or to several and have picked none of them.",
+            ),
+            Self::UnknownTenant => plain(
+                ErrorCode::TenantNotFound,
+                "No table, record or membership knows the tenant that x-m23-tenant names.",
+            ),
+            Self::TenantNamed => plain(
+                ErrorCode::InsufficientPermissions,
+                "Only the service key may name a tenant: leave x-m23-tenant out.",
             ),
             Self::NotPermitted(function) => plain(
                 ErrorCode::InsufficientPermissions,

@@ -22,6 +22,7 @@ mod function;
 mod health;
 mod idempotency;
 mod run;
+mod service;
 mod services;
 mod settings;
 

@@ -3,20 +3,21 @@
 use crate::admission::{
     Admission, Application, Outcome, Standing, StoredAnswer, abandon, audit, finish, give_back,
 };
-use crate::admitted::Admitted;
+use crate::admitted::{Admitted, Identity};
 use crate::audit::{AuditEntry, Event, Origin};
 use crate::body::{BodySource, drain, read_bounded};
 use crate::edge::{Envelope, Kind, kind};
 use crate::failure::Failure;
 use crate::function::{Answer, Function};
 use crate::idempotency::idempotency_key;
+use crate::service::{ServiceCall, TENANT};
 use crate::services::{Clock, Ids, Level, Log, Platform, Record};
 use crate::settings::Settings;
 use futures_util::future::join;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response};
-use m23_auth::{BearerToken, KeyCache, authenticate, bearer_token};
+use m23_auth::{BearerToken, KeyCache, Refusal, authenticate, bearer_token};
 use m23_contract::{ErrorBody, ErrorCode, FunctionName, Probe, Reading, Role, read_request};
 use m23_rate_limit::{Window, WindowLog};
 use uuid::Uuid;
@@ -56,8 +57,7 @@ struct Trace {
 /// A request that may be counted.
 struct Candidate<'a, R> {
     request: R,
-    token: BearerToken,
-    user_id: Uuid,
+    identity: Identity,
     tenant_id: Uuid,
     role: Role,
     key: Option<String>,
@@ -120,15 +120,11 @@ impl<P: Platform> Pipeline<'_, P> {
         headers: &HeaderMap,
         trace: &mut Trace,
     ) -> Failure {
-        let Ok(token) = bearer_token(header(headers, AUTHORIZATION.as_str())) else {
-            return failure;
-        };
-        if self.sign_in(&token, trace).await.is_ok() {
-            let nothing = Probe::default();
-            let standing = Standing::ask(self.platform, &token, trace.function, &nothing).await;
-            if let Ok(standing) = standing {
-                trace.stand(&standing, self.limit(trace.function));
-            }
+        if let Ok((identity, service)) = self.identify(headers, trace).await {
+            // Whether it can be known or not: the answer is this failure.
+            let _standing = self
+                .stand(&identity, service.as_ref(), &Probe::default(), trace)
+                .await;
         }
         failure
     }
@@ -147,12 +143,9 @@ impl<P: Platform> Pipeline<'_, P> {
             }
         };
         let candidate = self.examine::<F>(&parts.headers, &body, trace).await?;
-        let limit = trace
-            .window
-            .map_or_else(|| self.limit(F::NAME), |window| window.limit);
-        let log = WindowLog::new(F::NAME, candidate.tenant_id, limit);
-        if candidate.key.is_none() {
-            self.refuse_early(&log, candidate.role, trace).await?;
+        let log = self.log_of(F::NAME, &candidate, trace);
+        if let (Some(log), None) = (&log, &candidate.key) {
+            self.refuse_early(log, candidate.role, trace).await?;
         }
         let admission = self.apply(&candidate, trace).await?;
         match admission.outcome {
@@ -160,10 +153,10 @@ impl<P: Platform> Pipeline<'_, P> {
                 let counted_at = admission
                     .counted_at
                     .unwrap_or_else(|| self.platform.now_ms());
-                let noted = self.note(&log, counted_at, trace);
+                let noted = self.note(log.as_ref(), counted_at, trace);
                 let (_, outcome) = join(noted, self.work(function, candidate, trace)).await;
-                if outcome.as_ref().is_err_and(is_our_fault) {
-                    self.give_back(&log, counted_at, trace).await;
+                if let (Some(log), true) = (&log, outcome.as_ref().is_err_and(is_our_fault)) {
+                    self.give_back(log, counted_at, trace).await;
                 }
                 outcome
             }
@@ -183,27 +176,71 @@ impl<P: Platform> Pipeline<'_, P> {
         body: &'a [u8],
         trace: &mut Trace,
     ) -> Result<Candidate<'a, F::Request>, Failure> {
-        let token = bearer_token(header(headers, AUTHORIZATION.as_str()))?;
-        let user_id = self.sign_in(&token, trace).await?;
+        let (identity, service) = self.identify(headers, trace).await?;
         let reading: Reading<F::Request> = read_request(body);
-        let key = idempotency_key(headers);
-        let standing = Standing::ask(self.platform, &token, F::NAME, &reading.probe).await?;
-        trace.stand(&standing, self.limit(F::NAME));
         let dry_run = reading.probe.dry_run;
-        let (request, key) = without_faults(reading.request, key, &standing)?;
-        let tenant_id = standing.tenant_id.ok_or(Failure::NoTenant)?;
+        let standing = self
+            .stand(&identity, service.as_ref(), &reading.probe, trace)
+            .await?;
+        if service.is_none() && headers.contains_key(TENANT) {
+            return Err(Failure::TenantNamed);
+        }
+        let of_headers = service.map_or_else(Vec::new, |call| call.faults(F::NAME, dry_run));
+        let key = idempotency_key(headers);
+        let (request, key) = without_faults(reading.request, key, of_headers, &standing)?;
+        let tenant_id = standing.tenant_id.ok_or(match identity {
+            Identity::User(..) => Failure::NoTenant,
+            Identity::Service => Failure::UnknownTenant,
+        })?;
         let role = standing
             .permitted(F::NAME, dry_run)
             .ok_or(Failure::NotPermitted(F::NAME))?;
         Ok(Candidate {
             request,
-            token,
-            user_id,
+            identity,
             tenant_id,
             role,
             key,
             body,
         })
+    }
+
+    /// Who calls, and what the service says of its call.
+    async fn identify(
+        &self,
+        headers: &HeaderMap,
+        trace: &mut Trace,
+    ) -> Result<(Identity, Option<ServiceCall>), Failure> {
+        let token = bearer_token(header(headers, AUTHORIZATION.as_str()))?;
+        if self.settings.service_role_key.is(token.reveal()) {
+            let call = ServiceCall::read(headers)?;
+            trace.origin.purpose = Some(call.purpose());
+            self.known(trace);
+            return Ok((Identity::Service, Some(call)));
+        }
+        if self.settings.anon_key.is(token.reveal()) {
+            return Err(Refusal::AnonKey.into());
+        }
+        let id = self.sign_in(&token, trace).await?;
+        Ok((Identity::User(id, token), None))
+    }
+
+    /// Where the caller stands, in their tenant or in the one that the service names.
+    async fn stand(
+        &self,
+        identity: &Identity,
+        service: Option<&ServiceCall>,
+        probe: &Probe,
+        trace: &mut Trace,
+    ) -> Result<Standing, Failure> {
+        let named = match service {
+            Some(call) => Some(call.tenant_id.ok_or(Failure::UnknownTenant)?),
+            None => None,
+        };
+        let caller = identity.caller();
+        let standing = Standing::ask(self.platform, caller, named, trace.function, probe).await?;
+        trace.stand(&standing, self.limit(trace.function));
+        Ok(standing)
     }
 
     async fn sign_in(&self, token: &BearerToken, trace: &mut Trace) -> Result<Uuid, Failure> {
@@ -218,8 +255,28 @@ impl<P: Platform> Pipeline<'_, P> {
         )
         .await?;
         trace.user_id = Some(user.id);
-        trace.window = Some(Window::untouched(self.limit(trace.function), now_ms / 1000));
+        self.known(trace);
         Ok(user.id)
+    }
+
+    /// A caller who is known is told a window, be it an untouched one.
+    fn known(&self, trace: &mut Trace) {
+        let now = self.platform.now_ms() / 1000;
+        trace.window = Some(Window::untouched(self.limit(trace.function), now));
+    }
+
+    /// The edge's log of the window in which a request is counted; the service's are in none.
+    fn log_of<R>(
+        &self,
+        function: FunctionName,
+        candidate: &Candidate<'_, R>,
+        trace: &Trace,
+    ) -> Option<WindowLog> {
+        candidate.identity.user_id()?;
+        let limit = trace
+            .window
+            .map_or_else(|| self.limit(function), |window| window.limit);
+        Some(WindowLog::new(function, candidate.tenant_id, limit))
     }
 
     /// Refuses at the edge what the database would refuse anyway. A request with an
@@ -254,7 +311,7 @@ impl<P: Platform> Pipeline<'_, P> {
             id: trace.request_id,
             function: trace.function,
             tenant_id: candidate.tenant_id,
-            user_id: candidate.user_id,
+            user_id: candidate.identity.user_id(),
             limit,
             key: candidate.key.as_deref(),
             body_sha256: self.platform.sha256(candidate.body).await?,
@@ -271,7 +328,8 @@ impl<P: Platform> Pipeline<'_, P> {
         Ok(admission)
     }
 
-    async fn note(&self, log: &WindowLog, counted_at: u64, trace: &Trace) {
+    async fn note(&self, log: Option<&WindowLog>, counted_at: u64, trace: &Trace) {
+        let Some(log) = log else { return };
         let noted = log.note(self.platform, counted_at, trace.request_id).await;
         if let Err(error) = noted {
             trace.warn(self.platform, "rate window not noted", &error);
@@ -306,9 +364,8 @@ impl<P: Platform> Pipeline<'_, P> {
         let caller = Admitted::new(
             trace.request_id,
             candidate.tenant_id,
-            candidate.user_id,
+            candidate.identity,
             candidate.role,
-            candidate.token,
         );
         let outcome = function.handle(&caller, candidate.request).await;
         if candidate.key.is_some() {
@@ -439,7 +496,7 @@ impl Trace {
     fn entry(self, status: u16, outcome: &Result<Reply, Failure>) -> Option<AuditEntry> {
         Some(AuditEntry {
             tenant_id: self.tenant_id?,
-            actor: self.user_id?,
+            actor: self.user_id,
             action: self.function.as_str(),
             request_id: self.request_id,
             event: match outcome {
@@ -469,6 +526,7 @@ impl Trace {
             .with("function", self.function.as_str())
             .with("tenant_id", id(self.tenant_id))
             .with("user_id", id(self.user_id))
+            .with("service", self.origin.purpose.is_some())
     }
 }
 
@@ -476,10 +534,11 @@ fn is_our_fault(failure: &Failure) -> bool {
     failure.code().status() >= 500
 }
 
-/// The request and its key, or every fault: the body's, the header's and the database's.
+/// The request and its key, or every fault: the body's, the headers' and the database's.
 fn without_faults<R>(
     request: Result<R, Vec<String>>,
     key: Result<Option<String>, String>,
+    of_headers: Vec<String>,
     standing: &Standing,
 ) -> Result<(R, Option<String>), Failure> {
     let of_the_database = match standing.tenant_id {
@@ -487,10 +546,13 @@ fn without_faults<R>(
         None => Vec::new(),
     };
     match (request, key) {
-        (Ok(request), Ok(key)) if of_the_database.is_empty() => Ok((request, key)),
+        (Ok(request), Ok(key)) if of_headers.is_empty() && of_the_database.is_empty() => {
+            Ok((request, key))
+        }
         (request, key) => {
             let mut faults = request.err().unwrap_or_default();
             faults.extend(key.err());
+            faults.extend(of_headers);
             faults.extend(of_the_database);
             Err(Failure::Invalid(faults))
         }

@@ -1,4 +1,4 @@
-//! A request's work in the database, in its user's name.
+//! A request's work in the database, in its caller's name.
 
 use crate::workers::Workers;
 use m23_pipeline::{Admitted, Failure};
@@ -12,7 +12,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// What the database refuses, or [`Failure::Internal`] for an answer of another form.
-pub async fn ask_as_user<T: DeserializeOwned>(
+pub async fn ask_as_caller<T: DeserializeOwned>(
     workers: &Workers,
     caller: &Admitted,
     function: &str,
@@ -22,7 +22,7 @@ pub async fn ask_as_user<T: DeserializeOwned>(
     let arguments = json!({ "p_request_id": caller.request_id(), parameter: request });
     let answer = workers
         .database()
-        .rpc_as_user(caller.token(), function, &arguments, patience)
+        .rpc(caller.caller(), function, &arguments, patience)
         .await?;
     serde_json::from_value(answer).map_err(Failure::internal)
 }

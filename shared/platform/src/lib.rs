@@ -26,7 +26,7 @@ mod watch;
 mod windows;
 mod workers;
 
-pub use asking::ask_as_user;
+pub use asking::ask_as_caller;
 pub use bounded::{TimedOut, bounded};
 pub use clock::scheduled;
 pub use crypto::sha256;

@@ -1,7 +1,7 @@
 //! The database's functions through PostgREST.
 
 use crate::fetch::Outgoing;
-use m23_auth::{BearerToken, Secret};
+use m23_auth::Secret;
 use m23_pipeline::{Caller, DatabaseError, Settings, decode_error};
 use serde_json::Value;
 use std::pin::Pin;
@@ -61,21 +61,6 @@ impl PostgRest {
             anon_key: settings.anon_key.clone(),
             service_role_key: settings.service_role_key.clone(),
         }
-    }
-
-    /// Calls a function in a user's name, JSON to JSON.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
-    pub async fn rpc_as_user(
-        &self,
-        token: &BearerToken,
-        name: &str,
-        arguments: &Value,
-        timeout: Duration,
-    ) -> Result<Value, DatabaseError> {
-        self.rpc(Caller::User(token), name, arguments, timeout)
-            .await
     }
 
     /// Calls a function with the service key, JSON to JSON.

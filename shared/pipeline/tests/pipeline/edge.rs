@@ -23,7 +23,7 @@ fn a_good_request_is_handled_and_counted() {
     assert_eq!(reply.header("content-type"), "application/json");
     let handled = stub.handled.borrow();
     let (caller, _) = &handled[0];
-    assert_eq!(caller.user_id().to_string(), USER);
+    assert_eq!(caller.user_id().unwrap().to_string(), USER);
     assert_eq!(
         caller.request_id().to_string(),
         reply.header("x-request-id")

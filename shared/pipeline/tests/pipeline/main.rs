@@ -11,4 +11,5 @@ mod edge;
 mod idempotency;
 mod quota;
 mod refusals;
+mod service;
 mod world;

@@ -36,6 +36,19 @@ fn a_caller_without_a_good_token_is_refused_before_the_database() {
 }
 
 #[test]
+fn the_anon_key_is_told_to_sign_in() {
+    let world = World::new();
+    for key in ["Bearer anon", &token(&[("role", json!("anon"))], "good")] {
+        let reply = world.run(&Stub::new(), request("POST", Some(key), FULL));
+        assert_eq!((reply.status, reply.code()), (401, "AUTH_REQUIRED"));
+        assert_eq!(
+            reply.body["error"],
+            "This is the project's anon key: sign in first."
+        );
+    }
+}
+
+#[test]
 fn a_refused_validation_uses_no_quota_and_shows_the_window() {
     let world = World::new();
     for body in [
@@ -290,6 +303,9 @@ fn passing_trouble_and_lasting_trouble_are_told_apart() {
         (504, "PGRST003"),
         (500, "57014"),
         (500, "57P01"),
+        (405, "25006"),
+        (503, "53100"),
+        (503, "53200"),
         (503, "53300"),
         (503, "08006"),
         (500, "40P01"),
@@ -311,6 +327,22 @@ fn passing_trouble_and_lasting_trouble_are_told_apart() {
     let plain = |status| decode_error(Caller::Service, status, b"<html>nginx</html>");
     assert!(matches!(plain(502), DatabaseError::Unavailable(_)));
     assert!(matches!(plain(500), DatabaseError::Failed(_)));
+}
+
+#[test]
+fn a_full_disk_is_told_to_the_operator_and_not_to_the_caller() {
+    let full = json!({"code": "53100", "message": "could not extend file \"base/5/16384\""});
+    let world = World::new();
+    world.break_function("m23_admit", decoded(503, &full));
+    let reply = world.run(&Stub::new(), post(FULL));
+    assert_eq!((reply.status, reply.code()), (503, "UNAVAILABLE"));
+    assert_eq!(reply.header("retry-after"), "5");
+    assert!(!reply.body.to_string().contains("disk"));
+    assert!(
+        world
+            .log_text()
+            .contains("the database's disk is full: see")
+    );
 }
 
 #[test]

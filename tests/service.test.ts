@@ -1,0 +1,289 @@
+// The service: the five functions with the service key, for a tenant that the call names; and what the auth
+// server and the database may lack meanwhile.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { createClient } from '@supabase/supabase-js';
+import type pg from 'pg';
+
+import { type M23, createM23 } from '../client/src/index.ts';
+import { type Stack, startStack } from '../stack/stack.ts';
+import { temporaryFolder } from './dev-command.ts';
+import { type Body, type Reply, call, completed, ok, refusal } from './fixtures/functions.ts';
+import { damage, openShop, rowsOf, stock, stockedTenant } from './fixtures/shop.ts';
+import { type Tenant, newTenant, tokenOf } from './fixtures/tenants.ts';
+import { eventually } from './fixtures/time.ts';
+
+const WHY = 'the customer’s import, undone';
+const NAMES = ['backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback', 'recovery-test'] as const;
+const DRILL = { test_name: 'drill', test_type: 'manual', validation_level: 'deep' };
+
+let stack: Stack;
+let client: pg.Client;
+let stateDir: string;
+let removeFolder: () => void;
+
+before(async () => {
+  stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 1 } });
+  client = await stack.postgres.connect();
+  await openShop(client);
+});
+after(async () => {
+  await client?.end();
+  await stack?.close();
+  removeFolder();
+});
+
+/** The headers of the service's call for a tenant. */
+function purpose(tenant: { id: string }, more: Record<string, string> = {}): Record<string, string> {
+  const headers = { 'x-m23-tenant': tenant.id, 'x-m23-reason': WHY, ...more };
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, encodeURIComponent(value)]));
+}
+
+async function service(tenant: { id: string }, name: string, body: unknown, more: Record<string, string> = {}): Promise<Reply> {
+  return await call(stack, name, stack.serviceRoleKey, body, { headers: purpose(tenant, more) });
+}
+
+async function raw(name: string, token: string, headers: Record<string, string>, body: unknown = { jobType: 'snapshot' }): Promise<Reply> {
+  return await call(stack, name, token, body, { headers });
+}
+
+async function now(): Promise<string> {
+  const { rows: [row] } = await client.query<{ at: string }>('select m23.iso(clock_timestamp()) as at');
+  return row!.at;
+}
+
+async function one<T>(query: string, values: unknown[] = []): Promise<T> {
+  const { rows: [row] } = await client.query(query, values);
+  return row as T;
+}
+
+/** A tenant whose every row and member is deleted, its rows as they were, and a moment before that. */
+async function lost(): Promise<{ tenant: Tenant; rows: Awaited<ReturnType<typeof rowsOf>>; moment: string }> {
+  const tenant = await stockedTenant(stack, client);
+  const rows = await rowsOf(client, tenant);
+  const moment = await now();
+  await client.query('update shop.orders set follows = null where tenant_id = $1', [tenant.id]);
+  await client.query('delete from shop.accounts where tenant_id = $1', [tenant.id]);
+  await client.query('delete from public.tenant_members where tenant_id = $1', [tenant.id]);
+  assert.equal(Object.values(await rowsOf(client, tenant)).flat().length, 0);
+  return { tenant, rows, moment };
+}
+
+describe('the service', () => {
+  let tenant: Tenant;
+  let before: Awaited<ReturnType<typeof rowsOf>>;
+  let backup: string;
+  let snapshot: string;
+
+  async function createdBy(table: string, id: unknown): Promise<unknown> {
+    return (await one<{ by: unknown }>(`select coalesce(created_by::text, 'nobody') as by from public.${table} where id = $1`, [id])).by;
+  }
+
+  test('makes a backup for the tenant that it names, and nobody has created it', async () => {
+    tenant = await stockedTenant(stack, client);
+    before = await rowsOf(client, tenant);
+    backup = String(ok(await service(tenant, 'backup-create', { jobType: 'full' }))['jobId']);
+    await completed(client, backup);
+    const { tenant_id: owner } = await one<{ tenant_id: string }>('select tenant_id from public.backup_jobs where id = $1', [backup]);
+    assert.deepEqual([owner, await createdBy('backup_jobs', backup)], [tenant.id, 'nobody']);
+  });
+
+  test('looks at a moment without a reason, page by page, and goes back to it', async () => {
+    const targetTimestamp = await now();
+    await damage(client, tenant);
+    const look = ok(await raw('pitr-restore', stack.serviceRoleKey, { 'x-m23-tenant': tenant.id }, { targetTimestamp, dryRun: true }));
+    const page = await fetch(`${stack.url}/rest/v1/rpc/get_pitr_preview_page`, {
+      method: 'POST', headers: { apikey: stack.serviceRoleKey, authorization: `Bearer ${stack.serviceRoleKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ p_preview_id: look['previewId'], p_table: 'shop.accounts' }),
+    });
+    assert.equal(page.status, 200);
+    const done = ok(await service(tenant, 'pitr-restore', { targetTimestamp, confirmRestore: true, planHash: look['planHash'] }));
+    assert.deepEqual(done['stats'], look['stats']);
+    assert.deepEqual(await rowsOf(client, tenant), before);
+    snapshot = String(done['snapshotId']);
+    assert.deepEqual([await createdBy('restore_logs', done['restoreLogId']), await createdBy('pitr_snapshots', snapshot)], ['nobody', 'nobody']);
+  });
+
+  test('rolls that back, restores the backup, and tests it', async () => {
+    const rolled = ok(await service(tenant, 'pitr-rollback', { snapshotId: snapshot, confirmRollback: true }));
+    assert.notDeepEqual(await rowsOf(client, tenant), before);
+    assert.equal(await createdBy('pitr_rollbacks', rolled['rollbackId']), 'nobody');
+    ok(await service(tenant, 'backup-restore', { backupJobId: backup, confirmRestore: true }));
+    assert.deepEqual(await rowsOf(client, tenant), before);
+    const tested = ok(await raw('recovery-test', stack.serviceRoleKey, { 'x-m23-tenant': tenant.id }, DRILL));
+    assert.equal((tested['results'] as { issuesFound: number }).issuesFound, 0);
+    assert.equal(await createdBy('recovery_tests', tested['testId']), 'nobody');
+  });
+
+  test('uses up nothing of the tenant\'s quota, and is not refused for it', async () => {
+    const body = { targetTimestamp: await now(), dryRun: true };
+    const owner = await tenant.token('owner');
+    const used = await call(stack, 'pitr-restore', owner, body);
+    assert.deepEqual([used.status, used.headers.get('x-ratelimit-remaining')], [200, '0'], 'of one, which the calls before have left');
+    assert.deepEqual(refusal(await call(stack, 'pitr-restore', owner, body)), [429, 'RATE_LIMIT_EXCEEDED']);
+    const reply = await service(tenant, 'pitr-restore', body);
+    assert.deepEqual([reply.status, reply.headers.get('x-ratelimit-limit'), reply.headers.get('x-ratelimit-remaining')], [200, '1', '0']);
+  });
+
+  test('gets the same answer again under its Idempotency-Key', async () => {
+    const again = (): Promise<Reply> => service(tenant, 'backup-create', { jobType: 'snapshot' }, { 'idempotency-key': 'k' });
+    const first = ok(await again());
+    const second = await again();
+    assert.deepEqual([second.body, second.headers.get('idempotent-replayed')], [first, 'true']);
+  });
+
+  test('touches no other tenant\'s backup', async () => {
+    const other = await newTenant(stack, client);
+    assert.deepEqual(refusal(await service(other, 'backup-restore', { backupJobId: backup, confirmRestore: true })), [404, 'BACKUP_NOT_FOUND']);
+  });
+});
+
+describe('a tenant whose rows and members are all gone', () => {
+  test('comes back from the log', async () => {
+    const { tenant, rows, moment } = await lost();
+    ok(await service(tenant, 'pitr-restore', { targetTimestamp: moment, confirmRestore: true }));
+    assert.deepEqual(await rowsOf(client, tenant), rows);
+  });
+
+  test('is unknown where nothing has ever heard of it, whatever is called', async () => {
+    for (const name of NAMES) {
+      for (const id of [randomUUID(), 'acme', `${randomUUID()}x`, 'a'.repeat(600)]) {
+        const body = { 'backup-create': { jobType: 'full' }, 'backup-restore': { backupJobId: randomUUID(), confirmRestore: true },
+          'pitr-restore': { targetTimestamp: await now(), dryRun: true }, 'pitr-rollback': { snapshotId: randomUUID(), confirmRollback: true }, 'recovery-test': DRILL }[name];
+        assert.deepEqual(refusal(await service({ id }, name, body)), [403, 'TENANT_NOT_FOUND']);
+      }
+    }
+  });
+});
+
+describe('what may not be the service', () => {
+  test('is another key, a web page, or a call for nobody', async () => {
+    const tenant = await newTenant(stack, client);
+    const signed = await stack.issuer.sign({ sub: randomUUID(), role: 'service_role' });
+    const refused: [string, Record<string, string>][] = [
+      [signed, purpose(tenant)],
+      [`${stack.serviceRoleKey}x`, purpose(tenant)],
+      [stack.serviceRoleKey, { ...purpose(tenant), origin: 'https://app.example' }],
+      [stack.serviceRoleKey, {}],
+      [stack.serviceRoleKey, { 'x-m23-reason': 'r' }],
+      [stack.serviceRoleKey, purpose({ id: '' })],
+    ];
+    for (const [token, headers] of refused) assert.deepEqual(refusal(await raw('backup-create', token, headers)), [401, 'AUTH_REQUIRED']);
+  });
+
+  test('is a user, be it an owner of that tenant', async () => {
+    const tenant = await newTenant(stack, client);
+    assert.deepEqual(refusal(await raw('backup-create', await tenant.token('owner'), purpose(tenant))), [403, 'INSUFFICIENT_PERMISSIONS']);
+  });
+
+  test('is let in by no preflight', async () => {
+    const headers = { origin: 'https://app.example', 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization,x-m23-tenant' };
+    const response = await fetch(`${stack.url}/functions/v1/backup-create`, { method: 'OPTIONS', headers });
+    assert.doesNotMatch(response.headers.get('access-control-allow-headers') ?? '*', /m23|\*/);
+  });
+});
+
+describe('a reason', () => {
+  test('is required of whoever changes something, named with all other faults', async () => {
+    const tenant = await newTenant(stack, client);
+    const named = { 'x-m23-tenant': tenant.id };
+    const reply = await raw('backup-create', stack.serviceRoleKey, named, { jobType: 'none' });
+    assert.deepEqual(refusal(reply), [400, 'VALIDATION_FAILED']);
+    assert.deepEqual(reply.body.details?.map((fault) => fault.split(':')[0]), ['jobType', 'x-m23-reason']);
+    for (const bad of ['%', '%C3', 'caf\u00e9', 'a'.repeat(501)]) {
+      const { body } = await raw('backup-create', stack.serviceRoleKey, { ...named, 'x-m23-reason': bad });
+      assert.deepEqual(body.details?.map((fault) => fault.split(':')[0]), ['x-m23-reason'], bad);
+    }
+  });
+
+  test('stands in the tenant\'s audit, with whoever is behind it', async () => {
+    const tenant = await newTenant(stack, client);
+    ok(await service(tenant, 'backup-create', { jobType: 'snapshot' }, { 'x-m23-operator': 'Zoë, on call' }));
+    assert.equal((await raw('backup-create', stack.serviceRoleKey, { 'x-m23-tenant': tenant.id })).status, 400);
+    const owner = createClient(stack.url, stack.anonKey, { global: { headers: { authorization: `Bearer ${await tenant.token('owner')}` } } });
+    const look = async (): Promise<{ actor: string | null; outcome: string; detail: unknown }[]> => (await owner.rpc('get_audit_log', { p_tenant_id: tenant.id })).data ?? [];
+    const entries = await eventually(look, (seen) => seen.length === 2 && seen.every(({ outcome }) => outcome !== 'no outcome was recorded'));
+    assert.deepEqual(entries.map(({ actor, outcome, detail }) => [actor, outcome, detail]), [
+      [null, 'refused', { caller: 'service' }],
+      [null, 'ended', { caller: 'service', reason: WHY, operator: 'Zoë, on call' }],
+    ]);
+    const { data: proof } = await owner.rpc('verify_audit', { p_tenant_id: tenant.id });
+    assert.equal((proof as { valid: boolean }).valid, true);
+  });
+});
+
+describe('the client package with the service key', () => {
+  test('restores for the tenant that its client names, and waits for the end', async () => {
+    const { tenant, rows, moment } = await lost();
+    const m23: M23 = createM23(createClient(stack.url, stack.serviceRoleKey, { global: { headers: purpose(tenant) }, auth: { persistSession: false, autoRefreshToken: false } }));
+    const done = await m23.executePITR({ targetTimestamp: moment, confirmRestore: true });
+    assert.equal(done.status, 'completed');
+    assert.deepEqual(await rowsOf(client, tenant), rows);
+    const job = await m23.createBackupJob({ jobType: 'full', backupName: 'by the service', tenantId: tenant.id });
+    assert.equal((await m23.executeBackup(job.id)).status, 'completed');
+  });
+});
+
+describe('a token', () => {
+  test('that is the anon key is told to sign in', async () => {
+    const reply = await raw('backup-create', stack.anonKey, {});
+    assert.deepEqual([...refusal(reply), reply.body.error], [401, 'AUTH_REQUIRED', 'This is the project\'s anon key: sign in first.']);
+  });
+
+  test('of an anonymous sign-in is refused by the database as by the functions, be it a member\'s', async () => {
+    const tenant = await newTenant(stack, client);
+    const token = await stack.issuer.sign({ sub: tenant.userId('owner'), role: 'authenticated', is_anonymous: true });
+    assert.deepEqual(refusal(await raw('backup-create', token, {})), [401, 'AUTH_REQUIRED']);
+    const headers = { apikey: stack.anonKey, authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const rpc = await fetch(`${stack.url}/rest/v1/rpc/get_backup_statistics`, { method: 'POST', headers, body: JSON.stringify({ p_tenant_id: tenant.id }) });
+    assert.deepEqual([rpc.status, (await rpc.json() as Body).code], [401, 'AUTH_REQUIRED']);
+    const read = await fetch(`${stack.url}/rest/v1/tenant_members`, { headers });
+    assert.deepEqual(await read.json(), []);
+    const ordinary = await fetch(`${stack.url}/rest/v1/tenant_members`, { headers: { ...headers, authorization: `Bearer ${await tokenOf(stack, tenant.userId('owner'))}` } });
+    assert.equal((await ordinary.json() as unknown[]).length, 4);
+  });
+});
+
+describe('a full disk', () => {
+  /** The server says so itself, at whatever is written to a table. */
+  async function full(table: string, work: () => Promise<void>): Promise<void> {
+    await client.query(`create function public.full_disk() returns trigger language plpgsql as $$ begin raise disk_full using message = 'could not extend file "base/5/16384"'; end $$`);
+    await client.query(`create trigger full_disk before insert on ${table} for each row execute function public.full_disk()`);
+    await client.query(`alter table ${table} enable always trigger full_disk`);
+    try {
+      await work();
+    } finally {
+      await client.query('drop function public.full_disk() cascade');
+    }
+  }
+
+  function refusedForNow(reply: Reply): void {
+    assert.deepEqual(refusal(reply), [503, 'UNAVAILABLE']);
+    assert.match(reply.headers.get('retry-after') ?? '', /^\d+$/);
+    assert.doesNotMatch(JSON.stringify(reply.body), /extend|16384/);
+  }
+
+  test('is a 503, and the log says what to do', async () => {
+    const tenant = await newTenant(stack, client);
+    await full('m23.requests', async () => refusedForNow(await service(tenant, 'backup-create', { jobType: 'snapshot' })));
+    const logged = (): Promise<string> => Promise.resolve(readFileSync(join(stateDir, 'workers.log'), 'utf8'));
+    await eventually(logged, (text) => text.includes('A full disk'));
+  });
+
+  test('in the middle of a restore takes it back, and the next one works', async () => {
+    const tenant = await newTenant(stack, client);
+    await stock(client, tenant, 1);
+    const [before, targetTimestamp] = [await rowsOf(client, tenant), await now()];
+    await client.query('update shop.accounts set balance = 7 where tenant_id = $1', [tenant.id]);
+    const restore = (): Promise<Reply> => service(tenant, 'pitr-restore', { targetTimestamp, confirmRestore: true });
+    await full('public.pitr_snapshots', async () => refusedForNow(await restore()));
+    assert.match(readFileSync(join(stateDir, 'postgres.log'), 'utf8'), /HINT: .*disk of the database is full/);
+    ok(await restore());
+    assert.deepEqual(await rowsOf(client, tenant), before);
+  });
+});
