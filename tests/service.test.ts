@@ -10,12 +10,15 @@ import { createClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
 import { type M23, createM23 } from '../client/src/index.ts';
+import { ROOT } from '../stack/places.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
 import { type Body, type Reply, call, completed, ok, refusal } from './fixtures/functions.ts';
+import { blocksOf, runBlocks } from './fixtures/page.ts';
 import { damage, openShop, rowsOf, stock, stockedTenant } from './fixtures/shop.ts';
 import { type Tenant, newTenant, tokenOf } from './fixtures/tenants.ts';
 import { eventually } from './fixtures/time.ts';
+import { m23 } from './fixtures/tool.ts';
 
 const WHY = 'the customer’s import, undone';
 const NAMES = ['backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback', 'recovery-test'] as const;
@@ -220,12 +223,112 @@ describe('a reason', () => {
 describe('the client package with the service key', () => {
   test('restores for the tenant that its client names, and waits for the end', async () => {
     const { tenant, rows, moment } = await lost();
-    const m23: M23 = createM23(createClient(stack.url, stack.serviceRoleKey, { global: { headers: purpose(tenant) }, auth: { persistSession: false, autoRefreshToken: false } }));
-    const done = await m23.executePITR({ targetTimestamp: moment, confirmRestore: true });
+    const bound: M23 = createM23(createClient(stack.url, stack.serviceRoleKey, { global: { headers: purpose(tenant) }, auth: { persistSession: false, autoRefreshToken: false } }));
+    const done = await bound.executePITR({ targetTimestamp: moment, confirmRestore: true });
     assert.equal(done.status, 'completed');
     assert.deepEqual(await rowsOf(client, tenant), rows);
-    const job = await m23.createBackupJob({ jobType: 'full', backupName: 'by the service', tenantId: tenant.id });
-    assert.equal((await m23.executeBackup(job.id)).status, 'completed');
+    const job = await bound.createBackupJob({ jobType: 'full', backupName: 'by the service', tenantId: tenant.id });
+    assert.equal((await bound.executeBackup(job.id)).status, 'completed');
+  });
+});
+
+describe('the command line', () => {
+  let tenant: Tenant;
+  let asService: Record<string, string>;
+
+  before(async () => {
+    tenant = await stockedTenant(stack, client);
+    asService = { M23_URL: stack.url, M23_SERVICE_KEY: stack.serviceRoleKey, M23_TENANT: tenant.id, M23_REASON: WHY, M23_OPERATOR: 'Zoë' };
+  });
+
+  async function done(args: string[], code = 0): Promise<string> {
+    const ran = await m23(args, asService);
+    assert.equal(ran.code, code, ran.errors + ran.output);
+    return ran.output;
+  }
+
+  /** The one group of a pattern that what was printed must fit. */
+  function found(output: string, pattern: RegExp): string {
+    const [, group] = pattern.exec(output) ?? assert.fail(output);
+    return String(group);
+  }
+
+  test('takes a tenant back with the service key, step by step, and undoes it', async () => {
+    const backup = found(await done(['backup', 'create', '--name', 'by hand']), /^backup ([0-9a-f-]{36}): completed$/m);
+    const [rows, moment] = [await rowsOf(client, tenant), await now()];
+    await damage(client, tenant);
+    const damaged = await rowsOf(client, tenant);
+    const hash = found(await done(['restore', '--to', moment]), /^dry run of a restore: nothing was changed$[^]*--plan-hash (\w+)/m);
+    assert.deepEqual(await rowsOf(client, tenant), damaged);
+    const snapshot = found(await done(['restore', '--to', moment, '--confirm', '--plan-hash', hash]), /: completed$[^]*m23 rollback ([0-9a-f-]{36}) --confirm/m);
+    assert.deepEqual(await rowsOf(client, tenant), rows);
+    await done(['rollback', snapshot]);
+    assert.deepEqual(await rowsOf(client, tenant), rows, 'only looked at');
+    await done(['rollback', snapshot, '--confirm']);
+    assert.deepEqual(await rowsOf(client, tenant), damaged);
+    await done(['backup', 'restore', backup, '--dry-run']);
+    await done(['backup', 'restore', backup, '--confirm']);
+    assert.deepEqual(await rowsOf(client, tenant), rows);
+    assert.match(await done(['test', '--backup', backup, '--level', 'deep']), /: completed\n {2}\d+ checks passed, 0 issues found$/m);
+  });
+
+  test('does nothing where the hash of a dry run holds no more', async () => {
+    const ran = await m23(['restore', '--to', await now(), '--confirm', '--plan-hash', 'x'], asService);
+    assert.deepEqual([ran.code, /^error: (\w+): /.exec(ran.errors)?.[1]], [7, 'PLAN_CHANGED']);
+  });
+
+  test('waits for the end of a user\'s backup, too', async () => {
+    const env = { M23_URL: stack.url, M23_ANON_KEY: stack.anonKey, M23_TOKEN: await tenant.token('operator') };
+    const ran = await m23(['backup', 'create', '--json'], env);
+    assert.equal(ran.code, 0, ran.errors);
+    const { status, row } = JSON.parse(ran.output) as { status: string; row: { created_by: string } };
+    assert.deepEqual([status, row.created_by], ['completed', tenant.userId('operator')]);
+    const begun = await m23(['backup', 'create', '--no-wait'], env);
+    assert.match(begun.output, /^backup [0-9a-f-]{36} goes on$/m);
+  });
+
+  test('ends with 7 where the API refuses, and with 8 over the limit', async () => {
+    const look = ['restore', '--to', await now()];
+    const owner = { M23_URL: stack.url, M23_TOKEN: await tenant.token('owner') };
+    const ends = async (env: Record<string, string>, args = look): Promise<[number | null, string | undefined]> => {
+      const { code, errors } = await m23(args, env);
+      return [code, /^error: (\w+): /.exec(errors)?.[1]];
+    };
+    assert.deepEqual(await ends({ ...owner, M23_TENANT: tenant.id }), [7, 'INSUFFICIENT_PERMISSIONS']);
+    assert.deepEqual(await ends({ ...asService, M23_TENANT: randomUUID() }), [7, 'TENANT_NOT_FOUND']);
+    assert.deepEqual(await ends({ ...asService, M23_SERVICE_KEY: 'another' }), [7, 'AUTH_REQUIRED']);
+    assert.deepEqual(await ends({ ...asService, M23_REASON: '' }, [...look, '--confirm']), [7, 'VALIDATION_FAILED']);
+    assert.equal((await m23(look, owner)).code, 0);
+    assert.deepEqual(await ends(owner), [8, 'RATE_LIMIT_EXCEEDED']);
+  });
+});
+
+describe('the page for the person on call', () => {
+  /** Without what is another one each time. */
+  const plain = (text: string): string => text.replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'ID').replaceAll(/[0-9a-f]{16,}/g, 'HASH').trim();
+
+  test('recovers a tenant by its commands as they stand', async () => {
+    const owner = stack.users.find(({ role }) => role === 'owner')!;
+    const demo = { id: owner.tenantId! };
+    const backup = String(ok(await service(demo, 'backup-create', { jobType: 'full' }))['jobId']);
+    await completed(client, backup);
+    const snapshot = await one<{ id: string }>(`insert into public.backup_jobs (tenant_id, backup_name, job_type) values ($1, 'b', 'snapshot') returning id`, [demo.id]);
+    ok(await service(demo, 'backup-create', { jobId: snapshot.id }));
+    const { id } = await one<{ id: string }>(`select metadata ->> 'snapshot_id' as id from public.backup_jobs where id = $1`, [snapshot.id]);
+    const moment = await now();
+    await client.query(`update public.customers set email = 'lost@acme.example' where tenant_id = $1 and id = 3`, [demo.id]);
+    const blocks = blocksOf('docs/on-call.md').filter(({ heading, note }) => heading === 'Recover a tenant from a terminal' && note === '');
+    const commands = blocks.filter(({ language }) => language === 'sh').map(({ code }) => code);
+    const printed = await runBlocks(commands, ROOT, {
+      PATH: `${join(ROOT, 'target', 'debug')}:${process.env['PATH']}`, M23_URL: stack.url, M23_SERVICE_KEY: stack.serviceRoleKey, M23_TENANT: demo.id,
+      M23_REASON: 'ticket 4711', M23_OPERATOR: 'Ada', MOMENT: moment, SNAPSHOT_ID: id, BACKUP_ID: backup,
+    });
+    assert.equal(printed.length, 5);
+    for (const [index, { language, code }] of blocks.entries()) {
+      if (language === 'text') assert.equal(plain(printed[commands.indexOf(blocks[index - 1]!.code)] ?? ''), plain(code));
+    }
+    const { email } = await one<{ email: string }>('select email from public.customers where tenant_id = $1 and id = 3', [demo.id]);
+    assert.notEqual(email, 'lost@acme.example');
   });
 });
 

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::calls::arguments::{Backup, Restore, Rollback, Test};
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -13,9 +14,12 @@ Exit codes:
   3  the store or the database cannot be reached
   4  the key is missing, or is another one
   5  there is no such backup
-  6  the output cannot be written";
+  6  the output cannot be written
+  7  the API refuses the call; the output says why
+  8  the tenant's limit for this function is used up";
 
-/// Backups of M23, read without M23: inspect them, verify them, get the rows out.
+/// M23 from a terminal: tenants are backed up, restored and tested through its API; archives are
+/// inspected, verified and extracted without it.
 #[derive(Parser)]
 #[command(name = "m23", version, after_help = EXIT_CODES)]
 pub struct Arguments {
@@ -25,6 +29,31 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Back a tenant up, or bring a backup back.
+    #[command(subcommand)]
+    Backup(Backup),
+    /// Take a tenant back to a moment, or look at what that would change.
+    ///
+    /// Without --confirm it only looks.
+    #[command(after_help = "\
+Examples:
+  m23 restore --to 2026-01-31T10:31:00Z
+  m23 restore --to 2026-01-31T10:31:00Z --confirm --plan-hash 3f1c…
+  m23 restore --to 2026-01-31T10:31:00Z --tenant 0b7e… --reason \"ticket 4711\" --confirm")]
+    Restore(Restore),
+    /// Undo a restore by its snapshot, or look at what that would change.
+    ///
+    /// Without --confirm it only looks.
+    #[command(after_help = "\
+Example:
+  m23 rollback 8e3f… --reason \"the wrong day\" --confirm")]
+    Rollback(Rollback),
+    /// Prove that a backup can be restored.
+    #[command(after_help = "\
+Examples:
+  m23 test
+  m23 test --backup 6f1c… --level deep --tenant 0b7e…")]
+    Test(Test),
     /// Look into archives, verify them, extract their rows.
     #[command(subcommand)]
     Archive(Archive),

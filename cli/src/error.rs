@@ -1,6 +1,7 @@
 //! What can go wrong, and the exit code that says so.
 
 use m23_archive::ArchiveError;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Why a command could not do what it was asked.
@@ -34,6 +35,15 @@ pub enum CliError {
     /// The database refuses a backup.
     #[error("the database refuses: {0}")]
     Refused(String),
+    /// The API refuses a call.
+    #[error("{0}")]
+    RefusedByApi(Box<Refusal>),
+    /// The tenant's quota of a function is used up.
+    #[error("{0}")]
+    OverTheLimit(Box<Refusal>),
+    /// The API says that it cannot be used just now.
+    #[error("{0}")]
+    Away(Box<Refusal>),
     /// The output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(String),
@@ -53,16 +63,28 @@ impl CliError {
         Self::damaged(object, error.to_string())
     }
 
+    /// What the API said, where it refused.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::RefusedByApi(refusal) | Self::OverTheLimit(refusal) | Self::Away(refusal) => {
+                Some(refusal)
+            }
+            _ => None,
+        }
+    }
+
     /// 1: something is damaged or refused; 2: usage; 3: out of reach; 4: no key; 5: no such
-    /// backup; 6: no output.
+    /// backup; 6: no output; 7: refused by the API; 8: over its limit.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Damaged { .. } | Self::Refused(_) => 1,
             Self::Usage(_) => 2,
-            Self::Unreachable { .. } => 3,
+            Self::Unreachable { .. } | Self::Away(_) => 3,
             Self::Key(_) => 4,
             Self::NotFound(_) => 5,
             Self::Output(_) => 6,
+            Self::RefusedByApi(_) => 7,
+            Self::OverTheLimit(_) => 8,
         })
     }
 }
@@ -70,5 +92,59 @@ impl CliError {
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         Self::Output(error.to_string())
+    }
+}
+
+/// An answer of the API that is no success.
+#[derive(Debug)]
+pub struct Refusal {
+    code: String,
+    sentence: String,
+    details: Vec<String>,
+    request_id: Option<String>,
+}
+
+impl Refusal {
+    /// Reads the body of such an answer, a function's or the database's.
+    pub fn of(body: &Value, status: u16, request_id: Option<String>) -> Self {
+        let text = |name: &str| {
+            body.get(name)
+                .and_then(Value::as_str)
+                .map(ToOwned::to_owned)
+        };
+        let details = body.get("details").and_then(Value::as_array);
+        Self {
+            code: text("code").unwrap_or_else(|| format!("status {status}")),
+            sentence: text("error")
+                .or_else(|| text("message"))
+                .unwrap_or_else(|| "this is no answer of M23; is --url its address?".to_owned()),
+            details: details
+                .into_iter()
+                .flatten()
+                .filter_map(|line| line.as_str().map(ToOwned::to_owned))
+                .collect(),
+            request_id,
+        }
+    }
+
+    /// The same as JSON.
+    pub fn body(&self) -> Value {
+        json!({
+            "success": false, "code": self.code, "error": self.sentence, "details": self.details,
+            "requestId": self.request_id,
+        })
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.code, self.sentence)?;
+        for detail in &self.details {
+            write!(formatter, "\n  {detail}")?;
+        }
+        match &self.request_id {
+            Some(id) => write!(formatter, "\n  request {id}"),
+            None => Ok(()),
+        }
     }
 }

@@ -1,8 +1,10 @@
-//! `m23`: reads, verifies and extracts archives on a folder or an S3-compatible store, looks
-//! after their keys, and rebuilds a database's catalogue of them. No service need run.
+//! `m23`: calls the five functions over HTTP; reads, verifies and extracts archives on a folder or an
+//! S3-compatible store, looks after their keys, and rebuilds a database's catalogue of them, for which
+//! no service need run.
 
 mod archive;
 mod arguments;
+mod calls;
 mod catalogue;
 mod cipher;
 mod error;
@@ -17,6 +19,7 @@ mod store;
 mod verify;
 
 use arguments::{Arguments, Command};
+use calls::arguments::Backup;
 use clap::Parser;
 use error::CliError;
 use std::process::ExitCode;
@@ -44,6 +47,11 @@ fn started(command: Command) -> Result<ExitCode, CliError> {
 
 async fn run(command: Command) -> Result<ExitCode, CliError> {
     match command {
+        Command::Backup(Backup::Create(order)) => calls::create(&order).await,
+        Command::Backup(Backup::Restore(order)) => calls::restore_backup(&order).await,
+        Command::Restore(order) => calls::restore(&order).await,
+        Command::Rollback(order) => calls::rollback(&order).await,
+        Command::Test(order) => calls::test(&order).await,
         Command::Archive(arguments::Archive::Inspect(order)) => inspect::run(&order).await,
         Command::Archive(arguments::Archive::Verify(order)) => verify::run(&order).await,
         Command::Archive(arguments::Archive::Extract(order)) => extract::run(&order).await,

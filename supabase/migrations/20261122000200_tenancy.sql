@@ -21,12 +21,14 @@ comment on function m23.memberships_of(uuid) is
 -- Who calls ---------------------------------------------------------------------------
 
 create function m23.is_service() returns boolean
-language plpgsql stable set search_path = '' as $$ begin return coalesce(auth.jwt() ->> 'role' = 'service_role', false); end $$;
+language plpgsql stable set search_path = '' as
+$$ begin return coalesce(auth.jwt() ->> 'role' = 'service_role', false); end $$;
 comment on function m23.is_service() is 'Whether the call is made with the service key.';
 
 -- Somebody who has signed in without saying who they are. The edge functions refuse such a token, so the API does.
 create function m23.is_anonymous() returns boolean
-language plpgsql stable set search_path = '' as $$ begin return coalesce(auth.jwt() -> 'is_anonymous', 'false') not in ('false', 'null'); end $$;
+language plpgsql stable set search_path = '' as
+$$ begin return coalesce(auth.jwt() -> 'is_anonymous', 'false') not in ('false', 'null'); end $$;
 
 create function m23.refuse_anonymous() returns void
 language plpgsql stable set search_path = '' as $$
@@ -56,7 +58,8 @@ language plpgsql stable security definer rows 1 set search_path = '' set row_sec
 declare v_picked text := lower(m23.picked_tenant());
 begin
   return query
-  with mine as (select m.tenant_id, m.role from m23.caller_memberships() m where v_picked is null or m.tenant_id::text = v_picked)
+  with mine as (
+    select m.tenant_id, m.role from m23.caller_memberships() m where v_picked is null or m.tenant_id::text = v_picked)
   select mine.tenant_id, mine.role from mine where (select count(*) from mine) = 1;
 end $$;
 comment on function m23.caller_membership() is

@@ -126,7 +126,8 @@ begin
                             || m23.target_faults(v_tenant, p_target_timestamp, p_tables, p_base_backup_id)));
 end $$;
 comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) is
-  'For the edge functions: the caller''s tenant and role (the service names one, as its owner), whether it may call, its rate window, and the faults that only the database sees.';
+  'For the edge functions: the caller''s tenant and role (the service names one, as its owner), whether it may call, its '
+  'rate window, and the faults that only the database sees.';
 
 create function public.m23_admit(p_request jsonb) returns json
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
@@ -146,7 +147,8 @@ begin
   update m23.settings set value = p_request ->> 'limit' where name = 'limit.' || v_function and value <> p_request ->> 'limit';
   if v_key is not null then
     select * into v_first from m23.requests r
-     where r.tenant_id = v_tenant and r.user_id is not distinct from v_user and r.function = v_function and r.idempotency_key = v_key;
+     where r.tenant_id = v_tenant and r.user_id is not distinct from v_user and r.function = v_function
+       and r.idempotency_key = v_key;
   end if;
   -- A first request that never answered, long after every limit on it, is no longer waited for.
   if v_first.response_status is null and v_first.counted_at < clock_timestamp() - interval '15 minutes' then
@@ -261,7 +263,8 @@ begin
   return v_request;
 end $$;
 
-select m23.open_to('{authenticated, service_role}', 'public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid)');
+select m23.open_to('{authenticated, service_role}',
+  'public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid)');
 select m23.open_to('{service_role}', 'public.m23_admit(jsonb)', 'public.m23_finish_request(uuid, int, jsonb)',
   'public.m23_abandon_request(uuid)', 'public.m23_give_back(uuid)');
 select m23.close_functions();

@@ -269,7 +269,7 @@ end $$;
 create function m23.shortage_hint(p_state text) returns text
 language sql immutable set search_path = '' as $$
   select case p_state
-    when '53100' then 'The disk of the database is full: give it room, then call again. docs/on-call.md says what may go.'
+    when '53100' then 'The disk of the database is full: give it room. docs/on-call.md says what may go.'
     when '53200' then 'The database is out of memory, or max_locks_per_transaction is too low for so many tables.'
     when '53300' then 'All connections are in use: max_connections, or the pool of PostgREST, is too small.'
     else '' end
@@ -291,7 +291,8 @@ begin
   end if;
   raise log 'm23: restore failed: % (%)', p_message, p_state using hint = m23.shortage_hint(p_state);
   if p_state ~ '^53' then
-    return json_build_object('code', 'UNAVAILABLE', 'message', 'the database has no room for this just now; nothing was changed');
+    return json_build_object('code', 'UNAVAILABLE',
+      'message', 'the database has no room for this just now; nothing was changed');
   end if;
   return json_build_object('code', 'INTERNAL', 'message', 'the restore failed for a reason of our own; nothing was changed', 'cause', p_message || ' (' || p_state || ')');
 end $$;

@@ -4,10 +4,14 @@
 create function m23.has_records(p_tenant uuid) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return exists (select from public.backup_jobs where tenant_id = p_tenant) or exists (select from m23.audit_heads where tenant_id = p_tenant)
-      or exists (select from public.dr_plans where tenant_id = p_tenant) or exists (select from public.restore_logs where tenant_id = p_tenant)
-      or exists (select from public.pitr_snapshots where tenant_id = p_tenant) or exists (select from public.recovery_tests where tenant_id = p_tenant)
-      or exists (select from public.health_snapshots where tenant_id = p_tenant) or exists (select from m23.requests where tenant_id = p_tenant);
+  return exists (select from public.backup_jobs where tenant_id = p_tenant)
+      or exists (select from m23.audit_heads where tenant_id = p_tenant)
+      or exists (select from m23.requests where tenant_id = p_tenant)
+      or exists (select from public.restore_logs where tenant_id = p_tenant)
+      or exists (select from public.pitr_snapshots where tenant_id = p_tenant)
+      or exists (select from public.recovery_tests where tenant_id = p_tenant)
+      or exists (select from public.dr_plans where tenant_id = p_tenant)
+      or exists (select from public.health_snapshots where tenant_id = p_tenant);
 end $$;
 
 -- Whether a protected table, or its log, has rows of a tenant. A log has many parts: the locks of each look
@@ -21,7 +25,8 @@ declare
 begin
   for v_table in select * from m23.protected_tables order by id loop
     select string_agg(format('exists (select from %s where %I = $1)', s.name, s.tenant), ' or ') into v_look
-      from (values (m23.qualified_name(v_table.relid), m23.tenant_column(v_table)), (to_regclass(m23.log_name(v_table.id))::text, 'tenant_id')) s (name, tenant)
+      from (values (m23.qualified_name(v_table.relid), m23.tenant_column(v_table)),
+                   (to_regclass(m23.log_name(v_table.id))::text, 'tenant_id')) s (name, tenant)
      where s.name is not null and s.tenant is not null;
     continue when v_look is null;
     begin
@@ -40,7 +45,8 @@ language plpgsql stable set search_path = '' as $$
 declare v_found boolean := exists (select from public.tenant_members where tenant_id = p_tenant);
 begin
   if not v_found and to_regclass('auth.users') is not null then
-    execute 'select exists (select from auth.users u, m23.memberships_of(u.id) m where m.tenant_id = $1)' into v_found using p_tenant;
+    execute 'select exists (select from auth.users u, m23.memberships_of(u.id) m where m.tenant_id = $1)'
+      into v_found using p_tenant;
   end if;
   return v_found;
 end $$;
@@ -50,6 +56,7 @@ language plpgsql volatile security definer set search_path = '' set row_security
 begin
   return p_tenant is not null and (m23.has_records(p_tenant) or m23.has_rows(p_tenant) or m23.has_members(p_tenant));
 end $$;
-comment on function m23.knows_tenant(uuid) is 'Whether any record, protected table, log or membership has heard of a tenant.';
+comment on function m23.knows_tenant(uuid) is
+  'Whether any record, protected table, log or membership has heard of a tenant.';
 
 select m23.close_functions();

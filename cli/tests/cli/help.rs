@@ -10,6 +10,11 @@ fn every_command_explains_itself_with_an_example() {
         "keys rewrap",
         "keys erase",
         "catalogue rebuild",
+        "backup create",
+        "backup restore",
+        "restore",
+        "rollback",
+        "test",
     ] {
         let ran = bucket.m23(&format!("{command} --help"));
         assert_eq!(ran.code, 0);
@@ -34,6 +39,14 @@ fn exit_codes_tell_what_was_wrong() {
         (format!("archive extract BUCKET {unknown}"), 5),
         ("catalogue rebuild --database postgresql://nobody@127.0.0.1:1/none BUCKET --tenant 00000000-0000-0000-0000-00000000000a".to_owned(), 3),
         ("catalogue rebuild --database nonsense BUCKET".to_owned(), 2),
+        ("test".to_owned(), 2),
+        ("test --url http://127.0.0.1:1".to_owned(), 2),
+        ("test --url http://127.0.0.1:1 --token a --service-key b".to_owned(), 2),
+        ("test --url nonsense --token a".to_owned(), 3),
+        ("test --url http://127.0.0.1:1 --token a".to_owned(), 3),
+        ("restore --url http://127.0.0.1:1 --token a --to yesterday".to_owned(), 2),
+        ("restore --url http://127.0.0.1:1 --token a --to 2026-01-31T10:31:00Z --dry-run --confirm".to_owned(), 2),
+        ("backup restore 00000000-0000-0000-0000-0000000000a1 --url http://127.0.0.1:1 --token a --into copy".to_owned(), 2),
     ] {
         let ran = bucket.m23(&arguments);
         assert_eq!(ran.code, code, "{arguments}: {}", ran.error);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod bucket;
+mod calls;
 mod extract;
 mod help;
 mod inspect;
