@@ -201,7 +201,7 @@ begin
   select * into v_request from m23.requests r where r.id = p_id;
   perform pg_advisory_xact_lock(m23.window_key(v_request.tenant_id, v_request.function));
   update m23.requests r set given_back_at = clock_timestamp(), used_at = coalesce(r.used_at, clock_timestamp())
-   where r.id = p_id and r.given_back_at is null
+   where r.id = p_id and r.given_back_at is null and r.user_id is not null
      and (select count(*) from m23.requests o where o.tenant_id = r.tenant_id and o.function = r.function
                                                  and o.given_back_at > m23.window_start()) < 10;
   select * into v_request from m23.requests r where r.id = p_id;

@@ -58,10 +58,11 @@ create table m23.refusals (
   request_id   uuid,  -- of the first one
   from_address text,
   user_agent   text,
+  detail       jsonb,  -- of the service: why, and who
   count        bigint not null default 1,
   since        timestamptz not null default clock_timestamp(),
   until        timestamptz not null default clock_timestamp(),
-  unique nulls not distinct (tenant_id, minute, event, action, actor, status, code)
+  unique nulls not distinct (tenant_id, minute, event, action, actor, status, code, detail)
 );
 select m23.close_table('m23.refusals');
 
@@ -108,17 +109,19 @@ end $$;
 create function m23.note_refusal(p_tenant uuid, p_entry jsonb) returns void
 language sql volatile set search_path = '' as $$
   insert into m23.refusals as r
-      (tenant_id, minute, event, action, actor, status, code, request_id, from_address, user_agent)
+      (tenant_id, minute, event, action, actor, status, code, request_id, from_address, user_agent, detail)
     values (p_tenant, date_trunc('minute', clock_timestamp()), p_entry ->> 'event', p_entry ->> 'action',
             (p_entry ->> 'actor')::uuid, (p_entry ->> 'status')::int, p_entry ->> 'code',
-            (p_entry ->> 'request_id')::uuid, left(p_entry ->> 'from_address', 64), left(p_entry ->> 'user_agent', 300))
-    on conflict (tenant_id, minute, event, action, actor, status, code)
+            (p_entry ->> 'request_id')::uuid, left(p_entry ->> 'from_address', 64), left(p_entry ->> 'user_agent', 300),
+            nullif(p_entry -> 'detail', 'null'))
+    on conflict (tenant_id, minute, event, action, actor, status, code, detail)
     do update set count = r.count + 1, until = clock_timestamp()
 $$;
 
 create function m23.refusal_detail(p_refusal m23.refusals) returns jsonb
 language sql stable set search_path = '' as $$
-  select jsonb_build_object('count', p_refusal.count, 'until', m23.iso(p_refusal.until))
+  select coalesce(p_refusal.detail, '{}')
+         || jsonb_build_object('count', p_refusal.count, 'until', m23.iso(p_refusal.until))
 $$;
 
 -- One entry for each user, cause and minute that is over; gives how many.

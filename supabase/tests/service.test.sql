@@ -16,7 +16,7 @@ create function pg_temp.as_service() returns void language sql as
 create function pg_temp.as_user(p_user uuid, p_more jsonb default '{}') returns void language sql as
   $$ select pg_temp.claim(jsonb_build_object('role', 'authenticated', 'sub', p_user) || p_more) $$;
 create function pg_temp.authorized(p_tenant uuid) returns jsonb language sql as
-  $$ select (public.m23_authorize('pitr-restore', p_tenant_id => p_tenant)::jsonb) - '{used,reset}'::text[] $$;
+  $$ select (public.m23_authorize('pitr-restore', p_tenant_id => p_tenant)::jsonb) - '{used,reset,raised}'::text[] $$;
 
 create table public.notes (id int primary key, tenant_id uuid not null);
 select m23.protect_table('public.notes');
@@ -80,7 +80,7 @@ returns jsonb language sql as $$
     'from', '{"detail": {"caller": "service", "reason": "r", "operator": "o"}}'::jsonb))::jsonb
 $$;
 select pg_temp.as_service();
-select is(pg_temp.admitted(pg_temp.request(1), null) - '{counted_at,reset}'::text[],
+select is(pg_temp.admitted(pg_temp.request(1), null) - '{counted_at,reset,limit}'::text[],
   '{"outcome": "admitted", "used": 0, "response": null}', 'the service''s call is admitted and not counted');
 select is(pg_temp.admitted(pg_temp.request(2),
   pg_temp.member(1)) ->> 'outcome', 'admitted', 'so it takes no user''s place');
@@ -100,6 +100,19 @@ select results_eq(
   $$ values (null::uuid, '{"caller": "service", "reason": "r", "operator": "o"}'::jsonb) $$,
   'the audit says why, and who was behind it');
 select is(public.verify_audit(pg_temp.tenant(3)) -> 'valid', 'true', 'in an unbroken chain');
+
+select public.m23_audit(jsonb_build_object('tenant_id', pg_temp.tenant(3), 'event', 'refused', 'action', 'pitr-restore',
+  'status', 400, 'code', 'VALIDATION_FAILED', 'detail', jsonb_build_object('caller', 'service', 'operator', o)))
+  from unnest('{Ada,Bob,Ada}'::text[]) o;
+select results_eq($$ select detail ->> 'operator', (detail ->> 'count')::int
+    from public.get_audit_log(pg_temp.tenant(3)) where outcome = 'refused' order by 1 $$,
+  $$ values ('Ada', 2), ('Bob', 1) $$, 'refusals are put together by whoever is behind them');
+select public.m23_admit(jsonb_build_object('id', pg_temp.request(8), 'tenant_id', pg_temp.tenant(3), 'user_id', null,
+  'function', 'pitr-restore', 'limit', 1));
+select public.m23_audit(jsonb_build_object('tenant_id', pg_temp.tenant(3), 'event', 'ended', 'action', 'pitr-restore',
+  'request_id', pg_temp.request(8), 'status', 500));
+select is((select given_back_at is null and used_at is not null from m23.requests where id = pg_temp.request(8)), true,
+  'what was not counted is not given back, and is used up');
 
 -- Using ---------------------------------------------------------------------------------
 
