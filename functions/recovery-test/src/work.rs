@@ -19,7 +19,6 @@ const SCHEDULED_MS: u64 = 50_000;
 /// How long it begins what is due, and how long it goes round the tenants, before it drives tests.
 const SHARES_MS: u64 = 10_000;
 
-/// Accepts a test in the user's name; gives its id.
 /// Accepts a test in the caller's name; gives its id.
 pub(crate) async fn begin(
     workers: &Workers,
