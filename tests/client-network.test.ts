@@ -54,6 +54,7 @@ function callsOf(m23: M23, signal: AbortSignal): Record<keyof M23, Promise<unkno
     watchRestore: m23.watchRestore(NOWHERE, { signal }),
     executePITR: m23.executePITR({ targetTimestamp: '', dryRun: true }, { signal }),
     getPITRPreview: m23.getPITRPreview(new Date(), undefined, undefined, { signal }),
+    lookAtPITR: m23.lookAtPITR(new Date(), { signal }),
     getTransactionLogs: m23.getTransactionLogs({ signal }),
     getPITRStats: m23.getPITRStats(new Date(), undefined, { signal }),
     executePITRRollback: m23.executePITRRollback(NOWHERE, '', true, { signal }),

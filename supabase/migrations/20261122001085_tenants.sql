@@ -63,6 +63,11 @@ begin
           union select m23.tenants_in('public.pitr_snapshots') union select m23.tenants_in('m23.audit_heads')
           union select s.tenant_id from m23.seen_tenants s) known (id);
 end $$;
+-- An application's own table may name tenants that M23 has no place for yet.
+create function m23.tenant_uuid(p_tenant text) returns uuid
+language sql immutable set search_path = '' as
+$$ select case when p_tenant ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_tenant::uuid end $$;
+
 comment on function m23.tenants() is
   'Every tenant, with its name where one is known. Replace this function to use your own table of tenants.';
 

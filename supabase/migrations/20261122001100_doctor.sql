@@ -203,9 +203,6 @@ begin
   union all select * from m23.doctor_members()
   union all select 'tables', 'warning', 'no table is protected yet', 'select m23.protect_table(''public.your_table'')'
              where not exists (select from m23.protected_tables)
-  union all select 'plans', 'warning', 'no default plan is set: a tenant is backed up only once it has made a plan',
-                   'select m23.set_default_plan(''{"rto_minutes": …, "rpo_minutes": …, "backup_frequency": "daily", "test_frequency": "weekly"}'')'
-             where m23.setting('default_plan') = ''
   union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)
   union all (select * from m23.doctor_unprotected() order by 1)
   union all select * from m23.doctor_paths()

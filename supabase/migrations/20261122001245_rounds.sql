@@ -24,8 +24,7 @@ begin
   if found then
     insert into m23.round_tenants (round, tenant_id)
       select p_name, t.id
-        from (select case when t.tenant_id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then t.tenant_id::uuid end
-            from m23.tenants() t) t (id)
+        from (select m23.tenant_uuid(t.tenant_id) from m23.tenants() t) t (id)
        where t.id is not null
       on conflict do nothing;
   end if;

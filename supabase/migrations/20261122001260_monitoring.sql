@@ -79,7 +79,7 @@ returns table (tenant_id text, name text, last_backup_at timestamptz, rpo_minute
                last_proof_at timestamptz, score numeric, running int, failed_24h int, gaps int, plan text,
                worst text, why text, rank int)
 language sql stable rows 1000 set search_path = '' as $$
-  with tenant as materialized (select t.tenant_id::uuid as id, t.tenant_id as key, t.name from m23.tenants() t),
+  with tenant as materialized (select m23.tenant_uuid(t.tenant_id) as id, t.tenant_id as key, t.name from m23.tenants() t),
     backup (id, at) as (
       select j.tenant_id, max(least(w.position_at, j.completed_at))
         from public.backup_jobs j left join m23.backup_work w on w.job_id = j.id
@@ -150,6 +150,7 @@ comment on function m23.overview() is 'How every tenant stands, the worst first:
 create function m23.require_platform() returns void
 language plpgsql stable set search_path = '' as $$
 begin
+  perform m23.refuse_anonymous();
   if not coalesce(auth.jwt() ->> 'role' = 'service_role'
                   or auth.jwt() -> 'app_metadata' -> 'm23_platform' = 'true', false) then
     perform m23.refuse('INSUFFICIENT_PERMISSIONS', 'this is for the platform''s operator');
@@ -283,8 +284,9 @@ language sql stable set search_path = '' as $$
   union all
   select 'plans', 'warning',
          'no default plan is set: a new tenant is not backed up until somebody makes a plan for it',
-         'set default_plan in m23.settings'
-   where coalesce(nullif(m23.setting('default_plan'), ''), 'off') = 'off'
+         'select m23.set_default_plan(''{"rto_minutes": …, "rpo_minutes": …, "backup_frequency": "daily", '
+         '"test_frequency": "weekly"}'')'
+   where m23.setting('default_plan') = ''
   union all
   select 'restores', 'warning',
          format('%s restores and rollbacks failed in the last 24 hours: of the tenants %s', count(*),

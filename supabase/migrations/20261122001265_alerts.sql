@@ -48,13 +48,13 @@ create type m23.condition as (kind text, subject text, tenant_id uuid, summary t
 create function m23.conditions_of_tenants() returns setof m23.condition
 language sql stable set search_path = '' as $$
   with fleet as materialized (select * from m23.fleet())
-  select 'backup_overdue', f.tenant_id, f.tenant_id::uuid,
+  select 'backup_overdue', f.tenant_id, m23.tenant_uuid(f.tenant_id),
          format('the newest backup of this tenant is %s; its RPO is %s minutes',
                 coalesce('of ' || m23.iso(f.last_backup_at), 'still to come'), f.rpo_minutes),
          jsonb_build_object('lastBackupAt', m23.iso(f.last_backup_at), 'rpoMinutes', f.rpo_minutes)
     from fleet f where f.late
   union all
-  select 'score_low', f.tenant_id, f.tenant_id::uuid, format('the health of this tenant is %s, below 70', f.score),
+  select 'score_low', f.tenant_id, m23.tenant_uuid(f.tenant_id), format('the health of this tenant is %s, below 70', f.score),
          jsonb_build_object('score', f.score)
     from fleet f where f.score < 70
 $$;

@@ -53,7 +53,7 @@ select is(pg_temp.faults('{"rto_minutes": 60, "backup_frequency": "* * * * *", "
       'it is checked as any plan, with every fault at once');
 select is(pg_temp.faults('{"rto_minutes": 60, "rpo_minutes": 1440, "backup_frequency": "daily", "test_frequency": "weekly"}'), 'none', 'and may leave out what has a default');
 select is(pg_temp.given(), 1::bigint, 'every tenant gets it');
-select is_empty($$ select from m23.doctor() where topic = 'plans' $$, 'the doctor says nothing of it');
+select is_empty($$ select from m23.doctor() where finding ~ 'no default plan' $$, 'the doctor says nothing of it');
 select results_eq('select tenant_id, plan_name, backup_types, retention_days, is_active, created_by, next_backup_date > now(), next_test_date > now() from public.dr_plans',
   $$ values (pg_temp.tenant(9), 'default', '{full}'::text[], 30, true, null::uuid, true, true) $$,
       'and it is due like any other');
@@ -65,7 +65,7 @@ select is(pg_temp.given(), 0::bigint, 'a tenant that was forgotten is not taken 
 delete from m23.forgotten;
 select m23.set_default_plan(null);
 select is(pg_temp.given(), 0::bigint, 'null switches it off');
-select results_eq($$ select state from m23.doctor() where topic = 'plans' $$, array['warning'],
+select results_eq($$ select state from m23.doctor() where finding ~ 'no default plan' $$, array['warning'],
     'and the doctor says that there is none');
 
 -- The upkeep.

@@ -406,6 +406,7 @@ isOneToOne: false
                            },
 "m23_go_rounds":
 { Args: Record<PropertyKey, never>; Returns: number
+                           },
 "m23_health":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
