@@ -206,7 +206,8 @@ end $$;
 comment on function public.m23_begin_backup(uuid, jsonb) is
   'For backup-create: accepts a job under an admitted request and fixes its position. A worker drives it from there.';
 
-create function m23.start_backup(p_job public.backup_jobs) returns json
+-- p_like: a job that the same transaction began before it, under the same locks; its tables' definitions are taken over.
+create function m23.start_backup(p_job public.backup_jobs, p_like uuid default null) returns json
 language plpgsql set search_path = '' as $$
 declare v_parent m23.backup_work;
 begin
@@ -219,7 +220,7 @@ begin
   end if;
   perform m23.lock_tables(array(select t.relid from m23.protected_tables t join public.backup_jobs j on m23.is_chosen(t, j.tables) where j.id = p_job.id));
   perform m23.note_backup_work(p_job, v_parent);
-  perform m23.note_backup_tables(p_job, v_parent);
+  perform m23.note_backup_tables(p_job, v_parent, p_like);
   return m23.note_estimate(p_job.id, v_parent);
 end $$;
 
@@ -248,12 +249,17 @@ begin
             m23.commit_times_since(p_parent.position_at), m23.ticks_between(p_parent, v_taken.here, v_taken.at), m23.type_definitions(p_job.tables));
 end $$;
 
-create function m23.note_backup_tables(p_job public.backup_jobs, p_parent m23.backup_work) returns void
+create function m23.note_backup_tables(p_job public.backup_jobs, p_parent m23.backup_work, p_like uuid default null)
+returns void
 language plpgsql set search_path = '' as $$
 begin
   insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, attnums, key, definition, whole, history_done, estimated_rows)
     select p_job.id, row_number() over (order by n.nspname, c.relname), t.id, n.nspname, c.relname, m23.tenant_column(t),
-           m23.shape_of(t.relid), array(select f.attnum from m23.columns_of(t.relid) f where not f.generated order by f.attnum), m23.key_of(t.relid), m23.table_definition(t.relid), chain.whole, chain.whole,
+           m23.shape_of(t.relid), array(select f.attnum from m23.columns_of(t.relid) f where not f.generated order by f.attnum),
+           m23.key_of(t.relid),
+           coalesce((select b.definition from m23.backup_tables b where b.job_id = p_like and b.table_id = t.id),
+                    m23.table_definition(t.relid)),
+           chain.whole, chain.whole,
            case when chain.whole then m23.estimated_rows(t, p_job.tenant_id) else m23.count_changes(t, p_job.tenant_id, p_parent.position) end
       from m23.protected_tables t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
       cross join lateral (select m23.is_whole(t, p_parent) as whole) chain

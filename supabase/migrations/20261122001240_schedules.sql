@@ -123,7 +123,7 @@ $$ select format('%s %s', left(p_plan.plan_name, 150), to_char(clock_timestamp()
     'YYYY-MM-DD HH24:MI:SS "UTC"')) $$;
 
 -- A backup that cannot begin stands there as one that failed, with its reason.
-create function m23.run_backup(p_plan public.dr_plans) returns uuid
+create function m23.run_backup(p_plan public.dr_plans, p_like uuid) returns uuid
 language plpgsql volatile set search_path = '' as $$
 declare
   v_backup jsonb;
@@ -137,7 +137,7 @@ begin
   end if;
   v_backup := m23.scheduled_backup(p_plan);
   v_job := m23.planned_job(p_plan, v_backup);
-  perform m23.start_backup(v_job);
+  perform m23.start_backup(v_job, p_like);
   return v_job.id;
 exception when others or query_canceled then
   v_job := m23.planned_job(p_plan, coalesce(v_backup, jsonb_build_object('backupName', m23.name_of_run(p_plan),
@@ -190,18 +190,20 @@ begin
   end if;
 end $$;
 
--- Begins what a plan is due for, once for each due time. What fails is noted, and stops no other plan.
-create function m23.begin_run(p_plan public.dr_plans, p_kind text, p_due timestamptz) returns void
+-- Begins what a plan is due for, once for each due time. What fails is noted, and stops no other plan. Gives the work.
+create function m23.begin_run(p_plan public.dr_plans, p_kind text, p_due timestamptz, p_like uuid) returns uuid
 language plpgsql volatile set search_path = '' as $$
 declare v_work uuid;
 begin
   if m23.take_run(p_plan.id, p_kind, p_due) then
-    v_work := case p_kind when 'backup' then m23.run_backup(p_plan) else m23.run_test(p_plan) end;
+    v_work := case p_kind when 'backup' then m23.run_backup(p_plan, p_like) else m23.run_test(p_plan) end;
     update m23.plan_runs set work_id = v_work where plan_id = p_plan.id and kind = p_kind and due_at = p_due;
   end if;
+  return v_work;
 exception when others or query_canceled then
   insert into m23.plan_runs (plan_id, kind, due_at, note) values (p_plan.id, p_kind, p_due, m23.said(sqlstate, sqlerrm))
     on conflict do nothing;
+  return null;
 end $$;
 
 -- A share of what is due: of at most 50 plans, and for a second, so that a call ends within two. Gives how many plans
@@ -213,6 +215,7 @@ declare
   v_until timestamptz := v_now + interval '1 second';
   v_count int := m23.mend_due_times();
   v_plan  public.dr_plans;
+  v_like  uuid;
 begin
   if p_kind = 'backup' and exists (select from public.dr_plans where is_active and next_backup_date <= v_now) then
     perform m23.lock_tables(array(select relid from m23.protected_tables));  -- once, for all of them
@@ -220,10 +223,10 @@ begin
   for v_plan in select * from m23.due_plans(p_kind, 50) loop
     exit when clock_timestamp() > v_until;
     if p_kind = 'backup' then
-      perform m23.begin_run(v_plan, p_kind, v_plan.next_backup_date);
+      v_like := coalesce(m23.begin_run(v_plan, p_kind, v_plan.next_backup_date, v_like), v_like);
       update public.dr_plans set next_backup_date = m23.due_anew(v_plan, p_kind) where id = v_plan.id;
     else
-      perform m23.begin_run(v_plan, p_kind, v_plan.next_test_date);
+      perform m23.begin_run(v_plan, p_kind, v_plan.next_test_date, null);
       update public.dr_plans set next_test_date = m23.due_anew(v_plan, p_kind) where id = v_plan.id;
     end if;
     v_count := v_count + 1;

@@ -36,6 +36,14 @@ select is((select count(*) from public.dr_plans where next_backup_date <= now() 
 select is((select count(*) from public.backup_jobs j join m23.backup_work w on w.job_id = j.id
     where j.status = 'pending'), 60::bigint, 'all have really begun');
 
+select is((select count(*) from m23.backup_tables where definition = m23.table_definition('schedules_test.t'::regclass)),
+    60::bigint, 'each with the definitions of its tables');
+update public.dr_plans set backup_types = '{snapshot}', next_backup_date = now() - interval '1 day'
+ where pg_temp.number(tenant_id) = 3;
+update public.backup_jobs set status = 'failed' where pg_temp.number(tenant_id) = 3;
+select pg_temp.calls('m23_begin_scheduled_backups');
+select is((select status from public.backup_jobs where job_type = 'snapshot'), 'completed', 'snapshots as well');
+
 -- Each on its own.
 create function m23.break_for_test() returns trigger language plpgsql as $$
 begin
