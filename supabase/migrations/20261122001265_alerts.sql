@@ -151,8 +151,8 @@ begin
     return false;
   end if;
   insert into m23.watches (at) values (clock_timestamp()) on conflict (one) do update set at = excluded.at;
-  perform m23.search_deletes();
   perform m23.renew_alerts();
+  perform m23.search_deletes();
   return true;
 end $$;
 comment on function public.m23_watch() is

@@ -134,7 +134,8 @@ language sql stable set search_path = '' as $$
                     order by k.at desc limit 1), '1:1:')
 $$;
 
--- It waits for no lock: what somebody alters meanwhile is searched the next time.
+-- It waits for no lock: what somebody alters meanwhile is searched the next time. What takes longer than the call may, as
+-- the log of a long outage could, is passed over: it would keep all others from being searched.
 create function m23.search_part(p_part m23.grown_part, p_now pg_snapshot) returns boolean
 language plpgsql volatile set search_path = '' set lock_timeout = '200ms' as $$
 declare
@@ -152,9 +153,9 @@ begin
     end if;
   end loop;
   return true;
-exception when undefined_table or undefined_column or lock_not_available then
+exception when undefined_table or undefined_column or lock_not_available or query_canceled then
   raise log 'm23: a log was not searched for mass deletes: % (%)', sqlerrm, sqlstate;
-  return false;
+  return sqlstate = '57014';
 end $$;
 
 create function m23.note_look(p_part m23.grown_part, p_now pg_snapshot) returns void

@@ -155,6 +155,17 @@ select is_empty($$ select from m23.alerts where kind = 'gap' and ended_at < now(
 select m23.forget_tenant('11111111-1111-4111-8111-111111111111');
 select is_empty($$ select from m23.alerts where tenant_id is not null $$, 'and with its tenant all is');
 
+-- A part that cannot be searched in time
+select m23.search_deletes();
+create table alerts_test.more (id int primary key, tenant_id uuid not null);
+select m23.protect_table('alerts_test.more');
+create or replace function m23.deletes_query(p_part text) returns text language sql stable set search_path = '' as
+$$ select 'select null::uuid as tenant_id, null::xid8 as first_xid, now() as since, now() as until from pg_sleep(60)' $$;
+set local statement_timeout = '200ms';
+select is(m23.search_deletes(), 1, 'a part that takes too long is passed over');
+set local statement_timeout = 0;
+select is(m23.search_deletes(), 0, 'and not tried for ever');
+
 -- The moment before a transaction, where the server keeps no commit times
 create or replace function m23.commit_times_are_native() returns boolean
 language sql stable set search_path = '' as 'select false';
