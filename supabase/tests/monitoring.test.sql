@@ -120,8 +120,6 @@ select results_eq($$ select finding from said where topic = 'backups' $$,
 select results_eq($$ select finding from said where topic = 'plans' and finding ~ 'no active' $$,
   array['1 tenants have no active plan, and nothing backs them up by itself: '
         '33333333-3333-4333-8333-333333333333'], 'who has no plan');
-select isnt_empty($$ select from said where topic = 'plans' and finding ~ 'no default plan' $$,
-  'that new tenants get none');
 select isnt_empty($$ select from said where topic = 'log size' and state = 'ok' $$, 'how the log grows');
 select is_empty($$ select from said where topic = 'plans' and finding ~ 'overdue|failing' $$,
   'no plan is overdue or failing yet');
@@ -158,6 +156,14 @@ select matches((select advice from later where topic = 'versions'
   and state = 'warning'), '^supabase migration repair --status applied \d+',
   'a migration that the history does not have');
 select is_empty($$ select from later where state <> 'ok' and advice is null $$, 'and each finding says what to do');
+
+-- Tenants of the application's own
+create or replace function m23.tenants() returns table (tenant_id text, name text)
+language sql stable set search_path = '' as
+$$ values ('11111111-1111-4111-8111-111111111111', 'Acme'), ('of another kind', null) $$;
+select results_eq('select tenant_id, name, plan from m23.overview()',
+  $$ values ('11111111-1111-4111-8111-111111111111', 'Acme', 'plan of 1'), ('of another kind', null, null) $$,
+  'who the tenants are is the application''s to say');
 
 select * from finish();
 rollback;

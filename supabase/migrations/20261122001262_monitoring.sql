@@ -279,7 +279,7 @@ language sql stable set search_path = '' as $$
   select 'plans', 'warning',
          format('%s tenants have no active plan, and nothing backs them up by itself: %s', count(*),
                 m23.some_of(array_agg(f.tenant_id))),
-         'insert a plan for each into public.dr_plans'
+         'insert a plan for each into public.dr_plans, or set one for all with m23.set_default_plan'
     from fleet f where f.plan is null having count(*) > 0
   union all
   select 'plans', 'warning',
