@@ -48,6 +48,7 @@ select m23.close_table('m23.audit_checkpoints');
 -- Refusals and repetitions of the last minute, before they become one entry of the audit: a caller may have any number
 -- of them.
 create table m23.refusals (
+  id           bigint primary key generated always as identity,
   tenant_id    uuid not null,
   minute       timestamptz not null,
   event        text not null,
