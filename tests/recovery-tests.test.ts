@@ -173,6 +173,15 @@ const DAMAGES: Damage[] = [
     full: ['foreign_row'],
   },
   {
+    what: 'a definition is more than one statement, and the database agrees',
+    tamper: async () => {
+      const manifest = await manifestOf(stack, tenant, backup);
+      await forgeManifest(stack, client, tenant, backup, JSON.stringify({ ...manifest, definitions: ['create schema if not exists a; drop schema shop cascade'] }));
+    },
+    basic: ['definition_unsafe'],
+    deep: ['definition_unsafe'],
+  },
+  {
     what: 'a value does not parse, and manifest and database agree',
     tamper: forged('accounts', firstField(3, () => 'much')),
     basic: [],

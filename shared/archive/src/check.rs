@@ -147,6 +147,10 @@ fn check_chunk(table: &Table, chunk: &Chunk, place: &ChunkPlace<'_>) -> Checked 
         )
     } else if chunk.rows == 0 || chunk.bytes < chunk.rows {
         wrong_table(table, "has an empty chunk")
+    } else if chunk.bytes > Chunk::MOST_BYTES {
+        wrong_table(table, "has a chunk that is larger than any can be")
+    } else if chunk.stored_bytes > chunk.most_stored_bytes() {
+        wrong_table(table, "has a chunk that takes more bytes than its lines")
     } else {
         check_fingerprint(table, chunk)
     }

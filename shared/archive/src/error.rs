@@ -21,6 +21,14 @@ pub enum ArchiveError {
     /// The manifest contradicts itself.
     #[error("the manifest is inconsistent: {0}")]
     Inconsistent(String),
+    /// A definition that nobody should execute. Rows can be read all the same.
+    #[error("the manifest holds a definition that {fault}: {sql}")]
+    Definition {
+        /// How it begins.
+        sql: String,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// A chunk's stored bytes are not as many as the manifest says.
     #[error("the chunk is {found} bytes long, not {expected}")]
     WrongLength {
@@ -29,6 +37,12 @@ pub enum ArchiveError {
         /// Bytes that were found.
         found: u64,
     },
+    /// A chunk would be larger than any can be.
+    #[error(
+        "a chunk of {0} bytes is larger than any can be, {most}: a row is too large",
+        most = crate::Chunk::MOST_BYTES
+    )]
+    TooLarge(usize),
     /// A chunk is no gzip, or ends early, or holds more than one member.
     #[error("the chunk cannot be decompressed: {0}")]
     Damaged(String),
@@ -48,6 +62,9 @@ pub enum ArchiveError {
         /// What is wrong with it.
         fault: String,
     },
+    /// A chunk holds rows that are not its backup's tenant's.
+    #[error("the chunk holds {0} row(s) of another tenant")]
+    ForeignRows(usize),
     /// A backup is not the parent that another one names.
     #[error("the chain is broken: {0}")]
     BrokenChain(String),

@@ -21,6 +21,7 @@
 mod chain;
 mod check;
 mod chunk;
+pub mod definition;
 mod error;
 mod key;
 mod line;
@@ -36,7 +37,7 @@ pub use chain::check_link;
 pub use chunk::{Packer, pack, unpack};
 pub use error::ArchiveError;
 pub use key::{KEY, KeyObject, fingerprint, master_key};
-pub use line::{Entry, Op, check_lines, lines, value};
+pub use line::{Entry, Op, check_lines, check_tenant, lines, value};
 pub use manifest::{Algorithm, CommitTimes, Encryption, Facts, JobType, Manifest, Parent, Tick};
 pub use names::{ChunkPlace, key_object, mac_object, manifest_object};
 pub use position::Position;

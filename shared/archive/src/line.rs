@@ -13,7 +13,7 @@ pub fn value(field: &str) -> Result<Option<Cow<'_, str>>, String> {
     if field == "\\N" {
         return Ok(None);
     }
-    if !field.contains(['\\', '\r']) {
+    if !field.contains(['\\', '\r', '\0']) {
         return Ok(Some(field.into()));
     }
     let mut text = String::with_capacity(field.len());
@@ -21,6 +21,7 @@ pub fn value(field: &str) -> Result<Option<Cow<'_, str>>, String> {
     while let Some(character) = characters.next() {
         text.push(match character {
             '\r' => return Err("has a carriage return that is not escaped".to_owned()),
+            '\0' => return Err("has a NUL, which no value holds".to_owned()),
             '\\' => unescaped(characters.next()).ok_or("has an unknown escape")?,
             other => other,
         });
@@ -188,6 +189,34 @@ pub fn check_lines(
     Ok(())
 }
 
+/// Checks that every row of a chunk, and every old row in its log, is the tenant's. The lines have
+/// been checked by [`check_lines`].
+///
+/// # Errors
+/// [`ArchiveError::Damaged`] or [`ArchiveError::ForeignRows`].
+pub fn check_tenant(
+    bytes: &[u8],
+    table: &Table,
+    kind: Lines,
+    version: Version,
+    tenant: &str,
+) -> Result<(), ArchiveError> {
+    let is_column = |column: &crate::Column| column.name == table.tenant_column;
+    let Some(place) = table.columns.iter().position(is_column) else {
+        return Ok(()); // which its manifest is refused for
+    };
+    let of_another = |row: &str| row.split('\t').nth(place) != Some(tenant);
+    let is_foreign = |line: &str| match kind {
+        Lines::Rows => of_another(line),
+        Lines::History => Entry::parse(line, version)
+            .is_ok_and(|entry| entry.op.has_image() && of_another(entry.row)),
+    };
+    match lines(bytes)?.filter(|(_, line)| is_foreign(line)).count() {
+        0 => Ok(()),
+        rows => Err(ArchiveError::ForeignRows(rows)),
+    }
+}
+
 /// What a column asks of its field.
 struct Field<'a> {
     name: &'a str,
@@ -268,7 +297,7 @@ mod tests {
 
     #[test]
     fn an_escape_that_nobody_writes_is_refused() {
-        for field in ["\\", "a\\", "\\x", "\\Na", "\r"] {
+        for field in ["\\", "a\\", "\\x", "\\Na", "\r", "\0", "a\0b"] {
             assert!(value(field).is_err(), "{field:?}");
         }
     }

@@ -148,6 +148,16 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// More bytes of lines no chunk has: twice the memory of a Worker, which makes them.
+    pub const MOST_BYTES: u64 = 256 << 20;
+
+    /// More bytes it cannot have as stored: what gzip adds to what it cannot compress, and a seal.
+    #[must_use]
+    pub const fn most_stored_bytes(&self) -> u64 {
+        let bytes = self.bytes;
+        bytes.saturating_add(bytes / 1000).saturating_add(1024)
+    }
+
     /// Bytes of its gzip: as stored, without what encryption adds.
     #[must_use]
     pub fn packed_bytes(&self) -> u64 {

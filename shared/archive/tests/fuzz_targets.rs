@@ -32,6 +32,8 @@ impl Given<'_> for (u16, u16, Vec<u8>) {
 
 #[path = "../../../fuzz/fuzz_targets/chunk.rs"]
 mod chunk;
+#[path = "../../../fuzz/fuzz_targets/definition.rs"]
+mod definition;
 #[path = "../../../fuzz/fuzz_targets/key.rs"]
 mod key;
 #[path = "../../../fuzz/fuzz_targets/lines.rs"]
@@ -85,7 +87,13 @@ fn every_target_holds_for_every_vector_and_what_is_near_it() {
     assert!(found.len() > 50, "{} vectors", found.len());
     for path in found {
         for bytes in variants(&fs::read(&path).expect("it can be read")) {
-            for target in [chunk::run, key::run, lines::run, manifest::run] {
+            for target in [
+                chunk::run,
+                definition::run,
+                key::run,
+                lines::run,
+                manifest::run,
+            ] {
                 target(&bytes);
             }
         }

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use m23_archive::definition::check_definitions;
 use m23_archive::seal::fingerprint_to_text;
-use m23_archive::{ArchiveError, Facts, Manifest, Version, check_link};
+use m23_archive::{
+    ArchiveError, Chunk, Facts, Lines, Manifest, Version, check_lines, check_link, check_tenant,
+};
 use serde_json::{Value, json};
 
 const TENANT: &str = "00000000-0000-4000-8000-00000000000a";
@@ -350,7 +353,88 @@ fn sums_never_overflow() {
         }
         m["tables"][0]["history"][0]["bytes"] = json!(u64::MAX);
     };
-    assert!(edited(incremental(), most).is_ok());
+    let refusal = edited(incremental(), most).unwrap_err().to_string();
+    assert!(refusal.contains("larger than any"), "{refusal}");
+    let mut facts = incremental();
+    facts["tables"][0]["history"][0]["bytes"] = json!(u64::MAX);
+    let facts: Facts = serde_json::from_value(facts).unwrap();
+    assert!(Manifest::new(facts, None).is_err());
+}
+
+#[test]
+fn a_chunk_that_promises_more_than_any_can_hold_is_refused() {
+    let with = |bytes: u64, stored: u64| {
+        let mut facts = full();
+        facts["tables"][0]["chunks"][0]["bytes"] = json!(bytes);
+        facts["tables"][0]["chunks"][0]["stored_bytes"] = json!(stored);
+        Manifest::new(serde_json::from_value(facts).unwrap(), None)
+    };
+    assert!(with(Chunk::MOST_BYTES, 40).is_ok());
+    assert!(with(Chunk::MOST_BYTES, Chunk::MOST_BYTES).is_ok());
+    for (bytes, stored) in [
+        (Chunk::MOST_BYTES + 1, 40),
+        (3 << 30, 40),
+        (Chunk::MOST_BYTES, 3 << 30),
+        (80, 80 + 1025),
+    ] {
+        assert!(with(bytes, stored).is_err(), "{bytes} {stored}");
+    }
+}
+
+#[test]
+fn rows_and_old_rows_of_another_tenant_are_counted() {
+    let table = &manifest(incremental()).facts.tables[0];
+    let check = |kind, text: &str| {
+        check_lines(text.as_bytes(), table, kind, Version::Two).unwrap();
+        check_tenant(text.as_bytes(), table, kind, Version::Two, TENANT)
+    };
+    let rows = format!("1\t{TENANT}\n2\t{FULL}\n3\t{NEXT}\n");
+    assert_eq!(check(Lines::Rows, &rows), Err(ArchiveError::ForeignRows(2)));
+    assert_eq!(check(Lines::Rows, &format!("1\t{TENANT}\n")), Ok(()));
+    let entry = |op: &str, tenant: &str| format!("{op}\t1\t1\t\\N\t0\t1\t{tenant}\n");
+    for op in ["U", "D"] {
+        assert_eq!(check(Lines::History, &entry(op, TENANT)), Ok(()));
+        let foreign = check(Lines::History, &entry(op, FULL));
+        assert_eq!(foreign, Err(ArchiveError::ForeignRows(1)), "{op}");
+    }
+    assert_eq!(check(Lines::History, &entry("I", "\\N")), Ok(()));
+}
+
+#[test]
+fn a_definition_that_nobody_should_execute_is_told_of_and_rows_are_read_all_the_same() {
+    let with = |list: &str, sql: &str| {
+        let mut facts = full();
+        let definition = json!({ "create": [], "finish": [], "references": [] });
+        facts["tables"][0]["definition"] = definition;
+        match list {
+            "definitions" => facts[list] = json!([sql]),
+            list => facts["tables"][0]["definition"][list] = json!([sql]),
+        }
+        let written = manifest(facts).to_bytes().unwrap();
+        check_definitions(&Manifest::parse(&written).unwrap())
+    };
+    for (list, sql) in [
+        ("definitions", "create type shop.a as enum ('b')"),
+        ("create", "create table public.orders (id int)"),
+        (
+            "finish",
+            "alter table public.orders enable row level security",
+        ),
+        (
+            "references",
+            "alter table public.orders add foreign key (id) references a.b (c)",
+        ),
+    ] {
+        assert_eq!(with(list, sql), Ok(()));
+        for end in ["; drop table a", "\n\\! sh", "; "] {
+            let refusal = with(list, &format!("{sql}{end}")).unwrap_err();
+            assert!(
+                matches!(refusal, ArchiveError::Definition { .. }),
+                "{refusal}"
+            );
+        }
+    }
+    assert!(with("create", "create table public.other (id int)").is_err());
 }
 
 #[test]

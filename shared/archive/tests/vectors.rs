@@ -5,10 +5,11 @@
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, aes::cipher::Array};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use m23_archive::definition::check_definitions;
 use m23_archive::seal::{Sealed, chunk_context, mac_from_bytes, manifest_context};
 use m23_archive::{
-    KEY, KeyObject, Lines, Manifest, Version, check_lines, check_link, fingerprint, key_object,
-    mac_object, manifest_object, master_key, unpack,
+    ArchiveError, KEY, KeyObject, Lines, Manifest, Version, check_lines, check_link, fingerprint,
+    key_object, mac_object, manifest_object, master_key, unpack,
 };
 use sha2::{Digest, Sha256};
 use std::fs::{read, read_dir};
@@ -186,6 +187,25 @@ fn bad_lines_are_refused() {
     let tenant = &manifest.facts.tenant_id;
     let good = format!("U\t1\t210\t\\N\t8\t1\t{tenant}\tFirst\t1\tone\t\\N\n");
     assert!(is_good(good.as_bytes()));
+}
+
+#[test]
+fn bad_definitions_are_told_of_in_manifests_whose_rows_can_be_read() {
+    for file in bad_files("definitions") {
+        let manifest = Manifest::parse(&read(&file).unwrap()).unwrap();
+        let refusal = check_definitions(&manifest).unwrap_err();
+        assert!(
+            matches!(refusal, ArchiveError::Definition { .. }),
+            "{}",
+            file.display()
+        );
+    }
+    for (tenant, backups) in CHAINS {
+        for backup in backups {
+            let manifest = Manifest::parse(&manifest_bytes(tenant, *backup)).unwrap();
+            assert_eq!(check_definitions(&manifest), Ok(()), "{backup:x}");
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::keys::{KeyFault, read_key};
 use crate::objects::fetch;
 use crate::world::World;
 use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_from_text};
-use m23_archive::{Chunk, Lines, Manifest, Table, Version, check_lines, unpack};
+use m23_archive::{Chunk, Lines, Manifest, Table, Version, check_lines, check_tenant, unpack};
 use serde_json::{Value, json};
 
 /// A manifest, and the key of its chunks where it is encrypted and has been unlocked.
@@ -115,6 +115,13 @@ impl Stored<'_> {
     /// Holds its lines to the rules for them.
     pub(crate) fn check(self, lines: &[u8]) -> Result<(), EngineError> {
         check_lines(lines, self.table, self.lines, self.version())
+            .map_err(|error| EngineError::in_part(&self.chunk.object, error))
+    }
+
+    /// Holds its rows to be the tenant's. A restore leaves that to the database, which has them anyway.
+    pub(crate) fn check_tenant(self, lines: &[u8]) -> Result<(), EngineError> {
+        let tenant = self.archive.manifest.facts.tenant_id.to_string();
+        check_tenant(lines, self.table, self.lines, self.version(), &tenant)
             .map_err(|error| EngineError::in_part(&self.chunk.object, error))
     }
 

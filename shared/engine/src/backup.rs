@@ -398,6 +398,9 @@ async fn store(
 /// Compressing keeps this thread busy: before each piece of the lines, what it has begun goes on, such
 /// as the request for the next chunk.
 async fn compress(world: &impl World, lines: &[u8]) -> Result<Vec<u8>, ArchiveError> {
+    if lines.len() as u64 > m23_archive::Chunk::MOST_BYTES {
+        return Err(ArchiveError::TooLarge(lines.len()));
+    }
     let mut packer = Packer::new(lines.len());
     for piece in lines.chunks(AT_ONCE) {
         world.give_way().await;

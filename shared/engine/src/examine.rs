@@ -143,7 +143,7 @@ async fn try_restore(
     if !plan.archives.iter().all(Known::is_stored) {
         return Ok(None);
     }
-    if tally.issues > 0 {
+    if tally.is_of_damage() {
         tally.find(
             "not_restorable",
             "the restore",

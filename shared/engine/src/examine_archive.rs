@@ -4,11 +4,11 @@
 use crate::archive::{Archive, Stored, read_manifest};
 use crate::error::EngineError;
 use crate::examine::{Depth, Plan, Progress, save};
-use crate::examine_lines::foreign_rows;
 use crate::keys::find_key;
 use crate::retry::persistently;
-use crate::tally::Tally;
+use crate::tally::{Tally, UNSAFE_DEFINITION};
 use crate::world::World;
+use m23_archive::definition::check_definitions;
 use m23_archive::{ArchiveError, Chunk, Lines, Manifest, check_link};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -71,6 +71,9 @@ async fn read_archives(
         match read_known(world, plan, known, object).await {
             Ok((manifest, bytes)) => {
                 tally.pass();
+                if let Err(error) = check_definitions(&manifest) {
+                    tally.find(UNSAFE_DEFINITION, object, &error.to_string());
+                }
                 if let Some(parent) = archives.last() {
                     link(known, object, &manifest, &parent.manifest, plan, tally);
                 }
@@ -206,13 +209,8 @@ async fn read(
             return Ok(false);
         }
         if !progress.tally.knows(&chunk.object) {
-            match read_chunk(world, plan, stored).await {
-                Ok(0) => progress.tally.pass(),
-                Ok(rows) => progress.tally.find(
-                    "foreign_row",
-                    &chunk.object,
-                    &format!("{} holds {rows} row(s) of another tenant", chunk.object),
-                ),
+            match read_chunk(world, stored).await {
+                Ok(()) => progress.tally.pass(),
                 Err(error) => note(&mut progress.tally, &chunk.object, error, chunk_kind)?,
             }
         }
@@ -226,23 +224,15 @@ async fn read(
     Ok(true)
 }
 
-/// Gives how many rows are another tenant's. What cannot be decrypted is compared with its hash.
-async fn read_chunk(
-    world: &impl World,
-    plan: &Plan,
-    stored: Stored<'_>,
-) -> Result<usize, EngineError> {
+/// Every byte and line of a chunk. What cannot be decrypted is compared with its hash.
+async fn read_chunk(world: &impl World, stored: Stored<'_>) -> Result<(), EngineError> {
     if stored.is_locked() {
         stored.fetch(world).await?;
-        return Ok(0);
+        return Ok(());
     }
     let lines = stored.read(world).await?;
     stored.check(&lines)?;
-    match stored.lines {
-        Lines::Rows => foreign_rows(&lines, stored.table, plan.tenant_id)
-            .map_err(|error| EngineError::in_part(&stored.chunk.object, error)),
-        Lines::History => Ok(0),
-    }
+    stored.check_tenant(&lines)
 }
 
 /// What is wrong with the archive is a finding; anything else ends the drive.
@@ -287,6 +277,7 @@ fn chunk_kind(error: &EngineError) -> Option<&'static str> {
         EngineError::Altered(_) => Some("object_altered"),
         EngineError::Archive { error, .. } => Some(match error {
             ArchiveError::WrongLine { .. } => "line_malformed",
+            ArchiveError::ForeignRows(_) => "foreign_row",
             ArchiveError::Sealed(_) => "undecryptable",
             _ => "object_damaged",
         }),

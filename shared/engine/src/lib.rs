@@ -17,7 +17,6 @@ mod erase;
 mod error;
 mod examine;
 mod examine_archive;
-mod examine_lines;
 mod keys;
 mod meter;
 mod objects;

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// Findings beyond these are counted, and not listed.
 const LISTED: usize = 100;
 
+/// A definition that nobody should execute.
+pub(crate) const UNSAFE_DEFINITION: &str = "definition_unsafe";
+
 /// Checks that held, and findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -33,6 +36,12 @@ impl Tally {
     /// Whether something was found of an object.
     pub(crate) fn knows(&self, object: &str) -> bool {
         self.findings.iter().any(|finding| finding.object == object)
+    }
+
+    /// Whether anything was found that rows depend on. They need no definitions.
+    pub(crate) fn is_of_damage(&self) -> bool {
+        let is_of_rows = |finding: &Finding| finding.kind != UNSAFE_DEFINITION;
+        self.issues > self.findings.len() as u64 || self.findings.iter().any(is_of_rows)
     }
 
     /// Takes over what others have found.

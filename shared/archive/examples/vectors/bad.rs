@@ -32,6 +32,7 @@ pub fn write(bucket: &Path) {
             json!([["body"]]),
         ),
     );
+    write_definitions(&bad, &read(&manifest_object(SECOND_FULL)));
     write_keys(&bad, &read(&key_object(Uuid::from_u128(0xe), KEY_ID)));
 }
 
@@ -112,6 +113,16 @@ fn write_manifests(bad: &Path, manifest: &Value) {
         ),
         ("empty-chunk", "/tables/0/chunks/0/rows", json!(0)),
         (
+            "chunk-of-3-gb",
+            "/tables/0/chunks/0/bytes",
+            json!(3_u64 << 30),
+        ),
+        (
+            "chunk-stored-in-3-gb",
+            "/tables/0/chunks/0/stored_bytes",
+            json!(3_u64 << 30),
+        ),
+        (
             "fingerprint-of-no-number",
             "/tables/0/chunks/0/fingerprint",
             json!("0x1"),
@@ -167,6 +178,62 @@ fn write_second_manifests(bad: &Path, manifest: &Value) {
     }
 }
 
+/// Manifests whose rows may be read, and whose definitions nobody should execute.
+fn write_definitions(bad: &Path, manifest: &Value) {
+    let (create, finish) = (
+        "/tables/0/definition/create/0",
+        "/tables/0/definition/finish/0",
+    );
+    for (name, path, sql) in [
+        (
+            "two-statements",
+            create,
+            "create table shop.articles (id int); drop table shop.orders",
+        ),
+        (
+            "command-of-psql",
+            create,
+            "create table shop.articles (id int)\n\\! touch /tmp/here\n",
+        ),
+        (
+            "quote-that-does-not-end",
+            finish,
+            "alter table shop.articles add check ('\\'); --')",
+        ),
+        (
+            "dollar-quotes",
+            finish,
+            "alter table shop.articles add check ($$x$$ <> '')",
+        ),
+        (
+            "another-kind",
+            finish,
+            "create function shop.f() returns int language sql as 'select 1'",
+        ),
+        (
+            "a-second-change",
+            finish,
+            "alter table shop.articles add check (true), owner to postgres",
+        ),
+        (
+            "another-table",
+            finish,
+            "alter table shop.orders force row level security",
+        ),
+        (
+            "rows-of-a-query",
+            create,
+            "create table shop.articles as select 1 as id",
+        ),
+    ] {
+        put(
+            bad,
+            &format!("definitions/{name}.json"),
+            &edited(manifest, path, json!(sql)),
+        );
+    }
+}
+
 fn write_keys(bad: &Path, key: &Value) {
     for (name, path, value) in [
         ("another-format", "/format", json!("pem")),
@@ -197,6 +264,11 @@ fn write_lines(bad: &Path) {
         ),
         ("left-out-and-there", "U\t1\t210\t\\N\t8", ROW),
         ("null-and-not-left-out", "U\t1\t210\t\\N\t8", LEFT_OUT),
+        (
+            "nul-in-a-value",
+            "U\t1\t210\t\\N\t0",
+            "1\tTENANT\tFirst\t1\to\0e\t{a}",
+        ),
     ] {
         let line = format!("{head}\t{row}\n").replace("TENANT", &Uuid::from_u128(0xb).to_string());
         put(bad, &format!("lines/{name}.copy"), line.as_bytes());
