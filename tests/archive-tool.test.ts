@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
@@ -13,7 +13,7 @@ import { migrate } from '../stack/migrations.ts';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
 import { manifestOf } from './fixtures/archive.ts';
-import { increment } from './fixtures/chain.ts';
+import { type ChainManifest, increment } from './fixtures/chain.ts';
 import { backUp } from './fixtures/functions.ts';
 import { SHOP, damage, openShop, rowsOf, stock } from './fixtures/shop.ts';
 import { type Tenant, newTenant } from './fixtures/tenants.ts';
@@ -92,6 +92,15 @@ async function withDatabase<T>(use: (fresh: pg.Client, url: string) => Promise<T
   }
 }
 
+/** A database as Supabase makes one, with M23's migrations and nothing else. */
+async function withMigrations(use: (fresh: pg.Client, url: string) => Promise<void>): Promise<void> {
+  await withDatabase(async (fresh, url) => {
+    await supabaseShape(fresh);
+    await migrate(fresh);
+    await use(fresh, url);
+  });
+}
+
 /** The rows of a database that holds one tenant alone, as rowsOf gives them. */
 async function loaded(script: string, tables = TABLES): Promise<Record<string, string[]>> {
   return await withDatabase(async (fresh) => {
@@ -158,6 +167,28 @@ describe('m23 archive', () => {
       assert.deepEqual(ran.stderr.split('\n').filter((line) => line.includes('ERROR') && !line.includes('tenant_members')), []);
       assert.deepEqual(await rowsOf(fresh, tenant, TABLES), tip);
     });
+  });
+
+  test('psql takes no row for a command, even where a table is not as the archive has it', { skip: hasPsql() ? false : 'there is no psql here' }, async () => {
+    const hostile = await newTenant(stack, client);
+    const touched = join(folder, 'touched');
+    await client.query(`create table shop.lines (id int primary key, tenant_id uuid, body text); select m23.protect_table('shop.lines')`);
+    try {
+      await client.query('insert into shop.lines values (1, $1, $2)', [hostile.id, `\t \`touch ${touched}\`\n`]);
+      const backup = await backUp(stack, client, hostile);
+      const copy = join(folder, 'lines');
+      await copyBucket(stack, copy);
+      const script = await m23(['archive', 'extract', copy, '--backup', backup, '--data-only', '--table', 'shop.lines']);
+      assert.equal(script.code, 0, script.errors);
+      await withDatabase(async (fresh, url) => {
+        await fresh.query('create schema shop; create table shop.lines (id int primary key)');
+        const ran = spawnSync('psql', [url, '--no-psqlrc', '--quiet'], { input: script.output, encoding: 'utf8' });
+        assert.equal(existsSync(touched), false, 'the row was executed');
+        assert.equal(ran.status, 3, 'psql stops at the first fault');
+      });
+    } finally {
+      await client.query(`select m23.unprotect_table('shop.lines'); drop table shop.lines`);
+    }
   });
 
   test('extract reaches every moment between the members', async () => {
@@ -228,33 +259,161 @@ describe('m23 archive', () => {
 });
 
 describe('m23 catalogue rebuild', () => {
-  interface Report { adopted: string[]; refused: { backup_id: string; fault: string }[] }
+  interface Report extends Recorded {
+    dry_run: boolean;
+    definitions: { statement: string; state: string; fault?: string }[];
+    tables: { table: string; protection: string; fault?: string }[];
+  }
 
-  async function rebuild(url: string, store = bucket): Promise<{ code: number | null; report: Report }> {
-    const ran = await m23(['catalogue', 'rebuild', '--json', '--database', url, '--tenant', tenant.id, store]);
+  /** The part of a report that is about backups. */
+  interface Recorded { adopted: string[]; refused: { backup_id: string; fault: string }[] }
+
+  async function rebuild(url: string, store = bucket, ...more: string[]): Promise<{ code: number | null; report: Report }> {
+    const ran = await m23(['catalogue', 'rebuild', '--json', '--database', url, '--tenant', tenant.id, store, ...more]);
     assert.equal(ran.errors, '');
     return { code: ran.code, report: JSON.parse(ran.output) as Report };
   }
 
-  /** A database as Supabase makes one, with M23's migrations and nothing else. */
-  async function withMigrations(use: (fresh: pg.Client, url: string) => Promise<void>): Promise<void> {
-    await withDatabase(async (fresh, url) => {
-      await supabaseShape(fresh);
-      await migrate(fresh);
-      await use(fresh, url);
-    });
+  /** How often each state stands in a report. */
+  function statesOf({ definitions, tables }: Report): Record<string, number> {
+    const states: Record<string, number> = {};
+    for (const state of [...definitions.map((one) => one.state), ...tables.map((one) => `table ${one.protection}`)]) states[state] = (states[state] ?? 0) + 1;
+    return states;
+  }
+
+  function recordedIn({ adopted, refused }: Recorded): Recorded {
+    return { adopted, refused };
+  }
+
+  /** A copy of the bucket, in which the newest manifest is another. */
+  function storeWith(name: string, edit: (manifest: ChainManifest) => void): string {
+    const store = join(folder, name);
+    cpSync(bucket, store, { recursive: true });
+    const path = join(store, `tenants/${tenant.id}/backups/${chain[2]}/manifest.json`);
+    const manifest = JSON.parse(readFileSync(path, 'utf8')) as ChainManifest;
+    edit(manifest);
+    writeFileSync(path, JSON.stringify(manifest));
+    return store;
+  }
+
+  async function isThere(database: pg.Client, name: string): Promise<boolean> {
+    return (await database.query<{ is: boolean }>('select to_regclass($1) is not null as is', [name])).rows[0]?.is ?? false;
   }
 
   test('records every backup of the store, full ones first, and makes the tables that are missing', async () => {
     await withMigrations(async (fresh, url) => {
-      assert.deepEqual(await rebuild(url), { code: 0, report: { adopted: chain, refused: [] } });
+      const { code, report } = await rebuild(url);
+      assert.deepEqual([code, recordedIn(report)], [0, { adopted: chain, refused: [] }], JSON.stringify(report));
+      assert.deepEqual(Object.keys(statesOf(report)).sort(), ['made', 'table made', 'there']);
       const of = (database: pg.Client): Promise<pg.QueryResult> => database.query(`
         select j.id, j.job_type, j.status, j.base_backup_id, j.parent_backup_id, w.position::text, w.position_at, w.manifest, w.manifest_sha256
           from public.backup_jobs j join m23.backup_work w on w.job_id = j.id where j.tenant_id = $1 order by j.created_at`, [tenant.id]);
       assert.deepEqual((await of(fresh)).rows, (await of(client)).rows);
       const { rows } = await fresh.query<{ name: string }>('select m23.qualified_name(relid) as name from m23.protected_tables order by 1');
       for (const table of TABLES) assert.ok(rows.some(({ name }) => name === table), `${table} is protected`);
-      assert.deepEqual(await rebuild(url), { code: 0, report: { adopted: chain, refused: [] } }, 'again: nothing to do');
+      const again = await rebuild(url);
+      assert.deepEqual([again.code, recordedIn(again.report)], [0, { adopted: chain, refused: [] }]);
+      assert.deepEqual(Object.keys(statesOf(again.report)).sort(), ['table there', 'there'], 'again: nothing to do');
+    });
+  });
+
+  test('shows beforehand what it would execute, and changes nothing', async () => {
+    await withMigrations(async (fresh, url) => {
+      const { code, report } = await rebuild(url, bucket, '--dry-run');
+      assert.deepEqual([code, report.dry_run, recordedIn(report)], [0, true, { adopted: chain, refused: [] }]);
+      const states = statesOf(report);
+      assert.equal(states['table planned'], report.tables.length);
+      assert.equal(await isThere(fresh, 'shop.orders'), false);
+      assert.equal((await fresh.query('select from public.backup_jobs')).rowCount, 0);
+      const done = await rebuild(url);
+      assert.equal(statesOf(done.report)['made'], states['planned'], 'and then executes just that');
+      const planned = (one: Report): string[] => one.definitions.map(({ statement }) => statement);
+      assert.deepEqual(planned(done.report), planned(report));
+      const text = await m23(['catalogue', 'rebuild', '--dry-run', '--database', url, '--tenant', tenant.id, bucket]);
+      assert.match(text.output, /nothing was changed: 0 definitions to execute/);
+    });
+  });
+
+  test('executes nothing that is no definition of a table of the archive, and says so', async () => {
+    const hostile = [
+      'create schema if not exists pwned; create table public.pwned (id int)',
+      'create table public.pwned as select 1 as id',
+      'alter table shop.orders owner to postgres, disable row level security',
+      'create function shop.pwned() returns int language sql as \'select 1\'',
+      'grant select on auth.users to anon',
+      'do $$ begin create table public.pwned (id int); end $$',
+    ];
+    const store = storeWith('hostile', (manifest) => {
+      manifest.definitions.push(...hostile);
+      for (const { definition } of manifest.tables) definition.finish.push(...hostile);
+    });
+    await withMigrations(async (fresh, url) => {
+      const { code, report } = await rebuild(url, store);
+      assert.equal(code, 1);
+      const refused = report.definitions.filter(({ state }) => state === 'refused');
+      assert.deepEqual(new Set(refused.map(({ statement }) => statement)), new Set(hostile));
+      for (const { fault } of refused) assert.match(fault ?? '', /^(is|has|does) /);
+      assert.ok(!report.definitions.some(({ state, statement }) => hostile.includes(statement) && state !== 'refused'));
+      assert.equal(await isThere(fresh, 'public.pwned'), false);
+      assert.equal(await isThere(fresh, 'shop.orders'), true, 'the rest goes on');
+      assert.deepEqual(report.adopted, chain, 'rows need no definitions');
+      const verified = await m23(['archive', 'verify', store, '--tenant', tenant.id]);
+      assert.equal(verified.code, 1);
+      assert.match(verified.output, /a definition is more than one statement/);
+    });
+  });
+
+  test('leaves a table that is there as it is, whatever the archive says of it', async () => {
+    await withMigrations(async (fresh, url) => {
+      await fresh.query('create schema shop; create table shop.orders (id bigint primary key, tenant_id uuid not null)');
+      const { report } = await rebuild(url);
+      const ofOrders = report.definitions.filter(({ statement }) => statement.includes(' shop.orders ') && !statement.includes('references'));
+      assert.ok(ofOrders.length > 1);
+      for (const { state, statement } of ofOrders) assert.equal(state, 'there', statement);
+      const { rows } = await fresh.query<{ name: string }>(`select attname as name from pg_attribute where attrelid = 'shop.orders'::regclass and attnum > 0`);
+      assert.deepEqual(rows.map(({ name }) => name), ['id', 'tenant_id']);
+    });
+  });
+
+  test('goes on where a definition fails, says which and why, and executes no detail of a table that could not be made', async () => {
+    const store = storeWith('failing', (manifest) => {
+      const orders = manifest.tables.find(({ name }) => name === 'samples');
+      assert.ok(orders);
+      orders.definition.create = orders.definition.create.map((sql) => sql.replace(/^(create table .*)\)$/s, '$1, more shop.nowhere)'));
+    });
+    await withMigrations(async (fresh, url) => {
+      const { code, report } = await rebuild(url, store);
+      assert.equal(code, 1);
+      const [failed, ...others] = report.definitions.filter(({ state }) => state === 'failed');
+      assert.deepEqual(others, []);
+      assert.match(failed?.fault ?? '', /type "shop.nowhere" does not exist/);
+      assert.ok(report.definitions.some(({ state, fault }) => state === 'skipped' && fault === 'its table could not be made'));
+      assert.deepEqual(report.tables.filter(({ protection }) => protection === 'failed').map(({ table }) => table), ['shop.samples']);
+      assert.equal(await isThere(fresh, 'shop.orders'), true);
+      assert.deepEqual(report.adopted, chain);
+    });
+  });
+
+  test('has the rights of whoever connects, and no more', async () => {
+    await withMigrations(async (fresh, url) => {
+      await client.query(`create role passer_by login password 'passes by'`);
+      try {
+        const address = new URL(url);
+        address.username = 'passer_by';
+        address.password = encodeURIComponent('passes by');
+        const { code, report } = await rebuild(address.href);
+        assert.equal(code, 1);
+        assert.deepEqual(report.adopted, []);
+        assert.equal(statesOf(report)['made'], undefined);
+        const [failed] = report.definitions.filter(({ state }) => state === 'failed');
+        assert.match(failed?.fault ?? '', /permission denied/);
+        assert.equal(await isThere(fresh, 'shop.orders'), false);
+        const verified = await m23(['archive', 'verify', bucket, '--tenant', tenant.id, '--database', address.href]);
+        assert.equal(verified.code, 1, 'who sees no record holds nothing against the store');
+        assert.match(verified.errors, /permission denied/);
+      } finally {
+        await client.query('drop role passer_by');
+      }
     });
   });
 
@@ -276,7 +435,64 @@ describe('m23 catalogue rebuild', () => {
   });
 });
 
+describe('m23 archive verify --database', () => {
+  interface Report { backups: { backup_id: string; findings: { object: string; fault: string }[] }[]; unknown_to_database: string[] }
+
+  async function held(store: string, url = stack.postgres.url, ...more: string[]): Promise<{ code: number | null; faults: Record<string, string[]>; unknown: string[] }> {
+    const ran = await m23(['archive', 'verify', store, '--json', '--database', url, '--tenant', tenant.id, ...more]);
+    assert.equal(ran.errors, '');
+    const report = JSON.parse(ran.output) as Report;
+    const damaged = report.backups.filter(({ findings }) => findings.length > 0);
+    return { code: ran.code, unknown: report.unknown_to_database,
+             faults: Object.fromEntries(damaged.map(({ backup_id, findings }) => [backup_id, findings.map(({ fault }) => fault)])) };
+  }
+
+  test('finds nothing where the store has what the database knows', async () => {
+    assert.deepEqual(await held(bucket), { code: 0, faults: {}, unknown: [] });
+    assert.deepEqual(await held(bucket, stack.postgres.url, '--backup', chain[1] ?? ''), { code: 0, faults: {}, unknown: [] });
+  });
+
+  test('finds a backup that is missing, whole or without its manifest', async () => {
+    const store = join(folder, 'lost');
+    cpSync(bucket, store, { recursive: true });
+    const of = (backup?: string): string => join(store, `tenants/${tenant.id}/backups/${backup}`);
+    rmSync(of(chain[2]), { recursive: true });
+    assert.deepEqual(await held(store), { code: 1, unknown: [],
+      faults: { [chain[2] ?? '']: ['it is missing, and the database holds this backup to be complete'] } });
+    rmSync(join(of(chain[1]), 'manifest.json'));
+    const { code, faults } = await held(store);
+    assert.deepEqual([code, Object.keys(faults).sort(), faults[chain[1] ?? '']], [1, [chain[1] ?? '', chain[2] ?? ''].sort(), ['it is missing']]);
+  });
+
+  test('finds a manifest that is another, though it is whole in itself', async () => {
+    const store = join(folder, 'other');
+    cpSync(bucket, store, { recursive: true });
+    const manifest = join(store, `tenants/${tenant.id}/backups/${chain[2]}/manifest.json`);
+    writeFileSync(manifest, readFileSync(manifest, 'utf8').replace(/"backup_name": "/, '"backup_name": "another '));
+    assert.equal((await m23(['archive', 'verify', store, '--tenant', tenant.id])).code, 0);
+    assert.deepEqual(await held(store), { code: 1, unknown: [], faults: { [chain[2] ?? '']: ['its SHA-256 is another than the database knows'] } });
+  });
+
+  test('names what the database does not know, which another one may, and asks for nothing that was deleted', async () => {
+    const [backup = ''] = chain.slice(-1);
+    await client.query('update public.backup_jobs set deleted_at = now() where id = $1', [backup]);
+    try {
+      const store = join(folder, 'deleted');
+      cpSync(bucket, store, { recursive: true });
+      rmSync(join(store, `tenants/${tenant.id}/backups/${backup}`), { recursive: true });
+      assert.deepEqual(await held(store), { code: 0, faults: {}, unknown: [] });
+      assert.deepEqual(await held(bucket), { code: 0, faults: {}, unknown: [] }, 'its grace has not passed');
+    } finally {
+      await client.query('update public.backup_jobs set deleted_at = null where id = $1', [backup]);
+    }
+    await withMigrations(async (_, url) => {
+      assert.deepEqual(await held(bucket, url), { code: 0, faults: {}, unknown: [...chain].sort() });
+    });
+  });
+});
+
 test('the tool knows the documented exit codes', async () => {
   assert.equal((await m23(['archive', 'verify', bucket, '--backup', randomUUID()])).code, 5);
-  assert.equal((await m23(['archive', 'verify', join(folder, 'nowhere')])).code, 3);
+  assert.equal((await m23(['archive', 'verify', join(folder, 'nowhere')])).code, 5);
+  assert.equal((await m23(['archive', 'verify', folder])).code, 5, 'a folder too high');
 });

@@ -1,6 +1,6 @@
 // The disaster: the database is gone, and only the bucket is left.
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
 import { type SupabaseClient, createClient } from '@supabase/supabase-js';
@@ -9,10 +9,11 @@ import type pg from 'pg';
 import { type Stack, startStack } from '../stack/stack.ts';
 import { temporaryFolder } from './dev-command.ts';
 import { bytesOf, objectsOf, prefixOf } from './fixtures/archive.ts';
-import { increment } from './fixtures/chain.ts';
+import { type ChainManifest, increment } from './fixtures/chain.ts';
 import { backUp, call } from './fixtures/functions.ts';
 import { type Rows, damage, openShop, rowsOf, stock } from './fixtures/shop.ts';
 import { type Tenant, addMember, newTenant, tokenOf } from './fixtures/tenants.ts';
+import { copyBucket, m23 } from './fixtures/tool.ts';
 
 const APPLICATION = `
   create type shop.colour as enum ('red', 'dark "green"');
@@ -64,12 +65,23 @@ const CATALOGUE = `
   order by 1`;
 
 /** What another database lacks for: functions are not part of a manifest. */
-const NOT_MADE = [
-  'create table shop.loud (id integer not null, tenant_id uuid not null, v text, loud text generated always as (shop.shout(v)) stored): function shop.shout(text) does not exist',
-  'shop.loud is not protected: relation "shop.loud" does not exist',
-];
+const NOT_MADE = {
+  statement: 'create table shop.loud (id integer not null, tenant_id uuid not null, v text, loud text generated always as (shop.shout(v)) stored)',
+  state: 'failed', fault: 'function shop.shout(text) does not exist',
+};
+const NOT_PROTECTED = { table: 'shop.loud', protection: 'failed', fault: 'relation "shop.loud" does not exist' };
+
+interface Rebuilt {
+  definitions: { statement: string; state: string; fault?: string }[];
+  tables: { table: string; protection: string; fault?: string }[];
+  adopted: string[];
+  refused: unknown[];
+}
 
 let bucket: Map<string, Buffer>;
+/** The same in a folder. */
+let store: string;
+let removeStore: (() => void) | undefined;
 let tenant: Tenant;
 let backups: string[];
 let wanted: { tip: Rows; between: { at: string; rows: Rows }; catalogue: string[] };
@@ -120,13 +132,32 @@ before(async () => {
 
   await start();
   for (const [key, bytes] of bucket) await stack.archives.put(key, bytes);
+  store = temporaryFolder((cleanUp) => { removeStore = cleanUp; });
+  await copyBucket(stack, store);
 });
-after(end);
+after(async () => {
+  await end();
+  removeStore?.();
+});
 
 async function adopt(backup: string): Promise<{ data: unknown; error: { message: string } | null }> {
   const object = `${prefixOf(tenant, backup)}manifest.json`;
   const bytes = bucket.get(object) ?? Buffer.alloc(0);
   return await service.rpc('adopt_backup', { p_manifest: JSON.parse(bytes.toString('utf8')), p_object: object, p_sha256: createHash('sha256').update(bytes).digest('hex') });
+}
+
+/** `m23 catalogue rebuild`, with the bucket in a folder and nothing else. */
+async function rebuilt(): Promise<{ code: number | null; report: Rebuilt }> {
+  const ran = await m23(['catalogue', 'rebuild', '--json', '--database', stack.postgres.url, store]);
+  assert.equal(ran.errors, '');
+  return { code: ran.code, report: JSON.parse(ran.output) as Rebuilt };
+}
+
+/** Every schema and relation, and whether it is protected. */
+async function relations(): Promise<unknown[]> {
+  return (await client.query(`
+    select n.nspname, c.relname, p.id is not null as is_protected
+      from pg_namespace n left join pg_class c on c.relnamespace = n.oid left join m23.protected_tables p on p.relid = c.oid order by 1, 2`)).rows;
 }
 
 async function asAdmin(name: string, body: Record<string, unknown>): Promise<void> {
@@ -140,15 +171,33 @@ describe('a database with nothing but the migrations and the bucket', () => {
     assert.match(error?.message ?? '', /adopt that first/);
   });
 
-  test('learns of every backup, with tables as they were; twice is as once', async () => {
-    for (const backup of [...backups, ...backups]) {
-      const { data, error } = await adopt(backup);
-      assert.equal(error, null, JSON.stringify(error));
-      assert.equal(data, backup);
+  test('learns of a backup with the service key, and executes nothing that its manifest says', async () => {
+    const object = `${prefixOf(tenant, backups[0] ?? '')}manifest.json`;
+    const manifest = JSON.parse((bucket.get(object) ?? Buffer.alloc(0)).toString('utf8')) as ChainManifest;
+    const [stranger, id] = [randomUUID(), randomUUID()];
+    const sql = ['create schema if not exists shop', 'create table shop.pwned as select current_user as who', 'create table public.pwned (id int)'];
+    const forged = { ...manifest, backup_id: id, tenant_id: stranger, definitions: sql,
+                     tables: manifest.tables.map((table) => ({ ...table, definition: { create: [...sql, ...table.definition.create], finish: sql, references: sql } })) };
+    const before = await relations();
+    const { data, error } = await service.rpc('adopt_backup', { p_manifest: forged, p_object: `tenants/${stranger}/backups/${id}/manifest.json`, p_sha256: 'f'.repeat(64) });
+    assert.deepEqual([data, error], [id, null]);
+    assert.deepEqual(await relations(), before, 'no schema, table or protection was made');
+    const { rows: [kept] } = await client.query<{ count: number }>(`select count(*)::int from m23.backup_tables where job_id = $1 and definition is not null`, [id]);
+    assert.equal(kept?.count, 0, 'nor is anything kept that somebody might execute later');
+  });
+
+  test('gets the tables from the store, as they were, and learns of every backup; twice is as once', async () => {
+    for (const round of ['first', 'second']) {
+      const { code, report } = await rebuilt();
+      assert.deepEqual([code, report.adopted, report.refused], [1, backups, []], round);
+      assert.deepEqual(report.definitions.filter(({ state }) => state === 'failed'), [NOT_MADE]);
+      assert.deepEqual(report.tables.filter(({ protection }) => protection === 'failed'), [NOT_PROTECTED]);
+      assert.deepEqual(report.definitions.filter(({ state }) => state === 'refused'), []);
     }
+    for (const backup of backups) assert.deepEqual(await adopt(backup).then(({ data, error }) => [data, error]), [backup, null]);
     assert.deepEqual(await catalogue(), wanted.catalogue);
-    const { rows } = await client.query(`select id, status, job_type, metadata -> 'not_made' as not_made from public.backup_jobs where tenant_id = $1 order by created_at`, [tenant.id]);
-    assert.deepEqual(rows, backups.map((id, n) => ({ id, status: 'completed', job_type: n === 0 ? 'full' : 'incremental', not_made: NOT_MADE })));
+    const { rows } = await client.query(`select id, status, job_type from public.backup_jobs where tenant_id = $1 order by created_at`, [tenant.id]);
+    assert.deepEqual(rows, backups.map((id, n) => ({ id, status: 'completed', job_type: n === 0 ? 'full' : 'incremental' })));
     const { rows: protectedTables } = await client.query(`select name from m23.protected_tables where name like 'shop.%' order by 1`);
     assert.equal(protectedTables.length, 4);
   });
@@ -195,7 +244,7 @@ describe('a database with nothing but the migrations and the bucket', () => {
     const answer = async (edited: Record<string, unknown>): Promise<string> => (await service.rpc('adopt_backup', { p_manifest: edited, p_object: object, p_sha256: 'f'.repeat(64) })).error?.message ?? '';
     assert.match(await answer(manifest), /with another manifest/);
     assert.match(await answer({ ...manifest, format: 'tar' }), /not a manifest/);
-    assert.match(await answer({ ...manifest, backup_id: '5a9a3c4e-0000-4000-8000-000000000001', definitions: ['drop table shop.goods'] }), /no definition/);
+    assert.match(await answer({ ...manifest, backup_id: '5a9a3c4e-0000-4000-8000-000000000001' }), /does not lie at/);
     assert.equal((await createClient(stack.url, stack.anonKey, { accessToken: () => tokenOf(stack, tenant.userId('admin')) }).rpc('adopt_backup', { p_manifest: manifest, p_object: object, p_sha256: '' })).status, 403);
   });
 });

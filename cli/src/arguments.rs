@@ -13,7 +13,7 @@ Exit codes:
   2  the command line is wrong
   3  the store or the database cannot be reached
   4  the key is missing, or is another one
-  5  there is no such backup
+  5  there is no such backup, or none at all in the store
   6  the output cannot be written
   7  the API refuses the call; the output says why
   8  the tenant's limit for this function is used up";
@@ -76,13 +76,18 @@ Examples:
     Inspect(Inspect),
     /// Check that every object is there and is what its manifest says.
     ///
-    /// Sizes, SHA-256, gzip, every line and its fields, and the hashes that link the members of a
-    /// chain. With ARCHIVE_KEY, encrypted chunks are opened and manifests authenticated as well.
+    /// Sizes, SHA-256, gzip, every line and its fields, whose rows they are, definitions that nobody
+    /// should execute, and the hashes that link the members of a chain. With ARCHIVE_KEY, encrypted
+    /// chunks are opened and manifests authenticated as well. With --database, every completed backup
+    /// that the database knows has to be there as it knows it. A store without any backup is exit code 5.
     #[command(after_help = "\
 Examples:
   m23 archive verify ./bucket                      # every backup
   m23 archive verify s3://backups --backup 6f1c…   # one, and all that its chain needs
-  ARCHIVE_KEY=… m23 archive verify ./bucket --json")]
+  ARCHIVE_KEY=… m23 archive verify ./bucket --json --require-key
+  m23 archive verify s3://backups --database \"$DATABASE_URL\"
+
+Memory: the chunks that are read at the same time, at most one of the largest that there can be.")]
     Verify(Verify),
     /// Write the rows of a backup, or of a moment inside its chain, as SQL or CSV.
     ///
@@ -94,6 +99,9 @@ Examples:
   m23 archive extract ./bucket --backup 6f1c… | psql \"$DATABASE_URL\"
   m23 archive extract ./bucket --backup 6f1c… --format csv --output ./rows
   m23 archive extract ./bucket --backup 6f1c… --at 2026-01-31T10:31:00Z --table orders --output orders.sql
+
+A definition is one statement of a known kind about its own table, and no command of psql's; where
+one is anything else, only --data-only and CSV are written. It stays SQL, which may call functions.
 
 Memory: four chunks, and with a chain the keys of the rows that have changed in it.")]
     Extract(Extract),
@@ -122,12 +130,17 @@ the erased object as an old version: remove that too.")]
 pub enum Catalogue {
     /// Record every backup of a store in a database that has lost its records.
     ///
-    /// The database needs M23's migrations. Tables that are missing are made again and protected.
+    /// The database needs M23's migrations. Tables that are missing are made again and protected:
+    /// the definitions of the newest backup that has each are executed, one statement at a time, with
+    /// the rights of whoever connects, and nothing of a table that is there already.
     #[command(after_help = "\
-Example:
+Examples:
+  m23 catalogue rebuild --database \"$DATABASE_URL\" s3://backups --dry-run   # shows the SQL
   m23 catalogue rebuild --database \"$DATABASE_URL\" s3://backups
 
-May be run again: what is recorded already stays as it is. Then restore as always.")]
+Definitions come from the store, and may call functions (in a default, a check): look at them first.
+What fails is told, and the rest goes on. May be run again: what is there already stays as it is. Then
+restore as always.")]
     Rebuild(Rebuild),
 }
 
@@ -178,6 +191,18 @@ pub struct Verify {
     /// Only this backup and those that its chain needs.
     #[arg(long, value_name = "ID")]
     pub backup: Option<Uuid>,
+
+    /// A backup that is not encrypted, or not with ARCHIVE_KEY, is a fault.
+    #[arg(long)]
+    pub require_key: bool,
+
+    /// Hold every completed backup of this database against the store, as its owner: postgresql://…
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+
+    /// Certificates (PEM) that vouch for the database's, where the system's do not.
+    #[arg(long, value_name = "FILE", env = "PGSSLROOTCERT")]
+    pub root_certificate: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -237,6 +262,14 @@ pub struct Erase {
 pub struct Rebuild {
     #[command(flatten)]
     pub place: Place,
+
+    /// Show what would be executed and recorded, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// A backup that is not encrypted, or not with ARCHIVE_KEY, is refused.
+    #[arg(long)]
+    pub require_key: bool,
 
     /// The database, as its owner: postgresql://…
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]

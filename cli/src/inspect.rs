@@ -3,7 +3,7 @@
 use crate::archive::{Archive, Backup};
 use crate::arguments::Inspect;
 use crate::error::CliError;
-use crate::report::{columns, print, size};
+use crate::report::{columns, plain, print, size};
 use futures_util::StreamExt;
 use m23_archive::{JobType, Table, Version};
 use serde::Serialize;
@@ -141,7 +141,7 @@ fn list_text(listed: &[Listed]) -> String {
                 },
             ]),
             Found::Unfinished => row.push("unfinished: it has no manifest".to_owned()),
-            Found::Damaged { fault } => row.push(format!("unreadable: {fault}")),
+            Found::Damaged { fault } => row.push(format!("unreadable: {}", plain(fault))),
         }
         rows.push(row);
     }
@@ -177,7 +177,7 @@ fn show_text(shown: &Shown) -> String {
     let mut text = columns(&[
         vec![
             "backup".to_owned(),
-            format!("{} {:?}", shown.backup_id, of.backup_name),
+            format!("{} \"{}\"", shown.backup_id, plain(&of.backup_name)),
         ],
         vec!["tenant".to_owned(), shown.tenant_id.to_string()],
         vec!["type".to_owned(), job_type(of.job_type).to_owned()],
@@ -202,7 +202,11 @@ fn show_text(shown: &Shown) -> String {
         ],
         vec![
             "manifest".to_owned(),
-            format!("{} (SHA-256 {})", shown.manifest, shown.manifest_sha256),
+            format!(
+                "{} (SHA-256 {})",
+                plain(&shown.manifest),
+                shown.manifest_sha256
+            ),
         ],
         vec![
             "chain".to_owned(),
@@ -221,7 +225,7 @@ fn show_text(shown: &Shown) -> String {
     ];
     for table in &shown.tables {
         rows.push(vec![
-            table.name.clone(),
+            plain(&table.name).into_owned(),
             table.columns.to_string(),
             table.rows.to_string(),
             table.history_entries.to_string(),

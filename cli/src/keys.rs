@@ -32,7 +32,14 @@ pub async fn rewrap(place: &Place) -> Result<ExitCode, CliError> {
         rewrapped: 0,
         already: 0,
     };
-    for object in store.sizes("keys").await?.into_keys() {
+    let objects = store.sizes("keys").await?;
+    if objects.is_empty() {
+        let store = store.name();
+        return Err(CliError::NotFound(format!(
+            "there is no key in {store}: is it the right store?"
+        )));
+    }
+    for object in objects.into_keys() {
         if rewrap_key(&store, &object, &old, &new).await? {
             report.rewrapped += 1;
         } else {

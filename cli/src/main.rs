@@ -7,6 +7,7 @@ mod arguments;
 mod calls;
 mod catalogue;
 mod cipher;
+mod database;
 mod error;
 mod extract;
 mod inspect;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     match started(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", report::plain(&error.to_string()));
             error.exit_code()
         }
     }

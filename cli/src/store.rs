@@ -10,6 +10,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt, RetryConfig};
 use std::collections::BTreeMap;
 use std::env;
+use std::fs;
 use std::time::Duration;
 
 /// Objects by name.
@@ -31,6 +32,11 @@ impl Store {
         })
     }
 
+    /// What the command line calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// An object's bytes; none when there is no such object. One that is larger than `limit` is
     /// not read.
     pub async fn get(&self, object: &str, limit: u64) -> Result<Option<Vec<u8>>, CliError> {
@@ -48,6 +54,15 @@ impl Store {
             .await
             .map_err(|error| self.unreachable(&error))?;
         Ok(Some(bytes.into()))
+    }
+
+    /// Whether there is such an object.
+    pub async fn has(&self, object: &str) -> Result<bool, CliError> {
+        match self.objects.head(&path(object)?).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.unreachable(&error)),
+        }
     }
 
     /// The names and sizes of all objects below a prefix.
@@ -89,9 +104,14 @@ impl Store {
     }
 
     fn unreachable(&self, error: &object_store::Error) -> CliError {
+        let cause = error.to_string();
+        // The library has no error of its own for a bucket that is not there.
+        if cause.contains("NoSuchBucket") {
+            return missing(&self.name);
+        }
         CliError::Unreachable {
             what: self.name.clone(),
-            cause: error.to_string(),
+            cause,
         }
     }
 }
@@ -100,7 +120,18 @@ fn path(object: &str) -> Result<Path, CliError> {
     Path::parse(object).map_err(|error| CliError::damaged(object, error.to_string()))
 }
 
+fn missing(store: &str) -> CliError {
+    CliError::NotFound(format!("there is no store {store}"))
+}
+
 fn open_folder(folder: &str) -> Result<Box<dyn ObjectStore>, CliError> {
+    let is_there = fs::exists(folder).map_err(|error| CliError::Unreachable {
+        what: folder.to_owned(),
+        cause: error.to_string(),
+    })?;
+    if !is_there {
+        return Err(missing(folder));
+    }
     let store =
         LocalFileSystem::new_with_prefix(folder).map_err(|error| CliError::Unreachable {
             what: folder.to_owned(),

@@ -9,7 +9,7 @@ use crate::arguments::{Extract, Format};
 use crate::error::CliError;
 use crate::layers::{Moment, Reached, Sink, reach, rows};
 use crate::progress;
-use crate::report::print;
+use crate::report::{plain, print};
 use chrono::{DateTime, Utc};
 use indicatif::ProgressBar;
 use m23_archive::Table;
@@ -146,8 +146,8 @@ impl Source<'_> {
             if !keys.is_empty() {
                 eprintln!(
                     "warning: {}: keys are compared by their text, and values of {} can be equal with another; rows may come twice",
-                    full_name(table),
-                    keys.join(", ")
+                    plain(&full_name(table)),
+                    plain(&keys.join(", "))
                 );
             }
         }
@@ -237,7 +237,7 @@ fn text(report: &Report) -> String {
             .to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
     );
     for Extracted { table, rows } in &report.tables {
-        text += &format!("{table}: {rows} rows\n");
+        text += &format!("{}: {rows} rows\n", plain(table));
     }
     text
 }

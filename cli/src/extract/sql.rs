@@ -5,11 +5,17 @@ use crate::arguments::Extract;
 use crate::error::CliError;
 use crate::layers::Sink;
 use indicatif::ProgressBar;
+use m23_archive::definition::{Stage, check_definitions, check_statement, for_psql};
 use m23_archive::{Column, Table};
 use std::io::Write;
 
 /// How the archive's values are written, and nothing that a search path could change.
+///
+/// Where a COPY fails, psql would go on with the rows, and take what is in them for commands: so it has
+/// to stop. What it did before about errors holds again from the commit on.
 const SETTINGS: &str = "\
+\\set m23_on_error_stop :ON_ERROR_STOP
+\\set ON_ERROR_STOP on
 set client_encoding = 'UTF8';
 set standard_conforming_strings = on;
 set check_function_bodies = off;
@@ -37,8 +43,11 @@ pub async fn write(
     order: &Extract,
     bar: &ProgressBar,
 ) -> Result<Vec<Extracted>, CliError> {
-    let mut rows = Rows(output(order.output.as_deref())?);
     let with_definitions = !order.data_only;
+    if with_definitions {
+        check(source)?;
+    }
+    let mut rows = Rows(output(order.output.as_deref())?);
     writeln!(rows.0, "{SETTINGS}begin;")?;
     if with_definitions {
         statements(&mut rows.0, &beginning(source))?;
@@ -63,7 +72,7 @@ pub async fn write(
         writeln!(rows.0, "\\.")?;
         statements(&mut rows.0, &sequences(table))?;
     }
-    writeln!(rows.0, "commit;\n")?;
+    writeln!(rows.0, "commit;\n\\set ON_ERROR_STOP :m23_on_error_stop\n")?;
     if with_definitions {
         statements(&mut rows.0, &end(source, order.tables.is_empty()))?;
     }
@@ -73,10 +82,30 @@ pub async fn write(
 
 fn statements(output: &mut impl Write, statements: &[String]) -> Result<(), CliError> {
     for statement in statements {
-        writeln!(output, "{};", statement.trim_end().trim_end_matches(';'))?;
+        writeln!(output, "{};", for_psql(statement))?;
     }
     Ok(())
 }
+
+/// Whoever reads the script executes the definitions: there is none that nobody should.
+fn check(source: &Source<'_>) -> Result<(), CliError> {
+    let Some(tip) = source.chain.first() else {
+        return Ok(());
+    };
+    let fault = |what: String| CliError::damaged(&tip.object, format!("{what}; {WITHOUT}"));
+    check_definitions(&tip.manifest).map_err(|error| fault(error.to_string()))?;
+    let plain = source
+        .tables
+        .iter()
+        .filter(|table| table.definition.create.is_empty());
+    for table in plain {
+        let checked = check_statement(&plain_table(table), Stage::Create, Some(table));
+        checked.map_err(|what| fault(format!("a table made of its columns {what}")))?;
+    }
+    Ok(())
+}
+
+const WITHOUT: &str = "--data-only and CSV do without definitions";
 
 /// Schemas, types, tables.
 fn beginning(source: &Source<'_>) -> Vec<String> {

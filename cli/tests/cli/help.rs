@@ -33,7 +33,7 @@ fn exit_codes_tell_what_was_wrong() {
         ("archive inspect BUCKET --backup nonsense".to_owned(), 2),
         ("archive inspect s3://".to_owned(), 2),
         ("archive extract BUCKET --backup 00000000-0000-0000-0000-0000000000a1 --format csv".to_owned(), 2),
-        ("archive inspect FOLDER/nowhere".to_owned(), 3),
+        ("archive inspect FOLDER/nowhere".to_owned(), 5),
         (format!("archive inspect BUCKET {unknown}"), 5),
         (format!("archive verify BUCKET {unknown}"), 5),
         (format!("archive extract BUCKET {unknown}"), 5),

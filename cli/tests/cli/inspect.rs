@@ -90,5 +90,5 @@ fn an_empty_store_has_no_backups() {
     fs::remove_dir_all(bucket.folder.join("bucket")).unwrap();
     fs::create_dir(bucket.folder.join("bucket")).unwrap();
     assert_eq!(bucket.json("archive inspect BUCKET --json"), json!([]));
-    assert_eq!(bucket.m23("archive verify BUCKET").code, 0);
+    assert_eq!(bucket.m23("archive inspect BUCKET").code, 0);
 }

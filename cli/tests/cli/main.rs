@@ -6,6 +6,7 @@ mod bucket;
 mod calls;
 mod extract;
 mod help;
+mod hostile;
 mod inspect;
 mod keys;
 mod marks;

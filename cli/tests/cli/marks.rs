@@ -12,25 +12,33 @@ type History = Vec<Vec<String>>;
 
 /// Writes the log of a plain backup's first table anew. No other backup may build upon it.
 fn rewrite(bucket: &Bucket, backup: &str, edit: impl Fn(&mut History)) {
+    rewrite_lines(bucket, backup, Lines::History, edit);
+}
+
+/// The same with lines of either kind.
+pub fn rewrite_lines(bucket: &Bucket, backup: &str, kind: Lines, edit: impl Fn(&mut History)) {
     let path = &bucket.objects(backup, "manifest.json")[0];
     let mut manifest = Manifest::parse(&fs::read(path).unwrap()).unwrap();
     let folder = bucket.folder.join("bucket");
     let prefix = manifest.prefix();
     let table = &mut manifest.facts.tables[0];
-    let chunks = table.history.iter();
-    let mut history: History = chunks.map(|chunk| read(&folder, chunk)).collect();
+    let chunks = match kind {
+        Lines::Rows => &mut table.chunks,
+        Lines::History => &mut table.history,
+    };
+    let mut history: History = chunks.iter().map(|chunk| read(&folder, chunk)).collect();
     edit(&mut history);
     let place = |seq| ChunkPlace {
         prefix: &prefix,
         ordinal: 1,
         schema: &table.schema,
         table: &table.name,
-        lines: Lines::History,
+        lines: kind,
         seq,
         sealed: false,
     };
     let numbered = (1..).zip(&history);
-    table.history = numbered
+    *chunks = numbered
         .map(|(seq, lines)| write(&folder, &place(seq), lines))
         .collect();
     let again = Manifest::new(manifest.facts, None).unwrap();

@@ -121,6 +121,10 @@ fn an_s3_store_is_read_as_a_folder_is() {
     );
     assert_eq!(
         m23(&server, "archive inspect s3://no-such-bucket", &key).code,
-        3
+        5
     );
+    for nowhere in ["s3://no-such-bucket", "s3://m23-test/no/such/prefix"] {
+        let ran = m23(&server, &format!("archive verify {nowhere}"), &key);
+        assert_eq!(ran.code, 5, "{}", ran.error);
+    }
 }
