@@ -176,7 +176,8 @@ const DAMAGES: Damage[] = [
     what: 'a definition is more than one statement, and the database agrees',
     tamper: async () => {
       const manifest = await manifestOf(stack, tenant, backup);
-      await forgeManifest(stack, client, tenant, backup, JSON.stringify({ ...manifest, definitions: ['create schema if not exists a; drop schema shop cascade'] }));
+      const definitions = ['create schema if not exists a; drop schema shop cascade'];
+      await forgeManifest(stack, client, tenant, backup, JSON.stringify({ ...manifest, definitions }));
     },
     basic: ['definition_unsafe'],
     deep: ['definition_unsafe'],

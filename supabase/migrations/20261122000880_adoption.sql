@@ -12,7 +12,8 @@ begin
   if p_manifest ->> 'format' is distinct from 'm23-archive' or (p_manifest ->> 'version')::int not in (1, 2) then
     raise exception 'this is not a manifest that this version knows' using errcode = 'invalid_parameter_value';
   elsif p_object is distinct from format('tenants/%s/backups/%s/manifest.json', p_manifest ->> 'tenant_id', v_id) then
-    raise exception 'the manifest of the backup % does not lie at %', v_id, p_object using errcode = 'invalid_parameter_value';
+    raise exception 'the manifest of the backup % does not lie at %', v_id, p_object
+      using errcode = 'invalid_parameter_value';
   end if;
   select * into v_known from m23.backup_work where job_id = v_id;
   if v_known.manifest_sha256 = p_sha256 then
@@ -26,7 +27,8 @@ begin
   return v_id;
 end $$;
 comment on function m23.adopt_backup(jsonb, text, text) is
-  'Records a backup from its manifest, the manifest''s object and its SHA-256, and makes nothing. Full backups before their incrementals. Again: nothing.';
+  'Records a backup from its manifest, the manifest''s object and its SHA-256, and executes nothing. Full backups '
+  'before their incrementals. Again: nothing.';
 
 create function m23.note_adopted(p_manifest jsonb, p_object text, p_sha256 text) returns void
 language plpgsql set search_path = '' as $$
@@ -44,11 +46,13 @@ begin
   -- Its key still opens it, and seals nothing new.
   insert into m23.archive_keys (key_id, tenant_id, retired_at)
     select (p_manifest -> 'encryption' ->> 'key_id')::uuid, (p_manifest ->> 'tenant_id')::uuid, clock_timestamp() where p_manifest -> 'encryption' ->> 'key_id' is not null on conflict do nothing;
-  insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, commit_times, ticks, prefix, manifest, manifest_sha256, key_id)
+  insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, commit_times, ticks, prefix,
+                               manifest, manifest_sha256, key_id)
     values (v_id, (p_manifest ->> 'tenant_id')::uuid, (p_manifest ->> 'position')::pg_snapshot, (p_manifest ->> 'incarnation')::uuid, v_at,
             coalesce(p_manifest ->> 'commit_times', 'native'), coalesce(p_manifest -> 'ticks', '[]'),
             regexp_replace(p_object, '/manifest\.json$', ''), p_object, p_sha256, (p_manifest -> 'encryption' ->> 'key_id')::uuid);
-  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, key, whole, estimated_rows, done, history_done)
+  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, key, whole,
+                                 estimated_rows, done, history_done)
     select v_id, n, coalesce((m23.find_table((t ->> 'schema') || '.' || (t ->> 'name'))).id, 0), t ->> 'schema', t ->> 'name', t ->> 'tenant_column', t -> 'columns',
            m23.list_of(t -> 'key'), coalesce((t ->> 'whole')::boolean, true), 0, true, true
       from jsonb_array_elements(p_manifest -> 'tables') with ordinality u (t, n);

@@ -197,7 +197,9 @@ language sql immutable set search_path = '' as $$
     when p_kind = 'rpo_missed' then 'Back up more often, or see why the scheduled backups did not run: more would be lost than the plan allows.'
     when p_kind = 'rto_missed' then 'Restoring takes longer than the plan allows: give the database more resources, restore fewer tables first, or allow more time in the plan.'
     when p_kind = 'foreign_row' then 'Do not restore this archive: it holds rows of another tenant. Find out who has written to the bucket or to the database''s records.'
-    when p_kind = 'definition_unsafe' then 'Rows of this archive can be restored; do not execute its definitions. Make a full backup now, and find out who has written to the bucket.'
+    when p_kind = 'definition_unsafe'
+      then 'Rows of this archive can be restored; do not execute its definitions. '
+           'Make a full backup now, and find out who has written to the bucket.'
     when p_kind in ('shape_changed', 'not_protected') then 'The tables have changed since this backup: make a full backup of them as they are now.'
     when p_kind in ('constraint_broken', 'reference_broken') then 'The rows no longer fit the constraints or tables of today: make a full backup of all related tables, or restore beside the live data.'
     when p_kind in ('fingerprint_differs', 'round_trip_differs', 'not_restorable')

@@ -67,7 +67,8 @@ select throws_ok($$ select public.erase_archive_key(null) $$, 'PGRST', null, 'a 
 -- A backup that only the store knew of.
 select m23.adopt_backup(jsonb_build_object('format', 'm23-archive', 'version', 1, 'backup_id', pg_temp.id('adopted'), 'tenant_id', pg_temp.id('other'), 'backup_name', 'b', 'job_type', 'full',
     'position', '10:12:', 'position_at', now(), 'incarnation', gen_random_uuid(), 'stored_bytes', 1, 'tables', '[]'::jsonb,
-    'encryption', jsonb_build_object('key_id', pg_temp.id('fourth key'), 'algorithm', 'AES-256-GCM')) , format('tenants/%s/backups/%s/manifest.json', pg_temp.id('other'), pg_temp.id('adopted')), repeat('0', 64));
+    'encryption', jsonb_build_object('key_id', pg_temp.id('fourth key'), 'algorithm', 'AES-256-GCM')),
+  format('tenants/%s/backups/%s/manifest.json', pg_temp.id('other'), pg_temp.id('adopted')), repeat('0', 64));
 select is(m23.key_plan(w) ->> 'key_id', pg_temp.id('fourth key')::text, 'an adopted backup names its key') from m23.backup_work w where w.job_id = pg_temp.id('adopted');
 select is(m23.key_plan(w) ->> 'tenant_key_id', null, 'which is not used for new ones') from m23.backup_work w where w.job_id = pg_temp.id('adopted');
 

@@ -43,7 +43,8 @@ update public.backup_jobs set parent_backup_id = null;
 select is(pg_temp.found(), '{chain_broken}', 'a parent that is gone');
 
 select is_empty($$ select k from unnest(array['manifest_missing', 'manifest_altered', 'manifest_invalid', 'exchanged', 'object_missing', 'object_size', 'object_altered',
-    'object_damaged', 'line_malformed', 'undecryptable', 'no_archive', 'chain_broken', 'clock_odd', 'rpo_missed', 'rto_missed', 'foreign_row', 'definition_unsafe', 'shape_changed', 'not_protected',
+    'object_damaged', 'line_malformed', 'undecryptable', 'no_archive', 'chain_broken', 'clock_odd', 'rpo_missed', 'rto_missed', 'foreign_row',
+    'definition_unsafe', 'shape_changed', 'not_protected',
     'constraint_broken', 'reference_broken', 'fingerprint_differs', 'round_trip_differs', 'not_restorable']) k where m23.advice(k) is null $$,
   'whatever is found, there is something to do about it');
 

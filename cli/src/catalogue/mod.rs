@@ -154,7 +154,8 @@ fn text(report: &Report) -> String {
     let backups = report.adopted.len();
     text + &if report.dry_run {
         format!(
-            "dry run, nothing was changed: {planned} definitions to execute, {there} there already, {backups} backups to record\n"
+            "dry run, nothing was changed: {planned} definitions to execute, {there} there already, \
+             {backups} backups to record\n"
         )
     } else {
         format!("{made} definitions executed, {there} there already, {backups} backups recorded\n")

@@ -36,13 +36,16 @@ fn what_a_database_writes_is_taken() {
             &[
                 "create schema if not exists \"My shop\"",
                 "create extension if not exists citext with schema extensions",
-                "create collation if not exists words.numbered (provider = icu, locale = 'und', deterministic = false, rules = '&V << w')",
-                "create sequence if not exists shop.ranks as integer increment -2 minvalue -1000 maxvalue 100 start 100 cycle",
+                "create collation if not exists words.numbered (provider = icu, locale = 'und', deterministic = \
+                 false, rules = '&V << w')",
+                "create sequence if not exists shop.ranks as integer increment -2 minvalue -1000 maxvalue 100 \
+                 start 100 cycle",
                 "create type shop.colour as enum ('red', 'it''s \"dark\"; green', E'\\\\!')",
                 "create type shop.empty as enum ()",
                 "create type shop.pair as (a integer, \"B;\" shop.colour[])",
                 "create type shop.span as range (subtype = numeric(10,2))",
-                "create domain shop.share as numeric(5,2) default 0 not null constraint a CHECK (((VALUE >= (0)::numeric) AND (VALUE <= (100)::numeric)))",
+                "create domain shop.share as numeric(5,2) default 0 not null constraint a CHECK (((VALUE >= \
+                 (0)::numeric) AND (VALUE <= (100)::numeric)))",
             ][..],
         ),
         (
@@ -50,9 +53,13 @@ fn what_a_database_writes_is_taken() {
             &[
                 "create schema if not exists shop",
                 "create sequence if not exists shop.s as bigint increment 1 minvalue 1 maxvalue 9 start 1",
-                "create table shop.\"Orders\" (id integer not null, label character varying(20) collate pg_catalog.\"C\", half numeric generated always as ((\"Share\" / (2)::numeric)) stored, ten integer generated always as identity (increment 10 minvalue 10 maxvalue 10000 start 100 cycle) not null)",
+                "create table shop.\"Orders\" (id integer not null, label character varying(20) collate \
+                 pg_catalog.\"C\", half numeric generated always as ((\"Share\" / (2)::numeric)) stored, ten \
+                 integer generated always as identity (increment 10 minvalue 10 maxvalue 10000 start 100 cycle) \
+                 not null)",
                 "create table shop.\"Orders\" (id integer) partition by RANGE (made, lower(label))",
-                "create table shop.orders_2024 partition of shop.\"Orders\" FOR VALUES FROM ('2024-01-01', 5) TO ('2025-01-01', MAXVALUE) partition by HASH (id)",
+                "create table shop.orders_2024 partition of shop.\"Orders\" FOR VALUES FROM ('2024-01-01', 5) \
+                 TO ('2025-01-01', MAXVALUE) partition by HASH (id)",
                 "create table shop.part partition of shop.orders_2024 FOR VALUES WITH (modulus 4, remainder 0)",
                 "create table shop.list partition of shop.\"Orders\" FOR VALUES IN ('a;', NULL, E'\\\\')",
                 "create table shop.rest partition of shop.\"Orders\" DEFAULT",
@@ -61,7 +68,8 @@ fn what_a_database_writes_is_taken() {
         (
             Stage::Finish,
             &[
-                "alter table shop.\"Orders\" alter column number set default ('no. '::text || nextval('shop.numbers'::regclass))",
+                "alter table shop.\"Orders\" alter column number set default ('no. '::text || \
+                 nextval('shop.numbers'::regclass))",
                 "alter table shop.\"Orders\" alter column tags set default ARRAY['a'::text, 'b'::text]",
                 "alter sequence shop.goods_id_seq owned by shop.\"Orders\".id",
                 "alter table shop.\"Orders\" add constraint goods_pkey PRIMARY KEY (id)",
@@ -69,18 +77,22 @@ fn what_a_database_writes_is_taken() {
                 "alter table shop.\"Orders\" add constraint u UNIQUE NULLS NOT DISTINCT (tenant_id, label)",
                 "alter table shop.\"Orders\" add constraint x EXCLUDE USING gist (room WITH =, during WITH &&)",
                 "alter table shop.\"Orders\" add constraint c CHECK ((tags[1:n] <> '{}'::text[])) NO INHERIT NOT VALID",
-                "CREATE UNIQUE INDEX goods_made ON shop.\"Orders\" USING btree (made DESC, lower(label)) INCLUDE (a, b) WITH (fillfactor='70') WHERE (colour = 'red'::shop.colour)",
+                "CREATE UNIQUE INDEX goods_made ON shop.\"Orders\" USING btree (made DESC, lower(label)) \
+                 INCLUDE (a, b) WITH (fillfactor='70') WHERE (colour = 'red'::shop.colour)",
                 "CREATE INDEX i ON ONLY shop.\"Orders\" USING gin (doc jsonb_path_ops)",
                 "alter table shop.\"Orders\" enable row level security",
                 "alter table shop.\"Orders\" force row level security",
-                "create policy \"Own;\" on shop.\"Orders\" as permissive for all to authenticated, anon using ((tenant_id IN ( SELECT m23.caller_tenants() AS caller_tenants))) with check ((a OPERATOR(ext.@>) B'101'::\"bit\"))",
+                "create policy \"Own;\" on shop.\"Orders\" as permissive for all to authenticated, anon using \
+                 ((tenant_id IN ( SELECT m23.caller_tenants() AS caller_tenants))) with check ((a \
+                 OPERATOR(ext.@>) B'101'::\"bit\"))",
                 "grant select, insert on shop.\"Orders\" to authenticated",
             ],
         ),
         (
             Stage::References,
             &[
-                "alter table shop.\"Orders\" add constraint f FOREIGN KEY (account, t) REFERENCES shop.accounts(id, t) ON DELETE SET NULL (account) DEFERRABLE INITIALLY DEFERRED",
+                "alter table shop.\"Orders\" add constraint f FOREIGN KEY (account, t) REFERENCES \
+                 shop.accounts(id, t) ON DELETE SET NULL (account) DEFERRABLE INITIALLY DEFERRED",
             ],
         ),
     ];
