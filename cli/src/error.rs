@@ -1,5 +1,6 @@
 //! What can go wrong, and the exit code that says so.
 
+use crate::report::plain;
 use m23_archive::ArchiveError;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -55,6 +56,19 @@ impl CliError {
         Self::Damaged {
             object: object.to_owned(),
             fault: fault.into(),
+        }
+    }
+
+    /// Its text for a terminal. What the API says has several lines; in all else a new line would be
+    /// what a name holds.
+    pub fn shown(&self) -> String {
+        let text = self.to_string();
+        match self {
+            Self::RefusedByApi(_) | Self::OverTheLimit(_) | Self::Away(_) => {
+                let lines: Vec<_> = text.lines().map(plain).collect();
+                lines.join("\n")
+            }
+            _ => plain(&text).into_owned(),
         }
     }
 

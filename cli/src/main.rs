@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     match started(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", report::plain(&error.to_string()));
+            eprintln!("error: {}", error.shown());
             error.exit_code()
         }
     }
