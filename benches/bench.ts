@@ -5,6 +5,7 @@ import { backup } from './backup.ts';
 import { capture } from './capture.ts';
 import { fleet } from './fleet.ts';
 import { independence } from './independence.ts';
+import { many } from './many.ts';
 import { type Name, type Options, readOptions } from './options.ts';
 import { type Place, newStateFolder, openPlace, removeStateFolder } from './place.ts';
 import { proof } from './proof.ts';
@@ -17,6 +18,7 @@ const INTERRUPTED = 130;
 
 const MEASUREMENTS: Record<Name, (place: Place, options: Options) => Promise<Section>> = {
   capture, rewind, independence, references, writers, fleet,
+  many: (_place, options) => many(options),
   backup: (_place, options) => backup(options), proof: (_place, options) => proof(options),
 };
 

@@ -3,7 +3,9 @@ import { parseArgs } from 'node:util';
 import { StackFailure } from '../stack/failure.ts';
 
 /** The groups of measurements, in the order in which they run. */
-export const NAMES = ['capture', 'rewind', 'independence', 'references', 'writers', 'fleet', 'backup', 'proof'] as const;
+export const NAMES = [
+  'capture', 'rewind', 'independence', 'references', 'many', 'writers', 'fleet', 'backup', 'proof',
+] as const;
 export type Name = (typeof NAMES)[number];
 
 /** What the caller has asked for. */

@@ -30,11 +30,13 @@ export function removeStateFolder(folder: string): void {
 }
 
 /** Starts PostgreSQL 17 with M23 in it, and with the peer where there is a checkout. */
-export async function openPlace(stateDir: string, checkout: string | undefined): Promise<Place> {
+export async function openPlace(
+  stateDir: string, checkout: string | undefined, settings: Record<string, string> = {},
+): Promise<Place> {
   const postgres = await Postgres.start({
     stateDir,
     ephemeral: true,
-    settings: SETTINGS,
+    settings: { ...SETTINGS, ...settings },
     onCrash: (part, reason) => console.error(`error: ${part} ended by itself (${reason})`),
   });
   try {

@@ -20,7 +20,7 @@ export interface RatioRow extends Described {
 export interface AmountRow extends Described {
   /** Undefined where it was not measured. */
   amount: Spread | undefined;
-  unit: 'ms' | 'B';
+  unit: 'ms' | 'B' | 'locks';
 }
 
 /** A row of the table. */
@@ -77,5 +77,5 @@ function measuredOf(row: Row): Spread | undefined {
 
 function figure(value: number, row: Row): string {
   if ('ratio' in row) return `${value.toFixed(Math.abs(value) < 10 ? 2 : 1)}×`;
-  return `${value.toFixed(row.unit === 'B' ? 0 : 2)} ${row.unit}`;
+  return `${value.toFixed(row.unit === 'ms' ? 2 : 0)} ${row.unit}`;
 }

@@ -35,7 +35,7 @@ for (const [file, sql] of Object.entries({
   capture_delete: FUNCTION('delete'),
   capture_row: FUNCTION('row'),
   capture_layout: FUNCTION('layout'),
-  as_of: `m23.as_of_query(${TABLE})`,
+  as_of: `m23.as_of_query(${TABLE}, m23.log_of((${TABLE}).id, '11111111-1111-4111-8111-111111111111', '1000'))`,
 })) {
   test(`${file}.sql is what runs`, async () => {
     const { rows: [generated] } = await database.client.query<{ sql: string }>(`select (${sql}) as sql`);

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import type pg from 'pg';
 
 import { type Database, startDatabase } from './fixtures/database.ts';
+import { eventually } from './fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 
@@ -104,6 +105,19 @@ describe('a part of the log', () => {
     assert.ok(await prune() > 0);
     assert.equal(await parts(), 1, 'only the one that is written');
   });
+});
+
+test('two upkeeps at once do it one after the other', async () => {
+  await table();
+  await change();
+  const other = await database.postgres.connect();
+  await client.query('begin; select m23.prune_logs()');
+  const second = other.query('select m23.prune_logs()');
+  await eventually(async () => (await client.query(`select from pg_locks where not granted`)).rowCount ?? 0, (count) => count > 0);
+  await client.query('commit');
+  await second;
+  await other.end();
+  assert.equal(await parts(), 2, 'the second had nothing to do');
 });
 
 test('that a row came from another tenant is remembered for as long as a backup of its tenant is older', async () => {

@@ -67,7 +67,8 @@ create table m23.log_parts (
   table_id  int not null references m23.protected_tables (id) on delete cascade,
   part      int not null,
   opened_at timestamptz not null default clock_timestamp(),
-  closed_at timestamptz,
+  closed_at timestamptz,                    -- capture has gone on to the next one
+  sealed    boolean not null default false, -- its tenants stand in m23.log_tenants
   primary key (table_id, part)
 );
 select m23.close_table('m23.log_parts');
@@ -222,15 +223,21 @@ end $$;
 create function m23.log_name(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23_log.log_' || p_table_id $$;
 
+create function m23.part_name(p_table_id int, p_part int) returns text
+language sql immutable set search_path = '' as $$ select format('m23_log.log_%s_%s', p_table_id, p_part) $$;
+
 -- The part of a log that capture writes into.
 create function m23.log_part(p_table_id int) returns text
 language sql stable set search_path = '' as
 $$ select m23.log_name(p_table_id) || '_' || max(part) from m23.log_parts where table_id = p_table_id $$;
 
+-- Two that open one at once would both take the next number: the second waits, and takes the one after it.
 create function m23.open_log_part(p_table_id int) returns void
 language plpgsql set search_path = '' as $$
-declare v_part int := coalesce((select max(part) from m23.log_parts where table_id = p_table_id), 0) + 1;
+declare v_part int;
 begin
+  perform pg_advisory_xact_lock(hashtextextended('m23.layout.' || p_table_id, 0));
+  v_part := coalesce((select max(part) from m23.log_parts where table_id = p_table_id), 0) + 1;
   update m23.log_parts set closed_at = clock_timestamp() where table_id = p_table_id and closed_at is null;
   insert into m23.log_parts (table_id, part) values (p_table_id, v_part);
   execute format('create table %1$s_%2$s () inherits (%1$s)', m23.log_name(p_table_id), v_part);

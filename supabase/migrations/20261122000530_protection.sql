@@ -252,6 +252,7 @@ begin
   execute format('drop table if exists %s cascade', m23.log_name(p_table.id));
   delete from m23.log_columns where table_id = p_table.id;
   delete from m23.log_parts where table_id = p_table.id;
+  delete from m23.log_tenants where table_id = p_table.id;
   delete from m23.log_groups where table_id = p_table.id;
   delete from m23.removed_partitions where table_id = p_table.id;
   return p_table;

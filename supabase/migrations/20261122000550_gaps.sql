@@ -13,13 +13,20 @@ create table m23.gaps (
 select m23.close_table('m23.gaps');
 comment on table m23.gaps is 'Ended histories of the protected tables: no moment before `until` can be gone back to.';
 
+-- When the transaction that began a table's present history was committed, where commit times are native.
+create function m23.began_at(p_table m23.protected_tables) returns timestamptz
+language plpgsql volatile set search_path = '' as $$
+begin
+  return coalesce((select c.at from m23.commit_times c where c.xid = p_table.xid),
+                  pg_xact_commit_timestamp(p_table.xid::xid), p_table.protected_at);
+end $$;
+
 -- The first moment of a table's present history: the commit of the transaction that began it.
 create function m23.history_since(p_table m23.protected_tables) returns timestamptz
 language plpgsql volatile set search_path = '' as $$
 begin
   return case when p_table.incarnation <> m23.incarnation() then p_table.protected_at
-    when m23.commit_times_are_native()
-    then coalesce((select c.at from m23.commit_times c where c.xid = p_table.xid), pg_xact_commit_timestamp(p_table.xid::xid), p_table.protected_at)
+    when m23.commit_times_are_native() then m23.began_at(p_table)
     else coalesce((select k.at from m23.ticks k where k.incarnation = p_table.incarnation and k.at >= p_table.protected_at
                       and pg_visible_in_snapshot(p_table.xid, k.position) order by k.at limit 1), clock_timestamp()) end;
 end $$;
@@ -81,20 +88,71 @@ begin
        and not exists (select from pg_class c where c.oid = p.relid and c.relispartition) limit 1));
 end $$;
 
+-- The tables among these of which m23.capture_fault has nothing to say, as one look at the catalogue tells: ordinary
+-- ones that nothing has been done to. Of the others it has to be asked.
+create function m23.sound_tables(p_ids int[]) returns int[]
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+declare
+  v_triggers name[] := array(select g.name from m23.capture_triggers(true, false, false, false) g);
+  v_temporal oid[] := case when current_setting('server_version_num')::int >= 180000 then array(
+    select r from pg_constraint k, unnest(array[k.conrelid, k.confrelid]) r
+     where k.contype = 'f' and m23.is_temporal(k)) else '{}' end;
+begin
+  return array(
+    select t.id
+      from m23.protected_tables t
+      join pg_class c on c.oid = t.relid and c.relkind = 'r' and c.relpersistence = 'p'
+      join pg_index i on i.indrelid = t.relid and i.indisprimary
+      join pg_class x on x.oid = i.indexrelid
+      join pg_am m on m.oid = x.relam and m.amname = 'btree'
+      join pg_attribute a on a.attrelid = t.relid and a.attnum = t.tenant_attnum
+                         and not a.attisdropped and a.atttypid = 'uuid'::regtype and a.attgenerated = ''
+     where t.id = any (p_ids) and t.suspended is null
+       and t.relid <> all (v_temporal)
+       and (i.indkey::int2[])[0:i.indnkeyatts - 1] = t.key_attnums
+       and not exists (select from pg_attribute o
+                        where o.attrelid = t.relid and not o.attisdropped
+                          and (o.attname like 'm23\_%' or o.attnum = any (t.key_attnums) and o.attgenerated <> ''))
+       and not exists (select from pg_attribute k join pg_type y on y.oid = k.atttypid
+                         join m23.log_columns f on f.table_id = t.id and f.attnum = k.attnum and f.until_xid is null
+                        where k.attrelid = t.relid and k.attnum = any (t.key_attnums)
+                          and f.type_name <> case when y.typnamespace = 'pg_catalog'::regnamespace
+                                                       and y.typtype in ('b', 'r', 'm') then format_type(k.atttypid, -1) else 'text' end)
+       and not exists (select from pg_inherits h where h.inhrelid = t.relid)
+       and not exists (select from pg_inherits h where h.inhparent = t.relid)
+       and not exists (select from pg_subscription_rel s where s.srrelid = t.relid)
+       and not exists (select from m23.partitions p where p.table_id = t.id)
+       and (select array_agg(g.tgname) @> v_triggers from pg_trigger g where g.tgrelid = t.relid and g.tgenabled = 'A')
+       and t.triggers <@ array(select concat_ws('/', g.oid, g.xmin, g.tgrelid) from pg_trigger g
+                                where g.tgrelid = t.relid));
+end $$;
+
+-- m23.capture_fault of tables, where there is one.
+create function m23.capture_faults(p_ids int[]) returns table (table_id int, fault text)
+language plpgsql volatile rows 1 set search_path = '' as $$
+declare v_sound int[] := m23.sound_tables(p_ids);
+begin
+  return query
+  select t.id, f.fault from m23.protected_tables t cross join lateral (select m23.capture_fault(t) as fault offset 0) f
+   where t.id = any (p_ids) and t.id <> all (v_sound) and f.fault is not null;
+end $$;
+
 -- Why tables can neither be backed up nor restored in place: of what is done to them nothing would be known.
 -- p_tables: as callers name them; null: all that are protected.
 create function m23.obstacle_faults(p_tables text[]) returns text[]
-language plpgsql stable set search_path = '' as $$
+language plpgsql volatile set search_path = '' as $$
+declare v_sound int[] := m23.sound_tables(array(select c.id from m23.chosen(p_tables) c));
 begin
   return array(
     select format('tables: %s cannot be backed up or restored: capture is suspended: the table %s',
                   m23.public_name(t.relid), (m23.obstacle_of(t)).sentence)
-      from m23.protected_tables t
-     where (m23.obstacle_of(t)).kind is not null and m23.is_chosen(t, p_tables) order by t.name);
+      from m23.chosen(p_tables) t
+     where t.id <> all (v_sound)
+       and (m23.obstacle_of(t)).kind is not null order by t.name);
 end $$;
 
 create function m23.refuse_obstacles(p_tables text[]) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql volatile set search_path = '' as $$
 declare v_faults text[] := m23.obstacle_faults(p_tables);
 begin
   if cardinality(v_faults) > 0 then
@@ -125,11 +183,14 @@ create function m23.renew_captures() returns int
 language plpgsql volatile set search_path = '' as $$
 declare
   v_table   m23.protected_tables;
+  v_faulty  int[];
   v_renewed int := 0;
 begin
   perform m23.renew_types();
+  v_faulty := array(select f.table_id from m23.capture_faults(array(select t.id from m23.protected_tables t)) f);
   for v_table in select t.* from m23.protected_tables t
-                  where exists (select from pg_class c where c.oid = t.relid) and (m23.capture_fault(t) is not null or m23.replication_has_ended(t))
+                  where exists (select from pg_class c where c.oid = t.relid)
+                    and (t.id = any (v_faulty) or m23.replication_has_ended(t))
                   order by t.id loop
     v_renewed := v_renewed + m23.renew_capture(v_table)::int;
   end loop;

@@ -244,7 +244,10 @@ end $$;
 --   $1        tenant
 --   p_moment  an m23.moment
 --   p_after   a key as text[], or null: only rows with a greater key
-create function m23.touched_since(p_table m23.protected_tables, p_moment text default '$2', p_after text default '$3') returns text
+-- p_log: the log's entries from the moment's floor on, as m23.log_of() gives them.
+create function m23.touched_since(
+  p_table m23.protected_tables, p_log text, p_moment text default '$2', p_after text default '$3'
+) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
   return m23.fill($sql$
@@ -255,7 +258,7 @@ begin
                         where l.tenant_id = $1 and l.xid >= ({moment}).floor and l.xid in (select xid from later)) r
        where {key_after}),
     touched as ({first_images})$sql$,
-    'log', m23.log_name(p_table.id), 'moment', p_moment, 'lies_after', m23.lies_after('x.xid', p_moment), 'images', m23.log_images(p_table),
+    'log', p_log, 'moment', p_moment, 'lies_after', m23.lies_after('x.xid', p_moment), 'images', m23.log_images(p_table),
     'key_after', m23.key_after(p_table.relid, p_after),
     'first_images', m23.first_images(p_table.relid, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated order by c.attnum),
                                      m23.groups_of(p_table), 'logged', m23.qualified_name(p_table.relid), m23.is_tenants(p_table, 'l', '$1')));
@@ -281,14 +284,18 @@ end $$;
 
 -- A tenant's rows as of a moment, with the parameters of m23.touched_since; with a limit the
 -- first ones by key, read in the order of an index where there is one.
-create function m23.as_of_query(p_table m23.protected_tables, p_limit int default null, p_moment text default '$2', p_after text default '$3') returns text
+create function m23.as_of_query(
+  p_table m23.protected_tables, p_log text, p_limit int default null,
+  p_moment text default '$2', p_after text default '$3'
+) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
   return m23.fill($sql$with {touched}
     (select {columns} from {live} r where r.{tenant} = $1 and {key_after} and not {is_touched} {limit})
     union all
     (select {columns} from touched r where (exists (select from {live} t where t.{tenant} = $1 and {same_key}))::int - r.m23_balance = 1 {limit})$sql$,
-    'touched', m23.touched_since(p_table, p_moment, p_after), 'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
+    'touched', m23.touched_since(p_table, p_log, p_moment, p_after),
+    'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
     'tenant', quote_ident(m23.tenant_column(p_table)), 'key_after', m23.key_after(p_table.relid, p_after), 'is_touched', m23.key_in(p_table.relid, 'r', 'touched'),
     'same_key', m23.key_match(p_table.relid, 't', 'r'),
     'limit', case when p_limit is null then '' else format('order by %s limit %s', m23.key_list(p_table.relid, 'r'), p_limit) end);
@@ -307,7 +314,8 @@ create function m23.has_changed(p_table m23.protected_tables, p_tenant uuid, p_p
 language plpgsql volatile set search_path = '' as $$
 declare v_changed boolean;
 begin
-  execute format('select exists (select from %s l where l.tenant_id = $1 and l.xid >= ($2).floor and %s)', m23.log_name(p_table.id), m23.lies_after('l.xid'))
+  execute format('select exists (select from %s l where l.tenant_id = $1 and l.xid >= ($2).floor and %s)',
+                 m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_position)), m23.lies_after('l.xid'))
     into v_changed using p_tenant, m23.moment_of(p_position);
   return v_changed;
 end $$;
@@ -325,6 +333,33 @@ begin
       then format('the history of %s goes back to %s', m23.public_name(p_table.relid), m23.iso(p_table.pruned_at))
     else 'changes of ' || m23.public_name(p_table.relid) || ' may have gone unseen: ' || m23.capture_fault(p_table)
   end;
+end $$;
+
+-- m23.moment_fault of tables, where there is one.
+create function m23.moment_faults(p_ids int[], p_moment m23.moment) returns table (table_id int, fault text)
+language plpgsql volatile rows 1 set search_path = '' as $$
+declare
+  v_life   uuid := m23.incarnation();
+  v_native boolean := m23.commit_times_are_native();
+  v_sound  int[] := m23.sound_tables(p_ids);
+begin
+  return query
+  select t.id, f.fault
+    from m23.protected_tables t cross join lateral (select m23.moment_fault(t, p_moment) as fault offset 0) f
+   where t.id = any (p_ids) and f.fault is not null
+     and not (t.id = any (v_sound) and t.incarnation = v_life and pg_visible_in_snapshot(t.xid, p_moment.position)
+              and (p_moment.at is null or v_native and p_moment.at >= coalesce(
+                (select c.at from m23.commit_times c where c.xid = t.xid), pg_xact_commit_timestamp(t.xid::xid),
+                t.protected_at))
+              and p_moment.floor >= t.pruned_below) is true
+   order by t.name;
+end $$;
+
+create function m23.moment_faults(p_names text[], p_moment m23.moment) returns table (table_id int, fault text)
+language plpgsql volatile rows 1 set search_path = '' as
+$$
+begin
+  return query select f.* from m23.moment_faults(array(select t.id from m23.tables_named(p_names) t), p_moment) f;
 end $$;
 
 -- Tenants whose log was removed, and when: m23.forget_tenant.
@@ -378,7 +413,8 @@ begin
     join pg_attribute a on a.attrelid = v_row.relid and a.attnum = c.attnum
     left join pg_attrdef d on d.adrelid = v_row.relid and d.adnum = c.attnum
    where c.attnum = any (v_shape);
-  return query execute format('select %s from (%s) r', v_select, m23.as_of_query(v_row))
+  return query execute format('select %s from (%s) r', v_select,
+                              m23.as_of_query(v_row, m23.log_of(v_row.id, p_tenant, p_moment.floor)))
     using p_tenant, p_moment, null::text[];
 exception when datatype_mismatch then
   raise exception '% was altered while it was read', m23.public_name(v_row.relid) using errcode = 'object_in_use', hint = 'Run the query again.';

@@ -39,30 +39,58 @@ $$;
 
 -- Names of tables ------------------------------------------------------------------
 
--- The protected table that a caller's name means: `orders` or `schema.orders`, raw.
-create function m23.find_table(p_name text) returns m23.protected_tables
-language plpgsql stable security definer set search_path = '' set row_security = off as $$
+-- The protected tables that names mean, all of them looked up at once: `orders` or `schema.orders`, raw. Either part
+-- may have dots in it, so a name is cut at each of them, and looked for where it would stand.
+create function m23.find_tables(p_names text[]) returns table (n bigint, name text, tbl m23.protected_tables)
+language plpgsql stable security definer rows 20 set search_path = '' set row_security = off
+set plan_cache_mode = force_generic_plan as $$
 begin
-  return (select t from m23.protected_tables t
-     where exists (select from pg_class c where c.oid = t.relid)
-       and (m23.public_name(t.relid) = p_name
-            or exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-                        where c.oid = t.relid and n.nspname || '.' || c.relname = p_name))
-     limit 1);
+  return query
+  select distinct on (u.n) u.n, u.name, t
+    from unnest(p_names) with ordinality u (name, n)
+   cross join lateral (
+      select 'public' as schema, u.name as relation
+      union all
+      select left(u.name, dot - 1), substr(u.name, dot + 1) from generate_series(1, length(u.name)) dot
+       where substr(u.name, dot, 1) = '.') called
+    join pg_namespace s on s.nspname = called.schema
+    join pg_class c on c.relnamespace = s.oid and c.relname = called.relation
+    join m23.protected_tables t on t.relid = c.oid
+   order by u.n, t.id;
+end $$;
+
+create function m23.find_table(p_name text) returns m23.protected_tables
+language plpgsql stable security definer set search_path = '' set row_security = off as
+$$ begin return (select f.tbl from m23.find_tables(array[p_name]) f); end $$;
+
+create function m23.tables_named(p_names text[]) returns setof m23.protected_tables
+language plpgsql stable rows 20 set search_path = '' as $$
+begin
+  return query select distinct on ((f.tbl).id) (f.tbl).* from m23.find_tables(p_names) f order by (f.tbl).id;
+end $$;
+
+-- The same; null for all that are protected.
+create function m23.chosen(p_names text[]) returns setof m23.protected_tables
+language plpgsql stable rows 20 set search_path = '' as $$
+begin
+  if p_names is not null then return query select * from m23.tables_named(p_names); return; end if;
+  return query select t.* from m23.protected_tables t join pg_class c on c.oid = t.relid order by t.id;
+end $$;
+
+-- The tables among them whose logs can have changes of a tenant from a transaction on.
+create function m23.tables_with_entries(p_names text[], p_tenant uuid, p_from xid8) returns setof m23.protected_tables
+language plpgsql volatile rows 20 set search_path = '' as $$
+declare v_ids int[] := m23.logged_tables(array(select t.id from m23.chosen(p_names) t), p_tenant, coalesce(p_from, '0'));
+begin
+  return query select t.* from m23.protected_tables t where t.id = any (v_ids) order by t.id;
 end $$;
 
 create function m23.table_faults(p_tables text[]) returns text[]
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
-declare
-  v_faults text[] := '{}';
-  v_name   text;
 begin
-  foreach v_name in array coalesce(p_tables, '{}') loop
-    if (m23.find_table(v_name)).id is null then
-      v_faults := v_faults || format('tables: "%s" is not a protected table', v_name);
-    end if;
-  end loop;
-  return v_faults;
+  return array(select format('tables: "%s" is not a protected table', u.name)
+                 from unnest(p_tables) with ordinality u (name, n)
+                where u.n not in (select f.n from m23.find_tables(p_tables) f) order by u.n);
 end $$;
 
 -- As the edge functions have it.

@@ -143,7 +143,11 @@ declare
   v_plan  json;
 begin
   perform set_config('search_path', v_path, true);
-  execute v_query into v_plan;
+  begin  -- which lets go of the indexes: there may be hundreds of tables
+    execute v_query into v_plan;
+    raise sqlstate 'M2303';
+  exception when sqlstate 'M2303' then null;
+  end;
   perform pg_catalog.set_config('search_path', '', true);
   return (v_plan -> 0 -> 'Plan' ->> 'Plan Rows')::numeric::bigint;
 end $$;
@@ -218,7 +222,8 @@ begin
   elsif p_job.job_type = 'incremental' then
     v_parent := m23.join_chain(p_job);
   end if;
-  perform m23.lock_tables(array(select t.relid from m23.protected_tables t join public.backup_jobs j on m23.is_chosen(t, j.tables) where j.id = p_job.id));
+  perform m23.lock_tables(array(
+    select t.relid from public.backup_jobs j cross join lateral m23.chosen(j.tables) t where j.id = p_job.id));
   perform m23.note_backup_work(p_job, v_parent);
   perform m23.note_backup_tables(p_job, v_parent, p_like);
   return m23.note_estimate(p_job.id, v_parent);
@@ -252,6 +257,9 @@ end $$;
 create function m23.note_backup_tables(p_job public.backup_jobs, p_parent m23.backup_work, p_like uuid default null)
 returns void
 language plpgsql set search_path = '' as $$
+declare v_logged int[] := m23.logged_tables(
+  array(select t.id from m23.protected_tables t where p_parent.job_id is not null), p_job.tenant_id,
+  pg_snapshot_xmin(p_parent.position));
 begin
   insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, attnums, key, definition, whole, history_done, estimated_rows)
     select p_job.id, row_number() over (order by n.nspname, c.relname), t.id, n.nspname, c.relname, m23.tenant_column(t),
@@ -260,10 +268,11 @@ begin
            coalesce((select b.definition from m23.backup_tables b where b.job_id = p_like and b.table_id = t.id),
                     m23.table_definition(t.relid)),
            chain.whole, chain.whole,
-           case when chain.whole then m23.estimated_rows(t, p_job.tenant_id) else m23.count_changes(t, p_job.tenant_id, p_parent.position) end
-      from m23.protected_tables t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
-      cross join lateral (select m23.is_whole(t, p_parent) as whole) chain
-     where m23.is_chosen(t, (select j.tables from public.backup_jobs j where j.id = p_job.id));
+           case when chain.whole then m23.estimated_rows(t, p_job.tenant_id)
+                when t.id = any (v_logged) then m23.count_changes(t, p_job.tenant_id, p_parent.position) else 0 end
+      from m23.chosen((select j.tables from public.backup_jobs j where j.id = p_job.id)) t
+      join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
+      cross join lateral (select m23.is_whole(t, p_parent) as whole offset 0) chain;
 end $$;
 
 -- What a caller and a progress bar are told of a job's size.
@@ -400,7 +409,8 @@ begin
                pg_catalog.max(array[%2$s]) filter (where m23_n = %3$s or m23_bytes >= $5) as last_key
           from (select p.*, sum(octet_length(m23_line) + 1) over (rows unbounded preceding) as m23_bytes, count(*) over (rows unbounded preceding) as m23_n from (%1$s) p) r
          where m23_bytes - octet_length(m23_line) - 1 < $5',
-      m23.part_query(v_part, p_history, v_table, v_rows, v_quiet), v_key, v_rows);
+      m23.part_query(v_part, p_history, v_table, v_rows, v_quiet,
+                     m23.log_of(v_table.id, v_work.tenant_id, least(v_at.floor, v_from.floor))), v_key, v_rows);
     -- Here, and not by a function: its result would be copied once more.
     perform set_config('search_path', v_path, true);
     begin
@@ -444,17 +454,21 @@ end $$;
 
 -- The next lines of a part of a backup (m23_line), with the columns of their keys, in order.
 -- Parameters: those of m23.touched_since for the backup's position, and $4, the parent's as a moment. With p_live
--- from the live rows alone.
-create function m23.part_query(p_part m23.backup_tables, p_history boolean, p_table m23.protected_tables, p_limit int, p_live boolean) returns text
+-- from the live rows alone. p_log: the log's entries since the earlier of the two.
+create function m23.part_query(
+  p_part m23.backup_tables, p_history boolean, p_table m23.protected_tables, p_limit int, p_live boolean, p_log text
+) returns text
 language plpgsql stable set search_path = '' as $$
 declare v_key text := m23.key_list(p_table.relid, 'r');
 begin
   if p_history then
     return format('select concat_ws(chr(9), r.m23_op, r.m23_change_id, r.m23_xid, coalesce(r.m23_at::text, ''\N''), r.m23_unchanged, %s) as m23_line, r.m23_change_id, r.m23_xid from (%s) r order by r.m23_change_id, r.m23_xid',
-      m23.copy_line(p_table.relid), m23.history_query(p_table, p_limit));
+      m23.copy_line(p_table.relid), m23.history_query(p_table, p_log, p_limit));
   end if;
   return format('select %s as m23_line, %2$s from (%3$s) r order by %2$s limit %4$s', m23.copy_line(p_table.relid), v_key,
-    case when p_live then m23.live_query(p_table, p_limit) when p_part.whole then m23.as_of_query(p_table, p_limit) else m23.changed_query(p_table, p_limit) end, p_limit);
+    case when p_live then m23.live_query(p_table, p_limit)
+         when p_part.whole then m23.as_of_query(p_table, p_log, p_limit)
+         else m23.changed_query(p_table, p_log, p_limit) end, p_limit);
 end $$;
 
 -- The key of such a line `r`, as texts.

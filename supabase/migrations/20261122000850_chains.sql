@@ -57,19 +57,15 @@ begin
   end if;
   return array(
     select format('the history of %s goes back to %s, and that backup is older', m23.public_name(t.relid), m23.iso(t.pruned_at))
-      from m23.protected_tables t where pg_snapshot_xmin(p_parent.position) < t.pruned_below and not m23.is_whole(t, p_parent) and m23.is_chosen(t, p_tables)
+      from m23.chosen(p_tables) t
+     where pg_snapshot_xmin(p_parent.position) < t.pruned_below and not m23.is_whole(t, p_parent)
     union all
-    select format('changes of %s may have gone unseen: %s', m23.public_name(t.relid), m23.capture_fault(t))
-      from m23.protected_tables t where m23.capture_fault(t) is not null and not m23.is_whole(t, p_parent) and m23.is_chosen(t, p_tables)
+    select format('changes of %s may have gone unseen: %s', m23.public_name(t.relid), f.fault)
+      from m23.chosen(p_tables) t
+      join m23.capture_faults(array(select c.id from m23.chosen(p_tables) c)) f on f.table_id = t.id
+     where not m23.is_whole(t, p_parent)
     union all
     select f from m23.tenant_fault(p_parent.tenant_id, m23.moment_of(p_parent.position, p_parent.position_at)) f where f is not null);
-end $$;
-
-create function m23.is_chosen(p_table m23.protected_tables, p_tables text[]) returns boolean
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select exists (select from pg_class c where c.oid = p_table.relid)
-     and (p_tables is null or p_table.id in (select (m23.find_table(n)).id from unnest(p_tables) n)));
 end $$;
 
 -- The tables that a backup is of, by their present names; null for all.
@@ -85,8 +81,8 @@ declare
   v_work   m23.backup_work;
   v_gaps   text[];
 begin
-  if array(select (m23.find_table(n)).id from unnest(p_job.tables) n order by 1)
-       <> array(select (m23.find_table(n)).id from unnest(m23.tables_of_job(v_parent)) n order by 1)
+  if array(select t.id from m23.tables_named(p_job.tables) t order by 1)
+       <> array(select t.id from m23.tables_named(m23.tables_of_job(v_parent)) t order by 1)
      and p_job.tables is not null then
     perform m23.refuse('VALIDATION_FAILED', 'the backup cannot be made as asked',
       array['tables: an incremental has the tables of the backup that it builds on; leave this out, or make a full backup']);
@@ -123,8 +119,14 @@ create function m23.count_changes(p_table m23.protected_tables, p_tenant uuid, p
 language plpgsql volatile set search_path = '' as $$
 declare v_count bigint;
 begin
-  execute format('select count(*) from %s l where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2)', m23.log_name(p_table.id))
-    into v_count using p_tenant, p_since;
+  begin  -- which lets go of what it opens
+    execute format('select count(*) from %s l where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2)
+                       and not pg_visible_in_snapshot(l.xid, $2)',
+                   m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_since)))
+      into v_count using p_tenant, p_since;
+    raise sqlstate 'M2303';
+  exception when sqlstate 'M2303' then null;
+  end;
   return v_count;
 end $$;
 
@@ -142,13 +144,21 @@ end $$;
 create function m23.changed_by(p_tables text[], p_tenant uuid, p_since pg_snapshot) returns xid8[]
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_table m23.protected_tables;
+  v_table int;
   v_xids  xid8[] := '{}';
   v_more  xid8[];
 begin
-  for v_table in select t.* from m23.protected_tables t where m23.is_chosen(t, p_tables) loop
-    execute format('select array_agg(distinct l.xid) from %s l where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2)', m23.log_name(v_table.id))
-      into v_more using p_tenant, p_since;
+  foreach v_table in array
+    m23.logged_tables(array(select t.id from m23.chosen(p_tables) t), p_tenant, pg_snapshot_xmin(p_since))
+  loop
+    begin  -- which lets go of what it opens
+      execute format('select array_agg(distinct l.xid) from %s l where l.tenant_id = $1
+                         and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2)',
+                     m23.log_of(v_table, p_tenant, pg_snapshot_xmin(p_since)))
+        into v_more using p_tenant, p_since;
+      raise sqlstate 'M2303';
+    exception when sqlstate 'M2303' then null;
+    end;
     v_xids := v_xids || v_more;
   end loop;
   return (select array_agg(distinct x order by x) from unnest(v_xids) x);
@@ -194,18 +204,18 @@ $$;
 
 -- Reading an incremental -----------------------------------------------------------------
 -- Parameters of these queries: those of m23.touched_since for the member's own position, and
--- $4, the parent's as a moment.
+-- $4, the parent's as a moment. p_log: the log's entries since the parent, as m23.log_of() gives them.
 
 -- The transactions that have changed a tenant's rows between the two positions.
-create function m23.between_positions(p_table m23.protected_tables) returns text
+create function m23.between_positions(p_log text) returns text
 language sql stable set search_path = '' as $q$
   select format($$between_positions as materialized (
     select x.xid from (select distinct l.xid from %s l where l.tenant_id = $1 and l.xid >= ($4).floor) x
-     where not pg_visible_in_snapshot(x.xid, ($4).position) and pg_visible_in_snapshot(x.xid, ($2).position))$$, m23.log_name(p_table.id))
+     where not pg_visible_in_snapshot(x.xid, ($4).position) and pg_visible_in_snapshot(x.xid, ($2).position))$$, p_log)
 $q$;
 
 -- The rows as of the member's position of the next keys that have changed since the parent's.
-create function m23.changed_query(p_table m23.protected_tables, p_limit int) returns text
+create function m23.changed_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
 language sql stable set search_path = '' as $q$
   select format($$with %1$s, %2$s,
       changed as materialized (
@@ -213,23 +223,23 @@ language sql stable set search_path = '' as $q$
     (select %7$s from changed k join %8$s r on %9$s where r.%10$I = $1 and not %11$s order by %3$s limit %14$s)
     union all
     (select %7$s from touched r where %12$s and (exists (select from %8$s t where t.%10$I = $1 and %13$s))::int - r.m23_balance = 1 order by %3$s limit %14$s)$$,
-    m23.touched_since(p_table), m23.between_positions(p_table), m23.key_list(p_table.relid, 'r'), m23.log_images(p_table), m23.log_name(p_table.id),
+    m23.touched_since(p_table, p_log), m23.between_positions(p_log), m23.key_list(p_table.relid, 'r'), m23.log_images(p_table), p_log,
     m23.key_after(p_table.relid), m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.key_match(p_table.relid, 'k', 'r'),
     m23.tenant_column(p_table), m23.key_in(p_table.relid, 'r', 'touched'), m23.key_in(p_table.relid, 'r', 'changed'), m23.key_match(p_table.relid, 't', 'r'), p_limit)
 $q$;
 
 -- What the log says next of the changes between the two positions, with the time of each one's
 -- commit where the server knows it.
-create function m23.history_query(p_table m23.protected_tables, p_limit int) returns text
+create function m23.history_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
 language sql stable set search_path = '' as $q$
   select format($$with %s
     select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at, coalesce(l.unchanged, 0) as m23_unchanged, %s
       from %s l where l.tenant_id = $1 and l.xid >= ($4).floor and l.xid in (select xid from between_positions)
        and ($3 is null or (l.change_id, l.xid) > ('0/0'::pg_lsn + ($3[1])::numeric, ($3[2])::xid8))
      order by l.change_id, l.xid limit %s$$,
-    m23.between_positions(p_table),
+    m23.between_positions(p_log),
     case when m23.commit_times_are_native() then 'coalesce((select c.at from m23.commit_times c where c.xid = l.xid), pg_xact_commit_timestamp(l.xid::xid))' else 'null::timestamptz' end,
-    m23.log_images(p_table), m23.log_name(p_table.id), p_limit)
+    m23.log_images(p_table), p_log, p_limit)
 $q$;
 
 -- Snapshots -------------------------------------------------------------------------------

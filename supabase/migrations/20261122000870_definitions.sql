@@ -53,14 +53,12 @@ language sql stable set search_path = '' as $$
   with used as (
     select u.type, u.depth
       from m23.types_within(m23.column_types(array(
-             select t.relid from m23.protected_tables t
-              where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n)))) u),
+             select t.relid from m23.chosen(p_tables) t))) u),
   collations as (
     select distinct c.*
-      from m23.protected_tables t join pg_attribute a on a.attrelid = t.relid and a.attnum > 0 and not a.attisdropped
+      from m23.chosen(p_tables) t join pg_attribute a on a.attrelid = t.relid and a.attnum > 0 and not a.attisdropped
       join pg_type y on y.oid = a.atttypid join pg_collation c on c.oid in (a.attcollation, y.typcollation)
-     where (p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n))
-       and c.collnamespace <> 'pg_catalog'::regnamespace),
+     where c.collnamespace <> 'pg_catalog'::regnamespace),
   sequences as (
     select distinct s.oid, s.relnamespace
       from used u join pg_depend d on d.classid = 'pg_type'::regclass and d.objid = u.type

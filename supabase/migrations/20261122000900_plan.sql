@@ -69,6 +69,46 @@ begin
   return row(p_table, p_moment, null, m23.stored_columns(p_table.relid), null, m23.path_of(p_table.relid), m23.newer_columns(p_table, p_moment))::m23.target;
 end $$;
 
+-- Chosen tables that come from the log are only named at first: most have nothing to do, and are never looked at. So it
+-- is with these: what is missing is added.
+create function m23.complete(p_targets m23.target[]) returns m23.target[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select case when (p_targets[n]).columns is null
+                           then m23.target_of((p_targets[n]).tbl, (p_targets[n]).moment) else p_targets[n] end from generate_subscripts(p_targets, 1) n order by n);
+end $$;
+
+-- The targets that there can be something to do for: of those that come from the log, the ones that it has something
+-- of.
+create function m23.with_entries(p_tenant uuid, p_targets m23.target[]) returns m23.target[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_from   xid8 := (select min(coalesce(((t).moment).floor, '0')) from unnest(p_targets) t where (t).wanted is null);
+  v_logged int[] := array(select r.table_id from m23.removed_partitions r where r.xid >= v_from);
+begin
+  v_logged := v_logged || m23.logged_tables(
+    array(select (t).tbl.id from unnest(p_targets) t where (t).wanted is null), p_tenant, v_from);
+  return array(select p_targets[n] from generate_subscripts(p_targets, 1) n
+                where (p_targets[n]).wanted is not null or ((p_targets[n]).tbl).id = any (v_logged) order by n);
+end $$;
+
+-- The tables that a plan of some of the chosen ones can open: those, and what foreign keys tie to them.
+create function m23.opened_by(p_targets m23.target[], p_chosen m23.target[]) returns oid[]
+language plpgsql stable set search_path = '' as $$
+declare v_relids oid[] := array(select (t).tbl.relid from unnest(p_targets) t);
+begin
+  if v_relids = '{}' then return '{}'; end if;
+  return v_relids || array(
+    select r.relid
+      from (select coalesce(pg_partition_root(k.conrelid), k.conrelid) as child,
+                   coalesce(pg_partition_root(k.confrelid), k.confrelid) as parent
+              from pg_constraint k where k.contype = 'f' and k.conparentid = 0) tied,
+           unnest(array[tied.child, tied.parent]) r (relid)
+     where tied.child = any (v_relids) or tied.parent = any (v_relids)
+    intersect
+    select (t).tbl.relid from unnest(p_chosen) t);
+end $$;
+
 -- The columns that were added after a moment.
 create function m23.newer_columns(p_table m23.protected_tables, p_moment m23.moment) returns text[]
 language plpgsql stable set search_path = '' as $$
@@ -175,7 +215,9 @@ begin
         from %7$s w
         %8$s join %14$s (select ctid as m23_place, r.* from %9$s r where %10$s %13$s) l on %11$s
        where %3$s <> (l.%4$s is not null) or %3$s and %12$s',
-      m23.diff_name(v_table), case when v_logged then 'with ' || m23.touched_since(v_table) end, v_there, v_key, coalesce(v_fixed, 'false'),
+      m23.diff_name(v_table),
+      case when v_logged
+           then 'with ' || m23.touched_since(v_table, m23.log_of(v_table.id, p_tenant, (p_target.moment).floor)) end, v_there, v_key, coalesce(v_fixed, 'false'),
       (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n) from unnest(p_target.columns) with ordinality u (c, n)),
       case when v_logged then 'touched' else format('(%s)', p_target.wanted) end, case when v_logged then 'left' else 'full' end,
       v_live, case when v_logged then m23.is_tenants(v_table, 'r', '$1') else format('r.%I = $1', m23.tenant_column(v_table)) end, case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end, m23.differs(v_table, p_target.columns, v_values),
@@ -391,12 +433,14 @@ begin
   return v_left;
 end $$;
 
--- The keys that an update has brought to a tenant from another, in the log's entries `l` for which
--- a condition holds.
-create function m23.arrived(p_table m23.protected_tables, p_tenant uuid, p_later text) returns text
-language sql stable set search_path = '' as $$
+-- The keys that an update has brought to a tenant from another, in the log's entries `l` from a transaction on for
+-- which a condition holds.
+create function m23.arrived(
+  p_table m23.protected_tables, p_tenant uuid, p_from xid8, p_later text, p_held boolean default true
+) returns text
+language sql volatile set search_path = '' as $$
   select format('select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s', string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord),
-                m23.log_name(p_table.id), p_tenant, p_later)
+                m23.log_of(p_table.id, p_tenant, p_from, p_held), p_tenant, p_later)
     from m23.columns_of(p_table.relid, p_of_key => true) c
 $$;
 
@@ -409,7 +453,8 @@ declare
 begin
   if p_target.arrived is null and (p_target.moment).position is null then return 0; end if;
   return m23.leave(p_target, 'd.m23_op = ''D'' and ' || m23.key_in((p_target.tbl).relid, 'd',
-                   format('(%s)', coalesce(p_target.arrived, m23.arrived(p_target.tbl, p_tenant, v_later)))));
+                   format('(%s)', coalesce(p_target.arrived,
+                                           m23.arrived(p_target.tbl, p_tenant, (p_target.moment).floor, v_later)))));
 end $$;
 
 -- Leaves what is out of reach of a moment because of partitions: rows that belong in one that was dropped since with
@@ -494,32 +539,63 @@ language plpgsql volatile set search_path = '' as $$ begin delete from m23.plan;
 -- come from the log.
 create function m23.refuse_unreached(p_tenant uuid, p_targets m23.target[]) returns void
 language plpgsql volatile set search_path = '' as $$
-declare v_fault text := (select min(coalesce(m23.tenant_fault(p_tenant, (t).moment),
-                                             case when (t).wanted is null or ((t).moment).taken is not null then m23.moment_fault((t).tbl, (t).moment) end))
-                           from unnest(p_targets) t where ((t).moment).position is not null);
+declare
+  v_moment m23.moment;
+  v_fault  text;
 begin
+  for v_moment in
+    select distinct on ((t).moment::text) (t).moment.* from unnest(p_targets) t where ((t).moment).position is not null
+  loop
+    v_fault := least(v_fault, coalesce(m23.tenant_fault(p_tenant, v_moment), (
+      select min(f.fault) from m23.moment_faults(array(
+        select (t).tbl.id from unnest(p_targets) t
+         where (t).moment::text = v_moment::text and ((t).wanted is null or v_moment.taken is not null)), v_moment) f)));
+  end loop;
   if v_fault is not null then
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', array['targetTimestamp: ' || v_fault]);
   end if;
 end $$;
 
--- Plans the targets; gives the foreign keys that this choice of tables would break.
-create function m23.plan_targets(p_tenant uuid, p_targets m23.target[], p_lock boolean default false) returns text[]
+-- Notes chosen tables that there is nothing to do for.
+create function m23.plan_nothing(p_chosen m23.target[], p_planned int[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_types boolean := exists (select from m23.type_versions where since > '0/0');
+begin
+  insert into m23.plan (table_id, name, left_alone, inserts, updates, deletes, warnings)
+    select ((t).tbl).id, case n.nspname when 'public' then c.relname::text else n.nspname || '.' || c.relname end,
+           0, 0, 0, 0,
+           case when v_types or exists (
+                  select from m23.log_columns l
+                   where l.table_id = ((t).tbl).id and (l.since > '0/0' or l.until_xid is not null))
+                then m23.shape_warnings(t) else '{}' end
+      from unnest(p_chosen) t join pg_class c on c.oid = ((t).tbl).relid join pg_namespace n on n.oid = c.relnamespace
+     where ((t).tbl).id <> all (p_planned);
+end $$;
+
+-- Plans the targets. Gives those that there can be something to do for, complete, and the foreign keys that this choice
+-- of tables would break. No other table is opened.
+create function m23.plan_targets(
+  p_tenant uuid, inout targets m23.target[], out faults text[], p_lock boolean default false
+)
 language plpgsql set search_path = '' as $$
 declare
+  v_chosen  m23.target[] := targets;
   v_target  m23.target;
   v_count   record;
   v_left    bigint;
   v_arrived bigint;
   v_taken   bigint;
   v_gone    record;
-  v_faults  text[];
 begin
-  perform m23.refuse_unreached(p_tenant, p_targets);
-  perform m23.follow_layout((t).tbl.id, (t).tbl.relid) from unnest(p_targets) t
+  targets := m23.with_entries(p_tenant, v_chosen);
+  perform m23.lock_tables(m23.opened_by(targets, v_chosen)) where not p_lock;
+  perform m23.refuse_unreached(p_tenant, v_chosen);
+  perform m23.follow_layout((t).tbl.id, (t).tbl.relid) from unnest(targets) t
     where not m23.ddl_is_followed() and m23.capture_is_stale((t).tbl);
+  targets := m23.complete(targets);
   perform m23.end_plan();  -- one that was given up
-  foreach v_target in array p_targets loop
+  perform m23.plan_nothing(v_chosen, array(select (t).tbl.id from unnest(targets) t));
+  foreach v_target in array targets loop
     perform m23.plan_table(v_target, p_tenant, p_lock);
     select * into v_count from m23.count_diff(v_target.tbl);
     v_taken := case when v_count.inserts > 0 then m23.take_back(v_target) else 0 end;
@@ -532,15 +608,14 @@ begin
       0, v_gone.left_alone, case when v_taken > 0 then (m23.count_diff(v_target.tbl)).taken_back else 0 end);
   end loop;
   loop
-    v_faults := m23.keep_references(p_tenant, p_targets);
-    if not exists (select from m23.plan where left_alone > 0) then return v_faults; end if;
-    exit when m23.leave_dependent(p_tenant, p_targets) = 0;
+    faults := m23.keep_references(p_tenant, targets);
+    if not exists (select from m23.plan where left_alone > 0) then return; end if;
+    exit when m23.leave_dependent(p_tenant, targets) = 0;
   end loop;
-  foreach v_target in array p_targets loop
+  foreach v_target in array targets loop
     update m23.plan p set inserts = c.inserts, updates = c.updates, deletes = c.deletes, taken_back = c.taken_back
       from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
   end loop;
-  return v_faults;
 end $$;
 
 -- Leaves the rows whose values are kept by rows that were left; gives how many.
@@ -608,15 +683,12 @@ end $$;
 create function m23.plan_hash(p_tenant uuid, p_targets m23.target[]) returns text
 language plpgsql set search_path = '' as $$
 declare
-  v_target m23.target;
-  v_sum    text;
-  v_all    text := '';
+  v_ids  int[] := array(select (t).tbl.id from unnest(p_targets) t);
+  v_sums text[] := array(select m23.digest_of(p_targets[n], p_tenant) from generate_subscripts(p_targets, 1) n order by n);
 begin
-  foreach v_target in array p_targets loop
-    v_sum := m23.digest_of(v_target, p_tenant);
-    v_all := concat_ws(chr(10), v_all, m23.public_name((v_target.tbl).relid), v_sum);
-  end loop;
-  return encode(sha256(convert_to(v_all, 'UTF8')), 'hex');
+  return encode(sha256(convert_to(coalesce((
+    select string_agg(concat_ws(chr(10), p.name, coalesce(s.sum, '0')), chr(10) order by p.name collate "C")
+      from m23.plan p left join unnest(v_ids, v_sums) s (id, sum) on s.id = p.table_id), ''), 'UTF8')), 'hex');
 end $$;
 
 select m23.close_functions();

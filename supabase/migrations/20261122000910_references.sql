@@ -239,6 +239,15 @@ begin
            m23.alike_parents(p_key, 'p', 'g'))));
 end $$;
 
+-- Whether a table was chosen: it is planned, or there is nothing to do for it.
+create function m23.is_among(p_targets m23.target[], p_relid oid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  return exists (select from unnest(p_targets) t where (t).tbl.relid = p_relid)
+      or exists (select from m23.plan p join m23.protected_tables k on k.id = p.table_id
+                  where k.relid = p_relid and k.id not in (select (t).tbl.id from unnest(p_targets) t));
+end $$;
+
 -- Keeps the plan within the foreign keys. A planned row that would break one is left alone where the
 -- other table is planned as well: then that row is another tenant's, or was left itself. Else a choice
 -- of more tables would help: gives such faults, each naming what to add.
@@ -261,7 +270,7 @@ begin
         v_count := m23.number_of(v_path, format('select count(*) from %s d where %s',
                                                 m23.diff_name(v_target.tbl), v_broken.condition));
         if v_count = 0 then continue; end if;
-        if exists (select from unnest(p_targets) t where (t).tbl.relid = m23.root_of(v_broken.other)) then
+        if m23.is_among(p_targets, m23.root_of(v_broken.other)) then
           v_left := v_left + m23.note_left(v_target, m23.leave(v_target, v_broken.condition, v_path));
         else
           v_faults := v_faults || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count) else m23.leaves_child(v_broken.key, v_count) end;

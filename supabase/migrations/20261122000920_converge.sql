@@ -221,8 +221,10 @@ begin
   if to_regclass(m23.log_name(p_table.id)) is null then return false; end if;  -- a copy, whose changes nobody logs
   execute format('select p.written = d.changes and l.changes = d.changes from m23.plan p,
       (select count(*) + count(*) filter (where m23_op = ''R'') as changes from %s) d,
-      (select count(*) as changes from %s where tenant_id = $1 and xid = pg_current_xact_id() and change_id >= $2) l where p.table_id = $3',
-    m23.diff_name(p_table), m23.log_name(p_table.id)) into v_known using p_tenant, p_since, p_table.id;
+      (select count(*) as changes from %s log
+        where tenant_id = $1 and xid = pg_current_xact_id() and change_id >= $2) l where p.table_id = $3',
+    m23.diff_name(p_table), m23.log_of(p_table.id, p_tenant, pg_current_xact_id())) into v_known
+    using p_tenant, p_since, p_table.id;
   return v_known;
 end $$;
 
@@ -237,7 +239,27 @@ begin
   return v_rows;
 end $$;
 
-create function m23.check_targets(p_tenant uuid, p_targets m23.target[], p_since pg_lsn) returns void
+create function m23.refuse_difference(p_target m23.target, p_tenant uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if m23.differs_still(p_target, p_tenant) <> 0 then
+    raise exception 'after the restore some rows of % are not as they should be', (p_target.tbl).relid::regclass;
+  end if;
+end $$;
+
+-- The targets among the chosen ones that were not planned, and that this transaction has written to all the same: by
+-- triggers of the application, or rules.
+create function m23.written_beside(p_tenant uuid, p_targets m23.target[], p_chosen m23.target[]) returns m23.target[]
+language plpgsql set search_path = '' as $$
+declare v_logged int[] := m23.logged_tables(array(
+  select (t).tbl.id from unnest(p_chosen) t except select (t).tbl.id from unnest(p_targets) t), p_tenant, pg_current_xact_id());
+begin
+  return m23.complete(array(select t from unnest(p_chosen) t where ((t).tbl).id = any (v_logged)));
+end $$;
+
+create function m23.check_targets(
+  p_tenant uuid, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean
+) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_changed m23.target[] := m23.changing(p_targets);
@@ -257,10 +279,11 @@ begin
     perform m23.advance_sequences((v_target.tbl).relid, v_target.columns, m23.diff_name(v_target.tbl), '');
   end loop;
   foreach v_target in array p_targets loop
-    if not m23.is_as_written(v_target.tbl, p_tenant, p_since) and m23.differs_still(v_target, p_tenant) <> 0 then
-      raise exception 'after the restore some rows of % are not as they should be', (v_target.tbl).relid::regclass;
-    end if;
+    perform m23.refuse_difference(v_target, p_tenant) where not m23.is_as_written(v_target.tbl, p_tenant, p_since);
   end loop;
+  if not (select bool_and(m23.writes_as_planned((t).tbl, p_quiet)) from unnest(v_changed) t) then
+    perform m23.refuse_difference(t, p_tenant) from unnest(m23.written_beside(p_tenant, p_targets, p_chosen)) t;
+  end if;
 end $$;
 
 -- The whole of it ------------------------------------------------------------------------------
@@ -291,29 +314,33 @@ language plpgsql set search_path = '' set random_page_cost = 1.1 set work_mem = 
 declare
   v_role     text := current_setting('session_replication_role');
   v_since    pg_lsn := pg_current_wal_insert_lsn();
-  v_alone    boolean := not m23.sets_off(p_targets);
+  v_plan     record;
+  v_targets  m23.target[];
+  v_alone    boolean;
+  v_quiet    boolean;
   v_warnings text[] := '{}';
-  v_faults   text[];
 begin
-  v_faults := m23.plan_all(p_tenant, p_targets, p_lock => true);
+  v_plan := m23.plan_all(p_tenant, p_targets, p_lock => true);
+  v_targets := v_plan.targets;
+  v_alone := not m23.sets_off(v_targets);
   if p_plan_hash is not null then
-    if p_plan_hash <> m23.plan_hash(p_tenant, p_targets) then
+    if p_plan_hash <> m23.plan_hash(p_tenant, v_targets) then
       perform m23.refuse('PLAN_CHANGED', 'the data has changed since the plan was made; look at a new plan first');
     end if;
   end if;
-  if cardinality(v_faults) > 0 then
-    perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
+  if cardinality(v_plan.faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
   if not v_alone then
-    v_warnings := m23.check_triggers(p_targets);
+    v_warnings := m23.check_triggers(v_targets);
   end if;
   perform m23.stop_if_cancelled(p_work);
+  v_quiet := v_alone or current_setting('session_replication_role') = 'replica' and cardinality(v_warnings) = 0;
   begin
-    perform m23.apply_targets(p_tenant, p_targets,
-      v_alone or current_setting('session_replication_role') = 'replica' and cardinality(v_warnings) = 0);
-    perform m23.check_targets(p_tenant, p_targets, v_since);
+    perform m23.apply_targets(p_tenant, v_targets, v_quiet);
+    perform m23.check_targets(p_tenant, v_targets, p_targets, v_since, v_quiet);
   exception when data_exception or integrity_constraint_violation then
-    perform m23.refuse_rows(m23.broken_rules(p_tenant, p_targets));
+    perform m23.refuse_rows(m23.broken_rules(p_tenant, v_targets));
     raise;
   end;
   -- Back again: foreign keys cascade by triggers, M23's own as well.
@@ -324,18 +351,20 @@ begin
 end $$;
 
 -- Notes which rows a plan would change, as pg_temp.m23_early_<id>.
--- Made without the fence, it may be wrong: it only says which rows are worth taking first.
-create function m23.plan_early(p_tenant uuid, p_targets m23.target[]) returns void
+-- Made without the fence, it may be wrong: it only says which rows are worth taking first. Gives the targets that have
+-- some.
+create function m23.plan_early(p_tenant uuid, p_targets m23.target[]) returns m23.target[]
 language plpgsql set search_path = '' as $$
-declare v_target m23.target;
+declare
+  v_plan   record := m23.plan_targets(p_tenant, p_targets);
+  v_target m23.target;
 begin
-  perform m23.lock_tables(array(select (t).tbl.relid from unnest(p_targets) t));
-  perform m23.plan_targets(p_tenant, p_targets);
-  foreach v_target in array p_targets loop
+  foreach v_target in array v_plan.targets loop
     execute format('drop table if exists pg_temp.m23_early_%s', (v_target.tbl).id);
     execute format('create temp table m23_early_%s on commit drop as select m23_op, %s from %s d where m23_op <> ''I''', (v_target.tbl).id,
                    m23.key_list((v_target.tbl).relid, 'd'), m23.diff_name(v_target.tbl));
   end loop;
+  return v_plan.targets;
 end $$;
 
 create function m23.lock_early(p_tenant uuid, p_targets m23.target[]) returns void
@@ -380,16 +409,17 @@ declare
   v_wait     int := m23.setting('restore_wait_seconds')::int;
   v_deadline timestamptz := clock_timestamp() + make_interval(secs => v_wait);
   v_again    boolean := false;
+  v_early    m23.target[];
 begin
   loop
     begin
       perform set_config('lock_timeout', v_wait || 's', true);
-      if v_again then perform m23.plan_early(p_tenant, p_targets); end if;
+      if v_again then v_early := m23.plan_early(p_tenant, p_targets); end if;
       perform m23.await_fence(p_tenant, p_work, v_deadline);
       -- Long enough for the space that a busy table or log grows by, and shorter than the
       -- server takes to look for deadlocks: nobody else becomes a victim.
       perform set_config('lock_timeout', '200ms', true);
-      if v_again then perform m23.lock_early(p_tenant, p_targets); end if;
+      if v_again then perform m23.lock_early(p_tenant, v_early); end if;
       update public.pitr_snapshots set snapshot_data = snapshot_data || m23.snapshot_here() where id = p_snapshot;
       return m23.converge(p_tenant, p_targets, p_plan_hash, p_work);
     exception when lock_not_available or deadlock_detected then

@@ -145,7 +145,8 @@ begin
     when p_target.wanted is not null and p_column.name <> all (p_target.columns) then null
     when p_target.wanted is not null then m23.fill('select w.{column} as v from ({rows}) w', 'column', quote_ident(p_column.name), 'rows', p_target.wanted)
     else m23.fill('select {value} as v from {log} l where l.tenant_id = $1 and {lies_after}',
-      'value', m23.log_value(v_table, p_column), 'log', m23.log_name(v_table.id), 'lies_after', m23.lies_after('l.xid')) end;
+      'value', m23.log_value(v_table, p_column),
+      'log', m23.log_of(v_table.id, p_tenant, (p_target.moment).floor), 'lies_after', m23.lies_after('l.xid')) end;
   if v_values is null then return null; end if;
   execute format('create temp table m23_probe (value %s) on commit drop',
                  (select format_type(a.atttypid, a.atttypmod) from pg_attribute a
@@ -175,13 +176,19 @@ begin
   end if;
 end $$;
 
--- Plans the targets, and says in words where values do not fit. Gives the foreign keys that this choice of tables would break.
-create function m23.plan_all(p_tenant uuid, p_targets m23.target[], p_lock boolean default false) returns text[]
+-- m23.plan_targets, which says in words where values do not fit.
+create function m23.plan_all(
+  p_tenant uuid, inout targets m23.target[], out faults text[], p_lock boolean default false
+)
 language plpgsql set search_path = '' as $$
+declare v_plan record;
 begin
-  return m23.plan_targets(p_tenant, p_targets, p_lock);
+  v_plan := m23.plan_targets(p_tenant, targets, p_lock);
+  targets := v_plan.targets;
+  faults := v_plan.faults;
 exception when data_exception or integrity_constraint_violation then
-  perform m23.refuse_rows(array(select m23.unfit_columns(t, p_tenant) from unnest(p_targets) t));
+  perform m23.refuse_rows(array(
+    select m23.unfit_columns(t, p_tenant) from unnest(m23.complete(m23.with_entries(p_tenant, targets))) t));
   raise;
 end $$;
 
@@ -190,22 +197,26 @@ end $$;
 create function m23.plan_fitting(p_tenant uuid, inout targets m23.target[], out faults text[], out unfit text[])
 language plpgsql set search_path = '' as $$
 declare
-  v_fitting m23.target[];
-  v_said    text[];
+  v_plan  record;
+  v_unfit int[];
+  v_said  text[];
 begin
   unfit := '{}';
   loop
     begin
-      faults := m23.plan_targets(p_tenant, targets);
-      if unfit <> '{}' then faults := '{}'; end if;
+      v_plan := m23.plan_targets(p_tenant, targets);
+      targets := v_plan.targets;
+      faults := case when unfit = '{}' then v_plan.faults else '{}' end;
       return;
     exception when data_exception or integrity_constraint_violation then
-      select array_agg(t) filter (where said = '{}'), array_agg(s) into v_fitting, v_said
-        from unnest(targets) t, lateral (select array(select m23.unfit_columns(t, p_tenant)) offset 0) u (said)
+      select array_agg(((t).tbl).id) filter (where said <> '{}'), array_agg(s) into v_unfit, v_said
+        from unnest(m23.complete(m23.with_entries(p_tenant, targets))) t,
+             lateral (select array(select m23.unfit_columns(t, p_tenant)) offset 0) u (said)
         left join lateral unnest(u.said) s on true;
-      if array_remove(v_said, null) = '{}' then raise; end if;
+      if v_unfit is null then raise; end if;
     end;
-    targets := coalesce(v_fitting, '{}');
+    targets := array(select targets[n] from generate_subscripts(targets, 1) n
+                      where ((targets[n]).tbl).id <> all (v_unfit) order by n);
     unfit := unfit || array_remove(v_said, null);
   end loop;
 end $$;

@@ -202,16 +202,19 @@ begin
               else v_named end;
 end $$;
 
--- The part of a backup that a caller means by a name: what is called so now, else what was called so then.
-create function m23.part_called(p_job uuid, p_name text) returns m23.backup_tables
-language plpgsql volatile set search_path = '' as $$
+-- The parts of a backup (`schema.table`, as it has them) by the names that a caller can mean them by: what is called so
+-- now goes before what was called so then.
+create function m23.parts_called(p_job uuid) returns table (name text, part_name text)
+language plpgsql volatile rows 20 set search_path = '' as $$
 begin
-  return (select b from m23.backup_tables b
-            left join lateral (select m23.table_now(b) as t offset 0) n on true
-           where b.job_id = p_job
-             and (p_name in (m23.public_name((n.t).relid), m23.raw_name((n.t).relid), b.schema_name || '.' || b.table_name)
-                  or b.schema_name = 'public' and b.table_name = p_name)
-           order by p_name in (m23.public_name((n.t).relid), m23.raw_name((n.t).relid)) desc nulls last limit 1);
+  return query
+  select distinct on (c.name) c.name, k.part_name
+    from (select b.ordinal, b.schema_name, b.table_name, b.schema_name || '.' || b.table_name as part_name, n.relid
+            from m23.backup_tables b cross join lateral (select (m23.table_now(b)).relid offset 0) n (relid)
+           where b.job_id = p_job) k
+   cross join lateral (values (m23.public_name(k.relid), true), (m23.raw_name(k.relid), true), (k.part_name, false),
+                              (case k.schema_name when 'public' then k.table_name end, false)) c (name, is_now)
+   where c.name is not null order by c.name, c.is_now desc, k.ordinal;
 end $$;
 
 -- The present names, `schema.table`, of a backup's tables, given by the names that it has for them; null for all that
@@ -259,10 +262,10 @@ declare
   v_names  text[];
   v_faults text[];
 begin
-  select array_agg((b.part).schema_name || '.' || (b.part).table_name),
-         array_agg(format('tables: "%s" is not in this backup', n)) filter (where (b.part).ordinal is null)
+  select array_agg(b.part_name order by n.ord),
+         array_agg(format('tables: "%s" is not in this backup', n.name) order by n.ord) filter (where b.part_name is null)
     into v_names, v_faults
-    from unnest(p_tables) n cross join lateral (select m23.part_called(p_job, n) as part offset 0) b;
+    from unnest(p_tables) with ordinality n (name, ord) left join m23.parts_called(p_job) b on b.name = n.name;
   if v_faults is not null then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
   end if;
@@ -361,7 +364,7 @@ begin
   p_work.tables := m23.names_now(p_work.job_id, p_work.tables);  -- from here on they are those of live tables
   p_work.moment := m23.moment_of(v_backup.position, v_backup.position_at);
   select coalesce(min(m23.moment_fault(t, p_work.moment)), m23.tenant_fault(p_work.tenant_id, p_work.moment)) into v_fault
-    from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_work.tables) n);
+    from m23.tables_named(p_work.tables) t;
   if v_fault is not null then
     perform m23.refuse('BACKUP_UNUSABLE', 'this snapshot can no longer be restored: ' || v_fault);
   end if;

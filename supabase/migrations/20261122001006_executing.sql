@@ -5,7 +5,7 @@ create function m23.new_snapshot(p_tenant uuid, p_name text, p_type text, p_tabl
 language sql set search_path = '' as $$
   insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at, snapshot_data, affected_tables)
   values (p_tenant, p_restore, p_name, p_type, p_by, clock_timestamp() + make_interval(days => m23.setting('snapshot_days')::int),
-          m23.snapshot_here() || jsonb_build_object('table_ids', array(select (m23.find_table(n)).id from unnest(p_tables) n),
+          m23.snapshot_here() || jsonb_build_object('table_ids', array(select (f.tbl).id from m23.find_tables(p_tables) f order by f.n),
             'transaction', pg_current_xact_id()::text), p_tables)
   returning id
 $$;
@@ -45,15 +45,18 @@ end $$;
 -- What the staged rows say, but for keys that have changed since the backup or since the
 -- moment: those are as the log has them at the moment. A column that the archive does not have
 -- is, in rows that nobody has changed, as it is; one that is newer than the moment always is.
-create function m23.staged_at_moment(p_staged m23.staged_tables, p_wanted text, p_table m23.protected_tables, p_backup pg_snapshot, p_moment m23.moment) returns text
+create function m23.staged_at_moment(
+  p_staged m23.staged_tables, p_wanted text, p_table m23.protected_tables, p_backup pg_snapshot, p_moment m23.moment,
+  p_log text
+) returns text
 language sql stable set search_path = '' as $q$
   select format($$with since_backup as (with %1$s select * from touched), since_moment as (with %2$s select * from touched),
       changed as materialized (select %3$s from since_backup r union select %3$s from since_moment r)
     select %4$s from (%5$s) r left join (select * from %6$s where %7$I = $1) l on %8$s where not exists (select from changed t where %9$s)
     union all
     select %10$s from (%11$s) r left join (select * from %6$s where %7$I = $1) l on %8$s where exists (select from changed t where %9$s)$$,
-    m23.touched_since(p_table, format('%L::m23.moment', m23.moment_of(p_backup))),
-    m23.touched_since(p_table), m23.key_list(p_table.relid, 'r'),
+    m23.touched_since(p_table, p_log, format('%L::m23.moment', m23.moment_of(p_backup))),
+    m23.touched_since(p_table, p_log), m23.key_list(p_table.relid, 'r'),
     (select string_agg(format(case when c.name = any (p_staged.columns) then 'r.%I' else 'l.%I' end, c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
     p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 'l', 'r'), m23.key_match(p_table.relid, 't', 'r'),
@@ -61,7 +64,7 @@ language sql stable set search_path = '' as $q$
                                    then 'case when l.%1$I is not null then l.%2$I else r.%2$I end' else 'r.%2$I' end,
                               m23.tenant_column(p_table), c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
-    m23.as_of_query(p_table))
+    m23.as_of_query(p_table, p_log))
 $q$;
 
 create function m23.staged_targets(p_work m23.restore_work) returns m23.target[]
@@ -76,7 +79,9 @@ begin
   end if;
   return (select array_agg(case
       when (p_work.moment).position is not null then
-        row(t, p_work.moment, m23.staged_at_moment(s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment),
+        row(t, p_work.moment, m23.staged_at_moment(
+              s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment,
+              m23.log_of(t.id, p_work.tenant_id, least((p_work.moment).floor, pg_snapshot_xmin(v_backup.position)), false)),
             m23.stored_columns(t.relid), null, m23.path_of(t.relid),
             m23.newer_columns(t, p_work.moment))::m23.target
       else row(t, v_logged, m23.in_mode(p_work, m23.with_newer(s, t, m23.staged_query(s, t, p_work.tenant_id)), t,
@@ -124,13 +129,15 @@ begin
   elsif p_work.mode = 'exact' then
     return m23.logged_targets(p_work.tables, p_work.moment);
   end if;
-  return (select array_agg(row((t).tbl, (t).moment, m23.in_mode(p_work, m23.as_of_query((t).tbl), (t).tbl, (t).columns),
+  return (select array_agg(row((t).tbl, (t).moment, m23.in_mode(p_work,
+                                 m23.as_of_query((t).tbl, m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
+                                 (t).tbl, (t).columns),
                                (t).columns, null, (t).path, (t).kept)::m23.target)
-            from unnest(m23.logged_targets(p_work.tables, p_work.moment)) t);
+            from unnest(m23.complete(m23.logged_targets(p_work.tables, p_work.moment))) t);
 end $$;
 
 create function m23.relations_named(p_tables text[]) returns oid[]
-language plpgsql stable set search_path = '' as $$ begin return array(select (m23.find_table(n)).relid from unnest(p_tables) n); end $$;
+language plpgsql stable set search_path = '' as $$ begin return array(select t.relid from m23.tables_named(p_tables) t); end $$;
 
 create function m23.relations_of(p_work m23.restore_work) returns oid[]
 language plpgsql stable set search_path = '' as $$
@@ -139,11 +146,14 @@ begin
   return array(select t.relid from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
 end $$;
 
+-- Tables that are to be as the log has them at a moment, named only (m23.complete).
 create function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select array_agg(m23.target_of(t, p_moment) order by m23.public_name(t.relid))
-      from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n));
+  return (select array_agg(row(t, p_moment, null, null, null, null, null)::m23.target
+                           order by n.nspname <> 'public', n.nspname, c.relname)
+            from m23.tables_named(p_tables) t
+            join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace);
 end $$;
 
 -- Writes the wanted rows into the live tables, under the fence, after a snapshot to come back
@@ -163,7 +173,7 @@ begin
                                      'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
       return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.plan_hash, v_snapshot, p_work.work_id)
           || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names);
-    exception when undefined_column then
+    exception when undefined_column or undefined_table then  -- a part of a log was dropped meanwhile, say
       if v_left = 0 then raise; end if;
     end;
   end loop;
@@ -184,7 +194,7 @@ begin
   perform m23.lock_tables(m23.relations_of(p_work));
   perform m23.begin_copy(p_restore);
   execute format('grant usage on schema %I to service_role', p_restore.target_schema);
-  foreach v_target in array coalesce(m23.targets_of(p_work), '{}') loop
+  foreach v_target in array coalesce(m23.complete(m23.targets_of(p_work)), '{}') loop
     v_rows := v_rows + m23.copy_beside(v_target, p_restore);
     v_names := v_names || m23.public_name((v_target.tbl).relid);
   end loop;
@@ -244,7 +254,7 @@ begin
   return m23.run_at(p_target, p_tenant, format('
       insert into %s (%s) overriding system value select %s from (%s) w',
     p_copy, (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c), array_to_string(m23.wanted_values(p_target, false), ', '),
-    coalesce(p_target.wanted, m23.as_of_query(p_target.tbl))));
+    coalesce(p_target.wanted, m23.as_of_query(p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
 end $$;
 
 -- The log row of work that is done; its figures, for the caller.
@@ -397,6 +407,13 @@ begin
   return v_count;
 end $$;
 
+-- Who is at it already does it.
+create function m23.sweep_logs() returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  return case when pg_try_advisory_xact_lock(m23.prune_key()) then m23.prune_logs() end;
+end $$;
+
 -- One step of the upkeep: one that fails takes back nothing that another has done. Null: it failed.
 create function m23.sweep_step(p_function name) returns bigint
 language plpgsql set search_path = '' as $$
@@ -421,7 +438,7 @@ begin
     select * from (values
         ('requests', 'sweep_requests', true), ('snapshots', 'sweep_snapshots', false),
         ('previews', 'sweep_previews', false), ('commit times', 'keep_commit_times', false),
-        ('log parts', 'prune_logs', false), ('tenants', 'see_tenants', false),
+        ('log parts', 'sweep_logs', false), ('tenants', 'see_tenants', false),
         ('restores', 'sweep_restores', true), ('copies', 'sweep_copies', true),
         ('captures', 'renew_captures', true), ('jobs', 'sweep_pending_jobs', true),
         -- Last, as calls of their tenants wait for the audit until the end.

@@ -114,7 +114,7 @@ end $$;
 create function m23.log_reaches(p_tenant uuid, p_tables text[], p_moment m23.moment) returns boolean
 language sql volatile set search_path = '' as $$
   select (p_moment).position is not null and m23.tenant_fault(p_tenant, p_moment) is null and not exists (
-    select from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) and m23.moment_fault(t, p_moment) is not null)
+    select from m23.moment_faults(p_tables, p_moment))
 $$;
 
 -- Going back ---------------------------------------------------------------------------------
@@ -180,9 +180,11 @@ end $$;
 -- the backup, and the archive of the way back to a moment inside it. Of a backup from another life all
 -- that is logged is later.
 create function m23.arrived_since(p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work, p_backup m23.moment) returns text
-language sql stable set search_path = '' as $$
+language sql volatile set search_path = '' as $$
   select concat_ws(' union all ',
-    m23.arrived(p_table, p_work.tenant_id, case when (p_backup).position is null then 'true' else format('not pg_visible_in_snapshot(l.xid, %L)', (p_backup).position) end),
+    m23.arrived(p_table, p_work.tenant_id, pg_snapshot_xmin((p_backup).position),
+                case when (p_backup).position is null then 'true'
+                     else format('not pg_visible_in_snapshot(l.xid, %L)', (p_backup).position) end, false),
     case when (p_work.inside).taken is not null and p_staged.history is not null
       then format('select %s from %s r where r.m23_op = ''a'' and %s', m23.key_list(p_table.relid, 'r'), p_staged.history, m23.lies_inside(p_work.inside)) end)
 $$;

@@ -62,17 +62,28 @@ $$;
 -- The windows of some tables, as one.
 create function m23.common_window(p_tenant uuid, p_tables text[], out earliest timestamptz, out closed text)
 language plpgsql volatile set search_path = '' as $$
+declare
+  v_ids    int[] := array(select t.id from m23.chosen(p_tables) t);
+  v_life   uuid := m23.incarnation();
+  v_native boolean := m23.commit_times_are_native();
+  v_sound  int[] := m23.sound_tables(v_ids);
 begin
-  select max(m23.earliest_moment(t, p_tenant)), min(m23.public_name(t.relid) || ': ' || m23.present_gap(t)) into earliest, closed
-    from m23.protected_tables t join pg_class c on c.oid = t.relid
-   where p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n);
+  -- Of a table that nothing has been done to, no more is asked than when its history began.
+  select greatest(max(case when v_native and t.id = any (v_sound) and t.incarnation = v_life
+                           then greatest(m23.began_at(t), t.pruned_at)
+                           else m23.earliest_moment(t, p_tenant) end),
+                  (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = v_life and v_ids <> '{}')),
+         min(case when t.id <> all (v_sound) or t.incarnation <> v_life
+                  then m23.public_name(t.relid) || ': ' || m23.present_gap(t) end)
+    into earliest, closed
+    from m23.protected_tables t where t.id = any (v_ids);
 end $$;
 
 -- What lies between a time and the tables' common history.
 create function m23.reason_before(p_tenant uuid, p_tables text[], p_at timestamptz) returns text
 language sql volatile set search_path = '' as $$
-  select format(' (%s: %s)', m23.public_name(t.relid), g.reason) from m23.protected_tables t join pg_class c on c.oid = t.relid, m23.gaps_of(t, p_tenant) g
-   where g.until > p_at and (p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n)) order by g.until desc, g."from" nulls last limit 1
+  select format(' (%s: %s)', m23.public_name(t.relid), g.reason) from m23.chosen(p_tables) t, m23.gaps_of(t, p_tenant) g
+   where g.until > p_at order by g.until desc, g."from" nulls last limit 1
 $$;
 
 -- Why a tenant's tables cannot be gone back with to a time; empty when they can. A backup that is
@@ -105,8 +116,7 @@ begin
       select m23.root_of(k.conrelid) as child, m23.root_of(k.confrelid) as parent from pg_constraint k
        where p_related and k.contype = 'f' and k.conparentid = 0),
     chosen (relid) as (
-      select t.relid from m23.protected_tables t
-       where exists (select from pg_class c where c.oid = t.relid) and (p_tables is null or t.id in (select (m23.find_table(n)).id from unnest(p_tables) n))
+      select t.relid from m23.chosen(p_tables) t
       union
       select t.relid from chosen c join tied k on c.relid in (k.child, k.parent)
         join m23.protected_tables t on t.relid in (k.child, k.parent))
@@ -114,20 +124,31 @@ begin
       from chosen join pg_class c on c.oid = chosen.relid join pg_namespace n on n.oid = c.relnamespace);
 end $$;
 
--- The moment of a request, for tables that can answer for it.
+-- Why tables cannot answer for a moment, and their tenant.
+create function m23.moment_refusals(p_tenant uuid, p_moment m23.moment, p_tables text[]) returns text[]
+language plpgsql volatile set search_path = '' as $$
+begin
+  return array(select 'targetTimestamp: ' || f.fault from m23.moment_faults(p_tables, p_moment) f)
+      || array(select 'targetTimestamp: ' || f from m23.tenant_fault(p_tenant, p_moment) f where f is not null);
+end $$;
+
+-- The moment of a request, for tables that can answer for it. What can be gone back to is looked up where they cannot.
 create function m23.requested_moment(p_tenant uuid, p_at timestamptz, p_tables text[]) returns m23.moment
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_faults text[] := m23.target_faults(p_tenant, p_at, p_tables);
+  v_faults text[];
   v_moment m23.moment;
 begin
-  if cardinality(v_faults) = 0 then
+  if p_tables <> '{}' and p_at <= clock_timestamp() and m23.clock_fault(p_at) is null then
     v_moment := m23.moment_at(p_at);
-    v_faults := array(select format('targetTimestamp: %s', m23.moment_fault(t, v_moment)) from m23.protected_tables t
-                       where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) and m23.moment_fault(t, v_moment) is not null);
-    v_faults := v_faults || array(select 'targetTimestamp: ' || f from m23.tenant_fault(p_tenant, v_moment) f where f is not null);
+    if m23.moment_refusals(p_tenant, v_moment, p_tables) = '{}' then return v_moment; end if;
   end if;
-  if cardinality(v_faults) > 0 then
+  v_faults := m23.target_faults(p_tenant, p_at, p_tables);
+  if v_faults = '{}' then
+    v_moment := m23.moment_at(p_at);
+    v_faults := m23.moment_refusals(p_tenant, v_moment, p_tables);
+  end if;
+  if v_faults <> '{}' then
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', v_faults);
   end if;
   return v_moment;
@@ -373,7 +394,6 @@ end $$;
 create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 begin
-  perform m23.lock_tables(m23.relations_named(p_tables));
   return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_warnings);
 end $$;
 
@@ -403,7 +423,8 @@ declare
   v_tables text[] := case when p_work.job_id is null then p_work.tables
                           else m23.names_now(p_work.job_id, p_work.tables) end;
 begin
-  if not m23.log_reaches(p_work.tenant_id, v_tables, v_moment) then
+  -- Without a backup the log has been asked already.
+  if p_work.job_id is not null and not m23.log_reaches(p_work.tenant_id, v_tables, v_moment) then
     return null;
   end if;
   return m23.preview(p_work.tenant_id, v_moment, v_tables,
@@ -448,6 +469,7 @@ declare
   v_preview m23.previews;
   v_targets m23.target[];
   v_target  m23.target;
+  v_plan    record;
   v_rows    jsonb;
 begin
   select * into v_preview from m23.previews where id = p_preview_id;
@@ -463,8 +485,11 @@ begin
   if (v_target.tbl).id is null then
     perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given', array[format('p_table: "%s" is not in this preview', p_table)]);
   end if;
-  perform m23.plan_targets(v_preview.tenant_id, case when v_preview.left_alone then v_targets else array[v_target] end);
+  v_plan := m23.plan_targets(v_preview.tenant_id,
+                             case when v_preview.left_alone then v_targets else array[v_target] end);
   perform m23.end_plan();
+  select t.* into v_target from unnest(v_plan.targets) t where (t.tbl).id = (v_target.tbl).id;
+  if (v_target.tbl).id is null then return '[]'; end if;  -- nothing of it differs
   return m23.preview_rows(v_target, v_preview.tenant_id, greatest(p_offset, 0), least(greatest(p_limit, 1), 1000),
                           m23.preview_bytes(), true);
 end $$;
@@ -501,10 +526,19 @@ end $$;
 -- m23.plan for the way from one moment to another: the rows as of both are compared.
 create function m23.plan_between(p_tenant uuid, p_targets m23.target[], p_from m23.moment) returns void
 language plpgsql set search_path = '' as $$
-declare v_target m23.target;
+declare
+  v_target m23.target;
+  v_from   xid8 := least(((p_targets[1]).moment).floor, p_from.floor);
+  v_logged int[];
+  v_log    text;
 begin
   perform m23.end_plan();  -- one that was given up
-  foreach v_target in array p_targets loop
+  v_logged := m23.logged_tables(array(select (t).tbl.id from unnest(p_targets) t), p_tenant, v_from);
+  p_targets := array(select p_targets[n] from generate_subscripts(p_targets, 1) n
+                      where ((p_targets[n]).tbl).id = any (v_logged) order by n);
+  perform m23.lock_tables(array(select (t).tbl.relid from unnest(p_targets) t));
+  foreach v_target in array m23.complete(p_targets) loop
+    v_log := m23.log_of((v_target.tbl).id, p_tenant, v_from);
     perform m23.run_between(v_target, p_tenant, p_from, m23.fill($sql$
         insert into m23.plan
         select $5, $6, 0, count(*) filter (where l.{tenant} is null),
@@ -512,8 +546,8 @@ begin
                count(*) filter (where w.{tenant} is null), '{}', 0
           from ({wanted}) w full join ({from}) l on {same_key}
          where w.{tenant} is null or l.{tenant} is null or {differs}$sql$,
-      'tenant', quote_ident(m23.tenant_column(v_target.tbl)), 'wanted', m23.as_of_query(v_target.tbl),
-      'from', m23.as_of_query(v_target.tbl, p_moment => '$4'),
+      'tenant', quote_ident(m23.tenant_column(v_target.tbl)), 'wanted', m23.as_of_query(v_target.tbl, v_log),
+      'from', m23.as_of_query(v_target.tbl, v_log, p_moment => '$4'),
       'same_key', m23.key_match((v_target.tbl).relid, 'w', 'l'),
       'differs', m23.differs(v_target.tbl, v_target.columns,
                              array(select format('w.%I', c) from unnest(v_target.columns) c))));
@@ -531,7 +565,6 @@ begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   perform m23.begin_heavy_read(p_tenant_id, 'stats');
   v_moment := m23.requested_moment(p_tenant_id, p_target_timestamp, v_tables);
-  perform m23.lock_tables(m23.relations_named(v_tables));
   v_targets := m23.logged_targets(v_tables, v_moment);
   if p_base_backup_timestamp is null then
     perform m23.plan_all(p_tenant_id, v_targets);

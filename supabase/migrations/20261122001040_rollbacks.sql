@@ -29,7 +29,7 @@ comment on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) 
 
 create function m23.public_names(p_tables text[]) returns text[]
 language sql stable set search_path = '' as
-$$ select array_agg(m23.public_name((m23.find_table(n)).relid) order by 1) from unnest(p_tables) n $$;
+$$ select array_agg(m23.public_name(t.relid) order by 1) from m23.tables_named(p_tables) t $$;
 
 -- Only the service key may name somebody else.
 create function m23.require_self(p_user uuid, p_name text) returns void
@@ -115,8 +115,7 @@ create function m23.refuse_unreached_snapshot(p_snapshot public.pitr_snapshots, 
 language plpgsql volatile set search_path = '' as $$
 declare
   v_moment m23.moment := m23.snapshot_moment(p_snapshot);
-  v_faults text[] := array(select 'snapshotId: ' || m23.moment_fault(t, v_moment) from m23.protected_tables t
-                            where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) and m23.moment_fault(t, v_moment) is not null);
+  v_faults text[] := array(select 'snapshotId: ' || f.fault from m23.moment_faults(p_tables, v_moment) f);
 begin
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'that snapshot cannot be gone back to', v_faults);
@@ -135,10 +134,12 @@ declare
   v_said    text[] := '{}';
 begin
   if v_restore is null then return v_said; end if;
-  for v_table in select t.* from m23.protected_tables t where t.id in (select (m23.find_table(n)).id from unnest(p_tables) n) order by t.id loop
+  for v_table in
+    select t.* from m23.tables_with_entries(p_tables, p_snapshot.tenant_id, v_restore::xid8) t order by t.id
+  loop
     execute format('select count(*) from (select distinct %s from %s l where l.tenant_id = $1 and %s and l.xid > $3) changed',
         (select string_agg('l.' || m23.log_field(v_table, c.attnum), ', ' order by c.key_ord) from m23.columns_of(v_table.relid, p_of_key => true) c),
-        m23.log_name(v_table.id), m23.lies_after('l.xid')) into v_count
+        m23.log_of(v_table.id, p_snapshot.tenant_id, v_restore::xid8), m23.lies_after('l.xid')) into v_count
       using p_snapshot.tenant_id, v_moment, v_restore::xid8;
     if v_count > 0 then
       v_said := v_said || format('%s: %s row(s) were changed after the restore; the rollback takes those changes back, too', m23.public_name(v_table.relid), v_count);

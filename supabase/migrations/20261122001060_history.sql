@@ -36,9 +36,9 @@ create type m23.log_filter as (
   until timestamptz, most int
 );
 
--- One table's part of the log under a filter, $2. p_shown: values that do not fit their columns any more as they were
--- logged.
-create function m23.history_query(p_table m23.protected_tables, p_shown boolean, p_is_page boolean) returns text
+-- One table's entries of the log, p_log, under a filter, $2. p_shown: values that do not fit their columns any more as
+-- they were logged.
+create function m23.history_query(p_table m23.protected_tables, p_log text, p_shown boolean, p_is_page boolean) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
   return m23.fill($sql$select (l.change_id - '0/0')::bigint, l.tenant_id, {at}, l.xid::text, l.actor,
@@ -52,7 +52,7 @@ begin
     'name', quote_literal(m23.public_name(p_table.relid)),
     'key', coalesce((select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name), ', ' order by c.key_ord)
                        from m23.columns_of(p_table.relid, p_of_key => true) c), ''),
-    'images', m23.log_images(p_table, p_shown), 'log', m23.log_name(p_table.id), 'unchanged', m23.unchanged_names(p_table),
+    'images', m23.log_images(p_table, p_shown), 'log', p_log, 'unchanged', m23.unchanged_names(p_table),
     'pruned', quote_literal(p_table.pruned_below),
     'page', case when p_is_page then m23.fill($sql$
        and (($2).first is null or l.xid >= ($2).first) and (($2).beyond is null or l.xid < ($2).beyond)
@@ -66,7 +66,8 @@ create function m23.history_rows(p_table m23.protected_tables, p_tenant uuid, p_
 returns setof m23.log_entry
 language plpgsql stable set search_path = '' as $$
 declare
-  v_query text := m23.history_query(p_table, p_shown, (p_filter).most is not null);
+  v_query text := m23.history_query(p_table, m23.log_of(p_table.id, p_tenant, p_filter.first), p_shown,
+                                    (p_filter).most is not null);
   v_path  text := m23.path_of(p_table.relid);
 begin
   perform set_config('search_path', v_path, true);
@@ -85,6 +86,21 @@ exception when others then
   return query select * from m23.history_rows(p_table, p_tenant, p_filter, true);
 end $$;
 
+-- A page of it. What it has opened is let go of, for there may be hundreds of tables: whatever is taken in a block that
+-- fails is.
+create function m23.history_page(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter)
+returns setof m23.log_entry
+language plpgsql stable set search_path = '' as $$
+declare v_page m23.log_entry[];
+begin
+  begin
+    v_page := array(select h from m23.history_of(p_table, p_tenant, p_filter) h);
+    raise sqlstate 'M2303';
+  exception when sqlstate 'M2303' then null;
+  end;
+  return query select p.* from unnest(v_page) p;
+end $$;
+
 -- A tenant's newest changes, by their order in the log.
 create function m23.newest_changes(p_tenant uuid) returns setof m23.log_entry
 language plpgsql stable set search_path = '' as $$
@@ -93,8 +109,8 @@ begin
   v_newest.most := m23.setting('history_rows')::int;
   perform m23.begin_heavy_read(p_tenant, 'log');
   return query
-  select h.* from m23.protected_tables t cross join lateral m23.history_of(t, p_tenant, v_newest) h
-   where exists (select from pg_class c where c.oid = t.relid)
+  select h.* from m23.tables_with_entries(null, p_tenant, null) t
+   cross join lateral m23.history_page(t, p_tenant, v_newest) h
    order by h.transaction_id::xid8 desc, h.id desc limit v_newest.most;
 end $$;
 
@@ -158,9 +174,9 @@ begin
                   (select o.op from m23.operations() o where o.name = p_operation), p_actor, p_since, p_until,
                   least(greatest(p_limit, 1), 1000))::m23.log_filter;
   return query
-  select h.* from m23.protected_tables t cross join lateral m23.history_of(t, p_tenant_id, v_filter) h
-   where exists (select from pg_class c where c.oid = t.relid)
-     and (p_table is null or t.id = (m23.find_table(p_table)).id)
+  select h.*
+    from m23.tables_with_entries(case when p_table is not null then array[p_table] end, p_tenant_id, v_filter.first) t
+    cross join lateral m23.history_page(t, p_tenant_id, v_filter) h
    order by h.transaction_id::xid8 desc, h.id desc limit v_filter.most;
 end $$;
 comment on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) is
@@ -189,7 +205,8 @@ begin
                where p_after is not null);
   v_query := format('select pg_catalog.jsonb_agg(m23.double_safe(pg_catalog.to_jsonb(m23_x))) from (
       select * from (%s) r order by %s limit %s) m23_x',
-    m23.as_of_query(v_table, v_limit), m23.key_list(v_table.relid, 'r'), v_limit);
+    m23.as_of_query(v_table, m23.log_of(v_table.id, v_tenant, v_moment.floor), v_limit),
+    m23.key_list(v_table.relid, 'r'), v_limit);
   v_path := m23.path_of(v_table.relid);
   perform set_config('search_path', v_path, true);
   execute v_query into v_rows using v_tenant, v_moment, v_after;
@@ -201,12 +218,28 @@ end $$;
 comment on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) is
   'Rows of a protected table as they were committed at p_timestamp, in key order, at most p_limit (1,000), after the row with the key p_after. Owner, admin and operator.';
 
+-- The transactions of a part of a log within bounds. It is let go of again.
+create function m23.transactions_in(p_part m23.log_parts, p_from xid8, p_to xid8) returns xid8[]
+language plpgsql volatile set search_path = '' as $$
+declare v_xids xid8[];
+begin
+  begin
+    execute format('select array(select distinct l.xid from %s l where l.xid >= $1 and l.xid < $2)',
+                   m23.part_name(p_part.table_id, p_part.part))
+      into v_xids using p_from, p_to;
+    raise sqlstate 'M2303';
+  exception when sqlstate 'M2303' then null;
+  end;
+  return v_xids;
+end $$;
+
 -- The server forgets commit times when it freezes transactions, 200 million later by default:
 -- those still in the log are copied at a quarter of that, many at a time.
 create function m23.keep_commit_times() returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_table m23.protected_tables;
+  v_part  m23.log_parts;
+  v_xids  xid8[];
   v_age   numeric := m23.setting('commit_times_age')::numeric;
   v_to    numeric := pg_snapshot_xmin(pg_current_snapshot())::text::numeric - v_age;
   v_from  numeric := m23.setting('commit_times_kept')::numeric;
@@ -214,10 +247,12 @@ declare
   v_count bigint;
 begin
   if not m23.commit_times_are_native() or v_to <= v_from + v_age / 50 then return 0; end if;
-  for v_table in select t.* from m23.protected_tables t where to_regclass(m23.log_name(t.id)) is not null loop
-    execute format('insert into m23.commit_times select x.xid, pg_xact_commit_timestamp(x.xid::xid)
-        from (select distinct l.xid from %s l where l.xid >= $1 and l.xid < $2) x where pg_xact_commit_timestamp(x.xid::xid) is not null
-      on conflict do nothing', m23.log_name(v_table.id)) using v_from::text::xid8, v_to::text::xid8;
+  for v_part in select p.* from m23.log_parts p
+                 where not p.sealed or m23.part_reaches(p.table_id, p.part, v_from::text::xid8) loop
+    v_xids := m23.transactions_in(v_part, v_from::text::xid8, v_to::text::xid8);
+    insert into m23.commit_times
+      select x, pg_xact_commit_timestamp(x::xid) from unnest(v_xids) x where pg_xact_commit_timestamp(x::xid) is not null
+      on conflict do nothing;
     get diagnostics v_count = row_count;
     v_kept := v_kept + v_count;
   end loop;

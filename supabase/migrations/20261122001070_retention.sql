@@ -29,66 +29,103 @@ begin
     m23.log_part(p_table.id), v_columns, p_part);
 end $$;
 
--- Drops the closed parts of one log that hold nothing that is needed. It waits for a lock
--- only shortly: a part that somebody reads is dropped the next time.
-create function m23.prune_log(p_table m23.protected_tables, p_needed xid8) returns int
+-- Drops a part that holds nothing that is needed: no transaction below p_needed is.
+create function m23.drop_log_part(p_table m23.protected_tables, p_part int, p_needed xid8) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_part   m23.log_parts;
-  v_name   text;
-  v_needed boolean;
-  v_tick   m23.ticks;
-  v_count  int := 0;
+  v_name text := m23.part_name(p_table.id, p_part);
+  v_tick m23.ticks;
 begin
-  for v_part in select * from m23.log_parts where table_id = p_table.id and closed_at is not null order by part loop
-    v_name := m23.log_name(p_table.id) || '_' || v_part.part;
-    execute format('select exists (select from %s where xid >= $1)', v_name) into v_needed using p_needed;
-    exit when v_needed;
-    begin
-      perform set_config('lock_timeout', '200ms', true);
-      perform m23.keep_arrivals(p_table, v_name);
-      execute format('drop table %s', v_name);
-    exception when lock_not_available then
-      exit;
-    end;
-    delete from m23.log_parts where table_id = v_part.table_id and part = v_part.part;
-    select * into v_tick from m23.ticks where pg_snapshot_xmin(position) >= p_needed and incarnation = (select m23.incarnation()) order by at limit 1;
-    update m23.protected_tables set pruned_below = p_needed, pruned_at = coalesce(v_tick.at, clock_timestamp()) where id = p_table.id;
-    delete from m23.removed_partitions where table_id = p_table.id and xid < p_needed;
-    v_count := v_count + 1;
-  end loop;
-  return v_count;
+  perform m23.keep_arrivals(p_table, v_name);
+  execute format('drop table %s', v_name);
+  perform m23.forget_part(p_table.id, p_part);
+  select * into v_tick from m23.ticks
+   where pg_snapshot_xmin(position) >= p_needed and incarnation = (select m23.incarnation()) order by at limit 1;
+  update m23.protected_tables set pruned_below = p_needed, pruned_at = coalesce(v_tick.at, clock_timestamp())
+   where id = p_table.id;
+  delete from m23.removed_partitions where table_id = p_table.id and xid < p_needed;
 end $$;
 
--- Opens a new part of each log when it is time, and drops what is no longer needed.
+-- Goes on to a new part.
+create function m23.close_log_part(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform m23.open_log_part(p_table.id);
+  perform m23.write_log_table(p_table);
+  perform m23.write_log_groups(p_table);
+  perform m23.write_capture_functions(p_table);
+end $$;
+
+-- One step of the upkeep of a log. It waits for a lock only shortly: a part that somebody reads is dropped the next
+-- time, and one that is still written into is sealed then.
+create function m23.try_log_step(p_step text, p_table m23.protected_tables, p_part int, p_needed xid8) returns boolean
+language plpgsql set search_path = '' set lock_timeout = '200ms' as $$
+begin
+  case p_step
+    when 'seal' then return m23.seal_log_part(p_table.id, p_part);
+    when 'drop' then perform m23.drop_log_part(p_table, p_part, p_needed);
+    when 'close' then perform m23.close_log_part(p_table);
+  end case;
+  return true;
+exception when lock_not_available or deadlock_detected then return false;
+end $$;
+
+-- What is to be done now of one kind, as much as one transaction has locks for; the upkeep comes again in a minute.
+-- A part is closed when it is time and something was written into it, and sealed by a later run. Of a log only the
+-- oldest parts are dropped, so that what is left is whole. Where capture is suspended, nothing is logged and nothing
+-- can be read.
+create function m23.log_steps(p_step text, p_needed xid8) returns table (tbl m23.protected_tables, part int)
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_most constant int := 50;
+  v_hours interval := make_interval(hours => m23.setting('log_part_hours')::int);
+begin
+  return query
+  select t, p.part
+    from m23.log_parts p join m23.protected_tables t on t.id = p.table_id
+   where t.suspended is null and exists (select from pg_class c where c.oid = t.relid)
+     and (m23.obstacle_of(t)).kind is null
+     and case p_step
+       when 'seal' then p.closed_at is not null and not p.sealed
+       when 'drop' then p_needed is not null and p.part < (
+         select min(k.part) from m23.log_parts k
+          where k.table_id = p.table_id and (not k.sealed or m23.part_reaches(k.table_id, k.part, p_needed)))
+       when 'close' then p.closed_at is null and p.opened_at <= clock_timestamp() - v_hours
+         and pg_relation_size(to_regclass(m23.part_name(p.table_id, p.part))) > 0 end
+   order by p.opened_at, p.part limit v_most;
+end $$;
+
+-- The upkeep of the logs: seals parts, drops what is no longer needed, and goes on to new ones; gives how many were
+-- dropped. Two that come at once do it one after the other.
 create function m23.prune_logs() returns int
 language plpgsql set search_path = '' as $$
 declare
   v_table  m23.protected_tables;
-  v_needed xid8 := m23.needed_from();
-  v_hours  interval := make_interval(hours => m23.setting('log_part_hours')::int);
+  v_needed xid8;
+  v_step   text;
+  v_part   record;
+  v_done   boolean;
   v_count  int := 0;
 begin
-  -- Where capture is suspended, nothing is logged and nothing can be read.
+  perform pg_advisory_xact_lock(m23.prune_key());
+  v_needed := m23.needed_from();
+  foreach v_step in array '{seal,drop,close}'::text[] loop
+    for v_part in select s.* from m23.log_steps(v_step, v_needed) s loop
+      v_done := m23.try_log_step(v_step, v_part.tbl, v_part.part, v_needed);
+      v_count := v_count + (v_step = 'drop' and v_done)::int;
+    end loop;
+  end loop;
   for v_table in select t.* from m23.protected_tables t
-                  where exists (select from pg_class c where c.oid = t.relid)
-                    and t.suspended is null and (m23.obstacle_of(t)).kind is null
-                  order by t.id loop
-    if exists (select from m23.log_parts p where p.table_id = v_table.id and p.closed_at is null and p.opened_at <= clock_timestamp() - v_hours) then
-      perform m23.open_log_part(v_table.id);
-      perform m23.write_log_table(v_table);
-      perform m23.write_log_groups(v_table);
-      perform m23.write_capture_functions(v_table);
-    elsif m23.capture_is_stale(v_table) then
-      perform m23.follow_layout(v_table.id, v_table.relid);
-    end if;
-    if v_needed is not null then
-      v_count := v_count + m23.prune_log(v_table, v_needed);
-    end if;
+                  where exists (select from pg_class c where c.oid = t.relid) and t.suspended is null
+                    and m23.capture_is_stale(t) and (m23.obstacle_of(t)).kind is null order by t.id loop
+    perform m23.follow_layout(v_table.id, v_table.relid);
   end loop;
   delete from m23.ticks where at < clock_timestamp() - make_interval(days => m23.setting('log_days')::int + 1)
      and not exists (select from public.pitr_snapshots s where s.status = 'active' and s.created_at < ticks.at + interval '1 day');
   return v_count;
 end $$;
+
+create function m23.prune_key() returns bigint
+language sql immutable set search_path = '' as $$ select hashtextextended('m23.prune_logs', 0) $$;
 
 select m23.close_functions();

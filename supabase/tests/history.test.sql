@@ -77,7 +77,8 @@ begin
   return pg_temp.read(p_relation) - v_before;
 end $$;
 select cmp_ok(pg_temp.reading(pg_temp.part_of('test_notes'), null, null, 10), '<=', 11::bigint, 'a page reads a page');
-select is(pg_temp.reading(pg_temp.part_of('test_notes'), null, null, 1000), 240::bigint, 'all pages read all');
+select is(pg_temp.reading(pg_temp.part_of('test_notes'), null, null, 1000), 240::bigint + 1,
+  'all pages read all, after a look whether there is something');
 select cmp_ok(pg_temp.reading(pg_temp.part_of('test_notes'), 3, 5, 1000), '<=', 5 * 24::bigint, 'a time reads the transactions that can have ended in it');
 select cmp_ok(pg_temp.reading('m23.ticks', null, null, 10), '<=', 30::bigint, 'a transaction finds its tick without a look at the others');
 

@@ -1,9 +1,9 @@
 with 
     later as materialized (
-      select x.xid from (select distinct l.xid from m23_log.log_1 l where l.tenant_id = $1 and l.xid >= ($2).floor) x where (x.xid >= ($2).floor and (not pg_visible_in_snapshot(x.xid, ($2).position) or (($2).at is not null
+      select x.xid from (select distinct l.xid from (select * from m23_log.log_1_1 union all select * from m23.entries_beside(null::m23_log.log_1, 1, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l where l.tenant_id = $1 and l.xid >= ($2).floor) x where (x.xid >= ($2).floor and (not pg_visible_in_snapshot(x.xid, ($2).position) or (($2).at is not null
       and coalesce((select c.at from m23.commit_times c where c.xid = x.xid), pg_xact_commit_timestamp(x.xid::xid)) > ($2).at)))),
     logged as (
-      select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged, l.c1 as id, l.c2 as tenant_id, l.c3 as project_id, l.c4 as "Title", l.c5 as body, l.c6 as labels, l.c7 as done from m23_log.log_1 l
+      select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged, l.c1 as id, l.c2 as tenant_id, l.c3 as project_id, l.c4 as "Title", l.c5 as body, l.c6 as labels, l.c7 as done from (select * from m23_log.log_1_1 union all select * from m23.entries_beside(null::m23_log.log_1, 1, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l
                         where l.tenant_id = $1 and l.xid >= ($2).floor and l.xid in (select xid from later)) r
        where ($3 is null or (r.id) operator(pg_catalog.>) (($3[1])::integer))),
     touched as (

@@ -39,6 +39,7 @@ export class History {
   readonly #connect: () => Promise<pg.Client>;
   readonly #shape: Shape = { note: 'note', extra: [], contested: false };
   #looks: Look[] = [];
+  #closing: Promise<void> = Promise.resolve();
   #beginning = 0n;
 
   private constructor(connect: () => Promise<pg.Client>, client: pg.Client, tenants: readonly Owned[], seed: number) {
@@ -55,6 +56,7 @@ export class History {
     const client = await connect();
     await client.query(SESSION);
     await makeTables(client);
+    await client.query(`update m23.settings set value = '0' where name = 'log_part_hours'`);
     for (const { id, owner } of tenants) {
       await client.query(`insert into public.tenant_members (tenant_id, user_id, role) values ($1, $2, 'owner') on conflict do nothing`, [id, owner]);
     }
@@ -86,15 +88,29 @@ export class History {
   }
 
   async #startClients(count: number): Promise<Clients> {
-    return await Clients.start(this.#connect, count, this.tenants.map(({ id }) => id), this.#shape, this.seed + this.figures.committed);
+    const load = await Clients.start(this.#connect, count, this.tenants.map(({ id }) => id), this.#shape, this.seed + this.figures.committed);
+    this.#closing = this.#closeParts(load);
+    return load;
   }
 
   async #stop(load: Clients): Promise<void> {
     await load.stop();
+    await this.#closing;
     this.figures.committed += load.tally.committed;
     this.figures.aborted += load.tally.aborted;
     this.figures.refused += load.tally.refused;
     await this.oracle.read();
+  }
+
+  /** The upkeep of the logs, again and again: parts are closed and sealed in the middle of whatever is written and read. */
+  async #closeParts(load: Clients): Promise<void> {
+    const client = await this.#connect();
+    const draw = new Draw(randomNumbers(this.seed + 3));
+    while (load.writing) {
+      await pause(draw.below(400));
+      await client.query('select m23.prune_logs()').catch(toleratingLocks);
+    }
+    await client.end();
   }
 
   /** Writes from several connections for a while, on a busy machine for longer; meanwhile tenants are restored, rolled back and looked at. */
@@ -262,7 +278,7 @@ export class History {
   async pruneLog(): Promise<void> {
     await this.client.query(`update m23.settings set value = '0' where name in ('log_days', 'log_part_hours'); update public.pitr_snapshots set status = 'expired'`);
     for (let parts = 2; parts > 0; parts -= 1) await this.client.query('select m23.prune_logs(); select m23.note_tick()');
-    await this.client.query(`select m23.prune_logs(); update m23.settings set value = '30' where name in ('log_days', 'log_part_hours')`);
+    await this.client.query(`select m23.prune_logs(); update m23.settings set value = '30' where name = 'log_days'`);
     const { rows: [log] } = await this.client.query<{ whole: string }>(`select count(*) as whole from m23.protected_tables where pruned_at is null and relid::regclass::text like 'history.%'`);
     assert.equal(log?.whole, '0');
   }

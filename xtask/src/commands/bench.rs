@@ -10,12 +10,14 @@ use clap::builder::PossibleValuesParser;
 use crate::commands::scripts;
 
 /// The groups of benchmarks, as `benches/options.ts` knows them.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
     "capture",
     "rewind",
     "independence",
     "references",
+    "many",
     "writers",
+    "fleet",
     "backup",
     "proof",
 ];
