@@ -6,6 +6,7 @@
 -- sealed, and its tenants are noted, once nobody is. Who comes even later, by a function that it had read before, notes
 -- its tenants itself. So one tenant can stand here several times.
 create table m23.log_tenants (
+  id        uuid primary key default gen_random_uuid(),  -- no sequence: a writer's lastval() stays its own
   tenant_id uuid not null,
   table_id  int not null references m23.protected_tables (id) on delete cascade,
   part      int not null,
