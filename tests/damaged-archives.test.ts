@@ -5,7 +5,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import type pg from 'pg';
 
 import type { Stack } from '../stack/stack.ts';
-import { bytesOf, manifestOf, objectsOf, prefixOf } from './fixtures/archive.ts';
+import { bytesOf, forgeChunk, manifestOf, objectsOf, prefixOf, tamperedWith } from './fixtures/archive.ts';
 import { openBackedUpShop } from './fixtures/backed-up-shop.ts';
 import { backUp, lastRestore, refusal, restore, restored } from './fixtures/functions.ts';
 import { SHOP, damage, placesOf, placesOfOthers, rowsOf } from './fixtures/shop.ts';
@@ -197,6 +197,15 @@ describe('a manifest that even the database takes for the right one', () => {
     return JSON.stringify(value);
   }, /rows|lines/));
 });
+
+test('a chunk with a NUL in a value, which even the database takes for the right one, is refused', () =>
+  tamperedWith(stack, client, tenant, backup, async () => {
+    const live = [await placesOf(client, tenant), await placesOfOthers(client, tenant)];
+    const withNul = (lines: string[]): string[] => lines.map((line, n) => (n === 1 ? line.replace('/', '\u0000') : line));
+    await forgeChunk(stack, client, tenant, backup, 'accounts', withNul);
+    assert.deepEqual(refusal(await restore(stack, tenant, backup)), [409, 'BACKUP_UNUSABLE']);
+    assert.deepEqual([await placesOf(client, tenant), await placesOfOthers(client, tenant)], live);
+  }));
 
 test('an archive that was mended restores', async () => {
   const before = await rowsOf(client, tenant);

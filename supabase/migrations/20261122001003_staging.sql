@@ -113,7 +113,7 @@ declare
   v_staged m23.staged_tables;
   v_table  m23.protected_tables;
   v_then   pg_snapshot;
-  v_lines  text := convert_from(substring($1 from v_end + 1 for greatest(octet_length($1) - v_end - 1, 0)), 'UTF8');
+  v_lines  text;
   v_rows   bigint;
 begin
   perform m23.check_lease(v_id, (v_head ->> 'lease')::uuid);
@@ -122,6 +122,12 @@ begin
   insert into m23.staged_chunks (restore_id, ordinal, seq, rows)
     values (v_id, v_staged.ordinal, (v_head ->> 'seq')::int, (v_head ->> 'rows')::int) on conflict do nothing;
   if not found then return (v_head ->> 'rows')::int; end if;  -- said twice
+  begin
+    v_lines := convert_from(substring($1 from v_end + 1 for greatest(octet_length($1) - v_end - 1, 0)), 'UTF8');
+  exception when character_not_in_repertoire then
+    perform m23.refuse('BACKUP_UNUSABLE', format('chunk %s of %s holds bytes that are no text',
+                                                 v_head ->> 'seq', v_table.relid::regclass));
+  end;
   v_then := (select w.position from m23.backup_work w
               where w.job_id = (v_head -> 'from' ->> 'backup_id')::uuid and w.incarnation = m23.incarnation());
   begin
