@@ -32,6 +32,8 @@ export interface StackOptions {
   twins?: boolean;
   /** workerd's inspector for `inspectorUrl`, on a free port of the loopback interface. */
   inspector?: boolean;
+  /** Gets PostgREST's host and port, and gives those where the Workers are to find it: something may stand between. */
+  between?: (rest: string) => Promise<string>;
   /** Brings the database up instead of M23's migrations and the demo tables: a project of one's own. */
   prepare?: (databaseUrl: string) => Promise<void>;
   /** Gets one line for each step. */
@@ -114,13 +116,15 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
   const auth = await AuthServer.start(new AuthApi(issuer, DEMO_USERS));
   cleanUp.push(() => auth.stop());
 
+  const own = `127.0.0.1:${postgrest.port}`;
+  const rest = await options.between?.(own) ?? own;
   const anonKey = await issuer.projectKey('anon');
   const serviceRoleKey = await issuer.projectKey('service_role');
   const workers = await stages.run('gateway and functions', () => Workers.start({
     port,
     stateDir,
     auth: auth.host,
-    rest: `127.0.0.1:${postgrest.port}`,
+    rest,
     bindings: {
       SUPABASE_URL: PROJECT_URL,
       SUPABASE_ANON_KEY: anonKey,

@@ -7,6 +7,7 @@ mod generate;
 mod history;
 mod scripts;
 mod test;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Write a random history, and compare every answer about its past with a record of its own.
     History(history::Arguments),
+    /// Attack every promise: cuts at every step, random histories, isolation, hostile archives and tokens, load.
+    Torture(torture::Arguments),
     /// Write what is generated anew: docs/openapi.json and the client's types.
     Generate,
 }
@@ -48,6 +51,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Build(arguments) => build::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::History(arguments) => history::run(&arguments),
+        Command::Torture(arguments) => torture::run(&arguments),
         Command::Generate => generate::run(),
     }
 }
