@@ -168,14 +168,8 @@ async function over(world: World, situation: Prepared, answer: Promise<unknown>)
 /** The backend that waits at a step; undefined when everything is over without it. */
 async function backendAt(world: World, stop: Stop, end: Promise<void>): Promise<number | undefined> {
   let ended = false;
-  void end.then(
-    () => {
-      ended = true;
-    },
-    () => {
-      ended = true;
-    },
-  );
+  const note = (): void => void (ended = true);
+  void end.then(note, note);
   const look = async (): Promise<number | undefined> => await world.heldBackend();
   return (await eventually(look, (pid) => pid !== undefined || ended, WITHIN_MS)) ?? (stop.release(false), undefined);
 }
