@@ -36,7 +36,7 @@ insert into public.backup_jobs (id, tenant_id, backup_name, job_type, status, co
   values ('aaaaaaaa-0000-4000-8000-000000000001', '11111111-1111-4111-8111-111111111111', 'b', 'full',
     'failed', now() - interval '1 minute', 'cancelled by somebody');
 select is(pg_temp.watched(), 'backup_overdue', 'a backup that somebody cancelled has not failed');
-update public.backup_jobs set error_message = 'the value 42 is odd';
+update public.backup_jobs set error_message = 'the value hidden is odd';
 select is(pg_temp.watched(), 'backup_failed backup_overdue', 'one that failed has');
 insert into public.backup_jobs (id, tenant_id, backup_name, job_type, status, completed_at)
   values ('aaaaaaaa-0000-4000-8000-000000000002', '11111111-1111-4111-8111-111111111111', 'b', 'full',
@@ -108,7 +108,7 @@ select is(pg_temp.watched(), 'backup_failed cron_late', 'it begins anew');
 create temp table held as select * from pg_temp.claimed();
 select results_eq('select body ->> ''type'' from held', array['cron_late.began'], 'and is told anew');
 select is_empty('select * from pg_temp.claimed()', 'nobody else sends what is being sent');
-select is_empty($$ select from held where body::text ~ 'secret|42' $$,
+select is_empty($$ select from held where body::text ~ 'secret|hidden' $$,
   'no name, no text of an error and no value is in it');
 select results_eq($$ select k from held, jsonb_object_keys(body -> 'data') k order by 1 $$,
   '{advice,alertId,beganAt,detail,edge,kind,summary}'::text[], 'but what to do');
