@@ -83,12 +83,22 @@ async function heldUp(tenant: Tenant, meanwhile: (id: string) => Promise<void>):
   }
 }
 
+/** How many calls of a function wait for a lock. */
+async function waiting(name: string): Promise<number> {
+  const { rows } = await client.query<{ count: number }>(`select count(*)::int from pg_stat_activity where wait_event_type = 'Lock' and query like $1`, [`%${name}%`]);
+  return rows[0]?.count ?? 0;
+}
+
 describe('a backup that is cancelled', () => {
   test('ends as failed, says by whom, and its worker leaves it alone', async () => {
     const tenant = await stocked();
+    let cancelled: Promise<unknown> | undefined;
     const id = await heldUp(tenant, async (running) => {
-      assert.equal((await api(tenant, 'operator').rpc('cancel_backup', { p_backup_id: running })).data, true);
+      cancelled = Promise.resolve(api(tenant, 'operator').rpc('cancel_backup', { p_backup_id: running }).then(({ data }) => data));
+      // It waits for its worker, where that is noting the chunk already.
+      await Promise.race([cancelled, eventually(() => waiting('cancel_backup'), (count) => count > 0)]);
     });
+    assert.equal(await cancelled, true);
     const job = await jobOf(client, id);
     assert.deepEqual([job.status, job.error_message], ['failed', `cancelled by ${tenant.userId('operator')}`]);
     assert.equal((await api(tenant, 'operator').rpc('cancel_backup', { p_backup_id: id })).data, false, 'there is nothing more to cancel');
