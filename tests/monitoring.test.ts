@@ -34,6 +34,7 @@ before(async () => {
   stack = await startStack({ stateDir, ephemeral: true, twins: true, vars });
   client = await stack.postgres.connect();
   await openShop(client);
+  for (const name of CRONS) await stack.runCron(name);
 });
 after(async () => {
   await client?.end();
