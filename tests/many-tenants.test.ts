@@ -62,6 +62,16 @@ async function filled(name: string, count: number): Promise<void> {
   await client.query(`insert into public.${name} select n, md5(n::text)::uuid, 0 from generate_series(1, ${count}) n`);
 }
 
+/** A table whose rows move to its other partition when their ids are negated. */
+async function parted(name: string, count: number): Promise<void> {
+  await client.query(`
+    create table public.${name} (id int primary key, tenant_id uuid not null, v int) partition by range (id);
+    create table public.${name}_low partition of public.${name} for values from (minvalue) to (0);
+    create table public.${name}_high partition of public.${name} for values from (0) to (maxvalue);
+    select m23.protect_table('public.${name}');
+    insert into public.${name} select n, md5(n::text)::uuid, 0 from generate_series(1, ${count}) n`);
+}
+
 async function logged(name: string): Promise<number> {
   const {
     rows: [log],
@@ -120,12 +130,7 @@ test('rows of as many tenants get another key one by one', async () => {
 });
 
 test('rows of 20,000 tenants move from partition to partition', async () => {
-  await client.query(`
-    create table public.parted (id int primary key, tenant_id uuid not null, v int) partition by range (id);
-    create table public.parted_low partition of public.parted for values from (minvalue) to (0);
-    create table public.parted_high partition of public.parted for values from (0) to (maxvalue);
-    select m23.protect_table('public.parted');
-    insert into public.parted select n, md5(n::text)::uuid, 0 from generate_series(1, ${TENANTS}) n`);
+  await parted('parted', TENANTS);
   const bulk = await locksOf('begin; update public.parted set id = -id');
   assert.ok(bulk > 0 && bulk <= LOCKS, `${bulk} locks`);
   const singles = await locksOf(oneByOne('update public.parted set id = n where id = -n', SOME));
@@ -202,12 +207,7 @@ describe('a statement looks at no pair of its rows', () => {
   });
 
   test('where it moves rows to another partition', async () => {
-    await client.query(`
-      create table public.pairs_parted (id int primary key, tenant_id uuid not null, v int) partition by range (id);
-      create table public.pairs_low partition of public.pairs_parted for values from (minvalue) to (0);
-      create table public.pairs_high partition of public.pairs_parted for values from (0) to (maxvalue);
-      select m23.protect_table('public.pairs_parted');
-      insert into public.pairs_parted select n, md5(n::text)::uuid, 0 from generate_series(1, ${ROWS}) n`);
+    await parted('pairs_parted', ROWS);
     await assertFewLooks('update public.pairs_parted set id = -id');
   });
 
