@@ -10,6 +10,7 @@ mod commands;
 mod node;
 mod project;
 mod report;
+mod schemas;
 mod setup;
 mod state;
 mod supervise;

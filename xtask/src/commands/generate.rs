@@ -6,14 +6,23 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use crate::report::Step;
-use crate::{node, project, setup};
+use crate::{node, project, schemas, setup};
 
-/// Writes docs/openapi.json from the contract's types, and client/src/generated from it and the migrations.
+/// Writes the migrations from the schemas, docs/openapi.json from the contract's types, and client/src/generated from
+/// both.
 pub fn run() -> Result<ExitCode> {
+    migrations()?;
     setup::ensure()?;
     openapi()?;
     client_types()?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn migrations() -> Result<()> {
+    let step = Step::begin("migrations");
+    schemas::write_migrations(&project::root().join("supabase"))?;
+    step.done();
+    Ok(())
 }
 
 fn openapi() -> Result<()> {

@@ -1,0 +1,50 @@
+-- Who the tenants are: for whoever looks after all of them (schedules, health, the operator's overview). An
+-- application that has a table of its tenants replaces the body of m23.tenants, as that of m23.memberships_of.
+
+-- Tenants that were seen in the logs: those that nobody belongs to yet are known by nothing else.
+create table m23.seen_tenants (
+  tenant_id uuid primary key,
+  seen_at   timestamptz not null default clock_timestamp()
+);
+select m23.close_table('m23.seen_tenants');
+
+-- How far the look at each log has come.
+create table m23.tenant_looks (
+  table_id  int primary key references m23.protected_tables (id) on delete cascade,
+  reached   uuid,  -- null: its next look begins anew
+  looked_at timestamptz not null default clock_timestamp()
+);
+select m23.close_table('m23.tenant_looks');
+
+-- The tenants in an index that begins with them, one look-up each: a table may have thousands of rows a tenant.
+create function m23.tenants_in(p_table regclass, p_after uuid default null, p_limit bigint default null)
+returns setof uuid
+language plpgsql stable rows 1000 as $$
+begin
+  return query execute m23.fill($q$
+    with recursive found (tenant_id) as (
+      (select t.tenant_id from {table} t where $1 is null or t.tenant_id > $1 order by t.tenant_id limit 1)
+      union all
+      select (select t.tenant_id from {table} t where t.tenant_id > f.tenant_id order by t.tenant_id limit 1)
+        from found f where f.tenant_id is not null)
+    select tenant_id from found where tenant_id is not null limit $2 $q$, 'table', p_table::text)
+    using p_after, p_limit;
+end $$;
+
+-- open to: service_role
+create function m23.tenants() returns table (tenant_id text, name text)
+language plpgsql stable security definer rows 1000 set row_security = off as $$
+begin
+  return query select known.id::text, null::text
+    from (select m23.tenants_in('public.tenant_members') union select m23.tenants_in('public.backup_jobs')
+          union select m23.tenants_in('public.dr_plans') union select m23.tenants_in('public.restore_logs')
+          union select m23.tenants_in('public.pitr_snapshots') union select m23.tenants_in('m23.audit_heads')
+          union select s.tenant_id from m23.seen_tenants s) known (id);
+end $$;
+comment on function m23.tenants() is
+  'Every tenant, with its name where one is known. Replace this function to use your own table of tenants.';
+
+-- An application's own table may name tenants that M23 has no place for yet.
+create function m23.tenant_uuid(p_tenant text) returns uuid
+language sql immutable as
+$$ select case when p_tenant ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_tenant::uuid end $$;

@@ -1,0 +1,28 @@
+create function m23.check_targets(
+  p_tenant uuid, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean
+) returns void
+language plpgsql as $$
+declare
+  v_changed m23.target[] := m23.changing(p_targets);
+  v_target  m23.target;
+  v_faults  text[] := '{}';
+begin
+  foreach v_target in array v_changed loop
+    v_faults := v_faults || m23.check_parents(p_targets, v_target) || m23.check_children(p_targets, v_target);
+    perform m23.check_deferrable(v_target, p_tenant);
+  end loop;
+  if cardinality(v_faults) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
+  end if;
+  foreach v_target in array v_changed loop
+    -- The defaults of a deep test's copies name the live tables' sequences.
+    continue when not exists (select from m23.protected_tables t where t.relid = (v_target.tbl).relid);
+    perform m23.advance_sequences((v_target.tbl).relid, v_target.columns, m23.diff_name(v_target.tbl), '');
+  end loop;
+  foreach v_target in array p_targets loop
+    perform m23.refuse_difference(v_target, p_tenant) where not m23.is_as_written(v_target.tbl, p_tenant, p_since);
+  end loop;
+  if not (select bool_and(m23.writes_as_planned((t).tbl, p_quiet)) from unnest(v_changed) t) then
+    perform m23.refuse_difference(t, p_tenant) from unnest(m23.written_beside(p_tenant, p_targets, p_chosen)) t;
+  end if;
+end $$;

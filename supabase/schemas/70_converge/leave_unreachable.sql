@@ -1,0 +1,29 @@
+-- Leaves what is out of reach of a moment because of partitions: rows that belong in one that was dropped since with
+-- its rows, for their past is unknown, and rows that no partition takes any more. An archive knows the former.
+create function m23.leave_unreachable(p_target m23.target, p_tenant uuid, out left_alone bigint, out warnings text[])
+language plpgsql as $$
+declare
+  v_table    m23.protected_tables := p_target.tbl;
+  v_logged   boolean := p_target.wanted is null or (p_target.moment).taken is not null;
+  v_removed  m23.removed_partitions[];
+  v_homeless bigint;
+begin
+  left_alone := 0;
+  warnings := '{}';
+  if not exists (select from pg_class where oid = v_table.relid and relkind = 'p') then return; end if;
+  if v_logged then
+    v_removed := array(select r from m23.removed_since(v_table, p_tenant, p_target.moment) r);
+    if cardinality(v_removed) = 0 then return; end if;
+    select coalesce(sum(m23.leave(p_target, m23.lies_within(v_table, array[(r).bounds], 'd'))), 0) into left_alone
+      from unnest(v_removed) r where r.lost;
+    warnings := array(
+      select lost || case when left_alone = 0 then ''
+                          else format('; %s row(s) that belong there were left alone', left_alone) end
+        from m23.lost_since(v_table, p_tenant, p_target.moment) lost where lost is not null);
+  end if;
+  v_homeless := m23.leave(p_target, 'd.m23_op <> ''D'' and not ' || m23.lies_within(v_table,
+    array(select m23.bounds_of(c.relid, v_table) from m23.captured(v_table.relid) c where c.leaf), 'd'));
+  left_alone := left_alone + v_homeless;
+  warnings := warnings || array(select format('%s: %s row(s) were left alone: no partition takes them any more',
+                                              m23.public_name(v_table.relid), v_homeless) where v_homeless > 0);
+end $$;

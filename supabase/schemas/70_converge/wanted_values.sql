@@ -1,0 +1,24 @@
+-- What a target wants of each column, from its row `w`. Of a column that was added since, the moment says nothing: a
+-- live row `l` keeps its value, and without one it gets what m23.filled says. So does a column that may not be null
+-- any more, where the project has said how.
+-- Without p_live there is no live row.
+create function m23.wanted_values(p_target m23.target, p_live boolean default true) returns text[]
+language plpgsql stable as $$
+declare
+  v_archive boolean := p_target.wanted is not null and (p_target.moment).taken is null;
+  v_is_live text := case when p_live then format('l.%I is not null', m23.tenant_column(p_target.tbl)) end;
+begin
+  return (select array_agg(case
+        when a.attname is null then format('w.%I', u.name)  -- renamed or dropped meanwhile: whoever runs the query is told
+        when a.attname = any (p_target.kept)
+          then m23.if_live(v_is_live, a.attname,
+                           m23.or_else(format('w.%I', a.attname),
+                                       m23.filled(p_target.tbl, a.attnum, p_target.columns, v_archive)))
+        else m23.or_else(case when a.atttypmod = -1 then format('w.%I', a.attname)
+                              else m23.fitted(format('w.%I', a.attname), a.atttypid, a.atttypmod) end,
+                         case when a.attnotnull then case when p_live then format('l.%I, ', a.attname) else '' end
+                                || m23.fill_call(p_target.tbl, a.attnum, p_target.columns) end) end
+        order by u.n)
+      from unnest(p_target.columns) with ordinality u (name, n)
+      left join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = u.name);
+end $$;

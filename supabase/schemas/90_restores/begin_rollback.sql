@@ -1,0 +1,16 @@
+create function m23.begin_rollback(p_tenant uuid, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text) returns json
+language plpgsql volatile as $$
+declare
+  v_snapshot public.pitr_snapshots := m23.usable_snapshot(p_tenant, p_snapshot);
+  v_id       uuid := gen_random_uuid();
+  v_chosen   record;
+  v_begun    json;
+begin
+  select * into v_chosen from m23.rollback_tables(v_snapshot);
+  perform m23.refuse_unreached_snapshot(v_snapshot, v_chosen.tables);
+  v_begun := m23.begin_work(row(v_id, p_tenant, 'rollback', null, m23.snapshot_moment(v_snapshot), v_chosen.tables, p_plan_hash, null, 'exact', false, false)::m23.restore_work);
+  insert into public.pitr_rollbacks (id, tenant_id, created_by, snapshot_id, reason, status, affected_tables, warnings)
+    values (v_id, p_tenant, p_by, v_snapshot.id, p_reason, 'in_progress', v_chosen.tables,
+            v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
+  return v_begun;
+end $$;

@@ -1,0 +1,16 @@
+-- Gives what a restore would do; null where that is for the archive alone to say, and p_work then.
+create function m23.look_at_pitr(p_work m23.restore_work, p_restore jsonb) returns jsonb
+language plpgsql volatile as $$
+declare
+  v_moment m23.moment := case when (p_work.moment).position is not null then p_work.moment
+                              else m23.logged_moment(p_work) end;
+  v_tables text[] := case when p_work.job_id is null then p_work.tables
+                          else m23.names_now(p_work.job_id, p_work.tables) end;
+begin
+  -- Without a backup the log has been asked already.
+  if p_work.job_id is not null and not m23.log_reaches(p_work.tenant_id, v_tables, v_moment) then
+    return null;
+  end if;
+  return m23.preview(p_work.tenant_id, v_moment, v_tables,
+    m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore)));
+end $$;

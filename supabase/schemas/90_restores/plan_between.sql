@@ -1,0 +1,30 @@
+-- m23.plan for the way from one moment to another: the rows as of both are compared.
+create function m23.plan_between(p_tenant uuid, p_targets m23.target[], p_from m23.moment) returns void
+language plpgsql as $$
+declare
+  v_target m23.target;
+  v_from   xid8 := least(((p_targets[1]).moment).floor, p_from.floor);
+  v_logged int[];
+  v_log    text;
+begin
+  perform m23.end_plan();  -- one that was given up
+  v_logged := m23.logged_tables(array(select (t).tbl.id from unnest(p_targets) t), p_tenant, v_from);
+  p_targets := array(select p_targets[n] from generate_subscripts(p_targets, 1) n
+                      where ((p_targets[n]).tbl).id = any (v_logged) order by n);
+  perform m23.lock_tables(array(select (t).tbl.relid from unnest(p_targets) t));
+  foreach v_target in array m23.complete(p_targets) loop
+    v_log := m23.log_of((v_target.tbl).id, p_tenant, v_from);
+    perform m23.run_between(v_target, p_tenant, p_from, m23.fill($sql$
+        insert into m23.plan
+        select $5, $6, 0, count(*) filter (where l.{tenant} is null),
+               count(*) filter (where l.{tenant} is not null and w.{tenant} is not null),
+               count(*) filter (where w.{tenant} is null), '{}', 0
+          from ({wanted}) w full join ({from}) l on {same_key}
+         where w.{tenant} is null or l.{tenant} is null or {differs}$sql$,
+      'tenant', quote_ident(m23.tenant_column(v_target.tbl)), 'wanted', m23.as_of_query(v_target.tbl, v_log),
+      'from', m23.as_of_query(v_target.tbl, v_log, p_moment => '$4'),
+      'same_key', m23.key_match((v_target.tbl).relid, 'w', 'l'),
+      'differs', m23.differs(v_target.tbl, v_target.columns,
+                             array(select format('w.%I', c) from unnest(v_target.columns) c))));
+  end loop;
+end $$;

@@ -1,0 +1,107 @@
+-- How a dry run that nobody waited for has ended. Its rows are in the preview's pages.
+create function m23.note_preview(p_work m23.restore_work, p_seen jsonb) returns json
+language plpgsql as $$
+begin
+  update public.restore_logs r set status = 'completed', completed_at = clock_timestamp(), stats = p_seen -> 'stats', warnings = coalesce(m23.list_of(p_seen -> 'warnings'), '{}'),
+         duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
+         metadata = r.metadata || jsonb_build_object('preview', p_seen - '{stats,warnings,previewChanges}'::text[])
+   where r.id = p_work.work_id;
+  return p_seen;
+end $$;
+
+create function m23.sweep_previews() returns bigint
+language plpgsql as $$
+declare v_count bigint;
+begin
+  delete from m23.previews where ctid = any (array(
+    select ctid from m23.previews where created_at < clock_timestamp() - interval '1 day' limit 100));
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+
+-- Preview -----------------------------------------------------------------------------
+
+create table m23.previews (
+  id         uuid primary key default gen_random_uuid(),
+  tenant_id  uuid not null,
+  created_at timestamptz not null default clock_timestamp(),
+  moment     m23.moment,  -- none: of rows that were staged, and are kept in m23.preview_rows
+  tables     text[] not null,
+  plan_hash  text not null,
+  left_alone boolean not null  -- some rows are: which, only all tables together tell
+);
+
+create table m23.preview_rows (
+  preview_id uuid not null references m23.previews (id) on delete cascade,
+  table_name text not null,
+  changes    jsonb not null,
+  primary key (preview_id, table_name)
+);
+select m23.close_table('m23.previews');
+select m23.close_table('m23.preview_rows');
+create index previews_created on m23.previews (created_at);
+create index previews_tenant on m23.previews (tenant_id, created_at desc);
+
+-- Only so many of a tenant are kept: their rows can be many.
+create function m23.drop_old_previews(p_tenant uuid) returns void
+language sql volatile as $$
+  delete from m23.previews where id in (
+    select p.id from m23.previews p where p.tenant_id = p_tenant
+     order by p.created_at desc offset m23.setting('kept_previews')::int)
+$$;
+
+-- What a preview shows at most, and each page of it.
+create function m23.preview_bytes() returns bigint
+language sql immutable as $$ select 1000000::bigint $$;
+
+-- The columns of a row for to_jsonb. Text of the type json can be what jsonb does not take, such as \u0000: it is shown
+-- as text then.
+create function m23.shown_columns(p_relid oid, p_columns text[], p_row text) returns text
+language plpgsql stable as $$
+begin
+  return (select string_agg(format(case when m23.base_of(a.atttypid) = 'json'::regtype then 'm23.shown_json(%1$s.%2$I) as %2$I'
+                                        else '%s.%I' end, p_row, c.name), ', ' order by c.n)
+            from unnest(p_columns) with ordinality c (name, n)
+            left join pg_attribute a on a.attrelid = p_relid and a.attname = c.name);
+end $$;
+
+create function m23.shown_json(p_value json) returns jsonb
+language plpgsql immutable strict as $$
+begin
+  return p_value::jsonb;
+exception when data_exception then return to_jsonb(p_value::text);
+end $$;
+
+-- Readers of JSON make doubles of its numbers: one that a double would change is given as a string.
+create function m23.double_safe(p_json jsonb) returns jsonb
+language sql immutable set extra_float_digits = 1 as $$
+  select case
+    when p_json::text !~ '[0-9.]{16}' then p_json
+    when jsonb_typeof(p_json) = 'object' then (select jsonb_object_agg(e.key, m23.double_safe(e.value)) from jsonb_each(p_json) e)
+    when jsonb_typeof(p_json) = 'array' then (select jsonb_agg(m23.double_safe(e.value) order by e.n) from jsonb_array_elements(p_json) with ordinality e (value, n))
+    when jsonb_typeof(p_json) = 'number' and not (case when abs(p_json::numeric) between 1e-300 and 1e300 then p_json::float8::text::numeric = p_json::numeric else p_json::numeric = 0 end)
+      then to_jsonb(p_json #>> '{}')
+    else p_json end
+$$;
+
+create function m23.only_different(p_these jsonb, p_those jsonb) returns jsonb
+language sql immutable as $$
+  select coalesce(jsonb_object_agg(t.key, t.value), '{}') from jsonb_each(p_these) t where t.value is distinct from p_those -> t.key
+$$;
+
+create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
+language plpgsql volatile as $$
+begin
+  return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_warnings);
+end $$;
+
+-- A page of rows that were kept.
+create function m23.page_of(p_rows jsonb, p_offset int, p_limit int) returns jsonb
+language plpgsql stable as $$
+begin
+  return (select coalesce(jsonb_agg(e.change order by e.n), '[]')
+            from (select c.change, c.n, sum(octet_length(c.change::text) + 2) over (order by c.n) as bytes
+                    from jsonb_array_elements(p_rows) with ordinality c (change, n)
+                   where c.n > p_offset and c.n <= p_offset + p_limit) e
+           where e.bytes <= m23.preview_bytes() or e.n = p_offset + 1);
+end $$;

@@ -1,0 +1,22 @@
+-- Writes the wanted rows into the live tables, under the fence, after a snapshot to come back
+-- to. A column that is renamed or dropped before its table is locked makes it begin again.
+create function m23.restore_live(p_work m23.restore_work, p_by uuid) returns jsonb
+language plpgsql as $$
+declare
+  v_targets  m23.target[];
+  v_names    text[];
+  v_snapshot uuid;
+begin
+  for v_left in reverse 4..0 loop
+    begin
+      v_targets := m23.targets_of(p_work);
+      v_names := array(select m23.public_name((t).tbl.relid) from unnest(v_targets) t);
+      v_snapshot := m23.new_snapshot(p_work.tenant_id, format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
+                                     'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
+      return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.plan_hash, v_snapshot, p_work.work_id)
+          || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names);
+    exception when undefined_column or undefined_table then  -- a part of a log was dropped meanwhile, say
+      if v_left = 0 then raise; end if;
+    end;
+  end loop;
+end $$;

@@ -1,0 +1,115 @@
+-- The deepest test: the staged archive is restored into a scratch schema, compared with what was
+-- backed up, damaged, restored in place and taken back again. All of it is one transaction that
+-- rolls that back: nobody else ever sees the schema, and nothing of it can stay.
+
+-- A staged table and its copy, which stands for a protected table wherever a restore needs one.
+create type m23.scratch as (
+  staged m23.staged_tables,
+  live   m23.protected_tables,
+  copy   m23.protected_tables,
+  name   text,  -- of the live table, as callers write it
+  path   text   -- m23.path_of the live table
+);
+
+-- A copy as what a restore converges, to the rows of a query.
+create function m23.target_of(p_scratch m23.scratch, p_wanted text) returns m23.target
+language plpgsql stable as
+$$
+begin
+  return row(p_scratch.copy, null, p_wanted, (p_scratch.staged).columns, null, p_scratch.path, '{}')::m23.target;
+end $$;
+
+-- A column that the backup does not have, and that a function would fill in a restore, may be empty in the copy.
+create function m23.without_fills(p_copy text, p_live m23.protected_tables, p_staged m23.staged_tables) returns void
+language plpgsql as $$
+declare v_column name;
+begin
+  for v_column in
+    select a.attname from pg_attribute a
+     where a.attrelid = p_live.relid and a.attnotnull and a.attname <> all (p_staged.columns)
+       and m23.fill_call(p_live, a.attnum, p_staged.columns) is not null
+  loop
+    execute format('alter table %s alter column %I drop not null', p_copy, v_column);
+  end loop;
+end $$;
+
+-- Gives the planner its statistics. From PostgreSQL 17 on, ANALYZE has a search path of its own: where the functions
+-- of an index do not get by with it, there are none, as of the live table.
+create function m23.look_at(p_scratch m23.scratch) returns void
+language plpgsql as $$
+begin
+  perform m23.run(p_scratch.path, format('analyze %s', m23.qualified_name((p_scratch.copy).relid)));
+exception when others then null;
+end $$;
+
+create function m23.count_foreign(p_scratch m23.scratch, p_tenant uuid) returns bigint
+language plpgsql as $$
+begin
+  return m23.number_of(p_scratch.path, format('select count(*) from %s where %I is distinct from %L',
+    m23.qualified_name((p_scratch.copy).relid), m23.tenant_column(p_scratch.copy), p_tenant));
+end $$;
+
+-- What it holds ---------------------------------------------------------------------------
+
+create function m23.fingerprint_now(p_scratch m23.scratch) returns numeric
+language plpgsql as $$
+begin
+  return m23.number_of(p_scratch.path, format('
+      select coalesce(sum(pg_catalog.hashtextextended((%s) collate "C", 0::bigint)), 0) from %s r',
+    m23.copy_line((p_scratch.copy).relid, (p_scratch.staged).columns), m23.qualified_name((p_scratch.copy).relid)));
+end $$;
+
+-- Whether the database knows what was read of a backup and all that it builds on: not where it has
+-- adopted one without fingerprints.
+create function m23.is_noted(p_job uuid) returns boolean
+language sql stable as
+$$ select not exists (select from m23.chain_of(p_job) j join m23.backup_chunks c on c.job_id = j.id where c.fingerprint is null) $$;
+
+create function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) returns numeric
+language sql stable as
+$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history $$;
+
+-- A chunk that is read back, with what m23_stage_chunk is told of it. A database that has adopted an
+-- encrypted backup learns what a chunk has to come to when its archive is opened. A table of an
+-- incremental is put together from many chunks, so each is compared by itself.
+create function m23.examine_chunk(p_staged m23.staged_tables, p_head jsonb, p_lines text) returns void
+language plpgsql as $$
+declare
+  v_from  jsonb := p_head -> 'from';
+  v_chunk m23.backup_chunks;
+begin
+  update m23.backup_chunks c set fingerprint = coalesce(c.fingerprint, (p_head ->> 'fingerprint')::numeric)
+   where c.job_id = (v_from ->> 'backup_id')::uuid and c.ordinal = (v_from ->> 'ordinal')::int and c.seq = (v_from ->> 'seq')::int
+     and c.history = (v_from ->> 'history')::boolean returning * into v_chunk;
+  if exists (select from m23.restore_work w join m23.backup_tables b on b.job_id = w.job_id and b.ordinal = p_staged.ordinal
+              where w.work_id = p_staged.restore_id and not b.whole) and m23.fingerprint_of(string_to_array(p_lines, chr(10))) <> v_chunk.fingerprint then
+    update m23.staged_tables set altered = altered + 1 where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+  end if;
+end $$;
+
+-- Converges the copies to what a query gives of each, as a restore does to live tables; gives
+-- how many rows that changed.
+create function m23.converge_scratch(p_tenant uuid, p_all m23.scratch[], p_wanted text[], p_work uuid) returns bigint
+language plpgsql as $$
+declare
+  v_left text;
+  v_done jsonb;
+begin
+  v_done := m23.converge(p_tenant, array(
+    select m23.target_of(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n), null, p_work);
+  for v_left in select relname from pg_class where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks' loop
+    execute format('drop table pg_temp.%I', v_left);
+  end loop;
+  return (v_done -> 'stats' ->> 'totalOperations')::bigint;
+end $$;
+
+create function m23.fingerprints_now(p_all m23.scratch[]) returns numeric[]
+language sql volatile as
+$$ select array_agg(m23.fingerprint_now(p_all[n]) order by n) from generate_subscripts(p_all, 1) n $$;
+
+-- The copies, those that others refer to last.
+create function m23.children_first(p_all m23.scratch[]) returns m23.scratch[]
+language sql stable as $$
+  with targets (t) as (select m23.parents_first(array(select m23.target_of(s, null) from unnest(p_all) s)))
+  select array_agg((select s from unnest(p_all) s where (s).copy.relid = (t[n]).tbl.relid) order by n desc) from targets, generate_subscripts(t, 1) n
+$$;
