@@ -7,6 +7,9 @@ import { claimPorts } from './ports.ts';
 
 const START_WITHIN_MS = 15_000;
 
+/** How many connections PostgREST keeps. */
+export const POOL_SIZE = 10;
+
 /** How PostgREST is set up. */
 export interface PostgrestOptions {
   /** The database, as role `authenticator`. */
@@ -78,7 +81,7 @@ function environment(options: PostgrestOptions, port: number, adminPort: number)
     PGRST_DB_URI: options.databaseUrl,
     PGRST_DB_SCHEMAS: 'public',
     PGRST_DB_ANON_ROLE: 'anon',
-    PGRST_DB_POOL: '10',
+    PGRST_DB_POOL: String(POOL_SIZE),
     // A hosted project's default: a read of more rows has to page.
     PGRST_DB_MAX_ROWS: '1000',
     PGRST_JWT_SECRET: options.jwks,

@@ -1,6 +1,7 @@
 // Cuts: at a step of an operation something dies. Afterwards all is done or nothing, and the next call works.
 import assert from 'node:assert/strict';
 
+import { everyApiSessionAnswers } from '../fixtures/sessions.ts';
 import { eventually, randomNumbers } from '../fixtures/time.ts';
 import { DEATHS, type Death } from './deaths.ts';
 import type { Passed, Step, Stop } from './gate.ts';
@@ -115,6 +116,7 @@ async function makeCut(world: World, scenes: Scenes, { operation, step, death }:
     const situation = await prepared(world, operation, scene);
     const { reached, said } = await disturb(world, operation, situation, step, death);
     const done = await assertSettled(world, operation, situation, said);
+    await everyApiSessionAnswers(world.stack);
     await assertWorks(
       world,
       operation,

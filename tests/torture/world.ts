@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import type pg from 'pg';
 
 import { type Stack, startStack } from '../../stack/stack.ts';
+import { reconnected } from '../fixtures/sessions.ts';
 import { openShop } from '../fixtures/shop.ts';
-import { eventually } from '../fixtures/time.ts';
 import { Gate } from './gate.ts';
 
 /** Far more than any piece of work takes here, however busy the machine is. */
@@ -56,9 +56,7 @@ export class World {
   }
 
   async reconnect(): Promise<void> {
-    await this.#client.end().catch(() => undefined);
-    const connect = (): Promise<pg.Client | undefined> => this.stack.postgres.connect().catch(() => undefined);
-    this.#client = (await eventually(connect, (client) => client !== undefined, WITHIN_MS)) as pg.Client;
+    this.#client = await reconnected(this.stack.postgres, this.#client, WITHIN_MS);
   }
 
   async close(): Promise<void> {

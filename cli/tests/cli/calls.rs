@@ -1,5 +1,5 @@
 //! The five functions from a terminal, on an address that fails on purpose. What they do on the real
-//! stack is in tests/service.test.ts.
+//! stack is in tests/requests/service.test.ts.
 
 use serde_json::{Value, json};
 use std::io::{Read, Write};

@@ -30,7 +30,7 @@ pub struct Arguments {
 /// Runs the history; 0 when every answer was right.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let program = if arguments.capture {
-        "tests/capture-history/run.ts"
+        "tests/history/capture/run.ts"
     } else {
         "tests/history/run.ts"
     };

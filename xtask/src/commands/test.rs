@@ -131,10 +131,10 @@ const OTHER_VERSIONS: [u8; 3] = [15, 16, 18];
 
 /// What is run on a version where not all is.
 const SAMPLE: [&str; 4] = [
-    "backup-restore.test.ts",
-    "chains.test.ts",
-    "pitr.test.ts",
-    "recovery-tests.test.ts",
+    "backups/chains.test.ts",
+    "proof/recovery-tests.test.ts",
+    "restores/backup-restore.test.ts",
+    "restores/pitr.test.ts",
 ];
 
 fn on_other_versions(arguments: &Arguments) -> Result<(bool, bool)> {
@@ -211,16 +211,19 @@ fn typescript_tests(files: &[PathBuf], version: Option<u8>) -> Result<(bool, boo
     supervised(command)
 }
 
-/// The files whose name contains a text, in their order.
+/// The files whose path below `tests` contains a text, in their order.
 fn named(mut files: Vec<PathBuf>, only: Option<&str>) -> Vec<PathBuf> {
-    files.retain(|file| only.is_none_or(|text| name_has(file, text)));
+    let folder = project::root().join("tests");
+    files.retain(|file| {
+        only.is_none_or(|text| path_has(file.strip_prefix(&folder).unwrap_or(file), text))
+    });
     files.sort();
     files
 }
 
-fn name_has(file: &Path, text: &str) -> bool {
-    file.file_name()
-        .is_some_and(|name| name.to_string_lossy().contains(text))
+/// `restores/` means that folder, and `pitr` any file that has it in its name.
+fn path_has(file: &Path, text: &str) -> bool {
+    file.to_string_lossy().contains(text)
 }
 
 fn test_files() -> Result<Vec<PathBuf>> {
@@ -267,5 +270,42 @@ fn summary(outcomes: &[Outcome]) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(only: Option<&str>) -> Vec<PathBuf> {
+        let folder = project::root().join("tests");
+        let files =
+            ["restores/pitr.test.ts", "backups/chains.test.ts"].map(|file| folder.join(file));
+        let chosen = named(files.to_vec(), only);
+        chosen
+            .iter()
+            .filter_map(|file| file.strip_prefix(&folder).ok())
+            .map(Path::to_path_buf)
+            .collect()
+    }
+
+    #[test]
+    fn only_is_a_part_of_the_path_below_tests() {
+        assert_eq!(
+            chosen(Some("restores/")),
+            [Path::new("restores/pitr.test.ts")]
+        );
+        assert_eq!(
+            chosen(Some("chains")),
+            [Path::new("backups/chains.test.ts")]
+        );
+        assert_eq!(chosen(Some("tests/")), [] as [&Path; 0]);
+        assert_eq!(chosen(None).len(), 2);
+    }
+
+    #[test]
+    fn the_sample_is_there() {
+        let folder = project::root().join("tests");
+        assert!(SAMPLE.iter().all(|file| folder.join(file).is_file()));
     }
 }
