@@ -1,6 +1,6 @@
 // Writes client/src/generated: the types of the five functions, from the OpenAPI document, and those
 // of the database, from the migrations by the Supabase CLI. `cargo xtask generate` runs it.
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,10 +17,15 @@ const HEAD = '// Generated: run `cargo xtask generate`.\n';
 
 /** The generated files as they should be, by path. */
 export async function generate(): Promise<Map<string, string>> {
-  return new Map([
-    [join(FOLDER, 'openapi.ts'), HEAD + await functionTypes()],
-    [join(FOLDER, 'database.ts'), HEAD + await databaseTypes()],
-  ]);
+  const texts = { 'openapi.ts': await functionTypes(), 'database.ts': await databaseTypes() };
+  return new Map(Object.entries(texts).map(([name, text]) => [join(FOLDER, name), formatted(name, HEAD + text)]));
+}
+
+/** As biome writes every other file. */
+function formatted(name: string, text: string): string {
+  const biome = join(ROOT, 'node_modules', '.bin', 'biome');
+  const path = join('client', 'src', 'generated', name);
+  return execFileSync(biome, ['format', `--stdin-file-path=${path}`], { cwd: ROOT, input: text, encoding: 'utf8' });
 }
 
 async function functionTypes(): Promise<string> {

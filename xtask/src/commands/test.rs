@@ -34,6 +34,8 @@ pub struct Arguments {
 enum Suite {
     /// Unit tests of the native crates (cargo test).
     Rust,
+    /// Format and lints of TypeScript and JavaScript (biome).
+    Style,
     /// The TypeScript type check (tsc).
     Types,
     /// pgTAP tests of the database half.
@@ -45,8 +47,9 @@ enum Suite {
 }
 
 impl Suite {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Rust,
+        Self::Style,
         Self::Types,
         Self::Sql,
         Self::Typescript,
@@ -56,6 +59,7 @@ impl Suite {
     const fn name(self) -> &'static str {
         match self {
             Self::Rust => "Rust",
+            Self::Style => "style",
             Self::Types => "types",
             Self::Sql => "SQL",
             Self::Typescript => "TypeScript",
@@ -106,6 +110,10 @@ fn run_suite(suite: Suite, arguments: &Arguments) -> Result<(bool, bool)> {
     let only = arguments.only.as_deref();
     match suite {
         Suite::Rust => Ok((cargo_test()?, false)),
+        Suite::Style => supervised(with(
+            node::typescript()?,
+            &["node_modules/@biomejs/biome/bin/biome", "ci"],
+        )),
         Suite::Types => supervised(with(
             node::typescript()?,
             &["node_modules/typescript/bin/tsc", "--noEmit"],
