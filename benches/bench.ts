@@ -7,19 +7,25 @@ import { fleet } from './fleet.ts';
 import { independence } from './independence.ts';
 import { many } from './many.ts';
 import { type Name, type Options, readOptions } from './options.ts';
-import { type Place, newStateFolder, openPlace, removeStateFolder } from './place.ts';
+import { newStateFolder, openPlace, type Place, removeStateFolder } from './place.ts';
 import { proof } from './proof.ts';
-import { type Section, print, printSummary } from './report.ts';
 import { references } from './references.ts';
+import { print, printSummary, type Section } from './report.ts';
 import { rewind } from './rewind.ts';
 import { writers } from './writers.ts';
 
 const INTERRUPTED = 130;
 
 const MEASUREMENTS: Record<Name, (place: Place, options: Options) => Promise<Section>> = {
-  capture, rewind, independence, references, writers, fleet,
+  capture,
+  rewind,
+  independence,
+  references,
+  writers,
+  fleet,
   many: (_place, options) => many(options),
-  backup: (_place, options) => backup(options), proof: (_place, options) => proof(options),
+  backup: (_place, options) => backup(options),
+  proof: (_place, options) => proof(options),
 };
 
 const asked = stopRequested();

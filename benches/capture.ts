@@ -24,14 +24,14 @@ export async function capture(place: Place, { quick }: Options): Promise<Section
   const rows: Row[] = await bulkRows(place, capturers, count, quick ? 3 : 5);
   await fillTables(place, capturers);
   rows.push(
-    ...await singleRows(place, capturers, ofStatements),
-    ...await transactionRows(place, capturers, ofStatements),
-    ...await firstWriteRows(place, capturers, extent),
-    ...await logSizeRows(place, quick ? 1_000 : 4_000, quick ? 2 : 3),
-    ...await wideRows(place, extent),
+    ...(await singleRows(place, capturers, ofStatements)),
+    ...(await transactionRows(place, capturers, ofStatements)),
+    ...(await firstWriteRows(place, capturers, extent)),
+    ...(await logSizeRows(place, quick ? 1_000 : 4_000, quick ? 2 : 3)),
+    ...(await wideRows(place, extent)),
   );
   const { readsCpu } = await Meter.of(client);
-  return { title: `capture: what it costs the writer, by ${readsCpu ? 'the server\'s CPU' : 'the clock'}`, rows };
+  return { title: `capture: what it costs the writer, by ${readsCpu ? "the server's CPU" : 'the clock'}`, rows };
 }
 
 async function createTables({ client, emaj }: Place, capturers: readonly string[], count: number): Promise<void> {

@@ -5,7 +5,7 @@ import pg from 'pg';
 
 import type { Stack } from '../stack/stack.ts';
 import { backUp, call, restored } from '../tests/fixtures/functions.ts';
-import { type Tenant, newTenant } from '../tests/fixtures/tenants.ts';
+import { newTenant, type Tenant } from '../tests/fixtures/tenants.ts';
 import { interleaved, quantile, ratio } from './measure.ts';
 import type { Row } from './report.ts';
 import { addIndexes, createBareTable, createTable, values } from './rows.ts';
@@ -21,7 +21,13 @@ const TABLES = ['bench.shared'];
 export async function measureDump(stack: Stack, client: pg.Client, quick: boolean): Promise<Row[]> {
   const count = quick ? 100_000 : 1_000_000;
   const tenant = await tenantOfTen(stack, client, count);
-  const beside = new Beside(stack, client, tenant, await fileIn(client, 'bench.dump'), await fileIn(client, 'bench.tenant'));
+  const beside = new Beside(
+    stack,
+    client,
+    tenant,
+    await fileIn(client, 'bench.dump'),
+    await fileIn(client, 'bench.tenant'),
+  );
   const job = await backUp(stack, client, tenant, { jobType: 'full', tables: TABLES });
   let moment = '';
   const lose = async (): Promise<void> => {
@@ -33,15 +39,22 @@ export async function measureDump(stack: Stack, client: pg.Client, quick: boolea
     { name: 'dump', run: () => beside.dump() },
     { name: 'copy back', prepare: lose, run: () => beside.restoreAndCopyBack() },
     { name: 'log', prepare: lose, run: () => restoreFromLog(stack, tenant, moment) },
-    { name: 'archive', prepare: lose, run: async () => void await restored(stack, tenant, job, { tables: TABLES }) },
+    { name: 'archive', prepare: lose, run: async () => void (await restored(stack, tenant, job, { tables: TABLES })) },
   ]);
-  const { rows: [left] } = await client.query<{ count: string }>(`select count(*) from bench.shared where tenant_id = '${tenant.id}'`);
+  const {
+    rows: [left],
+  } = await client.query<{ count: string }>(`select count(*) from bench.shared where tenant_id = '${tenant.id}'`);
   assert.equal(Number(left?.count), count / 10);
   const whole = times['dump']?.map((dump, n) => dump + (times['copy back']?.[n] ?? NaN));
   const seconds = (name: string): string => `${name} ${(quantile(times[name] ?? [], 0.5) / 1000).toFixed(1)} s`;
   const what = `${(count / 10).toLocaleString('en')} of ${count.toLocaleString('en')} rows: dump, restore beside, copy back`;
   return [
-    { what: `${what} / pitr-restore`, ratio: ratio(whole, times['log']), goal: { atLeast: 5 }, note: Object.keys(times).map(seconds).join(', ') },
+    {
+      what: `${what} / pitr-restore`,
+      ratio: ratio(whole, times['log']),
+      goal: { atLeast: 5 },
+      note: Object.keys(times).map(seconds).join(', '),
+    },
     { what: `${what} / backup-restore`, ratio: ratio(whole, times['archive']), goal: { atLeast: 5 } },
   ];
 }
@@ -83,7 +96,11 @@ class Beside {
 }
 
 async function restoreFromLog(stack: Stack, tenant: Tenant, targetTimestamp: string): Promise<void> {
-  const reply = await call(stack, 'pitr-restore', await tenant.token('admin'), { targetTimestamp, tables: TABLES, confirmRestore: true });
+  const reply = await call(stack, 'pitr-restore', await tenant.token('admin'), {
+    targetTimestamp,
+    tables: TABLES,
+    confirmRestore: true,
+  });
   assert.equal(reply.body['status'], 'completed', JSON.stringify(reply.body));
 }
 
@@ -92,7 +109,9 @@ async function tenantOfTen(stack: Stack, client: pg.Client, count: number): Prom
   const tenant = await newTenant(stack, client);
   await createTable(client, 'shared');
   const other = `('00000000-0000-4000-8000-' || lpad((n % 10)::text, 12, '0'))::uuid`;
-  await client.query(`insert into bench.shared select ${values(`case n % 10 when 0 then '${tenant.id}'::uuid else ${other} end`)} from generate_series(1, ${count}) n`);
+  await client.query(
+    `insert into bench.shared select ${values(`case n % 10 when 0 then '${tenant.id}'::uuid else ${other} end`)} from generate_series(1, ${count}) n`,
+  );
   await client.query('vacuum analyze bench.shared');
   await client.query(`select m23.protect_table('bench.shared')`);
   return tenant;
@@ -107,11 +126,15 @@ async function connectTo(stack: Stack, database: string): Promise<pg.Client> {
 }
 
 async function fileIn(client: pg.Client, name: string): Promise<string> {
-  const { rows: [folder] } = await client.query<{ data_directory: string }>('show data_directory');
+  const {
+    rows: [folder],
+  } = await client.query<{ data_directory: string }>('show data_directory');
   return join(folder?.data_directory ?? '', name);
 }
 
 async function now(client: pg.Client): Promise<string> {
-  const { rows: [row] } = await client.query<{ at: string }>(`select m23.iso(clock_timestamp()) as at`);
+  const {
+    rows: [row],
+  } = await client.query<{ at: string }>(`select m23.iso(clock_timestamp()) as at`);
   return row?.at ?? '';
 }

@@ -31,20 +31,27 @@ export async function fleet({ client }: Place, { quick }: Options): Promise<Sect
   const health = await calls(client, 'm23_go_rounds');
   const name = `${daily.toLocaleString('en')} daily and ${hourly.toLocaleString('en')} hourly plans`;
   const perMinute = ((daily + hourly) / full.total) * 60_000;
-  return { title: `fleet: ${name}`, rows: [
-    {
-      what: 'all begun, full backups / an hour', ratio: spread([full.total / HOUR_MS]), goal: { atMost: 1 },
-      note: `${Math.round(perMinute).toLocaleString('en')} a minute`,
-    },
-    {
-      what: 'most that are due in one minute / begun in a minute', ratio: spread([crowded / perMinute]), goal: { atMost: 1 },
-      note: `${crowded} in the fullest minute`,
-    },
-    longest('longest call, full backups', full),
-    longest('longest call, incrementals of the hourly plans', incremental),
-    longest('longest call, the health of the day', health),
-    { what: 'health of all tenants / an hour', ratio: spread([health.total / HOUR_MS]) },
-  ] };
+  return {
+    title: `fleet: ${name}`,
+    rows: [
+      {
+        what: 'all begun, full backups / an hour',
+        ratio: spread([full.total / HOUR_MS]),
+        goal: { atMost: 1 },
+        note: `${Math.round(perMinute).toLocaleString('en')} a minute`,
+      },
+      {
+        what: 'most that are due in one minute / begun in a minute',
+        ratio: spread([crowded / perMinute]),
+        goal: { atMost: 1 },
+        note: `${crowded} in the fullest minute`,
+      },
+      longest('longest call, full backups', full),
+      longest('longest call, incrementals of the hourly plans', incremental),
+      longest('longest call, the health of the day', health),
+      { what: 'health of all tenants / an hour', ratio: spread([health.total / HOUR_MS]) },
+    ],
+  };
 }
 
 function longest(what: string, { longest: amount }: Calls): Row {
@@ -71,7 +78,9 @@ async function populate(client: pg.Client, daily: number, hourly: number): Promi
 
 /** How many plans are due in the minute of the day that has most of them. */
 async function mostInAMinute(client: pg.Client): Promise<number> {
-  const { rows: [row] } = await client.query<{ count: number }>(`
+  const {
+    rows: [row],
+  } = await client.query<{ count: number }>(`
     select (max(daily) + max(hourly))::int as count from (
       select count(*) filter (where backup_frequency = 'daily') as daily,
              count(*) filter (where backup_frequency = 'hourly') as hourly
@@ -82,19 +91,26 @@ async function mostInAMinute(client: pg.Client): Promise<number> {
 /** Calls a function until it has nothing left to do. */
 async function calls(client: pg.Client, name: string): Promise<Calls> {
   const times: number[] = [];
-  for (let left = true; left;) {
-    times.push(await timed(async () => {
-      const { rows: [row] } = await client.query<{ done: number }>(`select public.${name}() as done`);
-      left = (row?.done ?? 0) > 0;
-    }));
+  for (let left = true; left; ) {
+    times.push(
+      await timed(async () => {
+        const {
+          rows: [row],
+        } = await client.query<{ done: number }>(`select public.${name}() as done`);
+        left = (row?.done ?? 0) > 0;
+      }),
+    );
   }
   return { total: times.reduce((sum, time) => sum + time, 0), longest: Math.max(...times) };
 }
 
 /** Some plans may have become due once more meanwhile. */
 async function expectJobs(client: pg.Client, count: number): Promise<void> {
-  const { rows: [row] } = await client.query<{ begun: number }>(
-    'select count(*)::int as begun from public.backup_jobs j join m23.backup_work w on w.job_id = j.id');
+  const {
+    rows: [row],
+  } = await client.query<{ begun: number }>(
+    'select count(*)::int as begun from public.backup_jobs j join m23.backup_work w on w.job_id = j.id',
+  );
   if ((row?.begun ?? 0) < count) throw new Error(`${row?.begun} of ${count} backups were begun`);
 }
 

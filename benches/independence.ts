@@ -1,9 +1,9 @@
-import { type Contender, type Times, interleaved, ratio } from './measure.ts';
+import { type Contender, interleaved, ratio, type Times } from './measure.ts';
 import type { Options } from './options.ts';
 import type { Place } from './place.ts';
 import { Recovery } from './recovery.ts';
 import type { Row, Section } from './report.ts';
-import { type TableShape, damage, fillTable, scattered, tenantOf } from './rows.ts';
+import { damage, fillTable, scattered, type TableShape, tenantOf } from './rows.ts';
 
 const CHANGED = 1_000;
 /** Flat, as far as a noisy machine can show it. */
@@ -14,7 +14,13 @@ export async function independence(place: Place, { quick }: Options): Promise<Se
   const { client } = place;
   const large = quick ? 100_000 : 1_000_000;
   const tenants = quick ? 1_000 : 10_000;
-  const shapes: TableShape[] = [{ name: 'small', rows: 10_000 }, { name: 'large', rows: large }, { name: 'shared', rows: large, tenants: 10 }, { name: 'crowded', rows: large }, { name: 'aged', rows: 10_000 }];
+  const shapes: TableShape[] = [
+    { name: 'small', rows: 10_000 },
+    { name: 'large', rows: large },
+    { name: 'shared', rows: large, tenants: 10 },
+    { name: 'crowded', rows: large },
+    { name: 'aged', rows: 10_000 },
+  ];
   const contenders: Contender[] = [];
   for (const shape of shapes) {
     await fillTable(client, shape);
@@ -23,15 +29,18 @@ export async function independence(place: Place, { quick }: Options): Promise<Se
     if (shape.name === 'aged') await age(place, shape, 100);
     contenders.push(await contender(place, shape));
   }
-  await interleaved(1, contenders);  // warms up
+  await interleaved(1, contenders); // warms up
   const times = await interleaved(quick ? 3 : 7, contenders);
   const name = large.toLocaleString('en');
-  return { title: `independence: a restore of ${CHANGED.toLocaleString('en')} rows`, rows: [
-    flat(`table of ${name} rows / table of 10,000`, times, 'large', 'small'),
-    flat('ten tenants in it / one tenant', times, 'shared', 'large'),
-    flat(`${tenants.toLocaleString('en')} tenants in it / one tenant`, times, 'crowded', 'large'),
-    flat('log 100 times as large and older than the moment / fresh log', times, 'aged', 'small'),
-  ] };
+  return {
+    title: `independence: a restore of ${CHANGED.toLocaleString('en')} rows`,
+    rows: [
+      flat(`table of ${name} rows / table of 10,000`, times, 'large', 'small'),
+      flat('ten tenants in it / one tenant', times, 'shared', 'large'),
+      flat(`${tenants.toLocaleString('en')} tenants in it / one tenant`, times, 'crowded', 'large'),
+      flat('log 100 times as large and older than the moment / fresh log', times, 'aged', 'small'),
+    ],
+  };
 }
 
 function flat(what: string, times: Times, one: string, other: string): Row {
@@ -48,7 +57,7 @@ async function contender({ client }: Place, shape: TableShape): Promise<Contende
       at = await recovery.moment();
       await damage(client, shape.name, scattered(shape, 0, CHANGED));
     },
-    run: async () => void await recovery.restore(at),
+    run: async () => void (await recovery.restore(at)),
   };
 }
 

@@ -28,7 +28,7 @@ export class Inspector {
 
   /** Connects to a Worker by its name. */
   static async of(url: URL, worker: string): Promise<Inspector> {
-    const targets = await (await fetch(`http://${url.host}/json/list`)).json() as Target[];
+    const targets = (await (await fetch(`http://${url.host}/json/list`)).json()) as Target[];
     const target = targets.find(({ id }) => id.endsWith(`:${worker}`));
     if (target === undefined) throw new Error(`the inspector knows no Worker ${worker}`);
     const socket = new WebSocket(target.webSocketDebuggerUrl);
@@ -44,7 +44,7 @@ export class Inspector {
     this.#last += 1;
     this.#answers.set(this.#last, answer);
     this.#socket.send(JSON.stringify({ id: this.#last, method, params }));
-    return await answer.promise as T;
+    return (await answer.promise) as T;
   }
 
   /** The first event of a name from now on. */

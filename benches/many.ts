@@ -4,7 +4,7 @@ import type pg from 'pg';
 
 import { type Contender, interleaved, ratio, spread } from './measure.ts';
 import type { Options } from './options.ts';
-import { type Place, newStateFolder, openPlace, removeStateFolder } from './place.ts';
+import { newStateFolder, openPlace, type Place, removeStateFolder } from './place.ts';
 import type { Section } from './report.ts';
 import { tenantOf } from './rows.ts';
 
@@ -27,8 +27,11 @@ export async function many({ quick }: Options): Promise<Section> {
   const dryRuns: DryRun[] = [];
   try {
     for (const size of sizes) dryRuns.push(await DryRun.of(size));
-    for (const run of dryRuns) await run.run();  // plans are made
-    const times = await interleaved(quick ? 5 : 11, dryRuns.map((run) => run.contender));
+    for (const run of dryRuns) await run.run(); // plans are made
+    const times = await interleaved(
+      quick ? 5 : 11,
+      dryRuns.map((run) => run.contender),
+    );
     const [few, large] = dryRuns as [DryRun, DryRun];
     return {
       title: 'many: a dry run for two changed rows',
@@ -101,11 +104,13 @@ class DryRun {
         select m23.seal_log_part(p.table_id, p.part) from m23.log_parts p where p.closed_at is not null and not p.sealed`);
       await client.query(`update bench.t${table} set note = 'open' where id > 15`);
     }
-    const { rows: [now] } = await client.query<{ at: string }>('select clock_timestamp()::text as at');
+    const {
+      rows: [now],
+    } = await client.query<{ at: string }>('select clock_timestamp()::text as at');
     this.#at = now?.at ?? '';
     await client.query(`update bench.t2 set note = 'changed' where id = 1;
       update bench.t3 set note = 'changed' where id = 1`);
-    await client.query('analyze');  // by itself: in a transaction it would hold the locks of all tables
+    await client.query('analyze'); // by itself: in a transaction it would hold the locks of all tables
   }
 
   async run(): Promise<void> {
@@ -116,8 +121,11 @@ class DryRun {
   /** How many locks the transaction of a dry run holds at its end. */
   async locks(): Promise<number> {
     await this.#preview();
-    const { rows: [held] } = await this.#client.query<{ count: number }>(
-      'select count(*)::int as count from pg_locks where pid = pg_backend_pid()');
+    const {
+      rows: [held],
+    } = await this.#client.query<{ count: number }>(
+      'select count(*)::int as count from pg_locks where pid = pg_backend_pid()',
+    );
     await this.#client.query('rollback');
     return held?.count ?? NaN;
   }
@@ -128,8 +136,11 @@ class DryRun {
       set local request.jwt.claims = '${JSON.stringify({ sub: this.#user, role: 'authenticated' })}';
       insert into m23.requests (id, tenant_id, user_id, function)
         values ('${request}', '${TENANT}', '${this.#user}', 'pitr-restore')`);
-    const { rows: [row] } = await this.#client.query<{ preview: { stats: { totalOperations: number } } }>(
-      'select public.m23_preview_pitr($1, $2) as preview', [request, { targetTimestamp: this.#at, dryRun: true }],
+    const {
+      rows: [row],
+    } = await this.#client.query<{ preview: { stats: { totalOperations: number } } }>(
+      'select public.m23_preview_pitr($1, $2) as preview',
+      [request, { targetTimestamp: this.#at, dryRun: true }],
     );
     if (row?.preview.stats.totalOperations !== 2) {
       throw new Error(`the dry run is not of two rows: ${JSON.stringify(row?.preview)}`);

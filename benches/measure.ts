@@ -54,8 +54,15 @@ export function ratio(ones: readonly number[] | undefined, others: readonly numb
 }
 
 /** What one adds to the plain work, as a share of what the other adds to it. */
-export function addedRatio(ones: readonly number[] | undefined, others: readonly number[] | undefined, plain: readonly number[] | undefined): Spread | undefined {
+export function addedRatio(
+  ones: readonly number[] | undefined,
+  others: readonly number[] | undefined,
+  plain: readonly number[] | undefined,
+): Spread | undefined {
   if (ones === undefined || others === undefined || plain === undefined) return undefined;
   const base = quantile(plain, 0.5);
-  return ratio(ones.map((one) => one - base), others.map((other) => other - base));
+  return ratio(
+    ones.map((one) => one - base),
+    others.map((other) => other - base),
+  );
 }

@@ -49,10 +49,19 @@ export function memoryRows([smallest, ...larger]: readonly Needed[]): Row[] {
 function workerRow(what: string, large: WorkerPeak, small: WorkerPeak): Row {
   const sum = ({ heap, module }: WorkerPeak): number => heap + module;
   const said = ({ heap, module }: WorkerPeak): string => `${heap.toFixed(1)} + ${module.toFixed(1)}`;
-  return { what, ratio: spread([sum(large) / sum(small)]), goal: { atMost: 1.3 }, note: `${said(small)} and ${said(large)} MB of heap and buffers + module` };
+  return {
+    what,
+    ratio: spread([sum(large) / sum(small)]),
+    goal: { atMost: 1.3 },
+    note: `${said(small)} and ${said(large)} MB of heap and buffers + module`,
+  };
 }
 
 function processRow(what: string, large: number | undefined, small: number | undefined): Row {
   if (large === undefined || small === undefined) return { what, ratio: undefined, note: 'only Linux tells' };
-  return { what, ratio: spread([large / small]), note: `${small.toFixed(0)} and ${large.toFixed(0)} MB, all Workers and the simulated R2 together` };
+  return {
+    what,
+    ratio: spread([large / small]),
+    note: `${small.toFixed(0)} and ${large.toFixed(0)} MB, all Workers and the simulated R2 together`,
+  };
 }

@@ -18,7 +18,9 @@ export class Meter {
   }
 
   static async of(client: pg.Client): Promise<Meter> {
-    const { rows: [backend] } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const {
+      rows: [backend],
+    } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
     return new Meter(`/proc/${backend?.pid}/schedstat`);
   }
 

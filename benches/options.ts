@@ -4,7 +4,15 @@ import { StackFailure } from '../stack/failure.ts';
 
 /** The groups of measurements, in the order in which they run. */
 export const NAMES = [
-  'capture', 'rewind', 'independence', 'references', 'many', 'writers', 'fleet', 'backup', 'proof',
+  'capture',
+  'rewind',
+  'independence',
+  'references',
+  'many',
+  'writers',
+  'fleet',
+  'backup',
+  'proof',
 ] as const;
 export type Name = (typeof NAMES)[number];
 
@@ -19,7 +27,14 @@ export interface Options {
 
 /** Reads the command line; says what is wrong with it. */
 export function readOptions(args: string[]): Options {
-  const { values } = parseArgs({ args, options: { quick: { type: 'boolean', default: false }, only: { type: 'string', multiple: true }, peer: { type: 'string', multiple: true } } });
+  const { values } = parseArgs({
+    args,
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string', multiple: true },
+      peer: { type: 'string', multiple: true },
+    },
+  });
   return { quick: values.quick, only: values.only?.map(nameOf) ?? NAMES, emaj: values.peer?.map(checkoutOf).at(-1) };
 }
 

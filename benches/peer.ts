@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 import type pg from 'pg';
@@ -30,15 +30,23 @@ export class Emaj {
   }
 
   async rollBack(table: string, mark: string, logged: boolean): Promise<void> {
-    await this.#client.query(`select * from emaj.${logged ? 'emaj_logged_rollback_group' : 'emaj_rollback_group'}($1, $2)`, [table, mark]);
+    await this.#client.query(
+      `select * from emaj.${logged ? 'emaj_logged_rollback_group' : 'emaj_rollback_group'}($1, $2)`,
+      [table, mark],
+    );
   }
 }
 
 /** Its installation script for psql, which needs no files in the server's folders. */
 function scriptOf(checkout: string): string {
   const folder = join(resolve(checkout), 'sql');
-  const scripts = existsSync(folder) ? readdirSync(folder).filter((file) => /^emaj-(5[.\d]*|devel)\.sql$/.test(file)).sort() : [];
+  const scripts = existsSync(folder)
+    ? readdirSync(folder)
+        .filter((file) => /^emaj-(5[.\d]*|devel)\.sql$/.test(file))
+        .sort()
+    : [];
   const script = scripts.at(0);
-  if (script === undefined) throw new StackFailure(`${checkout} is no checkout of dalibo/emaj 5: it has no sql/emaj-5….sql`);
+  if (script === undefined)
+    throw new StackFailure(`${checkout} is no checkout of dalibo/emaj 5: it has no sql/emaj-5….sql`);
   return join(folder, script);
 }

@@ -31,7 +31,9 @@ export function removeStateFolder(folder: string): void {
 
 /** Starts PostgreSQL 17 with M23 in it, and with the peer where there is a checkout. */
 export async function openPlace(
-  stateDir: string, checkout: string | undefined, settings: Record<string, string> = {},
+  stateDir: string,
+  checkout: string | undefined,
+  settings: Record<string, string> = {},
 ): Promise<Place> {
   const postgres = await Postgres.start({
     stateDir,

@@ -23,7 +23,8 @@ export async function proof({ quick }: Options): Promise<Section> {
     await createTable(client, 'items');
     await client.query(`select m23.protect_table('bench.items')`);
     const rows: Row[] = [];
-    for (const count of quick ? [2_000, 10_000] : [10_000, 100_000, 300_000]) rows.push(...await measure(stack, client, count, quick ? 2 : 3));
+    for (const count of quick ? [2_000, 10_000] : [10_000, 100_000, 300_000])
+      rows.push(...(await measure(stack, client, count, quick ? 2 : 3)));
     return { title: 'proof: recovery tests against the full backup that they are of', rows };
   } finally {
     await client.end();
@@ -38,7 +39,12 @@ async function measure(stack: Stack, client: pg.Client, count: number, repetitio
   const seconds: Record<string, number[]> = { backup: [], basic: [], full: [], deep: [] };
   for (let n = 0; n < repetitions; n += 1) {
     const backup = await backUp(stack, client, tenant);
-    const { rows: [job] } = await client.query<{ seconds: string }>('select duration_seconds as seconds from public.backup_jobs where id = $1', [backup]);
+    const {
+      rows: [job],
+    } = await client.query<{ seconds: string }>(
+      'select duration_seconds as seconds from public.backup_jobs where id = $1',
+      [backup],
+    );
     seconds['backup']?.push(Number(job?.seconds));
     for (const level of LEVELS) seconds[level]?.push(await tested(stack, client, tenant, backup, level));
   }
@@ -52,7 +58,11 @@ async function measure(stack: Stack, client: pg.Client, count: number, repetitio
 
 async function tested(stack: Stack, client: pg.Client, tenant: Tenant, backup: string, level: string): Promise<number> {
   const { body } = await recoveryTest(stack, tenant, { validation_level: level, backup_job_id: backup });
-  const row = await eventually(() => testRow(client, body['testId']), ({ status }) => status === 'completed' || status === 'failed', 300_000);
+  const row = await eventually(
+    () => testRow(client, body['testId']),
+    ({ status }) => status === 'completed' || status === 'failed',
+    300_000,
+  );
   const results = row['results'] as { duration: number; issuesFound: number } | null;
   if (results?.issuesFound !== 0) throw new Error(`the ${level} test did not pass: ${JSON.stringify(row)}`);
   return results.duration;

@@ -24,10 +24,15 @@ const WAYS: readonly Way[] = [
   { name: 'deleted', tenant: 2, there: true, change: (client) => remove(client, 2) },
   { name: 'new', tenant: 3, there: false, change: (client, count) => fill(client, 3, count) },
   {
-    name: 'deleted, and half of the parents\' keys taken by another tenant', tenant: 4, there: true,
+    name: "deleted, and half of the parents' keys taken by another tenant",
+    tenant: 4,
+    there: true,
     change: async (client, count) => {
       await remove(client, 4);
-      await client.query(`insert into bench.parent select ${idOf(4)}, '${tenantOf(5)}', 'taken' from generate_series(1, $1, 2) n`, [count]);
+      await client.query(
+        `insert into bench.parent select ${idOf(4)}, '${tenantOf(5)}', 'taken' from generate_series(1, $1, 2) n`,
+        [count],
+      );
     },
   },
 ];
@@ -44,8 +49,15 @@ export async function references(place: Place, { quick }: Options): Promise<Sect
   const [few, many] = quick ? [1_000, 10_000] : [5_000, 50_000];
   const section: Section = { title: 'references: parents and their children restored', rows: [] };
   for (const way of WAYS) {
-    const times = await interleaved(3, [await contender(client, way, few, 'few'), await contender(client, way, many, 'many')]);
-    section.rows.push({ what: `${way.name}: ${many.toLocaleString('en')} of each / ${few.toLocaleString('en')}`, ratio: ratio(times['many'], times['few']), goal: LINEAR });
+    const times = await interleaved(3, [
+      await contender(client, way, few, 'few'),
+      await contender(client, way, many, 'many'),
+    ]);
+    section.rows.push({
+      what: `${way.name}: ${many.toLocaleString('en')} of each / ${few.toLocaleString('en')}`,
+      ratio: ratio(times['many'], times['few']),
+      goal: LINEAR,
+    });
   }
   return section;
 }
@@ -63,7 +75,7 @@ async function contender(client: pg.Client, way: Way, count: number, name: strin
       at = await recovery.moment();
       await way.change(client, count);
     },
-    run: async () => void await recovery.restore(at),
+    run: async () => void (await recovery.restore(at)),
   };
 }
 
@@ -73,8 +85,13 @@ function idOf(tenant: number): string {
 }
 
 async function fill(client: pg.Client, tenant: number, count: number): Promise<void> {
-  for (const [table, columns] of [['parent', `${idOf(tenant)}, '${tenantOf(tenant)}'`], ['child', `${idOf(tenant)}, '${tenantOf(tenant)}', ${idOf(tenant)}`]] as const) {
-    await client.query(`insert into bench.${table} select ${columns}, 'v' from generate_series(1, $1::bigint) n`, [count]);
+  for (const [table, columns] of [
+    ['parent', `${idOf(tenant)}, '${tenantOf(tenant)}'`],
+    ['child', `${idOf(tenant)}, '${tenantOf(tenant)}', ${idOf(tenant)}`],
+  ] as const) {
+    await client.query(`insert into bench.${table} select ${columns}, 'v' from generate_series(1, $1::bigint) n`, [
+      count,
+    ]);
   }
 }
 

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 
 import type { Stack } from '../stack/stack.ts';
-import { type Tenant, newTenant } from '../tests/fixtures/tenants.ts';
+import { newTenant, type Tenant } from '../tests/fixtures/tenants.ts';
 
 /** A table of ten columns in the schema bench. */
 export interface TableShape {
@@ -66,16 +66,22 @@ export function scattered({ rows, tenants = 1 }: TableShape, tenant: number, cou
 
 /** Changes the rows that a condition names. */
 export async function damage(client: pg.Client, name: string, where: string): Promise<number> {
-  const done = await client.query(`update bench.${name} set title = 'damaged', quantity = quantity + 1, updated_at = clock_timestamp() where ${where}`);
+  const done = await client.query(
+    `update bench.${name} set title = 'damaged', quantity = quantity + 1, updated_at = clock_timestamp() where ${where}`,
+  );
   return done.rowCount ?? 0;
 }
 
 /** A tenant of a stack with that many rows in the table of items. */
 export async function tenantWith(stack: Stack, client: pg.Client, count: number): Promise<Tenant> {
   const tenant = await newTenant(stack, client);
-  const { rows: [top] } = await client.query<{ top: string }>('select coalesce(max(id), 0) as top from bench.items');
+  const {
+    rows: [top],
+  } = await client.query<{ top: string }>('select coalesce(max(id), 0) as top from bench.items');
   const from = Number(top?.top) + 1;
-  await client.query(`insert into bench.items select ${values(`'${tenant.id}'::uuid`)} from generate_series(${from}, ${from + count - 1}) n`);
+  await client.query(
+    `insert into bench.items select ${values(`'${tenant.id}'::uuid`)} from generate_series(${from}, ${from + count - 1}) n`,
+  );
   await client.query('vacuum analyze bench.items');
   return tenant;
 }

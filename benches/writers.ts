@@ -1,11 +1,11 @@
 import type pg from 'pg';
 
-import { type Spread, quantile, ratio, spread, timed } from './measure.ts';
+import { quantile, ratio, type Spread, spread, timed } from './measure.ts';
 import type { Options } from './options.ts';
 import type { Place } from './place.ts';
 import { Recovery } from './recovery.ts';
 import type { Section } from './report.ts';
-import { type TableShape, damage, fillTable, scattered, tenantOf } from './rows.ts';
+import { damage, fillTable, scattered, type TableShape, tenantOf } from './rows.ts';
 
 const RESTORED = 0;
 const OTHER = 1;
@@ -42,28 +42,50 @@ export async function writers(place: Place, { quick }: Options): Promise<Section
   }
   await writer.end();
   const longest = restoring.map(({ latencies, took }) => Math.max(...latencies) / took);
-  return { title: `writers of other tenants, during a restore of ${count.toLocaleString('en')} rows`, rows: [
-    { what: 'p50: during a restore / in quiet', ratio: compare(restoring, quiet, 0.5) },
-    { what: 'p50: during a restore / during a plain UPDATE of as many rows', ratio: compare(restoring, updating, 0.5) },
-    { what: 'p99: during a restore / in quiet', ratio: compare(restoring, quiet, 0.99) },
-    { what: 'p99: during a restore / during a plain UPDATE of as many rows', ratio: compare(restoring, updating, 0.99) },
-    { what: 'longest statement during a restore / the restore (1: blocked)', ratio: spread(longest), goal: { atMost: 0.1 } },
-  ] };
+  return {
+    title: `writers of other tenants, during a restore of ${count.toLocaleString('en')} rows`,
+    rows: [
+      { what: 'p50: during a restore / in quiet', ratio: compare(restoring, quiet, 0.5) },
+      {
+        what: 'p50: during a restore / during a plain UPDATE of as many rows',
+        ratio: compare(restoring, updating, 0.5),
+      },
+      { what: 'p99: during a restore / in quiet', ratio: compare(restoring, quiet, 0.99) },
+      {
+        what: 'p99: during a restore / during a plain UPDATE of as many rows',
+        ratio: compare(restoring, updating, 0.99),
+      },
+      {
+        what: 'longest statement during a restore / the restore (1: blocked)',
+        ratio: spread(longest),
+        goal: { atMost: 0.1 },
+      },
+    ],
+  };
 }
 
 function compare(ones: readonly Seen[], others: readonly Seen[], share: number): Spread | undefined {
-  return ratio(ones.map(({ latencies }) => quantile(latencies, share)), others.map(({ latencies }) => quantile(latencies, share)));
+  return ratio(
+    ones.map(({ latencies }) => quantile(latencies, share)),
+    others.map(({ latencies }) => quantile(latencies, share)),
+  );
 }
 
 /** Writes, one statement after the other, for as long as some work runs. */
 async function beside(writer: pg.Client, work: () => Promise<unknown>): Promise<Seen> {
   const latencies: number[] = [];
   let running = true;
-  const working = timed(work).finally(() => { running = false; });
-  working.catch(() => undefined);  // told of below
-  for (let n = 1; running; n = n % 50_000 + 1) {
+  const working = timed(work).finally(() => {
+    running = false;
+  });
+  working.catch(() => undefined); // told of below
+  for (let n = 1; running; n = (n % 50_000) + 1) {
     const values = [OTHER + 4 * n];
-    latencies.push(await timed(() => writer.query({ name: 'write', text: 'update bench.written set quantity = quantity + 1 where id = $1', values })));
+    latencies.push(
+      await timed(() =>
+        writer.query({ name: 'write', text: 'update bench.written set quantity = quantity + 1 where id = $1', values }),
+      ),
+    );
   }
   return { latencies, took: await working };
 }

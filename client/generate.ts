@@ -29,13 +29,20 @@ function formatted(name: string, text: string): string {
 }
 
 async function functionTypes(): Promise<string> {
-  return await openapiTypes(new URL('../docs/openapi.json', import.meta.url), { commentHeader: '', immutableTypes: true });
+  return await openapiTypes(new URL('../docs/openapi.json', import.meta.url), {
+    commentHeader: '',
+    immutableTypes: true,
+  });
 }
 
 async function databaseTypes(): Promise<string> {
   const stateDir = mkdtempSync(join(tmpdir(), 'm23-types-'));
   try {
-    const postgres = await Postgres.start({ stateDir, ephemeral: true, onCrash: (part, reason) => console.error(`${part} ended: ${reason}`) });
+    const postgres = await Postgres.start({
+      stateDir,
+      ephemeral: true,
+      onCrash: (part, reason) => console.error(`${part} ended: ${reason}`),
+    });
     try {
       return await typesOf(postgres);
     } finally {
@@ -53,8 +60,19 @@ async function typesOf(postgres: Postgres): Promise<string> {
   await migrate(client);
   await client.end();
   const cli = join(ROOT, 'node_modules', '.bin', 'supabase');
-  const args = ['gen', 'types', 'typescript', `--remote=${postgres.url}?sslmode=disable`, '--schema', 'public', '--workdir', ROOT];
-  const { stdout } = await promisify(execFile)(cli, args, { env: { ...process.env, SUPABASE_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' } });
+  const args = [
+    'gen',
+    'types',
+    'typescript',
+    `--remote=${postgres.url}?sslmode=disable`,
+    '--schema',
+    'public',
+    '--workdir',
+    ROOT,
+  ];
+  const { stdout } = await promisify(execFile)(cli, args, {
+    env: { ...process.env, SUPABASE_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' },
+  });
   return stdout;
 }
 

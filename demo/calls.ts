@@ -1,4 +1,4 @@
-import { FunctionsHttpError, type SupabaseClient, createClient } from '@supabase/supabase-js';
+import { createClient, FunctionsHttpError, type SupabaseClient } from '@supabase/supabase-js';
 
 import type { DemoUser } from '../stack/demo-tenants.ts';
 import { StackFailure } from '../stack/failure.ts';
@@ -56,8 +56,14 @@ export async function signIn(url: string, anonKey: string, { email, password }: 
 }
 
 /** Makes a full backup and follows it to its end. */
-export async function backUp(api: SupabaseClient, onProgress: (progress: BackupProgress) => void): Promise<{ begun: Begun; job: BackupJob }> {
-  const begun = await invoke<Begun>(api, 'backup-create', { jobType: 'full', backupName: 'Demo: before the bad morning' });
+export async function backUp(
+  api: SupabaseClient,
+  onProgress: (progress: BackupProgress) => void,
+): Promise<{ begun: Begun; job: BackupJob }> {
+  const begun = await invoke<Begun>(api, 'backup-create', {
+    jobType: 'full',
+    backupName: 'Demo: before the bad morning',
+  });
   const job = await follow<BackupJob>(api, 'backup_jobs', 'id', begun.jobId, ({ metadata }) => {
     if (metadata.progress !== undefined) onProgress(metadata.progress);
   });
@@ -65,7 +71,11 @@ export async function backUp(api: SupabaseClient, onProgress: (progress: BackupP
 }
 
 /** Restores a backup over the live data and follows the restore to its end. */
-export async function restore(api: SupabaseClient, backupJobId: string, onProgress: (log: RestoreLog) => void): Promise<RestoreLog> {
+export async function restore(
+  api: SupabaseClient,
+  backupJobId: string,
+  onProgress: (log: RestoreLog) => void,
+): Promise<RestoreLog> {
   const answer = invoke<{ restoreLogId: string }>(api, 'backup-restore', { backupJobId, confirmRestore: true });
   const ended = follow<RestoreLog>(api, 'restore_logs', 'backup_job_id', backupJobId, onProgress);
   // A call that is refused leaves no log row to follow.
@@ -82,7 +92,11 @@ async function invoke<T>(api: SupabaseClient, name: string, body: Record<string,
 
 /** Reads a row of the API until its work has ended. */
 async function follow<T extends { status: string; error_message: string | null }>(
-  api: SupabaseClient, table: string, column: string, value: string, onProgress: (row: T) => void,
+  api: SupabaseClient,
+  table: string,
+  column: string,
+  value: string,
+  onProgress: (row: T) => void,
 ): Promise<T> {
   const giveUp = performance.now() + GIVE_UP_AFTER_MS;
   while (performance.now() < giveUp) {
@@ -90,7 +104,8 @@ async function follow<T extends { status: string; error_message: string | null }
     if (error !== null) throw new StackFailure(`${table} could not be read: ${error.message}`);
     const row = data[0];
     if (row?.status === 'completed') return row;
-    if (row?.status === 'failed' || row?.status === 'cancelled') throw new StackFailure(`${table}: it ${row.status}: ${row.error_message ?? 'without a reason'}`);
+    if (row?.status === 'failed' || row?.status === 'cancelled')
+      throw new StackFailure(`${table}: it ${row.status}: ${row.error_message ?? 'without a reason'}`);
     if (row !== undefined) onProgress(row);
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }

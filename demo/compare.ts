@@ -15,14 +15,31 @@ export interface Difference {
 const EXAMPLES = 3;
 
 /** Compares a tenant's rows, every value of each. */
-export function compareTenant(before: readonly TableImages[], after: readonly TableImages[], tenant: string): Difference[] {
-  return compare(before, after, (image) => image.tenant === tenant, (was, is) => was.text === is.text && was.tenant === is.tenant);
+export function compareTenant(
+  before: readonly TableImages[],
+  after: readonly TableImages[],
+  tenant: string,
+): Difference[] {
+  return compare(
+    before,
+    after,
+    (image) => image.tenant === tenant,
+    (was, is) => was.text === is.text && was.tenant === is.tenant,
+  );
 }
 
 /** Compares everybody else's rows, and whether they were so much as written anew. */
-export function compareOthers(before: readonly TableImages[], after: readonly TableImages[], tenant: string): Difference[] {
-  return compare(before, after, (image) => image.tenant !== tenant,
-    (was, is) => was.text === is.text && was.tenant === is.tenant && was.version === is.version);
+export function compareOthers(
+  before: readonly TableImages[],
+  after: readonly TableImages[],
+  tenant: string,
+): Difference[] {
+  return compare(
+    before,
+    after,
+    (image) => image.tenant !== tenant,
+    (was, is) => was.text === is.text && was.tenant === is.tenant && was.version === is.version,
+  );
 }
 
 /** How many rows differ. */
@@ -34,7 +51,9 @@ export function total(differences: readonly Difference[]): number {
 export function fingerprint(images: readonly TableImages[], tenant: string): string {
   const hash = createHash('sha256');
   for (const { name, rows } of images) {
-    const mine = [...rows].filter(([, image]) => image.tenant === tenant).map(([key, image]) => JSON.stringify([name, key, image.text]));
+    const mine = [...rows]
+      .filter(([, image]) => image.tenant === tenant)
+      .map(([key, image]) => JSON.stringify([name, key, image.text]));
     hash.update(mine.sort().join('\n'));
   }
   return hash.digest('hex').slice(0, 16);
@@ -43,7 +62,12 @@ export function fingerprint(images: readonly TableImages[], tenant: string): str
 type Test = (image: Image) => boolean;
 type Same = (was: Image, is: Image) => boolean;
 
-function compare(before: readonly TableImages[], after: readonly TableImages[], concerns: Test, same: Same): Difference[] {
+function compare(
+  before: readonly TableImages[],
+  after: readonly TableImages[],
+  concerns: Test,
+  same: Same,
+): Difference[] {
   const names = [...new Set([...before, ...after].map((table) => table.name))];
   return names.map((name) => compareTable(name, rowsOf(before, name), rowsOf(after, name), concerns, same));
 }
@@ -52,7 +76,13 @@ function rowsOf(images: readonly TableImages[], name: string): Map<string, Image
   return images.find((table) => table.name === name)?.rows ?? new Map<string, Image>();
 }
 
-function compareTable(table: string, before: Map<string, Image>, after: Map<string, Image>, concerns: Test, same: Same): Difference {
+function compareTable(
+  table: string,
+  before: Map<string, Image>,
+  after: Map<string, Image>,
+  concerns: Test,
+  same: Same,
+): Difference {
   const difference: Difference = { table, missing: 0, changed: 0, stray: 0, examples: [] };
   const note = (kind: 'missing' | 'changed' | 'stray', key: string, words: string): void => {
     difference[kind] += 1;

@@ -81,7 +81,7 @@ export async function doDamage(client: pg.Client, api: SupabaseClient, tenant: s
   const done: Damage[] = [];
   for (const { what, sql } of MISHAPS) {
     const { rowCount, command } = await client.query(sql, sql.includes('$1') ? [tenant] : []);
-    done.push({ what, rows: command === 'SELECT' ? 0 : rowCount ?? 0 });
+    done.push({ what, rows: command === 'SELECT' ? 0 : (rowCount ?? 0) });
   }
   const { count, error } = await api.from('customers').delete({ count: 'exact' }).like('name', '%customer 1%');
   if (error !== null) throw new StackFailure(`the owner could not delete customers through the API: ${error.message}`);
@@ -92,6 +92,8 @@ export async function doDamage(client: pg.Client, api: SupabaseClient, tenant: s
 /** What the application's audit triggers saw since an entry: the effects of cascades too. */
 export async function auditedSince(client: pg.Client, entry: number): Promise<Record<string, number>> {
   const { rows } = await client.query<{ op: string; rows: number }>(
-    'select lower(op) as op, count(*)::int as rows from shop.audit_log where id > $1 group by op order by op', [entry]);
+    'select lower(op) as op, count(*)::int as rows from shop.audit_log where id > $1 group by op order by op',
+    [entry],
+  );
   return Object.fromEntries(rows.map(({ op, rows: many }) => [op, many]));
 }

@@ -44,7 +44,10 @@ async function main(): Promise<number> {
     return 1;
   } finally {
     // Who asks us to stop during the start does not wait for it to succeed.
-    await starting.then((stack) => stack.close(), () => undefined);
+    await starting.then(
+      (stack) => stack.close(),
+      () => undefined,
+    );
   }
 }
 

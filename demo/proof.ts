@@ -1,9 +1,9 @@
 import type pg from 'pg';
 
-import { type Difference, compareOthers, compareTenant, fingerprint, total } from './compare.ts';
+import { compareOthers, compareTenant, type Difference, fingerprint, total } from './compare.ts';
 import { count, counted } from './figures.ts';
-import { type TableImages, sizeOf, takeImages } from './images.ts';
-import { type Findings, checkForeignKeys, checkSequences } from './integrity.ts';
+import { sizeOf, type TableImages, takeImages } from './images.ts';
+import { checkForeignKeys, checkSequences, type Findings } from './integrity.ts';
 import { say, table, verdict } from './screen.ts';
 
 /** How the database compares with what it was. */
@@ -41,13 +41,25 @@ export function show(proof: Proof, name: string): string[] {
     verdict(holds, what, details);
     if (!holds) failed.push(what);
   };
-  check(total(mine) === 0, `every row of ${name} is exactly as it was`, total(mine) === 0
-    ? `${counted(sizes.mine, 'row')} in ${counted(mine.length, 'table')}, every value`
-    : `${counted(total(mine), 'row differs', 'rows differ')}`);
-  check(fingerprints.before === fingerprints.after, `the fingerprint of ${name} is the same`, `was ${fingerprints.before}, is ${fingerprints.after}`);
-  check(total(others) === 0, 'nobody else\'s rows were touched', total(others) === 0
-    ? `${counted(sizes.others, 'row')}: same values, not even rewritten (xmin, ctid)`
-    : `${counted(total(others), 'row differs', 'rows differ')}`);
+  check(
+    total(mine) === 0,
+    `every row of ${name} is exactly as it was`,
+    total(mine) === 0
+      ? `${counted(sizes.mine, 'row')} in ${counted(mine.length, 'table')}, every value`
+      : `${counted(total(mine), 'row differs', 'rows differ')}`,
+  );
+  check(
+    fingerprints.before === fingerprints.after,
+    `the fingerprint of ${name} is the same`,
+    `was ${fingerprints.before}, is ${fingerprints.after}`,
+  );
+  check(
+    total(others) === 0,
+    "nobody else's rows were touched",
+    total(others) === 0
+      ? `${counted(sizes.others, 'row')}: same values, not even rewritten (xmin, ctid)`
+      : `${counted(total(others), 'row differs', 'rows differ')}`,
+  );
   check(foreignKeys.wrong.length === 0, 'every foreign key holds', found(foreignKeys, 'key'));
   check(sequences.wrong.length === 0, 'no sequence is behind its rows', found(sequences, 'sequence'));
   return failed;
@@ -56,10 +68,16 @@ export function show(proof: Proof, name: string): string[] {
 /** Shows how many rows of which table differ, and how the first ones do. */
 export function showDifferences(differences: readonly Difference[], examples: number): void {
   const differing = differences.filter((one) => total([one]) > 0);
-  const sum = (kind: 'missing' | 'changed' | 'stray'): string => count(differing.reduce((so, one) => so + one[kind], 0));
+  const sum = (kind: 'missing' | 'changed' | 'stray'): string =>
+    count(differing.reduce((so, one) => so + one[kind], 0));
   table([
     ['table', 'missing', 'changed', 'stray'],
-    ...differing.map(({ table: name, missing, changed, stray }) => [name, count(missing), count(changed), count(stray)]),
+    ...differing.map(({ table: name, missing, changed, stray }) => [
+      name,
+      count(missing),
+      count(changed),
+      count(stray),
+    ]),
     ['all', sum('missing'), sum('changed'), sum('stray')],
   ]);
   if (examples > 0) say();

@@ -1,5 +1,6 @@
 const TERMINAL = process.stdout.isTTY === true;
-const BOLD: readonly [string, string] = TERMINAL && process.env['NO_COLOR'] === undefined ? ['\x1b[1m', '\x1b[22m'] : ['', ''];
+const BOLD: readonly [string, string] =
+  TERMINAL && process.env['NO_COLOR'] === undefined ? ['\x1b[1m', '\x1b[22m'] : ['', ''];
 const LIVE_EVERY_MS = 1_000;
 const LABEL_WIDTH = 26;
 
@@ -47,7 +48,9 @@ export function live(text: string): void {
 export function table(rows: readonly (readonly string[])[]): void {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   for (const row of rows) {
-    say(`   ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart((widths[column] ?? 0) + 2))).join('')}`.trimEnd());
+    say(
+      `   ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart((widths[column] ?? 0) + 2))).join('')}`.trimEnd(),
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -31,7 +31,12 @@ export function removeStateFolder(folder: string): void {
 export function lastWords(folder: string): string[] {
   return ['workers.log', 'postgres.log', 'postgrest.log'].flatMap((file) => {
     const path = join(folder, file);
-    const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter((line) => TROUBLE.test(line)).slice(-LAST_LINES) : [];
+    const lines = existsSync(path)
+      ? readFileSync(path, 'utf8')
+          .split('\n')
+          .filter((line) => TROUBLE.test(line))
+          .slice(-LAST_LINES)
+      : [];
     return lines.length === 0 ? [] : [`${file}:`, ...lines.map((line) => `  ${line}`)];
   });
 }

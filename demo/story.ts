@@ -3,15 +3,15 @@ import type pg from 'pg';
 
 import { StackFailure } from '../stack/failure.ts';
 import type { Stack } from '../stack/stack.ts';
-import { type BackupJob, type BackupProgress, type RestoreLog, backUp, restore, signIn } from './calls.ts';
+import { type BackupJob, type BackupProgress, backUp, type RestoreLog, restore, signIn } from './calls.ts';
 import { total } from './compare.ts';
 import { auditedSince, doDamage } from './damage.ts';
 import { bar, count, counted, megabytes, rate, seconds, stopwatch } from './figures.ts';
-import { type TableImages, sizeOf, takeImages } from './images.ts';
+import { sizeOf, type TableImages, takeImages } from './images.ts';
 import { auditEntries, auditFires, countTypes } from './integrity.ts';
 import { type Proof, prove, show, showDifferences } from './proof.ts';
 import { figure, heading, live, say, table, verdict } from './screen.ts';
-import { SHOPS, VICTIM, makeShop } from './shop.ts';
+import { makeShop, SHOPS, VICTIM } from './shop.ts';
 
 /** Takes one tenant through backup, damage and restore. Gives what did not turn out as promised. */
 export async function tell(stack: Stack, client: pg.Client): Promise<string[]> {
@@ -33,7 +33,8 @@ async function fill(client: pg.Client): Promise<TableImages[]> {
   await makeShop(client, ({ name }) => live(`${name}'s rows are in`));
   const filled = watch();
   const images = await takeImages(client);
-  const rowsOf = (tenant: string, { rows }: TableImages): number => [...rows.values()].filter((row) => row.tenant === tenant).length;
+  const rowsOf = (tenant: string, { rows }: TableImages): number =>
+    [...rows.values()].filter((row) => row.tenant === tenant).length;
   table([
     ['protected table', ...SHOPS.map(({ name }) => name)],
     ...images.map((one) => [one.name, ...SHOPS.map(({ id }) => count(rowsOf(id, one)))]),
@@ -42,24 +43,34 @@ async function fill(client: pg.Client): Promise<TableImages[]> {
   say();
   const { rows, bytes } = sizeOf(images, VICTIM.id);
   figure('the tenant at work', `${VICTIM.name}: ${counted(rows, 'row')}, ${megabytes(bytes)} as text`);
-  figure('its columns', `${counted(await countTypes(client), 'type')}, from smallint and char(12) to xml and composites`);
+  figure(
+    'its columns',
+    `${counted(await countTypes(client), 'type')}, from smallint and char(12) to xml and composites`,
+  );
   figure('filled and protected in', seconds(filled));
   return images;
 }
 
 async function makeBackup(stack: Stack, api: SupabaseClient, rows: number): Promise<BackupJob> {
   heading(`${VICTIM.owner} signs in and makes a full backup`);
-  say('   supabase.functions.invoke(\'backup-create\', { body: { jobType: \'full\' } })');
+  say("   supabase.functions.invoke('backup-create', { body: { jobType: 'full' } })");
   const watch = stopwatch();
   const { begun, job } = await backUp(api, (progress) => live(backupLine(progress)));
   const took = watch();
   const { objects, bytes } = await storedUnder(stack, `tenants/${VICTIM.id}/backups/${job.id}/`);
   const progress = job.metadata.progress;
   figure('job', `${job.id}, "${begun.backupName}"`);
-  figure('backed up', `${counted(progress?.rows ?? 0, 'row')} in ${counted(progress?.tables ?? 0, 'table')}, ${megabytes(progress?.bytes ?? 0)}`);
-  figure('time', `${seconds(took)} (estimated ${seconds(begun.estimatedDuration)}), ${rate(progress?.rows ?? 0, took)}`);
+  figure(
+    'backed up',
+    `${counted(progress?.rows ?? 0, 'row')} in ${counted(progress?.tables ?? 0, 'table')}, ${megabytes(progress?.bytes ?? 0)}`,
+  );
+  figure(
+    'time',
+    `${seconds(took)} (estimated ${seconds(begun.estimatedDuration)}), ${rate(progress?.rows ?? 0, took)}`,
+  );
   figure('archive in R2', `${counted(objects, 'object')}, ${megabytes(bytes)}`);
-  if (progress?.rows !== rows) throw new StackFailure(`the backup has ${progress?.rows} rows, and ${VICTIM.name} has ${rows}`);
+  if (progress?.rows !== rows)
+    throw new StackFailure(`the backup has ${progress?.rows} rows, and ${VICTIM.name} has ${rows}`);
   return job;
 }
 
@@ -71,7 +82,10 @@ async function damage(client: pg.Client, api: SupabaseClient, before: readonly T
   table(damages.map(({ what, rows }) => [what, rows === 0 ? '–' : count(rows)]));
   const { insert = 0, update = 0, delete: deleted = 0 } = await auditedSince(client, entries);
   say();
-  figure('seen by the audit triggers', `${count(deleted)} deletes, ${count(update)} updates, ${count(insert)} inserts (cascades included)`);
+  figure(
+    'seen by the audit triggers',
+    `${count(deleted)} deletes, ${count(update)} updates, ${count(insert)} inserts (cascades included)`,
+  );
   figure('done in', seconds(watch()));
 
   heading('Can the proof fail? The same proof, before the restore');
@@ -80,7 +94,8 @@ async function damage(client: pg.Client, api: SupabaseClient, before: readonly T
   say();
   const failed = show(proof, VICTIM.name);
   const seen = (['missing', 'changed', 'stray'] as const).every((kind) => proof.mine.some((one) => one[kind] > 0));
-  if (!seen || failed.length < 2 || total(proof.others) > 0) throw new StackFailure('the proof does not see the damage, or sees damage elsewhere: it is worth nothing');
+  if (!seen || failed.length < 2 || total(proof.others) > 0)
+    throw new StackFailure('the proof does not see the damage, or sees damage elsewhere: it is worth nothing');
   say();
   say(`   It can: it finds the damage, and finds it with ${VICTIM.name} only.`);
   return total(proof.mine);
@@ -88,15 +103,21 @@ async function damage(client: pg.Client, api: SupabaseClient, before: readonly T
 
 async function bringBack(api: SupabaseClient, job: BackupJob): Promise<{ log: RestoreLog; took: number }> {
   heading(`${VICTIM.owner} restores the backup`);
-  say('   supabase.functions.invoke(\'backup-restore\', { body: { backupJobId, confirmRestore: true } })');
+  say("   supabase.functions.invoke('backup-restore', { body: { backupJobId, confirmRestore: true } })");
   const watch = stopwatch();
   const log = await restore(api, job.id, (running) => live(restoreLine(running)));
   const took = watch();
   const { stats } = log;
   figure('restore', log.id);
-  figure('read back and verified', `${counted(job.metadata.progress?.rows ?? 0, 'row')} of ${counted(job.metadata.progress?.chunks ?? 0, 'chunk')}`);
+  figure(
+    'read back and verified',
+    `${counted(job.metadata.progress?.rows ?? 0, 'row')} of ${counted(job.metadata.progress?.chunks ?? 0, 'chunk')}`,
+  );
   figure('written', `only the difference: ${counted(log.rows_restored ?? 0, 'row')}`);
-  figure('', `${count(stats?.insertCount ?? 0)} inserted, ${count(stats?.updateCount ?? 0)} updated, ${count(stats?.deleteCount ?? 0)} deleted`);
+  figure(
+    '',
+    `${count(stats?.insertCount ?? 0)} inserted, ${count(stats?.updateCount ?? 0)} updated, ${count(stats?.deleteCount ?? 0)} deleted`,
+  );
   figure('time', `${seconds(took)}, ${rate(job.metadata.progress?.rows ?? 0, took)}`);
   for (const warning of log.warnings) figure('warning', warning);
   return { log, took };
@@ -111,7 +132,11 @@ interface SoFar {
   job: BackupJob;
 }
 
-async function check(client: pg.Client, before: readonly TableImages[], { log, took, damaged, entries, job }: SoFar): Promise<string[]> {
+async function check(
+  client: pg.Client,
+  before: readonly TableImages[],
+  { log, took, damaged, entries, job }: SoFar,
+): Promise<string[]> {
   heading('The proof');
   const grown = (await auditEntries(client)) - entries;
   const proof: Proof = await prove(client, before, VICTIM.id);
@@ -120,16 +145,27 @@ async function check(client: pg.Client, before: readonly TableImages[], { log, t
     verdict(holds, what, details);
     if (!holds) failed.push(what);
   };
-  further(grown === 0, 'the application\'s triggers were silent', `audit log: ${counted(entries, 'entry', 'entries')}, ${grown} of them from the restore`);
+  further(
+    grown === 0,
+    "the application's triggers were silent",
+    `audit log: ${counted(entries, 'entry', 'entries')}, ${grown} of them from the restore`,
+  );
   further(await auditFires(client, VICTIM.id), '… and fire again', 'tried with an update, rolled back');
-  further(log.rows_restored === damaged, 'it wrote the differing rows and no other', `${counted(damaged, 'row')} differed, ${count(log.rows_restored ?? 0)} were written`);
+  further(
+    log.rows_restored === damaged,
+    'it wrote the differing rows and no other',
+    `${counted(damaged, 'row')} differed, ${count(log.rows_restored ?? 0)} were written`,
+  );
   further(log.warnings.length === 0, 'nothing was left as it was', counted(log.warnings.length, 'warning'));
   for (const differences of [proof.mine, proof.others]) {
     if (total(differences) > 0) showDifferences(differences, 3);
   }
 
   heading('Summary');
-  figure('backup', `${counted(proof.sizes.mine, 'row')} in ${seconds(Number(job.duration_seconds))}, ${megabytes(job.backup_size_bytes ?? 0)} stored`);
+  figure(
+    'backup',
+    `${counted(proof.sizes.mine, 'row')} in ${seconds(Number(job.duration_seconds))}, ${megabytes(job.backup_size_bytes ?? 0)} stored`,
+  );
   figure('restore', `${counted(damaged, 'damaged row')} in ${seconds(took)}`);
   return failed;
 }

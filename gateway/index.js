@@ -1,16 +1,16 @@
 // The gateway: routes, and nothing else. Who may do what is decided behind it.
-import openapi from "../docs/openapi.json";
+import openapi from '../docs/openapi.json';
 
 const FUNCTIONS = new Map([
-  ["backup-create", "BACKUP_CREATE"],
-  ["backup-restore", "BACKUP_RESTORE"],
-  ["pitr-restore", "PITR_RESTORE"],
-  ["pitr-rollback", "PITR_ROLLBACK"],
-  ["recovery-test", "RECOVERY_TEST"],
+  ['backup-create', 'BACKUP_CREATE'],
+  ['backup-restore', 'BACKUP_RESTORE'],
+  ['pitr-restore', 'PITR_RESTORE'],
+  ['pitr-rollback', 'PITR_ROLLBACK'],
+  ['recovery-test', 'RECOVERY_TEST'],
 ]);
 
 // Readable from every origin.
-const OPEN = { "access-control-allow-origin": "*" };
+const OPEN = { 'access-control-allow-origin': '*' };
 
 export default {
   async fetch(request, env) {
@@ -23,12 +23,12 @@ export default {
     if (/^\/functions\/v1\/health\/?$/.test(url.pathname)) {
       return env.RECOVERY_TEST.fetch(request);
     }
-    if (url.pathname === "/functions/v1/openapi.json" && ["GET", "HEAD"].includes(request.method)) {
-      return new Response(openapi, { headers: { ...OPEN, "content-type": "application/json" } });
+    if (url.pathname === '/functions/v1/openapi.json' && ['GET', 'HEAD'].includes(request.method)) {
+      return new Response(openapi, { headers: { ...OPEN, 'content-type': 'application/json' } });
     }
     if (/^\/(rest|auth|storage|realtime|graphql)\/v1(\/|$)/.test(url.pathname)) {
       const address = env.SUPABASE_URL + url.pathname + url.search;
-      return withOneWait(await fetch(new Request(address, request), { redirect: "manual" }));
+      return withOneWait(await fetch(new Request(address, request), { redirect: 'manual' }));
     }
     return notFound();
   },
@@ -36,19 +36,19 @@ export default {
 
 // PostgREST puts a Retry-After of its own, mostly 0, before the one that the database gives.
 function withOneWait(answer) {
-  const [, last] = /,\s*(\d+)$/.exec(answer.headers.get("retry-after") ?? "") ?? [];
+  const [, last] = /,\s*(\d+)$/.exec(answer.headers.get('retry-after') ?? '') ?? [];
   if (last === undefined) {
     return answer;
   }
   const response = new Response(answer.body, answer);
-  response.headers.set("retry-after", last);
+  response.headers.set('retry-after', last);
   return response;
 }
 
 function notFound() {
-  const body = { success: false, error: "There is nothing at this address.", code: "NOT_FOUND" };
+  const body = { success: false, error: 'There is nothing at this address.', code: 'NOT_FOUND' };
   return Response.json(body, {
     status: 404,
-    headers: { ...OPEN, "x-request-id": crypto.randomUUID() },
+    headers: { ...OPEN, 'x-request-id': crypto.randomUUID() },
   });
 }

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import { createLocalJWKSet, jwtVerify } from 'jose';
 
-import { type DemoUser, appMetadata } from './demo-tenants.ts';
+import { appMetadata, type DemoUser } from './demo-tenants.ts';
 import { type Issuer, TOKEN_SECONDS } from './issuer.ts';
 
 const LARGEST_BODY = 64 * 1024;
@@ -45,7 +45,10 @@ export class AuthApi {
       case 'GET /auth/v1/.well-known/jwks.json':
         return { status: 200, body: JSON.parse(this.#issuer.jwks) };
       case 'GET /auth/v1/health':
-        return { status: 200, body: { name: 'M23 development issuer', description: 'For development only: not an authentication server' } };
+        return {
+          status: 200,
+          body: { name: 'M23 development issuer', description: 'For development only: not an authentication server' },
+        };
       case 'POST /auth/v1/token':
         return await this.#token(url.searchParams.get('grant_type'), await readJson(request));
       case 'GET /auth/v1/user':
@@ -68,7 +71,8 @@ export class AuthApi {
     if (grant === 'refresh_token') {
       const token = String(body['refresh_token']);
       const user = this.#refreshTokens.get(token);
-      if (user === undefined) return refusal(400, 'refresh_token_not_found', 'Invalid Refresh Token: Refresh Token Not Found');
+      if (user === undefined)
+        return refusal(400, 'refresh_token_not_found', 'Invalid Refresh Token: Refresh Token Not Found');
       this.#refreshTokens.delete(token);
       return await this.#session(user);
     }
@@ -93,7 +97,9 @@ export class AuthApi {
 
   async #user(request: IncomingMessage): Promise<Answer> {
     const user = await this.#bearer(request);
-    return user === undefined ? refusal(401, 'bad_jwt', 'Invalid access token') : { status: 200, body: publicUser(user) };
+    return user === undefined
+      ? refusal(401, 'bad_jwt', 'Invalid access token')
+      : { status: 200, body: publicUser(user) };
   }
 
   async #logout(request: IncomingMessage): Promise<Answer> {

@@ -1,4 +1,4 @@
-import { type Server, createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import type { AuthApi } from './auth-api.ts';
@@ -17,7 +17,8 @@ export class AuthServer {
   static async start(auth: AuthApi): Promise<AuthServer> {
     const server = createServer((request, response) => {
       auth.handle(request, response).catch(() => {
-        if (!response.headersSent) response.writeHead(500, { 'content-type': 'application/json', 'access-control-allow-origin': '*' });
+        if (!response.headersSent)
+          response.writeHead(500, { 'content-type': 'application/json', 'access-control-allow-origin': '*' });
         response.end(JSON.stringify({ message: 'the development issuer failed' }));
       });
     });

@@ -29,13 +29,15 @@ const ROLES: readonly Role[] = ['owner', 'operator', 'viewer'];
 
 /** Two tenants with an owner, an operator and a viewer each, one user without a tenant, and the operator of the platform. */
 export const DEMO_USERS: readonly DemoUser[] = [
-  ...TENANTS.flatMap((tenant, t) => ROLES.map((role, r) => ({
-    id: `${String(t + 1).repeat(8)}-0000-4000-8000-00000000000${r + 1}`,
-    email: `${role}@${tenant.domain}`,
-    password: `development-only-${role}`,
-    tenantId: tenant.id,
-    role,
-  }))),
+  ...TENANTS.flatMap((tenant, t) =>
+    ROLES.map((role, r) => ({
+      id: `${String(t + 1).repeat(8)}-0000-4000-8000-00000000000${r + 1}`,
+      email: `${role}@${tenant.domain}`,
+      password: `development-only-${role}`,
+      tenantId: tenant.id,
+      role,
+    })),
+  ),
   {
     id: '33333333-0000-4000-8000-000000000001',
     email: 'nobody@nowhere.example',
@@ -67,7 +69,9 @@ export const DEMO_TABLE = 'customers';
  */
 export async function seedDemo(client: pg.Client): Promise<void> {
   await seedUsers(client);
-  const { rows: [found] } = await client.query<{ ready: boolean; seeded: boolean }>(`
+  const {
+    rows: [found],
+  } = await client.query<{ ready: boolean; seeded: boolean }>(`
     select to_regclass('public.tenant_members') is not null
              and to_regprocedure('m23.protect_table(regclass, name)') is not null as ready,
            to_regclass('public.customers') is not null as seeded`);
@@ -80,13 +84,19 @@ export async function seedDemo(client: pg.Client): Promise<void> {
 
 async function seedUsers(client: pg.Client): Promise<void> {
   for (const user of DEMO_USERS) {
-    await client.query('insert into auth.users (id, email) values ($1, $2) on conflict do nothing', [user.id, user.email]);
+    await client.query('insert into auth.users (id, email) values ($1, $2) on conflict do nothing', [
+      user.id,
+      user.email,
+    ]);
   }
 }
 
 async function seedMembers(client: pg.Client): Promise<void> {
   for (const { tenantId, id, role } of DEMO_USERS) {
     if (tenantId === null) continue;
-    await client.query('insert into public.tenant_members (tenant_id, user_id, role) values ($1, $2, $3) on conflict do nothing', [tenantId, id, role]);
+    await client.query(
+      'insert into public.tenant_members (tenant_id, user_id, role) values ($1, $2, $3) on conflict do nothing',
+      [tenantId, id, role],
+    );
   }
 }

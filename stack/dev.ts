@@ -40,7 +40,10 @@ async function main(): Promise<number> {
     return 1;
   }
   if (stack === undefined) {
-    await starting.then((late) => late.close(), () => undefined);
+    await starting.then(
+      (late) => late.close(),
+      () => undefined,
+    );
     return 0;
   }
   announce(stack, (performance.now() - started) / 1000);
@@ -53,10 +56,12 @@ async function main(): Promise<number> {
 
 /** Secrets of the functions that are taken from the environment where it has them. */
 function given(...names: string[]): Record<string, string> {
-  return Object.fromEntries(names.flatMap((name) => {
-    const value = process.env[name];
-    return value === undefined ? [] : [[name, value]];
-  }));
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
 }
 
 function announce(stack: Stack, seconds: number): void {
@@ -71,7 +76,9 @@ function announce(stack: Stack, seconds: number): void {
   console.log(`database: ${stack.databaseUrl}`);
   console.log(`keys and users: ${values['state-dir']}/dev.json, logs: ${values['state-dir']}/*.log\n`);
   for (const user of stack.users) {
-    console.log(`  ${user.email.padEnd(26)} ${user.password.padEnd(28)} ${user.role ?? '–'}  ${user.tenantId ?? (user.isPlatform ? 'operator of the platform' : 'no tenant')}`);
+    console.log(
+      `  ${user.email.padEnd(26)} ${user.password.padEnd(28)} ${user.role ?? '–'}  ${user.tenantId ?? (user.isPlatform ? 'operator of the platform' : 'no tenant')}`,
+    );
   }
   console.log('\nCtrl-C stops everything.');
 }

@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 import { type Account, canReach } from './account.ts';
@@ -21,7 +31,9 @@ export function outsideFolder(purpose: string, key: string): string {
   const folder = join('/var/tmp', `m23-${purpose}-${createHash('sha256').update(key).digest('hex').slice(0, 16)}`);
   mkdirSync(folder, { recursive: true, mode: 0o711 });
   if (statSync(folder).uid !== process.getuid?.()) {
-    throw new StackFailure(`${folder} belongs to somebody else: remove it, or work in a folder that other accounts can pass through`);
+    throw new StackFailure(
+      `${folder} belongs to somebody else: remove it, or work in a folder that other accounts can pass through`,
+    );
   }
   chmodSync(folder, 0o711);
   return folder;

@@ -2,9 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { type CryptoKey, type JWK, SignJWT, UnsecuredJWT, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from 'jose';
+import {
+  type CryptoKey,
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+  SignJWT,
+  UnsecuredJWT,
+} from 'jose';
 
-import { type DemoUser, appMetadata } from './demo-tenants.ts';
+import { appMetadata, type DemoUser } from './demo-tenants.ts';
 
 const ALGORITHM = 'ES256';
 /** How long an access token is good for, in seconds. */
@@ -57,19 +66,26 @@ export class Issuer {
   }
 
   /** An access token of a user, with claims changed or added. */
-  async accessToken(user: Pick<DemoUser, 'id' | 'email' | 'isPlatform'>, claims: Claims = {}, options: SignOptions = {}): Promise<string> {
-    return await this.sign({
-      sub: user.id,
-      email: user.email,
-      phone: '',
-      app_metadata: appMetadata(user),
-      user_metadata: {},
-      aal: 'aal1',
-      amr: [{ method: 'password', timestamp: seconds() }],
-      session_id: randomUUID(),
-      is_anonymous: false,
-      ...claims,
-    }, options);
+  async accessToken(
+    user: Pick<DemoUser, 'id' | 'email' | 'isPlatform'>,
+    claims: Claims = {},
+    options: SignOptions = {},
+  ): Promise<string> {
+    return await this.sign(
+      {
+        sub: user.id,
+        email: user.email,
+        phone: '',
+        app_metadata: appMetadata(user),
+        user_metadata: {},
+        aal: 'aal1',
+        amr: [{ method: 'password', timestamp: seconds() }],
+        session_id: randomUUID(),
+        is_anonymous: false,
+        ...claims,
+      },
+      options,
+    );
   }
 
   /** The project's anon or service key. */
@@ -82,7 +98,8 @@ export class Issuer {
     const payload = this.#payload(claims, options);
     const alg = options.alg ?? ALGORITHM;
     if (alg === 'none') return new UnsecuredJWT(payload).encode();
-    const key = alg === 'HS256' ? new TextEncoder().encode(options.secret ?? JSON.stringify(this.publicJwk)) : this.#key;
+    const key =
+      alg === 'HS256' ? new TextEncoder().encode(options.secret ?? JSON.stringify(this.publicJwk)) : this.#key;
     return await new SignJWT(payload).setProtectedHeader(this.#header(alg, options)).sign(key);
   }
 
@@ -94,7 +111,14 @@ export class Issuer {
 
   #payload(claims: Claims, { expiresIn = TOKEN_SECONDS }: SignOptions): Claims {
     const now = seconds();
-    const all = { iss: this.address, aud: 'authenticated', role: 'authenticated', iat: now, exp: now + expiresIn, ...claims };
+    const all = {
+      iss: this.address,
+      aud: 'authenticated',
+      role: 'authenticated',
+      iat: now,
+      exp: now + expiresIn,
+      ...claims,
+    };
     return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   }
 

@@ -1,7 +1,7 @@
 // A database with all that a project has before M23, and M23's migrations. Tests start some hundred of them: where the variable
 // M23_TEMPLATES names a folder, the first is made there, and the others are copies of it.
 import { createHash, randomInt } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import pg from 'pg';
@@ -16,7 +16,8 @@ const MIGRATED = 'm23_migrated';
 /** Starts a PostgreSQL whose database has the migrations. A copy is a life of its own, as any other database. */
 export async function startMigrated(options: PostgresOptions): Promise<Postgres> {
   const folder = process.env['M23_TEMPLATES'];
-  if (folder === undefined || !options.ephemeral || Object.keys(options.settings ?? {}).length > 0) return await start(options);
+  if (folder === undefined || !options.ephemeral || Object.keys(options.settings ?? {}).length > 0)
+    return await start(options);
   const postgres = await Postgres.start({ ...options, copyOf: await template(folder, options) });
   await makeOwn(postgres);
   return postgres;
@@ -43,7 +44,10 @@ async function start(options: PostgresOptions): Promise<Postgres> {
 
 /** The state folder of a stopped PostgreSQL with today's migrations. */
 async function template(folder: string, { major = 17, onCrash }: PostgresOptions): Promise<string> {
-  const content = createHash('sha256').update(JSON.stringify([shape(), readMigrations()])).digest('hex').slice(0, 16);
+  const content = createHash('sha256')
+    .update(JSON.stringify([shape(), readMigrations()]))
+    .digest('hex')
+    .slice(0, 16);
   const place = join(folder, `${major}-${content}`);
   if (existsSync(place)) return place;
   const fresh = `${place}.${process.pid}`;

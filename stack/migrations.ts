@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type pg from 'pg';
@@ -18,11 +18,13 @@ export interface Migration {
 /** The repository's migrations, in their order. */
 export function readMigrations(folder = FOLDER): Migration[] {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder).sort().flatMap((file) => {
-    const match = /^(\d+)_(.*)\.sql$/.exec(file);
-    if (match === null) return [];
-    return [{ version: match[1]!, name: match[2]!, sql: readFileSync(join(folder, file), 'utf8') }];
-  });
+  return readdirSync(folder)
+    .sort()
+    .flatMap((file) => {
+      const match = /^(\d+)_(.*)\.sql$/.exec(file);
+      if (match === null) return [];
+      return [{ version: match[1]!, name: match[2]!, sql: readFileSync(join(folder, file), 'utf8') }];
+    });
 }
 
 /**
@@ -48,7 +50,9 @@ function refuseUnknown(done: Set<string>, migrations: Migration[]): void {
   const known = new Set(migrations.map((migration) => migration.version));
   const unknown = [...done].filter((version) => !known.has(version));
   if (unknown.length > 0) {
-    throw new StackFailure(`the database has migrations that this version does not know (${unknown.join(', ')}): choose another state folder with --state-dir, or remove it`);
+    throw new StackFailure(
+      `the database has migrations that this version does not know (${unknown.join(', ')}): choose another state folder with --state-dir, or remove it`,
+    );
   }
 }
 
@@ -56,7 +60,10 @@ async function apply(client: pg.Client, { version, name, sql }: Migration): Prom
   try {
     await client.query('begin');
     await client.query(sql);
-    await client.query('insert into supabase_migrations.schema_migrations (version, name, statements) values ($1, $2, $3)', [version, name, [sql]]);
+    await client.query(
+      'insert into supabase_migrations.schema_migrations (version, name, statements) values ($1, $2, $3)',
+      [version, name, [sql]],
+    );
     await client.query('commit');
   } catch (error) {
     await client.query('rollback');

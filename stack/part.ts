@@ -1,6 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 
 /** Called when a part ends that nobody has stopped. */
 export type CrashListener = (part: string, reason: string) => void;
@@ -77,7 +77,11 @@ export class Part {
 }
 
 /** Waits until `ready` says yes; gives up when the part ends or time runs out. */
-export async function waitUntil(ready: () => Promise<boolean>, withinMs: number, alive: () => boolean): Promise<boolean> {
+export async function waitUntil(
+  ready: () => Promise<boolean>,
+  withinMs: number,
+  alive: () => boolean,
+): Promise<boolean> {
   const deadline = Date.now() + withinMs;
   while (Date.now() < deadline && alive()) {
     if (await ready().catch(() => false)) return true;

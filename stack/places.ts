@@ -43,7 +43,9 @@ export function pgtapArchive(): string {
 function installed(path: string, what: string): string {
   const full = join(ROOT, path);
   if (!existsSync(full)) {
-    throw new StackFailure(`${what} is not installed for ${PLATFORM}: run \`npm install\` in the repository (expected ${path})`);
+    throw new StackFailure(
+      `${what} is not installed for ${PLATFORM}: run \`npm install\` in the repository (expected ${path})`,
+    );
   }
   return full;
 }

@@ -20,7 +20,9 @@ const STARTS = 3;
 export async function claimPort(wanted = 0): Promise<number> {
   if (wanted !== 0) {
     if (await isFree(wanted)) return wanted;
-    throw new StackFailure(`port ${wanted} is taken: stop what uses it, or choose another with --port (0 takes any free one)`);
+    throw new StackFailure(
+      `port ${wanted} is taken: stop what uses it, or choose another with --port (0 takes any free one)`,
+    );
   }
   for (let left = TRIES; left > 0; left -= 1) {
     const port = randomInt(...RANGE);

@@ -1,6 +1,19 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { copyFileSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -57,16 +70,21 @@ export class Postgres {
     refuseStale(data, major);
     const port = await claimPort();
     const args = ['-D', data, ...settings(port, options)];
-    const postgres = new Postgres(port, password, () => new Part({
-      name: 'PostgreSQL',
-      program: join(distribution, 'bin', 'postgres'),
-      args,
-      logFile: join(options.stateDir, 'postgres.log'),
-      spawn: { cwd: '/', ...account },
-      // Fast shutdown: sessions are ended, the data is written.
-      stopSignal: 'SIGINT',
-      onCrash: options.onCrash,
-    }));
+    const postgres = new Postgres(
+      port,
+      password,
+      () =>
+        new Part({
+          name: 'PostgreSQL',
+          program: join(distribution, 'bin', 'postgres'),
+          args,
+          logFile: join(options.stateDir, 'postgres.log'),
+          spawn: { cwd: '/', ...account },
+          // Fast shutdown: sessions are ended, the data is written.
+          stopSignal: 'SIGINT',
+          onCrash: options.onCrash,
+        }),
+    );
     await postgres.#ready();
     return postgres;
   }
@@ -115,7 +133,8 @@ export class Postgres {
 /** Removes the database of a state folder, wherever it lies. */
 export function removeData(stateDir: string): void {
   const place = join(stateDir, 'pg');
-  if (lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(dirname(readlinkSync(place)), { recursive: true, force: true });
+  if (lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink())
+    rmSync(dirname(readlinkSync(place)), { recursive: true, force: true });
   rmSync(place, { recursive: true, force: true });
 }
 
@@ -157,7 +176,13 @@ function copy(from: string, stateDir: string, data: string): void {
 }
 
 /** Makes the database beside its place and moves it there, so that its place never holds half of one. */
-async function initialise(distribution: string, data: string, password: string, major: PostgresMajor, account: Account | undefined): Promise<void> {
+async function initialise(
+  distribution: string,
+  data: string,
+  password: string,
+  major: PostgresMajor,
+  account: Account | undefined,
+): Promise<void> {
   const fresh = `${data}.new`;
   const passwordFile = `${data}.password`;
   rmSync(fresh, { recursive: true, force: true });
@@ -166,7 +191,18 @@ async function initialise(distribution: string, data: string, password: string, 
   writeFileSync(passwordFile, password, { mode: 0o600 });
   giveTo(passwordFile, account);
   const locale = major >= 17 ? ['--locale-provider=builtin', '--locale=C.UTF-8'] : ['--no-locale'];
-  const args = ['-D', fresh, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8', '--no-sync', '--no-instructions', ...locale];
+  const args = [
+    '-D',
+    fresh,
+    '-U',
+    'postgres',
+    '--auth=scram-sha-256',
+    `--pwfile=${passwordFile}`,
+    '--encoding=UTF8',
+    '--no-sync',
+    '--no-instructions',
+    ...locale,
+  ];
   try {
     await promisify(execFile)(join(distribution, 'bin', 'initdb'), args, { cwd: '/', ...account });
     rmSync(data, { recursive: true, force: true });
@@ -183,13 +219,17 @@ async function initialise(distribution: string, data: string, password: string, 
 function refuseStale(data: string, major: PostgresMajor): void {
   const version = readFileSync(join(data, 'PG_VERSION'), 'utf8').trim();
   if (version !== String(major)) {
-    throw new StackFailure(`the state folder holds a database of PostgreSQL ${version}, and this stack runs ${major}: choose another with --state-dir, or remove it`);
+    throw new StackFailure(
+      `the state folder holds a database of PostgreSQL ${version}, and this stack runs ${major}: choose another with --state-dir, or remove it`,
+    );
   }
   const lock = join(data, 'postmaster.pid');
   if (!existsSync(lock)) return;
   const pid = Number(readFileSync(lock, 'utf8').split('\n')[0]);
   if (isPostgresOn(pid, data)) {
-    throw new StackFailure(`the database in ${data} is still in use by process ${pid} of an earlier run: end it with \`kill -INT ${pid}\`, or choose another state folder with --state-dir`);
+    throw new StackFailure(
+      `the database in ${data} is still in use by process ${pid} of an earlier run: end it with \`kill -INT ${pid}\`, or choose another state folder with --state-dir`,
+    );
   }
   rmSync(lock);
 }

@@ -37,15 +37,20 @@ export class Postgrest {
   static async start(options: PostgrestOptions): Promise<Postgrest> {
     const [port, adminPort] = (await claimPorts(2)) as [number, number];
     const env = environment(options, port, adminPort);
-    const postgrest = new Postgrest(port, adminPort, () => new Part({
-      name: 'PostgREST',
-      program: postgrestProgram(),
-      args: [],
-      logFile: join(options.stateDir, 'postgrest.log'),
-      spawn: { env, cwd: '/' },
-      stopSignal: 'SIGTERM',
-      onCrash: options.onCrash,
-    }));
+    const postgrest = new Postgrest(
+      port,
+      adminPort,
+      () =>
+        new Part({
+          name: 'PostgREST',
+          program: postgrestProgram(),
+          args: [],
+          logFile: join(options.stateDir, 'postgrest.log'),
+          spawn: { env, cwd: '/' },
+          stopSignal: 'SIGTERM',
+          onCrash: options.onCrash,
+        }),
+    );
     await postgrest.ready();
     return postgrest;
   }

@@ -5,7 +5,8 @@ export default {
   async fetch(request, { PROJECT_URL, WEBHOOK, AUTH, REST }) {
     const url = new URL(request.url);
     if (url.href === WEBHOOK) return await fetch(request, { redirect: 'manual' });
-    if (url.origin !== PROJECT_URL) return refusal(403, `the development stack reaches no other address (${url.origin})`);
+    if (url.origin !== PROJECT_URL)
+      return refusal(403, `the development stack reaches no other address (${url.origin})`);
     if (url.pathname.startsWith('/auth/v1/')) return await AUTH.fetch(request);
     if (!/^\/rest\/v1(\/|$)/.test(url.pathname)) return refusal(404, 'nothing here');
     url.pathname = url.pathname.slice('/rest/v1'.length);

@@ -15,7 +15,11 @@ export async function checkReady(url: string, anonKey: string, hasDemoTables: bo
     if (error) throw new StackFailure(`the stack is up, but reading ${DEMO_TABLE} fails: ${error.message}`);
     if (!Array.isArray(data)) throw new StackFailure(`the stack is up, but ${DEMO_TABLE} cannot be read`);
   }
-  const preflight = await fetch(`${url}/functions/v1/${FUNCTIONS[0]}`, { method: 'OPTIONS', signal: AbortSignal.timeout(10_000) });
+  const preflight = await fetch(`${url}/functions/v1/${FUNCTIONS[0]}`, {
+    method: 'OPTIONS',
+    signal: AbortSignal.timeout(10_000),
+  });
   await preflight.arrayBuffer();
-  if (preflight.status >= 500) throw new StackFailure(`the stack is up, but ${FUNCTIONS[0]} answers ${preflight.status}`);
+  if (preflight.status >= 500)
+    throw new StackFailure(`the stack is up, but ${FUNCTIONS[0]} answers ${preflight.status}`);
 }

@@ -31,7 +31,9 @@ export class Runtime {
         const runtime = await Runtime.#launch(options, withinMs);
         if (runtime !== undefined) return runtime;
       }
-      throw new StackFailure(`the Workers did not start: workerd was not ready within ${withinMs / 1000} s, ${LAUNCHES} times`);
+      throw new StackFailure(
+        `the Workers did not start: workerd was not ready within ${withinMs / 1000} s, ${LAUNCHES} times`,
+      );
     });
   }
 
@@ -82,7 +84,9 @@ async function killed(child: ChildProcess): Promise<void> {
 /** Whether it came to its end in time. */
 async function within(milliseconds: number, work: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => { timer = setTimeout(() => resolve(false), milliseconds); });
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), milliseconds);
+  });
   return await Promise.race([work.then(() => true), late]).finally(() => clearTimeout(timer));
 }
 

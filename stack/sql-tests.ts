@@ -1,7 +1,7 @@
 // Runs supabase/tests/*.sql with pgTAP against a fresh database with all migrations. Each file runs
 // in a connection of its own, begins with `begin; select plan(n);` (or no_plan()) and ends with
 // `select * from finish(); rollback;`. Arguments: [text that a file's name contains] [--major 15…18]
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -14,17 +14,22 @@ import { migrate } from './migrations.ts';
 import { installPgtap } from './pgtap.ts';
 import { type PostgresMajor, ROOT } from './places.ts';
 import { Postgres, removeData } from './postgres.ts';
-import { type TapResult, readTap } from './tap.ts';
+import { readTap, type TapResult } from './tap.ts';
 
 const FOLDER = join(ROOT, 'supabase', 'tests');
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { major: { type: 'string', default: '17' } } });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { major: { type: 'string', default: '17' } },
+});
 
 process.exitCode = await main();
 
 async function main(): Promise<number> {
   const only = positionals[0] ?? '';
-  const files = readdirSync(FOLDER).filter((file) => file.endsWith('.sql') && file.includes(only)).sort();
+  const files = readdirSync(FOLDER)
+    .filter((file) => file.endsWith('.sql') && file.includes(only))
+    .sort();
   if (files.length === 0) {
     console.log('no SQL test matches');
     return only === '' ? 1 : 0;
@@ -32,7 +37,12 @@ async function main(): Promise<number> {
   const stateDir = mkdtempSync(join(tmpdir(), 'm23-sql-'));
   const major = Number(values.major) as PostgresMajor;
   try {
-    const postgres = await Postgres.start({ stateDir, ephemeral: true, major, onCrash: (part, reason) => console.error(`${part} ended: ${reason}`) });
+    const postgres = await Postgres.start({
+      stateDir,
+      ephemeral: true,
+      major,
+      onCrash: (part, reason) => console.error(`${part} ended: ${reason}`),
+    });
     try {
       await prepare(postgres);
       return await runAll(postgres, files);
@@ -66,7 +76,9 @@ async function runAll(postgres: Postgres, files: string[]): Promise<number> {
     passed += result.passed;
     failed += result.failures.length;
     const mark = result.failures.length === 0 ? '✔' : '✖';
-    console.log(`${mark} ${file}: ${result.passed} passed, ${result.failures.length} failed (${Math.round(performance.now() - started)} ms)`);
+    console.log(
+      `${mark} ${file}: ${result.passed} passed, ${result.failures.length} failed (${Math.round(performance.now() - started)} ms)`,
+    );
     for (const failure of result.failures) console.log(`  ${failure}`);
   }
   console.log(`${passed} passed, ${failed} failed`);
@@ -77,7 +89,9 @@ async function runFile(postgres: Postgres, file: string): Promise<TapResult> {
   const sql = readFileSync(join(FOLDER, file), 'utf8');
   const client = await postgres.connect();
   try {
-    const results = (await client.query({ text: sql, rowMode: 'array' })) as unknown as pg.QueryArrayResult | pg.QueryArrayResult[];
+    const results = (await client.query({ text: sql, rowMode: 'array' })) as unknown as
+      | pg.QueryArrayResult
+      | pg.QueryArrayResult[];
     return readTap([results].flat().flatMap(textsOf));
   } catch (error) {
     return { passed: 0, failures: [`${file}${lineOf(sql, error)}: ${sentence(error)}${contextOf(error)}`] };
@@ -97,5 +111,8 @@ function lineOf(sql: string, error: unknown): string {
 
 function contextOf(error: unknown): string {
   const { where, detail } = error as { where?: string; detail?: string };
-  return [detail, where].filter((text) => text !== undefined).map((text) => `\n    ${text.replaceAll('\n', '\n    ')}`).join('');
+  return [detail, where]
+    .filter((text) => text !== undefined)
+    .map((text) => `\n    ${text.replaceAll('\n', '\n    ')}`)
+    .join('');
 }

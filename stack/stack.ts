@@ -98,7 +98,12 @@ async function startOnce(options: StackOptions): Promise<Stack> {
   }
 }
 
-async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Promise<void>)[], close: () => Promise<void>): Promise<Stack> {
+async function bringUp(
+  options: StackOptions,
+  stages: Stages,
+  cleanUp: (() => Promise<void>)[],
+  close: () => Promise<void>,
+): Promise<Stack> {
   const { stateDir, ephemeral = false } = options;
   const { crashed, onCrash } = crashWatch();
   const port = await claimPort(options.port ?? 0);
@@ -107,36 +112,42 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
 
   const major = chosenMajor();
   const begin = options.prepare === undefined ? startMigrated : Postgres.start;
-  const postgres = await stages.run(`PostgreSQL ${major}, with migrations`, () => begin({ stateDir, ephemeral, major, onCrash }));
+  const postgres = await stages.run(`PostgreSQL ${major}, with migrations`, () =>
+    begin({ stateDir, ephemeral, major, onCrash }),
+  );
   cleanUp.push(() => postgres.stop());
   const authenticatorUrl = await stages.run('demo tenants', () => prepareDatabase(postgres, options.prepare));
 
-  const postgrest = await stages.run('PostgREST 12', () => Postgrest.start({ databaseUrl: authenticatorUrl, jwks: issuer.jwks, stateDir, onCrash }));
+  const postgrest = await stages.run('PostgREST 12', () =>
+    Postgrest.start({ databaseUrl: authenticatorUrl, jwks: issuer.jwks, stateDir, onCrash }),
+  );
   cleanUp.push(() => postgrest.stop());
   const auth = await AuthServer.start(new AuthApi(issuer, DEMO_USERS));
   cleanUp.push(() => auth.stop());
 
   const own = `127.0.0.1:${postgrest.port}`;
-  const rest = await options.between?.(own) ?? own;
+  const rest = (await options.between?.(own)) ?? own;
   const anonKey = await issuer.projectKey('anon');
   const serviceRoleKey = await issuer.projectKey('service_role');
-  const workers = await stages.run('gateway and functions', () => Workers.start({
-    port,
-    stateDir,
-    auth: auth.host,
-    rest,
-    bindings: {
-      SUPABASE_URL: PROJECT_URL,
-      SUPABASE_ANON_KEY: anonKey,
-      SUPABASE_SERVICE_ROLE_KEY: serviceRoleKey,
-      JWT_ISSUER: issuer.address,
-      RATE_LIMITS: JSON.stringify(options.rateLimits ?? {}),
-      ...options.vars,
-    },
-    twins: options.twins ?? false,
-    inspector: options.inspector ?? false,
-    onCrash,
-  }));
+  const workers = await stages.run('gateway and functions', () =>
+    Workers.start({
+      port,
+      stateDir,
+      auth: auth.host,
+      rest,
+      bindings: {
+        SUPABASE_URL: PROJECT_URL,
+        SUPABASE_ANON_KEY: anonKey,
+        SUPABASE_SERVICE_ROLE_KEY: serviceRoleKey,
+        JWT_ISSUER: issuer.address,
+        RATE_LIMITS: JSON.stringify(options.rateLimits ?? {}),
+        ...options.vars,
+      },
+      twins: options.twins ?? false,
+      inspector: options.inspector ?? false,
+      onCrash,
+    }),
+  );
   cleanUp.push(() => workers.stop());
   if (options.cron) cleanUp.push(everyMinute(workers, options.log));
 
@@ -151,8 +162,12 @@ async function bringUp(options: StackOptions, stages: Stages, cleanUp: (() => Pr
     issuer,
     postgres,
     crashed,
-    get archives() { return workers.archives; },
-    get rateWindows() { return workers.rateWindows; },
+    get archives() {
+      return workers.archives;
+    },
+    get rateWindows() {
+      return workers.rateWindows;
+    },
     inspectorUrl: () => workers.inspectorUrl(),
     runCron: (name, twin) => workers.runCron(name, twin),
     restartWorkers: (vars) => workers.restart(vars),
@@ -180,7 +195,9 @@ async function prepareDatabase(postgres: Postgres, prepare: StackOptions['prepar
 
 async function hasDemoTables(postgres: Postgres): Promise<boolean> {
   const client = await postgres.connect();
-  const { rows } = await client.query<{ there: boolean }>("select to_regclass('public.customers') is not null as there");
+  const { rows } = await client.query<{ there: boolean }>(
+    "select to_regclass('public.customers') is not null as there",
+  );
   await client.end();
   return rows[0]?.there === true;
 }
@@ -188,7 +205,8 @@ async function hasDemoTables(postgres: Postgres): Promise<boolean> {
 function everyMinute(workers: Workers, log: StackOptions['log']): () => Promise<void> {
   const names = Workers.scheduled();
   const timer = setInterval(() => {
-    for (const name of names) workers.runCron(name).catch((error: unknown) => log?.(`cron of ${name}: ${String(error)}`));
+    for (const name of names)
+      workers.runCron(name).catch((error: unknown) => log?.(`cron of ${name}: ${String(error)}`));
   }, 60_000);
   return async () => clearInterval(timer);
 }

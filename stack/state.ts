@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { DemoUser } from './demo-tenants.ts';
@@ -25,10 +25,12 @@ export function prepareState(stateDir: string): void {
   mkdirSync(stateDir, { recursive: true });
   const format = join(stateDir, 'format');
   if (!existsSync(format)) {
-    if (readdirSync(stateDir).length > 0) throw new StackFailure(`${stateDir} is not a state folder of M23: choose another`);
+    if (readdirSync(stateDir).length > 0)
+      throw new StackFailure(`${stateDir} is not a state folder of M23: choose another`);
     writeFileSync(format, FORMAT);
   }
-  if (readFileSync(format, 'utf8').trim() !== FORMAT) throw new StackFailure(`the state folder ${stateDir} has another format: choose another, or remove it`);
+  if (readFileSync(format, 'utf8').trim() !== FORMAT)
+    throw new StackFailure(`the state folder ${stateDir} has another format: choose another, or remove it`);
 }
 
 /** Empties the state folder of an ephemeral run. */

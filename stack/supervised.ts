@@ -7,7 +7,10 @@ export function stopRequested(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
     const { stdin } = process;
-    stdin.on('end', () => resolve()).on('error', () => resolve()).resume();
+    stdin
+      .on('end', () => resolve())
+      .on('error', () => resolve())
+      .resume();
     // A program that has finished its work must be able to end.
     if ('unref' in stdin) stdin.unref();
   });

@@ -21,7 +21,8 @@ export function readTap(lines: readonly string[]): TapResult {
   }
   const ran = result.passed + result.failures.length;
   if (ran === 0) result.failures.push('the file has no test');
-  else if (planned === undefined) result.failures.push('the file has no plan: begin with plan(n) or no_plan(), end with finish()');
+  else if (planned === undefined)
+    result.failures.push('the file has no plan: begin with plan(n) or no_plan(), end with finish()');
   else if (planned !== ran) result.failures.push(`planned ${planned} tests, ran ${ran}`);
   return result;
 }

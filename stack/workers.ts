@@ -1,13 +1,20 @@
 import { createWriteStream, existsSync, globSync, mkdirSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 
-import { Log, LogLevel, type Miniflare, type ModuleDefinition, type MiniflareOptions, type WorkerOptions } from 'miniflare';
+import {
+  Log,
+  LogLevel,
+  type Miniflare,
+  type MiniflareOptions,
+  type ModuleDefinition,
+  type WorkerOptions,
+} from 'miniflare';
 
 import { StackFailure } from './failure.ts';
 import type { CrashListener } from './part.ts';
 import { ROOT } from './places.ts';
 import { Runtime } from './runtime.ts';
-import { FUNCTIONS, type FunctionName, type WranglerConfig, readWranglerConfig } from './wrangler-config.ts';
+import { FUNCTIONS, type FunctionName, readWranglerConfig, type WranglerConfig } from './wrangler-config.ts';
 
 const HOST = '127.0.0.1';
 const PROJECT = 'project';
@@ -88,7 +95,9 @@ export class Workers {
    */
   async restart(vars: Record<string, string | undefined> = {}): Promise<void> {
     this.#expected = true;
-    const bindings = Object.entries({ ...this.#options.bindings, ...vars }).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    const bindings = Object.entries({ ...this.#options.bindings, ...vars }).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined,
+    );
     this.#options = { ...this.#options, bindings: Object.fromEntries(bindings) };
     await this.#end();
     await this.#bringUp();
@@ -101,7 +110,8 @@ export class Workers {
   }
 
   async #end(): Promise<void> {
-    if (!await this.#runtime.end()) this.#log.write(`${new Date().toISOString()} warn Miniflare did not end; it is left behind without a workerd\n`);
+    if (!(await this.#runtime.end()))
+      this.#log.write(`${new Date().toISOString()} warn Miniflare did not end; it is left behind without a workerd\n`);
   }
 
   async #bringUp(): Promise<void> {
@@ -110,7 +120,8 @@ export class Workers {
     const { miniflare, workerd } = runtime;
     this.#runtime = runtime;
     workerd.once('exit', (code, signal) => {
-      if (!this.#expected && this.#runtime === runtime) this.#options.onCrash('workerd', signal === null ? `exit code ${code}` : `signal ${signal}`);
+      if (!this.#expected && this.#runtime === runtime)
+        this.#options.onCrash('workerd', signal === null ? `exit code ${code}` : `signal ${signal}`);
     });
     this.#archives = await miniflare.getR2Bucket('ARCHIVES', FUNCTIONS[0]);
     this.#rateWindows = await miniflare.getKVNamespace('RATE_LIMIT_KV', FUNCTIONS[0]);
@@ -142,14 +153,21 @@ export class Workers {
 
   /** Where every request goes that leaves a Worker, whatever its host. */
   #project(): WorkerOptions {
-    const { auth, rest, bindings: { ALERT_WEBHOOK_URL: webhook } } = this.#options;
+    const {
+      auth,
+      rest,
+      bindings: { ALERT_WEBHOOK_URL: webhook },
+    } = this.#options;
     return {
       name: PROJECT,
       compatibilityDate: readWranglerConfig('.').compatibility_date,
       modules: [{ type: 'ESModule', path: join(ROOT, 'stack', 'project.js') }],
       modulesRoot: join(ROOT, 'stack'),
       bindings: { PROJECT_URL, WEBHOOK: webhook === undefined ? '' : new URL(webhook).href },
-      serviceBindings: { AUTH: { external: { address: auth, http: {} } }, REST: { external: { address: rest, http: {} } } },
+      serviceBindings: {
+        AUTH: { external: { address: auth, http: {} } },
+        REST: { external: { address: rest, http: {} } },
+      },
     };
   }
 
@@ -173,7 +191,9 @@ export class Workers {
       ...common(config, join(ROOT, folder)),
       bindings: { ...config.vars, ...this.#options.bindings },
       kvNamespaces: Object.fromEntries((config.kv_namespaces ?? []).map(({ binding, id }) => [binding, id])),
-      r2Buckets: Object.fromEntries((config.r2_buckets ?? []).map(({ binding, bucket_name }) => [binding, bucket_name])),
+      r2Buckets: Object.fromEntries(
+        (config.r2_buckets ?? []).map(({ binding, bucket_name }) => [binding, bucket_name]),
+      ),
       outboundService: PROJECT,
     };
   }
@@ -187,7 +207,9 @@ function common(config: WranglerConfig, folder: string): WorkerOptions & { modul
   const main = join(folder, config.main);
   if (!existsSync(main)) throw new StackFailure(`${config.name} is not built: run \`cargo xtask build\``);
   const built = join(main, '..');
-  const others = globSync('**/*.{js,wasm}', { cwd: built }).map((file) => join(built, file)).filter((file) => file !== main);
+  const others = globSync('**/*.{js,wasm}', { cwd: built })
+    .map((file) => join(built, file))
+    .filter((file) => file !== main);
   return {
     name: config.name,
     compatibilityDate: config.compatibility_date,

@@ -1,7 +1,7 @@
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { type JWK, SignJWT, exportJWK, generateKeyPair } from 'jose';
+import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { Miniflare } from 'miniflare';
 
 import { ROOT } from '../stack/places.ts';
@@ -40,10 +40,19 @@ export class ClosedWorld {
       compatibilityDate: compatibility_date,
       compatibilityFlags: compatibility_flags ?? [],
       modulesRoot,
-      modules: ['index.js', ...others].map((file) => ({ type: file.endsWith('.wasm') ? 'CompiledWasm' : 'ESModule', path: join(modulesRoot, file) })),
+      modules: ['index.js', ...others].map((file) => ({
+        type: file.endsWith('.wasm') ? 'CompiledWasm' : 'ESModule',
+        path: join(modulesRoot, file),
+      })),
       kvNamespaces: ['RATE_LIMIT_KV'],
       r2Buckets: ['ARCHIVES'],
-      bindings: { SUPABASE_URL: PROJECT, SUPABASE_ANON_KEY: 'anon', SUPABASE_SERVICE_ROLE_KEY: 'the-service-key', SUPABASE_JWT_SECRET: SHARED_SECRET, ...vars },
+      bindings: {
+        SUPABASE_URL: PROJECT,
+        SUPABASE_ANON_KEY: 'anon',
+        SUPABASE_SERVICE_ROLE_KEY: 'the-service-key',
+        SUPABASE_JWT_SECRET: SHARED_SECRET,
+        ...vars,
+      },
       handleStructuredLogs: ({ message }: { message: string }) => void this.logged.push(message),
       outboundService: async (request: { url: string; text(): Promise<string> }) => this.#respond(request) as never,
     });
@@ -59,12 +68,21 @@ export class ClosedWorld {
 
   async token(alg: Signer): Promise<string> {
     const now = Math.floor(Date.now() / 1000);
-    const claims = { iss: `${PROJECT}/auth/v1`, aud: 'authenticated', role: 'authenticated', sub: '6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11', exp: now + 60 };
+    const claims = {
+      iss: `${PROJECT}/auth/v1`,
+      aud: 'authenticated',
+      role: 'authenticated',
+      sub: '6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11',
+      exp: now + 60,
+    };
     const key = alg === 'HS256' ? new TextEncoder().encode(SHARED_SECRET) : this.#keys[alg].privateKey;
     return await new SignJWT(claims).setProtectedHeader({ alg, kid: alg === 'HS256' ? 'legacy' : alg }).sign(key);
   }
 
-  async call(token: string, body: unknown): Promise<{ status: number; headers: Headers; body: Record<string, unknown> }> {
+  async call(
+    token: string,
+    body: unknown,
+  ): Promise<{ status: number; headers: Headers; body: Record<string, unknown> }> {
     const init = { method: 'POST', headers: { authorization: `Bearer ${token}` }, body: JSON.stringify(body) };
     const response = await this.#miniflare.dispatchFetch('https://edge.example/', init);
     const headers = new Headers([...response.headers] as [string, string][]);

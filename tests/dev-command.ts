@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import { ROOT } from '../stack/places.ts';
 import type { DevJson } from '../stack/state.ts';
-import { type Process, descendants } from './processes.ts';
+import { descendants, type Process } from './processes.ts';
 
 const XTASK = process.env['M23_XTASK'] ?? join(ROOT, 'target', 'debug', 'xtask');
 const READY_WITHIN_MS = 60_000;
@@ -21,9 +21,13 @@ export class DevCommand {
   constructor(stateDir: string, ...args: string[]) {
     this.stateDir = stateDir;
     const port = args.includes('--port') ? [] : ['--port', '0'];
-    this.#child = spawn(XTASK, ['dev', ...port, '--state-dir', stateDir, ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(XTASK, ['dev', ...port, '--state-dir', stateDir, ...args], {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     this.#ended = once(this.#child, 'exit');
-    for (const stream of [this.#child.stdout, this.#child.stderr]) stream?.on('data', (chunk) => (this.#output += String(chunk)));
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.on('data', (chunk) => (this.#output += String(chunk)));
   }
 
   get pid(): number {
@@ -48,7 +52,8 @@ export class DevCommand {
   /** The process of one part. */
   part(name: string): Process {
     const found = this.family.find((one) => one.command.includes(name));
-    if (found === undefined) throw new Error(`${name} is not running: ${this.family.map((one) => one.command).join(' ')}`);
+    if (found === undefined)
+      throw new Error(`${name} is not running: ${this.family.map((one) => one.command).join(' ')}`);
     return found;
   }
 
@@ -56,7 +61,8 @@ export class DevCommand {
   async ready(): Promise<DevJson> {
     const deadline = Date.now() + READY_WITHIN_MS;
     while (Date.now() < deadline && this.#child.exitCode === null) {
-      if (this.#output.includes('Ctrl-C stops everything')) return JSON.parse(readFileSync(join(this.stateDir, 'dev.json'), 'utf8')) as DevJson;
+      if (this.#output.includes('Ctrl-C stops everything'))
+        return JSON.parse(readFileSync(join(this.stateDir, 'dev.json'), 'utf8')) as DevJson;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     throw new Error(`the stack did not become ready:\n${this.#output}`);

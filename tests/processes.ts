@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** A process of this machine. */
 export interface Process {
@@ -32,23 +32,34 @@ export async function gone(those: readonly Process[], withinMs = 8_000): Promise
 }
 
 function fromProc(): Process[] {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((name) => {
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-      const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      if (state === 'Z') return [];
-      // Postgres's backends rewrite their command line, so the program's name is safer.
-      return [{ pid: Number(name), parent: Number(parent), command: stat.slice(stat.indexOf('('), stat.lastIndexOf(')') + 1) }];
-    } catch {
-      return [];
-    }
-  });
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+        const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+        if (state === 'Z') return [];
+        // Postgres's backends rewrite their command line, so the program's name is safer.
+        return [
+          {
+            pid: Number(name),
+            parent: Number(parent),
+            command: stat.slice(stat.indexOf('('), stat.lastIndexOf(')') + 1),
+          },
+        ];
+      } catch {
+        return [];
+      }
+    });
 }
 
 function fromPs(): Process[] {
   const text = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat=,comm='], { encoding: 'utf8' });
-  return text.trim().split('\n').flatMap((line) => {
-    const [pid, parent, state, ...command] = line.trim().split(/\s+/);
-    return state?.startsWith('Z') ? [] : [{ pid: Number(pid), parent: Number(parent), command: command.join(' ') }];
-  });
+  return text
+    .trim()
+    .split('\n')
+    .flatMap((line) => {
+      const [pid, parent, state, ...command] = line.trim().split(/\s+/);
+      return state?.startsWith('Z') ? [] : [{ pid: Number(pid), parent: Number(parent), command: command.join(' ') }];
+    });
 }

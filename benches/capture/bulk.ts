@@ -3,7 +3,7 @@ import { Meter } from '../meter.ts';
 import type { Place } from '../place.ts';
 import type { Row } from '../report.ts';
 import { type Costs, nothing, rowsOf } from './costs.ts';
-import { OPERATIONS, type Operation, bulk, tableOf } from './statements.ts';
+import { bulk, OPERATIONS, type Operation, tableOf } from './statements.ts';
 
 const GOAL = { atMost: 0.28 };
 
@@ -31,12 +31,14 @@ async function measure(
       measured[operation][capturer]?.push(await meter.spent(() => client.query(bulk(operation, capturer))));
     }
   };
-  const contenders = capturers.map((capturer): Contender => ({
-    name: capturer,
-    prepare: async () => void await client.query(`vacuum ${tableOf(capturer)}`),
-    run: () => runAll(capturer),
-  }));
-  await interleaved(1, contenders);  // warms up
+  const contenders = capturers.map(
+    (capturer): Contender => ({
+      name: capturer,
+      prepare: async () => void (await client.query(`vacuum ${tableOf(capturer)}`)),
+      run: () => runAll(capturer),
+    }),
+  );
+  await interleaved(1, contenders); // warms up
   measured = nothing(capturers);
   await interleaved(repetitions, contenders);
   return measured;

@@ -1,4 +1,4 @@
-import { type Spread, addedRatio, quantile, ratio, spread } from '../measure.ts';
+import { addedRatio, quantile, ratio, type Spread, spread } from '../measure.ts';
 import type { Goal, Row } from '../report.ts';
 import { OPERATIONS, type Operation } from './statements.ts';
 
@@ -36,7 +36,7 @@ export async function inBlocks(
       for (const capturer of turn) costs[operation][capturer]?.push(await cost(operation, capturer, block));
     }
   };
-  await runBlock(nothing(capturers));  // warms up
+  await runBlock(nothing(capturers)); // warms up
   for (let n = 0; n < repetitions; n++) {
     const costs = nothing(capturers);
     for (let m = 0; m < blocks; m++) await runBlock(costs);

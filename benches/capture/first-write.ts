@@ -1,7 +1,7 @@
 import { Meter } from '../meter.ts';
 import type { Place } from '../place.ts';
 import type { Row } from '../report.ts';
-import { type Extent, added, addedRow, inBlocks } from './costs.ts';
+import { added, addedRow, type Extent, inBlocks } from './costs.ts';
 import { OPERATIONS, type Operation, single } from './statements.ts';
 
 const GOAL = { atMost: 1.5 };
@@ -18,15 +18,10 @@ export async function firstWriteRows(place: Place, capturers: readonly string[],
   });
 }
 
-async function firstWrite(
-  { postgres }: Place,
-  operation: Operation,
-  capturer: string,
-  block: number,
-): Promise<number> {
+async function firstWrite({ postgres }: Place, operation: Operation, capturer: string, block: number): Promise<number> {
   const session = await postgres.connect();
   try {
-    await session.query('do $$ begin end $$');  // servers of Supabase load PL/pgSQL beforehand
+    await session.query('do $$ begin end $$'); // servers of Supabase load PL/pgSQL beforehand
     const meter = await Meter.of(session);
     return await meter.spent(() => session.query(single(operation, capturer), [3_000_000 + block]));
   } finally {

@@ -16,7 +16,7 @@ export async function logSizeRows(place: Place, updates: number, repetitions: nu
     for (let n = 0; n < repetitions; n++) {
       const before = await logBytes(pipeline.client);
       await pipeline.run(statements);
-      figures.push((await logBytes(pipeline.client) - before) / updates);
+      figures.push(((await logBytes(pipeline.client)) - before) / updates);
     }
   });
   return [{ what: 'log of an updated row, with its index', amount: spread(figures), unit: 'B', goal: GOAL }];
@@ -24,7 +24,9 @@ export async function logSizeRows(place: Place, updates: number, repetitions: nu
 
 /** Bytes of all logs, with indexes and what is kept out of line. */
 export async function logBytes(client: pg.Client): Promise<number> {
-  const { rows: [log] } = await client.query<{ bytes: string }>(`select sum(pg_total_relation_size(oid)) as bytes
+  const {
+    rows: [log],
+  } = await client.query<{ bytes: string }>(`select sum(pg_total_relation_size(oid)) as bytes
     from pg_class where relnamespace = 'm23_log'::regnamespace and relkind = 'r'`);
   return Number(log?.bytes);
 }

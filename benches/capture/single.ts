@@ -2,7 +2,7 @@ import type pg from 'pg';
 
 import type { Place } from '../place.ts';
 import type { Goal, Row } from '../report.ts';
-import { type Costs, type Extent, addedRow, inBlocks, rowsOf } from './costs.ts';
+import { addedRow, type Costs, type Extent, inBlocks, rowsOf } from './costs.ts';
 import { Pipeline } from './pipeline.ts';
 import { OPERATIONS, type Operation, prepared, tableOf } from './statements.ts';
 
@@ -10,22 +10,26 @@ const STATEMENTS = 100;
 const IN_TRANSACTION = 10;
 
 const SINGLE_GOALS: Record<Operation, Goal> = {
-  insert: { atMost: 0.8 }, update: { atMost: 0.65 }, delete: { atMost: 1 },
+  insert: { atMost: 0.8 },
+  update: { atMost: 0.65 },
+  delete: { atMost: 1 },
 };
 const TRANSACTION_GOALS: Partial<Record<Operation, Goal>> = { update: { atMost: 1 }, delete: { atMost: 1.5 } };
 
 /** Prepared statements over one row, each a transaction of its own. */
 export async function singleRows(place: Place, capturers: readonly string[], extent: Extent): Promise<Row[]> {
   const costs = await measure(place, capturers, extent, (statements) => statements);
-  return OPERATIONS.flatMap((operation) => (
-    rowsOf(`${operation}, single row`, costs[operation], 'µs', SINGLE_GOALS[operation])));
+  return OPERATIONS.flatMap((operation) =>
+    rowsOf(`${operation}, single row`, costs[operation], 'µs', SINGLE_GOALS[operation]),
+  );
 }
 
 /** The same statements, ten in a transaction: those after the first are made in one that has written. */
 export async function transactionRows(place: Place, capturers: readonly string[], extent: Extent): Promise<Row[]> {
   const costs = await measure(place, capturers, extent, inTransactions);
-  return OPERATIONS.map((operation) => (
-    addedRow(`${operation}, ten in a transaction`, costs[operation], 'µs', TRANSACTION_GOALS[operation])));
+  return OPERATIONS.map((operation) =>
+    addedRow(`${operation}, ten in a transaction`, costs[operation], 'µs', TRANSACTION_GOALS[operation]),
+  );
 }
 
 type Statement = string | pg.QueryConfig;
@@ -37,10 +41,12 @@ async function measure(
   arrange: (statements: Statement[]) => Statement[],
 ): Promise<Record<Operation, Costs>> {
   for (const capturer of capturers) await place.client.query(`vacuum analyze ${tableOf(capturer)}`);
-  return await Pipeline.in(place, (pipeline) => inBlocks(capturers, extent, async (operation, capturer, block) => {
-    const statements = keysOf(block).map((id) => prepared(operation, capturer, id));
-    return await pipeline.cost(arrange(statements)) / STATEMENTS;
-  }));
+  return await Pipeline.in(place, (pipeline) =>
+    inBlocks(capturers, extent, async (operation, capturer, block) => {
+      const statements = keysOf(block).map((id) => prepared(operation, capturer, id));
+      return (await pipeline.cost(arrange(statements))) / STATEMENTS;
+    }),
+  );
 }
 
 /** Keys of rows that only this block has. */

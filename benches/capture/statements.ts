@@ -15,10 +15,13 @@ export function tableOf(capturer: string): string {
 export function single(operation: Operation, capturer: string): string {
   const table = tableOf(capturer);
   switch (operation) {
-    case 'insert': return `insert into ${table} values ($1, '${tenantOf(0)}', 'Item', 'A body of some length',
+    case 'insert':
+      return `insert into ${table} values ($1, '${tenantOf(0)}', 'Item', 'A body of some length',
       12.5, 3, true, '{all,n1}', '{"rank": 1}', clock_timestamp())`;
-    case 'update': return `update ${table} set quantity = quantity + 1, updated_at = clock_timestamp() where id = $1`;
-    case 'delete': return `delete from ${table} where id = $1`;
+    case 'update':
+      return `update ${table} set quantity = quantity + 1, updated_at = clock_timestamp() where id = $1`;
+    case 'delete':
+      return `delete from ${table} where id = $1`;
   }
 }
 
@@ -26,10 +29,13 @@ export function single(operation: Operation, capturer: string): string {
 export function bulk(operation: Operation, capturer: string): string {
   const table = tableOf(capturer);
   switch (operation) {
-    case 'insert': return `insert into ${table} select * from bench.source`;
-    case 'update': return `update ${table}
+    case 'insert':
+      return `insert into ${table} select * from bench.source`;
+    case 'update':
+      return `update ${table}
       set price = price + 1, quantity = quantity + 1, updated_at = clock_timestamp()`;
-    case 'delete': return `delete from ${table}`;
+    case 'delete':
+      return `delete from ${table}`;
   }
 }
 

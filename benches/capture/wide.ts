@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import type pg from 'pg';
 
-import { type Spread, ratio, spread, timed } from '../measure.ts';
+import { ratio, type Spread, spread, timed } from '../measure.ts';
 import type { Place } from '../place.ts';
 import type { Row } from '../report.ts';
 import { tenantOf } from '../rows.ts';
@@ -48,7 +48,9 @@ async function createTable(client: pg.Client, capturer: string): Promise<void> {
     await client.query(`insert into ${table} values ($1, $2, 0, $3)`, [id, tenantOf(0), incompressible()]);
   }
   await client.query(`vacuum analyze ${table}`);
-  const { rows: [stored] } = await client.query<{ bytes: number }>(`
+  const {
+    rows: [stored],
+  } = await client.query<{ bytes: number }>(`
     select min(pg_column_size(body)) as bytes from ${table}`);
   if ((stored?.bytes ?? 0) < TEXT_LENGTH) throw new Error(`${table} has its texts in ${stored?.bytes} bytes`);
 }
@@ -61,7 +63,7 @@ function incompressible(): string {
 async function measure(pipeline: Pipeline, { repetitions, blocks }: Extent): Promise<{ plain: Costs; m23: Costs }> {
   const nothing = (): Costs => ({ clock: [], cpu: [], walBytes: [], logBytes: [] });
   const costs = { plain: nothing(), m23: nothing() };
-  await repeat(pipeline, 'plain', 1, nothing());  // warms up
+  await repeat(pipeline, 'plain', 1, nothing()); // warms up
   await repeat(pipeline, 'm23', 1, nothing());
   for (let n = 0; n < repetitions; n++) {
     const turn = ['plain', 'm23'] as const;
@@ -73,11 +75,14 @@ async function measure(pipeline: Pipeline, { repetitions, blocks }: Extent): Pro
 }
 
 async function repeat(pipeline: Pipeline, capturer: string, blocks: number, costs: Costs): Promise<void> {
-  const counting = Array.from({ length: UPDATES }, (_, n): pg.QueryConfig => ({
-    name: `count_${capturer}`,
-    text: `update bench.wide_${capturer} set views = views + 1 where id = $1`,
-    values: [n % ROWS + 1],
-  }));
+  const counting = Array.from(
+    { length: UPDATES },
+    (_, n): pg.QueryConfig => ({
+      name: `count_${capturer}`,
+      text: `update bench.wide_${capturer} set views = views + 1 where id = $1`,
+      values: [(n % ROWS) + 1],
+    }),
+  );
   const [clock, cpu]: [number[], number[]] = [[], []];
   const [wal, log] = [await walBytes(pipeline.client), await logBytes(pipeline.client)];
   for (let block = 0; block < blocks; block++) {
@@ -87,11 +92,13 @@ async function repeat(pipeline: Pipeline, capturer: string, blocks: number, cost
   const updates = 2 * blocks * UPDATES;
   costs.clock.push(lowerFifth(clock));
   costs.cpu.push(lowerFifth(cpu));
-  costs.walBytes.push((await walBytes(pipeline.client) - wal) / updates);
-  costs.logBytes.push((await logBytes(pipeline.client) - log) / updates);
+  costs.walBytes.push(((await walBytes(pipeline.client)) - wal) / updates);
+  costs.logBytes.push(((await logBytes(pipeline.client)) - log) / updates);
 }
 
 async function walBytes(client: pg.Client): Promise<number> {
-  const { rows: [wal] } = await client.query<{ bytes: string }>(`select pg_current_wal_insert_lsn() - '0/0' as bytes`);
+  const {
+    rows: [wal],
+  } = await client.query<{ bytes: string }>(`select pg_current_wal_insert_lsn() - '0/0' as bytes`);
   return Number(wal?.bytes);
 }

@@ -1,7 +1,7 @@
 import { M23Error } from './errors.ts';
 import { page } from './lists.ts';
 import type { M23 } from './m23.ts';
-import { type Project, invoke, read } from './supabase.ts';
+import { invoke, type Project, read } from './supabase.ts';
 import type { BackupCreateRequest, BackupCreateResponse, BackupJob } from './types.ts';
 import { mustBeCompleted, watchBackup } from './watch.ts';
 
@@ -41,7 +41,8 @@ export function backups(project: () => Project): Backups {
 
     async getBackupById(id, options = {}) {
       const [job] = await read(project().from('backup_jobs').select('*').eq('id', id), options);
-      if (job === undefined) throw new M23Error('There is no such backup in this tenant.', { code: 'BACKUP_NOT_FOUND', status: 404 });
+      if (job === undefined)
+        throw new M23Error('There is no such backup in this tenant.', { code: 'BACKUP_NOT_FOUND', status: 404 });
       return job as BackupJob;
     },
 

@@ -3,7 +3,7 @@ import type { M23 } from './m23.ts';
 import { pitr } from './pitr.ts';
 import { recovery } from './recovery.ts';
 import { restores } from './restores.ts';
-import { type Project, type SupabaseLike, projectOf } from './supabase.ts';
+import { type Project, projectOf, type SupabaseLike } from './supabase.ts';
 
 /** The functions of M23, bound to a supabase-js client. */
 export function createM23(supabase: SupabaseLike): M23 {

@@ -96,7 +96,10 @@ function isCode(code: unknown): code is ErrorCode {
 export async function fromFunctions(error: unknown): Promise<M23Error> {
   const context: unknown = (error as { context?: unknown } | null)?.context;
   if (!isResponse(context)) {
-    return new M23Error('No answer came: the network or the service is out of reach.', { code: 'UNAVAILABLE', cause: error });
+    return new M23Error('No answer came: the network or the service is out of reach.', {
+      code: 'UNAVAILABLE',
+      cause: error,
+    });
   }
   const body = await bodyOf(context);
   const code = isCode(body.code) ? body.code : (BY_STATUS[context.status] ?? 'INTERNAL');
@@ -120,7 +123,10 @@ export interface PostgrestFailure {
 /** An error of `supabase.from` or `supabase.rpc`, as one of ours. */
 export function fromPostgrest(error: PostgrestFailure, status: number): M23Error {
   if (status === 0) {
-    return new M23Error('No answer came: the network or the service is out of reach.', { code: 'UNAVAILABLE', cause: error });
+    return new M23Error('No answer came: the network or the service is out of reach.', {
+      code: 'UNAVAILABLE',
+      cause: error,
+    });
   }
   const named = isCode(error.code) ? error.code : BY_SQLSTATE[error.code ?? ''];
   return new M23Error(error.message, {

@@ -3,7 +3,13 @@ export { M23Error, type M23ErrorCode, type M23ErrorFields } from './errors.ts';
 export type { Database } from './generated/database.ts';
 export type { components, operations, paths } from './generated/openapi.ts';
 export type {
-  BackupFilter, ExecutedBackup, M23, PITRChoice, RestoreFilter, TenantOptions, TransactionLogFilter,
+  BackupFilter,
+  ExecutedBackup,
+  M23,
+  PITRChoice,
+  RestoreFilter,
+  TenantOptions,
+  TransactionLogFilter,
 } from './m23.ts';
 export type { CallOptions, ListOptions, RequestOptions, WatchOptions, WorkOptions } from './options.ts';
 export type { PITRPreview, PreviewRow } from './preview.ts';

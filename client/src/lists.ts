@@ -18,5 +18,8 @@ export function page<Query extends Listable<Query>>(query: Query, { tenantId, be
     const [at, id] = [JSON.stringify(before.created_at), JSON.stringify(before.id)];
     chosen = chosen.or(`created_at.lt.${at},and(created_at.eq.${at},id.lt.${id})`);
   }
-  return chosen.order('created_at', { ascending: false }).order('id', { ascending: false }).limit(limit ?? USUAL_LIMIT);
+  return chosen
+    .order('created_at', { ascending: false })
+    .order('id', { ascending: false })
+    .limit(limit ?? USUAL_LIMIT);
 }

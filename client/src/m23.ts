@@ -1,9 +1,28 @@
 import type { CallOptions, ListOptions, RequestOptions, WatchOptions, WorkOptions } from './options.ts';
 import type { PITRPreview } from './preview.ts';
 import type {
-  ActivePITRSnapshot, BackupCreateResponse, BackupJob, BackupRestoreRequest, BackupRestoreResponse, BackupStatus, DisasterRecoveryPlan,
-  HealthSnapshot, JobType, LogStatus, NewBackupJob, NewDRPlan, PITRRestoreRequest, PITRRestoreResponse, PITRRollback, PITRRollbackResponse,
-  PITRStats, RecoveryTest, RecoveryTestRequest, RecoveryTestResponse, RestoreLog, TransactionLog,
+  ActivePITRSnapshot,
+  BackupCreateResponse,
+  BackupJob,
+  BackupRestoreRequest,
+  BackupRestoreResponse,
+  BackupStatus,
+  DisasterRecoveryPlan,
+  HealthSnapshot,
+  JobType,
+  LogStatus,
+  NewBackupJob,
+  NewDRPlan,
+  PITRRestoreRequest,
+  PITRRestoreResponse,
+  PITRRollback,
+  PITRRollbackResponse,
+  PITRStats,
+  RecoveryTest,
+  RecoveryTestRequest,
+  RecoveryTestResponse,
+  RestoreLog,
+  TransactionLog,
 } from './types.ts';
 
 /** What {@link M23.executeBackup} gives: the answer of `backup-create`, and the job as it stands now. */
@@ -156,7 +175,12 @@ export interface M23 {
    * page by page while it is read, and the `planHash` to confirm.
    * Throws: as {@link M23.executePITR}.
    */
-  getPITRPreview(targetTimestamp: string | Date, baseBackupId?: string, tables?: readonly string[], options?: RequestOptions): Promise<PITRPreview>;
+  getPITRPreview(
+    targetTimestamp: string | Date,
+    baseBackupId?: string,
+    tables?: readonly string[],
+    options?: RequestOptions,
+  ): Promise<PITRPreview>;
   /**
    * The same as {@link M23.getPITRPreview} as far as the log reaches, without a call that is counted.
    *
@@ -183,7 +207,11 @@ export interface M23 {
    * Gives: the figures.
    * Throws: `VALIDATION_FAILED` for a moment out of reach.
    */
-  getPITRStats(targetTimestamp: string | Date, baseBackupTimestamp?: string | Date, options?: TenantOptions): Promise<PITRStats>;
+  getPITRStats(
+    targetTimestamp: string | Date,
+    baseBackupTimestamp?: string | Date,
+    options?: TenantOptions,
+  ): Promise<PITRStats>;
   /**
    * Goes back to a snapshot by `pitr-rollback`, and waits for its end unless `wait: false`.
    *
@@ -193,7 +221,10 @@ export interface M23 {
    * `INSUFFICIENT_PERMISSIONS`, `RATE_LIMIT_EXCEEDED`; `WORK_FAILED`, `WORK_CANCELLED`.
    */
   executePITRRollback(
-    snapshotId: string, reason?: string, dryRun?: boolean, options?: WorkOptions<PITRRollback> & { planHash?: string | undefined },
+    snapshotId: string,
+    reason?: string,
+    dryRun?: boolean,
+    options?: WorkOptions<PITRRollback> & { planHash?: string | undefined },
   ): Promise<PITRRollbackResponse>;
   /**
    * Lists the snapshots that can be rolled back to, newest first.

@@ -2,7 +2,12 @@
 export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
-    await unlessAborted(new Promise<void>((resolve) => { timer = setTimeout(resolve, milliseconds); }), signal);
+    await unlessAborted(
+      new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, milliseconds);
+      }),
+      signal,
+    );
   } finally {
     clearTimeout(timer);
   }
@@ -27,7 +32,9 @@ export async function unlessAborted<T>(work: PromiseLike<T>, signal: AbortSignal
 
 function deferred(): { promise: Promise<never>; reject: (reason: unknown) => void } {
   let reject!: (reason: unknown) => void;
-  const promise = new Promise<never>((_, refuse) => { reject = refuse; });
+  const promise = new Promise<never>((_, refuse) => {
+    reject = refuse;
+  });
   // Nobody listens any more when the work came first.
   promise.catch(() => undefined);
   return { promise, reject };

@@ -1,16 +1,31 @@
 import type { M23 } from './m23.ts';
 import { moment } from './moment.ts';
 import { previewOf } from './preview.ts';
-import { type Project, invoke, read } from './supabase.ts';
+import { invoke, type Project, read } from './supabase.ts';
 import { tenantOr } from './tenant.ts';
 import { transactionLogs } from './transactions.ts';
 import type {
-  ActivePITRSnapshot, PITRRestoreRequest, PITRRestoreResponse, PITRRollback, PITRRollbackRequest, PITRRollbackResponse, RestoreLog,
+  ActivePITRSnapshot,
+  PITRRestoreRequest,
+  PITRRestoreResponse,
+  PITRRollback,
+  PITRRollbackRequest,
+  PITRRollbackResponse,
+  RestoreLog,
 } from './types.ts';
 import { mustBeCompleted, watchRestore, watchRollback } from './watch.ts';
 
-type PITR = Pick<M23, 'executePITR' | 'getPITRPreview' | 'lookAtPITR' | 'getTransactionLogs' | 'getPITRStats'
-  | 'executePITRRollback' | 'getActivePITRSnapshots' | 'watchRollback'>;
+type PITR = Pick<
+  M23,
+  | 'executePITR'
+  | 'getPITRPreview'
+  | 'lookAtPITR'
+  | 'getTransactionLogs'
+  | 'getPITRStats'
+  | 'executePITRRollback'
+  | 'getActivePITRSnapshots'
+  | 'watchRollback'
+>;
 
 /** Point-in-time recovery of a project. */
 export function pitr(project: () => Project): PITR {
@@ -75,7 +90,10 @@ export function pitr(project: () => Project): PITR {
 
     async getActivePITRSnapshots(options = {}) {
       const tenant = await tenantOr(project(), options.tenantId, options);
-      return (await read(project().rpc('get_active_pitr_snapshots', { p_tenant_id: tenant }), options)) as ActivePITRSnapshot[];
+      return (await read(
+        project().rpc('get_active_pitr_snapshots', { p_tenant_id: tenant }),
+        options,
+      )) as ActivePITRSnapshot[];
     },
 
     watchRollback: async (rollbackId, options = {}) => watchRollback(project(), rollbackId, options),

@@ -1,11 +1,19 @@
 import { page } from './lists.ts';
 import type { M23 } from './m23.ts';
-import { type Project, invoke, read } from './supabase.ts';
+import { invoke, type Project, read } from './supabase.ts';
 import { tenantOr } from './tenant.ts';
 import type { DisasterRecoveryPlan, HealthSnapshot, RecoveryTest, RecoveryTestResponse } from './types.ts';
 import { mustBeCompleted, watchRecoveryTest } from './watch.ts';
 
-type Recovery = Pick<M23, 'fetchDRPlans' | 'createDRPlan' | 'executeRecoveryTest' | 'fetchHealthSnapshots' | 'calculateHealthScore' | 'watchRecoveryTest'>;
+type Recovery = Pick<
+  M23,
+  | 'fetchDRPlans'
+  | 'createDRPlan'
+  | 'executeRecoveryTest'
+  | 'fetchHealthSnapshots'
+  | 'calculateHealthScore'
+  | 'watchRecoveryTest'
+>;
 
 /** Plans, recovery tests and health of a project. */
 export function recovery(project: () => Project): Recovery {
@@ -43,5 +51,10 @@ export function recovery(project: () => Project): Recovery {
 
 /** The answer that a completed test would have given, had it been waited for. */
 function ofTest(test: RecoveryTest): RecoveryTestResponse {
-  return { success: true, testId: test.id, status: 'completed', ...(test.results == null ? {} : { results: test.results }) };
+  return {
+    success: true,
+    testId: test.id,
+    status: 'completed',
+    ...(test.results == null ? {} : { results: test.results }),
+  };
 }

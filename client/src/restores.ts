@@ -1,6 +1,6 @@
 import { page } from './lists.ts';
 import type { M23 } from './m23.ts';
-import { type Project, invoke, read } from './supabase.ts';
+import { invoke, type Project, read } from './supabase.ts';
 import type { BackupRestoreResponse, RestoreLog } from './types.ts';
 import { mustBeCompleted, watchRestore } from './watch.ts';
 

@@ -1,6 +1,6 @@
 import { bind } from './create.ts';
 import type { M23 } from './m23.ts';
-import { type Project, type SupabaseLike, projectOf } from './supabase.ts';
+import { type Project, projectOf, type SupabaseLike } from './supabase.ts';
 
 let current: Project | undefined;
 

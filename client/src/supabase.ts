@@ -1,6 +1,6 @@
 import type { SupabaseClient } from '@supabase/supabase-js';
 
-import { M23Error, type PostgrestFailure, fromFunctions, fromPostgrest } from './errors.ts';
+import { fromFunctions, fromPostgrest, M23Error, type PostgrestFailure } from './errors.ts';
 import type { Database } from './generated/database.ts';
 import type { CallOptions, RequestOptions } from './options.ts';
 import { pause, unlessAborted } from './pause.ts';
@@ -39,18 +39,32 @@ export async function read<Data>(query: Query<Data>, { signal }: CallOptions): P
 }
 
 /** Calls one of the five functions; throws an {@link M23Error}. */
-export async function invoke<Answer>(project: Project, name: FunctionName, body: object, options: RequestOptions): Promise<Answer> {
+export async function invoke<Answer>(
+  project: Project,
+  name: FunctionName,
+  body: object,
+  options: RequestOptions,
+): Promise<Answer> {
   for (let attempt = 1; ; attempt += 1) {
     const outcome = await send<Answer>(project, name, body, options);
     if (!(outcome instanceof M23Error)) return outcome;
     const seconds = outcome.retryAfter ?? 2 ** (attempt - 2);
-    const again = options.idempotencyKey !== undefined && outcome.code === 'UNAVAILABLE' && attempt < ATTEMPTS && seconds <= LONGEST_PAUSE_SECONDS;
+    const again =
+      options.idempotencyKey !== undefined &&
+      outcome.code === 'UNAVAILABLE' &&
+      attempt < ATTEMPTS &&
+      seconds <= LONGEST_PAUSE_SECONDS;
     if (!again) throw outcome;
     await pause(seconds * 1000, options.signal);
   }
 }
 
-async function send<Answer>(project: Project, name: FunctionName, body: object, { idempotencyKey, signal }: RequestOptions): Promise<Answer | M23Error> {
+async function send<Answer>(
+  project: Project,
+  name: FunctionName,
+  body: object,
+  { idempotencyKey, signal }: RequestOptions,
+): Promise<Answer | M23Error> {
   signal?.throwIfAborted();
   const headers: Record<string, string> = idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey };
   const sent = project.functions.invoke<Answer>(name, { body, headers, ...(signal === undefined ? {} : { signal }) });

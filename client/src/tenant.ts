@@ -7,5 +7,8 @@ export async function tenantOr(project: Project, tenantId: string | undefined, o
   if (tenantId !== undefined) return tenantId;
   const own: string | null = await read(project.rpc('get_current_tenant'), options);
   if (own !== null) return own;
-  throw new M23Error('You belong to no tenant, or to several and have picked none of them.', { code: 'TENANT_NOT_FOUND', status: 403 });
+  throw new M23Error('You belong to no tenant, or to several and have picked none of them.', {
+    code: 'TENANT_NOT_FOUND',
+    status: 403,
+  });
 }

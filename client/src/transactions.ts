@@ -23,7 +23,10 @@ export async function transactionLogs(project: Project, filter: TransactionLogFi
   for (let last = filter.before; found.length < limit; last = found.at(-1)) {
     const size = Math.min(limit - found.length, LARGEST_PAGE);
     const before = last === undefined ? {} : { p_before: { id: last.id, transaction_id: last.transaction_id } };
-    const page = (await read(project.rpc('get_transaction_logs', { ...wanted, ...before, p_limit: size }), filter)) as TransactionLog[];
+    const page = (await read(
+      project.rpc('get_transaction_logs', { ...wanted, ...before, p_limit: size }),
+      filter,
+    )) as TransactionLog[];
     found.push(...page);
     if (page.length < size) break;
   }

@@ -39,28 +39,40 @@ export interface Progress {
 }
 
 /** A row of `backup_jobs`. */
-export type BackupJob = Narrow<Row<'backup_jobs'>, {
-  job_type: JobType;
-  status: BackupStatus;
-  metadata: { progress?: Progress; [name: string]: unknown };
-}>;
+export type BackupJob = Narrow<
+  Row<'backup_jobs'>,
+  {
+    job_type: JobType;
+    status: BackupStatus;
+    metadata: { progress?: Progress; [name: string]: unknown };
+  }
+>;
 /** A row of `restore_logs`. */
-export type RestoreLog = Narrow<Row<'restore_logs'>, {
-  restore_type: 'backup' | 'pitr';
-  status: LogStatus;
-  stats: PITRStats | null;
-  /** `preview`: where a dry run that was answered with 202 has its rows. */
-  metadata: { preview?: Pick<PITRRestoreResponse, 'previewId' | 'planHash' | 'changeCounts'>; [name: string]: unknown };
-}>;
+export type RestoreLog = Narrow<
+  Row<'restore_logs'>,
+  {
+    restore_type: 'backup' | 'pitr';
+    status: LogStatus;
+    stats: PITRStats | null;
+    /** `preview`: where a dry run that was answered with 202 has its rows. */
+    metadata: {
+      preview?: Pick<PITRRestoreResponse, 'previewId' | 'planHash' | 'changeCounts'>;
+      [name: string]: unknown;
+    };
+  }
+>;
 /** A row of `pitr_rollbacks`. */
 export type PITRRollback = Narrow<Row<'pitr_rollbacks'>, { status: LogStatus }>;
 /** A row of `recovery_tests`. */
-export type RecoveryTest = Narrow<Row<'recovery_tests'>, {
-  status: LogStatus;
-  test_type: TestType;
-  validation_level: ValidationLevel;
-  results: RecoveryTestResponse['results'] | null;
-}>;
+export type RecoveryTest = Narrow<
+  Row<'recovery_tests'>,
+  {
+    status: LogStatus;
+    test_type: TestType;
+    validation_level: ValidationLevel;
+    results: RecoveryTestResponse['results'] | null;
+  }
+>;
 /** A row of `dr_plans`. */
 export type DisasterRecoveryPlan = Row<'dr_plans'>;
 /** A row of `health_snapshots`. */

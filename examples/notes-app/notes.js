@@ -10,13 +10,16 @@ else if (command === 'remove') await must(supabase.from('notebooks').delete().eq
 else throw new Error('say list, add or remove');
 
 async function list() {
-  const notebooks = await must(supabase.from('notebooks').select('title, notes (body)').order('title').order('id', { referencedTable: 'notes' }));
+  const notebooks = await must(
+    supabase.from('notebooks').select('title, notes (body)').order('title').order('id', { referencedTable: 'notes' }),
+  );
   for (const { title, notes } of notebooks) console.log(`${title}: ${notes.map((note) => note.body).join(', ')}`);
 }
 
 async function add() {
   const [{ id: org_id }] = await must(supabase.from('orgs').select('id'));
-  const notebook = await must(supabase.from('notebooks').select('id').eq('title', title).maybeSingle())
-    ?? await must(supabase.from('notebooks').insert({ org_id, title }).select('id').single());
+  const notebook =
+    (await must(supabase.from('notebooks').select('id').eq('title', title).maybeSingle())) ??
+    (await must(supabase.from('notebooks').insert({ org_id, title }).select('id').single()));
   await must(supabase.from('notes').insert({ org_id, notebook_id: notebook.id, body }));
 }

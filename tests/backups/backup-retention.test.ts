@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import { type SupabaseClient, createClient } from '@supabase/supabase-js';
+import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
 import type { Role } from '../../stack/demo-tenants.ts';
@@ -13,7 +13,7 @@ import { objectsOf, prefixOf } from '../fixtures/archive.ts';
 import { increment } from '../fixtures/chain.ts';
 import { backUp, beginBackup, completed, jobOf, refusal, restore, restored } from '../fixtures/functions.ts';
 import { openShop, stock } from '../fixtures/shop.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 
 let stack: Stack;
@@ -21,8 +21,14 @@ let client: pg.Client;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-create': 1000, 'backup-restore': 1000 } });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
+  stack = await startStack({
+    stateDir,
+    ephemeral: true,
+    rateLimits: { 'backup-create': 1000, 'backup-restore': 1000 },
+  });
   client = await stack.postgres.connect();
   await openShop(client);
 });
@@ -49,13 +55,19 @@ async function remove(tenant: Tenant, id: string, role: Role = 'admin'): Promise
 
 /** As if so much time had passed since a backup. */
 async function age(ids: string[], days: number): Promise<void> {
-  await client.query(`update public.backup_jobs set created_at = created_at - make_interval(days => $2), completed_at = completed_at - make_interval(days => $2),
-    deleted_at = deleted_at - make_interval(days => $2) where id = any ($1)`, [ids, days]);
+  await client.query(
+    `update public.backup_jobs set created_at = created_at - make_interval(days => $2), completed_at = completed_at - make_interval(days => $2),
+    deleted_at = deleted_at - make_interval(days => $2) where id = any ($1)`,
+    [ids, days],
+  );
 }
 
 async function plan(tenant: Tenant, days: number): Promise<void> {
-  await client.query(`insert into public.dr_plans (tenant_id, plan_name, rto_minutes, rpo_minutes, backup_frequency, retention_days, test_frequency)
-    values ($1, 'plan', 60, 60, 'daily', $2, 'weekly')`, [tenant.id, days]);
+  await client.query(
+    `insert into public.dr_plans (tenant_id, plan_name, rto_minutes, rpo_minutes, backup_frequency, retention_days, test_frequency)
+    values ($1, 'plan', 60, 60, 'daily', $2, 'weekly')`,
+    [tenant.id, days],
+  );
 }
 
 async function planned(tenant: Tenant): Promise<string[]> {
@@ -65,7 +77,17 @@ async function planned(tenant: Tenant): Promise<string[]> {
 }
 
 async function deleted(ids: string[]): Promise<boolean[]> {
-  return await Promise.all(ids.map(async (id) => (await client.query<{ gone: boolean }>('select deleted_at is not null as gone from public.backup_jobs where id = $1', [id])).rows[0]?.gone ?? false));
+  return await Promise.all(
+    ids.map(
+      async (id) =>
+        (
+          await client.query<{ gone: boolean }>(
+            'select deleted_at is not null as gone from public.backup_jobs where id = $1',
+            [id],
+          )
+        ).rows[0]?.gone ?? false,
+    ),
+  );
 }
 
 /** Begins a backup and does something while its first chunk is stored, but not yet recorded. */
@@ -74,7 +96,10 @@ async function heldUp(tenant: Tenant, meanwhile: (id: string) => Promise<void>):
   try {
     await holder.query('begin; lock table m23.backup_chunks in exclusive mode');
     const id = await beginBackup(stack, tenant);
-    await eventually(async () => (await objectsOf(stack, tenant, id)).length, (count) => count > 0);
+    await eventually(
+      async () => (await objectsOf(stack, tenant, id)).length,
+      (count) => count > 0,
+    );
     await meanwhile(id);
     return id;
   } finally {
@@ -85,7 +110,10 @@ async function heldUp(tenant: Tenant, meanwhile: (id: string) => Promise<void>):
 
 /** How many calls of a function wait for a lock. */
 async function waiting(name: string): Promise<number> {
-  const { rows } = await client.query<{ count: number }>(`select count(*)::int from pg_stat_activity where wait_event_type = 'Lock' and query like $1`, [`%${name}%`]);
+  const { rows } = await client.query<{ count: number }>(
+    `select count(*)::int from pg_stat_activity where wait_event_type = 'Lock' and query like $1`,
+    [`%${name}%`],
+  );
   return rows[0]?.count ?? 0;
 }
 
@@ -94,25 +122,42 @@ describe('a backup that is cancelled', () => {
     const tenant = await stocked();
     let cancelled: Promise<unknown> | undefined;
     const id = await heldUp(tenant, async (running) => {
-      cancelled = Promise.resolve(api(tenant, 'operator').rpc('cancel_backup', { p_backup_id: running }).then(({ data }) => data));
+      cancelled = Promise.resolve(
+        api(tenant, 'operator')
+          .rpc('cancel_backup', { p_backup_id: running })
+          .then(({ data }) => data),
+      );
       // It waits for its worker, where that is noting the chunk already.
-      await Promise.race([cancelled, eventually(() => waiting('cancel_backup'), (count) => count > 0)]);
+      await Promise.race([
+        cancelled,
+        eventually(
+          () => waiting('cancel_backup'),
+          (count) => count > 0,
+        ),
+      ]);
     });
     assert.equal(await cancelled, true);
     const job = await jobOf(client, id);
     assert.deepEqual([job.status, job.error_message], ['failed', `cancelled by ${tenant.userId('operator')}`]);
-    assert.equal((await api(tenant, 'operator').rpc('cancel_backup', { p_backup_id: id })).data, false, 'there is nothing more to cancel');
+    assert.equal(
+      (await api(tenant, 'operator').rpc('cancel_backup', { p_backup_id: id })).data,
+      false,
+      'there is nothing more to cancel',
+    );
     await stack.runCron('backup-create');
     assert.equal((await jobOf(client, id)).status, 'failed');
     assert.ok(!(await objectsOf(stack, tenant, id)).some((key) => key.endsWith('manifest.json')));
     await completed(client, await beginBackup(stack, tenant));
   });
 
-  test('is cancelled by no viewer, and by nobody else\'s operator', async () => {
+  test("is cancelled by no viewer, and by nobody else's operator", async () => {
     const [tenant, other] = [await stocked(), await stocked()];
     const id = await backUp(stack, client, tenant);
     assert.equal((await api(tenant, 'viewer').rpc('cancel_backup', { p_backup_id: id })).status, 403);
-    for (const [who, what] of [[other, id], [tenant, randomUUID()]] as const) {
+    for (const [who, what] of [
+      [other, id],
+      [tenant, randomUUID()],
+    ] as const) {
       assert.equal((await api(who, 'owner').rpc('cancel_backup', { p_backup_id: what })).status, 404);
     }
   });
@@ -168,7 +213,7 @@ describe('a backup that is deleted', () => {
 });
 
 describe('retention', () => {
-  test('takes a chain as a whole, when its newest member is past the plan\'s days', async () => {
+  test("takes a chain as a whole, when its newest member is past the plan's days", async () => {
     const tenant = await stocked();
     const old = await backUp(stack, client, tenant);
     const oldTip = await increment(stack, client, tenant, old);
@@ -184,7 +229,9 @@ describe('retention', () => {
     await stack.runCron('recovery-test');
     assert.deepEqual(await deleted([old, oldTip, kept, keptTip, last]), [true, true, false, false, false]);
     assert.deepEqual(await planned(tenant), []);
-    const { rows: [job] } = await client.query(`select metadata ->> 'deleted_because' as why from public.backup_jobs where id = $1`, [old]);
+    const {
+      rows: [job],
+    } = await client.query(`select metadata ->> 'deleted_because' as why from public.backup_jobs where id = $1`, [old]);
     assert.match(job.why, /longer ago than the 30 days/);
   });
 
@@ -197,7 +244,10 @@ describe('retention', () => {
     assert.deepEqual(await planned(tenant), []);
     const newer = await backUp(stack, client, tenant);
     assert.equal((await planned(tenant)).length, 2);
-    await client.query(`insert into public.backup_jobs (tenant_id, backup_name, job_type, status, base_backup_id, parent_backup_id) values ($1, 'running', 'incremental', 'in_progress', $2, $3)`, [tenant.id, full, last]);
+    await client.query(
+      `insert into public.backup_jobs (tenant_id, backup_name, job_type, status, base_backup_id, parent_backup_id) values ($1, 'running', 'incremental', 'in_progress', $2, $3)`,
+      [tenant.id, full, last],
+    );
     assert.deepEqual(await planned(tenant), []);
     assert.deepEqual(await deleted([newer]), [false]);
   });
@@ -231,10 +281,15 @@ describe('objects', () => {
 
 describe('a poison part', () => {
   test('fails its backup with the cause, and others go on', async () => {
-    await client.query(`create table shop.poison (id int primary key, tenant_id uuid not null, a int); select m23.protect_table('shop.poison')`);
+    await client.query(
+      `create table shop.poison (id int primary key, tenant_id uuid not null, a int); select m23.protect_table('shop.poison')`,
+    );
     const tenant = await stocked();
-    const id = await heldUp(tenant, async () => void await client.query('drop table shop.poison'));
-    const job = await eventually(() => jobOf(client, id), ({ status }) => status === 'failed');
+    const id = await heldUp(tenant, async () => void (await client.query('drop table shop.poison')));
+    const job = await eventually(
+      () => jobOf(client, id),
+      ({ status }) => status === 'failed',
+    );
     assert.match(job.error_message ?? '', /shop\.poison was dropped or unprotected while it was backed up/);
     await completed(client, await beginBackup(stack, tenant));
   });
@@ -243,9 +298,15 @@ describe('a poison part', () => {
     const tenant = await stocked();
     const id = await backUp(stack, client, tenant);
     await client.query(`update public.backup_jobs set status = 'in_progress' where id = $1`, [id]);
-    await client.query(`insert into m23.leases (work_id, token, until, taken) values ($1, gen_random_uuid(), now() - interval '1 hour', 5)`, [id]);
+    await client.query(
+      `insert into m23.leases (work_id, token, until, taken) values ($1, gen_random_uuid(), now() - interval '1 hour', 5)`,
+      [id],
+    );
     await stack.runCron('backup-create');
     const job = await jobOf(client, id);
-    assert.deepEqual([job.status, job.error_message], ['failed', 'five workers have taken this backup up without getting further']);
+    assert.deepEqual(
+      [job.status, job.error_message],
+      ['failed', 'five workers have taken this backup up without getting further'],
+    );
   });
 });

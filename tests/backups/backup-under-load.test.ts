@@ -7,9 +7,9 @@ import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
 import { archivedRows, manifestOf, objectsOf, prefixOf } from '../fixtures/archive.ts';
 import { beginBackup, completed, jobOf, restored } from '../fixtures/functions.ts';
-import { Load, type StockRows, fillShelves, ofTenant, openStockroom, stockAt, stockOf } from '../fixtures/load.ts';
+import { fillShelves, Load, ofTenant, openStockroom, type StockRows, stockAt, stockOf } from '../fixtures/load.ts';
 import { openShop } from '../fixtures/shop.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 
 /** `M23_SEED=…` runs a failing history again. */
@@ -21,7 +21,9 @@ let tenants: [Tenant, Tenant];
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-create': 100, 'backup-restore': 100 } });
   client = await stack.postgres.connect();
   await client.query("set timezone = 'UTC'; set datestyle = 'ISO, YMD'");
@@ -51,7 +53,11 @@ async function assertExact(id: string, beginning: StockRows): Promise<void> {
   assert.notDeepEqual(archived, ofTenant(await stockOf(client), tenant), 'the state has moved on since');
   const keys = manifest.tables.flatMap(({ chunks }) => chunks.map(({ object }) => object));
   assert.equal(new Set(keys).size, keys.length, 'no chunk twice');
-  assert.deepEqual(await objectsOf(stack, tenant, id), [...keys, `${prefixOf(tenant, id)}manifest.json`].sort(), 'and no orphan');
+  assert.deepEqual(
+    await objectsOf(stack, tenant, id),
+    [...keys, `${prefixOf(tenant, id)}manifest.json`].sort(),
+    'and no orphan',
+  );
 }
 
 describe(`a backup under a writing load (M23_SEED=${SEED})`, () => {
@@ -75,7 +81,9 @@ describe(`a backup under a writing load (M23_SEED=${SEED})`, () => {
     assert.ok(id);
     const now = await stockOf(client);
     await restored(stack, tenants[0], id, { targetSchema: 'beside' });
-    const { rows } = await client.query<{ image: (string | null)[] }>('select array[tenant_id::text, shelf::text, item, amount::text, remark, seen::text] as image from beside.stock');
+    const { rows } = await client.query<{ image: (string | null)[] }>(
+      'select array[tenant_id::text, shelf::text, item, amount::text, remark, seen::text] as image from beside.stock',
+    );
     const { position } = await jobOf(client, id);
     const expected = ofTenant(await stockAt(client, beginning, position), tenants[0]);
     assert.deepEqual(rows.map(({ image }) => JSON.stringify(image)).sort(), expected);
@@ -92,7 +100,10 @@ describe(`a backup under a writing load (M23_SEED=${SEED})`, () => {
     for (let killed = 0; killed < 2; killed += 1) {
       const { chunks } = await jobOf(client, id);
       const resumed = killed === 0 ? undefined : stack.runCron('backup-create').catch(() => undefined);
-      const seen = await eventually(() => jobOf(client, id), (job) => job.chunks > chunks + 2);
+      const seen = await eventually(
+        () => jobOf(client, id),
+        (job) => job.chunks > chunks + 2,
+      );
       assert.equal(seen.status, 'in_progress', 'it is killed before its end');
       await stack.restartWorkers();
       await resumed;
@@ -108,17 +119,25 @@ describe(`a backup under a writing load (M23_SEED=${SEED})`, () => {
 });
 
 async function transactions(): Promise<number> {
-  const { rows: [row] } = await client.query<{ n: number }>('select count(distinct xid)::int as n from shop.journal');
+  const {
+    rows: [row],
+  } = await client.query<{ n: number }>('select count(distinct xid)::int as n from shop.journal');
   return row?.n ?? 0;
 }
 
 async function leaseLapsed(id: string): Promise<void> {
-  await eventually(async () => (await client.query('select from m23.leases where work_id = $1 and until > clock_timestamp()', [id])).rowCount, (held) => held === 0);
+  await eventually(
+    async () =>
+      (await client.query('select from m23.leases where work_id = $1 and until > clock_timestamp()', [id])).rowCount,
+    (held) => held === 0,
+  );
 }
 
 test('a backup whose table is altered while a chunk waits for it holds no line of another shape', async (t) => {
   const [tenant] = tenants;
-  await client.query(`create table shop.altered (id int primary key, tenant_id uuid not null); select m23.protect_table('shop.altered')`);
+  await client.query(
+    `create table shop.altered (id int primary key, tenant_id uuid not null); select m23.protect_table('shop.altered')`,
+  );
   await client.query('insert into shop.altered select n, $1 from generate_series(1, 9) n', [tenant.id]);
   const [gate, owner] = [await stack.postgres.connect(), await stack.postgres.connect()];
   t.after(() => Promise.all([gate.end(), owner.end()]));
@@ -126,9 +145,17 @@ test('a backup whose table is altered while a chunk waits for it holds no line o
   const id = await beginBackup(stack, tenant, { jobType: 'full', tables: ['shop.altered'] });
   await owner.query('begin; alter table shop.altered add column more int');
   await gate.query('rollback');
-  await eventually(async () => (await client.query(`select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'm23_read_chunk'`)).rowCount, (waiting) => waiting === 1);
+  await eventually(
+    async () =>
+      (await client.query(`select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'm23_read_chunk'`))
+        .rowCount,
+    (waiting) => waiting === 1,
+  );
   await owner.query('commit');
-  const job = await eventually(() => jobOf(client, id), ({ status }) => status === 'failed' || status === 'completed');
+  const job = await eventually(
+    () => jobOf(client, id),
+    ({ status }) => status === 'failed' || status === 'completed',
+  );
   assert.match(String(job.error_message), /^the columns of shop\.altered changed/i);
 });
 
@@ -144,10 +171,12 @@ describe('a chunk whose table has not changed when it is begun', () => {
       begin perform pg_advisory_xact_lock_shared(${GATE}); return m23.live_query_itself(p_table, p_limit); end $$`);
     try {
       await keeper.query('select pg_advisory_lock($1)', [GATE]);
-      await work(async () => void await keeper.query('select pg_advisory_unlock($1)', [GATE]));
+      await work(async () => void (await keeper.query('select pg_advisory_unlock($1)', [GATE])));
     } finally {
       await keeper.end();
-      await client.query(`drop function ${LIVE_QUERY}; alter function m23.live_query_itself(m23.protected_tables, int) rename to live_query`);
+      await client.query(
+        `drop function ${LIVE_QUERY}; alter function m23.live_query_itself(m23.protected_tables, int) rename to live_query`,
+      );
     }
   }
 
@@ -156,7 +185,15 @@ describe('a chunk whose table has not changed when it is begun', () => {
     const beginning = await stockOf(client);
     await withGate(async (open) => {
       const id = await beginBackup(stack, tenant, { jobType: 'full', tables: ['shop.stock'] });
-      await eventually(async () => (await client.query(`select from pg_locks where locktype = 'advisory' and objid = $1 and not granted`, [GATE])).rowCount, (n) => n === 1);
+      await eventually(
+        async () =>
+          (
+            await client.query(`select from pg_locks where locktype = 'advisory' and objid = $1 and not granted`, [
+              GATE,
+            ])
+          ).rowCount,
+        (n) => n === 1,
+      );
       await client.query('update shop.stock set amount = amount + 1000 where tenant_id = $1', [tenant.id]);
       await open();
       await completed(client, id);

@@ -14,9 +14,9 @@ import { temporaryFolder } from '../dev-command.ts';
 import { bytesOf, objectsOf, prefixOf, tamperedWith } from '../fixtures/archive.ts';
 import { increment } from '../fixtures/chain.ts';
 import { backUp, beginBackup, call, completed, refusal, restore, restored } from '../fixtures/functions.ts';
-import { type Results, kindsOf, recoveryTest, resultsOf } from '../fixtures/recovery.ts';
+import { kindsOf, type Results, recoveryTest, resultsOf } from '../fixtures/recovery.ts';
 import { damage, openShop, placesOf, rowsOf, stock } from '../fixtures/shop.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { copyBucket, m23 } from '../fixtures/tool.ts';
 
 const [FIRST, SECOND] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')] as const;
@@ -27,9 +27,18 @@ let folder: string;
 let removeFolder: () => void;
 
 before(async () => {
-  folder = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  const rateLimits = Object.fromEntries(['backup-create', 'backup-restore', 'pitr-restore', 'recovery-test'].map((name) => [name, 1000]));
-  stack = await startStack({ stateDir: join(folder, 'state'), ephemeral: true, rateLimits, vars: { ARCHIVE_KEY: FIRST } });
+  folder = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
+  const rateLimits = Object.fromEntries(
+    ['backup-create', 'backup-restore', 'pitr-restore', 'recovery-test'].map((name) => [name, 1000]),
+  );
+  stack = await startStack({
+    stateDir: join(folder, 'state'),
+    ephemeral: true,
+    rateLimits,
+    vars: { ARCHIVE_KEY: FIRST },
+  });
   client = await stack.postgres.connect();
   await openShop(client);
   await client.query("update m23.settings set value = '20' where name = 'chunk_rows'");
@@ -50,8 +59,13 @@ async function stocked(): Promise<Tenant> {
   return tenant;
 }
 
-async function manifest(tenant: Tenant, backup: string): Promise<{ encryption?: { key_id: string; algorithm: string } }> {
-  return JSON.parse((await bytesOf(stack, `${prefixOf(tenant, backup)}manifest.json`)).toString('utf8')) as { encryption?: { key_id: string; algorithm: string } };
+async function manifest(
+  tenant: Tenant,
+  backup: string,
+): Promise<{ encryption?: { key_id: string; algorithm: string } }> {
+  return JSON.parse((await bytesOf(stack, `${prefixOf(tenant, backup)}manifest.json`)).toString('utf8')) as {
+    encryption?: { key_id: string; algorithm: string };
+  };
 }
 
 async function keyOf(tenant: Tenant, backup: string): Promise<string | undefined> {
@@ -66,7 +80,9 @@ async function keyObjects(tenant?: Tenant): Promise<string[]> {
 /** A chain of two whose rows are lost again; gives it, and the rows of its end. */
 async function chainOf(tenant: Tenant): Promise<{ full: string; tip: string; rows: Record<string, string[]> }> {
   const full = await backUp(stack, client, tenant);
-  await client.query(`update shop.orders set note = 'a secret ' || place where tenant_id = $1 and place % 2 = 0`, [tenant.id]);
+  await client.query(`update shop.orders set note = 'a secret ' || place where tenant_id = $1 and place % 2 = 0`, [
+    tenant.id,
+  ]);
   const tip = await increment(stack, client, tenant, full);
   const rows = await rowsOf(client, tenant);
   await damage(client, tenant);
@@ -83,7 +99,7 @@ async function assertUnusable(tenant: Tenant, backup: string, what: RegExp): Pro
   const before = await placesOf(client, tenant);
   const reply = await restore(stack, tenant, backup);
   assert.deepEqual(refusal(reply), [409, 'BACKUP_UNUSABLE'], JSON.stringify(reply.body));
-  assert.match([reply.body.error, ...reply.body.details ?? []].join(' '), what);
+  assert.match([reply.body.error, ...(reply.body.details ?? [])].join(' '), what);
   assert.deepEqual(await placesOf(client, tenant), before, 'nothing was changed');
 }
 
@@ -104,7 +120,10 @@ describe('with a master key', () => {
     assert.equal(await keyOf(tenant, tip), encryption.key_id, 'one key a tenant');
     assert.deepEqual(await keyObjects(tenant), [`keys/${tenant.id}/${encryption.key_id}.json`]);
     for (const backup of [full, tip]) {
-      const { rows } = await client.query<{ sum: string }>('select distinct fingerprint::text as sum from m23.backup_chunks where job_id = $1', [backup]);
+      const { rows } = await client.query<{ sum: string }>(
+        'select distinct fingerprint::text as sum from m23.backup_chunks where job_id = $1',
+        [backup],
+      );
       const text = JSON.stringify(await manifest(tenant, backup));
       assert.match(text, /"fingerprint":"[A-Za-z0-9+/=]{40,}"/);
       for (const { sum } of rows) assert.ok(!text.includes(sum), 'nor can one try what a short chunk holds');
@@ -115,9 +134,10 @@ describe('with a master key', () => {
     const tenant = await stocked();
     const { full, tip } = await chainOf(tenant);
     const chunks: string[] = [];
-    for (const key of [...await objectsOf(stack, tenant, full), ...await objectsOf(stack, tenant, tip)]) {
+    for (const key of [...(await objectsOf(stack, tenant, full)), ...(await objectsOf(stack, tenant, tip))]) {
       const bytes = await bytesOf(stack, key);
-      for (const known of ['order 1', 'a secret', `${tenant.id}/1`]) assert.ok(!bytes.includes(known), `${key} shows ${known}`);
+      for (const known of ['order 1', 'a secret', `${tenant.id}/1`])
+        assert.ok(!bytes.includes(known), `${key} shows ${known}`);
       if (/manifest\.(json|mac)$/.test(key)) continue;
       assert.match(key, /\.copy\.gz\.enc$/);
       for (const packed of [bytes, bytes.subarray(12)]) assert.throws(() => gunzipSync(packed), `${key} is no gzip`);
@@ -129,9 +149,21 @@ describe('with a master key', () => {
   test('the database and the key object hold no key', async () => {
     const tenant = await stocked();
     const full = await backUp(stack, client, tenant);
-    const { rows: [known] } = await client.query<{ row: string }>('select to_jsonb(k) as row from m23.archive_keys k where tenant_id = $1', [tenant.id]);
-    assert.deepEqual(Object.keys(known?.row ?? {}).sort(), ['created_at', 'erased_at', 'key_id', 'retired_at', 'tenant_id']);
-    const object = JSON.parse((await bytesOf(stack, `keys/${tenant.id}/${await keyOf(tenant, full)}.json`)).toString()) as Record<string, string>;
+    const {
+      rows: [known],
+    } = await client.query<{ row: string }>('select to_jsonb(k) as row from m23.archive_keys k where tenant_id = $1', [
+      tenant.id,
+    ]);
+    assert.deepEqual(Object.keys(known?.row ?? {}).sort(), [
+      'created_at',
+      'erased_at',
+      'key_id',
+      'retired_at',
+      'tenant_id',
+    ]);
+    const object = JSON.parse(
+      (await bytesOf(stack, `keys/${tenant.id}/${await keyOf(tenant, full)}.json`)).toString(),
+    ) as Record<string, string>;
     assert.equal(Buffer.from(object['wrapped'] ?? '', 'base64').length, 60, 'nonce, ciphertext and tag of 32 bytes');
   });
 
@@ -148,7 +180,9 @@ describe('with a master key', () => {
   test('members under different keys make one chain, to each moment', async () => {
     const tenant = await stocked();
     const full = await backUp(stack, client, tenant);
-    const { rows: [moment] } = await client.query<{ at: string }>('select m23.iso(clock_timestamp()) as at');
+    const {
+      rows: [moment],
+    } = await client.query<{ at: string }>('select m23.iso(clock_timestamp()) as at');
     const between = await rowsOf(client, tenant);
     await client.query('update m23.archive_keys set retired_at = now() where tenant_id = $1', [tenant.id]);
     await damage(client, tenant);
@@ -158,7 +192,11 @@ describe('with a master key', () => {
     await client.query('delete from shop."Line Items" where tenant_id = $1', [tenant.id]);
     await restored(stack, tenant, tip);
     assert.deepEqual(await rowsOf(client, tenant), rows);
-    const reply = await call(stack, 'pitr-restore', await tenant.token('admin'), { targetTimestamp: moment?.at, baseBackupId: tip, confirmRestore: true });
+    const reply = await call(stack, 'pitr-restore', await tenant.token('admin'), {
+      targetTimestamp: moment?.at,
+      baseBackupId: tip,
+      confirmRestore: true,
+    });
     assert.equal(reply.status, 200, JSON.stringify(reply.body));
     assert.deepEqual(await rowsOf(client, tenant), between);
   });
@@ -169,9 +207,24 @@ describe('with a master key', () => {
     for (const [backup, file, edit, what] of [
       [tip, 'manifest.mac', undefined, /manifest\.mac is missing/],
       [full, 'manifest.mac', undefined, /manifest\.mac is missing/],
-      [tip, 'manifest.mac', async () => await bytesOf(stack, `${prefixOf(tenant, full)}manifest.mac`), /manifest\.mac: it cannot be decrypted/],
-      [tip, 'manifest.json', async () => JSON.stringify({ ...await manifest(tenant, tip), encryption: null }), /manifest\.json has been altered/],
-      [full, 'manifest.json', async () => JSON.stringify({ ...await manifest(tenant, full), encryption: null }), /manifest\.json has been altered/],
+      [
+        tip,
+        'manifest.mac',
+        async () => await bytesOf(stack, `${prefixOf(tenant, full)}manifest.mac`),
+        /manifest\.mac: it cannot be decrypted/,
+      ],
+      [
+        tip,
+        'manifest.json',
+        async () => JSON.stringify({ ...(await manifest(tenant, tip)), encryption: null }),
+        /manifest\.json has been altered/,
+      ],
+      [
+        full,
+        'manifest.json',
+        async () => JSON.stringify({ ...(await manifest(tenant, full)), encryption: null }),
+        /manifest\.json has been altered/,
+      ],
     ] as const) {
       await tamperedWith(stack, client, tenant, backup, async () => {
         const key = prefixOf(tenant, backup) + file;
@@ -198,22 +251,36 @@ describe('with a master key', () => {
     }
     await assertUnusable(tenant, tip, /its key was erased or is missing/);
     await stack.archives.put(object, kept);
-    assert.deepEqual(resultsOf(await recoveryTest(stack, tenant, { backup_job_id: tip, validation_level: 'full' })).findings, []);
+    assert.deepEqual(
+      resultsOf(await recoveryTest(stack, tenant, { backup_job_id: tip, validation_level: 'full' })).findings,
+      [],
+    );
   });
 
   test('a database that has adopted a chain learns what its chunks come to, and compares as well', async () => {
     const tenant = await stocked();
     const { full, tip } = await chainOf(tenant);
-    const deep = async (): Promise<Results> => resultsOf(await recoveryTest(stack, tenant, { backup_job_id: tip, validation_level: 'deep' }));
-    const noted = async (): Promise<unknown[]> => (await client.query(`select job_id, ordinal, seq, history, fingerprint from m23.backup_chunks
-      where job_id in ($1, $2) order by 1, 2, 4, 3`, [full, tip])).rows;
+    const deep = async (): Promise<Results> =>
+      resultsOf(await recoveryTest(stack, tenant, { backup_job_id: tip, validation_level: 'deep' }));
+    const noted = async (): Promise<unknown[]> =>
+      (
+        await client.query(
+          `select job_id, ordinal, seq, history, fingerprint from m23.backup_chunks
+      where job_id in ($1, $2) order by 1, 2, 4, 3`,
+          [full, tip],
+        )
+      ).rows;
     const [before, sums] = [await deep(), await noted()];
     await client.query('delete from public.recovery_tests where backup_job_id = $1', [tip]);
     for (const backup of [tip, full]) await client.query('delete from public.backup_jobs where id = $1', [backup]);
     for (const backup of [full, tip]) {
       const object = `${prefixOf(tenant, backup)}manifest.json`;
       const bytes = await bytesOf(stack, object);
-      await client.query(`select m23.adopt_backup($1, $2, encode(sha256($3), 'hex'))`, [bytes.toString('utf8'), object, bytes]);
+      await client.query(`select m23.adopt_backup($1, $2, encode(sha256($3), 'hex'))`, [
+        bytes.toString('utf8'),
+        object,
+        bytes,
+      ]);
     }
     assert.notDeepEqual(await noted(), sums);
     const after = await deep();
@@ -240,14 +307,22 @@ describe('an erased key', () => {
     const { full, tip } = await chainOf(tenant);
     const theirs = await chainOf(other);
     const keys = await keyObjects(tenant);
-    assert.deepEqual(await erase(tenant), { tenant_id: tenant.id, prefix: `keys/${tenant.id}/`, keys: 1, status: 'pending' });
+    assert.deepEqual(await erase(tenant), {
+      tenant_id: tenant.id,
+      prefix: `keys/${tenant.id}/`,
+      keys: 1,
+      status: 'pending',
+    });
     await assertUnusable(tenant, tip, /encrypted with a key that was erased/);
     await stack.runCron('backup-create');
     assert.deepEqual(await keyObjects(tenant), []);
     await stack.runCron('backup-create');
 
     await assertUnusable(tenant, full, /encrypted with a key that was erased/);
-    const reply = await call(stack, 'backup-create', await tenant.token('operator'), { jobType: 'incremental', baseBackupId: tip });
+    const reply = await call(stack, 'backup-create', await tenant.token('operator'), {
+      jobType: 'incremental',
+      baseBackupId: tip,
+    });
     assert.deepEqual(refusal(reply), [409, 'BACKUP_UNUSABLE']);
     assert.match(String(reply.body.details), /encrypted with a key that was erased/);
 
@@ -262,7 +337,10 @@ describe('an erased key', () => {
     const tenant = await stocked();
     const full = await backUp(stack, client, tenant);
     await erase(tenant);
-    const { rows: entries } = await client.query('select action, event, detail from public.audit_log where tenant_id = $1 order by seq desc limit 1', [tenant.id]);
+    const { rows: entries } = await client.query(
+      'select action, event, detail from public.audit_log where tenant_id = $1 order by seq desc limit 1',
+      [tenant.id],
+    );
     assert.deepEqual(entries, [{ action: 'erase_archive_key', event: 'done', detail: { keys: 1 } }]);
     await stack.runCron('backup-create');
     const found = resultsOf(await recoveryTest(stack, tenant, { backup_job_id: full, validation_level: 'full' }));
@@ -273,7 +351,12 @@ describe('an erased key', () => {
   test('forgetting a tenant tells of its keys', async () => {
     const tenant = await stocked();
     await backUp(stack, client, tenant);
-    const { rows: [told] } = await client.query<{ value: { keys: { prefix: string; note: string } } }>('select m23.forget_tenant($1) as value', [tenant.id]);
+    const {
+      rows: [told],
+    } = await client.query<{ value: { keys: { prefix: string; note: string } } }>(
+      'select m23.forget_tenant($1) as value',
+      [tenant.id],
+    );
     assert.equal(told?.value.keys.prefix, `keys/${tenant.id}/`);
     assert.match(told.value.keys.note, /erase_archive_key/);
     await erase(tenant);
@@ -292,15 +375,24 @@ describe('another configuration', () => {
 
   test('no master key: a tenant whose backups were encrypted gets no plain one, unless somebody wants that', async () => {
     await withKeys(undefined);
-    const objects = async (): Promise<number> => (await stack.archives.list({ prefix: `tenants/${tenant.id}/` })).objects.length;
+    const objects = async (): Promise<number> =>
+      (await stack.archives.list({ prefix: `tenants/${tenant.id}/` })).objects.length;
     const before = await objects();
     for (const body of [{ jobType: 'full' }, { jobType: 'incremental', baseBackupId: chain.tip }]) {
       const reply = await call(stack, 'backup-create', await tenant.token('operator'), body);
       assert.deepEqual(refusal(reply), [409, 'BACKUP_UNUSABLE']);
-      assert.deepEqual(reply.body.details, ['the backups of this tenant are encrypted and no ARCHIVE_KEY is configured; it would be plain']);
+      assert.deepEqual(reply.body.details, [
+        'the backups of this tenant are encrypted and no ARCHIVE_KEY is configured; it would be plain',
+      ]);
     }
-    const { rows: jobs } = await client.query(`select status, error_message like '%no ARCHIVE_KEY%' as said from public.backup_jobs where tenant_id = $1 order by created_at desc limit 2`, [tenant.id]);
-    assert.deepEqual(jobs, [{ status: 'failed', said: true }, { status: 'failed', said: true }]);
+    const { rows: jobs } = await client.query(
+      `select status, error_message like '%no ARCHIVE_KEY%' as said from public.backup_jobs where tenant_id = $1 order by created_at desc limit 2`,
+      [tenant.id],
+    );
+    assert.deepEqual(jobs, [
+      { status: 'failed', said: true },
+      { status: 'failed', said: true },
+    ]);
     assert.equal(await objects(), before, 'nothing was stored');
 
     await client.query(`update m23.settings set value = 'yes' where name = 'plain_after_sealed'`);
@@ -308,7 +400,10 @@ describe('another configuration', () => {
     await client.query(`update m23.settings set value = 'no' where name = 'plain_after_sealed'`);
     assert.equal(await keyOf(tenant, plain), undefined);
     await withKeys(FIRST);
-    assert.ok(await keyOf(tenant, await increment(stack, client, tenant, plain)), 'encrypted again where there is a key');
+    assert.ok(
+      await keyOf(tenant, await increment(stack, client, tenant, plain)),
+      'encrypted again where there is a key',
+    );
   });
 
   test('no master key: nothing encrypted is read, and backups of a tenant that never had a key are plain', async () => {
@@ -335,13 +430,24 @@ describe('another configuration', () => {
 
   test('a malformed master key stops everything, and the log says why', async () => {
     await withKeys('c2hvcnQ=');
-    const { rows: [begun] } = await client.query<{ count: string }>('select count(*) from public.backup_jobs where tenant_id = $1', [tenant.id]);
-    for (const [name, body] of [['backup-create', { jobType: 'full' }], ['backup-restore', { backupJobId: chain.full, confirmRestore: true }]] as const) {
+    const {
+      rows: [begun],
+    } = await client.query<{ count: string }>('select count(*) from public.backup_jobs where tenant_id = $1', [
+      tenant.id,
+    ]);
+    for (const [name, body] of [
+      ['backup-create', { jobType: 'full' }],
+      ['backup-restore', { backupJobId: chain.full, confirmRestore: true }],
+    ] as const) {
       const reply = await call(stack, name, await tenant.token('admin'), body);
       assert.deepEqual(refusal(reply), [500, 'INTERNAL']);
     }
     assert.match(readFileSync(join(folder, 'state', 'workers.log'), 'utf8'), /ARCHIVE_KEY: .*32 bytes in base64/);
-    const { rows: [jobs] } = await client.query<{ count: string }>('select count(*) from public.backup_jobs where tenant_id = $1', [tenant.id]);
+    const {
+      rows: [jobs],
+    } = await client.query<{ count: string }>('select count(*) from public.backup_jobs where tenant_id = $1', [
+      tenant.id,
+    ]);
     assert.equal(jobs?.count, begun?.count, 'no job was begun');
   });
 
@@ -370,6 +476,9 @@ describe('another configuration', () => {
 
     await withKeys(SECOND);
     for (const backup of [chain.tip, later]) await assertComesBack(tenant, backup, chain.rows);
-    assert.deepEqual(resultsOf(await recoveryTest(stack, tenant, { backup_job_id: later, validation_level: 'deep' })).findings, []);
+    assert.deepEqual(
+      resultsOf(await recoveryTest(stack, tenant, { backup_job_id: later, validation_level: 'deep' })).findings,
+      [],
+    );
   });
 });

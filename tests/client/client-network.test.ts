@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 
 import type { M23, M23Error } from '../../client/src/index.ts';
 import { FUNCTIONS } from '../../stack/wrangler-config.ts';
-import { type User, backUp, failure, userOf } from '../fixtures/client.ts';
+import { backUp, failure, type User, userOf } from '../fixtures/client.ts';
 import { NOWHERE, type Running, startRunning } from '../fixtures/people.ts';
 
 type Network = typeof fetch;
@@ -21,7 +21,10 @@ before(async () => {
 after(() => running?.close());
 
 /** An owner whose requests to an address that contains `part` are answered by `answer`; it gets how many there were before. */
-async function behind(part: string, answer: (count: number, ...request: Parameters<Network>) => Promise<Response>): Promise<User & { sent: () => number }> {
+async function behind(
+  part: string,
+  answer: (count: number, ...request: Parameters<Network>) => Promise<Response>,
+): Promise<User & { sent: () => number }> {
   let sent = 0;
   const person = await userOf(stack, 0, 'owner', async (...request) => {
     if (!String(request[0]).includes(part)) return await fetch(...request);
@@ -42,7 +45,15 @@ async function losing(failures: number): Promise<User & { sent: () => number }> 
 
 /** Every function of the client, called with a signal. */
 function callsOf(m23: M23, signal: AbortSignal): Record<keyof M23, Promise<unknown>> {
-  const plan = { plan_name: '', rto_minutes: 1, rpo_minutes: 1, backup_frequency: '', backup_types: [], retention_days: 1, test_frequency: '' };
+  const plan = {
+    plan_name: '',
+    rto_minutes: 1,
+    rpo_minutes: 1,
+    backup_frequency: '',
+    backup_types: [],
+    retention_days: 1,
+    test_frequency: '',
+  };
   return {
     getBackupJobs: m23.getBackupJobs({ signal }),
     createBackupJob: m23.createBackupJob({ jobType: 'full', backupName: 'x' }, { signal }),
@@ -62,7 +73,10 @@ function callsOf(m23: M23, signal: AbortSignal): Record<keyof M23, Promise<unkno
     watchRollback: m23.watchRollback(NOWHERE, { signal }),
     fetchDRPlans: m23.fetchDRPlans({ signal }),
     createDRPlan: m23.createDRPlan(plan, { signal }),
-    executeRecoveryTest: m23.executeRecoveryTest({ test_name: 'x', test_type: 'manual', validation_level: 'basic' }, { signal }),
+    executeRecoveryTest: m23.executeRecoveryTest(
+      { test_name: 'x', test_type: 'manual', validation_level: 'basic' },
+      { signal },
+    ),
     fetchHealthSnapshots: m23.fetchHealthSnapshots({ signal }),
     calculateHealthScore: m23.calculateHealthScore(undefined, undefined, { signal }),
     watchRecoveryTest: m23.watchRecoveryTest(NOWHERE, { signal }),
@@ -88,7 +102,9 @@ describe('an abort', () => {
     const { m23 } = await behind('/v1/', (_, url, init) => {
       if (String(url).includes('/auth/')) return fetch(url, init);
       signals.push(init!.signal!);
-      return new Promise((_resolve, reject) => init!.signal!.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError'))));
+      return new Promise((_resolve, reject) =>
+        init!.signal!.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError'))),
+      );
     });
     const calls = Object.values(callsOf(m23, abort.signal));
     const ends = Promise.allSettled(calls);
@@ -154,7 +170,9 @@ describe('a call that got no answer', () => {
   });
 
   test('is an error of the same kind where it was for the database', async () => {
-    const { m23 } = await behind('/rest/', async () => { throw new TypeError('connection lost'); });
+    const { m23 } = await behind('/rest/', async () => {
+      throw new TypeError('connection lost');
+    });
     for (const call of [m23.createBackupJob({ jobType: 'full', backupName: 'x' }), m23.calculateHealthScore()]) {
       const { code, status } = await failure(call);
       assert.deepEqual([code, status], ['UNAVAILABLE', 0]);
@@ -172,25 +190,45 @@ describe('an answer', () => {
   });
 
   test('that asks to come back much later is handed on at once', async () => {
-    const { m23, sent } = await behind('/functions/', async () => Response.json({ success: false, error: 'Later.', code: 'UNAVAILABLE' }, { status: 503, headers: { 'retry-after': '3600' } }));
+    const { m23, sent } = await behind('/functions/', async () =>
+      Response.json(
+        { success: false, error: 'Later.', code: 'UNAVAILABLE' },
+        { status: 503, headers: { 'retry-after': '3600' } },
+      ),
+    );
     const { code, retryAfter, message } = await failure(m23.executeBackup(NOWHERE, key));
     assert.deepEqual([code, retryAfter, message, sent()], ['UNAVAILABLE', 3600, 'Later.', 1]);
   });
 
   test('that asks to come back soon is followed when it is time', async () => {
-    const { m23, sent } = await behind('/functions/', async (count, ...request) => count === 0
-      ? Response.json({ success: false, error: 'Soon.', code: 'UNAVAILABLE' }, { status: 503, headers: { 'retry-after': '0' } }) : await fetch(...request));
-    assert.equal((await failure(m23.executeBackup(NOWHERE, { idempotencyKey: randomUUID() }))).code, 'BACKUP_NOT_FOUND');
+    const { m23, sent } = await behind('/functions/', async (count, ...request) =>
+      count === 0
+        ? Response.json(
+            { success: false, error: 'Soon.', code: 'UNAVAILABLE' },
+            { status: 503, headers: { 'retry-after': '0' } },
+          )
+        : await fetch(...request),
+    );
+    assert.equal(
+      (await failure(m23.executeBackup(NOWHERE, { idempotencyKey: randomUUID() }))).code,
+      'BACKUP_NOT_FOUND',
+    );
     assert.equal(sent(), 2);
   });
 
   test('of something else on the way is an error of the same kind', async () => {
     const inAMinute = new Date(Date.now() + 60_000).toUTCString();
     const answers: [Response, Partial<M23Error>][] = [
-      [new Response('<h1>Bad gateway</h1>', { status: 502, headers: { 'retry-after': inAMinute } }), { code: 'UNAVAILABLE', status: 502 }],
+      [
+        new Response('<h1>Bad gateway</h1>', { status: 502, headers: { 'retry-after': inAMinute } }),
+        { code: 'UNAVAILABLE', status: 502 },
+      ],
       [new Response('', { status: 504 }), { code: 'UNAVAILABLE', status: 504, retryAfter: undefined }],
       [new Response('nothing here', { status: 404 }), { code: 'NOT_FOUND', status: 404 }],
-      [Response.json({ message: 'no' }, { status: 401, headers: { 'x-request-id': 'r-1' } }), { code: 'AUTH_REQUIRED', status: 401, requestId: 'r-1' }],
+      [
+        Response.json({ message: 'no' }, { status: 401, headers: { 'x-request-id': 'r-1' } }),
+        { code: 'AUTH_REQUIRED', status: 401, requestId: 'r-1' },
+      ],
       [Response.json(['odd'], { status: 418 }), { code: 'INTERNAL', status: 418, details: [] }],
       [Response.json(null, { status: 500, headers: { 'x-relay-error': 'true' } }), { code: 'INTERNAL', status: 500 }],
     ];
@@ -199,7 +237,8 @@ describe('an answer', () => {
       const error = await failure(m23.executeBackup(NOWHERE));
       assert.partialDeepStrictEqual({ ...error }, wanted);
       assert.match(error.message, /[.]$/);
-      if (response.status === 502) assert.ok(error.retryAfter! > 0 && error.retryAfter! <= 60, String(error.retryAfter));
+      if (response.status === 502)
+        assert.ok(error.retryAfter! > 0 && error.retryAfter! <= 60, String(error.retryAfter));
     }
   });
 });
@@ -208,7 +247,10 @@ describe('work that goes on after its call was answered', () => {
   /** An owner whose calls of the functions are answered with 202, though their work is done; `answers` gets the real answers. */
   async function answeredEarly(answers: object[] = []): Promise<User> {
     return await behind('/functions/', async (_, ...request) => {
-      const { success, restoreLogId, rollbackId, testId, ...rest } = (await (await fetch(...request)).json()) as Record<string, unknown>;
+      const { success, restoreLogId, rollbackId, testId, ...rest } = (await (await fetch(...request)).json()) as Record<
+        string,
+        unknown
+      >;
       answers.push({ success, restoreLogId, rollbackId, testId, ...rest });
       return Response.json({ success, restoreLogId, rollbackId, testId, status: 'in_progress' }, { status: 202 });
     });
@@ -220,13 +262,19 @@ describe('work that goes on after its call was answered', () => {
     const { supabase, m23 } = person;
     const backup = await backUp(await userOf(stack, 0, 'owner'));
     const at = backup.completed_at!;
-    const damage = async (): Promise<void> => assert.equal((await supabase.from('customers').delete().lt('id', 4)).error, null);
+    const damage = async (): Promise<void> =>
+      assert.equal((await supabase.from('customers').delete().lt('id', 4)).error, null);
     await damage();
     const restored = await m23.executeRestore({ backupJobId: backup.id, confirmRestore: true });
     await damage();
     const back = await m23.executePITR({ targetTimestamp: at, confirmRestore: true });
     const undone = await m23.executePITRRollback(back.snapshotId!);
-    const proved = await m23.executeRecoveryTest({ backup_job_id: backup.id, test_name: 'x', test_type: 'manual', validation_level: 'basic' });
+    const proved = await m23.executeRecoveryTest({
+      backup_job_id: backup.id,
+      test_name: 'x',
+      test_type: 'manual',
+      validation_level: 'basic',
+    });
     for (const [index, given] of [restored, back, undone, proved].entries()) {
       const { planHash: _, ...answer } = answers[index]!;
       assert.deepEqual(given, JSON.parse(JSON.stringify(answer)));
@@ -234,14 +282,24 @@ describe('work that goes on after its call was answered', () => {
   });
 
   test('and ended badly is an error that names its row', async () => {
-    for (const [status, code] of [['failed', 'WORK_FAILED'], ['cancelled', 'WORK_CANCELLED']] as const) {
+    for (const [status, code] of [
+      ['failed', 'WORK_FAILED'],
+      ['cancelled', 'WORK_CANCELLED'],
+    ] as const) {
       const { m23 } = await behind('/functions/', async (_, ...request) => {
         const answer = (await (await fetch(...request)).json()) as { testId: string };
-        await database.query(`update public.recovery_tests set status = $1, error_message = 'It was not to be.' where id = $2`, [status, answer.testId]);
+        await database.query(
+          `update public.recovery_tests set status = $1, error_message = 'It was not to be.' where id = $2`,
+          [status, answer.testId],
+        );
         return Response.json({ ...answer, status: 'in_progress' }, { status: 202 });
       });
-      const ended = await failure(m23.executeRecoveryTest({ test_name: status, test_type: 'manual', validation_level: 'basic' }));
-      const { rows: [row] } = await database.query<{ id: string }>('select id from public.recovery_tests where test_name = $1', [status]);
+      const ended = await failure(
+        m23.executeRecoveryTest({ test_name: status, test_type: 'manual', validation_level: 'basic' }),
+      );
+      const {
+        rows: [row],
+      } = await database.query<{ id: string }>('select id from public.recovery_tests where test_name = $1', [status]);
       assert.deepEqual([ended.code, ended.message, ended.details], [code, 'It was not to be.', [`id: ${row?.id}`]]);
     }
   });
@@ -249,7 +307,9 @@ describe('work that goes on after its call was answered', () => {
   test('is followed while the service is away, for a while', async () => {
     const { id } = await backUp(await userOf(stack, 0, 'owner'));
     const away = async (): Promise<Response> => new Response('Bad gateway', { status: 502 });
-    const sometimes = await behind('/rest/v1/backup_jobs', (count, ...request) => count < 3 ? away() : fetch(...request));
+    const sometimes = await behind('/rest/v1/backup_jobs', (count, ...request) =>
+      count < 3 ? away() : fetch(...request),
+    );
     assert.equal((await sometimes.m23.watchBackup(id)).status, 'completed');
     const { m23 } = await behind('/rest/v1/backup_jobs', away);
     assert.equal((await failure(m23.watchBackup(id))).code, 'UNAVAILABLE');

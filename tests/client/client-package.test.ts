@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { type Server, createServer } from 'node:http';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -24,9 +24,28 @@ const run = promisify(execFile);
 
 /** The functions of the contract, those that follow long work, and a look that is not counted. */
 const FUNCTIONS = [
-  'getBackupJobs', 'createBackupJob', 'executeBackup', 'getBackupById', 'executeRestore', 'getRestoreLogs', 'executePITR', 'getPITRPreview',
-  'getTransactionLogs', 'getPITRStats', 'executePITRRollback', 'getActivePITRSnapshots', 'fetchDRPlans', 'createDRPlan', 'executeRecoveryTest',
-  'fetchHealthSnapshots', 'calculateHealthScore', 'watchBackup', 'watchRestore', 'watchRollback', 'watchRecoveryTest', 'lookAtPITR',
+  'getBackupJobs',
+  'createBackupJob',
+  'executeBackup',
+  'getBackupById',
+  'executeRestore',
+  'getRestoreLogs',
+  'executePITR',
+  'getPITRPreview',
+  'getTransactionLogs',
+  'getPITRStats',
+  'executePITRRollback',
+  'getActivePITRSnapshots',
+  'fetchDRPlans',
+  'createDRPlan',
+  'executeRecoveryTest',
+  'fetchHealthSnapshots',
+  'calculateHealthScore',
+  'watchBackup',
+  'watchRestore',
+  'watchRollback',
+  'watchRecoveryTest',
+  'lookAtPITR',
 ];
 
 /** One program for every place: it signs in, describes a backup, runs it, is refused, and tells what came of it. */
@@ -57,7 +76,12 @@ export async function backUp({ url, anonKey, email, password }) {
     quota: [quota[0], Number(quota[1]) < 10, Number(quota[2]) > Date.now() / 1000],
   };
 }`;
-const OUTCOME = { status: 'completed', code: 'BACKUP_NOT_FOUND', limited: ['RATE_LIMIT_EXCEEDED', true, 36], quota: ['10', true, true] };
+const OUTCOME = {
+  status: 'completed',
+  code: 'BACKUP_NOT_FOUND',
+  limited: ['RATE_LIMIT_EXCEEDED', true, 36],
+  quota: ['10', true, true],
+};
 
 let folder: string;
 let tarball: string;
@@ -82,8 +106,16 @@ function settings(): string {
 
 /** The program in one file, as a bundler makes it for a place that is not Node. */
 async function bundle(entry: string): Promise<string> {
-  const { outputFiles: [file] } = await build({
-    stdin: { contents: entry, resolveDir: folder }, bundle: true, format: 'esm', platform: 'browser', target: 'es2022', write: false, logLevel: 'silent',
+  const {
+    outputFiles: [file],
+  } = await build({
+    stdin: { contents: entry, resolveDir: folder },
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    write: false,
+    logLevel: 'silent',
   });
   return file!.text;
 }
@@ -92,7 +124,9 @@ async function bundle(entry: string): Promise<string> {
 async function serve(script: string): Promise<Server> {
   const server = createServer(({ url }, response) => {
     const isScript = url === '/program.js';
-    response.setHeader('content-type', isScript ? 'text/javascript' : 'text/html').end(isScript ? script : '<!doctype html>');
+    response
+      .setHeader('content-type', isScript ? 'text/javascript' : 'text/html')
+      .end(isScript ? script : '<!doctype html>');
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return server;
@@ -100,7 +134,8 @@ async function serve(script: string): Promise<Server> {
 
 describe('the generated types', () => {
   test('are those of the OpenAPI document and of the migrations', async () => {
-    for (const [path, text] of await generate()) assert.ok(readFileSync(path, 'utf8') === text, `${path} is out of date: run \`cargo xtask generate\``);
+    for (const [path, text] of await generate())
+      assert.ok(readFileSync(path, 'utf8') === text, `${path} is out of date: run \`cargo xtask generate\``);
   });
 });
 
@@ -113,7 +148,9 @@ describe('the package', () => {
   test('has types that are right wherever it can be imported', async () => {
     // Of ES modules alone, as the package is: for the resolutions that reach it by require() there is nothing to be right about.
     const attw = join(ROOT, 'node_modules', '.bin', 'attw');
-    await run(attw, [tarball, '--profile', 'esm-only', '--no-color'], { cwd: folder }).catch(({ stdout }: { stdout: string }) => assert.fail(stdout));
+    await run(attw, [tarball, '--profile', 'esm-only', '--no-color'], { cwd: folder }).catch(
+      ({ stdout }: { stdout: string }) => assert.fail(stdout),
+    );
   });
 
   test('needs nothing at run time but what it is given', () => {
@@ -121,13 +158,23 @@ describe('the package', () => {
     assert.equal(manifest['dependencies'], undefined);
     assert.deepEqual(manifest['peerDependencies'], { '@supabase/supabase-js': '^2.0.0' });
     for (const file of readdirSync(join(client, 'dist')).filter((name) => name.endsWith('.js'))) {
-      assert.doesNotMatch(readFileSync(join(client, 'dist', file), 'utf8'), /from ['"][^.]/, `${file} imports its own files alone`);
+      assert.doesNotMatch(
+        readFileSync(join(client, 'dist', file), 'utf8'),
+        /from ['"][^.]/,
+        `${file} imports its own files alone`,
+      );
     }
   });
 
   test('contains no any', () => {
-    for (const path of readdirSync(join(ROOT, 'client', 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))) {
-      assert.doesNotMatch(readFileSync(join(ROOT, 'client', 'src', path), 'utf8').replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, ''), /\bany\b/, path);
+    for (const path of readdirSync(join(ROOT, 'client', 'src'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.ts'),
+    )) {
+      assert.doesNotMatch(
+        readFileSync(join(ROOT, 'client', 'src', path), 'utf8').replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, ''),
+        /\bany\b/,
+        path,
+      );
     }
   });
 
@@ -140,7 +187,9 @@ describe('the package', () => {
   });
 
   test('takes any supabase-js client, and lets no wrong call through the compiler', async () => {
-    writeFileSync(join(folder, 'consumer.ts'), `
+    writeFileSync(
+      join(folder, 'consumer.ts'),
+      `
       import { createClient } from '@supabase/supabase-js';
       import { type BackupJob, createM23, executeRestore, setClient } from 'm23-client';
       interface Other { public: { Tables: { notes: { Row: { id: number }; Insert: { id: number }; Update: { id?: number }; Relationships: [] } }; Views: Record<string, never>; Functions: Record<string, never> } }
@@ -157,20 +206,41 @@ describe('the package', () => {
       await m23.getBackupJobs({ jobType: 'differential' });
       // @ts-expect-error it is no client
       createM23({});
-    `);
-    const flags = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--skipLibCheck', '--lib', 'es2024,dom,dom.iterable', '--types', ''];
-    await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...flags, 'consumer.ts'], { cwd: folder })
-      .catch(({ stdout }: { stdout: string }) => assert.fail(stdout));
+    `,
+    );
+    const flags = [
+      '--noEmit',
+      '--strict',
+      '--target',
+      'es2022',
+      '--module',
+      'nodenext',
+      '--skipLibCheck',
+      '--lib',
+      'es2024,dom,dom.iterable',
+      '--types',
+      '',
+    ];
+    await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), ...flags, 'consumer.ts'], {
+      cwd: folder,
+    }).catch(({ stdout }: { stdout: string }) => assert.fail(stdout));
   });
 });
 
 describe('the packed client', () => {
   test('exports its functions by name, and no more', async () => {
-    const { stdout } = await run('node', ['--input-type=module', '--eval', `console.log(Object.keys(await import('m23-client')).sort().join())`], { cwd: folder });
+    const { stdout } = await run(
+      'node',
+      ['--input-type=module', '--eval', `console.log(Object.keys(await import('m23-client')).sort().join())`],
+      { cwd: folder },
+    );
     assert.deepEqual(stdout.trim().split(','), [...FUNCTIONS, 'M23Error', 'createM23', 'setClient'].sort());
   });
 
-  for (const [name, node] of [['the machine\'s own', 'node'], ['the pinned', process.execPath]] as const) {
+  for (const [name, node] of [
+    ["the machine's own", 'node'],
+    ['the pinned', process.execPath],
+  ] as const) {
     test(`runs in ${name} Node`, async (t) => {
       const script = `import { backUp } from './program.js'; console.log(process.version, JSON.stringify(await backUp(${settings()})))`;
       const { stdout } = await run(node, ['--input-type=module', '--eval', script], { cwd: folder });
@@ -181,14 +251,22 @@ describe('the packed client', () => {
   }
 
   test('runs in Deno', async () => {
-    writeFileSync(join(folder, 'deno.js'), `import { backUp } from './program.js'; console.log(JSON.stringify(await backUp(${settings()})))`);
+    writeFileSync(
+      join(folder, 'deno.js'),
+      `import { backUp } from './program.js'; console.log(JSON.stringify(await backUp(${settings()})))`,
+    );
     const args = ['run', '--allow-net', '--allow-env', '--node-modules-dir=manual', '--no-remote', 'deno.js'];
-    const { stdout } = await run(join(ROOT, 'node_modules', '.bin', 'deno'), args, { cwd: folder, env: { ...process.env, DENO_DIR: join(folder, '.deno'), DENO_NO_UPDATE_CHECK: '1' } });
+    const { stdout } = await run(join(ROOT, 'node_modules', '.bin', 'deno'), args, {
+      cwd: folder,
+      env: { ...process.env, DENO_DIR: join(folder, '.deno'), DENO_NO_UPDATE_CHECK: '1' },
+    });
     assert.deepEqual(JSON.parse(stdout), OUTCOME);
   });
 
   test('runs in a Worker', async () => {
-    const script = await bundle(`import { backUp } from './program.js'; export default { fetch: async (request) => Response.json(await backUp(await request.json())) };`);
+    const script = await bundle(
+      `import { backUp } from './program.js'; export default { fetch: async (request) => Response.json(await backUp(await request.json())) };`,
+    );
     const miniflare = new Miniflare({ modules: true, script, compatibilityDate: '2026-07-01', cf: false });
     try {
       const response = await miniflare.dispatchFetch('http://worker/', { method: 'POST', body: settings() });
@@ -205,7 +283,10 @@ describe('the packed client', () => {
       const page = await browser.newPage();
       await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
       assert.notEqual(await page.evaluate('location.origin'), new URL(stack.url).origin);
-      assert.deepEqual(await page.evaluate(`import('/program.js').then(({ backUp }) => backUp(${settings()}))`), OUTCOME);
+      assert.deepEqual(
+        await page.evaluate(`import('/program.js').then(({ backUp }) => backUp(${settings()}))`),
+        OUTCOME,
+      );
     } finally {
       await browser.close();
       server.close();

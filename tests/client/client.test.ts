@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import { type SupabaseClient, createClient } from '@supabase/supabase-js';
+import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 
 import * as named from '../../client/src/index.ts';
 import { type BackupJob, createM23, setClient } from '../../client/src/index.ts';
 import type { Role } from '../../stack/demo-tenants.ts';
 import { FUNCTIONS } from '../../stack/wrangler-config.ts';
-import { type User, backUp, failure, userOf } from '../fixtures/client.ts';
-import { NOWHERE, type Running, newClient, startRunning } from '../fixtures/people.ts';
+import { backUp, failure, type User, userOf } from '../fixtures/client.ts';
+import { NOWHERE, newClient, type Running, startRunning } from '../fixtures/people.ts';
 import { tokenOf } from '../fixtures/tenants.ts';
 
 let running: Running;
@@ -33,13 +33,19 @@ function withToken(token: string): SupabaseClient {
 }
 
 async function now(): Promise<Date> {
-  const { rows: [row] } = await database.query<{ now: Date }>('select clock_timestamp() as now');
+  const {
+    rows: [row],
+  } = await database.query<{ now: Date }>('select clock_timestamp() as now');
   await database.query('select pg_sleep(0.01)');
   return row!.now;
 }
 
 /** Somebody whose calls of one function of the database are counted: `count` gives them, and the rows that they have fetched. */
-async function counted(tenant: 0 | 1, role: Role, name: string): Promise<User & { count(): [calls: number, rows: number] }> {
+async function counted(
+  tenant: 0 | 1,
+  role: Role,
+  name: string,
+): Promise<User & { count(): [calls: number, rows: number] }> {
   let [calls, rows] = [0, 0];
   const person = await user(tenant, role, async (input, init) => {
     const response = await fetch(input, init);
@@ -61,37 +67,65 @@ async function counted(tenant: 0 | 1, role: Role, name: string): Promise<User & 
 describe('backups', () => {
   test('are described, run to their end and read again', async () => {
     const { m23, tenantId, userId } = await user(0, 'operator');
-    const job = await m23.createBackupJob({ jobType: 'full', backupName: 'monday', tenantId, createdBy: userId, tables: ['customers'] });
-    assert.deepEqual([job.status, job.tenant_id, job.created_by, job.tables], ['pending', tenantId, userId, ['customers']]);
+    const job = await m23.createBackupJob({
+      jobType: 'full',
+      backupName: 'monday',
+      tenantId,
+      createdBy: userId,
+      tables: ['customers'],
+    });
+    assert.deepEqual(
+      [job.status, job.tenant_id, job.created_by, job.tables],
+      ['pending', tenantId, userId, ['customers']],
+    );
     const seen: BackupJob[] = [];
     const done = await m23.executeBackup(job.id, { onProgress: (row) => seen.push(row) });
-    assert.deepEqual([done.success, done.jobId, done.backupName, done.status, done.job?.status], [true, job.id, 'monday', 'completed', 'completed']);
+    assert.deepEqual(
+      [done.success, done.jobId, done.backupName, done.status, done.job?.status],
+      [true, job.id, 'monday', 'completed', 'completed'],
+    );
     assert.equal(typeof done.estimatedDuration, 'number');
     assert.equal(seen.at(-1)?.metadata.progress?.percent, 100);
     assert.deepEqual(await m23.getBackupById(job.id), done.job);
     const listed = await m23.getBackupJobs({ status: 'completed', jobType: 'full', tenantId });
-    assert.deepEqual(listed.find(({ id }) => id === job.id), done.job);
+    assert.deepEqual(
+      listed.find(({ id }) => id === job.id),
+      done.job,
+    );
   });
 
   test('are listed newest first, in pages', async () => {
     const { m23, tenantId } = await user(1, 'operator');
     for (const backupName of ['one', 'two', 'three']) await m23.createBackupJob({ jobType: 'full', backupName });
     const first = await m23.getBackupJobs({ limit: 2 });
-    assert.deepEqual(first.map((job) => job.backup_name), ['three', 'two']);
+    assert.deepEqual(
+      first.map((job) => job.backup_name),
+      ['three', 'two'],
+    );
     const second = await m23.getBackupJobs({ limit: 2, before: first.at(-1) });
-    assert.deepEqual(second.map((job) => [job.backup_name, job.tenant_id]), [['one', tenantId]]);
+    assert.deepEqual(
+      second.map((job) => [job.backup_name, job.tenant_id]),
+      [['one', tenantId]],
+    );
     assert.deepEqual(await m23.getBackupJobs({ tenantId: randomUUID() }), []);
   });
 
   test('of one time are listed in pages, each once', async () => {
     const { m23, tenantId } = await user(1, 'viewer');
     const since = new Date(Date.now() + 3_600_000).toISOString();
-    await database.query(`insert into public.backup_jobs (tenant_id, backup_name, job_type, created_by, created_at)
-        select $1, n::text, 'full', gen_random_uuid(), $2 from generate_series(1, 5) n`, [tenantId, since]);
+    await database.query(
+      `insert into public.backup_jobs (tenant_id, backup_name, job_type, created_by, created_at)
+        select $1, n::text, 'full', gen_random_uuid(), $2 from generate_series(1, 5) n`,
+      [tenantId, since],
+    );
     const names: string[] = [];
-    for (let last: BackupJob | undefined; names.length < 5;) {
+    for (let last: BackupJob | undefined; names.length < 5; ) {
       const jobs = await m23.getBackupJobs({ limit: 2, before: last });
-      names.push(...jobs.filter(({ created_at }) => Date.parse(created_at) === Date.parse(since)).map(({ backup_name }) => backup_name));
+      names.push(
+        ...jobs
+          .filter(({ created_at }) => Date.parse(created_at) === Date.parse(since))
+          .map(({ backup_name }) => backup_name),
+      );
       last = jobs.at(-1);
     }
     assert.deepEqual(names.sort(), ['1', '2', '3', '4', '5']);
@@ -109,10 +143,15 @@ describe('backups', () => {
     assert.equal(statuses.at(-1), 'completed');
   });
 
-  test('that are not there, or another tenant\'s, are not found', async () => {
+  test("that are not there, or another tenant's, are not found", async () => {
     const [mine, other] = [await user(0, 'owner'), await user(1, 'owner')];
     const job = await mine.m23.createBackupJob({ jobType: 'full', backupName: 'mine' });
-    const works = [mine.m23.getBackupById(NOWHERE), other.m23.getBackupById(job.id), other.m23.watchBackup(job.id), other.m23.executeBackup(job.id)];
+    const works = [
+      mine.m23.getBackupById(NOWHERE),
+      other.m23.getBackupById(job.id),
+      other.m23.watchBackup(job.id),
+      other.m23.executeBackup(job.id),
+    ];
     for (const { code } of await Promise.all(works.map(failure))) assert.equal(code, 'BACKUP_NOT_FOUND');
   });
 
@@ -136,14 +175,20 @@ describe('restores', () => {
     assert.deepEqual([answer.success, answer.status], [true, 'completed']);
     assert.deepEqual((await supabase.from('customers').select('*').order('id')).data, before.data);
     const [log] = await m23.getRestoreLogs({ status: 'completed', restoreType: 'backup', limit: 1 });
-    assert.deepEqual([log?.id, log?.backup_job_id, log?.snapshot_id], [answer.restoreLogId, backup.id, answer.snapshotId]);
+    assert.deepEqual(
+      [log?.id, log?.backup_job_id, log?.snapshot_id],
+      [answer.restoreLogId, backup.id, answer.snapshotId],
+    );
     assert.deepEqual(await m23.watchRestore(answer.restoreLogId!), log);
   });
 
   test('that are refused say why: code, status, details, quota and request', async () => {
     const { m23 } = await user(1, 'owner');
     const faulty = await failure(m23.executeRestore({ backupJobId: 'x', confirmRestore: true, tables: [] }));
-    assert.deepEqual([faulty.code, faulty.status, faulty.details.length, faulty.name], ['VALIDATION_FAILED', 400, 2, 'M23Error']);
+    assert.deepEqual(
+      [faulty.code, faulty.status, faulty.details.length, faulty.name],
+      ['VALIDATION_FAILED', 400, 2, 'M23Error'],
+    );
     assert.match(faulty.requestId ?? '', /^[0-9a-f-]{36}$/);
     const missing = { backupJobId: NOWHERE, confirmRestore: true } as const;
     for (let n = 0; n < 4; n += 1) assert.equal((await failure(m23.executeRestore(missing))).code, 'BACKUP_NOT_FOUND');
@@ -180,7 +225,9 @@ describe('point-in-time recovery', () => {
     assert.deepEqual([snapshots[0]?.snapshot_id, snapshots[0]?.snapshot_type], [done.snapshotId, 'pre_restore']);
     const look = await m23.executePITRRollback(snapshots[0]!.snapshot_id, 'looking', true);
     assert.equal(look.stats?.deleteCount, stats.insertCount);
-    const undone = await m23.executePITRRollback(snapshots[0]!.snapshot_id, 'by mistake', false, { planHash: look.planHash });
+    const undone = await m23.executePITRRollback(snapshots[0]!.snapshot_id, 'by mistake', false, {
+      planHash: look.planHash,
+    });
     assert.deepEqual([undone.success, undone.rowsRestored], [true, stats.totalOperations]);
     assert.equal((await supabase.from('customers').select('id').in('id', lost)).data?.length, 0);
     assert.equal((await m23.watchRollback(undone.rollbackId!)).reason, 'by mistake');
@@ -196,7 +243,12 @@ describe('point-in-time recovery', () => {
     const preview = await m23.getPITRPreview(at);
     assert.equal(preview.changeCounts['customers'], 1250);
     assert.equal(preview.previewChanges['customers']?.length, 100);
-    for (const [read, calls] of [[100, 0], [101, 1], [600, 1], [601, 2]]) {
+    for (const [read, calls] of [
+      [100, 0],
+      [101, 1],
+      [600, 1],
+      [601, 2],
+    ]) {
       let seen = 0;
       for await (const _ of preview.rows('customers')) if ((seen += 1) === read) break;
       assert.deepEqual([seen, count()[0]], [read, calls]);
@@ -212,14 +264,21 @@ describe('point-in-time recovery', () => {
   test('lists changes under every filter, which the database applies', async () => {
     const { supabase, m23, tenantId, userId } = await user(1, 'operator');
     const since = await now();
-    for (const name of ['a', 'b', 'c']) assert.equal((await supabase.from('customers').insert({ tenant_id: tenantId, name })).error, null);
+    for (const name of ['a', 'b', 'c'])
+      assert.equal((await supabase.from('customers').insert({ tenant_id: tenantId, name })).error, null);
     assert.equal((await supabase.from('customers').update({ email: 'c@c.example' }).eq('name', 'c')).error, null);
     const until = await now();
     assert.equal((await supabase.from('customers').delete().eq('name', 'c')).error, null);
     const all = await m23.getTransactionLogs({ tenantId, since });
-    assert.deepEqual(all.map(({ operation }) => operation), ['DELETE', 'UPDATE', 'INSERT', 'INSERT', 'INSERT']);
+    assert.deepEqual(
+      all.map(({ operation }) => operation),
+      ['DELETE', 'UPDATE', 'INSERT', 'INSERT', 'INSERT'],
+    );
     const [remove, update, ...inserts] = all;
-    assert.deepEqual([remove?.table_name, remove?.actor, remove?.old_values?.['email'], remove?.row_key], ['customers', userId, 'c@c.example', update?.row_key]);
+    assert.deepEqual(
+      [remove?.table_name, remove?.actor, remove?.old_values?.['email'], remove?.row_key],
+      ['customers', userId, 'c@c.example', update?.row_key],
+    );
 
     const one = await counted(1, 'operator', 'get_transaction_logs');
     for (const [filter, wanted] of [
@@ -250,16 +309,27 @@ describe('point-in-time recovery', () => {
     const rest = await m23.getTransactionLogs({ since, before: first.at(-1), limit: 1000 });
     const order = [...first, ...rest].map(({ id }) => id);
     assert.deepEqual([order.length, new Set(order).size], [1200, 1200]);
-    assert.deepEqual(order, order.toSorted((a, b) => b - a));
+    assert.deepEqual(
+      order,
+      order.toSorted((a, b) => b - a),
+    );
   });
 
   test('lists changes to those who may see old values, and refuses a filter that cannot be read', async () => {
     const [viewer, operator, other] = [await user(1, 'viewer'), await user(1, 'operator'), await user(0, 'operator')];
     assert.equal((await failure(viewer.m23.getTransactionLogs())).code, 'INSUFFICIENT_PERMISSIONS');
-    assert.equal((await failure(other.m23.getTransactionLogs({ tenantId: operator.tenantId }))).code, 'TENANT_NOT_FOUND');
-    const faulty = await failure(operator.m23.getTransactionLogs({ table: 'nowhere', before: { id: 1, transaction_id: 'x' } }));
+    assert.equal(
+      (await failure(other.m23.getTransactionLogs({ tenantId: operator.tenantId }))).code,
+      'TENANT_NOT_FOUND',
+    );
+    const faulty = await failure(
+      operator.m23.getTransactionLogs({ table: 'nowhere', before: { id: 1, transaction_id: 'x' } }),
+    );
     assert.deepEqual([faulty.code, faulty.details.length], ['VALIDATION_FAILED', 2]);
-    assert.equal((await failure(operator.m23.getTransactionLogs({ since: 'yesterday morning' }))).code, 'VALIDATION_FAILED');
+    assert.equal(
+      (await failure(operator.m23.getTransactionLogs({ since: 'yesterday morning' }))).code,
+      'VALIDATION_FAILED',
+    );
   });
 
   test('refuses a moment out of reach, and a plan that no longer holds', async () => {
@@ -271,14 +341,24 @@ describe('point-in-time recovery', () => {
     assert.equal((await supabase.from('customers').update({ email: 'once' }).eq('id', 7)).error, null);
     const { planHash } = await m23.getPITRPreview(at);
     assert.equal((await supabase.from('customers').update({ email: 'twice' }).eq('id', 7)).error, null);
-    const stale = await failure(m23.executePITR({ targetTimestamp: at.toISOString(), confirmRestore: true, planHash: planHash ?? null }));
+    const stale = await failure(
+      m23.executePITR({ targetTimestamp: at.toISOString(), confirmRestore: true, planHash: planHash ?? null }),
+    );
     assert.deepEqual([stale.code, stale.status], ['PLAN_CHANGED', 409]);
     await m23.executePITR({ targetTimestamp: at.toISOString(), confirmRestore: true });
   });
 });
 
 describe('plans and health', () => {
-  const plan = { plan_name: 'standard', rto_minutes: 60, rpo_minutes: 1440, backup_frequency: 'daily', backup_types: ['full'], retention_days: 30, test_frequency: 'monthly' };
+  const plan = {
+    plan_name: 'standard',
+    rto_minutes: 60,
+    rpo_minutes: 1440,
+    backup_frequency: 'daily',
+    backup_types: ['full'],
+    retention_days: 30,
+    test_frequency: 'monthly',
+  };
 
   test('are entered whole, and listed', async () => {
     const { m23, tenantId, userId } = await user(0, 'owner');
@@ -286,29 +366,54 @@ describe('plans and health', () => {
     assert.deepEqual([entered.tenant_id, entered.created_by, entered.is_active], [tenantId, userId, true]);
     assert.deepEqual(await m23.fetchDRPlans({ isActive: true, limit: 1 }), [entered]);
     assert.deepEqual(await m23.fetchDRPlans({ isActive: false }), []);
-    const faulty = await failure(m23.createDRPlan({ ...plan, tenant_id: tenantId, rto_minutes: 0, test_frequency: 'sometimes' }));
+    const faulty = await failure(
+      m23.createDRPlan({ ...plan, tenant_id: tenantId, rto_minutes: 0, test_frequency: 'sometimes' }),
+    );
     assert.deepEqual([faulty.code, faulty.details.length], ['VALIDATION_FAILED', 2]);
     const operator = await user(0, 'operator');
-    assert.equal((await failure(operator.m23.createDRPlan({ ...plan, tenant_id: tenantId }))).code, 'INSUFFICIENT_PERMISSIONS');
+    assert.equal(
+      (await failure(operator.m23.createDRPlan({ ...plan, tenant_id: tenantId }))).code,
+      'INSUFFICIENT_PERMISSIONS',
+    );
   });
 
   test('a backup is proved by a recovery test, with a plan or without', async () => {
     const person = await user(1, 'operator');
     const { m23 } = person;
     const backup = await backUp(person, 'to be proved');
-    const done = await m23.executeRecoveryTest({ backup_job_id: backup.id, test_type: 'manual', test_name: 'by hand', validation_level: 'deep' });
-    assert.deepEqual([done.success, done.status, done.results?.issuesFound, done.results?.backupJobId], [true, 'completed', 0, backup.id]);
+    const done = await m23.executeRecoveryTest({
+      backup_job_id: backup.id,
+      test_type: 'manual',
+      test_name: 'by hand',
+      validation_level: 'deep',
+    });
+    assert.deepEqual(
+      [done.success, done.status, done.results?.issuesFound, done.results?.backupJobId],
+      [true, 'completed', 0, backup.id],
+    );
     const row = await m23.watchRecoveryTest(done.testId!);
     assert.deepEqual([row.status, row.test_name, row.validation_level], ['completed', 'by hand', 'deep']);
     const owner = await user(1, 'owner');
     const { id } = await owner.m23.createDRPlan({ ...plan, tenant_id: person.tenantId });
-    const planned = await m23.executeRecoveryTest({ dr_plan_id: id, test_type: 'automated', test_name: 'planned', validation_level: 'basic' });
+    const planned = await m23.executeRecoveryTest({
+      dr_plan_id: id,
+      test_type: 'automated',
+      test_name: 'planned',
+      validation_level: 'basic',
+    });
     assert.equal((await m23.watchRecoveryTest(planned.testId!)).dr_plan_id, id);
-    const missing = await failure(m23.executeRecoveryTest({ backup_job_id: NOWHERE, test_type: 'manual', test_name: 'x', validation_level: 'basic' }));
+    const missing = await failure(
+      m23.executeRecoveryTest({
+        backup_job_id: NOWHERE,
+        test_type: 'manual',
+        test_name: 'x',
+        validation_level: 'basic',
+      }),
+    );
     assert.equal(missing.code, 'BACKUP_NOT_FOUND');
   });
 
-  test('health is a number from 0 to 100, of one\'s own tenant only', async () => {
+  test("health is a number from 0 to 100, of one's own tenant only", async () => {
     const [mine, other] = [await user(0, 'viewer'), await user(1, 'viewer')];
     const score = await mine.m23.calculateHealthScore(mine.tenantId);
     assert.ok(score >= 0 && score <= 100, String(score));
@@ -319,15 +424,24 @@ describe('plans and health', () => {
 
   test('scores are listed', async () => {
     const { m23, tenantId } = await user(0, 'viewer');
-    await database.query(`insert into public.health_snapshots (tenant_id, score, parts, created_at) values ($1, 80, '{}', now() + interval '1 day')`, [tenantId]);
-    assert.deepEqual((await m23.fetchHealthSnapshots({ limit: 1 })).map(({ score }) => score), [80]);
+    await database.query(
+      `insert into public.health_snapshots (tenant_id, score, parts, created_at) values ($1, 80, '{}', now() + interval '1 day')`,
+      [tenantId],
+    );
+    assert.deepEqual(
+      (await m23.fetchHealthSnapshots({ limit: 1 })).map(({ score }) => score),
+      [80],
+    );
   });
 });
 
 describe('a client', () => {
   test('is set once for the functions exported by name, which are the bound ones', async () => {
     const { supabase, m23 } = await user(0, 'viewer');
-    const functions = Object.entries(named).filter(([name]) => name in m23) as [string, (id: string) => Promise<unknown>][];
+    const functions = Object.entries(named).filter(([name]) => name in m23) as [
+      string,
+      (id: string) => Promise<unknown>,
+    ][];
     assert.equal(functions.length, Object.keys(m23).length);
     for (const [name, call] of functions) await assert.rejects(call(NOWHERE), /call setClient/, name);
     setClient(supabase);
@@ -347,7 +461,10 @@ describe('a client', () => {
   test('that has picked one of its tenants works in that one', async () => {
     const { userId } = await user(0, 'owner');
     const [acme, birch] = [...new Set(stack.users.map(({ tenantId }) => tenantId))];
-    await database.query(`insert into public.tenant_members (tenant_id, user_id, role) values ($1, $2, 'owner')`, [birch, userId]);
+    await database.query(`insert into public.tenant_members (tenant_id, user_id, role) values ($1, $2, 'owner')`, [
+      birch,
+      userId,
+    ]);
     try {
       for (const tenant of [acme!, birch!]) {
         const picked = createM23(withToken(await tokenOf(stack, userId, tenant)));

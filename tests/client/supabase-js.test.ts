@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import type { FunctionsHttpError, SupabaseClient } from '@supabase/supabase-js';
 
 import { type Body } from '../fixtures/functions.ts';
-import { NOWHERE, type Running, newClient, signIn, startRunning } from '../fixtures/people.ts';
+import { NOWHERE, newClient, type Running, signIn, startRunning } from '../fixtures/people.ts';
 import { eventually } from '../fixtures/time.ts';
 
 let running: Running;
@@ -24,7 +24,11 @@ async function invoke(supabase: SupabaseClient, name: string, body: Record<strin
   return data;
 }
 
-async function refused(supabase: SupabaseClient, name: string, body: Record<string, unknown>): Promise<{ response: Response; body: Body }> {
+async function refused(
+  supabase: SupabaseClient,
+  name: string,
+  body: Record<string, unknown>,
+): Promise<{ response: Response; body: Body }> {
   const { data, error } = await supabase.functions.invoke<Body>(name, { body });
   assert.equal(data, null);
   assert.equal((error as FunctionsHttpError).name, 'FunctionsHttpError');
@@ -53,20 +57,30 @@ async function jobOf(supabase: SupabaseClient, id: unknown): Promise<BackupJob> 
 }
 
 async function completed(supabase: SupabaseClient, id: unknown): Promise<BackupJob> {
-  return await eventually(() => jobOf(supabase, id), ({ status }) => status === 'completed');
+  return await eventually(
+    () => jobOf(supabase, id),
+    ({ status }) => status === 'completed',
+  );
 }
 
 describe('an unmodified supabase-js client', () => {
   test('backs up, reads the job, damages and restores', async () => {
     const { supabase, tenantId, userId } = await signIn(stack, 0, 'owner');
-    const begun = await invoke(supabase, 'backup-create', { jobType: 'full', backupName: 'before the migration', description: 'by hand' });
+    const begun = await invoke(supabase, 'backup-create', {
+      jobType: 'full',
+      backupName: 'before the migration',
+      description: 'by hand',
+    });
     assert.deepEqual(Object.keys(begun).sort(), ['backupName', 'estimatedDuration', 'jobId', 'status', 'success']);
     assert.equal(begun['backupName'], 'before the migration');
     assert.equal(typeof begun['estimatedDuration'], 'number');
     assert.ok(['pending', 'in_progress'].includes(String(begun['status'])));
 
     const job = await completed(supabase, begun['jobId']);
-    assert.deepEqual([job.tenant_id, job.created_by, job.job_type, job.is_incremental], [tenantId, userId, 'full', false]);
+    assert.deepEqual(
+      [job.tenant_id, job.created_by, job.job_type, job.is_incremental],
+      [tenantId, userId, 'full', false],
+    );
     assert.ok((job.backup_size_bytes ?? 0) > 0 && (job.duration_seconds ?? -1) >= 0 && job.completed_at !== null);
     assert.deepEqual([job.metadata.progress?.rows, job.metadata.progress?.percent], [380, 100]);
 
@@ -79,9 +93,22 @@ describe('an unmodified supabase-js client', () => {
     assert.deepEqual(answer['restoredTables'], ['customers', 'projects', 'tasks']);
     assert.deepEqual((await supabase.from('customers').select('*').order('id')).data, before.data);
 
-    const log = await supabase.from('restore_logs').select('status, rows_restored, snapshot_id, backup_job_id').eq('id', answer['restoreLogId']).single();
-    assert.deepEqual(log.data, { status: 'completed', rows_restored: answer['rowsRestored'], snapshot_id: answer['snapshotId'], backup_job_id: job.id });
-    const snapshot = await supabase.from('pitr_snapshots').select('snapshot_type, restore_log_id').eq('id', answer['snapshotId']).single();
+    const log = await supabase
+      .from('restore_logs')
+      .select('status, rows_restored, snapshot_id, backup_job_id')
+      .eq('id', answer['restoreLogId'])
+      .single();
+    assert.deepEqual(log.data, {
+      status: 'completed',
+      rows_restored: answer['rowsRestored'],
+      snapshot_id: answer['snapshotId'],
+      backup_job_id: job.id,
+    });
+    const snapshot = await supabase
+      .from('pitr_snapshots')
+      .select('snapshot_type, restore_log_id')
+      .eq('id', answer['snapshotId'])
+      .single();
     assert.deepEqual(snapshot.data, { snapshot_type: 'pre_restore', restore_log_id: answer['restoreLogId'] });
   });
 
@@ -103,7 +130,11 @@ describe('an unmodified supabase-js client', () => {
   });
 
   test('describes jobs only for its own tenant, in its own name, and as its role allows', async () => {
-    const [operator, viewer, stranger] = [await signIn(stack, 0, 'operator'), await signIn(stack, 0, 'viewer'), await signIn(stack, 1, 'owner')];
+    const [operator, viewer, stranger] = [
+      await signIn(stack, 0, 'operator'),
+      await signIn(stack, 0, 'viewer'),
+      await signIn(stack, 1, 'owner'),
+    ];
     const row = { job_type: 'full', backup_name: 'x', tenant_id: operator.tenantId, created_by: operator.userId };
     const attempts = [
       [viewer.supabase, { ...row, created_by: viewer.userId }],
@@ -118,22 +149,48 @@ describe('an unmodified supabase-js client', () => {
       const { error } = await supabase.from('backup_jobs').insert(values);
       assert.equal(error?.code, '42501', JSON.stringify(values));
     }
-    const defaults = await operator.supabase.from('backup_jobs').insert({ job_type: 'full', backup_name: 'defaults' }).select().single<BackupJob>();
+    const defaults = await operator.supabase
+      .from('backup_jobs')
+      .insert({ job_type: 'full', backup_name: 'defaults' })
+      .select()
+      .single<BackupJob>();
     assert.deepEqual([defaults.data?.tenant_id, defaults.data?.created_by], [operator.tenantId, operator.userId]);
   });
 
   test('sees no job, log or snapshot of another tenant, and changes none of its own', async () => {
-    const [owner, viewer, stranger] = [await signIn(stack, 0, 'owner'), await signIn(stack, 0, 'viewer'), await signIn(stack, 1, 'owner')];
+    const [owner, viewer, stranger] = [
+      await signIn(stack, 0, 'owner'),
+      await signIn(stack, 0, 'viewer'),
+      await signIn(stack, 1, 'owner'),
+    ];
     const { jobId } = await invoke(owner.supabase, 'backup-create', { jobType: 'full' });
     await completed(owner.supabase, jobId);
     await invoke(owner.supabase, 'backup-restore', { backupJobId: jobId, confirmRestore: true });
     for (const table of ['backup_jobs', 'restore_logs', 'pitr_snapshots']) {
       const { data: mine } = await viewer.supabase.from(table).select('id, tenant_id');
       assert.ok(mine !== null && mine.length > 0, `every member reads ${table}`);
-      assert.deepEqual((await stranger.supabase.from(table).select('id').in('id', mine.map(({ id }) => String(id)))).data, []);
-      assert.notEqual((await owner.supabase.from(table).update({ status: 'failed' }).eq('tenant_id', owner.tenantId)).error, null);
+      assert.deepEqual(
+        (
+          await stranger.supabase
+            .from(table)
+            .select('id')
+            .in(
+              'id',
+              mine.map(({ id }) => String(id)),
+            )
+        ).data,
+        [],
+      );
+      assert.notEqual(
+        (await owner.supabase.from(table).update({ status: 'failed' }).eq('tenant_id', owner.tenantId)).error,
+        null,
+      );
       assert.notEqual((await owner.supabase.from(table).delete().eq('tenant_id', owner.tenantId)).error, null);
-      assert.notEqual((await newClient(stack).from(table).select('id')).error, null, 'without a sign-in there is nothing to see');
+      assert.notEqual(
+        (await newClient(stack).from(table).select('id')).error,
+        null,
+        'without a sign-in there is nothing to see',
+      );
     }
     const answer = await refused(stranger.supabase, 'backup-restore', { backupJobId: jobId, confirmRestore: true });
     assert.deepEqual([answer.response.status, answer.body.code], [404, 'BACKUP_NOT_FOUND']);
@@ -141,7 +198,17 @@ describe('an unmodified supabase-js client', () => {
 
   test('cannot reach what the functions use: their calls, their tables, their schemas', async () => {
     const { supabase } = await signIn(stack, 0, 'owner');
-    for (const name of ['m23_admit', 'm23_claim_backup', 'm23_read_chunk', 'm23_execute_restore', 'm23_sweep', 'm23_finish_request', 'm23_fail_backup', 'm23_release_work', 'm23_stage_chunk']) {
+    for (const name of [
+      'm23_admit',
+      'm23_claim_backup',
+      'm23_read_chunk',
+      'm23_execute_restore',
+      'm23_sweep',
+      'm23_finish_request',
+      'm23_fail_backup',
+      'm23_release_work',
+      'm23_stage_chunk',
+    ]) {
       const { error, data } = await supabase.rpc(name, {});
       assert.notEqual(error, null, `${name} gave ${JSON.stringify(data)}`);
     }
@@ -150,7 +217,12 @@ describe('an unmodified supabase-js client', () => {
     }
     const { rows } = await database.query<{ name: string }>(`
       select proname as name from pg_proc where pronamespace = 'public'::regnamespace and proname ~ '^m23_' and has_function_privilege('authenticated', oid, 'execute')`);
-    for (const { name } of rows) assert.match(name, /^m23_(authorize|begin|preview)(_|$)/, 'users begin work and look; the rest is the functions\' own');
+    for (const { name } of rows)
+      assert.match(
+        name,
+        /^m23_(authorize|begin|preview)(_|$)/,
+        "users begin work and look; the rest is the functions' own",
+      );
   });
 
   test('meets the limit, and is told in headers how large it is and when to come back', async () => {
@@ -166,14 +238,18 @@ describe('an unmodified supabase-js client', () => {
       refusal = await refused(supabase, 'backup-restore', missing);
     }
     assert.deepEqual(remaining.at(-1), '0');
-    assert.deepEqual([refusal.response.status, refusal.body.code, refusal.body.success], [429, 'RATE_LIMIT_EXCEEDED', false]);
+    assert.deepEqual(
+      [refusal.response.status, refusal.body.code, refusal.body.success],
+      [429, 'RATE_LIMIT_EXCEEDED', false],
+    );
     const { headers } = refusal.response;
     assert.deepEqual([headers.get('x-ratelimit-limit'), headers.get('x-ratelimit-remaining')], ['5', '0']);
     const reset = Number(headers.get('x-ratelimit-reset'));
     assert.ok(reset > now + 3500 && reset <= now + 3605, String(reset - now));
     assert.ok(Math.abs(Number(headers.get('retry-after')) - (reset - Math.floor(Date.now() / 1000))) <= 2);
     const exposed = headers.get('access-control-expose-headers')?.toLowerCase() ?? '';
-    for (const name of ['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset', 'retry-after']) assert.ok(exposed.includes(name), name);
+    for (const name of ['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset', 'retry-after'])
+      assert.ok(exposed.includes(name), name);
     const other = await invoke(supabase, 'backup-create', { jobType: 'full' });
     await completed(supabase, other['jobId']);
   });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import type { Stack } from '../../stack/stack.ts';
 import type { History } from './history.ts';
 import { askForRestore, copyOverHttp, restoreOverHttp, takeBackup } from './http.ts';
-import { type Owned, iso } from './recovery.ts';
+import { iso, type Owned } from './recovery.ts';
 import { TABLES } from './tables.ts';
 
 interface Member {
@@ -46,10 +46,15 @@ export class Chain {
 
   async #take(base?: string): Promise<void> {
     const id = await takeBackup(this.#stack, this.#history, base);
-    const { rows: [taken] } = await this.#history.client.query<{ at: string; position: string; whole: string[] | null }>(`
+    const {
+      rows: [taken],
+    } = await this.#history.client.query<{ at: string; position: string; whole: string[] | null }>(
+      `
       select (extract(epoch from position_at) * 1000000)::bigint::text as at, position::text,
              (select array_agg(table_name) from m23.backup_tables where job_id = $1 and whole) as whole
-        from m23.backup_work where job_id = $1`, [id]);
+        from m23.backup_work where job_id = $1`,
+      [id],
+    );
     assert.ok(taken);
     this.#members.push({ id, at: BigInt(taken.at), position: taken.position, whole: taken.whole ?? [] });
   }
@@ -59,19 +64,32 @@ export class Chain {
     const { draw } = this.#history;
     const n = 1 + draw.below(this.#members.length - 1);
     const [from, to] = [this.#members[n - 1], this.#members[n]] as [Member, Member];
-    return draw.one([from.at + BigInt(draw.below(Number(to.at - from.at))), from.at + BigInt(draw.below(2)), to.at - BigInt(draw.below(2))]);
+    return draw.one([
+      from.at + BigInt(draw.below(Number(to.at - from.at))),
+      from.at + BigInt(draw.below(2)),
+      to.at - BigInt(draw.below(2)),
+    ]);
   }
 
   /** Restores the tenant to a time, from the chain where it lies inside it, and compares everything. Gives the snapshot. */
   async checkRestore(at = this.#randomTime()): Promise<string> {
     const next = this.#members.findIndex((member) => member.at >= at);
-    const missing = next < 1 || at === this.#members[next]?.at ? [] : this.#members[next]?.whole ?? [];
+    const missing = next < 1 || at === this.#members[next]?.at ? [] : (this.#members[next]?.whole ?? []);
     if (missing.length > 0) {
       const { status, body } = await askForRestore(this.#stack, this.#tenant, at, this.#anyMember);
-      assert.deepEqual([status, body.details?.length], [400, missing.length], `M23_SEED=${this.#history.seed}: ${iso(at)}: ${JSON.stringify(body)}`);
+      assert.deepEqual(
+        [status, body.details?.length],
+        [400, missing.length],
+        `M23_SEED=${this.#history.seed}: ${iso(at)}: ${JSON.stringify(body)}`,
+      );
     }
     const tables = TABLES.map(({ name }) => name).filter((name) => !missing.includes(name));
-    return await this.#history.checkRestore(at, this.#tenant, () => restoreOverHttp(this.#stack, this.#history, this.#tenant, at, this.#anyMember, tables), tables);
+    return await this.#history.checkRestore(
+      at,
+      this.#tenant,
+      () => restoreOverHttp(this.#stack, this.#history, this.#tenant, at, this.#anyMember, tables),
+      tables,
+    );
   }
 
   /** A member beside the live data is the record at its position. */

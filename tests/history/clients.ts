@@ -28,10 +28,18 @@ export class Clients {
   private constructor(connections: pg.Client[], tenants: readonly string[], shape: Shape, seed: number) {
     this.#tenants = tenants;
     this.#shape = shape;
-    this.#running = connections.map((connection, n) => this.#run(connection, new Draw(randomNumbers(seed * 1000 + n)), n === 0));
+    this.#running = connections.map((connection, n) =>
+      this.#run(connection, new Draw(randomNumbers(seed * 1000 + n)), n === 0),
+    );
   }
 
-  static async start(connect: () => Promise<pg.Client>, count: number, tenants: readonly string[], shape: Shape, seed: number): Promise<Clients> {
+  static async start(
+    connect: () => Promise<pg.Client>,
+    count: number,
+    tenants: readonly string[],
+    shape: Shape,
+    seed: number,
+  ): Promise<Clients> {
     const connections = await Promise.all(Array.from({ length: count }, connect));
     for (const connection of connections) await connection.query(SESSION);
     return new Clients(connections, tenants, shape, seed);
@@ -61,7 +69,9 @@ export class Clients {
   }
 
   async #transaction(client: pg.Client, draw: Draw): Promise<void> {
-    const isolation = draw.chance(0.12) ? draw.one([' isolation level repeatable read', ' isolation level serializable']) : '';
+    const isolation = draw.chance(0.12)
+      ? draw.one([' isolation level repeatable read', ' isolation level serializable'])
+      : '';
     const long = draw.chance(1 / 30);
     try {
       await client.query(`begin${isolation}`);
@@ -107,8 +117,15 @@ export class Clients {
     try {
       if (draw.chance(0.3)) {
         const mood = draw.one(['calm', 'glad', 'grim']);
-        const { rows: [label] } = await client.query<{ name: string }>(`select enumlabel as name from pg_enum where enumtypid = 'history.mood'::regtype and enumlabel like $1`, [`${mood}~%`]);
-        await client.query(`alter type history.mood rename value '${label?.name}' to '${mood}~${draw.below(1_000_000)}'`);
+        const {
+          rows: [label],
+        } = await client.query<{ name: string }>(
+          `select enumlabel as name from pg_enum where enumtypid = 'history.mood'::regtype and enumlabel like $1`,
+          [`${mood}~%`],
+        );
+        await client.query(
+          `alter type history.mood rename value '${label?.name}' to '${mood}~${draw.below(1_000_000)}'`,
+        );
       } else if (draw.chance(0.7) || extra.length > 2) {
         const renamed = note === 'note' ? 'remark' : 'note';
         await client.query(`alter table history.tag rename column ${note} to ${renamed}`);
@@ -116,7 +133,9 @@ export class Clients {
       } else {
         const added = `extra${extra.length + 1}`;
         // The usual migration: added, filled, and NOT NULL from then on.
-        const filled = draw.chance(0.5) ? `; update history.plain set ${added} = 0; alter table history.plain alter ${added} set not null` : '';
+        const filled = draw.chance(0.5)
+          ? `; update history.plain set ${added} = 0; alter table history.plain alter ${added} set not null`
+          : '';
         await client.query(`begin; set local lock_timeout = '3s'; alter table history.plain add column ${added} int${filled === '' ? ` default ${7 + extra.length}` : filled};
           alter table history.plain alter ${added} set default ${7 + extra.length}; select history.seal(); commit`);
         extra.push(added);

@@ -35,18 +35,40 @@ export async function assertSame(place: Place, what: string, actual: Images, exp
   }
 }
 
-async function fail({ seed, client, oracle }: Place, what: string, name: string, key: string, expected: string | undefined, actual: string | undefined): Promise<never> {
+async function fail(
+  { seed, client, oracle }: Place,
+  what: string,
+  name: string,
+  key: string,
+  expected: string | undefined,
+  actual: string | undefined,
+): Promise<never> {
   const log = await logOf(client, name, key);
-  assert.fail([`M23_SEED=${seed}: ${what}: history.${name} ${key}`, `expected ${expected ?? 'no row'}`, `found    ${actual ?? 'no row'}`,
-    'the record:', ...oracle.history(name, key).slice(-LINES), 'the log:', ...log.slice(-LINES)].join('\n  '));
+  assert.fail(
+    [
+      `M23_SEED=${seed}: ${what}: history.${name} ${key}`,
+      `expected ${expected ?? 'no row'}`,
+      `found    ${actual ?? 'no row'}`,
+      'the record:',
+      ...oracle.history(name, key).slice(-LINES),
+      'the log:',
+      ...log.slice(-LINES),
+    ].join('\n  '),
+  );
 }
 
 async function logOf(client: pg.Client, name: string, key: string): Promise<string[]> {
-  const { rows: [table] } = await client.query<{ log: string; keys: string }>(
+  const {
+    rows: [table],
+  } = await client.query<{ log: string; keys: string }>(
     `select m23.log_name(t.id) as log, (select string_agg('l.c' || c.attnum, ', ' order by c.key_ord) from m23.columns_of(t.relid) c where c.key_ord is not null) as keys
-       from m23.protected_tables t where t.relid = $1::regclass`, [`history.${name}`]);
+       from m23.protected_tables t where t.relid = $1::regclass`,
+    [`history.${name}`],
+  );
   const { rows } = await client.query<{ line: string }>(
     `select concat_ws(' ', case when current_setting('track_commit_timestamp')::boolean then (extract(epoch from pg_xact_commit_timestamp(l.xid::xid)) * 1000000)::bigint end, l) as line
-       from ${table?.log} l where row(${table?.keys})::text = $1 order by l.change_id`, [key]);
+       from ${table?.log} l where row(${table?.keys})::text = $1 order by l.change_id`,
+    [key],
+  );
   return rows.map(({ line }) => line);
 }

@@ -6,11 +6,20 @@ import type pg from 'pg';
 
 import { pause, randomNumbers } from '../fixtures/time.ts';
 import { Clients, type Tally } from './clients.ts';
-import { type Place, assertSame } from './compare.ts';
+import { assertSame, type Place } from './compare.ts';
 import { Oracle } from './oracle.ts';
-import { type Done, type Owned, iso, restoreTo, rollBack } from './recovery.ts';
+import { type Done, iso, type Owned, restoreTo, rollBack } from './recovery.ts';
 import { Draw, type Shape } from './statements.ts';
-import { type Images, SESSION, TABLES, imagesAsOf, imagesIn, liveImages, makeTables, placesOfOthers } from './tables.ts';
+import {
+  type Images,
+  imagesAsOf,
+  imagesIn,
+  liveImages,
+  makeTables,
+  placesOfOthers,
+  SESSION,
+  TABLES,
+} from './tables.ts';
 
 /** Tables whose rows stay with their tenant: a restore beside writers changes them exactly. */
 const OWN = TABLES.filter(({ shared }) => !shared).map(({ name }) => name);
@@ -52,13 +61,20 @@ export class History {
   }
 
   /** Makes the tables and their tenants; the tenants' order is that of the seed. */
-  static async open(connect: () => Promise<pg.Client>, seed: number, tenants: readonly Owned[] = newTenants(3)): Promise<History> {
+  static async open(
+    connect: () => Promise<pg.Client>,
+    seed: number,
+    tenants: readonly Owned[] = newTenants(3),
+  ): Promise<History> {
     const client = await connect();
     await client.query(SESSION);
     await makeTables(client);
     await client.query(`update m23.settings set value = '0' where name = 'log_part_hours'`);
     for (const { id, owner } of tenants) {
-      await client.query(`insert into public.tenant_members (tenant_id, user_id, role) values ($1, $2, 'owner') on conflict do nothing`, [id, owner]);
+      await client.query(
+        `insert into public.tenant_members (tenant_id, user_id, role) values ($1, $2, 'owner') on conflict do nothing`,
+        [id, owner],
+      );
     }
     const history = new History(connect, client, tenants, seed);
     history.#beginning = await history.now();
@@ -74,7 +90,11 @@ export class History {
   }
 
   async now(): Promise<bigint> {
-    const { rows: [row] } = await this.client.query<{ at: string }>('select (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as at');
+    const {
+      rows: [row],
+    } = await this.client.query<{ at: string }>(
+      'select (extract(epoch from clock_timestamp()) * 1000000)::bigint::text as at',
+    );
     return BigInt(row?.at ?? 0);
   }
 
@@ -88,7 +108,13 @@ export class History {
   }
 
   async #startClients(count: number): Promise<Clients> {
-    const load = await Clients.start(this.#connect, count, this.tenants.map(({ id }) => id), this.#shape, this.seed + this.figures.committed);
+    const load = await Clients.start(
+      this.#connect,
+      count,
+      this.tenants.map(({ id }) => id),
+      this.#shape,
+      this.seed + this.figures.committed,
+    );
     this.#closing = this.#closeParts(load);
     return load;
   }
@@ -114,7 +140,11 @@ export class History {
   }
 
   /** Writes from several connections for a while, on a busy machine for longer; meanwhile tenants are restored, rolled back and looked at. */
-  async write(seconds: number, clients: number, meanwhile: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+  async write(
+    seconds: number,
+    clients: number,
+    meanwhile: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<void> {
     const began = await this.now();
     const load = await this.#startClients(clients);
     const begun = Date.now();
@@ -133,7 +163,7 @@ export class History {
     while (going()) {
       await pause(100 + draw.below(150));
       const tenant = draw.one(this.tenants);
-      const at = max(await this.now() - 20_000n - BigInt(draw.below(400_000)), this.#beginning);
+      const at = max((await this.now()) - 20_000n - BigInt(draw.below(400_000)), this.#beginning);
       const images = await imagesAsOf(client, tenant.id, iso(at)).catch(toleratingLocks);
       if (images !== undefined) this.#looks.push({ tenant, at, images });
     }
@@ -149,24 +179,46 @@ export class History {
     while (going()) {
       await pause(300 + draw.below(700));
       const tenant = undo?.tenant ?? draw.one(this.tenants);
-      const done: Done = undo !== undefined ? await rollBack(client, tenant, undo.snapshotId)
-        : await restoreTo(client, tenant, max(await this.now() - 20_000n - BigInt(draw.below(3_000_000)), from), OWN);
-      if (done.error !== undefined && done.error.code !== 'UNAVAILABLE') throw new Error(`M23_SEED=${this.seed}: a restore beside writers: ${JSON.stringify(done.error)}`);
+      const done: Done =
+        undo !== undefined
+          ? await rollBack(client, tenant, undo.snapshotId)
+          : await restoreTo(
+              client,
+              tenant,
+              max((await this.now()) - 20_000n - BigInt(draw.below(3_000_000)), from),
+              OWN,
+            );
+      if (done.error !== undefined && done.error.code !== 'UNAVAILABLE')
+        throw new Error(`M23_SEED=${this.seed}: a restore beside writers: ${JSON.stringify(done.error)}`);
       if (done.error === undefined) this.figures.restores += 1;
-      undo = undo === undefined && done.error === undefined && draw.chance(0.5) ? { tenant, snapshotId: done.snapshotId } : undefined;
+      undo =
+        undo === undefined && done.error === undefined && draw.chance(0.5)
+          ? { tenant, snapshotId: done.snapshotId }
+          : undefined;
     }
     await client.end();
   }
 
   /** The record, as far as it can check itself: its last state is what is there. */
   async checkRecord(): Promise<void> {
-    for (const { id } of this.tenants) await assertSame(this.place, 'the record against the live rows', await liveImages(this.client, id), this.oracle.rows(id));
+    for (const { id } of this.tenants)
+      await assertSame(
+        this.place,
+        'the record against the live rows',
+        await liveImages(this.client, id),
+        this.oracle.rows(id),
+      );
   }
 
   /** What was seen during the writing. */
   async checkLooks(): Promise<void> {
     for (const { tenant, at, images } of this.#looks) {
-      await assertSame(this.place, `looked at ${tenant.id} as of ${iso(at)} while others wrote`, images, this.oracle.rows(tenant.id, this.oracle.at(at)));
+      await assertSame(
+        this.place,
+        `looked at ${tenant.id} as of ${iso(at)} while others wrote`,
+        images,
+        this.oracle.rows(tenant.id, this.oracle.at(at)),
+      );
       this.figures.looks += 1;
     }
     this.#looks = [];
@@ -183,13 +235,23 @@ export class History {
   /** m23.as_of, for every tenant, at a random time. */
   async checkAsOf(at = this.randomTime()): Promise<void> {
     for (const { id } of this.tenants) {
-      await assertSame(this.place, `as of ${iso(at)}, tenant ${id}`, await imagesAsOf(this.client, id, iso(at)), this.oracle.rows(id, this.oracle.at(at)));
+      await assertSame(
+        this.place,
+        `as of ${iso(at)}, tenant ${id}`,
+        await imagesAsOf(this.client, id, iso(at)),
+        this.oracle.rows(id, this.oracle.at(at)),
+      );
       this.figures.compared += 1;
     }
   }
 
   /** Restores a tenant to a time, by SQL or as `how` does it, and compares everything. Gives the snapshot. */
-  async checkRestore(at = this.randomTime(), tenant = this.draw.one(this.tenants), how = (): Promise<Done> => restoreTo(this.client, tenant, at, ALL), tables = ALL): Promise<string> {
+  async checkRestore(
+    at = this.randomTime(),
+    tenant = this.draw.one(this.tenants),
+    how = (): Promise<Done> => restoreTo(this.client, tenant, at, ALL),
+    tables = ALL,
+  ): Promise<string> {
     const wanted = this.oracle.outcome(tenant.id, tables, this.oracle.at(at));
     const others = await placesOfOthers(this.client, tenant.id);
     const done = await how();
@@ -202,7 +264,12 @@ export class History {
 
   /** Rolls back to a snapshot: the tenant's rows are those of its position. */
   async checkRollback(tenant: Owned, snapshotId: string): Promise<string> {
-    const { rows: [row] } = await this.client.query<{ position: string }>(`select snapshot_data ->> 'position' as position from public.pitr_snapshots where id = $1`, [snapshotId]);
+    const {
+      rows: [row],
+    } = await this.client.query<{ position: string }>(
+      `select snapshot_data ->> 'position' as position from public.pitr_snapshots where id = $1`,
+      [snapshotId],
+    );
     const wanted = this.oracle.outcome(tenant.id, ALL, this.oracle.seen(row?.position ?? ''));
     const others = await placesOfOthers(this.client, tenant.id);
     const done = await rollBack(this.client, tenant, snapshotId);
@@ -215,14 +282,20 @@ export class History {
 
   /** Rows in a schema beside the live data are those of a position. */
   async checkCopy(schema: string, tenant: Owned, position: string): Promise<void> {
-    await assertSame(this.place, `copied ${tenant.id} as of ${position}`, await imagesIn(this.client, schema, tenant.id), this.oracle.rows(tenant.id, this.oracle.seen(position)));
+    await assertSame(
+      this.place,
+      `copied ${tenant.id} as of ${position}`,
+      await imagesIn(this.client, schema, tenant.id),
+      this.oracle.rows(tenant.id, this.oracle.seen(position)),
+    );
     this.figures.compared += 1;
   }
 
   async #checkDone(done: Done, what: string, tenant: Owned, others: string): Promise<void> {
     if (done.error !== undefined) throw new Error(`M23_SEED=${this.seed}: ${what}: ${JSON.stringify(done.error)}`);
     const now = await placesOfOthers(this.client, tenant.id);
-    if (now !== others) throw new Error(`M23_SEED=${this.seed}: ${what}: other tenants' rows were written:\n${others}\n${now}`);
+    if (now !== others)
+      throw new Error(`M23_SEED=${this.seed}: ${what}: other tenants' rows were written:\n${others}\n${now}`);
     this.figures.restores += 1;
     this.figures.compared += 1;
   }
@@ -236,7 +309,12 @@ export class History {
     const before = await liveImages(this.client, tenant.id);
     before.delete('loose');
     const undone = await this.checkRollback(tenant, await this.checkRestore(at, tenant));
-    await assertSame(this.place, `undid the restore of ${tenant.id} to ${iso(at)}`, await liveImages(this.client, tenant.id), before);
+    await assertSame(
+      this.place,
+      `undid the restore of ${tenant.id} to ${iso(at)}`,
+      await liveImages(this.client, tenant.id),
+      before,
+    );
     if (this.draw.chance(0.5)) await this.checkRollback(tenant, undone);
   }
 
@@ -258,28 +336,62 @@ export class History {
 
   /** With ticks a time is that of the tick which the answer names. */
   async checkTick(at: bigint): Promise<void> {
-    const { rows: [moment] } = await this.client.query<{ taken: string; position: string }>('select m.taken::text, m.position::text from m23.moment_at($1) m', [iso(at)]);
+    const {
+      rows: [moment],
+    } = await this.client.query<{ taken: string; position: string }>(
+      'select m.taken::text, m.position::text from m23.moment_at($1) m',
+      [iso(at)],
+    );
     const tenant = this.draw.one(this.tenants);
     const counts = this.oracle.seen(moment?.position ?? '');
-    await assertSame(this.place, `as of ${iso(at)}, by the tick of ${moment?.taken}`, await imagesAsOf(this.client, tenant.id, iso(at)), this.oracle.rows(tenant.id, counts));
+    await assertSame(
+      this.place,
+      `as of ${iso(at)}, by the tick of ${moment?.taken}`,
+      await imagesAsOf(this.client, tenant.id, iso(at)),
+      this.oracle.rows(tenant.id, counts),
+    );
     const wanted = this.oracle.outcome(tenant.id, ALL, counts);
     const done = await restoreTo(this.client, tenant, at, ALL);
-    const { rows: [log] } = await this.client.query<{ warnings: string[] }>('select warnings from public.restore_logs where id = $1', [done.workId]);
+    const {
+      rows: [log],
+    } = await this.client.query<{ warnings: string[] }>('select warnings from public.restore_logs where id = $1', [
+      done.workId,
+    ]);
     const named = /the moment taken is ([^\s,]+)/.exec(String(log?.warnings))?.[1] ?? '';
-    const { rows: [tick] } = await this.client.query<{ position: string }>('select position::text from m23.ticks where at = $1', [named]);
-    if (tick?.position !== moment?.position) throw new Error(`M23_SEED=${this.seed}: ${iso(at)}: the answer names "${named}", and the tick is that of ${moment?.taken}`);
-    await assertSame(this.place, `restored to ${iso(at)}, by the tick of ${named} (${String(log?.warnings)})`, await liveImages(this.client, tenant.id), wanted);
-    await this.client.query(`update history.journal set what = what - 'at' || jsonb_build_object('position', $2::text) where n = $1`, [done.n, moment?.position]);
+    const {
+      rows: [tick],
+    } = await this.client.query<{ position: string }>('select position::text from m23.ticks where at = $1', [named]);
+    if (tick?.position !== moment?.position)
+      throw new Error(
+        `M23_SEED=${this.seed}: ${iso(at)}: the answer names "${named}", and the tick is that of ${moment?.taken}`,
+      );
+    await assertSame(
+      this.place,
+      `restored to ${iso(at)}, by the tick of ${named} (${String(log?.warnings)})`,
+      await liveImages(this.client, tenant.id),
+      wanted,
+    );
+    await this.client.query(
+      `update history.journal set what = what - 'at' || jsonb_build_object('position', $2::text) where n = $1`,
+      [done.n, moment?.position],
+    );
     await this.oracle.read();
     this.figures.compared += 1;
   }
 
   /** From here on the log knows nothing that was before. */
   async pruneLog(): Promise<void> {
-    await this.client.query(`update m23.settings set value = '0' where name in ('log_days', 'log_part_hours'); update public.pitr_snapshots set status = 'expired'`);
-    for (let parts = 2; parts > 0; parts -= 1) await this.client.query('select m23.prune_logs(); select m23.note_tick()');
+    await this.client.query(
+      `update m23.settings set value = '0' where name in ('log_days', 'log_part_hours'); update public.pitr_snapshots set status = 'expired'`,
+    );
+    for (let parts = 2; parts > 0; parts -= 1)
+      await this.client.query('select m23.prune_logs(); select m23.note_tick()');
     await this.client.query(`select m23.prune_logs(); update m23.settings set value = '30' where name = 'log_days'`);
-    const { rows: [log] } = await this.client.query<{ whole: string }>(`select count(*) as whole from m23.protected_tables where pruned_at is null and relid::regclass::text like 'history.%'`);
+    const {
+      rows: [log],
+    } = await this.client.query<{ whole: string }>(
+      `select count(*) as whole from m23.protected_tables where pruned_at is null and relid::regclass::text like 'history.%'`,
+    );
     assert.equal(log?.whole, '0');
   }
 }

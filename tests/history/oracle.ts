@@ -68,7 +68,9 @@ export class Oracle {
   /** Reads on in the record. */
   async read(): Promise<void> {
     const { rows } = await this.#client.query<Entry>(
-      'select n, xid::text, tbl, key, arrived::text[], tenant_id, image, what from history.journal where n > $1 order by journal.n', [this.#read]);
+      'select n, xid::text, tbl, key, arrived::text[], tenant_id, image, what from history.journal where n > $1 order by journal.n',
+      [this.#read],
+    );
     await this.#readStamps(rows);
     for (const entry of rows) {
       this.#enter(entry);
@@ -77,10 +79,13 @@ export class Oracle {
   }
 
   async #readStamps(entries: Entry[]): Promise<void> {
-    const native = await this.#client.query<{ on: boolean }>(`select current_setting('track_commit_timestamp')::boolean as on`);
+    const native = await this.#client.query<{ on: boolean }>(
+      `select current_setting('track_commit_timestamp')::boolean as on`,
+    );
     const { rows } = await this.#client.query<{ xid: string; stamp: string }>(
       `select x.xid, ${native.rows[0]?.on === true ? '(extract(epoch from pg_xact_commit_timestamp(x.xid::xid8::xid)) * 1000000)::bigint::text' : `'0'`} as stamp from unnest($1::text[]) x (xid)`,
-      [[...new Set(entries.map(({ xid }) => xid))]]);
+      [[...new Set(entries.map(({ xid }) => xid))]],
+    );
     for (const { xid, stamp } of rows) this.#stamps.set(BigInt(xid), BigInt(stamp));
   }
 
@@ -98,7 +103,10 @@ export class Oracle {
       return;
     }
     const versions = table.get(key);
-    const version = image === null ? { ...gone, arrived: arrived ?? [] } : { ...at, tenant: tenant_id, image, arrived: arrived ?? [] };
+    const version =
+      image === null
+        ? { ...gone, arrived: arrived ?? [] }
+        : { ...at, tenant: tenant_id, image, arrived: arrived ?? [] };
     if (versions === undefined) table.set(key, [version]);
     else versions.push(version);
   }
@@ -126,14 +134,17 @@ export class Oracle {
 
   /** A tenant's rows in a state; without one, now. */
   rows(tenant: string, counts: Counts = () => true): Images {
-    return new Map(TABLES.map(({ name }) => {
-      const rows = new Map<string, string>();
-      for (const [key, versions] of this.#table(name)) {
-        const version = versions.findLast(({ xid }) => counts(xid));
-        if (version !== undefined && version.tenant === tenant && version.image !== null) rows.set(key, version.image);
-      }
-      return [name, rows];
-    }));
+    return new Map(
+      TABLES.map(({ name }) => {
+        const rows = new Map<string, string>();
+        for (const [key, versions] of this.#table(name)) {
+          const version = versions.findLast(({ xid }) => counts(xid));
+          if (version !== undefined && version.tenant === tenant && version.image !== null)
+            rows.set(key, version.image);
+        }
+        return [name, rows];
+      }),
+    );
   }
 
   /** What a restore of a tenant's tables to a state has to make of them. */
@@ -149,7 +160,8 @@ export class Oracle {
         if (last.tenant !== tenant && last.tenant !== null) rows.delete(key);
         else if (last.tenant === null) continue;
         // So is a row that has come from another tenant since.
-        else if (!rows.has(key) && versions.some(({ xid, arrived }) => !state(xid) && arrived.includes(tenant))) rows.set(key, last.image);
+        else if (!rows.has(key) && versions.some(({ xid, arrived }) => !state(xid) && arrived.includes(tenant)))
+          rows.set(key, last.image);
       }
       wanted.set(name, rows);
     }
@@ -163,8 +175,8 @@ export class Oracle {
    */
   #keepReferences(tenant: string, then: Images, wanted: Images): void {
     const nodes = wanted.get('node') ?? new Map<string, string>();
-    const lost = new Set([...then.get('node')?.keys() ?? []].filter((key) => !nodes.has(key)));
-    for (let left = lost.size; left > 0;) {
+    const lost = new Set([...(then.get('node')?.keys() ?? [])].filter((key) => !nodes.has(key)));
+    for (let left = lost.size; left > 0; ) {
       left = 0;
       for (const [name, rows] of wanted) {
         for (const [key, image] of rows) {
@@ -194,7 +206,10 @@ export class Oracle {
 
   /** The versions of a key, for a report. */
   history(name: string, key: string): string[] {
-    return (this.#table(name).get(key) ?? []).map((version) => `n ${version.n} xid ${version.xid} at ${this.#stamps.get(version.xid)} tenant ${version.tenant} ${version.image}${version.arrived.length > 0 ? ' (arrived)' : ''}`);
+    return (this.#table(name).get(key) ?? []).map(
+      (version) =>
+        `n ${version.n} xid ${version.xid} at ${this.#stamps.get(version.xid)} tenant ${version.tenant} ${version.image}${version.arrived.length > 0 ? ' (arrived)' : ''}`,
+    );
   }
 
   #table(name: string): Map<string, Version[]> {
@@ -214,6 +229,11 @@ function nodeOf(name: string, image: string): string {
 function seenBy(position: string): Counts {
   const [xmin, xmax, running] = position.split(':');
   const [from, to] = [BigInt(xmin ?? '0'), BigInt(xmax ?? '0')];
-  const open = new Set((running ?? '').split(',').filter((xid) => xid !== '').map(BigInt));
+  const open = new Set(
+    (running ?? '')
+      .split(',')
+      .filter((xid) => xid !== '')
+      .map(BigInt),
+  );
   return (xid) => xid < from || (xid < to && !open.has(xid));
 }

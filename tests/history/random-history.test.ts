@@ -21,12 +21,22 @@ describe(`a random history (M23_SEED=${SEED})`, () => {
   let removeFolder: () => void;
 
   before(async () => {
-    const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-    stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 1000, 'backup-create': 1000, 'backup-restore': 1000 } });
+    const stateDir = temporaryFolder((cleanUp) => {
+      removeFolder = cleanUp;
+    });
+    stack = await startStack({
+      stateDir,
+      ephemeral: true,
+      rateLimits: { 'pitr-restore': 1000, 'backup-create': 1000, 'backup-restore': 1000 },
+    });
     const client = await stack.postgres.connect();
     const tenants = [await newTenant(stack, client), await newTenant(stack, client), await newTenant(stack, client)];
     await client.end();
-    history = await History.open(() => stack.postgres.connect(), SEED, tenants.map((tenant) => ({ id: tenant.id, owner: tenant.userId('owner') })));
+    history = await History.open(
+      () => stack.postgres.connect(),
+      SEED,
+      tenants.map((tenant) => ({ id: tenant.id, owner: tenant.userId('owner') })),
+    );
     chain = new Chain(stack, history);
   });
   after(async () => {
@@ -78,12 +88,13 @@ test(`a random history without commit times is, at any time, the record at the t
   const { postgres, close } = await startDatabase({ track_commit_timestamp: 'off' });
   t.after(close);
   const history = await History.open(() => postgres.connect(), SEED);
-  await history.client.query('select m23.note_tick()');  // the first that sees the tables protected
+  await history.client.query('select m23.note_tick()'); // the first that sees the tables protected
   const from = await history.now();
   await history.writeAlone(4, 5);
   const until = await history.now();
   await history.checkRecord();
-  for (let n = 0; n < 5; n += 1) await history.checkTick(from + (until - from) * BigInt(history.draw.below(1000)) / 1000n);
+  for (let n = 0; n < 5; n += 1)
+    await history.checkTick(from + ((until - from) * BigInt(history.draw.below(1000))) / 1000n);
   await history.close();
   t.diagnostic(`M23_SEED=${SEED}: ${JSON.stringify(history.figures)}`);
 });

@@ -28,14 +28,30 @@ export interface Done {
 }
 
 /** Begins work in the owner's name. */
-async function begin(client: pg.Client, tenant: Owned, name: 'pitr-restore' | 'pitr-rollback', body: Record<string, unknown>): Promise<Begun> {
+async function begin(
+  client: pg.Client,
+  tenant: Owned,
+  name: 'pitr-restore' | 'pitr-rollback',
+  body: Record<string, unknown>,
+): Promise<Begun> {
   const request = randomUUID();
   await client.query('begin');
   try {
-    await client.query('insert into m23.requests (id, tenant_id, user_id, function) values ($1, $2, $3, $4)', [request, tenant.id, tenant.owner, name]);
-    await client.query(`select set_config('request.jwt.claims', $1, true)`, [JSON.stringify({ sub: tenant.owner, role: 'authenticated' })]);
-    const { rows: [row] } = await client.query<{ begun: Begun }>(`select public.m23_begin_${name === 'pitr-restore' ? 'pitr' : 'rollback'}($1, $2) as begun`, 
-      [request, { ...body, [name === 'pitr-restore' ? 'confirmRestore' : 'confirmRollback']: true }]);
+    await client.query('insert into m23.requests (id, tenant_id, user_id, function) values ($1, $2, $3, $4)', [
+      request,
+      tenant.id,
+      tenant.owner,
+      name,
+    ]);
+    await client.query(`select set_config('request.jwt.claims', $1, true)`, [
+      JSON.stringify({ sub: tenant.owner, role: 'authenticated' }),
+    ]);
+    const {
+      rows: [row],
+    } = await client.query<{ begun: Begun }>(
+      `select public.m23_begin_${name === 'pitr-restore' ? 'pitr' : 'rollback'}($1, $2) as begun`,
+      [request, { ...body, [name === 'pitr-restore' ? 'confirmRestore' : 'confirmRollback']: true }],
+    );
     await client.query('commit');
     if (row === undefined) throw new Error('nothing was begun');
     return row.begun;
@@ -48,30 +64,60 @@ async function begin(client: pg.Client, tenant: Owned, name: 'pitr-restore' | 'p
 /** Executes what was begun, and enters it in the record, in one transaction. */
 async function execute(client: pg.Client, { work_id, lease }: Begun, what: Restored): Promise<Done> {
   await client.query('begin');
-  const { rows: [row] } = await client.query<{ outcome: { error?: Done['error']; snapshot_id: string; warnings: string[] } }>(
-    'select public.m23_execute_restore($1, $2) as outcome', [work_id, lease]);
+  const {
+    rows: [row],
+  } = await client.query<{ outcome: { error?: Done['error']; snapshot_id: string; warnings: string[] } }>(
+    'select public.m23_execute_restore($1, $2) as outcome',
+    [work_id, lease],
+  );
   if (row === undefined) throw new Error('nothing was executed');
   const { error, snapshot_id, warnings } = row.outcome;
-  const { rows: [entry] } = error === undefined
-    ? await client.query<{ n: string }>('insert into history.journal (what) values ($1) returning n', [JSON.stringify(what)])
-    : { rows: [{ n: '0' }] };
+  const {
+    rows: [entry],
+  } =
+    error === undefined
+      ? await client.query<{ n: string }>('insert into history.journal (what) values ($1) returning n', [
+          JSON.stringify(what),
+        ])
+      : { rows: [{ n: '0' }] };
   await client.query('commit');
-  return { workId: work_id, ...(error === undefined ? {} : { error }), n: Number(entry?.n ?? 0), snapshotId: snapshot_id, warnings };
+  return {
+    workId: work_id,
+    ...(error === undefined ? {} : { error }),
+    n: Number(entry?.n ?? 0),
+    snapshotId: snapshot_id,
+    warnings,
+  };
 }
 
 /** A restore of some tables (schema history) to a time, in microseconds. */
 export async function restoreTo(client: pg.Client, tenant: Owned, at: bigint, tables: string[]): Promise<Done> {
-  const begun = await begin(client, tenant, 'pitr-restore', { targetTimestamp: iso(at), tables: tables.map((name) => `history.${name}`) });
+  const begun = await begin(client, tenant, 'pitr-restore', {
+    targetTimestamp: iso(at),
+    tables: tables.map((name) => `history.${name}`),
+  });
   return await execute(client, begun, { tenant: tenant.id, tables, at: String(at) });
 }
 
-export async function rollBack(client: pg.Client, tenant: Owned, snapshotId: string): Promise<Done & { position: string; tables: string[] }> {
-  const { rows: [snapshot] } = await client.query<{ position: string; tables: string[] }>(
-    `select snapshot_data ->> 'position' as position, affected_tables as tables from public.pitr_snapshots where id = $1`, [snapshotId]);
+export async function rollBack(
+  client: pg.Client,
+  tenant: Owned,
+  snapshotId: string,
+): Promise<Done & { position: string; tables: string[] }> {
+  const {
+    rows: [snapshot],
+  } = await client.query<{ position: string; tables: string[] }>(
+    `select snapshot_data ->> 'position' as position, affected_tables as tables from public.pitr_snapshots where id = $1`,
+    [snapshotId],
+  );
   if (snapshot === undefined) throw new Error(`no snapshot ${snapshotId}`);
   const tables = snapshot.tables.map((name) => name.replace('history.', ''));
   const begun = await begin(client, tenant, 'pitr-rollback', { snapshotId });
-  return { ...(await execute(client, begun, { tenant: tenant.id, tables, position: snapshot.position })), position: snapshot.position, tables };
+  return {
+    ...(await execute(client, begun, { tenant: tenant.id, tables, position: snapshot.position })),
+    position: snapshot.position,
+    tables,
+  };
 }
 
 /** A time of so many microseconds, as a caller writes it. */

@@ -10,7 +10,13 @@ import { type Stack, startStack } from '../../stack/stack.ts';
 import { stopRequested } from '../../stack/supervised.ts';
 import { LIMITS, runRounds } from './rounds.ts';
 
-const { values } = parseArgs({ options: { seed: { type: 'string' }, seconds: { type: 'string', default: '120' }, clients: { type: 'string', default: '6' } } });
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    seconds: { type: 'string', default: '120' },
+    clients: { type: 'string', default: '6' },
+  },
+});
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000));
 const ends = Date.now() + Number(values.seconds) * 1000;
 const asked = stopRequested();
@@ -26,25 +32,44 @@ async function main(): Promise<number> {
   try {
     const stack = await Promise.race([starting, asked]);
     if (stack === undefined) return 130;
-    return (await Promise.race([run(stack), stack.crashed.then((reason) => { throw new StackFailure(reason); }), asked])) ?? 130;
+    return (
+      (await Promise.race([
+        run(stack),
+        stack.crashed.then((reason) => {
+          throw new StackFailure(reason);
+        }),
+        asked,
+      ])) ?? 130
+    );
   } catch (error) {
     console.error(`error: ${error instanceof StackFailure ? sentence(error) : (error as Error).stack}`);
     for (const line of serverWords()) console.error(line);
     return 1;
   } finally {
-    await starting.then((stack) => stack.close(), () => undefined);
+    await starting.then(
+      (stack) => stack.close(),
+      () => undefined,
+    );
   }
 }
 
 async function run(stack: Stack): Promise<number> {
-  await runRounds(stack, { seed, clients: Number(values.clients), going: () => Date.now() < ends, say: (line) => console.log(line) });
+  await runRounds(stack, {
+    seed,
+    clients: Number(values.clients),
+    going: () => Date.now() < ends,
+    say: (line) => console.log(line),
+  });
   return 0;
 }
 
 /** What Postgres has said of restores that failed. */
 function serverWords(): string[] {
   try {
-    return readFileSync(join(stateDir, 'postgres.log'), 'utf8').split('\n').filter((line) => line.includes('m23: restore failed')).slice(-5);
+    return readFileSync(join(stateDir, 'postgres.log'), 'utf8')
+      .split('\n')
+      .filter((line) => line.includes('m23: restore failed'))
+      .slice(-5);
   } catch {
     return [];
   }

@@ -50,27 +50,42 @@ export async function imagesIn(client: pg.Client, schema: string, tenant: string
 
 /** A tenant's rows as of a moment, a timestamptz as text: M23's answer. */
 export async function imagesAsOf(client: pg.Client, tenant: string, at: string): Promise<Images> {
-  return await imagesOf(client, (name) => `m23.as_of(null::history.${name}, $1::uuid, $2::timestamptz)`, 'true', [tenant, at]);
+  return await imagesOf(client, (name) => `m23.as_of(null::history.${name}, $1::uuid, $2::timestamptz)`, 'true', [
+    tenant,
+    at,
+  ]);
 }
 
 /** Everybody else's rows, each with its place: equal answers mean that nobody has written. */
 export async function placesOfOthers(client: pg.Client, tenant: string): Promise<string> {
   const all: string[] = [];
   for (const { name } of TABLES) {
-    const { rows: [row] } = await client.query<{ sum: string }>(
-      `select concat_ws(' ', count(*), sum(hashtextextended(concat_ws(' ', r.ctid, r.xmin, r), 0)::numeric)) as sum from history.${name} r where r.tenant_id <> $1`, [tenant]);
+    const {
+      rows: [row],
+    } = await client.query<{ sum: string }>(
+      `select concat_ws(' ', count(*), sum(hashtextextended(concat_ws(' ', r.ctid, r.xmin, r), 0)::numeric)) as sum from history.${name} r where r.tenant_id <> $1`,
+      [tenant],
+    );
     all.push(`${name}: ${row?.sum}`);
   }
   return all.join('\n');
 }
 
 /** The columns are those that there are when it is asked: one that is added meanwhile is not looked at. */
-async function imagesOf(client: pg.Client, from: (name: string) => string, where: string, values: string[]): Promise<Images> {
+async function imagesOf(
+  client: pg.Client,
+  from: (name: string) => string,
+  where: string,
+  values: string[],
+): Promise<Images> {
   const columns = await columnsNow(client);
   const all: Images = new Map();
   for (const { name, key } of TABLES) {
     const list = columns.get(name)?.join(', ');
-    const { rows } = await client.query<{ key: string; image: string }>(`select ${key} as key, row(${list})::text as image from ${from(name)} r (${list}) where ${where}`, values);
+    const { rows } = await client.query<{ key: string; image: string }>(
+      `select ${key} as key, row(${list})::text as image from ${from(name)} r (${list}) where ${where}`,
+      values,
+    );
     all.set(name, new Map(rows.map((row) => [row.key, row.image])));
   }
   return all;

@@ -28,7 +28,9 @@ let client: pg.Client;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   postgres = await Postgres.start({ stateDir, ephemeral: true, onCrash: () => undefined });
   client = await postgres.connect();
   await supabaseShape(client);
@@ -49,19 +51,44 @@ after(async () => {
 /** What the lints find, as rule and sentence. */
 async function findings(): Promise<string[]> {
   const cli = join(ROOT, 'node_modules', '.bin', 'supabase');
-  const args = ['db', 'advisors', `--remote=${postgres.url}?sslmode=disable`, '--type', 'all', '--level', 'info', '--fail-on', 'none', '--output-format', 'json', '--workdir', ROOT];
-  const { stdout } = await promisify(execFile)(cli, args, { env: { ...process.env, SUPABASE_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' }, maxBuffer: 1 << 24 });
+  const args = [
+    'db',
+    'advisors',
+    `--remote=${postgres.url}?sslmode=disable`,
+    '--type',
+    'all',
+    '--level',
+    'info',
+    '--fail-on',
+    'none',
+    '--output-format',
+    'json',
+    '--workdir',
+    ROOT,
+  ];
+  const { stdout } = await promisify(execFile)(cli, args, {
+    env: { ...process.env, SUPABASE_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' },
+    maxBuffer: 1 << 24,
+  });
   const { results } = JSON.parse(stdout) as { results: { name: string; detail: string }[] };
-  return results.map(({ name, detail }) => `${name}: ${detail}`).filter((finding) => !DO_NOT_APPLY.some((rule) => rule.test(finding)));
+  return results
+    .map(({ name, detail }) => `${name}: ${detail}`)
+    .filter((finding) => !DO_NOT_APPLY.some((rule) => rule.test(finding)));
 }
 
-test('an installed database gives Supabase\'s lints nothing to find', async () => {
+test("an installed database gives Supabase's lints nothing to find", async () => {
   assert.deepEqual(await findings(), []);
 });
 
-test('the lints see what is wrong in the API\'s schema', async () => {
+test("the lints see what is wrong in the API's schema", async () => {
   await client.query(`create table public.open (id int); create view public.peek as select * from public.orders;
     create function public.loose() returns int language sql as 'select 1'; grant select on public.peek to authenticated`);
   const rules = new Set((await findings()).map((finding) => finding.split(':')[0]));
-  for (const rule of ['rls_disabled_in_public', 'no_primary_key', 'security_definer_view', 'function_search_path_mutable']) assert.ok(rules.has(rule), rule);
+  for (const rule of [
+    'rls_disabled_in_public',
+    'no_primary_key',
+    'security_definer_view',
+    'function_search_path_mutable',
+  ])
+    assert.ok(rules.has(rule), rule);
 });

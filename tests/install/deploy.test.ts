@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -16,23 +16,30 @@ describe('every Worker can be deployed alone', { concurrency: 2 }, () => {
   for (const folder of ['.', ...FUNCTIONS.map((name) => `functions/${name}`)]) {
     test(`wrangler accepts ${folder === '.' ? 'the gateway' : folder}, offline`, async () => {
       const out = temporaryFolder();
-      const { stdout } = await promisify(execFile)(process.execPath, [WRANGLER, 'deploy', '--dry-run', '--outdir', join(out, 'bundle')], {
-        cwd: join(ROOT, folder),
-        env: {
-          ...process.env,
-          // Nothing of this machine's account, and no talk with the outside.
-          XDG_CONFIG_HOME: out,
-          WRANGLER_LOG_PATH: join(out, 'logs'),
-          WRANGLER_SEND_METRICS: 'false',
-          WRANGLER_HIDE_BANNER: 'true',
-          HTTPS_PROXY: 'http://127.0.0.1:9',
-          CARGO_NET_OFFLINE: 'true',
+      const { stdout } = await promisify(execFile)(
+        process.execPath,
+        [WRANGLER, 'deploy', '--dry-run', '--outdir', join(out, 'bundle')],
+        {
+          cwd: join(ROOT, folder),
+          env: {
+            ...process.env,
+            // Nothing of this machine's account, and no talk with the outside.
+            XDG_CONFIG_HOME: out,
+            WRANGLER_LOG_PATH: join(out, 'logs'),
+            WRANGLER_SEND_METRICS: 'false',
+            WRANGLER_HIDE_BANNER: 'true',
+            HTTPS_PROXY: 'http://127.0.0.1:9',
+            CARGO_NET_OFFLINE: 'true',
+          },
         },
-      });
+      );
       assert.match(stdout, /--dry-run: exiting now/);
       const bundled = readdirSync(join(out, 'bundle'));
       assert.ok(bundled.includes('index.js'));
-      assert.equal(bundled.some((file) => file.endsWith('.wasm')), folder !== '.');
+      assert.equal(
+        bundled.some((file) => file.endsWith('.wasm')),
+        folder !== '.',
+      );
     });
   }
 });
@@ -54,7 +61,10 @@ describe('configuration', () => {
   });
 
   test('binds the gateway to all five functions', () => {
-    assert.deepEqual(readWranglerConfig('.').services?.map(({ service }) => service), [...FUNCTIONS]);
+    assert.deepEqual(
+      readWranglerConfig('.').services?.map(({ service }) => service),
+      [...FUNCTIONS],
+    );
     const gateway = readFileSync(join(ROOT, 'gateway', 'index.js'), 'utf8');
     for (const { binding } of readWranglerConfig('.').services ?? []) assert.ok(gateway.includes(`"${binding}"`));
   });

@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { createClient } from '@supabase/supabase-js';
 import pg from 'pg';
 
-import { type M23, createM23 } from '../../client/src/index.ts';
+import { createM23, type M23 } from '../../client/src/index.ts';
 import { ROOT } from '../../stack/places.ts';
 import { type Stack, startStack } from '../../stack/stack.ts';
 import { FUNCTIONS, readWranglerConfig } from '../../stack/wrangler-config.ts';
@@ -45,14 +45,20 @@ function newProject(): string {
 function olderVersion(): string {
   const folder = temporaryFolder();
   const isLater = (path: string): boolean => LATER.some((topic) => path.endsWith(`_${topic}.sql`));
-  cpSync(join(ROOT, 'supabase', 'migrations'), join(folder, 'supabase', 'migrations'), { recursive: true, filter: (path) => !isLater(path) });
+  cpSync(join(ROOT, 'supabase', 'migrations'), join(folder, 'supabase', 'migrations'), {
+    recursive: true,
+    filter: (path) => !isLater(path),
+  });
   return folder;
 }
 
 /** The functions of M23, for the user of the project. */
 async function signedIn(): Promise<M23> {
   const supabase = createClient(stack.url, stack.anonKey, { auth: { persistSession: false, autoRefreshToken: false } });
-  assert.equal((await supabase.auth.signInWithPassword({ email: env['EMAIL']!, password: env['PASSWORD']! })).error, null);
+  assert.equal(
+    (await supabase.auth.signInWithPassword({ email: env['EMAIL']!, password: env['PASSWORD']! })).error,
+    null,
+  );
   return createM23(supabase);
 }
 
@@ -63,7 +69,9 @@ async function notes(): Promise<string | undefined> {
 
 /** The blocks under the headings that begin with one of these. */
 function under(page: string, ...headings: string[]): Block[] {
-  const blocks = blocksOf(page).filter(({ heading, note }) => note === '' && headings.some((start) => heading.startsWith(start)));
+  const blocks = blocksOf(page).filter(
+    ({ heading, note }) => note === '' && headings.some((start) => heading.startsWith(start)),
+  );
   assert.ok(blocks.length > 0, `${page} has ${headings.join()}`);
   return blocks;
 }
@@ -71,15 +79,22 @@ function under(page: string, ...headings: string[]): Block[] {
 /** Runs the commands of blocks, and compares what they print with the text that follows them. */
 async function follow(blocks: Block[]): Promise<void> {
   const commands = blocks.filter(({ language }) => language === 'sh');
-  const printed = await runBlocks(commands.map(({ code }) => code), project, env);
+  const printed = await runBlocks(
+    commands.map(({ code }) => code),
+    project,
+    env,
+  );
   for (const [index, block] of blocks.entries()) {
-    if (block.language === 'text') assert.equal(`${printed[commands.indexOf(blocks[index - 1]!)]?.trim()}\n`, block.code, blocks[index - 1]?.code);
+    if (block.language === 'text')
+      assert.equal(`${printed[commands.indexOf(blocks[index - 1]!)]?.trim()}\n`, block.code, blocks[index - 1]?.code);
   }
 }
 
 before(async () => {
   project = newProject();
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   env = {
     PATH: `${join(process.execPath, '..')}:${process.env['PATH']}`,
     SUPABASE_TELEMETRY_DISABLED: '1',
@@ -97,7 +112,11 @@ after(async () => {
 
 /** The project before M23, and M23's database half. */
 async function prepare(url: string): Promise<void> {
-  Object.assign(env, { DATABASE_URL: `${url}?sslmode=disable`, EMAIL: 'owner@acme.example', PASSWORD: 'development-only-owner' });
+  Object.assign(env, {
+    DATABASE_URL: `${url}?sslmode=disable`,
+    EMAIL: 'owner@acme.example',
+    PASSWORD: 'development-only-owner',
+  });
   await follow(under(EXAMPLE, 'Set up'));
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -116,7 +135,9 @@ test('an upgrade keeps the protection, the log and the backups, and what was bef
   const job = await m23.createBackupJob({ jobType: 'full', backupName: 'before the upgrade' });
   assert.equal((await m23.executeBackup(job.id)).status, 'completed');
   const before = await notes();
-  const { rows: [moment] } = await database.query<{ at: Date }>('select clock_timestamp() as at, pg_sleep(0.01)');
+  const {
+    rows: [moment],
+  } = await database.query<{ at: Date }>('select clock_timestamp() as at, pg_sleep(0.01)');
   await runBlocks(['node notes.js remove ideas'], project, env);
   const log = await m23.getTransactionLogs();
 
@@ -125,7 +146,10 @@ test('an upgrade keeps the protection, the log and the backups, and what was bef
 
   assert.deepEqual(await m23.getTransactionLogs(), log);
   await runBlocks(['node notes.js add groceries eggs'], project, env);
-  assert.deepEqual((await m23.getTransactionLogs()).map(({ operation }) => operation), ['INSERT', ...log.map(({ operation }) => operation)]);
+  assert.deepEqual(
+    (await m23.getTransactionLogs()).map(({ operation }) => operation),
+    ['INSERT', ...log.map(({ operation }) => operation)],
+  );
   await m23.executePITR({ targetTimestamp: moment!.at.toISOString(), confirmRestore: true });
   assert.equal(await notes(), before);
   await runBlocks(['node notes.js remove groceries'], project, env);
@@ -161,12 +185,20 @@ test('an installation at once is the same as an older one that was upgraded', as
 });
 
 test('what needs an account names what there is: functions, stores and secrets', () => {
-  const commands = blocksOf(GUIDE).filter(({ note }) => note === 'account').map(({ code }) => code).join('');
+  const commands = blocksOf(GUIDE)
+    .filter(({ note }) => note === 'account')
+    .map(({ code }) => code)
+    .join('');
   assert.ok(commands.includes(`for name in ${FUNCTIONS.join(' ')}; do`));
   for (const name of FUNCTIONS) {
     const { kv_namespaces: [windows] = [], r2_buckets: [archives] = [] } = readWranglerConfig(`functions/${name}`);
-    assert.ok(commands.includes(`kv namespace create ${windows?.binding}\n`) && commands.includes(`r2 bucket create ${archives?.bucket_name}\n`));
-    const secrets = readFileSync(join(ROOT, 'functions', name, 'wrangler.toml'), 'utf8').matchAll(/^# {3}(SUPABASE_\w+) /gm);
+    assert.ok(
+      commands.includes(`kv namespace create ${windows?.binding}\n`) &&
+        commands.includes(`r2 bucket create ${archives?.bucket_name}\n`),
+    );
+    const secrets = readFileSync(join(ROOT, 'functions', name, 'wrangler.toml'), 'utf8').matchAll(
+      /^# {3}(SUPABASE_\w+) /gm,
+    );
     for (const [, secret] of secrets) assert.ok(pageText(GUIDE).includes(secret ?? ''), secret);
   }
 });

@@ -26,16 +26,26 @@ const HOSTED_OWNER = `create role hosted_owner login password 'hosted' createrol
 
 async function push(url: string, ...more: string[]): Promise<string> {
   const cli = join(ROOT, 'node_modules', '.bin', 'supabase');
-  const { stdout, stderr } = await promisify(execFile)(cli, ['db', 'push', '--db-url', `${url}?sslmode=disable`, '--yes', ...more], {
-    cwd: ROOT,
-    env: { ...process.env, SUPABASE_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' },
-  });
+  const { stdout, stderr } = await promisify(execFile)(
+    cli,
+    ['db', 'push', '--db-url', `${url}?sslmode=disable`, '--yes', ...more],
+    {
+      cwd: ROOT,
+      env: { ...process.env, SUPABASE_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' },
+    },
+  );
   return stdout + stderr;
 }
 
 async function withPostgres(major: PostgresMajor, work: (postgres: Postgres) => Promise<void>): Promise<void> {
   const stateDir = temporaryFolder();
-  const postgres = await Postgres.start({ stateDir, ephemeral: true, major, settings: { track_commit_timestamp: 'off' }, onCrash: () => undefined });
+  const postgres = await Postgres.start({
+    stateDir,
+    ephemeral: true,
+    major,
+    settings: { track_commit_timestamp: 'off' },
+    onCrash: () => undefined,
+  });
   try {
     await work(postgres);
   } finally {
@@ -59,17 +69,24 @@ async function restoresWithoutSilence(client: pg.Client): Promise<void> {
     create table public.a_children (id int primary key, tenant_id uuid not null, parent int not null references public.parents);
     select m23.protect_table('public.parents'), m23.protect_table('public.a_children');
     insert into public.parents select n, '${ACME}', 'v' from generate_series(1, 9) n; insert into public.a_children select n, '${ACME}', n from generate_series(1, 9) n`);
-  await client.query('select pg_sleep(1.1)');  // past the next tick
+  await client.query('select pg_sleep(1.1)'); // past the next tick
   await client.query('update public.parents set v = v where false');
-  const { rows: [moment] } = await client.query<{ at: string }>('select clock_timestamp()::text as at');
+  const {
+    rows: [moment],
+  } = await client.query<{ at: string }>('select clock_timestamp()::text as at');
   await client.query(`delete from public.a_children where id < 4; delete from public.parents where id < 4; update public.parents set v = 'x';
     insert into public.parents values (10, '${ACME}', 'stray'); insert into public.a_children values (10, '${ACME}', 10)`);
   const owner = randomUUID();
   await actAsOwner(client, ACME, owner);
   const to = { targetTimestamp: moment!.at };
   assert.equal((await recover(client, ACME, owner, to)).rows_restored, 14);
-  const { rows } = await client.query('select p.id, v, c.id as child from public.parents p left join public.a_children c on c.parent = p.id order by 1');
-  assert.deepEqual(rows, Array.from({ length: 9 }, (_, n) => ({ id: n + 1, v: 'v', child: n + 1 })));
+  const { rows } = await client.query(
+    'select p.id, v, c.id as child from public.parents p left join public.a_children c on c.parent = p.id order by 1',
+  );
+  assert.deepEqual(
+    rows,
+    Array.from({ length: 9 }, (_, n) => ({ id: n + 1, v: 'v', child: n + 1 })),
+  );
 
   await client.query(`update public.parents set v = 'y'; create function public.loud() returns trigger language plpgsql as $$ begin return new; end $$;
     create trigger loud before update on public.parents for each row execute function public.loud()`);
@@ -84,9 +101,14 @@ async function restoresWithoutSilence(client: pg.Client): Promise<void> {
 async function looksBack(client: pg.Client): Promise<void> {
   await client.query(`set client_min_messages = warning; create table public.notes (id int primary key, tenant_id uuid not null, note text);
     select m23.protect_table('public.notes'); insert into public.notes values (1, '${ACME}', 'first')`);
-  const { rows: [at] } = await client.query<{ at: string }>('select m23.current_position()::text as at');
+  const {
+    rows: [at],
+  } = await client.query<{ at: string }>('select m23.current_position()::text as at');
   await client.query(`update public.notes set note = 'second'; insert into public.notes values (2, '${ACME}', 'more')`);
-  const { rows } = await client.query('select id, note from m23.as_of(null::public.notes, $1, $2::pg_snapshot)', [ACME, at!.at]);
+  const { rows } = await client.query('select id, note from m23.as_of(null::public.notes, $1, $2::pg_snapshot)', [
+    ACME,
+    at!.at,
+  ]);
   assert.deepEqual(rows, [{ id: 1, note: 'first' }]);
 }
 
@@ -97,39 +119,45 @@ async function findings(client: pg.Client): Promise<Record<string, string>> {
 
 describe('supabase db push', { concurrency: 2 }, () => {
   for (const major of MAJORS) {
-    test(`applies to an empty PostgreSQL ${major}, and a second time does nothing`, () => withPostgres(major, async (postgres) => {
-      const pushed = await push(postgres.url);
-      for (const { version } of readMigrations()) assert.match(pushed, new RegExp(version));
-      assert.match(await push(postgres.url), /up to date/i);
-      await withClient(postgres.url, async (client) => {
-        await looksBack(client);
-        const { 'commit times': times, restores, notes } = await findings(client);
-        assert.deepEqual({ times, restores, notes }, { times: 'warning', restores: 'ok', notes: 'ok' });
-        const { rows: ticks } = await client.query('select from m23.ticks');
-        assert.ok(ticks.length > 0, 'without native commit times the first writer of a second notes one');
-      });
-    }));
+    test(`applies to an empty PostgreSQL ${major}, and a second time does nothing`, () =>
+      withPostgres(major, async (postgres) => {
+        const pushed = await push(postgres.url);
+        for (const { version } of readMigrations()) assert.match(pushed, new RegExp(version));
+        assert.match(await push(postgres.url), /up to date/i);
+        await withClient(postgres.url, async (client) => {
+          await looksBack(client);
+          const { 'commit times': times, restores, notes } = await findings(client);
+          assert.deepEqual({ times, restores, notes }, { times: 'warning', restores: 'ok', notes: 'ok' });
+          const { rows: ticks } = await client.query('select from m23.ticks');
+          assert.ok(ticks.length > 0, 'without native commit times the first writer of a second notes one');
+        });
+      }));
   }
 
-  test('needs no superuser on a server shaped like a hosted project, and the doctor says what is less there', () => withPostgres(17, async (postgres) => {
-    await withClient(postgres.url, (client) => client.query('create role anon nologin; create role authenticated nologin; create role service_role nologin bypassrls'));
-    await withClient(postgres.url, async (client) => {
-      for (const statement of HOSTED_OWNER.split(';\n')) await client.query(statement);
-    });
-    const owner = postgres.urlFor('hosted_owner', 'hosted').replace(/\/postgres$/, '/hosted');
-    await withClient(postgres.url.replace(/\/postgres$/, '/hosted'), supabaseShape);
-    await push(owner);
-    await withClient(owner, async (client) => {
-      await looksBack(client);
-      await restoresWithoutSilence(client);
-      const found = await findings(client);
-      assert.equal(found['schema changes'], 'warning');
-      assert.equal(found['restores'], 'warning');
-      assert.equal(found['notes'], 'ok');
-      await client.query('alter table public.notes add column extra text');
-      assert.equal((await findings(client))['notes'], 'problem');
-      await client.query(`alter table public.notes drop column note; update public.notes set extra = 'x'`);
-      assert.equal((await findings(client))['notes'], 'ok', 'the next write follows it');
-    });
-  }));
+  test('needs no superuser on a server shaped like a hosted project, and the doctor says what is less there', () =>
+    withPostgres(17, async (postgres) => {
+      await withClient(postgres.url, (client) =>
+        client.query(
+          'create role anon nologin; create role authenticated nologin; create role service_role nologin bypassrls',
+        ),
+      );
+      await withClient(postgres.url, async (client) => {
+        for (const statement of HOSTED_OWNER.split(';\n')) await client.query(statement);
+      });
+      const owner = postgres.urlFor('hosted_owner', 'hosted').replace(/\/postgres$/, '/hosted');
+      await withClient(postgres.url.replace(/\/postgres$/, '/hosted'), supabaseShape);
+      await push(owner);
+      await withClient(owner, async (client) => {
+        await looksBack(client);
+        await restoresWithoutSilence(client);
+        const found = await findings(client);
+        assert.equal(found['schema changes'], 'warning');
+        assert.equal(found['restores'], 'warning');
+        assert.equal(found['notes'], 'ok');
+        await client.query('alter table public.notes add column extra text');
+        assert.equal((await findings(client))['notes'], 'problem');
+        await client.query(`alter table public.notes drop column note; update public.notes set extra = 'x'`);
+        assert.equal((await findings(client))['notes'], 'ok', 'the next write follows it');
+      });
+    }));
 });

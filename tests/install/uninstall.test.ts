@@ -21,7 +21,9 @@ let removeFolder: () => void;
 let databases = 0;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   postgres = await Postgres.start({ stateDir, ephemeral: true, onCrash: () => undefined });
 });
 after(async () => {
@@ -42,7 +44,9 @@ async function newDatabase(t: Context): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: postgres.url.replace(/\/postgres$/, `/${name}`) });
   await client.connect();
   t.after(() => client.end());
-  await client.query('create schema supabase_migrations; create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text)');
+  await client.query(
+    'create schema supabase_migrations; create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text)',
+  );
   return client;
 }
 
@@ -75,7 +79,9 @@ describe('the way out', () => {
     const earlier = await catalogue(client);
     assert.ok(!earlier.some((line) => line.startsWith('role | anon')), 'the server has none of its roles yet');
     await migrate(client);
-    await client.query(`create table public.orders (id int primary key, tenant_id uuid not null); select m23.protect_table('public.orders')`);
+    await client.query(
+      `create table public.orders (id int primary key, tenant_id uuid not null); select m23.protect_table('public.orders')`,
+    );
     await client.query(UNINSTALL);
     await client.query('drop table public.orders');
     assert.deepEqual(await catalogue(client), earlier);
@@ -86,11 +92,16 @@ describe('the way out', () => {
     const earlier = await catalogue(client);
     await install(client);
     assert.notDeepEqual(await catalogue(client), earlier);
-    await client.query(`update public.orders set note = 'changed' where id = 1; delete from public.orders where id = 2; insert into public.events values (1, '${ACME}', '2026-05-05')`);
+    await client.query(
+      `update public.orders set note = 'changed' where id = 1; delete from public.orders where id = 2; insert into public.events values (1, '${ACME}', '2026-05-05')`,
+    );
     await client.query(UNINSTALL);
     assert.deepEqual(await catalogue(client), earlier);
     const { rows } = await client.query('select id, note from public.orders order by id');
-    assert.deepEqual(rows, [1, 3, 4, 5].map((id) => ({ id, note: id === 1 ? 'changed' : 'order' })));
+    assert.deepEqual(
+      rows,
+      [1, 3, 4, 5].map((id) => ({ id, note: id === 1 ? 'changed' : 'order' })),
+    );
     await client.query(`update public.orders set note = 'again'; truncate public.orders`);
   });
 
@@ -101,16 +112,23 @@ describe('the way out', () => {
     await client.query('delete from supabase_migrations.schema_migrations');
     await install(client);
     await client.query(`update public.orders set note = 'captured'`);
-    const { rows: [row] } = await client.query(`select count(*)::int as changes from m23_log.log_1`);
+    const {
+      rows: [row],
+    } = await client.query(`select count(*)::int as changes from m23_log.log_1`);
     assert.equal(row.changes, 5);
   });
 
   test('is refused while something of the application depends on M23, and then changes nothing', async (t) => {
     const client = await project(t);
     await install(client);
-    await client.query(`create policy mine on public.orders for insert to authenticated with check (tenant_id in (select m23.caller_tenants()))`);
+    await client.query(
+      `create policy mine on public.orders for insert to authenticated with check (tenant_id in (select m23.caller_tenants()))`,
+    );
     const installed = await catalogue(client);
-    await assert.rejects(client.query(UNINSTALL), /these depend on M23; change or drop them first: policy mine on table public\.orders$/);
+    await assert.rejects(
+      client.query(UNINSTALL),
+      /these depend on M23; change or drop them first: policy mine on table public\.orders$/,
+    );
     assert.deepEqual(await catalogue(client), installed);
     await client.query('drop policy mine on public.orders');
     await client.query(UNINSTALL);
@@ -119,7 +137,9 @@ describe('the way out', () => {
   test('is refused while work is running', async (t) => {
     const client = await project(t);
     await install(client);
-    await client.query(`insert into m23.leases (work_id, token, until) values (gen_random_uuid(), gen_random_uuid(), clock_timestamp() + interval '1 minute')`);
+    await client.query(
+      `insert into m23.leases (work_id, token, until) values (gen_random_uuid(), gen_random_uuid(), clock_timestamp() + interval '1 minute')`,
+    );
     await assert.rejects(client.query(UNINSTALL), /is running/);
   });
 });

@@ -5,9 +5,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import type { PostgresMajor } from '../../stack/places.ts';
+import { type Database, startDatabase } from '../fixtures/database.ts';
 import { history } from '../history/capture/history.ts';
 import { SHAPES } from '../history/capture/shapes.ts';
-import { type Database, startDatabase } from '../fixtures/database.ts';
 
 const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
 

@@ -5,10 +5,10 @@ import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Outcome, history } from '../history/capture/history.ts';
+import { type Database, startDatabase } from '../fixtures/database.ts';
+import { history, type Outcome } from '../history/capture/history.ts';
 import { SHAPES } from '../history/capture/shapes.ts';
 import type { Table } from '../history/capture/tables.ts';
-import { type Database, startDatabase } from '../fixtures/database.ts';
 
 const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
 /** Not every history comes to what a mutant does wrong. */

@@ -5,13 +5,23 @@ import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, type Outcome, actAsOwner, recover, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, type Database, type Outcome, recover, startDatabase } from '../fixtures/database.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 
-interface Gap { from: string | null; until: string; reason: string; partial?: boolean }
-interface Window { table_name: string; earliest: string | null; latest: string | null; gaps: Gap[] }
+interface Gap {
+  from: string | null;
+  until: string;
+  reason: string;
+  partial?: boolean;
+}
+interface Window {
+  table_name: string;
+  earliest: string | null;
+  latest: string | null;
+  gaps: Gap[];
+}
 
 let database: Database;
 let client: pg.Client;
@@ -27,7 +37,8 @@ after(() => database.close());
 async function one<T>(sql: string, values: unknown[] = []): Promise<T> {
   return (await client.query<{ value: T }>(`select (${sql}) as value`, values)).rows[0]!.value;
 }
-const now = (): Promise<string> => one(`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`);
+const now = (): Promise<string> =>
+  one(`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`);
 
 /** A protected table `t` with three rows in a schema of its own, and no other; gives its name for `tables`. */
 async function table(): Promise<string> {
@@ -38,7 +49,11 @@ async function table(): Promise<string> {
 }
 
 async function windows(): Promise<Window[]> {
-  return (await client.query<Window>(`select table_name, m23.iso(earliest) as earliest, m23.iso(latest) as latest, gaps from get_recovery_window('${TENANT}')`)).rows;
+  return (
+    await client.query<Window>(
+      `select table_name, m23.iso(earliest) as earliest, m23.iso(latest) as latest, gaps from get_recovery_window('${TENANT}')`,
+    )
+  ).rows;
 }
 async function reasons(): Promise<string[]> {
   return (await windows()).flatMap(({ gaps }) => gaps.map(({ reason }) => reason));
@@ -57,17 +72,24 @@ async function refuses(targetTimestamp: string, why: RegExp): Promise<void> {
   const refused = await restore(targetTimestamp);
   assert.equal(refused?.code, 'VALIDATION_FAILED');
   assert.match(String(refused?.details), why);
-  const early = await one<{ faults: string[] }>(`m23_authorize('pitr-restore', false, null, null, $1::timestamptz)`, [targetTimestamp]);
+  const early = await one<{ faults: string[] }>(`m23_authorize('pitr-restore', false, null, null, $1::timestamptz)`, [
+    targetTimestamp,
+  ]);
   assert.equal(early.faults.length, 1, 'the request is refused before it is counted');
 }
 
 /** The range is named, and what lies before it. */
-const range = (reason: string): RegExp => new RegExp(`targetTimestamp: is before the history begins \\([^)]*${reason}\\); it can be from \\d{4}-.*Z to \\d{4}-.*Z`);
+const range = (reason: string): RegExp =>
+  new RegExp(
+    `targetTimestamp: is before the history begins \\([^)]*${reason}\\); it can be from \\d{4}-.*Z to \\d{4}-.*Z`,
+  );
 const touch = (): Promise<unknown> => client.query(`update t set v = v || '+'`);
 const values = (): Promise<string> => one(`select string_agg(v, ',' order by id) from t`);
 /** Without the event triggers, as on a server that does not allow them. */
 async function unseen(change: string): Promise<void> {
-  await unfollowed(async () => { await client.query(change); });
+  await unfollowed(async () => {
+    await client.query(change);
+  });
 }
 
 /** While no event trigger tells of anything, as on a server that does not allow them. */
@@ -81,14 +103,21 @@ async function unfollowed(act: () => Promise<void>): Promise<void> {
   await act().finally(() => set('enable always'));
 }
 
-interface Finding { state: string; finding: string; advice: string | null }
+interface Finding {
+  state: string;
+  finding: string;
+  advice: string | null;
+}
 const doctor = async (topic: string): Promise<Finding> =>
   (await client.query<Finding>('select * from m23.doctor() where topic = $1', [topic])).rows[0]!;
 
 /** Begins work under an admitted request. */
 async function begin(name: string, rpc: string, body: Record<string, unknown>): Promise<unknown> {
-  const request = await client.query<{ id: string }>(`insert into m23.requests (id, tenant_id, user_id, function)
-    values (gen_random_uuid(), '${TENANT}', '${OWNER}', $1) returning id`, [name]);
+  const request = await client.query<{ id: string }>(
+    `insert into m23.requests (id, tenant_id, user_id, function)
+    values (gen_random_uuid(), '${TENANT}', '${OWNER}', $1) returning id`,
+    [name],
+  );
   return (await client.query(`select public.${rpc}($1, $2)`, [request.rows[0]!.id, body])).rows;
 }
 
@@ -109,7 +138,9 @@ test('before a table was protected there is no moment, and the range is told', a
   const [window] = await windows();
   assert.equal(window?.table_name, name);
   assert.ok(early < window.earliest! && window.earliest! < window.latest!);
-  assert.deepEqual(window.gaps, [{ from: null, until: window.gaps[0]!.until, reason: 'the table was not protected yet' }]);
+  assert.deepEqual(window.gaps, [
+    { from: null, until: window.gaps[0]!.until, reason: 'the table was not protected yet' },
+  ]);
   await refuses(early, range('the table was not protected yet'));
   assert.equal(await restore(window.earliest!), undefined);
   assert.equal(await values(), 'v,v,v', 'the first moment is the commit of the transaction that protected it');
@@ -117,9 +148,12 @@ test('before a table was protected there is no moment, and the range is told', a
 
 describe('capture that is switched off', () => {
   for (const [how, change] of Object.entries({
-    'by DISABLE TRIGGER': 'alter table t disable trigger aaa_m23_log_update', 'by DISABLE TRIGGER ALL': 'alter table t disable trigger all',
-    'with session_replication_role = replica': 'set session_replication_role = replica; alter table t disable trigger user; set session_replication_role = origin',
-    'in a savepoint that is rolled back': 'begin; savepoint s; alter table t disable trigger all; rollback to s; commit',
+    'by DISABLE TRIGGER': 'alter table t disable trigger aaa_m23_log_update',
+    'by DISABLE TRIGGER ALL': 'alter table t disable trigger all',
+    'with session_replication_role = replica':
+      'set session_replication_role = replica; alter table t disable trigger user; set session_replication_role = origin',
+    'in a savepoint that is rolled back':
+      'begin; savepoint s; alter table t disable trigger all; rollback to s; commit',
   })) {
     test(`${how} is on again at once, and nothing is missed`, async () => {
       await table();
@@ -133,7 +167,8 @@ describe('capture that is switched off', () => {
   }
 
   for (const [how, change] of Object.entries({
-    'by DISABLE TRIGGER': 'alter table t disable trigger all', 'by DROP TRIGGER': 'drop trigger aaa_m23_log_update on t',
+    'by DISABLE TRIGGER': 'alter table t disable trigger all',
+    'by DROP TRIGGER': 'drop trigger aaa_m23_log_update on t',
     'by ENABLE TRIGGER, which is silent in replication': 'alter table t enable trigger all',
   })) {
     test(`${how} and is not seen at once closes the whole past, until it is renewed`, async () => {
@@ -143,12 +178,18 @@ describe('capture that is switched off', () => {
       await touch();
       const [window] = await windows();
       assert.deepEqual([window?.earliest, window?.latest], [null, null]);
-      assert.match(window!.gaps.at(-1)!.reason, /capture is switched off: its triggers are missing or not always enabled/);
+      assert.match(
+        window!.gaps.at(-1)!.reason,
+        /capture is switched off: its triggers are missing or not always enabled/,
+      );
       await refuses(at, /cannot be gone back to \(s\d+\.t: capture is switched off/);
       await refuses(await now(), /cannot be gone back to/);
       await client.query('select m23_sweep()');
       const [renewed] = await windows();
-      assert.deepEqual(renewed?.gaps.map(({ reason }) => reason), ['the table was not protected yet', 'capture was switched off']);
+      assert.deepEqual(
+        renewed?.gaps.map(({ reason }) => reason),
+        ['the table was not protected yet', 'capture was switched off'],
+      );
       await refuses(at, range('capture was switched off'));
       const [later, then] = [await now(), await values()];
       assert.ok(renewed!.earliest! < later);
@@ -179,8 +220,14 @@ describe('capture that is switched off', () => {
     const rollBack = (): Promise<unknown> => one(`execute_pitr_rollback('${snapshot}', '${OWNER}')`);
     await assert.rejects(rollBack, /VALIDATION_FAILED.*snapshotId: changes of s\d+\.t may have gone unseen/s);
     await client.query(`select m23.protect_table('t')`);
-    await assert.rejects(rollBack, /VALIDATION_FAILED.*snapshotId: the history of s\d+\.t begins at .*: capture was switched off/s);
-    assert.equal(await one(`select count(*)::int from get_active_pitr_snapshots('${TENANT}') where snapshot_id = '${snapshot}'`), 0);
+    await assert.rejects(
+      rollBack,
+      /VALIDATION_FAILED.*snapshotId: the history of s\d+\.t begins at .*: capture was switched off/s,
+    );
+    assert.equal(
+      await one(`select count(*)::int from get_active_pitr_snapshots('${TENANT}') where snapshot_id = '${snapshot}'`),
+      0,
+    );
     assert.equal(await values(), 'unseen,unseen,unseen');
   });
 
@@ -199,21 +246,55 @@ describe('capture that is switched off', () => {
 describe('capture that cannot go on', () => {
   /** A change that M23 does not refuse, what takes it back, and how a gap calls it. */
   const obstacles: [what: string, change: string, back: string, kind: string, said: RegExp][] = [
-    ['without a primary key', 'alter table t drop constraint t_pkey', 'alter table t add primary key (id)',
-      'no primary key', /the table has no primary key/],
-    ['with a tenant column of another type', 'alter table t alter tenant_id type text',
+    [
+      'without a primary key',
+      'alter table t drop constraint t_pkey',
+      'alter table t add primary key (id)',
+      'no primary key',
+      /the table has no primary key/,
+    ],
+    [
+      'with a tenant column of another type',
+      'alter table t alter tenant_id type text',
       'alter table t alter tenant_id type uuid using tenant_id::uuid',
-      'a tenant column of another type', /must be an ordinary column of type uuid, and is text/],
-    ['of an unlogged table', 'alter table t set unlogged', 'alter table t set logged', 'unlogged',
-      /the table is unlogged: a crash of the server empties it/],
-    ['of a table that others inherit from', 'create table child () inherits (t)', 'drop table child', 'inheritance',
-      /shows the rows of s\d+\.child, which inherits from it/],
-    ['of a table that a table is made a child of', 'create table child (like t); alter table child inherit t',
-      'alter table child no inherit t', 'inheritance', /shows the rows of s\d+\.child/],
-    ['of a table that inherits', 'create table parent (tenant_id uuid not null); alter table t inherit parent',
-      'alter table t no inherit parent', 'inheritance', /inherits from s\d+\.parent/],
-    ['with a column that M23 keeps for itself', 'alter table t add m23_op int', 'alter table t drop m23_op',
-      'a reserved column name', /begins with "m23_"/],
+      'a tenant column of another type',
+      /must be an ordinary column of type uuid, and is text/,
+    ],
+    [
+      'of an unlogged table',
+      'alter table t set unlogged',
+      'alter table t set logged',
+      'unlogged',
+      /the table is unlogged: a crash of the server empties it/,
+    ],
+    [
+      'of a table that others inherit from',
+      'create table child () inherits (t)',
+      'drop table child',
+      'inheritance',
+      /shows the rows of s\d+\.child, which inherits from it/,
+    ],
+    [
+      'of a table that a table is made a child of',
+      'create table child (like t); alter table child inherit t',
+      'alter table child no inherit t',
+      'inheritance',
+      /shows the rows of s\d+\.child/,
+    ],
+    [
+      'of a table that inherits',
+      'create table parent (tenant_id uuid not null); alter table t inherit parent',
+      'alter table t no inherit parent',
+      'inheritance',
+      /inherits from s\d+\.parent/,
+    ],
+    [
+      'with a column that M23 keeps for itself',
+      'alter table t add m23_op int',
+      'alter table t drop m23_op',
+      'a reserved column name',
+      /begins with "m23_"/,
+    ],
   ];
 
   for (const [what, change, back, kind, said] of obstacles) {
@@ -312,12 +393,19 @@ describe('capture that cannot go on', () => {
   test('keeps its table out of backups, and says why', async () => {
     const name = await table();
     await client.query('alter table t drop constraint t_pkey');
-    await assert.rejects(begin('backup-create', 'm23_begin_backup', { jobType: 'full', tables: [name] }),
-      /VALIDATION_FAILED.*tables: s\d+\.t cannot be backed up or restored: capture is suspended: .* no primary key/s);
-    await assert.rejects(begin('backup-create', 'm23_begin_backup', { jobType: 'full' }),
-      /VALIDATION_FAILED.*tables: s\d+\.t cannot be backed up/s);
-    assert.equal(await one(`select count(*)::int from get_transaction_logs('${TENANT}')`), 3,
-      'what was logged is listed');
+    await assert.rejects(
+      begin('backup-create', 'm23_begin_backup', { jobType: 'full', tables: [name] }),
+      /VALIDATION_FAILED.*tables: s\d+\.t cannot be backed up or restored: capture is suspended: .* no primary key/s,
+    );
+    await assert.rejects(
+      begin('backup-create', 'm23_begin_backup', { jobType: 'full' }),
+      /VALIDATION_FAILED.*tables: s\d+\.t cannot be backed up/s,
+    );
+    assert.equal(
+      await one(`select count(*)::int from get_transaction_logs('${TENANT}')`),
+      3,
+      'what was logged is listed',
+    );
   });
 
   test('is never begun: such a table is not protected at all', async () => {
@@ -326,12 +414,18 @@ describe('capture that cannot go on', () => {
       create unlogged table u (id int primary key, tenant_id uuid not null);
       create table p (id int primary key, tenant_id uuid not null); create table c () inherits (p);
         alter table c add primary key (id)`);
-    await assert.rejects(client.query(`select m23.protect_table('u')`),
-      /cannot be protected: it is unlogged: a crash of the server empties it/);
-    await assert.rejects(client.query(`select m23.protect_table('p')`),
-      /cannot be protected: it shows the rows of s\d+\.c, which inherits from it/);
-    await assert.rejects(client.query(`select m23.protect_table('c')`),
-      /cannot be protected: it inherits from s\d+\.p, which shows its rows/);
+    await assert.rejects(
+      client.query(`select m23.protect_table('u')`),
+      /cannot be protected: it is unlogged: a crash of the server empties it/,
+    );
+    await assert.rejects(
+      client.query(`select m23.protect_table('p')`),
+      /cannot be protected: it shows the rows of s\d+\.c, which inherits from it/,
+    );
+    await assert.rejects(
+      client.query(`select m23.protect_table('c')`),
+      /cannot be protected: it inherits from s\d+\.p, which shows its rows/,
+    );
   });
 });
 
@@ -341,7 +435,7 @@ describe('partitions that are removed', () => {
     `s${schemas}.t: ${rows} row(s) were left alone: no partition takes them any more`;
   const restored = async (targetTimestamp: string): Promise<string[]> =>
     (await recover(client, TENANT, OWNER, { targetTimestamp })).warnings;
-  const seen = (): Promise<string> => 
+  const seen = (): Promise<string> =>
     one(`select string_agg(concat(id, v), ',' order by id) from t where tenant_id = '${TENANT}'`);
 
   for (const [how, drop] of Object.entries({
@@ -358,9 +452,13 @@ describe('partitions that are removed', () => {
       const [window] = await windows();
       assert.ok(window!.earliest! < at);
       const gone = drop.includes('attic') ? 'attic.low' : name.replace('.t', '.low');
-      assert.deepEqual(window!.gaps.map(({ reason, partial }) => [reason, partial]), [
-        ['the table was not protected yet', undefined],
-        [`the partition ${gone} was dropped with its rows: they alone cannot come back`, true]]);
+      assert.deepEqual(
+        window!.gaps.map(({ reason, partial }) => [reason, partial]),
+        [
+          ['the table was not protected yet', undefined],
+          [`the partition ${gone} was dropped with its rows: they alone cannot come back`, true],
+        ],
+      );
       const { state, finding } = await doctor(name);
       assert.equal(state, 'ok');
       assert.match(finding, /; partitions were dropped, whose rows of before cannot come back: .*low \(\d{4}-.*Z\)$/);
@@ -373,9 +471,12 @@ describe('partitions that are removed', () => {
     });
   }
 
-  test('by DROP TABLE when they are empty take nobody\'s past', async () => {
-    for (const drop of ['drop table low', 'drop table if exists nothing, s0.low, "low" cascade',
-      `do $$ begin execute 'drop table low'; end $$`]) {
+  test("by DROP TABLE when they are empty take nobody's past", async () => {
+    for (const drop of [
+      'drop table low',
+      'drop table if exists nothing, s0.low, "low" cascade',
+      `do $$ begin execute 'drop table low'; end $$`,
+    ]) {
       await partitioned();
       await client.query('delete from t where id < 10');
       const at = await now();
@@ -394,7 +495,7 @@ describe('partitions that are removed', () => {
     assert.equal(await seen(), '1v1,2v2,11v11,12v12,13v13');
   });
 
-  test('of another tenant: the others\' past goes on, and nothing is said to them', async () => {
+  test("of another tenant: the others' past goes on, and nothing is said to them", async () => {
     for (const by of ['list (tenant_id)', 'list (tenant_id), by month']) {
       await table();
       const months = by.includes('month');
@@ -417,8 +518,11 @@ describe('partitions that are removed', () => {
       await recover(client, TENANT, OWNER, { snapshotId: snapshot });
       assert.equal(await seen(), '1v,2v,3v');
       assert.equal(await one(`select jsonb_array_length(gaps) from get_recovery_window('${TENANT}')`), 1);
-      assert.equal(await one(`select count(*)::int
-        from m23.protected_tables t, m23.removed_since(t, '${OTHER}', m23.moment_at('${at}'))`), 1);
+      assert.equal(
+        await one(`select count(*)::int
+        from m23.protected_tables t, m23.removed_since(t, '${OTHER}', m23.moment_at('${at}'))`),
+        1,
+      );
     }
   });
 
@@ -494,8 +598,16 @@ describe('partitions that are removed', () => {
 
 describe('another history begins', () => {
   for (const [how, change, reason] of [
-    ['with another primary key', 'alter table t drop constraint t_pkey, add primary key (tenant_id, id)', 'the primary key was another'],
-    ['in another life of the database', `insert into m23.incarnations (fingerprint, since) values (m23.fingerprint(), clock_timestamp()); select m23.protect_table('t')`, 'the database was restored or copied'],
+    [
+      'with another primary key',
+      'alter table t drop constraint t_pkey, add primary key (tenant_id, id)',
+      'the primary key was another',
+    ],
+    [
+      'in another life of the database',
+      `insert into m23.incarnations (fingerprint, since) values (m23.fingerprint(), clock_timestamp()); select m23.protect_table('t')`,
+      'the database was restored or copied',
+    ],
   ] as const) {
     test(how, async () => {
       await table();
@@ -509,7 +621,9 @@ describe('another history begins', () => {
   test('after a restore or copy of the database, once the table is protected anew', async () => {
     await table();
     const at = await now();
-    await client.query(`insert into m23.incarnations (fingerprint, since) values (m23.fingerprint(), clock_timestamp())`);
+    await client.query(
+      `insert into m23.incarnations (fingerprint, since) values (m23.fingerprint(), clock_timestamp())`,
+    );
     assert.equal((await windows())[0]?.earliest, null);
     await refuses(at, /the database was restored or copied since the table was protected/);
   });
@@ -517,10 +631,15 @@ describe('another history begins', () => {
   test('where a table was dropped, and where it was made again', async () => {
     const name = await table();
     await client.query('drop table t');
-    assert.deepEqual((await windows()).map(({ table_name, earliest }) => [table_name, earliest]), [[name, null]]);
+    assert.deepEqual(
+      (await windows()).map(({ table_name, earliest }) => [table_name, earliest]),
+      [[name, null]],
+    );
     assert.match((await reasons()).at(-1)!, /the table was dropped while it was protected/);
     const at = await now();
-    await client.query(`create table t (id int primary key, tenant_id uuid not null, v text); select m23.protect_table('t')`);
+    await client.query(
+      `create table t (id int primary key, tenant_id uuid not null, v text); select m23.protect_table('t')`,
+    );
     assert.equal((await windows()).length, 1);
     assert.ok((await reasons()).includes('the table was dropped and made again'));
     await refuses(at, range('the table was dropped and made again'));
@@ -550,7 +669,9 @@ describe('another history begins', () => {
 describe('a clock that is set back', () => {
   test('is noticed at the next tick', async () => {
     await table();
-    await client.query(`insert into m23.ticks (at, position, incarnation, native) select clock_timestamp() + interval '1 hour', position, incarnation, native from m23.ticks order by at desc limit 1; select m23.note_tick()`);
+    await client.query(
+      `insert into m23.ticks (at, position, incarnation, native) select clock_timestamp() + interval '1 hour', position, incarnation, native from m23.ticks order by at desc limit 1; select m23.note_tick()`,
+    );
     assert.equal(await one('select count(*)::int from m23.ticks where at > clock_timestamp()'), 0);
     assert.ok((await reasons()).includes('the clock was set back: these times came twice'));
     await client.query('select m23.note_tick()');
@@ -562,9 +683,15 @@ describe('a clock that is set back', () => {
     const [first, before] = [await now(), await values()];
     await touch();
     const [second, third] = [await now(), await now()];
-    await client.query(`insert into m23.clock_steps (since, until, incarnation) select $1, $2, m23.incarnation()`, [second, third]);
+    await client.query(`insert into m23.clock_steps (since, until, incarnation) select $1, $2, m23.incarnation()`, [
+      second,
+      third,
+    ]);
     await refuses(second, /came twice; it can be from .* to .*, but for these/);
-    await assert.rejects(client.query(`select * from m23.as_of(null::t, '${TENANT}', timestamptz '${second}')`), /the clock was set back/);
+    await assert.rejects(
+      client.query(`select * from m23.as_of(null::t, '${TENANT}', timestamptz '${second}')`),
+      /the clock was set back/,
+    );
     assert.equal(await restore(third), undefined);
     assert.equal(await restore(first), undefined);
     assert.equal(await values(), before);
@@ -580,13 +707,21 @@ test('an ALTER TABLE that commits after a reader has looked at the table is no g
 });
 
 describe('the doctor', () => {
-  const problems = async (): Promise<string> => await one(`select string_agg(concat_ws(' ', topic, state, finding), chr(10)) from m23.doctor() where topic in ('log', 'locks')`);
+  const problems = async (): Promise<string> =>
+    await one(
+      `select string_agg(concat_ws(' ', topic, state, finding), chr(10)) from m23.doctor() where topic in ('log', 'locks')`,
+    );
 
-  test('tells a log that lies beyond the end of the server\'s own', async () => {
+  test("tells a log that lies beyond the end of the server's own", async () => {
     await table();
     assert.equal(await problems(), null);
-    await client.query(`update m23.ticks set wal = 'FFFFFFFF/0' where id = (select id from m23.ticks where incarnation = m23.incarnation() limit 1)`);
-    assert.match(await problems(), /^log problem gap: what was noted until .* lies beyond the present end of the server's log/);
+    await client.query(
+      `update m23.ticks set wal = 'FFFFFFFF/0' where id = (select id from m23.ticks where incarnation = m23.incarnation() limit 1)`,
+    );
+    assert.match(
+      await problems(),
+      /^log problem gap: what was noted until .* lies beyond the present end of the server's log/,
+    );
     await client.query(`update m23.ticks set wal = '0/1' where wal > pg_current_wal_insert_lsn()`);
   });
 
@@ -600,7 +735,9 @@ describe('the doctor', () => {
 test('a trigger before the row that changes keys is followed, though nobody has seen it come', async () => {
   const name = await table();
   const [at, before] = [await now(), await values()];
-  await unseen(`create function move() returns trigger language plpgsql as 'begin new.id := new.id + 100; return new; end'; create trigger move before update on ${name} for each row execute function move()`);
+  await unseen(
+    `create function move() returns trigger language plpgsql as 'begin new.id := new.id + 100; return new; end'; create trigger move before update on ${name} for each row execute function move()`,
+  );
   await client.query(`update ${name} set v = 'moved'`);
   assert.equal(await restore(at), undefined);
   assert.equal(await values(), before);

@@ -15,7 +15,8 @@ const SAMPLE = `
     "Title" text not null, body text, labels text[], done boolean not null);
   select m23.protect_table('public.tasks')`;
 const TABLE = `(select t from m23.protected_tables t where t.relid = 'public.tasks'::regclass)`;
-const FUNCTION = (name: string): string => `(select p.prosrc from pg_proc p where p.oid::regproc::text = 'm23_log.${name}_' || (${TABLE}).id)`;
+const FUNCTION = (name: string): string =>
+  `(select p.prosrc from pg_proc p where p.oid::regproc::text = 'm23_log.${name}_' || (${TABLE}).id)`;
 
 let database: Database;
 before(async () => {
@@ -26,7 +27,11 @@ after(() => database.close());
 
 /** Numbers that are another in each database stand as words. */
 function steady(sql: string): string {
-  return `${sql.replace(/'\d{5,}'/g, `'OID'`).replace(/\b\d{5}\b(?=::oid|\))/g, 'OID').replace(/layout [0-9a-f]{32}/, 'layout HASH').trim()}\n`;
+  return `${sql
+    .replace(/'\d{5,}'/g, `'OID'`)
+    .replace(/\b\d{5}\b(?=::oid|\))/g, 'OID')
+    .replace(/layout [0-9a-f]{32}/, 'layout HASH')
+    .trim()}\n`;
 }
 
 for (const [file, sql] of Object.entries({
@@ -38,7 +43,9 @@ for (const [file, sql] of Object.entries({
   as_of: `m23.as_of_query(${TABLE}, m23.log_of((${TABLE}).id, '11111111-1111-4111-8111-111111111111', '1000'))`,
 })) {
   test(`${file}.sql is what runs`, async () => {
-    const { rows: [generated] } = await database.client.query<{ sql: string }>(`select (${sql}) as sql`);
+    const {
+      rows: [generated],
+    } = await database.client.query<{ sql: string }>(`select (${sql}) as sql`);
     const path = join(FOLDER, `${file}.sql`);
     const actual = steady(generated?.sql ?? '');
     if (process.env['M23_WRITE_GOLDEN'] !== undefined) writeFileSync(path, actual);

@@ -53,13 +53,18 @@ async function held(edge: string, call: string): Promise<Held> {
     await client.query(`begin;
       insert into m23.requests (id, tenant_id, user_id, function) values ('${request}', '${TENANT}', '${USER}', '${edge}');
       set local request.jwt.claims = '{"sub": "${USER}", "role": "authenticated"}'`);
-    const { rows: [row] } = await client.query<{ answer: unknown }>(
-      `select to_jsonb(${call}) as answer`.replaceAll('REQUEST', `'${request}'`));
+    const {
+      rows: [row],
+    } = await client.query<{ answer: unknown }>(
+      `select to_jsonb(${call}) as answer`.replaceAll('REQUEST', `'${request}'`),
+    );
     const { rows } = await client.query<{ schema: string; name: string; kind: string }>(
       `select c.relnamespace::regnamespace::text as schema, c.relname as name, c.relkind as kind
-         from pg_locks l left join pg_class c on c.oid = l.relation where l.pid = pg_backend_pid() order by 2`);
-    const named = (schema: string): string[] =>
-      [...new Set(rows.filter((lock) => lock.schema === schema && lock.kind === 'r').map(({ name }) => name))];
+         from pg_locks l left join pg_class c on c.oid = l.relation where l.pid = pg_backend_pid() order by 2`,
+    );
+    const named = (schema: string): string[] => [
+      ...new Set(rows.filter((lock) => lock.schema === schema && lock.kind === 'r').map(({ name }) => name)),
+    ];
     return { locks: rows.length, logs: named('m23_log'), tables: named('wide'), answer: row?.answer };
   } finally {
     await client.end();
@@ -70,12 +75,19 @@ const dryRun = (): Promise<Held> =>
   held('pitr-restore', `public.m23_preview_pitr(REQUEST, '{"targetTimestamp": "${at}", "dryRun": true}')`);
 const CALLS: Record<string, () => Promise<Held>> = {
   'a dry run': dryRun,
-  'a restore': () => held('pitr-restore', `(
+  'a restore': () =>
+    held(
+      'pitr-restore',
+      `(
     select public.m23_execute_restore((b.begun ->> 'work_id')::uuid, (b.begun ->> 'lease')::uuid)
-    from (select public.m23_begin_pitr(REQUEST, '{"targetTimestamp": "${at}", "confirmRestore": true}') as begun offset 0) b)`),
+    from (select public.m23_begin_pitr(REQUEST, '{"targetTimestamp": "${at}", "confirmRestore": true}') as begun offset 0) b)`,
+    ),
   'the figures of a restore': () => held('pitr-restore', `public.calculate_pitr_stats('${TENANT}', '${at}')`),
   'what was changed between two times': () =>
-    held('pitr-restore', `public.calculate_pitr_stats('${TENANT}', clock_timestamp() - interval '1 microsecond', '${at}')`),
+    held(
+      'pitr-restore',
+      `public.calculate_pitr_stats('${TENANT}', clock_timestamp() - interval '1 microsecond', '${at}')`,
+    ),
   'a page of the log': () =>
     held('pitr-restore', `(select json_agg(l) from public.get_transaction_logs('${TENANT}', p_since => '${at}') l)`),
 };
@@ -88,7 +100,10 @@ describe('what is held at the end of', () => {
     for (const [name, call] of Object.entries(CALLS)) few.set(name, await call());
     const { tables, logs } = few.get('a dry run')!;
     assert.deepEqual(tables, ['t1', 't2', 't3'], 'what has changed, and what foreign keys tie to it');
-    assert.ok(logs.every((log) => /^log_[12]_/.test(log)), String(logs));
+    assert.ok(
+      logs.every((log) => /^log_[12]_/.test(log)),
+      String(logs),
+    );
   });
 
   test('each call is the same with fifteen tables of six parts', async () => {
@@ -104,10 +119,15 @@ describe('what is held at the end of', () => {
   });
 
   test('the beginning of a backup: each table, and neither its indexes nor its log', async () => {
-    const { tables, logs, locks } = await held('backup-create', `public.m23_begin_backup(REQUEST, '{"jobType": "full"}')`);
+    const { tables, logs, locks } = await held(
+      'backup-create',
+      `public.m23_begin_backup(REQUEST, '{"jobType": "full"}')`,
+    );
     assert.deepEqual([tables.length, logs.length], [15, 0]);
     const { locks: ofFew } = await held(
-      'backup-create', `public.m23_begin_backup(REQUEST, '{"jobType": "full", "tables": ["wide.t1"]}')`);
+      'backup-create',
+      `public.m23_begin_backup(REQUEST, '{"jobType": "full", "tables": ["wide.t1"]}')`,
+    );
     assert.equal(locks - ofFew, 14);
   });
 });
@@ -123,7 +143,8 @@ test('the log of a forgotten tenant is gone from sealed and open parts alike, an
     return count;
   };
   const [mine, others] = [await entries(TENANT), await entries(OTHER)];
-  const { rows: [removed] } = await client.query<{ log: number }>(
-    `select (m23.forget_tenant('${OTHER}') -> 'removed' ->> 'log')::int as log`);
+  const {
+    rows: [removed],
+  } = await client.query<{ log: number }>(`select (m23.forget_tenant('${OTHER}') -> 'removed' ->> 'log')::int as log`);
   assert.deepEqual([removed?.log, await entries(OTHER), await entries(TENANT)], [others, 0, mine]);
 });

@@ -23,7 +23,8 @@ after(() => database.close());
 
 /** A protected table `t` with one row, in a schema of its own, alone in the database. */
 async function table(): Promise<void> {
-  for (const { relid } of (await client.query<{ relid: string }>('select relid::regclass from m23.protected_tables')).rows) {
+  for (const { relid } of (await client.query<{ relid: string }>('select relid::regclass from m23.protected_tables'))
+    .rows) {
     await client.query('select m23.unprotect_table($1::regclass)', [relid]);
   }
   schemas += 1;
@@ -40,7 +41,10 @@ async function prune(): Promise<number> {
   return Number((await client.query<{ n: number }>('select m23.prune_logs() as n')).rows[0]!.n);
 }
 async function value(at: string): Promise<number | undefined> {
-  const { rows } = await client.query<{ v: number }>('select v from m23.as_of(null::t, $1, $2::pg_snapshot)', [TENANT, at]);
+  const { rows } = await client.query<{ v: number }>('select v from m23.as_of(null::t, $1, $2::pg_snapshot)', [
+    TENANT,
+    at,
+  ]);
   return rows[0]?.v;
 }
 async function parts(): Promise<number> {
@@ -61,7 +65,12 @@ describe('a part of the log', () => {
     await assert.rejects(value(early), /the history of s1\.t goes back to /);
     assert.equal(await value(late), 1);
     assert.equal(await value(await position()), 2);
-    const { rows: [window] } = await client.query(`select earliest > (select protected_at from m23.protected_tables) as later from m23.recovery_window($1)`, [TENANT]);
+    const {
+      rows: [window],
+    } = await client.query(
+      `select earliest > (select protected_at from m23.protected_tables) as later from m23.recovery_window($1)`,
+      [TENANT],
+    );
     assert.deepEqual(window, { later: true });
   });
 
@@ -76,7 +85,7 @@ describe('a part of the log', () => {
     assert.equal(await value(pinned), 0);
     await client.query(`update public.pitr_snapshots set status = 'rolled_back'`);
     await tick();
-    assert.ok(await prune() > 0);
+    assert.ok((await prune()) > 0);
   });
 
   test('stays while its rows belong to a transaction that began before the time that is kept', async () => {
@@ -102,7 +111,7 @@ describe('a part of the log', () => {
     assert.equal(await prune(), 0);
     await reader.query('rollback');
     await reader.end();
-    assert.ok(await prune() > 0);
+    assert.ok((await prune()) > 0);
     assert.equal(await parts(), 1, 'only the one that is written');
   });
 });
@@ -113,7 +122,10 @@ test('two upkeeps at once do it one after the other', async () => {
   const other = await database.postgres.connect();
   await client.query('begin; select m23.prune_logs()');
   const second = other.query('select m23.prune_logs()');
-  await eventually(async () => (await client.query(`select from pg_locks where not granted`)).rowCount ?? 0, (count) => count > 0);
+  await eventually(
+    async () => (await client.query(`select from pg_locks where not granted`)).rowCount ?? 0,
+    (count) => count > 0,
+  );
   await client.query('commit');
   await second;
   await other.end();
@@ -126,16 +138,26 @@ test('that a row came from another tenant is remembered for as long as a backup 
     await change();
     await prune();
     await tick();
-    assert.ok(await prune() > 0);
+    assert.ok((await prune()) > 0);
   };
-  const log = (await client.query<{ name: string }>(`select m23.log_name(id) as name from m23.protected_tables where relid = 't'::regclass`)).rows[0]!.name;
-  const kept = async (): Promise<unknown[]> => (await client.query(`select l.op, l.c1 as id from ${log} l where l.op = 'a' order by l.c1`)).rows as unknown[];
+  const log = (
+    await client.query<{ name: string }>(
+      `select m23.log_name(id) as name from m23.protected_tables where relid = 't'::regclass`,
+    )
+  ).rows[0]!.name;
+  const kept = async (): Promise<unknown[]> =>
+    (await client.query(`select l.op, l.c1 as id from ${log} l where l.op = 'a' order by l.c1`)).rows as unknown[];
   const moves = async (id: number): Promise<void> => {
     await client.query(`insert into t values (${id}, gen_random_uuid(), 0)`);
     await client.query(`update t set tenant_id = '${TENANT}' where id = ${id}`);
   };
   await moves(2);
-  const { rows: [job] } = await client.query<{ id: string }>(`insert into public.backup_jobs (tenant_id, backup_name, job_type, status) values ($1, 'old', 'full', 'completed') returning id`, [TENANT]);
+  const {
+    rows: [job],
+  } = await client.query<{ id: string }>(
+    `insert into public.backup_jobs (tenant_id, backup_name, job_type, status) values ($1, 'old', 'full', 'completed') returning id`,
+    [TENANT],
+  );
   await client.query(`select m23.note_backup_work(j, null) from public.backup_jobs j where id = $1`, [job?.id]);
   await moves(3);
   await pruneAll();

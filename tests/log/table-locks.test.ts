@@ -7,7 +7,7 @@ import type pg from 'pg';
 import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
 import { backUp, call, restore } from '../fixtures/functions.ts';
-import { SHOP, damage, openShop, stockedTenant } from '../fixtures/shop.ts';
+import { damage, openShop, SHOP, stockedTenant } from '../fixtures/shop.ts';
 import type { Tenant } from '../fixtures/tenants.ts';
 import { databaseTime, eventually } from '../fixtures/time.ts';
 
@@ -19,8 +19,14 @@ let backup: string;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-create': 1000, 'backup-restore': 1000, 'pitr-restore': 1000 } });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
+  stack = await startStack({
+    stateDir,
+    ephemeral: true,
+    rateLimits: { 'backup-create': 1000, 'backup-restore': 1000, 'pitr-restore': 1000 },
+  });
   client = await stack.postgres.connect();
   await openShop(client);
   tenant = await stockedTenant(stack, client);
@@ -41,7 +47,8 @@ async function beside(work: () => Promise<number>, first: string): Promise<numbe
     await app.query(`set deadlock_timeout = '20s'; begin; lock table ${first} in access exclusive mode`);
     const working = work();
     await eventually(waiting, (count) => count > 0);
-    for (const table of SHOP.filter((name) => name !== first)) await app.query(`lock table ${table} in access exclusive mode`);
+    for (const table of SHOP.filter((name) => name !== first))
+      await app.query(`lock table ${table} in access exclusive mode`);
     await app.query('commit');
     return await working;
   } finally {
@@ -56,15 +63,21 @@ async function waiting(): Promise<number> {
 
 describe('a schema change that takes several tables neither fails nor is failed by', () => {
   const works: Record<string, (n: number) => Promise<number>> = {
-    'the beginning of a backup': async () => (await call(stack, 'backup-create', await tenant.token('operator'), { jobType: 'full' })).status,
+    'the beginning of a backup': async () =>
+      (await call(stack, 'backup-create', await tenant.token('operator'), { jobType: 'full' })).status,
     'a dry run from the log': async () =>
       (await call(stack, 'pitr-restore', await tenant.token('admin'), { targetTimestamp: at, dryRun: true })).status,
     'a dry run from an archive': async () => (await restore(stack, tenant, backup, { dryRun: true })).status,
-    'a restore beside the live data': async (n) => (await restore(stack, tenant, backup, { targetSchema: `beside_${n}` })).status,
+    'a restore beside the live data': async (n) =>
+      (await restore(stack, tenant, backup, { targetSchema: `beside_${n}` })).status,
     'a count of the changes since': async () => {
       const response = await fetch(`${stack.url}/rest/v1/rpc/calculate_pitr_stats`, {
         method: 'POST',
-        headers: { apikey: stack.anonKey, authorization: `Bearer ${await tenant.token('owner')}`, 'content-type': 'application/json' },
+        headers: {
+          apikey: stack.anonKey,
+          authorization: `Bearer ${await tenant.token('owner')}`,
+          'content-type': 'application/json',
+        },
         body: JSON.stringify({ p_tenant_id: tenant.id, p_target_timestamp: at }),
       });
       return response.status;
@@ -72,7 +85,8 @@ describe('a schema change that takes several tables neither fails nor is failed 
   };
   for (const [name, work] of Object.entries(works)) {
     test(name, async () => {
-      for (const [n, first] of SHOP.entries()) assert.equal(await beside(() => work(n), first), 200, `${first} is held first`);
+      for (const [n, first] of SHOP.entries())
+        assert.equal(await beside(() => work(n), first), 200, `${first} is held first`);
     });
   }
 });

@@ -10,8 +10,14 @@ import { randomNumbers } from '../fixtures/time.ts';
 const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
 const [TENANT, OTHER] = ['11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'];
 
-interface Tick { at: string; position: string }
-interface Member { position: string; position_at: string }
+interface Tick {
+  at: string;
+  position: string;
+}
+interface Member {
+  position: string;
+  position_at: string;
+}
 
 let database: Database;
 let client: pg.Client;
@@ -35,7 +41,9 @@ async function parent(): Promise<Member> {
 }
 
 async function member(): Promise<Member> {
-  const [taken] = await rows<Member>('select here::text as position, m23.iso(at) as position_at from m23.take_position()');
+  const [taken] = await rows<Member>(
+    'select here::text as position, m23.iso(at) as position_at from m23.take_position()',
+  );
   assert.ok(taken);
   return taken;
 }
@@ -46,9 +54,19 @@ const note = (by = client): Promise<unknown> => by.query('select m23.note_tick()
 async function listed(from: Member, to: Member): Promise<{ thinned: Tick[]; all: Tick[] }> {
   const [row] = await rows<{ ticks: Tick[] }>(
     `select m23.ticks_between(jsonb_populate_record(null::m23.backup_work, jsonb_build_object('job_id', gen_random_uuid(), 'tenant_id', $1::text) || $2), $3, $4) as ticks`,
-    TENANT, from, to.position, to.position_at);
-  const all = await rows<Tick>(`select m23.iso(at) as at, position::text from m23.ticks t where at > $1 and at < $2
-    and m23.sees_all_of(t.position, $3) and m23.sees_all_of($4, t.position) order by t.at, t.id`, from.position_at, to.position_at, from.position, to.position);
+    TENANT,
+    from,
+    to.position,
+    to.position_at,
+  );
+  const all = await rows<Tick>(
+    `select m23.iso(at) as at, position::text from m23.ticks t where at > $1 and at < $2
+    and m23.sees_all_of(t.position, $3) and m23.sees_all_of($4, t.position) order by t.at, t.id`,
+    from.position_at,
+    to.position_at,
+    from.position,
+    to.position,
+  );
   assert.ok(row);
   return { thinned: row.ticks, all };
 }
@@ -57,19 +75,30 @@ async function listed(from: Member, to: Member): Promise<{ thinned: Tick[]; all:
 async function rowsAt(ticks: Tick[], from: Member, at: string): Promise<unknown> {
   const [reached] = await rows<{ position: string }>(
     `select position from jsonb_to_recordset($1::jsonb) x (at timestamptz, position text) where at <= $2 order by at desc limit 1`,
-    JSON.stringify([{ at: from.position_at, position: from.position }, ...ticks]), at);
-  return await rows(`select 't' as name, t::text as line from m23.as_of(null::s.t, $1, $2::pg_snapshot) t
-    union all select 'u', u::text from m23.as_of(null::s.u, $1, $2::pg_snapshot) u order by 1, 2`, TENANT, reached?.position);
+    JSON.stringify([{ at: from.position_at, position: from.position }, ...ticks]),
+    at,
+  );
+  return await rows(
+    `select 't' as name, t::text as line from m23.as_of(null::s.t, $1, $2::pg_snapshot) t
+    union all select 'u', u::text from m23.as_of(null::s.u, $1, $2::pg_snapshot) u order by 1, 2`,
+    TENANT,
+    reached?.position,
+  );
 }
 
 async function assertSameEverywhere(thinned: Tick[], all: Tick[], from: Member): Promise<void> {
-  for (const { at } of all) assert.deepEqual(await rowsAt(thinned, from, at), await rowsAt(all, from, at), `at ${at} (M23_SEED=${SEED})`);
+  for (const { at } of all)
+    assert.deepEqual(await rowsAt(thinned, from, at), await rowsAt(all, from, at), `at ${at} (M23_SEED=${SEED})`);
 }
 
 describe('the ticks of a manifest', () => {
-  test('are at most two for each change of the tenant\'s: the last one before it, and the first after it', async () => {
+  test("are at most two for each change of the tenant's: the last one before it, and the first after it", async () => {
     const from = await parent();
-    for (const change of [`insert into s.t values (1, '${TENANT}', 0)`, `update s.t set v = 1`, `insert into s.u values (1, '${TENANT}', 0)`]) {
+    for (const change of [
+      `insert into s.t values (1, '${TENANT}', 0)`,
+      `update s.t set v = 1`,
+      `insert into s.u values (1, '${TENANT}', 0)`,
+    ]) {
       for (let n = 0; n < 5; n += 1) await note();
       await client.query(change);
     }
@@ -111,7 +140,9 @@ describe('the ticks of a manifest', () => {
         // A tick of a transaction whose snapshot is old sees less than one that was noted before it.
         if (!one.isOpen) await writer.query(below(2) === 0 ? 'begin' : 'begin isolation level repeatable read; select');
         one.isOpen = true;
-        await writer.query(`insert into s.${below(2) === 0 ? 't' : 'u'} values (${step}, '${below(2) === 0 ? TENANT : OTHER}', ${step})`);
+        await writer.query(
+          `insert into s.${below(2) === 0 ? 't' : 'u'} values (${step}, '${below(2) === 0 ? TENANT : OTHER}', ${step})`,
+        );
       }
     }
     for (const { writer } of writers) await writer.query('rollback');

@@ -31,8 +31,10 @@ async function position(): Promise<string> {
 }
 
 /** The rows of a tenant, live or as of a position. */
-const live = (table: string, tenant = ACME): Promise<string[]> => texts(`select * from ${table} where tenant_id = $1`, [tenant]);
-const asOf = (table: string, at: string, tenant = ACME): Promise<string[]> => texts(`select * from m23.as_of(null::${table}, $1, $2::pg_snapshot)`, [tenant, at]);
+const live = (table: string, tenant = ACME): Promise<string[]> =>
+  texts(`select * from ${table} where tenant_id = $1`, [tenant]);
+const asOf = (table: string, at: string, tenant = ACME): Promise<string[]> =>
+  texts(`select * from m23.as_of(null::${table}, $1, $2::pg_snapshot)`, [tenant, at]);
 
 /** A restore or rollback of ACME, in its owner's name. */
 async function restore(body: Record<string, unknown>): Promise<Outcome> {
@@ -72,135 +74,264 @@ const MOVING_TRIGGER = `create function move() returns trigger language plpgsql 
   create trigger move before update on t for each row execute function move();`;
 
 const TRAPS: Trap[] = [
-  { rule: 'inserts, updates and deletes', setup: PLAIN,
-    change: `insert into t values (6, '${ACME}', 'new'); update t set v = 'x' where id in (1, 2); delete from t where id in (2, 3)` },
-  { rule: 'many changes of one key in one transaction', setup: PLAIN,
+  {
+    rule: 'inserts, updates and deletes',
+    setup: PLAIN,
+    change: `insert into t values (6, '${ACME}', 'new'); update t set v = 'x' where id in (1, 2); delete from t where id in (2, 3)`,
+  },
+  {
+    rule: 'many changes of one key in one transaction',
+    setup: PLAIN,
     change: `begin; update t set v = 'a' where id = 1; delete from t where id = 1; insert into t values (1, '${ACME}', 'b');
-             update t set v = 'c' where id = 1; insert into t values (7, '${ACME}', 'd'); delete from t where id = 7; commit` },
+             update t set v = 'c' where id = 1; insert into t values (7, '${ACME}', 'd'); delete from t where id = 7; commit`,
+  },
   { rule: 'TRUNCATE', setup: PLAIN, change: `truncate t; insert into t values (1, '${ACME}', 'again')` },
-  { rule: 'writes with session_replication_role = replica', setup: PLAIN,
-    change: `set session_replication_role = replica; update t set v = 'x'; delete from t where id = 1; set session_replication_role = origin` },
-  { rule: 'INSERT … ON CONFLICT DO UPDATE', setup: PLAIN,
-    change: `insert into t select n, '${ACME}', 'up' from generate_series(4, 8) n on conflict (id) do update set v = excluded.v` },
-  { rule: 'MERGE', setup: PLAIN,
+  {
+    rule: 'writes with session_replication_role = replica',
+    setup: PLAIN,
+    change: `set session_replication_role = replica; update t set v = 'x'; delete from t where id = 1; set session_replication_role = origin`,
+  },
+  {
+    rule: 'INSERT … ON CONFLICT DO UPDATE',
+    setup: PLAIN,
+    change: `insert into t select n, '${ACME}', 'up' from generate_series(4, 8) n on conflict (id) do update set v = excluded.v`,
+  },
+  {
+    rule: 'MERGE',
+    setup: PLAIN,
     change: `merge into t using (select n from generate_series(3, 7) n) s on t.id = s.n when matched and s.n = 3 then delete
-             when matched then update set v = 'm' when not matched then insert values (s.n, '${ACME}', 'm')` },
+             when matched then update set v = 'm' when not matched then insert values (s.n, '${ACME}', 'm')`,
+  },
   { rule: 'COPY', setup: PLAIN, change: `copy t from program 'printf "8\\t${ACME}\\tcopied\\n"'` },
-  { rule: 'a CTE that deletes and re-inserts one key', setup: PLAIN,
-    change: `with d as (delete from t where id = 1 returning id) insert into t select d.id, '${ACME}', 'reborn' from d` },
-  { rule: 'the same with a limit, so that the insert ends first', setup: PLAIN,
-    change: `with d as (delete from t where tenant_id = '${ACME}' returning id) insert into t select d.id, '${ACME}', 'reborn' from d limit 1` },
-  { rule: 'updates of the key', setup: PLAIN, change: `update t set id = id + 100 where tenant_id = '${ACME}'; update t set v = 'x' where id = 101` },
-  { rule: 'updates that name the key, and keep it', setup: PLAIN,
-    change: `update t set id = id, tenant_id = tenant_id, v = 'same' where id < 3; insert into t values (3, '${ACME}', 'up') on conflict (id) do update set id = excluded.id, v = excluded.v` },
-  { rule: 'updates whose key a trigger before the row changes', setup: `${PLAIN} ${MOVING_TRIGGER}`, change: `update t set v = 'moved' where id in (1, 2); update t set v = 'x' where id = 3` },
-  { rule: 'updates whose key a trigger changes that came after the protection', setup: PLAIN, change: `${MOVING_TRIGGER} update t set v = 'moved' where id in (1, 2); update t set v = 'x' where id = 3` },
-  { rule: 'a key that moves away and is taken again', setup: PLAIN,
-    change: `update t set id = 50 where id = 1; insert into t values (1, '${ACME}', 'other'); update t set id = 51 where id = 50` },
-  { rule: 'keys exchanged under a deferrable primary key',
+  {
+    rule: 'a CTE that deletes and re-inserts one key',
+    setup: PLAIN,
+    change: `with d as (delete from t where id = 1 returning id) insert into t select d.id, '${ACME}', 'reborn' from d`,
+  },
+  {
+    rule: 'the same with a limit, so that the insert ends first',
+    setup: PLAIN,
+    change: `with d as (delete from t where tenant_id = '${ACME}' returning id) insert into t select d.id, '${ACME}', 'reborn' from d limit 1`,
+  },
+  {
+    rule: 'updates of the key',
+    setup: PLAIN,
+    change: `update t set id = id + 100 where tenant_id = '${ACME}'; update t set v = 'x' where id = 101`,
+  },
+  {
+    rule: 'updates that name the key, and keep it',
+    setup: PLAIN,
+    change: `update t set id = id, tenant_id = tenant_id, v = 'same' where id < 3; insert into t values (3, '${ACME}', 'up') on conflict (id) do update set id = excluded.id, v = excluded.v`,
+  },
+  {
+    rule: 'updates whose key a trigger before the row changes',
+    setup: `${PLAIN} ${MOVING_TRIGGER}`,
+    change: `update t set v = 'moved' where id in (1, 2); update t set v = 'x' where id = 3`,
+  },
+  {
+    rule: 'updates whose key a trigger changes that came after the protection',
+    setup: PLAIN,
+    change: `${MOVING_TRIGGER} update t set v = 'moved' where id in (1, 2); update t set v = 'x' where id = 3`,
+  },
+  {
+    rule: 'a key that moves away and is taken again',
+    setup: PLAIN,
+    change: `update t set id = 50 where id = 1; insert into t values (1, '${ACME}', 'other'); update t set id = 51 where id = 50`,
+  },
+  {
+    rule: 'keys exchanged under a deferrable primary key',
     setup: `create table t (id int primary key deferrable initially deferred, tenant_id uuid not null, v text);
             insert into t select n, '${ACME}', 'v' || n from generate_series(1, 5) n`,
-    change: `update t set id = case id when 1 then 2 when 2 then 1 else id end; update t set id = 6 - id` },
-  { rule: 'unique values exchanged', setup: `create table t (id int primary key, tenant_id uuid not null, v text unique deferrable);
+    change: `update t set id = case id when 1 then 2 when 2 then 1 else id end; update t set id = 6 - id`,
+  },
+  {
+    rule: 'unique values exchanged',
+    setup: `create table t (id int primary key, tenant_id uuid not null, v text unique deferrable);
             insert into t select n, '${ACME}', 'v' || n from generate_series(1, 5) n`,
-    change: `update t set v = case id when 1 then 'v2' when 2 then 'v1' else v end` },
-  { rule: 'a row that moves to another tenant', setup: PLAIN, shared: true, change: `update t set tenant_id = '${BIRCH}' where id = 1; update t set v = 'x' where id = 1` },
-  { rule: 'a row that arrives from another tenant', setup: PLAIN, shared: true, change: `update t set tenant_id = '${ACME}' where id = 11` },
-  { rule: 'a row that moves and comes back', setup: PLAIN,
-    change: `update t set tenant_id = '${BIRCH}', v = 'there' where id = 1; update t set tenant_id = '${ACME}', v = 'back' where id = 1` },
-  { rule: 'updates with a rule that does more, which a restore does not', setup: `${PLAIN} create table done (id int); create rule more as on update to t do also insert into done values (old.id);`,
-    change: `update t set v = 'x' where id in (1, 2)`, then: `do $$ begin assert (select count(*) = 2 from done); end $$` },
-  { rule: 'savepoints rolled back', setup: PLAIN,
+    change: `update t set v = case id when 1 then 'v2' when 2 then 'v1' else v end`,
+  },
+  {
+    rule: 'a row that moves to another tenant',
+    setup: PLAIN,
+    shared: true,
+    change: `update t set tenant_id = '${BIRCH}' where id = 1; update t set v = 'x' where id = 1`,
+  },
+  {
+    rule: 'a row that arrives from another tenant',
+    setup: PLAIN,
+    shared: true,
+    change: `update t set tenant_id = '${ACME}' where id = 11`,
+  },
+  {
+    rule: 'a row that moves and comes back',
+    setup: PLAIN,
+    change: `update t set tenant_id = '${BIRCH}', v = 'there' where id = 1; update t set tenant_id = '${ACME}', v = 'back' where id = 1`,
+  },
+  {
+    rule: 'updates with a rule that does more, which a restore does not',
+    setup: `${PLAIN} create table done (id int); create rule more as on update to t do also insert into done values (old.id);`,
+    change: `update t set v = 'x' where id in (1, 2)`,
+    then: `do $$ begin assert (select count(*) = 2 from done); end $$`,
+  },
+  {
+    rule: 'savepoints rolled back',
+    setup: PLAIN,
     change: `begin; update t set v = 'a' where id = 1; savepoint s; update t set v = 'b'; delete from t where id = 2; rollback to s;
-             update t set v = 'c' where id = 3; commit` },
+             update t set v = 'c' where id = 3; commit`,
+  },
   { rule: 'aborted transactions', setup: PLAIN, change: 'begin; delete from t; rollback' },
-  { rule: 'cascades of a deleted parent', also: ['c'],
+  {
+    rule: 'cascades of a deleted parent',
+    also: ['c'],
     setup: `${PLAIN} create table c (tenant_id uuid not null, t int references t on delete cascade on update cascade, n int, primary key (tenant_id, t, n));
             insert into c select t.tenant_id, t.id, n from t, generate_series(1, 3) n`,
-    change: `delete from t where id = 1; update t set id = 22 where id = 2; update c set n = n + 10 where t = 22` },
-  { rule: 'two cascades to one child in one statement', also: ['c'],
+    change: `delete from t where id = 1; update t set id = 22 where id = 2; update c set n = n + 10 where t = 22`,
+  },
+  {
+    rule: 'two cascades to one child in one statement',
+    also: ['c'],
     setup: `create table t (id int primary key, tenant_id uuid not null, v text);
             create table c (id int primary key, tenant_id uuid not null, a int references t on update cascade, b int references t on update cascade);
             insert into t select n, '${ACME}', 'v' from generate_series(1, 4) n; insert into c select n, '${ACME}', n, n from generate_series(1, 4) n`,
-    change: 'update t set id = id + 10' },
-  { rule: 'self-references', setup: `create table t (id int primary key, tenant_id uuid not null, up int references t on delete set null);
+    change: 'update t set id = id + 10',
+  },
+  {
+    rule: 'self-references',
+    setup: `create table t (id int primary key, tenant_id uuid not null, up int references t on delete set null);
             insert into t select n, '${ACME}', nullif(n - 1, 0) from generate_series(1, 9) n`,
-    change: 'delete from t where id in (2, 5); update t set up = 1 where id = 9' },
-  { rule: 'a trigger that updates the row just updated', setup: `${PLAIN}
+    change: 'delete from t where id in (2, 5); update t set up = 1 where id = 9',
+  },
+  {
+    rule: 'a trigger that updates the row just updated',
+    setup: `${PLAIN}
       create function again() returns trigger language plpgsql as $$ begin
         update t set v = v || '+' where id = new.id and length(v) < 6; return null; end $$;
       create trigger again after update on t for each row execute function again();`,
-    change: `update t set v = 'y' where id in (1, 2, 3)` },
-  { rule: 'a trigger that updates the row just updated, in a transaction that has changed it before', setup: `${PLAIN}
+    change: `update t set v = 'y' where id in (1, 2, 3)`,
+  },
+  {
+    rule: 'a trigger that updates the row just updated, in a transaction that has changed it before',
+    setup: `${PLAIN}
       create function again() returns trigger language plpgsql as $$ begin
         update t set v = v || '+' where id = new.id and length(v) < 6; return null; end $$;
       create trigger again after update on t for each row execute function again();`,
-    change: `begin; update t set v = 'x' where id in (1, 2); update t set v = 'y' where id in (1, 2, 3); update t set v = 'z' where id = 1; delete from t where id in (1, 3); commit` },
-  { rule: 'a trigger whose second update fails and is caught', setup: `${PLAIN}
+    change: `begin; update t set v = 'x' where id in (1, 2); update t set v = 'y' where id in (1, 2, 3); update t set v = 'z' where id = 1; delete from t where id in (1, 3); commit`,
+  },
+  {
+    rule: 'a trigger whose second update fails and is caught',
+    setup: `${PLAIN}
       create function twice() returns trigger language plpgsql as $$ begin
         update t set v = v || '+' where id = new.id;
         begin update t set id = 1 where id = new.id; exception when unique_violation then null; end;
         return null; end $$;
       create trigger twice after update on t for each row when (pg_trigger_depth() = 0) execute function twice();`,
-    change: `begin; update t set v = 'x' where id in (2, 5); update t set v = 'y' where id in (2, 3); commit; update t set v = 'z' where id in (2, 4)` },
-  { rule: 'a trigger that updates the other rows of the statement', setup: `${PLAIN}
+    change: `begin; update t set v = 'x' where id in (2, 5); update t set v = 'y' where id in (2, 3); commit; update t set v = 'z' where id in (2, 4)`,
+  },
+  {
+    rule: 'a trigger that updates the other rows of the statement',
+    setup: `${PLAIN}
       create function others() returns trigger language plpgsql as $$ begin
         if pg_trigger_depth() = 1 then update t set v = v || new.id where tenant_id = new.tenant_id; end if; return null; end $$;
       create trigger others after update or delete on t for each row when (pg_trigger_depth() = 0) execute function others();`,
-    change: `update t set v = 'y' where id in (1, 2, 3); delete from t where id = 12` },
-  { rule: 'a BEFORE STATEMENT trigger that updates other rows', setup: `${PLAIN}
+    change: `update t set v = 'y' where id in (1, 2, 3); delete from t where id = 12`,
+  },
+  {
+    rule: 'a BEFORE STATEMENT trigger that updates other rows',
+    setup: `${PLAIN}
       create function first() returns trigger language plpgsql as $$ begin
         if pg_trigger_depth() = 1 then update t set v = 'first' where id > 2; end if; return null; end $$;
       create trigger first before update on t for each statement when (pg_trigger_depth() = 0) execute function first();`,
-    change: `update t set v = 'second' where id in (1, 2)` },
-  { rule: 'an AFTER STATEMENT trigger that updates the same rows', setup: `${PLAIN}
+    change: `update t set v = 'second' where id in (1, 2)`,
+  },
+  {
+    rule: 'an AFTER STATEMENT trigger that updates the same rows',
+    setup: `${PLAIN}
       create function last() returns trigger language plpgsql as $$ begin
         if pg_trigger_depth() = 1 then update t set v = 'last' where tenant_id = '${ACME}'; end if; return null; end $$;
       create trigger aa_last after update on t for each statement when (pg_trigger_depth() = 0) execute function last();`,
-    change: `update t set v = 'middle' where id in (1, 2)` },
-  { rule: 'an insert trigger that updates what was inserted', setup: `${PLAIN}
+    change: `update t set v = 'middle' where id in (1, 2)`,
+  },
+  {
+    rule: 'an insert trigger that updates what was inserted',
+    setup: `${PLAIN}
       create function finish() returns trigger language plpgsql as $$ begin update t set v = 'finished' where id = new.id; return null; end $$;
       create trigger finish after insert on t for each row execute function finish();`,
-    change: `insert into t values (8, '${ACME}', 'raw'); delete from t where id = 8; insert into t values (8, '${ACME}', 'raw')` },
-  { rule: 'a volatile function that updates rows of the running statement', setup: `${PLAIN}
+    change: `insert into t values (8, '${ACME}', 'raw'); delete from t where id = 8; insert into t values (8, '${ACME}', 'raw')`,
+  },
+  {
+    rule: 'a volatile function that updates rows of the running statement',
+    setup: `${PLAIN}
       create function touch(p int) returns text language plpgsql volatile as $$ begin
         update t set v = 'touched' where id = p - 1; return 'outer'; end $$;`,
-    change: `update t set v = touch(id) where tenant_id = '${ACME}'` },
-  { rule: 'quoted, mixed-case and reserved names', also: ['"Select"."Ta ble"'],
+    change: `update t set v = touch(id) where tenant_id = '${ACME}'`,
+  },
+  {
+    rule: 'quoted, mixed-case and reserved names',
+    also: ['"Select"."Ta ble"'],
     setup: `${PLAIN} create schema "Select"; create table "Select"."Ta ble" ("Order" int, tenant_id uuid, "a""b" text, "ä%I" int, primary key ("Order", tenant_id));
       insert into "Select"."Ta ble" select n, '${ACME}', '"' || n, n from generate_series(1, 3) n`,
-    change: `update "Select"."Ta ble" set "a""b" = '''x' where "Order" = 1; delete from "Select"."Ta ble" where "Order" = 2; update "Select"."Ta ble" set "Order" = 9 where "Order" = 3` },
-  { rule: 'generated and identity columns', setup: `create table t (id int generated always as identity primary key, tenant_id uuid not null, v text,
+    change: `update "Select"."Ta ble" set "a""b" = '''x' where "Order" = 1; delete from "Select"."Ta ble" where "Order" = 2; update "Select"."Ta ble" set "Order" = 9 where "Order" = 3`,
+  },
+  {
+    rule: 'generated and identity columns',
+    setup: `create table t (id int generated always as identity primary key, tenant_id uuid not null, v text,
       g int generated always as (length(v)) stored, d int generated by default as identity);
       insert into t (tenant_id, v) select '${ACME}', repeat('v', n) from generate_series(1, 4) n`,
-    change: `update t set v = v || 'xx'; delete from t where id = 2; insert into t (tenant_id, v) values ('${ACME}', 'new')` },
-  { rule: 'an identity ALWAYS whose sequence was set back', setup: `create table t (id int generated always as identity primary key, tenant_id uuid not null, s serial, v text);
+    change: `update t set v = v || 'xx'; delete from t where id = 2; insert into t (tenant_id, v) values ('${ACME}', 'new')`,
+  },
+  {
+    rule: 'an identity ALWAYS whose sequence was set back',
+    setup: `create table t (id int generated always as identity primary key, tenant_id uuid not null, s serial, v text);
       insert into t (tenant_id, v) select '${ACME}', 'v' || n from generate_series(1, 4) n`,
     change: `truncate t restart identity; insert into t (tenant_id, v) values ('${ACME}', 'first again')`,
-    then: `insert into t (tenant_id, v) values ('${ACME}', 'next'); do $$ begin assert (select id = s and id = 5 from t where v = 'next'); end $$` },
-  { rule: 'unique values exchanged between rows that have children', also: ['c'],
+    then: `insert into t (tenant_id, v) values ('${ACME}', 'next'); do $$ begin assert (select id = s and id = 5 from t where v = 'next'); end $$`,
+  },
+  {
+    rule: 'unique values exchanged between rows that have children',
+    also: ['c'],
     setup: `create table t (id int primary key, tenant_id uuid not null, place int not null unique, v text);
             create table c (id int primary key, tenant_id uuid not null, t int not null references t on delete cascade, place int references t (place) on update cascade);
             insert into t select n, '${ACME}', n, 'v' from generate_series(1, 4) n; insert into c select n, '${ACME}', n, n from generate_series(1, 4) n`,
-    change: `update t set place = 100 where id = 1; update t set place = 1 where id = 2; update t set place = 2 where id = 1` },
-  { rule: 'rows of two tables that refer to one another', also: ['c'],
+    change: `update t set place = 100 where id = 1; update t set place = 1 where id = 2; update t set place = 2 where id = 1`,
+  },
+  {
+    rule: 'rows of two tables that refer to one another',
+    also: ['c'],
     setup: `create table t (id int primary key, tenant_id uuid not null, c int); create table c (id int primary key, tenant_id uuid not null, t int not null references t deferrable);
             insert into t select n, '${ACME}', n from generate_series(1, 4) n; insert into c select n, '${ACME}', 5 - n from generate_series(1, 4) n; alter table t add foreign key (c) references c deferrable`,
-    change: `begin; set constraints all deferred; delete from t; delete from c; insert into t values (4, '${ACME}', 9); insert into c values (9, '${ACME}', 4); commit` },
-  { rule: 'writes to a partitioned table, and straight into its partitions', setup: PARTITIONED,
+    change: `begin; set constraints all deferred; delete from t; delete from c; insert into t values (4, '${ACME}', 9); insert into c values (9, '${ACME}', 4); commit`,
+  },
+  {
+    rule: 'writes to a partitioned table, and straight into its partitions',
+    setup: PARTITIONED,
     change: `update t set v = v || '!' where id < 15; delete from t where id in (3, 13); insert into t values (70, '${ACME}', 5, 'new'), (71, '${ACME}', 15, 'new');
              update t_low set v = 'straight' where id in (1, 2); delete from t_high where id = 14; insert into t_high (id, tenant_id, place, v) values (72, '${ACME}', 11, 'straight');
-             insert into t values (1, '${ACME}', 1, 'x') on conflict (id, place) do update set v = excluded.v` },
-  { rule: 'rows that move between partitions, and between tenants', setup: PARTITIONED, shared: true,
+             insert into t values (1, '${ACME}', 1, 'x') on conflict (id, place) do update set v = excluded.v`,
+  },
+  {
+    rule: 'rows that move between partitions, and between tenants',
+    setup: PARTITIONED,
+    shared: true,
     change: `update t set place = (place + 10) % 20 where id < 20; update t set v = 'moved' where id < 5; update t set tenant_id = '${BIRCH}' where id in (6, 16);
-             update t set place = 29, tenant_id = '${ACME}' where id = 41` },
-  { rule: 'TRUNCATE of a partitioned table', setup: PARTITIONED, change: `truncate t; insert into t values (1, '${ACME}', 1, 'again')` },
+             update t set place = 29, tenant_id = '${ACME}' where id = 41`,
+  },
+  {
+    rule: 'TRUNCATE of a partitioned table',
+    setup: PARTITIONED,
+    change: `truncate t; insert into t values (1, '${ACME}', 1, 'again')`,
+  },
   { rule: 'TRUNCATE of one partition', setup: PARTITIONED, change: `truncate t_low; update t set v = 'x'` },
-  { rule: 'partitions that come with rows, and go with theirs', setup: PARTITIONED, homeless: /,\d,v\d+\)$/,
+  {
+    rule: 'partitions that come with rows, and go with theirs',
+    setup: PARTITIONED,
+    homeless: /,\d,v\d+\)$/,
     change: `create table t_new partition of t for values from (30) to (40); insert into t values (80, '${ACME}', 35, 'in a new partition');
              create table t_more (like t including all); insert into t_more values (81, '${ACME}', 45, 'came'); alter table t attach partition t_more for values from (40) to (50);
-             update t set v = 'changed' where id = 81; update t set v = 'changed' where id = 2; alter table t detach partition t_low; update t_low set v = 'outside'; drop table t_low` },
-  { rule: 'values that are easily lost', setup: `create type mood as enum ('sad', 'ok'); create domain email as text check (value ~ '@'); create type pair as (a int, b text);
+             update t set v = 'changed' where id = 81; update t set v = 'changed' where id = 2; alter table t detach partition t_low; update t_low set v = 'outside'; drop table t_low`,
+  },
+  {
+    rule: 'values that are easily lost',
+    setup: `create type mood as enum ('sad', 'ok'); create domain email as text check (value ~ '@'); create type pair as (a int, b text);
       create table t (id int primary key, tenant_id uuid not null, m mood, e email, p pair, ps pair[], c char(8), f float8, n numeric, j json, jb jsonb, a int[], r tstzrange, b bytea,
                       i interval, mr int4multirange, bits varbit, ip inet, at timestamptz, d date);
       insert into t values (1, '${ACME}', 'sad', 'a@b', row(1, 'x,"y"'), array[row(1, null)::pair], 'ab', '-0', '1.00', '{"a":1, "a":2}', 'null', '[2:3]={1,2}', '[2026-01-01,)', '\\x00ff',
@@ -209,14 +340,21 @@ const TRAPS: Trap[] = [
         (3, '${ACME}', 'ok', 'c@d', row(null, null), '{}', 'a', 'infinity', '-infinity', '1', '1.0', '{{1},{null}}', '(,)', '\\x5c', 'P1Y', '{(,)}', B'1', '1.2.3.4', '2026-01-01', '2026-01-01')`,
     change: `set datestyle = 'SQL, DMY'; set intervalstyle = 'sql_standard'; set timezone = 'Asia/Kathmandu'; set bytea_output = 'escape';
              update t set m = 'ok', e = 'x@y', p = null, ps = null, c = 'z', f = 1, n = 1, j = '1', jb = '1', a = null, r = null, b = null, i = null, mr = null, bits = null, ip = null, at = null, d = null;
-             reset datestyle; reset intervalstyle; reset timezone; reset bytea_output` },
-  { rule: 'keys of a domain, an enum and a bpchar', setup: `create type mood as enum ('sad', 'ok'); create domain code as text;
+             reset datestyle; reset intervalstyle; reset timezone; reset bytea_output`,
+  },
+  {
+    rule: 'keys of a domain, an enum and a bpchar',
+    setup: `create type mood as enum ('sad', 'ok'); create domain code as text;
       create table t (m mood, k code, c char(4), tenant_id uuid not null, v int, primary key (m, k, c));
       insert into t select m::mood, k, 'c', '${ACME}', 1 from unnest(array['sad', 'ok']) m, unnest(array['a', 'b ']) k`,
-    change: `update t set v = 2 where k = 'a'; delete from t where m = 'sad' and k = 'b '; update t set k = 'z' where m = 'ok' and k = 'b '` },
-  { rule: 'a key whose index includes other columns', setup: `create table t (id int, tenant_id uuid not null, v int, primary key (id) include (v));
+    change: `update t set v = 2 where k = 'a'; delete from t where m = 'sad' and k = 'b '; update t set k = 'z' where m = 'ok' and k = 'b '`,
+  },
+  {
+    rule: 'a key whose index includes other columns',
+    setup: `create table t (id int, tenant_id uuid not null, v int, primary key (id) include (v));
       insert into t select n, '${ACME}', n from generate_series(1, 5) n`,
-    change: `update t set v = 0 where id < 3; delete from t where id = 4; update t set id = 9 where id = 5` },
+    change: `update t set v = 0 where id < 3; delete from t where id = 4; update t set id = 9 where id = 5`,
+  },
 ];
 
 describe('what was committed is what m23.as_of gives, a restore brings back and a rollback takes away, after', () => {
@@ -255,7 +393,9 @@ describe('what was committed is what m23.as_of gives, a restore brings back and 
 
 describe('a position', () => {
   before(async () => {
-    await client.query(`create schema positions; set search_path = positions, public; ${PLAIN} select m23.protect_table('t')`);
+    await client.query(
+      `create schema positions; set search_path = positions, public; ${PLAIN} select m23.protect_table('t')`,
+    );
   });
 
   test('lies before whatever its own transaction writes, though others commit meanwhile', async () => {
@@ -312,13 +452,22 @@ test('a TRUNCATE under an old snapshot, which would take rows unseen, is refused
 
 describe('capture never stands in the way of the application', () => {
   test('columns may be added, renamed, retyped and dropped', async () => {
-    await client.query(`create schema shapes; set search_path = shapes, public; ${PLAIN} select m23.protect_table('t')`);
-    for (const change of ['alter table t add column extra int default 7', 'alter table t rename column v to title',
-      'alter table t alter column extra type text using extra::text', 'alter table t drop column title', 'alter table t rename to u']) {
+    await client.query(
+      `create schema shapes; set search_path = shapes, public; ${PLAIN} select m23.protect_table('t')`,
+    );
+    for (const change of [
+      'alter table t add column extra int default 7',
+      'alter table t rename column v to title',
+      'alter table t alter column extra type text using extra::text',
+      'alter table t drop column title',
+      'alter table t rename to u',
+    ]) {
       await client.query(change);
       const table = change.endsWith('to u') ? 'u' : 't';
       await client.query(`update ${table} set extra = extra || '' where false`).catch(() => undefined);
-      await client.query(`insert into ${table} (id, tenant_id) values ((select max(id) + 1 from ${table}), '${ACME}'); update ${table} set tenant_id = tenant_id; delete from ${table} where id = 1`);
+      await client.query(
+        `insert into ${table} (id, tenant_id) values ((select max(id) + 1 from ${table}), '${ACME}'); update ${table} set tenant_id = tenant_id; delete from ${table} where id = 1`,
+      );
     }
     const before = await live('u');
     const at = await position();
@@ -340,17 +489,27 @@ describe('capture never stands in the way of the application', () => {
   test('a table without a key or a tenant column is refused, saying which', async () => {
     await client.query(`create schema refused; set search_path = refused, public; create table nokey (tenant_id uuid); create table notenant (id int primary key);
       create table textual (id int primary key, tenant_id text); create view v as select 1`);
-    await assert.rejects(client.query(`select m23.protect_table('nokey')`),
-      /nokey cannot be protected: it has no primary key/);
+    await assert.rejects(
+      client.query(`select m23.protect_table('nokey')`),
+      /nokey cannot be protected: it has no primary key/,
+    );
     await assert.rejects(client.query(`select m23.protect_table('notenant')`), /notenant has no column "tenant_id"/);
-    await assert.rejects(client.query(`select m23.protect_table('textual')`), /must be an ordinary column of type uuid, and is text/);
-    await assert.rejects(client.query(`select m23.protect_table('v')`), /only ordinary and partitioned tables can, and it is a view/);
+    await assert.rejects(
+      client.query(`select m23.protect_table('textual')`),
+      /must be an ordinary column of type uuid, and is text/,
+    );
+    await assert.rejects(
+      client.query(`select m23.protect_table('v')`),
+      /only ordinary and partitioned tables can, and it is a view/,
+    );
     await assert.rejects(client.query(`select m23.protect_table('m23.requests')`), /belongs to the system/);
     await assert.rejects(client.query(`select m23.unprotect_table('nokey')`), /is not protected/);
   });
 
   test('a partition that is dropped with its rows takes them alone out of reach', async () => {
-    await client.query(`create schema dropped_partition; set search_path = dropped_partition, public; ${PARTITIONED} select m23.protect_table('t')`);
+    await client.query(
+      `create schema dropped_partition; set search_path = dropped_partition, public; ${PARTITIONED} select m23.protect_table('t')`,
+    );
     const at = await position();
     const kept = await texts('select * from t where place >= 10 and tenant_id = $1', [ACME]);
     await client.query(`update t_high set v = 'changed'; drop table t_low`);
@@ -359,14 +518,21 @@ describe('capture never stands in the way of the application', () => {
     const later = await position();
     await client.query(`delete from t where tenant_id = '${ACME}'`);
     assert.deepEqual(await asOf('t', later), before);
-    await assert.rejects(client.query(`select m23.protect_table('t_high')`), /a partition; protect the table that it is part of/);
+    await assert.rejects(
+      client.query(`select m23.protect_table('t_high')`),
+      /a partition; protect the table that it is part of/,
+    );
     await client.query(`select m23.unprotect_table('t'); update t set v = 'free'`);
-    const { rows } = await client.query(`select tgrelid::regclass from pg_trigger where tgname ~ '_m23_' and tgrelid in ('t'::regclass, 't_high'::regclass)`);
+    const { rows } = await client.query(
+      `select tgrelid::regclass from pg_trigger where tgname ~ '_m23_' and tgrelid in ('t'::regclass, 't_high'::regclass)`,
+    );
     assert.deepEqual(rows, []);
   });
 
   test('an unprotected table is as it was before it was protected', async () => {
-    await client.query(`create schema undone; set search_path = undone, public; ${PLAIN} select m23.protect_table('t'); select m23.unprotect_table('t')`);
+    await client.query(
+      `create schema undone; set search_path = undone, public; ${PLAIN} select m23.protect_table('t'); select m23.unprotect_table('t')`,
+    );
     const { rows } = await client.query(`select tgname from pg_trigger where tgrelid = 't'::regclass`);
     assert.deepEqual(rows, []);
     await client.query('update t set id = id + 100');

@@ -19,7 +19,9 @@ for (const columns of [450, 1200]) {
       insert into public.wide (id, tenant_id, v0, v1) select n, '${TENANT}', 'a', 'b' from generate_series(1, 3) n`);
     const all = async (): Promise<unknown> => (await client.query('select * from public.wide order by id')).rows;
     const [before, at] = [await all(), await databaseTime(client)];
-    await client.query(`update public.wide set v0 = 'changed' where id = 1; update public.wide set id = 7 where id = 2; delete from public.wide where id = 3`);
+    await client.query(
+      `update public.wide set v0 = 'changed' where id = 1; update public.wide set id = 7 where id = 2; delete from public.wide where id = 3`,
+    );
     await recover(client, TENANT, OWNER, { targetTimestamp: at, tables: ['wide'] });
     assert.deepEqual(await all(), before);
   });

@@ -15,7 +15,7 @@ import { FUNCTIONS, type FunctionName } from '../../stack/wrangler-config.ts';
 import { temporaryFolder } from '../dev-command.ts';
 import { backUp, call } from '../fixtures/functions.ts';
 import { openShop, stock } from '../fixtures/shop.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 import { type Message, Receiver } from '../fixtures/webhook.ts';
 
@@ -28,7 +28,9 @@ let stateDir: string;
 let removeFolder: () => void;
 
 before(async () => {
-  stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   receiver = await Receiver.start();
   const vars = { ALERT_WEBHOOK_URL: receiver.url, ALERT_WEBHOOK_SECRET: receiver.secret };
   stack = await startStack({ stateDir, ephemeral: true, twins: true, vars });
@@ -44,7 +46,9 @@ after(async () => {
 });
 
 async function value<T>(sql: string, ...parameters: unknown[]): Promise<T> {
-  const { rows: [row] } = await client.query<{ value: T }>(sql, parameters);
+  const {
+    rows: [row],
+  } = await client.query<{ value: T }>(sql, parameters);
   return row!.value;
 }
 
@@ -79,7 +83,8 @@ function release(): string {
 
 /** Lines of the Workers' log. */
 function logged(event: string): Record<string, unknown>[] {
-  return readFileSync(join(stateDir, 'workers.log'), 'utf8').split('\n')
+  return readFileSync(join(stateDir, 'workers.log'), 'utf8')
+    .split('\n')
     .filter((line) => line.includes('{"'))
     .map((line) => JSON.parse(line.slice(line.indexOf('{"'))) as Record<string, unknown>)
     .filter((line) => line['event'] === event);
@@ -142,15 +147,28 @@ describe('the health endpoint', () => {
 });
 
 describe('a job of the clock', () => {
-  interface Beat { name: string; come: boolean; gone: boolean; ok: boolean; error: string | null; version: string }
-  const beats = async (): Promise<Beat[]> => (await client.query<Beat>(`
+  interface Beat {
+    name: string;
+    come: boolean;
+    gone: boolean;
+    ok: boolean;
+    error: string | null;
+    version: string;
+  }
+  const beats = async (): Promise<Beat[]> =>
+    (
+      await client.query<Beat>(`
     select name, begun_at is not null as come, ended_at >= begun_at as gone, ok, error, version
-      from m23.heartbeats where expected order by name`)).rows;
+      from m23.heartbeats where expected order by name`)
+    ).rows;
 
   test('leaves a heartbeat', async () => {
     for (const name of CRONS) await stack.runCron(name);
     const beat = { come: true, gone: true, ok: true, error: null, version: release() };
-    assert.deepEqual(await beats(), CRONS.map((name) => ({ name, ...beat })));
+    assert.deepEqual(
+      await beats(),
+      CRONS.map((name) => ({ name, ...beat })),
+    );
   });
 
   test('that could not do its work says what it was, in a word', async () => {
@@ -159,7 +177,7 @@ describe('a job of the clock', () => {
       await stack.runCron('backup-create');
       return (await beats())[0]?.ok === false;
     };
-    await eventually(failed, (seen) => seen);  // PostgREST knows the function for a moment longer
+    await eventually(failed, (seen) => seen); // PostgREST knows the function for a moment longer
     assert.equal((await beats())[0]?.error, 'schedule_not_followed');
     await client.query('alter function public.m23_gone() rename to m23_begin_scheduled_backups; notify pgrst');
     await eventually(failed, (seen) => !seen);
@@ -188,8 +206,19 @@ describe('the operator of the platform', () => {
     const ids = (rows: { tenant_id: string }[]): string[] => rows.map((row) => row.tenant_id);
     assert.deepEqual(ids(fleet as { tenant_id: string }[]), ids(overview));
     assert.deepEqual(Object.keys((fleet as object[])[0]!), [
-      'tenant_id', 'name', 'last_backup_at', 'rpo_minutes', 'late', 'last_proof_at', 'score', 'running', 'failed_24h',
-      'gaps', 'plan', 'worst', 'why',
+      'tenant_id',
+      'name',
+      'last_backup_at',
+      'rpo_minutes',
+      'late',
+      'last_proof_at',
+      'score',
+      'running',
+      'failed_24h',
+      'gaps',
+      'plan',
+      'worst',
+      'why',
     ]);
     const { data: findings } = await operator.rpc('get_doctor');
     assert.deepEqual(Object.keys((findings as object[])[0]!), ['topic', 'state', 'finding', 'advice']);
@@ -210,7 +239,7 @@ describe('the operator of the platform', () => {
       assert.equal((await service.rpc(name)).error, null, name);
       const { status, error } = await owner.rpc(name);
       assert.deepEqual([status, error?.code], [403, 'INSUFFICIENT_PERMISSIONS'], name);
-      assert.equal(error?.message, 'this is for the platform\'s operator');
+      assert.equal(error?.message, "this is for the platform's operator");
       assert.notEqual((await anybody.rpc(name)).error, null, name);
     }
   });
@@ -222,9 +251,12 @@ async function watch(): Promise<void> {
 }
 
 async function late(isLate: boolean): Promise<void> {
-  await client.query(`
+  await client.query(
+    `
     update m23.heartbeats set begun_at = now() - case when $1 then interval '1 hour' else interval '0' end
-     where name = 'recovery-test'`, [isLate]);
+     where name = 'recovery-test'`,
+    [isLate],
+  );
 }
 
 describe('an alert', () => {
@@ -252,12 +284,20 @@ describe('an alert', () => {
     await late(false);
     await watch();
     await watch();
-    assert.deepEqual(receiver.messages.map((one) => [one.body.type, one.body.data['alertId']]),
-      [['cron_late.began', body.data['alertId']], ['cron_late.ended', body.data['alertId']]]);
+    assert.deepEqual(
+      receiver.messages.map((one) => [one.body.type, one.body.data['alertId']]),
+      [
+        ['cron_late.began', body.data['alertId']],
+        ['cron_late.ended', body.data['alertId']],
+      ],
+    );
   });
 
   test('that could not be delivered comes again later, as the same message', async () => {
-    for (const [status, error] of [[500, 'status 500'], [302, 'status 302: redirects are not followed']] as const) {
+    for (const [status, error] of [
+      [500, 'status 500'],
+      [302, 'status 302: redirects are not followed'],
+    ] as const) {
       receiver.messages.length = 0;
       receiver.status = status;
       await late(true);
@@ -278,11 +318,13 @@ describe('an alert', () => {
 
   test('of a tenant names it, and says what to do', async () => {
     const tenant = await newTenant(stack, client);
-    await client.query(`
+    await client.query(
+      `
       insert into public.dr_plans (tenant_id, plan_name, rto_minutes, rpo_minutes, backup_frequency, test_frequency,
                                    created_at, created_by)
         values ($1, 'a name of theirs', 60, 60, 'daily', 'weekly', now() - interval '1 day', $2)`,
-    [tenant.id, tenant.userId('owner')]);
+      [tenant.id, tenant.userId('owner')],
+    );
     await watch();
     const [told] = receiver.of('backup_overdue.began', tenant.id);
     const { summary, advice } = told!.body.data;
@@ -295,8 +337,10 @@ describe('an alert', () => {
     await stack.restartWorkers({ ALERT_WEBHOOK_URL: 'https://10.0.0.1/' });
     await late(true);
     await watch();
-    assert.equal(await value(`select finding as value from m23.doctor() where topic = 'alerts'`),
-      'the webhook cannot be used: ALERT_WEBHOOK_URL must be an address of the open internet');
+    assert.equal(
+      await value(`select finding as value from m23.doctor() where topic = 'alerts'`),
+      'the webhook cannot be used: ALERT_WEBHOOK_URL must be an address of the open internet',
+    );
     assert.equal(receiver.messages.length, 0);
     await stack.restartWorkers({ ALERT_WEBHOOK_URL: receiver.url });
     await watch();

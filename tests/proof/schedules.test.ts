@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import { type SupabaseClient, createClient } from '@supabase/supabase-js';
+import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
 import type { Role } from '../../stack/demo-tenants.ts';
@@ -12,7 +12,7 @@ import { temporaryFolder } from '../dev-command.ts';
 import { backUp } from '../fixtures/functions.ts';
 import { newPlan } from '../fixtures/recovery.ts';
 import { openShop, stock } from '../fixtures/shop.ts';
-import { type Tenant, addMember, newTenant, tokenOf } from '../fixtures/tenants.ts';
+import { addMember, newTenant, type Tenant, tokenOf } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 
 let stack: Stack;
@@ -21,7 +21,9 @@ let tenant: Tenant;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   stack = await startStack({ stateDir, ephemeral: true, twins: true });
   client = await stack.postgres.connect();
   await openShop(client);
@@ -48,18 +50,37 @@ async function member(id: string): Promise<Tenant> {
 
 /** Makes a plan due, as if its time had come so long ago. */
 async function due(plan: string, kind: 'backup' | 'test', ago = '1 minute', from = new Date()): Promise<void> {
-  await client.query(`update public.dr_plans set next_${kind}_date = date_trunc('minute', $3::timestamptz) - $2::interval where id = $1`, [plan, ago, from]);
+  await client.query(
+    `update public.dr_plans set next_${kind}_date = date_trunc('minute', $3::timestamptz) - $2::interval where id = $1`,
+    [plan, ago, from],
+  );
 }
 
-interface Job { id: string; job_type: string; status: string; error_message: string | null; created_by: string | null; base_backup_id: string | null }
+interface Job {
+  id: string;
+  job_type: string;
+  status: string;
+  error_message: string | null;
+  created_by: string | null;
+  base_backup_id: string | null;
+}
 
 async function jobs(): Promise<Job[]> {
-  return (await client.query<Job>('select id, job_type, status, error_message, created_by, base_backup_id from public.backup_jobs where tenant_id = $1 order by created_at', [tenant.id])).rows;
+  return (
+    await client.query<Job>(
+      'select id, job_type, status, error_message, created_by, base_backup_id from public.backup_jobs where tenant_id = $1 order by created_at',
+      [tenant.id],
+    )
+  ).rows;
 }
 
 async function tests(): Promise<Record<string, unknown>[]> {
-  return (await client.query<Record<string, unknown>>(
-    'select status, test_type, validation_level, dr_plan_id, backup_job_id, error_message, created_by, results from public.recovery_tests where tenant_id = $1 order by created_at', [tenant.id])).rows;
+  return (
+    await client.query<Record<string, unknown>>(
+      'select status, test_type, validation_level, dr_plan_id, backup_job_id, error_message, created_by, results from public.recovery_tests where tenant_id = $1 order by created_at',
+      [tenant.id],
+    )
+  ).rows;
 }
 
 /** The cron triggers of two Workers of a function, each in an isolate of its own, fire at once, twice. */
@@ -68,27 +89,35 @@ async function bothWake(name: FunctionName): Promise<void> {
 }
 
 async function isAhead(plan: string, kind: 'backup' | 'test'): Promise<boolean> {
-  const { rows: [row] } = await client.query<{ ahead: boolean }>(`
-    select next_${kind}_date = m23.next_due(p, $2, now()) as ahead from public.dr_plans p where id = $1`, [plan, kind]);
+  const {
+    rows: [row],
+  } = await client.query<{ ahead: boolean }>(
+    `
+    select next_${kind}_date = m23.next_due(p, $2, now()) as ahead from public.dr_plans p where id = $1`,
+    [plan, kind],
+  );
   return row?.ahead === true;
 }
 
 describe('a scheduled backup', () => {
-  test('is made when it is due, by nobody\'s quota, and in the plan\'s maker\'s name', async () => {
+  test("is made when it is due, by nobody's quota, and in the plan's maker's name", async () => {
     const plan = await planned();
     await stack.runCron('backup-create');
     assert.deepEqual(await jobs(), [], 'nothing is due yet');
     await due(plan, 'backup');
     await stack.runCron('backup-create');
     const [job, ...more] = await jobs();
-    assert.deepEqual([job?.job_type, job?.status, job?.created_by, more], ['full', 'completed', tenant.userId('owner'), []]);
+    assert.deepEqual(
+      [job?.job_type, job?.status, job?.created_by, more],
+      ['full', 'completed', tenant.userId('owner'), []],
+    );
     assert.ok(await isAhead(plan, 'backup'));
     assert.equal((await client.query('select from m23.requests where tenant_id = $1', [tenant.id])).rowCount, 0);
   });
 
   test('is made once, even when two Workers wake in the same minute', async () => {
     const plan = await planned({ backup_frequency: '*/5 * * * *' });
-    const from = new Date();  // a minute may end in between
+    const from = new Date(); // a minute may end in between
     for (let round = 1; round <= 3; round += 1) {
       await due(plan, 'backup', `${round} minutes`, from);
       await bothWake('backup-create');
@@ -96,7 +125,10 @@ describe('a scheduled backup', () => {
       // The next one would wait for it.
       await eventually(jobs, (made) => made.every(({ status }) => status === 'completed'));
     }
-    assert.deepEqual((await jobs()).map(({ status }) => status), ['completed', 'completed', 'completed']);
+    assert.deepEqual(
+      (await jobs()).map(({ status }) => status),
+      ['completed', 'completed', 'completed'],
+    );
     await due(plan, 'backup', '3 minutes', from);
     await stack.runCron('backup-create');
     assert.equal((await jobs()).length, 3, 'a due time that was taken is not taken again');
@@ -121,18 +153,33 @@ describe('a scheduled backup', () => {
 
   test('is full where none is there, then incremental, and full again when the chain is old', async () => {
     const plan = await planned({ backup_types: ['full', 'incremental'], backup_frequency: '*/5 * * * *' });
-    const round = async (ago: number): Promise<void> => { await due(plan, 'backup', `${ago} minutes`); await stack.runCron('backup-create'); };
+    const round = async (ago: number): Promise<void> => {
+      await due(plan, 'backup', `${ago} minutes`);
+      await stack.runCron('backup-create');
+    };
     await round(9);
     await client.query(`update shop.accounts set balance = 7 where tenant_id = $1`, [tenant.id]);
     await round(8);
     await round(7);
     const [full, first, second] = await jobs();
-    assert.deepEqual([full, first, second].map((job) => [job?.job_type, job?.status, job?.error_message]),
-      [['full', 'completed', null], ['incremental', 'completed', null], ['incremental', 'completed', null]]);
+    assert.deepEqual(
+      [full, first, second].map((job) => [job?.job_type, job?.status, job?.error_message]),
+      [
+        ['full', 'completed', null],
+        ['incremental', 'completed', null],
+        ['incremental', 'completed', null],
+      ],
+    );
     assert.deepEqual([first?.base_backup_id, second?.base_backup_id], [full?.id, full?.id]);
-    await client.query(`update public.backup_jobs set created_at = created_at - interval '8 days' where id = $1`, [full?.id]);
+    await client.query(`update public.backup_jobs set created_at = created_at - interval '8 days' where id = $1`, [
+      full?.id,
+    ]);
     await round(6);
-    assert.equal((await jobs()).filter(({ job_type }) => job_type === 'full').length, 2, 'a chain of a week is long enough');
+    assert.equal(
+      (await jobs()).filter(({ job_type }) => job_type === 'full').length,
+      2,
+      'a chain of a week is long enough',
+    );
   });
 
   test('that cannot be made stands there as failed, with its reason', async () => {
@@ -159,23 +206,42 @@ describe('a scheduled backup', () => {
       create trigger break_for_test before insert on public.recovery_tests for each row when (new.backup_job_id is not null) execute function m23.break_for_test()`);
     await stack.runCron('backup-create');
     await client.query(`drop trigger break_for_test on m23.backup_work`);
-    assert.deepEqual((await jobs()).map(({ status }) => status), ['completed']);
+    assert.deepEqual(
+      (await jobs()).map(({ status }) => status),
+      ['completed'],
+    );
     tenant = { ...tenant, id: broken };
-    assert.deepEqual((await jobs()).map(({ status, error_message }) => [status, error_message]), [['failed', 'it could not be begun; the database\'s log tells why']]);
+    assert.deepEqual(
+      (await jobs()).map(({ status, error_message }) => [status, error_message]),
+      [['failed', "it could not be begun; the database's log tells why"]],
+    );
     await backUp(stack, client, await member(broken));
     await stack.runCron('recovery-test');
     await client.query(`drop trigger break_for_test on public.recovery_tests; drop function m23.break_for_test()`);
-    assert.deepEqual((await tests()).map(({ status, error_message }) => [status, error_message]), [['failed', 'it could not be begun; the database\'s log tells why']]);
+    assert.deepEqual(
+      (await tests()).map(({ status, error_message }) => [status, error_message]),
+      [['failed', "it could not be begun; the database's log tells why"]],
+    );
   });
 
   test('is not put off by a clock that was ahead and was set back', async () => {
     const plan = await planned({ backup_frequency: 'hourly', test_frequency: 'hourly' });
-    await client.query(`insert into m23.plan_runs (plan_id, kind, due_at) values ($1, 'backup', date_trunc('hour', now()) + interval '1 year')`, [plan]);
-    await client.query(`update public.dr_plans set next_backup_date = now() + interval '1 year', next_test_date = now() + interval '1 year' where id = $1`, [plan]);
+    await client.query(
+      `insert into m23.plan_runs (plan_id, kind, due_at) values ($1, 'backup', date_trunc('hour', now()) + interval '1 year')`,
+      [plan],
+    );
+    await client.query(
+      `update public.dr_plans set next_backup_date = now() + interval '1 year', next_test_date = now() + interval '1 year' where id = $1`,
+      [plan],
+    );
     await stack.runCron('backup-create');
     assert.deepEqual([await isAhead(plan, 'backup'), await isAhead(plan, 'test')], [true, true]);
     assert.deepEqual(await jobs(), []);
-    assert.equal((await client.query('select from m23.plan_runs where plan_id = $1', [plan])).rowCount, 0, 'that time is still to come');
+    assert.equal(
+      (await client.query('select from m23.plan_runs where plan_id = $1', [plan])).rowCount,
+      0,
+      'that time is still to come',
+    );
   });
 
   test('waits for the one before it', async () => {
@@ -185,27 +251,64 @@ describe('a scheduled backup', () => {
     await due(plan, 'backup', '2 minutes');
     await client.query('select public.m23_begin_scheduled_backups()');
     assert.equal((await jobs()).length, 1);
-    const { rows } = await client.query(`select note from m23.plan_runs where plan_id = $1 and work_id is null`, [plan]);
+    const { rows } = await client.query(`select note from m23.plan_runs where plan_id = $1 and work_id is null`, [
+      plan,
+    ]);
     assert.deepEqual(rows, [{ note: 'the backup before it was still running' }]);
   });
 });
 
 describe('a plan, through supabase-js,', () => {
-  const values = { plan_name: 'nightly', rto_minutes: 30, rpo_minutes: 1440, backup_frequency: '30 2 * * *', test_frequency: 'weekly', time_zone: 'Europe/Berlin' };
-  const as = (role: Role, of: Tenant = tenant): SupabaseClient => createClient(stack.url, stack.anonKey, { accessToken: () => of.token(role) });
+  const values = {
+    plan_name: 'nightly',
+    rto_minutes: 30,
+    rpo_minutes: 1440,
+    backup_frequency: '30 2 * * *',
+    test_frequency: 'weekly',
+    time_zone: 'Europe/Berlin',
+  };
+  const as = (role: Role, of: Tenant = tenant): SupabaseClient =>
+    createClient(stack.url, stack.anonKey, { accessToken: () => of.token(role) });
 
-  before(async () => { tenant = await newTenant(stack, client); });
+  before(async () => {
+    tenant = await newTenant(stack, client);
+  });
 
   for (const role of ['owner', 'admin'] as const) {
     test(`is created, listed, updated and switched off by an ${role}`, async () => {
-      const made = await as(role).from('dr_plans').insert({ ...values, plan_name: role }).select().single();
+      const made = await as(role)
+        .from('dr_plans')
+        .insert({ ...values, plan_name: role })
+        .select()
+        .single();
       assert.equal(made.error, null, JSON.stringify(made.error));
-      assert.deepEqual({ ...made.data, id: '', created_at: '', next_backup_date: '', next_test_date: '' }, {
-        ...values, plan_name: role, id: '', tenant_id: tenant.id, description: null, backup_types: ['full'], retention_days: 30, is_active: true,
-        created_by: tenant.userId(role), created_at: '', next_backup_date: '', next_test_date: '',
-      }, 'the caller is the maker, the tenant the caller\'s');
-      assert.ok(Date.parse(made.data.next_backup_date as string) > Date.now() && Date.parse(made.data.next_test_date as string) > Date.now());
-      const changed = await as(role).from('dr_plans').update({ rto_minutes: 5, backup_types: ['full', 'incremental'] }).eq('id', made.data.id).select();
+      assert.deepEqual(
+        { ...made.data, id: '', created_at: '', next_backup_date: '', next_test_date: '' },
+        {
+          ...values,
+          plan_name: role,
+          id: '',
+          tenant_id: tenant.id,
+          description: null,
+          backup_types: ['full'],
+          retention_days: 30,
+          is_active: true,
+          created_by: tenant.userId(role),
+          created_at: '',
+          next_backup_date: '',
+          next_test_date: '',
+        },
+        "the caller is the maker, the tenant the caller's",
+      );
+      assert.ok(
+        Date.parse(made.data.next_backup_date as string) > Date.now() &&
+          Date.parse(made.data.next_test_date as string) > Date.now(),
+      );
+      const changed = await as(role)
+        .from('dr_plans')
+        .update({ rto_minutes: 5, backup_types: ['full', 'incremental'] })
+        .eq('id', made.data.id)
+        .select();
       assert.deepEqual([changed.data?.[0].rto_minutes, changed.data?.[0].backup_types], [5, ['full', 'incremental']]);
       const off = await as(role).from('dr_plans').update({ is_active: false }).eq('id', made.data.id).select();
       assert.equal(off.data?.[0].is_active, false);
@@ -219,7 +322,11 @@ describe('a plan, through supabase-js,', () => {
       const made = await as(role).from('dr_plans').insert(values).select();
       assert.deepEqual([made.status, made.data], [403, null]);
       const before = (await as('owner').from('dr_plans').select().order('id')).data;
-      const changed = await as(role).from('dr_plans').update({ rto_minutes: 9, is_active: true }).neq('plan_name', '').select();
+      const changed = await as(role)
+        .from('dr_plans')
+        .update({ rto_minutes: 9, is_active: true })
+        .neq('plan_name', '')
+        .select();
       assert.deepEqual(changed.data, []);
       assert.deepEqual((await as('owner').from('dr_plans').select().order('id')).data, before);
     });
@@ -227,19 +334,49 @@ describe('a plan, through supabase-js,', () => {
 
   test('is never deleted, and its maker stays', async () => {
     assert.equal((await as('owner').from('dr_plans').delete().neq('plan_name', '').select()).status, 403);
-    assert.equal((await as('owner').from('dr_plans').update({ created_by: tenant.userId('admin') }).neq('plan_name', '').select()).status, 403);
+    assert.equal(
+      (
+        await as('owner')
+          .from('dr_plans')
+          .update({ created_by: tenant.userId('admin') })
+          .neq('plan_name', '')
+          .select()
+      ).status,
+      403,
+    );
   });
 
-  test('is nobody else\'s: another tenant neither sees, changes nor makes it', async () => {
+  test("is nobody else's: another tenant neither sees, changes nor makes it", async () => {
     const other = await newTenant(stack, client);
     assert.deepEqual((await as('owner', other).from('dr_plans').select()).data, []);
-    assert.deepEqual((await as('owner', other).from('dr_plans').update({ is_active: true }).neq('plan_name', '').select()).data, []);
-    assert.equal((await as('owner', other).from('dr_plans').insert({ ...values, tenant_id: tenant.id }).select()).status, 403);
-    assert.equal((await as('owner').from('dr_plans').insert({ ...values, created_by: tenant.userId('admin') }).select()).status, 403, 'nor in another\'s name');
+    assert.deepEqual(
+      (await as('owner', other).from('dr_plans').update({ is_active: true }).neq('plan_name', '').select()).data,
+      [],
+    );
+    assert.equal(
+      (
+        await as('owner', other)
+          .from('dr_plans')
+          .insert({ ...values, tenant_id: tenant.id })
+          .select()
+      ).status,
+      403,
+    );
+    assert.equal(
+      (
+        await as('owner')
+          .from('dr_plans')
+          .insert({ ...values, created_by: tenant.userId('admin') })
+          .select()
+      ).status,
+      403,
+      "nor in another's name",
+    );
   });
 
   for (const [fault, wrong] of Object.entries({
-    'backup_frequency: "61 * * * *" is neither a cron expression of five fields nor one of hourly, daily, weekly, monthly': { backup_frequency: '61 * * * *' },
+    'backup_frequency: "61 * * * *" is neither a cron expression of five fields nor one of hourly, daily, weekly, monthly':
+      { backup_frequency: '61 * * * *' },
     'test_frequency: "0 0 31 2 *" never comes': { test_frequency: '0 0 31 2 *' },
     'time_zone: "Europe/Atlantis" is not a time zone such as Europe/Berlin': { time_zone: 'Europe/Atlantis' },
     'rto_minutes: must be a number of minutes, from 1 to 52560000 (a hundred years)': { rto_minutes: 0 },
@@ -249,10 +386,16 @@ describe('a plan, through supabase-js,', () => {
     'plan_name: must have 1 to 200 characters': { plan_name: '' },
   })) {
     test(`is refused, new or changed, when ${fault}`, async () => {
-      const made = await as('owner').from('dr_plans').insert({ ...values, ...wrong }).select();
+      const made = await as('owner')
+        .from('dr_plans')
+        .insert({ ...values, ...wrong })
+        .select();
       const changed = await as('owner').from('dr_plans').update(wrong).neq('plan_name', '').select();
       for (const { status, error } of [made, changed]) {
-        assert.deepEqual([status, error?.code, JSON.parse(error?.details ?? 'null')], [400, 'VALIDATION_FAILED', [fault]]);
+        assert.deepEqual(
+          [status, error?.code, JSON.parse(error?.details ?? 'null')],
+          [400, 'VALIDATION_FAILED', [fault]],
+        );
         assert.equal(error?.message, 'the plan cannot be kept as it is');
       }
     });
@@ -268,8 +411,17 @@ describe('a scheduled test', () => {
     await bothWake('recovery-test');
     const [one, ...more] = await tests();
     assert.deepEqual(more, [], 'once, whoever wakes');
-    assert.deepEqual([one?.['status'], one?.['test_type'], one?.['validation_level'], one?.['dr_plan_id'], one?.['backup_job_id'], one?.['created_by']],
-      ['completed', 'scheduled', 'deep', plan, backup, tenant.userId('owner')]);
+    assert.deepEqual(
+      [
+        one?.['status'],
+        one?.['test_type'],
+        one?.['validation_level'],
+        one?.['dr_plan_id'],
+        one?.['backup_job_id'],
+        one?.['created_by'],
+      ],
+      ['completed', 'scheduled', 'deep', plan, backup, tenant.userId('owner')],
+    );
     assert.equal((one?.['results'] as { issuesFound: number }).issuesFound, 0);
     assert.ok(await isAhead(plan, 'test'));
   });
@@ -280,7 +432,10 @@ describe('a scheduled test', () => {
     await due(plan, 'test', '5 days');
     await bothWake('recovery-test');
     await bothWake('recovery-test');
-    assert.deepEqual((await tests()).map(({ status }) => status), ['completed']);
+    assert.deepEqual(
+      (await tests()).map(({ status }) => status),
+      ['completed'],
+    );
     assert.ok(await isAhead(plan, 'test'));
   });
 
@@ -296,26 +451,39 @@ describe('a scheduled test', () => {
     await due(plan, 'test', '2 days');
     await stack.runCron('recovery-test');
     await stack.runCron('recovery-test');
-    assert.deepEqual((await tests()).map(({ status, error_message }) => [status, error_message]), [['failed', 'this tenant has no completed backup that the plan covers']]);
+    assert.deepEqual(
+      (await tests()).map(({ status, error_message }) => [status, error_message]),
+      [['failed', 'this tenant has no completed backup that the plan covers']],
+    );
     assert.ok(await isAhead(plan, 'test'));
-    assert.ok(((await client.query('select from public.health_snapshots where tenant_id = $1', [tenant.id])).rowCount ?? 0) > 0, 'the health is noted after it as after every job');
+    assert.ok(
+      ((await client.query('select from public.health_snapshots where tenant_id = $1', [tenant.id])).rowCount ?? 0) > 0,
+      'the health is noted after it as after every job',
+    );
   });
 });
 
 test('the health of every tenant is noted once a day, whoever wakes, and not kept for ever', async () => {
   tenant = await newTenant(stack, client);
-  const noted = async (): Promise<number | null> => (await client.query('select from public.health_snapshots where tenant_id = $1', [tenant.id])).rowCount;
-  const nextDay = async (): Promise<void> => void await client.query(`update m23.rounds set begun_at = begun_at - interval '1 day'`);
+  const noted = async (): Promise<number | null> =>
+    (await client.query('select from public.health_snapshots where tenant_id = $1', [tenant.id])).rowCount;
+  const nextDay = async (): Promise<void> =>
+    void (await client.query(`update m23.rounds set begun_at = begun_at - interval '1 day'`));
   await nextDay();
   await bothWake('recovery-test');
   await bothWake('recovery-test');
   assert.equal(await noted(), 1);
   await nextDay();
-  await client.query(`update public.health_snapshots set created_at = now() - interval '1 day' where tenant_id = $1`, [tenant.id]);
+  await client.query(`update public.health_snapshots set created_at = now() - interval '1 day' where tenant_id = $1`, [
+    tenant.id,
+  ]);
   await bothWake('recovery-test');
   assert.equal(await noted(), 2);
   await nextDay();
-  await client.query(`update public.health_snapshots set created_at = now() - interval '401 days' where tenant_id = $1`, [tenant.id]);
+  await client.query(
+    `update public.health_snapshots set created_at = now() - interval '401 days' where tenant_id = $1`,
+    [tenant.id],
+  );
   await bothWake('recovery-test');
   assert.equal(await noted(), 1);
 });
@@ -325,16 +493,27 @@ test('a tenant is healthy once it is backed up and tested by its plan, and its h
   await due(plan, 'backup');
   await due(plan, 'test');
   const score = async (): Promise<number> => {
-    const headers = { apikey: stack.anonKey, authorization: `Bearer ${await tenant.token('viewer')}`, 'content-type': 'application/json' };
-    const response = await fetch(`${stack.url}/rest/v1/rpc/calculate_health_score`, { method: 'POST', headers, body: JSON.stringify({ p_tenant_id: tenant.id }) });
+    const headers = {
+      apikey: stack.anonKey,
+      authorization: `Bearer ${await tenant.token('viewer')}`,
+      'content-type': 'application/json',
+    };
+    const response = await fetch(`${stack.url}/rest/v1/rpc/calculate_health_score`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ p_tenant_id: tenant.id }),
+    });
     assert.equal(response.status, 200);
-    return await response.json() as number;
+    return (await response.json()) as number;
   };
-  assert.ok(await score() < 70);
+  assert.ok((await score()) < 70);
   await stack.runCron('backup-create');
-  assert.ok(await score() < 70, 'a backup alone is no proof');
+  assert.ok((await score()) < 70, 'a backup alone is no proof');
   await stack.runCron('recovery-test');
   assert.equal(await score(), 100);
-  const { rows } = await client.query<{ score: string }>('select score from public.health_snapshots where tenant_id = $1 order by created_at', [tenant.id]);
+  const { rows } = await client.query<{ score: string }>(
+    'select score from public.health_snapshots where tenant_id = $1 order by created_at',
+    [tenant.id],
+  );
   assert.deepEqual([rows.length >= 2, Number(rows.at(-1)?.score)], [true, 100]);
 });

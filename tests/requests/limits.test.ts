@@ -8,7 +8,7 @@ import type pg from 'pg';
 import type { Role } from '../../stack/demo-tenants.ts';
 import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
-import { type Body, type Reply, call, ok, refusal } from '../fixtures/functions.ts';
+import { type Body, call, ok, type Reply, refusal } from '../fixtures/functions.ts';
 import { damage, openShop, stockedTenant } from '../fixtures/shop.ts';
 import type { Tenant } from '../fixtures/tenants.ts';
 import { databaseTime, eventually } from '../fixtures/time.ts';
@@ -20,7 +20,9 @@ let at: string;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   stack = await startStack({ stateDir, ephemeral: true });
   client = await stack.postgres.connect();
   await openShop(client);
@@ -48,7 +50,7 @@ async function rest(path: string, whose: Tenant, role: Role, args?: Record<strin
   const init = args === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify(args) };
   const response = await fetch(`${stack.url}/rest/v1/${path}`, init);
   const retryAfter = response.headers.get('retry-after');
-  return { status: response.status, retryAfter, body: await response.json() as Body };
+  return { status: response.status, retryAfter, body: (await response.json()) as Body };
 }
 
 async function ask(whose: Tenant, more: object): Promise<Reply> {
@@ -107,15 +109,24 @@ describe('an admitted request', () => {
     assert.deepEqual([again.status, again.body.code], [403, 'INSUFFICIENT_PERMISSIONS']);
   });
 
-  test('is used up by a failure of the database\'s own call, and gets no further than through the edge', async () => {
-    const { rows: [request] } = await client.query<{ id: string }>(
+  test("is used up by a failure of the database's own call, and gets no further than through the edge", async () => {
+    const {
+      rows: [request],
+    } = await client.query<{ id: string }>(
       `insert into m23.requests (id, tenant_id, user_id, function)
-       values (gen_random_uuid(), $1, $2, 'pitr-restore') returning id`, [tenant.id, tenant.userId('owner')]);
-    const begin = (more: object): Promise<Answer> => rest('rpc/m23_begin_pitr', tenant, 'owner',
-      { p_request_id: request?.id, p_restore: { targetTimestamp: at, ...more } });
+       values (gen_random_uuid(), $1, $2, 'pitr-restore') returning id`,
+      [tenant.id, tenant.userId('owner')],
+    );
+    const begin = (more: object): Promise<Answer> =>
+      rest('rpc/m23_begin_pitr', tenant, 'owner', {
+        p_request_id: request?.id,
+        p_restore: { targetTimestamp: at, ...more },
+      });
     const first = await begin({ dryrun: true });
-    assert.deepEqual([first.status, first.body.code, first.body.details],
-      [400, 'VALIDATION_FAILED', '["dryrun: unknown field","confirmRestore: must be true"]']);
+    assert.deepEqual(
+      [first.status, first.body.code, first.body.details],
+      [400, 'VALIDATION_FAILED', '["dryrun: unknown field","confirmRestore: must be true"]'],
+    );
     assert.equal((await begin({ confirmRestore: true })).status, 403);
   });
 });
@@ -128,10 +139,16 @@ describe('another restore that runs', () => {
       const reply = await restore(tenant);
       assert.deepEqual([...refusal(reply), reply.headers.get('retry-after')], [409, 'RESTORE_IN_PROGRESS', '5']);
       const owner = tenant.userId('owner');
-      const { body: snapshot } = await rest('rpc/create_pitr_snapshot', tenant, 'owner',
-        { p_tenant_id: tenant.id, p_snapshot_name: 's', p_affected_tables: null, p_created_by: owner });
-      const rollback = await rest('rpc/execute_pitr_rollback', tenant, 'owner',
-        { p_snapshot_id: snapshot, p_initiated_by: owner });
+      const { body: snapshot } = await rest('rpc/create_pitr_snapshot', tenant, 'owner', {
+        p_tenant_id: tenant.id,
+        p_snapshot_name: 's',
+        p_affected_tables: null,
+        p_created_by: owner,
+      });
+      const rollback = await rest('rpc/execute_pitr_rollback', tenant, 'owner', {
+        p_snapshot_id: snapshot,
+        p_initiated_by: owner,
+      });
       assert.deepEqual([rollback.status, rollback.body.code, rollback.retryAfter], [409, 'RESTORE_IN_PROGRESS', '5']);
     } finally {
       await client.query('select m23.end_work($1)', [tenant.id]);
@@ -140,14 +157,23 @@ describe('another restore that runs', () => {
 
   test('blocks nobody once its backend is known to be dead', async () => {
     const dead = await stack.postgres.connect();
-    const { rows: [backend] } = await dead.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const {
+      rows: [backend],
+    } = await dead.query<{ pid: number }>('select pg_backend_pid() as pid');
     await dead.query(`insert into m23.restore_work (work_id, tenant_id, kind) values ($1, $1, 'pitr')`, [tenant.id]);
     await dead.query('select m23.take_lease($1)', [tenant.id]);
     await dead.end();
-    const count = async (sql: string, value: unknown): Promise<number | null> => (await client.query(sql, [value])).rowCount;
-    await eventually(() => count('select from pg_stat_activity where pid = $1', backend?.pid), (alive) => alive === 0);
-    assert.equal(await count('select from m23.leases where work_id = $1 and until > clock_timestamp()', tenant.id), 1,
-      'its lease has not run out');
+    const count = async (sql: string, value: unknown): Promise<number | null> =>
+      (await client.query(sql, [value])).rowCount;
+    await eventually(
+      () => count('select from pg_stat_activity where pid = $1', backend?.pid),
+      (alive) => alive === 0,
+    );
+    assert.equal(
+      await count('select from m23.leases where work_id = $1 and until > clock_timestamp()', tenant.id),
+      1,
+      'its lease has not run out',
+    );
     ok(await restore(tenant));
   });
 });
@@ -165,16 +191,23 @@ describe('a preview without a call', () => {
       assert.deepEqual({ ...body, previewId: null }, { ...dry, previewId: null });
     }
     assert.equal(await noted(one), 1);
-    const chosen = await rest('rpc/get_pitr_preview', one, 'operator',
-      { p_tenant_id: one.id, p_target_timestamp: at, p_tables: ['shop.accounts'], p_selection: { includeRelated: true } });
+    const chosen = await rest('rpc/get_pitr_preview', one, 'operator', {
+      p_tenant_id: one.id,
+      p_target_timestamp: at,
+      p_tables: ['shop.accounts'],
+      p_selection: { includeRelated: true },
+    });
     assert.deepEqual(chosen.body['stats'], dry['stats']);
   });
 });
 
 describe('heavy reads', () => {
   /** Backends that PostgREST has at work, but for its own listening. */
-  const busy = async (): Promise<number> => (await client.query(`select from pg_stat_activity
-      where usename = 'authenticator' and state <> 'idle' and query !~* '^listen'`)).rowCount ?? 0;
+  const busy = async (): Promise<number> =>
+    (
+      await client.query(`select from pg_stat_activity
+      where usename = 'authenticator' and state <> 'idle' and query !~* '^listen'`)
+    ).rowCount ?? 0;
 
   test('of one user leave room for others, and are refused with the time to wait', async () => {
     const stranger = await stockedTenant(stack, client);
@@ -189,11 +222,17 @@ describe('heavy reads', () => {
       return reply;
     });
     try {
-      await eventually(async () => ended, (count) => count >= 10);
+      await eventually(
+        async () => ended,
+        (count) => count >= 10,
+      );
       await eventually(busy, (count) => count <= 6);
       const other = await rest('tenant_members?limit=1', stranger, 'viewer');
       assert.deepEqual([other.status, ended < 16], [200, true], 'another tenant reads while they run');
-      await eventually(async () => ended, (count) => count === 15);
+      await eventually(
+        async () => ended,
+        (count) => count === 15,
+      );
       await gate.query('rollback');
     } finally {
       await gate.end();
@@ -221,7 +260,8 @@ describe('heavy reads', () => {
         rest('rpc/get_rows_as_of', tenant, 'operator', rows),
         rest('rpc/get_rows_as_of', tenant, 'owner', rows),
         rest('transaction_logs?limit=1', tenant, 'owner'),
-      ])) assert.deepEqual([reply.status, reply.body.code], [503, 'UNAVAILABLE']);
+      ]))
+        assert.deepEqual([reply.status, reply.body.code], [503, 'UNAVAILABLE']);
       const dry = await call(stack, 'pitr-restore', await tenant.token('admin'), { targetTimestamp: at, dryRun: true });
       assert.deepEqual([...refusal(dry), dry.headers.get('retry-after')], [503, 'UNAVAILABLE', '5']);
       await gate.query('rollback');

@@ -34,21 +34,44 @@ after(() => running?.close());
 
 /** The first demo tenant, whose tables have rows. */
 function demoTenant(): Tenant {
-  const member = (role: string): Stack['users'][number] => stack.users.find((user) => user.role === role && user.tenantId !== null)!;
-  return { id: member('owner').tenantId!, userId: (role) => member(role).id, token: (role) => stack.issuer.accessToken(member(role)) };
+  const member = (role: string): Stack['users'][number] =>
+    stack.users.find((user) => user.role === role && user.tenantId !== null)!;
+  return {
+    id: member('owner').tenantId!,
+    userId: (role) => member(role).id,
+    token: (role) => stack.issuer.accessToken(member(role)),
+  };
 }
 
 /** What valid requests ask for: what is there. */
 async function real(tenant: Tenant): Promise<Record<string, unknown>> {
   const backup = await beginBackup(stack, tenant);
   await completed(database, backup);
-  const owner = createClient(stack.url, stack.anonKey, { global: { headers: { authorization: `Bearer ${await tenant.token('owner')}` } } });
-  const snapshot = await owner.rpc('create_pitr_snapshot', { p_tenant_id: tenant.id, p_snapshot_name: 'by hand', p_affected_tables: null, p_created_by: tenant.userId('owner') });
+  const owner = createClient(stack.url, stack.anonKey, {
+    global: { headers: { authorization: `Bearer ${await tenant.token('owner')}` } },
+  });
+  const snapshot = await owner.rpc('create_pitr_snapshot', {
+    p_tenant_id: tenant.id,
+    p_snapshot_name: 'by hand',
+    p_affected_tables: null,
+    p_created_by: tenant.userId('owner'),
+  });
   assert.equal(snapshot.error, null);
-  const plan = await owner.from('dr_plans').insert({
-    tenant_id: tenant.id, created_by: tenant.userId('owner'), plan_name: 'plan', rto_minutes: 60, rpo_minutes: 60,
-    backup_frequency: 'daily', backup_types: ['full'], retention_days: 30, test_frequency: 'monthly',
-  }).select('id').single();
+  const plan = await owner
+    .from('dr_plans')
+    .insert({
+      tenant_id: tenant.id,
+      created_by: tenant.userId('owner'),
+      plan_name: 'plan',
+      rto_minutes: 60,
+      rpo_minutes: 60,
+      backup_frequency: 'daily',
+      backup_types: ['full'],
+      retention_days: 30,
+      test_frequency: 'monthly',
+    })
+    .select('id')
+    .single();
   assert.equal(plan.error, null);
   return { tables: ['customers', 'projects', 'tasks'], backup, snapshot: snapshot.data, plan: plan.data?.id };
 }
@@ -67,16 +90,39 @@ describe('the OpenAPI document', () => {
     assert.equal(response.status, 404);
   });
 
-  test('is what the running stack does: schemathesis finds no failure', { skip: python ? false : NO_PYTHON }, async () => {
+  test('is what the running stack does: schemathesis finds no failure', {
+    skip: python ? false : NO_PYTHON,
+  }, async () => {
     const tenant = demoTenant();
     const args = [
-      'run', `${stack.url}/functions/v1/openapi.json`, '--header', `Authorization: Bearer ${await tenant.token('owner')}`,
-      '--seed', SEED, '--max-examples', '5', '--workers', '4', '--continue-on-failure', '--no-color', '--suppress-health-check', 'all',
+      'run',
+      `${stack.url}/functions/v1/openapi.json`,
+      '--header',
+      `Authorization: Bearer ${await tenant.token('owner')}`,
+      '--seed',
+      SEED,
+      '--max-examples',
+      '5',
+      '--workers',
+      '4',
+      '--continue-on-failure',
+      '--no-color',
+      '--suppress-health-check',
+      'all',
     ];
-    const env = { ...process.env, SCHEMATHESIS_HOOKS: 'hooks', PYTHONPATH: join(ROOT, 'tests', 'requests', 'schemathesis'), PYTHONDONTWRITEBYTECODE: '1', M23_REAL: JSON.stringify(await real(tenant)) };
+    const env = {
+      ...process.env,
+      SCHEMATHESIS_HOOKS: 'hooks',
+      PYTHONPATH: join(ROOT, 'tests', 'requests', 'schemathesis'),
+      PYTHONDONTWRITEBYTECODE: '1',
+      M23_REAL: JSON.stringify(await real(tenant)),
+    };
     const program = await schemathesis();
-    const { stdout } = await promisify(execFile)(program, args, { cwd: temporaryFolder(), env, maxBuffer: 1 << 26 })
-      .catch((error: { stdout?: string; stderr?: string }) => assert.fail(`${error.stdout}\n${error.stderr}`));
+    const { stdout } = await promisify(execFile)(program, args, {
+      cwd: temporaryFolder(),
+      env,
+      maxBuffer: 1 << 26,
+    }).catch((error: { stdout?: string; stderr?: string }) => assert.fail(`${error.stdout}\n${error.stderr}`));
     // Each function, its health, and that of the whole.
     assert.match(stdout, new RegExp(`Tested: ${2 * FUNCTIONS.length + 1}\\b`));
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import { type FunctionsHttpError, createClient } from '@supabase/supabase-js';
+import { createClient, type FunctionsHttpError } from '@supabase/supabase-js';
 
 import type { DemoUser, Role } from '../../stack/demo-tenants.ts';
 import { type Stack, startStack } from '../../stack/stack.ts';
@@ -11,7 +11,13 @@ import { temporaryFolder } from '../dev-command.ts';
 const FULL = { jobType: 'full' };
 const RESTORE = { backupJobId: '6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11', confirmRestore: true };
 const DRILL = { test_name: 'drill', test_type: 'manual', validation_level: 'basic' };
-const RATE_HEADERS = ['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset', 'ratelimit-policy', 'ratelimit'];
+const RATE_HEADERS = [
+  'x-ratelimit-limit',
+  'x-ratelimit-remaining',
+  'x-ratelimit-reset',
+  'ratelimit-policy',
+  'ratelimit',
+];
 
 interface Reply {
   status: number;
@@ -23,7 +29,9 @@ let stack: Stack;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'recovery-test': 2, 'backup-restore': 1000 } });
 });
 after(async () => {
@@ -46,10 +54,19 @@ async function send(name: string, init: RequestInit & { duplex?: 'half' }): Prom
   return { status: response.status, headers: response.headers, body };
 }
 
-async function call(name: string, token: string | undefined, body: unknown, headers: Record<string, string> = {}): Promise<Reply> {
+async function call(
+  name: string,
+  token: string | undefined,
+  body: unknown,
+  headers: Record<string, string> = {},
+): Promise<Reply> {
   return send(name, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...headers },
+    headers: {
+      'content-type': 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...headers,
+    },
     body: typeof body === 'string' ? body : JSON.stringify(body),
   });
 }
@@ -86,7 +103,10 @@ describe('a token', () => {
   }
 
   test('of a member is accepted as far as its body', async () => {
-    assert.deepEqual(refusal(await call('backup-create', await stack.issuer.sign(claims()), {})), [400, 'VALIDATION_FAILED']);
+    assert.deepEqual(refusal(await call('backup-create', await stack.issuer.sign(claims()), {})), [
+      400,
+      'VALIDATION_FAILED',
+    ]);
   });
   test('must be there and be one', async () => {
     await refused(undefined);
@@ -105,13 +125,16 @@ describe('a token', () => {
   });
   test('that has expired is refused', async () => refused(await stack.issuer.sign(claims(), { expiresIn: -60 })));
   test('with alg none is refused', async () => refused(await stack.issuer.sign(claims(), { alg: 'none' })));
-  test('signed HS256 with the public key is refused', async () => refused(await stack.issuer.sign(claims(), { alg: 'HS256' })));
+  test('signed HS256 with the public key is refused', async () =>
+    refused(await stack.issuer.sign(claims(), { alg: 'HS256' })));
   test('with an unknown kid is refused', async () => refused(await stack.issuer.sign(claims(), { kid: 'unknown' })));
   test('for another audience is refused', async () => refused(await stack.issuer.sign({ ...claims(), aud: 'other' })));
-  test('from another issuer is refused', async () => refused(await stack.issuer.sign({ ...claims(), iss: 'https://evil.example/auth/v1' })));
+  test('from another issuer is refused', async () =>
+    refused(await stack.issuer.sign({ ...claims(), iss: 'https://evil.example/auth/v1' })));
   test('that is the anon key is refused', async () => refused(stack.anonKey));
   test('that is the service key is refused', async () => refused(stack.serviceRoleKey));
-  test('of an anonymous user is refused', async () => refused(await stack.issuer.sign({ ...claims(), is_anonymous: true })));
+  test('of an anonymous user is refused', async () =>
+    refused(await stack.issuer.sign({ ...claims(), is_anonymous: true })));
   test('without a user is refused', async () => refused(await stack.issuer.sign({})));
 });
 
@@ -129,9 +152,17 @@ describe('a body', () => {
     assert.deepEqual(await faults('backup-create', ''), ['body: is empty']);
   });
 
-  test('has all its faults named at once, the database\'s too', async () => {
-    const found = await faults('backup-restore', { backupJobId: 7, tables: ['no_such_table'], targetSchema: 'auth', confirmrestore: true });
-    assert.deepEqual(found.map((fault) => fault.split(':')[0]), ['confirmrestore', 'backupJobId', 'confirmRestore', 'targetSchema', 'tables']);
+  test("has all its faults named at once, the database's too", async () => {
+    const found = await faults('backup-restore', {
+      backupJobId: 7,
+      tables: ['no_such_table'],
+      targetSchema: 'auth',
+      confirmrestore: true,
+    });
+    assert.deepEqual(
+      found.map((fault) => fault.split(':')[0]),
+      ['confirmrestore', 'backupJobId', 'confirmRestore', 'targetSchema', 'tables'],
+    );
     assert.match(found[0] ?? '', /did you mean confirmRestore\?/);
   });
 
@@ -155,12 +186,24 @@ describe('a body', () => {
 
 describe('the edge', () => {
   test('answers a preflight without a token', async () => {
-    const headers = { origin: 'https://app.example', 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization, idempotency-key' };
+    const headers = {
+      origin: 'https://app.example',
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'authorization, idempotency-key',
+    };
     const reply = await send('backup-create', { method: 'OPTIONS', headers });
     assert.equal(reply.status, 204);
     assert.match(reply.headers.get('access-control-allow-methods') ?? '', /POST/);
     const allowed = (reply.headers.get('access-control-allow-headers') ?? '').split(', ');
-    for (const name of ['authorization', 'x-client-info', 'apikey', 'content-type', 'x-retry-count', 'x-region', 'idempotency-key']) {
+    for (const name of [
+      'authorization',
+      'x-client-info',
+      'apikey',
+      'content-type',
+      'x-retry-count',
+      'x-region',
+      'idempotency-key',
+    ]) {
       assert.ok(allowed.includes(name), name);
     }
   });
@@ -179,7 +222,7 @@ describe('the edge', () => {
     }
   });
 
-  test('does not take the caller\'s word for the request id', async () => {
+  test("does not take the caller's word for the request id", async () => {
     const mine = randomUUID();
     const reply = await call('backup-create', undefined, {}, { 'x-request-id': mine });
     assert.notEqual(reply.headers.get('x-request-id'), mine);
@@ -202,7 +245,10 @@ describe('a member', () => {
   });
 
   test('may do what the role allows, and a refusal uses no quota', async () => {
-    assert.deepEqual(refusal(await call('backup-create', await tokenOf(0, 'viewer'), FULL)), [403, 'INSUFFICIENT_PERMISSIONS']);
+    assert.deepEqual(refusal(await call('backup-create', await tokenOf(0, 'viewer'), FULL)), [
+      403,
+      'INSUFFICIENT_PERMISSIONS',
+    ]);
     const operator = await tokenOf(0, 'operator');
     const dated = { targetTimestamp: new Date().toISOString() };
     assert.deepEqual(refusal(await call('backup-restore', operator, RESTORE)), [403, 'INSUFFICIENT_PERMISSIONS']);
@@ -250,7 +296,7 @@ describe('the rate limit', () => {
     assert.ok(wait >= reset - later && wait <= Math.min(reset - now, 3600), `${wait} s`);
   });
 
-  test('is each tenant\'s own', async () => {
+  test("is each tenant's own", async () => {
     const reply = await call('recovery-test', await tokenOf(1, 'owner'), DRILL);
     assert.notEqual(reply.status, 429);
     assertWindow(reply, 2, 1);

@@ -9,14 +9,14 @@ import { after, before, describe, test } from 'node:test';
 import { createClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
-import { type M23, createM23 } from '../../client/src/index.ts';
+import { createM23, type M23 } from '../../client/src/index.ts';
 import { ROOT } from '../../stack/places.ts';
 import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
-import { type Body, type Reply, call, completed, ok, refusal } from '../fixtures/functions.ts';
+import { type Body, call, completed, ok, type Reply, refusal } from '../fixtures/functions.ts';
 import { type Block, blocksOf, runBlocks } from '../fixtures/page.ts';
 import { damage, openShop, rowsOf, stock, stockedTenant } from '../fixtures/shop.ts';
-import { type Tenant, newTenant, tokenOf } from '../fixtures/tenants.ts';
+import { newTenant, type Tenant, tokenOf } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 import { m23 } from '../fixtures/tool.ts';
 
@@ -30,7 +30,9 @@ let stateDir: string;
 let removeFolder: () => void;
 
 before(async () => {
-  stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 1 } });
   client = await stack.postgres.connect();
   await openShop(client);
@@ -58,12 +60,16 @@ async function raw(name: string, token: string, headers: Sent, body: unknown = S
 }
 
 async function now(): Promise<string> {
-  const { rows: [row] } = await client.query<{ at: string }>('select m23.iso(clock_timestamp()) as at');
+  const {
+    rows: [row],
+  } = await client.query<{ at: string }>('select m23.iso(clock_timestamp()) as at');
   return row!.at;
 }
 
 async function one<T>(query: string, values: unknown[] = []): Promise<T> {
-  const { rows: [row] } = await client.query(query, values);
+  const {
+    rows: [row],
+  } = await client.query(query, values);
   return row as T;
 }
 
@@ -134,7 +140,7 @@ describe('the service', () => {
     assert.equal(await createdBy('recovery_tests', tested['testId']), 'nobody');
   });
 
-  test('uses up nothing of the tenant\'s quota, and is not refused for it', async () => {
+  test("uses up nothing of the tenant's quota, and is not refused for it", async () => {
     const body = { targetTimestamp: await now(), dryRun: true };
     const owner = await tenant.token('owner');
     const used = await call(stack, 'pitr-restore', owner, body);
@@ -153,7 +159,7 @@ describe('the service', () => {
     assert.deepEqual([second.body, second.headers.get('idempotent-replayed')], [first, 'true']);
   });
 
-  test('touches no other tenant\'s backup', async () => {
+  test("touches no other tenant's backup", async () => {
     const other = await newTenant(stack, client);
     const reply = await service(other, 'backup-restore', { backupJobId: backup, confirmRestore: true });
     assert.deepEqual(refusal(reply), [404, 'BACKUP_NOT_FOUND']);
@@ -223,14 +229,21 @@ describe('a reason', () => {
     const named = { 'x-m23-tenant': tenant.id };
     const reply = await raw('backup-create', stack.serviceRoleKey, named, { jobType: 'none' });
     assert.deepEqual(refusal(reply), [400, 'VALIDATION_FAILED']);
-    assert.deepEqual(reply.body.details?.map((fault) => fault.split(':')[0]), ['jobType', 'x-m23-reason']);
+    assert.deepEqual(
+      reply.body.details?.map((fault) => fault.split(':')[0]),
+      ['jobType', 'x-m23-reason'],
+    );
     for (const bad of ['%', '%C3', 'caf\u00e9', 'a'.repeat(501)]) {
       const { body } = await raw('backup-create', stack.serviceRoleKey, { ...named, 'x-m23-reason': bad });
-      assert.deepEqual(body.details?.map((fault) => fault.split(':')[0]), ['x-m23-reason'], bad);
+      assert.deepEqual(
+        body.details?.map((fault) => fault.split(':')[0]),
+        ['x-m23-reason'],
+        bad,
+      );
     }
   });
 
-  test('stands in the tenant\'s audit, with whoever is behind it', async () => {
+  test("stands in the tenant's audit, with whoever is behind it", async () => {
     const tenant = await newTenant(stack, client);
     ok(await service(tenant, 'backup-create', SNAPSHOT, { 'x-m23-operator': 'Zoë, on call' }));
     assert.equal((await raw('backup-create', stack.serviceRoleKey, { 'x-m23-tenant': tenant.id })).status, 400);
@@ -241,11 +254,18 @@ describe('a reason', () => {
     };
     const over = ['ended', 'refused'];
     const entries = await eventually(look, (seen) => seen.filter(({ outcome }) => over.includes(outcome)).length === 2);
-    const why = (detail: Record<string, unknown>): unknown[] => [detail['caller'], detail['reason'], detail['operator']];
-    assert.deepEqual(entries.map(({ actor, outcome, detail }) => [actor, outcome, ...why(detail)]), [
-      [null, 'refused', 'service', undefined, undefined],
-      [null, 'ended', 'service', WHY, 'Zoë, on call'],
-    ]);
+    const why = (detail: Record<string, unknown>): unknown[] => [
+      detail['caller'],
+      detail['reason'],
+      detail['operator'],
+    ];
+    assert.deepEqual(
+      entries.map(({ actor, outcome, detail }) => [actor, outcome, ...why(detail)]),
+      [
+        [null, 'refused', 'service', undefined, undefined],
+        [null, 'ended', 'service', WHY, 'Zoë, on call'],
+      ],
+    );
     const { data: proof } = await owner.rpc('verify_audit', { p_tenant_id: tenant.id });
     assert.equal((proof as { valid: boolean }).valid, true);
   });
@@ -271,8 +291,11 @@ describe('the command line', () => {
   before(async () => {
     tenant = await stockedTenant(stack, client);
     asService = {
-      M23_URL: stack.url, M23_SERVICE_KEY: stack.serviceRoleKey,
-      M23_TENANT: tenant.id, M23_REASON: WHY, M23_OPERATOR: 'Zoë',
+      M23_URL: stack.url,
+      M23_SERVICE_KEY: stack.serviceRoleKey,
+      M23_TENANT: tenant.id,
+      M23_REASON: WHY,
+      M23_OPERATOR: 'Zoë',
     };
   });
 
@@ -315,7 +338,7 @@ describe('the command line', () => {
     assert.deepEqual([ran.code, /^error: (\w+): /.exec(ran.errors)?.[1]], [7, 'PLAN_CHANGED']);
   });
 
-  test('waits for the end of a user\'s backup, too', async () => {
+  test("waits for the end of a user's backup, too", async () => {
     const env = { M23_URL: stack.url, M23_ANON_KEY: stack.anonKey, M23_TOKEN: await tenant.token('operator') };
     const ran = await m23(['backup', 'create', '--json'], env);
     assert.equal(ran.code, 0, ran.errors);
@@ -345,7 +368,10 @@ describe('the page for the person on call', () => {
   /** Without what is another one each time. */
   const plain = (text: string): string => {
     const ids = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
-    return text.replaceAll(ids, 'ID').replaceAll(/[0-9a-f]{16,}/g, 'HASH').trim();
+    return text
+      .replaceAll(ids, 'ID')
+      .replaceAll(/[0-9a-f]{16,}/g, 'HASH')
+      .trim();
   };
 
   test('recovers a tenant by its commands as they stand', async () => {
@@ -355,20 +381,28 @@ describe('the page for the person on call', () => {
     await completed(client, backup);
     const kept = String(ok(await service(demo, 'backup-create', SNAPSHOT))['jobId']);
     const { id } = await one<{ id: string }>(
-      `select metadata ->> 'snapshot_id' as id from public.backup_jobs where id = $1`, [kept]);
+      `select metadata ->> 'snapshot_id' as id from public.backup_jobs where id = $1`,
+      [kept],
+    );
     const moment = await now();
     const customer = 'public.customers where tenant_id = $1 and id = 3';
     const { email } = await one<{ email: string }>(`select email from ${customer}`, [demo.id]);
-    await client.query(
-      `update public.customers set email = 'lost@acme.example' where tenant_id = $1 and id = 3`, [demo.id]);
+    await client.query(`update public.customers set email = 'lost@acme.example' where tenant_id = $1 and id = 3`, [
+      demo.id,
+    ]);
     const ofThePart = ({ heading, note }: Block): boolean => heading.startsWith('Recover') && note === '';
     const blocks = blocksOf('docs/on-call.md').filter(ofThePart);
     const commands = blocks.filter(({ language }) => language === 'sh').map(({ code }) => code);
     const printed = await runBlocks(commands, ROOT, {
       PATH: `${join(ROOT, 'target', 'debug')}:${process.env['PATH']}`,
-      M23_URL: stack.url, M23_SERVICE_KEY: stack.serviceRoleKey,
-      M23_TENANT: demo.id, M23_REASON: 'ticket 4711', M23_OPERATOR: 'Ada',
-      MOMENT: moment, SNAPSHOT_ID: id, BACKUP_ID: backup,
+      M23_URL: stack.url,
+      M23_SERVICE_KEY: stack.serviceRoleKey,
+      M23_TENANT: demo.id,
+      M23_REASON: 'ticket 4711',
+      M23_OPERATOR: 'Ada',
+      MOMENT: moment,
+      SNAPSHOT_ID: id,
+      BACKUP_ID: backup,
     });
     assert.equal(printed.length, 5);
     for (const [index, { language, code }] of blocks.entries()) {
@@ -383,10 +417,10 @@ describe('a token', () => {
   test('that is the anon key is told to sign in', async () => {
     const reply = await raw('backup-create', stack.anonKey, {});
     assert.deepEqual(refusal(reply), [401, 'AUTH_REQUIRED']);
-    assert.equal(reply.body.error, 'This is the project\'s anon key: sign in first.');
+    assert.equal(reply.body.error, "This is the project's anon key: sign in first.");
   });
 
-  test('of an anonymous sign-in is refused by the database as by the functions, be it a member\'s', async () => {
+  test("of an anonymous sign-in is refused by the database as by the functions, be it a member's", async () => {
     const tenant = await newTenant(stack, client);
     const token = await stack.issuer.sign({ sub: tenant.userId('owner'), role: 'authenticated', is_anonymous: true });
     assert.deepEqual(refusal(await raw('backup-create', token, {})), [401, 'AUTH_REQUIRED']);
@@ -396,10 +430,10 @@ describe('a token', () => {
     };
     const body = JSON.stringify({ p_tenant_id: tenant.id });
     const rpc = await rest('rpc/get_backup_statistics', { method: 'POST', body });
-    assert.deepEqual([rpc.status, (await rpc.json() as Body).code], [401, 'AUTH_REQUIRED']);
+    assert.deepEqual([rpc.status, ((await rpc.json()) as Body).code], [401, 'AUTH_REQUIRED']);
     assert.deepEqual(await (await rest('tenant_members')).json(), []);
     headers.authorization = `Bearer ${await tokenOf(stack, tenant.userId('owner'))}`;
-    assert.equal((await (await rest('tenant_members')).json() as unknown[]).length, 4, 'of whoever is not anonymous');
+    assert.equal(((await (await rest('tenant_members')).json()) as unknown[]).length, 4, 'of whoever is not anonymous');
   });
 });
 

@@ -9,7 +9,9 @@ const DRILL = { test_name: 'drill', test_type: 'manual', validation_level: 'basi
 const SIGNED_IN = [403, 'TENANT_NOT_FOUND'];
 
 let world: ClosedWorld;
-before(async () => { world = await ClosedWorld.open('recovery-test'); });
+before(async () => {
+  world = await ClosedWorld.open('recovery-test');
+});
 after(() => world.close());
 
 async function refusal(token: string): Promise<[number, unknown]> {
@@ -29,12 +31,17 @@ describe('a signature', () => {
   }
 
   test('needs the keys once for many requests', () => {
-    assert.equal(world.asked.filter((path) => path.endsWith('jwks.json')).length, 2, 'the first time, and once for the unknown kid');
+    assert.equal(
+      world.asked.filter((path) => path.endsWith('jwks.json')).length,
+      2,
+      'the first time, and once for the unknown kid',
+    );
   });
 });
 
 describe('a project that misbehaves', () => {
-  const ordinary = (): ClosedWorld['answer'] => () => Response.json({ tenant_id: null, allowed: false, used: 0, reset: 0 });
+  const ordinary = (): ClosedWorld['answer'] => () =>
+    Response.json({ tenant_id: null, allowed: false, used: 0, reset: 0 });
 
   async function answered(answer: ClosedWorld['answer'], expected: [number, string]): Promise<Headers> {
     world.answer = answer;
@@ -75,8 +82,13 @@ describe('a project that misbehaves', () => {
   test('by never answering is a 503 within ten seconds', { timeout: 15_000 }, async () => {
     const started = Date.now();
     let letGo: (() => void) | undefined;
-    const never = new Promise<void>((resolve) => { letGo = resolve; });
-    await answered(async () => { await never; return new Response(); }, [503, 'UNAVAILABLE']);
+    const never = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    await answered(async () => {
+      await never;
+      return new Response();
+    }, [503, 'UNAVAILABLE']);
     letGo?.();
     assert.ok(Date.now() - started < 10_000);
   });

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, actAsOwner, recover, rowTexts, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, type Database, recover, rowTexts, startDatabase } from '../fixtures/database.ts';
 import { databaseTime } from '../fixtures/time.ts';
 import { assertWarned, leftAlone } from '../fixtures/warnings.ts';
 
@@ -26,7 +26,13 @@ after(() => database.close());
 
 interface Plan {
   warnings: string[];
-  stats: { totalOperations: number; insertCount: number; updateCount: number; deleteCount: number; affectedTables: string[] };
+  stats: {
+    totalOperations: number;
+    insertCount: number;
+    updateCount: number;
+    deleteCount: number;
+    affectedTables: string[];
+  };
   planHash: string;
   previewChanges: Record<string, { operation: string; key: { id: number }; now: unknown; then: unknown }[]>;
 }
@@ -39,10 +45,18 @@ async function table(schema: string, columns: string, rows: string): Promise<voi
 }
 
 async function planned(body: Record<string, unknown>): Promise<Plan> {
-  const { rows: [request] } = await client.query<{ id: string }>(
-    `insert into m23.requests (id, tenant_id, user_id, function) values (gen_random_uuid(), $1, $2, 'pitr-restore') returning id`, [ACME, OWNER]);
-  const { rows: [row] } = await client.query<{ preview: Plan }>(
-    'select public.m23_preview_pitr($1, $2) as preview', [request?.id, { ...body, dryRun: true }]);
+  const {
+    rows: [request],
+  } = await client.query<{ id: string }>(
+    `insert into m23.requests (id, tenant_id, user_id, function) values (gen_random_uuid(), $1, $2, 'pitr-restore') returning id`,
+    [ACME, OWNER],
+  );
+  const {
+    rows: [row],
+  } = await client.query<{ preview: Plan }>('select public.m23_preview_pitr($1, $2) as preview', [
+    request?.id,
+    { ...body, dryRun: true },
+  ]);
   assert.ok(row);
   return row.preview;
 }
@@ -67,7 +81,12 @@ async function restored(schema: string, at: string): Promise<Restored> {
 
 /** The rows of `t`, with A, B and - for the tenants. */
 async function rows(): Promise<string[]> {
-  return (await rowTexts(client, 'table t')).map((row) => row.replace(ACME, 'A').replace(BIRCH, 'B').replace(/^(\(\d+),,/, '$1,-,'));
+  return (await rowTexts(client, 'table t')).map((row) =>
+    row
+      .replace(ACME, 'A')
+      .replace(BIRCH, 'B')
+      .replace(/^(\(\d+),,/, '$1,-,'),
+  );
 }
 
 const now = (): Promise<string> => databaseTime(client);
@@ -76,10 +95,13 @@ function takenBack(name: string, count: number): RegExp {
   return new RegExp(`^${name.replace('.', '\\.')}: ${count} row\\(s\\) that had become nobody's`);
 }
 
-describe('another tenant\'s row', () => {
+describe("another tenant's row", () => {
   test('under an exclusion constraint keeps its place', async () => {
-    await table('slots', 'room int, during int4range, v text, exclude using gist (room with =, during with &&)',
-      `(1, '${ACME}', 1, '[1,5)', 'a'), (2, '${ACME}', 1, '[5,9)', 'a'), (3, '${ACME}', 2, '[1,5)', 'a')`);
+    await table(
+      'slots',
+      'room int, during int4range, v text, exclude using gist (room with =, during with &&)',
+      `(1, '${ACME}', 1, '[1,5)', 'a'), (2, '${ACME}', 1, '[5,9)', 'a'), (3, '${ACME}', 2, '[1,5)', 'a')`,
+    );
     const at = await now();
     await client.query(`delete from t where id = 1; update t set v = 'x', during = '[20,21)' where id in (2, 3);
       insert into t values (9, '${BIRCH}', 1, '[4,6)', 'b')`);
@@ -89,8 +111,11 @@ describe('another tenant\'s row', () => {
   });
 
   test('under a deferrable exclusion constraint keeps its place', async () => {
-    await table('deferred', 'room int, v text, exclude using gist (room with =) deferrable initially deferred',
-      `(1, '${ACME}', 1, 'a'), (2, '${ACME}', 2, 'a')`);
+    await table(
+      'deferred',
+      'room int, v text, exclude using gist (room with =) deferrable initially deferred',
+      `(1, '${ACME}', 1, 'a'), (2, '${ACME}', 2, 'a')`,
+    );
     const at = await now();
     await client.query(`delete from t; insert into t values (9, '${BIRCH}', 1, 'b')`);
     const { rows: found, warnings } = await restored('deferred', at);
@@ -99,28 +124,41 @@ describe('another tenant\'s row', () => {
   });
 
   test('under a partial exclusion constraint over an expression keeps its place', async () => {
-    await table('partly', `v text, live boolean, exclude using btree ((v::citext) with =) where (live)`,
-      `(1, '${ACME}', 'Anna', true), (2, '${ACME}', 'Bob', false)`);
+    await table(
+      'partly',
+      `v text, live boolean, exclude using btree ((v::citext) with =) where (live)`,
+      `(1, '${ACME}', 'Anna', true), (2, '${ACME}', 'Bob', false)`,
+    );
     const at = await now();
-    await client.query(`delete from t; insert into t values (8, '${BIRCH}', 'ANNA', true), (9, '${BIRCH}', 'Bob', true)`);
+    await client.query(
+      `delete from t; insert into t values (8, '${BIRCH}', 'ANNA', true), (9, '${BIRCH}', 'Bob', true)`,
+    );
     const { rows: found, warnings } = await restored('partly', at);
     assertWarned(warnings, leftAlone('partly.t', 1));
     assert.deepEqual(found, ['(2,A,Bob,f)', '(8,B,ANNA,t)', '(9,B,Bob,t)']);
   });
 
   test('that has null where nulls are equal keeps it', async () => {
-    await table('nulls', 'a int, b int, v text, unique nulls not distinct (a, b)',
-      `(1, '${ACME}', 1, null, 'a'), (2, '${ACME}', null, null, 'a'), (3, '${ACME}', 1, 1, 'a'), (4, '${ACME}', 2, null, 'a')`);
+    await table(
+      'nulls',
+      'a int, b int, v text, unique nulls not distinct (a, b)',
+      `(1, '${ACME}', 1, null, 'a'), (2, '${ACME}', null, null, 'a'), (3, '${ACME}', 1, 1, 'a'), (4, '${ACME}', 2, null, 'a')`,
+    );
     const at = await now();
-    await client.query(`delete from t; insert into t values (8, '${BIRCH}', 1, null, 'b'), (9, '${BIRCH}', null, null, 'b')`);
+    await client.query(
+      `delete from t; insert into t values (8, '${BIRCH}', 1, null, 'b'), (9, '${BIRCH}', null, null, 'b')`,
+    );
     const { rows: found, warnings } = await restored('nulls', at);
     assertWarned(warnings, leftAlone('nulls.t', 2));
     assert.deepEqual(found, ['(3,A,1,1,a)', '(4,A,2,,a)', '(8,B,1,,b)', '(9,B,,,b)']);
   });
 
   test('that has the value of a unique generated column keeps it', async () => {
-    await table('generated', 'mail text, low text generated always as (lower(mail)) stored unique',
-      `(1, '${ACME}', 'Anna'), (2, '${ACME}', 'Bob')`);
+    await table(
+      'generated',
+      'mail text, low text generated always as (lower(mail)) stored unique',
+      `(1, '${ACME}', 'Anna'), (2, '${ACME}', 'Bob')`,
+    );
     const at = await now();
     await client.query(`delete from t; insert into t values (9, '${BIRCH}', 'ANNA')`);
     const { rows: found, warnings } = await restored('generated', at);
@@ -154,14 +192,17 @@ describe('another tenant\'s row', () => {
   test('that has come to the tenant with a value keeps it', async () => {
     await table('came', 'v text unique', `(1, '${ACME}', 'a'), (2, '${ACME}', 'b'), (9, '${BIRCH}', 'x')`);
     const at = await now();
-    await client.query(`delete from t where tenant_id = '${ACME}'; update t set tenant_id = '${ACME}', v = 'a' where id = 9`);
+    await client.query(
+      `delete from t where tenant_id = '${ACME}'; update t set tenant_id = '${ACME}', v = 'a' where id = 9`,
+    );
     const { rows: found, warnings } = await restored('came', at);
     assertWarned(warnings, leftAlone('came.t', 2));
     assert.deepEqual(found, ['(2,A,b)', '(9,A,a)']);
   });
 
   for (const [schema, constraint] of [
-    ['racing', 'exclude using btree (v with =)'], ['racing_later', 'exclude using btree (v with =) deferrable'],
+    ['racing', 'exclude using btree (v with =)'],
+    ['racing_later', 'exclude using btree (v with =) deferrable'],
     ['racing_nulls', 'unique nulls not distinct (w)'],
   ] as const) {
     test(`is noticed when it comes while a restore writes: ${constraint}`, async () => {
@@ -174,7 +215,10 @@ describe('another tenant\'s row', () => {
       const other = await database.postgres.connect();
       try {
         const until = Date.now() + 10_000;
-        while ((await other.query(`select from pg_stat_activity where wait_event = 'PgSleep' and query ~ 'm23_execute'`)).rowCount === 0) {
+        while (
+          (await other.query(`select from pg_stat_activity where wait_event = 'PgSleep' and query ~ 'm23_execute'`))
+            .rowCount === 0
+        ) {
           assert.ok(Date.now() < until, 'the restore came to its rows');
         }
         await other.query(`insert into ${schema}.t values (9, '${BIRCH}', 'a', null)`).catch(() => undefined);
@@ -189,22 +233,41 @@ describe('another tenant\'s row', () => {
   }
 });
 
-describe('a row that became nobody\'s', () => {
-  test('is the tenant\'s again, as it was, and it is said', async () => {
-    await table('nobody', 'v text, n int generated always as identity', `(1, '${ACME}', 'a'), (2, '${ACME}', 'a'), (3, '${ACME}', 'a'), (8, null, 'n'), (9, '${BIRCH}', 'b')`);
+describe("a row that became nobody's", () => {
+  test("is the tenant's again, as it was, and it is said", async () => {
+    await table(
+      'nobody',
+      'v text, n int generated always as identity',
+      `(1, '${ACME}', 'a'), (2, '${ACME}', 'a'), (3, '${ACME}', 'a'), (8, null, 'n'), (9, '${BIRCH}', 'b')`,
+    );
     const at = await now();
-    await client.query(`update t set tenant_id = null, v = 'x' where id = 1; update t set tenant_id = null where id = 2; update t set v = 'y' where id = 1`);
+    await client.query(
+      `update t set tenant_id = null, v = 'x' where id = 1; update t set tenant_id = null where id = 2; update t set v = 'y' where id = 1`,
+    );
     const { rows: found, warnings, plan, snapshot } = await restored('nobody', at);
     assertWarned(warnings, takenBack('nobody.t', 2));
     assert.deepEqual(found, ['(1,A,a,1)', '(2,A,a,2)', '(3,A,a,3)', '(8,-,n,4)', '(9,B,b,5)']);
-    assert.deepEqual(plan.stats, { totalOperations: 2, insertCount: 2, updateCount: 0, deleteCount: 0, affectedTables: ['nobody.t'] });
-    assert.deepEqual(plan.previewChanges['nobody.t']?.map(({ operation, now: is }) => [operation, is]), [['insert', null], ['insert', null]], 'nobody\'s values are not shown');
+    assert.deepEqual(plan.stats, {
+      totalOperations: 2,
+      insertCount: 2,
+      updateCount: 0,
+      deleteCount: 0,
+      affectedTables: ['nobody.t'],
+    });
+    assert.deepEqual(
+      plan.previewChanges['nobody.t']?.map(({ operation, now: is }) => [operation, is]),
+      [
+        ['insert', null],
+        ['insert', null],
+      ],
+      "nobody's values are not shown",
+    );
     const undone = await recover(client, ACME, OWNER, { snapshotId: snapshot });
     assertWarned(undone.warnings, leftAlone('nobody.t', 2));
     assert.deepEqual(await rows(), found, 'it has come from outside since: it is not deleted');
   });
 
-  test('and was made anew since is the tenant\'s again, to its last column', async () => {
+  test("and was made anew since is the tenant's again, to its last column", async () => {
     await table('anew', 'n int generated always as identity, v text', `(1, '${ACME}', default, 'a')`);
     const at = await now();
     await client.query(`delete from t; insert into t values (1, null, default, 'x')`);
@@ -215,7 +278,9 @@ describe('a row that became nobody\'s', () => {
 
   test('is deleted by nobody, and keeps what refers to it', async () => {
     await table('referred', 'v text', `(1, '${ACME}', 'a'), (2, '${ACME}', 'a')`);
-    await client.query('create table child (id int primary key, t int references t on delete cascade); insert into child values (1, 1)');
+    await client.query(
+      'create table child (id int primary key, t int references t on delete cascade); insert into child values (1, 1)',
+    );
     const at = await now();
     await client.query(`update t set tenant_id = null, v = 'x' where id = 1`);
     const { rows: found, warnings } = await restored('referred', at);
@@ -234,7 +299,7 @@ describe('a row that became nobody\'s', () => {
     assert.deepEqual(await rows(), ['(1,-,x)']);
   });
 
-  test('is taken back though its values are exchanged with another\'s', async () => {
+  test("is taken back though its values are exchanged with another's", async () => {
     await table('exchanged', 'v text, unique (tenant_id, v)', `(1, '${ACME}', 'a'), (2, '${ACME}', 'b')`);
     const at = await now();
     await client.query(`update t set tenant_id = null where id = 1; update t set v = 'a' where id = 2`);
@@ -246,7 +311,9 @@ describe('a row that became nobody\'s', () => {
   test('keeps a unique value that only a row of another key wants', async () => {
     await table('unique_only', 'v text unique', `(1, '${ACME}', 'a'), (2, '${ACME}', 'b'), (3, '${ACME}', 'c')`);
     const at = await now();
-    await client.query(`delete from t where id = 1; update t set v = 'x' where id = 2; insert into t values (8, null, 'a'), (9, null, 'b')`);
+    await client.query(
+      `delete from t where id = 1; update t set v = 'x' where id = 2; insert into t values (8, null, 'a'), (9, null, 'b')`,
+    );
     const { rows: found, warnings } = await restored('unique_only', at);
     assertWarned(warnings, leftAlone('unique_only.t', 2));
     assert.deepEqual(found, ['(2,A,x)', '(3,A,c)', '(8,-,a)', '(9,-,b)']);
@@ -264,7 +331,9 @@ describe('a row that became nobody\'s', () => {
   test('keeps all where another tenant has taken a value of it', async () => {
     await table('taken_value', 'v text unique', `(1, '${ACME}', 'a'), (2, '${ACME}', 'b')`);
     const at = await now();
-    await client.query(`delete from t where id = 1; update t set tenant_id = null, v = 'a' where id = 2; insert into t values (9, '${BIRCH}', 'b')`);
+    await client.query(
+      `delete from t where id = 1; update t set tenant_id = null, v = 'a' where id = 2; insert into t values (9, '${BIRCH}', 'b')`,
+    );
     const { rows: found, warnings } = await restored('taken_value', at);
     assertWarned(warnings, leftAlone('taken_value.t', 2));
     assert.deepEqual(found, ['(2,-,a)', '(9,B,b)']);
@@ -290,7 +359,9 @@ describe('a row that became nobody\'s', () => {
     try {
       await holder.query(`begin; update held.t set v = 'held'`);
       const done = restored('held', at);
-      await new Promise((resolve) => { setTimeout(resolve, 300); });
+      await new Promise((resolve) => {
+        setTimeout(resolve, 300);
+      });
       await holder.query('commit');
       assert.deepEqual((await done).rows, ['(1,A,a)']);
     } finally {

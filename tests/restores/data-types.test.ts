@@ -10,7 +10,7 @@ import { temporaryFolder } from '../dev-command.ts';
 import { APPLICATION_TYPES, DATA_TYPES, type DataType } from '../fixtures/data-types.ts';
 import { backUp, call, completed, restored } from '../fixtures/functions.ts';
 import { openShop } from '../fixtures/shop.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
 /** A table of several types, a column `c…` each; its rows are told apart by `n`, whatever their key is. */
@@ -23,7 +23,10 @@ interface Table {
 
 const TABLES: Table[] = [
   ...groups(DATA_TYPES, 26).map((types, n) => ({ name: `types.values${n}`, types, keyed: false })),
-  ...groups(DATA_TYPES.filter((type) => keysOf(type).length > 0), 4).map((types, n) => ({ name: `types.keys${n}`, types, keyed: true })),
+  ...groups(
+    DATA_TYPES.filter((type) => keysOf(type).length > 0),
+    4,
+  ).map((types, n) => ({ name: `types.keys${n}`, types, keyed: true })),
 ];
 
 /** Whoever writes may have any settings; what is kept does not depend on them. */
@@ -40,7 +43,9 @@ let tenant: Tenant;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   stack = await startStack({ stateDir, ephemeral: true });
   client = await stack.postgres.connect();
   tenant = await newTenant(stack, client);
@@ -84,7 +89,11 @@ function nulls({ types }: Table): string[] {
 /** One key in two forms that are not written alike, where there is such a key: row 50 goes from the one to the other. */
 function alike(table: Table, form: 0 | 1): string {
   if (!table.types.some((type) => type.alike !== undefined)) return '';
-  return (form === 0 ? insert : update)(table, 50, table.types.map((type) => type.alike?.[form] ?? keysOf(type)[0] ?? ''));
+  return (form === 0 ? insert : update)(
+    table,
+    50,
+    table.types.map((type) => type.alike?.[form] ?? keysOf(type)[0] ?? ''),
+  );
 }
 
 const insert = ({ name, types }: Table, n: number, values: string[]): string =>
@@ -107,7 +116,9 @@ function damage(table: Table): string {
   const last = rowCount(table) - 1;
   return keyed
     ? `update ${name} set v = n; ${update(table, 0, row(table, last))} delete from ${name} where n = 1; ${insert(table, 100, row(table, 0))} ${alike(table, 1)}`
-    : `${row(table, 0).map((_, n) => (n <= last ? update(table, n, row(table, n + 1)) : '')).join('')} delete from ${name} where n = 2;
+    : `${row(table, 0)
+        .map((_, n) => (n <= last ? update(table, n, row(table, n + 1)) : ''))
+        .join('')} delete from ${name} where n = 2;
        ${update(table, 50, row(table, last))} ${insert(table, 100, row(table, 0))} update ${name} set n = 101 where n = 1;`;
 }
 
@@ -117,9 +128,18 @@ async function read(at?: string): Promise<Images> {
   await client.query(OWN_SETTINGS);
   for (const { name, types } of TABLES) {
     const from = at === undefined ? name : `m23.as_of(null::${name}, '${tenant.id}', timestamptz '${at}')`;
-    const columns = types.map((_, c) => `concat_ws(' ', r.n, r.v, r.c${c}::text, encode(record_send(row(r.c${c})), 'hex'))`);
-    const { rows } = await client.query<{ images: string[] }>(`select array[${columns.join(', ')}] as images from ${from} r order by r.n`);
-    types.forEach((_, c) => images.set(`${name} c${c}`, rows.map((one) => one.images[c] ?? '')));
+    const columns = types.map(
+      (_, c) => `concat_ws(' ', r.n, r.v, r.c${c}::text, encode(record_send(row(r.c${c})), 'hex'))`,
+    );
+    const { rows } = await client.query<{ images: string[] }>(
+      `select array[${columns.join(', ')}] as images from ${from} r order by r.n`,
+    );
+    types.forEach((_, c) =>
+      images.set(
+        `${name} c${c}`,
+        rows.map((one) => one.images[c] ?? ''),
+      ),
+    );
   }
   return images;
 }
@@ -137,9 +157,14 @@ async function recover(name: string, body: Record<string, unknown>): Promise<unk
 async function look(at: string): Promise<void> {
   await client.query(`select set_config('request.jwt.claims', '{"role": "service_role"}', false)`);
   for (const { name } of TABLES) {
-    const { rows: [seen] } = await client.query<{ logged: number; then: number; then_rows: number }>(`select
+    const {
+      rows: [seen],
+    } = await client.query<{ logged: number; then: number; then_rows: number }>(
+      `select
       (select count(*)::int from get_transaction_logs($1, $2)) as logged, jsonb_array_length(get_rows_as_of($2, $3, null, 100, $1)) as then_rows,
-      (select count(*)::int from m23.as_of(null::${name}, $1, $3::timestamptz)) as then`, [tenant.id, name, at]);
+      (select count(*)::int from m23.as_of(null::${name}, $1, $3::timestamptz)) as then`,
+      [tenant.id, name, at],
+    );
     assert.ok(seen !== undefined && seen.logged > 0 && seen.then === seen.then_rows, name);
   }
   await client.query(`select set_config('request.jwt.claims', '', false)`);
@@ -165,7 +190,10 @@ describe('values and keys of every type are what they were', () => {
     pairs.push(['as of the moment', then, await read(at)]);
     await recover('pitr-restore', { targetTimestamp: at, dryRun: true });
     await look(at);
-    for (const [way, base] of [['from the log', {}], ['from an archive', { baseBackupId: backup }]] as const) {
+    for (const [way, base] of [
+      ['from the log', {}],
+      ['from an archive', { baseBackupId: backup }],
+    ] as const) {
       const snapshotId = await recover('pitr-restore', { targetTimestamp: at, confirmRestore: true, ...base });
       pairs.push([`restored ${way}`, then, await read()]);
       await recover('pitr-rollback', { snapshotId, confirmRollback: true });
@@ -180,7 +208,8 @@ describe('values and keys of every type are what they were', () => {
     for (const [c, { type }] of types.entries()) {
       test(`${type}${keyed ? ', in a key' : ''}`, () => {
         assert.equal(pairs.length, 6);
-        for (const [what, expected, actual] of pairs) assert.deepEqual(actual.get(`${name} c${c}`), expected.get(`${name} c${c}`), what);
+        for (const [what, expected, actual] of pairs)
+          assert.deepEqual(actual.get(`${name} c${c}`), expected.get(`${name} c${c}`), what);
       });
     }
   }

@@ -5,7 +5,14 @@ import { after, before, describe, test } from 'node:test';
 import type pg from 'pg';
 
 import {
-  type Database, type Outcome, type Preview, actAsOwner, preview, recover, rowTexts, startDatabase,
+  actAsOwner,
+  type Database,
+  type Outcome,
+  type Preview,
+  preview,
+  recover,
+  rowTexts,
+  startDatabase,
 } from '../fixtures/database.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
@@ -44,7 +51,11 @@ const rows = (): Promise<string[]> => rowTexts(client, 'select * from t');
 
 /** A refusal of the database as the functions tell it. */
 const asTold = (error: Outcome['error']): Preview['wouldFail'] | undefined =>
-  error && { code: error.code, error: `${error.message.charAt(0).toUpperCase()}${error.message.slice(1)}.`, details: error.details };
+  error && {
+    code: error.code,
+    error: `${error.message.charAt(0).toUpperCase()}${error.message.slice(1)}.`,
+    details: error.details,
+  };
 
 /** Looks at a restore, then makes it: both say the same, and nothing is changed. Gives the details. */
 async function refused(name: string, at: string): Promise<string[]> {
@@ -63,57 +74,81 @@ describe('a dry run and the execution refuse alike', () => {
   const cases: { what: string; columns: string; values: string; since: string; details: RegExp[] }[] = [
     {
       what: 'a column that may not be null any more',
-      columns: 'v text', values: `nullif('v' || n, 'v2')`,
+      columns: 'v text',
+      values: `nullif('v' || n, 'v2')`,
       since: `update t set v = 'set' where v is null; alter table t alter v set not null`,
-      details: [/^r\d+\.t\.v: 1 row\(s\) have no value, and the column must have one now; .* name a function that fills it$/],
-    }, {
+      details: [
+        /^r\d+\.t\.v: 1 row\(s\) have no value, and the column must have one now; .* name a function that fills it$/,
+      ],
+    },
+    {
       what: 'a column that was added, filled and made NOT NULL, of a row that was deleted before',
-      columns: 'v text', values: `'v' || n`,
+      columns: 'v text',
+      values: `'v' || n`,
       since: `delete from t where id = 1; alter table t add status text; update t set status = 'old'; alter table t alter status set not null`,
       details: [/^r\d+\.t\.status: 1 row\(s\) have no value/],
-    }, {
+    },
+    {
       what: 'a check that was added since',
-      columns: 'v int', values: '-n',
+      columns: 'v int',
+      values: '-n',
       since: 'update t set v = id; alter table t add constraint above_zero check (v > 0)',
       details: [/^r\d+\.t: 5 row\(s\) would break the constraint "above_zero": CHECK \(\(v > 0\)\); /],
-    }, {
+    },
+    {
       what: 'a check of a generated column',
-      columns: 'v int, twice int generated always as (v * 2) stored', values: '-n',
+      columns: 'v int, twice int generated always as (v * 2) stored',
+      values: '-n',
       since: 'update t set v = id; alter table t add constraint twice_above_zero check (twice > 0)',
       details: [/would break the constraint "twice_above_zero"/],
-    }, {
+    },
+    {
       what: 'several rules at once',
-      columns: 'v int, w text', values: 'case when n > 1 then -n end, null',
+      columns: 'v int, w text',
+      values: 'case when n > 1 then -n end, null',
       since: `update t set v = id, w = 'w'; alter table t alter v set not null, alter w set not null, add constraint c check (v > 0)`,
       details: [/t\.v: 1 row/, /t\.w: 5 row/, /"c"/],
-    }, {
+    },
+    {
       what: 'a unique index that was added since',
-      columns: 'v text', values: `'same'`,
+      columns: 'v text',
+      values: `'same'`,
       since: 'update t set v = id; create unique index only_one on t (v)',
       details: [/^r\d+\.t: 5 row\(s\) would break "only_one", which allows no two rows alike/],
-    }, {
+    },
+    {
       what: 'a unique constraint that is deferred',
-      columns: 'v text', values: `'same'`,
+      columns: 'v text',
+      values: `'same'`,
       since: 'update t set v = id; alter table t add constraint late unique (v) deferrable initially deferred',
       details: [/would break "late"/],
-    }, {
+    },
+    {
       what: 'an exclusion constraint that was added since',
-      columns: 'v int4range', values: 'int4range(1, 10)',
-      since: 'update t set v = int4range(id * 10, id * 10 + 1); alter table t add constraint apart exclude using gist (v with &&)',
+      columns: 'v int4range',
+      values: 'int4range(1, 10)',
+      since:
+        'update t set v = int4range(id * 10, id * 10 + 1); alter table t add constraint apart exclude using gist (v with &&)',
       details: [/would break "apart"/],
-    }, {
+    },
+    {
       what: 'a type that is shorter now',
-      columns: 'v text', values: `'long' || n`,
+      columns: 'v text',
+      values: `'long' || n`,
       since: `update t set v = 'x'; alter table t alter v type varchar(3)`,
       details: [/^r\d+\.t\.v: values of then do not fit the type character varying\(3\), as it is now/],
-    }, {
+    },
+    {
       what: 'a number that is smaller now',
-      columns: 'v numeric', values: '12345.5',
+      columns: 'v numeric',
+      values: '12345.5',
       since: 'update t set v = 1; alter table t alter v type numeric(4, 1)',
       details: [/t\.v: values of then do not fit the type numeric\(4,1\)/],
-    }, {
+    },
+    {
       what: 'another type',
-      columns: 'v text', values: `'long' || n`,
+      columns: 'v text',
+      values: `'long' || n`,
       since: `update t set v = '7'; alter table t alter v type int using v::int`,
       details: [/t\.v: values of then do not fit the type integer/],
     },
@@ -129,13 +164,24 @@ describe('a dry run and the execution refuse alike', () => {
 
   test('a domain whose check was added since', async () => {
     await client.query('create domain public.mark as int');
-    const { name, at } = await changed('v public.mark', '-n', 'update t set v = id; alter domain public.mark add constraint up check (value > 0)');
-    assert.match((await refused(name, at)).join(), /t\.v: values of then do not fit the type public\.mark, as it is now \(up\)/);
+    const { name, at } = await changed(
+      'v public.mark',
+      '-n',
+      'update t set v = id; alter domain public.mark add constraint up check (value > 0)',
+    );
+    assert.match(
+      (await refused(name, at)).join(),
+      /t\.v: values of then do not fit the type public\.mark, as it is now \(up\)/,
+    );
   });
 
   test('a type of one table, and the preview of the others is there', async () => {
-    const { name } = await changed('v text', `'long' || n`, `create table u (id int primary key, tenant_id uuid not null);
-      select m23.protect_table('u'); insert into u values (1, '${TENANT}')`);
+    const { name } = await changed(
+      'v text',
+      `'long' || n`,
+      `create table u (id int primary key, tenant_id uuid not null);
+      select m23.protect_table('u'); insert into u values (1, '${TENANT}')`,
+    );
     const at = await databaseTime(client);
     await client.query(`update t set v = 'x'; alter table t alter v type varchar(3); delete from u`);
     const other = name.replace('.t', '.u');
@@ -147,7 +193,13 @@ describe('a dry run and the execution refuse alike', () => {
 
   test('a rollback', async () => {
     const { name } = await changed('v int', '-n', '');
-    const { rows: [snapshot] } = await client.query<{ id: string }>(`select public.create_pitr_snapshot($1, 'before', array[$2], $3) as id`, [TENANT, name, OWNER]);
+    const {
+      rows: [snapshot],
+    } = await client.query<{ id: string }>(`select public.create_pitr_snapshot($1, 'before', array[$2], $3) as id`, [
+      TENANT,
+      name,
+      OWNER,
+    ]);
     await client.query('update t set v = id; alter table t add constraint above_zero check (v > 0)');
     const { wouldFail } = await preview(client, TENANT, OWNER, { snapshotId: snapshot?.id, dryRun: true });
     const { error } = await recover(client, TENANT, OWNER, { snapshotId: snapshot?.id });
@@ -158,8 +210,12 @@ describe('a dry run and the execution refuse alike', () => {
     const { name, at } = await changed('v int', 'n', 'update t set v = 0');
     const other = await database.postgres.connect();
     try {
-      await other.query(`insert into m23.restore_work (work_id, tenant_id, kind) values (gen_random_uuid(), '${TENANT}', 'pitr')`);
-      await other.query('insert into m23.leases (work_id, token, until, taken) select work_id, gen_random_uuid(), clock_timestamp() + interval \'1 minute\', 1 from m23.restore_work');
+      await other.query(
+        `insert into m23.restore_work (work_id, tenant_id, kind) values (gen_random_uuid(), '${TENANT}', 'pitr')`,
+      );
+      await other.query(
+        "insert into m23.leases (work_id, token, until, taken) select work_id, gen_random_uuid(), clock_timestamp() + interval '1 minute', 1 from m23.restore_work",
+      );
       assert.equal((await dryRun(name, at)).wouldFail?.code, 'RESTORE_IN_PROGRESS');
       await assert.rejects(restore(name, at), /RESTORE_IN_PROGRESS/);
     } finally {
@@ -180,10 +236,13 @@ describe('a dry run and the execution refuse alike', () => {
 describe('what is invalid is refused by a dry run as by the execution:', () => {
   async function alike(body: Record<string, unknown>, expected: RegExp): Promise<void> {
     const said = async (attempt: Promise<unknown>): Promise<string> => {
-      const thrown = await attempt.then((value) => (value as Outcome).error ?? value, (error: unknown) => JSON.parse((error as Error).message) as unknown);
+      const thrown = await attempt.then(
+        (value) => (value as Outcome).error ?? value,
+        (error: unknown) => JSON.parse((error as Error).message) as unknown,
+      );
       const { code, message, details } = thrown as { code: string; message: string; details: unknown };
       // The time up to which one can go back goes on.
-      const list: unknown = typeof details === 'string' ? JSON.parse(details) : details;  // as PostgREST is told of it
+      const list: unknown = typeof details === 'string' ? JSON.parse(details) : details; // as PostgREST is told of it
       return JSON.stringify([code, message, list]).replaceAll(/ to \d{4}-\d\d-\d\dT[\d:.]+Z/g, ' to now');
     };
     const dry = await said(preview(client, TENANT, OWNER, { ...body, dryRun: true }));
@@ -198,7 +257,10 @@ describe('what is invalid is refused by a dry run as by the execution:', () => {
 
   test('a moment before the history begins', async () => {
     const { name } = await changed('v int', 'n', '');
-    await alike({ targetTimestamp: '2000-01-01T00:00:00Z', tables: [name] }, /VALIDATION_FAILED.*before the history begins/);
+    await alike(
+      { targetTimestamp: '2000-01-01T00:00:00Z', tables: [name] },
+      /VALIDATION_FAILED.*before the history begins/,
+    );
   });
 
   test('a choice of tables that would break a foreign key', async () => {
@@ -207,7 +269,10 @@ describe('what is invalid is refused by a dry run as by the execution:', () => {
       insert into kid values (1, '${TENANT}', 1)`);
     const at = await databaseTime(client);
     await client.query('delete from kid; delete from t');
-    await alike({ targetTimestamp: at, tables: [name.replace('.t', '.kid')] }, /VALIDATION_FAILED.*would break foreign keys.*add/);
+    await alike(
+      { targetTimestamp: at, tables: [name.replace('.t', '.kid')] },
+      /VALIDATION_FAILED.*would break foreign keys.*add/,
+    );
   });
 
   test('a table whose capture is suspended', async () => {
@@ -224,7 +289,11 @@ describe('a NOT NULL column that was added and filled', () => {
   const migration = `delete from t where id = 1; alter table t add status text; update t set status = 'kept' || id; alter table t alter status set not null`;
 
   test('keeps its value where there is a row', async () => {
-    const { name, at } = await changed('v int', 'n', migration.replace('delete from t where id = 1', 'update t set v = 0'));
+    const { name, at } = await changed(
+      'v int',
+      'n',
+      migration.replace('delete from t where id = 1', 'update t set v = 0'),
+    );
     assert.equal((await dryRun(name, at)).wouldFail, undefined);
     await restore(name, at);
     assert.deepEqual((await rows()).slice(0, 2), [`(1,${TENANT},1,kept1)`, `(2,${TENANT},2,kept2)`]);
@@ -237,30 +306,47 @@ describe('a NOT NULL column that was added and filled', () => {
   });
 
   test('gets what a function makes of the row where there is none, whatever the default says', async () => {
-    const { name, at } = await changed('v int', 'n', `${migration}; alter table t alter status set default 'usual';
-      create function filled(t) returns varchar language sql as $$ select 'made of ' || $1.v $$; select m23.set_fill('t', 'status', 'filled(t)')`);
+    const { name, at } = await changed(
+      'v int',
+      'n',
+      `${migration}; alter table t alter status set default 'usual';
+      create function filled(t) returns varchar language sql as $$ select 'made of ' || $1.v $$; select m23.set_fill('t', 'status', 'filled(t)')`,
+    );
     const seen = await dryRun(name, at);
     assert.equal((await restore(name, at, { planHash: seen.planHash })).error, undefined);
     assert.deepEqual((await rows()).slice(0, 2), [`(1,${TENANT},1,"made of 1")`, `(2,${TENANT},2,kept2)`]);
   });
 
   test('gets another value each time where its default says so, and the plan holds', async () => {
-    const { name, at } = await changed('v int', 'n', `${migration}; alter table t alter status set default gen_random_uuid()::text`);
+    const { name, at } = await changed(
+      'v int',
+      'n',
+      `${migration}; alter table t alter status set default gen_random_uuid()::text`,
+    );
     const seen = await dryRun(name, at);
     assert.equal((await restore(name, at, { planHash: seen.planHash })).error, undefined);
     assert.equal((await rows()).length, 5);
   });
 
   test('a column that must have a value since is filled by a function, where the row of now has none either', async () => {
-    const { name, at } = await changed('v text', 'null', `update t set v = 'now' || id; delete from t where id = 1; alter table t alter v set not null;
-      create function nothing() returns text language sql as $$ select 'none' $$; select m23.set_fill('t', 'v', 'nothing()')`);
+    const { name, at } = await changed(
+      'v text',
+      'null',
+      `update t set v = 'now' || id; delete from t where id = 1; alter table t alter v set not null;
+      create function nothing() returns text language sql as $$ select 'none' $$; select m23.set_fill('t', 'v', 'nothing()')`,
+    );
     await restore(name, at);
     assert.deepEqual((await rows()).slice(0, 2), [`(1,${TENANT},none)`, `(2,${TENANT},now2)`]);
   });
 
   test('a function that does not fit is refused when it is named', async () => {
-    await changed('v int', 'n', `create function words() returns text language sql as 'select $$x$$'; create function odd(int) returns int language sql as 'select 1'`);
-    const set = (column: string, fill: string): Promise<unknown> => client.query(`select m23.set_fill('t', $1, $2)`, [column, fill]);
+    await changed(
+      'v int',
+      'n',
+      `create function words() returns text language sql as 'select $$x$$'; create function odd(int) returns int language sql as 'select 1'`,
+    );
+    const set = (column: string, fill: string): Promise<unknown> =>
+      client.query(`select m23.set_fill('t', $1, $2)`, [column, fill]);
     await assert.rejects(set('v', 'words()'), /gives text, and v is integer/);
     await assert.rejects(set('v', 'odd(int)'), /must take nothing, or one row/);
     await assert.rejects(set('id', 'words()'), /no column id that could be filled/);
@@ -271,7 +357,11 @@ describe('a NOT NULL column that was added and filled', () => {
 
 describe('a preview', () => {
   test('shows json that jsonb does not take as text', async () => {
-    const { name, at } = await changed('v json', String.raw`('{"a": "\u0000", "n": ' || n || '}')::json`, 'delete from t where id > 1; update t set v = null');
+    const { name, at } = await changed(
+      'v json',
+      String.raw`('{"a": "\u0000", "n": ' || n || '}')::json`,
+      'delete from t where id > 1; update t set v = null',
+    );
     const seen = await dryRun(name, at);
     assert.deepEqual(seen.previewChanges[name]?.[0]?.then, { v: String.raw`{"a": "\u0000", "n": 1}` });
     assert.equal(seen.previewChanges[name]?.length, 5);
@@ -285,8 +375,13 @@ describe('a preview', () => {
     assert.equal(seen.changeCounts[name], 5);
     assert.ok(JSON.stringify(seen).length < 1_000_000);
     const keys: number[] = [];
-    for (let offset = 0; offset < 5;) {
-      const { rows: [page] } = await client.query<{ page: { key: { id: number } }[] }>('select public.get_pitr_preview_page($1, $2, $3) as page', [seen.previewId, name, offset]);
+    for (let offset = 0; offset < 5; ) {
+      const {
+        rows: [page],
+      } = await client.query<{ page: { key: { id: number } }[] }>(
+        'select public.get_pitr_preview_page($1, $2, $3) as page',
+        [seen.previewId, name, offset],
+      );
       keys.push(...page!.page.map(({ key }) => key.id));
       offset += page!.page.length;
     }
@@ -297,18 +392,37 @@ describe('a preview', () => {
     const { name, at } = await changed('v text', `repeat('x', 1500000)`, 'delete from t');
     const seen = await dryRun(name, at);
     assert.deepEqual([seen.truncated, seen.previewChanges[name]], [true, []]);
-    const { rows: [page] } = await client.query<{ page: unknown[] }>('select public.get_pitr_preview_page($1, $2, 4) as page', [seen.previewId, name]);
+    const {
+      rows: [page],
+    } = await client.query<{ page: unknown[] }>('select public.get_pitr_preview_page($1, $2, 4) as page', [
+      seen.previewId,
+      name,
+    ]);
     assert.equal(page?.page.length, 1);
   });
 });
 
 test('a snapshot that was used says when, and by which rollback', async () => {
   const { name } = await changed('v int', 'n', '');
-  const { rows: [snapshot] } = await client.query<{ id: string }>(`select public.create_pitr_snapshot($1, 'before', array[$2], $3) as id`, [TENANT, name, OWNER]);
+  const {
+    rows: [snapshot],
+  } = await client.query<{ id: string }>(`select public.create_pitr_snapshot($1, 'before', array[$2], $3) as id`, [
+    TENANT,
+    name,
+    OWNER,
+  ]);
   await client.query('update t set v = 0');
   await recover(client, TENANT, OWNER, { snapshotId: snapshot?.id });
-  const { rows: [used] } = await client.query<{ id: string; undo: string }>('select id, pre_rollback_snapshot_id as undo from public.pitr_rollbacks where snapshot_id = $1', [snapshot?.id]);
-  const said = new RegExp(`SNAPSHOT_NOT_FOUND.*this snapshot was used at \\d{4}-.* by the rollback ${used?.id}; the snapshot ${used?.undo} undoes that`, 's');
+  const {
+    rows: [used],
+  } = await client.query<{ id: string; undo: string }>(
+    'select id, pre_rollback_snapshot_id as undo from public.pitr_rollbacks where snapshot_id = $1',
+    [snapshot?.id],
+  );
+  const said = new RegExp(
+    `SNAPSHOT_NOT_FOUND.*this snapshot was used at \\d{4}-.* by the rollback ${used?.id}; the snapshot ${used?.undo} undoes that`,
+    's',
+  );
   await assert.rejects(recover(client, TENANT, OWNER, { snapshotId: snapshot?.id }), said);
   await assert.rejects(preview(client, TENANT, OWNER, { snapshotId: snapshot?.id }), said);
 });

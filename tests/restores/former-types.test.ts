@@ -5,7 +5,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, actAsOwner, recover, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, type Database, recover, startDatabase } from '../fixtures/database.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
@@ -49,7 +49,8 @@ async function afterRestore(change: string, more = ''): Promise<{ wanted: unknow
   if (more !== '') await client.query(more);
   const done = await recover(client, TENANT, OWNER, { targetTimestamp: at, tables: [`${schema()}.t`] });
   assert.equal(done.error, undefined, JSON.stringify(done.error));
-  const rows = async (of: string): Promise<unknown[]> => (await client.query(`select r::text from ${of} r order by id`)).rows;
+  const rows = async (of: string): Promise<unknown[]> =>
+    (await client.query(`select r::text from ${of} r order by id`)).rows;
   return { wanted: await rows('kept'), got: await rows('t') };
 }
 
@@ -61,15 +62,27 @@ async function follow(followed: boolean): Promise<void> {
 const CHANGES: [what: string, change: string][] = [
   ['a label was renamed', `alter type mood rename value 'ok' to 'fine'`],
   ['a label with blanks and quotes was renamed', `alter type mood rename value 'so so, "x"' to 'not, "so" \\ good'`],
-  ['two labels have exchanged their names', `alter type mood rename value 'ok' to 'tmp';
-    alter type mood rename value 'bad' to 'ok'; alter type mood rename value 'tmp' to 'bad'`],
-  ['a label took the name of a renamed one', `alter type mood rename value 'ok' to 'fine'; alter type mood add value 'ok'`],
-  ['the type was renamed, and moved', `alter type mood rename value 'ok' to 'fine'; alter type mood rename to humour;
-    alter type humour set schema public; alter type public.humour set schema ${'{s}'}`],
+  [
+    'two labels have exchanged their names',
+    `alter type mood rename value 'ok' to 'tmp';
+    alter type mood rename value 'bad' to 'ok'; alter type mood rename value 'tmp' to 'bad'`,
+  ],
+  [
+    'a label took the name of a renamed one',
+    `alter type mood rename value 'ok' to 'fine'; alter type mood add value 'ok'`,
+  ],
+  [
+    'the type was renamed, and moved',
+    `alter type mood rename value 'ok' to 'fine'; alter type mood rename to humour;
+    alter type humour set schema public; alter type public.humour set schema ${'{s}'}`,
+  ],
   ['a composite type got an attribute', 'alter type spot add attribute z int'],
   ['a composite type lost an attribute', 'alter type spot drop attribute n'],
-  ['a composite type got and lost attributes, and labels were renamed', `alter type spot add attribute z int;
-    alter type spot drop attribute m; alter type mood rename value 'bad' to 'worse'`],
+  [
+    'a composite type got and lost attributes, and labels were renamed',
+    `alter type spot add attribute z int;
+    alter type spot drop attribute m; alter type mood rename value 'bad' to 'worse'`,
+  ],
 ];
 
 for (const followed of [true, false]) {
@@ -100,8 +113,11 @@ test('an enum in a key: rows are told apart by the label, whatever it is called'
   await client.query(`delete from k where n = 2; update k set n = 7 where m = 'ok'; alter type mood rename value 'ok' to 'fine';
     alter type mood rename value 'bad' to 'ok'; update k set m = 'so so, "x"' where m = 'ok'; insert into k values ('ok', 9, '${TENANT}')`);
   await recover(client, TENANT, OWNER, { targetTimestamp: at, tables: [`${schema()}.k`] });
-  assert.deepEqual((await client.query({ text: 'select m::text, n from k order by 1, 2', rowMode: 'array' })).rows,
-    [['fine', 1], ['ok', 1], ['ok', 2]]);
+  assert.deepEqual((await client.query({ text: 'select m::text, n from k order by 1, 2', rowMode: 'array' })).rows, [
+    ['fine', 1],
+    ['ok', 1],
+    ['ok', 2],
+  ]);
 });
 
 test('a label that is renamed in the transaction that wrote it is read by the name that it had', async () => {
@@ -109,14 +125,20 @@ test('a label that is renamed in the transaction that wrote it is read by the na
   await client.query(`begin; update t set m = 'ok' where id = 2; update t set m = 'bad' where id = 1;
     alter type mood rename value 'ok' to 'fine'; update t set m = 'fine' where id = 1; commit`);
   await recover(client, TENANT, OWNER, { targetTimestamp: at, tables: [`${schema()}.t`] });
-  assert.deepEqual((await client.query({ text: 'select m::text from t order by id', rowMode: 'array' })).rows, [['fine'], ['bad']]);
+  assert.deepEqual((await client.query({ text: 'select m::text from t order by id', rowMode: 'array' })).rows, [
+    ['fine'],
+    ['bad'],
+  ]);
 });
 
 test('what is taken back leaves nothing', async () => {
   const at = await now();
   await client.query(`${DAMAGE}; begin; alter type mood rename value 'ok' to 'fine'; rollback`);
   await recover(client, TENANT, OWNER, { targetTimestamp: at, tables: [`${schema()}.t`] });
-  assert.deepEqual((await client.query({ text: 'select m::text from t order by id', rowMode: 'array' })).rows, [['ok'], ['bad']]);
+  assert.deepEqual((await client.query({ text: 'select m::text from t order by id', rowMode: 'array' })).rows, [
+    ['ok'],
+    ['bad'],
+  ]);
 });
 
 test('a domain that refuses nulls stands in the way of no restore', async () => {
@@ -136,8 +158,9 @@ test('an attribute that is gone is told of, and only where it went after the mom
   await client.query('alter type spot drop attribute n');
   const said = async (targetTimestamp: string): Promise<string[]> =>
     (await recover(client, TENANT, OWNER, { targetTimestamp, tables: [`${schema()}.t`] })).warnings;
-  assert.deepEqual(await said(at),
-    [`${schema()}.t: its type ${schema()}.spot has lost an attribute since; the values of that cannot come back`]);
+  assert.deepEqual(await said(at), [
+    `${schema()}.t: its type ${schema()}.spot has lost an attribute since; the values of that cannot come back`,
+  ]);
   assert.deepEqual(await said(await now()), []);
 });
 
@@ -145,9 +168,14 @@ test('an array that became JSON is converted', async () => {
   await client.query(`create table j (id int primary key, tenant_id uuid not null, v text[]); select m23.protect_table('j');
     insert into j values (1, '${TENANT}', '{x,y}'), (2, '${TENANT}', '{}')`);
   const at = await now();
-  await client.query(`update j set v = '{z}' where id = 1; delete from j where id = 2; alter table j alter v type jsonb using to_jsonb(v)`);
+  await client.query(
+    `update j set v = '{z}' where id = 1; delete from j where id = 2; alter table j alter v type jsonb using to_jsonb(v)`,
+  );
   await recover(client, TENANT, OWNER, { targetTimestamp: at, tables: [`${schema()}.j`] });
-  assert.deepEqual((await client.query({ text: 'select id, v from j order by id', rowMode: 'array' })).rows, [[1, ['x', 'y']], [2, []]]);
+  assert.deepEqual((await client.query({ text: 'select id, v from j order by id', rowMode: 'array' })).rows, [
+    [1, ['x', 'y']],
+    [2, []],
+  ]);
 });
 
 /** A table whose old values do not fit what its types are now: a label is gone with its type, a check is stricter, digits are gone. */
@@ -171,7 +199,9 @@ describe('a value that does not fit its type any more', () => {
     const said = (column: string, type: string, more: string): string =>
       `${name}.${column}: values of then do not fit the type ${type}, as it is now (${more}); they can come back once it takes them`;
     assert.deepEqual(done.error?.details, [
-      said('e', `${schema()}.old`, 'it has no value "x"'), said('s', `${schema()}.small`, 'small_check'), said('n', 'integer', 'it was text then'),
+      said('e', `${schema()}.old`, 'it has no value "x"'),
+      said('s', `${schema()}.small`, 'small_check'),
+      said('n', 'integer', 'it was text then'),
     ]);
     assert.deepEqual((await client.query({ text: 'select s, n from f', rowMode: 'array' })).rows, [[6, 8]]);
   });
@@ -188,13 +218,21 @@ describe('a value that does not fit its type any more', () => {
   test('is listed as it was logged, and never keeps others from being listed', async () => {
     const { name } = await misfit();
     await client.query(`${DAMAGE}; alter type mood rename value 'ok' to 'fine'`);
-    const { rows } = await client.query('select operation, old_values from public.get_transaction_logs($1, $2)', [TENANT, name]);
+    const { rows } = await client.query('select operation, old_values from public.get_transaction_logs($1, $2)', [
+      TENANT,
+      name,
+    ]);
     assert.deepEqual(rows, [
       { operation: 'UPDATE', old_values: { id: 1, tenant_id: TENANT, e: 'y', s: 5, n: 7 } },
-      { operation: 'UPDATE', old_values: { id: 1, tenant_id: TENANT, e: 'x', s: '500', n: 'abc', j: '{"a": "\\u0000"}' } },
+      {
+        operation: 'UPDATE',
+        old_values: { id: 1, tenant_id: TENANT, e: 'x', s: '500', n: 'abc', j: '{"a": "\\u0000"}' },
+      },
       { operation: 'INSERT', old_values: null },
     ]);
-    const { rows: [all] } = await client.query<{ n: number; ids: number; moods: unknown[] }>(`
+    const {
+      rows: [all],
+    } = await client.query<{ n: number; ids: number; moods: unknown[] }>(`
       select count(*)::int as n, count(distinct (id, transaction_id))::int as ids,
              array_agg(old_values -> 'm' order by id) filter (where table_name = '${schema()}.t' and old_values is not null) as moods
         from public.transaction_logs where table_name like '${schema()}.%'`);
@@ -209,13 +247,18 @@ test('code that is found by the search path alone is found when the log is liste
     create domain checked_int as int check (checked(value)); alter database postgres set search_path = ${schema()}, public;
     create table c (id int primary key, tenant_id uuid not null, n checked_int); select m23.protect_table('c');
     insert into c values (1, '${TENANT}', 5); update c set n = 6`);
-  const { rows } = await client.query('select old_values -> \'n\' as n from public.get_transaction_logs($1, $2, \'UPDATE\')', [TENANT, `${schema()}.c`]);
+  const { rows } = await client.query(
+    "select old_values -> 'n' as n from public.get_transaction_logs($1, $2, 'UPDATE')",
+    [TENANT, `${schema()}.c`],
+  );
   assert.deepEqual(rows, [{ n: 5 }]);
   await client.query('alter database postgres reset search_path');
 });
 
 test('of types that are gone nothing is kept', async () => {
   await client.query(`drop schema ${schema()} cascade; select m23_sweep()`);
-  const { rows } = await client.query('select from m23.type_versions v where not exists (select from pg_type t where t.oid = v.type)');
+  const { rows } = await client.query(
+    'select from m23.type_versions v where not exists (select from pg_type t where t.oid = v.type)',
+  );
   assert.equal(rows.length, 0);
 });

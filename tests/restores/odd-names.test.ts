@@ -4,13 +4,44 @@ import { after, before, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, actAsOwner, recover, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, type Database, recover, startDatabase } from '../fixtures/database.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
-const NAMES = ['cost$2', '$3', '$body$', '$zz$', "it's", 'a"b', '%I', '%1$s', '{log}', '{unchanged}', 'v_actor', 'v_open', 'v_null', 'v_first', 'v_known',
-  'r', 'l', 'old', 'new', 'old_rows', 'new_rows', 'op', 'unchanged', 'change_id', 'xid', 'actor', 'c1', 'select', 'tg_op', 'found', 'Mixed Case'];
+const NAMES = [
+  'cost$2',
+  '$3',
+  '$body$',
+  '$zz$',
+  "it's",
+  'a"b',
+  '%I',
+  '%1$s',
+  '{log}',
+  '{unchanged}',
+  'v_actor',
+  'v_open',
+  'v_null',
+  'v_first',
+  'v_known',
+  'r',
+  'l',
+  'old',
+  'new',
+  'old_rows',
+  'new_rows',
+  'op',
+  'unchanged',
+  'change_id',
+  'xid',
+  'actor',
+  'c1',
+  'select',
+  'tg_op',
+  'found',
+  'Mixed Case',
+];
 
 let database: Database;
 let client: pg.Client;
@@ -23,7 +54,10 @@ before(async () => {
 after(() => database.close());
 
 async function rows(table: string): Promise<string> {
-  return (await client.query<{ all: string }>(`select string_agg(r::text, ' ' order by id) as all from ${table} r`)).rows[0]?.all ?? '';
+  return (
+    (await client.query<{ all: string }>(`select string_agg(r::text, ' ' order by id) as all from ${table} r`)).rows[0]
+      ?.all ?? ''
+  );
 }
 
 for (const name of NAMES) {
@@ -34,8 +68,16 @@ for (const name of NAMES) {
     const [first, at] = [await rows('public.odd'), await databaseTime(client)];
     await client.query(`update public.odd set ${column} = 'one' where id = 1`);
     const later = await databaseTime(client);
-    await client.query(`update public.odd set ${column} = 'all'; delete from public.odd where id = 2; update public.odd set id = 9 where id = 3`);
-    const { rows: [between] } = await client.query<{ stats: Record<string, unknown> }>('select calculate_pitr_stats($1, $2, $3) as stats', [TENANT, at, later]);
+    await client.query(
+      `update public.odd set ${column} = 'all'; delete from public.odd where id = 2; update public.odd set id = 9 where id = 3`,
+    );
+    const {
+      rows: [between],
+    } = await client.query<{ stats: Record<string, unknown> }>('select calculate_pitr_stats($1, $2, $3) as stats', [
+      TENANT,
+      at,
+      later,
+    ]);
     assert.deepEqual([between?.stats['update_count'], between?.stats['total_operations']], [1, 1]);
     await recover(client, TENANT, OWNER, { targetTimestamp: at, tables: ['odd'] });
     assert.equal(await rows('public.odd'), first);
@@ -48,18 +90,32 @@ test('a default that looks like a parameter is no part of a query about two mome
   const first = await databaseTime(client);
   await client.query(`update public.tags set v = 'b' where id = 1`);
   const second = await databaseTime(client);
-  await client.query(`update public.tags set v = 'c'; alter table public.tags add column label text not null default 'costs $2'`);
-  const { rows: [between] } = await client.query<{ stats: Record<string, unknown> }>('select calculate_pitr_stats($1, $2, $3) as stats', [TENANT, first, second]);
+  await client.query(
+    `update public.tags set v = 'c'; alter table public.tags add column label text not null default 'costs $2'`,
+  );
+  const {
+    rows: [between],
+  } = await client.query<{ stats: Record<string, unknown> }>('select calculate_pitr_stats($1, $2, $3) as stats', [
+    TENANT,
+    first,
+    second,
+  ]);
   assert.equal(between?.stats['update_count'], 1);
 });
 
-test('the owner of a protected table, who is no superuser, gets no rights from a column\'s name', async () => {
+test("the owner of a protected table, who is no superuser, gets no rights from a column's name", async () => {
   await client.query(`create role plain_owner login; create table public.owned (id int primary key, tenant_id uuid not null); alter table public.owned owner to plain_owner;
     select m23.protect_table('public.owned'); grant usage, create on schema public to plain_owner; set role plain_owner`);
   const hostile = `$body$; begin execute 'alter role plain_owner superuser'; return null; end $body$ --`;
   await client.query(`alter table public.owned add column ${client.escapeIdentifier(hostile.slice(0, 63))} text`);
-  await client.query(`insert into public.owned values (1, '${TENANT}', 'x'); update public.owned set id = 2; delete from public.owned; reset role`);
-  assert.equal((await client.query<{ rolsuper: boolean }>(`select rolsuper from pg_roles where rolname = 'plain_owner'`)).rows[0]?.rolsuper, false);
+  await client.query(
+    `insert into public.owned values (1, '${TENANT}', 'x'); update public.owned set id = 2; delete from public.owned; reset role`,
+  );
+  assert.equal(
+    (await client.query<{ rolsuper: boolean }>(`select rolsuper from pg_roles where rolname = 'plain_owner'`)).rows[0]
+      ?.rolsuper,
+    false,
+  );
 });
 
 for (const followed of [true, false]) {

@@ -10,7 +10,7 @@ import { temporaryFolder } from '../dev-command.ts';
 import { rowTexts } from '../fixtures/database.ts';
 import { backUp, call, ok, restored } from '../fixtures/functions.ts';
 import { recoveryTest, resultsOf } from '../fixtures/recovery.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
 /** Tables with code of the application's, or keys of types with an equality of their own. */
@@ -58,47 +58,88 @@ const PARTITIONS = (table: string): string => `create table ${table}_1 partition
 const SHAPES: Shape[] = [
   { ...CODED, what: 'a check', make: `create table {t} (${HEAD}, v text check (known(v)))` },
   { ...CODED, what: 'a check in SQL', make: `create table {t} (${HEAD}, v text check (known_to_sql(v)))` },
-  { ...CODED, what: 'a check of a partitioned table',
-    make: `create table {t} (${HEAD}, v text check (known_to_sql(v))) partition by range (id); ${PARTITIONS('{t}')}` },
-  { ...CODED, what: 'a check of one partition', make: `
+  {
+    ...CODED,
+    what: 'a check of a partitioned table',
+    make: `create table {t} (${HEAD}, v text check (known_to_sql(v))) partition by range (id); ${PARTITIONS('{t}')}`,
+  },
+  {
+    ...CODED,
+    what: 'a check of one partition',
+    make: `
     create table {t} (${HEAD}, v text) partition by range (id);
     create table {t}_1 partition of {t} for values from (0) to (2); create table {t}_2 partition of {t} default;
-    alter table {t}_2 add check (known(v))` },
+    alter table {t}_2 add check (known(v))`,
+  },
   { ...CODED, what: 'the check of a domain', make: `create table {t} (${HEAD}, v code)` },
   { ...CODED, what: 'the check of a domain in SQL', make: `create table {t} (${HEAD}, v sql_code)` },
-  { ...CODED, what: 'the check of a domain in a key',
-    make: 'create table {t} (id int, tenant_id uuid not null, v code, primary key (id, v))' },
-  { ...NAMED, what: 'a unique index',
-    make: `create table {t} (${HEAD}, v text); create unique index on {t} (tenant_id, norm(v))` },
+  {
+    ...CODED,
+    what: 'the check of a domain in a key',
+    make: 'create table {t} (id int, tenant_id uuid not null, v code, primary key (id, v))',
+  },
+  {
+    ...NAMED,
+    what: 'a unique index',
+    make: `create table {t} (${HEAD}, v text); create unique index on {t} (tenant_id, norm(v))`,
+  },
   { ...NAMED, what: 'an index in SQL', make: `create table {t} (${HEAD}, v text); create index on {t} (norm_sql(v))` },
-  { ...NAMED, what: 'a partial index',
-    make: `create table {t} (${HEAD}, v text); create unique index on {t} (tenant_id, v) where norm(v) <> 'a.'` },
-  { ...NAMED, what: 'a generated column',
-    make: `create table {t} (${HEAD}, v text, n text generated always as (norm(v)) stored)` },
-  { ...NAMED, what: 'an exclusion constraint',
-    make: `create table {t} (${HEAD}, v text, exclude using gist (tenant_id with =, norm(v) with =) deferrable)` },
-  { ...NAMED, what: 'a trigger that always fires', make: `create table {t} (${HEAD}, v text, n text);
+  {
+    ...NAMED,
+    what: 'a partial index',
+    make: `create table {t} (${HEAD}, v text); create unique index on {t} (tenant_id, v) where norm(v) <> 'a.'`,
+  },
+  {
+    ...NAMED,
+    what: 'a generated column',
+    make: `create table {t} (${HEAD}, v text, n text generated always as (norm(v)) stored)`,
+  },
+  {
+    ...NAMED,
+    what: 'an exclusion constraint',
+    make: `create table {t} (${HEAD}, v text, exclude using gist (tenant_id with =, norm(v) with =) deferrable)`,
+  },
+  {
+    ...NAMED,
+    what: 'a trigger that always fires',
+    make: `create table {t} (${HEAD}, v text, n text);
     create function set_n() returns trigger language plpgsql as $$ begin new.n := tail(new.v); return new; end $$;
     create trigger tg before insert or update on {t} for each row execute function set_n();
-    alter table {t} enable always trigger tg` },
-  { what: 'a foreign key over citext', tables: ['p', 'c'], damage: 'delete from {c}; delete from {p}',
+    alter table {t} enable always trigger tg`,
+  },
+  {
+    what: 'a foreign key over citext',
+    tables: ['p', 'c'],
+    damage: 'delete from {c}; delete from {p}',
     make: `create table {p} (id citext primary key, tenant_id uuid not null);
       create table {c} (${HEAD}, p citext references {p})`,
-    rows: `insert into {p} values ('Anna', '{A}'); insert into {c} values (1, '{A}', 'ANNA')` },
-  { what: 'a foreign key over ltree', tables: ['p', 'c'], damage: 'delete from {c}; delete from {p}',
+    rows: `insert into {p} values ('Anna', '{A}'); insert into {c} values (1, '{A}', 'ANNA')`,
+  },
+  {
+    what: 'a foreign key over ltree',
+    tables: ['p', 'c'],
+    damage: 'delete from {c}; delete from {p}',
     make: `create table {p} (id ltree primary key, tenant_id uuid not null);
       create table {c} (${HEAD}, p ltree references {p})`,
-    rows: `insert into {p} values ('a.b', '{A}'); insert into {c} values (1, '{A}', 'a.b')` },
-  { what: 'a foreign key between partitioned tables', tables: ['p', 'c'], damage: 'delete from {c}; delete from {p}',
+    rows: `insert into {p} values ('a.b', '{A}'); insert into {c} values (1, '{A}', 'a.b')`,
+  },
+  {
+    what: 'a foreign key between partitioned tables',
+    tables: ['p', 'c'],
+    damage: 'delete from {c}; delete from {p}',
     make: `create table {p} (${HEAD}) partition by range (id); ${PARTITIONS('{p}')};
       create table {c} (${HEAD}, p int references {p}) partition by range (id); ${PARTITIONS('{c}')}`,
-    rows: `insert into {p} values (1, '{A}'), (2, '{A}'); insert into {c} values (1, '{A}', 2), (2, '{A}', 1)` },
-  { what: 'a foreign key to a table with code', tables: ['p', 'c'],
+    rows: `insert into {p} values (1, '{A}'), (2, '{A}'); insert into {c} values (1, '{A}', 2), (2, '{A}', 1)`,
+  },
+  {
+    what: 'a foreign key to a table with code',
+    tables: ['p', 'c'],
     damage: 'delete from {c}; delete from {p} where id = 1',
     make: `create table {p} (${HEAD}, v text); create index on {p} (norm_sql(v));
       create table {c} (${HEAD}, p int references {p})`,
     rows: `insert into {p} values (1, '{A}', 'A'), (2, '{A}', 'B');
-      insert into {c} values (1, '{A}', 2), (2, '{A}', 1)` },
+      insert into {c} values (1, '{A}', 2), (2, '{A}', 1)`,
+  },
 ];
 
 let stack: Stack;
@@ -107,7 +148,9 @@ let tenant: Tenant;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   const rateLimits = { 'pitr-restore': 100, 'pitr-rollback': 100, 'backup-restore': 100 };
   stack = await startStack({ stateDir, ephemeral: true, rateLimits });
   client = await stack.postgres.connect();
@@ -148,8 +191,11 @@ describe('rows come back by every way, whatever finds other things by name in', 
   let findings: unknown[];
   let told: string[];
 
-  const rowsIn = (schema: string): Promise<string[]> => rowTexts(client,
-    TABLES.map((table) => `select '${table} ' || t::text from ${schema}.${table} t`).join(' union all '));
+  const rowsIn = (schema: string): Promise<string[]> =>
+    rowTexts(
+      client,
+      TABLES.map((table) => `select '${table} ' || t::text from ${schema}.${table} t`).join(' union all '),
+    );
 
   before(async () => {
     for (const [n, { make, tables, rows }] of SHAPES.entries()) {
@@ -163,7 +209,10 @@ describe('rows come back by every way, whatever finds other things by name in', 
     for (const [n, shape] of SHAPES.entries()) await client.query(named(shape.damage, n));
     const damaged = await rowsIn('app');
     told = (await done('pitr-restore', { targetTimestamp: at, tables, dryRun: true }))['warnings'] as string[];
-    for (const [way, base] of [['the log', {}], ['an archive and the log', { baseBackupId: full }]] as const) {
+    for (const [way, base] of [
+      ['the log', {}],
+      ['an archive and the log', { baseBackupId: full }],
+    ] as const) {
       const { snapshotId } = await done('pitr-restore', { targetTimestamp: at, tables, confirmRestore: true, ...base });
       pairs.push([`from ${way}`, then, await rowsIn('app')]);
       await done('pitr-rollback', { snapshotId, confirmRollback: true });
@@ -175,7 +224,7 @@ describe('rows come back by every way, whatever finds other things by name in', 
     await restored(stack, tenant, next, { targetSchema: 'copy', tables });
     pairs.push(['beside the live data', damaged, await rowsIn('copy')]);
     findings = [];
-    for (const backup of [full, next]) findings.push(...await deepFindings(backup));
+    for (const backup of [full, next]) findings.push(...(await deepFindings(backup)));
   });
 
   for (const [n, { what, tables }] of SHAPES.entries()) {
@@ -198,9 +247,14 @@ test('a page of the past and the stats between two moments are read so as well',
   const at = await databaseTime(client);
   await client.query(`update t4 set v = 'y' where id = 1`);
   await client.query(`select set_config('request.jwt.claims', '{"role": "service_role"}', false)`);
-  const { rows: [row] } = await client.query<{ rows: { v: string }[]; stats: { update_count: number } }>(`
+  const {
+    rows: [row],
+  } = await client.query<{ rows: { v: string }[]; stats: { update_count: number } }>(
+    `
     select public.get_rows_as_of('app.t4', $2, null, 10, $1) as rows,
-           public.calculate_pitr_stats($1, $2, clock_timestamp()) as stats`, [tenant.id, at]);
+           public.calculate_pitr_stats($1, $2, clock_timestamp()) as stats`,
+    [tenant.id, at],
+  );
   assert.deepEqual(row?.rows.map(({ v }) => v).sort(), ['x', 'y']);
   assert.equal(row.stats.update_count, 1);
 });
@@ -247,7 +301,8 @@ test('nothing that anybody may plant in a schema of the path is called, and the 
   await done('pitr-restore', { targetTimestamp: at, tables: ['app.baited'], confirmRestore: true });
   assert.deepEqual(await rowTexts(client, 'select id, v from app.baited'), ['(1,x)']);
   const { rows } = await client.query<{ state: string; finding: string; advice: string }>(
-    `select state, finding, advice from m23.doctor() where topic ~ 'search path'`);
+    `select state, finding, advice from m23.doctor() where topic ~ 'search path'`,
+  );
   assert.equal(rows.length, 1);
   assert.equal(rows[0]?.state, 'warning');
   assert.match(rows[0].finding, /^the schema "open" is left out .*: authenticated may create there$/);

@@ -8,7 +8,7 @@ import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
 import { chainManifest, increment } from '../fixtures/chain.ts';
 import { type Body, backUp, beginBackup, call, jobOf, ok, refusal, restore, restored } from '../fixtures/functions.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime, eventually } from '../fixtures/time.ts';
 
 const LIMITS = { 'backup-create': 1000, 'backup-restore': 1000, 'pitr-restore': 1000 };
@@ -18,7 +18,9 @@ let client: pg.Client;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   stack = await startStack({ stateDir, ephemeral: true, rateLimits: LIMITS });
   client = await stack.postgres.connect();
 });
@@ -44,11 +46,22 @@ async function visits(): Promise<Tenant> {
 }
 
 const tables = ['stats.visits'];
-const pages = async (tenant: Tenant): Promise<string> => (await client.query<{ pages: string }>(
-  `select string_agg(page, ',' order by id) as pages from visits where tenant_id = $1`, [tenant.id])).rows[0]!.pages;
+const pages = async (tenant: Tenant): Promise<string> =>
+  (
+    await client.query<{ pages: string }>(
+      `select string_agg(page, ',' order by id) as pages from visits where tenant_id = $1`,
+      [tenant.id],
+    )
+  ).rows[0]!.pages;
 const pitr = async (tenant: Tenant, targetTimestamp: string, more: Record<string, unknown> = {}): Promise<Body> =>
-  ok(await call(stack, 'pitr-restore', await tenant.token('admin'),
-    { targetTimestamp, tables, confirmRestore: true, ...more }));
+  ok(
+    await call(stack, 'pitr-restore', await tenant.token('admin'), {
+      targetTimestamp,
+      tables,
+      confirmRestore: true,
+      ...more,
+    }),
+  );
 
 const LOST = /^stats\.visits: rows of partitions that were dropped after that moment .* back: stats\.january \(2/;
 
@@ -85,12 +98,19 @@ describe('a partition that was dropped with its rows', () => {
     const between = await databaseTime(client);
     await client.query(`drop table january; update visits set page = page || '!'`);
     const next = await increment(stack, client, tenant, full);
-    assert.deepEqual((await chainManifest(stack, tenant, next)).tables.map(({ whole }) => whole), [true]);
+    assert.deepEqual(
+      (await chainManifest(stack, tenant, next)).tables.map(({ whole }) => whole),
+      [true],
+    );
     await client.query('delete from visits');
     await restored(stack, tenant, next);
     assert.equal(await pages(tenant), 'page 1!,page 3!');
-    const inside = await call(stack, 'pitr-restore', await tenant.token('admin'),
-      { targetTimestamp: between, baseBackupId: next, tables, confirmRestore: true });
+    const inside = await call(stack, 'pitr-restore', await tenant.token('admin'), {
+      targetTimestamp: between,
+      baseBackupId: next,
+      tables,
+      confirmRestore: true,
+    });
     assert.deepEqual(refusal(inside), [400, 'VALIDATION_FAILED']);
     assert.match(String(inside.body.details), /its shape, its protection or its partitions changed after/);
   });
@@ -103,7 +123,10 @@ describe('a partition that was dropped with its rows', () => {
     const job = await beginBackup(stack, tenant, { jobType: 'full', tables });
     await client.query('drop table january');
     await gate.query('rollback');
-    const ended = await eventually(() => jobOf(client, job), (j) => ['completed', 'failed'].includes(j.status));
+    const ended = await eventually(
+      () => jobOf(client, job),
+      (j) => ['completed', 'failed'].includes(j.status),
+    );
     assert.equal(ended.status, 'failed');
     assert.match(String(ended.error_message), LOST);
   });
@@ -134,7 +157,8 @@ test('a table that inherits is neither backed up nor restored, and both say why'
   await client.query('create table kin.child () inherits (kin.t)');
   const token = await tenant.token('admin');
   for (const reply of [
-    await call(stack, 'backup-create', token, { jobType: 'full', ...named }), await restore(stack, tenant, backup),
+    await call(stack, 'backup-create', token, { jobType: 'full', ...named }),
+    await restore(stack, tenant, backup),
     await call(stack, 'pitr-restore', token, { targetTimestamp: at, confirmRestore: true, ...named }),
     await call(stack, 'pitr-restore', token, { targetTimestamp: at, baseBackupId: backup, dryRun: true, ...named }),
   ]) {

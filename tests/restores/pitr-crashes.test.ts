@@ -7,11 +7,11 @@ import type pg from 'pg';
 
 import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
-import { type Reply, backUp, call, refusal, restore as restoreBackup } from '../fixtures/functions.ts';
+import { backUp, call, type Reply, refusal, restore as restoreBackup } from '../fixtures/functions.ts';
 import { atFence, atGate, buildGate, closeGate, openGate } from '../fixtures/gate.ts';
 import { everyApiSessionAnswers, reconnected } from '../fixtures/sessions.ts';
-import { type Rows, damage, openShop, placesOf, rowsOf, stock } from '../fixtures/shop.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { damage, openShop, placesOf, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { eventually, pause } from '../fixtures/time.ts';
 
 const LIMITS = { 'pitr-restore': 1000, 'pitr-rollback': 1000, 'backup-create': 1000, 'backup-restore': 1000 };
@@ -21,7 +21,9 @@ let client: pg.Client;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   stack = await startStack({ stateDir, ephemeral: true, rateLimits: LIMITS });
   client = await stack.postgres.connect();
   await openShop(client);
@@ -60,38 +62,68 @@ async function scene(accounts = 6): Promise<Scene> {
   const tenant = await newTenant(stack, client);
   await stock(client, tenant, accounts);
   const wanted = await rowsOf(client, tenant);
-  const { rows: [row] } = await client.query<{ at: string }>(`select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`);
+  const {
+    rows: [row],
+  } = await client.query<{ at: string }>(
+    `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
+  );
   await damage(client, tenant);
-  return { tenant, wanted, at: row?.at ?? '', token: await tenant.token('owner'), damaged: await placesOf(client, tenant) };
+  return {
+    tenant,
+    wanted,
+    at: row?.at ?? '',
+    token: await tenant.token('owner'),
+    damaged: await placesOf(client, tenant),
+  };
 }
 
-const restore = ({ token, at }: Scene, more = {}): Promise<Reply> => call(stack, 'pitr-restore', token, { targetTimestamp: at, confirmRestore: true, ...more });
-const rollback = ({ token }: Scene, snapshotId: unknown): Promise<Reply> => call(stack, 'pitr-rollback', token, { snapshotId, confirmRollback: true });
+const restore = ({ token, at }: Scene, more = {}): Promise<Reply> =>
+  call(stack, 'pitr-restore', token, { targetTimestamp: at, confirmRestore: true, ...more });
+const rollback = ({ token }: Scene, snapshotId: unknown): Promise<Reply> =>
+  call(stack, 'pitr-rollback', token, { snapshotId, confirmRollback: true });
 
 /** The code or status of an answer that may never come. */
 function outcome(reply: Promise<Reply>): Promise<string | number> {
-  return reply.then(({ status, body }) => body.code ?? status, (error: unknown) => `no answer: ${String(error)}`);
+  return reply.then(
+    ({ status, body }) => body.code ?? status,
+    (error: unknown) => `no answer: ${String(error)}`,
+  );
 }
 
 /** An open transaction of the tenant's, which keeps the fence. */
 async function writer(tenant: Tenant): Promise<pg.Client> {
   const app = await stack.postgres.connect();
   await app.query('begin');
-  await app.query(`update shop.orders set note = note where id = (select min(id) from shop.orders where tenant_id = $1)`, [tenant.id]);
+  await app.query(
+    `update shop.orders set note = note where id = (select min(id) from shop.orders where tenant_id = $1)`,
+    [tenant.id],
+  );
   return app;
 }
 
-async function newest(table: 'restore_logs' | 'pitr_rollbacks', tenant: Tenant): Promise<{ status: string; error_message: string | null } | undefined> {
-  const { rows } = await client.query<{ status: string; error_message: string | null }>(`select status, error_message from public.${table} where tenant_id = $1 order by created_at desc limit 1`, [tenant.id]);
+async function newest(
+  table: 'restore_logs' | 'pitr_rollbacks',
+  tenant: Tenant,
+): Promise<{ status: string; error_message: string | null } | undefined> {
+  const { rows } = await client.query<{ status: string; error_message: string | null }>(
+    `select status, error_message from public.${table} where tenant_id = $1 order by created_at desc limit 1`,
+    [tenant.id],
+  );
   return rows[0];
 }
 
 /** After the upkeep, all is done or nothing, the log row says which, and nothing is left over. */
-async function settled({ tenant, wanted, damaged }: Scene, table: 'restore_logs' | 'pitr_rollbacks' = 'restore_logs'): Promise<string> {
-  const log = await eventually(async () => {
-    await stack.runCron('backup-restore').catch(() => undefined);
-    return await newest(table, tenant);
-  }, (seen) => seen?.status !== 'in_progress');
+async function settled(
+  { tenant, wanted, damaged }: Scene,
+  table: 'restore_logs' | 'pitr_rollbacks' = 'restore_logs',
+): Promise<string> {
+  const log = await eventually(
+    async () => {
+      await stack.runCron('backup-restore').catch(() => undefined);
+      return await newest(table, tenant);
+    },
+    (seen) => seen?.status !== 'in_progress',
+  );
   if (log?.status === 'completed') {
     assert.deepEqual(await rowsOf(client, tenant), wanted);
   } else {
@@ -99,22 +131,38 @@ async function settled({ tenant, wanted, damaged }: Scene, table: 'restore_logs'
     assert.ok(log.error_message);
     assert.deepEqual(await placesOf(client, tenant), damaged, 'not one row was written');
   }
-  for (const left of ['m23.restore_work', 'm23.staged_tables', 'm23.leases', `pg_class where relnamespace = 'm23_staging'::regnamespace`]) {
+  for (const left of [
+    'm23.restore_work',
+    'm23.staged_tables',
+    'm23.leases',
+    `pg_class where relnamespace = 'm23_staging'::regnamespace`,
+  ]) {
     assert.equal((await client.query(`select from ${left}`)).rowCount, 0, left);
   }
   return log.status;
 }
 
 async function assertWorksNow(shop: Scene): Promise<void> {
-  await eventually(() => outcome(restore(shop)), (code) => code === 200);
+  await eventually(
+    () => outcome(restore(shop)),
+    (code) => code === 200,
+  );
   assert.deepEqual(await rowsOf(client, shop.tenant), shop.wanted);
 }
 
 /** The ways to disturb: each gives when the part is back. */
 const DISTURBANCES: Record<string, (pid: number) => Promise<void>> = {
-  'its backend is terminated': async (pid) => { await client.query('select pg_terminate_backend($1)', [pid]); },
-  'Postgres is restarted': async () => { await stack.restartPostgres(); await reconnect(); },
-  'PostgREST is killed': async () => { await stack.killPostgrest(); await stack.restartPostgrest(); },
+  'its backend is terminated': async (pid) => {
+    await client.query('select pg_terminate_backend($1)', [pid]);
+  },
+  'Postgres is restarted': async () => {
+    await stack.restartPostgres();
+    await reconnect();
+  },
+  'PostgREST is killed': async () => {
+    await stack.killPostgrest();
+    await stack.restartPostgrest();
+  },
   'its Worker is killed': () => stack.restartWorkers(),
 };
 
@@ -149,10 +197,25 @@ describe('a restore to a moment', () => {
 
     test(`that reads an archive when ${what} has done all or nothing`, async () => {
       const shop = await scene(20);
-      const backup = await backUp(stack, client, shop.tenant, { jobType: 'full', tables: Object.keys(shop.wanted).map((name) => name.replaceAll('"', '')) });
-      const answer = outcome(restore(shop, { baseBackupId: backup, tables: Object.keys(shop.wanted).map((name) => name.replaceAll('"', '')) }));
-      await eventually(async () => (await client.query('select from m23.staged_chunks')).rowCount ?? 0, (staged) => staged > 1);
-      const { rows: [busy] } = await client.query<{ pid: number }>(`select pid from pg_stat_activity where query ~ 'm23_stage' and pid <> pg_backend_pid() limit 1`);
+      const backup = await backUp(stack, client, shop.tenant, {
+        jobType: 'full',
+        tables: Object.keys(shop.wanted).map((name) => name.replaceAll('"', '')),
+      });
+      const answer = outcome(
+        restore(shop, {
+          baseBackupId: backup,
+          tables: Object.keys(shop.wanted).map((name) => name.replaceAll('"', '')),
+        }),
+      );
+      await eventually(
+        async () => (await client.query('select from m23.staged_chunks')).rowCount ?? 0,
+        (staged) => staged > 1,
+      );
+      const {
+        rows: [busy],
+      } = await client.query<{ pid: number }>(
+        `select pid from pg_stat_activity where query ~ 'm23_stage' and pid <> pg_backend_pid() limit 1`,
+      );
       await disturb(busy?.pid ?? 0);
       await answer;
       await settled(shop);
@@ -167,7 +230,11 @@ test('a rollback whose backend is terminated while it writes has done nothing, a
   // Undoing it writes an account that ends in /1: the gate has to see it.
   await client.query(`update shop.accounts set balance = 5 where tenant_id = $1 and code like '%/1'`, [shop.tenant.id]);
   const other = { ...shop, damaged: await placesOf(client, shop.tenant) };
-  const { rows: [made] } = await client.query<{ id: string }>(`select id from public.pitr_snapshots where id = $1`, [done.body['snapshotId']]);
+  const {
+    rows: [made],
+  } = await client.query<{ id: string }>(`select id from public.pitr_snapshots where id = $1`, [
+    done.body['snapshotId'],
+  ]);
   assert.ok(made);
   await client.query(`create function shop.hold() returns trigger language plpgsql as $$ begin
       while exists (select from shop.gate g where g.tenant_id = old.tenant_id) loop perform pg_sleep(0.01); end loop; return null; end $$;
@@ -187,9 +254,13 @@ describe('two at once', () => {
     const shop = await scene();
     const tables = Object.keys(shop.wanted).map((name) => name.replaceAll('"', ''));
     const backup = await backUp(stack, client, shop.tenant, { jobType: 'full', tables });
-    const { rows: [snapshot] } = await client.query<{ id: string }>(
+    const {
+      rows: [snapshot],
+    } = await client.query<{ id: string }>(
       `insert into public.pitr_snapshots (tenant_id, snapshot_name, snapshot_type, snapshot_data, affected_tables)
-         values ($1, 'by hand', 'manual', m23.snapshot_here(), $2) returning id`, [shop.tenant.id, tables]);
+         values ($1, 'by hand', 'manual', m23.snapshot_here(), $2) returning id`,
+      [shop.tenant.id, tables],
+    );
     await closeGate(client, shop.tenant);
     const running = restore(shop);
     await atGate(client, shop.tenant);
@@ -199,7 +270,10 @@ describe('two at once', () => {
       'pitr-rollback': async () => refusal(await rollback(shop, snapshot?.id)),
       'backup-restore': async () => refusal(await restoreBackup(stack, shop.tenant, backup)),
       execute_pitr_rollback: async () => {
-        const { error, status } = await owner.rpc('execute_pitr_rollback', { p_snapshot_id: snapshot?.id, p_initiated_by: shop.tenant.userId('owner') });
+        const { error, status } = await owner.rpc('execute_pitr_rollback', {
+          p_snapshot_id: snapshot?.id,
+          p_initiated_by: shop.tenant.userId('owner'),
+        });
         return [status, error?.code];
       },
     };
@@ -232,7 +306,10 @@ describe('two at once', () => {
     assert.equal(await outcome(restore(other)), 200);
     await openGate(client, one.tenant);
     assert.equal(await running, 200);
-    assert.deepEqual([await rowsOf(client, one.tenant), await rowsOf(client, other.tenant)], [one.wanted, other.wanted]);
+    assert.deepEqual(
+      [await rowsOf(client, one.tenant), await rowsOf(client, other.tenant)],
+      [one.wanted, other.wanted],
+    );
   });
 });
 
@@ -243,28 +320,41 @@ test('writers of the tenant wait for a restore and then go on; those of another 
   await atGate(client, shop.tenant);
   const mine = await stack.postgres.connect();
   t.after(() => mine.end());
-  const waiting = mine.query(`insert into shop.accounts (tenant_id, code) values ($1::uuid, $1::text || '/late')`, [shop.tenant.id]);
+  const waiting = mine.query(`insert into shop.accounts (tenant_id, code) values ($1::uuid, $1::text || '/late')`, [
+    shop.tenant.id,
+  ]);
   await client.query(`set statement_timeout = '500ms'`);
   await client.query('update shop.accounts set balance = balance + 1 where tenant_id = $1', [other.tenant.id]);
   assert.equal(await Promise.race([waiting.then(() => 'went on'), pause(200).then(() => 'waits')]), 'waits');
   await openGate(client, shop.tenant);
   assert.equal(await running, 200);
   await waiting;
-  const late = (await rowsOf(client, shop.tenant))['shop.accounts']?.filter((row) => !shop.wanted['shop.accounts']?.includes(row));
+  const late = (await rowsOf(client, shop.tenant))['shop.accounts']?.filter(
+    (row) => !shop.wanted['shop.accounts']?.includes(row),
+  );
   assert.equal(late?.length, 1);
   assert.match(String(late), /\/late/);
 });
 
 test('a deferrable key that a writer has taken, and is about to commit, is not given to a second row', async (t) => {
-  await client.query(`create table shop.spots (id int primary key deferrable initially deferred, tenant_id uuid not null, v text); select m23.protect_table('shop.spots')`);
+  await client.query(
+    `create table shop.spots (id int primary key deferrable initially deferred, tenant_id uuid not null, v text); select m23.protect_table('shop.spots')`,
+  );
   const tenant = await newTenant(stack, client);
   await stock(client, tenant, 2);
   await client.query(`insert into shop.spots values (1, $1, 'then')`, [tenant.id]);
-  const { rows: [row] } = await client.query<{ at: string }>(`select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`);
+  const {
+    rows: [row],
+  } = await client.query<{ at: string }>(
+    `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
+  );
   await client.query('delete from shop.spots where tenant_id = $1', [tenant.id]);
   await damage(client, tenant);
   await closeGate(client, tenant);
-  const running = call(stack, 'pitr-restore', await tenant.token('owner'), { targetTimestamp: row?.at, confirmRestore: true });
+  const running = call(stack, 'pitr-restore', await tenant.token('owner'), {
+    targetTimestamp: row?.at,
+    confirmRestore: true,
+  });
   await atGate(client, tenant);
   const app = await stack.postgres.connect();
   t.after(() => app.end());
@@ -274,5 +364,9 @@ test('a deferrable key that a writer has taken, and is about to commit, is not g
   await openGate(client, tenant);
   assert.equal((await running).status, 200);
   await waiting;
-  assert.deepEqual((await client.query('select v from shop.spots')).rows, [{ v: 'then' }], 'the writer first, and then the restore');
+  assert.deepEqual(
+    (await client.query('select v from shop.spots')).rows,
+    [{ v: 'then' }],
+    'the writer first, and then the restore',
+  );
 });

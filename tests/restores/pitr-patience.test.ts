@@ -2,16 +2,16 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { type SupabaseClient, createClient } from '@supabase/supabase-js';
+import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
 import { createM23 } from '../../client/src/index.ts';
 import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
-import { type Reply, backUp, call } from '../fixtures/functions.ts';
+import { backUp, call, type Reply } from '../fixtures/functions.ts';
 import { atFence, atGate, buildGate, closeGate, openGate } from '../fixtures/gate.ts';
-import { type Rows, damage, openShop, placesOf, rowsOf, stock } from '../fixtures/shop.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { damage, openShop, placesOf, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { eventually, pause } from '../fixtures/time.ts';
 
 /** The API roles' time limit: what outlasts it goes on all the same. */
@@ -21,14 +21,17 @@ let stack: Stack;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 1000, 'pitr-rollback': 1000 } });
   const client = await stack.postgres.connect();
   await openShop(client);
   await buildGate(client);
   await client.query('create trigger gate after insert on m23.previews for each row execute function shop.pass_gate()');
   await client.query(`update m23.settings set value = '60' where name = 'restore_wait_seconds'`);
-  for (const role of ['authenticator', 'authenticated', 'service_role']) await client.query(`alter role ${role} set statement_timeout = '${LIMIT_MS}ms'`);
+  for (const role of ['authenticator', 'authenticated', 'service_role'])
+    await client.query(`alter role ${role} set statement_timeout = '${LIMIT_MS}ms'`);
   await client.end();
   await stack.restartPostgrest();
 });
@@ -60,13 +63,26 @@ async function scene(t: Context): Promise<Scene> {
   const tenant = await newTenant(stack, client);
   await stock(client, tenant);
   const wanted = await rowsOf(client, tenant);
-  const { rows: [row] } = await client.query<{ at: string }>(`select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`);
+  const {
+    rows: [row],
+  } = await client.query<{ at: string }>(
+    `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
+  );
   await damage(client, tenant);
-  return { client, tenant, wanted, at: row?.at ?? '', token: await tenant.token('owner'), damaged: await placesOf(client, tenant) };
+  return {
+    client,
+    tenant,
+    wanted,
+    at: row?.at ?? '',
+    token: await tenant.token('owner'),
+    damaged: await placesOf(client, tenant),
+  };
 }
 
-const restore = ({ token, at }: Scene): Promise<Reply> => call(stack, 'pitr-restore', token, { targetTimestamp: at, confirmRestore: true });
-const rollback = ({ token }: Scene, snapshotId: unknown): Promise<Reply> => call(stack, 'pitr-rollback', token, { snapshotId, confirmRollback: true });
+const restore = ({ token, at }: Scene): Promise<Reply> =>
+  call(stack, 'pitr-restore', token, { targetTimestamp: at, confirmRestore: true });
+const rollback = ({ token }: Scene, snapshotId: unknown): Promise<Reply> =>
+  call(stack, 'pitr-rollback', token, { snapshotId, confirmRollback: true });
 
 async function api(tenant: Tenant, role: 'owner' | 'operator' | 'viewer' = 'owner'): Promise<SupabaseClient> {
   const token = await tenant.token(role);
@@ -79,11 +95,23 @@ async function snapshotted(t: Context): Promise<Scene & { snapshotId: string }> 
   const tenant = await newTenant(stack, client);
   await stock(client, tenant);
   const wanted = await rowsOf(client, tenant);
-  const { data, error } = await (await api(tenant)).rpc('create_pitr_snapshot',
-    { p_tenant_id: tenant.id, p_snapshot_name: 'before', p_affected_tables: null, p_created_by: tenant.userId('owner') });
+  const { data, error } = await (await api(tenant)).rpc('create_pitr_snapshot', {
+    p_tenant_id: tenant.id,
+    p_snapshot_name: 'before',
+    p_affected_tables: null,
+    p_created_by: tenant.userId('owner'),
+  });
   assert.equal(error, null);
   await damage(client, tenant);
-  return { client, tenant, wanted, at: '', token: await tenant.token('owner'), damaged: await placesOf(client, tenant), snapshotId: String(data) };
+  return {
+    client,
+    tenant,
+    wanted,
+    at: '',
+    token: await tenant.token('owner'),
+    damaged: await placesOf(client, tenant),
+    snapshotId: String(data),
+  };
 }
 
 interface Log {
@@ -100,14 +128,24 @@ async function backedUp(t: Context): Promise<Omit<Scene, 'at'> & { backup: strin
   const wanted = await rowsOf(client, tenant);
   const backup = await backUp(stack, client, tenant);
   await damage(client, tenant);
-  return { client, tenant, wanted, token: await tenant.token('owner'), damaged: await placesOf(client, tenant), backup };
+  return {
+    client,
+    tenant,
+    wanted,
+    token: await tenant.token('owner'),
+    damaged: await placesOf(client, tenant),
+    backup,
+  };
 }
 
 /** An open transaction of the tenant's, which keeps the fence. */
 async function writer(tenant: Tenant): Promise<pg.Client> {
   const app = await stack.postgres.connect();
   await app.query('begin');
-  await app.query('update shop.orders set note = note where id = (select min(id) from shop.orders where tenant_id = $1)', [tenant.id]);
+  await app.query(
+    'update shop.orders set note = note where id = (select min(id) from shop.orders where tenant_id = $1)',
+    [tenant.id],
+  );
   return app;
 }
 
@@ -118,18 +156,25 @@ async function statusOf({ client }: Scene, table: string, id: unknown): Promise<
 
 /** Whether another Worker may go on with it, should this one end. */
 async function goesOn({ client, tenant }: Scene): Promise<boolean | undefined> {
-  const { rows } = await client.query<{ detached: boolean }>('select detached from m23.restore_work where tenant_id = $1', [tenant.id]);
+  const { rows } = await client.query<{ detached: boolean }>(
+    'select detached from m23.restore_work where tenant_id = $1',
+    [tenant.id],
+  );
   return rows[0]?.detached;
 }
 
 async function workOf({ client, tenant }: Scene): Promise<string> {
-  const { rows: [work] } = await client.query<{ work_id: string }>('select work_id from m23.restore_work where tenant_id = $1', [tenant.id]);
+  const {
+    rows: [work],
+  } = await client.query<{ work_id: string }>('select work_id from m23.restore_work where tenant_id = $1', [tenant.id]);
   assert.ok(work);
   return work.work_id;
 }
 
 describe('side by side,', { concurrency: true }, () => {
-  describe('a call that outlasts 25 seconds is answered with 202, and its work goes on to its end', { concurrency: true }, () => {
+  describe('a call that outlasts 25 seconds is answered with 202, and its work goes on to its end', {
+    concurrency: true,
+  }, () => {
     test('a restore that waits for writers', async (t) => {
       const shop = await scene(t);
       const app = await writer(shop.tenant);
@@ -138,14 +183,26 @@ describe('side by side,', { concurrency: true }, () => {
       const waited = performance.now() - began;
       assert.equal(status, 202, JSON.stringify(body));
       assert.ok(waited > 15_000 && waited < 30_000, `after ${waited} ms`);
-      assert.deepEqual([body.success, body['status'], Object.keys(body).sort()], [true, 'in_progress', ['restoreLogId', 'status', 'success']]);
+      assert.deepEqual(
+        [body.success, body['status'], Object.keys(body).sort()],
+        [true, 'in_progress', ['restoreLogId', 'status', 'success']],
+      );
       assert.equal(await statusOf(shop, 'restore_logs', body['restoreLogId']), 'in_progress');
-      await eventually(() => goesOn(shop), (detached) => detached === true);
-      const { data } = await (await api(shop.tenant, 'viewer')).from('restore_logs').select('status').eq('id', String(body['restoreLogId']));
+      await eventually(
+        () => goesOn(shop),
+        (detached) => detached === true,
+      );
+      const { data } = await (await api(shop.tenant, 'viewer'))
+        .from('restore_logs')
+        .select('status')
+        .eq('id', String(body['restoreLogId']));
       assert.deepEqual(data, [{ status: 'in_progress' }]);
       await app.query('rollback');
       await app.end();
-      await eventually(() => statusOf(shop, 'restore_logs', body['restoreLogId']), (seen) => seen !== 'in_progress');
+      await eventually(
+        () => statusOf(shop, 'restore_logs', body['restoreLogId']),
+        (seen) => seen !== 'in_progress',
+      );
       assert.equal(await statusOf(shop, 'restore_logs', body['restoreLogId']), 'completed');
       assert.deepEqual(await rowsOf(shop.client, shop.tenant), shop.wanted);
     });
@@ -155,11 +212,20 @@ describe('side by side,', { concurrency: true }, () => {
       await closeGate(shop.client, shop.tenant);
       const { status, body } = await rollback(shop, shop.snapshotId);
       assert.equal(status, 202, JSON.stringify(body));
-      assert.deepEqual([body.success, body['status'], Object.keys(body).sort()], [true, 'in_progress', ['rollbackId', 'status', 'success']]);
+      assert.deepEqual(
+        [body.success, body['status'], Object.keys(body).sort()],
+        [true, 'in_progress', ['rollbackId', 'status', 'success']],
+      );
       assert.equal(await statusOf(shop, 'pitr_rollbacks', body['rollbackId']), 'in_progress');
-      await eventually(() => goesOn(shop), (detached) => detached === true);
+      await eventually(
+        () => goesOn(shop),
+        (detached) => detached === true,
+      );
       await openGate(shop.client, shop.tenant);
-      await eventually(() => statusOf(shop, 'pitr_rollbacks', body['rollbackId']), (seen) => seen !== 'in_progress');
+      await eventually(
+        () => statusOf(shop, 'pitr_rollbacks', body['rollbackId']),
+        (seen) => seen !== 'in_progress',
+      );
       assert.equal(await statusOf(shop, 'pitr_rollbacks', body['rollbackId']), 'completed');
       assert.deepEqual(await rowsOf(shop.client, shop.tenant), shop.wanted);
     });
@@ -167,15 +233,30 @@ describe('side by side,', { concurrency: true }, () => {
     test('a dry run of an archive, whose rows are in the pages of its preview', async (t) => {
       const { client, tenant, token, damaged, backup } = await backedUp(t);
       await closeGate(client, tenant);
-      const { status, body } = await call(stack, 'backup-restore', token, { backupJobId: backup, dryRun: true, confirmRestore: true });
+      const { status, body } = await call(stack, 'backup-restore', token, {
+        backupJobId: backup,
+        dryRun: true,
+        confirmRestore: true,
+      });
       assert.equal(status, 202, JSON.stringify(body));
-      assert.deepEqual([body.success, body['status'], Object.keys(body).sort()], [true, 'in_progress', ['restoreLogId', 'status', 'success']]);
-      const log = async (): Promise<Log | undefined> => (await client.query<Log>('select status, stats, metadata from public.restore_logs where id = $1', [body['restoreLogId']])).rows[0];
+      assert.deepEqual(
+        [body.success, body['status'], Object.keys(body).sort()],
+        [true, 'in_progress', ['restoreLogId', 'status', 'success']],
+      );
+      const log = async (): Promise<Log | undefined> =>
+        (
+          await client.query<Log>('select status, stats, metadata from public.restore_logs where id = $1', [
+            body['restoreLogId'],
+          ])
+        ).rows[0];
       await eventually(log, (seen) => seen?.status === 'in_progress');
       await openGate(client, tenant);
       const done = await eventually(log, (seen) => seen?.status !== 'in_progress');
       assert.deepEqual([done?.status, done?.metadata.dry_run], ['completed', true]);
-      const { data } = await (await api(tenant)).rpc('get_pitr_preview_page', { p_preview_id: done?.metadata.preview.previewId, p_table: 'shop.accounts' });
+      const { data } = await (await api(tenant)).rpc('get_pitr_preview_page', {
+        p_preview_id: done?.metadata.preview.previewId,
+        p_table: 'shop.accounts',
+      });
       assert.equal((data as unknown[]).length, done?.metadata.preview.changeCounts['shop.accounts']);
       assert.ok((done?.stats.totalOperations ?? 0) > 0);
       assert.deepEqual(await placesOf(client, tenant), damaged, 'nothing was changed');
@@ -188,10 +269,20 @@ describe('side by side,', { concurrency: true }, () => {
       const app = await writer(shop.tenant);
       t.after(() => app.end());
       const seen: string[] = [];
-      const onProgress = ({ status }: { status: string }): void => { if (seen.push(status) === 1) void app.query('rollback'); };
-      const done = await createM23(await api(shop.tenant)).executePITR({ targetTimestamp: shop.at, confirmRestore: true }, { onProgress });
-      assert.deepEqual([done.success, done.status, seen[0], seen.at(-1)], [true, 'completed', 'in_progress', 'completed']);
-      assert.ok(done.snapshotId !== undefined && done.restoreLogId !== undefined && (done.stats?.totalOperations ?? 0) > 0);
+      const onProgress = ({ status }: { status: string }): void => {
+        if (seen.push(status) === 1) void app.query('rollback');
+      };
+      const done = await createM23(await api(shop.tenant)).executePITR(
+        { targetTimestamp: shop.at, confirmRestore: true },
+        { onProgress },
+      );
+      assert.deepEqual(
+        [done.success, done.status, seen[0], seen.at(-1)],
+        [true, 'completed', 'in_progress', 'completed'],
+      );
+      assert.ok(
+        done.snapshotId !== undefined && done.restoreLogId !== undefined && (done.stats?.totalOperations ?? 0) > 0,
+      );
       assert.deepEqual(await rowsOf(shop.client, shop.tenant), shop.wanted);
     });
 
@@ -200,7 +291,10 @@ describe('side by side,', { concurrency: true }, () => {
       await closeGate(client, tenant);
       const m23 = createM23(await api(tenant));
       const onProgress = (): void => void openGate(client, tenant);
-      const seen = await m23.executeRestore({ backupJobId: backup, dryRun: true, confirmRestore: true }, { onProgress });
+      const seen = await m23.executeRestore(
+        { backupJobId: backup, dryRun: true, confirmRestore: true },
+        { onProgress },
+      );
       assert.deepEqual([seen.success, seen.status, typeof seen.planHash], [true, 'completed', 'string']);
       assert.deepEqual(await placesOf(client, tenant), damaged);
       const done = await m23.executeRestore({ backupJobId: backup, confirmRestore: true, planHash: seen.planHash });
@@ -228,13 +322,16 @@ describe('side by side,', { concurrency: true }, () => {
         await supabase.rpc('cancel_restore', { p_id: id });
         await openGate(shop.client, shop.tenant);
       };
-      const running = createM23(supabase).executePITR({ targetTimestamp: shop.at, confirmRestore: true }, { onProgress: (row) => void onProgress(row) });
+      const running = createM23(supabase).executePITR(
+        { targetTimestamp: shop.at, confirmRestore: true },
+        { onProgress: (row) => void onProgress(row) },
+      );
       await assert.rejects(running, { name: 'M23Error', code: 'WORK_CANCELLED', status: 0 });
       assert.deepEqual(await placesOf(shop.client, shop.tenant), shop.damaged);
     });
   });
 
-  describe('the API roles\' statement timeout does not cut off', { concurrency: true }, () => {
+  describe("the API roles' statement timeout does not cut off", { concurrency: true }, () => {
     test('a restore', async (t) => {
       const shop = await scene(t);
       await closeGate(shop.client, shop.tenant);
@@ -250,7 +347,9 @@ describe('side by side,', { concurrency: true }, () => {
     test('a rollback by RPC', async (t) => {
       const shop = await snapshotted(t);
       await closeGate(shop.client, shop.tenant);
-      const running = (await api(shop.tenant)).rpc('execute_pitr_rollback', { p_snapshot_id: shop.snapshotId, p_initiated_by: shop.tenant.userId('owner') }).then((answer) => answer);
+      const running = (await api(shop.tenant))
+        .rpc('execute_pitr_rollback', { p_snapshot_id: shop.snapshotId, p_initiated_by: shop.tenant.userId('owner') })
+        .then((answer) => answer);
       await atGate(shop.client, shop.tenant);
       await pause(2 * LIMIT_MS);
       await openGate(shop.client, shop.tenant);
@@ -266,7 +365,10 @@ describe('side by side,', { concurrency: true }, () => {
       const running = restore(shop);
       await atGate(shop.client, shop.tenant);
       const p_id = await workOf(shop);
-      assert.equal((await (await api(shop.tenant, 'operator')).rpc('cancel_restore', { p_id })).error?.code, 'INSUFFICIENT_PERMISSIONS');
+      assert.equal(
+        (await (await api(shop.tenant, 'operator')).rpc('cancel_restore', { p_id })).error?.code,
+        'INSUFFICIENT_PERMISSIONS',
+      );
       assert.notEqual((await (await api(other.tenant)).rpc('cancel_restore', { p_id })).data, true);
       assert.equal((await (await api(shop.tenant)).rpc('cancel_restore', { p_id })).data, true);
       await openGate(shop.client, shop.tenant);

@@ -3,26 +3,43 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import { type SupabaseClient, createClient } from '@supabase/supabase-js';
+import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
 import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
-import { type Reply, backUp, call, ok, refusal } from '../fixtures/functions.ts';
+import { backUp, call, ok, type Reply, refusal } from '../fixtures/functions.ts';
 import { damage, openShop, placesOf, placesOfOthers, rowsOf, stock, stockedTenant } from '../fixtures/shop.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
-interface Stats { totalOperations: number; insertCount: number; updateCount: number; deleteCount: number; affectedTables: string[] }
-interface Change { operation: string; key: Record<string, unknown>; now: Record<string, unknown> | null; then: Record<string, unknown> | null }
+interface Stats {
+  totalOperations: number;
+  insertCount: number;
+  updateCount: number;
+  deleteCount: number;
+  affectedTables: string[];
+}
+interface Change {
+  operation: string;
+  key: Record<string, unknown>;
+  now: Record<string, unknown> | null;
+  then: Record<string, unknown> | null;
+}
 
 let stack: Stack;
 let client: pg.Client;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 1000, 'pitr-rollback': 1000, 'backup-create': 1000, 'backup-restore': 1000 } });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
+  stack = await startStack({
+    stateDir,
+    ephemeral: true,
+    rateLimits: { 'pitr-restore': 1000, 'pitr-rollback': 1000, 'backup-create': 1000, 'backup-restore': 1000 },
+  });
   client = await stack.postgres.connect();
   await openShop(client);
 });
@@ -38,10 +55,16 @@ const now = (): Promise<string> => databaseTime(client);
 async function pitr(tenant: Tenant, body: Record<string, unknown>): Promise<Reply> {
   return await call(stack, 'pitr-restore', await tenant.token('admin'), body);
 }
-const preview = (tenant: Tenant, targetTimestamp: string, more = {}): Promise<Reply> => pitr(tenant, { targetTimestamp, dryRun: true, ...more });
-const restore = (tenant: Tenant, targetTimestamp: string, more = {}): Promise<Reply> => pitr(tenant, { targetTimestamp, confirmRestore: true, ...more });
+const preview = (tenant: Tenant, targetTimestamp: string, more = {}): Promise<Reply> =>
+  pitr(tenant, { targetTimestamp, dryRun: true, ...more });
+const restore = (tenant: Tenant, targetTimestamp: string, more = {}): Promise<Reply> =>
+  pitr(tenant, { targetTimestamp, confirmRestore: true, ...more });
 
-async function rollback(tenant: Tenant, snapshotId: unknown, more: Record<string, unknown> = { confirmRollback: true }): Promise<Reply> {
+async function rollback(
+  tenant: Tenant,
+  snapshotId: unknown,
+  more: Record<string, unknown> = { confirmRollback: true },
+): Promise<Reply> {
   return await call(stack, 'pitr-rollback', await tenant.token('admin'), { snapshotId, ...more });
 }
 
@@ -51,7 +74,9 @@ async function rpc(tenant: Tenant, role: 'owner' | 'operator' | 'viewer'): Promi
 }
 
 async function changed(tenant: Tenant): Promise<number> {
-  const { rows: [row] } = await client.query<{ count: string }>(`select count(*) from shop.accounts where tenant_id = $1`, [tenant.id]);
+  const {
+    rows: [row],
+  } = await client.query<{ count: string }>(`select count(*) from shop.accounts where tenant_id = $1`, [tenant.id]);
   return Number(row!.count);
 }
 
@@ -71,8 +96,18 @@ describe('a restore to a moment', () => {
     assert.equal(done['status'], 'completed');
     const stats = done['stats'] as Stats;
     assert.equal(stats.totalOperations, stats.insertCount + stats.updateCount + stats.deleteCount);
-    const { rows: [log] } = await client.query('select restore_type, status, snapshot_id, rows_restored::int as rows from public.restore_logs where id = $1', [done['restoreLogId']]);
-    assert.deepEqual(log, { restore_type: 'pitr', status: 'completed', snapshot_id: done['snapshotId'], rows: stats.totalOperations });
+    const {
+      rows: [log],
+    } = await client.query(
+      'select restore_type, status, snapshot_id, rows_restored::int as rows from public.restore_logs where id = $1',
+      [done['restoreLogId']],
+    );
+    assert.deepEqual(log, {
+      restore_type: 'pitr',
+      status: 'completed',
+      snapshot_id: done['snapshotId'],
+      rows: stats.totalOperations,
+    });
   });
 
   test('does what its preview said, and the preview writes nothing', async () => {
@@ -140,7 +175,7 @@ describe('a restore to a moment', () => {
     assert.deepEqual(await rowsOf(client, tenant), atEarly);
   });
 
-  test('needs the server\'s commit times no longer once they are copied', async () => {
+  test("needs the server's commit times no longer once they are copied", async () => {
     const tenant = await stocked();
     const before = await rowsOf(client, tenant);
     const at = await now();
@@ -148,7 +183,9 @@ describe('a restore to a moment', () => {
     await client.query(`update m23.settings set value = '0' where name = 'commit_times_age'`);
     await stack.runCron('backup-restore');
     await client.query(`update m23.settings set value = '50000000' where name = 'commit_times_age'`);
-    const { rows: [kept] } = await client.query(`
+    const {
+      rows: [kept],
+    } = await client.query(`
       select count(*) > 5 as copied, count(*) filter (where at <> pg_xact_commit_timestamp(xid::xid))::int as wrong from m23.commit_times`);
     assert.deepEqual(kept, { copied: true, wrong: 0 });
     // A copy decides, not the server: with another time in it the transaction is another moment's.
@@ -163,16 +200,25 @@ describe('a restore to a moment', () => {
     const tenant = await stocked();
     const backup = await backUp(stack, client, tenant);
     await client.query(`update shop.accounts set balance = 8 where tenant_id = $1 and code like '%/4'`, [tenant.id]);
-    await client.query('alter table shop.orders rename column note to remark; alter table shop.orders add column urgent boolean not null default false');
-    await client.query(`update shop.orders set remark = 'then', urgent = true where tenant_id = $1 and place % 5 = 1`, [tenant.id]);
+    await client.query(
+      'alter table shop.orders rename column note to remark; alter table shop.orders add column urgent boolean not null default false',
+    );
+    await client.query(`update shop.orders set remark = 'then', urgent = true where tenant_id = $1 and place % 5 = 1`, [
+      tenant.id,
+    ]);
     const at = await now();
     const wanted = await rowsOf(client, tenant);
     await client.query('update shop.orders set urgent = true, remark = $2 where tenant_id = $1', [tenant.id, 'later']);
-    await client.query('delete from shop.orders where tenant_id = $1 and place = 201 and not exists (select from shop.orders f where f.follows = orders.id)', [tenant.id]);
+    await client.query(
+      'delete from shop.orders where tenant_id = $1 and place = 201 and not exists (select from shop.orders f where f.follows = orders.id)',
+      [tenant.id],
+    );
     const tables = ['shop.accounts', 'shop.orders', 'shop.Line Items'];
     ok(await restore(tenant, at, { baseBackupId: backup, tables }));
     assert.deepEqual(await rowsOf(client, tenant), wanted);
-    await client.query('alter table shop.orders drop column urgent; alter table shop.orders rename column remark to note');
+    await client.query(
+      'alter table shop.orders drop column urgent; alter table shop.orders rename column remark to note',
+    );
   });
 
   test('outside the history names the possible range', async () => {
@@ -187,7 +233,10 @@ describe('a restore to a moment', () => {
   test('leaves alone what has come from another tenant, or has gone to one, and says so', async () => {
     const [here, there] = [await stocked(), await stocked()];
     const at = await now();
-    await client.query(`update shop.accounts set tenant_id = $2 where tenant_id = $1 and code like '%/1'`, [here.id, there.id]);
+    await client.query(`update shop.accounts set tenant_id = $2 where tenant_id = $1 and code like '%/1'`, [
+      here.id,
+      there.id,
+    ]);
     const theirs = await rowsOf(client, there);
     const done = ok(await restore(there, at));
     assert.match(String(done['warnings']), /shop\.accounts: 1 row\(s\) were left alone/);
@@ -205,13 +254,25 @@ describe('a rollback', () => {
     await damage(client, tenant);
     const damaged = await rowsOf(client, tenant);
     const restored = ok(await restore(tenant, at));
-    const undone = ok(await rollback(tenant, restored['snapshotId'], { confirmRollback: true, reason: 'wrong moment' }));
+    const undone = ok(
+      await rollback(tenant, restored['snapshotId'], { confirmRollback: true, reason: 'wrong moment' }),
+    );
     assert.deepEqual(await rowsOf(client, tenant), damaged);
-    assert.deepEqual(refusal(await rollback(tenant, restored['snapshotId'])), [404, 'SNAPSHOT_NOT_FOUND'], 'a snapshot is used once');
+    assert.deepEqual(
+      refusal(await rollback(tenant, restored['snapshotId'])),
+      [404, 'SNAPSHOT_NOT_FOUND'],
+      'a snapshot is used once',
+    );
     ok(await rollback(tenant, undone['snapshotId']));
     assert.deepEqual(await rowsOf(client, tenant), before);
     const history = await (await rpc(tenant, 'viewer')).rpc('get_pitr_rollback_history', { p_tenant_id: tenant.id });
-    assert.deepEqual(history.data.map((row: { status: string; reason: string | null }) => [row.status, row.reason]), [['completed', null], ['completed', 'wrong moment']]);
+    assert.deepEqual(
+      history.data.map((row: { status: string; reason: string | null }) => [row.status, row.reason]),
+      [
+        ['completed', null],
+        ['completed', 'wrong moment'],
+      ],
+    );
   });
 
   test('warns of what others have changed since the restore, and its dry run shows it', async () => {
@@ -222,25 +283,52 @@ describe('a rollback', () => {
     await client.query(`update shop.accounts set balance = 99 where tenant_id = $1 and code like '%/3'`, [tenant.id]);
     const seen = ok(await rollback(tenant, restored['snapshotId'], { dryRun: true }));
     assert.match(String(seen['warnings']), /shop\.accounts: 1 row\(s\) were changed after the restore/);
-    assert.ok((seen['previewChanges'] as Record<string, Change[]>)['shop.accounts']?.some((change) => Number(change.now?.['balance']) === 99));
+    assert.ok(
+      (seen['previewChanges'] as Record<string, Change[]>)['shop.accounts']?.some(
+        (change) => Number(change.now?.['balance']) === 99,
+      ),
+    );
     assert.match(String(ok(await rollback(tenant, restored['snapshotId']))['warnings']), /changed after the restore/);
   });
 
   test('goes back to a manual snapshot, by RPC as well, in which nobody poses as somebody else', async () => {
     const tenant = await stocked();
-    const [owner, operator, viewer] = [await rpc(tenant, 'owner'), await rpc(tenant, 'operator'), await rpc(tenant, 'viewer')];
+    const [owner, operator, viewer] = [
+      await rpc(tenant, 'owner'),
+      await rpc(tenant, 'operator'),
+      await rpc(tenant, 'viewer'),
+    ];
     const before = await rowsOf(client, tenant);
-    const args = { p_tenant_id: tenant.id, p_snapshot_name: 'by hand', p_affected_tables: null, p_created_by: tenant.userId('operator') };
+    const args = {
+      p_tenant_id: tenant.id,
+      p_snapshot_name: 'by hand',
+      p_affected_tables: null,
+      p_created_by: tenant.userId('operator'),
+    };
     assert.equal((await viewer.rpc('create_pitr_snapshot', args)).error?.code, 'INSUFFICIENT_PERMISSIONS');
-    assert.equal((await owner.rpc('create_pitr_snapshot', args)).error?.code, 'INSUFFICIENT_PERMISSIONS', 'not in another name');
+    assert.equal(
+      (await owner.rpc('create_pitr_snapshot', args)).error?.code,
+      'INSUFFICIENT_PERMISSIONS',
+      'not in another name',
+    );
     const made = await operator.rpc('create_pitr_snapshot', args);
     assert.equal(made.error, null);
     await damage(client, tenant);
     const listed = await viewer.rpc('get_active_pitr_snapshots', { p_tenant_id: tenant.id });
-    assert.deepEqual(listed.data.map((row: { snapshot_id: string; snapshot_type: string }) => [row.snapshot_id, row.snapshot_type]), [[made.data, 'manual']]);
-    const asOperator = await operator.rpc('execute_pitr_rollback', { p_snapshot_id: made.data, p_initiated_by: tenant.userId('operator') });
+    assert.deepEqual(
+      listed.data.map((row: { snapshot_id: string; snapshot_type: string }) => [row.snapshot_id, row.snapshot_type]),
+      [[made.data, 'manual']],
+    );
+    const asOperator = await operator.rpc('execute_pitr_rollback', {
+      p_snapshot_id: made.data,
+      p_initiated_by: tenant.userId('operator'),
+    });
     assert.equal(asOperator.error?.code, 'INSUFFICIENT_PERMISSIONS');
-    const done = await owner.rpc('execute_pitr_rollback', { p_snapshot_id: made.data, p_initiated_by: tenant.userId('owner'), p_reason: 'by RPC' });
+    const done = await owner.rpc('execute_pitr_rollback', {
+      p_snapshot_id: made.data,
+      p_initiated_by: tenant.userId('owner'),
+      p_reason: 'by RPC',
+    });
     assert.equal(done.error, null);
     assert.match(done.data, /^[0-9a-f-]{36}$/);
     assert.deepEqual(await rowsOf(client, tenant), before);
@@ -254,7 +342,10 @@ describe('a rollback', () => {
     const [foreign, missing] = [await rollback(tenant, snapshotId), await rollback(tenant, randomUUID())];
     assert.deepEqual(refusal(foreign), [404, 'SNAPSHOT_NOT_FOUND']);
     assert.deepEqual(foreign.body, missing.body);
-    const byRpc = await (await rpc(tenant, 'owner')).rpc('execute_pitr_rollback', { p_snapshot_id: snapshotId, p_initiated_by: tenant.userId('owner') });
+    const byRpc = await (await rpc(tenant, 'owner')).rpc('execute_pitr_rollback', {
+      p_snapshot_id: snapshotId,
+      p_initiated_by: tenant.userId('owner'),
+    });
     assert.equal(byRpc.error?.code, 'SNAPSHOT_NOT_FOUND');
   });
 });
@@ -267,9 +358,19 @@ describe('a look into the past', () => {
     const stats = ok(await preview(tenant, at))['stats'] as Stats;
     const viewer = await rpc(tenant, 'viewer');
     const counted = await viewer.rpc('calculate_pitr_stats', { p_tenant_id: tenant.id, p_target_timestamp: at });
-    const asCounted = { total_operations: stats.totalOperations, insert_count: stats.insertCount, update_count: stats.updateCount, delete_count: stats.deleteCount, affected_tables: stats.affectedTables };
+    const asCounted = {
+      total_operations: stats.totalOperations,
+      insert_count: stats.insertCount,
+      update_count: stats.updateCount,
+      delete_count: stats.deleteCount,
+      affected_tables: stats.affectedTables,
+    };
     assert.deepEqual(counted.data, asCounted);
-    const between = await viewer.rpc('calculate_pitr_stats', { p_tenant_id: tenant.id, p_target_timestamp: await now(), p_base_backup_timestamp: at });
+    const between = await viewer.rpc('calculate_pitr_stats', {
+      p_tenant_id: tenant.id,
+      p_target_timestamp: await now(),
+      p_base_backup_timestamp: at,
+    });
     assert.deepEqual(between.data, { ...asCounted, insert_count: stats.deleteCount, delete_count: stats.insertCount });
   });
 
@@ -285,15 +386,25 @@ describe('a look into the past', () => {
     const operator = await rpc(tenant, 'operator');
     const keys = new Set<unknown>();
     for (let offset = 0; offset < 300; offset += 100) {
-      const page = await operator.rpc('get_pitr_preview_page', { p_preview_id: seen['previewId'], p_table: 'shop.orders', p_offset: offset });
+      const page = await operator.rpc('get_pitr_preview_page', {
+        p_preview_id: seen['previewId'],
+        p_table: 'shop.orders',
+        p_offset: offset,
+      });
       assert.equal(page.error, null);
       for (const change of page.data as Change[]) keys.add(change.key['id']);
     }
     assert.equal(keys.size, 300);
-    const refused = await (await rpc(tenant, 'viewer')).rpc('get_pitr_preview_page', { p_preview_id: seen['previewId'], p_table: 'shop.orders' });
+    const refused = await (await rpc(tenant, 'viewer')).rpc('get_pitr_preview_page', {
+      p_preview_id: seen['previewId'],
+      p_table: 'shop.orders',
+    });
     assert.equal(refused.error?.code, 'INSUFFICIENT_PERMISSIONS');
     const again = await preview(tenant, at);
-    assert.equal(Number(reply.headers.get('x-ratelimit-remaining')) - Number(again.headers.get('x-ratelimit-remaining')), 1);
+    assert.equal(
+      Number(reply.headers.get('x-ratelimit-remaining')) - Number(again.headers.get('x-ratelimit-remaining')),
+      1,
+    );
   });
 
   test('shows rows as they were, and who changed what', async () => {
@@ -303,17 +414,35 @@ describe('a look into the past', () => {
     await damage(client, tenant);
     const then = await operator.rpc('get_rows_as_of', { p_table: 'shop.accounts', p_timestamp: at });
     assert.deepEqual(then.data.map((row: { code: string }) => row.code.split('/')[1]).sort(), ['1', '2', '3', '4']);
-    const { data: [first] } = await operator.rpc('get_rows_as_of', { p_table: 'shop.accounts', p_timestamp: at, p_limit: 1 });
-    const rest = await operator.rpc('get_rows_as_of', { p_table: 'shop.accounts', p_timestamp: at, p_after: { id: first.id } });
+    const {
+      data: [first],
+    } = await operator.rpc('get_rows_as_of', { p_table: 'shop.accounts', p_timestamp: at, p_limit: 1 });
+    const rest = await operator.rpc('get_rows_as_of', {
+      p_table: 'shop.accounts',
+      p_timestamp: at,
+      p_after: { id: first.id },
+    });
     assert.equal(rest.data.length, 3);
-    const logs = await operator.from('transaction_logs').select('operation, table_name, old_values').eq('table_name', 'shop.accounts').eq('operation', 'DELETE');
+    const logs = await operator
+      .from('transaction_logs')
+      .select('operation, table_name, old_values')
+      .eq('table_name', 'shop.accounts')
+      .eq('operation', 'DELETE');
     assert.equal(logs.data?.length, 1);
     assert.match(String((logs.data?.[0]?.old_values as { code: string }).code), /\/1$/);
     const viewer = await rpc(tenant, 'viewer');
     assert.deepEqual((await viewer.from('transaction_logs').select()).data, []);
-    assert.equal((await viewer.rpc('get_rows_as_of', { p_table: 'shop.accounts', p_timestamp: at })).error?.code, 'INSUFFICIENT_PERMISSIONS');
+    assert.equal(
+      (await viewer.rpc('get_rows_as_of', { p_table: 'shop.accounts', p_timestamp: at })).error?.code,
+      'INSUFFICIENT_PERMISSIONS',
+    );
     const window = await viewer.rpc('get_recovery_window', { p_tenant_id: tenant.id });
-    assert.ok(window.data.every((row: { earliest: string; latest: string; commit_times: string }) => row.earliest < row.latest && row.commit_times === 'native'));
+    assert.ok(
+      window.data.every(
+        (row: { earliest: string; latest: string; commit_times: string }) =>
+          row.earliest < row.latest && row.commit_times === 'native',
+      ),
+    );
   });
 
   test('of another tenant is refused everywhere', async () => {
@@ -321,7 +450,11 @@ describe('a look into the past', () => {
     const owner = await rpc(tenant, 'owner');
     const at = await now();
     for (const [name, args] of Object.entries({
-      calculate_pitr_stats: { p_target_timestamp: at }, get_active_pitr_snapshots: {}, get_pitr_rollback_history: {}, get_recovery_window: {}, get_transaction_logs: {},
+      calculate_pitr_stats: { p_target_timestamp: at },
+      get_active_pitr_snapshots: {},
+      get_pitr_rollback_history: {},
+      get_recovery_window: {},
+      get_transaction_logs: {},
       get_rows_as_of: { p_table: 'shop.accounts', p_timestamp: at },
       create_pitr_snapshot: { p_snapshot_name: 'x', p_affected_tables: null, p_created_by: tenant.userId('owner') },
     })) {

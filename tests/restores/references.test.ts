@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, actAsOwner, recover, rowTexts, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, type Database, recover, rowTexts, startDatabase } from '../fixtures/database.ts';
 import { databaseTime } from '../fixtures/time.ts';
 import { assertWarned, leftAlone } from '../fixtures/warnings.ts';
 
@@ -35,7 +35,12 @@ interface Preview {
 
 /** How much a restore of everything would change. */
 async function stats(at: string): Promise<number> {
-  const { rows: [row] } = await client.query<{ stats: { total_operations: number } }>('select public.calculate_pitr_stats($1, $2) as stats', [ACME, at]);
+  const {
+    rows: [row],
+  } = await client.query<{ stats: { total_operations: number } }>(
+    'select public.calculate_pitr_stats($1, $2) as stats',
+    [ACME, at],
+  );
   return row?.stats.total_operations ?? -1;
 }
 
@@ -61,11 +66,18 @@ async function restored(schema: string, at: string): Promise<string[]> {
 }
 
 describe('a row that needs another', () => {
-  test('whose key is another tenant\'s now is not hung on that one', async () => {
+  test("whose key is another tenant's now is not hung on that one", async () => {
     await family('claimed');
     const at = await now();
-    await client.query(`delete from parent where id = 1; update parent set v = 'x' where id = 2; insert into parent values (1, '${BIRCH}', 'taken')`);
-    assertWarned(await restored('claimed', at), leftAlone('claimed.parent', 1), leftAlone('claimed.child', 1), leftAlone('claimed.note', 1));
+    await client.query(
+      `delete from parent where id = 1; update parent set v = 'x' where id = 2; insert into parent values (1, '${BIRCH}', 'taken')`,
+    );
+    assertWarned(
+      await restored('claimed', at),
+      leftAlone('claimed.parent', 1),
+      leftAlone('claimed.child', 1),
+      leftAlone('claimed.note', 1),
+    );
     assert.deepEqual(await all('table parent'), [`(1,${BIRCH},taken)`, `(2,${ACME},a)`, `(9,${BIRCH},b)`]);
     assert.deepEqual(await all('table child'), [`(12,${ACME},2,a)`, `(19,${BIRCH},9,b)`]);
     assert.deepEqual(await all('table note'), [`(22,${ACME},12,a)`]);
@@ -81,42 +93,71 @@ describe('a row that needs another', () => {
     assert.deepEqual(await all('table note'), [`(22,${ACME},12,a)`]);
     await client.query(`insert into parent values (9, '${BIRCH}', 'back')`);
     assertWarned(await restored('deleted', at));
-    assert.deepEqual(await all('table child'), [`(11,${ACME},9,a)`, `(12,${ACME},2,a)`], 'another restore brings the rest');
+    assert.deepEqual(
+      await all('table child'),
+      [`(11,${ACME},9,a)`, `(12,${ACME},2,a)`],
+      'another restore brings the rest',
+    );
     assert.deepEqual(await all('table note'), [`(21,${ACME},11,a)`, `(22,${ACME},12,a)`]);
   });
 
   test('that another tenant has deleted keeps what it refers to now', async () => {
     await family('moved', `update child set parent = 9 where id = 11`);
     const at = await now();
-    await client.query(`update child set parent = 2, v = 'x' where id = 11; delete from parent where id = 9; update child set v = 'x' where id = 12`);
+    await client.query(
+      `update child set parent = 2, v = 'x' where id = 11; delete from parent where id = 9; update child set v = 'x' where id = 12`,
+    );
     assertWarned(await restored('moved', at), leftAlone('moved.child', 1));
     assert.deepEqual(await all('table child'), [`(11,${ACME},2,x)`, `(12,${ACME},2,a)`]);
   });
 
   test('in vain, under a key that is NOT VALID, is as well restored as others', async () => {
-    await family('dangling', `set session_replication_role = replica; insert into child values (13, '${ACME}', 77, 'a'), (14, '${ACME}', 77, 'a'); reset session_replication_role;
-      alter table child drop constraint child_parent_fkey, add foreign key (parent) references parent not valid`);
+    await family(
+      'dangling',
+      `set session_replication_role = replica; insert into child values (13, '${ACME}', 77, 'a'), (14, '${ACME}', 77, 'a'); reset session_replication_role;
+      alter table child drop constraint child_parent_fkey, add foreign key (parent) references parent not valid`,
+    );
     const at = await now();
     await client.query(`update child set v = 'x'; update child set parent = 2 where id = 14`);
     assertWarned(await restored('dangling', at), leftAlone('dangling.child', 1));
-    assert.deepEqual(await all(`table child`), [`(11,${ACME},1,a)`, `(12,${ACME},2,a)`, `(13,${ACME},77,a)`, `(14,${ACME},2,x)`, `(19,${BIRCH},9,x)`]);
+    assert.deepEqual(await all(`table child`), [
+      `(11,${ACME},1,a)`,
+      `(12,${ACME},2,a)`,
+      `(13,${ACME},77,a)`,
+      `(14,${ACME},2,x)`,
+      `(19,${BIRCH},9,x)`,
+    ]);
   });
 
   test('and has it from another tenant by now, keeps it', async () => {
     await family('handed', 'update child set parent = 2 where id = 11');
     const at = await now();
-    await client.query(`update parent set tenant_id = '${BIRCH}' where id = 2; update child set v = 'x' where tenant_id = '${ACME}'`);
+    await client.query(
+      `update parent set tenant_id = '${BIRCH}' where id = 2; update child set v = 'x' where tenant_id = '${ACME}'`,
+    );
     assertWarned(await restored('handed', at), leftAlone('handed.parent', 1));
-    assert.deepEqual(await all(`select * from child where tenant_id = '${ACME}'`), [`(11,${ACME},2,a)`, `(12,${ACME},2,a)`]);
+    assert.deepEqual(await all(`select * from child where tenant_id = '${ACME}'`), [
+      `(11,${ACME},2,a)`,
+      `(12,${ACME},2,a)`,
+    ]);
   });
 
   test('of a table that is not protected is refused, and told what has to be there', async () => {
-    await family('outside', 'create table catalogue (id int primary key); insert into catalogue values (5); alter table child add item int references catalogue on delete cascade; update child set item = 5 where id = 11');
+    await family(
+      'outside',
+      'create table catalogue (id int primary key); insert into catalogue values (5); alter table child add item int references catalogue on delete cascade; update child set item = 5 where id = 11',
+    );
     const at = await now();
     await client.query('delete from catalogue');
-    const done = await recover(client, ACME, OWNER, { targetTimestamp: at, tables: ['outside.parent', 'outside.child', 'outside.note'] });
+    const done = await recover(client, ACME, OWNER, {
+      targetTimestamp: at,
+      tables: ['outside.parent', 'outside.child', 'outside.note'],
+    });
     assert.equal(done.error?.code, 'VALIDATION_FAILED');
-    assert.match(String(done.error.details), /1 row\(s\) of "outside\.child" need rows of "outside\.catalogue" that do not exist; "outside\.catalogue" is not protected: put them back first/);
+    assert.match(
+      String(done.error.details),
+      /1 row\(s\) of "outside\.child" need rows of "outside\.catalogue" that do not exist; "outside\.catalogue" is not protected: put them back first/,
+    );
     await client.query('insert into catalogue values (5)');
     assertWarned(await restored('outside', at));
     assert.deepEqual(await all('select id, item from child where item is not null'), ['(11,5)']);
@@ -124,7 +165,7 @@ describe('a row that needs another', () => {
 });
 
 describe('a row that should not be', () => {
-  test('stays where another tenant\'s row needs it, with what it needs itself', async () => {
+  test("stays where another tenant's row needs it, with what it needs itself", async () => {
     await family('needed');
     const at = await now();
     await client.query(`insert into parent values (3, '${ACME}', 'new'), (4, '${ACME}', 'new'); insert into child values (13, '${ACME}', 3, 'new'), (14, '${ACME}', 4, 'new');
@@ -138,20 +179,37 @@ describe('a row that should not be', () => {
   test('stays where a row needs it that came from another tenant', async () => {
     await family('arrived');
     const at = await now();
-    await client.query(`insert into parent values (3, '${ACME}', 'new'); update child set tenant_id = '${ACME}', parent = 3 where id = 19`);
+    await client.query(
+      `insert into parent values (3, '${ACME}', 'new'); update child set tenant_id = '${ACME}', parent = 3 where id = 19`,
+    );
     assertWarned(await restored('arrived', at), leftAlone('arrived.parent', 1), leftAlone('arrived.child', 1));
-    assert.deepEqual(await all(`select id, parent from child where tenant_id = '${ACME}'`), ['(11,1)', '(12,2)', '(19,3)']);
+    assert.deepEqual(await all(`select id, parent from child where tenant_id = '${ACME}'`), [
+      '(11,1)',
+      '(12,2)',
+      '(19,3)',
+    ]);
   });
 
   test('is refused where a table that was not chosen needs it, naming that table', async () => {
     await family('unchosen', 'create table visit (id int, parent int references parent)');
     const at = await now();
-    await client.query(`insert into parent values (3, '${ACME}', 'new'); insert into child values (13, '${ACME}', 3, 'new')`);
+    await client.query(
+      `insert into parent values (3, '${ACME}', 'new'); insert into child values (13, '${ACME}', 3, 'new')`,
+    );
     const some = await recover(client, ACME, OWNER, { targetTimestamp: at, tables: ['unchosen.parent'] });
-    assert.match(String(some.error?.details), /1 row\(s\) of "unchosen\.parent" would go, and rows of "unchosen\.child" need them; add "unchosen\.child"/);
+    assert.match(
+      String(some.error?.details),
+      /1 row\(s\) of "unchosen\.parent" would go, and rows of "unchosen\.child" need them; add "unchosen\.child"/,
+    );
     await client.query('insert into visit values (1, 3)');
-    const most = await recover(client, ACME, OWNER, { targetTimestamp: at, tables: ['unchosen.parent', 'unchosen.child', 'unchosen.note'] });
-    assert.match(String(most.error?.details), /1 row\(s\) of "unchosen\.parent" would go, and rows of "unchosen\.visit" need them; "unchosen\.visit" is not protected: take them away first/);
+    const most = await recover(client, ACME, OWNER, {
+      targetTimestamp: at,
+      tables: ['unchosen.parent', 'unchosen.child', 'unchosen.note'],
+    });
+    assert.match(
+      String(most.error?.details),
+      /1 row\(s\) of "unchosen\.parent" would go, and rows of "unchosen\.visit" need them; "unchosen\.visit" is not protected: take them away first/,
+    );
   });
 });
 
@@ -180,7 +238,10 @@ describe('a foreign key', () => {
     return done.rows_restored;
   }
 
-  for (const [type, key, alike] of [['citext', 'Anna', 'ANNA'], ['ltree', 'a.b', 'a.b']] as const) {
+  for (const [type, key, alike] of [
+    ['citext', 'Anna', 'ANNA'],
+    ['ltree', 'a.b', 'a.b'],
+  ] as const) {
     /** A parent with a child that refers to it, in writing that the type takes for the same. */
     const couple = async (schema: string): Promise<void> => {
       await client.query(`create schema ${schema}; create schema if not exists extensions;
@@ -233,8 +294,9 @@ describe('a foreign key', () => {
     await backAgain('parted', ['child'], 'delete from child');
     const at = await now();
     await client.query(`insert into parent values (2, '${ACME}'); insert into child values (5, '${ACME}', 2)`);
-    assert.deepEqual(await refused(at, 'parted.parent'),
-      ['tables: 1 row(s) of "parted.parent" would go, and rows of "parted.child" need them; add "parted.child"']);
+    assert.deepEqual(await refused(at, 'parted.parent'), [
+      'tables: 1 row(s) of "parted.parent" would go, and rows of "parted.child" need them; add "parted.child"',
+    ]);
     assert.equal(await withRelated(at, 'parted.parent'), 2);
   });
 
@@ -251,30 +313,43 @@ describe('a foreign key', () => {
     await backAgain('parting', ['special', 'item', 'tag'], 'delete from tag; delete from item; delete from special');
     const at = await now();
     await client.query('delete from tag; delete from item; delete from special');
-    assert.deepEqual(await refused(at, 'parting.item'),
-      ['tables: 1 row(s) of "parting.item2" need rows of "parting.special" that do not exist; add "parting.special"']);
-    assert.deepEqual(await refused(at, 'parting.tag'),
-      ['tables: 1 row(s) of "parting.tag" need rows of "parting.item2" that do not exist; add "parting.item"']);
+    assert.deepEqual(await refused(at, 'parting.item'), [
+      'tables: 1 row(s) of "parting.item2" need rows of "parting.special" that do not exist; add "parting.special"',
+    ]);
+    assert.deepEqual(await refused(at, 'parting.tag'), [
+      'tables: 1 row(s) of "parting.tag" need rows of "parting.item2" that do not exist; add "parting.item"',
+    ]);
     assert.equal(await withRelated(at, 'parting.item'), 4);
   });
 });
 
 test('rows of a tenant that the statistics do not know are found a few times in an index, and not once for each other', async () => {
-  await family('unknown', 'create index on parent (tenant_id); create index on child (tenant_id); create index on child (parent); delete from parent');
+  await family(
+    'unknown',
+    'create index on parent (tenant_id); create index on child (tenant_id); create index on child (parent); delete from parent',
+  );
   const COUNT = 400;
   const reads = async (): Promise<number> => {
     await client.query('select pg_stat_force_next_flush()');
-    const { rows: [row] } = await client.query<{ reads: string }>(`select sum(idx_tup_read) as reads from pg_stat_user_indexes where schemaname = 'unknown'`);
+    const {
+      rows: [row],
+    } = await client.query<{ reads: string }>(
+      `select sum(idx_tup_read) as reads from pg_stat_user_indexes where schemaname = 'unknown'`,
+    );
     return Number(row?.reads);
   };
-  await client.query(`insert into parent select n, '${BIRCH}', 'b' from generate_series(1, 20000) n; insert into child select n, '${BIRCH}', n, 'b' from generate_series(1, 20000) n`);
+  await client.query(
+    `insert into parent select n, '${BIRCH}', 'b' from generate_series(1, 20000) n; insert into child select n, '${BIRCH}', n, 'b' from generate_series(1, 20000) n`,
+  );
   await client.query('vacuum analyze parent');
   await client.query('vacuum analyze child');
   const at = await now();
-  await client.query(`insert into parent select n, '${ACME}', 'a' from generate_series(30001, ${30000 + COUNT}) n; insert into child select n, '${ACME}', n, 'a' from generate_series(30001, ${30000 + COUNT}) n`);
+  await client.query(
+    `insert into parent select n, '${ACME}', 'a' from generate_series(30001, ${30000 + COUNT}) n; insert into child select n, '${ACME}', n, 'a' from generate_series(30001, ${30000 + COUNT}) n`,
+  );
   const before = await reads();
   assertWarned(await restored('unknown', at));
-  const read = await reads() - before;
+  const read = (await reads()) - before;
   assert.ok(read > COUNT && read < 50 * COUNT, `${read} reads`);
 });
 
@@ -283,15 +358,28 @@ test('a dry run, its pages and its figures leave out what a restore leaves alone
   const at = await now();
   await client.query('delete from parent where id in (2, 9)');
   const tables = ['parent', 'child', 'note'].map((name) => `shown.${name}`);
-  const { rows: [request] } = await client.query<{ id: string }>(
-    `insert into m23.requests (id, tenant_id, user_id, function) values (gen_random_uuid(), $1, $2, 'pitr-restore') returning id`, [ACME, OWNER]);
-  const { rows: [row] } = await client.query<{ preview: Preview }>(
-    'select public.m23_preview_pitr($1, $2) as preview', [request?.id, { targetTimestamp: at, tables, dryRun: true }]);
+  const {
+    rows: [request],
+  } = await client.query<{ id: string }>(
+    `insert into m23.requests (id, tenant_id, user_id, function) values (gen_random_uuid(), $1, $2, 'pitr-restore') returning id`,
+    [ACME, OWNER],
+  );
+  const {
+    rows: [row],
+  } = await client.query<{ preview: Preview }>('select public.m23_preview_pitr($1, $2) as preview', [
+    request?.id,
+    { targetTimestamp: at, tables, dryRun: true },
+  ]);
   const { previewId, previewChanges, changeCounts, planHash, warnings } = row!.preview;
   assertWarned(warnings, leftAlone('shown.child', 1), leftAlone('shown.note', 1));
   assert.deepEqual(changeCounts, { 'shown.parent': 1, 'shown.child': 1, 'shown.note': 1 });
   for (const [table, rows] of Object.entries(previewChanges)) {
-    const { rows: [page] } = await client.query<{ rows: unknown }>('select public.get_pitr_preview_page($1, $2) as rows', [previewId, table]);
+    const {
+      rows: [page],
+    } = await client.query<{ rows: unknown }>('select public.get_pitr_preview_page($1, $2) as rows', [
+      previewId,
+      table,
+    ]);
     assert.deepEqual(page?.rows, rows);
   }
   assert.equal(await stats(at), 3);

@@ -21,15 +21,34 @@ afterEach(async () => {
   await client.query('reset role; delete from m23.after_restore_hooks');
 });
 
-interface Failure { code: string; message: string; details?: string[] }
-interface Outcome { warnings: string[]; snapshot_id: string; rows_restored: number; error?: Failure }
-interface Begun { work_id: string; lease: string }
+interface Failure {
+  code: string;
+  message: string;
+  details?: string[];
+}
+interface Outcome {
+  warnings: string[];
+  snapshot_id: string;
+  rows_restored: number;
+  error?: Failure;
+}
+interface Begun {
+  work_id: string;
+  lease: string;
+}
 
 /** An application of one tenant in a schema of its own: two protected tables and what the hooks write. */
-interface Shop { schema: string; tenant: string; owner: string; viewer: string }
+interface Shop {
+  schema: string;
+  tenant: string;
+  owner: string;
+  viewer: string;
+}
 
 async function one<T>(sql: string, values: unknown[] = []): Promise<T> {
-  const { rows: [row] } = await client.query<{ value: T }>(sql, values);
+  const {
+    rows: [row],
+  } = await client.query<{ value: T }>(sql, values);
   return row!.value;
 }
 const now = (): Promise<string> => one('select clock_timestamp()::text as value');
@@ -56,23 +75,41 @@ async function as(user: string, role = 'authenticated'): Promise<void> {
 
 async function request(shop: Shop, name: string): Promise<string> {
   const id = randomUUID();
-  await client.query('insert into m23.requests (id, tenant_id, user_id, function) values ($1, $2, $3, $4)', [id, shop.tenant, shop.owner, name]);
+  await client.query('insert into m23.requests (id, tenant_id, user_id, function) values ($1, $2, $3, $4)', [
+    id,
+    shop.tenant,
+    shop.owner,
+    name,
+  ]);
   return id;
 }
 
-const target = (shop: Shop, targetTimestamp: string): object => ({ targetTimestamp, confirmRestore: true, tables: ['items', 'parts', 'counters'].map((table) => `${shop.schema}.${table}`) });
+const target = (shop: Shop, targetTimestamp: string): object => ({
+  targetTimestamp,
+  confirmRestore: true,
+  tables: ['items', 'parts', 'counters'].map((table) => `${shop.schema}.${table}`),
+});
 
 async function begin(shop: Shop, at: string): Promise<Begun> {
   return await one('select m23_begin_pitr($1, $2) as value', [await request(shop, 'pitr-restore'), target(shop, at)]);
 }
 async function preview(shop: Shop, at: string): Promise<void> {
-  await client.query('select m23_preview_pitr($1, $2)', [await request(shop, 'pitr-restore'), { ...target(shop, at), dryRun: true }]);
+  await client.query('select m23_preview_pitr($1, $2)', [
+    await request(shop, 'pitr-restore'),
+    { ...target(shop, at), dryRun: true },
+  ]);
 }
-const execute = (work: Begun): Promise<Outcome> => one('select m23_execute_restore($1, $2) as value', [work.work_id, work.lease]);
+const execute = (work: Begun): Promise<Outcome> =>
+  one('select m23_execute_restore($1, $2) as value', [work.work_id, work.lease]);
 const restore = async (shop: Shop, at: string): Promise<Outcome> => await execute(await begin(shop, at));
 
 async function rollBack(shop: Shop, snapshotId: string): Promise<Outcome> {
-  return await execute(await one('select m23_begin_rollback($1, $2) as value', [await request(shop, 'pitr-rollback'), { snapshotId, confirmRollback: true }]));
+  return await execute(
+    await one('select m23_begin_rollback($1, $2) as value', [
+      await request(shop, 'pitr-rollback'),
+      { snapshotId, confirmRollback: true },
+    ]),
+  );
 }
 
 async function calls(): Promise<unknown[]> {
@@ -81,11 +118,27 @@ async function calls(): Promise<unknown[]> {
 
 /** A backup of the items, read as the worker reads it; gives its id and its one chunk. */
 async function backUp(shop: Shop): Promise<{ id: string; lines: string; rows: number }> {
-  const { job_id: id } = await one<{ job_id: string }>('select m23_begin_backup($1, $2) as value', [await request(shop, 'backup-create'), { jobType: 'full', tables: [`${shop.schema}.items`] }]);
+  const { job_id: id } = await one<{ job_id: string }>('select m23_begin_backup($1, $2) as value', [
+    await request(shop, 'backup-create'),
+    { jobType: 'full', tables: [`${shop.schema}.items`] },
+  ]);
   const { lease } = await one<{ lease: string }>('select m23_claim_backup($1) as value', [id]);
   const text = (await one<Buffer>('select m23_read_chunk($1, $2, 1, null)::bytea as value', [id, lease])).toString();
   const head = JSON.parse(text.slice(0, text.indexOf('\n'))) as { rows: number; last_key: string[] };
-  await client.query('select m23_record_chunk($1)', [{ job_id: id, lease, ordinal: 1, seq: 1, object: 'o', bytes: 1, stored_bytes: 1, sha256: '0'.repeat(64), done: true, ...head }]);
+  await client.query('select m23_record_chunk($1)', [
+    {
+      job_id: id,
+      lease,
+      ordinal: 1,
+      seq: 1,
+      object: 'o',
+      bytes: 1,
+      stored_bytes: 1,
+      sha256: '0'.repeat(64),
+      done: true,
+      ...head,
+    },
+  ]);
   await client.query(`select m23_finish_backup($1, $2, 'm', 'h', 1)`, [id, lease]);
   return { id, lines: text.slice(text.indexOf('\n') + 1), rows: head.rows };
 }
@@ -93,32 +146,60 @@ async function backUp(shop: Shop): Promise<{ id: string; lines: string; rows: nu
 /** A restore of a new backup beside the live data; gives the restore's id. */
 async function copy(shop: Shop, targetSchema: string): Promise<string> {
   const backup = await backUp(shop);
-  const work = await one<Begun>('select m23_begin_restore($1, $2) as value', [await request(shop, 'backup-restore'), { backupJobId: backup.id, targetSchema, confirmRestore: true }]);
+  const work = await one<Begun>('select m23_begin_restore($1, $2) as value', [
+    await request(shop, 'backup-restore'),
+    { backupJobId: backup.id, targetSchema, confirmRestore: true },
+  ]);
   const { work_id: id, lease } = work;
-  await client.query('select m23_stage_table($1, $2, $3)', [id, lease, { ordinal: 1, schema: shop.schema, name: 'items', columns: ['id', 'tenant_id', 'name'], rows: backup.rows }]);
-  await client.query('select m23_stage_chunk($1)', [Buffer.from(`${JSON.stringify({ restore_id: id, lease, ordinal: 1, seq: 1, rows: backup.rows })}\n${backup.lines}`)]);
+  await client.query('select m23_stage_table($1, $2, $3)', [
+    id,
+    lease,
+    { ordinal: 1, schema: shop.schema, name: 'items', columns: ['id', 'tenant_id', 'name'], rows: backup.rows },
+  ]);
+  await client.query('select m23_stage_chunk($1)', [
+    Buffer.from(`${JSON.stringify({ restore_id: id, lease, ordinal: 1, seq: 1, rows: backup.rows })}\n${backup.lines}`),
+  ]);
   const done = await execute(work);
   assert.equal(done.error, undefined, JSON.stringify(done.error));
   return id;
 }
 
-interface Dropped { dropped: boolean; schema: string; kept_by: string[] }
+interface Dropped {
+  dropped: boolean;
+  schema: string;
+  kept_by: string[];
+}
 const drop = (restoreLog: string): Promise<Dropped> => one('select drop_restore_copy($1) as value', [restoreLog]);
-const schemaExists = (name: string): Promise<boolean> => one('select exists (select from pg_namespace where nspname = $1) as value', [name]);
+const schemaExists = (name: string): Promise<boolean> =>
+  one('select exists (select from pg_namespace where nspname = $1) as value', [name]);
 const findings = async (topic: string): Promise<{ state: string; finding: string }[]> =>
-  (await client.query<{ state: string; finding: string }>('select state, finding from m23.doctor() where topic = $1', [topic])).rows;
+  (
+    await client.query<{ state: string; finding: string }>('select state, finding from m23.doctor() where topic = $1', [
+      topic,
+    ])
+  ).rows;
 
 describe('an after_restore hook', () => {
   test('is called once, when the rows are back, with the tables and counts that changed; on a rollback, too', async () => {
     const shop = await newShop();
-    await client.query(`select m23.set_after_restore(null, 'note(uuid, jsonb)'), m23.set_after_restore(null, 'note(uuid, jsonb)')`);
+    await client.query(
+      `select m23.set_after_restore(null, 'note(uuid, jsonb)'), m23.set_after_restore(null, 'note(uuid, jsonb)')`,
+    );
     const at = await now();
-    await client.query(`delete from parts; delete from items where id <= 3; update items set name = 'x' where id > 8; insert into items values (11, '${shop.tenant}', 'stray')`);
+    await client.query(
+      `delete from parts; delete from items where id <= 3; update items set name = 'x' where id > 8; insert into items values (11, '${shop.tenant}', 'stray')`,
+    );
     const done = await restore(shop, at);
-    const there = { [`${shop.schema}.items`]: { inserts: 3, updates: 2, deletes: 1 }, [`${shop.schema}.parts`]: { inserts: 1, updates: 0, deletes: 0 } };
+    const there = {
+      [`${shop.schema}.items`]: { inserts: 3, updates: 2, deletes: 1 },
+      [`${shop.schema}.parts`]: { inserts: 1, updates: 0, deletes: 0 },
+    };
     assert.deepEqual(await calls(), [{ hook: 'note', tenant: shop.tenant, changes: there, seen: 10 }]);
     await rollBack(shop, done.snapshot_id);
-    const back = { [`${shop.schema}.items`]: { inserts: 1, updates: 2, deletes: 3 }, [`${shop.schema}.parts`]: { inserts: 0, updates: 0, deletes: 1 } };
+    const back = {
+      [`${shop.schema}.items`]: { inserts: 1, updates: 2, deletes: 3 },
+      [`${shop.schema}.parts`]: { inserts: 0, updates: 0, deletes: 1 },
+    };
     assert.deepEqual((await calls())[1], { hook: 'note', tenant: shop.tenant, changes: back, seen: 8 });
   });
 
@@ -131,18 +212,31 @@ describe('an after_restore hook', () => {
     assert.deepEqual(await calls(), []);
     await client.query('delete from parts; delete from items where id = 1');
     await restore(shop, at);
-    assert.deepEqual(await calls(), [{ hook: 'note', tenant: shop.tenant, changes: { [`${shop.schema}.items`]: { inserts: 1, updates: 0, deletes: 0 } }, seen: 10 }]);
+    assert.deepEqual(await calls(), [
+      {
+        hook: 'note',
+        tenant: shop.tenant,
+        changes: { [`${shop.schema}.items`]: { inserts: 1, updates: 0, deletes: 0 } },
+        seen: 10,
+      },
+    ]);
   });
 
   test('of one tenant rests for the others, and one that was dropped rests', async () => {
     const shop = await newShop();
-    await client.query(`select m23.set_after_restore('items', 'note(uuid, jsonb)', $1), m23.set_after_restore(null, 'note(uuid, jsonb)')`, [randomUUID()]);
+    await client.query(
+      `select m23.set_after_restore('items', 'note(uuid, jsonb)', $1), m23.set_after_restore(null, 'note(uuid, jsonb)')`,
+      [randomUUID()],
+    );
     await client.query(`select m23.drop_after_restore(null, 'note(uuid, jsonb)')`);
     const at = await now();
     await client.query(`update items set name = 'x'`);
     assert.equal((await restore(shop, at)).rows_restored, 10);
     assert.deepEqual(await calls(), []);
-    await assert.rejects(client.query(`select m23.drop_after_restore(null, 'note(uuid, jsonb)')`), /is no such after_restore hook/);
+    await assert.rejects(
+      client.query(`select m23.drop_after_restore(null, 'note(uuid, jsonb)')`),
+      /is no such after_restore hook/,
+    );
   });
 
   test('rests in a preview, when nothing changes, and for a copy', async () => {
@@ -169,7 +263,12 @@ describe('an after_restore hook', () => {
     const done = await restore(shop, at);
     assert.equal(await one('select items::int as value from counters'), 10);
     assert.equal(await one(`select count(*)::int as value from calls where hook = 'trigger'`), 1);
-    assert.equal(await one(`select count(*)::int as value from transaction_logs where table_name = $1 and operation = 'UPDATE'`, [`${shop.schema}.counters`]), 1);
+    assert.equal(
+      await one(`select count(*)::int as value from transaction_logs where table_name = $1 and operation = 'UPDATE'`, [
+        `${shop.schema}.counters`,
+      ]),
+      1,
+    );
     await rollBack(shop, done.snapshot_id);
     assert.equal(await one('select items::int as value from counters'), 5, 'the rollback calls it as well');
   });
@@ -195,7 +294,10 @@ describe('an after_restore hook', () => {
       assert.doesNotMatch(JSON.stringify(error), /secret|waits/);
       assert.equal(await one(`select count(*)::int as value from items where name = 'x'`), 10);
       assert.deepEqual(await calls(), []);
-      assert.equal(await one('select status as value from public.restore_logs where id = $1', [work.work_id]), 'failed');
+      assert.equal(
+        await one('select status as value from public.restore_logs where id = $1', [work.work_id]),
+        'failed',
+      );
     });
   }
 
@@ -234,12 +336,15 @@ describe('an after_restore hook', () => {
     const shop = await newShop();
     await client.query(`create function wrong(changes jsonb) returns void language sql as ''; create procedure proc(tenant uuid, changes jsonb) language sql as '';
       create role lesser_${shop.schema}; create function theirs(tenant uuid, changes jsonb) returns void language sql as ''; alter function theirs owner to lesser_${shop.schema}`);
-    const refused = async (sql: string, expected: RegExp): Promise<void> => await assert.rejects(client.query(sql), expected);
+    const refused = async (sql: string, expected: RegExp): Promise<void> =>
+      await assert.rejects(client.query(sql), expected);
     await refused(`select m23.set_after_restore(null, 'wrong(jsonb)')`, /arguments \(tenant uuid, changes jsonb\)/);
     await refused(`select m23.set_after_restore(null, 'proc(uuid, jsonb)')`, /is not a plain function/);
     await refused(`select m23.set_after_restore('calls', 'note(uuid, jsonb)')`, /is not protected/);
     await refused(`select m23.set_after_restore(null, 'theirs(uuid, jsonb)')`, /make it SECURITY DEFINER/);
-    await client.query(`alter function theirs security definer; select m23.set_after_restore(null, 'theirs(uuid, jsonb)'), m23.drop_after_restore(null, 'theirs(uuid, jsonb)')`);
+    await client.query(
+      `alter function theirs security definer; select m23.set_after_restore(null, 'theirs(uuid, jsonb)'), m23.drop_after_restore(null, 'theirs(uuid, jsonb)')`,
+    );
     for (const role of ['authenticated', 'service_role']) {
       await client.query(`set role ${role}`);
       await refused(`select m23.set_after_restore(null, '${shop.schema}.note(uuid, jsonb)')`, /permission denied/);
@@ -253,8 +358,17 @@ describe('a copy', () => {
     const shop = await newShop();
     const name = `${shop.schema}_copy`;
     const id = await copy(shop, name);
-    assert.equal(await one(`select expires_at between clock_timestamp() + interval '6 days 23 hours' and clock_timestamp() + interval '7 days' as value from m23.copies where restore_log_id = $1`, [id]), true);
-    assert.equal(await one(`select metadata -> 'copy' ? 'expires_at' as value from restore_logs where id = $1`, [id]), true);
+    assert.equal(
+      await one(
+        `select expires_at between clock_timestamp() + interval '6 days 23 hours' and clock_timestamp() + interval '7 days' as value from m23.copies where restore_log_id = $1`,
+        [id],
+      ),
+      true,
+    );
+    assert.equal(
+      await one(`select metadata -> 'copy' ? 'expires_at' as value from restore_logs where id = $1`, [id]),
+      true,
+    );
     const [finding] = await findings(`copy ${name}`);
     assert.equal(finding?.state, 'ok');
     assert.match(finding?.finding ?? '', new RegExp(`${shop.tenant}, expires 20`));
@@ -262,7 +376,10 @@ describe('a copy', () => {
       truncate ${name}.items; analyze ${name}.items`);
     assert.deepEqual(await drop(id), { dropped: true, schema: name, kept_by: [] });
     assert.equal(await schemaExists(name), false);
-    assert.equal(await one(`select metadata -> 'copy' ? 'dropped_at' as value from restore_logs where id = $1`, [id]), true);
+    assert.equal(
+      await one(`select metadata -> 'copy' ? 'dropped_at' as value from restore_logs where id = $1`, [id]),
+      true,
+    );
     assert.deepEqual(await findings(`copy ${name}`), []);
     await assert.rejects(drop(id), /no such copy/);
   });
@@ -296,7 +413,10 @@ describe('a copy', () => {
     'a column': ['alter table COPY.items add column note text', /column note of table/],
     'an index': ['create index mine on COPY.items (name)', /index .*\.mine/],
     'a policy': ['create policy mine on COPY.items using (true)', /policy mine/],
-    'a foreign key from elsewhere': ['create table refers (item int references COPY.items)', /constraint refers_item_fkey/],
+    'a foreign key from elsewhere': [
+      'create table refers (item int references COPY.items)',
+      /constraint refers_item_fkey/,
+    ],
   };
   test('is kept by what somebody has added, which is named', async () => {
     const shop = await newShop();
@@ -346,22 +466,46 @@ describe('a snapshot', () => {
   test('lasts as many days as the setting says', async () => {
     const shop = await newShop();
     await client.query(`update m23.settings set value = '3' where name = 'snapshot_days'`);
-    const id = await one('select create_pitr_snapshot($1, $2, null, $3) as value', [shop.tenant, 'three days', shop.owner]);
+    const id = await one('select create_pitr_snapshot($1, $2, null, $3) as value', [
+      shop.tenant,
+      'three days',
+      shop.owner,
+    ]);
     await client.query(`update m23.settings set value = '30' where name = 'snapshot_days'`);
-    assert.equal(await one('select round(extract(epoch from expires_at - created_at) / 86400)::int as value from pitr_snapshots where id = $1', [id]), 3);
+    assert.equal(
+      await one(
+        'select round(extract(epoch from expires_at - created_at) / 86400)::int as value from pitr_snapshots where id = $1',
+        [id],
+      ),
+      3,
+    );
   });
 
   test('that has expired cannot be rolled back to, before it is swept and after', async () => {
     const shop = await newShop();
-    const snapshot = (name: string): Promise<string> => one('select create_pitr_snapshot($1, $2, $3, $4) as value', [shop.tenant, name, [`${shop.schema}.items`], shop.owner]);
+    const snapshot = (name: string): Promise<string> =>
+      one('select create_pitr_snapshot($1, $2, $3, $4) as value', [
+        shop.tenant,
+        name,
+        [`${shop.schema}.items`],
+        shop.owner,
+      ]);
     const [id, kept] = [await snapshot('old'), await snapshot('new')];
     await client.query(`update pitr_snapshots set expires_at = clock_timestamp() where id = $1`, [id]);
-    const active = async (): Promise<string[]> => (await client.query<{ snapshot_id: string }>('select snapshot_id from get_active_pitr_snapshots($1)', [shop.tenant])).rows.map((row) => row.snapshot_id);
+    const active = async (): Promise<string[]> =>
+      (
+        await client.query<{ snapshot_id: string }>('select snapshot_id from get_active_pitr_snapshots($1)', [
+          shop.tenant,
+        ])
+      ).rows.map((row) => row.snapshot_id);
     for (const status of ['active', 'expired']) {
       assert.equal(await one('select status as value from pitr_snapshots where id = $1', [id]), status);
       assert.deepEqual(await active(), [kept]);
       await assert.rejects(rollBack(shop, id), /SNAPSHOT_NOT_FOUND/);
-      await assert.rejects(client.query('select execute_pitr_rollback($1, $2)', [id, shop.owner]), /SNAPSHOT_NOT_FOUND/);
+      await assert.rejects(
+        client.query('select execute_pitr_rollback($1, $2)', [id, shop.owner]),
+        /SNAPSHOT_NOT_FOUND/,
+      );
       await client.query('select m23_sweep()');
     }
     assert.equal((await rollBack(shop, kept)).error, undefined);
@@ -369,30 +513,56 @@ describe('a snapshot', () => {
 });
 
 describe('a tenant that is forgotten', () => {
-  interface Forgotten { removed: Record<string, number>; archives: { prefix: string; note: string } }
+  interface Forgotten {
+    removed: Record<string, number>;
+    archives: { prefix: string; note: string };
+  }
   const forget = (tenant: string): Promise<Forgotten> => one('select m23.forget_tenant($1) as value', [tenant]);
 
   test('is forgotten by the service key alone, where it is asked for by RPC', async () => {
     const shop = await newShop();
-    for (const [role, claims] of [['authenticated', { sub: shop.owner, role: 'authenticated' }], ['anon', { role: 'anon' }]] as const) {
+    for (const [role, claims] of [
+      ['authenticated', { sub: shop.owner, role: 'authenticated' }],
+      ['anon', { role: 'anon' }],
+    ] as const) {
       await client.query(`select set_config('request.jwt.claims', $1, false)`, [JSON.stringify(claims)]);
       await client.query(`set role ${role}`);
-      await assert.rejects(one('select public.forget_tenant($1) as value', [shop.tenant]), /permission denied for function forget_tenant/);
+      await assert.rejects(
+        one('select public.forget_tenant($1) as value', [shop.tenant]),
+        /permission denied for function forget_tenant/,
+      );
     }
     await client.query(`select set_config('request.jwt.claims', '{"role": "service_role"}', false)`);
     await client.query('reset role; set role service_role');
-    await assert.rejects(one('select public.forget_tenant(null) as value'), /VALIDATION_FAILED.*p_tenant_id: is required/s);
-    assert.equal((await one<Forgotten>('select public.forget_tenant($1) as value', [shop.tenant])).archives.prefix, `tenants/${shop.tenant}/`);
+    await assert.rejects(
+      one('select public.forget_tenant(null) as value'),
+      /VALIDATION_FAILED.*p_tenant_id: is required/s,
+    );
+    assert.equal(
+      (await one<Forgotten>('select public.forget_tenant($1) as value', [shop.tenant])).archives.prefix,
+      `tenants/${shop.tenant}/`,
+    );
     await client.query('reset role');
-    await client.query(`insert into m23.restore_work (work_id, tenant_id, kind) values (gen_random_uuid(), $1, 'rollback')`, [shop.tenant]);
-    await client.query(`insert into m23.leases (work_id, token, until) select work_id, gen_random_uuid(), clock_timestamp() + interval '1 hour' from m23.restore_work where tenant_id = $1`, [shop.tenant]);
-    await assert.rejects(one('select public.forget_tenant($1) as value', [shop.tenant]), /UNAVAILABLE.*a restore or rollback of this tenant is running; nothing was removed/s);
+    await client.query(
+      `insert into m23.restore_work (work_id, tenant_id, kind) values (gen_random_uuid(), $1, 'rollback')`,
+      [shop.tenant],
+    );
+    await client.query(
+      `insert into m23.leases (work_id, token, until) select work_id, gen_random_uuid(), clock_timestamp() + interval '1 hour' from m23.restore_work where tenant_id = $1`,
+      [shop.tenant],
+    );
+    await assert.rejects(
+      one('select public.forget_tenant($1) as value', [shop.tenant]),
+      /UNAVAILABLE.*a restore or rollback of this tenant is running; nothing was removed/s,
+    );
     await client.query('delete from m23.restore_work where tenant_id = $1', [shop.tenant]);
   });
 
   /** How many rows each table of M23 has of a tenant. */
   async function kept(tenant: string): Promise<Record<string, number>> {
-    const { rows } = await client.query<{ name: string }>(`select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    const { rows } = await client.query<{
+      name: string;
+    }>(`select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
       join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
       where c.relkind in ('r', 'p') and not exists (select from pg_inherits i where i.inhrelid = c.oid) and n.nspname in ('m23', 'm23_log', 'public') order by 1`);
     const found: Record<string, number> = {};
@@ -411,7 +581,10 @@ describe('a tenant that is forgotten', () => {
     await preview(shop, at);
     await rollBack(shop, (await restore(shop, at)).snapshot_id);
     await copy(shop, `${shop.schema}_copy`);
-    await client.query(`select create_pitr_snapshot($1, 'manual', array[$3], $2, (select max(id::text)::uuid from restore_logs where tenant_id = $1))`, [shop.tenant, shop.owner, `${shop.schema}.items`]);
+    await client.query(
+      `select create_pitr_snapshot($1, 'manual', array[$3], $2, (select max(id::text)::uuid from restore_logs where tenant_id = $1))`,
+      [shop.tenant, shop.owner, `${shop.schema}.items`],
+    );
     await client.query(`insert into dr_plans (tenant_id, plan_name, rto_minutes, rpo_minutes, backup_frequency, test_frequency) values ('${shop.tenant}', 'p', 1, 1, 'daily', 'daily');
       insert into recovery_tests (tenant_id, dr_plan_id, backup_job_id, test_name, test_type, validation_level)
         select '${shop.tenant}', p.id, b.id, 't', 'manual', 'basic' from dr_plans p, backup_jobs b where p.tenant_id = '${shop.tenant}' and b.tenant_id = p.tenant_id;
@@ -423,43 +596,92 @@ describe('a tenant that is forgotten', () => {
   test('leaves nothing but memberships and live rows; others keep everything; the counts are given', async () => {
     const other = await used();
     const shop = await used();
-    await client.query(`insert into backup_jobs (tenant_id, backup_name, job_type, base_backup_id) select '${other.tenant}', 'x', 'incremental', id from backup_jobs where tenant_id = '${shop.tenant}'`);
+    await client.query(
+      `insert into backup_jobs (tenant_id, backup_name, job_type, base_backup_id) select '${other.tenant}', 'x', 'incremental', id from backup_jobs where tenant_id = '${shop.tenant}'`,
+    );
     const others = await kept(other.tenant);
     const had = await kept(shop.tenant);
-    const kinds = ['m23.after_restore_hooks', 'm23.backup_work', 'm23.copies', 'm23.previews', 'm23.requests', 'public.backup_jobs', 'public.dr_plans', 'public.health_snapshots',
-      'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests', 'public.restore_logs'];
-    assert.deepEqual(kinds.filter((kind) => had[kind] === undefined), [], 'there is something of every kind');
+    const kinds = [
+      'm23.after_restore_hooks',
+      'm23.backup_work',
+      'm23.copies',
+      'm23.previews',
+      'm23.requests',
+      'public.backup_jobs',
+      'public.dr_plans',
+      'public.health_snapshots',
+      'public.pitr_rollbacks',
+      'public.pitr_snapshots',
+      'public.recovery_tests',
+      'public.restore_logs',
+    ];
+    assert.deepEqual(
+      kinds.filter((kind) => had[kind] === undefined),
+      [],
+      'there is something of every kind',
+    );
     const { removed, archives } = await forget(shop.tenant);
     assert.deepEqual(await kept(shop.tenant), { 'm23.forgotten': 1, 'public.tenant_members': 2 });
     assert.deepEqual(await kept(other.tenant), others);
     for (const kind of kinds) assert.equal(removed[kind.split('.')[1]!], had[kind], kind);
-    assert.equal(removed['log'], Object.entries(had).reduce((sum, [name, count]) => name.startsWith('m23_log.') ? sum + count : sum, 0));
+    assert.equal(
+      removed['log'],
+      Object.entries(had).reduce((sum, [name, count]) => (name.startsWith('m23_log.') ? sum + count : sum), 0),
+    );
     assert.equal(await schemaExists(`${shop.schema}_copy`), false);
     assert.equal(await one('select count(*)::int as value from items'), 10);
     assert.equal(archives.prefix, `tenants/${shop.tenant}/`);
     assert.match(archives.note, /not removed by the database/);
-    assert.equal(await one(`select count(*)::int as value from m23.backup_tables t where not exists (select from backup_jobs j where j.id = t.job_id)`), 0);
+    assert.equal(
+      await one(
+        `select count(*)::int as value from m23.backup_tables t where not exists (select from backup_jobs j where j.id = t.job_id)`,
+      ),
+      0,
+    );
     const again = await forget(shop.tenant);
-    assert.deepEqual(Object.values(again.removed).filter((count) => count > 0), [], 'twice is as once');
+    assert.deepEqual(
+      Object.values(again.removed).filter((count) => count > 0),
+      [],
+      'twice is as once',
+    );
   });
 
   test('has no earlier moment to go back to, rather than a wrong one, and a new history', async () => {
     const shop = await newShop();
     await client.query(`update items set name = 'first'`);
     const early = await now();
-    const { rows: [at] } = await client.query<{ p: string }>('select m23.current_position()::text as p');
+    const {
+      rows: [at],
+    } = await client.query<{ p: string }>('select m23.current_position()::text as p');
     await client.query(`update items set name = 'second'`);
     await forget(shop.tenant);
     const late = await now();
     await client.query(`update items set name = 'third'`);
-    await assert.rejects(begin(shop, early), /VALIDATION_FAILED.*targetTimestamp: is before the history begins .*the tenant was forgotten.*it can be from/s);
+    await assert.rejects(
+      begin(shop, early),
+      /VALIDATION_FAILED.*targetTimestamp: is before the history begins .*the tenant was forgotten.*it can be from/s,
+    );
     await assert.rejects(preview(shop, early), /the tenant was forgotten/);
-    for (const [sql, value] of [['calculate_pitr_stats($1, $2)', [shop.tenant, early]],
-      ['calculate_pitr_stats($1, clock_timestamp(), $2)', [shop.tenant, early]], ['get_rows_as_of($1, $2)', [`${shop.schema}.items`, early]],
-      ['m23.as_of(null::items, $1, $2::timestamptz)', [shop.tenant, early]], ['m23.as_of(null::items, $1, $2::pg_snapshot)', [shop.tenant, at!.p]]] as const) {
-      await assert.rejects(client.query(`select ${sql}`, [...value]), /the tenant was forgotten|the history of this tenant begins at/, sql);
+    for (const [sql, value] of [
+      ['calculate_pitr_stats($1, $2)', [shop.tenant, early]],
+      ['calculate_pitr_stats($1, clock_timestamp(), $2)', [shop.tenant, early]],
+      ['get_rows_as_of($1, $2)', [`${shop.schema}.items`, early]],
+      ['m23.as_of(null::items, $1, $2::timestamptz)', [shop.tenant, early]],
+      ['m23.as_of(null::items, $1, $2::pg_snapshot)', [shop.tenant, at!.p]],
+    ] as const) {
+      await assert.rejects(
+        client.query(`select ${sql}`, [...value]),
+        /the tenant was forgotten|the history of this tenant begins at/,
+        sql,
+      );
     }
-    assert.equal(await one(`select bool_and(earliest > $2::timestamptz and earliest <= $3::timestamptz) as value from get_recovery_window($1)`, [shop.tenant, early, late]), true);
+    assert.equal(
+      await one(
+        `select bool_and(earliest > $2::timestamptz and earliest <= $3::timestamptz) as value from get_recovery_window($1)`,
+        [shop.tenant, early, late],
+      ),
+      true,
+    );
     assert.equal((await restore(shop, late)).rows_restored, 10);
     assert.equal(await one(`select count(*)::int as value from items where name = 'second'`), 10);
     const neighbour = await newShop();
@@ -500,7 +722,10 @@ describe('a tenant that is forgotten', () => {
     await copy(shop, name);
     await client.query(`create table ${name}.mine (id int)`);
     const had = await kept(shop.tenant);
-    await assert.rejects(forget(shop.tenant), new RegExp(`the copy "${name}" of this tenant cannot be dropped: .*mine`));
+    await assert.rejects(
+      forget(shop.tenant),
+      new RegExp(`the copy "${name}" of this tenant cannot be dropped: .*mine`),
+    );
     assert.deepEqual(await kept(shop.tenant), had);
   });
 

@@ -5,9 +5,9 @@ import type pg from 'pg';
 
 import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
-import { type Reply, backUp, call, lastRestore, refusal, restore, restored } from '../fixtures/functions.ts';
-import { type Rows, damage, openShop, placesOf, rowsOf, stock } from '../fixtures/shop.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { backUp, call, lastRestore, type Reply, refusal, restore, restored } from '../fixtures/functions.ts';
+import { damage, openShop, placesOf, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime, eventually, pause, randomNumbers } from '../fixtures/time.ts';
 
 /** A restore that writes this balance stops there until the gate is open. */
@@ -18,7 +18,9 @@ let client: pg.Client;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-restore': 1000, 'pitr-restore': 1000 } });
   client = await stack.postgres.connect();
   await openShop(client);
@@ -58,12 +60,24 @@ async function setting(name: string, value: number): Promise<void> {
 
 /** Whether something is still going on after a while. */
 async function waits(work: Promise<unknown>, milliseconds = 250): Promise<boolean> {
-  return await Promise.race([work.then(() => false, () => false), pause(milliseconds).then(() => true)]);
+  return await Promise.race([
+    work.then(
+      () => false,
+      () => false,
+    ),
+    pause(milliseconds).then(() => true),
+  ]);
 }
 
 async function working(function_: string): Promise<void> {
   await eventually(
-    async () => (await client.query(`select from pg_stat_activity where query ~ $1 and state = 'active' and pid <> pg_backend_pid()`, [function_])).rowCount ?? 0,
+    async () =>
+      (
+        await client.query(
+          `select from pg_stat_activity where query ~ $1 and state = 'active' and pid <> pg_backend_pid()`,
+          [function_],
+        )
+      ).rowCount ?? 0,
     (count) => count > 0,
   );
 }
@@ -71,8 +85,11 @@ async function working(function_: string): Promise<void> {
 /** Until a restore waits for the fence: whoever writes from then on waits behind it. */
 async function atTheFence(): Promise<void> {
   await eventually(
-    async () => (await client.query(`select from pg_locks l join pg_stat_activity a using (pid)
-      where l.locktype = 'advisory' and not l.granted and a.query ~ 'm23_execute_restore'`)).rowCount ?? 0,
+    async () =>
+      (
+        await client.query(`select from pg_locks l join pg_stat_activity a using (pid)
+      where l.locktype = 'advisory' and not l.granted and a.query ~ 'm23_execute_restore'`)
+      ).rowCount ?? 0,
     (count) => count > 0,
   );
 }
@@ -80,7 +97,11 @@ async function atTheFence(): Promise<void> {
 async function addCustomer(tenant: Tenant, name: string): Promise<Response> {
   return await fetch(`${stack.url}/rest/v1/customers`, {
     method: 'POST',
-    headers: { apikey: stack.anonKey, authorization: `Bearer ${await tenant.token('operator')}`, 'content-type': 'application/json' },
+    headers: {
+      apikey: stack.anonKey,
+      authorization: `Bearer ${await tenant.token('operator')}`,
+      'content-type': 'application/json',
+    },
     body: JSON.stringify({ tenant_id: tenant.id, name }),
   });
 }
@@ -88,29 +109,47 @@ async function addCustomer(tenant: Tenant, name: string): Promise<Response> {
 describe('while a restore holds the fence', () => {
   test('another tenant reads and writes on, its own writers wait, and go on afterwards', async (t) => {
     const [tenant, other] = [await stocked(), await stocked()];
-    await client.query(`update shop.accounts set balance = ${GATED} where tenant_id = $1 and code like '%/1'`, [tenant.id]);
+    await client.query(`update shop.accounts set balance = ${GATED} where tenant_id = $1 and code like '%/1'`, [
+      tenant.id,
+    ]);
     const wanted = await rowsOf(client, tenant);
     const backup = await backUp(stack, client, tenant);
     await damage(client, tenant);
     await client.query(`insert into shop.accounts (tenant_id, code) values ($1::uuid, $1::text || '/5')`, [other.id]);
     await client.query(`update shop.accounts set balance = 1 where tenant_id = $1`, [tenant.id]);
     // Its account 1 was deleted by the damage: an update is what passes the gate.
-    await client.query(`insert into shop.accounts (id, tenant_id, code) overriding system value values ($1, $2::uuid, $2::text || '/1')`, [/^\((\d+)/.exec(wanted['shop.accounts']?.[0] ?? '')?.[1], tenant.id]);
+    await client.query(
+      `insert into shop.accounts (id, tenant_id, code) overriding system value values ($1, $2::uuid, $2::text || '/1')`,
+      [/^\((\d+)/.exec(wanted['shop.accounts']?.[0] ?? '')?.[1], tenant.id],
+    );
 
     await client.query('update shop.gate set open = false');
     const running = restore(stack, tenant, backup);
-    await eventually(async () => (await client.query(`select from pg_stat_activity where wait_event = 'PgSleep' and query ~ 'm23_execute_restore'`)).rowCount, (count) => count === 1);
+    await eventually(
+      async () =>
+        (
+          await client.query(
+            `select from pg_stat_activity where wait_event = 'PgSleep' and query ~ 'm23_execute_restore'`,
+          )
+        ).rowCount,
+      (count) => count === 1,
+    );
 
     const theirs = await application(t);
     await theirs.query(`set statement_timeout = '500ms'`);
     await theirs.query('update shop.accounts set balance = balance + 1 where tenant_id = $1', [other.id]);
-    await theirs.query(`insert into shop.orders (tenant_id, account_id, place) select $1, max(id), 77 from shop.accounts where tenant_id = $1`, [other.id]);
+    await theirs.query(
+      `insert into shop.orders (tenant_id, account_id, place) select $1, max(id), 77 from shop.accounts where tenant_id = $1`,
+      [other.id],
+    );
     await theirs.query('delete from shop.orders where tenant_id = $1 and place = 77', [other.id]);
     assert.equal((await addCustomer(other, 'through the API')).status, 201);
     await theirs.query('select count(*) from shop.orders where tenant_id = $1', [tenant.id]);
 
     const mine = await application(t);
-    const written = mine.query(`update shop.orders set note = 'late' where tenant_id = $1 and place = 401`, [tenant.id]);
+    const written = mine.query(`update shop.orders set note = 'late' where tenant_id = $1 and place = 401`, [
+      tenant.id,
+    ]);
     const posted = addCustomer(tenant, 'late');
     assert.deepEqual([await waits(written), await waits(posted, 50)], [true, true]);
     assert.deepEqual(refusal(await restore(stack, tenant, backup)), [409, 'RESTORE_IN_PROGRESS']);
@@ -121,7 +160,9 @@ describe('while a restore holds the fence', () => {
     assert.equal(reply.status, 200, JSON.stringify(reply.body));
     await written;
     assert.equal((await posted).status, 201);
-    const expected = wanted['shop.orders']?.map((row) => (row.includes(',401,') ? row.replace(/,[^,]*\)$/, ',late)') : row));
+    const expected = wanted['shop.orders']?.map((row) =>
+      row.includes(',401,') ? row.replace(/,[^,]*\)$/, ',late)') : row,
+    );
     assert.deepEqual((await rowsOf(client, tenant))['shop.orders'], expected, 'the restore, and then the writer');
     assert.equal((await client.query('select from public.customers where tenant_id = $1', [tenant.id])).rowCount, 1);
   });
@@ -163,7 +204,10 @@ describe('an application transaction that is open when a restore comes', () => {
     assert.deepEqual(await rowsOf(client, tenant), wanted);
   });
 
-  for (const [how, sql] of [['rows', 'select from shop.orders where tenant_id = $1 for update'], ['the fence', 'update shop.orders set note = note where tenant_id = $1']] as const) {
+  for (const [how, sql] of [
+    ['rows', 'select from shop.orders where tenant_id = $1 for update'],
+    ['the fence', 'update shop.orders set note = note where tenant_id = $1'],
+  ] as const) {
     test(`and keeps ${how} ends the restore with UNAVAILABLE in bounded time, and nothing is changed`, async (t) => {
       const tenant = await stocked();
       const backup = await backUp(stack, client, tenant);
@@ -182,7 +226,10 @@ describe('an application transaction that is open when a restore comes', () => {
       assert.deepEqual(await placesOf(app, tenant), before);
       const log = await lastRestore(client, tenant);
       assert.deepEqual([log?.status, log?.snapshot_id], ['failed', null]);
-      assert.equal((await client.query('select from public.pitr_snapshots where tenant_id = $1', [tenant.id])).rowCount, 0);
+      assert.equal(
+        (await client.query('select from public.pitr_snapshots where tenant_id = $1', [tenant.id])).rowCount,
+        0,
+      );
       await app.query('commit');
       assert.equal((await restore(stack, tenant, backup)).status, 200, 'once it is gone, all is well');
     });
@@ -190,8 +237,15 @@ describe('an application transaction that is open when a restore comes', () => {
 
   for (const [from, undo] of [
     ['an archive', async (tenant: Tenant, backup: string) => await restore(stack, tenant, backup)],
-    ['the log', async (tenant: Tenant, _: string, targetTimestamp: string) =>
-      await call(stack, 'pitr-restore', await tenant.token('owner'), { targetTimestamp, tables: ['shop.orders', 'shop.Line Items'], confirmRestore: true })],
+    [
+      'the log',
+      async (tenant: Tenant, _: string, targetTimestamp: string) =>
+        await call(stack, 'pitr-restore', await tenant.token('owner'), {
+          targetTimestamp,
+          tables: ['shop.orders', 'shop.Line Items'],
+          confirmRestore: true,
+        }),
+    ],
   ] as const) {
     test(`and refers to rows that a restore from ${from} changes, holds it up only where they are to be deleted`, async (t) => {
       const tenant = await stocked();
@@ -209,7 +263,10 @@ describe('an application transaction that is open when a restore comes', () => {
       assert.equal((await undo(tenant, backup, at)).status, 200);
       assert.deepEqual(await rowsOf(client, tenant), wanted);
       await app.query('commit');
-      await client.query('insert into shop.orders (tenant_id, account_id, place) select tenant_id, id, 9999 from shop.accounts where tenant_id = $1 limit 1', [tenant.id]);
+      await client.query(
+        'insert into shop.orders (tenant_id, account_id, place) select tenant_id, id, 9999 from shop.accounts where tenant_id = $1 limit 1',
+        [tenant.id],
+      );
       await refer();
       const running = undo(tenant, backup, at);
       await working('m23_execute_restore');
@@ -220,7 +277,7 @@ describe('an application transaction that is open when a restore comes', () => {
     });
   }
 
-  test('and waits for another that waits behind the restore is not a deadlock\'s victim, nor is the other', async (t) => {
+  test("and waits for another that waits behind the restore is not a deadlock's victim, nor is the other", async (t) => {
     const tenant = await stocked();
     const wanted = await rowsOf(client, tenant);
     const backup = await backUp(stack, client, tenant);
@@ -231,10 +288,14 @@ describe('an application transaction that is open when a restore comes', () => {
     await second.query('select from shop.orders where tenant_id = $1 and place = 102 for update', [tenant.id]);
     const running = restore(stack, tenant, backup);
     await atTheFence();
-    const behind = second.query(`update shop.orders set note = 'second' where tenant_id = $1 and place = 102`, [tenant.id]);
+    const behind = second.query(`update shop.orders set note = 'second' where tenant_id = $1 and place = 102`, [
+      tenant.id,
+    ]);
     assert.ok(await waits(behind, 100));
     // Now the first waits for the second, the second for the restore, the restore for the first.
-    const waiting = first.query(`update shop.orders set note = 'first' where tenant_id = $1 and place = 102`, [tenant.id]);
+    const waiting = first.query(`update shop.orders set note = 'first' where tenant_id = $1 and place = 102`, [
+      tenant.id,
+    ]);
     await behind;
     await second.query('commit');
     await waiting;
@@ -261,7 +322,7 @@ describe('an application transaction that is open when a restore comes', () => {
   });
 });
 
-test('under a load of row locks, writes and references no application transaction is ever a deadlock\'s victim', async (t) => {
+test("under a load of row locks, writes and references no application transaction is ever a deadlock's victim", async (t) => {
   const seed = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
   t.diagnostic(`M23_SEED=${seed}`);
   const tenant = await stocked();
@@ -275,9 +336,17 @@ test('under a load of row locks, writes and references no application transactio
       // In one order, as an application without deadlocks of its own does.
       const places = [101, 203, 304].map((place) => place + Math.floor(random() * 2));
       await app.query('begin');
-      await app.query('select from shop.orders where tenant_id = $1 and place = any ($2) order by place for update', [tenant.id, places]);
+      await app.query('select from shop.orders where tenant_id = $1 and place = any ($2) order by place for update', [
+        tenant.id,
+        places,
+      ]);
       await pause(random() * 4);
-      for (const place of places) await app.query('update shop.orders set note = $3 where tenant_id = $1 and place = $2', [tenant.id, place, `note ${random()}`]);
+      for (const place of places)
+        await app.query('update shop.orders set note = $3 where tenant_id = $1 and place = $2', [
+          tenant.id,
+          place,
+          `note ${random()}`,
+        ]);
       await app.query(random() < 0.5 ? 'commit' : 'rollback');
       committed += 1;
       await pause(random() * 60);
@@ -286,9 +355,14 @@ test('under a load of row locks, writes and references no application transactio
   // Users whose rows refer to those that are restored.
   const insert = async (first: number): Promise<void> => {
     const app = await application(t);
-    await app.query(`select set_config('request.jwt.claims', $1, false)`, [JSON.stringify({ sub: tenant.userId('operator'), role: 'authenticated' })]);
+    await app.query(`select set_config('request.jwt.claims', $1, false)`, [
+      JSON.stringify({ sub: tenant.userId('operator'), role: 'authenticated' }),
+    ]);
     for (let line = first; !stopped; line += 1) {
-      await app.query('insert into shop."Line Items" ("orderId", line, tenant_id, "Price", amount) select id, $2, tenant_id, 1, 1 from shop.orders where tenant_id = $1 and place % 5 = $2 % 5 order by place', [tenant.id, line]);
+      await app.query(
+        'insert into shop."Line Items" ("orderId", line, tenant_id, "Price", amount) select id, $2, tenant_id, 1, 1 from shop.orders where tenant_id = $1 and place % 5 = $2 % 5 order by place',
+        [tenant.id, line],
+      );
       committed += 1;
       await pause(5);
     }
@@ -303,7 +377,8 @@ test('under a load of row locks, writes and references no application transactio
   await setting('restore_wait_seconds', 10);
   t.diagnostic(`${replies.length} restores against ${committed} transactions`);
   // A restore may give up in a crowd; a writer never has to.
-  for (const reply of replies) assert.ok(reply.status === 200 || reply.body.code === 'UNAVAILABLE', JSON.stringify(reply.body));
+  for (const reply of replies)
+    assert.ok(reply.status === 200 || reply.body.code === 'UNAVAILABLE', JSON.stringify(reply.body));
   assert.ok(replies.some(({ status }) => status === 200));
   await restored(stack, tenant, backup);
   assert.deepEqual(await rowsOf(client, tenant), wanted);
@@ -311,7 +386,12 @@ test('under a load of row locks, writes and references no application transactio
 
 describe('a restore that outlasts its lease while it writes', () => {
   /** Holds what the restore needs, lets its lease lapse, and runs the upkeep meanwhile. */
-  async function heldUp(t: { after(end: () => Promise<void>): void }, tenant: Tenant, backup: string, more: Record<string, unknown>): Promise<Reply> {
+  async function heldUp(
+    t: { after(end: () => Promise<void>): void },
+    tenant: Tenant,
+    backup: string,
+    more: Record<string, unknown>,
+  ): Promise<Reply> {
     await setting('lease_seconds', 1);
     const app = await application(t);
     await app.query('begin');
@@ -357,7 +437,11 @@ test('two restores of two tenants at once do not wait for each other', async () 
     await damage(client, tenant);
   }
   const replies = await Promise.all(tenants.map((tenant, n) => restore(stack, tenant, backups[n] ?? '')));
-  assert.deepEqual(replies.map(({ status }) => status), [200, 200, 200], JSON.stringify(replies.map(({ body }) => body)));
+  assert.deepEqual(
+    replies.map(({ status }) => status),
+    [200, 200, 200],
+    JSON.stringify(replies.map(({ body }) => body)),
+  );
   for (const [n, tenant] of tenants.entries()) assert.deepEqual(await rowsOf(client, tenant), wanted[n]);
 });
 
@@ -366,10 +450,22 @@ test('of restores of one tenant that come at once exactly one runs', async () =>
   const backup = await backUp(stack, client, tenant);
   await damage(client, tenant);
   const token = await tenant.token('owner');
-  const replies = await Promise.all(Array.from({ length: 6 }, () => call(stack, 'backup-restore', token, { backupJobId: backup, confirmRestore: true })));
+  const replies = await Promise.all(
+    Array.from({ length: 6 }, () =>
+      call(stack, 'backup-restore', token, { backupJobId: backup, confirmRestore: true }),
+    ),
+  );
   const codes = replies.map((reply) => reply.body.code ?? reply.status).sort();
   assert.ok(codes.includes(200));
-  assert.deepEqual([...new Set(codes)].filter((code) => code !== 200), ['RESTORE_IN_PROGRESS'], JSON.stringify(codes));
-  const { rows: [count] } = await client.query<{ n: number }>('select count(*)::int as n from public.restore_logs where tenant_id = $1', [tenant.id]);
+  assert.deepEqual(
+    [...new Set(codes)].filter((code) => code !== 200),
+    ['RESTORE_IN_PROGRESS'],
+    JSON.stringify(codes),
+  );
+  const {
+    rows: [count],
+  } = await client.query<{ n: number }>('select count(*)::int as n from public.restore_logs where tenant_id = $1', [
+    tenant.id,
+  ]);
   assert.equal(count?.n, codes.filter((code) => code === 200).length);
 });

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, type Outcome, actAsOwner, recover, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, type Database, type Outcome, recover, startDatabase } from '../fixtures/database.ts';
 import { databaseTime, eventually } from '../fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
@@ -53,10 +53,20 @@ for (const followed of [true, false]) {
     test('a column was added gives rows that are there their present value, and rows that come back its default', async () => {
       const name = await table();
       const at = await now();
-      await client.query(`delete from t where id = 1; alter table t add column extra text default 'unset'; update t set extra = 'kept', a = 'new' where id = 2; delete from t where id = 3; delete from t where id = 4`);
+      await client.query(
+        `delete from t where id = 1; alter table t add column extra text default 'unset'; update t set extra = 'kept', a = 'new' where id = 2; delete from t where id = 3; delete from t where id = 4`,
+      );
       const done = await restore(name, at);
-      assert.deepEqual(done.warnings, [`${name}.extra was added since; rows that are there keep theirs, and those that come back get its default`]);
-      assert.deepEqual((await rows('id, a, n, extra')).slice(0, 5), [[1, 'a1', 1, 'unset'], [2, 'a2', 2, 'kept'], [3, 'a3', 3, 'unset'], [4, 'a4', 4, 'unset'], [5, 'a5', 5, 'unset']]);
+      assert.deepEqual(done.warnings, [
+        `${name}.extra was added since; rows that are there keep theirs, and those that come back get its default`,
+      ]);
+      assert.deepEqual((await rows('id, a, n, extra')).slice(0, 5), [
+        [1, 'a1', 1, 'unset'],
+        [2, 'a2', 2, 'kept'],
+        [3, 'a3', 3, 'unset'],
+        [4, 'a4', 4, 'unset'],
+        [5, 'a5', 5, 'unset'],
+      ]);
     });
 
     test('a column was just added gives rows that are there their present value', async () => {
@@ -65,8 +75,13 @@ for (const followed of [true, false]) {
       await client.query(`update t set a = 'new' where id = 2; delete from t where id = 3`);
       await client.query(`alter table t add column extra int default 7`);
       const done = await restore(name, at);
-      assert.deepEqual(done.warnings, [`${name}.extra was added since; rows that are there keep theirs, and those that come back get its default`]);
-      assert.deepEqual((await rows('id, a, n, extra')).slice(1, 3), [[2, 'a2', 2, 7], [3, 'a3', 3, 7]]);
+      assert.deepEqual(done.warnings, [
+        `${name}.extra was added since; rows that are there keep theirs, and those that come back get its default`,
+      ]);
+      assert.deepEqual((await rows('id, a, n, extra')).slice(1, 3), [
+        [2, 'a2', 2, 7],
+        [3, 'a3', 3, 7],
+      ]);
     });
 
     test('a column was dropped gives back the others, and says so', async () => {
@@ -75,23 +90,39 @@ for (const followed of [true, false]) {
       await client.query(`update t set a = 'new', n = 0; alter table t drop column a; delete from t where id > 5`);
       const done = await restore(name, at);
       assert.deepEqual(done.warnings, [`${name}.a was dropped since; its values cannot come back`]);
-      assert.deepEqual(await rows('id, n'), Array.from({ length: 10 }, (_, n) => [n + 1, n + 1]));
+      assert.deepEqual(
+        await rows('id, n'),
+        Array.from({ length: 10 }, (_, n) => [n + 1, n + 1]),
+      );
     });
 
     test('a column was renamed gives everything back, and has nothing to say', async () => {
       const name = await table();
       const at = await now();
-      await client.query(`update t set a = 'new'; alter table t rename column a to title; update t set title = 'newer' where id < 5; delete from t where id = 5`);
+      await client.query(
+        `update t set a = 'new'; alter table t rename column a to title; update t set title = 'newer' where id < 5; delete from t where id = 5`,
+      );
       assert.deepEqual((await restore(name, at)).warnings, []);
-      assert.deepEqual(await rows('title'), Array.from({ length: 10 }, (_, n) => [`a${n + 1}`]));
+      assert.deepEqual(
+        await rows('title'),
+        Array.from({ length: 10 }, (_, n) => [`a${n + 1}`]),
+      );
     });
 
     test('a column had another type converts its values, and says so', async () => {
       const name = await table();
       const at = await now();
-      await client.query(`update t set n = 0 where id = 1; alter table t alter column n type text using 'n' || n; update t set n = 'x' where id in (1, 2); delete from t where id = 3`);
-      assert.deepEqual((await restore(name, at)).warnings, [`${name}.n has had another type then; its values were converted`]);
-      assert.deepEqual((await rows('n')).slice(0, 3), [['1'], ['n2'], ['n3']], 'logged before the change: as it was; after it: as the change made it');
+      await client.query(
+        `update t set n = 0 where id = 1; alter table t alter column n type text using 'n' || n; update t set n = 'x' where id in (1, 2); delete from t where id = 3`,
+      );
+      assert.deepEqual((await restore(name, at)).warnings, [
+        `${name}.n has had another type then; its values were converted`,
+      ]);
+      assert.deepEqual(
+        (await rows('n')).slice(0, 3),
+        [['1'], ['n2'], ['n3']],
+        'logged before the change: as it was; after it: as the change made it',
+      );
     });
 
     test('a type that the old values do not fit is refused, and nothing is changed', async () => {
@@ -101,7 +132,9 @@ for (const followed of [true, false]) {
       const before = await rows('id, a, n');
       const done = await restore(name, at);
       assert.equal(done.error?.code, 'CONFLICT');
-      assert.deepEqual(done.error?.details, [`${name}.a: values of then do not fit the type integer, as it is now (it was text then); they can come back once it takes them`]);
+      assert.deepEqual(done.error?.details, [
+        `${name}.a: values of then do not fit the type integer, as it is now (it was text then); they can come back once it takes them`,
+      ]);
       assert.deepEqual(await rows('id, a, n'), before);
     });
 
@@ -114,7 +147,10 @@ for (const followed of [true, false]) {
       const done = await restore(name, at);
       assert.deepEqual(await rows('id, b'), before);
       assert.deepEqual((await rows('x'))[8], ['again']);
-      assert.ok(done.warnings.some((warning) => warning.includes('x was added since')), JSON.stringify(done.warnings));
+      assert.ok(
+        done.warnings.some((warning) => warning.includes('x was added since')),
+        JSON.stringify(done.warnings),
+      );
     });
   });
 }
@@ -139,14 +175,21 @@ describe('a restore to before', () => {
     const later = await now();
     await client.query('delete from t where id < 3; update t set id = id + 100');
     await restore(name, later);
-    assert.deepEqual(await rows('id'), Array.from({ length: 10 }, (_, n) => [String(n + 1)]));
+    assert.deepEqual(
+      await rows('id'),
+      Array.from({ length: 10 }, (_, n) => [String(n + 1)]),
+    );
   });
 
   test('a table was dropped restores the others, and says what cannot come back', async () => {
     const gone = await table();
     const at = await table().then(now);
     await client.query(`drop table ${gone}; update t set a = 'new'`);
-    assert.ok((await restore(null, at)).warnings.includes(`${gone} was dropped while it was protected; its rows cannot come back`));
+    assert.ok(
+      (await restore(null, at)).warnings.includes(
+        `${gone} was dropped while it was protected; its rows cannot come back`,
+      ),
+    );
     assert.deepEqual((await rows('a'))[0], ['a1']);
   });
 
@@ -157,9 +200,14 @@ describe('a restore to before', () => {
       begin; alter table t rename to old; alter table copy rename to t; commit; delete from t where id < 5`);
     const said = (await restore(null, at)).warnings.filter((warning) => warning.startsWith(name));
     const renamed = `s${schemas}.old`;
-    assert.deepEqual(said, [`${name} was another table then, which is called ${renamed} now; `
-      + `the present ${name} is not protected, and is left as it is`]);
-    assert.deepEqual((await restore(null, await now())).warnings.filter((warning) => warning.startsWith(name)), []);
+    assert.deepEqual(said, [
+      `${name} was another table then, which is called ${renamed} now; ` +
+        `the present ${name} is not protected, and is left as it is`,
+    ]);
+    assert.deepEqual(
+      (await restore(null, await now())).warnings.filter((warning) => warning.startsWith(name)),
+      [],
+    );
   });
 
   test('rows of a partitioned table moved, and a partition was added, gives all of them back', async () => {
@@ -169,7 +217,9 @@ describe('a restore to before', () => {
       insert into t select n, '${TENANT}', 'a' || n, 1 + n % 2 from generate_series(1, 10) n`);
     const before = await rows('id, a, place');
     const at = await now();
-    await client.query(`create table t3 partition of t for values in (3); update t set place = 3 where id < 4; update t2 set a = 'x'; delete from t where id = 10; insert into t values (11, '${TENANT}', 'stray', 3)`);
+    await client.query(
+      `create table t3 partition of t for values in (3); update t set place = 3 where id < 4; update t2 set a = 'x'; delete from t where id = 10; insert into t values (11, '${TENANT}', 'stray', 3)`,
+    );
     await restore(name, at);
     assert.deepEqual(await rows('id, a, place'), before);
   });
@@ -182,8 +232,10 @@ describe('a migration is never refused for a trigger of ours:', () => {
     ['a plain statement', 'alter table t alter id type bigint'],
     ['of a table with a trigger that may move rows', `${trigger} alter table t alter id type bigint`],
     ['in a block', 'do $$ begin alter table t alter id type bigint; end $$'],
-    ['in a transaction that has written',
-      'begin; update t set n = 0; alter table t alter id type bigint; update t set n = id; commit'],
+    [
+      'in a transaction that has written',
+      'begin; update t set n = 0; alter table t alter id type bigint; update t set n = id; commit',
+    ],
   ];
   for (const [how, change] of ways) {
     test(`a key column is retyped, ${how}`, async () => {
@@ -202,8 +254,10 @@ describe('a migration is never refused for a trigger of ours:', () => {
   test('one that fails, or is taken back, leaves the capture as it was', async () => {
     const name = await table();
     const [at, present] = [await now(), await rows('id, n')];
-    await assert.rejects(client.query(`alter table t alter id type date using 'no date'::date`),
-      /invalid input syntax for type date/);
+    await assert.rejects(
+      client.query(`alter table t alter id type date using 'no date'::date`),
+      /invalid input syntax for type date/,
+    );
     await client.query('begin; savepoint s; alter table t alter id type bigint; rollback to s; commit');
     await client.query('delete from t where id < 3; update t set id = id + 100');
     await restore(name, at);
@@ -256,12 +310,18 @@ describe('m23.as_of that waits for an ALTER TABLE', () => {
     const name = await table();
     const at = await now();
     const query = `select ${what} from m23.as_of(null::${name}, '${TENANT}', '${at}'::timestamptz) x`;
-    await client.query(query);  // a session that knows the shape does not wait before it begins
+    await client.query(query); // a session that knows the shape does not wait before it begins
     const app = await database.postgres.connect();
     await app.query(`begin; alter table ${name} ${alter}`);
-    const look = client.query(query)
-      .then(({ rows }) => ({ rows }), (error: { code: string }) => ({ code: error.code }));
-    await eventually(async () => (await app.query('select from pg_locks where relation = $1::regclass and not granted', [name])).rowCount, (waiting) => waiting === 1);
+    const look = client.query(query).then(
+      ({ rows }) => ({ rows }),
+      (error: { code: string }) => ({ code: error.code }),
+    );
+    await eventually(
+      async () =>
+        (await app.query('select from pg_locks where relation = $1::regclass and not granted', [name])).rowCount,
+      (waiting) => waiting === 1,
+    );
     await app.query('commit');
     await app.end();
     assert.equal((await client.query(query)).rowCount, 10, 'asked again, it answers');
@@ -287,8 +347,11 @@ describe('m23.as_of that waits for an ALTER TABLE', () => {
 test('a plan of a table one of whose columns was renamed meanwhile says so, for the restore to begin again', async () => {
   const name = await table();
   await client.query('begin');
-  await assert.rejects(client.query(`select m23.plan_table(row(t, m23.moment_of(m23.current_position()), null, '{id,tenant_id,former,n}', null, '', '{}')::m23.target, '${TENANT}')
-    from m23.protected_tables t where t.relid = '${name}'::regclass`), { code: '42703' });
+  await assert.rejects(
+    client.query(`select m23.plan_table(row(t, m23.moment_of(m23.current_position()), null, '{id,tenant_id,former,n}', null, '', '{}')::m23.target, '${TENANT}')
+    from m23.protected_tables t where t.relid = '${name}'::regclass`),
+    { code: '42703' },
+  );
   await client.query('rollback');
 });
 
@@ -296,9 +359,14 @@ describe('an ALTER TABLE of which no event trigger tells lets every write pass, 
   before(() => follow(false));
   after(() => follow(true));
 
-  const position = async (): Promise<string> => (await client.query<{ at: string }>('select m23.current_position()::text as at')).rows[0]!.at;
+  const position = async (): Promise<string> =>
+    (await client.query<{ at: string }>('select m23.current_position()::text as at')).rows[0]!.at;
   const images = async (at?: string): Promise<unknown[]> =>
-    (await client.query(`select x::text from ${at === undefined ? 't' : `m23.as_of(null::t, '${TENANT}', '${at}'::pg_snapshot)`} x order by 1`)).rows as unknown[];
+    (
+      await client.query(
+        `select x::text from ${at === undefined ? 't' : `m23.as_of(null::t, '${TENANT}', '${at}'::pg_snapshot)`} x order by 1`,
+      )
+    ).rows as unknown[];
   /** Writes, and looks back to before. */
   async function isLogged(write: string): Promise<void> {
     const [at, present] = [await position(), await images()];
@@ -313,7 +381,10 @@ describe('an ALTER TABLE of which no event trigger tells lets every write pass, 
     ['the key renamed', 'alter table t rename column id to number'],
     ['a column added', 'alter table t add column extra int default 7'],
     ['a column retyped', `alter table t alter column n type text using 'n' || n`],
-    ['a column retyped so that its values would still fit, but for a part', 'alter table t alter column n type numeric using n + 0.5'],
+    [
+      'a column retyped so that its values would still fit, but for a part',
+      'alter table t alter column n type numeric using n + 0.5',
+    ],
     ['a column dropped and made again', 'alter table t drop column n; alter table t add column n date'],
   ];
   for (const [what, change] of changes) {
@@ -322,9 +393,15 @@ describe('an ALTER TABLE of which no event trigger tells lets every write pass, 
       await client.query(change);
       const key = change.includes('column id') ? 'number' : 'id';
       const owner = change.includes('tenant_id') ? 'owner' : 'tenant_id';
-      const writes = [`insert into t (${key}, ${owner}) values (11, '${TENANT}')`, `update t set n = n where ${key} < 4`, `delete from t where ${key} < 4`,
-        `update t set ${key} = ${key} + 100`, 'truncate t'];
-      for (const write of writes) {  // each is the first to find the table altered
+      const writes = [
+        `insert into t (${key}, ${owner}) values (11, '${TENANT}')`,
+        `update t set n = n where ${key} < 4`,
+        `delete from t where ${key} < 4`,
+        `update t set ${key} = ${key} + 100`,
+        'truncate t',
+      ];
+      for (const write of writes) {
+        // each is the first to find the table altered
         await client.query('begin');
         await isLogged(write);
         await client.query('rollback');
@@ -360,9 +437,15 @@ describe('an ALTER TABLE of which no event trigger tells lets every write pass, 
 
   test('a function that is still running while another session writes all of them anew', async () => {
     await table();
-    const { rows: [running] } = await client.query<{ sql: string }>(`select pg_get_functiondef(to_regprocedure('m23_log.update_' || t.id || '()')) as sql
+    const {
+      rows: [running],
+    } = await client.query<{
+      sql: string;
+    }>(`select pg_get_functiondef(to_regprocedure('m23_log.update_' || t.id || '()')) as sql
       from m23.protected_tables t where t.relid = 't'::regclass`);
-    await client.query('alter table t add column extra int; alter table t drop column a; update t set extra = 1 where id = 1');
+    await client.query(
+      'alter table t add column extra int; alter table t drop column a; update t set extra = 1 where id = 1',
+    );
     const [at, present] = [await position(), await images()];
     await client.query(running?.sql ?? '');
     await isLogged('update t set extra = 2 where id = 2');
@@ -372,10 +455,15 @@ describe('an ALTER TABLE of which no event trigger tells lets every write pass, 
   test('a statement over ten thousand tenants', async () => {
     await table();
     const present = await images();
-    await client.query(`insert into t select n, gen_random_uuid(), 'a', n from generate_series(11, 10010) n; alter table t add column extra int`);
+    await client.query(
+      `insert into t select n, gen_random_uuid(), 'a', n from generate_series(11, 10010) n; alter table t add column extra int`,
+    );
     const at = await position();
     await client.query('update t set extra = id');
-    assert.deepEqual(await images(at), present.map((row) => ({ x: (row as { x: string }).x.replace(')', ',)') })));
+    assert.deepEqual(
+      await images(at),
+      present.map((row) => ({ x: (row as { x: string }).x.replace(')', ',)') })),
+    );
   });
 
   test('another key, of which earlier moments know nothing, is a gap until the table is protected again', async () => {

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, actAsOwner, recover, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, type Database, recover, startDatabase } from '../fixtures/database.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
@@ -40,7 +40,10 @@ test('a plan leaves no table in its session', async () => {
   await client.query(`update public.planned set v = 'b'; delete from public.planned where id = 1`);
   await recover(client, TENANT, OWNER, { targetTimestamp: at, tables: ['planned'] });
   assert.equal(await rows('planned'), before);
-  assert.equal(await one<string>(`select count(*) from pg_class where relname like 'm23\\_%' and relpersistence = 't'`), '0');
+  assert.equal(
+    await one<string>(`select count(*) from pg_class where relname like 'm23\\_%' and relpersistence = 't'`),
+    '0',
+  );
 });
 
 test('several plans are made in one transaction, and leave nothing', async () => {

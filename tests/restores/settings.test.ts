@@ -10,15 +10,23 @@ import { temporaryFolder } from '../dev-command.ts';
 import { backUp, call, ok, restored } from '../fixtures/functions.ts';
 import { kindsOf, recoveryTest, resultsOf } from '../fixtures/recovery.ts';
 import { renewApiSessions } from '../fixtures/sessions.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
 const SETTINGS: [name: string, value: string][] = [
-  ['standard_conforming_strings', 'off'], ['xmloption', 'document'], ['array_nulls', 'off'],
-  ['quote_all_identifiers', 'on'],  // for the writer alone: PostgREST itself finds no function of bytea under it
-  ['transform_null_equals', 'on'], ['restrict_nonsystem_relation_kind', `'view, foreign-table'`],
-  ['intervalstyle', 'sql_standard'], ['datestyle', `'SQL, DMY'`], ['timezone', `'Asia/Kathmandu'`], ['extra_float_digits', '-5'],
-  ['bytea_output', 'escape'], ['default_transaction_isolation', `'repeatable read'`], ['search_path', 'nowhere'],
+  ['standard_conforming_strings', 'off'],
+  ['xmloption', 'document'],
+  ['array_nulls', 'off'],
+  ['quote_all_identifiers', 'on'], // for the writer alone: PostgREST itself finds no function of bytea under it
+  ['transform_null_equals', 'on'],
+  ['restrict_nonsystem_relation_kind', `'view, foreign-table'`],
+  ['intervalstyle', 'sql_standard'],
+  ['datestyle', `'SQL, DMY'`],
+  ['timezone', `'Asia/Kathmandu'`],
+  ['extra_float_digits', '-5'],
+  ['bytea_output', 'escape'],
+  ['default_transaction_isolation', `'repeatable read'`],
+  ['search_path', 'nowhere'],
 ];
 
 let stack: Stack;
@@ -27,7 +35,9 @@ let tenant: Tenant;
 let removeFolder: () => void;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   const rateLimits = { 'pitr-restore': 1000, 'backup-restore': 1000, 'backup-create': 1000, 'recovery-test': 1000 };
   stack = await startStack({ stateDir, ephemeral: true, rateLimits });
   client = await stack.postgres.connect();
@@ -55,7 +65,7 @@ describe('rows come back by every way under', () => {
       await client.query(`drop table if exists app.t; create table app.t (id int primary key, tenant_id uuid not null, t text, i interval, x xml,
         a text[], f float8, z timestamptz, b bytea, j json, y money, n int, m app."The Mood", p app.spot); select m23.protect_table('app.t')`);
       if (name !== 'quote_all_identifiers') await alter(`set ${name} = ${value}`);
-      const app = await stack.postgres.connect();  // writes under the setting
+      const app = await stack.postgres.connect(); // writes under the setting
       await app.query(`set ${name} = ${value}`);
       try {
         await app.query(`insert into app.t values
@@ -65,7 +75,9 @@ describe('rows come back by every way under', () => {
         const wanted = await images();
         const at = await databaseTime(client);
         const backup = await backUp(stack, client, tenant, { jobType: 'full', tables: ['app.t'] });
-        await app.query(`update app.t set t = 'z', i = '1 day', a = '{}', f = 1, x = null, z = now(), n = null, m = 'ok', p = null where id = 1; delete from app.t where id = 2`);
+        await app.query(
+          `update app.t set t = 'z', i = '1 day', a = '{}', f = 1, x = null, z = now(), n = null, m = 'ok', p = null where id = 1; delete from app.t where id = 2`,
+        );
         const body = { targetTimestamp: at, tables: ['app.t'] };
         const seen = ok(await call(stack, 'pitr-restore', await tenant.token('admin'), { ...body, dryRun: true }));
         assert.equal((seen['stats'] as { totalOperations: number }).totalOperations, 2);
@@ -74,8 +86,13 @@ describe('rows come back by every way under', () => {
         await app.query('delete from app.t');
         await restored(stack, tenant, backup);
         assert.deepEqual(await images(), wanted, 'from the archive');
-        assert.deepEqual(kindsOf(resultsOf(await recoveryTest(stack, tenant, { validation_level: 'deep', backup_job_id: backup }))), []);
-        const { rows } = await client.query(`select m23.capture_fault(t) as fault from m23.protected_tables t where t.relid = 'app.t'::regclass`);
+        assert.deepEqual(
+          kindsOf(resultsOf(await recoveryTest(stack, tenant, { validation_level: 'deep', backup_job_id: backup }))),
+          [],
+        );
+        const { rows } = await client.query(
+          `select m23.capture_fault(t) as fault from m23.protected_tables t where t.relid = 'app.t'::regclass`,
+        );
         assert.deepEqual(rows, [{ fault: null }]);
       } finally {
         await app.end();

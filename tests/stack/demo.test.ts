@@ -17,7 +17,7 @@ function orders(rows: Record<string, Image>): TableImages[] {
 
 const before = orders({ 1: image('(1,-0)'), 2: image('(2,1.50)'), 3: image('(3,x)', { tenant: THEIRS }) });
 
-describe('the demo\'s proof', () => {
+describe("the demo's proof", () => {
   test('finds nothing where nothing has changed', () => {
     assert.equal(total(compareTenant(before, before, MINE)), 0);
     assert.equal(total(compareOthers(before, before, MINE)), 0);
@@ -34,13 +34,19 @@ describe('the demo\'s proof', () => {
     assert.notEqual(fingerprint(before, MINE), fingerprint(after, MINE));
   });
 
-  test('does not mind that the tenant\'s own rows were written anew', () => {
-    const after = orders({ ...Object.fromEntries(before[0]?.rows ?? []), 1: image('(1,-0)', { version: '800 (0,9)' }) });
+  test("does not mind that the tenant's own rows were written anew", () => {
+    const after = orders({
+      ...Object.fromEntries(before[0]?.rows ?? []),
+      1: image('(1,-0)', { version: '800 (0,9)' }),
+    });
     assert.equal(total(compareTenant(before, after, MINE)), 0);
   });
 
-  test('minds that another tenant\'s row was written anew, or has gone over', () => {
-    const rewritten = orders({ ...Object.fromEntries(before[0]?.rows ?? []), 3: image('(3,x)', { tenant: THEIRS, version: '800 (0,9)' }) });
+  test("minds that another tenant's row was written anew, or has gone over", () => {
+    const rewritten = orders({
+      ...Object.fromEntries(before[0]?.rows ?? []),
+      3: image('(3,x)', { tenant: THEIRS, version: '800 (0,9)' }),
+    });
     assert.equal(total(compareOthers(before, rewritten, MINE)), 1);
     const taken = orders({ ...Object.fromEntries(before[0]?.rows ?? []), 3: image('(3,x)') });
     assert.equal(total(compareOthers(before, taken, MINE)), 1);

@@ -1,7 +1,7 @@
 // The development stack's workerd: it is never waited for without an end.
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { channel } from 'node:diagnostics_channel';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 
@@ -14,7 +14,13 @@ import { temporaryFolder } from '../dev-command.ts';
 import { processes } from '../processes.ts';
 
 async function options(): Promise<MiniflareOptions> {
-  return { host: '127.0.0.1', port: await claimPort(), cf: false, modules: true, script: 'export default { fetch: () => new Response("here") }' };
+  return {
+    host: '127.0.0.1',
+    port: await claimPort(),
+    cf: false,
+    modules: true,
+    script: 'export default { fetch: () => new Response("here") }',
+  };
 }
 
 /** Has a program in the place of workerd that reads nothing and says nothing; gives where it notes its process ids. */
@@ -24,14 +30,18 @@ function muteWorkerd(t: TestContext): string {
   writeFileSync(program, `#!/bin/sh\necho $$ >> '${pids}'\nexec sleep 600\n`);
   chmodSync(program, 0o755);
   process.env['MINIFLARE_WORKERD_PATH'] = program;
-  t.after(() => { delete process.env['MINIFLARE_WORKERD_PATH']; });
+  t.after(() => {
+    delete process.env['MINIFLARE_WORKERD_PATH'];
+  });
   return pids;
 }
 
 /** Counts the workerd processes that are started from now on. */
 function countStarts(t: TestContext): () => number {
   let started = 0;
-  const note = (): void => { started += 1; };
+  const note = (): void => {
+    started += 1;
+  };
   channel('child_process').subscribe(note);
   t.after(() => channel('child_process').unsubscribe(note));
   return () => started;
@@ -47,7 +57,10 @@ test('a workerd that does not get ready is given up, as is a second, and nothing
   assert.ok(existsSync(pids), 'it was started');
   const started = readFileSync(pids, 'utf8').trim().split('\n').map(Number);
   assert.equal(started.length, 2);
-  assert.deepEqual(processes().filter(({ pid }) => started.includes(pid)), []);
+  assert.deepEqual(
+    processes().filter(({ pid }) => started.includes(pid)),
+    [],
+  );
 });
 
 test('a workerd that is ended is not taken for one that has crashed: no other one is begun in its place', async (t) => {

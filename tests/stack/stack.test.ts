@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { type TestContext, describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 
 import { createClient } from '@supabase/supabase-js';
 
@@ -23,12 +23,19 @@ describe('a running stack', () => {
     assert.deepEqual(Object.keys(published).sort(), ['anonKey', 'databaseUrl', 'serviceRoleKey', 'url', 'users']);
     assert.equal(statSync(join(dev.stateDir, 'dev.json')).mode & 0o777, 0o600);
     const tenants = Map.groupBy(published.users, (user) => user.tenantId);
-    assert.deepEqual([...tenants.values()].map((users) => users.map((user) => user.role)), [
-      ['owner', 'operator', 'viewer'],
-      ['owner', 'operator', 'viewer'],
-      [null, null],
-    ]);
-    assert.equal(published.users.at(-1)?.email, 'operator@platform.example', 'the operator of the platform stands last');
+    assert.deepEqual(
+      [...tenants.values()].map((users) => users.map((user) => user.role)),
+      [
+        ['owner', 'operator', 'viewer'],
+        ['owner', 'operator', 'viewer'],
+        [null, null],
+      ],
+    );
+    assert.equal(
+      published.users.at(-1)?.email,
+      'operator@platform.example',
+      'the operator of the platform stands last',
+    );
     assert.equal(await dev.stop(), 0);
     assert.ok(!existsSync(join(dev.stateDir, 'dev.json')));
     assert.ok(existsSync(join(dev.stateDir, 'pg')), 'the database is kept');
@@ -53,7 +60,7 @@ describe('a running stack', () => {
     assert.equal(wrong.error?.message, 'Invalid login credentials');
   });
 
-  test('answers an unknown function with the contract\'s body, and leaves the rest to the project', async (t) => {
+  test("answers an unknown function with the contract's body, and leaves the rest to the project", async (t) => {
     const { url } = await start(t).ready();
     const response = await fetch(`${url}/functions/v1/unknown`, { method: 'POST' });
     assert.equal(response.status, 404);
@@ -61,9 +68,17 @@ describe('a running stack', () => {
     const body = (await response.json()) as Record<string, unknown>;
     assert.deepEqual([body['success'], body['code']], [false, 'NOT_FOUND']);
     for (const path of ['/storage/v1/bucket', '/realtime/v1/websocket', '/graphql/v1']) {
-      assert.deepEqual(await (await fetch(url + path)).json(), { message: 'nothing here' }, `${path} is the project's, and the stack has none`);
+      assert.deepEqual(
+        await (await fetch(url + path)).json(),
+        { message: 'nothing here' },
+        `${path} is the project's, and the stack has none`,
+      );
     }
-    assert.equal((await fetch(`${url}/elsewhere/v1/`)).headers.has('x-request-id'), true, 'what is nobody\'s the gateway answers');
+    assert.equal(
+      (await fetch(`${url}/elsewhere/v1/`)).headers.has('x-request-id'),
+      true,
+      "what is nobody's the gateway answers",
+    );
   });
 });
 
@@ -104,7 +119,7 @@ describe('a start is refused with one sentence', () => {
     await refused(t, /has the format "m23-state 99"/, folder);
   });
 
-  test('when the database is another version\'s', async (t) => {
+  test("when the database is another version's", async (t) => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, 'format'), 'm23-state 1');
     mkdirSync(join(folder, 'pg'));
@@ -125,7 +140,11 @@ describe('nothing stays behind', { concurrency: 3 }, () => {
     });
   }
 
-  for (const [part, named] of [['postgrest', 'PostgREST'], ['workerd', 'workerd'], ['postgres', 'PostgreSQL']] as const) {
+  for (const [part, named] of [
+    ['postgrest', 'PostgREST'],
+    ['workerd', 'workerd'],
+    ['postgres', 'PostgreSQL'],
+  ] as const) {
     test(`when ${named} crashes: the rest ends, with code 1 and its name`, async (t) => {
       const dev = start(t);
       await dev.ready();
@@ -150,7 +169,7 @@ describe('nothing stays behind', { concurrency: 3 }, () => {
     assert.equal(await next.stop(), 0);
   });
 
-  test('when the stack\'s own process is killed', async (t) => {
+  test("when the stack's own process is killed", async (t) => {
     const dev = start(t);
     await dev.ready();
     const { family } = dev;
@@ -190,7 +209,11 @@ describe('a stack that a test has started', () => {
     t.after(() => stack.close());
     await stack.restartWorkers({ SUPABASE_URL: 'http://elsewhere.example' });
     const authorization = `Bearer ${await stack.issuer.accessToken(stack.users[0]!)}`;
-    const { status } = await fetch(`${stack.url}/functions/v1/backup-create`, { method: 'POST', headers: { authorization }, body: '{"jobType":"full"}' });
+    const { status } = await fetch(`${stack.url}/functions/v1/backup-create`, {
+      method: 'POST',
+      headers: { authorization },
+      body: '{"jobType":"full"}',
+    });
     assert.equal(status, 503);
     const isLogged = (): boolean => readFileSync(join(stack.stateDir, 'workers.log'), 'utf8').includes('403');
     assert.equal(await eventually(async () => Number(isLogged()), 1), 1);
@@ -200,9 +223,10 @@ describe('a stack that a test has started', () => {
     const stack = await startStack({ stateDir: temporaryFolder(), ephemeral: true });
     t.after(() => stack.close());
     const token = await stack.issuer.accessToken(stack.users[0]!);
-    const read = (bearer = token): Promise<Response> => fetch(`${stack.url}/rest/v1/customers?limit=1`, {
-      headers: { apikey: stack.anonKey, authorization: `Bearer ${bearer}` },
-    });
+    const read = (bearer = token): Promise<Response> =>
+      fetch(`${stack.url}/rest/v1/customers?limit=1`, {
+        headers: { apikey: stack.anonKey, authorization: `Bearer ${bearer}` },
+      });
 
     await stack.archives.put('kept', 'value');
     await stack.rateWindows.put('kept', 'value');

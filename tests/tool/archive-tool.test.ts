@@ -15,8 +15,8 @@ import { temporaryFolder } from '../dev-command.ts';
 import { manifestOf } from '../fixtures/archive.ts';
 import { type ChainManifest, increment } from '../fixtures/chain.ts';
 import { backUp } from '../fixtures/functions.ts';
-import { SHOP, damage, openShop, rowsOf, stock } from '../fixtures/shop.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { damage, openShop, rowsOf, SHOP, stock } from '../fixtures/shop.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { copyBucket, copyIn, load, m23 } from '../fixtures/tool.ts';
 
 const TABLES = [...SHOP, 'shop.samples'];
@@ -34,7 +34,9 @@ const moments: { at: string; rows: Record<string, string[]> }[] = [];
 let tip: Record<string, string[]>;
 
 before(async () => {
-  folder = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  folder = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   stack = await startStack({ stateDir: join(folder, 'state'), ephemeral: true, rateLimits: { 'backup-create': 100 } });
   client = await stack.postgres.connect();
   await openShop(client);
@@ -49,7 +51,9 @@ before(async () => {
   await note();
   await damage(client, tenant);
   await note();
-  await client.query('update shop.samples set part = part + 10, a_text = null where tenant_id = $1 and part < 3', [tenant.id]);
+  await client.query('update shop.samples set part = part + 10, a_text = null where tenant_id = $1 and part < 3', [
+    tenant.id,
+  ]);
   await note();
   chain.push(await increment(stack, client, tenant, chain.at(-1) ?? ''));
   await note();
@@ -73,7 +77,9 @@ function hasPsql(): boolean {
 }
 
 async function note(): Promise<void> {
-  const { rows: [now] } = await client.query<{ at: string }>(`select m23.iso(clock_timestamp()) as at`);
+  const {
+    rows: [now],
+  } = await client.query<{ at: string }>(`select m23.iso(clock_timestamp()) as at`);
   moments.push({ at: now?.at ?? '', rows: await rowsOf(client, tenant, TABLES) });
 }
 
@@ -105,8 +111,16 @@ async function withMigrations(use: (fresh: pg.Client, url: string) => Promise<vo
 async function loaded(script: string, tables = TABLES): Promise<Record<string, string[]>> {
   return await withDatabase(async (fresh) => {
     const failed = await load(fresh, script);
-    assert.deepEqual(failed.filter((statement) => !statement.includes('create policy') || !statement.includes('tenant_members')), [], 'only what needs M23 itself fails');
-    const { rows: [strangers] } = await fresh.query<{ count: number }>('select count(*)::int from shop.orders where tenant_id <> $1', [tenant.id]);
+    assert.deepEqual(
+      failed.filter((statement) => !statement.includes('create policy') || !statement.includes('tenant_members')),
+      [],
+      'only what needs M23 itself fails',
+    );
+    const {
+      rows: [strangers],
+    } = await fresh.query<{ count: number }>('select count(*)::int from shop.orders where tenant_id <> $1', [
+      tenant.id,
+    ]);
     assert.equal(strangers?.count, 0);
     return await rowsOf(fresh, tenant, tables);
   });
@@ -122,8 +136,13 @@ describe('m23 archive', () => {
   test('inspect lists what was made, and shows what the manifest says', async () => {
     const listed = await m23(['archive', 'inspect', bucket, '--json', '--tenant', tenant.id]);
     const backups = JSON.parse(listed.output) as { backup_id: string; job_type: string; state: string }[];
-    assert.deepEqual(backups.map((one) => [one.backup_id, one.job_type, one.state]), chain.map((id, place) => [id, place === 0 ? 'full' : 'incremental', 'complete']));
-    const shown = JSON.parse((await m23(['archive', 'inspect', bucket, '--json', '--backup', chain[2] ?? ''])).output) as { rows: number; position: string; chain: string[] };
+    assert.deepEqual(
+      backups.map((one) => [one.backup_id, one.job_type, one.state]),
+      chain.map((id, place) => [id, place === 0 ? 'full' : 'incremental', 'complete']),
+    );
+    const shown = JSON.parse(
+      (await m23(['archive', 'inspect', bucket, '--json', '--backup', chain[2] ?? ''])).output,
+    ) as { rows: number; position: string; chain: string[] };
     const manifest = await manifestOf(stack, tenant, chain[2] ?? '');
     assert.deepEqual([shown.rows, shown.position, shown.chain], [manifest.rows, manifest.position, chain]);
   });
@@ -144,7 +163,9 @@ describe('m23 archive', () => {
       const ran = await m23(['archive', 'verify', bucket, '--json', '--backup', chain[2] ?? '']);
       assert.equal(ran.code, 1);
       const report = JSON.parse(ran.output) as { backups: { findings: { object: string; fault: string }[] }[] };
-      const faults = new Map(report.backups.flatMap(({ findings }) => findings.map(({ object, fault }) => [join(bucket, object), fault])));
+      const faults = new Map(
+        report.backups.flatMap(({ findings }) => findings.map(({ object, fault }) => [join(bucket, object), fault])),
+      );
       assert.deepEqual([...faults.keys()].sort(), [altered, cut, gone].sort());
       assert.match(faults.get(altered) ?? '', /altered/);
       assert.match(faults.get(gone) ?? '', /missing/);
@@ -154,7 +175,11 @@ describe('m23 archive', () => {
   });
 
   test('extract writes a script that makes the tables again, with every row and value, in an empty database', async () => {
-    for (const [backup, wanted] of [[chain[0], moments[0]?.rows], [chain[1], moments[3]?.rows], [chain[2], tip]] as const) {
+    for (const [backup, wanted] of [
+      [chain[0], moments[0]?.rows],
+      [chain[1], moments[3]?.rows],
+      [chain[2], tip],
+    ] as const) {
       assert.deepEqual(await loaded(await extract(backup ?? '')), wanted);
     }
   });
@@ -164,7 +189,10 @@ describe('m23 archive', () => {
     await withDatabase(async (fresh, url) => {
       const ran = spawnSync('psql', [url, '--no-psqlrc', '--quiet'], { input: script, encoding: 'utf8' });
       assert.equal(ran.status, 0, ran.stderr);
-      assert.deepEqual(ran.stderr.split('\n').filter((line) => line.includes('ERROR') && !line.includes('tenant_members')), []);
+      assert.deepEqual(
+        ran.stderr.split('\n').filter((line) => line.includes('ERROR') && !line.includes('tenant_members')),
+        [],
+      );
       assert.deepEqual(await rowsOf(fresh, tenant, TABLES), tip);
     });
   });
@@ -195,7 +223,8 @@ describe('m23 archive', () => {
   });
 
   test('extract reaches every moment between the members', async () => {
-    for (const { at, rows } of moments) assert.deepEqual(await loaded(await extract(chain[2] ?? '', '--at', at)), rows, at);
+    for (const { at, rows } of moments)
+      assert.deepEqual(await loaded(await extract(chain[2] ?? '', '--at', at)), rows, at);
   });
 
   test('what a script makes is what was there: columns, defaults, keys, constraints, indexes', async () => {
@@ -206,13 +235,19 @@ describe('m23 archive', () => {
             (select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = attrelid and adnum = attnum))
         from pg_attribute where attnum > 0 and attrelid in (select oid from pg_class where relnamespace = 'shop'::regnamespace and relkind = 'r')
       order by 1`;
-    const inTables = (rows: { what: string }[]): string[] => rows.map(({ what }) => what).filter((what) => !what.includes('audit'));
+    const inTables = (rows: { what: string }[]): string[] =>
+      rows.map(({ what }) => what).filter((what) => !what.includes('audit'));
     const wanted = inTables((await client.query<{ what: string }>(shape)).rows);
     await withDatabase(async (fresh) => {
       await load(fresh, await extract(chain[2] ?? ''));
       await fresh.query('set search_path = public');
       assert.deepEqual(inTables((await fresh.query<{ what: string }>(shape)).rows), wanted);
-      const { rows: [added] } = await fresh.query<{ id: string }>(`insert into shop.accounts (tenant_id, code) values ($1, 'new') returning id`, [tenant.id]);
+      const {
+        rows: [added],
+      } = await fresh.query<{ id: string }>(
+        `insert into shop.accounts (tenant_id, code) values ($1, 'new') returning id`,
+        [tenant.id],
+      );
       assert.ok(Number(added?.id) > 0, 'identity goes on after the greatest value');
     });
   });
@@ -224,13 +259,25 @@ describe('m23 archive', () => {
       create table shop.odd (tenant_id uuid, span interval, doc jsonb, price numeric, rate float8, list numeric[], part numrange, v int, primary key (tenant_id, span, doc, price, rate, list, part));
       create table shop.loose (tenant_id uuid, word text collate shop.loose, primary key (tenant_id, word));
       select m23.protect_table('shop.odd'), m23.protect_table('shop.loose')`);
-    await client.query(`insert into shop.odd values ($1, '1 mon', '{"1.0": [1.0, "a\\"1.0"]}', 1.0, '-0', '{1.0,NULL}', '[1.0,2.0)', 1), ($1, '-1 days +1:00', '[]', 2, 0, '{}', 'empty', 1)`, [odd.id]);
+    await client.query(
+      `insert into shop.odd values ($1, '1 mon', '{"1.0": [1.0, "a\\"1.0"]}', 1.0, '-0', '{1.0,NULL}', '[1.0,2.0)', 1), ($1, '-1 days +1:00', '[]', 2, 0, '{}', 'empty', 1)`,
+      [odd.id],
+    );
     await client.query(`insert into shop.loose values ($1, 'word')`, [odd.id]);
     const full = await backUp(stack, client, odd);
-    await client.query(`update shop.odd set span = span + '-1 mon 30 days', doc = '{"1.0": [1.00, "a\\"1.0"]}', price = 1.00, rate = 0, list = '{1.00,NULL}', part = '[1.00,2.00)' where tenant_id = $1 and span = '30 days'`, [odd.id]);
-    await client.query(`update shop.odd set span = '-23:00:00', v = 2 where tenant_id = $1 and span = '-23 hours'`, [odd.id]);
+    await client.query(
+      `update shop.odd set span = span + '-1 mon 30 days', doc = '{"1.0": [1.00, "a\\"1.0"]}', price = 1.00, rate = 0, list = '{1.00,NULL}', part = '[1.00,2.00)' where tenant_id = $1 and span = '30 days'`,
+      [odd.id],
+    );
+    await client.query(`update shop.odd set span = '-23:00:00', v = 2 where tenant_id = $1 and span = '-23 hours'`, [
+      odd.id,
+    ]);
     const changed = await increment(stack, client, odd, full);
-    const wanted = (await client.query<{ line: string }>(`select o::text as line from shop.odd o where tenant_id = $1 order by 1`, [odd.id])).rows;
+    const wanted = (
+      await client.query<{ line: string }>(`select o::text as line from shop.odd o where tenant_id = $1 order by 1`, [
+        odd.id,
+      ])
+    ).rows;
     const copy = join(folder, 'odd');
     await copyBucket(stack, copy);
     const script = await m23(['archive', 'extract', copy, '--backup', changed, '--table', 'shop.odd']);
@@ -240,16 +287,37 @@ describe('m23 archive', () => {
       assert.deepEqual((await fresh.query('select o::text as line from shop.odd o order by 1')).rows, wanted);
     });
     const loose = await m23(['archive', 'extract', copy, '--backup', changed, '--table', 'shop.loose']);
-    assert.match(loose.errors, /shop\.loose: keys are compared by their text, and values of word \(collation shop\.loose\) can be equal with another/);
-    await client.query(`select m23.unprotect_table('shop.odd'), m23.unprotect_table('shop.loose'); drop table shop.odd, shop.loose; drop collation shop.loose`);
+    assert.match(
+      loose.errors,
+      /shop\.loose: keys are compared by their text, and values of word \(collation shop\.loose\) can be equal with another/,
+    );
+    await client.query(
+      `select m23.unprotect_table('shop.odd'), m23.unprotect_table('shop.loose'); drop table shop.odd, shop.loose; drop collation shop.loose`,
+    );
   });
 
   test('extract writes CSV that PostgreSQL reads back, and the chosen tables alone', async () => {
     const output = join(folder, 'csv');
-    const ran = await m23(['archive', 'extract', bucket, '--backup', chain[2] ?? '', '--format', 'csv', '--output', output, '--table', 'shop.samples', '--json']);
+    const ran = await m23([
+      'archive',
+      'extract',
+      bucket,
+      '--backup',
+      chain[2] ?? '',
+      '--format',
+      'csv',
+      '--output',
+      output,
+      '--table',
+      'shop.samples',
+      '--json',
+    ]);
     assert.equal(ran.code, 0, ran.errors);
     const { tables } = JSON.parse(ran.output) as { tables: { table: string; rows: number }[] };
-    assert.deepEqual(tables.map(({ table, rows }) => [table, rows]), [['shop.samples', tip['shop.samples']?.length]]);
+    assert.deepEqual(
+      tables.map(({ table, rows }) => [table, rows]),
+      [['shop.samples', tip['shop.samples']?.length]],
+    );
     const csv = readFileSync(join(output, 'shop.samples.csv'), 'utf8');
     const header = csv.indexOf('\n');
     await withDatabase(async (fresh) => {
@@ -269,9 +337,15 @@ describe('m23 catalogue rebuild', () => {
   }
 
   /** The part of a report that is about backups. */
-  interface Recorded { adopted: string[]; refused: { backup_id: string; fault: string }[] }
+  interface Recorded {
+    adopted: string[];
+    refused: { backup_id: string; fault: string }[];
+  }
 
-  interface Rebuilt { code: number | null; report: Report }
+  interface Rebuilt {
+    code: number | null;
+    report: Report;
+  }
 
   async function rebuild(url: string, store = bucket, ...more: string[]): Promise<Rebuilt> {
     const ran = await m23(['catalogue', 'rebuild', '--json', '--database', url, '--tenant', tenant.id, store, ...more]);
@@ -303,7 +377,9 @@ describe('m23 catalogue rebuild', () => {
   }
 
   async function isThere(database: pg.Client, name: string): Promise<boolean> {
-    const { rows: [found] } = await database.query<{ is: boolean }>('select to_regclass($1) is not null as is', [name]);
+    const {
+      rows: [found],
+    } = await database.query<{ is: boolean }>('select to_regclass($1) is not null as is', [name]);
     return found?.is ?? false;
   }
 
@@ -312,12 +388,22 @@ describe('m23 catalogue rebuild', () => {
       const { code, report } = await rebuild(url);
       assert.deepEqual([code, recordedIn(report)], [0, { adopted: chain, refused: [] }], JSON.stringify(report));
       assert.deepEqual(Object.keys(statesOf(report)).sort(), ['made', 'table made', 'there']);
-      const of = (database: pg.Client): Promise<pg.QueryResult> => database.query(`
+      const of = (database: pg.Client): Promise<pg.QueryResult> =>
+        database.query(
+          `
         select j.id, j.job_type, j.status, j.base_backup_id, j.parent_backup_id, w.position::text, w.position_at, w.manifest, w.manifest_sha256
-          from public.backup_jobs j join m23.backup_work w on w.job_id = j.id where j.tenant_id = $1 order by j.created_at`, [tenant.id]);
+          from public.backup_jobs j join m23.backup_work w on w.job_id = j.id where j.tenant_id = $1 order by j.created_at`,
+          [tenant.id],
+        );
       assert.deepEqual((await of(fresh)).rows, (await of(client)).rows);
-      const { rows } = await fresh.query<{ name: string }>('select m23.qualified_name(relid) as name from m23.protected_tables order by 1');
-      for (const table of TABLES) assert.ok(rows.some(({ name }) => name === table), `${table} is protected`);
+      const { rows } = await fresh.query<{ name: string }>(
+        'select m23.qualified_name(relid) as name from m23.protected_tables order by 1',
+      );
+      for (const table of TABLES)
+        assert.ok(
+          rows.some(({ name }) => name === table),
+          `${table} is protected`,
+        );
       const again = await rebuild(url);
       assert.deepEqual([again.code, recordedIn(again.report)], [0, { adopted: chain, refused: [] }]);
       assert.deepEqual(Object.keys(statesOf(again.report)).sort(), ['table there', 'there'], 'again: nothing to do');
@@ -346,7 +432,7 @@ describe('m23 catalogue rebuild', () => {
       'create schema if not exists pwned; create table public.pwned (id int)',
       'create table public.pwned as select 1 as id',
       'alter table shop.orders owner to postgres, disable row level security',
-      'create function shop.pwned() returns int language sql as \'select 1\'',
+      "create function shop.pwned() returns int language sql as 'select 1'",
       'grant select on auth.users to anon',
       'do $$ begin create table public.pwned (id int); end $$',
     ];
@@ -380,8 +466,12 @@ describe('m23 catalogue rebuild', () => {
       assert.ok(ofOrders.length > 1);
       for (const { state, statement } of ofOrders) assert.equal(state, 'there', statement);
       const { rows } = await fresh.query<{ name: string }>(
-        `select attname as name from pg_attribute where attrelid = 'shop.orders'::regclass and attnum > 0`);
-      assert.deepEqual(rows.map(({ name }) => name), ['id', 'tenant_id']);
+        `select attname as name from pg_attribute where attrelid = 'shop.orders'::regclass and attnum > 0`,
+      );
+      assert.deepEqual(
+        rows.map(({ name }) => name),
+        ['id', 'tenant_id'],
+      );
     });
   });
 
@@ -401,7 +491,10 @@ describe('m23 catalogue rebuild', () => {
       const skipped = report.definitions.filter(({ state }) => state === 'skipped').map(({ fault }) => fault);
       assert.deepEqual([...new Set(skipped)], ['its table could not be made']);
       const unprotected = report.tables.filter(({ protection }) => protection === 'failed');
-      assert.deepEqual(unprotected.map(({ table }) => table), ['shop.samples']);
+      assert.deepEqual(
+        unprotected.map(({ table }) => table),
+        ['shop.samples'],
+      );
       assert.equal(await isThere(fresh, 'shop.orders'), true);
       assert.deepEqual(report.adopted, chain);
     });
@@ -437,13 +530,19 @@ describe('m23 catalogue rebuild', () => {
     writeFileSync(manifest, readFileSync(manifest, 'utf8').replace(/"backup_name": "/, '"backup_name": "altered '));
     await withMigrations(async (_, url) => {
       const { code, report } = await rebuild(url, store);
-      assert.deepEqual([code, report.adopted, report.refused.map((one) => one.backup_id)], [1, chain.slice(0, 2), [chain[2]]]);
+      assert.deepEqual(
+        [code, report.adopted, report.refused.map((one) => one.backup_id)],
+        [1, chain.slice(0, 2), [chain[2]]],
+      );
       assert.match(report.refused[0]?.fault ?? '', /builds on/);
     });
     writeFileSync(manifest, '{');
     await withMigrations(async (_, url) => {
       const { code, report } = await rebuild(url, store);
-      assert.deepEqual([code, report.adopted, report.refused.map((one) => one.backup_id).sort()], [1, chain.slice(0, 1), chain.slice(1).sort()]);
+      assert.deepEqual(
+        [code, report.adopted, report.refused.map((one) => one.backup_id).sort()],
+        [1, chain.slice(0, 1), chain.slice(1).sort()],
+      );
     });
   });
 });
@@ -454,7 +553,11 @@ describe('m23 archive verify --database', () => {
     unknown_to_database: string[];
   }
 
-  interface Held { code: number | null; faults: Record<string, string[]>; unknown: string[] }
+  interface Held {
+    code: number | null;
+    faults: Record<string, string[]>;
+    unknown: string[];
+  }
 
   async function held(store: string, url = stack.postgres.url, ...more: string[]): Promise<Held> {
     const ran = await m23(['archive', 'verify', store, '--json', '--database', url, '--tenant', tenant.id, ...more]);
@@ -476,8 +579,11 @@ describe('m23 archive verify --database', () => {
     cpSync(bucket, store, { recursive: true });
     const of = (backup?: string): string => join(store, `tenants/${tenant.id}/backups/${backup}`);
     rmSync(of(chain[2]), { recursive: true });
-    assert.deepEqual(await held(store), { code: 1, unknown: [],
-      faults: { [chain[2] ?? '']: ['it is missing, and the database holds this backup to be complete'] } });
+    assert.deepEqual(await held(store), {
+      code: 1,
+      unknown: [],
+      faults: { [chain[2] ?? '']: ['it is missing, and the database holds this backup to be complete'] },
+    });
     rmSync(join(of(chain[1]), 'manifest.json'));
     const { code, faults } = await held(store);
     assert.deepEqual([code, Object.keys(faults).sort()], [1, chain.slice(1).sort()]);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import { type SupabaseClient, createClient } from '@supabase/supabase-js';
+import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
 import { type Stack, startStack } from '../../stack/stack.ts';
@@ -11,8 +11,8 @@ import { temporaryFolder } from '../dev-command.ts';
 import { bytesOf, objectsOf, prefixOf } from '../fixtures/archive.ts';
 import { type ChainManifest, increment } from '../fixtures/chain.ts';
 import { backUp, call } from '../fixtures/functions.ts';
-import { type Rows, damage, openShop, rowsOf, stock } from '../fixtures/shop.ts';
-import { type Tenant, addMember, newTenant, tokenOf } from '../fixtures/tenants.ts';
+import { damage, openShop, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { addMember, newTenant, type Tenant, tokenOf } from '../fixtures/tenants.ts';
 import { copyBucket, m23 } from '../fixtures/tool.ts';
 
 const APPLICATION = `
@@ -66,9 +66,11 @@ const CATALOGUE = `
 
 /** What another database lacks for: functions are not part of a manifest. */
 const NOT_MADE = {
-  statement: 'create table shop.loud (id integer not null, tenant_id uuid not null, v text, '
-    + 'loud text generated always as (shop.shout(v)) stored)',
-  state: 'failed', fault: 'function shop.shout(text) does not exist',
+  statement:
+    'create table shop.loud (id integer not null, tenant_id uuid not null, v text, ' +
+    'loud text generated always as (shop.shout(v)) stored)',
+  state: 'failed',
+  fault: 'function shop.shout(text) does not exist',
 };
 const NOT_PROTECTED = { table: 'shop.loud', protection: 'failed', fault: 'relation "shop.loud" does not exist' };
 
@@ -93,8 +95,14 @@ let service: SupabaseClient;
 let removeFolder: () => void;
 
 async function start(): Promise<void> {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-create': 1000, 'backup-restore': 1000, 'pitr-restore': 1000 } });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
+  stack = await startStack({
+    stateDir,
+    ephemeral: true,
+    rateLimits: { 'backup-create': 1000, 'backup-restore': 1000, 'pitr-restore': 1000 },
+  });
   client = await stack.postgres.connect();
   service = createClient(stack.url, stack.serviceRoleKey);
 }
@@ -115,12 +123,17 @@ before(async () => {
   await client.query(APPLICATION);
   tenant = await newTenant(stack, client);
   await stock(client, tenant);
-  await client.query(`insert into shop.goods (tenant_id, colour, "Share", label, account)
-    select $1::uuid, 'dark "green"', n, 'label ' || n, (select min(id) from shop.accounts where tenant_id = $1::uuid) from generate_series(1, 10) n`, [tenant.id]);
+  await client.query(
+    `insert into shop.goods (tenant_id, colour, "Share", label, account)
+    select $1::uuid, 'dark "green"', n, 'label ' || n, (select min(id) from shop.accounts where tenant_id = $1::uuid) from generate_series(1, 10) n`,
+    [tenant.id],
+  );
   const full = await backUp(stack, client, tenant);
   await client.query(`insert into shop.loud values (1, $1, 'low')`, [tenant.id]);
   await client.query(`update shop.goods set "Share" = 99.5 where tenant_id = $1 and id % 2 = 0`, [tenant.id]);
-  const { rows: [now] } = await client.query<{ at: string }>('select m23.iso(clock_timestamp()) as at');
+  const {
+    rows: [now],
+  } = await client.query<{ at: string }>('select m23.iso(clock_timestamp()) as at');
   const between = { at: now?.at ?? '', rows: await rowsOf(client, tenant, TABLES) };
   await damage(client, tenant);
   const one = await increment(stack, client, tenant, full);
@@ -128,12 +141,15 @@ before(async () => {
   backups = [full, one, await increment(stack, client, tenant, one)];
   wanted = { tip: await rowsOf(client, tenant, TABLES), between, catalogue: await catalogue() };
   bucket = new Map();
-  for (const backup of backups) for (const key of await objectsOf(stack, tenant, backup)) bucket.set(key, await bytesOf(stack, key));
+  for (const backup of backups)
+    for (const key of await objectsOf(stack, tenant, backup)) bucket.set(key, await bytesOf(stack, key));
   await end();
 
   await start();
   for (const [key, bytes] of bucket) await stack.archives.put(key, bytes);
-  store = temporaryFolder((cleanUp) => { removeStore = cleanUp; });
+  store = temporaryFolder((cleanUp) => {
+    removeStore = cleanUp;
+  });
   await copyBucket(stack, store);
 });
 after(async () => {
@@ -144,7 +160,11 @@ after(async () => {
 async function adopt(backup: string): Promise<{ data: unknown; error: { message: string } | null }> {
   const object = `${prefixOf(tenant, backup)}manifest.json`;
   const bytes = bucket.get(object) ?? Buffer.alloc(0);
-  return await service.rpc('adopt_backup', { p_manifest: JSON.parse(bytes.toString('utf8')), p_object: object, p_sha256: createHash('sha256').update(bytes).digest('hex') });
+  return await service.rpc('adopt_backup', {
+    p_manifest: JSON.parse(bytes.toString('utf8')),
+    p_object: object,
+    p_sha256: createHash('sha256').update(bytes).digest('hex'),
+  });
 }
 
 /** `m23 catalogue rebuild`, with the bucket in a folder and nothing else. */
@@ -156,14 +176,19 @@ async function rebuilt(): Promise<{ code: number | null; report: Rebuilt }> {
 
 /** Every schema and relation, and whether it is protected. */
 async function relations(): Promise<unknown[]> {
-  return (await client.query(`
+  return (
+    await client.query(`
     select n.nspname, c.relname, p.id is not null as is_protected
       from pg_namespace n left join pg_class c on c.relnamespace = n.oid
-      left join m23.protected_tables p on p.relid = c.oid order by 1, 2`)).rows;
+      left join m23.protected_tables p on p.relid = c.oid order by 1, 2`)
+  ).rows;
 }
 
 async function asAdmin(name: string, body: Record<string, unknown>): Promise<void> {
-  const reply = await call(stack, name, await tokenOf(stack, tenant.userId('admin')), { confirmRestore: true, ...body });
+  const reply = await call(stack, name, await tokenOf(stack, tenant.userId('admin')), {
+    confirmRestore: true,
+    ...body,
+  });
   assert.equal(reply.status, 200, JSON.stringify(reply.body));
 }
 
@@ -177,8 +202,11 @@ describe('a database with nothing but the migrations and the bucket', () => {
     const object = `${prefixOf(tenant, backups[0] ?? '')}manifest.json`;
     const manifest = JSON.parse((bucket.get(object) ?? Buffer.alloc(0)).toString('utf8')) as ChainManifest;
     const [stranger, id] = [randomUUID(), randomUUID()];
-    const sql = ['create schema if not exists shop', 'create table shop.pwned as select current_user as who',
-                 'create table public.pwned (id int)'];
+    const sql = [
+      'create schema if not exists shop',
+      'create table shop.pwned as select current_user as who',
+      'create table public.pwned (id int)',
+    ];
     const tables = manifest.tables.map((table) => {
       const create = [...sql, ...table.definition.create];
       return { ...table, definition: { create, finish: sql, references: sql } };
@@ -198,9 +226,18 @@ describe('a database with nothing but the migrations and the bucket', () => {
     for (const round of ['first', 'second']) {
       const { code, report } = await rebuilt();
       assert.deepEqual([code, report.adopted, report.refused], [1, backups, []], round);
-      assert.deepEqual(report.definitions.filter(({ state }) => state === 'failed'), [NOT_MADE]);
-      assert.deepEqual(report.tables.filter(({ protection }) => protection === 'failed'), [NOT_PROTECTED]);
-      assert.deepEqual(report.definitions.filter(({ state }) => state === 'refused'), []);
+      assert.deepEqual(
+        report.definitions.filter(({ state }) => state === 'failed'),
+        [NOT_MADE],
+      );
+      assert.deepEqual(
+        report.tables.filter(({ protection }) => protection === 'failed'),
+        [NOT_PROTECTED],
+      );
+      assert.deepEqual(
+        report.definitions.filter(({ state }) => state === 'refused'),
+        [],
+      );
     }
     for (const backup of backups) {
       const { data, error } = await adopt(backup);
@@ -208,10 +245,14 @@ describe('a database with nothing but the migrations and the bucket', () => {
     }
     assert.deepEqual(await catalogue(), wanted.catalogue);
     const { rows } = await client.query(
-      `select id, status, job_type from public.backup_jobs where tenant_id = $1 order by created_at`, [tenant.id]);
+      `select id, status, job_type from public.backup_jobs where tenant_id = $1 order by created_at`,
+      [tenant.id],
+    );
     const jobs = backups.map((id, n) => ({ id, status: 'completed', job_type: n === 0 ? 'full' : 'incremental' }));
     assert.deepEqual(rows, jobs);
-    const { rows: protectedTables } = await client.query(`select name from m23.protected_tables where name like 'shop.%' order by 1`);
+    const { rows: protectedTables } = await client.query(
+      `select name from m23.protected_tables where name like 'shop.%' order by 1`,
+    );
     assert.equal(protectedTables.length, 4);
   });
 
@@ -236,10 +277,18 @@ describe('a database with nothing but the migrations and the bucket', () => {
   });
 
   test('goes on from there: keys and references hold, sequences are ahead, new backups are made', async () => {
-    await assert.rejects(client.query(`insert into shop.goods (tenant_id, account) values ($1, -1)`, [tenant.id]), /goods_account_fkey/);
-    await assert.rejects(client.query(`insert into shop.goods (tenant_id, label) values ($1, 'label 1')`, [tenant.id]), /goods_tenant_id_label_key/);
+    await assert.rejects(
+      client.query(`insert into shop.goods (tenant_id, account) values ($1, -1)`, [tenant.id]),
+      /goods_account_fkey/,
+    );
+    await assert.rejects(
+      client.query(`insert into shop.goods (tenant_id, label) values ($1, 'label 1')`, [tenant.id]),
+      /goods_tenant_id_label_key/,
+    );
     const { rows: numbers } = await client.query(
-      `insert into shop.goods (tenant_id, label) values ($1, 'new') returning rank, number`, [tenant.id]);
+      `insert into shop.goods (tenant_id, label) values ($1, 'new') returning rank, number`,
+      [tenant.id],
+    );
     assert.deepEqual(numbers, [{ rank: 76, number: 'no. 512' }], 'after the ten goods and the two refused');
     const rows = await rowsOf(client, tenant, TABLES);
     const operator = tenant.userId('operator');
@@ -254,10 +303,20 @@ describe('a database with nothing but the migrations and the bucket', () => {
   test('refuses a manifest that says something else, or is none of ours', async () => {
     const object = `${prefixOf(tenant, backups[0] ?? '')}manifest.json`;
     const manifest = JSON.parse((bucket.get(object) ?? Buffer.alloc(0)).toString('utf8')) as Record<string, unknown>;
-    const answer = async (edited: Record<string, unknown>): Promise<string> => (await service.rpc('adopt_backup', { p_manifest: edited, p_object: object, p_sha256: 'f'.repeat(64) })).error?.message ?? '';
+    const answer = async (edited: Record<string, unknown>): Promise<string> =>
+      (await service.rpc('adopt_backup', { p_manifest: edited, p_object: object, p_sha256: 'f'.repeat(64) })).error
+        ?.message ?? '';
     assert.match(await answer(manifest), /with another manifest/);
     assert.match(await answer({ ...manifest, format: 'tar' }), /not a manifest/);
     assert.match(await answer({ ...manifest, backup_id: '5a9a3c4e-0000-4000-8000-000000000001' }), /does not lie at/);
-    assert.equal((await createClient(stack.url, stack.anonKey, { accessToken: () => tokenOf(stack, tenant.userId('admin')) }).rpc('adopt_backup', { p_manifest: manifest, p_object: object, p_sha256: '' })).status, 403);
+    assert.equal(
+      (
+        await createClient(stack.url, stack.anonKey, { accessToken: () => tokenOf(stack, tenant.userId('admin')) }).rpc(
+          'adopt_backup',
+          { p_manifest: manifest, p_object: object, p_sha256: '' },
+        )
+      ).status,
+      403,
+    );
   });
 });

@@ -5,9 +5,9 @@ import { everyApiSessionAnswers } from '../fixtures/sessions.ts';
 import { eventually, randomNumbers } from '../fixtures/time.ts';
 import { DEATHS, type Death } from './deaths.ts';
 import type { Passed, Step, Stop } from './gate.ts';
-import { OPERATIONS, type Operation, type Scene, newScene } from './operations.ts';
-import { type Ends, type Report, going, shuffled } from './report.ts';
-import { type Prepared, assertSettled, idle, prepared } from './settled.ts';
+import { newScene, OPERATIONS, type Operation, type Scene } from './operations.ts';
+import { type Ends, going, type Report, shuffled } from './report.ts';
+import { assertSettled, idle, type Prepared, prepared } from './settled.ts';
 import { WITHIN_MS, World } from './world.ts';
 
 /** One thing that dies at one step of one operation. */

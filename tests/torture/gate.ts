@@ -2,11 +2,11 @@
 import { once } from 'node:events';
 import {
   Agent,
+  createServer,
   type IncomingHttpHeaders,
   type IncomingMessage,
   type Server,
   type ServerResponse,
-  createServer,
   request as send,
 } from 'node:http';
 import type { AddressInfo } from 'node:net';

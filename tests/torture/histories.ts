@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { startStack } from '../../stack/stack.ts';
 import { LIMITS, runRounds } from '../history/rounds.ts';
-import { type Ends, type Report, going } from './report.ts';
+import { type Ends, going, type Report } from './report.ts';
 
 const CLIENTS = 6;
 /** After so many another history begins, with tables that nobody has altered yet. */

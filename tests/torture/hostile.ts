@@ -8,8 +8,8 @@ import { call, restore } from '../fixtures/functions.ts';
 import { leftovers } from '../fixtures/recovery.ts';
 import { damage, placesOf, placesOfOthers, rowsOf } from '../fixtures/shop.ts';
 import { randomNumbers } from '../fixtures/time.ts';
-import { type Mutation, MUTATIONS } from './mutations.ts';
-import { type Ends, type Report, going, oneOf } from './report.ts';
+import { MUTATIONS, type Mutation } from './mutations.ts';
+import { type Ends, going, oneOf, type Report } from './report.ts';
 import { TOKENS } from './tokens.ts';
 import { RATE_LIMITS } from './world.ts';
 

@@ -6,8 +6,8 @@ import type pg from 'pg';
 import { startMigrated } from '../../stack/migrated.ts';
 import { INSIDE } from '../fixtures/functions.ts';
 import { randomNumbers } from '../fixtures/time.ts';
-import { type Attacker, type Neighbours, attackersOf, openNeighbours } from './neighbours.ts';
-import { type Ends, type Report, going, shuffled } from './report.ts';
+import { type Attacker, attackersOf, type Neighbours, openNeighbours } from './neighbours.ts';
+import { type Ends, going, type Report, shuffled } from './report.ts';
 import { onRelation, onRoutine, readCatalogue } from './statements.ts';
 
 interface Probe {

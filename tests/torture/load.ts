@@ -7,7 +7,7 @@ import { pause, randomNumbers } from '../fixtures/time.ts';
 import { Calls } from './calls.ts';
 import { Customer } from './customer.ts';
 import { memoryOf } from './memory.ts';
-import { type Ends, type Report, going } from './report.ts';
+import { type Ends, going, type Report } from './report.ts';
 import { RATE_LIMITS } from './world.ts';
 
 /** How many tenants there are, for how long each may rest between two things, and how many it does at most. */

@@ -1,8 +1,8 @@
 // What is done to an archive: by whoever can write the store, or (forged) the database's record of it as well.
 import { gunzipSync, gzipSync } from 'node:zlib';
 
-import type { BackedUpShop } from '../fixtures/backed-up-shop.ts';
 import { bytesOf, forgeChunk, forgeManifest, manifestOf, objectsOf, prefixOf } from '../fixtures/archive.ts';
+import type { BackedUpShop } from '../fixtures/backed-up-shop.ts';
 import { oneOf } from './report.ts';
 
 export type Shop = Pick<BackedUpShop, 'stack' | 'client' | 'tenant' | 'other' | 'backup'>;

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 
 import type pg from 'pg';
 
-import { TENANTS, seedDemo } from '../../stack/demo-tenants.ts';
+import { seedDemo, TENANTS } from '../../stack/demo-tenants.ts';
 import { actAsOwner, preview, recover } from '../fixtures/database.ts';
 
 const [ATTACKING, ATTACKED] = TENANTS;

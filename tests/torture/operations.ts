@@ -4,10 +4,10 @@ import { createHash } from 'node:crypto';
 
 import type { Stack } from '../../stack/stack.ts';
 import { archivedRows, bytesOf, manifestOf, objectsOf, prefixOf } from '../fixtures/archive.ts';
-import { type Reply, backUp, call, ok } from '../fixtures/functions.ts';
+import { backUp, call, ok, type Reply } from '../fixtures/functions.ts';
 import { newPlan } from '../fixtures/recovery.ts';
-import { type Rows, damage, placesOf, rowsOf, stock } from '../fixtures/shop.ts';
-import { type Tenant, newTenant } from '../fixtures/tenants.ts';
+import { damage, placesOf, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime } from '../fixtures/time.ts';
 import type { World } from './world.ts';
 

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 
 import { leftovers } from '../fixtures/recovery.ts';
-import { SHOP, rowsOf } from '../fixtures/shop.ts';
+import { rowsOf, SHOP } from '../fixtures/shop.ts';
 import { eventually } from '../fixtures/time.ts';
-import { type Ended, type Operation, type Scene, type Situation, livePlaces } from './operations.ts';
+import { type Ended, livePlaces, type Operation, type Scene, type Situation } from './operations.ts';
 import { WITHIN_MS, type World } from './world.ts';
 
 /** A situation, and what everything looked like in it. */

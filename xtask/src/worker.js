@@ -3,15 +3,16 @@
 // It hands every event to the WebAssembly module. When the module traps (a panic), the request and
 // all others that were under way in this instance get the contract's INTERNAL answer, never a stack
 // trace and never a hang, and the next event starts a fresh instance.
-import { WorkerEntrypoint } from "cloudflare:workers";
-import * as wasm from "./glue.js";
+
+import * as wasm from './glue.js';
+import { WorkerEntrypoint } from 'cloudflare:workers';
 
 const state = wasm.__worker_init_state();
 
 // How to fail each call under way: a trapped instance will never finish it.
 const underWay = new Set();
 
-addEventListener("error", (event) => noteTrap(event.error));
+addEventListener('error', (event) => noteTrap(event.error));
 
 export default class extends WorkerEntrypoint {
   async fetch(request) {
@@ -19,7 +20,9 @@ export default class extends WorkerEntrypoint {
       return await call(wasm.fetch, this, request);
     } catch (error) {
       const requestId = crypto.randomUUID();
-      console.error(JSON.stringify({ level: "error", event: "module_failed", request_id: requestId, cause: String(error) }));
+      console.error(
+        JSON.stringify({ level: 'error', event: 'module_failed', request_id: requestId, cause: String(error) }),
+      );
       return internal(requestId);
     }
   }
@@ -56,9 +59,13 @@ function noteTrap(error) {
 }
 
 function internal(requestId) {
-  const body = { success: false, error: "Something went wrong on our side; the request was not completed.", code: "INTERNAL" };
+  const body = {
+    success: false,
+    error: 'Something went wrong on our side; the request was not completed.',
+    code: 'INTERNAL',
+  };
   return Response.json(body, {
     status: 500,
-    headers: { "access-control-allow-origin": "*", "x-request-id": requestId },
+    headers: { 'access-control-allow-origin': '*', 'x-request-id': requestId },
   });
 }

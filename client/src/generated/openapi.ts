@@ -1,109 +1,110 @@
 // Generated: run `cargo xtask generate`.
 export interface paths {
-  "/functions/v1/backup-create": {
+  '/functions/v1/backup-create': {
     /**
      * Back the tenant up
      * @description Accepts a backup and answers at once; the work goes on. `backup_jobs` follows it.
      *
      * Who: owner, admin, operator. Limit: 10 requests per tenant and hour, unless the deployment says otherwise.
      */
-    post: operations["createBackup"];
+    post: operations['createBackup'];
   };
-  "/functions/v1/backup-create/health": {
+  '/functions/v1/backup-create/health': {
     /**
      * Whether the service works
      * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
      */
-    get: operations["health-backup-create"];
+    get: operations['health-backup-create'];
   };
-  "/functions/v1/backup-restore": {
+  '/functions/v1/backup-restore': {
     /**
      * Restore a backup
      * @description Verifies the whole archive, then writes the difference in one transaction, after a `pre_restore` snapshot.
      *
      * Who: owner, admin. Limit: 5 requests per tenant and hour, unless the deployment says otherwise.
      */
-    post: operations["restoreBackup"];
+    post: operations['restoreBackup'];
   };
-  "/functions/v1/backup-restore/health": {
+  '/functions/v1/backup-restore/health': {
     /**
      * Whether the service works
      * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
      */
-    get: operations["health-backup-restore"];
+    get: operations['health-backup-restore'];
   };
-  "/functions/v1/health": {
+  '/functions/v1/health': {
     /**
      * Whether the service works
      * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
      */
-    get: operations["health"];
+    get: operations['health'];
   };
-  "/functions/v1/pitr-restore": {
+  '/functions/v1/pitr-restore': {
     /**
      * Restore to a moment, or preview it
      * @description Takes the tenant's tables back to what was committed at `targetTimestamp`. With `dryRun` it only looks.
      *
      * Who: owner, admin (a dry run: owner, admin, operator). Limit: 3 requests per tenant and hour, unless the deployment says otherwise.
      */
-    post: operations["restoreToMoment"];
+    post: operations['restoreToMoment'];
   };
-  "/functions/v1/pitr-restore/health": {
+  '/functions/v1/pitr-restore/health': {
     /**
      * Whether the service works
      * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
      */
-    get: operations["health-pitr-restore"];
+    get: operations['health-pitr-restore'];
   };
-  "/functions/v1/pitr-rollback": {
+  '/functions/v1/pitr-rollback': {
     /**
      * Go back to a snapshot, or preview it
      * @description Undoes a restore by its `snapshotId`, or goes back to a snapshot made by hand. With `dryRun` it only looks.
      *
      * Who: owner, admin (a dry run: owner, admin, operator). Limit: 5 requests per tenant and hour, unless the deployment says otherwise.
      */
-    post: operations["rollBack"];
+    post: operations['rollBack'];
   };
-  "/functions/v1/pitr-rollback/health": {
+  '/functions/v1/pitr-rollback/health': {
     /**
      * Whether the service works
      * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
      */
-    get: operations["health-pitr-rollback"];
+    get: operations['health-pitr-rollback'];
   };
-  "/functions/v1/recovery-test": {
+  '/functions/v1/recovery-test': {
     /**
      * Prove that a backup can be restored
      * @description Restores a backup into a place of its own and checks it. `success` means that the test ran; what it found is in `results`.
      *
      * Who: owner, admin, operator. Limit: 20 requests per tenant and hour, unless the deployment says otherwise.
      */
-    post: operations["testRecovery"];
+    post: operations['testRecovery'];
   };
-  "/functions/v1/recovery-test/health": {
+  '/functions/v1/recovery-test/health': {
     /**
      * Whether the service works
      * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
      */
-    get: operations["health-recovery-test"];
+    get: operations['health-recovery-test'];
   };
 }
 /** WithRequired type helpers */
 type WithRequired<T, K extends keyof T> = T & { [P in K]-?: T[P] };
-
 
 export type webhooks = Record<string, never>;
 
 export interface components {
   schemas: {
     /** @description `backup-create`: a new backup, or the run of a job that is already described. */
-    readonly BackupCreateRequest: components["schemas"]["NewBackup"] | {
-      /**
-       * Format: uuid
-       * @description The row of `backup_jobs`.
-       */
-      readonly jobId: string;
-    };
+    readonly BackupCreateRequest:
+      | components['schemas']['NewBackup']
+      | {
+          /**
+           * Format: uuid
+           * @description The row of `backup_jobs`.
+           */
+          readonly jobId: string;
+        };
     /** @description The answer of `backup-create`. */
     readonly BackupCreateResponse: {
       /** @description Its name, given or made up. */
@@ -119,50 +120,60 @@ export interface components {
        */
       readonly jobId: string;
       /** @description Where it stands. */
-      readonly status: components["schemas"]["JobStatus"];
+      readonly status: components['schemas']['JobStatus'];
       /** @description Always `true`. */
       readonly success: boolean;
     };
     /** @description `backup-restore`. */
-    readonly BackupRestoreRequest: (WithRequired<({
-      /**
-       * Format: uuid
-       * @description Which backup.
-       */
-      readonly backupJobId: string;
-      /** @description Must be true unless dryRun is: live data is changed. */
-      readonly confirmRestore?: boolean | null;
-      /**
-       * @description Only look?
-       * @default false
-       */
-      readonly dryRun?: boolean | null;
-      /**
-       * @description What becomes of live rows; `exact` when absent.
-       * @default exact
-       * @enum {unknown}
-       */
-      readonly mode?: "exact" | "missing_only" | "overwrite_existing" | "";
-      /** @description The plan that the caller saw and confirms. */
-      readonly planHash?: string | null;
-      /** @description Which of its tables; all when absent. */
-      readonly tables?: (readonly string[]) | null;
-      /** @description Restore beside the live data, into this schema. */
-      readonly targetSchema?: string | null;
-    }) & ({
-      readonly targetSchema?: null;
-    } | ({
-      /** @enum {unknown} */
-      readonly dryRun?: "";
-      /** @enum {unknown} */
-      readonly mode?: "exact" | "";
-    })), "backupJobId">) & ({
-      /** @constant */
-      readonly dryRun: true;
-    } | {
-      /** @constant */
-      readonly confirmRestore: true;
-    });
+    readonly BackupRestoreRequest: WithRequired<
+      {
+        /**
+         * Format: uuid
+         * @description Which backup.
+         */
+        readonly backupJobId: string;
+        /** @description Must be true unless dryRun is: live data is changed. */
+        readonly confirmRestore?: boolean | null;
+        /**
+         * @description Only look?
+         * @default false
+         */
+        readonly dryRun?: boolean | null;
+        /**
+         * @description What becomes of live rows; `exact` when absent.
+         * @default exact
+         * @enum {unknown}
+         */
+        readonly mode?: 'exact' | 'missing_only' | 'overwrite_existing' | '';
+        /** @description The plan that the caller saw and confirms. */
+        readonly planHash?: string | null;
+        /** @description Which of its tables; all when absent. */
+        readonly tables?: readonly string[] | null;
+        /** @description Restore beside the live data, into this schema. */
+        readonly targetSchema?: string | null;
+      } & (
+        | {
+            readonly targetSchema?: null;
+          }
+        | {
+            /** @enum {unknown} */
+            readonly dryRun?: '';
+            /** @enum {unknown} */
+            readonly mode?: 'exact' | '';
+          }
+      ),
+      'backupJobId'
+    > &
+      (
+        | {
+            /** @constant */
+            readonly dryRun: true;
+          }
+        | {
+            /** @constant */
+            readonly confirmRestore: true;
+          }
+      );
     /** @description The answer of `backup-restore`. */
     readonly BackupRestoreResponse: {
       /** @description How many rows of each table would change (dry run only). */
@@ -180,7 +191,7 @@ export interface components {
       readonly planHash?: string;
       /** @description What would change (dry run only). */
       readonly previewChanges?: {
-        [key: string]: readonly components["schemas"]["PreviewChange"][];
+        [key: string]: readonly components['schemas']['PreviewChange'][];
       };
       /**
        * Format: uuid
@@ -205,9 +216,9 @@ export interface components {
        */
       readonly snapshotId?: string;
       /** @description The figures (dry run only). */
-      readonly stats?: components["schemas"]["PitrStats"];
+      readonly stats?: components['schemas']['PitrStats'];
       /** @description `completed`, or `in_progress` with a 202. */
-      readonly status?: components["schemas"]["WorkStatus"];
+      readonly status?: components['schemas']['WorkStatus'];
       /**
        * @description Did it work (or is it under way)?
        * @default false
@@ -218,12 +229,12 @@ export interface components {
       /** @description What could not be as asked. */
       readonly warnings?: readonly string[];
       /** @description Why the execution would be refused; absent where it would not (dry run only). */
-      readonly wouldFail?: components["schemas"]["WouldFail"];
+      readonly wouldFail?: components['schemas']['WouldFail'];
     };
     /** @description The body of every refusal. */
     readonly ErrorBody: {
       /** @description The code for a program. */
-      readonly code: components["schemas"]["ErrorCode"];
+      readonly code: components['schemas']['ErrorCode'];
       /** @description The single faults, where there are several. */
       readonly details?: readonly string[];
       /** @description A sentence for a person. */
@@ -232,7 +243,23 @@ export interface components {
       readonly success: boolean;
     };
     /** @description A code of the contract's error table. */
-    readonly ErrorCode: "AUTH_REQUIRED" | "TENANT_NOT_FOUND" | "INSUFFICIENT_PERMISSIONS" | "VALIDATION_FAILED" | "BACKUP_NOT_FOUND" | "SNAPSHOT_NOT_FOUND" | "RESTORE_IN_PROGRESS" | "RATE_LIMIT_EXCEEDED" | "METHOD_NOT_ALLOWED" | "NOT_FOUND" | "PAYLOAD_TOO_LARGE" | "PLAN_CHANGED" | "CONFLICT" | "BACKUP_UNUSABLE" | "UNAVAILABLE" | "INTERNAL";
+    readonly ErrorCode:
+      | 'AUTH_REQUIRED'
+      | 'TENANT_NOT_FOUND'
+      | 'INSUFFICIENT_PERMISSIONS'
+      | 'VALIDATION_FAILED'
+      | 'BACKUP_NOT_FOUND'
+      | 'SNAPSHOT_NOT_FOUND'
+      | 'RESTORE_IN_PROGRESS'
+      | 'RATE_LIMIT_EXCEEDED'
+      | 'METHOD_NOT_ALLOWED'
+      | 'NOT_FOUND'
+      | 'PAYLOAD_TOO_LARGE'
+      | 'PLAN_CHANGED'
+      | 'CONFLICT'
+      | 'BACKUP_UNUSABLE'
+      | 'UNAVAILABLE'
+      | 'INTERNAL';
     /** @description A check of a recovery test that did not hold. */
     readonly Finding: {
       /** @description A word for a program. */
@@ -249,24 +276,24 @@ export interface components {
         [key: string]: number;
       };
       /** @description The database, through its API. */
-      readonly database: components["schemas"]["PartStatus"];
+      readonly database: components['schemas']['PartStatus'];
       /** @description The rate windows. */
-      readonly kv: components["schemas"]["PartStatus"];
+      readonly kv: components['schemas']['PartStatus'];
       /** @description The archives' bucket. */
-      readonly objects: components["schemas"]["PartStatus"];
+      readonly objects: components['schemas']['PartStatus'];
       /** @description The whole. */
-      readonly status: components["schemas"]["HealthStatus"];
+      readonly status: components['schemas']['HealthStatus'];
       /** @description The releases in force. */
-      readonly versions: components["schemas"]["Versions"];
+      readonly versions: components['schemas']['Versions'];
     };
     /** @description How the service is. */
-    readonly HealthStatus: "ok" | "degraded" | "down";
+    readonly HealthStatus: 'ok' | 'degraded' | 'down';
     /** @description Where a backup job stands right after `backup-create`. */
-    readonly JobStatus: "pending" | "in_progress";
+    readonly JobStatus: 'pending' | 'in_progress';
     /** @description The kind of a backup. */
-    readonly JobType: "full" | "incremental" | "snapshot";
+    readonly JobType: 'full' | 'incremental' | 'snapshot';
     /** @description A new backup, described in full. */
-    readonly NewBackup: ({
+    readonly NewBackup: {
       /** @description Its name. */
       readonly backupName?: string | null;
       /**
@@ -277,22 +304,25 @@ export interface components {
       /** @description A remark. */
       readonly description?: string | null;
       /** @description The kind. */
-      readonly jobType: components["schemas"]["JobType"];
+      readonly jobType: components['schemas']['JobType'];
       /** @description Which tables; every protected one when absent. */
-      readonly tables?: (readonly string[]) | null;
-    }) & (({
-      /** @enum {unknown} */
-      readonly jobType?: "full" | "snapshot";
-    }) | {
-      readonly baseBackupId: string;
-      readonly tables?: null;
-    });
+      readonly tables?: readonly string[] | null;
+    } & (
+      | {
+          /** @enum {unknown} */
+          readonly jobType?: 'full' | 'snapshot';
+        }
+      | {
+          readonly baseBackupId: string;
+          readonly tables?: null;
+        }
+    );
     /** @description What a restore does with a row. */
-    readonly Operation: "insert" | "update" | "delete";
+    readonly Operation: 'insert' | 'update' | 'delete';
     /** @description How one part is. */
-    readonly PartStatus: "ok" | "down";
+    readonly PartStatus: 'ok' | 'down';
     /** @description `pitr-restore`. */
-    readonly PitrRestoreRequest: ({
+    readonly PitrRestoreRequest: {
       /**
        * Format: uuid
        * @description The backup to start from, where the log does not reach.
@@ -313,19 +343,22 @@ export interface components {
       /** @description The plan that the caller saw and confirms. */
       readonly planHash?: string | null;
       /** @description Which tables; every protected one when absent. */
-      readonly tables?: (readonly string[]) | null;
+      readonly tables?: readonly string[] | null;
       /**
        * Format: date-time
        * @description The moment to go back to.
        */
       readonly targetTimestamp: string;
-    }) & ({
-      /** @constant */
-      readonly dryRun: true;
-    } | {
-      /** @constant */
-      readonly confirmRestore: true;
-    });
+    } & (
+      | {
+          /** @constant */
+          readonly dryRun: true;
+        }
+      | {
+          /** @constant */
+          readonly confirmRestore: true;
+        }
+    );
     /** @description The answer of `pitr-restore`. */
     readonly PitrRestoreResponse: {
       /** @description How many rows of each table would change (dry run only). */
@@ -338,7 +371,7 @@ export interface components {
       readonly planHash?: string;
       /** @description What would change (dry run only). */
       readonly previewChanges?: {
-        [key: string]: readonly components["schemas"]["PreviewChange"][];
+        [key: string]: readonly components['schemas']['PreviewChange'][];
       };
       /**
        * Format: uuid
@@ -356,9 +389,9 @@ export interface components {
        */
       readonly snapshotId?: string;
       /** @description The figures. */
-      readonly stats?: components["schemas"]["PitrStats"];
+      readonly stats?: components['schemas']['PitrStats'];
       /** @description `completed`, or `in_progress` with a 202. */
-      readonly status?: components["schemas"]["WorkStatus"];
+      readonly status?: components['schemas']['WorkStatus'];
       /**
        * @description Did it work (or is it under way)?
        * @default false
@@ -369,10 +402,10 @@ export interface components {
       /** @description What could not be as asked. */
       readonly warnings?: readonly string[];
       /** @description Why the execution would be refused; absent where it would not (dry run only). */
-      readonly wouldFail?: components["schemas"]["WouldFail"];
+      readonly wouldFail?: components['schemas']['WouldFail'];
     };
     /** @description `pitr-rollback`. */
-    readonly PitrRollbackRequest: ({
+    readonly PitrRollbackRequest: {
       /** @description Must be true unless dryRun is: live data is changed. */
       readonly confirmRollback?: boolean | null;
       /**
@@ -389,13 +422,16 @@ export interface components {
        * @description The snapshot to go back to.
        */
       readonly snapshotId: string;
-    }) & ({
-      /** @constant */
-      readonly dryRun: true;
-    } | {
-      /** @constant */
-      readonly confirmRollback: true;
-    });
+    } & (
+      | {
+          /** @constant */
+          readonly dryRun: true;
+        }
+      | {
+          /** @constant */
+          readonly confirmRollback: true;
+        }
+    );
     /** @description The answer of `pitr-rollback`. */
     readonly PitrRollbackResponse: {
       /** @description Tables with at least one change. */
@@ -410,7 +446,7 @@ export interface components {
       readonly planHash?: string;
       /** @description What would change (dry run only). */
       readonly previewChanges?: {
-        [key: string]: readonly components["schemas"]["PreviewChange"][];
+        [key: string]: readonly components['schemas']['PreviewChange'][];
       };
       /**
        * Format: uuid
@@ -433,9 +469,9 @@ export interface components {
        */
       readonly snapshotId?: string;
       /** @description The figures. */
-      readonly stats?: components["schemas"]["PitrStats"];
+      readonly stats?: components['schemas']['PitrStats'];
       /** @description `completed`, or `in_progress` with a 202. */
-      readonly status?: components["schemas"]["WorkStatus"];
+      readonly status?: components['schemas']['WorkStatus'];
       /**
        * @description Did it work (or is it under way)?
        * @default false
@@ -446,7 +482,7 @@ export interface components {
       /** @description What could not be as asked. */
       readonly warnings?: readonly string[];
       /** @description Why the execution would be refused; absent where it would not (dry run only). */
-      readonly wouldFail?: components["schemas"]["WouldFail"];
+      readonly wouldFail?: components['schemas']['WouldFail'];
     };
     /** @description Net row changes of a point-in-time restore. */
     readonly PitrStats: {
@@ -484,7 +520,7 @@ export interface components {
         [key: string]: unknown;
       } | null;
       /** @description What would happen to it. */
-      readonly operation: components["schemas"]["Operation"];
+      readonly operation: components['schemas']['Operation'];
       /** @description The row as it was then; of an update, only the columns that differ. */
       readonly then: {
         [key: string]: unknown;
@@ -505,18 +541,18 @@ export interface components {
       /** @description The test's name. */
       readonly test_name: string;
       /** @description Who asked. */
-      readonly test_type: components["schemas"]["TestType"];
+      readonly test_type: components['schemas']['TestType'];
       /** @description How far it goes. */
-      readonly validation_level: components["schemas"]["ValidationLevel"];
+      readonly validation_level: components['schemas']['ValidationLevel'];
     };
     /** @description The answer of `recovery-test`. */
     readonly RecoveryTestResponse: {
       /** @description Why it failed. */
       readonly error?: string;
       /** @description What it found. */
-      readonly results?: components["schemas"]["RecoveryTestResults"];
+      readonly results?: components['schemas']['RecoveryTestResults'];
       /** @description `completed`, or `in_progress` with a 202. */
-      readonly status?: components["schemas"]["WorkStatus"];
+      readonly status?: components['schemas']['WorkStatus'];
       /**
        * @description Did the test run (or does it)? What it found is in the results.
        * @default false
@@ -549,7 +585,7 @@ export interface components {
        * @description The checks that failed, the first hundred of them.
        * @default []
        */
-      readonly findings: readonly components["schemas"]["Finding"][];
+      readonly findings: readonly components['schemas']['Finding'][];
       /**
        * Format: uint64
        * @description Checks that failed.
@@ -579,9 +615,9 @@ export interface components {
       readonly validationsPassed: number;
     };
     /** @description Who asked for a recovery test. */
-    readonly TestType: "manual" | "automated" | "scheduled";
+    readonly TestType: 'manual' | 'automated' | 'scheduled';
     /** @description How far a recovery test goes. */
-    readonly ValidationLevel: "basic" | "full" | "deep";
+    readonly ValidationLevel: 'basic' | 'full' | 'deep';
     /** @description The releases in force: they have to be the same. */
     readonly Versions: {
       /** @description Of the migrations; null while the database does not answer. */
@@ -590,11 +626,11 @@ export interface components {
       readonly functions: string;
     };
     /** @description Where work stands when a call is answered. */
-    readonly WorkStatus: "in_progress" | "completed";
+    readonly WorkStatus: 'in_progress' | 'completed';
     /** @description Why the execution of what a dry run has looked at would be refused. */
     readonly WouldFail: {
       /** @description The code of the refusal. */
-      readonly code: components["schemas"]["ErrorCode"];
+      readonly code: components['schemas']['ErrorCode'];
       /**
        * @description The single faults: tables, columns, constraints, and the way on.
        * @default []
@@ -612,17 +648,17 @@ export interface components {
   requestBodies: never;
   headers: {
     /** @description `true` when this answer was given before. */
-    readonly "Idempotent-Replayed": "true";
+    readonly 'Idempotent-Replayed': 'true';
     /** @description Seconds to wait before another attempt. */
-    readonly "Retry-After": number;
+    readonly 'Retry-After': number;
     /** @description Requests per sliding hour, for this tenant and function. */
-    readonly "X-RateLimit-Limit": number;
+    readonly 'X-RateLimit-Limit': number;
     /** @description How many are left now. */
-    readonly "X-RateLimit-Remaining": number;
+    readonly 'X-RateLimit-Remaining': number;
     /** @description When the oldest counted request leaves the window, in Unix seconds. */
-    readonly "X-RateLimit-Reset": number;
+    readonly 'X-RateLimit-Reset': number;
     /** @description The id under which our log has this request. */
-    readonly "X-Request-Id": string;
+    readonly 'X-Request-Id': string;
   };
   pathItems: never;
 }
@@ -632,7 +668,6 @@ export type $defs = Record<string, never>;
 export type external = Record<string, never>;
 
 export interface operations {
-
   /**
    * Back the tenant up
    * @description Accepts a backup and answers at once; the work goes on. `backup_jobs` follows it.
@@ -642,40 +677,40 @@ export interface operations {
   createBackup: {
     parameters: {
       header?: {
-        "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+        'Idempotency-Key'?: components['parameters']['IdempotencyKey'];
       };
     };
     readonly requestBody: {
       readonly content: {
-        readonly "application/json": components["schemas"]["BackupCreateRequest"];
+        readonly 'application/json': components['schemas']['BackupCreateRequest'];
       };
     };
     responses: {
       /** @description Accepted; the work goes on after this answer. */
       200: {
         headers: {
-          readonly "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Idempotent-Replayed': components['headers']['Idempotent-Replayed'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["BackupCreateResponse"];
+          readonly 'application/json': components['schemas']['BackupCreateResponse'];
         };
       };
       /** @description `VALIDATION_FAILED`: The input is invalid; `details` lists every fault, each naming its field. */
       400: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "VALIDATION_FAILED";
+            readonly code?: 'VALIDATION_FAILED';
             /** @constant */
             readonly success?: false;
           };
@@ -684,12 +719,12 @@ export interface operations {
       /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user; or the service key names no tenant. */
       401: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "AUTH_REQUIRED";
+            readonly code?: 'AUTH_REQUIRED';
             /** @constant */
             readonly success?: false;
           };
@@ -698,46 +733,46 @@ export interface operations {
       /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them; or the service named one that nothing knows. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
       403: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "TENANT_NOT_FOUND" | "INSUFFICIENT_PERMISSIONS";
+            readonly code?: 'TENANT_NOT_FOUND' | 'INSUFFICIENT_PERMISSIONS';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `BACKUP_NOT_FOUND`: There is no such backup in this tenant. `NOT_FOUND`: There is nothing at this address. */
       404: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "BACKUP_NOT_FOUND" | "NOT_FOUND";
+            readonly code?: 'BACKUP_NOT_FOUND' | 'NOT_FOUND';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `METHOD_NOT_ALLOWED`: Only POST is answered, and the OPTIONS of a preflight. */
       405: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "METHOD_NOT_ALLOWED";
+            readonly code?: 'METHOD_NOT_ALLOWED';
             /** @constant */
             readonly success?: false;
           };
@@ -746,16 +781,16 @@ export interface operations {
       /** @description `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "BACKUP_UNUSABLE";
+            readonly code?: 'BACKUP_UNUSABLE';
             /** @constant */
             readonly success?: false;
           };
@@ -764,15 +799,15 @@ export interface operations {
       /** @description `PAYLOAD_TOO_LARGE`: The body is larger than 64 KB. */
       413: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "PAYLOAD_TOO_LARGE";
+            readonly code?: 'PAYLOAD_TOO_LARGE';
             /** @constant */
             readonly success?: false;
           };
@@ -781,16 +816,16 @@ export interface operations {
       /** @description `RATE_LIMIT_EXCEEDED`: The tenant's hourly quota of this function is used up. */
       429: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "RATE_LIMIT_EXCEEDED";
+            readonly code?: 'RATE_LIMIT_EXCEEDED';
             /** @constant */
             readonly success?: false;
           };
@@ -799,15 +834,15 @@ export interface operations {
       /** @description `INTERNAL`: A fault of ours; the log has it under the `X-Request-Id`. */
       500: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "INTERNAL";
+            readonly code?: 'INTERNAL';
             /** @constant */
             readonly success?: false;
           };
@@ -816,16 +851,16 @@ export interface operations {
       /** @description `UNAVAILABLE`: The database or the store does not answer; try again after `Retry-After`. */
       503: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "UNAVAILABLE";
+            readonly code?: 'UNAVAILABLE';
             /** @constant */
             readonly success?: false;
           };
@@ -837,24 +872,24 @@ export interface operations {
    * Whether the service works
    * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
    */
-  "health-backup-create": {
+  'health-backup-create': {
     responses: {
       /** @description It works, or some of it does not (`degraded`). */
       200: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
       /** @description Nothing can be asked of it (`down`). */
       503: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
     };
@@ -868,53 +903,53 @@ export interface operations {
   restoreBackup: {
     parameters: {
       header?: {
-        "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+        'Idempotency-Key'?: components['parameters']['IdempotencyKey'];
       };
     };
     readonly requestBody: {
       readonly content: {
-        readonly "application/json": components["schemas"]["BackupRestoreRequest"];
+        readonly 'application/json': components['schemas']['BackupRestoreRequest'];
       };
     };
     responses: {
       /** @description Done, or looked at. */
       200: {
         headers: {
-          readonly "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Idempotent-Replayed': components['headers']['Idempotent-Replayed'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["BackupRestoreResponse"];
+          readonly 'application/json': components['schemas']['BackupRestoreResponse'];
         };
       };
       /** @description It goes on after this answer; the log row of the id given tells the end. */
       202: {
         headers: {
-          readonly "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Idempotent-Replayed': components['headers']['Idempotent-Replayed'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["BackupRestoreResponse"];
+          readonly 'application/json': components['schemas']['BackupRestoreResponse'];
         };
       };
       /** @description `VALIDATION_FAILED`: The input is invalid; `details` lists every fault, each naming its field. */
       400: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "VALIDATION_FAILED";
+            readonly code?: 'VALIDATION_FAILED';
             /** @constant */
             readonly success?: false;
           };
@@ -923,12 +958,12 @@ export interface operations {
       /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user; or the service key names no tenant. */
       401: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "AUTH_REQUIRED";
+            readonly code?: 'AUTH_REQUIRED';
             /** @constant */
             readonly success?: false;
           };
@@ -937,46 +972,46 @@ export interface operations {
       /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them; or the service named one that nothing knows. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
       403: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "TENANT_NOT_FOUND" | "INSUFFICIENT_PERMISSIONS";
+            readonly code?: 'TENANT_NOT_FOUND' | 'INSUFFICIENT_PERMISSIONS';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `BACKUP_NOT_FOUND`: There is no such backup in this tenant. `NOT_FOUND`: There is nothing at this address. */
       404: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "BACKUP_NOT_FOUND" | "NOT_FOUND";
+            readonly code?: 'BACKUP_NOT_FOUND' | 'NOT_FOUND';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `METHOD_NOT_ALLOWED`: Only POST is answered, and the OPTIONS of a preflight. */
       405: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "METHOD_NOT_ALLOWED";
+            readonly code?: 'METHOD_NOT_ALLOWED';
             /** @constant */
             readonly success?: false;
           };
@@ -985,33 +1020,33 @@ export interface operations {
       /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "RESTORE_IN_PROGRESS" | "PLAN_CHANGED" | "CONFLICT" | "BACKUP_UNUSABLE";
+            readonly code?: 'RESTORE_IN_PROGRESS' | 'PLAN_CHANGED' | 'CONFLICT' | 'BACKUP_UNUSABLE';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `PAYLOAD_TOO_LARGE`: The body is larger than 64 KB. */
       413: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "PAYLOAD_TOO_LARGE";
+            readonly code?: 'PAYLOAD_TOO_LARGE';
             /** @constant */
             readonly success?: false;
           };
@@ -1020,16 +1055,16 @@ export interface operations {
       /** @description `RATE_LIMIT_EXCEEDED`: The tenant's hourly quota of this function is used up. */
       429: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "RATE_LIMIT_EXCEEDED";
+            readonly code?: 'RATE_LIMIT_EXCEEDED';
             /** @constant */
             readonly success?: false;
           };
@@ -1038,15 +1073,15 @@ export interface operations {
       /** @description `INTERNAL`: A fault of ours; the log has it under the `X-Request-Id`. */
       500: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "INTERNAL";
+            readonly code?: 'INTERNAL';
             /** @constant */
             readonly success?: false;
           };
@@ -1055,16 +1090,16 @@ export interface operations {
       /** @description `UNAVAILABLE`: The database or the store does not answer; try again after `Retry-After`. */
       503: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "UNAVAILABLE";
+            readonly code?: 'UNAVAILABLE';
             /** @constant */
             readonly success?: false;
           };
@@ -1076,24 +1111,24 @@ export interface operations {
    * Whether the service works
    * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
    */
-  "health-backup-restore": {
+  'health-backup-restore': {
     responses: {
       /** @description It works, or some of it does not (`degraded`). */
       200: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
       /** @description Nothing can be asked of it (`down`). */
       503: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
     };
@@ -1107,19 +1142,19 @@ export interface operations {
       /** @description It works, or some of it does not (`degraded`). */
       200: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
       /** @description Nothing can be asked of it (`down`). */
       503: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
     };
@@ -1133,53 +1168,53 @@ export interface operations {
   restoreToMoment: {
     parameters: {
       header?: {
-        "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+        'Idempotency-Key'?: components['parameters']['IdempotencyKey'];
       };
     };
     readonly requestBody: {
       readonly content: {
-        readonly "application/json": components["schemas"]["PitrRestoreRequest"];
+        readonly 'application/json': components['schemas']['PitrRestoreRequest'];
       };
     };
     responses: {
       /** @description Done, or looked at. */
       200: {
         headers: {
-          readonly "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Idempotent-Replayed': components['headers']['Idempotent-Replayed'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["PitrRestoreResponse"];
+          readonly 'application/json': components['schemas']['PitrRestoreResponse'];
         };
       };
       /** @description It goes on after this answer; the log row of the id given tells the end. */
       202: {
         headers: {
-          readonly "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Idempotent-Replayed': components['headers']['Idempotent-Replayed'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["PitrRestoreResponse"];
+          readonly 'application/json': components['schemas']['PitrRestoreResponse'];
         };
       };
       /** @description `VALIDATION_FAILED`: The input is invalid; `details` lists every fault, each naming its field. */
       400: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "VALIDATION_FAILED";
+            readonly code?: 'VALIDATION_FAILED';
             /** @constant */
             readonly success?: false;
           };
@@ -1188,12 +1223,12 @@ export interface operations {
       /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user; or the service key names no tenant. */
       401: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "AUTH_REQUIRED";
+            readonly code?: 'AUTH_REQUIRED';
             /** @constant */
             readonly success?: false;
           };
@@ -1202,46 +1237,46 @@ export interface operations {
       /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them; or the service named one that nothing knows. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
       403: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "TENANT_NOT_FOUND" | "INSUFFICIENT_PERMISSIONS";
+            readonly code?: 'TENANT_NOT_FOUND' | 'INSUFFICIENT_PERMISSIONS';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `BACKUP_NOT_FOUND`: There is no such backup in this tenant. `NOT_FOUND`: There is nothing at this address. */
       404: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "BACKUP_NOT_FOUND" | "NOT_FOUND";
+            readonly code?: 'BACKUP_NOT_FOUND' | 'NOT_FOUND';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `METHOD_NOT_ALLOWED`: Only POST is answered, and the OPTIONS of a preflight. */
       405: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "METHOD_NOT_ALLOWED";
+            readonly code?: 'METHOD_NOT_ALLOWED';
             /** @constant */
             readonly success?: false;
           };
@@ -1250,33 +1285,33 @@ export interface operations {
       /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "RESTORE_IN_PROGRESS" | "PLAN_CHANGED" | "CONFLICT" | "BACKUP_UNUSABLE";
+            readonly code?: 'RESTORE_IN_PROGRESS' | 'PLAN_CHANGED' | 'CONFLICT' | 'BACKUP_UNUSABLE';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `PAYLOAD_TOO_LARGE`: The body is larger than 64 KB. */
       413: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "PAYLOAD_TOO_LARGE";
+            readonly code?: 'PAYLOAD_TOO_LARGE';
             /** @constant */
             readonly success?: false;
           };
@@ -1285,16 +1320,16 @@ export interface operations {
       /** @description `RATE_LIMIT_EXCEEDED`: The tenant's hourly quota of this function is used up. */
       429: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "RATE_LIMIT_EXCEEDED";
+            readonly code?: 'RATE_LIMIT_EXCEEDED';
             /** @constant */
             readonly success?: false;
           };
@@ -1303,15 +1338,15 @@ export interface operations {
       /** @description `INTERNAL`: A fault of ours; the log has it under the `X-Request-Id`. */
       500: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "INTERNAL";
+            readonly code?: 'INTERNAL';
             /** @constant */
             readonly success?: false;
           };
@@ -1320,16 +1355,16 @@ export interface operations {
       /** @description `UNAVAILABLE`: The database or the store does not answer; try again after `Retry-After`. */
       503: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "UNAVAILABLE";
+            readonly code?: 'UNAVAILABLE';
             /** @constant */
             readonly success?: false;
           };
@@ -1341,24 +1376,24 @@ export interface operations {
    * Whether the service works
    * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
    */
-  "health-pitr-restore": {
+  'health-pitr-restore': {
     responses: {
       /** @description It works, or some of it does not (`degraded`). */
       200: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
       /** @description Nothing can be asked of it (`down`). */
       503: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
     };
@@ -1372,53 +1407,53 @@ export interface operations {
   rollBack: {
     parameters: {
       header?: {
-        "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+        'Idempotency-Key'?: components['parameters']['IdempotencyKey'];
       };
     };
     readonly requestBody: {
       readonly content: {
-        readonly "application/json": components["schemas"]["PitrRollbackRequest"];
+        readonly 'application/json': components['schemas']['PitrRollbackRequest'];
       };
     };
     responses: {
       /** @description Done, or looked at. */
       200: {
         headers: {
-          readonly "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Idempotent-Replayed': components['headers']['Idempotent-Replayed'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["PitrRollbackResponse"];
+          readonly 'application/json': components['schemas']['PitrRollbackResponse'];
         };
       };
       /** @description It goes on after this answer; the log row of the id given tells the end. */
       202: {
         headers: {
-          readonly "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Idempotent-Replayed': components['headers']['Idempotent-Replayed'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["PitrRollbackResponse"];
+          readonly 'application/json': components['schemas']['PitrRollbackResponse'];
         };
       };
       /** @description `VALIDATION_FAILED`: The input is invalid; `details` lists every fault, each naming its field. */
       400: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "VALIDATION_FAILED";
+            readonly code?: 'VALIDATION_FAILED';
             /** @constant */
             readonly success?: false;
           };
@@ -1427,12 +1462,12 @@ export interface operations {
       /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user; or the service key names no tenant. */
       401: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "AUTH_REQUIRED";
+            readonly code?: 'AUTH_REQUIRED';
             /** @constant */
             readonly success?: false;
           };
@@ -1441,46 +1476,46 @@ export interface operations {
       /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them; or the service named one that nothing knows. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
       403: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "TENANT_NOT_FOUND" | "INSUFFICIENT_PERMISSIONS";
+            readonly code?: 'TENANT_NOT_FOUND' | 'INSUFFICIENT_PERMISSIONS';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `SNAPSHOT_NOT_FOUND`: There is no such snapshot in this tenant that can still be used. `NOT_FOUND`: There is nothing at this address. */
       404: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "SNAPSHOT_NOT_FOUND" | "NOT_FOUND";
+            readonly code?: 'SNAPSHOT_NOT_FOUND' | 'NOT_FOUND';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `METHOD_NOT_ALLOWED`: Only POST is answered, and the OPTIONS of a preflight. */
       405: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "METHOD_NOT_ALLOWED";
+            readonly code?: 'METHOD_NOT_ALLOWED';
             /** @constant */
             readonly success?: false;
           };
@@ -1489,33 +1524,33 @@ export interface operations {
       /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. */
       409: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "RESTORE_IN_PROGRESS" | "PLAN_CHANGED" | "CONFLICT";
+            readonly code?: 'RESTORE_IN_PROGRESS' | 'PLAN_CHANGED' | 'CONFLICT';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `PAYLOAD_TOO_LARGE`: The body is larger than 64 KB. */
       413: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "PAYLOAD_TOO_LARGE";
+            readonly code?: 'PAYLOAD_TOO_LARGE';
             /** @constant */
             readonly success?: false;
           };
@@ -1524,16 +1559,16 @@ export interface operations {
       /** @description `RATE_LIMIT_EXCEEDED`: The tenant's hourly quota of this function is used up. */
       429: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "RATE_LIMIT_EXCEEDED";
+            readonly code?: 'RATE_LIMIT_EXCEEDED';
             /** @constant */
             readonly success?: false;
           };
@@ -1542,15 +1577,15 @@ export interface operations {
       /** @description `INTERNAL`: A fault of ours; the log has it under the `X-Request-Id`. */
       500: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "INTERNAL";
+            readonly code?: 'INTERNAL';
             /** @constant */
             readonly success?: false;
           };
@@ -1559,16 +1594,16 @@ export interface operations {
       /** @description `UNAVAILABLE`: The database or the store does not answer; try again after `Retry-After`. */
       503: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "UNAVAILABLE";
+            readonly code?: 'UNAVAILABLE';
             /** @constant */
             readonly success?: false;
           };
@@ -1580,24 +1615,24 @@ export interface operations {
    * Whether the service works
    * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
    */
-  "health-pitr-rollback": {
+  'health-pitr-rollback': {
     responses: {
       /** @description It works, or some of it does not (`degraded`). */
       200: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
       /** @description Nothing can be asked of it (`down`). */
       503: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
     };
@@ -1611,53 +1646,53 @@ export interface operations {
   testRecovery: {
     parameters: {
       header?: {
-        "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+        'Idempotency-Key'?: components['parameters']['IdempotencyKey'];
       };
     };
     readonly requestBody: {
       readonly content: {
-        readonly "application/json": components["schemas"]["RecoveryTestRequest"];
+        readonly 'application/json': components['schemas']['RecoveryTestRequest'];
       };
     };
     responses: {
       /** @description Done, or looked at. */
       200: {
         headers: {
-          readonly "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Idempotent-Replayed': components['headers']['Idempotent-Replayed'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["RecoveryTestResponse"];
+          readonly 'application/json': components['schemas']['RecoveryTestResponse'];
         };
       };
       /** @description It goes on after this answer; the log row of the id given tells the end. */
       202: {
         headers: {
-          readonly "Idempotent-Replayed": components["headers"]["Idempotent-Replayed"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Idempotent-Replayed': components['headers']['Idempotent-Replayed'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["RecoveryTestResponse"];
+          readonly 'application/json': components['schemas']['RecoveryTestResponse'];
         };
       };
       /** @description `VALIDATION_FAILED`: The input is invalid; `details` lists every fault, each naming its field. */
       400: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "VALIDATION_FAILED";
+            readonly code?: 'VALIDATION_FAILED';
             /** @constant */
             readonly success?: false;
           };
@@ -1666,12 +1701,12 @@ export interface operations {
       /** @description `AUTH_REQUIRED`: There is no access token, or not a good one of a signed-in user; or the service key names no tenant. */
       401: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "AUTH_REQUIRED";
+            readonly code?: 'AUTH_REQUIRED';
             /** @constant */
             readonly success?: false;
           };
@@ -1680,46 +1715,46 @@ export interface operations {
       /** @description `TENANT_NOT_FOUND`: The user belongs to no tenant, or to several and has picked none of them; or the service named one that nothing knows. `INSUFFICIENT_PERMISSIONS`: The user's role in the tenant does not allow this. */
       403: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "TENANT_NOT_FOUND" | "INSUFFICIENT_PERMISSIONS";
+            readonly code?: 'TENANT_NOT_FOUND' | 'INSUFFICIENT_PERMISSIONS';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `BACKUP_NOT_FOUND`: There is no such backup in this tenant. `NOT_FOUND`: There is nothing at this address. */
       404: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & ({
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "BACKUP_NOT_FOUND" | "NOT_FOUND";
+            readonly code?: 'BACKUP_NOT_FOUND' | 'NOT_FOUND';
             /** @constant */
             readonly success?: false;
-          });
+          };
         };
       };
       /** @description `METHOD_NOT_ALLOWED`: Only POST is answered, and the OPTIONS of a preflight. */
       405: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "METHOD_NOT_ALLOWED";
+            readonly code?: 'METHOD_NOT_ALLOWED';
             /** @constant */
             readonly success?: false;
           };
@@ -1728,16 +1763,16 @@ export interface operations {
       /** @description `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "BACKUP_UNUSABLE";
+            readonly code?: 'BACKUP_UNUSABLE';
             /** @constant */
             readonly success?: false;
           };
@@ -1746,15 +1781,15 @@ export interface operations {
       /** @description `PAYLOAD_TOO_LARGE`: The body is larger than 64 KB. */
       413: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "PAYLOAD_TOO_LARGE";
+            readonly code?: 'PAYLOAD_TOO_LARGE';
             /** @constant */
             readonly success?: false;
           };
@@ -1763,16 +1798,16 @@ export interface operations {
       /** @description `RATE_LIMIT_EXCEEDED`: The tenant's hourly quota of this function is used up. */
       429: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "RATE_LIMIT_EXCEEDED";
+            readonly code?: 'RATE_LIMIT_EXCEEDED';
             /** @constant */
             readonly success?: false;
           };
@@ -1781,15 +1816,15 @@ export interface operations {
       /** @description `INTERNAL`: A fault of ours; the log has it under the `X-Request-Id`. */
       500: {
         headers: {
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "INTERNAL";
+            readonly code?: 'INTERNAL';
             /** @constant */
             readonly success?: false;
           };
@@ -1798,16 +1833,16 @@ export interface operations {
       /** @description `UNAVAILABLE`: The database or the store does not answer; try again after `Retry-After`. */
       503: {
         headers: {
-          readonly "Retry-After": components["headers"]["Retry-After"];
-          readonly "X-RateLimit-Limit": components["headers"]["X-RateLimit-Limit"];
-          readonly "X-RateLimit-Remaining": components["headers"]["X-RateLimit-Remaining"];
-          readonly "X-RateLimit-Reset": components["headers"]["X-RateLimit-Reset"];
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'Retry-After': components['headers']['Retry-After'];
+          readonly 'X-RateLimit-Limit': components['headers']['X-RateLimit-Limit'];
+          readonly 'X-RateLimit-Remaining': components['headers']['X-RateLimit-Remaining'];
+          readonly 'X-RateLimit-Reset': components['headers']['X-RateLimit-Reset'];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["ErrorBody"] & {
+          readonly 'application/json': components['schemas']['ErrorBody'] & {
             /** @enum {unknown} */
-            readonly code?: "UNAVAILABLE";
+            readonly code?: 'UNAVAILABLE';
             /** @constant */
             readonly success?: false;
           };
@@ -1819,24 +1854,24 @@ export interface operations {
    * Whether the service works
    * @description For monitors: no token, no limit. What is answered is at most 10 seconds old.
    */
-  "health-recovery-test": {
+  'health-recovery-test': {
     responses: {
       /** @description It works, or some of it does not (`degraded`). */
       200: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
       /** @description Nothing can be asked of it (`down`). */
       503: {
         headers: {
-          readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+          readonly 'X-Request-Id': components['headers']['X-Request-Id'];
         };
         content: {
-          readonly "application/json": components["schemas"]["Health"];
+          readonly 'application/json': components['schemas']['Health'];
         };
       };
     };

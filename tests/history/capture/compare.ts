@@ -1,8 +1,8 @@
 // The answers about a history's moments against the rows that were there, and what to show of a wrong one.
 import type pg from 'pg';
 
-import { type Moment, type Reader, placeOf } from './moments.ts';
-import { TENANTS, type Table } from './tables.ts';
+import { type Moment, placeOf, type Reader } from './moments.ts';
+import { type Table, TENANTS } from './tables.ts';
 import type { Trace } from './writers.ts';
 
 /** A row that was answered wrongly. */

@@ -3,10 +3,10 @@ import type pg from 'pg';
 
 import { randomNumbers } from '../../fixtures/time.ts';
 import { Draw } from '../statements.ts';
-import { type Verdict, compare, tell } from './compare.ts';
-import { Reader, keepMoments } from './moments.ts';
+import { compare, tell, type Verdict } from './compare.ts';
+import { keepMoments, Reader } from './moments.ts';
 import type { Shape } from './shapes.ts';
-import { KEYS, TENANTS, type Table, insertion } from './tables.ts';
+import { insertion, KEYS, type Table, TENANTS } from './tables.ts';
 import { type Tally, Writers } from './writers.ts';
 
 const SHOWN = 3;

@@ -3,7 +3,7 @@ import type pg from 'pg';
 
 import { pause } from '../../fixtures/time.ts';
 import type { Draw } from '../statements.ts';
-import { TENANTS, type Table } from './tables.ts';
+import { type Table, TENANTS } from './tables.ts';
 
 /** A tenant's rows of one table, by key; wide values are told by their digest. */
 export type Rows = Map<string, string>;

@@ -1,6 +1,7 @@
 // The shapes of tables that histories of capture are written in: each in a schema of its own.
 import {
   AS_GIVEN,
+  applicationTriggers,
   BODY,
   DOC,
   MARKUP,
@@ -9,7 +10,6 @@ import {
   TAGS,
   type Table,
   type WideColumn,
-  applicationTriggers,
 } from './tables.ts';
 
 /** Some tables, and the SQL that makes them. */

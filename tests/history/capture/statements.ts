@@ -1,6 +1,6 @@
 // Random statements of a history of capture: every kind of write that the order of images depends on.
 import type { Draw } from '../statements.ts';
-import { KEYS, TENANTS, type Table, type WideColumn, insertion } from './tables.ts';
+import { insertion, KEYS, type Table, TENANTS, type WideColumn } from './tables.ts';
 
 interface Scene {
   draw: Draw;

@@ -11,7 +11,10 @@ const OLDEST_PYTHON = 'import sys, venv, ensurepip; sys.exit(sys.version_info < 
 
 /** Whether this machine has a Python that can make the environment; schemathesis is all that needs one. */
 export async function hasPython(): Promise<boolean> {
-  return await run('python3', ['-c', OLDEST_PYTHON]).then(() => true, () => false);
+  return await run('python3', ['-c', OLDEST_PYTHON]).then(
+    () => true,
+    () => false,
+  );
 }
 
 /**
@@ -26,7 +29,14 @@ export async function schemathesis(): Promise<string> {
   if (!existsSync(done)) {
     rmSync(place, { recursive: true, force: true });
     await run('python3', ['-m', 'venv', place]);
-    await run(join(place, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', '--no-deps', '-r', requirements]);
+    await run(join(place, 'bin', 'pip'), [
+      'install',
+      '--quiet',
+      '--disable-pip-version-check',
+      '--no-deps',
+      '-r',
+      requirements,
+    ]);
     writeFileSync(done, '');
   }
   return join(place, 'bin', 'schemathesis');
