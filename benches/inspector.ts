@@ -57,7 +57,10 @@ export class Inspector {
   }
 
   #take({ id, result, error, method, params }: Message): void {
-    if (id === undefined) return this.#events.get(method ?? '')?.(params);
+    if (id === undefined) {
+      this.#events.get(method ?? '')?.(params);
+      return;
+    }
     const answer = this.#answers.get(id);
     this.#answers.delete(id);
     if (error === undefined) answer?.resolve(result);

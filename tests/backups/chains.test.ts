@@ -373,15 +373,13 @@ describe('a pending incremental job', () => {
     const operator = createClient(stack.url, stack.anonKey, { accessToken: () => tenant.token('operator') });
     const errors = [];
     for (const base of [theirs, randomUUID()]) {
-      const { error } = await operator
-        .from('backup_jobs')
-        .insert({
-          tenant_id: tenant.id,
-          backup_name: 'later',
-          job_type: 'incremental',
-          base_backup_id: base,
-          created_by: tenant.userId('operator'),
-        });
+      const { error } = await operator.from('backup_jobs').insert({
+        tenant_id: tenant.id,
+        backup_name: 'later',
+        job_type: 'incremental',
+        base_backup_id: base,
+        created_by: tenant.userId('operator'),
+      });
       errors.push(error?.code);
     }
     assert.deepEqual(errors, ['42501', '42501']);

@@ -171,7 +171,7 @@ describe('the package', () => {
       name.endsWith('.ts'),
     )) {
       assert.doesNotMatch(
-        readFileSync(join(ROOT, 'client', 'src', path), 'utf8').replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, ''),
+        readFileSync(join(ROOT, 'client', 'src', path), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, ''),
         /\bany\b/,
         path,
       );

@@ -250,7 +250,10 @@ describe('point-in-time recovery', () => {
       [601, 2],
     ]) {
       let seen = 0;
-      for await (const _ of preview.rows('customers')) if ((seen += 1) === read) break;
+      for await (const _ of preview.rows('customers')) {
+        seen += 1;
+        if (seen === read) break;
+      }
       assert.deepEqual([seen, count()[0]], [read, calls]);
     }
     const keys = new Set<unknown>();

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 
 import type { FunctionsHttpError, SupabaseClient } from '@supabase/supabase-js';
 
-import { type Body } from '../fixtures/functions.ts';
+import type { Body } from '../fixtures/functions.ts';
 import { NOWHERE, newClient, type Running, signIn, startRunning } from '../fixtures/people.ts';
 import { eventually } from '../fixtures/time.ts';
 

@@ -38,7 +38,8 @@ interface Context {
 /** A database of its own, with nothing in it but the Supabase CLI's record of migrations. */
 async function newDatabase(t: Context): Promise<pg.Client> {
   const admin = await postgres.connect();
-  const name = `project_${(databases += 1)}`;
+  databases += 1;
+  const name = `project_${databases}`;
   await admin.query(`create database ${name}`);
   await admin.end();
   const client = new pg.Client({ connectionString: postgres.url.replace(/\/postgres$/, `/${name}`) });

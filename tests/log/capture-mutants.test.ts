@@ -58,7 +58,7 @@ const MUTANTS: Mutant[] = [
   {
     rule: 'only the first row of a statement is looked at',
     shape: 'plain',
-    weaken: edited('row', /(operator\(pg_catalog\.=\) 'yes' then\n)[^]*?(\n {2}else\n {4}begin)/, '$1null;$2'),
+    weaken: edited('row', /(operator\(pg_catalog\.=\) 'yes' then\n)[\s\S]*?(\n {2}else\n {4}begin)/, '$1null;$2'),
   },
   {
     rule: 'the statement tells which columns it names, in the place of its rows',

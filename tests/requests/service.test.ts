@@ -317,10 +317,10 @@ describe('the command line', () => {
     await damage(client, tenant);
     const damaged = await rowsOf(client, tenant);
     const look = await done(['restore', '--to', moment]);
-    const hash = found(look, /^dry run of a restore: nothing was changed$[^]*--plan-hash (\w+)/m);
+    const hash = found(look, /^dry run of a restore: nothing was changed$[\s\S]*--plan-hash (\w+)/m);
     assert.deepEqual(await rowsOf(client, tenant), damaged);
     const restored = await done(['restore', '--to', moment, '--confirm', '--plan-hash', hash]);
-    const snapshot = found(restored, /: completed$[^]*m23 rollback ([0-9a-f-]{36}) --confirm/m);
+    const snapshot = found(restored, /: completed$[\s\S]*m23 rollback ([0-9a-f-]{36}) --confirm/m);
     assert.deepEqual(await rowsOf(client, tenant), rows);
     await done(['rollback', snapshot]);
     assert.deepEqual(await rowsOf(client, tenant), rows, 'only looked at');

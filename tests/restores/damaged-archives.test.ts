@@ -94,7 +94,7 @@ describe('a restore changes nothing and says which object is at fault', () => {
     refused(async (chunks) => {
       const key = last(chunks);
       const text = gunzipSync(await bytesOf(stack, key)).toString('utf8');
-      await stack.archives.put(key, gzipSync(text + text.split('\n')[0] + '\n'));
+      await stack.archives.put(key, gzipSync(`${text}${text.split('\n')[0]}\n`));
       return key;
     }, /altered/));
 

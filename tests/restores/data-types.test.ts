@@ -134,12 +134,12 @@ async function read(at?: string): Promise<Images> {
     const { rows } = await client.query<{ images: string[] }>(
       `select array[${columns.join(', ')}] as images from ${from} r order by r.n`,
     );
-    types.forEach((_, c) =>
+    for (const c of types.keys()) {
       images.set(
         `${name} c${c}`,
         rows.map((one) => one.images[c] ?? ''),
-      ),
-    );
+      );
+    }
   }
   return images;
 }

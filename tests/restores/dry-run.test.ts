@@ -158,7 +158,7 @@ describe('a dry run and the execution refuse alike', () => {
       const { name, at } = await changed(columns, values, since);
       const said = await refused(name, at);
       assert.equal(said.length, details.length, said.join('\n'));
-      details.forEach((expected, n) => assert.match(said[n] ?? '', expected));
+      for (const [n, expected] of details.entries()) assert.match(said[n] ?? '', expected);
     });
   }
 

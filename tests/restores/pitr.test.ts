@@ -429,7 +429,7 @@ describe('a look into the past', () => {
       .eq('table_name', 'shop.accounts')
       .eq('operation', 'DELETE');
     assert.equal(logs.data?.length, 1);
-    assert.match(String((logs.data?.[0]?.old_values as { code: string }).code), /\/1$/);
+    assert.match(String((logs.data?.[0]?.old_values as { code: string } | undefined)?.code), /\/1$/);
     const viewer = await rpc(tenant, 'viewer');
     assert.deepEqual((await viewer.from('transaction_logs').select()).data, []);
     assert.equal(

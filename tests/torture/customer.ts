@@ -29,7 +29,7 @@ export class Customer {
   #moments: Kept[] = [];
   #backups: Kept[] = [];
   #snapshots: Kept[] = [];
-  #names = 0;
+  #named = 0;
 
   private constructor(tenant: Tenant, calls: Calls, random: () => number, token: string) {
     this.tenant = tenant;
@@ -40,6 +40,11 @@ export class Customer {
 
   static async open(tenant: Tenant, calls: Calls, random: () => number): Promise<Customer> {
     return new Customer(tenant, calls, random, await tenant.token('owner'));
+  }
+
+  #newName(): string {
+    this.#named += 1;
+    return `n${this.#named}`;
   }
 
   get rows(): Rows {
@@ -74,7 +79,7 @@ export class Customer {
     if (chance < 0.5) {
       const fresh = Array.from({ length: 1 + Math.floor(this.#random() * 10) }, () => ({
         tenant_id: this.tenant.id,
-        name: `n${(this.#names += 1)}`,
+        name: this.#newName(),
         email,
       }));
       for (const { name } of fresh) next.set(name, email);

@@ -170,10 +170,14 @@ async function over(world: World, situation: Prepared, answer: Promise<unknown>)
 /** The backend that waits at a step; undefined when everything is over without it. */
 async function backendAt(world: World, stop: Stop, end: Promise<void>): Promise<number | undefined> {
   let ended = false;
-  const note = (): void => void (ended = true);
+  const note = (): void => {
+    ended = true;
+  };
   void end.then(note, note);
   const look = async (): Promise<number | undefined> => await world.heldBackend();
-  return (await eventually(look, (pid) => pid !== undefined || ended, WITHIN_MS)) ?? (stop.release(false), undefined);
+  const backend = await eventually(look, (pid) => pid !== undefined || ended, WITHIN_MS);
+  if (backend === undefined) stop.release(false);
+  return backend;
 }
 
 /** The next call works, and does what is wanted. The database may still be coming back. */

@@ -17,11 +17,15 @@ export async function runHistories(stateDir: string, ends: Ends, seed: number, r
     const stack = await startStack({ stateDir: folder, ephemeral: true, rateLimits: LIMITS });
     try {
       let rounds = 0;
-      const another = (): boolean => rounds === 0 || (rounds < ROUNDS && going(ends));
+      const another = (): boolean => {
+        const goesOn = rounds === 0 || (rounds < ROUNDS && going(ends));
+        if (goesOn) rounds += 1;
+        return goesOn;
+      };
       const { transactions, restores, compared, looks } = await runRounds(stack, {
         seed: seed + n,
         clients: CLIENTS,
-        going: () => another() && (rounds += 1) > 0,
+        going: another,
         say: (line) => report.say(line),
       });
       report.count('histories');

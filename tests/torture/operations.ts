@@ -185,6 +185,11 @@ async function schemaExists({ client }: World, name: string): Promise<boolean> {
 
 let numbers = 0;
 
+function newNumber(): number {
+  numbers += 1;
+  return numbers;
+}
+
 /** The database forgets a backup, whose archive stays. */
 async function forget({ client }: World, backup: string): Promise<void> {
   await client.query('begin');
@@ -212,7 +217,7 @@ export const OPERATIONS: readonly Operation[] = [
     prepare: async ({ client }, { tenant }) => {
       await client.query('update shop.orders set note = $2 where tenant_id = $1 and place % 2 = 0', [
         tenant.id,
-        `changed ${(numbers += 1)}`,
+        `changed ${newNumber()}`,
       ]);
       return NOTHING;
     },
@@ -286,7 +291,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     name: 'restore beside the live data',
     tellsTheEnd: true,
-    prepare: () => Promise.resolve({ subject: `beside_${(numbers += 1)}` }),
+    prepare: () => Promise.resolve({ subject: `beside_${newNumber()}` }),
     call: ({ stack }, { tenant, backup, subject }, signal) =>
       ask(
         stack,

@@ -92,7 +92,13 @@ export function onRoutine(routine: Routine, neighbours: Neighbours, attacker: At
   for (const id of neighbours.ids) {
     for (const tenant of [neighbours.attacked, neighbours.attacking]) {
       const values = routine.arguments.map((argument) =>
-        valueOf(argument, { id, tenant, attacked: neighbours.attacked, user: attacker.user, ids: neighbours.ids }),
+        argumentValue(argument, {
+          id,
+          tenant,
+          attacked: neighbours.attacked,
+          user: attacker.user,
+          ids: neighbours.ids,
+        }),
       );
       calls.add(readAll(`select * from ${quoted(routine.schema)}.${quoted(routine.name)}(${values.join(', ')}) x`));
     }
@@ -121,7 +127,7 @@ const LITERALS: Record<string, string> = {
   regprocedure: 'null',
 };
 
-function valueOf({ name, type, kind, label }: Argument, names: Names): string {
+function argumentValue({ name, type, kind, label }: Argument, names: Names): string {
   if (type === 'uuid') {
     const own = /created_by|initiated_by|user|actor/.test(name) ? names.user : names.id;
     return `'${/tenant/.test(name) ? names.tenant : own}'::uuid`;

@@ -35,7 +35,10 @@ export class World {
 
   static async open(stateDir: string): Promise<World> {
     let gate: Gate | undefined;
-    const between = async (rest: string): Promise<string> => (gate = await Gate.open(rest)).address;
+    const between = async (rest: string): Promise<string> => {
+      gate = await Gate.open(rest);
+      return gate.address;
+    };
     const stack = await startStack({ stateDir, ephemeral: true, rateLimits: RATE_LIMITS, between });
     if (gate === undefined) throw new Error('nothing stands between');
     const world = new World(stack, gate, await stack.postgres.connect());

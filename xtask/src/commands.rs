@@ -28,7 +28,7 @@ enum Command {
     Demo(scripts::Arguments),
     /// Run the whole stack in the foreground, with two demo tenants; Ctrl-C stops it.
     Dev(dev::Arguments),
-    /// Run every test: Rust, SQL, TypeScript against the real stack, and the type check.
+    /// Run every test: Rust, SQL, TypeScript against the real stack, and the checks of format, lints and types.
     Test(test::Arguments),
     /// Build the edge functions as WebAssembly modules, release, and show their sizes.
     Build(build::Arguments),

@@ -18,9 +18,9 @@ pub fn ensure() -> Result<()> {
 
 /// Installs what package-lock.json names when it differs from the one last installed.
 ///
-/// `npm install --no-save` and not `npm ci`: the latter refuses the whole installation when a
-/// registry lacks a package of *another* platform (a mirror often does). Versions and hashes come
-/// from the lock file either way, and `--no-save` leaves that file alone.
+/// `npm install --no-save` and not `npm ci`: the latter begins with removing everything, and refuses
+/// the whole installation when the lock file has no entry for a package of *another* platform.
+/// Versions and hashes come from the lock file either way, and `--no-save` leaves that file alone.
 fn npm_packages() -> Result<()> {
     let root = project::root();
     let lock =

@@ -112,7 +112,11 @@ fn run_suite(suite: Suite, arguments: &Arguments) -> Result<(bool, bool)> {
         Suite::Rust => Ok((cargo_test()?, false)),
         Suite::Style => supervised(with(
             node::typescript()?,
-            &["node_modules/@biomejs/biome/bin/biome", "ci"],
+            &[
+                "node_modules/@biomejs/biome/bin/biome",
+                "ci",
+                "--error-on-warnings",
+            ],
         )),
         Suite::Types => supervised(with(
             node::typescript()?,
