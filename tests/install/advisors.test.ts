@@ -17,7 +17,7 @@ const DO_NOT_APPLY = [
   // It tells of use, which a new database has not seen, and not of how the database is made.
   /^unused_index/,
   // What a writer runs with its own rights before each statement and after each row. Every name in it is qualified; a path
-  // of its own would cost more than all that it does (docs/decisions/capture.md).
+  // of its own would cost more than all that it does (docs/decisions/007-capture-functions-and-the-search-path.md).
   // Two transactions can log at one place of the server's own log: a log has an index, and no key of its own.
   /^no_primary_key: Table `m23_log\.log_\d+/,
   /^function_search_path_mutable: Function `m23_log\.(before|row_\d+)`/,
