@@ -50,7 +50,7 @@ pub fn document() -> Value {
 
 const DESCRIPTION: &str = "Everything is confined to the tenant of the caller: the one that the user belongs to, \
     or the one picked in `app_metadata.tenant_id`. Quotas are counted per tenant and function over a sliding \
-    hour. Work that outlasts 25 s goes on after a 202; its log row tells the end. The eight database functions \
+    hour. Work that outlasts 24 s goes on after a 202; its log row shows how it ended. The eight database functions \
     and the tables are PostgREST's, and described in docs/api/rpc.md.";
 
 /// Its headers stand here and not among the parameters: a user who sends them is refused.
