@@ -4,8 +4,9 @@ use m23_contract::{BackupCreateRequest, BackupCreateResponse, JobStatus};
 use m23_engine::{
     Driven, ParentManifest, check_accepted, collect, do_in_shares, drive_backup, erase_keys,
 };
-use m23_pipeline::{Admitted, Clock as _, Failure};
-use m23_platform::{Workers, ask_as_caller};
+use m23_pipeline::{Admitted, Failure};
+use m23_platform::{Workers, ask_as_caller, failure_of};
+use m23_ports::Clock as _;
 use serde::Deserialize;
 use std::time::Duration;
 use uuid::Uuid;
@@ -50,7 +51,9 @@ pub(crate) async fn begin(
         BEGIN,
     )
     .await?;
-    check_accepted(workers, begun.job_id, begun.sealed, begun.parent.as_ref()).await?;
+    check_accepted(workers, begun.job_id, begun.sealed, begun.parent.as_ref())
+        .await
+        .map_err(failure_of)?;
     Ok(BackupCreateResponse {
         success: true,
         job_id: begun.job_id,

@@ -1,9 +1,10 @@
 //! The work of `backup-restore`: accepting a restore, and driving it.
 
 use m23_contract::{BackupRestoreRequest, BackupRestoreResponse, WorkStatus};
-use m23_engine::{RestoreOrder, RestoreOutcome, World as _, resume_restores};
-use m23_pipeline::{Admitted, Clock as _, Failure, Level, Log as _, Record};
+use m23_engine::{RestoreOrder, RestoreOutcome, resume_restores};
+use m23_pipeline::{Admitted, Failure};
 use m23_platform::{Workers, ask_as_caller, drive_patiently, preview_patiently};
+use m23_ports::{Clock as _, Database as _, Level, Log as _, Record};
 use serde_json::json;
 use std::time::Duration;
 

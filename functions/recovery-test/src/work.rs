@@ -2,8 +2,9 @@
 
 use m23_contract::{RecoveryTestRequest, RecoveryTestResponse, WorkStatus};
 use m23_engine::{Examined, do_in_shares, drive_test};
-use m23_pipeline::{Admitted, Clock as _, Failure};
-use m23_platform::{Workers, ask_as_caller, patiently};
+use m23_pipeline::{Admitted, Failure};
+use m23_platform::{Workers, ask_as_caller, failure_of, patiently};
+use m23_ports::Clock as _;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -58,7 +59,7 @@ pub(crate) async fn drive(
             };
             Ok((done, true))
         }
-        Some(Examined::Failed(_, error)) => Err(error.into()),
+        Some(Examined::Failed(_, error)) => Err(failure_of(error)),
         Some(Examined::Nothing | Examined::Paused(_)) | None => Ok((begun, false)),
     }
 }

@@ -4,7 +4,7 @@ use crate::webhook::Webhook;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
-use m23_pipeline::{Clock, DatabaseError, DigestFailed, Level, Log, Record};
+use m23_ports::{Clock, DatabaseError, DigestFailed, Level, Log, Record};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -13,7 +13,7 @@ use futures_util::future::{Either, join, poll_fn, select};
 use futures_util::stream::FuturesOrdered;
 use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_to_text};
 use m23_archive::{ArchiveError, ChunkPlace, Facts, Lines, Manifest, Packer, manifest_object};
-use m23_pipeline::{DatabaseError, Level, Record};
+use m23_ports::{Database, DatabaseError, Level, Record};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -223,7 +223,7 @@ async fn back_up_part(
 }
 
 /// A chunk, or why there are no more.
-type Chunk<W> = Result<Coming<<W as World>::Rest>, EngineError>;
+type Chunk<W> = Result<Coming<<W as Database>::Rest>, EngineError>;
 
 /// As soon as a chunk's first line says where the next one starts, that one is asked for; and where it says
 /// where the next one ends, the one after it as well, so that the database reads two at once. Their lines

@@ -4,7 +4,7 @@ use crate::backup::parse;
 use crate::error::EngineError;
 use crate::retry::persistently;
 use crate::world::World;
-use m23_pipeline::{Level, Record};
+use m23_ports::{Level, Record};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;

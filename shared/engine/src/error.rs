@@ -2,10 +2,9 @@
 
 use crate::cipher::CipherFailed;
 use crate::keys::KeyFault;
-use crate::world::StoreFailed;
 use m23_archive::ArchiveError;
 use m23_contract::ErrorCode;
-use m23_pipeline::{DatabaseError, DigestFailed, Failure};
+use m23_ports::{DatabaseError, DigestFailed, StoreFailed};
 
 /// Why a backup or a restore could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +100,19 @@ impl EngineError {
         }
     }
 
+    /// Whose matter it is.
+    #[must_use]
+    pub fn classify(self) -> ErrorClass {
+        if let Some(fault) = self.archive_fault() {
+            return ErrorClass::Archive(fault);
+        }
+        match self {
+            Self::Database(error) => ErrorClass::Database(error),
+            Self::Store(_) => ErrorClass::Store(self),
+            _ => ErrorClass::Internal(self),
+        }
+    }
+
     /// A sentence for the job's row, which the tenant's members read: nothing internal.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -123,15 +135,15 @@ impl EngineError {
     }
 }
 
-impl From<EngineError> for Failure {
-    fn from(error: EngineError) -> Self {
-        if let Some(fault) = error.archive_fault() {
-            return Self::BackupUnusable(vec![fault]);
-        }
-        match error {
-            EngineError::Database(error) => error.into(),
-            EngineError::Store(_) => Self::unavailable(error),
-            _ => Self::internal(error),
-        }
-    }
+/// Whose matter an error is: that decides what a caller is told.
+#[derive(Debug)]
+pub enum ErrorClass {
+    /// The archive cannot be used; what is wrong with it.
+    Archive(String),
+    /// The database has said what there is to say.
+    Database(DatabaseError),
+    /// The object store is away.
+    Store(EngineError),
+    /// A fault of ours.
+    Internal(EngineError),
 }

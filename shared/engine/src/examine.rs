@@ -11,7 +11,7 @@ use crate::retry::persistently;
 use crate::tally::Tally;
 use crate::world::World;
 use m23_contract::RecoveryTestResults;
-use m23_pipeline::{Level, Record};
+use m23_ports::{Level, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -8,7 +8,7 @@ use crate::retry::persistently;
 use crate::world::World;
 use m23_archive::seal::Sealed;
 use m23_archive::{KEY, KeyObject, fingerprint, key_object};
-use m23_pipeline::{Level, Record};
+use m23_ports::{Level, Record};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;

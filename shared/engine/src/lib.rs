@@ -30,11 +30,11 @@ pub use backup::{Driven, ParentManifest, check_accepted, drive_backup};
 pub use cipher::{Cipher, CipherFailed, MasterKeyFault, MasterKeys};
 pub use collect::collect;
 pub use erase::erase_keys;
-pub use error::EngineError;
+pub use error::{EngineError, ErrorClass};
 pub use examine::{Examined, drive_test};
 pub use keys::KeyFault;
 pub use restore::{
     RestoreOrder, RestoreOutcome, RestoreStats, drive_preview, drive_restore, resume_restores,
 };
 pub use shares::do_in_shares;
-pub use world::{StoreFailed, World};
+pub use world::World;

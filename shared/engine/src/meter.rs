@@ -1,6 +1,6 @@
 //! What a drive has come to so far, for its lines in the log.
 
-use m23_pipeline::{Clock, Record};
+use m23_ports::{Clock, Record};
 use std::cell::Cell;
 
 /// Counts rows and bytes on their way, and knows since when.

@@ -11,7 +11,7 @@ use crate::world::World;
 use futures_util::{StreamExt, stream};
 use m23_archive::{Table, Version};
 use m23_contract::ErrorCode;
-use m23_pipeline::{DatabaseError, Level, Record};
+use m23_ports::{DatabaseError, Level, Record};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

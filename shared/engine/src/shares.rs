@@ -1,7 +1,7 @@
 //! Work that the database does in shares: each call begins some of it, commits, and says how much it was.
 
 use crate::world::World;
-use m23_pipeline::{Level, Record};
+use m23_ports::{Level, Record};
 use serde_json::json;
 
 /// Calls `name` until it has nothing left to do, or until the `deadline` (Unix milliseconds). A call that fails

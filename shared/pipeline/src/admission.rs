@@ -1,7 +1,7 @@
 //! The database's two decisions on a request: who is this here, and is there room?
 
 use crate::audit::{AuditEntry, Origin};
-use crate::database::{Caller, Database};
+use crate::database::{Caller, RequestDatabase};
 use crate::failure::Failure;
 use m23_contract::{FunctionName, Probe, Role};
 use serde::Deserialize;
@@ -26,7 +26,7 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// Asks for a user's own tenant, or for the one that the service names.
-    pub(crate) async fn ask<D: Database>(
+    pub(crate) async fn ask<D: RequestDatabase>(
         database: &D,
         caller: Caller<'_>,
         tenant_id: Option<Uuid>,
@@ -95,7 +95,10 @@ pub(crate) struct StoredAnswer {
 }
 
 impl Application<'_> {
-    pub(crate) async fn submit<D: Database>(&self, database: &D) -> Result<Admission, Failure> {
+    pub(crate) async fn submit<D: RequestDatabase>(
+        &self,
+        database: &D,
+    ) -> Result<Admission, Failure> {
         let arguments = json!({ "p_request": {
             "id": self.id,
             "function": self.function.as_str(),
@@ -123,7 +126,10 @@ pub(crate) struct GivenBack {
 }
 
 /// Gives a request back that ended by our own fault.
-pub(crate) async fn give_back<D: Database>(database: &D, id: Uuid) -> Result<GivenBack, Failure> {
+pub(crate) async fn give_back<D: RequestDatabase>(
+    database: &D,
+    id: Uuid,
+) -> Result<GivenBack, Failure> {
     let arguments = json!({ "p_id": id });
     decode(
         database
@@ -133,7 +139,7 @@ pub(crate) async fn give_back<D: Database>(database: &D, id: Uuid) -> Result<Giv
 }
 
 /// Keeps the final answer of a request that has an Idempotency-Key.
-pub(crate) async fn finish<D: Database>(
+pub(crate) async fn finish<D: RequestDatabase>(
     database: &D,
     id: Uuid,
     status: u16,
@@ -147,7 +153,10 @@ pub(crate) async fn finish<D: Database>(
 }
 
 /// Adds to the audit.
-pub(crate) async fn audit<D: Database>(database: &D, entry: &AuditEntry) -> Result<(), Failure> {
+pub(crate) async fn audit<D: RequestDatabase>(
+    database: &D,
+    entry: &AuditEntry,
+) -> Result<(), Failure> {
     let arguments = json!({ "p_entry": entry });
     database
         .call(Caller::Service, "m23_audit", &arguments)
@@ -156,7 +165,7 @@ pub(crate) async fn audit<D: Database>(database: &D, entry: &AuditEntry) -> Resu
 }
 
 /// Frees the Idempotency-Key of a request that came to nothing.
-pub(crate) async fn abandon<D: Database>(database: &D, id: Uuid) -> Result<(), Failure> {
+pub(crate) async fn abandon<D: RequestDatabase>(database: &D, id: Uuid) -> Result<(), Failure> {
     let arguments = json!({ "p_id": id });
     database
         .call(Caller::Service, "m23_abandon_request", &arguments)

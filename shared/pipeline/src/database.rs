@@ -2,6 +2,7 @@
 
 use m23_auth::BearerToken;
 use m23_contract::ErrorCode;
+use m23_ports::DatabaseError;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,9 +15,9 @@ pub enum Caller<'a> {
     Service,
 }
 
-/// The database's functions, called by name with JSON.
+/// The database's functions as a request calls them, by name with JSON.
 #[allow(async_fn_in_trait)]
-pub trait Database {
+pub trait RequestDatabase {
     /// Calls a function, in bounded time.
     async fn call(
         &self,
@@ -24,30 +25,6 @@ pub trait Database {
         name: &str,
         arguments: &Value,
     ) -> Result<Value, DatabaseError>;
-}
-
-/// Why a call did not give a value.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DatabaseError {
-    /// A refusal in the contract's own words.
-    #[error("the database refuses: {code}")]
-    Refused {
-        /// The contract's code.
-        code: ErrorCode,
-        /// A sentence for a person.
-        sentence: String,
-        /// The single faults.
-        details: Vec<String>,
-    },
-    /// The user's token is not good there (it may have just expired).
-    #[error("the database does not accept the user's token: {0}")]
-    TokenRefused(String),
-    /// It does not answer, for now.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(String),
-    /// It failed, and trying again will not help.
-    #[error("the database failed: {0}")]
-    Failed(String),
 }
 
 #[derive(Deserialize)]

@@ -1,9 +1,8 @@
 //! Everything that can go wrong with a request, and the one place where it meets the contract.
 
-use crate::database::DatabaseError;
-use crate::services::DigestFailed;
 use m23_auth::{AuthError, Refusal};
 use m23_contract::{ErrorCode, FunctionName};
+use m23_ports::{DatabaseError, DigestFailed};
 
 /// What is behind a failure. It is logged, and never shown to a caller.
 pub type Cause = Box<dyn std::error::Error + 'static>;

@@ -3,7 +3,7 @@
 //! In scope: CORS and method, the body's size, the token, validation with all faults at once,
 //! tenant and role, the rate limit, idempotency, the handler's call, and the one place where a
 //! [`Failure`] becomes a status, a code and a sentence. Everything the outside world does is
-//! behind the traits of [`services`](crate::Platform), so that all of it is tested natively.
+//! behind [`Platform`] and the ports (`m23-ports`), so that all of it is tested natively.
 //!
 //! Not in scope: what a function does ([`Function::handle`]), how the platform does it
 //! (`m23-platform`), and the truth about tenants, roles and counts, which is the database's.
@@ -29,10 +29,10 @@ mod settings;
 pub use admitted::Admitted;
 pub use audit::AuditEntry;
 pub use body::{BodyFailed, BodySource, LARGEST_BODY};
-pub use database::{Caller, Database, DatabaseError, decode_error};
+pub use database::{Caller, RequestDatabase, decode_error};
 pub use failure::{Cause, Failure};
 pub use function::{Answer, Function};
 pub use health::{Inquiry, health_inquiry, health_response};
 pub use run::{Handled, Pipeline, refuse_unconfigured};
-pub use services::{Clock, Digest, DigestFailed, Ids, Level, Log, Platform, Record};
+pub use services::{Ids, Platform};
 pub use settings::{Settings, SettingsFault};

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::function::{Answer, Function};
 use crate::idempotency::idempotency_key;
 use crate::service::{ServiceCall, TENANT};
-use crate::services::{Clock, Ids, Level, Log, Platform, Record};
+use crate::services::{Ids, Platform};
 use crate::settings::Settings;
 use futures_util::future::join;
 use http::header::AUTHORIZATION;
@@ -19,6 +19,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response};
 use m23_auth::{BearerToken, KeyCache, Refusal, authenticate, bearer_token};
 use m23_contract::{ErrorBody, ErrorCode, FunctionName, Probe, Reading, Role, read_request};
+use m23_ports::{Clock, Level, Log, Record};
 use m23_rate_limit::{Window, WindowLog};
 use uuid::Uuid;
 

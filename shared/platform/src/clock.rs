@@ -5,8 +5,7 @@ use crate::watch::watch;
 use crate::workers::Workers;
 use futures_util::future::join;
 use m23_contract::FunctionName;
-use m23_engine::World as _;
-use m23_pipeline::{Level, Log as _, Record};
+use m23_ports::{Database as _, Level, Log as _, Record};
 use serde_json::json;
 use worker::{Env, ScheduleContext, console_error};
 

@@ -1,6 +1,6 @@
 //! The log: one JSON object a line, on the console.
 
-use m23_pipeline::{Level, Record};
+use m23_ports::{Level, Record};
 use worker::{console_error, console_log, console_warn};
 
 /// Writes a record.

@@ -5,7 +5,7 @@ use m23_archive::KEY;
 use m23_archive::seal::{NONCE, Sealed};
 use m23_auth::{SignatureCheckFailed, VerificationKey};
 use m23_engine::CipherFailed;
-use m23_pipeline::DigestFailed;
+use m23_ports::DigestFailed;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{CryptoKey, SubtleCrypto, WorkerGlobalScope};

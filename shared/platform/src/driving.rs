@@ -2,8 +2,9 @@
 
 use crate::postgrest::{Accept, Payload, Rest, RpcCall};
 use crate::workers::Workers;
-use m23_engine::{StoreFailed, World};
-use m23_pipeline::{Caller, DatabaseError};
+use m23_engine::World;
+use m23_pipeline::Caller;
+use m23_ports::{Database, DatabaseError, Objects, StoreFailed};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +16,7 @@ const STEP: Duration = Duration::from_secs(65);
 /// A restore's one transaction: as long as the database allows it.
 const TRANSACTION: Duration = Duration::from_secs(3_660);
 
-impl World for Workers {
+impl Database for Workers {
     async fn call(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError> {
         self.database().rpc_as_service(name, arguments, STEP).await
     }
@@ -44,7 +45,9 @@ impl World for Workers {
         };
         self.database().send_for_json(call).await
     }
+}
 
+impl Objects for Workers {
     async fn put_new(
         &self,
         object: &str,
@@ -95,7 +98,9 @@ impl World for Workers {
             .await
             .map_err(failed)
     }
+}
 
+impl World for Workers {
     async fn pause(&self, milliseconds: u32) {
         Delay::from(Duration::from_millis(milliseconds.into())).await;
     }

@@ -5,7 +5,7 @@
 //! and the glue between a Worker's request and the pipeline ([`serve`]), and around an event of the clock ([`scheduled`]).
 //!
 //! Not in scope: any decision about a request, which is `m23-pipeline`'s, and anything of backups
-//! and restores, which is `m23-engine`'s: that crate has traits of its own, and [`Objects`] and
+//! and restores, which is `m23-engine`'s: that crate has traits of its own, and [`ArchiveBucket`] and
 //! [`PostgRest`] are plain enough to stand behind them.
 
 mod asking;
@@ -15,6 +15,7 @@ mod clock;
 mod console;
 mod crypto;
 mod driving;
+mod failure;
 mod fetch;
 mod health;
 mod issuer;
@@ -30,7 +31,8 @@ pub use asking::ask_as_caller;
 pub use bounded::{TimedOut, bounded};
 pub use clock::scheduled;
 pub use crypto::sha256;
-pub use objects::{ObjectPage, ObjectSummary, Objects, ObjectsFailed, Put};
+pub use failure::failure_of;
+pub use objects::{ArchiveBucket, ObjectPage, ObjectSummary, ObjectsFailed, Put};
 pub use patience::{drive_patiently, patiently, preview_patiently};
 pub use postgrest::{Accept, Payload, PostgRest, Rest, RpcCall};
 pub use serve::serve;

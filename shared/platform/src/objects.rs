@@ -51,11 +51,11 @@ pub struct ObjectPage {
 
 /// A bucket.
 #[derive(Debug, Clone)]
-pub struct Objects {
+pub struct ArchiveBucket {
     bucket: Bucket,
 }
 
-impl Objects {
+impl ArchiveBucket {
     /// Wraps a bucket binding.
     #[must_use]
     pub const fn new(bucket: Bucket) -> Self {

@@ -1,10 +1,12 @@
 //! Work that may outlast its caller's patience.
 
 use crate::bounded::bounded;
+use crate::failure::failure_of;
 use crate::workers::Workers;
 use futures_channel::oneshot;
-use m23_engine::{RestoreOrder, RestoreOutcome, World as _, drive_preview, drive_restore};
-use m23_pipeline::{Failure, Level, Log as _, Record};
+use m23_engine::{RestoreOrder, RestoreOutcome, drive_preview, drive_restore};
+use m23_pipeline::Failure;
+use m23_ports::{Database as _, Level, Log as _, Record};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::time::Duration;
@@ -43,7 +45,15 @@ pub async fn drive_patiently(
     let world = workers.clone();
     let work = (order.work_id, order.lease);
     let drive = async move { drive_restore(&world, &order).await };
-    detached(workers, work, patiently(workers, drive).await?.transpose()?).await
+    detached(
+        workers,
+        work,
+        patiently(workers, drive)
+            .await?
+            .transpose()
+            .map_err(failure_of)?,
+    )
+    .await
 }
 
 /// The platform ends this Worker soon after its answer: where there is no outcome yet, another may
@@ -73,5 +83,13 @@ pub async fn preview_patiently(
     let world = workers.clone();
     let work = (order.work_id, order.lease);
     let drive = async move { drive_preview(&world, &order).await };
-    detached(workers, work, patiently(workers, drive).await?.transpose()?).await
+    detached(
+        workers,
+        work,
+        patiently(workers, drive)
+            .await?
+            .transpose()
+            .map_err(failure_of)?,
+    )
+    .await
 }

@@ -2,7 +2,8 @@
 
 use crate::fetch::Outgoing;
 use m23_auth::Secret;
-use m23_pipeline::{Caller, DatabaseError, Settings, decode_error};
+use m23_pipeline::{Caller, Settings, decode_error};
+use m23_ports::DatabaseError;
 use serde_json::Value;
 use std::pin::Pin;
 use std::time::Duration;

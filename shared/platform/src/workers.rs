@@ -3,7 +3,7 @@
 use crate::console;
 use crate::crypto;
 use crate::issuer;
-use crate::objects::Objects;
+use crate::objects::ArchiveBucket;
 use crate::postgrest::PostgRest;
 use crate::windows;
 use m23_archive::KEY;
@@ -12,10 +12,8 @@ use m23_auth::{
     KeyCache, KeySource, KeySourceFailed, SignatureCheck, SignatureCheckFailed, VerificationKey,
 };
 use m23_engine::{Cipher, CipherFailed, MasterKeyFault, MasterKeys};
-use m23_pipeline::{
-    Caller, Clock, Database, DatabaseError, Digest, DigestFailed, Ids, Level, Log, Record,
-    Settings, SettingsFault,
-};
+use m23_pipeline::{Caller, Ids, RequestDatabase, Settings, SettingsFault};
+use m23_ports::{Clock, DatabaseError, Digest, DigestFailed, Level, Log, Record};
 use m23_rate_limit::{Keys, StoreFailed, WindowStore};
 use serde_json::Value;
 use std::cell::Cell;
@@ -122,8 +120,8 @@ impl Workers {
     ///
     /// # Errors
     /// The platform's words when the binding is missing.
-    pub fn archives(&self) -> Result<Objects, worker::Error> {
-        self.shared.env.bucket(ARCHIVES).map(Objects::new)
+    pub fn archives(&self) -> Result<ArchiveBucket, worker::Error> {
+        self.shared.env.bucket(ARCHIVES).map(ArchiveBucket::new)
     }
 
     /// A variable or secret beyond the [`Settings`].
@@ -162,7 +160,7 @@ impl std::fmt::Debug for Workers {
     }
 }
 
-impl Database for Workers {
+impl RequestDatabase for Workers {
     async fn call(
         &self,
         caller: Caller<'_>,

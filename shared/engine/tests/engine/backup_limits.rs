@@ -4,7 +4,7 @@ use crate::backups::{CHUNK_ROWS, JOB, TENANT};
 use crate::faults::{BOTH, Break, Fault};
 use crate::world::{NEVER, STEP_MS, Step, World};
 use m23_engine::Driven;
-use m23_pipeline::Clock as _;
+use m23_ports::Clock as _;
 use serde_json::json;
 
 /// Chunks that are on their way at once where reading looks ahead: stored, waiting, passed on, and two asked for.

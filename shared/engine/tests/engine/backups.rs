@@ -4,7 +4,7 @@ use crate::faults::refused;
 use crate::world::{LEASE_MS, Lease, World, check_lease, keep_lease, sha256};
 use m23_archive::{Manifest, unpack};
 use m23_contract::ErrorCode;
-use m23_pipeline::DatabaseError;
+use m23_ports::DatabaseError;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;

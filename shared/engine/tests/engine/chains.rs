@@ -5,8 +5,7 @@ use crate::faults::{BOTH, Break, Fault};
 use crate::restores::{begin, begun, everything};
 use crate::world::{World, sha256};
 use m23_archive::{Chunk, ChunkPlace, Facts, Lines, Manifest, Version, manifest_object, pack};
-use m23_engine::RestoreOrder;
-use m23_pipeline::Failure;
+use m23_engine::{ErrorClass, RestoreOrder};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -156,7 +155,7 @@ fn a_history_that_breaks_a_rule_is_not_gone_back_by() {
         order.rewind = true;
         let error = world.restore(&order).unwrap().unwrap_err();
         assert_eq!(world.begun("m23_execute_restore"), 0, "{bad:?}");
-        assert!(matches!(Failure::from(error), Failure::BackupUnusable(_)));
+        assert!(matches!(error.classify(), ErrorClass::Archive(_)));
     }
 }
 
@@ -178,7 +177,7 @@ fn every_object_of_the_chain_is_verified_before_anything_is_written() {
             let error = world.restore(&order).unwrap().unwrap_err();
             assert_eq!(world.begun("m23_execute_restore"), 0, "{object}");
             assert!(world.restores.borrow().failures[0].contains(&object));
-            assert!(matches!(Failure::from(error), Failure::BackupUnusable(_)));
+            assert!(matches!(error.classify(), ErrorClass::Archive(_)));
         }
     }
 }

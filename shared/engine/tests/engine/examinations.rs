@@ -7,7 +7,7 @@ use crate::faults::{BOTH, Break, Fault};
 use crate::world::{LEASE_MS, Lease, NEVER, World, keep_lease};
 use m23_archive::Version;
 use m23_engine::{Driven, Examined};
-use m23_pipeline::DatabaseError;
+use m23_ports::DatabaseError;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -1,8 +1,7 @@
 //! What a test breaks: which steps, on which side of their effect, and how.
 
 use m23_contract::ErrorCode;
-use m23_engine::StoreFailed;
-use m23_pipeline::DatabaseError;
+use m23_ports::{DatabaseError, StoreFailed};
 use std::future::poll_fn;
 use std::ops::Range;
 use std::task::Poll;

@@ -3,7 +3,8 @@
 use crate::faults::INTERNAL;
 use crate::restores::{RESTORE, begin, begun, everything, wanted};
 use m23_contract::ErrorCode;
-use m23_pipeline::Failure;
+use m23_engine::ErrorClass;
+use m23_ports::DatabaseError;
 use serde_json::json;
 
 const EXECUTE: &str = "m23_execute_restore";
@@ -100,22 +101,24 @@ fn a_refusal_of_the_transaction_keeps_its_code_its_sentence_and_its_details() {
             world.steps.borrow_mut().clear();
             let refusal = json!({ "code": code, "message": "not as asked", "details": details });
             world.restores.borrow_mut().answer = Some(json!({ "error": refusal }));
-            let failure = Failure::from(world.restore(&order).unwrap().unwrap_err());
-            assert_eq!(failure.code(), code);
+            let error = world.restore(&order).unwrap().unwrap_err();
             assert_eq!(world.begun(EXECUTE), 1, "{code}");
             assert_eq!(
                 world.begun("m23_fail_restore"),
                 0,
                 "{code}: the database has noted it"
             );
-            match failure {
-                Failure::Internal(_) => assert_eq!(code, ErrorCode::Internal),
-                Failure::Refused {
+            match error.classify() {
+                ErrorClass::Database(DatabaseError::Failed(_)) => {
+                    assert_eq!(code, ErrorCode::Internal);
+                }
+                ErrorClass::Database(DatabaseError::Refused {
+                    code: kept_code,
                     sentence,
                     details: kept,
-                    ..
-                } => {
-                    assert_eq!((sentence.as_str(), kept), ("not as asked", details));
+                }) => {
+                    let (kept, sentence) = ((kept_code, kept), sentence.as_str());
+                    assert_eq!((kept, sentence), ((code, details), "not as asked"));
                 }
                 other => panic!("{code}: {other:?}"),
             }
@@ -134,7 +137,10 @@ fn a_fault_of_the_transaction_is_logged_with_its_cause_and_not_shown() {
         let error = world.restore(&order).unwrap().unwrap_err();
         assert!(!error.sentence().contains("secret"));
         assert!(world.log_text().contains("m23.secret"));
-        assert!(matches!(Failure::from(error), Failure::Internal(_)));
+        assert!(matches!(
+            error.classify(),
+            ErrorClass::Database(DatabaseError::Failed(_))
+        ));
     }
 }
 
@@ -149,7 +155,7 @@ fn an_answer_in_an_unknown_form_is_a_fault_of_ours() {
         let (world, order) = begun();
         world.restores.borrow_mut().answer = Some(answer);
         let error = world.restore(&order).unwrap().unwrap_err();
-        assert_eq!(Failure::from(error).code(), ErrorCode::Internal);
+        assert!(matches!(error.classify(), ErrorClass::Internal(_)));
         assert_eq!(world.begun(EXECUTE), 1);
     }
 }

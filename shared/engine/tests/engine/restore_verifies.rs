@@ -3,8 +3,7 @@
 use crate::backups::{JOB, TENANT};
 use crate::restores::{begin, begun, everything};
 use crate::world::{World, sha256};
-use m23_engine::RestoreOrder;
-use m23_pipeline::Failure;
+use m23_engine::{ErrorClass, RestoreOrder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -20,8 +19,8 @@ fn assert_refused(world: &World, order: &RestoreOrder, named: &str, case: &str) 
         "{case}: {:?}",
         restores.failures
     );
-    match Failure::from(error) {
-        Failure::BackupUnusable(details) => assert_eq!(details, restores.failures, "{case}"),
+    match error.classify() {
+        ErrorClass::Archive(fault) => assert_eq!([fault], *restores.failures, "{case}"),
         other => panic!("{case}: {other:?}"),
     }
 }

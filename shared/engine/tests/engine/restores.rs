@@ -3,7 +3,7 @@
 use crate::backups::{JOB, TABLES, TENANT, rows};
 use crate::world::{LEASE_MS, Lease, NEVER, World, keep_lease};
 use m23_engine::{Driven, RestoreOrder};
-use m23_pipeline::DatabaseError;
+use m23_ports::{Clock as _, DatabaseError};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -187,7 +187,6 @@ pub fn begun() -> (World, RestoreOrder) {
 
 /// Begins a restore of the world's backup.
 pub fn begin(world: &World) -> RestoreOrder {
-    use m23_pipeline::Clock as _;
     let until = world.now_ms() + LEASE_MS;
     let (object, hash, _) = world.backups.borrow().manifest.clone().unwrap();
     *world.restores.borrow_mut() = Restores {

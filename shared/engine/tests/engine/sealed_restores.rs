@@ -7,8 +7,7 @@ use crate::sealed::{MASTER, OTHER, masters, seal};
 use crate::world::{NEVER, World, sha256};
 use m23_archive::seal::{Sealed, mac_to_bytes, manifest_context};
 use m23_archive::{KeyObject, key_object};
-use m23_engine::{Driven, RestoreOrder};
-use m23_pipeline::Failure;
+use m23_engine::{Driven, ErrorClass, RestoreOrder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -25,11 +24,10 @@ fn begun() -> (World, RestoreOrder) {
 fn assert_refused(world: &World, order: &RestoreOrder, sentence: &str) {
     let error = world.restore(order).unwrap().unwrap_err();
     assert_eq!(world.begun("m23_execute_restore"), 0, "{sentence}");
-    match Failure::from(error) {
-        Failure::BackupUnusable(details) => {
-            assert_eq!(details.len(), 1);
-            assert!(details[0].contains(sentence), "{sentence}: {details:?}");
-            assert_eq!(world.restores.borrow().failures, details);
+    match error.classify() {
+        ErrorClass::Archive(fault) => {
+            assert!(fault.contains(sentence), "{sentence}: {fault}");
+            assert_eq!(world.restores.borrow().failures, [fault]);
         }
         other => panic!("{sentence}: {other:?}"),
     }

@@ -2,7 +2,7 @@
 
 use crate::faults::{Break, Fault, When};
 use crate::world::{NEVER, STEP_MS, World};
-use m23_pipeline::Clock as _;
+use m23_ports::Clock as _;
 
 fn with_shares(count: u64) -> World {
     let world = World::new();

@@ -11,10 +11,11 @@ use m23_archive::seal::{NONCE, Sealed};
 use m23_contract::ErrorCode;
 use m23_engine::{
     Cipher, CipherFailed, Driven, EngineError, Examined, MasterKeys, RestoreOrder, RestoreOutcome,
-    StoreFailed, collect, do_in_shares, drive_backup, drive_restore, drive_test, erase_keys,
-    resume_restores,
+    collect, do_in_shares, drive_backup, drive_restore, drive_test, erase_keys, resume_restores,
 };
-use m23_pipeline::{Clock, DatabaseError, Digest, DigestFailed, Log, Record};
+use m23_ports::{
+    Clock, Database, DatabaseError, Digest, DigestFailed, Log, Objects, Record, StoreFailed,
+};
 use serde_json::{Value, json};
 use sha2::Digest as _;
 use std::cell::{Cell, RefCell};
@@ -351,7 +352,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl m23_engine::World for World {
+impl Database for World {
     async fn call(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError> {
         let reply = self.query(name, arguments).await;
         if name == "m23_record_chunk" && reply.is_ok() {
@@ -400,7 +401,9 @@ impl m23_engine::World for World {
         }
         sent
     }
+}
 
+impl Objects for World {
     async fn put_new(
         &self,
         object: &str,
@@ -450,7 +453,9 @@ impl m23_engine::World for World {
         };
         self.step("delete", self.patience.get().1, effect).await
     }
+}
 
+impl m23_engine::World for World {
     async fn pause(&self, milliseconds: u32) {
         self.pauses.borrow_mut().push(milliseconds);
         self.wait(milliseconds.into());

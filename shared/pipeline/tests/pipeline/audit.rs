@@ -3,7 +3,8 @@
 use crate::world::{Stub, TENANT, USER, World, post, post_with_key, request, token};
 use http::Request;
 use m23_contract::ErrorCode;
-use m23_pipeline::{Answer, DatabaseError, Failure};
+use m23_pipeline::{Answer, Failure};
+use m23_ports::DatabaseError;
 use serde_json::{Value, json};
 
 const FULL: &str = r#"{"jobType":"full"}"#;

@@ -3,7 +3,8 @@
 use crate::world::{NOW, Pieces, Stub, USER, World, block_on, post, request, settings, token};
 use http::Request;
 use m23_contract::FunctionName;
-use m23_pipeline::{DatabaseError, Failure, LARGEST_BODY, Settings, refuse_unconfigured};
+use m23_pipeline::{Failure, LARGEST_BODY, Settings, refuse_unconfigured};
+use m23_ports::DatabaseError;
 use serde_json::json;
 
 const FULL: &str = r#"{"jobType":"full"}"#;

@@ -1,7 +1,8 @@
 //! `Idempotency-Key`: one piece of work, however often it is asked for.
 
 use crate::world::{Stub, World, post_with_key};
-use m23_pipeline::{Answer, DatabaseError, Failure};
+use m23_pipeline::{Answer, Failure};
+use m23_ports::DatabaseError;
 use serde_json::json;
 
 const FULL: &str = r#"{"jobType":"full"}"#;

@@ -1,7 +1,8 @@
 //! The rate limit: exact in the database, early at the edge.
 
 use crate::world::{NOW, NOW_MS, Stub, TENANT, World, post, post_with_key, settings};
-use m23_pipeline::{DatabaseError, Failure};
+use m23_pipeline::Failure;
+use m23_ports::DatabaseError;
 
 const FULL: &str = r#"{"jobType":"full"}"#;
 

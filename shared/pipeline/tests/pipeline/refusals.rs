@@ -3,7 +3,8 @@
 use crate::world::{NOW, Pitr, Stub, World, post, request, token};
 use m23_auth::bearer_token;
 use m23_contract::ErrorCode;
-use m23_pipeline::{Answer, Caller, DatabaseError, Failure, decode_error};
+use m23_pipeline::{Answer, Caller, Failure, decode_error};
+use m23_ports::DatabaseError;
 use serde_json::{Value, json};
 
 const FULL: &str = r#"{"jobType":"full"}"#;

@@ -9,9 +9,10 @@ use m23_auth::{
 };
 use m23_contract::{BackupCreateRequest, FunctionName, PitrRestoreRequest};
 use m23_pipeline::{
-    Admitted, Answer, BodyFailed, BodySource, Caller, Clock, Database, DatabaseError, Digest,
-    DigestFailed, Failure, Function, Ids, Log, Pipeline, Record, Settings,
+    Admitted, Answer, BodyFailed, BodySource, Caller, Failure, Function, Ids, Pipeline,
+    RequestDatabase, Settings,
 };
+use m23_ports::{Clock, DatabaseError, Digest, DigestFailed, Log, Record};
 use m23_rate_limit::{Keys, StoreFailed, WindowStore};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -232,7 +233,7 @@ pub fn settings(more: &[(&str, &str)]) -> Settings {
     .unwrap()
 }
 
-impl Database for World {
+impl RequestDatabase for World {
     async fn call(
         &self,
         caller: Caller<'_>,
