@@ -1,6 +1,6 @@
 //! What can go wrong, and the exit code that says so.
 
-use crate::report::plain;
+use crate::terminal::plain;
 use m23_archive::ArchiveError;
 use serde_json::{Value, json};
 use std::process::ExitCode;

@@ -3,7 +3,8 @@
 use crate::archive::{Archive, Backup};
 use crate::arguments::Inspect;
 use crate::error::CliError;
-use crate::report::{columns, plain, print, size};
+use crate::report::{columns, print, size};
+use crate::terminal::plain;
 use futures_util::StreamExt;
 use m23_archive::{JobType, Table, Version};
 use serde::Serialize;

@@ -5,11 +5,12 @@
 //! are the keys of changed rows, and images that leave something out while the rest is looked for.
 
 mod images;
+pub mod key;
 
 use self::images::images;
+use self::key::KeyReader;
 use crate::archive::{Archive, Backup, Stored};
 use crate::error::CliError;
-use crate::extract::key::KeyReader;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 use m23_archive::{CommitTimes, Entry, Lines, Position, Table, lines};

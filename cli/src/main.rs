@@ -17,6 +17,7 @@ mod layers;
 mod progress;
 mod report;
 mod store;
+mod terminal;
 mod verify;
 
 use arguments::{Arguments, Command};

@@ -6,7 +6,7 @@ use crate::arguments::Rebuild;
 use crate::database::fault;
 use crate::error::CliError;
 use crate::progress;
-use crate::report::plain;
+use crate::terminal::plain;
 use serde::Serialize;
 use tokio_postgres::Client;
 

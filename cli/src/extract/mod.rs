@@ -1,15 +1,16 @@
 //! `m23 archive extract`.
 
 mod csv;
-pub mod key;
 mod sql;
 
 use crate::archive::{Archive, Backup};
 use crate::arguments::{Extract, Format};
 use crate::error::CliError;
+use crate::layers::key;
 use crate::layers::{Moment, Reached, Sink, reach, rows};
 use crate::progress;
-use crate::report::{plain, print};
+use crate::report::print;
+use crate::terminal::plain;
 use chrono::{DateTime, Utc};
 use indicatif::ProgressBar;
 use m23_archive::Table;

@@ -6,7 +6,7 @@
 use super::{Change, Image, Layer, Sink, each_entry, each_line};
 use crate::archive::Archive;
 use crate::error::CliError;
-use crate::extract::key::KeyReader;
+use crate::layers::key::KeyReader;
 use m23_archive::Lines;
 use std::collections::HashMap;
 

@@ -1,5 +1,7 @@
 //! What can be wrong with an archive.
 
+use crate::version::{FORMAT, Version};
+
 /// Why an archive cannot be read. Each sentence says which part, for a person.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArchiveError {
@@ -9,8 +11,8 @@ pub enum ArchiveError {
     /// Another format, or a version from the future.
     #[error(
         "the manifest is of format {format:?}, version {version}; this program reads {}, versions 1 to {}",
-        crate::Manifest::FORMAT,
-        crate::Manifest::VERSION
+        FORMAT,
+        Version::NEWEST
     )]
     UnknownFormat {
         /// What it calls itself.
@@ -38,11 +40,13 @@ pub enum ArchiveError {
         found: u64,
     },
     /// A chunk would be larger than any can be.
-    #[error(
-        "a chunk of {0} bytes is larger than any can be, {most}: a row is too large",
-        most = crate::Chunk::MOST_BYTES
-    )]
-    TooLarge(usize),
+    #[error("a chunk of {bytes} bytes is larger than any can be, {most}: a row is too large")]
+    TooLarge {
+        /// Bytes of its lines.
+        bytes: u64,
+        /// Bytes that there can be.
+        most: u64,
+    },
     /// A chunk is no gzip, or ends early, or holds more than one member.
     #[error("the chunk cannot be decompressed: {0}")]
     Damaged(String),

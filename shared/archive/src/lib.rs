@@ -19,7 +19,6 @@
 //! A chunk can be read with `gzip -dc` and loaded with psql's `\copy`.
 
 mod chain;
-mod check;
 mod chunk;
 pub mod definition;
 mod error;
@@ -39,7 +38,7 @@ pub use error::ArchiveError;
 pub use key::{KEY, KeyObject, fingerprint, master_key};
 pub use line::{Entry, Op, check_lines, check_tenant, lines, value};
 pub use manifest::{Algorithm, CommitTimes, Encryption, Facts, JobType, Manifest, Parent, Tick};
-pub use names::{ChunkPlace, key_object, mac_object, manifest_object};
+pub use names::{ChunkPlace, Lines, key_object, mac_object, manifest_object};
 pub use position::Position;
-pub use table::{Chunk, Column, Definition, Lines, Table};
+pub use table::{Chunk, Column, Definition, Table};
 pub use version::Version;

@@ -1,6 +1,5 @@
 //! Names of objects. They tell a person what is inside, and never collide.
 
-use crate::Lines;
 use uuid::Uuid;
 
 /// The manifest's object, below a backup's prefix.
@@ -19,6 +18,26 @@ pub fn mac_object(prefix: &str) -> String {
 #[must_use]
 pub fn key_object(tenant: Uuid, key: Uuid) -> String {
     format!("keys/{tenant}/{key}.json")
+}
+
+/// What the lines of a chunk are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// Rows as of the backup's position.
+    Rows,
+    /// Entries of the log.
+    History,
+}
+
+impl Lines {
+    /// The word for it in associated data.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Rows => "rows",
+            Self::History => "history",
+        }
+    }
 }
 
 /// Where a chunk belongs.

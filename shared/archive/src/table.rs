@@ -1,6 +1,6 @@
 //! The tables of a backup: their shape, and the chunks that hold their rows.
 
-use crate::names::SEALED;
+use crate::names::{Lines, SEALED};
 use crate::seal;
 use serde::{Deserialize, Serialize};
 
@@ -106,26 +106,6 @@ pub struct Definition {
     pub finish: Vec<String>,
     /// Foreign keys.
     pub references: Vec<String>,
-}
-
-/// What the lines of a chunk are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lines {
-    /// Rows as of the backup's position.
-    Rows,
-    /// Entries of the log.
-    History,
-}
-
-impl Lines {
-    /// The word for it in associated data.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Rows => "rows",
-            Self::History => "history",
-        }
-    }
 }
 
 /// A chunk.

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What an archive calls itself.
+pub(crate) const FORMAT: &str = "m23-archive";
+
 /// A version of the format. A reader knows both; the members of a chain may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
@@ -13,6 +16,9 @@ pub enum Version {
 }
 
 impl Version {
+    /// That of what is written now.
+    pub const NEWEST: Self = Self::Two;
+
     /// How many fields a line of history has before the table's columns.
     #[must_use]
     pub const fn head_fields(self) -> usize {

@@ -1,7 +1,7 @@
 //! The `Authorization` header.
 
+use crate::refusal::Refusal;
 use crate::secret::Secret;
-use crate::token::Refusal;
 
 /// Larger tokens are refused unread. Supabase's own are about 1 KB.
 const LONGEST_TOKEN: usize = 16 * 1024;

@@ -1,6 +1,6 @@
 //! What a token's claims must say.
 
-use crate::token::Refusal;
+use crate::refusal::Refusal;
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;

@@ -11,6 +11,7 @@
 mod bearer;
 mod claims;
 mod keys;
+mod refusal;
 mod secret;
 mod token;
 mod verify;
@@ -18,6 +19,6 @@ mod verify;
 pub use bearer::{BearerToken, bearer_token};
 pub use claims::{Expectations, User};
 pub use keys::{KeyCache, KeySource, KeySourceFailed};
+pub use refusal::Refusal;
 pub use secret::Secret;
-pub use token::Refusal;
 pub use verify::{AuthError, SignatureCheck, SignatureCheckFailed, VerificationKey, authenticate};

@@ -3,8 +3,9 @@
 use crate::bearer::BearerToken;
 use crate::claims::{Claims, Expectations, User};
 use crate::keys::{KeyCache, KeySource, KeySourceFailed, PublicKey};
+use crate::refusal::Refusal;
 use crate::secret::Secret;
-use crate::token::{Algorithm, Refusal, UncheckedToken};
+use crate::token::{Algorithm, UncheckedToken};
 
 /// A key to verify with; the algorithm belongs to the key, never to the token. Numbers are
 /// base64url, as in a JSON Web Key.

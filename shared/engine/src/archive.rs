@@ -2,7 +2,8 @@
 
 use crate::data_key::DataKey;
 use crate::error::EngineError;
-use crate::keys::{KeyFault, read_key};
+use crate::key_fault::KeyFault;
+use crate::keys::read_key;
 use crate::objects::fetch;
 use crate::world::World;
 use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_from_text};

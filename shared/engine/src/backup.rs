@@ -2,9 +2,11 @@
 
 use crate::data_key::DataKey;
 use crate::error::EngineError;
-use crate::keys::{KeyFault, KeyPlan, backup_key};
+use crate::key_fault::KeyFault;
+use crate::keys::{KeyPlan, backup_key};
 use crate::meter::Meter;
 use crate::objects::{fetch, put};
+use crate::reply::{ask, tell};
 use crate::retry::persistently;
 use crate::world::World;
 use futures_channel::mpsc;
@@ -15,7 +17,6 @@ use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_to_text}
 use m23_archive::{ArchiveError, ChunkPlace, Facts, Lines, Manifest, Packer, manifest_object};
 use m23_ports::{Database, DatabaseError, Level, Record};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::pin::pin;
 use uuid::Uuid;
@@ -150,11 +151,7 @@ pub async fn drive_backup(world: &impl World, job: Option<Uuid>, deadline: u64) 
 
 async fn claim(world: &impl World, job: Option<Uuid>) -> Result<Option<Plan>, EngineError> {
     let arguments = json!({ "p_job_id": job });
-    let reply = persistently(world, async || {
-        world.call("m23_claim_backup", &arguments).await
-    })
-    .await?;
-    parse("m23_claim_backup", reply)
+    ask(world, "m23_claim_backup", &arguments).await
 }
 
 /// Looks whether a backup that has just been accepted can build on its parent, and be encrypted where
@@ -235,9 +232,9 @@ async fn read_ahead<W: World>(
     deadline: u64,
     mut chunks: mpsc::Sender<Chunk<W>>,
 ) {
-    let asking = |after: Option<Vec<String>>| ask(world, plan, part, after);
+    let ask_after = |after: Option<Vec<String>>| ask_for_chunk(world, plan, part, after);
     let mut asked = FuturesOrdered::new();
-    asked.push_back(asking(part.after.clone()));
+    asked.push_back(ask_after(part.after.clone()));
     let mut asked_after = None;
     let mut chunk = asked.next().await;
     while let Some(read) = chunk.take() {
@@ -247,10 +244,10 @@ async fn read_ahead<W: World>(
         {
             if asked_after != head.last_key {
                 asked.clear();
-                asked.push_back(asking(head.last_key.clone()));
+                asked.push_back(ask_after(head.last_key.clone()));
             }
             if head.next_key.is_some() {
-                asked.push_back(asking(head.next_key.clone()));
+                asked.push_back(ask_after(head.next_key.clone()));
             }
             asked_after.clone_from(&head.next_key);
         } else {
@@ -288,7 +285,7 @@ async fn store_chunks<W: World>(
     Ok(done)
 }
 
-async fn ask<W: World>(
+async fn ask_for_chunk<W: World>(
     world: &W,
     plan: &Plan,
     part: &Part,
@@ -388,18 +385,16 @@ async fn store(
         );
     }
     let arguments = json!({ "p_chunk": record });
-    persistently(world, async || {
-        world.call("m23_record_chunk", &arguments).await
-    })
-    .await?;
+    tell(world, "m23_record_chunk", &arguments).await?;
     Ok(())
 }
 
 /// Compressing keeps this thread busy: before each piece of the lines, what it has begun goes on, such
 /// as the request for the next chunk.
 async fn compress(world: &impl World, lines: &[u8]) -> Result<Vec<u8>, ArchiveError> {
-    if lines.len() as u64 > m23_archive::Chunk::MOST_BYTES {
-        return Err(ArchiveError::TooLarge(lines.len()));
+    let (bytes, most) = (lines.len() as u64, m23_archive::Chunk::MOST_BYTES);
+    if bytes > most {
+        return Err(ArchiveError::TooLarge { bytes, most });
     }
     let mut packer = Packer::new(lines.len());
     for piece in lines.chunks(AT_ONCE) {
@@ -429,13 +424,7 @@ fn place<'a>(plan: &'a Plan, part: &'a Part, seq: u32, sealed: bool) -> ChunkPla
 /// read back. One that an earlier driver left there may say what no longer holds.
 async fn finish(world: &impl World, plan: &Plan, key: Option<&DataKey>) -> Result<(), EngineError> {
     let arguments = json!({ "p_job_id": plan.job_id, "p_lease": plan.lease });
-    let facts: Facts = parse(
-        "m23_backup_facts",
-        persistently(world, async || {
-            world.call("m23_backup_facts", &arguments).await
-        })
-        .await?,
-    )?;
+    let facts: Facts = ask(world, "m23_backup_facts", &arguments).await?;
     let manifest = Manifest::new(facts, key.map(DataKey::encryption))
         .map_err(|error| EngineError::in_part("the manifest", error))?;
     let bytes = manifest
@@ -452,10 +441,7 @@ async fn finish(world: &impl World, plan: &Plan, key: Option<&DataKey>) -> Resul
         "p_job_id": plan.job_id, "p_lease": plan.lease, "p_manifest": object,
         "p_manifest_sha256": sha256, "p_size_bytes": size,
     });
-    persistently(world, async || {
-        world.call("m23_finish_backup", &arguments).await
-    })
-    .await?;
+    tell(world, "m23_finish_backup", &arguments).await?;
     Ok(())
 }
 
@@ -476,10 +462,7 @@ async fn fail(world: &impl World, plan: &Plan, error: &EngineError) {
     let arguments = json!({
         "p_job_id": plan.job_id, "p_lease": plan.lease, "p_error": error.sentence(),
     });
-    let told = persistently(world, async || {
-        world.call("m23_fail_backup", &arguments).await
-    })
-    .await;
+    let told = tell(world, "m23_fail_backup", &arguments).await;
     if let Err(error) = told {
         log(
             world,
@@ -507,16 +490,6 @@ fn log(
         Some(error) => record.with_cause(error),
         None => record,
     });
-}
-
-pub(crate) fn parse<T: DeserializeOwned>(
-    call: &'static str,
-    reply: Value,
-) -> Result<T, EngineError> {
-    serde_json::from_value(reply).map_err(|error| EngineError::UnknownReply {
-        call,
-        cause: error.to_string(),
-    })
 }
 
 fn merge(into: &mut Value, more: Value) {

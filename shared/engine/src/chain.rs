@@ -2,7 +2,7 @@
 
 use crate::archive::{Archive, Stored, read_manifest};
 use crate::error::EngineError;
-use crate::restore::RestoreOrder;
+use crate::order::RestoreOrder;
 use crate::world::World;
 use m23_archive::{Lines, Parent, Table, check_link};
 

@@ -1,7 +1,7 @@
 //! Collecting: objects of backups that are deleted or failed, and whatever lies beside a complete one.
 
-use crate::backup::parse;
 use crate::error::EngineError;
+use crate::reply::{ask, tell};
 use crate::retry::persistently;
 use crate::world::World;
 use m23_ports::{Level, Record};
@@ -35,11 +35,8 @@ pub async fn collect(world: &impl World, deadline: u64) -> usize {
 }
 
 async fn collect_next(world: &impl World) -> Result<Option<usize>, EngineError> {
-    let reply = persistently(world, async || {
-        world.call("m23_next_collection", &json!({})).await
-    })
-    .await?;
-    let Some(next): Option<Collection> = parse("m23_next_collection", reply)? else {
+    let Some(next): Option<Collection> = ask(world, "m23_next_collection", &json!({})).await?
+    else {
         return Ok(None);
     };
     let found = persistently(world, async || world.sizes(&next.prefix).await).await?;
@@ -53,10 +50,7 @@ async fn collect_next(world: &impl World) -> Result<Option<usize>, EngineError> 
         persistently(world, async || world.delete(object).await).await?;
     }
     let arguments = json!({ "p_job_id": next.job_id });
-    persistently(world, async || {
-        world.call("m23_note_collected", &arguments).await
-    })
-    .await?;
+    tell(world, "m23_note_collected", &arguments).await?;
     let record = Record::new(Level::Info, "objects_collected");
     world.log(
         &record

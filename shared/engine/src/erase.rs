@@ -1,7 +1,7 @@
 //! Erasing a tenant's keys: what was sealed with them cannot be read by anybody any more.
 
-use crate::backup::parse;
 use crate::error::EngineError;
+use crate::reply::{ask, tell};
 use crate::retry::persistently;
 use crate::world::World;
 use m23_ports::{Level, Record};
@@ -37,11 +37,7 @@ pub async fn erase_keys(world: &impl World) {
 }
 
 async fn erase_next(world: &impl World) -> Result<Option<(Uuid, usize)>, EngineError> {
-    let reply = persistently(world, async || {
-        world.call("m23_claim_erasure", &json!({})).await
-    })
-    .await?;
-    let Some(erasure): Option<Erasure> = parse("m23_claim_erasure", reply)? else {
+    let Some(erasure): Option<Erasure> = ask(world, "m23_claim_erasure", &json!({})).await? else {
         return Ok(None);
     };
     let objects = persistently(world, async || world.sizes(&erasure.prefix).await).await?;
@@ -49,9 +45,6 @@ async fn erase_next(world: &impl World) -> Result<Option<(Uuid, usize)>, EngineE
         persistently(world, async || world.delete(object).await).await?;
     }
     let arguments = json!({ "p_work_id": erasure.work_id, "p_lease": erasure.lease });
-    persistently(world, async || {
-        world.call("m23_finish_erasure", &arguments).await
-    })
-    .await?;
+    tell(world, "m23_finish_erasure", &arguments).await?;
     Ok(Some((erasure.tenant_id, objects.len())))
 }

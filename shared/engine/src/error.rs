@@ -1,7 +1,7 @@
 //! What ends a step, whether trying again can help, and what a caller may be told.
 
 use crate::cipher::CipherFailed;
-use crate::keys::KeyFault;
+use crate::key_fault::KeyFault;
 use m23_archive::ArchiveError;
 use m23_contract::ErrorCode;
 use m23_ports::{DatabaseError, DigestFailed, StoreFailed};

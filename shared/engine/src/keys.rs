@@ -1,9 +1,10 @@
 //! Key objects: a tenant's data key lies in the store, wrapped by a master key. The database
 //! knows which one is in use, by its id alone.
 
-use crate::backup::parse;
 use crate::data_key::{DataKey, open, seal};
 use crate::error::EngineError;
+use crate::key_fault::KeyFault;
+use crate::reply::ask;
 use crate::retry::persistently;
 use crate::world::World;
 use m23_archive::seal::Sealed;
@@ -12,36 +13,6 @@ use m23_ports::{Level, Record};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
-
-/// Why there is no key to an archive.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KeyFault {
-    /// No master key at all.
-    #[error("this backup is encrypted and no ARCHIVE_KEY is configured")]
-    NoMaster,
-    /// No master key for a tenant whose backups have one.
-    #[error(
-        "the backups of this tenant are encrypted and no ARCHIVE_KEY is configured; it would be plain"
-    )]
-    Unsealed,
-    /// Neither master key is the one that wraps it.
-    #[error(
-        "this backup was encrypted under another master key than the ARCHIVE_KEY that is configured ({0})"
-    )]
-    OtherMaster(String),
-    /// The same, of a key that was to seal something new.
-    #[error("{0} is wrapped by another master key than the ARCHIVE_KEY that is configured")]
-    Unusable(String),
-    /// The key object is gone.
-    #[error("this backup is encrypted and its key was erased or is missing: there is no {0}")]
-    Missing(String),
-    /// The key object is not what its name says.
-    #[error("{0} is the key of another tenant, or another key")]
-    Exchanged(String),
-    /// The right master key does not open it.
-    #[error("{0} has been altered: the key in it cannot be unwrapped")]
-    Altered(String),
-}
 
 /// What the database says of a backup's key.
 #[derive(Debug, Deserialize)]
@@ -80,11 +51,7 @@ pub(crate) async fn backup_key(
                 "p_job_id": job, "p_lease": lease,
                 "p_key_id": offered, "p_instead_of": plan.tenant_key_id,
             });
-            let reply = persistently(world, async || {
-                world.call("m23_choose_key", &arguments).await
-            })
-            .await?;
-            parse("m23_choose_key", reply)?
+            ask(world, "m23_choose_key", &arguments).await?
         }
     };
     match read_key(world, plan.tenant_id, key_id).await {

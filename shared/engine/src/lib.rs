@@ -15,15 +15,16 @@ mod collect;
 mod data_key;
 mod erase;
 mod error;
-mod examine;
-mod examine_archive;
+mod key_fault;
 mod keys;
 mod meter;
 mod objects;
+mod order;
+mod recovery_test;
+mod reply;
 mod restore;
 mod retry;
 mod shares;
-mod tally;
 mod world;
 
 pub use backup::{Driven, ParentManifest, check_accepted, drive_backup};
@@ -31,10 +32,9 @@ pub use cipher::{Cipher, CipherFailed, MasterKeyFault, MasterKeys};
 pub use collect::collect;
 pub use erase::erase_keys;
 pub use error::{EngineError, ErrorClass};
-pub use examine::{Examined, drive_test};
-pub use keys::KeyFault;
-pub use restore::{
-    RestoreOrder, RestoreOutcome, RestoreStats, drive_preview, drive_restore, resume_restores,
-};
+pub use key_fault::KeyFault;
+pub use order::RestoreOrder;
+pub use recovery_test::{Examined, drive_test};
+pub use restore::{RestoreOutcome, RestoreStats, drive_preview, drive_restore, resume_restores};
 pub use shares::do_in_shares;
 pub use world::World;

@@ -2,10 +2,11 @@
 //! transaction touch live data. Whatever fails before has changed nothing.
 
 use crate::archive::Archive;
-use crate::backup::parse;
 use crate::chain::{Kind, Piece, pieces, read_chain};
 use crate::error::EngineError;
 use crate::meter::Meter;
+use crate::order::RestoreOrder;
+use crate::reply::{ask, parse, tell};
 use crate::retry::persistently;
 use crate::world::World;
 use futures_util::{StreamExt, stream};
@@ -20,31 +21,6 @@ use uuid::Uuid;
 
 /// How many chunks are in memory at once.
 const LANES: usize = 2;
-
-/// A restore that the database has accepted.
-#[derive(Debug, Clone, Deserialize)]
-pub struct RestoreOrder {
-    /// The row of `restore_logs` or `pitr_rollbacks`.
-    pub work_id: Uuid,
-    /// The right to drive it.
-    pub lease: Uuid,
-    /// The only tenant it may touch.
-    pub tenant_id: Uuid,
-    /// The backup to read from; none when the log alone has the rows.
-    pub backup_id: Option<Uuid>,
-    /// The manifest's object.
-    pub manifest: Option<String>,
-    /// The manifest's SHA-256 when it was written.
-    pub manifest_sha256: Option<String>,
-    /// The chosen tables, as `schema.table`; all when absent.
-    pub tables: Option<Vec<String>>,
-    /// Whether the database goes back from the backup's moment: it needs the backup's history.
-    #[serde(default)]
-    pub rewind: bool,
-    /// Whether it tells what it would do, and does not do it.
-    #[serde(default)]
-    pub dry_run: bool,
-}
 
 /// A restore that is done.
 #[derive(Debug, Clone, Deserialize)]
@@ -133,11 +109,7 @@ pub async fn resume_restores(world: &impl World, deadline: u64) {
 }
 
 async fn claim(world: &impl World) -> Result<Option<RestoreOrder>, EngineError> {
-    let reply = persistently(world, async || {
-        world.call("m23_claim_restore", &json!({})).await
-    })
-    .await?;
-    parse("m23_claim_restore", reply)
+    ask(world, "m23_claim_restore", &json!({})).await
 }
 
 /// Drives a dry run to its end; gives what a restore would do, as the database tells it.
@@ -265,11 +237,7 @@ async fn make_room(
                      "columns": columns, "groups": groups, "rows": room.lines,
                      "rewind": order.rewind && !table.whole },
     });
-    let reply = persistently(world, async || {
-        world.call("m23_stage_table", &arguments).await
-    })
-    .await?;
-    parse("m23_stage_table", reply)
+    ask(world, "m23_stage_table", &arguments).await
 }
 
 /// Two chunks of rows are on their way side by side, as no two of them have a key in common; a history
@@ -345,10 +313,7 @@ async fn note(world: &impl World, order: &RestoreOrder, total: u64) -> Result<()
         "p_restore_id": order.work_id, "p_lease": order.lease,
         "p_progress": { "phase": "staging", "rows": 0, "total_rows": total },
     });
-    persistently(world, async || {
-        world.call("m23_note_restore", &arguments).await
-    })
-    .await?;
+    tell(world, "m23_note_restore", &arguments).await?;
     Ok(())
 }
 

@@ -12,11 +12,11 @@ pub(crate) async fn persistently<T, E: Into<EngineError>>(
     world: &impl World,
     mut step: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, EngineError> {
-    for pause in PAUSES {
-        match step().await.map_err(Into::into) {
-            Err(error) if error.is_passing() => world.pause(pause).await,
-            outcome => return outcome,
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        match (step().await.map_err(Into::into), pauses.next()) {
+            (Err(error), Some(pause)) if error.is_passing() => world.pause(pause).await,
+            (outcome, _) => return outcome,
         }
     }
-    step().await.map_err(Into::into)
 }

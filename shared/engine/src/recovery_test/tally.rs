@@ -7,25 +7,25 @@ use serde::{Deserialize, Serialize};
 const LISTED: usize = 100;
 
 /// A definition that nobody should execute.
-pub(crate) const UNSAFE_DEFINITION: &str = "definition_unsafe";
+pub(super) const UNSAFE_DEFINITION: &str = "definition_unsafe";
 
 /// Checks that held, and findings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Tally {
-    pub(crate) passed: u64,
-    pub(crate) issues: u64,
-    pub(crate) findings: Vec<Finding>,
+pub(super) struct Tally {
+    pub(super) passed: u64,
+    pub(super) issues: u64,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Tally {
     /// A check held.
-    pub(crate) fn pass(&mut self) {
+    pub(super) fn pass(&mut self) {
         self.passed += 1;
     }
 
     /// A check did not.
-    pub(crate) fn find(&mut self, kind: &str, object: &str, sentence: &str) {
+    pub(super) fn find(&mut self, kind: &str, object: &str, sentence: &str) {
         self.list(Finding {
             kind: kind.to_owned(),
             object: object.to_owned(),
@@ -34,18 +34,18 @@ impl Tally {
     }
 
     /// Whether something was found of an object.
-    pub(crate) fn knows(&self, object: &str) -> bool {
+    pub(super) fn knows(&self, object: &str) -> bool {
         self.findings.iter().any(|finding| finding.object == object)
     }
 
     /// Whether anything was found that rows depend on. They need no definitions.
-    pub(crate) fn is_of_damage(&self) -> bool {
+    pub(super) fn is_of_damage(&self) -> bool {
         let is_of_rows = |finding: &Finding| finding.kind != UNSAFE_DEFINITION;
         self.issues > self.findings.len() as u64 || self.findings.iter().any(is_of_rows)
     }
 
     /// Takes over what others have found.
-    pub(crate) fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         let unlisted = other.issues.saturating_sub(other.findings.len() as u64);
         other

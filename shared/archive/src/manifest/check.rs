@@ -1,8 +1,7 @@
 //! The rules of a manifest that it can be held to by itself.
 
-use crate::{
-    ArchiveError, Chunk, ChunkPlace, Facts, JobType, Manifest, Parent, Table, Version, names, seal,
-};
+use super::{Facts, JobType, Manifest, Parent};
+use crate::{ArchiveError, Chunk, ChunkPlace, Table, Version, names, seal};
 use std::collections::BTreeSet;
 
 type Checked = Result<(), ArchiveError>;

@@ -1,7 +1,10 @@
 //! The manifest: what a backup is, and every object that belongs to it.
 
+mod check;
+
 use crate::table::sum;
-use crate::{ArchiveError, Chunk, Position, Table, Version, check, names, strict};
+use crate::version::FORMAT;
+use crate::{ArchiveError, Chunk, Position, Table, Version, names, strict};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -129,9 +132,9 @@ pub struct Tick {
 
 impl Manifest {
     /// What a manifest calls itself.
-    pub const FORMAT: &'static str = "m23-archive";
+    pub const FORMAT: &'static str = FORMAT;
     /// The version that this program writes, and the newest that it reads.
-    pub const VERSION: Version = Version::Two;
+    pub const VERSION: Version = Version::NEWEST;
 
     /// The manifest of a backup that has just been stored.
     ///

@@ -1,18 +1,17 @@
-//! Driving a recovery test: the archive is examined as far as the test's level says, and at the
-//! deepest level restored by the database into a place of its own. What does not hold is a
-//! finding; only what keeps the test itself from running is an error.
+//! Driving a recovery test: claim, examine, restore into a place of its own, report.
 
-use crate::backup::parse;
+use super::lines::read;
+use super::manifests::{list, read_archives};
+use super::plan::{Depth, Known, Plan, Progress, save};
+use super::tally::Tally;
 use crate::error::EngineError;
-use crate::examine_archive::{Known, examine};
-use crate::meter::Meter;
-use crate::restore::{RestoreOrder, prepare};
-use crate::retry::persistently;
-use crate::tally::Tally;
+use crate::order::RestoreOrder;
+use crate::reply::{ask, parse, tell};
+use crate::restore::prepare;
 use crate::world::World;
 use m23_contract::RecoveryTestResults;
 use m23_ports::{Level, Record};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -27,40 +26,6 @@ pub enum Examined {
     Paused(Uuid),
     /// It cannot be run; its row says why.
     Failed(Uuid, EngineError),
-}
-
-/// How far a test goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Depth {
-    Basic,
-    Full,
-    Deep,
-}
-
-/// The answer of `m23_claim_test`.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Plan {
-    pub(crate) test_id: Uuid,
-    pub(crate) lease: Uuid,
-    pub(crate) tenant_id: Uuid,
-    #[serde(skip)]
-    pub(crate) meter: Meter,
-    pub(crate) level: Depth,
-    pub(crate) state: Progress,
-    /// A chain, the full backup first.
-    pub(crate) archives: Vec<Known>,
-}
-
-/// How far an examination has come; kept in the database for whoever goes on with it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Progress {
-    /// The manifests, and the sizes of all objects.
-    pub(crate) listed: bool,
-    /// Objects that have been read.
-    pub(crate) read: u64,
-    pub(crate) tally: Tally,
 }
 
 /// The answer of `m23_execute_test`.
@@ -111,7 +76,7 @@ pub async fn drive_test(world: &impl World, test: Option<Uuid>, deadline: u64) -
 }
 
 async fn claim(world: &impl World, test: Option<Uuid>) -> Result<Option<Plan>, EngineError> {
-    ask(world, "m23_claim_test", json!({ "p_test_id": test })).await
+    ask(world, "m23_claim_test", &json!({ "p_test_id": test })).await
 }
 
 /// Gives the results, or nothing when time was up before the end.
@@ -133,6 +98,26 @@ async fn run(
     finish(world, plan, &progress.tally, trial).await.map(Some)
 }
 
+/// Examines a chain. Gives whether that is done, or else was stopped by the deadline.
+async fn examine(
+    world: &impl World,
+    plan: &Plan,
+    progress: &mut Progress,
+    deadline: u64,
+) -> Result<bool, EngineError> {
+    let mut found = Tally::default();
+    let archives = read_archives(world, plan, &mut found).await?;
+    if !progress.listed {
+        list(world, &archives, &mut found).await?;
+        progress.tally.add(found);
+        progress.listed = true;
+    }
+    if plan.level == Depth::Basic {
+        return Ok(true);
+    }
+    read(world, plan, &archives, progress, deadline).await
+}
+
 /// A backup without an archive cannot be restored, which was found already; nor is one that is
 /// damaged: it could only fail at the same place.
 async fn try_restore(
@@ -152,7 +137,7 @@ async fn try_restore(
         return Ok(None);
     }
     let names = json!({ "p_test_id": plan.test_id, "p_lease": plan.lease });
-    let order: RestoreOrder = ask(world, "m23_stage_test", names.clone()).await?;
+    let order: RestoreOrder = ask(world, "m23_stage_test", &names).await?;
     match prepare(world, &order, &plan.meter).await {
         Ok(()) => {}
         Err(error) if error.is_passing() => return Err(error),
@@ -183,19 +168,7 @@ async fn finish(
     let arguments = json!({
         "p_test_id": plan.test_id, "p_lease": plan.lease, "p_tally": tally, "p_restore": trial,
     });
-    ask(world, "m23_finish_test", arguments).await
-}
-
-/// Notes how far the examination has come, and renews the lease.
-pub(crate) async fn save(
-    world: &impl World,
-    plan: &Plan,
-    progress: &Progress,
-) -> Result<(), EngineError> {
-    let arguments = json!({
-        "p_test_id": plan.test_id, "p_lease": plan.lease, "p_state": progress,
-    });
-    ask(world, "m23_save_test", arguments).await
+    ask(world, "m23_finish_test", &arguments).await
 }
 
 async fn release(world: &impl World, plan: &Plan) {
@@ -210,7 +183,7 @@ async fn fail(world: &impl World, plan: &Plan, error: &EngineError) {
     let arguments = json!({
         "p_test_id": plan.test_id, "p_lease": plan.lease, "p_error": error.sentence(),
     });
-    let told: Result<Value, _> = ask(world, "m23_fail_test", arguments).await;
+    let told = tell(world, "m23_fail_test", &arguments).await;
     if let Err(error) = told {
         log(
             world,
@@ -220,15 +193,6 @@ async fn fail(world: &impl World, plan: &Plan, error: &EngineError) {
             Some(&error),
         );
     }
-}
-
-async fn ask<T: serde::de::DeserializeOwned>(
-    world: &impl World,
-    name: &'static str,
-    arguments: Value,
-) -> Result<T, EngineError> {
-    let reply = persistently(world, async || world.call(name, &arguments).await).await?;
-    parse(name, reply)
 }
 
 /// Of one drive: what it has read, and for how long it has been at it.

@@ -1,0 +1,65 @@
+//! Every byte and every line of a chain's chunks.
+
+use super::kinds::{chunk_kind, note};
+use super::plan::{Plan, Progress, save};
+use crate::archive::{Archive, Stored};
+use crate::error::EngineError;
+use crate::world::World;
+use m23_archive::Lines;
+
+/// How far it has come is noted this often, in milliseconds: well within a lease.
+const NOTED_EVERY_MS: u64 = 5_000;
+
+/// All chunks of a chain.
+pub(super) fn chunks(archives: &[Archive]) -> impl Iterator<Item = Stored<'_>> {
+    archives.iter().flat_map(|archive| {
+        archive.tables().flat_map(move |placed| {
+            [Lines::Rows, Lines::History]
+                .into_iter()
+                .flat_map(move |lines| archive.chunks(placed, lines))
+        })
+    })
+}
+
+/// Reads every byte from where an earlier driver stopped.
+pub(super) async fn read(
+    world: &impl World,
+    plan: &Plan,
+    archives: &[Archive],
+    progress: &mut Progress,
+    deadline: u64,
+) -> Result<bool, EngineError> {
+    let mut noted_at = world.now_ms();
+    let done = usize::try_from(progress.read).unwrap_or(usize::MAX);
+    for (place, stored) in chunks(archives).skip(done).enumerate() {
+        let chunk = stored.chunk;
+        // However little time there is, a drive brings its test further.
+        if place > 0 && world.now_ms() >= deadline {
+            return Ok(false);
+        }
+        if !progress.tally.knows(&chunk.object) {
+            match read_chunk(world, stored).await {
+                Ok(()) => progress.tally.pass(),
+                Err(error) => note(&mut progress.tally, &chunk.object, error, chunk_kind)?,
+            }
+        }
+        progress.read += 1;
+        plan.meter.count(chunk.rows, chunk.stored_bytes);
+        if world.now_ms() >= noted_at + NOTED_EVERY_MS {
+            save(world, plan, progress).await?;
+            noted_at = world.now_ms();
+        }
+    }
+    Ok(true)
+}
+
+/// Every byte and line of a chunk. What cannot be decrypted is compared with its hash.
+async fn read_chunk(world: &impl World, stored: Stored<'_>) -> Result<(), EngineError> {
+    if stored.is_locked() {
+        stored.fetch(world).await?;
+        return Ok(());
+    }
+    let lines = stored.read(world).await?;
+    stored.check(&lines)?;
+    stored.check_tenant(&lines)
+}

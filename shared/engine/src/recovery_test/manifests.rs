@@ -1,0 +1,144 @@
+//! What can be seen of a chain without reading its chunks: its manifests, its keys, its objects and their sizes.
+
+use super::kinds::{key_kind, manifest_kind, note};
+use super::lines::chunks;
+use super::plan::{Depth, Known, Plan};
+use super::tally::{Tally, UNSAFE_DEFINITION};
+use crate::archive::{Archive, read_manifest};
+use crate::error::EngineError;
+use crate::keys::find_key;
+use crate::retry::persistently;
+use crate::world::World;
+use m23_archive::definition::check_definitions;
+use m23_archive::{Chunk, Manifest, check_link};
+use std::collections::BTreeMap;
+
+/// The archives whose manifests can be relied on.
+pub(super) async fn read_archives(
+    world: &impl World,
+    plan: &Plan,
+    tally: &mut Tally,
+) -> Result<Vec<Archive>, EngineError> {
+    let mut archives: Vec<Archive> = Vec::new();
+    for known in &plan.archives {
+        let Some(object) = known.manifest.as_deref() else {
+            tally.find(
+                "no_archive",
+                &known.backup_id.to_string(),
+                "this backup is a position inside the database, and has no archive",
+            );
+            continue;
+        };
+        match read_known(world, plan, known, object).await {
+            Ok((manifest, bytes)) => {
+                tally.pass();
+                if let Err(error) = check_definitions(&manifest) {
+                    tally.find(UNSAFE_DEFINITION, object, &error.to_string());
+                }
+                if let Some(parent) = archives.last() {
+                    link(known, object, &manifest, &parent.manifest, plan, tally);
+                }
+                let mut archive = Archive::locked(manifest);
+                if archive.manifest.encryption.is_some() {
+                    match unlock(world, plan.level, &mut archive, &bytes, archives.last()).await {
+                        Ok(()) => tally.pass(),
+                        Err(error) => note(tally, object, error, key_kind)?,
+                    }
+                }
+                archives.push(archive);
+            }
+            Err(error) => note(tally, object, error, manifest_kind)?,
+        }
+    }
+    Ok(archives)
+}
+
+async fn read_known(
+    world: &impl World,
+    plan: &Plan,
+    known: &Known,
+    object: &str,
+) -> Result<(Manifest, Vec<u8>), EngineError> {
+    let sha256 = known.manifest_sha256.as_deref().unwrap_or_default();
+    let (manifest, bytes) = read_manifest(world, object, sha256).await?;
+    let facts = &manifest.facts;
+    if (facts.tenant_id, facts.backup_id) == (plan.tenant_id, known.backup_id) {
+        Ok((manifest, bytes))
+    } else {
+        Err(EngineError::Exchanged(object.to_owned()))
+    }
+}
+
+/// The key is there; one level further, it opens, and the manifest is authentic.
+async fn unlock(
+    world: &impl World,
+    level: Depth,
+    archive: &mut Archive,
+    bytes: &[u8],
+    near: Option<&Archive>,
+) -> Result<(), EngineError> {
+    match (&archive.manifest.encryption, level) {
+        (Some(encryption), Depth::Basic) => {
+            let tenant = archive.manifest.facts.tenant_id;
+            find_key(world, tenant, encryption.key_id).await?;
+            Ok(())
+        }
+        _ => archive.unlock(world, bytes, near).await,
+    }
+}
+
+/// A member of a chain builds upon the one before it, as that one is now.
+fn link(
+    known: &Known,
+    object: &str,
+    manifest: &Manifest,
+    parent: &Manifest,
+    plan: &Plan,
+    tally: &mut Tally,
+) {
+    let before = plan
+        .archives
+        .iter()
+        .take_while(|other| other.backup_id != known.backup_id)
+        .last();
+    let sha256 = before.and_then(|other| other.manifest_sha256.as_deref());
+    match check_link(manifest, parent, sha256.unwrap_or_default()) {
+        Ok(()) => tally.pass(),
+        Err(error) => tally.find("chain_broken", object, &error.to_string()),
+    }
+}
+
+/// Every object is there, with its size.
+pub(super) async fn list(
+    world: &impl World,
+    archives: &[Archive],
+    tally: &mut Tally,
+) -> Result<(), EngineError> {
+    for archive in archives {
+        let prefix = format!("{}/", archive.manifest.prefix());
+        let sizes = persistently(world, async || world.sizes(&prefix).await).await?;
+        for stored in chunks(std::slice::from_ref(archive)) {
+            check_size(stored.chunk, &sizes, tally);
+        }
+    }
+    Ok(())
+}
+
+fn check_size(chunk: &Chunk, sizes: &BTreeMap<String, u64>, tally: &mut Tally) {
+    match sizes.get(&chunk.object) {
+        Some(size) if *size == chunk.stored_bytes => tally.pass(),
+        Some(size) => tally.find(
+            "object_size",
+            &chunk.object,
+            &format!(
+                "{} is {size} bytes long, not {}",
+                chunk.object, chunk.stored_bytes
+            ),
+        ),
+        None => tally.find(
+            "object_missing",
+            &chunk.object,
+            &EngineError::Missing(chunk.object.clone()).to_string(),
+        ),
+    }
+}

@@ -1,0 +1,38 @@
+//! Asking the database's functions, and reading what they answer.
+
+use crate::error::EngineError;
+use crate::retry::persistently;
+use crate::world::World;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Calls a function until it answers, and reads the answer.
+pub(crate) async fn ask<T: DeserializeOwned>(
+    world: &impl World,
+    name: &'static str,
+    arguments: &Value,
+) -> Result<T, EngineError> {
+    let reply = persistently(world, async || world.call(name, arguments).await).await?;
+    parse(name, reply)
+}
+
+/// Reads an answer.
+pub(crate) fn parse<T: DeserializeOwned>(
+    call: &'static str,
+    reply: Value,
+) -> Result<T, EngineError> {
+    serde_json::from_value(reply).map_err(|error| EngineError::UnknownReply {
+        call,
+        cause: error.to_string(),
+    })
+}
+
+/// Calls a function until it has taken what it is told.
+pub(crate) async fn tell(
+    world: &impl World,
+    name: &'static str,
+    arguments: &Value,
+) -> Result<(), EngineError> {
+    persistently(world, async || world.call(name, arguments).await).await?;
+    Ok(())
+}
