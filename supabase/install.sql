@@ -4,27 +4,45 @@ begin;
 
 set check_function_bodies = off;  -- functions may name what comes after them
 
+do $$
+declare v_is text;
+begin
+  if to_regprocedure('m23.version()') is not null then
+    execute 'select m23.version()' into v_is;
+    raise exception 'M23 is installed already, release %', v_is
+      using errcode = 'duplicate_object', hint = 'To upgrade it: docs/getting-started.md. Nothing was changed.';
+  end if;
+end $$;
+
 -- M23 takes these names. Where one is taken, all that are taken are told, and nothing is changed.
 do $$
 declare
   v_schemas   constant text[] := '{m23, m23_log, m23_staging}';
-  v_relations constant text[] := '{audit_log, backup_jobs, dr_plans, health_snapshots, pitr_rollbacks, pitr_snapshots, recovery_tests,
-    restore_logs, tenant_members, transaction_logs}';
+  v_relations constant text[] := '{audit_log, backup_jobs, dr_plans, health_snapshots, pitr_rollbacks, pitr_snapshots,
+    recovery_tests, restore_logs, tenant_members, transaction_logs}';
+  v_indexes   constant text[] := '{audit_log_created, audit_log_request, backup_jobs_base, backup_jobs_completed,
+    backup_jobs_open, backup_jobs_parent, backup_jobs_pending, backup_jobs_tenant,
+    dr_plans_backup, dr_plans_tenant, dr_plans_test, health_snapshots_tenant, pitr_rollbacks_pre,
+    pitr_rollbacks_snapshot, pitr_rollbacks_tenant, pitr_snapshots_expiry,
+    pitr_snapshots_restore, pitr_snapshots_tenant, recovery_tests_backup, recovery_tests_plan,
+    recovery_tests_tenant, restore_logs_backup, restore_logs_snapshot, restore_logs_tenant,
+    tenant_members_user}';
   v_functions constant text[] := '{adopt_backup, calculate_health_score, calculate_pitr_stats, cancel_backup, cancel_restore,
-    create_pitr_snapshot, delete_backup, drop_restore_copy, erase_archive_key, execute_pitr_rollback,
-    forget_tenant, get_active_pitr_snapshots, get_audit_log, get_backup_chain, get_backup_statistics,
-    get_current_tenant, get_doctor, get_fleet, get_health, get_pitr_preview, get_pitr_preview_page,
-    get_pitr_rollback_history, get_recovery_window, get_rows_as_of, get_transaction_logs, keep_backup,
-    m23_abandon_request, m23_admit, m23_audit, m23_authorize, m23_backup_facts, m23_begin_backup,
-    m23_begin_pitr, m23_begin_restore, m23_begin_rollback, m23_begin_scheduled_backups,
-    m23_begin_scheduled_tests, m23_begin_test, m23_choose_key, m23_claim_alerts, m23_claim_backup,
-    m23_claim_erasure, m23_claim_restore, m23_claim_test, m23_detach_restore, m23_execute_restore,
-    m23_execute_test, m23_fail_backup, m23_fail_restore, m23_fail_test, m23_finish_backup,
-    m23_finish_erasure, m23_finish_request, m23_finish_test, m23_give_back, m23_go_rounds, m23_health,
-    m23_heartbeat, m23_next_collection, m23_note_alert, m23_note_collected, m23_note_restore,
-    m23_preview_pitr, m23_preview_rollback, m23_read_chunk, m23_record_chunk, m23_release_work,
-    m23_save_test, m23_stage_chunk, m23_stage_table, m23_stage_test, m23_sweep, m23_watch, plan_retention,
-    verify_audit}';
+    create_pitr_snapshot, delete_backup, drop_restore_copy, erase_archive_key,
+    execute_pitr_rollback, forget_tenant, get_active_pitr_snapshots, get_audit_log,
+    get_backup_chain, get_backup_statistics, get_current_tenant, get_doctor, get_fleet,
+    get_health, get_pitr_preview, get_pitr_preview_page, get_pitr_rollback_history,
+    get_recovery_window, get_rows_as_of, get_transaction_logs, keep_backup, m23_abandon_request,
+    m23_admit, m23_audit, m23_authorize, m23_backup_facts, m23_begin_backup, m23_begin_pitr,
+    m23_begin_restore, m23_begin_rollback, m23_begin_scheduled_backups,
+    m23_begin_scheduled_tests, m23_begin_test, m23_choose_key, m23_claim_alerts,
+    m23_claim_backup, m23_claim_erasure, m23_claim_restore, m23_claim_test, m23_detach_restore,
+    m23_execute_restore, m23_execute_test, m23_fail_backup, m23_fail_restore, m23_fail_test,
+    m23_finish_backup, m23_finish_erasure, m23_finish_request, m23_finish_test, m23_give_back,
+    m23_go_rounds, m23_health, m23_heartbeat, m23_next_collection, m23_note_alert,
+    m23_note_collected, m23_note_restore, m23_preview_pitr, m23_preview_rollback, m23_read_chunk,
+    m23_record_chunk, m23_release_work, m23_save_test, m23_stage_chunk, m23_stage_table,
+    m23_stage_test, m23_sweep, m23_watch, plan_retention, verify_audit}';
   v_taken     text;
 begin
   select string_agg(t.what, ', ' order by t.what) into v_taken
@@ -32,18 +50,21 @@ begin
           union
           select case c.relkind when 'v' then 'view ' when 'm' then 'materialized view ' when 'i' then 'index '
                                 when 'S' then 'sequence ' else 'table ' end || 'public.' || c.relname
-            from pg_class c where c.relnamespace = 'public'::regnamespace and c.relname = any (v_relations)
+            from pg_class c
+           where c.relnamespace = 'public'::regnamespace and c.relname = any (v_relations || v_indexes)
+             and c.relkind <> 'c'
           union
           select 'type public.' || t.typname
-            from pg_type t
-           where t.typnamespace = 'public'::regnamespace and t.typname = any (v_relations) and t.typrelid = 0
+            from pg_type t left join pg_class c on c.oid = t.typrelid
+           where t.typnamespace = 'public'::regnamespace and t.typname = any (v_relations)
+             and coalesce(c.relkind = 'c', true)
           union
-          select 'function ' || p.oid::regprocedure
+          select format('function public.%s(%s)', p.proname, pg_get_function_identity_arguments(p.oid))
             from pg_proc p where p.pronamespace = 'public'::regnamespace and p.proname = any (v_functions)) t (what);
   if v_taken is not null then
     raise exception 'M23 cannot be installed, because these names are taken: %', v_taken
       using errcode = 'duplicate_object',
-            hint = 'Rename these objects of the application, then push again. Nothing was changed.';
+            hint = 'Rename these objects of the application, then try again. Nothing was changed.';
   end if;
 end $$;
 
@@ -2453,6 +2474,22 @@ language sql volatile set search_path = '' as
 $$ select m23.note_types(array(select k.type from m23.known_types() k)) $$;
 revoke all on function m23.renew_types() from public, anon, authenticated, service_role;
 
+-- The functions of one table's capture: written from templates for its present layout. Its rows are noted by
+--   m23_log.insert_<id>, update_<id>, delete_<id>   after each statement, from its transition tables
+--   m23_log.row_<id>                                after each updated row: has its key, its tenant or a group changed?
+--   m23_log.truncate_<id>                           before TRUNCATE, which fires no others
+--   m23_log.replicated_<id>                         after each row that comes by no statement, where there is a subscription
+--   m23_log.layout_<id>                             whether all this is still the table's layout
+
+-- What makes sure that values kept as text do not depend on the writer's settings.
+create or replace function m23.text_settings(p_table m23.protected_tables) returns text
+language sql stable set search_path = '' as $$
+  select case when exists (select from m23.columns_of(p_table.relid) c where not c.native)
+    then (select string_agg(format('set %s = %L', s.name, s.value), ' ') from m23.text_settings() s where s.prints)
+    else '' end
+$$;
+revoke all on function m23.text_settings(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- The triggers of a protected table that call its capture.
 
 -- The relations that are captured for a table: itself, or with its partitions, which can be
@@ -3163,22 +3200,6 @@ end $body$,
       'each_changed', coalesce(nullif(v_each, ''), 'null;')));
 end $outer$;
 revoke all on function m23.row_function(m23.protected_tables) from public, anon, authenticated, service_role;
-
--- The functions of one table's capture: written from templates for its present layout. Its rows are noted by
---   m23_log.insert_<id>, update_<id>, delete_<id>   after each statement, from its transition tables
---   m23_log.row_<id>                                after each updated row: has its key, its tenant or a group changed?
---   m23_log.truncate_<id>                           before TRUNCATE, which fires no others
---   m23_log.replicated_<id>                         after each row that comes by no statement, where there is a subscription
---   m23_log.layout_<id>                             whether all this is still the table's layout
-
--- What makes sure that values kept as text do not depend on the writer's settings.
-create or replace function m23.text_settings(p_table m23.protected_tables) returns text
-language sql stable set search_path = '' as $$
-  select case when exists (select from m23.columns_of(p_table.relid) c where not c.native)
-    then (select string_agg(format('set %s = %L', s.name, s.value), ' ') from m23.text_settings() s where s.prints)
-    else '' end
-$$;
-revoke all on function m23.text_settings(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- TRUNCATE fires no row capture: the rows are logged before they go.
 create or replace function m23.truncate_function(p_table m23.protected_tables) returns text
@@ -5052,6 +5073,25 @@ begin
   return coalesce(v_said, '{}');
 end $$;
 revoke all on function m23.type_warnings(m23.protected_tables, m23.moment) from public, anon, authenticated, service_role;
+
+-- Writes the functions of each capture anew, as M23 of now generates them; for the end of an upgrade. It locks no
+-- table. One whose layout has changed since its last write is followed by its next write, with the functions of now.
+create or replace function m23.write_captures() returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_table      m23.protected_tables;
+  v_is_current boolean;
+begin
+  for v_table in select t.* from m23.protected_tables t where t.suspended is null order by t.id loop
+    continue when not exists (select from pg_class c where c.oid = v_table.relid)
+               or (m23.obstacle_of(v_table)).kind is not null;
+    execute format('select m23_log.layout_%s(%s, m23.layout_of(%2$s))', v_table.id, v_table.relid) into v_is_current;
+    if v_is_current then
+      perform m23.write_capture_functions(v_table);
+    end if;
+  end loop;
+end $$;
+revoke all on function m23.write_captures() from public, anon, authenticated, service_role;
 
 -- The audit: every call of the five functions, and every change that somebody makes through the
 -- API. Entries are only ever added; each contains the hash of the one before it in its tenant's

@@ -38,8 +38,11 @@ enum Command {
     History(history::Arguments),
     /// Attack every promise: cuts at every step, random histories, isolation, hostile archives and tokens, load.
     Torture(torture::Arguments),
-    /// Write what is generated anew: docs/openapi.json and the client's types.
+    /// Write what is generated anew: the migrations, docs/openapi.json and the client's types.
     Generate,
+    /// Write the migrations of another folder than supabase, for a test.
+    #[command(hide = true)]
+    Migrations(generate::Folder),
 }
 
 /// Runs the command that was asked for.
@@ -53,5 +56,6 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::History(arguments) => history::run(&arguments),
         Command::Torture(arguments) => torture::run(&arguments),
         Command::Generate => generate::run(),
+        Command::Migrations(arguments) => generate::migrations_of(&arguments),
     }
 }

@@ -12,6 +12,7 @@ create index tenant_members_user on public.tenant_members (user_id);
 comment on table public.tenant_members is
   'Who belongs to which tenant, in which role. Written with the service key or in SQL, read by the members.';
 
+-- replaceable: the application may have its own
 create function m23.memberships_of(p_user uuid) returns table (tenant_id uuid, role text)
 language sql stable security definer rows 3 set row_security = off as
 $$ select m.tenant_id, m.role from public.tenant_members m where m.user_id = p_user $$;

@@ -31,6 +31,7 @@ begin
     using p_after, p_limit;
 end $$;
 
+-- replaceable: the application may have its own
 -- open to: service_role
 create function m23.tenants() returns table (tenant_id text, name text)
 language plpgsql stable security definer rows 1000 set row_security = off as $$

@@ -1,9 +1,11 @@
 //! `cargo xtask generate`: what is written by programs and kept in the repository all the same.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 
 use crate::report::Step;
 use crate::{node, project, schemas, setup};
@@ -23,6 +25,19 @@ fn migrations() -> Result<()> {
     schemas::write_migrations(&project::root().join("supabase"))?;
     step.done();
     Ok(())
+}
+
+/// Arguments of `cargo xtask migrations`.
+#[derive(Args)]
+pub struct Folder {
+    /// A folder as `supabase`: `releases`, `schemas`, `migrations`, `upgrades`.
+    folder: PathBuf,
+}
+
+/// Writes the migrations of any such folder: versions that were made for a test.
+pub fn migrations_of(arguments: &Folder) -> Result<ExitCode> {
+    schemas::write_migrations(&arguments.folder)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn openapi() -> Result<()> {

@@ -1,5 +1,6 @@
 //! `supabase/schemas`, the database half as it is read and edited, and the migrations that are written from it.
 
+mod function;
 mod order;
 mod piece;
 mod releases;
@@ -7,15 +8,15 @@ mod statements;
 mod taken;
 mod upgrade;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use piece::Piece;
+use piece::{Kind, Piece};
 
 pub use releases::write_migrations;
-pub use upgrade::upgrade;
 
 /// The folders of a tree, each with its files, each with its pieces.
 pub struct Tree {
@@ -43,27 +44,55 @@ impl Tree {
 
     /// All of M23, for a database that does not have it.
     pub fn install(&self, version: &str) -> String {
+        let mut parts = vec![heading(version), INSTALLED_ALREADY.to_owned()];
         let pieces = self.pieces();
-        let mut sql = heading(version);
-        sql += &taken::refusal(&pieces);
-        for piece in pieces {
-            sql += &piece.sql;
-            sql += "\n\n";
-        }
-        sql += ENDING;
-        sql
+        let taken = taken::Names::of(pieces.iter().map(|piece| piece.sql.as_str()));
+        parts.push(taken.refusal().trim_end().to_owned());
+        parts.extend(pieces.iter().map(|piece| piece.sql.clone()));
+        parts.push("reset check_function_bodies;\nnotify pgrst, 'reload schema';\n".to_owned());
+        parts.retain(|part| !part.is_empty());
+        parts.join("\n\n")
+    }
+
+    /// The functions by their signatures. One that the application may have put its own in the place of is as it was.
+    fn functions<'a>(&'a self, before: &'a BTreeMap<String, String>) -> BTreeMap<&'a str, &'a str> {
+        let text = |piece: &'a Piece| match &piece.kind {
+            Kind::Function {
+                signature,
+                replaceable,
+            } => {
+                let kept = before.get(signature).filter(|_| *replaceable);
+                Some((signature.as_str(), kept.unwrap_or(&piece.sql).as_str()))
+            }
+            Kind::Definition | Kind::Execution => None,
+        };
+        self.folders
+            .iter()
+            .flatten()
+            .flatten()
+            .filter_map(text)
+            .collect()
     }
 }
 
 fn heading(version: &str) -> String {
     format!(
         "-- M23 {version}. Written by `cargo xtask generate` from supabase/schemas: edit that, and never this.\n\n\
-         set check_function_bodies = off;  -- functions may name what comes after them\n\n"
+         set check_function_bodies = off;  -- functions may name what comes after them"
     )
 }
 
-const ENDING: &str = "reset check_function_bodies;\nnotify pgrst, 'reload schema';\n";
+const INSTALLED_ALREADY: &str = r"do $$
+declare v_is text;
+begin
+  if to_regprocedure('m23.version()') is not null then
+    execute 'select m23.version()' into v_is;
+    raise exception 'M23 is installed already, release %', v_is
+      using errcode = 'duplicate_object', hint = 'To upgrade it: docs/getting-started.md. Nothing was changed.';
+  end if;
+end $$;";
 
+/// The folders or files of a folder, by name.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
         .with_context(|| format!("{} cannot be read", folder.display()))?

@@ -13,7 +13,7 @@ pub fn order(folders: &[Vec<Vec<Piece>>]) -> Vec<&Piece> {
         for file in folder {
             let mut last = None;
             for piece in file {
-                if piece.kind == Kind::Function {
+                if piece.signature().is_some() {
                     functions.push(piece);
                 } else {
                     before.push(last); // statements of a file keep their order
@@ -104,5 +104,82 @@ impl Walk<'_> {
             .flatten()
             .copied()
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::piece::pieces;
+    use super::order;
+
+    /// The first lines of what is made, in its order. Each text is a file; each list a folder.
+    fn made(folders: &[&[&str]]) -> Vec<String> {
+        let folders: Vec<Vec<_>> = folders
+            .iter()
+            .map(|files| files.iter().map(|sql| pieces(sql).unwrap()).collect())
+            .collect();
+        let first_line = |sql: &str| sql.lines().next().unwrap_or_default().to_owned();
+        order(&folders)
+            .iter()
+            .map(|piece| first_line(&piece.sql))
+            .collect()
+    }
+
+    const F: &str = "create function m23.f() returns int\nlanguage sql as $$ select m23.g() $$;";
+    const G: &str = "create function m23.g() returns int\nlanguage sql as $$ select 1 $$;";
+
+    #[test]
+    fn folders_come_in_their_order_and_of_each_the_functions_last() {
+        let found = made(&[
+            &[G, "create table m23.a (a int);"],
+            &["create table m23.b (b int);"],
+        ]);
+        assert_eq!(
+            found,
+            [
+                "create table m23.a (a int);",
+                "create or replace function m23.g() returns int",
+                "create table m23.b (b int);"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_table_refers_to_is_made_before_it() {
+        let refers = "create table m23.a (b int references m23.b);";
+        assert_eq!(
+            made(&[&[refers, "create table m23.b (b int);"]]),
+            ["create table m23.b (b int);", refers]
+        );
+    }
+
+    #[test]
+    fn what_runs_at_once_has_all_that_it_reaches() {
+        let found = made(&[
+            &["select m23.f();"],
+            &[F, "create table m23.t (a int);"],
+            &[G],
+        ]);
+        assert_eq!(found[2], "select m23.f();");
+    }
+
+    #[test]
+    fn statements_of_a_file_keep_their_order() {
+        let file = "create table m23.a (a int);\ncreate index a on m23.a (a);\ninsert into m23.a values (1);";
+        let found = made(&[&["select 1 from m23.a where false;", file]]);
+        assert_eq!(found[0], "create table m23.a (a int);");
+        assert_eq!(
+            found[2..],
+            [
+                "create index a on m23.a (a);",
+                "insert into m23.a values (1);"
+            ]
+        );
+    }
+
+    #[test]
+    fn functions_that_call_each_other_are_made_once() {
+        let back = "create function m23.g() returns int\nlanguage sql as $$ select m23.f() $$;";
+        assert_eq!(made(&[&[F, back, "select m23.f();"]]).len(), 3);
     }
 }
