@@ -7243,10 +7243,33 @@ language plpgsql stable set search_path = '' as
 $$ begin return array(select c.name from m23.columns_of(p_relid) c where not c.generated order by c.attnum); end $$;
 revoke all on function m23.stored_columns(oid) from public, anon, authenticated, service_role;
 
+-- A target, by its fields: what makes one names those that it has.
+create or replace function m23.new_target(
+  p_table m23.protected_tables, p_moment m23.moment default null, p_wanted text default null,
+  p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null
+) returns m23.target
+language plpgsql immutable set search_path = '' as $$
+declare v_target m23.target;
+begin
+  v_target.tbl := p_table;
+  v_target.moment := p_moment;
+  v_target.wanted := p_wanted;
+  v_target.columns := p_columns;
+  v_target.arrived := p_arrived;
+  v_target.path := p_path;
+  v_target.kept := p_kept;
+  return v_target;
+end $$;
+revoke all on function m23.new_target(m23.protected_tables, m23.moment, text, text[], text, text, text[]) from public, anon, authenticated, service_role;
+
+-- A table that is to be as the log has it at a moment.
 create or replace function m23.target_of(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
 language plpgsql stable set search_path = '' as $$
 begin
-  return row(p_table, p_moment, null, m23.stored_columns(p_table.relid), null, m23.path_of(p_table.relid), m23.newer_columns(p_table, p_moment))::m23.target;
+  return m23.new_target(p_table, p_moment,
+    p_columns => m23.stored_columns(p_table.relid),
+    p_path => m23.path_of(p_table.relid),
+    p_kept => m23.newer_columns(p_table, p_moment));
 end $$;
 revoke all on function m23.target_of(m23.protected_tables, m23.moment) from public, anon, authenticated, service_role;
 
@@ -7681,10 +7704,12 @@ begin
     v_arrived := case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
     v_left := case when v_count.inserts + v_count.updates > 0 then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end + v_arrived;
     select * into v_gone from m23.leave_unreachable(v_target, p_tenant);
-    insert into m23.plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left + v_gone.left_alone,
-      v_count.inserts, v_count.updates, v_count.deletes,
-      m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived) || v_gone.warnings,
-      0, v_gone.left_alone, case when v_taken > 0 then (m23.count_diff(v_target.tbl)).taken_back else 0 end);
+    insert into m23.plan (table_id, name, inserts, updates, deletes, left_alone, unreachable, taken_back, warnings)
+      values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid),
+              v_count.inserts, v_count.updates, v_count.deletes, v_left + v_gone.left_alone, v_gone.left_alone,
+              case when v_taken > 0 then (m23.count_diff(v_target.tbl)).taken_back else 0 end,
+              m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived)
+                || v_gone.warnings);
   end loop;
   loop
     faults := m23.keep_references(p_tenant, targets);
@@ -9394,9 +9419,12 @@ declare
   v_work  m23.restore_work;
   v_begun json;
 begin
-  v_work := row(gen_random_uuid(), p_tenant, 'backup', v_job.id, null,
-                m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
-                p_restore ->> 'planHash', null, coalesce(p_restore ->> 'mode', 'exact'), coalesce((p_restore ->> 'dryRun')::boolean, false), false)::m23.restore_work;
+  v_work := m23.new_work(p_tenant, 'backup',
+    p_job => v_job.id,
+    p_tables => m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
+    p_plan_hash => p_restore ->> 'planHash',
+    p_mode => coalesce(p_restore ->> 'mode', 'exact'),
+    p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
   perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
   if v_job.job_type = 'snapshot' then
     v_work := m23.from_snapshot(v_work);
@@ -9420,7 +9448,11 @@ declare
 begin
   select * into v_chosen from m23.rollback_tables(v_snapshot);
   perform m23.refuse_unreached_snapshot(v_snapshot, v_chosen.tables);
-  v_begun := m23.begin_work(row(v_id, p_tenant, 'rollback', null, m23.snapshot_moment(v_snapshot), v_chosen.tables, p_plan_hash, null, 'exact', false, false)::m23.restore_work);
+  v_begun := m23.begin_work(m23.new_work(p_tenant, 'rollback',
+    p_work => v_id,
+    p_moment => m23.snapshot_moment(v_snapshot),
+    p_tables => v_chosen.tables,
+    p_plan_hash => p_plan_hash));
   insert into public.pitr_rollbacks (id, tenant_id, created_by, snapshot_id, reason, status, affected_tables, warnings)
     values (v_id, p_tenant, p_by, v_snapshot.id, p_reason, 'in_progress', v_chosen.tables,
             v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
@@ -9457,8 +9489,12 @@ begin
   perform m23.refuse_obstacles(m23.names_now(v_member.job_id, v_tables));
   v_inside := m23.moment_inside(v_member, v_at);
   perform m23.refuse_inside_whole(v_member, v_tables, v_inside);
-  return row(gen_random_uuid(), p_tenant, 'pitr', v_member.job_id, null, v_tables, p_restore ->> 'planHash', v_inside, 'exact',
-             coalesce((p_restore ->> 'dryRun')::boolean, false), false)::m23.restore_work;
+  return m23.new_work(p_tenant, 'pitr',
+    p_job => v_member.job_id,
+    p_tables => v_tables,
+    p_plan_hash => p_restore ->> 'planHash',
+    p_inside => v_inside,
+    p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
 end $$;
 revoke all on function m23.chain_work(uuid, jsonb) from public, anon, authenticated, service_role;
 
@@ -9735,10 +9771,11 @@ begin
   elsif p_work.mode = 'exact' then
     return m23.logged_targets(p_work.tables, p_work.moment);
   end if;
-  return (select array_agg(row((t).tbl, (t).moment, m23.in_mode(p_work,
-                                 m23.as_of_query((t).tbl, m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
-                                 (t).tbl, (t).columns),
-                               (t).columns, null, (t).path, (t).kept)::m23.target)
+  return (select array_agg(m23.new_target((t).tbl, (t).moment,
+              p_wanted => m23.in_mode(p_work,
+                m23.as_of_query((t).tbl, m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
+                (t).tbl, (t).columns),
+              p_columns => (t).columns, p_path => (t).path, p_kept => (t).kept))
             from unnest(m23.complete(m23.logged_targets(p_work.tables, p_work.moment))) t);
 end $$;
 revoke all on function m23.targets_of(m23.restore_work) from public, anon, authenticated, service_role;
@@ -9755,8 +9792,7 @@ revoke all on function m23.relations_of(m23.restore_work) from public, anon, aut
 create or replace function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select array_agg(row(t, p_moment, null, null, null, null, null)::m23.target
-                           order by n.nspname <> 'public', n.nspname, c.relname)
+  return (select array_agg(m23.new_target(t, p_moment) order by n.nspname <> 'public', n.nspname, c.relname)
             from m23.tables_named(p_tables) t
             join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace);
 end $$;
@@ -10032,12 +10068,16 @@ revoke all on function m23.look_at_pitr(m23.restore_work, jsonb) from public, an
 -- The moment of a time inside a member. With ticks it is the last one before, or the parent's.
 create or replace function m23.moment_inside(p_member m23.backup_work, p_at timestamptz) returns m23.moment
 language plpgsql stable set search_path = '' as $$
-declare v_tick record;
+declare
+  v_moment m23.moment;
+  v_tick   record;
 begin
   if p_at = p_member.position_at then
     return null;
   elsif p_member.commit_times = 'native' then
-    return row(null, p_at, null, p_at)::m23.moment;
+    v_moment.at := p_at;
+    v_moment.taken := p_at;
+    return v_moment;
   end if;
   select t.position, t.at into v_tick from (
       select (x ->> 'position')::pg_snapshot as position, (x ->> 'at')::timestamptz as at from jsonb_array_elements(p_member.ticks) x
@@ -10334,7 +10374,12 @@ begin
       v_job := null;
     end if;
   end if;
-  return row(gen_random_uuid(), p_tenant, 'pitr', v_job, v_moment, case when v_job is null then v_tables else v_parts end, p_restore ->> 'planHash', null, 'exact', v_dry, false)::m23.restore_work;
+  return m23.new_work(p_tenant, 'pitr',
+    p_job => v_job,
+    p_moment => v_moment,
+    p_tables => case when v_job is null then v_tables else v_parts end,
+    p_plan_hash => p_restore ->> 'planHash',
+    p_dry_run => v_dry);
 end $$;
 revoke all on function m23.pitr_work(uuid, jsonb) from public, anon, authenticated, service_role;
 
@@ -10355,10 +10400,10 @@ begin
   foreach v_target in array m23.complete(p_targets) loop
     v_log := m23.log_of((v_target.tbl).id, p_tenant, v_from);
     perform m23.run_between(v_target, p_tenant, p_from, m23.fill($sql$
-        insert into m23.plan
-        select $5, $6, 0, count(*) filter (where l.{tenant} is null),
+        insert into m23.plan (table_id, name, inserts, updates, deletes)
+        select $5, $6, count(*) filter (where l.{tenant} is null),
                count(*) filter (where l.{tenant} is not null and w.{tenant} is not null),
-               count(*) filter (where w.{tenant} is null), '{}', 0
+               count(*) filter (where w.{tenant} is null)
           from ({wanted}) w full join ({from}) l on {same_key}
          where w.{tenant} is null or l.{tenant} is null or {differs}$sql$,
       'tenant', quote_ident(m23.tenant_column(v_target.tbl)), 'wanted', m23.as_of_query(v_target.tbl, v_log),
@@ -10613,6 +10658,30 @@ begin
   end loop;
 end $$;
 revoke all on function m23.restore_live(m23.restore_work, uuid) from public, anon, authenticated, service_role;
+
+-- Work to begin, by its fields: what makes some names those that it has.
+create or replace function m23.new_work(
+  p_tenant uuid, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
+  p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
+  p_inside m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false
+) returns m23.restore_work
+language plpgsql volatile set search_path = '' as $$
+declare v_work m23.restore_work;
+begin
+  v_work.work_id := p_work;
+  v_work.tenant_id := p_tenant;
+  v_work.kind := p_kind;
+  v_work.job_id := p_job;
+  v_work.moment := p_moment;
+  v_work.tables := p_tables;
+  v_work.plan_hash := p_plan_hash;
+  v_work.inside := p_inside;
+  v_work.mode := p_mode;
+  v_work.dry_run := p_dry_run;
+  v_work.detached := false;
+  return v_work;
+end $$;
+revoke all on function m23.new_work(uuid, text, uuid, uuid, m23.moment, text[], text, m23.moment, text, boolean) from public, anon, authenticated, service_role;
 
 -- Ending ---------------------------------------------------------------------------
 
@@ -10873,17 +10942,23 @@ begin
     v_logged := m23.moment_of(v_backup.position);  -- without a time: the staging of its tables has told of their shape
   end if;
   return (select array_agg(case
-      when (p_work.moment).position is not null then
-        row(t, p_work.moment, m23.staged_at_moment(
-              s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment,
-              m23.log_of(t.id, p_work.tenant_id, least((p_work.moment).floor, pg_snapshot_xmin(v_backup.position)), false)),
-            m23.stored_columns(t.relid), null, m23.path_of(t.relid),
-            m23.newer_columns(t, p_work.moment))::m23.target
-      else row(t, v_logged, m23.in_mode(p_work, m23.with_newer(s, t, m23.staged_query(s, t, p_work.tenant_id)), t,
-                                        m23.stored_columns(t.relid)), m23.stored_columns(t.relid),
-               m23.arrived_since(s, t, p_work, v_logged), m23.path_of(t.relid), m23.newer_than(s, t))::m23.target end
+      when (p_work.moment).position is not null then m23.new_target(t, p_work.moment,
+        p_wanted => m23.staged_at_moment(
+          s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment,
+          m23.log_of(t.id, p_work.tenant_id, least((p_work.moment).floor, pg_snapshot_xmin(v_backup.position)), false)),
+        p_columns => m23.stored_columns(t.relid),
+        p_path => m23.path_of(t.relid),
+        p_kept => m23.newer_columns(t, p_work.moment))
+      else m23.new_target(t, v_logged,
+        p_wanted => m23.in_mode(p_work, m23.with_newer(s, t, m23.staged_query(s, t, p_work.tenant_id)), t,
+                                m23.stored_columns(t.relid)),
+        p_columns => m23.stored_columns(t.relid),
+        p_arrived => m23.arrived_since(s, t, p_work, v_logged),
+        p_path => m23.path_of(t.relid),
+        p_kept => m23.newer_than(s, t)) end
       order by m23.public_name(t.relid))
-    from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
+    from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id
+   where s.restore_id = p_work.work_id);
 end $$;
 revoke all on function m23.staged_targets(m23.restore_work) from public, anon, authenticated, service_role;
 
@@ -11579,7 +11654,7 @@ revoke all on function m23.last_proof(uuid, timestamptz) from public, anon, auth
 create or replace function m23.standing_of(p_tenant uuid, p_days int) returns m23.standing
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select row(s.since, j, w.position_at, coalesce(p.rpo, 1440), p.rto)::m23.standing
+  return (select m23.new_standing(s.since, j, p_at => w.position_at, p_rpo => coalesce(p.rpo, 1440), p_rto => p.rto)
       from (select clock_timestamp() - make_interval(days => greatest(0, least(p_days, 36500)))) s (since)
       left join lateral (select b.* from public.backup_jobs b where b.tenant_id = p_tenant and b.status = 'completed' and b.deleted_at is null and b.completed_at >= s.since
                           order by b.completed_at desc, b.id limit 1) j on true
@@ -11597,6 +11672,22 @@ begin
                                                                            and f.type_name = m23.logged_type(c)));
 end $$;
 revoke all on function m23.drifted_columns(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- A standing, by its fields.
+create or replace function m23.new_standing(
+  p_since timestamptz, p_backup public.backup_jobs, p_at timestamptz, p_rpo int, p_rto int
+) returns m23.standing
+language plpgsql immutable set search_path = '' as $$
+declare v_standing m23.standing;
+begin
+  v_standing.since := p_since;
+  v_standing.backup := p_backup;
+  v_standing.at := p_at;
+  v_standing.rpo := p_rpo;
+  v_standing.rto := p_rto;
+  return v_standing;
+end $$;
+revoke all on function m23.new_standing(timestamptz, public.backup_jobs, timestamptz, int, int) from public, anon, authenticated, service_role;
 
 do $$
 declare v_table text;
@@ -11970,6 +12061,7 @@ revoke all on function m23.key_holds(uuid, m23.scratch[], m23.scratch, pg_constr
 create or replace function m23.make_scratch(p_schema text, p_staged m23.staged_tables) returns m23.scratch
 language plpgsql set search_path = '' as $$
 declare
+  v_made m23.scratch;
   v_live m23.protected_tables;
   v_copy m23.protected_tables;
   v_name text := format('%I.%I', p_schema, 't' || p_staged.ordinal);
@@ -11985,7 +12077,12 @@ begin
   v_copy.id := 2000000000 + p_staged.ordinal;
   v_copy.relid := v_name::regclass;
   v_copy.tenant_attnum := (select attnum from pg_attribute where attrelid = v_copy.relid and attname = m23.tenant_column(v_live));
-  return row(p_staged, v_live, v_copy, m23.public_name(v_live.relid), v_path)::m23.scratch;
+  v_made.staged := p_staged;
+  v_made.live := v_live;
+  v_made.copy := v_copy;
+  v_made.name := m23.public_name(v_live.relid);
+  v_made.path := v_path;
+  return v_made;
 end $$;
 revoke all on function m23.make_scratch(text, m23.staged_tables) from public, anon, authenticated, service_role;
 
@@ -12308,8 +12405,9 @@ exception
     get stacked diagnostics v_constraint = constraint_name;
     return format('rows of %s break "%s"', p_scratch.name, v_constraint);
   when data_exception then
-    return (select string_agg(u, '; ') from m23.unfit_columns(row(p_scratch.live, null, format('select * from %s', (p_scratch.staged).staging),
-              (p_scratch.staged).columns, null, p_scratch.path, '{}')::m23.target, null) u);
+    return (select string_agg(u, '; ') from m23.unfit_columns(m23.new_target(p_scratch.live,
+              p_wanted => format('select * from %s', (p_scratch.staged).staging),
+              p_columns => (p_scratch.staged).columns, p_path => p_scratch.path, p_kept => '{}'), null) u);
 end $$;
 revoke all on function m23.rows_fit(m23.scratch) from public, anon, authenticated, service_role;
 
@@ -12488,10 +12586,10 @@ revoke all on function m23.begin_run(public.dr_plans, text, timestamptz, uuid) f
 
 -- A copy as what a restore converges, to the rows of a query.
 create or replace function m23.target_of(p_scratch m23.scratch, p_wanted text) returns m23.target
-language plpgsql stable set search_path = '' as
-$$
+language plpgsql stable set search_path = '' as $$
 begin
-  return row(p_scratch.copy, null, p_wanted, (p_scratch.staged).columns, null, p_scratch.path, '{}')::m23.target;
+  return m23.new_target(p_scratch.copy, p_wanted => p_wanted, p_columns => (p_scratch.staged).columns,
+                        p_path => p_scratch.path, p_kept => '{}');
 end $$;
 revoke all on function m23.target_of(m23.scratch, text) from public, anon, authenticated, service_role;
 
@@ -12905,6 +13003,21 @@ language sql stable set search_path = '' as $outer$
 $outer$;
 revoke all on function m23.deletes_query(text) from public, anon, authenticated, service_role;
 
+-- A finding, by its fields.
+create or replace function m23.new_finding(
+  p_topic text, p_state text, p_finding text, p_advice text default null
+) returns m23.finding
+language plpgsql immutable set search_path = '' as $$
+declare v_finding m23.finding;
+begin
+  v_finding.topic := p_topic;
+  v_finding.state := p_state;
+  v_finding.finding := p_finding;
+  v_finding.advice := p_advice;
+  return v_finding;
+end $$;
+revoke all on function m23.new_finding(text, text, text, text) from public, anon, authenticated, service_role;
+
 create or replace function m23.doctor_commit_times() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'commit times', 'ok', 'native: track_commit_timestamp is on, so a time means exactly what was committed then', null::text
@@ -12948,10 +13061,10 @@ declare
   v_ok     boolean := m23.silence_triggers();
 begin
   perform set_config('session_replication_role', v_before, true) where v_ok;
-  return next row('restores', case when v_ok then 'ok' else 'warning' end,
+  return next m23.new_finding('restores', case when v_ok then 'ok' else 'warning' end,
     case when v_ok then 'silent: the application''s triggers do not fire while a restore writes'
          else 'this server does not allow session_replication_role: tables with triggers of their own cannot be restored in place' end,
-    case when not v_ok then 'grant set on parameter session_replication_role to the owner of the schema m23' end)::m23.finding;
+    case when not v_ok then 'grant set on parameter session_replication_role to the owner of the schema m23' end);
 end $$;
 revoke all on function m23.doctor_triggers() from public, anon, authenticated, service_role;
 
@@ -13163,11 +13276,10 @@ begin
   execute $q$select count(*) as members, count(distinct m.tenant_id) as tenants, min(m.user_id::text) as one
                from public.tenant_members m where not exists (select from auth.users u where u.id = m.user_id)$q$ into v_gone;
   if v_gone.members > 0 then
-    return next row('members', 'warning',
+    return next m23.new_finding('members', 'warning',
       format('%s membership(s) of %s tenant(s) are of users who are no more, such as %s',
              v_gone.members, v_gone.tenants, v_gone.one),
-      'delete from public.tenant_members m where not exists (select from auth.users u where u.id = m.user_id)'
-    )::m23.finding;
+      'delete from public.tenant_members m where not exists (select from auth.users u where u.id = m.user_id)');
   end if;
 end $$;
 revoke all on function m23.doctor_members() from public, anon, authenticated, service_role;
@@ -13196,37 +13308,52 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.doctor_plans() from public, anon, authenticated, service_role;
 
+-- What is in force for a protected table, and what to do about it: the worst that there is.
 create or replace function m23.doctor_table(p_table m23.protected_tables) returns m23.finding
 language plpgsql volatile set search_path = '' as $$
-declare v_name text := coalesce(m23.public_name(p_table.relid), p_table.name);
+declare
+  v_name    text := coalesce(m23.public_name(p_table.relid), p_table.name);
+  v_protect text := format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid));
 begin
   return case
     when not exists (select from pg_class where oid = p_table.relid)
-      then row(v_name, 'problem', 'gap: the table was dropped while it was protected', format('its log is kept in %s', m23.log_name(p_table.id)))::m23.finding
+      then m23.new_finding(v_name, 'problem', 'gap: the table was dropped while it was protected',
+        format('its log is kept in %s', m23.log_name(p_table.id)))
     when p_table.incarnation <> m23.incarnation()
-      then row(v_name, 'problem', 'gap: its history belongs to another life of this database, which was restored or copied since',
-               'unprotect and protect it again: history begins anew, backups are not affected')::m23.finding
+      then m23.new_finding(v_name, 'problem',
+        'gap: its history belongs to another life of this database, which was restored or copied since',
+        'unprotect and protect it again: history begins anew, backups are not affected')
     when (m23.obstacle_of(p_table)).kind is not null
-      then row(v_name, 'problem', 'gap: capture is suspended: the table ' || (m23.obstacle_of(p_table)).sentence,
-               (m23.obstacle_of(p_table)).advice
-                 || '; capture goes on by itself then, and its history begins anew')::m23.finding
+      then m23.new_finding(v_name, 'problem',
+        'gap: capture is suspended: the table ' || (m23.obstacle_of(p_table)).sentence,
+        (m23.obstacle_of(p_table)).advice || '; capture goes on by itself then, and its history begins anew')
     when p_table.suspended is not null
-      then row(v_name, 'problem',
-               format('gap: capture was suspended: %s; what was changed meanwhile is unknown', p_table.suspended),
-               format('the upkeep renews it within a minute, or select m23.protect_table(%L); history begins anew then',
-                      m23.qualified_name(p_table.relid)))::m23.finding
+      then m23.new_finding(v_name, 'problem',
+        format('gap: capture was suspended: %s; what was changed meanwhile is unknown', p_table.suspended),
+        format('the upkeep renews it within a minute, or %s; history begins anew then', v_protect))
     when m23.missing_triggers(p_table) is not null
-      then row(v_name, 'problem', format('gap: changes may go unseen, because these triggers are missing or not enabled always: %s', array_to_string(m23.missing_triggers(p_table), ', ')),
-               format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding
+      then m23.new_finding(v_name, 'problem',
+        format('gap: changes may go unseen, because these triggers are missing or not enabled always: %s',
+               array_to_string(m23.missing_triggers(p_table), ', ')),
+        v_protect)
     when m23.capture_fault(p_table) is not null
-      then row(v_name, 'problem', 'gap: ' || m23.capture_fault(p_table) || '; what was changed meanwhile is unknown',
-               format('select m23.protect_table(%L); its history begins anew then', m23.qualified_name(p_table.relid)))::m23.finding
+      then m23.new_finding(v_name, 'problem',
+        'gap: ' || m23.capture_fault(p_table) || '; what was changed meanwhile is unknown',
+        format('%s; its history begins anew then', v_protect))
     when m23.drifted_columns(p_table) is not null
-      then row(v_name, 'problem', format('the capture does not know the present shape of: %s', array_to_string(m23.drifted_columns(p_table), ', ')),
-               format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding
-    else row(v_name, 'ok', format('protected since %s by the column "%s"; log of %s%s', to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
-               m23.tenant_column(p_table), pg_size_pretty((select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i where i.inhparent = m23.log_name(p_table.id)::regclass)), m23.lost_partitions(p_table))
-               || case when m23.is_subscribed(p_table.relid) then '; a subscription writes to it, and its rows are captured, too' else '' end, null)::m23.finding end;
+      then m23.new_finding(v_name, 'problem',
+        format('the capture does not know the present shape of: %s',
+               array_to_string(m23.drifted_columns(p_table), ', ')),
+        v_protect)
+    else m23.new_finding(v_name, 'ok',
+      format('protected since %s by the column "%s"; log of %s%s',
+             to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
+             m23.tenant_column(p_table),
+             pg_size_pretty((select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i
+                              where i.inhparent = m23.log_name(p_table.id)::regclass)),
+             m23.lost_partitions(p_table))
+        || case when m23.is_subscribed(p_table.relid)
+                then '; a subscription writes to it, and its rows are captured, too' else '' end) end;
 end $$;
 revoke all on function m23.doctor_table(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -14069,9 +14196,15 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'the changes cannot be listed', v_faults);
   end if;
   v_bounds := m23.transactions_between(p_since, p_until);
-  v_filter := row(v_bounds.first, v_bounds.beyond, p_before ->> 'transaction_id', p_before ->> 'id',
-                  (select o.op from m23.operations() o where o.name = p_operation), p_actor, p_since, p_until,
-                  least(greatest(p_limit, 1), 1000))::m23.log_filter;
+  v_filter.first := v_bounds.first;
+  v_filter.beyond := v_bounds.beyond;
+  v_filter.before_xid := p_before ->> 'transaction_id';
+  v_filter.before_id := p_before ->> 'id';
+  v_filter.op := (select o.op from m23.operations() o where o.name = p_operation);
+  v_filter.actor := p_actor;
+  v_filter.since := p_since;
+  v_filter.until := p_until;
+  v_filter.most := least(greatest(p_limit, 1), 1000);
   return query
   select h.*
     from m23.tables_with_entries(case when p_table is not null then array[p_table] end, p_tenant_id, v_filter.first) t

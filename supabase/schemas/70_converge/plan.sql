@@ -42,10 +42,32 @@ create function m23.stored_columns(p_relid oid) returns text[]
 language plpgsql stable as
 $$ begin return array(select c.name from m23.columns_of(p_relid) c where not c.generated order by c.attnum); end $$;
 
+-- A target, by its fields: what makes one names those that it has.
+create function m23.new_target(
+  p_table m23.protected_tables, p_moment m23.moment default null, p_wanted text default null,
+  p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null
+) returns m23.target
+language plpgsql immutable as $$
+declare v_target m23.target;
+begin
+  v_target.tbl := p_table;
+  v_target.moment := p_moment;
+  v_target.wanted := p_wanted;
+  v_target.columns := p_columns;
+  v_target.arrived := p_arrived;
+  v_target.path := p_path;
+  v_target.kept := p_kept;
+  return v_target;
+end $$;
+
+-- A table that is to be as the log has it at a moment.
 create function m23.target_of(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
 language plpgsql stable as $$
 begin
-  return row(p_table, p_moment, null, m23.stored_columns(p_table.relid), null, m23.path_of(p_table.relid), m23.newer_columns(p_table, p_moment))::m23.target;
+  return m23.new_target(p_table, p_moment,
+    p_columns => m23.stored_columns(p_table.relid),
+    p_path => m23.path_of(p_table.relid),
+    p_kept => m23.newer_columns(p_table, p_moment));
 end $$;
 
 -- Chosen tables that come from the log are only named at first: most have nothing to do, and are never looked at. So it

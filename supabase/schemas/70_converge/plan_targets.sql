@@ -28,10 +28,12 @@ begin
     v_arrived := case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
     v_left := case when v_count.inserts + v_count.updates > 0 then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end + v_arrived;
     select * into v_gone from m23.leave_unreachable(v_target, p_tenant);
-    insert into m23.plan values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid), v_left + v_gone.left_alone,
-      v_count.inserts, v_count.updates, v_count.deletes,
-      m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived) || v_gone.warnings,
-      0, v_gone.left_alone, case when v_taken > 0 then (m23.count_diff(v_target.tbl)).taken_back else 0 end);
+    insert into m23.plan (table_id, name, inserts, updates, deletes, left_alone, unreachable, taken_back, warnings)
+      values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid),
+              v_count.inserts, v_count.updates, v_count.deletes, v_left + v_gone.left_alone, v_gone.left_alone,
+              case when v_taken > 0 then (m23.count_diff(v_target.tbl)).taken_back else 0 end,
+              m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived)
+                || v_gone.warnings);
   end loop;
   loop
     faults := m23.keep_references(p_tenant, targets);

@@ -5,9 +5,12 @@ declare
   v_work  m23.restore_work;
   v_begun json;
 begin
-  v_work := row(gen_random_uuid(), p_tenant, 'backup', v_job.id, null,
-                m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
-                p_restore ->> 'planHash', null, coalesce(p_restore ->> 'mode', 'exact'), coalesce((p_restore ->> 'dryRun')::boolean, false), false)::m23.restore_work;
+  v_work := m23.new_work(p_tenant, 'backup',
+    p_job => v_job.id,
+    p_tables => m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
+    p_plan_hash => p_restore ->> 'planHash',
+    p_mode => coalesce(p_restore ->> 'mode', 'exact'),
+    p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
   perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
   if v_job.job_type = 'snapshot' then
     v_work := m23.from_snapshot(v_work);

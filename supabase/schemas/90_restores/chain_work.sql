@@ -27,6 +27,10 @@ begin
   perform m23.refuse_obstacles(m23.names_now(v_member.job_id, v_tables));
   v_inside := m23.moment_inside(v_member, v_at);
   perform m23.refuse_inside_whole(v_member, v_tables, v_inside);
-  return row(gen_random_uuid(), p_tenant, 'pitr', v_member.job_id, null, v_tables, p_restore ->> 'planHash', v_inside, 'exact',
-             coalesce((p_restore ->> 'dryRun')::boolean, false), false)::m23.restore_work;
+  return m23.new_work(p_tenant, 'pitr',
+    p_job => v_member.job_id,
+    p_tables => v_tables,
+    p_plan_hash => p_restore ->> 'planHash',
+    p_inside => v_inside,
+    p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
 end $$;

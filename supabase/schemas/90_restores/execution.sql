@@ -60,10 +60,11 @@ begin
   elsif p_work.mode = 'exact' then
     return m23.logged_targets(p_work.tables, p_work.moment);
   end if;
-  return (select array_agg(row((t).tbl, (t).moment, m23.in_mode(p_work,
-                                 m23.as_of_query((t).tbl, m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
-                                 (t).tbl, (t).columns),
-                               (t).columns, null, (t).path, (t).kept)::m23.target)
+  return (select array_agg(m23.new_target((t).tbl, (t).moment,
+              p_wanted => m23.in_mode(p_work,
+                m23.as_of_query((t).tbl, m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
+                (t).tbl, (t).columns),
+              p_columns => (t).columns, p_path => (t).path, p_kept => (t).kept))
             from unnest(m23.complete(m23.logged_targets(p_work.tables, p_work.moment))) t);
 end $$;
 
@@ -78,8 +79,7 @@ end $$;
 create function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
 language plpgsql stable as $$
 begin
-  return (select array_agg(row(t, p_moment, null, null, null, null, null)::m23.target
-                           order by n.nspname <> 'public', n.nspname, c.relname)
+  return (select array_agg(m23.new_target(t, p_moment) order by n.nspname <> 'public', n.nspname, c.relname)
             from m23.tables_named(p_tables) t
             join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace);
 end $$;

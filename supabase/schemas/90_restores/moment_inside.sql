@@ -1,12 +1,16 @@
 -- The moment of a time inside a member. With ticks it is the last one before, or the parent's.
 create function m23.moment_inside(p_member m23.backup_work, p_at timestamptz) returns m23.moment
 language plpgsql stable as $$
-declare v_tick record;
+declare
+  v_moment m23.moment;
+  v_tick   record;
 begin
   if p_at = p_member.position_at then
     return null;
   elsif p_member.commit_times = 'native' then
-    return row(null, p_at, null, p_at)::m23.moment;
+    v_moment.at := p_at;
+    v_moment.taken := p_at;
+    return v_moment;
   end if;
   select t.position, t.at into v_tick from (
       select (x ->> 'position')::pg_snapshot as position, (x ->> 'at')::timestamptz as at from jsonb_array_elements(p_member.ticks) x

@@ -25,5 +25,10 @@ begin
       v_job := null;
     end if;
   end if;
-  return row(gen_random_uuid(), p_tenant, 'pitr', v_job, v_moment, case when v_job is null then v_tables else v_parts end, p_restore ->> 'planHash', null, 'exact', v_dry, false)::m23.restore_work;
+  return m23.new_work(p_tenant, 'pitr',
+    p_job => v_job,
+    p_moment => v_moment,
+    p_tables => case when v_job is null then v_tables else v_parts end,
+    p_plan_hash => p_restore ->> 'planHash',
+    p_dry_run => v_dry);
 end $$;

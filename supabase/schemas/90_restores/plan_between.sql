@@ -15,10 +15,10 @@ begin
   foreach v_target in array m23.complete(p_targets) loop
     v_log := m23.log_of((v_target.tbl).id, p_tenant, v_from);
     perform m23.run_between(v_target, p_tenant, p_from, m23.fill($sql$
-        insert into m23.plan
-        select $5, $6, 0, count(*) filter (where l.{tenant} is null),
+        insert into m23.plan (table_id, name, inserts, updates, deletes)
+        select $5, $6, count(*) filter (where l.{tenant} is null),
                count(*) filter (where l.{tenant} is not null and w.{tenant} is not null),
-               count(*) filter (where w.{tenant} is null), '{}', 0
+               count(*) filter (where w.{tenant} is null)
           from ({wanted}) w full join ({from}) l on {same_key}
          where w.{tenant} is null or l.{tenant} is null or {differs}$sql$,
       'tenant', quote_ident(m23.tenant_column(v_target.tbl)), 'wanted', m23.as_of_query(v_target.tbl, v_log),

@@ -18,6 +18,29 @@ create table m23.restore_work (
 );
 create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
 
+-- Work to begin, by its fields: what makes some names those that it has.
+create function m23.new_work(
+  p_tenant uuid, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
+  p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
+  p_inside m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false
+) returns m23.restore_work
+language plpgsql volatile as $$
+declare v_work m23.restore_work;
+begin
+  v_work.work_id := p_work;
+  v_work.tenant_id := p_tenant;
+  v_work.kind := p_kind;
+  v_work.job_id := p_job;
+  v_work.moment := p_moment;
+  v_work.tables := p_tables;
+  v_work.plan_hash := p_plan_hash;
+  v_work.inside := p_inside;
+  v_work.mode := p_mode;
+  v_work.dry_run := p_dry_run;
+  v_work.detached := false;
+  return v_work;
+end $$;
+
 create table m23.staged_tables (
   restore_id uuid not null references m23.restore_work (work_id) on delete cascade,
   ordinal    int not null,

@@ -9,15 +9,21 @@ begin
     v_logged := m23.moment_of(v_backup.position);  -- without a time: the staging of its tables has told of their shape
   end if;
   return (select array_agg(case
-      when (p_work.moment).position is not null then
-        row(t, p_work.moment, m23.staged_at_moment(
-              s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment,
-              m23.log_of(t.id, p_work.tenant_id, least((p_work.moment).floor, pg_snapshot_xmin(v_backup.position)), false)),
-            m23.stored_columns(t.relid), null, m23.path_of(t.relid),
-            m23.newer_columns(t, p_work.moment))::m23.target
-      else row(t, v_logged, m23.in_mode(p_work, m23.with_newer(s, t, m23.staged_query(s, t, p_work.tenant_id)), t,
-                                        m23.stored_columns(t.relid)), m23.stored_columns(t.relid),
-               m23.arrived_since(s, t, p_work, v_logged), m23.path_of(t.relid), m23.newer_than(s, t))::m23.target end
+      when (p_work.moment).position is not null then m23.new_target(t, p_work.moment,
+        p_wanted => m23.staged_at_moment(
+          s, m23.staged_query(s, t, p_work.tenant_id), t, v_backup.position, p_work.moment,
+          m23.log_of(t.id, p_work.tenant_id, least((p_work.moment).floor, pg_snapshot_xmin(v_backup.position)), false)),
+        p_columns => m23.stored_columns(t.relid),
+        p_path => m23.path_of(t.relid),
+        p_kept => m23.newer_columns(t, p_work.moment))
+      else m23.new_target(t, v_logged,
+        p_wanted => m23.in_mode(p_work, m23.with_newer(s, t, m23.staged_query(s, t, p_work.tenant_id)), t,
+                                m23.stored_columns(t.relid)),
+        p_columns => m23.stored_columns(t.relid),
+        p_arrived => m23.arrived_since(s, t, p_work, v_logged),
+        p_path => m23.path_of(t.relid),
+        p_kept => m23.newer_than(s, t)) end
       order by m23.public_name(t.relid))
-    from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
+    from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id
+   where s.restore_id = p_work.work_id);
 end $$;

@@ -16,10 +16,25 @@ create type m23.standing as (
   rto    int           -- minutes; null: no plan
 );
 
+-- A standing, by its fields.
+create function m23.new_standing(
+  p_since timestamptz, p_backup public.backup_jobs, p_at timestamptz, p_rpo int, p_rto int
+) returns m23.standing
+language plpgsql immutable as $$
+declare v_standing m23.standing;
+begin
+  v_standing.since := p_since;
+  v_standing.backup := p_backup;
+  v_standing.at := p_at;
+  v_standing.rpo := p_rpo;
+  v_standing.rto := p_rto;
+  return v_standing;
+end $$;
+
 create function m23.standing_of(p_tenant uuid, p_days int) returns m23.standing
 language plpgsql stable as $$
 begin
-  return (select row(s.since, j, w.position_at, coalesce(p.rpo, 1440), p.rto)::m23.standing
+  return (select m23.new_standing(s.since, j, p_at => w.position_at, p_rpo => coalesce(p.rpo, 1440), p_rto => p.rto)
       from (select clock_timestamp() - make_interval(days => greatest(0, least(p_days, 36500)))) s (since)
       left join lateral (select b.* from public.backup_jobs b where b.tenant_id = p_tenant and b.status = 'completed' and b.deleted_at is null and b.completed_at >= s.since
                           order by b.completed_at desc, b.id limit 1) j on true

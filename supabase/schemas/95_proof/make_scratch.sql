@@ -2,6 +2,7 @@
 create function m23.make_scratch(p_schema text, p_staged m23.staged_tables) returns m23.scratch
 language plpgsql as $$
 declare
+  v_made m23.scratch;
   v_live m23.protected_tables;
   v_copy m23.protected_tables;
   v_name text := format('%I.%I', p_schema, 't' || p_staged.ordinal);
@@ -17,5 +18,10 @@ begin
   v_copy.id := 2000000000 + p_staged.ordinal;
   v_copy.relid := v_name::regclass;
   v_copy.tenant_attnum := (select attnum from pg_attribute where attrelid = v_copy.relid and attname = m23.tenant_column(v_live));
-  return row(p_staged, v_live, v_copy, m23.public_name(v_live.relid), v_path)::m23.scratch;
+  v_made.staged := p_staged;
+  v_made.live := v_live;
+  v_made.copy := v_copy;
+  v_made.name := m23.public_name(v_live.relid);
+  v_made.path := v_path;
+  return v_made;
 end $$;

@@ -17,6 +17,7 @@ exception
     get stacked diagnostics v_constraint = constraint_name;
     return format('rows of %s break "%s"', p_scratch.name, v_constraint);
   when data_exception then
-    return (select string_agg(u, '; ') from m23.unfit_columns(row(p_scratch.live, null, format('select * from %s', (p_scratch.staged).staging),
-              (p_scratch.staged).columns, null, p_scratch.path, '{}')::m23.target, null) u);
+    return (select string_agg(u, '; ') from m23.unfit_columns(m23.new_target(p_scratch.live,
+              p_wanted => format('select * from %s', (p_scratch.staged).staging),
+              p_columns => (p_scratch.staged).columns, p_path => p_scratch.path, p_kept => '{}'), null) u);
 end $$;

@@ -13,10 +13,10 @@ create type m23.scratch as (
 
 -- A copy as what a restore converges, to the rows of a query.
 create function m23.target_of(p_scratch m23.scratch, p_wanted text) returns m23.target
-language plpgsql stable as
-$$
+language plpgsql stable as $$
 begin
-  return row(p_scratch.copy, null, p_wanted, (p_scratch.staged).columns, null, p_scratch.path, '{}')::m23.target;
+  return m23.new_target(p_scratch.copy, p_wanted => p_wanted, p_columns => (p_scratch.staged).columns,
+                        p_path => p_scratch.path, p_kept => '{}');
 end $$;
 
 -- A column that the backup does not have, and that a function would fill in a restore, may be empty in the copy.

@@ -2,6 +2,20 @@
 
 create type m23.finding as (topic text, state text, finding text, advice text);
 
+-- A finding, by its fields.
+create function m23.new_finding(
+  p_topic text, p_state text, p_finding text, p_advice text default null
+) returns m23.finding
+language plpgsql immutable as $$
+declare v_finding m23.finding;
+begin
+  v_finding.topic := p_topic;
+  v_finding.state := p_state;
+  v_finding.finding := p_finding;
+  v_finding.advice := p_advice;
+  return v_finding;
+end $$;
+
 create function m23.doctor_commit_times() returns setof m23.finding
 language sql stable as $$
   select 'commit times', 'ok', 'native: track_commit_timestamp is on, so a time means exactly what was committed then', null::text
@@ -42,10 +56,10 @@ declare
   v_ok     boolean := m23.silence_triggers();
 begin
   perform set_config('session_replication_role', v_before, true) where v_ok;
-  return next row('restores', case when v_ok then 'ok' else 'warning' end,
+  return next m23.new_finding('restores', case when v_ok then 'ok' else 'warning' end,
     case when v_ok then 'silent: the application''s triggers do not fire while a restore writes'
          else 'this server does not allow session_replication_role: tables with triggers of their own cannot be restored in place' end,
-    case when not v_ok then 'grant set on parameter session_replication_role to the owner of the schema m23' end)::m23.finding;
+    case when not v_ok then 'grant set on parameter session_replication_role to the owner of the schema m23' end);
 end $$;
 
 -- Columns that the log does not have in the shape of the table.

@@ -1,32 +1,47 @@
+-- What is in force for a protected table, and what to do about it: the worst that there is.
 create function m23.doctor_table(p_table m23.protected_tables) returns m23.finding
 language plpgsql volatile as $$
-declare v_name text := coalesce(m23.public_name(p_table.relid), p_table.name);
+declare
+  v_name    text := coalesce(m23.public_name(p_table.relid), p_table.name);
+  v_protect text := format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid));
 begin
   return case
     when not exists (select from pg_class where oid = p_table.relid)
-      then row(v_name, 'problem', 'gap: the table was dropped while it was protected', format('its log is kept in %s', m23.log_name(p_table.id)))::m23.finding
+      then m23.new_finding(v_name, 'problem', 'gap: the table was dropped while it was protected',
+        format('its log is kept in %s', m23.log_name(p_table.id)))
     when p_table.incarnation <> m23.incarnation()
-      then row(v_name, 'problem', 'gap: its history belongs to another life of this database, which was restored or copied since',
-               'unprotect and protect it again: history begins anew, backups are not affected')::m23.finding
+      then m23.new_finding(v_name, 'problem',
+        'gap: its history belongs to another life of this database, which was restored or copied since',
+        'unprotect and protect it again: history begins anew, backups are not affected')
     when (m23.obstacle_of(p_table)).kind is not null
-      then row(v_name, 'problem', 'gap: capture is suspended: the table ' || (m23.obstacle_of(p_table)).sentence,
-               (m23.obstacle_of(p_table)).advice
-                 || '; capture goes on by itself then, and its history begins anew')::m23.finding
+      then m23.new_finding(v_name, 'problem',
+        'gap: capture is suspended: the table ' || (m23.obstacle_of(p_table)).sentence,
+        (m23.obstacle_of(p_table)).advice || '; capture goes on by itself then, and its history begins anew')
     when p_table.suspended is not null
-      then row(v_name, 'problem',
-               format('gap: capture was suspended: %s; what was changed meanwhile is unknown', p_table.suspended),
-               format('the upkeep renews it within a minute, or select m23.protect_table(%L); history begins anew then',
-                      m23.qualified_name(p_table.relid)))::m23.finding
+      then m23.new_finding(v_name, 'problem',
+        format('gap: capture was suspended: %s; what was changed meanwhile is unknown', p_table.suspended),
+        format('the upkeep renews it within a minute, or %s; history begins anew then', v_protect))
     when m23.missing_triggers(p_table) is not null
-      then row(v_name, 'problem', format('gap: changes may go unseen, because these triggers are missing or not enabled always: %s', array_to_string(m23.missing_triggers(p_table), ', ')),
-               format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding
+      then m23.new_finding(v_name, 'problem',
+        format('gap: changes may go unseen, because these triggers are missing or not enabled always: %s',
+               array_to_string(m23.missing_triggers(p_table), ', ')),
+        v_protect)
     when m23.capture_fault(p_table) is not null
-      then row(v_name, 'problem', 'gap: ' || m23.capture_fault(p_table) || '; what was changed meanwhile is unknown',
-               format('select m23.protect_table(%L); its history begins anew then', m23.qualified_name(p_table.relid)))::m23.finding
+      then m23.new_finding(v_name, 'problem',
+        'gap: ' || m23.capture_fault(p_table) || '; what was changed meanwhile is unknown',
+        format('%s; its history begins anew then', v_protect))
     when m23.drifted_columns(p_table) is not null
-      then row(v_name, 'problem', format('the capture does not know the present shape of: %s', array_to_string(m23.drifted_columns(p_table), ', ')),
-               format('select m23.protect_table(%L)', m23.qualified_name(p_table.relid)))::m23.finding
-    else row(v_name, 'ok', format('protected since %s by the column "%s"; log of %s%s', to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
-               m23.tenant_column(p_table), pg_size_pretty((select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i where i.inhparent = m23.log_name(p_table.id)::regclass)), m23.lost_partitions(p_table))
-               || case when m23.is_subscribed(p_table.relid) then '; a subscription writes to it, and its rows are captured, too' else '' end, null)::m23.finding end;
+      then m23.new_finding(v_name, 'problem',
+        format('the capture does not know the present shape of: %s',
+               array_to_string(m23.drifted_columns(p_table), ', ')),
+        v_protect)
+    else m23.new_finding(v_name, 'ok',
+      format('protected since %s by the column "%s"; log of %s%s',
+             to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
+             m23.tenant_column(p_table),
+             pg_size_pretty((select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i
+                              where i.inhparent = m23.log_name(p_table.id)::regclass)),
+             m23.lost_partitions(p_table))
+        || case when m23.is_subscribed(p_table.relid)
+                then '; a subscription writes to it, and its rows are captured, too' else '' end) end;
 end $$;

@@ -15,9 +15,15 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'the changes cannot be listed', v_faults);
   end if;
   v_bounds := m23.transactions_between(p_since, p_until);
-  v_filter := row(v_bounds.first, v_bounds.beyond, p_before ->> 'transaction_id', p_before ->> 'id',
-                  (select o.op from m23.operations() o where o.name = p_operation), p_actor, p_since, p_until,
-                  least(greatest(p_limit, 1), 1000))::m23.log_filter;
+  v_filter.first := v_bounds.first;
+  v_filter.beyond := v_bounds.beyond;
+  v_filter.before_xid := p_before ->> 'transaction_id';
+  v_filter.before_id := p_before ->> 'id';
+  v_filter.op := (select o.op from m23.operations() o where o.name = p_operation);
+  v_filter.actor := p_actor;
+  v_filter.since := p_since;
+  v_filter.until := p_until;
+  v_filter.most := least(greatest(p_limit, 1), 1000);
   return query
   select h.*
     from m23.tables_with_entries(case when p_table is not null then array[p_table] end, p_tenant_id, v_filter.first) t
