@@ -8,7 +8,7 @@ import { ROOT } from '../stack/places.ts';
 import type { DevJson } from '../stack/state.ts';
 import { descendants, type Process } from './processes.ts';
 
-const XTASK = process.env['M23_XTASK'] ?? join(ROOT, 'target', 'debug', 'xtask');
+export const XTASK = process.env['M23_XTASK'] ?? join(ROOT, 'target', 'debug', 'xtask');
 const READY_WITHIN_MS = 60_000;
 
 /** `cargo xtask dev`, run as people run it. */

@@ -68,9 +68,12 @@ async function project(t: Context): Promise<pg.Client> {
   return client;
 }
 
+/** An overload of the application's can come later only: M23 is not installed where a name is taken. */
 async function install(client: pg.Client): Promise<void> {
   await client.query('set client_min_messages = warning');
+  await client.query('alter function public.get_health(text) rename to get_health_of');
   await migrate(client);
+  await client.query('alter function public.get_health_of(text) rename to get_health');
   await client.query(`select m23.protect_table('public.orders'), m23.protect_table('public.events')`);
 }
 
