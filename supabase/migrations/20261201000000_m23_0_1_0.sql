@@ -3870,7 +3870,8 @@ revoke all on function m23.logged_words(text, oid) from public, anon, authentica
 create or replace function m23.filled_columns(p_table m23.protected_tables) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return array(select a.attname from m23.fills f join pg_attribute a on a.attrelid = p_table.relid and a.attnum = f.attnum
+  return array(select a.attname from m23.fills f
+                 join pg_attribute a on a.attrelid = p_table.relid and a.attnum = f.attnum
                 where f.table_id = p_table.id);
 end $$;
 revoke all on function m23.filled_columns(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -6111,7 +6112,9 @@ create table m23.after_restore_hooks (
 
 select m23.close_table('m23.after_restore_hooks');
 
-create or replace function m23.set_after_restore(p_table regclass, p_function regprocedure, p_tenant uuid default null) returns void
+create or replace function m23.set_after_restore(
+  p_table regclass, p_function regprocedure, p_tenant uuid default null
+) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_schema name;
@@ -6119,29 +6122,36 @@ declare
   v_fault  text;
   v_pinned boolean;
 begin
-  select n.nspname, p.proname, exists (select from unnest(p.proconfig) c where c like 'search_path=%') into v_schema, v_name, v_pinned
+  select n.nspname, p.proname, exists (select from unnest(p.proconfig) c where c like 'search_path=%')
+    into v_schema, v_name, v_pinned
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = p_function;
   v_fault := m23.hook_fault(v_schema, v_name);
   if v_fault is null and p_function <> to_regprocedure(format('%I.%I(uuid, jsonb)', v_schema, v_name)) then
     v_fault := 'must take (tenant uuid, changes jsonb)';
   end if;
   if v_fault is not null then
-    raise exception '% cannot be an after_restore hook: it %', coalesce(p_function::text, 'null'), v_fault using errcode = 'invalid_function_definition';
+    raise exception '% cannot be an after_restore hook: it %', coalesce(p_function::text, 'null'), v_fault
+      using errcode = 'invalid_function_definition';
   end if;
   if p_table is not null and not exists (select from m23.protected_tables where relid = p_table) then
-    raise exception '% is not protected, so no restore changes it', p_table using errcode = 'object_not_in_prerequisite_state';
+    raise exception '% is not protected, so no restore changes it', p_table
+      using errcode = 'object_not_in_prerequisite_state';
   end if;
   if not v_pinned then
-    raise warning '% has no search_path of its own: it is called with an empty one, and finds only qualified names', p_function;
+    raise warning '% has no search_path of its own: it is called with an empty one, and finds only qualified names',
+      p_function;
   end if;
-  insert into m23.after_restore_hooks (relid, tenant_id, schema_name, function_name) values (p_table, p_tenant, v_schema, v_name) on conflict do nothing;
+  insert into m23.after_restore_hooks (relid, tenant_id, schema_name, function_name)
+    values (p_table, p_tenant, v_schema, v_name) on conflict do nothing;
 end $$;
 comment on function m23.set_after_restore(regclass, regprocedure, uuid) is
-  'Has p_function(tenant uuid, changes jsonb) called at the end of every restore and rollback that changes p_table (null: any table), '
-  'of p_tenant (null: any tenant), in the same transaction. A hook that fails takes the restore back.';
+  'Has p_function(tenant uuid, changes jsonb) called at the end of every restore and rollback that changes p_table '
+  '(null: any table), of p_tenant (null: any tenant), in the same transaction. A hook that fails takes the restore '
+  'back.';
 revoke all on function m23.set_after_restore(regclass, regprocedure, uuid) from public, anon, authenticated, service_role;
 
-comment on table m23.after_restore_hooks is 'Functions to call at the end of a restore or rollback; see m23.set_after_restore.';
+comment on table m23.after_restore_hooks is
+  'Functions to call at the end of a restore or rollback; see m23.set_after_restore.';
 
 -- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
 -- query, which may use the parameters of m23.touched_since for that moment.
@@ -6421,8 +6431,9 @@ begin
 end $$;
 revoke all on function m23.check_targets(uuid, m23.target[], m23.target[], pg_lsn, boolean) from public, anon, authenticated, service_role;
 
--- The condition that an index does not take two rows together, of which it holds these parts. Where nulls are equal, whole
--- rows are compared besides, if by the same operators: of two conditions with OR no join can be made but each with each.
+-- The condition that an index does not take two rows together, of which it holds these parts. Where nulls are equal,
+-- whole rows are compared besides, if by the same operators: of two conditions with OR no join can be made but each
+-- with each.
 create or replace function m23.collide(p_index pg_index, p_left text, p_right text) returns text
 language plpgsql stable set search_path = '' as $$
 declare
@@ -6433,13 +6444,16 @@ declare
 begin
   select string_agg(m23.fill(
              case when p_index.indnullsnotdistinct
-                  then '({left} {operator} {right} or {left} is null and {right} is null)' else '{left} {operator} {right}' end,
+                  then '({left} {operator} {right} or {left} is null and {right} is null)'
+                else '{left} {operator} {right}' end,
              'left', format('%s.m23_e%s', p_left, n), 'right', format('%s.m23_e%s', p_right, n),
              'operator', coalesce((select format('operator(%I.%s)', s.nspname, o.oprname)
-                                     from pg_operator o join pg_namespace s on s.oid = o.oprnamespace where o.oid = v_operators[n]),
+                                     from pg_operator o join pg_namespace s on s.oid = o.oprnamespace
+                                    where o.oid = v_operators[n]),
                                   m23.equality(p_index.indexrelid, n))), ' and ' order by n),
          format('row(%s)::record operator(pg_catalog.=) row(%s)::record',
-                string_agg(format('%s.m23_e%s', p_left, n), ', ' order by n), string_agg(format('%s.m23_e%s', p_right, n), ', ' order by n))
+                string_agg(format('%s.m23_e%s', p_left, n), ', ' order by n),
+                string_agg(format('%s.m23_e%s', p_right, n), ', ' order by n))
     into v_parts, v_joined
     from generate_series(1, p_index.indnkeyatts) n;
   return case when p_index.indnullsnotdistinct and not exists (
@@ -6471,7 +6485,8 @@ revoke all on function m23.colliding_indexes(m23.target) from public, anon, auth
 -- them apart. `value`: their type's equality, as none of its values is stored in two ways; that is
 -- quickest. `image`: what is stored. `text`: for where two images may stand for one value; it costs
 -- ten times as much.
-create or replace function m23.compared(p_table m23.protected_tables, p_columns text[], p_wanted text[]) returns table (live text, wanted text, by text)
+create or replace function m23.compared(p_table m23.protected_tables, p_columns text[], p_wanted text[])
+returns table (live text, wanted text, by text)
 language plpgsql stable rows 20 set search_path = '' as $$
 begin
   return query
@@ -6483,7 +6498,8 @@ begin
         when a.atttypid = any (array['text', 'varchar']::regtype[]::oid[])
           then '(%s)::pg_catalog.text collate pg_catalog."C"'
         when t.typtype = 'd' then '(%s)::' || m23.type_with_nulls(a.attrelid, a.attnum) else '%s' end, case
-        when a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timestamp', 'timestamptz', 'text', 'varchar', 'bytea']::regtype[]::oid[]) then 'value'
+        when a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timestamp',
+                                     'timestamptz', 'text', 'varchar', 'bytea']::regtype[]::oid[]) then 'value'
         when a.atttypid = any (array['bpchar', 'json']::regtype[]::oid[]) then 'image'
         else 'text' end) f (form, by);
 end $$;
@@ -6499,7 +6515,12 @@ revoke all on function m23.compared(m23.protected_tables, text[], text[]) from p
 -- How a planned row `d` finds its live row `l`: by its place, which nobody can change under the
 -- fence. Triggers that could not be silenced may have moved it; a partition's places are its own.
 create or replace function m23.live_match(p_table m23.protected_tables, p_quiet boolean) returns text
-language plpgsql stable set search_path = '' as $$ begin return (select case when p_quiet and c.relkind = 'r' then 'l.ctid = d.m23_place' else m23.key_match(c.oid, 'l', 'd') end from pg_class c where c.oid = p_table.relid); end $$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case when p_quiet and c.relkind = 'r' then 'l.ctid = d.m23_place'
+                      else m23.key_match(c.oid, 'l', 'd') end
+            from pg_class c where c.oid = p_table.relid);
+end $$;
 revoke all on function m23.live_match(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
 
 -- How a row that may change is taken. Where others refer to it, whoever inserts one of them holds it
@@ -6507,7 +6528,8 @@ revoke all on function m23.live_match(m23.protected_tables, boolean) from public
 create or replace function m23.lock_to_change(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return case when exists (select from pg_constraint where contype = 'f' and confrelid = p_table.relid) then 'no key update' else 'update' end;
+  return case when exists (select from pg_constraint where contype = 'f' and confrelid = p_table.relid)
+                then 'no key update' else 'update' end;
 end $$;
 revoke all on function m23.lock_to_change(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -6551,9 +6573,12 @@ revoke all on function m23.delete_diff(m23.target, uuid, "char", boolean) from p
 create or replace function m23.same(p_target m23.target) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select format('not (%s)', concat_ws(' or ', string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
-             m23.images_differ(array_agg(u.live) filter (where u.by <> 'value'), array_agg(u.wanted) filter (where u.by <> 'value'))))
-      from m23.compared(p_target.tbl, p_target.columns, array(select format('d.%I', c) from unnest(p_target.columns) c)) u);
+  return (select format('not (%s)', concat_ws(' or ',
+             string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
+             m23.images_differ(array_agg(u.live) filter (where u.by <> 'value'),
+                               array_agg(u.wanted) filter (where u.by <> 'value'))))
+            from m23.compared(p_target.tbl, p_target.columns,
+                              array(select format('d.%I', c) from unnest(p_target.columns) c)) u);
 end $$;
 revoke all on function m23.same(m23.target) from public, anon, authenticated, service_role;
 
@@ -6563,7 +6588,9 @@ declare
   v_has     record;
   v_written bigint := 0;
 begin
-  execute format('select bool_or(m23_op = ''U'') as updates, bool_or(m23_op = ''T'') as takes, bool_or(m23_op = ''R'') as exchanges, bool_or(m23_op in (''I'', ''R'')) as inserts from %s',
+  execute format($sql$
+      select bool_or(m23_op = 'U') as updates, bool_or(m23_op = 'T') as takes,
+             bool_or(m23_op = 'R') as exchanges, bool_or(m23_op in ('I', 'R')) as inserts from %s$sql$,
     m23.diff_name(p_target.tbl)) into v_has;
   if v_has.exchanges then v_written := m23.delete_diff(p_target, p_tenant, 'R', p_quiet); end if;
   if v_has.updates then v_written := v_written + m23.update_diff(p_target, p_tenant, 'U', p_quiet); end if;
@@ -6579,8 +6606,10 @@ language plpgsql set search_path = '' as $$
 declare v_differ text := m23.fixed_differ(p_target, 'd');
 begin
   if v_differ is null or not m23.may_be_nobodys(p_target.tbl) then return; end if;
-  perform m23.run(p_target.path, format('update %s d set m23_op = ''R'' from %s l where d.m23_op = ''T'' and %s and (%s)',
-    m23.diff_name(p_target.tbl), m23.qualified_name((p_target.tbl).relid), m23.key_match((p_target.tbl).relid, 'l', 'd'), v_differ));
+  perform m23.run(p_target.path, m23.fill($sql$
+      update {diff} d set m23_op = 'R' from {live} l where d.m23_op = 'T' and {same_key} and ({differ})$sql$,
+    'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid),
+    'same_key', m23.key_match((p_target.tbl).relid, 'l', 'd'), 'differ', v_differ));
 end $$;
 revoke all on function m23.exchange_fixed(m23.target) from public, anon, authenticated, service_role;
 
@@ -6593,7 +6622,8 @@ begin
       depth (relid, d) as (
         select relid, 0 from target
         union all
-        select k.conrelid, d.d + 1 from depth d join pg_constraint k on k.contype = 'f' and k.confrelid = d.relid and k.conrelid <> k.confrelid
+        select k.conrelid, d.d + 1 from depth d
+          join pg_constraint k on k.contype = 'f' and k.confrelid = d.relid and k.conrelid <> k.confrelid
           join target on target.relid = k.conrelid
          where d.d < cardinality(p_targets))
     select coalesce(array_agg(target.t order by deepest.d, target.relid), '{}')
@@ -6605,13 +6635,14 @@ revoke all on function m23.parents_first(m23.target[]) from public, anon, authen
 create or replace function m23.changing(p_targets m23.target[]) returns m23.target[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select coalesce(array_agg(t), '{}') from unnest(p_targets) t join m23.plan p on p.table_id = (t).tbl.id and p.inserts + p.updates + p.deletes > 0);
+  return (select coalesce(array_agg(t), '{}') from unnest(p_targets) t
+            join m23.plan p on p.table_id = (t).tbl.id and p.inserts + p.updates + p.deletes > 0);
 end $$;
 revoke all on function m23.changing(m23.target[]) from public, anon, authenticated, service_role;
 
--- Whether a table is known to be as planned without a look at its rows: every planned row was
--- written, and found stored as it should be where triggers could have had a say, and nothing has been logged of the tenant's rows
--- since the plan but what that takes. Else some trigger has done more, or otherwise.
+-- Whether a table is known to be as planned without a look at its rows: every planned row was written, and found stored
+-- as it should be where triggers could have had a say, and nothing has been logged of the tenant's rows since the plan
+-- but what that takes. Else some trigger has done more, or otherwise.
 create or replace function m23.is_as_written(p_table m23.protected_tables, p_tenant uuid, p_since pg_lsn) returns boolean
 language plpgsql set search_path = '' as $$
 declare v_known boolean;
@@ -6652,8 +6683,9 @@ revoke all on function m23.refuse_difference(m23.target, uuid) from public, anon
 -- triggers of the application, or rules.
 create or replace function m23.written_beside(p_tenant uuid, p_targets m23.target[], p_chosen m23.target[]) returns m23.target[]
 language plpgsql set search_path = '' as $$
-declare v_logged int[] := m23.logged_tables(array(
-  select (t).tbl.id from unnest(p_chosen) t except select (t).tbl.id from unnest(p_targets) t), p_tenant, pg_current_xact_id());
+declare
+  v_others int[] := array(select (t).tbl.id from unnest(p_chosen) t except select (t).tbl.id from unnest(p_targets) t);
+  v_logged int[] := m23.logged_tables(v_others, p_tenant, pg_current_xact_id());
 begin
   return m23.complete(array(select t from unnest(p_chosen) t where ((t).tbl).id = any (v_logged)));
 end $$;
@@ -6698,7 +6730,8 @@ begin
     raise;
   end;
   -- Back again: foreign keys cascade by triggers, M23's own as well.
-  perform set_config('session_replication_role', v_role, true) where v_role <> current_setting('session_replication_role');
+  perform set_config('session_replication_role', v_role, true)
+    where v_role <> current_setting('session_replication_role');
   perform m23.run_after_restore(p_tenant);
   perform m23.stop_if_cancelled(p_work);
   return m23.plan_report(v_warnings);
@@ -6716,8 +6749,8 @@ declare
 begin
   foreach v_target in array v_plan.targets loop
     execute format('drop table if exists pg_temp.m23_early_%s', (v_target.tbl).id);
-    execute format('create temp table m23_early_%s on commit drop as select m23_op, %s from %s d where m23_op <> ''I''', (v_target.tbl).id,
-                   m23.key_list((v_target.tbl).relid, 'd'), m23.diff_name(v_target.tbl));
+    execute format('create temp table m23_early_%s on commit drop as select m23_op, %s from %s d where m23_op <> ''I''',
+                   (v_target.tbl).id, m23.key_list((v_target.tbl).relid, 'd'), m23.diff_name(v_target.tbl));
   end loop;
   return v_plan.targets;
 end $$;
@@ -6741,14 +6774,20 @@ revoke all on function m23.lock_early(uuid, m23.target[]) from public, anon, aut
 
 -- What a snapshot keeps: this moment.
 create or replace function m23.snapshot_here() returns jsonb
-language plpgsql volatile set search_path = '' as $$ begin return jsonb_build_object('position', m23.current_position()::text, 'incarnation', m23.incarnation(), 'taken_at', clock_timestamp()); end $$;
+language plpgsql volatile set search_path = '' as $$
+begin
+  return jsonb_build_object('position', m23.current_position()::text, 'incarnation', m23.incarnation(),
+                            'taken_at', clock_timestamp());
+end $$;
 revoke all on function m23.snapshot_here() from public, anon, authenticated, service_role;
 
 -- Has the tenant to itself, or tries again: it waits for the fence while it holds
 -- nothing, and once it holds the fence it waits for nobody. Rolling the attempt back
 -- gives everything back, the fence too. After a first failure the rows are taken right
 -- after the fence: while a plan is made, more writers could come to hold some.
-create or replace function m23.converge_fenced(p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_snapshot uuid, p_work uuid) returns jsonb
+create or replace function m23.converge_fenced(
+  p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_snapshot uuid, p_work uuid
+) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   v_wait     int := m23.setting('restore_wait_seconds')::int;
@@ -6769,7 +6808,8 @@ begin
       return m23.converge(p_tenant, p_targets, p_plan_hash, p_work);
     exception when lock_not_available or deadlock_detected then
       if clock_timestamp() > v_deadline then
-        perform m23.refuse('UNAVAILABLE', format('other transactions held rows of this tenant for %s seconds; nothing was changed, try again', v_wait));
+        perform m23.refuse('UNAVAILABLE',
+          format('other transactions held rows of this tenant for %s seconds; nothing was changed, try again', v_wait));
       end if;
     end;
     v_again := true;
@@ -6879,7 +6919,8 @@ create or replace function m23.row_of_table(p_relid oid, p_columns text[]) retur
 language plpgsql stable set search_path = '' as $$
 begin
   return (select format('row(%s)::%s', string_agg(
-                   case when a.attisdropped or a.attname <> all (p_columns) then 'null' else format('w.%I', a.attname) end,
+                   case when a.attisdropped or a.attname <> all (p_columns) then 'null'
+                        else format('w.%I', a.attname) end,
                    ', ' order by a.attnum) filter (where not a.attisdropped), m23.qualified_name(p_relid))
             from pg_attribute a where a.attrelid = p_relid and a.attnum > 0);
 end $$;
@@ -6899,7 +6940,9 @@ revoke all on function m23.default_of(oid, int2) from public, anon, authenticate
 
 -- The value that a column gets in a wanted row `w` that has none: that of its function, else its default, where it must
 -- have a value or the row comes from an archive, which cannot have said that it had none.
-create or replace function m23.filled(p_table m23.protected_tables, p_attnum int2, p_columns text[], p_archive boolean) returns text
+create or replace function m23.filled(
+  p_table m23.protected_tables, p_attnum int2, p_columns text[], p_archive boolean
+) returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_column pg_attribute;
@@ -6920,7 +6963,9 @@ revoke all on function m23.or_else(text, text) from public, anon, authenticated,
 
 -- Why an execution of what is planned would be refused, as `{"code", "error", "details"}`, null where it would not; and
 -- what it would say of triggers.
-create or replace function m23.foresee(p_tenant uuid, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[])
+create or replace function m23.foresee(
+  p_tenant uuid, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[]
+)
 language plpgsql set search_path = '' as $$
 declare
   v_role     text := current_setting('session_replication_role');
@@ -6931,7 +6976,8 @@ begin
   if m23.sets_off(p_targets) then
     v_silenced := m23.silence_triggers();
     warnings := m23.trigger_sentences(p_targets, v_silenced);
-    perform set_config('session_replication_role', v_role, true) where v_role <> current_setting('session_replication_role');
+    perform set_config('session_replication_role', v_role, true)
+      where v_role <> current_setting('session_replication_role');
   end if;
   refusal := case
     when exists (select from m23.restore_work w where w.tenant_id = p_tenant and w.kind <> 'test' and not w.dry_run)
@@ -6973,24 +7019,31 @@ language sql stable set search_path = '' as $$
       when p.oid is null then 'does not exist with the arguments (tenant uuid, changes jsonb)'
       when p.prokind <> 'f' then 'is not a plain function'
       when not p.prosecdef and not pg_has_role(p.proowner, n.nspowner, 'member')
-        then format('belongs to %s and would run with the rights of %s; make it SECURITY DEFINER', p.proowner::regrole, n.nspowner::regrole)
-      when not has_function_privilege(n.nspowner, p.oid, 'execute') then format('may not be executed by %s', n.nspowner::regrole) end
-    from pg_namespace n left join pg_proc p on p.oid = to_regprocedure(format('%I.%I(uuid, jsonb)', p_schema, p_function))
+        then format('belongs to %s and would run with the rights of %s; make it SECURITY DEFINER', p.proowner::regrole,
+                    n.nspowner::regrole)
+      when not has_function_privilege(n.nspowner, p.oid, 'execute')
+        then format('may not be executed by %s', n.nspowner::regrole) end
+    from pg_namespace n
+    left join pg_proc p on p.oid = to_regprocedure(format('%I.%I(uuid, jsonb)', p_schema, p_function))
    where n.nspname = 'm23'
 $$;
 revoke all on function m23.hook_fault(text, text) from public, anon, authenticated, service_role;
 
-create or replace function m23.drop_after_restore(p_table regclass, p_function regprocedure, p_tenant uuid default null) returns void
+create or replace function m23.drop_after_restore(
+  p_table regclass, p_function regprocedure, p_tenant uuid default null
+) returns void
 language plpgsql set search_path = '' as $$
 begin
   delete from m23.after_restore_hooks h using pg_proc p join pg_namespace n on n.oid = p.pronamespace
    where p.oid = p_function and h.schema_name = n.nspname and h.function_name = p.proname
      and h.relid is not distinct from p_table and h.tenant_id is not distinct from p_tenant;
   if not found then
-    raise exception '% is no such after_restore hook', p_function using errcode = 'undefined_object', hint = 'See m23.after_restore_hooks.';
+    raise exception '% is no such after_restore hook', p_function
+      using errcode = 'undefined_object', hint = 'See m23.after_restore_hooks.';
   end if;
 end $$;
-comment on function m23.drop_after_restore(regclass, regprocedure, uuid) is 'Takes back what m23.set_after_restore has set with the same arguments.';
+comment on function m23.drop_after_restore(regclass, regprocedure, uuid) is
+  'Takes back what m23.set_after_restore has set with the same arguments.';
 revoke all on function m23.drop_after_restore(regclass, regprocedure, uuid) from public, anon, authenticated, service_role;
 
 -- Fails in words that name the hook. What it said itself is for the log: it may tell more
@@ -6999,8 +7052,9 @@ create or replace function m23.refuse_hook(p_hook text, p_state text, p_message 
 language plpgsql set search_path = '' as $$
 begin
   raise log 'm23: the after_restore hook % failed: % (%)', p_hook, p_message, p_state;
-  perform m23.refuse('UNAVAILABLE', format('the after_restore hook %s failed, so the restore was taken back; nothing was changed', p_hook),
-                     array[format('hook: %s; its message is in the database''s log', p_hook)]);
+  perform m23.refuse('UNAVAILABLE',
+    format('the after_restore hook %s failed, so the restore was taken back; nothing was changed', p_hook),
+    array[format('hook: %s; its message is in the database''s log', p_hook)]);
 end $$;
 revoke all on function m23.refuse_hook(text, text, text) from public, anon, authenticated, service_role;
 
@@ -7048,7 +7102,9 @@ begin
         if m23.is_among(p_targets, m23.root_of(v_broken.other)) then
           v_left := v_left + m23.note_left(v_target, m23.leave(v_target, v_broken.condition, v_path));
         else
-          v_faults := v_faults || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count) else m23.leaves_child(v_broken.key, v_count) end;
+          v_faults := v_faults
+            || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count)
+                    else m23.leaves_child(v_broken.key, v_count) end;
         end if;
       end loop;
     end loop;
@@ -7063,7 +7119,9 @@ revoke all on function m23.keep_references(uuid, m23.target[]) from public, anon
 
 -- The condition that a planned row `d` comes to refer to a row that there will not be. One of the tenant's
 -- that was left, because another tenant has its key now, is none either: nothing is hung on that tenant's row.
-create or replace function m23.lacks_parent(p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns text
+create or replace function m23.lacks_parent(
+  p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint
+) returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_parent m23.target := m23.planned(p_targets, p_key.confrelid);
@@ -7111,8 +7169,10 @@ begin
       'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
       'standing', (select string_agg(m23.fill('select {parts} from {live} r where {stays} and {predicate}',
           'parts', m23.index_parts(v_index), 'live', m23.qualified_name(v_index.indrelid), 'stays', c,
-          'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true')), ' union all ') from unnest(v_stays) c),
-      'collide', m23.collide(v_index, 'm', 'o'), 'ops', case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));
+          'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true')), ' union all ')
+                      from unnest(v_stays) c),
+      'collide', m23.collide(v_index, 'm', 'o'),
+      'ops', case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));
   end loop;
   return v_left;
 end $$;
@@ -7182,8 +7242,8 @@ begin
     v_rows := m23.rows_where(p_target, format('%I is null', v_column));
     if v_rows > 0 then
       return next format('%s.%I: %s row(s) have no value, and the column must have one now; the project''s '
-                         'administrator can give it a default, or name a function that fills it', m23.public_name((p_target.tbl).relid),
-                         v_column, v_rows);
+                         'administrator can give it a default, or name a function that fills it',
+                         m23.public_name((p_target.tbl).relid), v_column, v_rows);
     end if;
   end loop;
 end $$;
@@ -7221,7 +7281,8 @@ revoke all on function m23.diff_name(m23.protected_tables) from public, anon, au
 create or replace function m23.images_differ(p_these text[], p_those text[]) returns text
 language plpgsql immutable strict set search_path = '' as $$
 begin
-  return format('row(%s)::record operator(pg_catalog.*<>) row(%s)::record', array_to_string(p_these, ', '), array_to_string(p_those, ', '));
+  return format('row(%s)::record operator(pg_catalog.*<>) row(%s)::record', array_to_string(p_these, ', '),
+                array_to_string(p_those, ', '));
 end $$;
 revoke all on function m23.images_differ(text[], text[]) from public, anon, authenticated, service_role;
 
@@ -7229,11 +7290,16 @@ revoke all on function m23.images_differ(text[], text[]) from public, anon, auth
 create or replace function m23.differs(p_table m23.protected_tables, p_columns text[], p_wanted text[]) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select '(' || concat_ws(' or ', string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
-             m23.images_differ(array_agg(u.live) filter (where u.by = 'image'), array_agg(u.wanted) filter (where u.by = 'image')),
-             m23.images_differ(array_agg(u.live) filter (where u.by = 'text'), array_agg(u.wanted) filter (where u.by = 'text'))
-               || format(' and row(%s)::text <> row(%s)::text', string_agg(u.live, ', ') filter (where u.by = 'text'), string_agg(u.wanted, ', ') filter (where u.by = 'text'))) || ')'
-      from m23.compared(p_table, p_columns, p_wanted) u);
+  return (select '(' || concat_ws(' or ',
+             string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
+             m23.images_differ(array_agg(u.live) filter (where u.by = 'image'),
+                               array_agg(u.wanted) filter (where u.by = 'image')),
+             m23.images_differ(array_agg(u.live) filter (where u.by = 'text'),
+                               array_agg(u.wanted) filter (where u.by = 'text'))
+               || format(' and row(%s)::text <> row(%s)::text',
+                         string_agg(u.live, ', ') filter (where u.by = 'text'),
+                         string_agg(u.wanted, ', ') filter (where u.by = 'text'))) || ')'
+            from m23.compared(p_table, p_columns, p_wanted) u);
 end $$;
 revoke all on function m23.differs(m23.protected_tables, text[], text[]) from public, anon, authenticated, service_role;
 
@@ -7279,7 +7345,8 @@ create or replace function m23.complete(p_targets m23.target[]) returns m23.targ
 language plpgsql stable set search_path = '' as $$
 begin
   return array(select case when (p_targets[n]).columns is null
-                           then m23.target_of((p_targets[n]).tbl, (p_targets[n]).moment) else p_targets[n] end from generate_subscripts(p_targets, 1) n order by n);
+                           then m23.target_of((p_targets[n]).tbl, (p_targets[n]).moment) else p_targets[n] end
+                 from generate_subscripts(p_targets, 1) n order by n);
 end $$;
 revoke all on function m23.complete(m23.target[]) from public, anon, authenticated, service_role;
 
@@ -7303,11 +7370,15 @@ create or replace function m23.newer_columns(p_table m23.protected_tables, p_mom
 language plpgsql stable set search_path = '' as $$
 declare v_newer text[];
 begin
-  if not exists (select from m23.log_columns l where l.table_id = p_table.id and l.since > '0/0') then return '{}'; end if;
+  if not exists (select from m23.log_columns l where l.table_id = p_table.id and l.since > '0/0') then
+    return '{}';
+  end if;
   execute m23.fill($sql$
       select array(select a.attname from pg_attribute a join m23.log_columns l on l.attnum = a.attnum
-                    where a.attrelid = $2 and not a.attisdropped and l.table_id = $3 and l.since > '0/0' and {lies_after}
-                      and l.since = (select min(f.since) from m23.log_columns f where f.table_id = $3 and f.attnum = l.attnum)
+                    where a.attrelid = $2 and not a.attisdropped and l.table_id = $3 and l.since > '0/0'
+                      and {lies_after}
+                      and l.since = (select min(f.since) from m23.log_columns f
+                                      where f.table_id = $3 and f.attnum = l.attnum)
                     order by a.attnum)$sql$, 'lies_after', m23.lies_after('l.since_xid', '$1'))
     into v_newer using p_moment, p_table.relid, p_table.id;
   return v_newer;
@@ -7319,9 +7390,11 @@ revoke all on function m23.newer_columns(m23.protected_tables, m23.moment) from 
 create or replace function m23.fitted(p_value text, p_type oid, p_modifier int) returns text
 language sql stable set search_path = '' as $$
   select case
-    when p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[]) then p_value
+    when p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[])
+      then p_value
     when p_type in ('varchar'::regtype, 'bpchar'::regtype)
-      then format('case when length(%1$s) <= %2$s then (%1$s)::%3$s else %1$s end', p_value, p_modifier - 4, format_type(p_type, p_modifier))
+      then format('case when length(%1$s) <= %2$s then (%1$s)::%3$s else %1$s end', p_value, p_modifier - 4,
+                  format_type(p_type, p_modifier))
     else format('(%s)::%s', p_value, format_type(p_type, p_modifier)) end
 $$;
 revoke all on function m23.fitted(text, oid, int) from public, anon, authenticated, service_role;
@@ -7363,9 +7436,10 @@ create or replace function m23.count_diff(
 )
 language plpgsql set search_path = '' as $$
 begin
-  execute format('select count(*) filter (where m23_op in (''I'', ''T'')), count(*) filter (where m23_op in (''U'', ''R'')),
-                         count(*) filter (where m23_op = ''D''), count(*) filter (where m23_op = ''T'') from %s',
-                 m23.diff_name(p_table)) into inserts, updates, deletes, taken_back;
+  execute format($sql$
+      select count(*) filter (where m23_op in ('I', 'T')), count(*) filter (where m23_op in ('U', 'R')),
+             count(*) filter (where m23_op = 'D'), count(*) filter (where m23_op = 'T') from %s$sql$,
+    m23.diff_name(p_table)) into inserts, updates, deletes, taken_back;
 end $$;
 revoke all on function m23.count_diff(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -7442,7 +7516,8 @@ create or replace function m23.generated_columns(p_target m23.target, out names 
 language plpgsql stable set search_path = '' as $$
 begin
   select array_agg(a.attname::text),
-         string_agg(format(', (%s)::%s as %I', pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod), a.attname), '')
+         string_agg(format(', (%s)::%s as %I', pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod),
+                           a.attname), '')
     into names, list
     from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
    where a.attrelid = (p_target.tbl).relid and a.attgenerated <> '' and not exists (
@@ -7473,7 +7548,8 @@ begin
   return array_remove(array[
     format('r.%s <> %L', v_tenant, p_tenant),
     case when m23.may_be_nobodys(v_table) then format('r.%s is null and not %s', v_tenant,
-      m23.key_in(v_table.relid, 'r', format('(select * from %s where m23_op in (''T'', ''R''))', m23.diff_name(v_table)))) end,
+      m23.key_in(v_table.relid, 'r',
+                 format('(select * from %s where m23_op in (''T'', ''R''))', m23.diff_name(v_table)))) end,
     case when v_left is not null then m23.key_in(v_table.relid, 'r', v_left) end], null);
 end $$;
 revoke all on function m23.stays(m23.target, uuid) from public, anon, authenticated, service_role;
@@ -7484,7 +7560,8 @@ create or replace function m23.arrived(
   p_table m23.protected_tables, p_tenant uuid, p_from xid8, p_later text, p_held boolean default true
 ) returns text
 language sql volatile set search_path = '' as $$
-  select format('select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s', string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord),
+  select format('select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s',
+                string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord),
                 m23.log_of(p_table.id, p_tenant, p_from, p_held), p_tenant, p_later)
     from m23.columns_of(p_table.relid, p_of_key => true) c
 $$;
@@ -7522,8 +7599,10 @@ create or replace function m23.arrival_warnings(p_target m23.target, p_deletes b
 language plpgsql volatile set search_path = '' as $$
 begin
   return case when p_target.arrived is null or p_deletes = 0
-                or (p_target.moment).position is not null and pg_visible_in_snapshot((p_target.tbl).xid, (p_target.moment).position) then '{}'
-    else array[format('%s: the history before %s is missing; whether rows that are deleted had come from another tenant before is not known',
+                or (p_target.moment).position is not null
+                 and pg_visible_in_snapshot((p_target.tbl).xid, (p_target.moment).position) then '{}'
+    else array[format('%s: the history before %s is missing; '
+                      'whether rows that are deleted had come from another tenant before is not known',
                       m23.public_name((p_target.tbl).relid), m23.iso(m23.history_since(p_target.tbl)))] end;
 end $$;
 revoke all on function m23.arrival_warnings(m23.target, bigint) from public, anon, authenticated, service_role;
@@ -7556,7 +7635,9 @@ declare
   v_target m23.target;
   v_left   bigint := 0;
 begin
-  for v_target in select t.* from unnest(p_targets) t join m23.plan p on p.table_id = (t.tbl).id and p.left_alone > 0 loop
+  for v_target in
+    select t.* from unnest(p_targets) t join m23.plan p on p.table_id = (t.tbl).id and p.left_alone > 0
+  loop
     v_left := v_left + m23.note_left(v_target, m23.leave_claimed(v_target, p_tenant));
   end loop;
   return v_left;
@@ -7577,7 +7658,8 @@ create or replace function m23.plan_hash(p_tenant uuid, p_targets m23.target[]) 
 language plpgsql set search_path = '' as $$
 declare
   v_ids  int[] := array(select (t).tbl.id from unnest(p_targets) t);
-  v_sums text[] := array(select m23.digest_of(p_targets[n], p_tenant) from generate_subscripts(p_targets, 1) n order by n);
+  v_sums text[] := array(select m23.digest_of(p_targets[n], p_tenant) from generate_subscripts(p_targets, 1) n
+                          order by n);
 begin
   return encode(sha256(convert_to(coalesce((
     select string_agg(concat_ws(chr(10), p.name, coalesce(s.sum, '0')), chr(10) order by p.name collate "C")
@@ -7620,14 +7702,20 @@ create or replace function m23.plan_report(p_warnings text[]) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 declare
   v_report jsonb := (select jsonb_build_object(
-      'stats', jsonb_build_object('totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
+      'stats', jsonb_build_object(
+        'totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
         'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
         'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
-      'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) w)) || coalesce(jsonb_agg(format('%s: %s row(s) that had become nobody''s (their tenant is null) were taken back as they were then',
-          name, taken_back) order by name) filter (where taken_back > 0), '[]')
-        || coalesce(jsonb_agg(format('%s: %s row(s) were left alone: their key, or a value that only one row may have, is another tenant''s '
-            'or nobody''s, they came from there, or they depend on such a row', name, left_alone - unreachable)
-          order by name) filter (where left_alone > unreachable), '[]'))
+      'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) w))
+        || coalesce(jsonb_agg(
+             format('%s: %s row(s) that had become nobody''s (their tenant is null) were taken back as they were then',
+                    name, taken_back)
+             order by name) filter (where taken_back > 0), '[]')
+        || coalesce(jsonb_agg(
+             format('%s: %s row(s) were left alone: their key, or a value that only one row may have, is another '
+                    'tenant''s or nobody''s, they came from there, or they depend on such a row',
+                    name, left_alone - unreachable)
+             order by name) filter (where left_alone > unreachable), '[]'))
     from m23.plan);
 begin
   perform m23.end_plan();
@@ -7646,10 +7734,12 @@ declare
   v_logged boolean := p_target.wanted is null;
   v_takes  boolean := v_logged and p_lock;
   v_live   text := m23.qualified_name(v_table.relid);
-  v_key    text := quote_ident(m23.tenant_column(v_table));  -- null where there is no live row; a composite key can look like it
+  -- null where there is no live row; a composite key can look like it
+  v_key    text := quote_ident(m23.tenant_column(v_table));
   v_fixed  text := m23.fixed_differ(p_target, 'w');
   v_values text[] := m23.wanted_values(p_target);
-  v_there  text := case when v_logged then format('((l.%s is not null)::int - w.m23_balance = 1)', v_key) else format('(w.%s is not null)', v_key) end;
+  v_there  text := case when v_logged then format('((l.%s is not null)::int - w.m23_balance = 1)', v_key)
+                        else format('(w.%s is not null)', v_key) end;
   v_plan   text;
 begin
   perform m23.drop_plan(v_table);
@@ -7657,16 +7747,23 @@ begin
       select null::"char" as m23_op, null::tid as m23_place, %s from %s where false', v_table.id,
     (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c), v_live));
   v_plan := format('insert into %1$s %2$s
-      select case when not %3$s then ''D'' when l.%4$s is null then ''I'' when %5$s then ''R'' else ''U'' end, l.m23_place, %6$s
+      select case when not %3$s then ''D'' when l.%4$s is null then ''I'' when %5$s then ''R'' else ''U'' end,
+             l.m23_place, %6$s
         from %7$s w
         %8$s join %14$s (select ctid as m23_place, r.* from %9$s r where %10$s %13$s) l on %11$s
        where %3$s <> (l.%4$s is not null) or %3$s and %12$s',
       m23.diff_name(v_table),
       case when v_logged
-           then 'with ' || m23.touched_since(v_table, m23.log_of(v_table.id, p_tenant, (p_target.moment).floor)) end, v_there, v_key, coalesce(v_fixed, 'false'),
-      (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n) from unnest(p_target.columns) with ordinality u (c, n)),
-      case when v_logged then 'touched' else format('(%s)', p_target.wanted) end, case when v_logged then 'left' else 'full' end,
-      v_live, case when v_logged then m23.is_tenants(v_table, 'r', '$1') else format('r.%I = $1', m23.tenant_column(v_table)) end, case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end, m23.differs(v_table, p_target.columns, v_values),
+           then 'with ' || m23.touched_since(v_table, m23.log_of(v_table.id, p_tenant, (p_target.moment).floor)) end,
+             v_there, v_key, coalesce(v_fixed, 'false'),
+      (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n)
+         from unnest(p_target.columns) with ordinality u (c, n)),
+      case when v_logged then 'touched' else format('(%s)', p_target.wanted) end,
+      case when v_logged then 'left' else 'full' end,
+      v_live, case when v_logged then m23.is_tenants(v_table, 'r', '$1')
+                   else format('r.%I = $1', m23.tenant_column(v_table)) end,
+                     case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end,
+                     m23.differs(v_table, p_target.columns, v_values),
       case when v_takes then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'),
                                     m23.lock_to_change(v_table)) end,
       case when v_takes then 'lateral' end);
@@ -7702,7 +7799,8 @@ begin
     select * into v_count from m23.count_diff(v_target.tbl);
     v_taken := case when v_count.inserts > 0 then m23.take_back(v_target) else 0 end;
     v_arrived := case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
-    v_left := case when v_count.inserts + v_count.updates > 0 then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end + v_arrived;
+    v_left := case when v_count.inserts + v_count.updates > 0
+                     then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end + v_arrived;
     select * into v_gone from m23.leave_unreachable(v_target, p_tenant);
     insert into m23.plan (table_id, name, inserts, updates, deletes, left_alone, unreachable, taken_back, warnings)
       values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid),
@@ -7767,7 +7865,8 @@ create or replace function m23.columns_text(p_relid oid, p_attnums int2[], p_ali
 language plpgsql stable set search_path = '' as $$
 begin
   return (select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
-      from unnest(p_attnums) with ordinality n (attnum, ord) join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
+            from unnest(p_attnums) with ordinality n (attnum, ord)
+            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
 end $$;
 revoke all on function m23.columns_text(oid, int2[], text) from public, anon, authenticated, service_role;
 
@@ -7813,7 +7912,11 @@ end $$;
 revoke all on function m23.alike_children(k pg_constraint, text, text) from public, anon, authenticated, service_role;
 
 create or replace function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
-language plpgsql stable set search_path = '' as $$ begin return (select bool_and(a.attname = any (p_columns)) from pg_attribute a where a.attrelid = p_relid and a.attnum = any (p_attnums)); end $$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select bool_and(a.attname = any (p_columns)) from pg_attribute a
+           where a.attrelid = p_relid and a.attnum = any (p_attnums));
+end $$;
 revoke all on function m23.columns_planned(oid, int2[], text[]) from public, anon, authenticated, service_role;
 
 -- What to do about a table that was not chosen.
@@ -7827,14 +7930,16 @@ revoke all on function m23.way_out(oid, text) from public, anon, authenticated, 
 
 create or replace function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
 language sql stable set search_path = '' as $$
-  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows, m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
+  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows,
+                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
                 m23.way_out(p_key.confrelid, 'put them back first'))
 $$;
 revoke all on function m23.needs_parent(pg_constraint, bigint) from public, anon, authenticated, service_role;
 
 create or replace function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns text
 language sql stable set search_path = '' as $$
-  select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows, m23.public_name(p_key.confrelid), m23.public_name(p_key.conrelid),
+  select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows,
+                m23.public_name(p_key.confrelid), m23.public_name(p_key.conrelid),
                 m23.way_out(p_key.conrelid, 'take them away first'))
 $$;
 revoke all on function m23.leaves_child(pg_constraint, bigint) from public, anon, authenticated, service_role;
@@ -7911,7 +8016,8 @@ revoke all on function m23.is_among(m23.target[], oid) from public, anon, authen
 
 -- The foreign keys that the plan of a table may break, each with its condition: it `needs` rows of the other
 -- table, or the other table needs its rows.
-create or replace function m23.references_at_risk(p_tenant uuid, p_targets m23.target[], p_target m23.target) returns table (key pg_constraint, needs boolean, other oid, condition text)
+create or replace function m23.references_at_risk(p_tenant uuid, p_targets m23.target[], p_target m23.target)
+returns table (key pg_constraint, needs boolean, other oid, condition text)
 language plpgsql stable rows 5 set search_path = '' as $$
 declare v_plan record;
 begin
@@ -7947,7 +8053,8 @@ create or replace function m23.sets_off(p_targets m23.target[]) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
   return exists (select from unnest(p_targets) t, m23.captured((t).tbl.relid) c
-     where exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname !~ '^(aaa|zzz)_m23_') or exists (select from pg_rewrite r where r.ev_class = c.relid));
+     where exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname !~ '^(aaa|zzz)_m23_')
+        or exists (select from pg_rewrite r where r.ev_class = c.relid));
 end $$;
 revoke all on function m23.sets_off(m23.target[]) from public, anon, authenticated, service_role;
 
@@ -7988,10 +8095,12 @@ begin
     v_fault := least(v_fault, coalesce(m23.tenant_fault(p_tenant, v_moment), (
       select min(f.fault) from m23.moment_faults(array(
         select (t).tbl.id from unnest(p_targets) t
-         where (t).moment::text = v_moment::text and ((t).wanted is null or v_moment.taken is not null)), v_moment) f)));
+         where (t).moment::text = v_moment::text and ((t).wanted is null or v_moment.taken is not null)),
+         v_moment) f)));
   end loop;
   if v_fault is not null then
-    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', array['targetTimestamp: ' || v_fault]);
+    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to',
+                       array['targetTimestamp: ' || v_fault]);
   end if;
 end $$;
 revoke all on function m23.refuse_unreached(uuid, m23.target[]) from public, anon, authenticated, service_role;
@@ -8011,7 +8120,8 @@ begin
           select p.m23_row from planned p join planned o on o.m23_row <> p.m23_row and {collide}
           union all
           select p.m23_row from planned p
-            join (select {parts} from {live} r where r.{tenant} = {its_id} and not {is_planned} and {predicate}) o on {collide}) c$sql$,
+            join (select {parts} from {live} r
+                   where r.{tenant} = {its_id} and not {is_planned} and {predicate}) o on {collide}) c$sql$,
       'parts', m23.index_parts(v_index), 'rows', m23.rows_to_write(p_target), 'within', m23.within(v_index.indrelid),
       'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
       'live', m23.qualified_name(v_index.indrelid), 'tenant', quote_ident(m23.tenant_column(p_target.tbl)),
@@ -8019,7 +8129,8 @@ begin
       'is_planned', m23.key_in((p_target.tbl).relid, 'r', m23.diff_name(p_target.tbl)),
       'collide', m23.collide(v_index, 'p', 'o')));
     if v_rows > 0 then
-      return next format('%s: %s row(s) would break "%s", which allows no two rows alike; they can come back once it does',
+      return next format('%s: %s row(s) would break "%s", which allows no two rows alike; '
+                         'they can come back once it does',
                          m23.public_name((p_target.tbl).relid), v_rows,
                          (select c.relname from pg_class c where c.oid = v_index.indexrelid));
     end if;
@@ -8127,8 +8238,12 @@ declare
   v_changes jsonb;
   v_called  text[] := '{}';
 begin
-  for v_hook in select * from m23.after_restore_hooks h where coalesce(h.tenant_id, p_tenant) = p_tenant order by h.id loop
-    select jsonb_object_agg(p.name, jsonb_build_object('inserts', p.inserts, 'updates', p.updates, 'deletes', p.deletes)) into v_changes
+  for v_hook in
+    select * from m23.after_restore_hooks h where coalesce(h.tenant_id, p_tenant) = p_tenant order by h.id
+  loop
+    select jsonb_object_agg(p.name, jsonb_build_object(
+             'inserts', p.inserts, 'updates', p.updates, 'deletes', p.deletes))
+      into v_changes
       from m23.plan p join m23.protected_tables t on t.id = p.table_id
      where p.inserts + p.updates + p.deletes > 0 and (v_hook.relid is null or t.relid = v_hook.relid);
     if v_changes is not null then
@@ -8211,7 +8326,8 @@ begin
   insert into m23.fills values (v_table.id, v_column.attnum, v_fill.nspname, v_fill.proname, v_fill.takes_row);
 end $$;
 comment on function m23.set_fill(regclass, name, regprocedure) is
-  'Which function gives a column its value in rows that a restore brings back without one: it takes nothing, or the row.';
+  'Which function gives a column its value in rows that a restore brings back without one: '
+  'it takes nothing, or the row.';
 revoke all on function m23.set_fill(regclass, name, regprocedure) from public, anon, authenticated, service_role;
 
 -- What of a table could not be as it was, because its shape has changed since the moment.
@@ -8220,20 +8336,28 @@ language plpgsql volatile set search_path = '' as $$
 declare v_said text[];
 begin
   -- The moment of a backup has no time; the staging of its tables has told of their shape.
-  if (p_target.moment).position is null or p_target.wanted is not null and (p_target.moment).taken is null then return '{}'; end if;
-  if not exists (select from m23.log_columns l where l.table_id = (p_target.tbl).id and (l.since > '0/0' or l.until_xid is not null)) then
+  if (p_target.moment).position is null or p_target.wanted is not null and (p_target.moment).taken is null then
+    return '{}';
+  end if;
+  if not exists (select from m23.log_columns l
+                  where l.table_id = (p_target.tbl).id and (l.since > '0/0' or l.until_xid is not null)) then
     return m23.type_warnings(p_target.tbl, p_target.moment);
   end if;
-  execute format('
-    select array_agg(format(case when l.until_xid is not null then ''%%s.%%s was dropped since; its values cannot come back''
-                                 when exists (select from m23.log_columns e where e.table_id = $1 and e.attnum = l.attnum and e.until_xid = l.since_xid)
-                                   then ''%%s.%%s has had another type then; its values were converted''
-                                 when l.generated then ''%%s.%%s was generated then; rows that are there keep its value of now''
-                                 else ''%%s.%%s was added since; rows that are there keep theirs, and those that come back get its default'' end, $3, l.column_name) order by l.attnum, l.since)
-      from m23.log_columns l
-     where l.table_id = $1 and case when l.until_xid is null then l.since > ''0/0'' and %s
-       else %s and not exists (select from m23.log_columns p where p.table_id = $1 and p.attnum = l.attnum and p.until_xid is null) end',
-    m23.lies_after('l.since_xid'), m23.lies_after('l.until_xid'))
+  execute m23.fill($sql$
+      select array_agg($3 || '.' || l.column_name || ' ' || case
+               when l.until_xid is not null then 'was dropped since; its values cannot come back'
+               when exists (select from m23.log_columns e
+                             where e.table_id = $1 and e.attnum = l.attnum and e.until_xid = l.since_xid)
+                 then 'has had another type then; its values were converted'
+               when l.generated then 'was generated then; rows that are there keep its value of now'
+               else 'was added since; rows that are there keep theirs, and those that come back get its default' end
+               order by l.attnum, l.since)
+        from m23.log_columns l
+       where l.table_id = $1
+         and case when l.until_xid is null then l.since > '0/0' and {added}
+                  else {dropped} and not exists (select from m23.log_columns p
+                         where p.table_id = $1 and p.attnum = l.attnum and p.until_xid is null) end$sql$,
+    'added', m23.lies_after('l.since_xid'), 'dropped', m23.lies_after('l.until_xid'))
     into v_said using (p_target.tbl).id, p_target.moment, m23.public_name((p_target.tbl).relid);
   return coalesce(v_said, '{}') || m23.type_warnings(p_target.tbl, p_target.moment);
 end $$;
@@ -8260,7 +8384,8 @@ begin
 end $$;
 revoke all on function m23.trigger_sentences(m23.target[], boolean) from public, anon, authenticated, service_role;
 
--- What to say of values that a column's type does not take. p_then: the type that it had; p_message: what the server says.
+-- What to say of values that a column's type does not take. p_then: the type that it had; p_message: what the server
+-- says.
 create or replace function m23.unfit_sentence(
   p_table m23.protected_tables, p_column m23.column_shape, p_then text, p_message text, p_constraint text default null)
 returns text
@@ -8289,7 +8414,9 @@ declare
 begin
   v_values := case
     when p_target.wanted is not null and p_column.name <> all (p_target.columns) then null
-    when p_target.wanted is not null then m23.fill('select w.{column} as v from ({rows}) w', 'column', quote_ident(p_column.name), 'rows', p_target.wanted)
+    when p_target.wanted is not null
+      then m23.fill('select w.{column} as v from ({rows}) w', 'column', quote_ident(p_column.name),
+                    'rows', p_target.wanted)
     else m23.fill('select {value} as v from {log} l where l.tenant_id = $1 and {lies_after}',
       'value', m23.log_value(v_table, p_column),
       'log', m23.log_of(v_table.id, p_tenant, (p_target.moment).floor), 'lies_after', m23.lies_after('l.xid')) end;
@@ -8297,14 +8424,16 @@ begin
   execute format('create temp table m23_probe (value %s) on commit drop',
                  (select format_type(a.atttypid, a.atttypmod) from pg_attribute a
                    where a.attrelid = v_table.relid and a.attnum = p_column.attnum));
-  perform m23.run_at(p_target, p_tenant, m23.fill('insert into pg_temp.m23_probe select v.v from ({values}) v where v.v is not null',
-                                                  'values', v_values));
+  perform m23.run_at(p_target, p_tenant,
+    m23.fill('insert into pg_temp.m23_probe select v.v from ({values}) v where v.v is not null', 'values', v_values));
   drop table pg_temp.m23_probe;
   return null;
 exception when data_exception or check_violation or not_null_violation then
   get stacked diagnostics v_constraint = constraint_name;
   return m23.unfit_sentence(v_table, p_column,
-    (select f.column_type from m23.log_columns f where f.table_id = v_table.id and f.attnum = p_column.attnum order by f.since limit 1),
+    (select f.column_type from m23.log_columns f
+      where f.table_id = v_table.id and f.attnum = p_column.attnum
+      order by f.since limit 1),
     sqlerrm, v_constraint);
 end $$;
 revoke all on function m23.unfit_value(m23.target, uuid, m23.column_shape) from public, anon, authenticated, service_role;
@@ -8314,13 +8443,16 @@ language plpgsql set search_path = '' as $$
 declare
   v_update text;
   v_set    text := (select string_agg(format('%1$I = d.%1$I', c.name), ', ') from m23.columns_of((p_target.tbl).relid) c
-                     where c.name = any (p_target.columns) and c.identity <> 'a' and (p_op = 'T' or c.attnum <> (p_target.tbl).tenant_attnum)
+                     where c.name = any (p_target.columns) and c.identity <> 'a'
+                       and (p_op = 'T' or c.attnum <> (p_target.tbl).tenant_attnum)
                        -- equal keys of most types can be stored otherwise
                        and (c.key_ord is null or c.type_name not in ('smallint', 'integer', 'bigint', 'uuid')));
 begin
   if v_set is null then return 0; end if;
-  v_update := format('update %s l set %s from %s d where %s and %s and d.m23_op = %L', m23.qualified_name((p_target.tbl).relid), v_set,
-                     m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet), m23.is_planned(p_target.tbl, p_tenant), p_op);
+  v_update := format('update %s l set %s from %s d where %s and %s and d.m23_op = %L',
+                     m23.qualified_name((p_target.tbl).relid), v_set,
+                     m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet),
+                     m23.is_planned(p_target.tbl, p_tenant), p_op);
   if m23.writes_as_planned(p_target.tbl, p_quiet) then
     return m23.run(p_target.path, v_update);
   elsif exists (select from pg_rewrite where ev_class = (p_target.tbl).relid) then  -- a rule may not allow RETURNING
@@ -8343,7 +8475,8 @@ declare
   v_is_live text := case when p_live then format('l.%I is not null', m23.tenant_column(p_target.tbl)) end;
 begin
   return (select array_agg(case
-        when a.attname is null then format('w.%I', u.name)  -- renamed or dropped meanwhile: whoever runs the query is told
+        -- renamed or dropped meanwhile: whoever runs the query is told
+        when a.attname is null then format('w.%I', u.name)
         when a.attname = any (p_target.kept)
           then m23.if_live(v_is_live, a.attname,
                            m23.or_else(format('w.%I', a.attname),
@@ -8386,10 +8519,12 @@ create table m23.key_erasures (
 
 select m23.close_table('m23.key_erasures');
 
-comment on table m23.key_erasures is 'Tenants whose key objects are to be deleted from the store; a cron Worker does it.';
+comment on table m23.key_erasures is
+  'Tenants whose key objects are to be deleted from the store; a cron Worker does it.';
 
 insert into m23.settings (name, value, about) values
-  ('plain_after_sealed', 'no', 'yes: a tenant whose backups were encrypted gets plain ones where the functions have no ARCHIVE_KEY');
+  ('plain_after_sealed', 'no',
+   'yes: a tenant whose backups were encrypted gets plain ones where the functions have no ARCHIVE_KEY');
 
 -- For how long backups are kept: cancelled, deleted with a grace period, retired by the plan. A
 -- chain leaves as a whole, and the last good backup never. Objects go last, by a worker.
@@ -8464,8 +8599,11 @@ begin
     return v_id;
   elsif v_known.job_id is not null or exists (select from public.backup_jobs where id = v_id) then
     raise exception 'the backup % is here already, with another manifest', v_id using errcode = 'unique_violation';
-  elsif v_parent is not null and not exists (select from m23.backup_work w where w.job_id = v_parent and w.manifest_sha256 = p_manifest -> 'parent' ->> 'sha256') then
-    raise exception 'the backup % builds on %, which is not here, or is another: adopt that first', v_id, v_parent using errcode = 'object_not_in_prerequisite_state';
+  elsif v_parent is not null
+     and not exists (select from m23.backup_work w
+                      where w.job_id = v_parent and w.manifest_sha256 = p_manifest -> 'parent' ->> 'sha256') then
+    raise exception 'the backup % builds on %, which is not here, or is another: adopt that first', v_id, v_parent
+      using errcode = 'object_not_in_prerequisite_state';
   end if;
   perform m23.note_adopted(p_manifest, p_object, p_sha256);
   return v_id;
@@ -8485,7 +8623,8 @@ revoke all on function m23.lock_keys(uuid) from public, anon, authenticated, ser
 -- need not be any more.
 create or replace function m23.must_be_sealed(p_tenant uuid) returns boolean
 language sql stable set search_path = '' as $$
-  select m23.setting('plain_after_sealed') <> 'yes' and exists (select from m23.archive_keys k where k.tenant_id = p_tenant and k.erased_at is null)
+  select m23.setting('plain_after_sealed') <> 'yes'
+     and exists (select from m23.archive_keys k where k.tenant_id = p_tenant and k.erased_at is null)
 $$;
 revoke all on function m23.must_be_sealed(uuid) from public, anon, authenticated, service_role;
 
@@ -8493,7 +8632,8 @@ revoke all on function m23.must_be_sealed(uuid) from public, anon, authenticated
 create or replace function m23.key_plan(p_work m23.backup_work) returns json
 language sql stable set search_path = '' as $$
   select json_build_object('tenant_id', p_work.tenant_id, 'key_id', p_work.key_id,
-    'tenant_key_id', (select k.key_id from m23.archive_keys k where k.tenant_id = p_work.tenant_id and k.retired_at is null),
+    'tenant_key_id', (select k.key_id from m23.archive_keys k
+                       where k.tenant_id = p_work.tenant_id and k.retired_at is null),
     'sealed', m23.must_be_sealed(p_work.tenant_id),
     'plain', p_work.key_id is null and exists (select from m23.backup_chunks c where c.job_id = p_work.job_id))
 $$;
@@ -8501,7 +8641,8 @@ revoke all on function m23.key_plan(m23.backup_work) from public, anon, authenti
 
 create or replace function m23.key_is_erased(p_job uuid) returns boolean
 language sql stable set search_path = '' as $$
-  select exists (select from m23.backup_work w join m23.archive_keys k on k.key_id = w.key_id where w.job_id = p_job and k.erased_at is not null)
+  select exists (select from m23.backup_work w join m23.archive_keys k on k.key_id = w.key_id
+                  where w.job_id = p_job and k.erased_at is not null)
 $$;
 revoke all on function m23.key_is_erased(uuid) from public, anon, authenticated, service_role;
 
@@ -8564,10 +8705,14 @@ create or replace function m23.needed_because(p_job public.backup_jobs) returns 
 language sql stable set search_path = '' as $$
   select case
     when p_job.status in ('pending', 'in_progress') then 'it is still being made; cancel it first'
-    when exists (select from public.backup_jobs c where c.parent_backup_id = p_job.id and c.deleted_at is null and c.status <> 'failed')
+    when exists (select from public.backup_jobs c
+                  where c.parent_backup_id = p_job.id and c.deleted_at is null and c.status <> 'failed')
       then (select format('"%s" builds on it; delete that first', c.backup_name) from public.backup_jobs c
-             where c.parent_backup_id = p_job.id and c.deleted_at is null and c.status <> 'failed' order by c.created_at desc limit 1)
-    when m23.is_good(p_job) and not exists (select from public.backup_jobs o where o.tenant_id = p_job.tenant_id and o.id <> p_job.id and m23.is_good(o))
+             where c.parent_backup_id = p_job.id and c.deleted_at is null and c.status <> 'failed'
+             order by c.created_at desc limit 1)
+    when m23.is_good(p_job)
+       and not exists (select from public.backup_jobs o
+                        where o.tenant_id = p_job.tenant_id and o.id <> p_job.id and m23.is_good(o))
       then 'it is the last good backup; make another one first' end
 $$;
 revoke all on function m23.needed_because(public.backup_jobs) from public, anon, authenticated, service_role;
@@ -8578,16 +8723,22 @@ revoke all on function m23.needed_because(public.backup_jobs) from public, anon,
 -- longest retention, and failed jobs. Without an active plan nothing goes.
 create or replace function m23.past_retention(p_tenant uuid) returns table (backup_id uuid, reason text)
 language sql stable set search_path = '' as $$
-  with kept as (select max(p.retention_days) as days from public.dr_plans p where p.tenant_id = p_tenant and p.is_active),
+  with kept as (select max(p.retention_days) as days from public.dr_plans p
+                 where p.tenant_id = p_tenant and p.is_active),
     good as (select m23.newest_good(p_tenant) as id),
     member as (
-      select j.*, coalesce(j.base_backup_id, j.id) as chain from public.backup_jobs j where j.tenant_id = p_tenant and j.deleted_at is null),
+      select j.*, coalesce(j.base_backup_id, j.id) as chain from public.backup_jobs j
+       where j.tenant_id = p_tenant and j.deleted_at is null),
     chain as (
-      select m.chain, max(coalesce(m.completed_at, m.created_at)) as newest, bool_or(m.status in ('pending', 'in_progress')) as is_running,
+      select m.chain, max(coalesce(m.completed_at, m.created_at)) as newest,
+             bool_or(m.status in ('pending', 'in_progress')) as is_running,
              bool_or(m.id = good.id) as has_last
         from member m cross join good group by m.chain)
-  select m.id, format('the newest backup of its chain is from %s, longer ago than the %s days that the plans keep', m23.iso(c.newest), k.days)
-    from kept k join chain c on c.newest < clock_timestamp() - make_interval(days => k.days) and not c.is_running and not c.has_last
+  select m.id,
+         format('the newest backup of its chain is from %s, longer ago than the %s days that the plans keep',
+                m23.iso(c.newest), k.days)
+    from kept k
+    join chain c on c.newest < clock_timestamp() - make_interval(days => k.days) and not c.is_running and not c.has_last
     join member m on m.chain = c.chain
 $$;
 revoke all on function m23.past_retention(uuid) from public, anon, authenticated, service_role;
@@ -8616,11 +8767,15 @@ begin
            'identity', nullif(c.identity::text, ''))) order by c.attnum)
     from m23.columns_of(p_relid) c where not c.generated);
 end $$;
-comment on function m23.shape_of(oid) is 'The columns of a table that hold values of their own, as a manifest lists them.';
+comment on function m23.shape_of(oid) is
+  'The columns of a table that hold values of their own, as a manifest lists them.';
 revoke all on function m23.shape_of(oid) from public, anon, authenticated, service_role;
 
 create or replace function m23.key_of(p_relid oid) returns text[]
-language plpgsql stable set search_path = '' as $$ begin return (select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid, p_of_key => true) c); end $$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid, p_of_key => true) c);
+end $$;
 revoke all on function m23.key_of(oid) from public, anon, authenticated, service_role;
 
 -- Rows a second, as measured over the last backups; 50,000 before there is one.
@@ -8639,7 +8794,9 @@ create or replace function m23.new_backup_job(p_tenant uuid, p_backup jsonb) ret
 language sql set search_path = '' as $$
   insert into public.backup_jobs (tenant_id, backup_name, description, job_type, tables, base_backup_id, created_by)
   values (p_tenant,
-          coalesce(p_backup ->> 'backupName', format('%s %s', p_backup ->> 'jobType', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))),
+          coalesce(p_backup ->> 'backupName',
+                   format('%s %s', p_backup ->> 'jobType',
+                          to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))),
           p_backup ->> 'description', p_backup ->> 'jobType',
           (select array_agg(t) from jsonb_array_elements_text(p_backup -> 'tables') t),
           (p_backup ->> 'baseBackupId')::uuid, auth.uid())
@@ -8668,9 +8825,12 @@ language plpgsql set search_path = '' as $$
 declare v_taken record;
 begin
   select * into v_taken from m23.take_position();
-  insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, prefix, commit_times, ticks, definitions)
-    values (p_job.id, p_job.tenant_id, v_taken.here, m23.incarnation(), v_taken.at, format('tenants/%s/backups/%s', p_job.tenant_id, p_job.id),
-            m23.commit_times_since(p_parent.position_at), m23.ticks_between(p_parent, v_taken.here, v_taken.at), m23.type_definitions(p_job.tables));
+  insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, prefix, commit_times, ticks,
+                               definitions)
+    values (p_job.id, p_job.tenant_id, v_taken.here, m23.incarnation(), v_taken.at,
+            format('tenants/%s/backups/%s', p_job.tenant_id, p_job.id),
+            m23.commit_times_since(p_parent.position_at), m23.ticks_between(p_parent, v_taken.here, v_taken.at),
+            m23.type_definitions(p_job.tables));
 end $$;
 revoke all on function m23.note_backup_work(public.backup_jobs, m23.backup_work) from public, anon, authenticated, service_role;
 
@@ -8678,7 +8838,8 @@ revoke all on function m23.note_backup_work(public.backup_jobs, m23.backup_work)
 
 create or replace function m23.fail_backup(p_job uuid, p_error text) returns void
 language sql set search_path = '' as $$
-  update public.backup_jobs set status = 'failed', error_message = left(p_error, 2000), completed_at = clock_timestamp(),
+  update public.backup_jobs set status = 'failed', error_message = left(p_error, 2000),
+         completed_at = clock_timestamp(),
          duration_seconds = round(extract(epoch from clock_timestamp() - coalesce(started_at, created_at)), 3)
    where id = p_job and status in ('pending', 'in_progress');
   delete from m23.leases where work_id = p_job;
@@ -8688,15 +8849,21 @@ revoke all on function m23.fail_backup(uuid, text) from public, anon, authentica
 create or replace function m23.backup_plan(p_job uuid, p_token uuid) returns json
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select json_build_object('job_id', w.job_id, 'lease', p_token, 'tenant_id', w.tenant_id, 'prefix', w.prefix, 'key', m23.key_plan(w),
+  return (select json_build_object(
+    'job_id', w.job_id, 'lease', p_token, 'tenant_id', w.tenant_id, 'prefix', w.prefix, 'key', m23.key_plan(w),
     'parent', (select json_build_object('manifest', p.manifest, 'sha256', p.manifest_sha256)
-                 from public.backup_jobs j join m23.backup_work p on p.job_id = j.parent_backup_id where j.id = w.job_id),
-    'parts', (select json_agg(json_build_object('ordinal', t.ordinal, 'schema', t.schema_name, 'name', t.table_name, 'history', history,
+                 from public.backup_jobs j join m23.backup_work p on p.job_id = j.parent_backup_id
+                where j.id = w.job_id),
+    'parts', (select json_agg(json_build_object(
+                 'ordinal', t.ordinal, 'schema', t.schema_name, 'name', t.table_name, 'history', history,
                  'done', case when history then t.history_done else t.done end,
-                 'next_seq', (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal and c.history = h.history),
-                 'after', (select c.last_key from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal and c.history = h.history
+                 'next_seq', (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c
+                               where c.job_id = t.job_id and c.ordinal = t.ordinal and c.history = h.history),
+                 'after', (select c.last_key from m23.backup_chunks c
+                            where c.job_id = t.job_id and c.ordinal = t.ordinal and c.history = h.history
                             order by c.seq desc limit 1)) order by t.ordinal, history)
-                 from m23.backup_tables t cross join (values (false), (true)) h (history) where t.job_id = w.job_id and not (t.whole and h.history)))
+                 from m23.backup_tables t cross join (values (false), (true)) h (history)
+                where t.job_id = w.job_id and not (t.whole and h.history)))
     from m23.backup_work w where w.job_id = p_job);
 end $$;
 revoke all on function m23.backup_plan(uuid, uuid) from public, anon, authenticated, service_role;
@@ -8707,10 +8874,12 @@ create or replace function m23.copy_line(p_relid oid, p_columns text[] default n
 language sql stable set search_path = '' as $$
   select string_agg(case
       when c.plain then format('coalesce(%s, ''\N'')', m23.text_of(c, 'r'))
-      when c.type_name = 'jsonb' then format('coalesce(replace((%s) collate "C", ''\'', ''\\''), ''\N'')', m23.text_of(c, 'r'))  -- it escapes the others itself
+      when c.type_name = 'jsonb'  -- it escapes the others itself
+        then format('coalesce(replace((%s) collate "C", ''\'', ''\\''), ''\N'')', m23.text_of(c, 'r'))
       when c.type_name = 'bytea' then format('coalesce(''\'' || r.%I::text, ''\N'')', c.name)
       -- A column's own collation may be one that replace() does not support.
-      else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
+      else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), '
+                  'chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
                   m23.text_of(c, 'r')) end, ' || chr(9) || ' order by c.attnum)
     from m23.columns_of(p_relid) c where not c.generated and (p_columns is null or c.name = any (p_columns))
 $$;
@@ -8723,8 +8892,11 @@ language sql immutable set search_path = '' as
 $$ select coalesce(sum(hashtextextended(l collate "C", 0)), 0) from unnest(p_lines) l $$;
 revoke all on function m23.fingerprint_of(text[]) from public, anon, authenticated, service_role;
 
--- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing changes.
-create or replace function m23.key_ahead(p_table m23.protected_tables, p_tenant uuid, p_key text, p_after text[], p_rows int) returns text[]
+-- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing
+-- changes.
+create or replace function m23.key_ahead(
+  p_table m23.protected_tables, p_tenant uuid, p_key text, p_after text[], p_rows int
+) returns text[]
 language plpgsql volatile set search_path = '' as $$
 declare
   v_query text := format('select array[%s] from (%s offset %s) r', p_key, m23.live_query(p_table, 1), p_rows - 1);
@@ -8742,7 +8914,8 @@ revoke all on function m23.key_ahead(m23.protected_tables, uuid, text, text[], i
 create or replace function m23.part_key(p_table m23.protected_tables, p_history boolean) returns text
 language sql stable set search_path = '' as $$
   select case when p_history then 'r.m23_change_id::text, r.m23_xid::text' else
-    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c) end
+    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord)
+       from m23.columns_of(p_table.relid, p_of_key => true) c) end
 $$;
 revoke all on function m23.part_key(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
 
@@ -8759,9 +8932,11 @@ revoke all on function m23.reading_fault(m23.protected_tables, m23.backup_work) 
 
 create or replace function m23.backup_progress(p_job uuid) returns jsonb
 language sql stable set search_path = '' as $$
-  with c as (select coalesce(sum(rows), 0) as rows, coalesce(sum(bytes), 0) as bytes, coalesce(sum(stored_bytes), 0) as stored_bytes,
-                    count(*) as chunks from m23.backup_chunks where job_id = p_job),
-       t as (select count(*) as tables, count(*) filter (where done and history_done) as tables_done, sum(estimated_rows) as estimated_rows,
+  with c as (select coalesce(sum(rows), 0) as rows, coalesce(sum(bytes), 0) as bytes,
+                    coalesce(sum(stored_bytes), 0) as stored_bytes, count(*) as chunks
+               from m23.backup_chunks where job_id = p_job),
+       t as (select count(*) as tables, count(*) filter (where done and history_done) as tables_done,
+                    sum(estimated_rows) as estimated_rows,
                     min(schema_name || '.' || table_name) filter (where not (done and history_done)) as current_table
                from m23.backup_tables where job_id = p_job)
   select jsonb_build_object('rows', c.rows, 'estimated_rows', greatest(t.estimated_rows, c.rows), 'bytes', c.bytes,
@@ -8773,15 +8948,19 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.backup_progress(uuid) from public, anon, authenticated, service_role;
 
--- The groups that the log of a part of a backup leaves out columns by, with the names that they had when it began; null for a part that is whole, which has no log.
+-- The groups that the log of a part of a backup leaves out columns by, with the names that they had when it began; null
+-- for a part that is whole, which has no log.
 create or replace function m23.groups_of_part(p_part m23.backup_tables) returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
   if p_part.whole then return null; end if;
   return (select jsonb_agg((select coalesce(jsonb_agg(u.column_facts ->> 'name' order by u.n), '[]')
-                              from rows from (jsonb_array_elements(p_part.columns), unnest(p_part.attnums)) with ordinality u (column_facts, attnum, n), m23.log_groups g
-                             where g.table_id = p_part.table_id and g.bit = b.bit and u.attnum = any (g.attnums)) order by b.bit)
-            from generate_series(0, (select max(g.bit) from m23.log_groups g where g.table_id = p_part.table_id)) b (bit));
+                              from rows from (jsonb_array_elements(p_part.columns), unnest(p_part.attnums))
+                                with ordinality u (column_facts, attnum, n), m23.log_groups g
+                             where g.table_id = p_part.table_id and g.bit = b.bit and u.attnum = any (g.attnums))
+                           order by b.bit)
+            from generate_series(0, (select max(g.bit) from m23.log_groups g
+                                      where g.table_id = p_part.table_id)) b (bit));
 end $$;
 revoke all on function m23.groups_of_part(m23.backup_tables) from public, anon, authenticated, service_role;
 
@@ -8789,8 +8968,10 @@ revoke all on function m23.groups_of_part(m23.backup_tables) from public, anon, 
 -- short chunk holds.
 create or replace function m23.chunks_of(p_part m23.backup_tables, p_history boolean) returns json
 language sql stable set search_path = '' as $$
-  select coalesce(json_agg(json_build_object('object', c.object, 'rows', c.rows, 'bytes', c.bytes, 'stored_bytes', c.stored_bytes, 'sha256', c.sha256,
-           'fingerprint', case when w.key_id is null then c.fingerprint::text else c.sealed_fingerprint end) order by c.seq), '[]')
+  select coalesce(json_agg(json_build_object(
+           'object', c.object, 'rows', c.rows, 'bytes', c.bytes, 'stored_bytes', c.stored_bytes, 'sha256', c.sha256,
+           'fingerprint', case when w.key_id is null then c.fingerprint::text else c.sealed_fingerprint end)
+           order by c.seq), '[]')
     from m23.backup_chunks c join m23.backup_work w on w.job_id = c.job_id
    where c.job_id = p_part.job_id and c.ordinal = p_part.ordinal and c.history = p_history
 $$;
@@ -8818,10 +8999,13 @@ revoke all on function m23.chain_of(uuid) from public, anon, authenticated, serv
 create or replace function m23.chain_fault(p_job public.backup_jobs, p_needs_key boolean default true) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select case when j.id = p_job.id then 'this backup is ' else format('the chain is broken: "%s" is ', j.backup_name) end
-           || case when j.deleted_at is not null then 'deleted' when j.status <> 'completed' then replace(j.status, '_', ' ') || ', not completed'
+  return (select case when j.id = p_job.id then 'this backup is '
+                      else format('the chain is broken: "%s" is ', j.backup_name) end
+           || case when j.deleted_at is not null then 'deleted'
+                   when j.status <> 'completed' then replace(j.status, '_', ' ') || ', not completed'
                    else 'encrypted with a key that was erased' end
-      from m23.chain_of(p_job.id) j where j.deleted_at is not null or j.status <> 'completed' or p_needs_key and m23.key_is_erased(j.id)
+      from m23.chain_of(p_job.id) j
+     where j.deleted_at is not null or j.status <> 'completed' or p_needs_key and m23.key_is_erased(j.id)
       order by j.id <> p_job.id, j.created_at limit 1);
 end $$;
 revoke all on function m23.chain_fault(public.backup_jobs, boolean) from public, anon, authenticated, service_role;
@@ -8841,7 +9025,8 @@ begin
       or m23.lost_since(p_table, p_parent.tenant_id, m23.moment_of(p_parent.position)) is not null or not exists (
     select from m23.backup_tables b
      where b.job_id = p_parent.job_id and b.table_id = p_table.id
-       and b.columns = m23.shape_of(p_table.relid) and b.key = m23.key_of(p_table.relid) and b.tenant_column = m23.tenant_column(p_table)
+       and b.columns = m23.shape_of(p_table.relid) and b.key = m23.key_of(p_table.relid)
+       and b.tenant_column = m23.tenant_column(p_table)
        and format('%I.%I', b.schema_name, b.table_name) = m23.qualified_name(p_table.relid)));
 end $$;
 revoke all on function m23.is_whole(m23.protected_tables, m23.backup_work) from public, anon, authenticated, service_role;
@@ -8864,13 +9049,15 @@ revoke all on function m23.count_changes(m23.protected_tables, uuid, pg_snapshot
 
 create or replace function m23.parent_position(p_job uuid) returns pg_snapshot
 language sql stable set search_path = '' as
-$$ select w.position from public.backup_jobs j join m23.backup_work w on w.job_id = j.parent_backup_id where j.id = p_job $$;
+$$ select w.position from public.backup_jobs j join m23.backup_work w on w.job_id = j.parent_backup_id
+    where j.id = p_job $$;
 revoke all on function m23.parent_position(uuid) from public, anon, authenticated, service_role;
 
 -- What a manifest says of its parent.
 create or replace function m23.parent_facts(p_parent uuid) returns json
 language sql stable set search_path = '' as $$
-  select json_build_object('backup_id', w.job_id, 'manifest', w.manifest, 'sha256', w.manifest_sha256, 'position', w.position::text, 'position_at', w.position_at)
+  select json_build_object('backup_id', w.job_id, 'manifest', w.manifest, 'sha256', w.manifest_sha256,
+                           'position', w.position::text, 'position_at', w.position_at)
     from m23.backup_work w where w.job_id = p_parent
 $$;
 revoke all on function m23.parent_facts(uuid) from public, anon, authenticated, service_role;
@@ -8893,13 +9080,19 @@ create or replace function m23.changed_query(p_table m23.protected_tables, p_log
 language sql stable set search_path = '' as $q$
   select format($$with %1$s, %2$s,
       changed as materialized (
-        select distinct %3$s from (select %4$s from %5$s l where l.tenant_id = $1 and l.xid >= ($4).floor and l.xid in (select xid from between_positions)) r where %6$s)
+        select distinct %3$s
+          from (select %4$s from %5$s l where l.tenant_id = $1 and l.xid >= ($4).floor
+                   and l.xid in (select xid from between_positions)) r where %6$s)
     (select %7$s from changed k join %8$s r on %9$s where r.%10$I = $1 and not %11$s order by %3$s limit %14$s)
     union all
-    (select %7$s from touched r where %12$s and (exists (select from %8$s t where t.%10$I = $1 and %13$s))::int - r.m23_balance = 1 order by %3$s limit %14$s)$$,
-    m23.touched_since(p_table, p_log), m23.between_positions(p_log), m23.key_list(p_table.relid, 'r'), m23.log_images(p_table), p_log,
-    m23.key_after(p_table.relid), m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.key_match(p_table.relid, 'k', 'r'),
-    m23.tenant_column(p_table), m23.key_in(p_table.relid, 'r', 'touched'), m23.key_in(p_table.relid, 'r', 'changed'), m23.key_match(p_table.relid, 't', 'r'), p_limit)
+    (select %7$s from touched r
+      where %12$s and (exists (select from %8$s t where t.%10$I = $1 and %13$s))::int - r.m23_balance = 1
+      order by %3$s limit %14$s)$$,
+    m23.touched_since(p_table, p_log), m23.between_positions(p_log), m23.key_list(p_table.relid, 'r'),
+    m23.log_images(p_table), p_log, m23.key_after(p_table.relid), m23.select_list(p_table.relid, 'r'),
+    m23.qualified_name(p_table.relid), m23.key_match(p_table.relid, 'k', 'r'), m23.tenant_column(p_table),
+    m23.key_in(p_table.relid, 'r', 'touched'), m23.key_in(p_table.relid, 'r', 'changed'),
+    m23.key_match(p_table.relid, 't', 'r'), p_limit)
 $q$;
 revoke all on function m23.changed_query(m23.protected_tables, text, int) from public, anon, authenticated, service_role;
 
@@ -8908,12 +9101,16 @@ revoke all on function m23.changed_query(m23.protected_tables, text, int) from p
 create or replace function m23.history_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
 language sql stable set search_path = '' as $q$
   select format($$with %s
-    select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at, coalesce(l.unchanged, 0) as m23_unchanged, %s
+    select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at,
+           coalesce(l.unchanged, 0) as m23_unchanged, %s
       from %s l where l.tenant_id = $1 and l.xid >= ($4).floor and l.xid in (select xid from between_positions)
        and ($3 is null or (l.change_id, l.xid) > ('0/0'::pg_lsn + ($3[1])::numeric, ($3[2])::xid8))
      order by l.change_id, l.xid limit %s$$,
     m23.between_positions(p_log),
-    case when m23.commit_times_are_native() then 'coalesce((select c.at from m23.commit_times c where c.xid = l.xid), pg_xact_commit_timestamp(l.xid::xid))' else 'null::timestamptz' end,
+    case when m23.commit_times_are_native()
+         then 'coalesce((select c.at from m23.commit_times c where c.xid = l.xid), '
+              'pg_xact_commit_timestamp(l.xid::xid))'
+         else 'null::timestamptz' end,
     m23.log_images(p_table), p_log, p_limit)
 $q$;
 revoke all on function m23.history_query(m23.protected_tables, text, int) from public, anon, authenticated, service_role;
@@ -8944,7 +9141,9 @@ end $$;
 revoke all on function m23.changed_by(text[], uuid, pg_snapshot) from public, anon, authenticated, service_role;
 
 -- What would make the rest of a backup another moment, or another shape, than its beginning.
-create or replace function m23.check_part(p_part m23.backup_tables, p_table m23.protected_tables, p_work m23.backup_work) returns void
+create or replace function m23.check_part(
+  p_part m23.backup_tables, p_table m23.protected_tables, p_work m23.backup_work
+) returns void
 language plpgsql stable set search_path = '' as $$
 declare
   v_name text := p_part.schema_name || '.' || p_part.table_name;
@@ -8994,7 +9193,8 @@ begin
     return array['the database was restored or copied since that backup was made'];
   end if;
   return array(
-    select format('the history of %s goes back to %s, and that backup is older', m23.public_name(t.relid), m23.iso(t.pruned_at))
+    select format('the history of %s goes back to %s, and that backup is older', m23.public_name(t.relid),
+                  m23.iso(t.pruned_at))
       from m23.chosen(p_tables) t
      where pg_snapshot_xmin(p_parent.position) < t.pruned_below and not m23.is_whole(t, p_parent)
     union all
@@ -9003,7 +9203,8 @@ begin
       join m23.capture_faults(array(select c.id from m23.chosen(p_tables) c)) f on f.table_id = t.id
      where not m23.is_whole(t, p_parent)
     union all
-    select f from m23.tenant_fault(p_parent.tenant_id, m23.moment_of(p_parent.position, p_parent.position_at)) f where f is not null);
+    select f from m23.tenant_fault(p_parent.tenant_id, m23.moment_of(p_parent.position, p_parent.position_at)) f
+     where f is not null);
 end $$;
 revoke all on function m23.gaps_since(m23.backup_work, text[]) from public, anon, authenticated, service_role;
 
@@ -9019,7 +9220,8 @@ begin
        <> array(select t.id from m23.tables_named(m23.tables_of_job(v_parent)) t order by 1)
      and p_job.tables is not null then
     perform m23.refuse('VALIDATION_FAILED', 'the backup cannot be made as asked',
-      array['tables: an incremental has the tables of the backup that it builds on; leave this out, or make a full backup']);
+      array['tables: an incremental has the tables of the backup that it builds on; '
+            'leave this out, or make a full backup']);
   end if;
   -- Nobody deletes it meanwhile, or has done so just now.
   perform from public.backup_jobs where id = v_parent.id for share;
@@ -9031,7 +9233,8 @@ begin
     perform m23.refuse('BACKUP_UNUSABLE', 'no incremental can build on that backup; make a full one',
                        array(select 'baseBackupId: ' || g from unnest(v_gaps) g));
   end if;
-  update public.backup_jobs set parent_backup_id = v_parent.id, base_backup_id = coalesce(v_parent.base_backup_id, v_parent.id), tables = v_parent.tables
+  update public.backup_jobs set parent_backup_id = v_parent.id,
+         base_backup_id = coalesce(v_parent.base_backup_id, v_parent.id), tables = v_parent.tables
    where id = p_job.id;
   return v_work;
 end $$;
@@ -9047,16 +9250,19 @@ declare
 begin
   select * into v_snapshot from public.pitr_snapshots where id = v_id;
   perform m23.note_backup_work(p_job, null);
-  update m23.backup_work set position = (v_snapshot.snapshot_data ->> 'position')::pg_snapshot, position_at = (v_snapshot.snapshot_data ->> 'taken_at')::timestamptz
+  update m23.backup_work set position = (v_snapshot.snapshot_data ->> 'position')::pg_snapshot,
+         position_at = (v_snapshot.snapshot_data ->> 'taken_at')::timestamptz
    where job_id = p_job.id;
   perform m23.note_backup_tables(p_job, null);
   update m23.backup_tables set done = true, history_done = true where job_id = p_job.id;
-  update public.backup_jobs set status = 'completed', started_at = clock_timestamp(), completed_at = clock_timestamp(), backup_size_bytes = 0, duration_seconds = 0,
+  update public.backup_jobs set status = 'completed', started_at = clock_timestamp(), completed_at = clock_timestamp(),
+         backup_size_bytes = 0, duration_seconds = 0,
          metadata = metadata || jsonb_build_object('snapshot_id', v_snapshot.id, 'expires_at', v_snapshot.expires_at,
            'position', v_snapshot.snapshot_data ->> 'position', 'position_at', v_snapshot.snapshot_data ->> 'taken_at',
            'note', 'lives inside the database: it is gone when the database is, and when it expires')
    where id = p_job.id;
-  return json_build_object('job_id', p_job.id, 'backup_name', p_job.backup_name, 'estimated_duration', 0, 'status', 'in_progress');
+  return json_build_object('job_id', p_job.id, 'backup_name', p_job.backup_name, 'estimated_duration', 0,
+                           'status', 'in_progress');
 end $$;
 revoke all on function m23.make_snapshot_backup(public.backup_jobs) from public, anon, authenticated, service_role;
 
@@ -9067,27 +9273,37 @@ declare
   v_at timestamptz := (p_manifest ->> 'position_at')::timestamptz;
 begin
   -- Its positions are of a life that is over; it must never look like the newest.
-  insert into m23.incarnations (id, fingerprint, since) values ((p_manifest ->> 'incarnation')::uuid, 'adopted', '-infinity') on conflict do nothing;
-  insert into public.backup_jobs (id, tenant_id, backup_name, job_type, status, created_at, created_by, started_at, completed_at, backup_size_bytes, base_backup_id, parent_backup_id, metadata)
-    values (v_id, (p_manifest ->> 'tenant_id')::uuid, p_manifest ->> 'backup_name', p_manifest ->> 'job_type', 'completed', v_at, null, v_at, v_at,
-            (p_manifest ->> 'stored_bytes')::bigint, (p_manifest ->> 'base_backup_id')::uuid, (p_manifest -> 'parent' ->> 'backup_id')::uuid,
-            jsonb_build_object('position', p_manifest ->> 'position', 'position_at', v_at, 'manifest', p_object, 'manifest_sha256', p_sha256,
-                               'adopted_at', clock_timestamp()));
+  insert into m23.incarnations (id, fingerprint, since)
+    values ((p_manifest ->> 'incarnation')::uuid, 'adopted', '-infinity') on conflict do nothing;
+  insert into public.backup_jobs (id, tenant_id, backup_name, job_type, status, created_at, created_by, started_at,
+                                  completed_at, backup_size_bytes, base_backup_id, parent_backup_id, metadata)
+    values (v_id, (p_manifest ->> 'tenant_id')::uuid, p_manifest ->> 'backup_name', p_manifest ->> 'job_type',
+            'completed', v_at, null, v_at, v_at,
+            (p_manifest ->> 'stored_bytes')::bigint, (p_manifest ->> 'base_backup_id')::uuid,
+            (p_manifest -> 'parent' ->> 'backup_id')::uuid,
+            jsonb_build_object('position', p_manifest ->> 'position', 'position_at', v_at, 'manifest', p_object,
+                               'manifest_sha256', p_sha256, 'adopted_at', clock_timestamp()));
   -- Its key still opens it, and seals nothing new.
   insert into m23.archive_keys (key_id, tenant_id, retired_at)
-    select (p_manifest -> 'encryption' ->> 'key_id')::uuid, (p_manifest ->> 'tenant_id')::uuid, clock_timestamp() where p_manifest -> 'encryption' ->> 'key_id' is not null on conflict do nothing;
+    select (p_manifest -> 'encryption' ->> 'key_id')::uuid, (p_manifest ->> 'tenant_id')::uuid, clock_timestamp()
+     where p_manifest -> 'encryption' ->> 'key_id' is not null on conflict do nothing;
   insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, commit_times, ticks, prefix,
                                manifest, manifest_sha256, key_id)
-    values (v_id, (p_manifest ->> 'tenant_id')::uuid, (p_manifest ->> 'position')::pg_snapshot, (p_manifest ->> 'incarnation')::uuid, v_at,
+    values (v_id, (p_manifest ->> 'tenant_id')::uuid, (p_manifest ->> 'position')::pg_snapshot,
+            (p_manifest ->> 'incarnation')::uuid, v_at,
             coalesce(p_manifest ->> 'commit_times', 'native'), coalesce(p_manifest -> 'ticks', '[]'),
-            regexp_replace(p_object, '/manifest\.json$', ''), p_object, p_sha256, (p_manifest -> 'encryption' ->> 'key_id')::uuid);
+            regexp_replace(p_object, '/manifest\.json$', ''), p_object, p_sha256,
+            (p_manifest -> 'encryption' ->> 'key_id')::uuid);
   insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, key, whole,
                                  estimated_rows, done, history_done)
-    select v_id, n, coalesce((m23.find_table((t ->> 'schema') || '.' || (t ->> 'name'))).id, 0), t ->> 'schema', t ->> 'name', t ->> 'tenant_column', t -> 'columns',
+    select v_id, n, coalesce((m23.find_table((t ->> 'schema') || '.' || (t ->> 'name'))).id, 0), t ->> 'schema',
+           t ->> 'name', t ->> 'tenant_column', t -> 'columns',
            m23.list_of(t -> 'key'), coalesce((t ->> 'whole')::boolean, true), 0, true, true
       from jsonb_array_elements(p_manifest -> 'tables') with ordinality u (t, n);
-  insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint, sealed_fingerprint, last_key)
-    select v_id, u.n, k.history, c.seq, c.chunk ->> 'object', (c.chunk ->> 'rows')::int, (c.chunk ->> 'bytes')::bigint, (c.chunk ->> 'stored_bytes')::bigint, c.chunk ->> 'sha256',
+  insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint,
+                                 sealed_fingerprint, last_key)
+    select v_id, u.n, k.history, c.seq, c.chunk ->> 'object', (c.chunk ->> 'rows')::int, (c.chunk ->> 'bytes')::bigint,
+           (c.chunk ->> 'stored_bytes')::bigint, c.chunk ->> 'sha256',
            case when p_manifest -> 'encryption' is null then (c.chunk ->> 'fingerprint')::numeric end,
            case when p_manifest -> 'encryption' is not null then c.chunk ->> 'fingerprint' end, '{}'
       from jsonb_array_elements(p_manifest -> 'tables') with ordinality u (t, n)
@@ -9103,9 +9319,11 @@ declare v_logged int[] := m23.logged_tables(
   array(select t.id from m23.protected_tables t where p_parent.job_id is not null), p_job.tenant_id,
   pg_snapshot_xmin(p_parent.position));
 begin
-  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, attnums, key, definition, whole, history_done, estimated_rows)
-    select p_job.id, row_number() over (order by n.nspname, c.relname), t.id, n.nspname, c.relname, m23.tenant_column(t),
-           m23.shape_of(t.relid), array(select f.attnum from m23.columns_of(t.relid) f where not f.generated order by f.attnum),
+  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, attnums,
+                                 key, definition, whole, history_done, estimated_rows)
+    select p_job.id, row_number() over (order by n.nspname, c.relname), t.id, n.nspname, c.relname,
+           m23.tenant_column(t), m23.shape_of(t.relid),
+           array(select f.attnum from m23.columns_of(t.relid) f where not f.generated order by f.attnum),
            m23.key_of(t.relid),
            coalesce((select b.definition from m23.backup_tables b where b.job_id = p_like and b.table_id = t.id),
                     m23.table_definition(t.relid)),
@@ -9128,11 +9346,16 @@ declare
   v_job     public.backup_jobs;
 begin
   select * into v_work from m23.backup_work where job_id = p_job;
-  update public.backup_jobs set metadata = metadata || jsonb_build_object('estimated_rows', v_rows, 'estimated_seconds', v_seconds,
-      'position', v_work.position::text, 'position_at', v_work.position_at) where id = p_job returning * into v_job;
-  return json_build_object('job_id', v_job.id, 'backup_name', v_job.backup_name, 'estimated_duration', v_seconds, 'status', v_job.status,
+  update public.backup_jobs
+     set metadata = metadata || jsonb_build_object(
+           'estimated_rows', v_rows, 'estimated_seconds', v_seconds,
+           'position', v_work.position::text, 'position_at', v_work.position_at)
+   where id = p_job returning * into v_job;
+  return json_build_object(
+    'job_id', v_job.id, 'backup_name', v_job.backup_name, 'estimated_duration', v_seconds, 'status', v_job.status,
     'sealed', m23.must_be_sealed(v_job.tenant_id),
-    'parent', case when p_parent.job_id is not null then json_build_object('manifest', p_parent.manifest, 'sha256', p_parent.manifest_sha256) end);
+    'parent', case when p_parent.job_id is not null
+                     then json_build_object('manifest', p_parent.manifest, 'sha256', p_parent.manifest_sha256) end);
 end $$;
 revoke all on function m23.note_estimate(uuid, m23.backup_work) from public, anon, authenticated, service_role;
 
@@ -9148,10 +9371,12 @@ begin
   if v_parent.id is null then
     perform m23.refuse('BACKUP_NOT_FOUND', 'no such backup in this tenant to build on');
   end if;
-  v_fault := case when v_parent.job_type = 'snapshot' then 'it is a snapshot, which lives inside the database; build on a full or an incremental backup'
+  v_fault := case when v_parent.job_type = 'snapshot'
+                    then 'it is a snapshot, which lives inside the database; build on a full or an incremental backup'
                   else m23.chain_fault(v_parent) end;
   if v_fault is not null then
-    perform m23.refuse('BACKUP_UNUSABLE', 'no incremental can build on that backup', array['baseBackupId: ' || v_fault]);
+    perform m23.refuse('BACKUP_UNUSABLE', 'no incremental can build on that backup',
+                       array['baseBackupId: ' || v_fault]);
   end if;
   return v_parent;
 end $$;
@@ -9167,10 +9392,15 @@ language plpgsql stable set search_path = '' as $$
 declare v_key text := m23.key_list(p_table.relid, 'r');
 begin
   if p_history then
-    return format('select concat_ws(chr(9), r.m23_op, r.m23_change_id, r.m23_xid, coalesce(r.m23_at::text, ''\N''), r.m23_unchanged, %s) as m23_line, r.m23_change_id, r.m23_xid from (%s) r order by r.m23_change_id, r.m23_xid',
+    return format($sql$
+        select concat_ws(chr(9), r.m23_op, r.m23_change_id, r.m23_xid, coalesce(r.m23_at::text, '\N'),
+                         r.m23_unchanged, %s) as m23_line,
+               r.m23_change_id, r.m23_xid
+          from (%s) r order by r.m23_change_id, r.m23_xid$sql$,
       m23.copy_line(p_table.relid), m23.history_query(p_table, p_log, p_limit));
   end if;
-  return format('select %s as m23_line, %2$s from (%3$s) r order by %2$s limit %4$s', m23.copy_line(p_table.relid), v_key,
+  return format('select %s as m23_line, %2$s from (%3$s) r order by %2$s limit %4$s',
+    m23.copy_line(p_table.relid), v_key,
     case when p_live then m23.live_query(p_table, p_limit)
          when p_part.whole then m23.as_of_query(p_table, p_log, p_limit)
          else m23.changed_query(p_table, p_log, p_limit) end, p_limit);
@@ -9186,18 +9416,21 @@ begin
     perform m23.parent_backup(p_tenant, (p_backup ->> 'baseBackupId')::uuid);
     return m23.new_backup_job(p_tenant, p_backup);
   end if;
-  select * into v_job from public.backup_jobs j where j.id = (p_backup ->> 'jobId')::uuid and j.tenant_id = p_tenant for update;
+  select * into v_job from public.backup_jobs j
+   where j.id = (p_backup ->> 'jobId')::uuid and j.tenant_id = p_tenant for update;
   if v_job.id is null then
     perform m23.refuse('BACKUP_NOT_FOUND', 'no such backup job in this tenant');
   end if;
   if v_job.status <> 'pending' or exists (select from m23.backup_work w where w.job_id = v_job.id) then
-    perform m23.refuse('VALIDATION_FAILED', 'the job cannot be run', array[format('jobId: this job was started before and is %s', v_job.status)]);
+    perform m23.refuse('VALIDATION_FAILED', 'the job cannot be run',
+                       array[format('jobId: this job was started before and is %s', v_job.status)]);
   end if;
   return v_job;
 end $$;
 revoke all on function m23.requested_job(uuid, jsonb) from public, anon, authenticated, service_role;
 
--- p_like: a job that the same transaction began before it, under the same locks; its tables' definitions are taken over.
+-- p_like: a job that the same transaction began before it, under the same locks; its tables' definitions are taken
+-- over.
 create or replace function m23.start_backup(p_job public.backup_jobs, p_like uuid default null) returns json
 language plpgsql set search_path = '' as $$
 declare v_parent m23.backup_work;
@@ -9272,11 +9505,14 @@ declare
                                     else m23.only_different(x.live, x.wanted) end,
                              'then', case x.operation when 'insert' then x.wanted when 'delete' then null
                                      else m23.only_different(x.wanted, x.live) end)) as change
-                      from (select row_number() over (order by {key_list}) as n, pg_catalog.jsonb_build_object({key}) as key,
-                                   case when m23_d.m23_op in ('I', 'T') then 'insert' when m23_d.m23_op = 'D' then 'delete' else 'update' end as operation,
+                      from (select row_number() over (order by {key_list}) as n,
+                                   pg_catalog.jsonb_build_object({key}) as key,
+                                   case when m23_d.m23_op in ('I', 'T') then 'insert'
+                                        when m23_d.m23_op = 'D' then 'delete' else 'update' end as operation,
                                    (select pg_catalog.to_jsonb(m23_s) from (select {planned}) m23_s) as wanted,
                                    (select pg_catalog.to_jsonb(m23_s) from (select {live_columns}) m23_s) as live
-                              from {diff} m23_d left join (select * from {live} r where {is_tenants}) m23_l on {same_key}
+                              from {diff} m23_d
+                              left join (select * from {live} r where {is_tenants}) m23_l on {same_key}
                              order by {key_list} offset $1 limit $2) x offset 0) s) y
      where y.bytes <= $3 or $4 and y.n = $1 + 1$sql$,
     'key_list', m23.key_list((p_target.tbl).relid, 'm23_d'),
@@ -9298,9 +9534,14 @@ create or replace function m23.double_safe(p_json jsonb) returns jsonb
 language sql immutable set search_path = '' set extra_float_digits = 1 as $$
   select case
     when p_json::text !~ '[0-9.]{16}' then p_json
-    when jsonb_typeof(p_json) = 'object' then (select jsonb_object_agg(e.key, m23.double_safe(e.value)) from jsonb_each(p_json) e)
-    when jsonb_typeof(p_json) = 'array' then (select jsonb_agg(m23.double_safe(e.value) order by e.n) from jsonb_array_elements(p_json) with ordinality e (value, n))
-    when jsonb_typeof(p_json) = 'number' and not (case when abs(p_json::numeric) between 1e-300 and 1e300 then p_json::float8::text::numeric = p_json::numeric else p_json::numeric = 0 end)
+    when jsonb_typeof(p_json) = 'object'
+      then (select jsonb_object_agg(e.key, m23.double_safe(e.value)) from jsonb_each(p_json) e)
+    when jsonb_typeof(p_json) = 'array'
+      then (select jsonb_agg(m23.double_safe(e.value) order by e.n)
+              from jsonb_array_elements(p_json) with ordinality e (value, n))
+    when jsonb_typeof(p_json) = 'number'
+       and not (case when abs(p_json::numeric) between 1e-300 and 1e300
+                       then p_json::float8::text::numeric = p_json::numeric else p_json::numeric = 0 end)
       then to_jsonb(p_json #>> '{}')
     else p_json end
 $$;
@@ -9308,7 +9549,8 @@ revoke all on function m23.double_safe(jsonb) from public, anon, authenticated, 
 
 create or replace function m23.only_different(p_these jsonb, p_those jsonb) returns jsonb
 language sql immutable set search_path = '' as $$
-  select coalesce(jsonb_object_agg(t.key, t.value), '{}') from jsonb_each(p_these) t where t.value is distinct from p_those -> t.key
+  select coalesce(jsonb_object_agg(t.key, t.value), '{}') from jsonb_each(p_these) t
+   where t.value is distinct from p_those -> t.key
 $$;
 revoke all on function m23.only_different(jsonb, jsonb) from public, anon, authenticated, service_role;
 
@@ -9317,7 +9559,8 @@ revoke all on function m23.only_different(jsonb, jsonb) from public, anon, authe
 create or replace function m23.shown_columns(p_relid oid, p_columns text[], p_row text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select string_agg(format(case when m23.base_of(a.atttypid) = 'json'::regtype then 'm23.shown_json(%1$s.%2$I) as %2$I'
+  return (select string_agg(format(case when m23.base_of(a.atttypid) = 'json'::regtype
+                                          then 'm23.shown_json(%1$s.%2$I) as %2$I'
                                         else '%s.%I' end, p_row, c.name), ', ' order by c.n)
             from unnest(p_columns) with ordinality c (name, n)
             left join pg_attribute a on a.attrelid = p_relid and a.attname = c.name);
@@ -9344,7 +9587,8 @@ create index previews_tenant on m23.previews (tenant_id, created_at desc);
 -- A restore beside the live data makes a copy, which expires. Dropping takes away what M23
 -- made and nothing else: whatever somebody has added keeps the whole copy.
 
-insert into m23.settings (name, value, about) values ('copy_days', '7', 'how long a restore into a schema of its own is kept');
+insert into m23.settings (name, value, about)
+  values ('copy_days', '7', 'how long a restore into a schema of its own is kept');
 
 -- Restores: an archive is first read into staging, every hash checked by the worker;
 -- live data is touched only by the one transaction at the end.
@@ -9403,7 +9647,10 @@ create table m23.staging_warnings (
 select m23.close_table('m23.restore_work');
 
 create or replace function m23.staging_warnings(p_work uuid) returns text[]
-language plpgsql stable set search_path = '' as $$ begin return array(select w.said from m23.staging_warnings w where w.work_id = p_work order by w.n); end $$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select w.said from m23.staging_warnings w where w.work_id = p_work order by w.n);
+end $$;
 revoke all on function m23.staging_warnings(uuid) from public, anon, authenticated, service_role;
 
 select m23.close_table('m23.staging_warnings');
@@ -9433,12 +9680,16 @@ begin
     return m23.begin_work(v_work);
   end if;
   v_begun := m23.log_restore(p_tenant, v_work, null, p_restore ->> 'targetSchema');
-  update public.restore_logs set backup_job_id = v_job.id, metadata = metadata || jsonb_build_object('mode', v_work.mode) where id = v_work.work_id;
+  update public.restore_logs set backup_job_id = v_job.id,
+         metadata = metadata || jsonb_build_object('mode', v_work.mode)
+   where id = v_work.work_id;
   return v_begun;
 end $$;
 revoke all on function m23.begin_restore(uuid, jsonb) from public, anon, authenticated, service_role;
 
-create or replace function m23.begin_rollback(p_tenant uuid, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text) returns json
+create or replace function m23.begin_rollback(
+  p_tenant uuid, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text
+) returns json
 language plpgsql volatile set search_path = '' as $$
 declare
   v_snapshot public.pitr_snapshots := m23.usable_snapshot(p_tenant, p_snapshot);
@@ -9481,9 +9732,11 @@ begin
     return null;
   elsif v_at < v_first then
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to',
-      array[format('targetTimestamp: is before the full backup of that chain; it can be from %s to %s', m23.iso(v_first), m23.iso(clock_timestamp()))]);
+      array[format('targetTimestamp: is before the full backup of that chain; it can be from %s to %s',
+                   m23.iso(v_first), m23.iso(clock_timestamp()))]);
   end if;
-  select * into v_member from m23.members_around(v_base.id) w where w.position_at >= v_at order by w.position_at limit 1;
+  select * into v_member from m23.members_around(v_base.id) w
+   where w.position_at >= v_at order by w.position_at limit 1;
   if v_member.job_id is null then return null; end if;
   v_tables := m23.tables_of_member(v_member.job_id, p_restore);
   perform m23.refuse_obstacles(m23.names_now(v_member.job_id, v_tables));
@@ -9503,7 +9756,8 @@ revoke all on function m23.chain_work(uuid, jsonb) from public, anon, authentica
 create or replace function m23.changed_since_restore(p_snapshot public.pitr_snapshots, p_tables text[]) returns text[]
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_restore text := (select r.metadata ->> 'transaction' from public.restore_logs r where r.id = p_snapshot.restore_log_id);
+  v_restore text := (select r.metadata ->> 'transaction' from public.restore_logs r
+                      where r.id = p_snapshot.restore_log_id);
   v_moment  m23.moment := m23.snapshot_moment(p_snapshot);
   v_table   m23.protected_tables;
   v_count   bigint;
@@ -9513,12 +9767,18 @@ begin
   for v_table in
     select t.* from m23.tables_with_entries(p_tables, p_snapshot.tenant_id, v_restore::xid8) t order by t.id
   loop
-    execute format('select count(*) from (select distinct %s from %s l where l.tenant_id = $1 and %s and l.xid > $3) changed',
-        (select string_agg('l.' || m23.log_field(v_table, c.attnum), ', ' order by c.key_ord) from m23.columns_of(v_table.relid, p_of_key => true) c),
-        m23.log_of(v_table.id, p_snapshot.tenant_id, v_restore::xid8), m23.lies_after('l.xid')) into v_count
+    execute m23.fill($sql$
+        select count(*) from (
+          select distinct {key} from {log} l where l.tenant_id = $1 and {lies_after} and l.xid > $3) changed$sql$,
+      'key', (select string_agg('l.' || m23.log_field(v_table, c.attnum), ', ' order by c.key_ord)
+                from m23.columns_of(v_table.relid, p_of_key => true) c),
+      'log', m23.log_of(v_table.id, p_snapshot.tenant_id, v_restore::xid8),
+      'lies_after', m23.lies_after('l.xid')) into v_count
       using p_snapshot.tenant_id, v_moment, v_restore::xid8;
     if v_count > 0 then
-      v_said := v_said || format('%s: %s row(s) were changed after the restore; the rollback takes those changes back, too', m23.public_name(v_table.relid), v_count);
+      v_said := v_said
+        || format('%s: %s row(s) were changed after the restore; the rollback takes those changes back, too',
+                  m23.public_name(v_table.relid), v_count);
     end if;
   end loop;
   return v_said;
@@ -9538,7 +9798,8 @@ begin
   select greatest(max(case when v_native and t.id = any (v_sound) and t.incarnation = v_life
                            then greatest(m23.began_at(t), t.pruned_at)
                            else m23.earliest_moment(t, p_tenant) end),
-                  (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = v_life and v_ids <> '{}')),
+                  (select f.at from m23.forgotten f
+                    where f.tenant_id = p_tenant and f.incarnation = v_life and v_ids <> '{}')),
          min(case when t.id <> all (v_sound) or t.incarnation <> v_life
                   then m23.public_name(t.relid) || ': ' || m23.present_gap(t) end)
     into earliest, closed
@@ -9568,8 +9829,10 @@ language plpgsql set search_path = '' as $$
 begin
   return m23.run_at(p_target, p_tenant, format('
       insert into %s (%s) overriding system value select %s from (%s) w',
-    p_copy, (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c), array_to_string(m23.wanted_values(p_target, false), ', '),
-    coalesce(p_target.wanted, m23.as_of_query(p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
+    p_copy, (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c),
+    array_to_string(m23.wanted_values(p_target, false), ', '),
+    coalesce(p_target.wanted,
+             m23.as_of_query(p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
 end $$;
 revoke all on function m23.fill_copy(m23.target, uuid, text) from public, anon, authenticated, service_role;
 
@@ -9580,11 +9843,14 @@ language sql stable set search_path = '' as $$
     select 'pg_namespace'::regclass::oid, n.oid from pg_namespace n where n.nspname = p_schema
     union
     select d.classid, d.objid from found f join pg_depend d on d.refclassid = f.classid and d.refobjid = f.objid
-     where not exists (select from pg_class c where d.classid = 'pg_class'::regclass and c.oid = d.objid and c.relnamespace = 'pg_toast'::regnamespace))
+     where not exists (select from pg_class c
+                        where d.classid = 'pg_class'::regclass and c.oid = d.objid
+                          and c.relnamespace = 'pg_toast'::regnamespace))
   select concat_ws('.', o.classid, o.objid, o.part), pg_describe_object(o.classid, o.objid, o.part)
     from (select classid, objid, 0 as part from found
           union all
-          select f.classid, f.objid, a.attnum from found f join pg_class c on f.classid = 'pg_class'::regclass and c.oid = f.objid and c.relkind = 'r'
+          select f.classid, f.objid, a.attnum from found f
+            join pg_class c on f.classid = 'pg_class'::regclass and c.oid = f.objid and c.relkind = 'r'
             join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) o
 $$;
 revoke all on function m23.schema_contents(text) from public, anon, authenticated, service_role;
@@ -9604,22 +9870,26 @@ revoke all on function m23.begin_copy(public.restore_logs) from public, anon, au
 
 create or replace function m23.end_copy(p_restore public.restore_logs) returns void
 language sql set search_path = '' as $$
-  update m23.copies set contents = array(select object from m23.schema_contents(schema_name)) where restore_log_id = p_restore.id;
-  update public.restore_logs r set metadata = r.metadata || jsonb_build_object('copy', jsonb_build_object('expires_at', c.expires_at))
+  update m23.copies set contents = array(select object from m23.schema_contents(schema_name))
+   where restore_log_id = p_restore.id;
+  update public.restore_logs r
+     set metadata = r.metadata || jsonb_build_object('copy', jsonb_build_object('expires_at', c.expires_at))
     from m23.copies c where r.id = p_restore.id and c.restore_log_id = r.id;
 $$;
 revoke all on function m23.end_copy(public.restore_logs) from public, anon, authenticated, service_role;
 
 create or replace function m23.added_to_copy(p_copy m23.copies) returns text[]
 language sql stable set search_path = '' as $$
-  select coalesce(array_agg(c.description order by c.description), '{}') from m23.schema_contents(p_copy.schema_name) c where c.object <> all (p_copy.contents)
+  select coalesce(array_agg(c.description order by c.description), '{}') from m23.schema_contents(p_copy.schema_name) c
+   where c.object <> all (p_copy.contents)
 $$;
 revoke all on function m23.added_to_copy(m23.copies) from public, anon, authenticated, service_role;
 
 create or replace function m23.tables_of_copy(p_copy m23.copies) returns text
 language sql stable set search_path = '' as $$
   select string_agg(format('%I.%I', n.nspname, c.relname), ', ')
-    from pg_namespace n join pg_class c on c.relnamespace = n.oid and c.relkind = 'r' where n.nspname = p_copy.schema_name
+    from pg_namespace n join pg_class c on c.relnamespace = n.oid and c.relkind = 'r'
+   where n.nspname = p_copy.schema_name
      and concat_ws('.', 'pg_class'::regclass::oid, c.oid, 0) = any (p_copy.contents)
 $$;
 revoke all on function m23.tables_of_copy(m23.copies) from public, anon, authenticated, service_role;
@@ -9627,7 +9897,8 @@ revoke all on function m23.tables_of_copy(m23.copies) from public, anon, authent
 create or replace function m23.copy_beside(p_target m23.target, p_restore public.restore_logs) returns bigint
 language plpgsql set search_path = '' as $$
 declare
-  v_copy  text := (select format('%I.%I', p_restore.target_schema, c.relname) from pg_class c where c.oid = (p_target.tbl).relid);
+  v_copy  text := (select format('%I.%I', p_restore.target_schema, c.relname) from pg_class c
+                    where c.oid = (p_target.tbl).relid);
   v_count bigint;
 begin
   begin
@@ -9676,7 +9947,8 @@ begin
     when dependent_objects_still_exist or undefined_table then return array['it is being changed'];
   end;
   delete from m23.copies where restore_log_id = p_copy.restore_log_id;
-  update public.restore_logs set metadata = jsonb_set(metadata, '{copy,dropped_at}', to_jsonb(clock_timestamp())) where id = p_copy.restore_log_id;
+  update public.restore_logs set metadata = jsonb_set(metadata, '{copy,dropped_at}', to_jsonb(clock_timestamp()))
+   where id = p_copy.restore_log_id;
   return '{}';
 end $$;
 revoke all on function m23.drop_copy(m23.copies) from public, anon, authenticated, service_role;
@@ -9700,19 +9972,27 @@ begin
   if p_work.dry_run then
     return m23.note_preview(p_work, m23.preview_work(p_work)::jsonb);
   end if;
-  return m23.finish_restore(p_work, case when v_log.target_schema is null then m23.restore_live(p_work, v_log.created_by) else m23.restore_beside(p_work, v_log) end);
+  return m23.finish_restore(p_work,
+    case when v_log.target_schema is null then m23.restore_live(p_work, v_log.created_by)
+         else m23.restore_beside(p_work, v_log) end);
 end $$;
 revoke all on function m23.execute_work(m23.restore_work) from public, anon, authenticated, service_role;
 
 -- Executing: the one transaction in which live data is touched, from what was staged or from the log.
 
 -- Its tables stand there by name and, as they may be called otherwise by then, by number.
-create or replace function m23.new_snapshot(p_tenant uuid, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid) returns uuid
+create or replace function m23.new_snapshot(
+  p_tenant uuid, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid
+) returns uuid
 language sql set search_path = '' as $$
-  insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at, snapshot_data, affected_tables)
-  values (p_tenant, p_restore, p_name, p_type, p_by, clock_timestamp() + make_interval(days => m23.setting('snapshot_days')::int),
-          m23.snapshot_here() || jsonb_build_object('table_ids', array(select (f.tbl).id from m23.find_tables(p_tables) f order by f.n),
-            'transaction', pg_current_xact_id()::text), p_tables)
+  insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at,
+                                     snapshot_data, affected_tables)
+  values (p_tenant, p_restore, p_name, p_type, p_by,
+          clock_timestamp() + make_interval(days => m23.setting('snapshot_days')::int),
+          m23.snapshot_here() || jsonb_build_object(
+            'table_ids', array(select (f.tbl).id from m23.find_tables(p_tables) f order by f.n),
+            'transaction', pg_current_xact_id()::text),
+          p_tables)
   returning id
 $$;
 revoke all on function m23.new_snapshot(uuid, text, text, text[], uuid, uuid) from public, anon, authenticated, service_role;
@@ -9723,7 +10003,8 @@ declare v_short record;
 begin
   select t.staging, t.rows, coalesce(sum(c.rows), 0) as staged into v_short
     from m23.staged_tables t left join m23.staged_chunks c using (restore_id, ordinal)
-   where t.restore_id = p_restore group by t.ordinal, t.staging, t.rows having coalesce(sum(c.rows), 0) <> t.rows limit 1;
+   where t.restore_id = p_restore
+   group by t.ordinal, t.staging, t.rows having coalesce(sum(c.rows), 0) <> t.rows limit 1;
   if found then
     perform m23.refuse('BACKUP_UNUSABLE', format('%s of %s rows were read back', v_short.staged, v_short.rows));
   end if;
@@ -9734,7 +10015,8 @@ revoke all on function m23.check_staged(uuid) from public, anon, authenticated, 
 create or replace function m23.newer_than(p_staged m23.staged_tables, p_table m23.protected_tables) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return array(select c.name from m23.columns_of(p_table.relid) c where not c.generated and c.name <> all (p_staged.columns)
+  return array(select c.name from m23.columns_of(p_table.relid) c
+                where not c.generated and c.name <> all (p_staged.columns)
                 order by c.attnum);
 end $$;
 revoke all on function m23.newer_than(m23.staged_tables, m23.protected_tables) from public, anon, authenticated, service_role;
@@ -9745,20 +10027,26 @@ language plpgsql stable set search_path = '' as $$
 begin
   return (select format('select %s from (%s) s',
              string_agg(case when c.name = any (p_staged.columns) then format('s.%I', c.name)
-                             else format('null::%s as %I', m23.type_with_nulls(p_table.relid, c.attnum), c.name) end, ', ' order by c.attnum), p_rows)
+                             else format('null::%s as %I', m23.type_with_nulls(p_table.relid, c.attnum), c.name) end,
+                        ', ' order by c.attnum), p_rows)
             from m23.columns_of(p_table.relid) c where not c.generated);
 end $$;
 revoke all on function m23.with_newer(m23.staged_tables, m23.protected_tables, text) from public, anon, authenticated, service_role;
 
 -- What is wanted of a table when not all of it shall be as in the backup.
-create or replace function m23.in_mode(p_work m23.restore_work, p_wanted text, p_table m23.protected_tables, p_columns text[]) returns text
+create or replace function m23.in_mode(
+  p_work m23.restore_work, p_wanted text, p_table m23.protected_tables, p_columns text[]
+) returns text
 language sql stable set search_path = '' as $q$
   select case p_work.mode when 'exact' then p_wanted
-    else format($$with backed_up as materialized (%1$s), live as materialized (select %2$s from %3$s r where r.%4$I = %5$L)
+    else format($$with backed_up as materialized (%1$s),
+                live as materialized (select %2$s from %3$s r where r.%4$I = %5$L)
            select %2$s from backed_up r where %6$s union all select %2$s from live r where %7$s$$,
-      p_wanted, (select string_agg(format('r.%I', c), ', ') from unnest(p_columns) c), m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_work.tenant_id,
+      p_wanted, (select string_agg(format('r.%I', c), ', ') from unnest(p_columns) c),
+      m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_work.tenant_id,
       case p_work.mode when 'missing_only' then 'not ' || m23.key_in(p_table.relid, 'r', 'live') else 'true' end,
-      case p_work.mode when 'missing_only' then 'true' else 'not ' || m23.key_in(p_table.relid, 'r', 'backed_up') end) end
+      case p_work.mode when 'missing_only' then 'true'
+           else 'not ' || m23.key_in(p_table.relid, 'r', 'backed_up') end) end
 $q$;
 revoke all on function m23.in_mode(m23.restore_work, text, m23.protected_tables, text[]) from public, anon, authenticated, service_role;
 
@@ -9784,7 +10072,8 @@ create or replace function m23.relations_of(p_work m23.restore_work) returns oid
 language plpgsql stable set search_path = '' as $$
 begin
   if p_work.job_id is null then return m23.relations_named(p_work.tables); end if;
-  return array(select t.relid from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
+  return array(select t.relid from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id
+                where s.restore_id = p_work.work_id);
 end $$;
 revoke all on function m23.relations_of(m23.restore_work) from public, anon, authenticated, service_role;
 
@@ -9854,20 +10143,25 @@ create or replace function m23.failure(p_state text, p_message text, p_table tex
 language plpgsql set search_path = '' as $$
 begin
   if p_state = 'PGRST' then
-    return (select json_build_object('code', m ->> 'code', 'message', m ->> 'message', 'details', (m ->> 'details')::json)
+    return (select json_build_object('code', m ->> 'code', 'message', m ->> 'message',
+                                     'details', (m ->> 'details')::json)
               from (select p_message::json) x (m));
   elsif p_state = '57014' then
-    return json_build_object('code', 'UNAVAILABLE', 'message', 'the restore was cancelled before it was done; nothing was changed');
+    return json_build_object('code', 'UNAVAILABLE',
+                             'message', 'the restore was cancelled before it was done; nothing was changed');
   elsif p_state ~ '^2[23]' then  -- its message would show the value
-    return json_build_object('code', 'CONFLICT', 'message', m23.rules_sentence(), 'details', array_remove(array[
-      nullif(concat_ws(': ', nullif(p_table, ''), 'they would break "' || nullif(p_constraint, '') || '"'), '')], null));
+    return json_build_object('code', 'CONFLICT', 'message', m23.rules_sentence(),
+      'details', array_remove(array[nullif(concat_ws(': ',
+        nullif(p_table, ''), 'they would break "' || nullif(p_constraint, '') || '"'), '')], null));
   end if;
   raise log 'm23: restore failed: % (%)', p_message, p_state using hint = m23.shortage_hint(p_state);
   if p_state ~ '^53' then
     return json_build_object('code', 'UNAVAILABLE',
       'message', 'the database has no room for this just now; nothing was changed');
   end if;
-  return json_build_object('code', 'INTERNAL', 'message', 'the restore failed for a reason of our own; nothing was changed', 'cause', p_message || ' (' || p_state || ')');
+  return json_build_object('code', 'INTERNAL',
+    'message', 'the restore failed for a reason of our own; nothing was changed',
+    'cause', p_message || ' (' || p_state || ')');
 end $$;
 revoke all on function m23.failure(text, text, text, text) from public, anon, authenticated, service_role;
 
@@ -9910,8 +10204,9 @@ begin
          metadata = r.metadata || jsonb_build_object('transaction', pg_current_xact_id()::text),
          warnings = r.warnings || m23.staging_warnings(p_work.work_id) || coalesce(v_warnings, '{}')
    where r.id = p_work.work_id returning * into v_done;
-  return json_build_object('restored_tables', v_done.tables, 'rows_restored', v_done.rows_restored, 'duration', v_done.duration_seconds,
-                           'snapshot_id', v_done.snapshot_id, 'warnings', v_done.warnings, 'stats', v_done.stats);
+  return json_build_object('restored_tables', v_done.tables, 'rows_restored', v_done.rows_restored,
+                           'duration', v_done.duration_seconds, 'snapshot_id', v_done.snapshot_id,
+                           'warnings', v_done.warnings, 'stats', v_done.stats);
 end $$;
 revoke all on function m23.finish_restore(m23.restore_work, jsonb) from public, anon, authenticated, service_role;
 
@@ -9925,8 +10220,10 @@ begin
   for v_copy in select * from m23.copies where tenant_id = p_tenant for update loop
     v_kept := m23.drop_copy(v_copy);
     if v_kept <> '{}' then
-      raise exception 'the copy "%" of this tenant cannot be dropped: %', v_copy.schema_name, array_to_string(v_kept, ', ')
-        using errcode = 'dependent_objects_still_exist', hint = 'Move or drop what was added to it, then forget the tenant.';
+      raise exception 'the copy "%" of this tenant cannot be dropped: %',
+          v_copy.schema_name, array_to_string(v_kept, ', ')
+        using errcode = 'dependent_objects_still_exist',
+              hint = 'Move or drop what was added to it, then forget the tenant.';
     end if;
     v_dropped := v_dropped + 1;
   end loop;
@@ -9965,11 +10262,15 @@ declare
 begin
   update public.restore_logs set snapshot_id = null where tenant_id = p_tenant;
   update public.backup_jobs set base_backup_id = null, parent_backup_id = null
-   where tenant_id <> p_tenant and (base_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant)
-                                    or parent_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant));
-  delete from m23.leases where work_id in (select id from public.backup_jobs where tenant_id = p_tenant union all select id from public.recovery_tests where tenant_id = p_tenant);
+   where tenant_id <> p_tenant
+     and (base_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant)
+          or parent_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant));
+  delete from m23.leases
+   where work_id in (select id from public.backup_jobs where tenant_id = p_tenant
+                     union all select id from public.recovery_tests where tenant_id = p_tenant);
   perform set_config('m23.forgetting', p_tenant::text, true);
-  foreach v_table in array array['public.audit_log', 'm23.audit_heads', 'm23.audit_checkpoints', 'm23.refusals', 'm23.requests',
+  foreach v_table in array array[
+      'public.audit_log', 'm23.audit_heads', 'm23.audit_checkpoints', 'm23.refusals', 'm23.requests',
       'm23.raised_limits', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
       'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs',
       'm23.archive_keys', 'm23.after_restore_hooks', 'm23.seen_tenants', 'm23.round_tenants', 'm23.alerts'] loop
@@ -9986,23 +10287,28 @@ language plpgsql volatile security definer set search_path = '' set row_security
 declare v_removed jsonb;
 begin
   if current_setting('transaction_isolation') not like 'read %' then
-    raise exception 'a tenant can only be forgotten under READ COMMITTED: what others commit meanwhile must be seen' using errcode = 'invalid_transaction_state';
+    raise exception 'a tenant can only be forgotten under READ COMMITTED: what others commit meanwhile must be seen'
+      using errcode = 'invalid_transaction_state';
   end if;
   perform set_config('lock_timeout', m23.setting('restore_wait_seconds') || 's', true);
   perform m23.seize_tenant(p_tenant);
-  v_removed := jsonb_build_object('copies', m23.forget_copies(p_tenant), 'log', m23.forget_log(p_tenant)) || m23.forget_records(p_tenant);
+  v_removed := jsonb_build_object('copies', m23.forget_copies(p_tenant), 'log', m23.forget_log(p_tenant))
+    || m23.forget_records(p_tenant);
   -- History begins anew: without its log, an earlier moment would look like the present.
   insert into m23.forgotten (tenant_id, incarnation) values (p_tenant, m23.incarnation())
     on conflict (tenant_id) do update set at = excluded.at, xid = excluded.xid, incarnation = excluded.incarnation;
   delete from m23.restore_work where tenant_id = p_tenant;
-  return jsonb_build_object('removed', v_removed, 'archives', jsonb_build_object('prefix', format('tenants/%s/', p_tenant),
-    'note', 'archives in the bucket are not removed by the database: delete every object under the prefix'),
+  return jsonb_build_object('removed', v_removed,
+    'archives', jsonb_build_object('prefix', format('tenants/%s/', p_tenant),
+      'note', 'archives in the bucket are not removed by the database: delete every object under the prefix'),
     'keys', jsonb_build_object('prefix', m23.keys_prefix(p_tenant),
-    'note', 'nor are the keys of encrypted archives: erase_archive_key has them deleted, and what is left of the archives is unreadable at once'));
+      'note', 'nor are the keys of encrypted archives: erase_archive_key has them deleted, and what is left of the '
+              'archives is unreadable at once'));
 end $$;
 comment on function m23.forget_tenant(uuid) is
-  'Removes everything that M23 keeps of a tenant: log, snapshots, previews, restores, rollbacks, backups, requests, plans, copies. Gives the counts, and the prefixes '
-  'of its archives and keys, which are to be deleted from the bucket. Live rows and memberships stay. Refused while a restore or backup of it runs.';
+  'Removes everything that M23 keeps of a tenant: log, snapshots, previews, restores, rollbacks, backups, requests, '
+  'plans, copies. Gives the counts, and the prefixes of its archives and keys, which are to be deleted from the '
+  'bucket. Live rows and memberships stay. Refused while a restore or backup of it runs.';
 revoke all on function m23.forget_tenant(uuid) from public, anon, authenticated, service_role;
 grant execute on function m23.forget_tenant(uuid) to service_role;
 
@@ -10016,7 +10322,8 @@ begin
   select * into v_backup from m23.backup_work where job_id = p_work.job_id;
   p_work.tables := m23.names_now(p_work.job_id, p_work.tables);  -- from here on they are those of live tables
   p_work.moment := m23.moment_of(v_backup.position, v_backup.position_at);
-  select coalesce(min(m23.moment_fault(t, p_work.moment)), m23.tenant_fault(p_work.tenant_id, p_work.moment)) into v_fault
+  select coalesce(min(m23.moment_fault(t, p_work.moment)), m23.tenant_fault(p_work.tenant_id, p_work.moment))
+    into v_fault
     from m23.tables_named(p_work.tables) t;
   if v_fault is not null then
     perform m23.refuse('BACKUP_UNUSABLE', 'this snapshot can no longer be restored: ' || v_fault);
@@ -10027,23 +10334,30 @@ end $$;
 revoke all on function m23.from_snapshot(m23.restore_work) from public, anon, authenticated, service_role;
 
 -- The moments of a table that cannot be gone back to, and why.
-create or replace function m23.gaps_of(p_table m23.protected_tables, p_tenant uuid) returns table ("from" timestamptz, until timestamptz, reason text)
+create or replace function m23.gaps_of(p_table m23.protected_tables, p_tenant uuid)
+returns table ("from" timestamptz, until timestamptz, reason text)
 language sql volatile rows 2 set search_path = '' as $$
-  with began as (select coalesce((select min(g.since) from m23.gaps g where g.table_id = p_table.id), m23.history_since(p_table)) as at)
+  with began as (select coalesce((select min(g.since) from m23.gaps g where g.table_id = p_table.id),
+                                 m23.history_since(p_table)) as at)
   select null::timestamptz, began.at, 'the table was not protected yet' from began
   union all
   select g.since, g.until, g.reason from m23.gaps g where g.table_id = p_table.id
   union all
-  select m23.history_since(p_table), p_table.pruned_at, format('the log is kept for %s days', m23.setting('log_days')) where p_table.pruned_at is not null
+  select m23.history_since(p_table), p_table.pruned_at, format('the log is kept for %s days', m23.setting('log_days'))
+   where p_table.pruned_at is not null
   union all
-  select null, f.at, 'the tenant was forgotten' from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation
+  select null, f.at, 'the tenant was forgotten' from m23.forgotten f
+   where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation
   union all
-  select m23.history_since(p_table), clock_timestamp(), m23.present_gap(p_table) where m23.present_gap(p_table) is not null
+  select m23.history_since(p_table), clock_timestamp(), m23.present_gap(p_table)
+   where m23.present_gap(p_table) is not null
   union all
   select d.protected_at, began.at, 'the table was dropped and made again' from began, m23.protected_tables d
-   where d.name = p_table.name and d.protected_at < p_table.protected_at and not exists (select from pg_class c where c.oid = d.relid)
+   where d.name = p_table.name and d.protected_at < p_table.protected_at
+     and not exists (select from pg_class c where c.oid = d.relid)
   union all
-  select s.since, s.until, 'the clock was set back: these times came twice' from m23.clock_steps s where s.incarnation = p_table.incarnation
+  select s.since, s.until, 'the clock was set back: these times came twice' from m23.clock_steps s
+   where s.incarnation = p_table.incarnation
 $$;
 revoke all on function m23.gaps_of(m23.protected_tables, uuid) from public, anon, authenticated, service_role;
 
@@ -10080,9 +10394,12 @@ begin
     return v_moment;
   end if;
   select t.position, t.at into v_tick from (
-      select (x ->> 'position')::pg_snapshot as position, (x ->> 'at')::timestamptz as at from jsonb_array_elements(p_member.ticks) x
+      select (x ->> 'position')::pg_snapshot as position, (x ->> 'at')::timestamptz as at
+        from jsonb_array_elements(p_member.ticks) x
       union all
-      select p.position, p.position_at from public.backup_jobs j join m23.backup_work p on p.job_id = j.parent_backup_id where j.id = p_member.job_id) t
+      select p.position, p.position_at from public.backup_jobs j
+        join m23.backup_work p on p.job_id = j.parent_backup_id
+       where j.id = p_member.job_id) t
     where t.at <= p_at order by t.at desc limit 1;
   return m23.moment_of(v_tick.position, v_tick.at);
 end $$;
@@ -10092,8 +10409,10 @@ revoke all on function m23.moment_inside(m23.backup_work, timestamptz) from publ
 create or replace function m23.present_gap(p_table m23.protected_tables) returns text
 language plpgsql volatile set search_path = '' as $$
 begin
-  return case when not exists (select from pg_class c where c.oid = p_table.relid) then 'the table was dropped while it was protected; its rows cannot come back'
-              when p_table.incarnation <> m23.incarnation() then 'the database was restored or copied since the table was protected'
+  return case when not exists (select from pg_class c where c.oid = p_table.relid)
+                then 'the table was dropped while it was protected; its rows cannot come back'
+              when p_table.incarnation <> m23.incarnation()
+                then 'the database was restored or copied since the table was protected'
               else m23.capture_fault(p_table) end;
 end $$;
 revoke all on function m23.present_gap(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -10110,14 +10429,19 @@ $$;
 revoke all on function m23.partial_gaps(m23.protected_tables, uuid) from public, anon, authenticated, service_role;
 
 create or replace function m23.earliest_moment(p_table m23.protected_tables, p_tenant uuid) returns timestamptz
-language plpgsql volatile set search_path = '' as $$ begin return greatest(m23.history_since(p_table), p_table.pruned_at, (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation)); end $$;
+language plpgsql volatile set search_path = '' as $$
+begin
+  return greatest(m23.history_since(p_table), p_table.pruned_at,
+    (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation));
+end $$;
 revoke all on function m23.earliest_moment(m23.protected_tables, uuid) from public, anon, authenticated, service_role;
 
 -- Each protected table; one that was dropped, unless another has its name by now.
 create or replace function m23.recovery_window(p_tenant uuid)
 returns table (table_name text, earliest timestamptz, latest timestamptz, commit_times text, gaps jsonb)
 language sql volatile set search_path = '' as $$
-  select coalesce(m23.public_name(t.relid), t.name), case when g.gap is null then m23.earliest_moment(t, p_tenant) end, case when g.gap is null then clock_timestamp() end,
+  select coalesce(m23.public_name(t.relid), t.name), case when g.gap is null then m23.earliest_moment(t, p_tenant) end,
+         case when g.gap is null then clock_timestamp() end,
          case when m23.commit_times_are_native() then 'native' else 'ticks' end,
          (select jsonb_agg(g order by g.until, g."from" nulls first) from m23.gaps_of(t, p_tenant) g)
            || m23.partial_gaps(t, p_tenant)
@@ -10169,7 +10493,8 @@ create or replace function m23.moment_warnings(p_at timestamptz, p_moment m23.mo
 language plpgsql stable set search_path = '' as $$
 begin
   return case when (p_moment).taken <> p_at
-      then array[format('this server records no commit times: the moment taken is %s', m23.iso((p_moment).taken))] else '{}' end
+      then array[format('this server records no commit times: the moment taken is %s', m23.iso((p_moment).taken))]
+    else '{}' end
     || case when p_chosen is null then array(
       select format('%s was dropped while it was protected; its rows cannot come back', t.name)
         from m23.protected_tables t where not exists (select from pg_class c where c.oid = t.relid) order by t.name)
@@ -10181,7 +10506,11 @@ revoke all on function m23.moment_warnings(timestamptz, m23.moment, text[]) from
 
 -- The tables that a request names, or that a backup names for it; null: all that are protected.
 create or replace function m23.named_tables(p_restore jsonb) returns text[]
-language plpgsql immutable set search_path = '' as $$ begin return coalesce(m23.list_of(p_restore -> 'tables'), case when p_restore ->> 'baseBackupId' is not null then array[]::text[] end); end $$;
+language plpgsql immutable set search_path = '' as $$
+begin
+  return coalesce(m23.list_of(p_restore -> 'tables'),
+                  case when p_restore ->> 'baseBackupId' is not null then array[]::text[] end);
+end $$;
 revoke all on function m23.named_tables(jsonb) from public, anon, authenticated, service_role;
 
 -- Moments inside a chain: between the full backup and its last incremental. A moment is reached
@@ -10194,8 +10523,10 @@ language sql stable rows 2 set search_path = '' as $$
   with recursive later as (
     select p_job as id
     union
-    select j.id from later l join public.backup_jobs j on j.parent_backup_id = l.id where j.status = 'completed' and j.deleted_at is null)
-  select w.* from m23.backup_work w where w.job_id in (select id from later union select c.id from m23.chain_of(p_job) c)
+    select j.id from later l join public.backup_jobs j on j.parent_backup_id = l.id
+     where j.status = 'completed' and j.deleted_at is null)
+  select w.* from m23.backup_work w
+   where w.job_id in (select id from later union select c.id from m23.chain_of(p_job) c)
 $$;
 revoke all on function m23.members_around(uuid) from public, anon, authenticated, service_role;
 
@@ -10209,7 +10540,8 @@ begin
     return array(select b.schema_name || '.' || b.table_name from m23.backup_tables b
                   where b.job_id = p_job and (m23.table_now(b)).id is not null order by b.ordinal);
   end if;
-  return m23.tables_in_backup(p_job, m23.chosen_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
+  return m23.tables_in_backup(p_job,
+    m23.chosen_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
 end $$;
 revoke all on function m23.tables_of_member(uuid, jsonb) from public, anon, authenticated, service_role;
 
@@ -10220,10 +10552,13 @@ declare v_faults text[];
 begin
   if (p_inside).taken is null then return; end if;
   v_faults := array(
-    select format('targetTimestamp: %s.%s begins anew with the backup "%s": its shape, its protection or its partitions changed after %s, and there is no moment of it before %s',
+    select format('targetTimestamp: %s.%s begins anew with the backup "%s": its shape, its protection or its '
+                  'partitions changed after %s, and there is no moment of it before %s',
                   b.schema_name, b.table_name, j.backup_name, m23.iso(p.position_at), m23.iso(p_member.position_at))
-      from m23.backup_tables b join public.backup_jobs j on j.id = b.job_id join m23.backup_work p on p.job_id = j.parent_backup_id
-     where b.job_id = p_member.job_id and b.whole and b.schema_name || '.' || b.table_name = any (p_tables) order by b.ordinal);
+      from m23.backup_tables b join public.backup_jobs j on j.id = b.job_id
+      join m23.backup_work p on p.job_id = j.parent_backup_id
+     where b.job_id = p_member.job_id and b.whole and b.schema_name || '.' || b.table_name = any (p_tables)
+     order by b.ordinal);
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', v_faults);
   end if;
@@ -10266,7 +10601,9 @@ declare
   v_table  m23.protected_tables;
 begin
   if (p_work.inside).taken is null then return; end if;
-  for v_staged in select * from m23.staged_tables where restore_id = p_work.work_id and history is not null order by ordinal loop
+  for v_staged in
+    select * from m23.staged_tables where restore_id = p_work.work_id and history is not null order by ordinal
+  loop
     select * into v_table from m23.protected_tables where id = v_staged.table_id;
     perform m23.check_history(v_staged, v_table, p_work);
     perform m23.rewind_table(v_staged, v_table, p_work.inside);
@@ -10274,16 +10611,23 @@ begin
 end $$;
 revoke all on function m23.rewind_staged(m23.restore_work) from public, anon, authenticated, service_role;
 
-create or replace function m23.check_history(p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work) returns void
+create or replace function m23.check_history(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work
+) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_undated bigint;
   v_foreign bigint;
 begin
-  execute format('select count(*) filter (where m23_at is null), count(*) filter (where m23_op in (''U'', ''D'') and %I is distinct from %L) from %s',
-    m23.tenant_column(p_table), p_work.tenant_id, p_staged.history) into v_undated, v_foreign;
+  execute m23.fill($sql$
+      select count(*) filter (where m23_at is null),
+             count(*) filter (where m23_op in ('U', 'D') and {tenant} is distinct from {its_id}) from {history}$sql$,
+    'tenant', quote_ident(m23.tenant_column(p_table)), 'its_id', quote_literal(p_work.tenant_id),
+    'history', p_staged.history) into v_undated, v_foreign;
   if v_undated > 0 and (p_work.inside).position is null then
-    perform m23.refuse('BACKUP_UNUSABLE', format('the archive does not say when %s change(s) of %s were committed', v_undated, m23.public_name(p_table.relid)));
+    perform m23.refuse('BACKUP_UNUSABLE',
+      format('the archive does not say when %s change(s) of %s were committed', v_undated,
+             m23.public_name(p_table.relid)));
   elsif v_foreign > 0 then
     perform m23.refuse('BACKUP_UNUSABLE', format('the archive holds %s row(s) of another tenant', v_foreign));
   end if;
@@ -10293,7 +10637,8 @@ revoke all on function m23.check_history(m23.staged_tables, m23.protected_tables
 -- The condition that a staged entry `r` lies after a moment inside its member.
 create or replace function m23.lies_inside(p_inside m23.moment) returns text
 language sql stable set search_path = '' as $$
-  select case when (p_inside).position is null then format('r.m23_at > %L::timestamptz', (p_inside).at) else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_inside).position) end
+  select case when (p_inside).position is null then format('r.m23_at > %L::timestamptz', (p_inside).at)
+              else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_inside).position) end
 $$;
 revoke all on function m23.lies_inside(m23.moment) from public, anon, authenticated, service_role;
 
@@ -10302,14 +10647,17 @@ revoke all on function m23.lies_inside(m23.moment) from public, anon, authentica
 -- The keys that have come from another tenant since the staged rows' moment: what the log knows since
 -- the backup, and the archive of the way back to a moment inside it. Of a backup from another life all
 -- that is logged is later.
-create or replace function m23.arrived_since(p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work, p_backup m23.moment) returns text
+create or replace function m23.arrived_since(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work, p_backup m23.moment
+) returns text
 language sql volatile set search_path = '' as $$
   select concat_ws(' union all ',
     m23.arrived(p_table, p_work.tenant_id, pg_snapshot_xmin((p_backup).position),
                 case when (p_backup).position is null then 'true'
                      else format('not pg_visible_in_snapshot(l.xid, %L)', (p_backup).position) end, false),
     case when (p_work.inside).taken is not null and p_staged.history is not null
-      then format('select %s from %s r where r.m23_op = ''a'' and %s', m23.key_list(p_table.relid, 'r'), p_staged.history, m23.lies_inside(p_work.inside)) end)
+      then format('select %s from %s r where r.m23_op = ''a'' and %s', m23.key_list(p_table.relid, 'r'),
+                  p_staged.history, m23.lies_inside(p_work.inside)) end)
 $$;
 revoke all on function m23.arrived_since(m23.staged_tables, m23.protected_tables, m23.restore_work, m23.moment) from public, anon, authenticated, service_role;
 
@@ -10364,13 +10712,15 @@ begin
     v_work := m23.chain_work(p_tenant, p_restore);
     if v_work.work_id is not null then return v_work; end if;
   end if;
-  v_tables := m23.chosen_tables(m23.list_of(p_restore -> 'tables'), coalesce((p_restore ->> 'includeRelated')::boolean, false));
+  v_tables := m23.chosen_tables(m23.list_of(p_restore -> 'tables'),
+                                coalesce((p_restore ->> 'includeRelated')::boolean, false));
   v_moment := m23.requested_moment(p_tenant, (p_restore ->> 'targetTimestamp')::timestamptz, v_tables);
   if v_job is not null then
     v_parts := m23.tables_in_backup(v_job, v_tables);
     select * into v_backup from m23.backup_work where job_id = v_job;
     -- A log that does not know all that has changed since the backup answers alone.
-    if v_backup.incarnation <> m23.incarnation() or not m23.log_reaches(p_tenant, v_tables, m23.moment_of(v_backup.position, v_backup.position_at)) then
+    if v_backup.incarnation <> m23.incarnation()
+       or not m23.log_reaches(p_tenant, v_tables, m23.moment_of(v_backup.position, v_backup.position_at)) then
       v_job := null;
     end if;
   end if;
@@ -10417,7 +10767,9 @@ revoke all on function m23.plan_between(uuid, m23.target[], m23.moment) from pub
 
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice. Without a
 -- moment the first 10,000 rows of each table are kept for the pages to come.
-create or replace function m23.preview_targets(p_tenant uuid, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
+create or replace function m23.preview_targets(
+  p_tenant uuid, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]
+) returns jsonb
 language plpgsql volatile set search_path = '' set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_plan    record;
@@ -10438,7 +10790,9 @@ begin
   end if;
   v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit);
   insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone)
-    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets), exists (select from m23.plan p where p.left_alone > 0)) returning * into v_preview;
+    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets),
+            exists (select from m23.plan p where p.left_alone > 0))
+    returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
   foreach v_target in array m23.changing(v_plan.targets) loop
     select p.inserts + p.updates + p.deletes into v_planned from m23.plan p where p.table_id = (v_target.tbl).id;
@@ -10470,9 +10824,12 @@ begin
     return m23.plan_report('{}') || jsonb_build_object('previewChanges', '{}'::jsonb, 'changeCounts', '{}'::jsonb,
       'wouldFail', m23.refusal_told('CONFLICT', m23.empty_sentence(), m23.staging_warnings(p_work.work_id)));
   end if;
-  return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null, m23.staging_warnings(p_work.work_id) ||
-    case when (p_work.inside).taken is not null and (p_work.inside).position is not null
-      then array[format('this server recorded no commit times: the moment taken is %s', m23.iso((p_work.inside).taken))] else '{}' end);
+  return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null,
+    m23.staging_warnings(p_work.work_id)
+      || case when (p_work.inside).taken is not null and (p_work.inside).position is not null
+              then array[format('this server recorded no commit times: the moment taken is %s',
+                                m23.iso((p_work.inside).taken))]
+              else '{}' end);
 end $$;
 revoke all on function m23.preview_work(m23.restore_work) from public, anon, authenticated, service_role;
 
@@ -10480,7 +10837,8 @@ revoke all on function m23.preview_work(m23.restore_work) from public, anon, aut
 create or replace function m23.note_preview(p_work m23.restore_work, p_seen jsonb) returns json
 language plpgsql set search_path = '' as $$
 begin
-  update public.restore_logs r set status = 'completed', completed_at = clock_timestamp(), stats = p_seen -> 'stats', warnings = coalesce(m23.list_of(p_seen -> 'warnings'), '{}'),
+  update public.restore_logs r set status = 'completed', completed_at = clock_timestamp(), stats = p_seen -> 'stats',
+         warnings = coalesce(m23.list_of(p_seen -> 'warnings'), '{}'),
          duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
          metadata = r.metadata || jsonb_build_object('preview', p_seen - '{stats,warnings,previewChanges}'::text[])
    where r.id = p_work.work_id;
@@ -10537,10 +10895,16 @@ language plpgsql set search_path = '' as $$
 declare v_faults text[] := m23.schema_faults(p_schema);
 begin
   if p_schema is not null then
-    v_faults := v_faults || array(select format('tables: %s are called "%s"; restore them one at a time', string_agg(schema_name || '.' || table_name, ' and ' order by schema_name), table_name)
-      from m23.backup_tables where job_id = p_work.job_id and (p_work.tables is null or schema_name || '.' || table_name = any (p_work.tables)) group by table_name having count(*) > 1);
-    v_faults := v_faults || case when p_work.mode <> 'exact' then array['mode: is for live tables, not for targetSchema'] end
-                         || case when p_work.dry_run then array['dryRun: is for live tables, not for targetSchema'] end;
+    v_faults := v_faults
+      || array(select format('tables: %s are called "%s"; restore them one at a time',
+                             string_agg(schema_name || '.' || table_name, ' and ' order by schema_name), table_name)
+                 from m23.backup_tables
+                where job_id = p_work.job_id
+                  and (p_work.tables is null or schema_name || '.' || table_name = any (p_work.tables))
+                group by table_name having count(*) > 1);
+    v_faults := v_faults
+      || case when p_work.mode <> 'exact' then array['mode: is for live tables, not for targetSchema'] end
+      || case when p_work.dry_run then array['dryRun: is for live tables, not for targetSchema'] end;
   else
     v_faults := v_faults || m23.obstacle_faults(m23.names_now(p_work.job_id, p_work.tables));
   end if;
@@ -10560,7 +10924,8 @@ begin
   return case
     when p_now.id is null then null
     when p_now.id <> p_part.table_id and v_known <> v_then
-      then format('%1$s was another table then, which is called %2$s now; the rows went to the present %1$s', v_then, v_known)
+      then format('%1$s was another table then, which is called %2$s now; the rows went to the present %1$s', v_then,
+                  v_known)
     when m23.public_name(p_now.relid) = v_then then null
     when to_regclass(format('%I.%I', p_part.schema_name, p_part.table_name)) is null
       then format('%s is called %s now', v_then, m23.public_name(p_now.relid))
@@ -10592,7 +10957,9 @@ begin
 end $$;
 revoke all on function m23.requested_moment(uuid, timestamptz, text[]) from public, anon, authenticated, service_role;
 
-create or replace function m23.restorable_backup(p_tenant uuid, p_job uuid, p_needs_key boolean default true) returns public.backup_jobs
+create or replace function m23.restorable_backup(
+  p_tenant uuid, p_job uuid, p_needs_key boolean default true
+) returns public.backup_jobs
 language plpgsql set search_path = '' as $$
 declare
   v_job   public.backup_jobs;
@@ -10631,7 +10998,8 @@ begin
   end loop;
   perform m23.end_copy(p_restore);
   return jsonb_build_object('snapshot_id', null, 'tables', v_names, 'warnings', '[]'::jsonb,
-    'stats', jsonb_build_object('insertCount', v_rows, 'updateCount', 0, 'deleteCount', 0, 'totalOperations', v_rows, 'affectedTables', to_jsonb(v_names)));
+    'stats', jsonb_build_object('insertCount', v_rows, 'updateCount', 0, 'deleteCount', 0, 'totalOperations', v_rows,
+                                'affectedTables', to_jsonb(v_names)));
 end $$;
 revoke all on function m23.restore_beside(m23.restore_work, public.restore_logs) from public, anon, authenticated, service_role;
 
@@ -10648,8 +11016,9 @@ begin
     begin
       v_targets := m23.targets_of(p_work);
       v_names := array(select m23.public_name((t).tbl.relid) from unnest(v_targets) t);
-      v_snapshot := m23.new_snapshot(p_work.tenant_id, format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
-                                     'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
+      v_snapshot := m23.new_snapshot(p_work.tenant_id,
+        format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
+        'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
       return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.plan_hash, v_snapshot, p_work.work_id)
           || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names);
     exception when undefined_column or undefined_table then  -- a part of a log was dropped meanwhile, say
@@ -10689,7 +11058,10 @@ create or replace function m23.end_work(p_work uuid) returns void
 language plpgsql set search_path = '' as $$
 declare v_staging text;
 begin
-  for v_staging in select r from m23.staged_tables s, unnest(array[s.staging, s.history]) r where s.restore_id = p_work and r is not null loop
+  for v_staging in
+    select r from m23.staged_tables s, unnest(array[s.staging, s.history]) r
+     where s.restore_id = p_work and r is not null
+  loop
     execute format('drop table if exists %s', v_staging);
   end loop;
   delete from m23.restore_work where work_id = p_work;
@@ -10700,13 +11072,16 @@ revoke all on function m23.end_work(uuid) from public, anon, authenticated, serv
 
 create or replace function m23.fail_restore(p_work uuid, p_error text) returns void
 language plpgsql set search_path = '' as $$
-declare v_status text := case when exists (select from m23.cancellations where work_id = p_work) then 'cancelled' else 'failed' end;
+declare v_status text := case when exists (select from m23.cancellations where work_id = p_work) then 'cancelled'
+                              else 'failed' end;
 begin
-  update public.restore_logs set status = v_status, error_message = left(p_error, 2000), completed_at = clock_timestamp(),
+  update public.restore_logs set status = v_status, error_message = left(p_error, 2000),
+         completed_at = clock_timestamp(),
          warnings = warnings || m23.staging_warnings(p_work),
          duration_seconds = round(extract(epoch from clock_timestamp() - coalesce(started_at, created_at)), 3)
    where id = p_work and status in ('pending', 'in_progress');
-  update public.pitr_rollbacks set status = v_status, error_message = left(p_error, 2000), completed_at = clock_timestamp()
+  update public.pitr_rollbacks set status = v_status, error_message = left(p_error, 2000),
+         completed_at = clock_timestamp()
    where id = p_work and status in ('pending', 'in_progress');
   perform m23.end_work(p_work);
 end $$;
@@ -10728,7 +11103,8 @@ language plpgsql stable set search_path = '' as $$
 begin
   return format(case when to_regclass(format('%I.%I', p_part.schema_name, p_part.table_name)) is null
                      then '%s.%s does not exist any more and was left out; make it again and protect it'
-                     else '%s.%s is not protected any more and was left out' end, p_part.schema_name, p_part.table_name);
+                     else '%s.%s is not protected any more and was left out' end,
+                p_part.schema_name, p_part.table_name);
 end $$;
 revoke all on function m23.left_out_sentence(m23.backup_tables) from public, anon, authenticated, service_role;
 
@@ -10737,9 +11113,10 @@ revoke all on function m23.left_out_sentence(m23.backup_tables) from public, ano
 create or replace function m23.order_of(p_work m23.restore_work, p_lease uuid) returns json
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select json_build_object('work_id', p_work.work_id, 'lease', p_lease, 'tenant_id', p_work.tenant_id, 'backup_id', p_work.job_id,
-                             'manifest', b.manifest, 'manifest_sha256', b.manifest_sha256, 'tables', p_work.tables,
-                             'rewind', (p_work.inside).taken is not null, 'dry_run', p_work.dry_run)
+  return (select json_build_object('work_id', p_work.work_id, 'lease', p_lease, 'tenant_id', p_work.tenant_id,
+                                   'backup_id', p_work.job_id, 'manifest', b.manifest,
+                                   'manifest_sha256', b.manifest_sha256, 'tables', p_work.tables,
+                                   'rewind', (p_work.inside).taken is not null, 'dry_run', p_work.dry_run)
       from (select) one left join m23.backup_work b on b.job_id = p_work.job_id);
 end $$;
 revoke all on function m23.order_of(m23.restore_work, uuid) from public, anon, authenticated, service_role;
@@ -10758,17 +11135,23 @@ end $$;
 revoke all on function m23.begin_work(m23.restore_work) from public, anon, authenticated, service_role;
 
 -- The row of restore_logs that stands for a restore, and its work.
-create or replace function m23.log_restore(p_tenant uuid, p_work m23.restore_work, p_target timestamptz, p_schema text) returns json
+create or replace function m23.log_restore(
+  p_tenant uuid, p_work m23.restore_work, p_target timestamptz, p_schema text
+) returns json
 language plpgsql set search_path = '' as $$
 declare v_begun json := m23.begin_work(p_work);
 begin
-  insert into public.restore_logs (id, tenant_id, restore_type, backup_job_id, target_timestamp, target_schema, tables, status, started_at)
-    values (p_work.work_id, p_tenant, p_work.kind, p_work.job_id, p_target, p_schema, p_work.tables, 'in_progress', clock_timestamp());
+  insert into public.restore_logs (id, tenant_id, restore_type, backup_job_id, target_timestamp, target_schema, tables,
+                                   status, started_at)
+    values (p_work.work_id, p_tenant, p_work.kind, p_work.job_id, p_target, p_schema, p_work.tables, 'in_progress',
+            clock_timestamp());
   return v_begun;
 end $$;
 revoke all on function m23.log_restore(uuid, m23.restore_work, timestamptz, text) from public, anon, authenticated, service_role;
 
-create or replace function m23.rewind_table(p_staged m23.staged_tables, p_table m23.protected_tables, p_inside m23.moment) returns void
+create or replace function m23.rewind_table(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_inside m23.moment
+) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_columns text := (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c);
@@ -10777,11 +11160,17 @@ begin
       with logged as (select r.* from {history} r where {lies_inside})
       select touched.*, (exists (select from {staging} t where {same_key}))::int - touched.m23_balance = 1 as m23_there
         from ({first_images}) touched$sql$,
-    'history', p_staged.history, 'lies_inside', m23.lies_inside(p_inside), 'staging', p_staged.staging, 'same_key', m23.key_match(p_table.relid, 't', 'touched'),
-    'first_images', m23.first_images(p_table.relid, p_staged.columns, coalesce(p_staged.groups, '[]'), 'logged', p_staged.staging, 'true'));
-  execute format('delete from %s r using pg_temp.m23_rewound t where %s', p_staged.staging, m23.key_match(p_table.relid, 't', 'r'));
-  execute format('insert into %1$s (%2$s) select %2$s from pg_temp.m23_rewound r where r.m23_there', p_staged.staging, v_columns);
-  execute format('update m23.staged_tables set standing = (select count(*) from %s) where restore_id = $1 and ordinal = $2', p_staged.staging)
+    'history', p_staged.history, 'lies_inside', m23.lies_inside(p_inside), 'staging', p_staged.staging,
+    'same_key', m23.key_match(p_table.relid, 't', 'touched'),
+    'first_images', m23.first_images(p_table.relid, p_staged.columns, coalesce(p_staged.groups, '[]'), 'logged',
+                                     p_staged.staging, 'true'));
+  execute format('delete from %s r using pg_temp.m23_rewound t where %s', p_staged.staging,
+                 m23.key_match(p_table.relid, 't', 'r'));
+  execute format('insert into %1$s (%2$s) select %2$s from pg_temp.m23_rewound r where r.m23_there', p_staged.staging,
+                 v_columns);
+  execute m23.fill($sql$
+      update m23.staged_tables set standing = (select count(*) from {staging})
+       where restore_id = $1 and ordinal = $2$sql$, 'staging', p_staged.staging)
     using p_staged.restore_id, p_staged.ordinal;
   drop table pg_temp.m23_rewound;
 end $$;
@@ -10795,12 +11184,14 @@ language plpgsql volatile set search_path = '' as $$
 declare v_snapshot public.pitr_snapshots;
 begin
   select * into v_snapshot from public.pitr_snapshots s
-   where s.id = p_snapshot and s.tenant_id = p_tenant and s.status = 'active' and (s.expires_at is null or s.expires_at > clock_timestamp());
+   where s.id = p_snapshot and s.tenant_id = p_tenant and s.status = 'active'
+     and (s.expires_at is null or s.expires_at > clock_timestamp());
   if v_snapshot.id is null then
     perform m23.refuse('SNAPSHOT_NOT_FOUND', m23.unusable_because(p_tenant, p_snapshot));
   end if;
   if v_snapshot.snapshot_data ->> 'incarnation' <> m23.incarnation()::text then
-    perform m23.refuse('SNAPSHOT_NOT_FOUND', 'this snapshot is of another life of the database, which was restored or copied since');
+    perform m23.refuse('SNAPSHOT_NOT_FOUND',
+                       'this snapshot is of another life of the database, which was restored or copied since');
   end if;
   return v_snapshot;
 end $$;
@@ -10808,20 +11199,26 @@ revoke all on function m23.usable_snapshot(uuid, uuid) from public, anon, authen
 
 create or replace function m23.snapshot_moment(p_snapshot public.pitr_snapshots) returns m23.moment
 language sql stable set search_path = '' as $$
-  select m23.moment_of((p_snapshot.snapshot_data ->> 'position')::pg_snapshot, (p_snapshot.snapshot_data ->> 'taken_at')::timestamptz)
+  select m23.moment_of((p_snapshot.snapshot_data ->> 'position')::pg_snapshot,
+                       (p_snapshot.snapshot_data ->> 'taken_at')::timestamptz)
 $$;
 revoke all on function m23.snapshot_moment(public.pitr_snapshots) from public, anon, authenticated, service_role;
 
--- The tables of a snapshot by the names that they have now. Those that are no longer protected cannot come back: said, not passed over.
+-- The tables of a snapshot by the names that they have now. Those that are no longer protected cannot come back: said,
+-- not passed over.
 create or replace function m23.rollback_tables(p_snapshot public.pitr_snapshots, out tables text[], out warnings text[])
 language sql stable set search_path = '' as $$
-  select array_agg(coalesce(c.name, s.name) order by s.n) filter (where c.name is not null or t.id is null and (m23.find_table(s.name)).id is not null),
+  select array_agg(coalesce(c.name, s.name) order by s.n)
+           filter (where c.name is not null or t.id is null and (m23.find_table(s.name)).id is not null),
          coalesce(array_agg(case
              when c.name <> s.name then format('%s is called %s now', s.name, c.name)
-             when t.id is not null then format('%s was dropped since and was left out; its rows cannot come back', s.name)
+             when t.id is not null
+               then format('%s was dropped since and was left out; its rows cannot come back', s.name)
              else format('%s is not protected any more and was left out', s.name) end order by s.n)
-           filter (where c.name is distinct from s.name and (t.id is not null or (m23.find_table(s.name)).id is null)), '{}')
-    from rows from (unnest(p_snapshot.affected_tables), jsonb_array_elements_text(p_snapshot.snapshot_data -> 'table_ids'))
+           filter (where c.name is distinct from s.name
+                     and (t.id is not null or (m23.find_table(s.name)).id is null)), '{}')
+    from rows from (unnest(p_snapshot.affected_tables),
+                    jsonb_array_elements_text(p_snapshot.snapshot_data -> 'table_ids'))
          with ordinality s (name, id, n)
     left join m23.protected_tables t on t.id = s.id::int
    cross join lateral (select m23.public_name(t.relid)) c (name)
@@ -10846,14 +11243,17 @@ create or replace function m23.finish_rollback(p_rollback public.pitr_rollbacks,
 language plpgsql set search_path = '' as $$
 declare v_done public.pitr_rollbacks;
 begin
-  update public.pitr_snapshots set status = 'rolled_back', is_rolled_back = true, rolled_back_at = clock_timestamp() where id = p_rollback.snapshot_id;
+  update public.pitr_snapshots set status = 'rolled_back', is_rolled_back = true, rolled_back_at = clock_timestamp()
+   where id = p_rollback.snapshot_id;
   update public.pitr_rollbacks r set status = 'completed', completed_at = clock_timestamp(),
          rows_restored = (p_outcome -> 'stats' ->> 'totalOperations')::bigint,
-         affected_tables = coalesce(m23.list_of(p_outcome -> 'stats' -> 'affectedTables'), '{}'), pre_rollback_snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
+         affected_tables = coalesce(m23.list_of(p_outcome -> 'stats' -> 'affectedTables'), '{}'),
+         pre_rollback_snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
          warnings = r.warnings || coalesce(m23.list_of(p_outcome -> 'warnings'), '{}')
    where r.id = p_rollback.id returning * into v_done;
   return json_build_object('restored_tables', v_done.affected_tables, 'rows_restored', v_done.rows_restored,
-    'duration', round(extract(epoch from v_done.completed_at - v_done.created_at), 3), 'snapshot_id', v_done.pre_rollback_snapshot_id,
+    'duration', round(extract(epoch from v_done.completed_at - v_done.created_at), 3),
+    'snapshot_id', v_done.pre_rollback_snapshot_id,
     'warnings', v_done.warnings, 'stats', p_outcome -> 'stats');
 end $$;
 revoke all on function m23.finish_rollback(public.pitr_rollbacks, jsonb) from public, anon, authenticated, service_role;
@@ -10869,17 +11269,25 @@ declare
   v_rows  bigint;
   v_gone  bigint;
 begin
-  execute format('create unique index if not exists s_%s_%s on %s (%s)', replace(p_staged.restore_id::text, '-', ''), p_staged.ordinal, p_staged.staging,
+  execute format('create unique index if not exists s_%s_%s on %s (%s)', replace(p_staged.restore_id::text, '-', ''),
+                 p_staged.ordinal, p_staged.staging,
                  (select string_agg(quote_ident(k), ', ') from unnest(m23.key_of(p_table.relid)) k));
   select taken, gone into v_rows, v_gone from m23.take_entries(m23.path_of(p_table.relid), format('
-      with entries as materialized (select f[1]::"char" as m23_op, f[2]::bigint as m23_change_id, f[3]::xid8 as m23_xid, f[4]::timestamptz as m23_at, %7$s as m23_unchanged, %1$s from %2$s),
+      with entries as materialized (select f[1]::"char" as m23_op, f[2]::bigint as m23_change_id, f[3]::xid8 as m23_xid,
+                                           f[4]::timestamptz as m23_at, %7$s as m23_unchanged, %1$s from %2$s),
            gone as (delete from %3$s r using (select distinct %4$s from entries e) k where %5$s returning 1),
            kept as (%6$s)
       select (select count(*) from entries), (select count(*) from gone)',
-    m23.line_values(p_staged, p_table, p_then, v_skip), m23.whole_lines(p_staged, v_skip), p_staged.staging, m23.key_list(p_table.relid, 'e'), m23.key_match(p_table.relid, 'k', 'r'),
-    case when p_keep then format('insert into %s (m23_op, m23_change_id, m23_xid, m23_at, m23_unchanged, %2$s) select m23_op, m23_change_id, m23_xid, m23_at, m23_unchanged, %2$s from entries', p_staged.history, v_list)
-         else 'select' end, case v_skip when 4 then '0' else 'f[5]::int' end), p_lines);
-  update m23.staged_tables set standing = standing - v_gone where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+    m23.line_values(p_staged, p_table, p_then, v_skip), m23.whole_lines(p_staged, v_skip), p_staged.staging,
+    m23.key_list(p_table.relid, 'e'), m23.key_match(p_table.relid, 'k', 'r'),
+    case when p_keep
+         then format('insert into %s (m23_op, m23_change_id, m23_xid, m23_at, m23_unchanged, %2$s)
+                select m23_op, m23_change_id, m23_xid, m23_at, m23_unchanged, %2$s from entries',
+                     p_staged.history, v_list)
+         else 'select' end,
+    case v_skip when 4 then '0' else 'f[5]::int' end), p_lines);
+  update m23.staged_tables set standing = standing - v_gone
+   where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   return v_rows;
 end $$;
 revoke all on function m23.stage_history(m23.staged_tables, m23.protected_tables, pg_snapshot, text, boolean) from public, anon, authenticated, service_role;
@@ -10892,16 +11300,21 @@ create or replace function m23.staged_at_moment(
   p_log text
 ) returns text
 language sql stable set search_path = '' as $q$
-  select format($$with since_backup as (with %1$s select * from touched), since_moment as (with %2$s select * from touched),
+  select format($$with since_backup as (with %1$s select * from touched),
+      since_moment as (with %2$s select * from touched),
       changed as materialized (select %3$s from since_backup r union select %3$s from since_moment r)
-    select %4$s from (%5$s) r left join (select * from %6$s where %7$I = $1) l on %8$s where not exists (select from changed t where %9$s)
+    select %4$s from (%5$s) r left join (select * from %6$s where %7$I = $1) l on %8$s
+     where not exists (select from changed t where %9$s)
     union all
-    select %10$s from (%11$s) r left join (select * from %6$s where %7$I = $1) l on %8$s where exists (select from changed t where %9$s)$$,
+    select %10$s from (%11$s) r left join (select * from %6$s where %7$I = $1) l on %8$s
+     where exists (select from changed t where %9$s)$$,
     m23.touched_since(p_table, p_log, format('%L::m23.moment', m23.moment_of(p_backup))),
     m23.touched_since(p_table, p_log), m23.key_list(p_table.relid, 'r'),
-    (select string_agg(format(case when c.name = any (p_staged.columns) then 'r.%I' else 'l.%I' end, c.name), ', ' order by c.attnum)
+    (select string_agg(format(case when c.name = any (p_staged.columns) then 'r.%I' else 'l.%I' end, c.name),
+                       ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
-    p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 'l', 'r'), m23.key_match(p_table.relid, 't', 'r'),
+    p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 'l', 'r'),
+    m23.key_match(p_table.relid, 't', 'r'),
     (select string_agg(format(case when c.name = any (m23.newer_columns(p_table, p_moment))
                                    then 'case when l.%1$I is not null then l.%2$I else r.%2$I end' else 'r.%2$I' end,
                               m23.tenant_column(p_table), c.name), ', ' order by c.attnum)
@@ -10922,7 +11335,8 @@ begin
   execute format('select count(*), count(*) filter (where %I is distinct from %L) from %s',
     m23.tenant_column(p_table), p_tenant, p_staged.staging) into v_rows, v_foreign;
   if v_rows <> p_staged.standing then
-    perform m23.refuse('UNAVAILABLE', 'the database was restarted while the archive was read back; start the restore again');
+    perform m23.refuse('UNAVAILABLE',
+                       'the database was restarted while the archive was read back; start the restore again');
   end if;
   if v_foreign > 0 then
     perform m23.refuse('BACKUP_UNUSABLE', format('the archive holds %s row(s) of another tenant', v_foreign));
@@ -10970,10 +11384,13 @@ create or replace function m23.present_names(p_work uuid, p_table m23.protected_
 language sql stable set search_path = '' as $$
   with backup as (
     select b.attnums, array(select c ->> 'name' from jsonb_array_elements(b.columns) c) as names
-      from m23.restore_work r join m23.backup_work w on w.job_id = r.job_id join m23.backup_tables b on b.job_id = w.job_id
+      from m23.restore_work r join m23.backup_work w on w.job_id = r.job_id
+      join m23.backup_tables b on b.job_id = w.job_id
      where r.work_id = p_work and b.table_id = p_table.id and w.incarnation = (select m23.incarnation()))
   select array_agg(coalesce(a.attname, f.name || case when exists (
-             select from backup b, pg_attribute o where o.attrelid = p_table.relid and o.attname = f.name and o.attnum = any (b.attnums)) then ' (as it was)' else '' end) order by f.n)
+             select from backup b, pg_attribute o
+              where o.attrelid = p_table.relid and o.attname = f.name and o.attnum = any (b.attnums))
+             then ' (as it was)' else '' end) order by f.n)
     from unnest(p_fields) with ordinality f (name, n)
     left join (backup b cross join unnest(b.names, b.attnums) o (name, attnum)) on o.name = f.name
     left join pg_attribute a on a.attrelid = p_table.relid and a.attnum = o.attnum and not a.attisdropped
@@ -11043,7 +11460,8 @@ begin
   v_rows := m23.take_lines(m23.path_of(p_table.relid), format('insert into %s (%s) select %s from %s',
     p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
     m23.line_values(p_staged, p_table, p_then, 0), m23.whole_lines(p_staged, 0)), p_lines);
-  update m23.staged_tables set standing = standing + v_rows where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+  update m23.staged_tables set standing = standing + v_rows
+   where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   return v_rows;
 exception when unique_violation then
   perform m23.refuse('BACKUP_UNUSABLE', format('the archive has a row of %s twice', p_table.relid::regclass));
@@ -11068,7 +11486,9 @@ declare
   v_copy    m23.copies;
   v_dropped int := 0;
 begin
-  for v_copy in select * from m23.copies where expires_at < clock_timestamp() order by expires_at for update skip locked loop
+  for v_copy in
+    select * from m23.copies where expires_at < clock_timestamp() order by expires_at for update skip locked
+  loop
     exit when clock_timestamp() > v_until;
     begin
       if m23.drop_copy(v_copy) = '{}' then v_dropped := v_dropped + 1; end if;
@@ -11132,7 +11552,8 @@ declare
   v_faults text[];
 begin
   select array_agg(b.part_name order by n.ord),
-         array_agg(format('tables: "%s" is not in this backup', n.name) order by n.ord) filter (where b.part_name is null)
+         array_agg(format('tables: "%s" is not in this backup', n.name) order by n.ord)
+           filter (where b.part_name is null)
     into v_names, v_faults
     from unnest(p_tables) with ordinality n (name, ord) left join m23.parts_called(p_job) b on b.name = n.name;
   if v_faults is not null then
@@ -11144,7 +11565,9 @@ revoke all on function m23.tables_in_backup(uuid, text[]) from public, anon, aut
 
 -- Why a tenant's tables cannot be gone back with to a time; empty when they can. A backup that is
 -- named may reach further back than the log.
-create or replace function m23.target_faults(p_tenant uuid, p_at timestamptz, p_tables text[], p_base uuid default null) returns text[]
+create or replace function m23.target_faults(
+  p_tenant uuid, p_at timestamptz, p_tables text[], p_base uuid default null
+) returns text[]
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
   v_window record;
@@ -11155,10 +11578,13 @@ begin
   select * into v_window from m23.common_window(p_tenant, p_tables);
   v_range := format('it can be from %s to %s', m23.iso(v_window.earliest), m23.iso(clock_timestamp()));
   v_fault := case
-    when p_at > clock_timestamp() then concat('is in the future; it can be ', 'from ' || m23.iso(v_window.earliest) || ' ', 'to ', m23.iso(clock_timestamp()))
+    when p_at > clock_timestamp()
+      then concat('is in the future; it can be ', 'from ' || m23.iso(v_window.earliest) || ' ', 'to ',
+                  m23.iso(clock_timestamp()))
     when p_base is null and v_window.closed is not null then format('cannot be gone back to (%s)', v_window.closed)
     when p_base is null and v_window.earliest is null then 'cannot be gone back to: no table is protected'
-    when p_base is null and p_at < v_window.earliest then 'is before the history begins' || m23.reason_before(p_tenant, p_tables, p_at) || '; ' || v_range
+    when p_base is null and p_at < v_window.earliest
+      then 'is before the history begins' || m23.reason_before(p_tenant, p_tables, p_at) || '; ' || v_range
     else m23.clock_fault(p_at) || '; ' || v_range || ', but for these' end;
   return case when v_fault is null then '{}' else array['targetTimestamp: ' || v_fault] end;
 end $$;
@@ -11260,18 +11686,24 @@ revoke all on function m23.default_plan(uuid, jsonb) from public, anon, authenti
 create or replace function m23.plan_faults(p_plan public.dr_plans) returns text[]
 language sql stable set search_path = '' as $$
   select array_remove(array[
-    case when coalesce(char_length(p_plan.plan_name), 0) not between 1 and 200 then 'plan_name: must have 1 to 200 characters' end,
+    case when coalesce(char_length(p_plan.plan_name), 0) not between 1 and 200
+           then 'plan_name: must have 1 to 200 characters' end,
     case when char_length(p_plan.description) > 2000 then 'description: must have at most 2000 characters' end,
-    case when p_plan.rto_minutes between 1 and 52560000 then null else 'rto_minutes: must be a number of minutes, from 1 to 52560000 (a hundred years)' end,
-    case when p_plan.rpo_minutes between 1 and 52560000 then null else 'rpo_minutes: must be a number of minutes, from 1 to 52560000 (a hundred years)' end,
-    case when not coalesce(cardinality(p_plan.backup_types) > 0 and p_plan.backup_types <@ array['full', 'incremental', 'snapshot'], false)
+    case when p_plan.rto_minutes between 1 and 52560000 then null
+         else 'rto_minutes: must be a number of minutes, from 1 to 52560000 (a hundred years)' end,
+    case when p_plan.rpo_minutes between 1 and 52560000 then null
+         else 'rpo_minutes: must be a number of minutes, from 1 to 52560000 (a hundred years)' end,
+    case when not coalesce(cardinality(p_plan.backup_types) > 0
+                           and p_plan.backup_types <@ array['full', 'incremental', 'snapshot'], false)
       then 'backup_types: must name one or more of full, incremental, snapshot' end,
-    case when p_plan.retention_days between 1 and 36500 then null else 'retention_days: must be a number of days, from 1 to 36500 (a hundred years)' end,
+    case when p_plan.retention_days between 1 and 36500 then null
+         else 'retention_days: must be a number of days, from 1 to 36500 (a hundred years)' end,
     case when not zone.known then format('time_zone: "%s" is not a time zone such as Europe/Berlin',
         left(p_plan.time_zone, 100)) end,
     m23.frequency_fault('backup_frequency', p_plan.backup_frequency, zone.usable),
     m23.frequency_fault('test_frequency', p_plan.test_frequency, zone.usable)], null)
-    from (select known, case when known then p_plan.time_zone else 'UTC' end from (select coalesce(m23.is_zone(p_plan.time_zone), false)) z (known)) zone (known, usable)
+    from (select known, case when known then p_plan.time_zone else 'UTC' end
+            from (select coalesce(m23.is_zone(p_plan.time_zone), false)) z (known)) zone (known, usable)
 $$;
 revoke all on function m23.plan_faults(public.dr_plans) from public, anon, authenticated, service_role;
 
@@ -11285,7 +11717,8 @@ begin
     when p_frequency is null then p_name || ': is required'
     when char_length(p_frequency) > 200 then p_name || ': must have at most 200 characters'
     when v_calendar is null
-      then format('%s: "%s" is neither a cron expression of five fields nor one of hourly, daily, weekly, monthly', p_name, p_frequency)
+      then format('%s: "%s" is neither a cron expression of five fields nor one of hourly, daily, weekly, monthly',
+                  p_name, p_frequency)
     when v_distance < 5
       then format('%s: "%s" comes %s after another; at least 5 minutes must lie between', p_name, p_frequency,
           case v_distance when 1 then 'a minute' else v_distance || ' minutes' end)
@@ -11321,7 +11754,8 @@ begin
   return case when v_calendar is not null then v_calendar end;  -- every field of it
 end $$;
 comment on function m23.calendar_of(text, int) is
-  'A cron expression of five fields, or hourly, daily, weekly, monthly at a minute of the day, taken apart; null for others.';
+  'A cron expression of five fields, or hourly, daily, weekly, monthly at a minute of the day, taken apart; '
+  'null for others.';
 revoke all on function m23.calendar_of(text, int) from public, anon, authenticated, service_role;
 
 create or replace function m23.next_run(p_frequency text, p_zone text, p_after timestamptz, p_minute int default 0)
@@ -11340,7 +11774,8 @@ begin
   return null;
 end $$;
 comment on function m23.next_run(text, text, timestamptz, int) is
-  'The first time after p_after at which a frequency (cron, or hourly, daily, weekly, monthly) is due in a time zone; null when never.';
+  'The first time after p_after at which a frequency (cron, or hourly, daily, weekly, monthly) is due in a time zone; '
+  'null when never.';
 revoke all on function m23.next_run(text, text, timestamptz, int) from public, anon, authenticated, service_role;
 
 -- The shortest time between two runs, in minutes, clocks aside.
@@ -11380,7 +11815,8 @@ begin
   foreach v_part in array string_to_array(lower(p_field), ',') loop
     v_match := regexp_match(v_part, '^(\*|\w+)(?:-(\w+))?(?:/(\d{1,2}))?$');
     v_from := case v_match[1] when '*' then p_low else m23.cron_number(v_match[1], p_low, p_names) end;
-    v_to := case when v_match[1] = '*' then p_high when v_match[2] is not null then m23.cron_number(v_match[2], p_low, p_names)
+    v_to := case when v_match[1] = '*' then p_high
+                 when v_match[2] is not null then m23.cron_number(v_match[2], p_low, p_names)
                  when v_match[3] is not null then p_high else v_from end;
     if v_from between p_low and p_high and v_to between v_from and p_high and coalesce(v_match[3]::int, 1) > 0
        and not (v_match[1] = '*' and v_match[2] is not null) then
@@ -11411,7 +11847,8 @@ begin
                                    lateral (select extract(day from d) = any (p_calendar.days),
                                                    extract(dow from d) = any (p_calendar.weekdays)) named (day, weekday)
                  where extract(month from d) = v_month
-                   and case when p_calendar.either then named.day or named.weekday else named.day and named.weekday end);
+                   and case when p_calendar.either then named.day or named.weekday
+                            else named.day and named.weekday end);
       if v_day is not null then return v_day; end if;
     end loop;
   end loop;
@@ -11457,7 +11894,8 @@ revoke all on function m23.cron_number(text, int, text[]) from public, anon, aut
 -- at fixed hours is moved on by the gap, what runs every hour has no such hour.
 create or replace function m23.instants(p_local timestamp, p_zone text, p_every_hour boolean) returns setof timestamptz
 language sql stable set search_path = '' as $$
-  with near (at) as (select (p_local at time zone p_zone) + make_interval(mins => m) from unnest('{-180,-120,-60,-30,0,30,60,120,180}'::int[]) m),
+  with near (at) as (select (p_local at time zone p_zone) + make_interval(mins => m)
+                       from unnest('{-180,-120,-60,-30,0,30,60,120,180}'::int[]) m),
        same (at) as (select at from near where at at time zone p_zone = p_local)
   select at from same where p_every_hour
   union all
@@ -11509,7 +11947,8 @@ create type m23.standing as (
 -- What was found of an archive or its restore, not of its age, its speed, the clock, or that it has none.
 create or replace function m23.found_damage(p_test public.recovery_tests) returns boolean
 language sql immutable set search_path = '' as $$
-  select exists (select from jsonb_array_elements(p_test.results -> 'findings') f where f ->> 'kind' not in ('rpo_missed', 'rto_missed', 'clock_odd', 'no_archive'))
+  select exists (select from jsonb_array_elements(p_test.results -> 'findings') f
+                  where f ->> 'kind' not in ('rpo_missed', 'rto_missed', 'clock_odd', 'no_archive'))
 $$;
 revoke all on function m23.found_damage(public.recovery_tests) from public, anon, authenticated, service_role;
 
@@ -11518,13 +11957,18 @@ revoke all on function m23.found_damage(public.recovery_tests) from public, anon
 create view m23.proofs as
   select p.tenant_id, p.at
     from (select t.tenant_id, t.completed_at, t.backup_job_id from public.recovery_tests t
-           where t.status = 'completed' and t.results ? 'recoverySeconds' and (t.results -> 'findings' = '[]' or not m23.found_damage(t))
+           where t.status = 'completed' and t.results ? 'recoverySeconds'
+             and (t.results -> 'findings' = '[]' or not m23.found_damage(t))
           union all
-          select r.tenant_id, r.completed_at, r.backup_job_id from public.restore_logs r where r.status = 'completed') p (tenant_id, at, job_id)
-    join public.backup_jobs j on j.id = p.job_id and j.job_type <> 'snapshot' and j.status = 'completed' and j.deleted_at is null
+          select r.tenant_id, r.completed_at, r.backup_job_id from public.restore_logs r
+           where r.status = 'completed') p (tenant_id, at, job_id)
+    join public.backup_jobs j on j.id = p.job_id and j.job_type <> 'snapshot' and j.status = 'completed'
+     and j.deleted_at is null
    where not exists (select from public.recovery_tests t join public.backup_jobs o on o.id = t.backup_job_id
-                      where o.tenant_id = j.tenant_id and coalesce(o.base_backup_id, o.id) = coalesce(j.base_backup_id, j.id)
-                        and t.status = 'completed' and t.completed_at > p.at and t.results -> 'findings' <> '[]' and m23.found_damage(t));
+                      where o.tenant_id = j.tenant_id
+                        and coalesce(o.base_backup_id, o.id) = coalesce(j.base_backup_id, j.id)
+                        and t.status = 'completed' and t.completed_at > p.at and t.results -> 'findings' <> '[]'
+                        and m23.found_damage(t));
 
 revoke all on m23.proofs from public, anon, authenticated;
 
@@ -11559,7 +12003,8 @@ declare
   v_cap   text := case when ((v_now).backup).id is null then 'no backup was completed'
                        when m23.last_proof(p_tenant, (v_now).since) is null then 'no backup is proven by a restore' end;
 begin
-  select jsonb_agg(jsonb_build_object('name', name, 'weight', weight, 'points', round(weight * value, 1), 'said', said) order by n), round(sum(weight * value), 1)
+  select jsonb_agg(jsonb_build_object('name', name, 'weight', weight, 'points', round(weight * value, 1), 'said', said)
+                   order by n), round(sum(weight * value), 1)
     into v_parts, v_sum
     from (select 1 as n, 'freshness' as name, 25 as weight, f.* from m23.health_freshness(v_now) f
           union all select 2, 'success', 15, f.* from m23.health_success(p_tenant, v_now) f
@@ -11568,7 +12013,8 @@ begin
           union all select 5, 'capture', 10, f.* from m23.health_capture() f
           union all select 6, 'time', 10, f.* from m23.health_time(p_tenant, v_now) f) p;
   v_sum := case when v_cap is not null then least(v_sum, 69) else v_sum end;
-  return jsonb_strip_nulls(jsonb_build_object('score', v_sum, 'healthy', v_sum >= 70, 'daysBack', p_days, 'parts', v_parts, 'capped', v_cap));
+  return jsonb_strip_nulls(jsonb_build_object('score', v_sum, 'healthy', v_sum >= 70, 'daysBack', p_days,
+                                              'parts', v_parts, 'capped', v_cap));
 end $$;
 revoke all on function m23.health(uuid, int) from public, anon, authenticated, service_role;
 
@@ -11577,7 +12023,10 @@ language plpgsql volatile set search_path = '' as $$
 declare v_sound int[] := m23.sound_tables(array(select t.id from m23.protected_tables t));
 begin
   select coalesce(count(*) filter (where whole)::numeric / nullif(count(*), 0), 0),
-         case when count(*) = 0 then 'no table is protected' else format('%s of %s protected tables are captured without a gap', count(*) filter (where whole), count(*)) end into value, said
+         case when count(*) = 0 then 'no table is protected'
+              else format('%s of %s protected tables are captured without a gap',
+                          count(*) filter (where whole), count(*)) end
+    into value, said
     from (select exists (select from pg_class where oid = t.relid) and t.incarnation = (select m23.incarnation())
             and m23.drifted_columns(t) is null
             and (t.id = any (v_sound) or m23.missing_triggers(t) is null and not m23.misses_replication(t))
@@ -11588,11 +12037,15 @@ revoke all on function m23.health_capture() from public, anon, authenticated, se
 create or replace function m23.health_chain(p_now m23.standing, out value numeric, out said text)
 language plpgsql stable set search_path = '' as $$
 begin
-  select (fault is null)::int, coalesce(fault, 'everything that the newest backup builds on is there, and no test has found damage') into value, said
+  select (fault is null)::int,
+         coalesce(fault, 'everything that the newest backup builds on is there, and no test has found damage')
+    into value, said
     from (select case
         when ((p_now).backup).id is null then 'no completed backup'
         when m23.chain_fault((p_now).backup) is not null then m23.chain_fault((p_now).backup)
-        when (select m23.found_damage(t) from public.recovery_tests t where t.backup_job_id = ((p_now).backup).id and t.status = 'completed' order by t.completed_at desc limit 1)
+        when (select m23.found_damage(t) from public.recovery_tests t
+               where t.backup_job_id = ((p_now).backup).id and t.status = 'completed'
+               order by t.completed_at desc limit 1)
           then 'the last test of the newest backup has found damage' end) f (fault);
 end $$;
 revoke all on function m23.health_chain(m23.standing) from public, anon, authenticated, service_role;
@@ -11601,7 +12054,10 @@ create or replace function m23.health_freshness(p_now m23.standing, out value nu
 language plpgsql stable set search_path = '' as $$
 begin
   select case when age is null then 0 else greatest(0, least(1, 1 - (age - (p_now).rpo) / (2.0 * (p_now).rpo))) end,
-         case when age is null then 'no completed backup' else format('the newest backup is of a moment %s minutes ago; %s are allowed', round(age), (p_now).rpo) end into value, said
+         case when age is null then 'no completed backup'
+              else format('the newest backup is of a moment %s minutes ago; %s are allowed',
+                          round(age), (p_now).rpo) end
+    into value, said
     from (select extract(epoch from clock_timestamp() - (p_now).at) / 60) a (age);
 end $$;
 revoke all on function m23.health_freshness(m23.standing) from public, anon, authenticated, service_role;
@@ -11611,13 +12067,20 @@ revoke all on function m23.health_freshness(m23.standing) from public, anon, aut
 create or replace function m23.health_proof(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable set search_path = '' as $$
 begin
-  with test (t) as (select t from public.recovery_tests t where t.tenant_id = p_tenant and t.status = 'completed' and t.completed_at >= (p_now).since),
-    proof (at, damage) as (select m23.last_proof(p_tenant, (p_now).since), (select max((t).completed_at) from test where m23.found_damage(t))),
-    read (level) as (select max(array_position('{basic,full}', (t).validation_level)) from test, proof where not m23.found_damage(t) and ((t).completed_at > damage) is not false)
+  with test (t) as (select t from public.recovery_tests t
+                     where t.tenant_id = p_tenant and t.status = 'completed' and t.completed_at >= (p_now).since),
+    proof (at, damage) as (select m23.last_proof(p_tenant, (p_now).since),
+                                  (select max((t).completed_at) from test where m23.found_damage(t))),
+    read (level) as (select max(array_position('{basic,full}', (t).validation_level)) from test, proof
+                      where not m23.found_damage(t) and ((t).completed_at > damage) is not false)
   select case when at > damage or at is not null and damage is null then 1 else coalesce(level, 0) * 0.25 end,
-         case when at > damage or at is not null and damage is null then format('a backup was restored at %s', m23.iso(at))
-              when damage is not null then format('a test has found damage at %s, and no restore has worked since', m23.iso(damage))
-              when level is not null then 'backups were examined, and none was restored' else 'no backup was tested or restored' end into value, said
+         case when at > damage or at is not null and damage is null
+                then format('a backup was restored at %s', m23.iso(at))
+              when damage is not null
+                then format('a test has found damage at %s, and no restore has worked since', m23.iso(damage))
+              when level is not null then 'backups were examined, and none was restored'
+              else 'no backup was tested or restored' end
+    into value, said
     from proof, read;
 end $$;
 revoke all on function m23.health_proof(uuid, m23.standing) from public, anon, authenticated, service_role;
@@ -11626,20 +12089,28 @@ create or replace function m23.health_success(p_tenant uuid, p_now m23.standing,
 language plpgsql stable set search_path = '' as $$
 begin
   select coalesce(count(*) filter (where status = 'completed')::numeric / nullif(count(*), 0), 0),
-         format('%s of %s backups were completed', count(*) filter (where status = 'completed'), count(*)) into value, said
-    from public.backup_jobs where tenant_id = p_tenant and status in ('completed', 'failed') and completed_at >= (p_now).since;
+         format('%s of %s backups were completed', count(*) filter (where status = 'completed'), count(*))
+    into value, said
+    from public.backup_jobs
+   where tenant_id = p_tenant and status in ('completed', 'failed') and completed_at >= (p_now).since;
 end $$;
 revoke all on function m23.health_success(uuid, m23.standing) from public, anon, authenticated, service_role;
 
 create or replace function m23.health_time(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable set search_path = '' as $$
 begin
-  select case when seconds is null then 0 when (p_now).rto is null then 1 else least(1, (p_now).rto * 60.0 / greatest(seconds, 0.001)) end,
+  select case when seconds is null then 0
+              when (p_now).rto is null then 1
+              else least(1, (p_now).rto * 60.0 / greatest(seconds, 0.001)) end,
          case when seconds is null then 'no restore was measured'
-              else format('the last measured restore took %s seconds', seconds) || case when (p_now).rto is not null then format('; %s minutes are allowed', (p_now).rto) else '' end end into value, said
+              else format('the last measured restore took %s seconds', seconds)
+                || case when (p_now).rto is not null then format('; %s minutes are allowed', (p_now).rto)
+                        else '' end end
+    into value, said
     from (select) one left join lateral (
       select (t.results ->> 'recoverySeconds')::numeric from public.recovery_tests t
-       where t.tenant_id = p_tenant and t.status = 'completed' and t.results ? 'recoverySeconds' and t.completed_at >= (p_now).since
+       where t.tenant_id = p_tenant and t.status = 'completed' and t.results ? 'recoverySeconds'
+         and t.completed_at >= (p_now).since
        order by t.completed_at desc limit 1) m (seconds) on true;
 end $$;
 revoke all on function m23.health_time(uuid, m23.standing) from public, anon, authenticated, service_role;
@@ -11656,10 +12127,13 @@ language plpgsql stable set search_path = '' as $$
 begin
   return (select m23.new_standing(s.since, j, p_at => w.position_at, p_rpo => coalesce(p.rpo, 1440), p_rto => p.rto)
       from (select clock_timestamp() - make_interval(days => greatest(0, least(p_days, 36500)))) s (since)
-      left join lateral (select b.* from public.backup_jobs b where b.tenant_id = p_tenant and b.status = 'completed' and b.deleted_at is null and b.completed_at >= s.since
+      left join lateral (select b.* from public.backup_jobs b
+                          where b.tenant_id = p_tenant and b.status = 'completed' and b.deleted_at is null
+                            and b.completed_at >= s.since
                           order by b.completed_at desc, b.id limit 1) j on true
       left join m23.backup_work w on w.job_id = j.id
-      left join lateral (select min(rpo_minutes) as rpo, min(rto_minutes) as rto from public.dr_plans where tenant_id = p_tenant and is_active) p on true);
+      left join lateral (select min(rpo_minutes) as rpo, min(rto_minutes) as rto from public.dr_plans
+                          where tenant_id = p_tenant and is_active) p on true);
 end $$;
 revoke all on function m23.standing_of(uuid, int) from public, anon, authenticated, service_role;
 
@@ -11668,8 +12142,10 @@ create or replace function m23.drifted_columns(p_table m23.protected_tables) ret
 language plpgsql stable set search_path = '' as $$
 begin
   return (select array_agg(c.name) from m23.columns_of(p_table.relid) c
-     where not c.generated and not exists (select from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
-                                                                           and f.type_name = m23.logged_type(c)));
+     where not c.generated
+       and not exists (select from m23.log_columns f
+                        where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+                          and f.type_name = m23.logged_type(c)));
 end $$;
 revoke all on function m23.drifted_columns(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -11694,7 +12170,8 @@ declare v_table text;
 begin
   foreach v_table in array array['backup_jobs', 'restore_logs', 'pitr_rollbacks', 'recovery_tests'] loop
     execute format('create trigger follow_job after update of status on public.%I for each row
-      when (new.status in (''completed'', ''failed'', ''cancelled'') and old.status <> new.status) execute function m23.follow_job()', v_table);
+      when (new.status in (''completed'', ''failed'', ''cancelled'') and old.status <> new.status)
+      execute function m23.follow_job()', v_table);
   end loop;
 end $$;
 
@@ -11744,8 +12221,10 @@ begin
 end $$;
 revoke all on function m23.check_plan() from public, anon, authenticated, service_role;
 
-create trigger check_plan before insert or update of plan_name, description, rto_minutes, rpo_minutes, backup_frequency, backup_types,
-  retention_days, test_frequency, is_active, time_zone on public.dr_plans for each row execute function m23.check_plan();
+create trigger check_plan
+  before insert or update of plan_name, description, rto_minutes, rpo_minutes, backup_frequency, backup_types,
+    retention_days, test_frequency, is_active, time_zone
+  on public.dr_plans for each row execute function m23.check_plan();
 
 -- Recovery tests: durable work like backups. A worker examines the archive as far as its level
 -- says; at the deepest level the database restores it into a schema that nobody else ever sees.
@@ -11821,22 +12300,36 @@ create type m23.scratch as (
 create or replace function m23.advice(p_kind text) returns text
 language sql immutable set search_path = '' as $$
   select case
-    when p_kind in ('manifest_missing', 'manifest_altered', 'manifest_invalid', 'object_missing', 'object_size', 'object_altered', 'object_damaged', 'line_malformed', 'exchanged')
-      then 'This archive cannot be relied on: make a full backup now, test it, and find out who or what has written to the bucket (a lock rule on it would have refused that).'
+    when p_kind in ('manifest_missing', 'manifest_altered', 'manifest_invalid', 'object_missing', 'object_size',
+                    'object_altered', 'object_damaged', 'line_malformed', 'exchanged')
+      then 'This archive cannot be relied on: make a full backup now, test it, and find out who or what has written '
+           'to the bucket (a lock rule on it would have refused that).'
     when p_kind = 'no_archive' then 'Make a full backup: a snapshot lives inside the database, and is lost with it.'
-    when p_kind = 'undecryptable' then 'Put back the key that this archive was encrypted with (ARCHIVE_KEY and the objects under keys/); without it nobody can restore this backup.'
+    when p_kind = 'undecryptable'
+      then 'Put back the key that this archive was encrypted with (ARCHIVE_KEY and the objects under keys/); '
+           'without it nobody can restore this backup.'
     when p_kind = 'chain_broken' then 'Make a full backup now: this chain can no longer be restored to its end.'
-    when p_kind = 'clock_odd' then 'Check the clocks of the database server: times decide what is restored, and what is kept.'
-    when p_kind = 'rpo_missed' then 'Back up more often, or see why the scheduled backups did not run: more would be lost than the plan allows.'
-    when p_kind = 'rto_missed' then 'Restoring takes longer than the plan allows: give the database more resources, restore fewer tables first, or allow more time in the plan.'
-    when p_kind = 'foreign_row' then 'Do not restore this archive: it holds rows of another tenant. Find out who has written to the bucket or to the database''s records.'
+    when p_kind = 'clock_odd'
+      then 'Check the clocks of the database server: times decide what is restored, and what is kept.'
+    when p_kind = 'rpo_missed'
+      then 'Back up more often, or see why the scheduled backups did not run: more would be lost than the plan allows.'
+    when p_kind = 'rto_missed'
+      then 'Restoring takes longer than the plan allows: give the database more resources, restore fewer tables '
+           'first, or allow more time in the plan.'
+    when p_kind = 'foreign_row'
+      then 'Do not restore this archive: it holds rows of another tenant. '
+           'Find out who has written to the bucket or to the database''s records.'
     when p_kind = 'definition_unsafe'
       then 'Rows of this archive can be restored; do not execute its definitions. '
            'Make a full backup now, and find out who has written to the bucket.'
-    when p_kind in ('shape_changed', 'not_protected') then 'The tables have changed since this backup: make a full backup of them as they are now.'
-    when p_kind in ('constraint_broken', 'reference_broken') then 'The rows no longer fit the constraints or tables of today: make a full backup of all related tables, or restore beside the live data.'
+    when p_kind in ('shape_changed', 'not_protected')
+      then 'The tables have changed since this backup: make a full backup of them as they are now.'
+    when p_kind in ('constraint_broken', 'reference_broken')
+      then 'The rows no longer fit the constraints or tables of today: make a full backup of all related tables, or '
+           'restore beside the live data.'
     when p_kind in ('fingerprint_differs', 'round_trip_differs', 'not_restorable')
-      then 'Do not rely on this backup: make a full backup now and test it deep. If that fails as well, report it with this test''s id.' end
+      then 'Do not rely on this backup: make a full backup now and test it deep. '
+           'If that fails as well, report it with this test''s id.' end
 $$;
 revoke all on function m23.advice(text) from public, anon, authenticated, service_role;
 
@@ -11849,9 +12342,11 @@ declare
   v_right boolean;
 begin
   perform m23.note_check('shape_changed', p_scratch.name, case when not v_same
-    then format('the columns of %s have changed since the backup, so its rows cannot be compared with what was backed up', p_scratch.name) end);
+    then format('the columns of %s have changed since the backup, so its rows cannot be '
+                'compared with what was backed up', p_scratch.name) end);
   if (v_same or not p_then.whole) and m23.is_noted(p_then.job_id) then
-    v_right := case when p_then.whole then m23.fingerprint_now(p_scratch) = m23.fingerprint_then(p_then.job_id, p_then) else (p_scratch.staged).altered = 0 end;
+    v_right := case when p_then.whole then m23.fingerprint_now(p_scratch) = m23.fingerprint_then(p_then.job_id, p_then)
+                    else (p_scratch.staged).altered = 0 end;
     perform m23.note_check('fingerprint_differs', p_scratch.name, case when not v_right
       then format('the restored rows of %s are not those that were backed up', p_scratch.name) end);
   end if;
@@ -11869,21 +12364,29 @@ declare
 begin
   for v_job in select * from m23.chain_of(p_test.backup_job_id) loop
     perform m23.note_check('chain_broken', v_job.backup_name, case
-      when v_job.status <> 'completed' then format('"%s", on which this backup builds, is %s', v_job.backup_name, replace(v_job.status, '_', ' '))
-      when v_last.id is null and v_job.job_type = 'incremental' then format('"%s" builds on a backup that is not there any more', v_job.backup_name)
-      when not exists (select from m23.backup_work w where w.job_id = v_job.id) then format('nothing is known of the archive of "%s"', v_job.backup_name) end);
+      when v_job.status <> 'completed'
+        then format('"%s", on which this backup builds, is %s', v_job.backup_name, replace(v_job.status, '_', ' '))
+      when v_last.id is null and v_job.job_type = 'incremental'
+        then format('"%s" builds on a backup that is not there any more', v_job.backup_name)
+      when not exists (select from m23.backup_work w where w.job_id = v_job.id)
+        then format('nothing is known of the archive of "%s"', v_job.backup_name) end);
     v_at := (select w.position_at from m23.backup_work w where w.job_id = v_job.id);
     perform m23.note_check('clock_odd', v_job.backup_name, case
-      when v_at > clock_timestamp() or v_job.completed_at > clock_timestamp() then format('"%s" is of a time to come', v_job.backup_name)
-      when v_job.completed_at < v_at then format('"%s" was completed before the moment that it is of', v_job.backup_name)
+      when v_at > clock_timestamp() or v_job.completed_at > clock_timestamp()
+        then format('"%s" is of a time to come', v_job.backup_name)
+      when v_job.completed_at < v_at
+        then format('"%s" was completed before the moment that it is of', v_job.backup_name)
       when v_at < (select w.position_at from m23.backup_work w where w.job_id = v_last.id)
-        then format('"%s" is of an earlier moment than "%s", on which it builds', v_job.backup_name, v_last.backup_name) end);
+        then format('"%s" is of an earlier moment than "%s", on which it builds', v_job.backup_name,
+                    v_last.backup_name) end);
     v_last := v_job;
   end loop;
   select * into v_plan from public.dr_plans where id = p_test.dr_plan_id;
   if v_plan.id is not null then
-    perform m23.note_check('rpo_missed', v_last.backup_name, case when clock_timestamp() - v_at > make_interval(mins => v_plan.rpo_minutes)
-      then format('the backup is of %s, %s minutes ago; the plan allows %s', m23.iso(v_at), ceil(extract(epoch from clock_timestamp() - v_at) / 60), v_plan.rpo_minutes) end);
+    perform m23.note_check('rpo_missed', v_last.backup_name, case
+      when clock_timestamp() - v_at > make_interval(mins => v_plan.rpo_minutes)
+      then format('the backup is of %s, %s minutes ago; the plan allows %s', m23.iso(v_at),
+                  ceil(extract(epoch from clock_timestamp() - v_at) / 60), v_plan.rpo_minutes) end);
   end if;
 end $$;
 revoke all on function m23.check_records(public.recovery_tests) from public, anon, authenticated, service_role;
@@ -11894,9 +12397,11 @@ create or replace function m23.damage_scratch(p_scratch m23.scratch) returns voi
 language plpgsql set search_path = '' as $$
 declare
   v_copy   text := m23.qualified_name((p_scratch.copy).relid);
-  v_some   text := format('ctid in (select x.ctid from (select ctid, row_number() over () as n from %s) x where x.n %% 3 = 1)', v_copy);
+  v_some   text := format('ctid in (select x.ctid from (select ctid, row_number() over () as n from %s) x
+                                     where x.n %% 3 = 1)', v_copy);
   v_column text := (select c.name from m23.columns_of((p_scratch.copy).relid) c
-                     where c.key_ord is null and not c.not_null and not c.generated and c.name = any ((p_scratch.staged).columns) order by c.attnum desc limit 1);
+                     where c.key_ord is null and not c.not_null and not c.generated
+                       and c.name = any ((p_scratch.staged).columns) order by c.attnum desc limit 1);
 begin
   begin
     perform m23.run(p_scratch.path, format('delete from %s where %s', v_copy, v_some));
@@ -11962,9 +12467,11 @@ declare
   v_lost   boolean;
 begin
   for v_staged in select * from m23.staged_tables where restore_id = p_test loop
-    execute format('select $1 > 0 and not exists (select from %s)', v_staged.staging) into v_lost using v_staged.standing;
+    execute format('select $1 > 0 and not exists (select from %s)', v_staged.staging) into v_lost
+        using v_staged.standing;
     v_lost := v_lost or exists (select c.name, c.type_name from m23.columns_of(v_staged.staging::regclass) c
-                                except select c.name, m23.type_with_nulls(t.relid, c.attnum) from m23.protected_tables t cross join m23.columns_of(t.relid) c
+                                except select c.name, m23.type_with_nulls(t.relid, c.attnum)
+                                         from m23.protected_tables t cross join m23.columns_of(t.relid) c
                                        where t.id = v_staged.table_id);
     exit when v_lost;
   end loop;
@@ -12042,17 +12549,23 @@ begin
   end if;
   v_count := m23.number_of(v_path, format('
       select count(*) from %s d where row(%s) is not null and not exists (select from %s p where %s)',
-    m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name(p_key.confrelid),
+    m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'),
+    m23.qualified_name(p_key.confrelid),
     m23.refers(p_key, 'p', 'd')));
-  return case when v_count > 0 then format('%s row(s) of %s refer to rows of %s that do not exist, and %3$s is not in the backup', v_count, p_child.name, m23.public_name(p_key.confrelid)) end;
+  return case when v_count > 0
+    then format('%s row(s) of %s refer to rows of %s that do not exist, and %3$s is not in the backup', v_count,
+                p_child.name, m23.public_name(p_key.confrelid)) end;
 exception
   when foreign_key_violation then
     v_count := m23.number_of(v_path, format('select count(*) from %1$s d
                      where row(%2$s) is not null and not exists (select from %3$s p where %4$s)
                      and not exists (select from %5$s p where %4$s and p.%6$I <> %7$L)',
-      m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name((v_parent.copy).relid),
+      m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'),
+      m23.qualified_name((v_parent.copy).relid),
       m23.refers(p_key, 'p', 'd'), m23.qualified_name(p_key.confrelid), m23.tenant_column(v_parent.live), p_tenant));
-    return case when v_count > 0 then format('%s row(s) of %s refer to rows of %s that are not in the backup ("%s")', v_count, p_child.name, v_parent.name, p_key.conname) end;
+    return case when v_count > 0
+      then format('%s row(s) of %s refer to rows of %s that are not in the backup ("%s")', v_count, p_child.name,
+                  v_parent.name, p_key.conname) end;
   when undefined_column then return null;  -- newer than the backup
 end $$;
 revoke all on function m23.key_holds(uuid, m23.scratch[], m23.scratch, pg_constraint) from public, anon, authenticated, service_role;
@@ -12076,7 +12589,8 @@ begin
   v_copy := v_live;
   v_copy.id := 2000000000 + p_staged.ordinal;
   v_copy.relid := v_name::regclass;
-  v_copy.tenant_attnum := (select attnum from pg_attribute where attrelid = v_copy.relid and attname = m23.tenant_column(v_live));
+  v_copy.tenant_attnum := (select attnum from pg_attribute
+                            where attrelid = v_copy.relid and attname = m23.tenant_column(v_live));
   v_made.staged := p_staged;
   v_made.live := v_live;
   v_made.copy := v_copy;
@@ -12149,7 +12663,8 @@ begin
   select * into v_plan from public.dr_plans where id = p_plan and tenant_id = p_tenant;
   if p_plan is not null and v_plan.is_active is not true then
     perform m23.refuse('VALIDATION_FAILED', 'the plan cannot be used',
-      array[case when v_plan.id is null then 'dr_plan_id: no such plan in this tenant' else 'dr_plan_id: this plan is not active' end]);
+      array[case when v_plan.id is null then 'dr_plan_id: no such plan in this tenant'
+                 else 'dr_plan_id: this plan is not active' end]);
   end if;
   return v_plan;
 end $$;
@@ -12159,7 +12674,8 @@ revoke all on function m23.usable_plan(uuid, uuid) from public, anon, authentica
 create or replace function m23.covered_backup(p_tenant uuid, p_plan public.dr_plans) returns uuid
 language sql stable set search_path = '' as $$
   select j.id from public.backup_jobs j
-   where j.tenant_id = p_tenant and j.status = 'completed' and j.deleted_at is null and (p_plan.id is null or j.job_type = any (p_plan.backup_types))
+   where j.tenant_id = p_tenant and j.status = 'completed' and j.deleted_at is null
+     and (p_plan.id is null or j.job_type = any (p_plan.backup_types))
    order by j.completed_at desc, j.id limit 1
 $$;
 revoke all on function m23.covered_backup(uuid, public.dr_plans) from public, anon, authenticated, service_role;
@@ -12176,8 +12692,9 @@ begin
     return (m23.restorable_backup(p_tenant, p_job, p_needs_key => false)).id;
   end if;
   if v_job is null then
-    perform m23.refuse('BACKUP_NOT_FOUND', case when p_plan.id is null then 'this tenant has no completed backup to test'
-                                                else 'this tenant has no completed backup that the plan covers' end);
+    perform m23.refuse('BACKUP_NOT_FOUND',
+                       case when p_plan.id is null then 'this tenant has no completed backup to test'
+                            else 'this tenant has no completed backup that the plan covers' end);
   end if;
   return v_job;
 end $$;
@@ -12190,8 +12707,10 @@ declare
   v_job  uuid := m23.tested_backup(p_tenant, v_plan, (p_test ->> 'backup_job_id')::uuid);
   v_id   uuid;
 begin
-  insert into public.recovery_tests (tenant_id, created_by, dr_plan_id, backup_job_id, test_name, test_type, validation_level)
-    values (p_tenant, p_by, v_plan.id, v_job, p_test ->> 'test_name', p_test ->> 'test_type', p_test ->> 'validation_level')
+  insert into public.recovery_tests (tenant_id, created_by, dr_plan_id, backup_job_id, test_name, test_type,
+                                     validation_level)
+    values (p_tenant, p_by, v_plan.id, v_job, p_test ->> 'test_name', p_test ->> 'test_type',
+            p_test ->> 'validation_level')
     returning id into v_id;
   insert into m23.test_work (test_id) values (v_id);
   return v_id;
@@ -12207,7 +12726,8 @@ revoke all on function m23.test_key(uuid) from public, anon, authenticated, serv
 create or replace function m23.fail_test(p_test uuid, p_error text) returns void
 language plpgsql set search_path = '' as $$
 begin
-  update public.recovery_tests set status = 'failed', error_message = left(p_error, 2000), completed_at = clock_timestamp()
+  update public.recovery_tests set status = 'failed', error_message = left(p_error, 2000),
+         completed_at = clock_timestamp()
    where id = p_test and status in ('pending', 'in_progress');
   perform m23.end_work(p_test);
   delete from m23.test_work where test_id = p_test;
@@ -12217,9 +12737,11 @@ revoke all on function m23.fail_test(uuid, text) from public, anon, authenticate
 -- What a worker has to examine: a chain, the full backup first.
 create or replace function m23.test_plan(p_test public.recovery_tests, p_lease uuid) returns json
 language sql stable set search_path = '' as $$
-  select json_build_object('test_id', p_test.id, 'lease', p_lease, 'tenant_id', p_test.tenant_id, 'level', p_test.validation_level,
+  select json_build_object(
+    'test_id', p_test.id, 'lease', p_lease, 'tenant_id', p_test.tenant_id, 'level', p_test.validation_level,
     'state', (select w.state from m23.test_work w where w.test_id = p_test.id),
-    'archives', (select json_agg(json_build_object('backup_id', c.id, 'manifest', w.manifest, 'manifest_sha256', w.manifest_sha256) order by c.ordinality)
+    'archives', (select json_agg(json_build_object('backup_id', c.id, 'manifest', w.manifest,
+                                                   'manifest_sha256', w.manifest_sha256) order by c.ordinality)
                    from m23.chain_of(p_test.backup_job_id) with ordinality c join m23.backup_work w on w.job_id = c.id))
 $$;
 revoke all on function m23.test_plan(public.recovery_tests, uuid) from public, anon, authenticated, service_role;
@@ -12230,7 +12752,8 @@ revoke all on function m23.test_plan(public.recovery_tests, uuid) from public, a
 
 create or replace function m23.open_checks() returns void
 language sql set search_path = '' as
-$$ create temp table m23_checks (n int generated always as identity, kind text not null, object text not null, sentence text) on commit drop $$;
+$$ create temp table m23_checks (n int generated always as identity, kind text not null, object text not null,
+                                 sentence text) on commit drop $$;
 revoke all on function m23.open_checks() from public, anon, authenticated, service_role;
 
 create or replace function m23.note_check(p_kind text, p_object text, p_fault text default null) returns void
@@ -12245,7 +12768,8 @@ language plpgsql set search_path = '' as $$
 declare v_tally jsonb;
 begin
   select jsonb_build_object('passed', count(*) filter (where sentence is null), 'issues', count(sentence),
-      'findings', coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'object', object, 'sentence', sentence) order by n) filter (where sentence is not null), '[]'))
+      'findings', coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'object', object, 'sentence', sentence)
+                                     order by n) filter (where sentence is not null), '[]'))
     into v_tally from pg_temp.m23_checks;
   drop table pg_temp.m23_checks;
   return v_tally;
@@ -12255,7 +12779,8 @@ revoke all on function m23.close_checks() from public, anon, authenticated, serv
 create or replace function m23.add_tallies(p_one jsonb, p_other jsonb) returns jsonb
 language sql immutable set search_path = '' as $$
   select jsonb_build_object('passed', (p_one ->> 'passed')::bigint + (p_other ->> 'passed')::bigint,
-    'issues', (p_one ->> 'issues')::bigint + (p_other ->> 'issues')::bigint, 'findings', (p_one -> 'findings') || (p_other -> 'findings'))
+    'issues', (p_one ->> 'issues')::bigint + (p_other ->> 'issues')::bigint,
+    'findings', (p_one -> 'findings') || (p_other -> 'findings'))
 $$;
 revoke all on function m23.add_tallies(jsonb, jsonb) from public, anon, authenticated, service_role;
 
@@ -12267,10 +12792,14 @@ language sql volatile set search_path = '' as $$
     'duration', round(extract(epoch from clock_timestamp() - p_test.started_at), 3),
     'issuesFound', p_tally -> 'issues', 'validationsPassed', p_tally -> 'passed',
     'recommendations', coalesce((select jsonb_agg(a order by first) from (
-        select m23.advice(f ->> 'kind') as a, min(n) as first from jsonb_array_elements(p_tally -> 'findings') with ordinality x (f, n) group by 1) advised where a is not null), '[]'),
+        select m23.advice(f ->> 'kind') as a, min(n) as first
+          from jsonb_array_elements(p_tally -> 'findings') with ordinality x (f, n) group by 1) advised
+      where a is not null), '[]'),
     'findings', p_tally -> 'findings', 'backupJobId', p_test.backup_job_id,
-    'backupAgeSeconds', (select round(extract(epoch from clock_timestamp() - w.position_at), 3) from m23.backup_work w where w.job_id = p_test.backup_job_id),
-    'recoverySeconds', p_restore -> 'seconds', 'rowsRestored', p_restore -> 'rows', 'rowsUndone', p_restore -> 'undone'))
+    'backupAgeSeconds', (select round(extract(epoch from clock_timestamp() - w.position_at), 3) from m23.backup_work w
+                          where w.job_id = p_test.backup_job_id),
+    'recoverySeconds', p_restore -> 'seconds', 'rowsRestored', p_restore -> 'rows',
+    'rowsUndone', p_restore -> 'undone'))
 $$;
 revoke all on function m23.test_results(public.recovery_tests, jsonb, jsonb) from public, anon, authenticated, service_role;
 
@@ -12299,18 +12828,23 @@ declare
 begin
   perform m23.check_staged(p_work.work_id);
   execute format('create schema %I', v_schema);
-  v_all := array(select m23.make_scratch(v_schema, s) from m23.staged_tables s where s.restore_id = p_work.work_id order by s.ordinal);
+  v_all := array(select m23.make_scratch(v_schema, s) from m23.staged_tables s where s.restore_id = p_work.work_id
+                  order by s.ordinal);
   foreach v_scratch in array v_all loop
     perform m23.note_check('constraint_broken', v_scratch.name, m23.rows_fit(v_scratch));
   end loop;
   foreach v_scratch in array v_all loop
-    for v_key in select k.* from pg_constraint k where k.contype = 'f' and k.conrelid = (v_scratch.live).relid and k.conparentid = 0
-       and m23.is_enforced(k) loop
-      perform m23.note_check('reference_broken', v_scratch.name, m23.key_holds(p_work.tenant_id, v_all, v_scratch, v_key));
+    for v_key in
+      select k.* from pg_constraint k
+       where k.contype = 'f' and k.conrelid = (v_scratch.live).relid and k.conparentid = 0 and m23.is_enforced(k)
+    loop
+      perform m23.note_check('reference_broken', v_scratch.name,
+                             m23.key_holds(p_work.tenant_id, v_all, v_scratch, v_key));
     end loop;
   end loop;
   v_done := jsonb_build_object('rows', (select coalesce(sum((s).staged.standing), 0) from unnest(v_all) s),
-    'seconds', (select round(extract(epoch from clock_timestamp() - w.staging_at), 3) from m23.test_work w where w.test_id = p_work.work_id));
+    'seconds', (select round(extract(epoch from clock_timestamp() - w.staging_at), 3) from m23.test_work w
+                 where w.test_id = p_work.work_id));
 
   for v_table in select * from m23.backup_tables where job_id = p_work.job_id order by ordinal loop
     v_scratch := (select s from unnest(v_all) s where (s).staged.ordinal = v_table.ordinal);
@@ -12318,7 +12852,8 @@ begin
                            case when v_scratch.name is null then m23.left_out_sentence(v_table) end);
     if v_scratch.name is not null then
       v_foreign := m23.count_foreign(v_scratch, p_work.tenant_id);
-      perform m23.note_check('foreign_row', v_scratch.name, case when v_foreign > 0 then format('%s row(s) of %s belong to another tenant', v_foreign, v_scratch.name) end);
+      perform m23.note_check('foreign_row', v_scratch.name,
+        case when v_foreign > 0 then format('%s row(s) of %s belong to another tenant', v_foreign, v_scratch.name) end);
       perform m23.check_fingerprint(v_scratch, v_table);
     end if;
   end loop;
@@ -12350,10 +12885,12 @@ begin
       (select string_agg(quote_ident(c), ', ') from unnest((v_scratch.staged).columns) c),
       m23.qualified_name((v_scratch.copy).relid)));
   end loop;
-  v_rows := m23.converge_scratch(p_tenant, p_all, array(select format('select * from %s', (s).staged.staging) from unnest(p_all) s), p_work);
+  v_rows := m23.converge_scratch(p_tenant, p_all,
+    array(select format('select * from %s', (s).staged.staging) from unnest(p_all) s), p_work);
   perform m23.note_check('round_trip_differs', v_names, case when v_whole <> m23.fingerprints_now(p_all)
     then 'a restore in place of damaged rows did not give what is in the backup' end);
-  perform m23.converge_scratch(p_tenant, p_all, array(select format('select * from %I.%I', p_schema, 'd' || (s).staged.ordinal) from unnest(p_all) s), p_work);
+  perform m23.converge_scratch(p_tenant, p_all,
+    array(select format('select * from %I.%I', p_schema, 'd' || (s).staged.ordinal) from unnest(p_all) s), p_work);
   perform m23.note_check('round_trip_differs', v_names, case when v_damaged <> m23.fingerprints_now(p_all)
     then 'undoing a restore in place did not give what was there before it' end);
   return v_rows;
@@ -12421,7 +12958,8 @@ begin
   if exists (select from public.backup_jobs j join m23.plan_runs r on r.work_id = j.id and r.plan_id = p_plan.id
       and r.kind = 'backup'
               where j.tenant_id = p_plan.tenant_id and j.status in ('pending', 'in_progress')) then
-    update m23.plan_runs set note = 'the backup before it was still running' where plan_id = p_plan.id and kind = 'backup' and due_at = p_plan.next_backup_date;
+    update m23.plan_runs set note = 'the backup before it was still running'
+     where plan_id = p_plan.id and kind = 'backup' and due_at = p_plan.next_backup_date;
     return null;
   end if;
   v_backup := m23.scheduled_backup(p_plan);
@@ -12505,7 +13043,8 @@ create or replace function m23.said(p_state text, p_message text) returns text
 language plpgsql set search_path = '' as $$
 begin
   if p_state = 'PGRST' then
-    return (select concat_ws(': ', m ->> 'message', (select string_agg(d, '; ') from json_array_elements_text((m ->> 'details')::json) d))
+    return (select concat_ws(': ', m ->> 'message',
+                             (select string_agg(d, '; ') from json_array_elements_text((m ->> 'details')::json) d))
               from (select p_message::json) x (m));
   end if;
   raise log 'm23: a plan could not be followed: % (%)', p_message, p_state;
@@ -12537,14 +13076,16 @@ revoke all on function m23.planned_job(public.dr_plans, jsonb) from public, anon
 create or replace function m23.run_test(p_plan public.dr_plans) returns uuid
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_test jsonb := jsonb_build_object('dr_plan_id', p_plan.id, 'test_type', 'scheduled', 'validation_level', m23.setting('scheduled_test_level'),
-    'test_name', m23.name_of_run(p_plan));
+  v_test jsonb := jsonb_build_object(
+    'dr_plan_id', p_plan.id, 'test_type', 'scheduled', 'test_name', m23.name_of_run(p_plan),
+    'validation_level', m23.setting('scheduled_test_level'));
   v_id   uuid;
 begin
   return m23.begin_test(p_plan.tenant_id, v_test, p_plan.created_by);
 exception when others or query_canceled then
   insert into public.recovery_tests (tenant_id, created_by, dr_plan_id, test_name, test_type, validation_level)
-    values (p_plan.tenant_id, p_plan.created_by, p_plan.id, v_test ->> 'test_name', 'scheduled', v_test ->> 'validation_level') returning id into v_id;
+    values (p_plan.tenant_id, p_plan.created_by, p_plan.id, v_test ->> 'test_name', 'scheduled',
+            v_test ->> 'validation_level') returning id into v_id;
   perform m23.fail_test(v_id, m23.said(sqlstate, sqlerrm));
   return v_id;
 end $$;
@@ -12641,12 +13182,14 @@ revoke all on function m23.fingerprint_now(m23.scratch) from public, anon, authe
 -- adopted one without fingerprints.
 create or replace function m23.is_noted(p_job uuid) returns boolean
 language sql stable set search_path = '' as
-$$ select not exists (select from m23.chain_of(p_job) j join m23.backup_chunks c on c.job_id = j.id where c.fingerprint is null) $$;
+$$ select not exists (select from m23.chain_of(p_job) j join m23.backup_chunks c on c.job_id = j.id
+                       where c.fingerprint is null) $$;
 revoke all on function m23.is_noted(uuid) from public, anon, authenticated, service_role;
 
 create or replace function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) returns numeric
 language sql stable set search_path = '' as
-$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history $$;
+$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c
+    where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history $$;
 revoke all on function m23.fingerprint_then(uuid, m23.backup_tables) from public, anon, authenticated, service_role;
 
 -- A chunk that is read back, with what m23_stage_chunk is told of it. A database that has adopted an
@@ -12659,11 +13202,15 @@ declare
   v_chunk m23.backup_chunks;
 begin
   update m23.backup_chunks c set fingerprint = coalesce(c.fingerprint, (p_head ->> 'fingerprint')::numeric)
-   where c.job_id = (v_from ->> 'backup_id')::uuid and c.ordinal = (v_from ->> 'ordinal')::int and c.seq = (v_from ->> 'seq')::int
-     and c.history = (v_from ->> 'history')::boolean returning * into v_chunk;
-  if exists (select from m23.restore_work w join m23.backup_tables b on b.job_id = w.job_id and b.ordinal = p_staged.ordinal
-              where w.work_id = p_staged.restore_id and not b.whole) and m23.fingerprint_of(string_to_array(p_lines, chr(10))) <> v_chunk.fingerprint then
-    update m23.staged_tables set altered = altered + 1 where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+   where c.job_id = (v_from ->> 'backup_id')::uuid and c.ordinal = (v_from ->> 'ordinal')::int
+     and c.seq = (v_from ->> 'seq')::int and c.history = (v_from ->> 'history')::boolean
+    returning * into v_chunk;
+  if exists (select from m23.restore_work w
+               join m23.backup_tables b on b.job_id = w.job_id and b.ordinal = p_staged.ordinal
+              where w.work_id = p_staged.restore_id and not b.whole)
+     and m23.fingerprint_of(string_to_array(p_lines, chr(10))) <> v_chunk.fingerprint then
+    update m23.staged_tables set altered = altered + 1
+     where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   end if;
 end $$;
 revoke all on function m23.examine_chunk(m23.staged_tables, jsonb, text) from public, anon, authenticated, service_role;
@@ -12678,7 +13225,10 @@ declare
 begin
   v_done := m23.converge(p_tenant, array(
     select m23.target_of(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n), null, p_work);
-  for v_left in select relname from pg_class where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks' loop
+  for v_left in
+    select relname from pg_class
+     where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks'
+  loop
     execute format('drop table pg_temp.%I', v_left);
   end loop;
   return (v_done -> 'stats' ->> 'totalOperations')::bigint;
@@ -12694,7 +13244,8 @@ revoke all on function m23.fingerprints_now(m23.scratch[]) from public, anon, au
 create or replace function m23.children_first(p_all m23.scratch[]) returns m23.scratch[]
 language sql stable set search_path = '' as $$
   with targets (t) as (select m23.parents_first(array(select m23.target_of(s, null) from unnest(p_all) s)))
-  select array_agg((select s from unnest(p_all) s where (s).copy.relid = (t[n]).tbl.relid) order by n desc) from targets, generate_subscripts(t, 1) n
+  select array_agg((select s from unnest(p_all) s where (s).copy.relid = (t[n]).tbl.relid) order by n desc)
+    from targets, generate_subscripts(t, 1) n
 $$;
 revoke all on function m23.children_first(m23.scratch[]) from public, anon, authenticated, service_role;
 
@@ -12844,7 +13395,8 @@ language sql stable set search_path = '' as $$
          jsonb_build_object('lastBackupAt', m23.iso(f.last_backup_at), 'rpoMinutes', f.rpo_minutes)
     from fleet f where f.late
   union all
-  select 'score_low', f.tenant_id, m23.tenant_uuid(f.tenant_id), format('the health of this tenant is %s, below 70', f.score),
+  select 'score_low', f.tenant_id, m23.tenant_uuid(f.tenant_id),
+         format('the health of this tenant is %s, below 70', f.score),
          jsonb_build_object('score', f.score)
     from fleet f where f.score < 70
 $$;
@@ -13020,25 +13572,33 @@ revoke all on function m23.new_finding(text, text, text, text) from public, anon
 
 create or replace function m23.doctor_commit_times() returns setof m23.finding
 language sql stable set search_path = '' as $$
-  select 'commit times', 'ok', 'native: track_commit_timestamp is on, so a time means exactly what was committed then', null::text
+  select 'commit times', 'ok', 'native: track_commit_timestamp is on, so a time means exactly what was committed then',
+         null::text
    where current_setting('track_commit_timestamp')::boolean
   union all
   select 'commit times', 'warning',
-         format('stamped: track_commit_timestamp is off, so the moments to come back to are about a second apart (%s noted so far)',
+         format('stamped: track_commit_timestamp is off, so the moments to come back to '
+                'are about a second apart (%s noted so far)',
                 (select count(*) from m23.ticks)),
          'turn track_commit_timestamp on and restart the server; it costs nothing measurable'
    where not current_setting('track_commit_timestamp')::boolean
 $$;
 revoke all on function m23.doctor_commit_times() from public, anon, authenticated, service_role;
 
--- Change ids are places in the server's log (WAL). Ticks that lie beyond its present end are of a server that was reset.
+-- Change ids are places in the server's log (WAL). Ticks that lie beyond its present end are of a server that was
+-- reset.
 create or replace function m23.doctor_log() returns setof m23.finding
 language sql volatile set search_path = '' as $$
-  select 'log', 'problem', format('gap: what was noted until %s lies beyond the present end of the server''s log (WAL): it was reset, and later changes would come before earlier ones', m23.iso(max(t.at))),
+  select 'log', 'problem',
+         format('gap: what was noted until %s lies beyond the present end of the server''s log (WAL): '
+                'it was reset, and later changes would come before earlier ones', m23.iso(max(t.at))),
          'unprotect and protect every table again: history begins anew, backups are not affected'
-    from m23.ticks t where t.incarnation = (select m23.incarnation()) and t.wal > pg_current_wal_insert_lsn() having count(*) > 0
+    from m23.ticks t where t.incarnation = (select m23.incarnation()) and t.wal > pg_current_wal_insert_lsn()
+  having count(*) > 0
   union all
-  select 'locks', 'warning', 'track_counts is off: a transaction that writes rows of very many tenants takes a lock for each of them, and can fill the server''s lock table',
+  select 'locks', 'warning',
+         'track_counts is off: a transaction that writes rows of very many tenants takes a lock for each of them, '
+         'and can fill the server''s lock table',
          'turn track_counts on; autovacuum needs it as well'
    where current_setting('track_counts') = 'off'
 $$;
@@ -13047,9 +13607,12 @@ revoke all on function m23.doctor_log() from public, anon, authenticated, servic
 create or replace function m23.doctor_event_trigger() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'schema changes', case when ok then 'ok' else 'warning' end,
-         case when ok then 'followed: an event trigger renews the capture after every ALTER TABLE, and for every partition'
+         case when ok
+                then 'followed: an event trigger renews the capture after every ALTER TABLE, and for every partition'
               else 'followed by the next write only: there is no enabled event trigger m23_follow_ddl' end,
-         case when not ok then 'call m23.protect_table again for a table right after another primary key, a new partition, or a subscription' end
+         case when not ok
+                then 'call m23.protect_table again for a table right after another '
+                     'primary key, a new partition, or a subscription' end
     from (select exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled <> 'D')) e (ok)
 $$;
 revoke all on function m23.doctor_event_trigger() from public, anon, authenticated, service_role;
@@ -13063,7 +13626,8 @@ begin
   perform set_config('session_replication_role', v_before, true) where v_ok;
   return next m23.new_finding('restores', case when v_ok then 'ok' else 'warning' end,
     case when v_ok then 'silent: the application''s triggers do not fire while a restore writes'
-         else 'this server does not allow session_replication_role: tables with triggers of their own cannot be restored in place' end,
+         else 'this server does not allow session_replication_role: '
+              'tables with triggers of their own cannot be restored in place' end,
     case when not v_ok then 'grant set on parameter session_replication_role to the owner of the schema m23' end);
 end $$;
 revoke all on function m23.doctor_triggers() from public, anon, authenticated, service_role;
@@ -13081,12 +13645,16 @@ revoke all on function m23.lost_partitions(m23.protected_tables) from public, an
 -- Tables that look like a tenant's and are not protected: easy to forget, costly to miss.
 create or replace function m23.doctor_unprotected() returns setof m23.finding
 language sql stable set search_path = '' as $$
-  select m23.public_name(c.oid), 'warning', 'not protected, though it has a column "tenant_id"', format('select m23.protect_table(%L)', m23.qualified_name(c.oid))
+  select m23.public_name(c.oid), 'warning', 'not protected, though it has a column "tenant_id"',
+         format('select m23.protect_table(%L)', m23.qualified_name(c.oid))
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and a.atttypid = 'uuid'::regtype and not a.attisdropped
-   where c.relkind = 'r' and n.nspname not in ('m23', 'm23_log', 'm23_staging', 'auth', 'information_schema') and n.nspname not like 'pg\_%'
-     and not (n.nspname = 'public' and c.relname in ('tenant_members', 'backup_jobs', 'restore_logs', 'pitr_snapshots', 'pitr_rollbacks',
-                                                     'dr_plans', 'recovery_tests', 'health_snapshots', 'audit_log'))
+    join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and a.atttypid = 'uuid'::regtype
+     and not a.attisdropped
+   where c.relkind = 'r' and n.nspname not in ('m23', 'm23_log', 'm23_staging', 'auth', 'information_schema')
+     and n.nspname not like 'pg\_%'
+     and not (n.nspname = 'public'
+              and c.relname in ('tenant_members', 'backup_jobs', 'restore_logs', 'pitr_snapshots', 'pitr_rollbacks',
+                                'dr_plans', 'recovery_tests', 'health_snapshots', 'audit_log'))
      and not exists (select from public.restore_logs r where r.target_schema = n.nspname)
      and not exists (select from m23.protected_tables t where t.relid = c.oid)
 $$;
@@ -13111,8 +13679,9 @@ revoke all on function m23.doctor_paths() from public, anon, authenticated, serv
 -- What keeps PostgREST from finding functions: the name of a type is quoted then.
 create or replace function m23.doctor_quoting() returns setof m23.finding
 language sql stable set search_path = '' as $$
-  select 'PostgREST', 'problem', format('it connects as %I with quote_all_identifiers, and so finds no function that takes bytes: '
-                                        'nothing can be restored from an archive', r.rolname),
+  select 'PostgREST', 'problem',
+         format('it connects as %I with quote_all_identifiers, and so finds no function that takes bytes: '
+                'nothing can be restored from an archive', r.rolname),
          format('alter role %I set quote_all_identifiers = off; notify pgrst', r.rolname)
     from pg_roles r where r.rolname = 'authenticator' and m23.setting_of_role(r.oid, 'quote_all_identifiers') = 'on'
 $$;
@@ -13122,11 +13691,15 @@ create or replace function m23.doctor_hooks() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select format('hook %I.%I', h.schema_name, h.function_name), case when f.fault is null then 'ok' else 'problem' end,
          coalesce(format('every restore that calls it fails: it %s', f.fault),
-                  format('called after a restore changes %s of %s', coalesce(m23.public_name(h.relid), 'any table'), coalesce('tenant ' || h.tenant_id, 'any tenant'))),
-         case when f.fault is not null then format('make the function, or delete from m23.after_restore_hooks where id = %s', h.id) end
+                  format('called after a restore changes %s of %s', coalesce(m23.public_name(h.relid), 'any table'),
+                         coalesce('tenant ' || h.tenant_id, 'any tenant'))),
+         case when f.fault is not null
+                then format('make the function, or delete from m23.after_restore_hooks where id = %s', h.id) end
     from m23.after_restore_hooks h,
          lateral (select m23.hook_fault(h.schema_name, h.function_name)) called (fault),
-         lateral (select coalesce(called.fault, case when h.relid is not null and m23.public_name(h.relid) is null then 'is of a table that was dropped' end)) f (fault)
+         lateral (select coalesce(called.fault,
+                                  case when h.relid is not null and m23.public_name(h.relid) is null
+                                       then 'is of a table that was dropped' end)) f (fault)
    order by h.id
 $$;
 revoke all on function m23.doctor_hooks() from public, anon, authenticated, service_role;
@@ -13136,11 +13709,13 @@ language sql stable set search_path = '' as $$
   select format('fill of %s.%I', m23.public_name(t.relid), a.attname),
          case when m23.fill_function(f) is null then 'problem' else 'ok' end,
          case when m23.fill_function(f) is null
-              then format('the function %I.%I is gone: rows that come back get the default of the column, or are refused',
+              then format('the function %I.%I is gone: '
+                          'rows that come back get the default of the column, or are refused',
                           f.schema_name, f.function_name)
               else format('%I.%I gives rows that come back without a value one', f.schema_name, f.function_name) end,
          case when m23.fill_function(f) is null
-              then format('make the function again, or select m23.set_fill(%L, %L, null)', m23.qualified_name(t.relid), a.attname) end
+              then format('make the function again, or select m23.set_fill(%L, %L, null)', m23.qualified_name(t.relid),
+                          a.attname) end
     from m23.fills f join m23.protected_tables t on t.id = f.table_id
     join pg_attribute a on a.attrelid = t.relid and a.attnum = f.attnum and not a.attisdropped
    order by 1
@@ -13150,8 +13725,10 @@ revoke all on function m23.doctor_fills() from public, anon, authenticated, serv
 create or replace function m23.doctor_copies() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select format('copy %s', c.schema_name), case when a.added = '{}' then 'ok' else 'warning' end,
-         format('made for tenant %s, %s %s%s', c.tenant_id, case when c.expires_at < clock_timestamp() then 'expired' else 'expires' end,
-                to_char(c.expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), '; kept by what was added: ' || nullif(array_to_string(a.added, ', '), '')),
+         format('made for tenant %s, %s %s%s', c.tenant_id,
+                case when c.expires_at < clock_timestamp() then 'expired' else 'expires' end,
+                to_char(c.expires_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
+                '; kept by what was added: ' || nullif(array_to_string(a.added, ', '), '')),
          case when a.added <> '{}' then 'move or drop what was added; the copy is dropped once it has expired' end
     from m23.copies c, lateral (select m23.added_to_copy(c)) a (added)
    order by c.expires_at, c.restore_log_id
@@ -13181,7 +13758,8 @@ begin
   union all select * from m23.doctor_service();
 end $$;
 comment on function m23.doctor() is
-  'What is in force (ok), what could be better (warning) and what is broken (problem), with what to do about it: select * from m23.doctor().';
+  'What is in force (ok), what could be better (warning) and what is broken (problem), with what to do about it: '
+  'select * from m23.doctor().';
 revoke all on function m23.doctor() from public, anon, authenticated, service_role;
 grant execute on function m23.doctor() to service_role;
 
@@ -13274,7 +13852,8 @@ declare v_gone record;
 begin
   if to_regclass('auth.users') is null or not has_table_privilege('auth.users', 'select') then return; end if;
   execute $q$select count(*) as members, count(distinct m.tenant_id) as tenants, min(m.user_id::text) as one
-               from public.tenant_members m where not exists (select from auth.users u where u.id = m.user_id)$q$ into v_gone;
+               from public.tenant_members m
+              where not exists (select from auth.users u where u.id = m.user_id)$q$ into v_gone;
   if v_gone.members > 0 then
     return next m23.new_finding('members', 'warning',
       format('%s membership(s) of %s tenant(s) are of users who are no more, such as %s',
@@ -13387,7 +13966,8 @@ returns table (tenant_id text, name text, last_backup_at timestamptz, rpo_minute
                last_proof_at timestamptz, score numeric, running int, failed_24h int, gaps int, plan text,
                worst text, why text, rank int)
 language sql stable rows 1000 set search_path = '' as $$
-  with tenant as materialized (select m23.tenant_uuid(t.tenant_id) as id, t.tenant_id as key, t.name from m23.tenants() t),
+  with tenant as materialized (select m23.tenant_uuid(t.tenant_id) as id, t.tenant_id as key, t.name
+                                 from m23.tenants() t),
     backup (id, at) as (
       select j.tenant_id, max(least(w.position_at, j.completed_at))
         from public.backup_jobs j left join m23.backup_work w on w.job_id = j.id
@@ -13659,8 +14239,8 @@ comment on function m23.search_deletes(interval) is
   'For the clock: looks for mass deletes in what was logged since the last time.';
 revoke all on function m23.search_deletes(interval) from public, anon, authenticated, service_role;
 
--- It waits for no lock: what somebody alters meanwhile is searched the next time. What takes longer than the call may, as
--- the log of a long outage could, is passed over: it would keep all others from being searched.
+-- It waits for no lock: what somebody alters meanwhile is searched the next time. What takes longer than the call may,
+-- as the log of a long outage could, is passed over: it would keep all others from being searched.
 create or replace function m23.search_part(p_part m23.grown_part, p_now pg_snapshot) returns boolean
 language plpgsql volatile set search_path = '' set lock_timeout = '200ms' as $$
 declare
@@ -13688,10 +14268,12 @@ create or replace function public.adopt_backup(p_manifest jsonb, p_object text, 
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare v_id uuid := m23.adopt_backup(p_manifest, p_object, p_sha256);
 begin
-  perform m23.audit_done((select j.tenant_id from public.backup_jobs j where j.id = v_id), 'adopt_backup', jsonb_build_object('id', v_id));
+  perform m23.audit_done((select j.tenant_id from public.backup_jobs j where j.id = v_id), 'adopt_backup',
+                         jsonb_build_object('id', v_id));
   return v_id;
 end $$;
-comment on function public.adopt_backup(jsonb, text, text) is 'For administrators, with the service key: m23.adopt_backup.';
+comment on function public.adopt_backup(jsonb, text, text) is
+  'For administrators, with the service key: m23.adopt_backup.';
 revoke all on function public.adopt_backup(jsonb, text, text) from public, anon, authenticated, service_role;
 grant execute on function public.adopt_backup(jsonb, text, text) to service_role;
 select m23.pin_text('public.adopt_backup(jsonb, text, text)');
@@ -13699,13 +14281,16 @@ select m23.pin_text('public.adopt_backup(jsonb, text, text)');
 create or replace function public.calculate_health_score(p_tenant_id uuid, p_days_back int default 30) returns numeric
 language sql volatile security definer set search_path = '' set row_security = off as
 $$ select (public.get_health(p_tenant_id, p_days_back) ->> 'score')::numeric $$;
-comment on function public.calculate_health_score(uuid, int) is 'The score of get_health: 0 to 100; below 70 is a reason to alert.';
+comment on function public.calculate_health_score(uuid, int) is
+  'The score of get_health: 0 to 100; below 70 is a reason to alert.';
 revoke all on function public.calculate_health_score(uuid, int) from public, anon, authenticated, service_role;
 grant execute on function public.calculate_health_score(uuid, int) to authenticated, service_role;
 select m23.pin_text('public.calculate_health_score(uuid, int)');
 
 -- What a restore to a time would change; with a second time, what changed between the two.
-create or replace function public.calculate_pitr_stats(p_tenant_id uuid, p_target_timestamp timestamptz, p_base_backup_timestamp timestamptz default null) returns jsonb
+create or replace function public.calculate_pitr_stats(
+  p_tenant_id uuid, p_target_timestamp timestamptz, p_base_backup_timestamp timestamptz default null
+) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
 declare
   v_tables  text[] := m23.chosen_tables(null, false);
@@ -13719,14 +14304,17 @@ begin
   if p_base_backup_timestamp is null then
     perform m23.plan_all(p_tenant_id, v_targets);
   else
-    perform m23.plan_between(p_tenant_id, v_targets, m23.requested_moment(p_tenant_id, p_base_backup_timestamp, v_tables));
+    perform m23.plan_between(p_tenant_id, v_targets,
+                             m23.requested_moment(p_tenant_id, p_base_backup_timestamp, v_tables));
   end if;
-  return (select jsonb_build_object('total_operations', s -> 'totalOperations', 'insert_count', s -> 'insertCount', 'update_count', s -> 'updateCount',
+  return (select jsonb_build_object('total_operations', s -> 'totalOperations', 'insert_count', s -> 'insertCount',
+                                    'update_count', s -> 'updateCount',
                                     'delete_count', s -> 'deleteCount', 'affected_tables', s -> 'affectedTables')
             from (select m23.plan_report('{}') -> 'stats') x (s));
 end $$;
 comment on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) is
-  'Net row changes that a restore to p_target_timestamp would make, or, with p_base_backup_timestamp, that lead from that time to the target.';
+  'Net row changes that a restore to p_target_timestamp would make, or, with p_base_backup_timestamp, that lead from '
+  'that time to the target.';
 revoke all on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) from public, anon, authenticated, service_role;
 grant execute on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) to authenticated, service_role;
 select m23.pin_text('public.calculate_pitr_stats(uuid, timestamptz, timestamptz)');
@@ -13745,7 +14333,8 @@ begin
   return true;
 end $$;
 comment on function public.cancel_backup(uuid) is
-  'Ends a backup that waits or runs, as failed; true if it did. Its worker stops at the next step. Owner, admin and operator.';
+  'Ends a backup that waits or runs, as failed; true if it did. Its worker stops at the next step. '
+  'Owner, admin and operator.';
 revoke all on function public.cancel_backup(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.cancel_backup(uuid) to authenticated, service_role;
 select m23.pin_text('public.cancel_backup(uuid)');
@@ -13757,18 +14346,22 @@ begin
   perform m23.refuse_anonymous();
   if v_tenant is null then return false; end if;
   perform m23.require_role(v_tenant, array['owner', 'admin']);
-  insert into m23.cancellations (work_id, by) values (p_id, coalesce(auth.uid(), '00000000-0000-0000-0000-000000000000')) on conflict do nothing;
+  insert into m23.cancellations (work_id, by)
+    values (p_id, coalesce(auth.uid(), '00000000-0000-0000-0000-000000000000')) on conflict do nothing;
   perform m23.audit_done(v_tenant, 'cancel_restore', jsonb_build_object('id', p_id));
   return true;
 end $$;
 comment on function public.cancel_restore(uuid) is
-  'Asks a running restore or rollback to stop before its commit; true if it was running. Its log row ends as cancelled. Owner and admin.';
+  'Asks a running restore or rollback to stop before its commit; true if it was running. '
+  'Its log row ends as cancelled. Owner and admin.';
 revoke all on function public.cancel_restore(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.cancel_restore(uuid) to authenticated, service_role;
 select m23.pin_text('public.cancel_restore(uuid)');
 
-create or replace function public.create_pitr_snapshot(p_tenant_id uuid, p_snapshot_name text, p_affected_tables text[], p_created_by uuid,
-                                            p_restore_log_id uuid default null) returns uuid
+create or replace function public.create_pitr_snapshot(
+  p_tenant_id uuid, p_snapshot_name text, p_affected_tables text[], p_created_by uuid,
+  p_restore_log_id uuid default null
+) returns uuid
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
   v_faults text[];
@@ -13776,8 +14369,11 @@ declare
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
   perform m23.require_self(p_created_by, 'p_created_by');
-  v_faults := m23.table_faults(p_affected_tables) || case when p_affected_tables = '{}' then array['p_affected_tables: is empty; leave it out for all tables'] else '{}' end;
-  if p_restore_log_id is not null and not exists (select from public.restore_logs where id = p_restore_log_id and tenant_id = p_tenant_id) then
+  v_faults := m23.table_faults(p_affected_tables)
+    || case when p_affected_tables = '{}' then array['p_affected_tables: is empty; leave it out for all tables']
+            else '{}' end;
+  if p_restore_log_id is not null
+     and not exists (select from public.restore_logs where id = p_restore_log_id and tenant_id = p_tenant_id) then
     v_faults := v_faults || 'p_restore_log_id: no such restore in this tenant'::text;
   end if;
   if coalesce(char_length(p_snapshot_name), 0) not between 1 and 200 then
@@ -13786,12 +14382,14 @@ begin
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the snapshot cannot be made as asked', v_faults);
   end if;
-  v_id := m23.new_snapshot(p_tenant_id, p_snapshot_name, 'manual', m23.public_names(m23.chosen_tables(p_affected_tables, false)), p_created_by, p_restore_log_id);
+  v_id := m23.new_snapshot(p_tenant_id, p_snapshot_name, 'manual',
+    m23.public_names(m23.chosen_tables(p_affected_tables, false)), p_created_by, p_restore_log_id);
   perform m23.audit_done(p_tenant_id, 'create_pitr_snapshot', jsonb_build_object('id', v_id));
   return v_id;
 end $$;
 comment on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) is
-  'A manual snapshot of this moment, for pitr-rollback; p_affected_tables null means every protected table. Owner, admin, operator.';
+  'A manual snapshot of this moment, for pitr-rollback; p_affected_tables null means every protected table. '
+  'Owner, admin, operator.';
 revoke all on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) from public, anon, authenticated, service_role;
 grant execute on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) to authenticated, service_role;
 select m23.pin_text('public.create_pitr_snapshot(uuid, text, text[], uuid, uuid)');
@@ -13806,13 +14404,15 @@ begin
     if v_needed is not null then
       perform m23.refuse('VALIDATION_FAILED', 'this backup cannot be deleted', array['p_backup_id: ' || v_needed]);
     end if;
-    update public.backup_jobs set deleted_at = clock_timestamp() where id = v_job.id returning deleted_at into v_job.deleted_at;
+    update public.backup_jobs set deleted_at = clock_timestamp() where id = v_job.id
+      returning deleted_at into v_job.deleted_at;
     perform m23.audit_done(v_job.tenant_id, 'delete_backup', jsonb_build_object('id', v_job.id));
   end if;
   return v_job.deleted_at + m23.grace();
 end $$;
 comment on function public.delete_backup(uuid) is
-  'Deletes a backup, and gives the time from which its objects are gone; until then keep_backup takes it back. Owner and admin.';
+  'Deletes a backup, and gives the time from which its objects are gone; until then keep_backup takes it back. '
+  'Owner and admin.';
 revoke all on function public.delete_backup(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.delete_backup(uuid) to authenticated, service_role;
 select m23.pin_text('public.delete_backup(uuid)');
@@ -13826,15 +14426,18 @@ begin
   perform m23.refuse_anonymous();
   select * into v_copy from m23.copies where restore_log_id = p_restore_log_id for update;
   if v_copy.tenant_id is null or not m23.is_member(v_copy.tenant_id) then
-    perform m23.refuse('VALIDATION_FAILED', 'the copy cannot be dropped', array['p_restore_log_id: no such copy in this tenant']);
+    perform m23.refuse('VALIDATION_FAILED', 'the copy cannot be dropped',
+                       array['p_restore_log_id: no such copy in this tenant']);
   end if;
   perform m23.require_role(v_copy.tenant_id, array['owner', 'admin']);
   v_kept := m23.drop_copy(v_copy);
-  perform m23.audit_done(v_copy.tenant_id, 'drop_restore_copy', jsonb_build_object('id', p_restore_log_id, 'dropped', v_kept = '{}'));
+  perform m23.audit_done(v_copy.tenant_id, 'drop_restore_copy',
+                         jsonb_build_object('id', p_restore_log_id, 'dropped', v_kept = '{}'));
   return jsonb_build_object('dropped', v_kept = '{}', 'schema', v_copy.schema_name, 'kept_by', to_jsonb(v_kept));
 end $$;
 comment on function public.drop_restore_copy(uuid) is
-  'Drops the copy that a restore with targetSchema has made. Gives {"dropped", "schema", "kept_by"}: what others have added keeps the copy. Owner and admin.';
+  'Drops the copy that a restore with targetSchema has made. Gives {"dropped", "schema", "kept_by"}: '
+  'what others have added keeps the copy. Owner and admin.';
 revoke all on function public.drop_restore_copy(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.drop_restore_copy(uuid) to authenticated, service_role;
 select m23.pin_text('public.drop_restore_copy(uuid)');
@@ -13852,17 +14455,21 @@ begin
    where tenant_id = p_tenant_id and erased_at is null;
   get diagnostics v_keys = row_count;
   perform m23.audit_done(p_tenant_id, 'erase_archive_key', jsonb_build_object('keys', v_keys));
-  return jsonb_build_object('tenant_id', p_tenant_id, 'prefix', m23.keys_prefix(p_tenant_id), 'keys', v_keys, 'status', 'pending');
+  return jsonb_build_object('tenant_id', p_tenant_id, 'prefix', m23.keys_prefix(p_tenant_id), 'keys', v_keys,
+                            'status', 'pending');
 end $$;
 comment on function public.erase_archive_key(uuid) is
-  'Has the key objects of a tenant deleted from the store within a minute, for good: no encrypted archive of it can be read any more, and a later backup gets a new '
-  'key. Gives {"tenant_id", "prefix", "keys", "status"}. Only for the service key.';
+  'Has the key objects of a tenant deleted from the store within a minute, for good: '
+  'no encrypted archive of it can be read any more, and a later backup gets a new key. '
+  'Gives {"tenant_id", "prefix", "keys", "status"}. Only for the service key.';
 revoke all on function public.erase_archive_key(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.erase_archive_key(uuid) to service_role;
 select m23.pin_text('public.erase_archive_key(uuid)');
 
 -- The rollback in one call, for supabase.rpc. It is counted in the window of pitr-rollback.
-create or replace function public.execute_pitr_rollback(p_snapshot_id uuid, p_initiated_by uuid, p_reason text default null) returns uuid
+create or replace function public.execute_pitr_rollback(
+  p_snapshot_id uuid, p_initiated_by uuid, p_reason text default null
+) returns uuid
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as $$
 declare
   v_tenant  uuid := (select s.tenant_id from public.pitr_snapshots s where s.id = p_snapshot_id);
@@ -13885,9 +14492,11 @@ begin
   v_begun := m23.begin_rollback(v_tenant, p_snapshot_id, p_initiated_by, p_reason, null);
   v_outcome := public.m23_execute_restore((v_begun ->> 'work_id')::uuid, (v_begun ->> 'lease')::uuid);
   if v_outcome -> 'error' is not null then
-    perform m23.refuse(v_outcome -> 'error' ->> 'code', v_outcome -> 'error' ->> 'message', m23.list_of((v_outcome -> 'error' -> 'details')::jsonb));
+    perform m23.refuse(v_outcome -> 'error' ->> 'code', v_outcome -> 'error' ->> 'message',
+                       m23.list_of((v_outcome -> 'error' -> 'details')::jsonb));
   end if;
-  perform m23.audit_done(v_tenant, 'execute_pitr_rollback', jsonb_build_object('id', v_begun ->> 'work_id', 'snapshot_id', p_snapshot_id));
+  perform m23.audit_done(v_tenant, 'execute_pitr_rollback',
+                         jsonb_build_object('id', v_begun ->> 'work_id', 'snapshot_id', p_snapshot_id));
   return (v_begun ->> 'work_id')::uuid;
 end $$;
 comment on function public.execute_pitr_rollback(uuid, uuid, text) is
@@ -13906,7 +14515,9 @@ begin
   return m23.forget_tenant(p_tenant_id);
 exception
   when object_in_use then perform m23.refuse('UNAVAILABLE', sqlerrm || '; nothing was removed, try again');
-  when dependent_objects_still_exist then perform m23.refuse('VALIDATION_FAILED', 'the tenant cannot be forgotten; nothing was removed', array['p_tenant_id: ' || sqlerrm]);
+  when dependent_objects_still_exist
+    then perform m23.refuse('VALIDATION_FAILED', 'the tenant cannot be forgotten; nothing was removed',
+                            array['p_tenant_id: ' || sqlerrm]);
 end $$;
 comment on function public.forget_tenant(uuid) is
   'Removes everything that M23 keeps of a tenant, for good; see m23.forget_tenant. Service key only.';
@@ -13915,17 +14526,20 @@ grant execute on function public.forget_tenant(uuid) to service_role;
 select m23.pin_text('public.forget_tenant(uuid)');
 
 create or replace function public.get_active_pitr_snapshots(p_tenant_id uuid)
-returns table (snapshot_id uuid, snapshot_name text, snapshot_type text, created_at timestamptz, created_by uuid, expires_at timestamptz,
-               affected_tables text[], restore_log_id uuid)
+returns table (snapshot_id uuid, snapshot_name text, snapshot_type text, created_at timestamptz, created_by uuid,
+               expires_at timestamptz, affected_tables text[], restore_log_id uuid)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
-  return query select s.id, s.snapshot_name, s.snapshot_type, s.created_at, s.created_by, s.expires_at, s.affected_tables, s.restore_log_id
+  return query select s.id, s.snapshot_name, s.snapshot_type, s.created_at, s.created_by, s.expires_at,
+                      s.affected_tables, s.restore_log_id
     from public.pitr_snapshots s
-   where s.tenant_id = p_tenant_id and s.status = 'active' and (s.expires_at is null or s.expires_at > clock_timestamp())
+   where s.tenant_id = p_tenant_id and s.status = 'active'
+     and (s.expires_at is null or s.expires_at > clock_timestamp())
      and s.snapshot_data ->> 'incarnation' = (select m23.incarnation())::text
      and not exists (select from m23.protected_tables t join pg_class c on c.oid = t.relid
-                      where s.snapshot_data -> 'table_ids' @> to_jsonb(t.id) and not pg_visible_in_snapshot(t.xid, (s.snapshot_data ->> 'position')::pg_snapshot))
+                      where s.snapshot_data -> 'table_ids' @> to_jsonb(t.id)
+                        and not pg_visible_in_snapshot(t.xid, (s.snapshot_data ->> 'position')::pg_snapshot))
    order by s.created_at desc, s.id;
 end $$;
 comment on function public.get_active_pitr_snapshots(uuid) is 'The snapshots that can be rolled back to, newest first.';
@@ -13934,8 +14548,8 @@ grant execute on function public.get_active_pitr_snapshots(uuid) to authenticate
 select m23.pin_text('public.get_active_pitr_snapshots(uuid)');
 
 create or replace function public.get_audit_log(p_tenant_id uuid, p_before bigint default null, p_limit int default 100)
-returns table (seq bigint, created_at timestamptz, action text, actor uuid, request_id uuid, from_address text, user_agent text,
-               outcome text, status int, code text, ended_at timestamptz, detail jsonb)
+returns table (seq bigint, created_at timestamptz, action text, actor uuid, request_id uuid, from_address text,
+               user_agent text, outcome text, status int, code text, ended_at timestamptz, detail jsonb)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.require_role(p_tenant_id, array['owner']);
@@ -13945,10 +14559,12 @@ begin
        from m23.refusals r where r.tenant_id = p_tenant_id and p_before is null order by r.since desc)
     union all
     (select a.seq, a.created_at, a.action, a.actor, a.request_id, a.from_address, a.user_agent,
-           case when a.event <> 'begun' then a.event when e.seq is not null then 'ended' else 'no outcome was recorded' end,
+           case when a.event <> 'begun' then a.event when e.seq is not null then 'ended'
+                else 'no outcome was recorded' end,
            coalesce(e.status, a.status), coalesce(e.code, a.code), e.created_at, a.detail
       from public.audit_log a
-      left join public.audit_log e on a.event = 'begun' and e.tenant_id = a.tenant_id and e.request_id = a.request_id and e.event = 'ended'
+      left join public.audit_log e on a.event = 'begun' and e.tenant_id = a.tenant_id and e.request_id = a.request_id
+       and e.event = 'ended'
      where a.tenant_id = p_tenant_id and a.event <> 'ended' and (p_before is null or a.seq < p_before)
      order by a.seq desc limit least(greatest(p_limit, 1), 1000));
 end $$;
@@ -13969,7 +14585,8 @@ begin
   end if;
   return query select * from m23.chain_of(p_backup_id);
 end $$;
-comment on function public.get_backup_chain(uuid) is 'The chain of a backup: the full one first, then its incrementals up to this one.';
+comment on function public.get_backup_chain(uuid) is
+  'The chain of a backup: the full one first, then its incrementals up to this one.';
 revoke all on function public.get_backup_chain(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.get_backup_chain(uuid) to authenticated, service_role;
 select m23.pin_text('public.get_backup_chain(uuid)');
@@ -13978,10 +14595,14 @@ create or replace function public.get_backup_statistics(p_tenant_id uuid, p_days
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
-  return (select jsonb_build_object('total_backups', count(*), 'successful_backups', count(*) filter (where status = 'completed'),
-      'failed_backups', count(*) filter (where status = 'failed'), 'total_size_bytes', coalesce(sum(backup_size_bytes) filter (where status = 'completed'), 0),
+  return (select jsonb_build_object(
+      'total_backups', count(*), 'successful_backups', count(*) filter (where status = 'completed'),
+      'failed_backups', count(*) filter (where status = 'failed'),
+      'total_size_bytes', coalesce(sum(backup_size_bytes) filter (where status = 'completed'), 0),
       'avg_duration_seconds', coalesce(round(avg(duration_seconds) filter (where status = 'completed'), 3), 0))
-    from public.backup_jobs where tenant_id = p_tenant_id and created_at > now() - make_interval(days => greatest(0, least(p_days_back, 36500))));
+    from public.backup_jobs
+   where tenant_id = p_tenant_id
+     and created_at > now() - make_interval(days => greatest(0, least(p_days_back, 36500))));
 end $$;
 comment on function public.get_backup_statistics(uuid, int) is
   'The backups of the last days in figures: how many, how they ended, bytes stored, and seconds on average.';
@@ -14039,7 +14660,8 @@ begin
   return m23.health(p_tenant_id, coalesce(p_days_back, 30));
 end $$;
 comment on function public.get_health(uuid, int) is
-  'How well a tenant could be brought back: {"score", "healthy", "daysBack", "parts", "capped"?}. Looks at the last p_days_back days.';
+  'How well a tenant could be brought back: {"score", "healthy", "daysBack", "parts", "capped"?}. '
+  'Looks at the last p_days_back days.';
 revoke all on function public.get_health(uuid, int) from public, anon, authenticated, service_role;
 grant execute on function public.get_health(uuid, int) to authenticated, service_role;
 select m23.pin_text('public.get_health(uuid, int)');
@@ -14070,13 +14692,16 @@ begin
   return jsonb_build_object('success', true) || v_seen;
 end $$;
 comment on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) is
-  'What a restore to a moment would do: the body of the dry run of pitr-restore, not counted. Owner, admin and operator.';
+  'What a restore to a moment would do: the body of the dry run of pitr-restore, not counted. '
+  'Owner, admin and operator.';
 revoke all on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) to authenticated, service_role;
 select m23.pin_text('public.get_pitr_preview(uuid, timestamptz, text[], jsonb)');
 
 -- The next rows of a preview, a table at a time; not counted by the rate limit.
-create or replace function public.get_pitr_preview_page(p_preview_id uuid, p_table text, p_offset int default 0, p_limit int default 100) returns jsonb
+create or replace function public.get_pitr_preview_page(
+  p_preview_id uuid, p_table text, p_offset int default 0, p_limit int default 100
+) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
 declare
   v_preview m23.previews;
@@ -14096,7 +14721,8 @@ begin
   v_targets := m23.logged_targets(v_preview.tables, v_preview.moment);
   select (t).* into v_target from unnest(v_targets) t where m23.public_name((t).tbl.relid) = p_table;
   if (v_target.tbl).id is null then
-    perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given', array[format('p_table: "%s" is not in this preview', p_table)]);
+    perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given',
+                       array[format('p_table: "%s" is not in this preview', p_table)]);
   end if;
   v_plan := m23.plan_targets(v_preview.tenant_id,
                              case when v_preview.left_alone then v_targets else array[v_target] end);
@@ -14107,19 +14733,23 @@ begin
                           m23.preview_bytes(), true);
 end $$;
 comment on function public.get_pitr_preview_page(uuid, text, int, int) is
-  'Rows p_offset to p_offset + p_limit (at most 1,000) of a table of a preview, by key; a page ends at 1 MB, with one row at least. Owner, admin and operator.';
+  'Rows p_offset to p_offset + p_limit (at most 1,000) of a table of a preview, by key; '
+  'a page ends at 1 MB, with one row at least. Owner, admin and operator.';
 revoke all on function public.get_pitr_preview_page(uuid, text, int, int) from public, anon, authenticated, service_role;
 grant execute on function public.get_pitr_preview_page(uuid, text, int, int) to authenticated, service_role;
 select m23.pin_text('public.get_pitr_preview_page(uuid, text, int, int)');
 
 create or replace function public.get_pitr_rollback_history(p_tenant_id uuid, p_limit int default 50)
-returns table (rollback_id uuid, snapshot_id uuid, snapshot_name text, snapshot_type text, created_at timestamptz, completed_at timestamptz, created_by uuid,
-               reason text, status text, error_message text, affected_tables text[], rows_restored bigint, warnings text[], pre_rollback_snapshot_id uuid)
+returns table (rollback_id uuid, snapshot_id uuid, snapshot_name text, snapshot_type text, created_at timestamptz,
+               completed_at timestamptz, created_by uuid,
+               reason text, status text, error_message text, affected_tables text[], rows_restored bigint,
+               warnings text[], pre_rollback_snapshot_id uuid)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
-  return query select r.id, r.snapshot_id, s.snapshot_name, s.snapshot_type, r.created_at, r.completed_at, r.created_by, r.reason, r.status,
-                      r.error_message, r.affected_tables, r.rows_restored, r.warnings, r.pre_rollback_snapshot_id
+  return query select r.id, r.snapshot_id, s.snapshot_name, s.snapshot_type, r.created_at, r.completed_at, r.created_by,
+                      r.reason, r.status, r.error_message, r.affected_tables, r.rows_restored, r.warnings,
+                      r.pre_rollback_snapshot_id
     from public.pitr_rollbacks r join public.pitr_snapshots s on s.id = r.snapshot_id
    where r.tenant_id = p_tenant_id order by r.created_at desc, r.id limit greatest(p_limit, 0);
 end $$;
@@ -14136,12 +14766,16 @@ begin
   return query select * from m23.recovery_window(p_tenant_id);
 end $$;
 comment on function public.get_recovery_window(uuid) is
-  'For each protected table the earliest and latest moment that can be gone back to (null: none at present), and gaps: [{"from", "until", "reason"}].';
+  'For each protected table the earliest and latest moment that can be gone back to (null: none at present), '
+  'and gaps: [{"from", "until", "reason"}].';
 revoke all on function public.get_recovery_window(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.get_recovery_window(uuid) to authenticated, service_role;
 select m23.pin_text('public.get_recovery_window(uuid)');
 
-create or replace function public.get_rows_as_of(p_table text, p_timestamp timestamptz, p_after jsonb default null, p_limit int default 100, p_tenant_id uuid default null) returns jsonb
+create or replace function public.get_rows_as_of(
+  p_table text, p_timestamp timestamptz, p_after jsonb default null, p_limit int default 100,
+  p_tenant_id uuid default null
+) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
 declare
   v_tenant uuid := coalesce(p_tenant_id, m23.caller_tenant());
@@ -14156,7 +14790,8 @@ begin
   perform m23.require_role(v_tenant, array['owner', 'admin', 'operator']);
   perform m23.begin_heavy_read(v_tenant, 'rows');
   if v_table.id is null then
-    perform m23.refuse('VALIDATION_FAILED', 'the rows cannot be given', array[format('p_table: "%s" is not a protected table', p_table)]);
+    perform m23.refuse('VALIDATION_FAILED', 'the rows cannot be given',
+                       array[format('p_table: "%s" is not a protected table', p_table)]);
   end if;
   v_moment := m23.requested_moment(v_tenant, p_timestamp, array[p_table]);
   execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
@@ -14175,16 +14810,20 @@ exception when data_exception or integrity_constraint_violation then
   raise;
 end $$;
 comment on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) is
-  'Rows of a protected table as they were committed at p_timestamp, in key order, at most p_limit (1,000), after the row with the key p_after. Owner, admin and operator.';
+  'Rows of a protected table as they were committed at p_timestamp, in key order, at most p_limit (1,000), after the '
+  'row with the key p_after. Owner, admin and operator.';
 revoke all on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) from public, anon, authenticated, service_role;
 grant execute on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) to authenticated, service_role;
 select m23.pin_text('public.get_rows_as_of(text, timestamptz, jsonb, int, uuid)');
 
 -- A page of the log, newest first: transactions by their beginning, the changes of each by their order. So stands the
 -- log's index: a page reads a page, and what its filters pass over in the transactions that they leave.
-create or replace function public.get_transaction_logs(p_tenant_id uuid, p_table text default null, p_operation text default null, p_actor uuid default null,
-  p_since timestamptz default null, p_until timestamptz default null, p_before jsonb default null, p_limit int default 100)
-returns table (id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid, operation text, table_name text, row_key jsonb, old_values jsonb, unchanged_columns text[])
+create or replace function public.get_transaction_logs(
+  p_tenant_id uuid, p_table text default null, p_operation text default null, p_actor uuid default null,
+  p_since timestamptz default null, p_until timestamptz default null, p_before jsonb default null,
+  p_limit int default 100
+) returns table (id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid, operation text,
+                 table_name text, row_key jsonb, old_values jsonb, unchanged_columns text[])
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 declare
   v_faults text[] := m23.log_filter_faults(p_table, p_operation, p_before);
@@ -14212,7 +14851,8 @@ begin
    order by h.transaction_id::xid8 desc, h.id desc limit v_filter.most;
 end $$;
 comment on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) is
-  'The newest changes, at most p_limit (1,000): of a table, of one operation, by one user, committed from p_since on and before p_until, older than the row p_before. Owner, admin and operator.';
+  'The newest changes, at most p_limit (1,000): of a table, of one operation, by one user, committed from p_since on '
+  'and before p_until, older than the row p_before. Owner, admin and operator.';
 revoke all on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) from public, anon, authenticated, service_role;
 grant execute on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) to authenticated, service_role;
 select m23.pin_text('public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int)');
@@ -14228,13 +14868,15 @@ begin
   elsif v_job.deleted_at + m23.grace() < clock_timestamp() then
     perform m23.refuse('BACKUP_UNUSABLE', 'the time to take this backup back is over');
   elsif v_job.parent_backup_id is not null and v_fault is not null then
-    perform m23.refuse('BACKUP_UNUSABLE', 'what this backup builds on has to be taken back first', array['p_backup_id: ' || v_fault]);
+    perform m23.refuse('BACKUP_UNUSABLE', 'what this backup builds on has to be taken back first',
+                       array['p_backup_id: ' || v_fault]);
   end if;
   update public.backup_jobs set deleted_at = null where id = v_job.id;
   perform m23.audit_done(v_job.tenant_id, 'keep_backup', jsonb_build_object('id', v_job.id));
   return true;
 end $$;
-comment on function public.keep_backup(uuid) is 'Takes a deleted backup back within its grace period; true if it was deleted. Owner and admin.';
+comment on function public.keep_backup(uuid) is
+  'Takes a deleted backup back within its grace period; true if it was deleted. Owner and admin.';
 revoke all on function public.keep_backup(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.keep_backup(uuid) to authenticated, service_role;
 select m23.pin_text('public.keep_backup(uuid)');
@@ -14263,7 +14905,8 @@ declare
 begin
   perform pg_advisory_xact_lock(m23.window_key(v_tenant, v_function));
   -- The functions know the limit that their operator has set; calls that do without them obey it as well.
-  update m23.settings set value = p_request ->> 'limit' where name = 'limit.' || v_function and value <> p_request ->> 'limit';
+  update m23.settings set value = p_request ->> 'limit'
+   where name = 'limit.' || v_function and value <> p_request ->> 'limit';
   if v_key is not null then
     select * into v_first from m23.requests r
      where r.tenant_id = v_tenant and r.user_id is not distinct from v_user and r.function = v_function
@@ -14289,7 +14932,8 @@ begin
       returning counted_at into v_counted;
     select * into v_window from m23.window_of(v_tenant, v_function);
     -- Here rather than by a call of its own, so that no call begins without it.
-    perform m23.audit(v_tenant, (p_request -> 'from') || jsonb_build_object('event', 'begun', 'action', v_function, 'actor', v_user, 'request_id', p_request ->> 'id'))
+    perform m23.audit(v_tenant, (p_request -> 'from') || jsonb_build_object(
+        'event', 'begun', 'action', v_function, 'actor', v_user, 'request_id', p_request ->> 'id'))
       where p_request ? 'from';
   end if;
   return json_build_object(
@@ -14299,7 +14943,8 @@ begin
       then json_build_object('status', v_first.response_status, 'body', v_first.response_body) end);
 end $$;
 comment on function public.m23_admit(jsonb) is
-  'For the edge functions, with the service key: counts a request in its window, or says why not; finds the answer of an earlier one.';
+  'For the edge functions, with the service key: counts a request in its window, or says why not; '
+  'finds the answer of an earlier one.';
 revoke all on function public.m23_admit(jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.m23_admit(jsonb) to service_role;
 select m23.pin_text('public.m23_admit(jsonb)');
@@ -14314,7 +14959,8 @@ begin
     perform m23.note_refusal(v_tenant, p_entry);
   end if;
 end $$;
-comment on function public.m23_audit(jsonb) is 'For the edge functions, with the service key: how a call ended, or why it was refused.';
+comment on function public.m23_audit(jsonb) is
+  'For the edge functions, with the service key: how a call ended, or why it was refused.';
 revoke all on function public.m23_audit(jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.m23_audit(jsonb) to service_role;
 select m23.pin_text('public.m23_audit(jsonb)');
@@ -14373,8 +15019,10 @@ begin
       'server_version', current_setting('server_version_num')::int,
       'base_backup_id', j.base_backup_id, 'parent', m23.parent_facts(j.parent_backup_id),
       'commit_times', w.commit_times, 'ticks', w.ticks, 'definitions', w.definitions,
-      'tables', (select json_agg(json_build_object('schema', t.schema_name, 'name', t.table_name, 'tenant_column', t.tenant_column, 'key', t.key,
-          'columns', t.columns, 'definition', t.definition, 'whole', t.whole, 'groups', m23.groups_of_part(t), 'chunks', m23.chunks_of(t, false), 'history', m23.chunks_of(t, true))
+      'tables', (select json_agg(json_build_object(
+          'schema', t.schema_name, 'name', t.table_name, 'tenant_column', t.tenant_column, 'key', t.key,
+          'columns', t.columns, 'definition', t.definition, 'whole', t.whole, 'groups', m23.groups_of_part(t),
+          'chunks', m23.chunks_of(t, false), 'history', m23.chunks_of(t, true))
           order by t.ordinal) from m23.backup_tables t where t.job_id = j.id)))
     from public.backup_jobs j join m23.backup_work w on w.job_id = j.id where j.id = p_job_id);
 end $$;
@@ -14415,7 +15063,9 @@ begin
   v_work := m23.pitr_work(v_request.tenant_id, p_restore);
   v_at := (p_restore ->> 'targetTimestamp')::timestamptz;
   v_begun := m23.log_restore(v_request.tenant_id, v_work, v_at, null);
-  update public.restore_logs set warnings = m23.moment_warnings(v_at, coalesce(v_work.inside, v_work.moment), m23.named_tables(p_restore)) where id = v_work.work_id;
+  update public.restore_logs
+     set warnings = m23.moment_warnings(v_at, coalesce(v_work.inside, v_work.moment), m23.named_tables(p_restore))
+   where id = v_work.work_id;
   return v_begun;
 exception when query_canceled or others then  -- the others do not include it
   if not m23.is_api_call() then raise; end if;
@@ -14454,13 +15104,15 @@ declare
   v_detail  text;
 begin
   perform m23.refuse_body('pitr-rollback', p_rollback, false);
-  return m23.begin_rollback(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid, auth.uid(), p_rollback ->> 'reason', p_rollback ->> 'planHash');
+  return m23.begin_rollback(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid, auth.uid(),
+                            p_rollback ->> 'reason', p_rollback ->> 'planHash');
 exception when query_canceled or others then  -- the others do not include it
   if not m23.is_api_call() then raise; end if;
   get stacked diagnostics v_detail = pg_exception_detail;
   return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
-comment on function public.m23_begin_rollback(uuid, jsonb) is 'For pitr-rollback: accepts a rollback under an admitted request.';
+comment on function public.m23_begin_rollback(uuid, jsonb) is
+  'For pitr-rollback: accepts a rollback under an admitted request.';
 revoke all on function public.m23_begin_rollback(uuid, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.m23_begin_rollback(uuid, jsonb) to authenticated, service_role;
 select m23.pin_text('public.m23_begin_rollback(uuid, jsonb)');
@@ -14504,7 +15156,9 @@ revoke all on function public.m23_begin_test(uuid, jsonb) from public, anon, aut
 grant execute on function public.m23_begin_test(uuid, jsonb) to authenticated, service_role;
 select m23.pin_text('public.m23_begin_test(uuid, jsonb)');
 
-create or replace function public.m23_choose_key(p_job_id uuid, p_lease uuid, p_key_id uuid, p_instead_of uuid default null) returns uuid
+create or replace function public.m23_choose_key(
+  p_job_id uuid, p_lease uuid, p_key_id uuid, p_instead_of uuid default null
+) returns uuid
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
   v_work m23.backup_work;
@@ -14527,8 +15181,8 @@ begin
   return v_key;
 end $$;
 comment on function public.m23_choose_key(uuid, uuid, uuid, uuid) is
-  'For the workers: offers a key that is in the store, in the place of one that is not there any more, and gives the one that seals this backup: the tenant''s, '
-  'whoever has offered it.';
+  'For the workers: offers a key that is in the store, in the place of one that is not there any more, and gives the '
+  'one that seals this backup: the tenant''s, whoever has offered it.';
 revoke all on function public.m23_choose_key(uuid, uuid, uuid, uuid) from public, anon, authenticated, service_role;
 grant execute on function public.m23_choose_key(uuid, uuid, uuid, uuid) to service_role;
 select m23.pin_text('public.m23_choose_key(uuid, uuid, uuid, uuid)');
@@ -14575,14 +15229,16 @@ begin
     if v_lease.taken > 5 then
       perform m23.fail_backup(v_job, 'five workers have taken this backup up without getting further');
     elsif v_lease.token is not null then
-      update public.backup_jobs set status = 'in_progress', started_at = coalesce(started_at, clock_timestamp()) where id = v_job;
+      update public.backup_jobs set status = 'in_progress', started_at = coalesce(started_at, clock_timestamp())
+       where id = v_job;
       return m23.backup_plan(v_job, v_lease.token);
     end if;
   end loop;
   return null;
 end $$;
 comment on function public.m23_claim_backup(uuid) is
-  'For the workers: takes the lease of a job (this one, or any accepted one that nobody drives) and gives its plan; null when there is none.';
+  'For the workers: takes the lease of a job (this one, or any accepted one that nobody drives) and gives its plan; '
+  'null when there is none.';
 revoke all on function public.m23_claim_backup(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.m23_claim_backup(uuid) to service_role;
 select m23.pin_text('public.m23_claim_backup(uuid)');
@@ -14596,12 +15252,14 @@ begin
   for v_erasure in select * from m23.key_erasures order by asked_at loop
     v_lease := m23.take_lease(v_erasure.work_id);
     if v_lease.token is not null then
-      return json_build_object('work_id', v_erasure.work_id, 'lease', v_lease.token, 'tenant_id', v_erasure.tenant_id, 'prefix', m23.keys_prefix(v_erasure.tenant_id));
+      return json_build_object('work_id', v_erasure.work_id, 'lease', v_lease.token, 'tenant_id', v_erasure.tenant_id,
+                               'prefix', m23.keys_prefix(v_erasure.tenant_id));
     end if;
   end loop;
   return null;
 end $$;
-comment on function public.m23_claim_erasure() is 'For the workers: a tenant whose key objects are to be deleted; null when there is none.';
+comment on function public.m23_claim_erasure() is
+  'For the workers: a tenant whose key objects are to be deleted; null when there is none.';
 revoke all on function public.m23_claim_erasure() from public, anon, authenticated, service_role;
 grant execute on function public.m23_claim_erasure() to service_role;
 select m23.pin_text('public.m23_claim_erasure()');
@@ -14615,13 +15273,15 @@ declare
 begin
   for v_work in
     select w.* from m23.restore_work w
-     where w.detached and not exists (select from m23.leases l where l.work_id = w.work_id and l.until > clock_timestamp())
+     where w.detached
+       and not exists (select from m23.leases l where l.work_id = w.work_id and l.until > clock_timestamp())
      order by w.work_id
   loop
     continue when not pg_try_advisory_xact_lock(m23.restore_key(v_work.tenant_id));
     v_lease := m23.take_lease(v_work.work_id);
     if v_lease.taken > 5 then
-      perform m23.fail_restore(v_work.work_id, 'five workers have taken this restore up without getting further; nothing was changed');
+      perform m23.fail_restore(v_work.work_id,
+                               'five workers have taken this restore up without getting further; nothing was changed');
     elsif v_lease.token is not null then
       return m23.order_of(v_work, v_lease.token);
     end if;
@@ -14629,7 +15289,8 @@ begin
   return null;
 end $$;
 comment on function public.m23_claim_restore() is
-  'For the workers: takes the lease of a restore that goes on without its caller and lost its worker, and gives its order.';
+  'For the workers: takes the lease of a restore that goes on without its caller and '
+  'lost its worker, and gives its order.';
 revoke all on function public.m23_claim_restore() from public, anon, authenticated, service_role;
 grant execute on function public.m23_claim_restore() to service_role;
 select m23.pin_text('public.m23_claim_restore()');
@@ -14650,14 +15311,16 @@ begin
     if v_lease.taken > 5 then
       perform m23.fail_test(v_test.id, 'five workers have taken this test up without getting further');
     elsif v_lease.token is not null then
-      update public.recovery_tests set status = 'in_progress', started_at = coalesce(started_at, clock_timestamp()) where id = v_test.id;
+      update public.recovery_tests set status = 'in_progress', started_at = coalesce(started_at, clock_timestamp())
+       where id = v_test.id;
       return m23.test_plan(v_test, v_lease.token);
     end if;
   end loop;
   return null;
 end $$;
 comment on function public.m23_claim_test(uuid) is
-  'For the workers: takes the lease of a test (this one, or any that nobody drives) and gives what to examine; null when there is none.';
+  'For the workers: takes the lease of a test (this one, or any that nobody drives) and gives what to examine; '
+  'null when there is none.';
 revoke all on function public.m23_claim_test(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.m23_claim_test(uuid) to service_role;
 select m23.pin_text('public.m23_claim_test(uuid)');
@@ -14670,8 +15333,10 @@ begin
   perform m23.check_lease(p_restore_id, p_lease);
   update m23.restore_work set detached = true where work_id = p_restore_id returning * into v_work;
   if v_work.dry_run then
-    insert into public.restore_logs (id, tenant_id, restore_type, backup_job_id, target_timestamp, tables, status, started_at, metadata)
-      values (v_work.work_id, v_work.tenant_id, v_work.kind, v_work.job_id, (v_work.inside).taken, v_work.tables, 'in_progress', clock_timestamp(), '{"dry_run": true}');
+    insert into public.restore_logs (id, tenant_id, restore_type, backup_job_id, target_timestamp, tables, status,
+                                     started_at, metadata)
+      values (v_work.work_id, v_work.tenant_id, v_work.kind, v_work.job_id, (v_work.inside).taken, v_work.tables,
+              'in_progress', clock_timestamp(), '{"dry_run": true}');
   end if;
 end $$;
 revoke all on function public.m23_detach_restore(uuid, uuid) from public, anon, authenticated, service_role;
@@ -14681,7 +15346,8 @@ select m23.pin_text('public.m23_detach_restore(uuid, uuid)');
 -- Executes a restore or rollback, in one transaction. Gives the outcome, or `{"error": {…}}`
 -- when it failed, so that the log row can say so: an exception would take that with it.
 create or replace function public.m23_execute_restore(p_restore_id uuid, p_lease uuid) returns json
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' set plan_cache_mode = force_generic_plan as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h'
+  set plan_cache_mode = force_generic_plan as $$
 declare
   v_work    m23.restore_work;
   v_error   json;
@@ -14700,10 +15366,12 @@ begin
     perform m23.end_work(p_restore_id);
     return v_outcome;
   exception when query_canceled or others then  -- the others do not include it
-    get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_table = table_name, v_constraint = constraint_name;
+    get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_table = table_name,
+      v_constraint = constraint_name;
     v_error := m23.failure(v_state, v_message, v_table, v_constraint);
   end;
-  perform m23.fail_restore(p_restore_id, concat_ws(': ', v_error ->> 'message', array_to_string(m23.list_of((v_error -> 'details')::jsonb), '; ')));
+  perform m23.fail_restore(p_restore_id,
+    concat_ws(': ', v_error ->> 'message', array_to_string(m23.list_of((v_error -> 'details')::jsonb), '; ')));
   return json_build_object('error', v_error);
 end $$;
 comment on function public.m23_execute_restore(uuid, uuid) is
@@ -14734,7 +15402,9 @@ begin
     exception when others then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text;
       if v_state = 'PGRST' and v_message::json ->> 'code' = 'UNAVAILABLE' then raise; end if;
-      perform m23.note_check('not_restorable', 'the restore', case when v_state = 'PGRST' then v_message::json ->> 'message' else 'the restore failed; the database''s log tells why' end);
+      perform m23.note_check('not_restorable', 'the restore',
+        case when v_state = 'PGRST' then v_message::json ->> 'message'
+             else 'the restore failed; the database''s log tells why' end);
       raise log 'm23: the restore of a recovery test failed: % (%)', v_message, v_state;
     end;
     v_tally := m23.close_checks();
@@ -14746,7 +15416,9 @@ begin
   update m23.test_work set trial = v_done where test_id = p_test_id;
   return v_done;
 end $$;
-comment on function public.m23_execute_test(uuid, uuid) is 'For the workers: restores the staged archive of a deep test, gives what was found and the measured time, and leaves nothing behind.';
+comment on function public.m23_execute_test(uuid, uuid) is
+  'For the workers: restores the staged archive of a deep test, gives what was found '
+  'and the measured time, and leaves nothing behind.';
 revoke all on function public.m23_execute_test(uuid, uuid) from public, anon, authenticated, service_role;
 grant execute on function public.m23_execute_test(uuid, uuid) to service_role;
 select m23.pin_text('public.m23_execute_test(uuid, uuid)');
@@ -14781,21 +15453,27 @@ revoke all on function public.m23_fail_test(uuid, uuid, text) from public, anon,
 grant execute on function public.m23_fail_test(uuid, uuid, text) to service_role;
 select m23.pin_text('public.m23_fail_test(uuid, uuid, text)');
 
-create or replace function public.m23_finish_backup(p_job_id uuid, p_lease uuid, p_manifest text, p_manifest_sha256 text, p_size_bytes bigint) returns void
+create or replace function public.m23_finish_backup(
+  p_job_id uuid, p_lease uuid, p_manifest text, p_manifest_sha256 text, p_size_bytes bigint
+) returns void
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
   v_gap text := (select min(m23.reading_fault(t, w))
                    from m23.backup_work w join m23.backup_tables b on b.job_id = w.job_id
-                   join m23.protected_tables t on t.id = b.table_id join pg_class c on c.oid = t.relid where w.job_id = p_job_id);
+                   join m23.protected_tables t on t.id = b.table_id join pg_class c on c.oid = t.relid
+                  where w.job_id = p_job_id);
 begin
   perform m23.keep_lease(p_job_id, p_lease);
   if v_gap is not null then
     perform m23.refuse('BACKUP_UNUSABLE', v_gap);
   end if;
   update m23.backup_work set manifest = p_manifest, manifest_sha256 = p_manifest_sha256 where job_id = p_job_id;
-  update public.backup_jobs set status = 'completed', completed_at = clock_timestamp(), backup_size_bytes = p_size_bytes,
+  update public.backup_jobs set status = 'completed', completed_at = clock_timestamp(),
+         backup_size_bytes = p_size_bytes,
          duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
-         metadata = metadata || jsonb_build_object('progress', m23.backup_progress(p_job_id), 'manifest', p_manifest, 'manifest_sha256', p_manifest_sha256)
+         metadata = metadata
+           || jsonb_build_object('progress', m23.backup_progress(p_job_id), 'manifest', p_manifest,
+                                 'manifest_sha256', p_manifest_sha256)
    where id = p_job_id and status = 'in_progress';
   delete from m23.leases where work_id = p_job_id;
 end $$;
@@ -14810,7 +15488,8 @@ begin
   delete from m23.key_erasures where work_id = p_work_id;
   delete from m23.leases where work_id = p_work_id;
 end $$;
-comment on function public.m23_finish_erasure(uuid, uuid) is 'For the workers: the key objects of that tenant are gone.';
+comment on function public.m23_finish_erasure(uuid, uuid) is
+  'For the workers: the key objects of that tenant are gone.';
 revoke all on function public.m23_finish_erasure(uuid, uuid) from public, anon, authenticated, service_role;
 grant execute on function public.m23_finish_erasure(uuid, uuid) to service_role;
 select m23.pin_text('public.m23_finish_erasure(uuid, uuid)');
@@ -14818,12 +15497,15 @@ select m23.pin_text('public.m23_finish_erasure(uuid, uuid)');
 create or replace function public.m23_finish_request(p_id uuid, p_status int, p_body jsonb) returns void
 language sql security definer set search_path = '' set row_security = off as
 $$ update m23.requests set response_status = p_status, response_body = p_body where id = p_id $$;
-comment on function public.m23_finish_request(uuid, int, jsonb) is 'Keeps the answer of a request for a retry with the same idempotency key.';
+comment on function public.m23_finish_request(uuid, int, jsonb) is
+  'Keeps the answer of a request for a retry with the same idempotency key.';
 revoke all on function public.m23_finish_request(uuid, int, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.m23_finish_request(uuid, int, jsonb) to service_role;
 select m23.pin_text('public.m23_finish_request(uuid, int, jsonb)');
 
-create or replace function public.m23_finish_test(p_test_id uuid, p_lease uuid, p_tally jsonb, p_restore jsonb default null) returns jsonb
+create or replace function public.m23_finish_test(
+  p_test_id uuid, p_lease uuid, p_tally jsonb, p_restore jsonb default null
+) returns jsonb
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare v_test public.recovery_tests;
 begin
@@ -14839,7 +15521,8 @@ begin
   delete from m23.test_work where test_id = p_test_id;
   return v_test.results;
 end $$;
-comment on function public.m23_finish_test(uuid, uuid, jsonb, jsonb) is 'For the workers: ends a test with what the examination and the restore found; gives its results.';
+comment on function public.m23_finish_test(uuid, uuid, jsonb, jsonb) is
+  'For the workers: ends a test with what the examination and the restore found; gives its results.';
 revoke all on function public.m23_finish_test(uuid, uuid, jsonb, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.m23_finish_test(uuid, uuid, jsonb, jsonb) to service_role;
 select m23.pin_text('public.m23_finish_test(uuid, uuid, jsonb, jsonb)');
@@ -14915,17 +15598,24 @@ select m23.pin_text('public.m23_heartbeat(text, boolean, text, text)');
 -- the manifest does not name. A prefix that this database does not know is left alone.
 create or replace function public.m23_next_collection() returns json
 language sql volatile security definer set search_path = '' set row_security = off as $$
-  select json_build_object('job_id', w.job_id, 'prefix', w.prefix || '/', 'keep', case when j.status = 'completed' and j.deleted_at is null
-           then (select coalesce(json_agg(o), '[]') from (select c.object as o from m23.backup_chunks c where c.job_id = w.job_id
-                                                          union all select w.manifest union all select w.prefix || '/manifest.mac') objects)
+  select json_build_object('job_id', w.job_id, 'prefix', w.prefix || '/', 'keep', case
+           when j.status = 'completed' and j.deleted_at is null
+           then (select coalesce(json_agg(o), '[]') from (
+                   select c.object as o from m23.backup_chunks c where c.job_id = w.job_id
+                   union all
+                   select w.manifest
+                   union all
+                   select w.prefix || '/manifest.mac') objects)
            else '[]' end)
     from m23.backup_work w join public.backup_jobs j on j.id = w.job_id
    where j.job_type <> 'snapshot' and (
          (j.deleted_at + m23.grace() < clock_timestamp() and not j.metadata ? 'purged_at')
-      or (j.deleted_at is null and j.status in ('completed', 'failed') and j.completed_at < clock_timestamp() - interval '1 day' and not j.metadata ? 'collected_at'))
+      or (j.deleted_at is null and j.status in ('completed', 'failed')
+          and j.completed_at < clock_timestamp() - interval '1 day' and not j.metadata ? 'collected_at'))
    order by j.completed_at limit 1
 $$;
-comment on function public.m23_next_collection() is 'For the workers: where objects are to be deleted next; null when nowhere.';
+comment on function public.m23_next_collection() is
+  'For the workers: where objects are to be deleted next; null when nowhere.';
 revoke all on function public.m23_next_collection() from public, anon, authenticated, service_role;
 grant execute on function public.m23_next_collection() to service_role;
 select m23.pin_text('public.m23_next_collection()');
@@ -14950,7 +15640,9 @@ select m23.pin_text('public.m23_note_alert(uuid, uuid, text)');
 
 create or replace function public.m23_note_collected(p_job_id uuid) returns void
 language sql volatile security definer set search_path = '' set row_security = off as $$
-  update public.backup_jobs set metadata = metadata || jsonb_build_object(case when deleted_at is null then 'collected_at' else 'purged_at' end, clock_timestamp())
+  update public.backup_jobs
+     set metadata = metadata
+       || jsonb_build_object(case when deleted_at is null then 'collected_at' else 'purged_at' end, clock_timestamp())
    where id = p_job_id
 $$;
 comment on function public.m23_note_collected(uuid) is 'For the workers: what m23_next_collection gave is done.';
@@ -14963,7 +15655,8 @@ create or replace function public.m23_note_restore(p_restore_id uuid, p_lease uu
 language plpgsql security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.keep_lease(p_restore_id, p_lease);
-  update public.restore_logs set metadata = metadata || jsonb_build_object('progress', p_progress) where id = p_restore_id;
+  update public.restore_logs set metadata = metadata || jsonb_build_object('progress', p_progress)
+   where id = p_restore_id;
 end $$;
 revoke all on function public.m23_note_restore(uuid, uuid, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.m23_note_restore(uuid, uuid, jsonb) to service_role;
@@ -14987,7 +15680,8 @@ exception when query_canceled or others then  -- the others do not include it
   get stacked diagnostics v_detail = pg_exception_detail;
   return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
-comment on function public.m23_preview_pitr(uuid, jsonb) is 'For pitr-restore: what a restore would do, and has not done.';
+comment on function public.m23_preview_pitr(uuid, jsonb) is
+  'For pitr-restore: what a restore would do, and has not done.';
 revoke all on function public.m23_preview_pitr(uuid, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.m23_preview_pitr(uuid, jsonb) to authenticated, service_role;
 select m23.pin_text('public.m23_preview_pitr(uuid, jsonb)');
@@ -15012,7 +15706,8 @@ exception when query_canceled or others then  -- the others do not include it
   get stacked diagnostics v_detail = pg_exception_detail;
   return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
-comment on function public.m23_preview_rollback(uuid, jsonb) is 'For pitr-rollback: what a rollback would do, and has not done.';
+comment on function public.m23_preview_rollback(uuid, jsonb) is
+  'For pitr-rollback: what a rollback would do, and has not done.';
 revoke all on function public.m23_preview_rollback(uuid, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.m23_preview_rollback(uuid, jsonb) to authenticated, service_role;
 select m23.pin_text('public.m23_preview_rollback(uuid, jsonb)');
@@ -15020,7 +15715,9 @@ select m23.pin_text('public.m23_preview_rollback(uuid, jsonb)');
 -- The next chunk of a table: a first line of JSON `{"rows", "last_key", "next_key", "done", "fingerprint"}`,
 -- then the rows as COPY lines. `next_key`, where it is known, is the key at which the chunk after it will end.
 -- Bounded in rows and bytes, whatever the tenant's size.
-create or replace function public.m23_read_chunk(p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[], p_history boolean default false) returns m23."application/octet-stream"
+create or replace function public.m23_read_chunk(
+  p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[], p_history boolean default false
+) returns m23."application/octet-stream"
 language plpgsql volatile security definer set search_path = '' set row_security = off
 set statement_timeout = '60s' as $$
 declare
@@ -15060,7 +15757,8 @@ begin
                coalesce(sum(pg_catalog.hashtextextended(m23_line collate "C", 0::bigint)), 0)::text as fingerprint,
                coalesce(max(m23_bytes), 0) as bytes,
                pg_catalog.max(array[%2$s]) filter (where m23_n = %3$s or m23_bytes >= $5) as last_key
-          from (select p.*, sum(octet_length(m23_line) + 1) over (rows unbounded preceding) as m23_bytes, count(*) over (rows unbounded preceding) as m23_n from (%1$s) p) r
+          from (select p.*, sum(octet_length(m23_line) + 1) over (rows unbounded preceding) as m23_bytes,
+                       count(*) over (rows unbounded preceding) as m23_n from (%1$s) p) r
          where m23_bytes - octet_length(m23_line) - 1 < $5',
       m23.part_query(v_part, p_history, v_table, v_rows, v_quiet,
                      m23.log_of(v_table.id, v_work.tenant_id, least(v_at.floor, v_from.floor))), v_key, v_rows);
@@ -15078,7 +15776,8 @@ begin
       v_next := m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, v_rows);
       v_done := v_next is null and m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, 1) is null;
     end if;
-    -- What live rows show is in the log for every later statement: if it still has nothing, they were those of the position.
+    -- What live rows show is in the log for every later statement: if it still has nothing, they were those of the
+    -- position.
     exit when not v_quiet or not m23.has_changed(v_table, v_work.tenant_id, v_work.position);
     v_quiet := false;
     v_next := null;
@@ -15104,15 +15803,18 @@ declare
   v_history boolean := coalesce((p_chunk ->> 'history')::boolean, false);
 begin
   perform m23.keep_lease(v_job, (p_chunk ->> 'lease')::uuid);
-  if (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c where c.job_id = v_job and c.ordinal = v_ordinal and c.history = v_history)
+  if (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c
+       where c.job_id = v_job and c.ordinal = v_ordinal and c.history = v_history)
      < (p_chunk ->> 'seq')::int then
     -- A crash where commits are asynchronous, or a replica that took over. The next worker begins at the gap.
     perform m23.refuse('UNAVAILABLE', 'the database has lost the record of an earlier chunk of this backup');
   end if;
   if (p_chunk ->> 'rows')::int > 0 then
-    insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint, sealed_fingerprint, last_key)
-      values (v_job, v_ordinal, v_history, (p_chunk ->> 'seq')::int, p_chunk ->> 'object', (p_chunk ->> 'rows')::int, (p_chunk ->> 'bytes')::bigint,
-              (p_chunk ->> 'stored_bytes')::bigint, p_chunk ->> 'sha256', (p_chunk ->> 'fingerprint')::numeric, p_chunk ->> 'sealed_fingerprint',
+    insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256,
+                                   fingerprint, sealed_fingerprint, last_key)
+      values (v_job, v_ordinal, v_history, (p_chunk ->> 'seq')::int, p_chunk ->> 'object', (p_chunk ->> 'rows')::int,
+              (p_chunk ->> 'bytes')::bigint, (p_chunk ->> 'stored_bytes')::bigint, p_chunk ->> 'sha256',
+              (p_chunk ->> 'fingerprint')::numeric, p_chunk ->> 'sealed_fingerprint',
               coalesce(m23.list_of(p_chunk -> 'last_key'), '{}'))
       on conflict do nothing;
   end if;
@@ -15120,7 +15822,8 @@ begin
          history_done = case when v_history then (p_chunk ->> 'done')::boolean else history_done end
    where job_id = v_job and ordinal = v_ordinal;
   update m23.leases set taken = 1 where work_id = v_job;
-  update public.backup_jobs set metadata = metadata || jsonb_build_object('progress', m23.backup_progress(v_job)) where id = v_job;
+  update public.backup_jobs set metadata = metadata || jsonb_build_object('progress', m23.backup_progress(v_job))
+   where id = v_job;
 end $$;
 comment on function public.m23_record_chunk(jsonb) is 'For the workers: a chunk that is stored.';
 revoke all on function public.m23_record_chunk(jsonb) from public, anon, authenticated, service_role;
@@ -15144,14 +15847,15 @@ begin
     update m23.leases set taken = 1 where work_id = p_test_id;
   end if;
 end $$;
-comment on function public.m23_save_test(uuid, uuid, jsonb) is 'For the workers: how far an examination has come, for whoever goes on with it.';
+comment on function public.m23_save_test(uuid, uuid, jsonb) is
+  'For the workers: how far an examination has come, for whoever goes on with it.';
 revoke all on function public.m23_save_test(uuid, uuid, jsonb) from public, anon, authenticated, service_role;
 grant execute on function public.m23_save_test(uuid, uuid, jsonb) to service_role;
 select m23.pin_text('public.m23_save_test(uuid, uuid, jsonb)');
 
--- One verified chunk: a first line of JSON `{"restore_id", "lease", "ordinal", "seq", "rows", "kind"}`, then its
--- lines: `rows`, or the `history` of keys whose rows so far are no longer theirs; of `rewind` the entries are kept.
--- `"from"` is `{"backup_id", "ordinal", "seq", "history"}`, the chunk's place in its backup, and `"fingerprint"` what the
+-- One verified chunk: a first line of JSON `{"restore_id", "lease", "ordinal", "seq", "rows", "kind"}`, then its lines:
+-- `rows`, or the `history` of keys whose rows so far are no longer theirs; of `rewind` the entries are kept. `"from"`
+-- is `{"backup_id", "ordinal", "seq", "history"}`, the chunk's place in its backup, and `"fingerprint"` what the
 -- archive says of its lines.
 create or replace function public.m23_stage_chunk(bytea) returns int
 language plpgsql security definer set search_path = '' set row_security = off
@@ -15190,10 +15894,13 @@ begin
                                                  v_table.relid::regclass));
   end;
   if v_rows <> (v_head ->> 'rows')::int then
-    perform m23.refuse('BACKUP_UNUSABLE', format('chunk %s of %s holds %s whole lines, not %s', v_head ->> 'seq', v_table.relid::regclass, v_rows, v_head ->> 'rows'));
+    perform m23.refuse('BACKUP_UNUSABLE',
+      format('chunk %s of %s holds %s whole lines, not %s', v_head ->> 'seq', v_table.relid::regclass, v_rows,
+             v_head ->> 'rows'));
   end if;
   update public.restore_logs set metadata = jsonb_set(metadata, '{progress,rows}',
-      to_jsonb((select sum(c.rows) from m23.staged_chunks c where c.restore_id = v_id))) where id = v_id and metadata ? 'progress';
+      to_jsonb((select sum(c.rows) from m23.staged_chunks c where c.restore_id = v_id)))
+   where id = v_id and metadata ? 'progress';
   if exists (select from m23.restore_work w where w.work_id = v_id and w.kind = 'test') then
     perform m23.examine_chunk(v_staged, v_head, v_lines);
   end if;
@@ -15207,9 +15914,9 @@ revoke all on function public.m23_stage_chunk(bytea) from public, anon, authenti
 grant execute on function public.m23_stage_chunk(bytea) to service_role;
 select m23.pin_text('public.m23_stage_chunk(bytea)');
 
--- Makes room for one table of the archive: `{"ordinal", "schema", "name", "columns": [name…], "groups": [[name…]…], "rows", "rewind"}`,
--- and with `rewind` for what the log says of it. Gives which chunk is the first that is not staged yet, from 1 on;
--- null for a table that is no longer there to be restored.
+-- Makes room for one table of the archive: `{"ordinal", "schema", "name", "columns": [name…], "groups": [[name…]…],
+-- "rows", "rewind"}`, and with `rewind` for what the log says of it. Gives which chunk is the first that is not staged
+-- yet, from 1 on; null for a table that is no longer there to be restored.
 create or replace function public.m23_stage_table(p_restore_id uuid, p_lease uuid, p_table jsonb) returns int
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
@@ -15225,9 +15932,12 @@ declare
   v_groups  jsonb;
 begin
   perform m23.keep_lease(p_restore_id, p_lease);
-  if exists (select from m23.staged_tables where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int) then
-    return (with staged as (select seq from m23.staged_chunks where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int)
-      select min(n) from generate_series(1, (select coalesce(max(seq), 0) + 1 from staged)) n where n not in (select seq from staged));
+  if exists (select from m23.staged_tables
+              where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int) then
+    return (with staged as (select seq from m23.staged_chunks
+                             where restore_id = p_restore_id and ordinal = (p_table ->> 'ordinal')::int)
+      select min(n) from generate_series(1, (select coalesce(max(seq), 0) + 1 from staged)) n
+       where n not in (select seq from staged));
   end if;
   select b.* into v_part from m23.restore_work r join m23.backup_tables b on b.job_id = r.job_id
    where r.work_id = p_restore_id and b.schema_name || '.' || b.table_name = v_name;
@@ -15241,43 +15951,55 @@ begin
   v_fields := m23.present_names(p_restore_id, v_table, m23.list_of(p_table -> 'columns'));
   v_types := array(select c.facts ->> 'type' from jsonb_array_elements(v_part.columns) with ordinality c (facts, n)
                     order by c.n);
-  select array_agg(c.name order by c.attnum) into v_columns from m23.columns_of(v_table.relid) c where c.name = any (v_fields) and not c.generated;
+  select array_agg(c.name order by c.attnum) into v_columns from m23.columns_of(v_table.relid) c
+   where c.name = any (v_fields) and not c.generated;
   if not m23.key_of(v_table.relid) <@ v_columns or m23.tenant_column(v_table) <> all (v_columns) then
-    perform m23.refuse('BACKUP_UNUSABLE', format('%s has another primary key or tenant column than when it was backed up', v_name));
+    perform m23.refuse('BACKUP_UNUSABLE',
+                       format('%s has another primary key or tenant column than when it was backed up', v_name));
   end if;
   insert into m23.staging_warnings (work_id, said)
     select p_restore_id, w.said from (
-        select format('%s.%s no longer exists; its values were left out', v_name, f) from unnest(v_fields) f where f <> all (v_columns)
+        select format('%s.%s no longer exists; its values were left out', v_name, f) from unnest(v_fields) f
+         where f <> all (v_columns)
         union all
         select format(case when exists (
                              select from m23.log_columns l join m23.backup_work b on b.job_id = v_part.job_id
                               where l.table_id = v_table.id and l.attnum = c.attnum and l.generated
-                                and b.incarnation = m23.incarnation() and not pg_visible_in_snapshot(l.since_xid, b.position))
+                                and b.incarnation = m23.incarnation()
+                                and not pg_visible_in_snapshot(l.since_xid, b.position))
                            then '%s.%s was generated then, and has no values in the backup; it was left as it is'
-                           else '%s.%s is newer than the backup; rows that are there keep theirs, and those that come back get its default' end, v_name, c.name)
+                           else '%s.%s is newer than the backup; '
+                                'rows that are there keep theirs, and those that come back get its default' end,
+                      v_name, c.name)
           from m23.columns_of(v_table.relid) c
          where not c.generated and c.name <> all (v_columns)) w (said)
-     where (select kind from m23.restore_work where work_id = p_restore_id) = 'backup'  -- a moment has them from the log
+     -- a moment has them from the log
+     where (select kind from m23.restore_work where work_id = p_restore_id) = 'backup'
     on conflict do nothing;
   insert into m23.staging_warnings (work_id, said)
     select p_restore_id, w from m23.restore_work r
       join m23.backup_work b on b.job_id = r.job_id and b.incarnation = m23.incarnation()
      cross join unnest(m23.type_warnings(v_table, m23.moment_of(b.position))) w
      where r.work_id = p_restore_id and r.kind = 'backup' on conflict do nothing;
-  v_list := (select string_agg(format('%I %s', c.name, m23.type_with_nulls(v_table.relid, c.attnum)), ', ' order by c.attnum)
+  v_list := (select string_agg(format('%I %s', c.name, m23.type_with_nulls(v_table.relid, c.attnum)),
+                               ', ' order by c.attnum)
                from m23.columns_of(v_table.relid) c where c.name = any (v_columns));
   execute format('create unlogged table if not exists %s (%s)', v_staging, v_list);
   execute format('alter table %s enable row level security', v_staging);
   if (p_table ->> 'rewind')::boolean then
     v_history := v_staging || '_history';
-    execute format('create unlogged table if not exists %s (m23_op "char", m23_change_id bigint, m23_xid xid8, m23_at timestamptz, m23_unchanged int, %s)', v_history, v_list);
+    execute format('create unlogged table if not exists %s (m23_op "char", m23_change_id bigint, m23_xid xid8,
+                      m23_at timestamptz, m23_unchanged int, %s)', v_history, v_list);
     execute format('alter table %s enable row level security', v_history);
   end if;
-  v_groups := (select jsonb_agg((select coalesce(jsonb_agg(v_fields[array_position(m23.list_of(p_table -> 'columns'), n)]), '[]') from jsonb_array_elements_text(g.names) n) order by g.ord)
-                 from jsonb_array_elements(coalesce(nullif(p_table -> 'groups', 'null'), '[]')) with ordinality g (names, ord));
+  v_groups := (select jsonb_agg((
+                   select coalesce(jsonb_agg(v_fields[array_position(m23.list_of(p_table -> 'columns'), n)]), '[]')
+                     from jsonb_array_elements_text(g.names) n) order by g.ord)
+                 from jsonb_array_elements(coalesce(nullif(p_table -> 'groups', 'null'), '[]'))
+                   with ordinality g (names, ord));
   insert into m23.staged_tables (restore_id, ordinal, table_id, staging, fields, types, columns, rows, history, groups)
-    values (p_restore_id, (p_table ->> 'ordinal')::int, v_table.id, v_staging, v_fields, v_types, v_columns, (p_table ->> 'rows')::bigint, v_history,
-            coalesce(v_groups, '[]'))
+    values (p_restore_id, (p_table ->> 'ordinal')::int, v_table.id, v_staging, v_fields, v_types, v_columns,
+            (p_table ->> 'rows')::bigint, v_history, coalesce(v_groups, '[]'))
     on conflict do nothing;
   return 1;
 end $$;
@@ -15296,13 +16018,15 @@ begin
   perform m23.forget_lost_staging(p_test_id);
   select * into v_work from m23.restore_work where work_id = p_test_id;
   if v_work.work_id is null then
-    insert into m23.restore_work (work_id, tenant_id, kind, job_id) values (p_test_id, v_test.tenant_id, 'test', v_test.backup_job_id) returning * into v_work;
+    insert into m23.restore_work (work_id, tenant_id, kind, job_id)
+      values (p_test_id, v_test.tenant_id, 'test', v_test.backup_job_id) returning * into v_work;
     update m23.test_work set staging_at = clock_timestamp() where test_id = p_test_id;
   end if;
   return m23.order_of(v_work, p_lease);
 end $$;
 comment on function public.m23_stage_test(uuid, uuid) is
-  'For the workers: what has to be read back for a deep test, as for a restore, from where the last worker stopped. The time to recover counts from the first call.';
+  'For the workers: what has to be read back for a deep test, as for a restore, from where the last worker stopped. '
+  'The time to recover counts from the first call.';
 revoke all on function public.m23_stage_test(uuid, uuid) from public, anon, authenticated, service_role;
 grant execute on function public.m23_stage_test(uuid, uuid) to service_role;
 select m23.pin_text('public.m23_stage_test(uuid, uuid)');
@@ -15356,14 +16080,16 @@ grant execute on function public.m23_watch() to service_role;
 select m23.pin_text('public.m23_watch()');
 
 create or replace function public.plan_retention(p_tenant_id uuid)
-returns table (backup_id uuid, backup_name text, job_type text, created_at timestamptz, backup_size_bytes bigint, reason text)
+returns table (backup_id uuid, backup_name text, job_type text, created_at timestamptz, backup_size_bytes bigint,
+               reason text)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return query select j.id, j.backup_name, j.job_type, j.created_at, j.backup_size_bytes, r.reason
     from m23.past_retention(p_tenant_id) r join public.backup_jobs j on j.id = r.backup_id order by j.created_at, j.id;
 end $$;
-comment on function public.plan_retention(uuid) is 'The backups that the next upkeep would delete by the plans'' retention_days, and why. Nothing is changed.';
+comment on function public.plan_retention(uuid) is
+  'The backups that the next upkeep would delete by the plans'' retention_days, and why. Nothing is changed.';
 revoke all on function public.plan_retention(uuid) from public, anon, authenticated, service_role;
 grant execute on function public.plan_retention(uuid) to authenticated, service_role;
 select m23.pin_text('public.plan_retention(uuid)');

@@ -8,14 +8,20 @@
 -- How a planned row `d` finds its live row `l`: by its place, which nobody can change under the
 -- fence. Triggers that could not be silenced may have moved it; a partition's places are its own.
 create function m23.live_match(p_table m23.protected_tables, p_quiet boolean) returns text
-language plpgsql stable as $$ begin return (select case when p_quiet and c.relkind = 'r' then 'l.ctid = d.m23_place' else m23.key_match(c.oid, 'l', 'd') end from pg_class c where c.oid = p_table.relid); end $$;
+language plpgsql stable as $$
+begin
+  return (select case when p_quiet and c.relkind = 'r' then 'l.ctid = d.m23_place'
+                      else m23.key_match(c.oid, 'l', 'd') end
+            from pg_class c where c.oid = p_table.relid);
+end $$;
 
 -- How a row that may change is taken. Where others refer to it, whoever inserts one of them holds it
 -- against deletion, and may wait for the fence: only what is to be deleted is taken from them, too.
 create function m23.lock_to_change(p_table m23.protected_tables) returns text
 language plpgsql stable as $$
 begin
-  return case when exists (select from pg_constraint where contype = 'f' and confrelid = p_table.relid) then 'no key update' else 'update' end;
+  return case when exists (select from pg_constraint where contype = 'f' and confrelid = p_table.relid)
+                then 'no key update' else 'update' end;
 end $$;
 
 -- The rows to be changed are taken without waiting: a writer that holds one may itself
@@ -55,9 +61,12 @@ end $$;
 create function m23.same(p_target m23.target) returns text
 language plpgsql stable as $$
 begin
-  return (select format('not (%s)', concat_ws(' or ', string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
-             m23.images_differ(array_agg(u.live) filter (where u.by <> 'value'), array_agg(u.wanted) filter (where u.by <> 'value'))))
-      from m23.compared(p_target.tbl, p_target.columns, array(select format('d.%I', c) from unnest(p_target.columns) c)) u);
+  return (select format('not (%s)', concat_ws(' or ',
+             string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
+             m23.images_differ(array_agg(u.live) filter (where u.by <> 'value'),
+                               array_agg(u.wanted) filter (where u.by <> 'value'))))
+            from m23.compared(p_target.tbl, p_target.columns,
+                              array(select format('d.%I', c) from unnest(p_target.columns) c)) u);
 end $$;
 
 create function m23.write_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
@@ -66,7 +75,9 @@ declare
   v_has     record;
   v_written bigint := 0;
 begin
-  execute format('select bool_or(m23_op = ''U'') as updates, bool_or(m23_op = ''T'') as takes, bool_or(m23_op = ''R'') as exchanges, bool_or(m23_op in (''I'', ''R'')) as inserts from %s',
+  execute format($sql$
+      select bool_or(m23_op = 'U') as updates, bool_or(m23_op = 'T') as takes,
+             bool_or(m23_op = 'R') as exchanges, bool_or(m23_op in ('I', 'R')) as inserts from %s$sql$,
     m23.diff_name(p_target.tbl)) into v_has;
   if v_has.exchanges then v_written := m23.delete_diff(p_target, p_tenant, 'R', p_quiet); end if;
   if v_has.updates then v_written := v_written + m23.update_diff(p_target, p_tenant, 'U', p_quiet); end if;
@@ -81,8 +92,10 @@ language plpgsql as $$
 declare v_differ text := m23.fixed_differ(p_target, 'd');
 begin
   if v_differ is null or not m23.may_be_nobodys(p_target.tbl) then return; end if;
-  perform m23.run(p_target.path, format('update %s d set m23_op = ''R'' from %s l where d.m23_op = ''T'' and %s and (%s)',
-    m23.diff_name(p_target.tbl), m23.qualified_name((p_target.tbl).relid), m23.key_match((p_target.tbl).relid, 'l', 'd'), v_differ));
+  perform m23.run(p_target.path, m23.fill($sql$
+      update {diff} d set m23_op = 'R' from {live} l where d.m23_op = 'T' and {same_key} and ({differ})$sql$,
+    'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid),
+    'same_key', m23.key_match((p_target.tbl).relid, 'l', 'd'), 'differ', v_differ));
 end $$;
 
 -- Referenced tables before those that refer to them, as far as there is no cycle. Only a
@@ -94,7 +107,8 @@ begin
       depth (relid, d) as (
         select relid, 0 from target
         union all
-        select k.conrelid, d.d + 1 from depth d join pg_constraint k on k.contype = 'f' and k.confrelid = d.relid and k.conrelid <> k.confrelid
+        select k.conrelid, d.d + 1 from depth d
+          join pg_constraint k on k.contype = 'f' and k.confrelid = d.relid and k.conrelid <> k.confrelid
           join target on target.relid = k.conrelid
          where d.d < cardinality(p_targets))
     select coalesce(array_agg(target.t order by deepest.d, target.relid), '{}')
@@ -105,12 +119,13 @@ end $$;
 create function m23.changing(p_targets m23.target[]) returns m23.target[]
 language plpgsql stable as $$
 begin
-  return (select coalesce(array_agg(t), '{}') from unnest(p_targets) t join m23.plan p on p.table_id = (t).tbl.id and p.inserts + p.updates + p.deletes > 0);
+  return (select coalesce(array_agg(t), '{}') from unnest(p_targets) t
+            join m23.plan p on p.table_id = (t).tbl.id and p.inserts + p.updates + p.deletes > 0);
 end $$;
 
--- Whether a table is known to be as planned without a look at its rows: every planned row was
--- written, and found stored as it should be where triggers could have had a say, and nothing has been logged of the tenant's rows
--- since the plan but what that takes. Else some trigger has done more, or otherwise.
+-- Whether a table is known to be as planned without a look at its rows: every planned row was written, and found stored
+-- as it should be where triggers could have had a say, and nothing has been logged of the tenant's rows since the plan
+-- but what that takes. Else some trigger has done more, or otherwise.
 create function m23.is_as_written(p_table m23.protected_tables, p_tenant uuid, p_since pg_lsn) returns boolean
 language plpgsql as $$
 declare v_known boolean;
@@ -148,8 +163,9 @@ end $$;
 -- triggers of the application, or rules.
 create function m23.written_beside(p_tenant uuid, p_targets m23.target[], p_chosen m23.target[]) returns m23.target[]
 language plpgsql as $$
-declare v_logged int[] := m23.logged_tables(array(
-  select (t).tbl.id from unnest(p_chosen) t except select (t).tbl.id from unnest(p_targets) t), p_tenant, pg_current_xact_id());
+declare
+  v_others int[] := array(select (t).tbl.id from unnest(p_chosen) t except select (t).tbl.id from unnest(p_targets) t);
+  v_logged int[] := m23.logged_tables(v_others, p_tenant, pg_current_xact_id());
 begin
   return m23.complete(array(select t from unnest(p_chosen) t where ((t).tbl).id = any (v_logged)));
 end $$;
@@ -193,7 +209,8 @@ begin
     raise;
   end;
   -- Back again: foreign keys cascade by triggers, M23's own as well.
-  perform set_config('session_replication_role', v_role, true) where v_role <> current_setting('session_replication_role');
+  perform set_config('session_replication_role', v_role, true)
+    where v_role <> current_setting('session_replication_role');
   perform m23.run_after_restore(p_tenant);
   perform m23.stop_if_cancelled(p_work);
   return m23.plan_report(v_warnings);
@@ -210,8 +227,8 @@ declare
 begin
   foreach v_target in array v_plan.targets loop
     execute format('drop table if exists pg_temp.m23_early_%s', (v_target.tbl).id);
-    execute format('create temp table m23_early_%s on commit drop as select m23_op, %s from %s d where m23_op <> ''I''', (v_target.tbl).id,
-                   m23.key_list((v_target.tbl).relid, 'd'), m23.diff_name(v_target.tbl));
+    execute format('create temp table m23_early_%s on commit drop as select m23_op, %s from %s d where m23_op <> ''I''',
+                   (v_target.tbl).id, m23.key_list((v_target.tbl).relid, 'd'), m23.diff_name(v_target.tbl));
   end loop;
   return v_plan.targets;
 end $$;
@@ -233,4 +250,8 @@ end $$;
 
 -- What a snapshot keeps: this moment.
 create function m23.snapshot_here() returns jsonb
-language plpgsql volatile as $$ begin return jsonb_build_object('position', m23.current_position()::text, 'incarnation', m23.incarnation(), 'taken_at', clock_timestamp()); end $$;
+language plpgsql volatile as $$
+begin
+  return jsonb_build_object('position', m23.current_position()::text, 'incarnation', m23.incarnation(),
+                            'taken_at', clock_timestamp());
+end $$;

@@ -2,7 +2,9 @@
 -- nothing, and once it holds the fence it waits for nobody. Rolling the attempt back
 -- gives everything back, the fence too. After a first failure the rows are taken right
 -- after the fence: while a plan is made, more writers could come to hold some.
-create function m23.converge_fenced(p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_snapshot uuid, p_work uuid) returns jsonb
+create function m23.converge_fenced(
+  p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_snapshot uuid, p_work uuid
+) returns jsonb
 language plpgsql as $$
 declare
   v_wait     int := m23.setting('restore_wait_seconds')::int;
@@ -23,7 +25,8 @@ begin
       return m23.converge(p_tenant, p_targets, p_plan_hash, p_work);
     exception when lock_not_available or deadlock_detected then
       if clock_timestamp() > v_deadline then
-        perform m23.refuse('UNAVAILABLE', format('other transactions held rows of this tenant for %s seconds; nothing was changed, try again', v_wait));
+        perform m23.refuse('UNAVAILABLE',
+          format('other transactions held rows of this tenant for %s seconds; nothing was changed, try again', v_wait));
       end if;
     end;
     v_again := true;

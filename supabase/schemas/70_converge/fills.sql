@@ -36,7 +36,8 @@ create function m23.row_of_table(p_relid oid, p_columns text[]) returns text
 language plpgsql stable as $$
 begin
   return (select format('row(%s)::%s', string_agg(
-                   case when a.attisdropped or a.attname <> all (p_columns) then 'null' else format('w.%I', a.attname) end,
+                   case when a.attisdropped or a.attname <> all (p_columns) then 'null'
+                        else format('w.%I', a.attname) end,
                    ', ' order by a.attnum) filter (where not a.attisdropped), m23.qualified_name(p_relid))
             from pg_attribute a where a.attrelid = p_relid and a.attnum > 0);
 end $$;
@@ -54,7 +55,9 @@ end $$;
 
 -- The value that a column gets in a wanted row `w` that has none: that of its function, else its default, where it must
 -- have a value or the row comes from an archive, which cannot have said that it had none.
-create function m23.filled(p_table m23.protected_tables, p_attnum int2, p_columns text[], p_archive boolean) returns text
+create function m23.filled(
+  p_table m23.protected_tables, p_attnum int2, p_columns text[], p_archive boolean
+) returns text
 language plpgsql stable as $$
 declare
   v_column pg_attribute;
@@ -74,6 +77,7 @@ $$ begin return case when p_other is null then p_value else format('coalesce(%s,
 create function m23.filled_columns(p_table m23.protected_tables) returns text[]
 language plpgsql stable as $$
 begin
-  return array(select a.attname from m23.fills f join pg_attribute a on a.attrelid = p_table.relid and a.attnum = f.attnum
+  return array(select a.attname from m23.fills f
+                 join pg_attribute a on a.attrelid = p_table.relid and a.attnum = f.attnum
                 where f.table_id = p_table.id);
 end $$;

@@ -1,6 +1,8 @@
 -- Why an execution of what is planned would be refused, as `{"code", "error", "details"}`, null where it would not; and
 -- what it would say of triggers.
-create function m23.foresee(p_tenant uuid, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[])
+create function m23.foresee(
+  p_tenant uuid, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[]
+)
 language plpgsql as $$
 declare
   v_role     text := current_setting('session_replication_role');
@@ -11,7 +13,8 @@ begin
   if m23.sets_off(p_targets) then
     v_silenced := m23.silence_triggers();
     warnings := m23.trigger_sentences(p_targets, v_silenced);
-    perform set_config('session_replication_role', v_role, true) where v_role <> current_setting('session_replication_role');
+    perform set_config('session_replication_role', v_role, true)
+      where v_role <> current_setting('session_replication_role');
   end if;
   refusal := case
     when exists (select from m23.restore_work w where w.tenant_id = p_tenant and w.kind <> 'test' and not w.dry_run)

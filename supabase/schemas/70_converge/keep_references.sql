@@ -23,7 +23,9 @@ begin
         if m23.is_among(p_targets, m23.root_of(v_broken.other)) then
           v_left := v_left + m23.note_left(v_target, m23.leave(v_target, v_broken.condition, v_path));
         else
-          v_faults := v_faults || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count) else m23.leaves_child(v_broken.key, v_count) end;
+          v_faults := v_faults
+            || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count)
+                    else m23.leaves_child(v_broken.key, v_count) end;
         end if;
       end loop;
     end loop;

@@ -3,7 +3,9 @@
 
 -- The condition that a planned row `d` comes to refer to a row that there will not be. One of the tenant's
 -- that was left, because another tenant has its key now, is none either: nothing is hung on that tenant's row.
-create function m23.lacks_parent(p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns text
+create function m23.lacks_parent(
+  p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint
+) returns text
 language plpgsql stable as $$
 declare
   v_parent m23.target := m23.planned(p_targets, p_key.confrelid);

@@ -20,8 +20,10 @@ begin
       'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
       'standing', (select string_agg(m23.fill('select {parts} from {live} r where {stays} and {predicate}',
           'parts', m23.index_parts(v_index), 'live', m23.qualified_name(v_index.indrelid), 'stays', c,
-          'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true')), ' union all ') from unnest(v_stays) c),
-      'collide', m23.collide(v_index, 'm', 'o'), 'ops', case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));
+          'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true')), ' union all ')
+                      from unnest(v_stays) c),
+      'collide', m23.collide(v_index, 'm', 'o'),
+      'ops', case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));
   end loop;
   return v_left;
 end $$;

@@ -12,8 +12,8 @@ begin
     v_rows := m23.rows_where(p_target, format('%I is null', v_column));
     if v_rows > 0 then
       return next format('%s.%I: %s row(s) have no value, and the column must have one now; the project''s '
-                         'administrator can give it a default, or name a function that fills it', m23.public_name((p_target.tbl).relid),
-                         v_column, v_rows);
+                         'administrator can give it a default, or name a function that fills it',
+                         m23.public_name((p_target.tbl).relid), v_column, v_rows);
     end if;
   end loop;
 end $$;

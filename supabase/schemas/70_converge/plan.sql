@@ -11,18 +11,24 @@ language plpgsql immutable as $$ begin return 'pg_temp.m23_diff_' || p_table.id;
 create function m23.images_differ(p_these text[], p_those text[]) returns text
 language plpgsql immutable strict as $$
 begin
-  return format('row(%s)::record operator(pg_catalog.*<>) row(%s)::record', array_to_string(p_these, ', '), array_to_string(p_those, ', '));
+  return format('row(%s)::record operator(pg_catalog.*<>) row(%s)::record', array_to_string(p_these, ', '),
+                array_to_string(p_those, ', '));
 end $$;
 
 -- The condition that a live row `l` is not the wanted one, given by one expression a column.
 create function m23.differs(p_table m23.protected_tables, p_columns text[], p_wanted text[]) returns text
 language plpgsql stable as $$
 begin
-  return (select '(' || concat_ws(' or ', string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
-             m23.images_differ(array_agg(u.live) filter (where u.by = 'image'), array_agg(u.wanted) filter (where u.by = 'image')),
-             m23.images_differ(array_agg(u.live) filter (where u.by = 'text'), array_agg(u.wanted) filter (where u.by = 'text'))
-               || format(' and row(%s)::text <> row(%s)::text', string_agg(u.live, ', ') filter (where u.by = 'text'), string_agg(u.wanted, ', ') filter (where u.by = 'text'))) || ')'
-      from m23.compared(p_table, p_columns, p_wanted) u);
+  return (select '(' || concat_ws(' or ',
+             string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
+             m23.images_differ(array_agg(u.live) filter (where u.by = 'image'),
+                               array_agg(u.wanted) filter (where u.by = 'image')),
+             m23.images_differ(array_agg(u.live) filter (where u.by = 'text'),
+                               array_agg(u.wanted) filter (where u.by = 'text'))
+               || format(' and row(%s)::text <> row(%s)::text',
+                         string_agg(u.live, ', ') filter (where u.by = 'text'),
+                         string_agg(u.wanted, ', ') filter (where u.by = 'text'))) || ')'
+            from m23.compared(p_table, p_columns, p_wanted) u);
 end $$;
 
 -- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
@@ -76,7 +82,8 @@ create function m23.complete(p_targets m23.target[]) returns m23.target[]
 language plpgsql stable as $$
 begin
   return array(select case when (p_targets[n]).columns is null
-                           then m23.target_of((p_targets[n]).tbl, (p_targets[n]).moment) else p_targets[n] end from generate_subscripts(p_targets, 1) n order by n);
+                           then m23.target_of((p_targets[n]).tbl, (p_targets[n]).moment) else p_targets[n] end
+                 from generate_subscripts(p_targets, 1) n order by n);
 end $$;
 
 -- The targets that there can be something to do for: of those that come from the log, the ones that it has something
@@ -98,11 +105,15 @@ create function m23.newer_columns(p_table m23.protected_tables, p_moment m23.mom
 language plpgsql stable as $$
 declare v_newer text[];
 begin
-  if not exists (select from m23.log_columns l where l.table_id = p_table.id and l.since > '0/0') then return '{}'; end if;
+  if not exists (select from m23.log_columns l where l.table_id = p_table.id and l.since > '0/0') then
+    return '{}';
+  end if;
   execute m23.fill($sql$
       select array(select a.attname from pg_attribute a join m23.log_columns l on l.attnum = a.attnum
-                    where a.attrelid = $2 and not a.attisdropped and l.table_id = $3 and l.since > '0/0' and {lies_after}
-                      and l.since = (select min(f.since) from m23.log_columns f where f.table_id = $3 and f.attnum = l.attnum)
+                    where a.attrelid = $2 and not a.attisdropped and l.table_id = $3 and l.since > '0/0'
+                      and {lies_after}
+                      and l.since = (select min(f.since) from m23.log_columns f
+                                      where f.table_id = $3 and f.attnum = l.attnum)
                     order by a.attnum)$sql$, 'lies_after', m23.lies_after('l.since_xid', '$1'))
     into v_newer using p_moment, p_table.relid, p_table.id;
   return v_newer;
@@ -113,9 +124,11 @@ end $$;
 create function m23.fitted(p_value text, p_type oid, p_modifier int) returns text
 language sql stable as $$
   select case
-    when p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[]) then p_value
+    when p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[])
+      then p_value
     when p_type in ('varchar'::regtype, 'bpchar'::regtype)
-      then format('case when length(%1$s) <= %2$s then (%1$s)::%3$s else %1$s end', p_value, p_modifier - 4, format_type(p_type, p_modifier))
+      then format('case when length(%1$s) <= %2$s then (%1$s)::%3$s else %1$s end', p_value, p_modifier - 4,
+                  format_type(p_type, p_modifier))
     else format('(%s)::%s', p_value, format_type(p_type, p_modifier)) end
 $$;
 
@@ -153,9 +166,10 @@ create function m23.count_diff(
 )
 language plpgsql as $$
 begin
-  execute format('select count(*) filter (where m23_op in (''I'', ''T'')), count(*) filter (where m23_op in (''U'', ''R'')),
-                         count(*) filter (where m23_op = ''D''), count(*) filter (where m23_op = ''T'') from %s',
-                 m23.diff_name(p_table)) into inserts, updates, deletes, taken_back;
+  execute format($sql$
+      select count(*) filter (where m23_op in ('I', 'T')), count(*) filter (where m23_op in ('U', 'R')),
+             count(*) filter (where m23_op = 'D'), count(*) filter (where m23_op = 'T') from %s$sql$,
+    m23.diff_name(p_table)) into inserts, updates, deletes, taken_back;
 end $$;
 
 -- Takes the plan of a table away, where the transaction has made one.
@@ -225,7 +239,8 @@ create function m23.generated_columns(p_target m23.target, out names text[], out
 language plpgsql stable as $$
 begin
   select array_agg(a.attname::text),
-         string_agg(format(', (%s)::%s as %I', pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod), a.attname), '')
+         string_agg(format(', (%s)::%s as %I', pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod),
+                           a.attname), '')
     into names, list
     from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
    where a.attrelid = (p_target.tbl).relid and a.attgenerated <> '' and not exists (
@@ -254,7 +269,8 @@ begin
   return array_remove(array[
     format('r.%s <> %L', v_tenant, p_tenant),
     case when m23.may_be_nobodys(v_table) then format('r.%s is null and not %s', v_tenant,
-      m23.key_in(v_table.relid, 'r', format('(select * from %s where m23_op in (''T'', ''R''))', m23.diff_name(v_table)))) end,
+      m23.key_in(v_table.relid, 'r',
+                 format('(select * from %s where m23_op in (''T'', ''R''))', m23.diff_name(v_table)))) end,
     case when v_left is not null then m23.key_in(v_table.relid, 'r', v_left) end], null);
 end $$;
 
@@ -264,7 +280,8 @@ create function m23.arrived(
   p_table m23.protected_tables, p_tenant uuid, p_from xid8, p_later text, p_held boolean default true
 ) returns text
 language sql volatile as $$
-  select format('select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s', string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord),
+  select format('select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s',
+                string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord),
                 m23.log_of(p_table.id, p_tenant, p_from, p_held), p_tenant, p_later)
     from m23.columns_of(p_table.relid, p_of_key => true) c
 $$;
@@ -299,8 +316,10 @@ create function m23.arrival_warnings(p_target m23.target, p_deletes bigint) retu
 language plpgsql volatile as $$
 begin
   return case when p_target.arrived is null or p_deletes = 0
-                or (p_target.moment).position is not null and pg_visible_in_snapshot((p_target.tbl).xid, (p_target.moment).position) then '{}'
-    else array[format('%s: the history before %s is missing; whether rows that are deleted had come from another tenant before is not known',
+                or (p_target.moment).position is not null
+                 and pg_visible_in_snapshot((p_target.tbl).xid, (p_target.moment).position) then '{}'
+    else array[format('%s: the history before %s is missing; '
+                      'whether rows that are deleted had come from another tenant before is not known',
                       m23.public_name((p_target.tbl).relid), m23.iso(m23.history_since(p_target.tbl)))] end;
 end $$;
 
@@ -354,7 +373,9 @@ declare
   v_target m23.target;
   v_left   bigint := 0;
 begin
-  for v_target in select t.* from unnest(p_targets) t join m23.plan p on p.table_id = (t.tbl).id and p.left_alone > 0 loop
+  for v_target in
+    select t.* from unnest(p_targets) t join m23.plan p on p.table_id = (t.tbl).id and p.left_alone > 0
+  loop
     v_left := v_left + m23.note_left(v_target, m23.leave_claimed(v_target, p_tenant));
   end loop;
   return v_left;
@@ -373,7 +394,8 @@ create function m23.plan_hash(p_tenant uuid, p_targets m23.target[]) returns tex
 language plpgsql as $$
 declare
   v_ids  int[] := array(select (t).tbl.id from unnest(p_targets) t);
-  v_sums text[] := array(select m23.digest_of(p_targets[n], p_tenant) from generate_subscripts(p_targets, 1) n order by n);
+  v_sums text[] := array(select m23.digest_of(p_targets[n], p_tenant) from generate_subscripts(p_targets, 1) n
+                          order by n);
 begin
   return encode(sha256(convert_to(coalesce((
     select string_agg(concat_ws(chr(10), p.name, coalesce(s.sum, '0')), chr(10) order by p.name collate "C")

@@ -38,7 +38,8 @@ create function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) re
 language plpgsql stable as $$
 begin
   return (select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
-      from unnest(p_attnums) with ordinality n (attnum, ord) join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
+            from unnest(p_attnums) with ordinality n (attnum, ord)
+            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
 end $$;
 
 -- The condition that the columns of two rows agree by these operators, one for each pair of columns. A foreign
@@ -79,7 +80,11 @@ begin
 end $$;
 
 create function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
-language plpgsql stable as $$ begin return (select bool_and(a.attname = any (p_columns)) from pg_attribute a where a.attrelid = p_relid and a.attnum = any (p_attnums)); end $$;
+language plpgsql stable as $$
+begin
+  return (select bool_and(a.attname = any (p_columns)) from pg_attribute a
+           where a.attrelid = p_relid and a.attnum = any (p_attnums));
+end $$;
 
 -- What to do about a table that was not chosen.
 create function m23.way_out(p_relid oid, p_otherwise text) returns text
@@ -91,13 +96,15 @@ $$;
 
 create function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
 language sql stable as $$
-  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows, m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
+  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows,
+                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
                 m23.way_out(p_key.confrelid, 'put them back first'))
 $$;
 
 create function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns text
 language sql stable as $$
-  select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows, m23.public_name(p_key.confrelid), m23.public_name(p_key.conrelid),
+  select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows,
+                m23.public_name(p_key.confrelid), m23.public_name(p_key.conrelid),
                 m23.way_out(p_key.conrelid, 'take them away first'))
 $$;
 
@@ -167,7 +174,8 @@ end $$;
 
 -- The foreign keys that the plan of a table may break, each with its condition: it `needs` rows of the other
 -- table, or the other table needs its rows.
-create function m23.references_at_risk(p_tenant uuid, p_targets m23.target[], p_target m23.target) returns table (key pg_constraint, needs boolean, other oid, condition text)
+create function m23.references_at_risk(p_tenant uuid, p_targets m23.target[], p_target m23.target)
+returns table (key pg_constraint, needs boolean, other oid, condition text)
 language plpgsql stable rows 5 as $$
 declare v_plan record;
 begin
@@ -201,7 +209,8 @@ create function m23.sets_off(p_targets m23.target[]) returns boolean
 language plpgsql stable as $$
 begin
   return exists (select from unnest(p_targets) t, m23.captured((t).tbl.relid) c
-     where exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname !~ '^(aaa|zzz)_m23_') or exists (select from pg_rewrite r where r.ev_class = c.relid));
+     where exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname !~ '^(aaa|zzz)_m23_')
+        or exists (select from pg_rewrite r where r.ev_class = c.relid));
 end $$;
 
 -- Triggers that fire all the same, or that cannot be silenced on this server.

@@ -12,9 +12,11 @@ begin
     v_fault := least(v_fault, coalesce(m23.tenant_fault(p_tenant, v_moment), (
       select min(f.fault) from m23.moment_faults(array(
         select (t).tbl.id from unnest(p_targets) t
-         where (t).moment::text = v_moment::text and ((t).wanted is null or v_moment.taken is not null)), v_moment) f)));
+         where (t).moment::text = v_moment::text and ((t).wanted is null or v_moment.taken is not null)),
+         v_moment) f)));
   end loop;
   if v_fault is not null then
-    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', array['targetTimestamp: ' || v_fault]);
+    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to',
+                       array['targetTimestamp: ' || v_fault]);
   end if;
 end $$;

@@ -13,7 +13,8 @@ begin
           select p.m23_row from planned p join planned o on o.m23_row <> p.m23_row and {collide}
           union all
           select p.m23_row from planned p
-            join (select {parts} from {live} r where r.{tenant} = {its_id} and not {is_planned} and {predicate}) o on {collide}) c$sql$,
+            join (select {parts} from {live} r
+                   where r.{tenant} = {its_id} and not {is_planned} and {predicate}) o on {collide}) c$sql$,
       'parts', m23.index_parts(v_index), 'rows', m23.rows_to_write(p_target), 'within', m23.within(v_index.indrelid),
       'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
       'live', m23.qualified_name(v_index.indrelid), 'tenant', quote_ident(m23.tenant_column(p_target.tbl)),
@@ -21,7 +22,8 @@ begin
       'is_planned', m23.key_in((p_target.tbl).relid, 'r', m23.diff_name(p_target.tbl)),
       'collide', m23.collide(v_index, 'p', 'o')));
     if v_rows > 0 then
-      return next format('%s: %s row(s) would break "%s", which allows no two rows alike; they can come back once it does',
+      return next format('%s: %s row(s) would break "%s", which allows no two rows alike; '
+                         'they can come back once it does',
                          m23.public_name((p_target.tbl).relid), v_rows,
                          (select c.relname from pg_class c where c.oid = v_index.indexrelid));
     end if;

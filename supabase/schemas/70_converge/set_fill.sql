@@ -36,4 +36,5 @@ begin
   insert into m23.fills values (v_table.id, v_column.attnum, v_fill.nspname, v_fill.proname, v_fill.takes_row);
 end $$;
 comment on function m23.set_fill(regclass, name, regprocedure) is
-  'Which function gives a column its value in rows that a restore brings back without one: it takes nothing, or the row.';
+  'Which function gives a column its value in rows that a restore brings back without one: '
+  'it takes nothing, or the row.';

@@ -1,4 +1,5 @@
--- What to say of values that a column's type does not take. p_then: the type that it had; p_message: what the server says.
+-- What to say of values that a column's type does not take. p_then: the type that it had; p_message: what the server
+-- says.
 create function m23.unfit_sentence(
   p_table m23.protected_tables, p_column m23.column_shape, p_then text, p_message text, p_constraint text default null)
 returns text

@@ -9,7 +9,8 @@ declare
   v_is_live text := case when p_live then format('l.%I is not null', m23.tenant_column(p_target.tbl)) end;
 begin
   return (select array_agg(case
-        when a.attname is null then format('w.%I', u.name)  -- renamed or dropped meanwhile: whoever runs the query is told
+        -- renamed or dropped meanwhile: whoever runs the query is told
+        when a.attname is null then format('w.%I', u.name)
         when a.attname = any (p_target.kept)
           then m23.if_live(v_is_live, a.attname,
                            m23.or_else(format('w.%I', a.attname),

@@ -19,8 +19,11 @@ begin
     return v_id;
   elsif v_known.job_id is not null or exists (select from public.backup_jobs where id = v_id) then
     raise exception 'the backup % is here already, with another manifest', v_id using errcode = 'unique_violation';
-  elsif v_parent is not null and not exists (select from m23.backup_work w where w.job_id = v_parent and w.manifest_sha256 = p_manifest -> 'parent' ->> 'sha256') then
-    raise exception 'the backup % builds on %, which is not here, or is another: adopt that first', v_id, v_parent using errcode = 'object_not_in_prerequisite_state';
+  elsif v_parent is not null
+     and not exists (select from m23.backup_work w
+                      where w.job_id = v_parent and w.manifest_sha256 = p_manifest -> 'parent' ->> 'sha256') then
+    raise exception 'the backup % builds on %, which is not here, or is another: adopt that first', v_id, v_parent
+      using errcode = 'object_not_in_prerequisite_state';
   end if;
   perform m23.note_adopted(p_manifest, p_object, p_sha256);
   return v_id;

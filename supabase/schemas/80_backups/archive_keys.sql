@@ -20,7 +20,8 @@ create table m23.key_erasures (
   asked_at  timestamptz not null default clock_timestamp()
 );
 select m23.close_table('m23.key_erasures');
-comment on table m23.key_erasures is 'Tenants whose key objects are to be deleted from the store; a cron Worker does it.';
+comment on table m23.key_erasures is
+  'Tenants whose key objects are to be deleted from the store; a cron Worker does it.';
 
 -- One at a time chooses or erases a tenant's key.
 create function m23.lock_keys(p_tenant uuid) returns void
@@ -28,27 +29,31 @@ language sql volatile as
 $$ select pg_advisory_xact_lock(hashtextextended('m23.keys.' || p_tenant, 0)) $$;
 
 insert into m23.settings (name, value, about) values
-  ('plain_after_sealed', 'no', 'yes: a tenant whose backups were encrypted gets plain ones where the functions have no ARCHIVE_KEY');
+  ('plain_after_sealed', 'no',
+   'yes: a tenant whose backups were encrypted gets plain ones where the functions have no ARCHIVE_KEY');
 
 -- Whether a tenant's backups must not be plain: they were encrypted, and nobody has said that they
 -- need not be any more.
 create function m23.must_be_sealed(p_tenant uuid) returns boolean
 language sql stable as $$
-  select m23.setting('plain_after_sealed') <> 'yes' and exists (select from m23.archive_keys k where k.tenant_id = p_tenant and k.erased_at is null)
+  select m23.setting('plain_after_sealed') <> 'yes'
+     and exists (select from m23.archive_keys k where k.tenant_id = p_tenant and k.erased_at is null)
 $$;
 
 -- What a worker has to know before it seals a backup.
 create function m23.key_plan(p_work m23.backup_work) returns json
 language sql stable as $$
   select json_build_object('tenant_id', p_work.tenant_id, 'key_id', p_work.key_id,
-    'tenant_key_id', (select k.key_id from m23.archive_keys k where k.tenant_id = p_work.tenant_id and k.retired_at is null),
+    'tenant_key_id', (select k.key_id from m23.archive_keys k
+                       where k.tenant_id = p_work.tenant_id and k.retired_at is null),
     'sealed', m23.must_be_sealed(p_work.tenant_id),
     'plain', p_work.key_id is null and exists (select from m23.backup_chunks c where c.job_id = p_work.job_id))
 $$;
 
 create function m23.key_is_erased(p_job uuid) returns boolean
 language sql stable as $$
-  select exists (select from m23.backup_work w join m23.archive_keys k on k.key_id = w.key_id where w.job_id = p_job and k.erased_at is not null)
+  select exists (select from m23.backup_work w join m23.archive_keys k on k.key_id = w.key_id
+                  where w.job_id = p_job and k.erased_at is not null)
 $$;
 
 create function m23.refuse_erased_key(p_job uuid) returns void

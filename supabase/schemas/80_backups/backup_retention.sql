@@ -45,10 +45,14 @@ create function m23.needed_because(p_job public.backup_jobs) returns text
 language sql stable as $$
   select case
     when p_job.status in ('pending', 'in_progress') then 'it is still being made; cancel it first'
-    when exists (select from public.backup_jobs c where c.parent_backup_id = p_job.id and c.deleted_at is null and c.status <> 'failed')
+    when exists (select from public.backup_jobs c
+                  where c.parent_backup_id = p_job.id and c.deleted_at is null and c.status <> 'failed')
       then (select format('"%s" builds on it; delete that first', c.backup_name) from public.backup_jobs c
-             where c.parent_backup_id = p_job.id and c.deleted_at is null and c.status <> 'failed' order by c.created_at desc limit 1)
-    when m23.is_good(p_job) and not exists (select from public.backup_jobs o where o.tenant_id = p_job.tenant_id and o.id <> p_job.id and m23.is_good(o))
+             where c.parent_backup_id = p_job.id and c.deleted_at is null and c.status <> 'failed'
+             order by c.created_at desc limit 1)
+    when m23.is_good(p_job)
+       and not exists (select from public.backup_jobs o
+                        where o.tenant_id = p_job.tenant_id and o.id <> p_job.id and m23.is_good(o))
       then 'it is the last good backup; make another one first' end
 $$;
 
@@ -58,16 +62,22 @@ $$;
 -- longest retention, and failed jobs. Without an active plan nothing goes.
 create function m23.past_retention(p_tenant uuid) returns table (backup_id uuid, reason text)
 language sql stable as $$
-  with kept as (select max(p.retention_days) as days from public.dr_plans p where p.tenant_id = p_tenant and p.is_active),
+  with kept as (select max(p.retention_days) as days from public.dr_plans p
+                 where p.tenant_id = p_tenant and p.is_active),
     good as (select m23.newest_good(p_tenant) as id),
     member as (
-      select j.*, coalesce(j.base_backup_id, j.id) as chain from public.backup_jobs j where j.tenant_id = p_tenant and j.deleted_at is null),
+      select j.*, coalesce(j.base_backup_id, j.id) as chain from public.backup_jobs j
+       where j.tenant_id = p_tenant and j.deleted_at is null),
     chain as (
-      select m.chain, max(coalesce(m.completed_at, m.created_at)) as newest, bool_or(m.status in ('pending', 'in_progress')) as is_running,
+      select m.chain, max(coalesce(m.completed_at, m.created_at)) as newest,
+             bool_or(m.status in ('pending', 'in_progress')) as is_running,
              bool_or(m.id = good.id) as has_last
         from member m cross join good group by m.chain)
-  select m.id, format('the newest backup of its chain is from %s, longer ago than the %s days that the plans keep', m23.iso(c.newest), k.days)
-    from kept k join chain c on c.newest < clock_timestamp() - make_interval(days => k.days) and not c.is_running and not c.has_last
+  select m.id,
+         format('the newest backup of its chain is from %s, longer ago than the %s days that the plans keep',
+                m23.iso(c.newest), k.days)
+    from kept k
+    join chain c on c.newest < clock_timestamp() - make_interval(days => k.days) and not c.is_running and not c.has_last
     join member m on m.chain = c.chain
 $$;
 

@@ -66,10 +66,14 @@ begin
            'identity', nullif(c.identity::text, ''))) order by c.attnum)
     from m23.columns_of(p_relid) c where not c.generated);
 end $$;
-comment on function m23.shape_of(oid) is 'The columns of a table that hold values of their own, as a manifest lists them.';
+comment on function m23.shape_of(oid) is
+  'The columns of a table that hold values of their own, as a manifest lists them.';
 
 create function m23.key_of(p_relid oid) returns text[]
-language plpgsql stable as $$ begin return (select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid, p_of_key => true) c); end $$;
+language plpgsql stable as $$
+begin
+  return (select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid, p_of_key => true) c);
+end $$;
 
 -- Rows a second, as measured over the last backups; 50,000 before there is one.
 create function m23.backup_throughput() returns numeric
@@ -86,7 +90,9 @@ create function m23.new_backup_job(p_tenant uuid, p_backup jsonb) returns public
 language sql as $$
   insert into public.backup_jobs (tenant_id, backup_name, description, job_type, tables, base_backup_id, created_by)
   values (p_tenant,
-          coalesce(p_backup ->> 'backupName', format('%s %s', p_backup ->> 'jobType', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))),
+          coalesce(p_backup ->> 'backupName',
+                   format('%s %s', p_backup ->> 'jobType',
+                          to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))),
           p_backup ->> 'description', p_backup ->> 'jobType',
           (select array_agg(t) from jsonb_array_elements_text(p_backup -> 'tables') t),
           (p_backup ->> 'baseBackupId')::uuid, auth.uid())
@@ -113,16 +119,20 @@ language plpgsql as $$
 declare v_taken record;
 begin
   select * into v_taken from m23.take_position();
-  insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, prefix, commit_times, ticks, definitions)
-    values (p_job.id, p_job.tenant_id, v_taken.here, m23.incarnation(), v_taken.at, format('tenants/%s/backups/%s', p_job.tenant_id, p_job.id),
-            m23.commit_times_since(p_parent.position_at), m23.ticks_between(p_parent, v_taken.here, v_taken.at), m23.type_definitions(p_job.tables));
+  insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, prefix, commit_times, ticks,
+                               definitions)
+    values (p_job.id, p_job.tenant_id, v_taken.here, m23.incarnation(), v_taken.at,
+            format('tenants/%s/backups/%s', p_job.tenant_id, p_job.id),
+            m23.commit_times_since(p_parent.position_at), m23.ticks_between(p_parent, v_taken.here, v_taken.at),
+            m23.type_definitions(p_job.tables));
 end $$;
 
 -- Driving -------------------------------------------------------------------------
 
 create function m23.fail_backup(p_job uuid, p_error text) returns void
 language sql as $$
-  update public.backup_jobs set status = 'failed', error_message = left(p_error, 2000), completed_at = clock_timestamp(),
+  update public.backup_jobs set status = 'failed', error_message = left(p_error, 2000),
+         completed_at = clock_timestamp(),
          duration_seconds = round(extract(epoch from clock_timestamp() - coalesce(started_at, created_at)), 3)
    where id = p_job and status in ('pending', 'in_progress');
   delete from m23.leases where work_id = p_job;
@@ -131,15 +141,21 @@ $$;
 create function m23.backup_plan(p_job uuid, p_token uuid) returns json
 language plpgsql stable as $$
 begin
-  return (select json_build_object('job_id', w.job_id, 'lease', p_token, 'tenant_id', w.tenant_id, 'prefix', w.prefix, 'key', m23.key_plan(w),
+  return (select json_build_object(
+    'job_id', w.job_id, 'lease', p_token, 'tenant_id', w.tenant_id, 'prefix', w.prefix, 'key', m23.key_plan(w),
     'parent', (select json_build_object('manifest', p.manifest, 'sha256', p.manifest_sha256)
-                 from public.backup_jobs j join m23.backup_work p on p.job_id = j.parent_backup_id where j.id = w.job_id),
-    'parts', (select json_agg(json_build_object('ordinal', t.ordinal, 'schema', t.schema_name, 'name', t.table_name, 'history', history,
+                 from public.backup_jobs j join m23.backup_work p on p.job_id = j.parent_backup_id
+                where j.id = w.job_id),
+    'parts', (select json_agg(json_build_object(
+                 'ordinal', t.ordinal, 'schema', t.schema_name, 'name', t.table_name, 'history', history,
                  'done', case when history then t.history_done else t.done end,
-                 'next_seq', (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal and c.history = h.history),
-                 'after', (select c.last_key from m23.backup_chunks c where c.job_id = t.job_id and c.ordinal = t.ordinal and c.history = h.history
+                 'next_seq', (select coalesce(max(c.seq), 0) + 1 from m23.backup_chunks c
+                               where c.job_id = t.job_id and c.ordinal = t.ordinal and c.history = h.history),
+                 'after', (select c.last_key from m23.backup_chunks c
+                            where c.job_id = t.job_id and c.ordinal = t.ordinal and c.history = h.history
                             order by c.seq desc limit 1)) order by t.ordinal, history)
-                 from m23.backup_tables t cross join (values (false), (true)) h (history) where t.job_id = w.job_id and not (t.whole and h.history)))
+                 from m23.backup_tables t cross join (values (false), (true)) h (history)
+                where t.job_id = w.job_id and not (t.whole and h.history)))
     from m23.backup_work w where w.job_id = p_job);
 end $$;
 
@@ -149,10 +165,12 @@ create function m23.copy_line(p_relid oid, p_columns text[] default null) return
 language sql stable as $$
   select string_agg(case
       when c.plain then format('coalesce(%s, ''\N'')', m23.text_of(c, 'r'))
-      when c.type_name = 'jsonb' then format('coalesce(replace((%s) collate "C", ''\'', ''\\''), ''\N'')', m23.text_of(c, 'r'))  -- it escapes the others itself
+      when c.type_name = 'jsonb'  -- it escapes the others itself
+        then format('coalesce(replace((%s) collate "C", ''\'', ''\\''), ''\N'')', m23.text_of(c, 'r'))
       when c.type_name = 'bytea' then format('coalesce(''\'' || r.%I::text, ''\N'')', c.name)
       -- A column's own collation may be one that replace() does not support.
-      else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
+      else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), '
+                  'chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
                   m23.text_of(c, 'r')) end, ' || chr(9) || ' order by c.attnum)
     from m23.columns_of(p_relid) c where not c.generated and (p_columns is null or c.name = any (p_columns))
 $$;
@@ -166,8 +184,11 @@ $$ select coalesce(sum(hashtextextended(l collate "C", 0)), 0) from unnest(p_lin
 -- PostgREST gives a function's result as raw bytes when its type is called so.
 create domain m23."application/octet-stream" as bytea;
 
--- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing changes.
-create function m23.key_ahead(p_table m23.protected_tables, p_tenant uuid, p_key text, p_after text[], p_rows int) returns text[]
+-- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing
+-- changes.
+create function m23.key_ahead(
+  p_table m23.protected_tables, p_tenant uuid, p_key text, p_after text[], p_rows int
+) returns text[]
 language plpgsql volatile as $$
 declare
   v_query text := format('select array[%s] from (%s offset %s) r', p_key, m23.live_query(p_table, 1), p_rows - 1);
@@ -184,7 +205,8 @@ end $$;
 create function m23.part_key(p_table m23.protected_tables, p_history boolean) returns text
 language sql stable as $$
   select case when p_history then 'r.m23_change_id::text, r.m23_xid::text' else
-    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c) end
+    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord)
+       from m23.columns_of(p_table.relid, p_of_key => true) c) end
 $$;
 
 -- Why a table cannot be read as of a backup's position.
@@ -199,9 +221,11 @@ end $$;
 
 create function m23.backup_progress(p_job uuid) returns jsonb
 language sql stable as $$
-  with c as (select coalesce(sum(rows), 0) as rows, coalesce(sum(bytes), 0) as bytes, coalesce(sum(stored_bytes), 0) as stored_bytes,
-                    count(*) as chunks from m23.backup_chunks where job_id = p_job),
-       t as (select count(*) as tables, count(*) filter (where done and history_done) as tables_done, sum(estimated_rows) as estimated_rows,
+  with c as (select coalesce(sum(rows), 0) as rows, coalesce(sum(bytes), 0) as bytes,
+                    coalesce(sum(stored_bytes), 0) as stored_bytes, count(*) as chunks
+               from m23.backup_chunks where job_id = p_job),
+       t as (select count(*) as tables, count(*) filter (where done and history_done) as tables_done,
+                    sum(estimated_rows) as estimated_rows,
                     min(schema_name || '.' || table_name) filter (where not (done and history_done)) as current_table
                from m23.backup_tables where job_id = p_job)
   select jsonb_build_object('rows', c.rows, 'estimated_rows', greatest(t.estimated_rows, c.rows), 'bytes', c.bytes,
@@ -212,23 +236,29 @@ language sql stable as $$
     from c, t
 $$;
 
--- The groups that the log of a part of a backup leaves out columns by, with the names that they had when it began; null for a part that is whole, which has no log.
+-- The groups that the log of a part of a backup leaves out columns by, with the names that they had when it began; null
+-- for a part that is whole, which has no log.
 create function m23.groups_of_part(p_part m23.backup_tables) returns jsonb
 language plpgsql stable as $$
 begin
   if p_part.whole then return null; end if;
   return (select jsonb_agg((select coalesce(jsonb_agg(u.column_facts ->> 'name' order by u.n), '[]')
-                              from rows from (jsonb_array_elements(p_part.columns), unnest(p_part.attnums)) with ordinality u (column_facts, attnum, n), m23.log_groups g
-                             where g.table_id = p_part.table_id and g.bit = b.bit and u.attnum = any (g.attnums)) order by b.bit)
-            from generate_series(0, (select max(g.bit) from m23.log_groups g where g.table_id = p_part.table_id)) b (bit));
+                              from rows from (jsonb_array_elements(p_part.columns), unnest(p_part.attnums))
+                                with ordinality u (column_facts, attnum, n), m23.log_groups g
+                             where g.table_id = p_part.table_id and g.bit = b.bit and u.attnum = any (g.attnums))
+                           order by b.bit)
+            from generate_series(0, (select max(g.bit) from m23.log_groups g
+                                      where g.table_id = p_part.table_id)) b (bit));
 end $$;
 
 -- The fingerprint of an encrypted chunk is sealed: anybody can read a manifest, and could try what a
 -- short chunk holds.
 create function m23.chunks_of(p_part m23.backup_tables, p_history boolean) returns json
 language sql stable as $$
-  select coalesce(json_agg(json_build_object('object', c.object, 'rows', c.rows, 'bytes', c.bytes, 'stored_bytes', c.stored_bytes, 'sha256', c.sha256,
-           'fingerprint', case when w.key_id is null then c.fingerprint::text else c.sealed_fingerprint end) order by c.seq), '[]')
+  select coalesce(json_agg(json_build_object(
+           'object', c.object, 'rows', c.rows, 'bytes', c.bytes, 'stored_bytes', c.stored_bytes, 'sha256', c.sha256,
+           'fingerprint', case when w.key_id is null then c.fingerprint::text else c.sealed_fingerprint end)
+           order by c.seq), '[]')
     from m23.backup_chunks c join m23.backup_work w on w.job_id = c.job_id
    where c.job_id = p_part.job_id and c.ordinal = p_part.ordinal and c.history = p_history
 $$;

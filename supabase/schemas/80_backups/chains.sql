@@ -19,10 +19,13 @@ end $$;
 create function m23.chain_fault(p_job public.backup_jobs, p_needs_key boolean default true) returns text
 language plpgsql stable as $$
 begin
-  return (select case when j.id = p_job.id then 'this backup is ' else format('the chain is broken: "%s" is ', j.backup_name) end
-           || case when j.deleted_at is not null then 'deleted' when j.status <> 'completed' then replace(j.status, '_', ' ') || ', not completed'
+  return (select case when j.id = p_job.id then 'this backup is '
+                      else format('the chain is broken: "%s" is ', j.backup_name) end
+           || case when j.deleted_at is not null then 'deleted'
+                   when j.status <> 'completed' then replace(j.status, '_', ' ') || ', not completed'
                    else 'encrypted with a key that was erased' end
-      from m23.chain_of(p_job.id) j where j.deleted_at is not null or j.status <> 'completed' or p_needs_key and m23.key_is_erased(j.id)
+      from m23.chain_of(p_job.id) j
+     where j.deleted_at is not null or j.status <> 'completed' or p_needs_key and m23.key_is_erased(j.id)
       order by j.id <> p_job.id, j.created_at limit 1);
 end $$;
 
@@ -40,7 +43,8 @@ begin
       or m23.lost_since(p_table, p_parent.tenant_id, m23.moment_of(p_parent.position)) is not null or not exists (
     select from m23.backup_tables b
      where b.job_id = p_parent.job_id and b.table_id = p_table.id
-       and b.columns = m23.shape_of(p_table.relid) and b.key = m23.key_of(p_table.relid) and b.tenant_column = m23.tenant_column(p_table)
+       and b.columns = m23.shape_of(p_table.relid) and b.key = m23.key_of(p_table.relid)
+       and b.tenant_column = m23.tenant_column(p_table)
        and format('%I.%I', b.schema_name, b.table_name) = m23.qualified_name(p_table.relid)));
 end $$;
 
@@ -61,12 +65,14 @@ end $$;
 
 create function m23.parent_position(p_job uuid) returns pg_snapshot
 language sql stable as
-$$ select w.position from public.backup_jobs j join m23.backup_work w on w.job_id = j.parent_backup_id where j.id = p_job $$;
+$$ select w.position from public.backup_jobs j join m23.backup_work w on w.job_id = j.parent_backup_id
+    where j.id = p_job $$;
 
 -- What a manifest says of its parent.
 create function m23.parent_facts(p_parent uuid) returns json
 language sql stable as $$
-  select json_build_object('backup_id', w.job_id, 'manifest', w.manifest, 'sha256', w.manifest_sha256, 'position', w.position::text, 'position_at', w.position_at)
+  select json_build_object('backup_id', w.job_id, 'manifest', w.manifest, 'sha256', w.manifest_sha256,
+                           'position', w.position::text, 'position_at', w.position_at)
     from m23.backup_work w where w.job_id = p_parent
 $$;
 
@@ -87,13 +93,19 @@ create function m23.changed_query(p_table m23.protected_tables, p_log text, p_li
 language sql stable as $q$
   select format($$with %1$s, %2$s,
       changed as materialized (
-        select distinct %3$s from (select %4$s from %5$s l where l.tenant_id = $1 and l.xid >= ($4).floor and l.xid in (select xid from between_positions)) r where %6$s)
+        select distinct %3$s
+          from (select %4$s from %5$s l where l.tenant_id = $1 and l.xid >= ($4).floor
+                   and l.xid in (select xid from between_positions)) r where %6$s)
     (select %7$s from changed k join %8$s r on %9$s where r.%10$I = $1 and not %11$s order by %3$s limit %14$s)
     union all
-    (select %7$s from touched r where %12$s and (exists (select from %8$s t where t.%10$I = $1 and %13$s))::int - r.m23_balance = 1 order by %3$s limit %14$s)$$,
-    m23.touched_since(p_table, p_log), m23.between_positions(p_log), m23.key_list(p_table.relid, 'r'), m23.log_images(p_table), p_log,
-    m23.key_after(p_table.relid), m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.key_match(p_table.relid, 'k', 'r'),
-    m23.tenant_column(p_table), m23.key_in(p_table.relid, 'r', 'touched'), m23.key_in(p_table.relid, 'r', 'changed'), m23.key_match(p_table.relid, 't', 'r'), p_limit)
+    (select %7$s from touched r
+      where %12$s and (exists (select from %8$s t where t.%10$I = $1 and %13$s))::int - r.m23_balance = 1
+      order by %3$s limit %14$s)$$,
+    m23.touched_since(p_table, p_log), m23.between_positions(p_log), m23.key_list(p_table.relid, 'r'),
+    m23.log_images(p_table), p_log, m23.key_after(p_table.relid), m23.select_list(p_table.relid, 'r'),
+    m23.qualified_name(p_table.relid), m23.key_match(p_table.relid, 'k', 'r'), m23.tenant_column(p_table),
+    m23.key_in(p_table.relid, 'r', 'touched'), m23.key_in(p_table.relid, 'r', 'changed'),
+    m23.key_match(p_table.relid, 't', 'r'), p_limit)
 $q$;
 
 -- What the log says next of the changes between the two positions, with the time of each one's
@@ -101,11 +113,15 @@ $q$;
 create function m23.history_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
 language sql stable as $q$
   select format($$with %s
-    select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at, coalesce(l.unchanged, 0) as m23_unchanged, %s
+    select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at,
+           coalesce(l.unchanged, 0) as m23_unchanged, %s
       from %s l where l.tenant_id = $1 and l.xid >= ($4).floor and l.xid in (select xid from between_positions)
        and ($3 is null or (l.change_id, l.xid) > ('0/0'::pg_lsn + ($3[1])::numeric, ($3[2])::xid8))
      order by l.change_id, l.xid limit %s$$,
     m23.between_positions(p_log),
-    case when m23.commit_times_are_native() then 'coalesce((select c.at from m23.commit_times c where c.xid = l.xid), pg_xact_commit_timestamp(l.xid::xid))' else 'null::timestamptz' end,
+    case when m23.commit_times_are_native()
+         then 'coalesce((select c.at from m23.commit_times c where c.xid = l.xid), '
+              'pg_xact_commit_timestamp(l.xid::xid))'
+         else 'null::timestamptz' end,
     m23.log_images(p_table), p_log, p_limit)
 $q$;

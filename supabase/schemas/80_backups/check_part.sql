@@ -1,5 +1,7 @@
 -- What would make the rest of a backup another moment, or another shape, than its beginning.
-create function m23.check_part(p_part m23.backup_tables, p_table m23.protected_tables, p_work m23.backup_work) returns void
+create function m23.check_part(
+  p_part m23.backup_tables, p_table m23.protected_tables, p_work m23.backup_work
+) returns void
 language plpgsql stable as $$
 declare
   v_name text := p_part.schema_name || '.' || p_part.table_name;

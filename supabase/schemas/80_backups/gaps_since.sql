@@ -6,7 +6,8 @@ begin
     return array['the database was restored or copied since that backup was made'];
   end if;
   return array(
-    select format('the history of %s goes back to %s, and that backup is older', m23.public_name(t.relid), m23.iso(t.pruned_at))
+    select format('the history of %s goes back to %s, and that backup is older', m23.public_name(t.relid),
+                  m23.iso(t.pruned_at))
       from m23.chosen(p_tables) t
      where pg_snapshot_xmin(p_parent.position) < t.pruned_below and not m23.is_whole(t, p_parent)
     union all
@@ -15,5 +16,6 @@ begin
       join m23.capture_faults(array(select c.id from m23.chosen(p_tables) c)) f on f.table_id = t.id
      where not m23.is_whole(t, p_parent)
     union all
-    select f from m23.tenant_fault(p_parent.tenant_id, m23.moment_of(p_parent.position, p_parent.position_at)) f where f is not null);
+    select f from m23.tenant_fault(p_parent.tenant_id, m23.moment_of(p_parent.position, p_parent.position_at)) f
+     where f is not null);
 end $$;

@@ -10,7 +10,8 @@ begin
        <> array(select t.id from m23.tables_named(m23.tables_of_job(v_parent)) t order by 1)
      and p_job.tables is not null then
     perform m23.refuse('VALIDATION_FAILED', 'the backup cannot be made as asked',
-      array['tables: an incremental has the tables of the backup that it builds on; leave this out, or make a full backup']);
+      array['tables: an incremental has the tables of the backup that it builds on; '
+            'leave this out, or make a full backup']);
   end if;
   -- Nobody deletes it meanwhile, or has done so just now.
   perform from public.backup_jobs where id = v_parent.id for share;
@@ -22,7 +23,8 @@ begin
     perform m23.refuse('BACKUP_UNUSABLE', 'no incremental can build on that backup; make a full one',
                        array(select 'baseBackupId: ' || g from unnest(v_gaps) g));
   end if;
-  update public.backup_jobs set parent_backup_id = v_parent.id, base_backup_id = coalesce(v_parent.base_backup_id, v_parent.id), tables = v_parent.tables
+  update public.backup_jobs set parent_backup_id = v_parent.id,
+         base_backup_id = coalesce(v_parent.base_backup_id, v_parent.id), tables = v_parent.tables
    where id = p_job.id;
   return v_work;
 end $$;

@@ -10,10 +10,12 @@ begin
   if v_parent.id is null then
     perform m23.refuse('BACKUP_NOT_FOUND', 'no such backup in this tenant to build on');
   end if;
-  v_fault := case when v_parent.job_type = 'snapshot' then 'it is a snapshot, which lives inside the database; build on a full or an incremental backup'
+  v_fault := case when v_parent.job_type = 'snapshot'
+                    then 'it is a snapshot, which lives inside the database; build on a full or an incremental backup'
                   else m23.chain_fault(v_parent) end;
   if v_fault is not null then
-    perform m23.refuse('BACKUP_UNUSABLE', 'no incremental can build on that backup', array['baseBackupId: ' || v_fault]);
+    perform m23.refuse('BACKUP_UNUSABLE', 'no incremental can build on that backup',
+                       array['baseBackupId: ' || v_fault]);
   end if;
   return v_parent;
 end $$;

@@ -1,4 +1,5 @@
--- p_like: a job that the same transaction began before it, under the same locks; its tables' definitions are taken over.
+-- p_like: a job that the same transaction began before it, under the same locks; its tables' definitions are taken
+-- over.
 create function m23.start_backup(p_job public.backup_jobs, p_like uuid default null) returns json
 language plpgsql as $$
 declare v_parent m23.backup_work;

@@ -19,6 +19,8 @@ begin
     return m23.begin_work(v_work);
   end if;
   v_begun := m23.log_restore(p_tenant, v_work, null, p_restore ->> 'targetSchema');
-  update public.restore_logs set backup_job_id = v_job.id, metadata = metadata || jsonb_build_object('mode', v_work.mode) where id = v_work.work_id;
+  update public.restore_logs set backup_job_id = v_job.id,
+         metadata = metadata || jsonb_build_object('mode', v_work.mode)
+   where id = v_work.work_id;
   return v_begun;
 end $$;

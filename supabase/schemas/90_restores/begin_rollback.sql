@@ -1,4 +1,6 @@
-create function m23.begin_rollback(p_tenant uuid, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text) returns json
+create function m23.begin_rollback(
+  p_tenant uuid, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text
+) returns json
 language plpgsql volatile as $$
 declare
   v_snapshot public.pitr_snapshots := m23.usable_snapshot(p_tenant, p_snapshot);

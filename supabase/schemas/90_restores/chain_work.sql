@@ -19,9 +19,11 @@ begin
     return null;
   elsif v_at < v_first then
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to',
-      array[format('targetTimestamp: is before the full backup of that chain; it can be from %s to %s', m23.iso(v_first), m23.iso(clock_timestamp()))]);
+      array[format('targetTimestamp: is before the full backup of that chain; it can be from %s to %s',
+                   m23.iso(v_first), m23.iso(clock_timestamp()))]);
   end if;
-  select * into v_member from m23.members_around(v_base.id) w where w.position_at >= v_at order by w.position_at limit 1;
+  select * into v_member from m23.members_around(v_base.id) w
+   where w.position_at >= v_at order by w.position_at limit 1;
   if v_member.job_id is null then return null; end if;
   v_tables := m23.tables_of_member(v_member.job_id, p_restore);
   perform m23.refuse_obstacles(m23.names_now(v_member.job_id, v_tables));

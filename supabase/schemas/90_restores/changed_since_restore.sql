@@ -3,7 +3,8 @@
 create function m23.changed_since_restore(p_snapshot public.pitr_snapshots, p_tables text[]) returns text[]
 language plpgsql volatile as $$
 declare
-  v_restore text := (select r.metadata ->> 'transaction' from public.restore_logs r where r.id = p_snapshot.restore_log_id);
+  v_restore text := (select r.metadata ->> 'transaction' from public.restore_logs r
+                      where r.id = p_snapshot.restore_log_id);
   v_moment  m23.moment := m23.snapshot_moment(p_snapshot);
   v_table   m23.protected_tables;
   v_count   bigint;
@@ -13,12 +14,18 @@ begin
   for v_table in
     select t.* from m23.tables_with_entries(p_tables, p_snapshot.tenant_id, v_restore::xid8) t order by t.id
   loop
-    execute format('select count(*) from (select distinct %s from %s l where l.tenant_id = $1 and %s and l.xid > $3) changed',
-        (select string_agg('l.' || m23.log_field(v_table, c.attnum), ', ' order by c.key_ord) from m23.columns_of(v_table.relid, p_of_key => true) c),
-        m23.log_of(v_table.id, p_snapshot.tenant_id, v_restore::xid8), m23.lies_after('l.xid')) into v_count
+    execute m23.fill($sql$
+        select count(*) from (
+          select distinct {key} from {log} l where l.tenant_id = $1 and {lies_after} and l.xid > $3) changed$sql$,
+      'key', (select string_agg('l.' || m23.log_field(v_table, c.attnum), ', ' order by c.key_ord)
+                from m23.columns_of(v_table.relid, p_of_key => true) c),
+      'log', m23.log_of(v_table.id, p_snapshot.tenant_id, v_restore::xid8),
+      'lies_after', m23.lies_after('l.xid')) into v_count
       using p_snapshot.tenant_id, v_moment, v_restore::xid8;
     if v_count > 0 then
-      v_said := v_said || format('%s: %s row(s) were changed after the restore; the rollback takes those changes back, too', m23.public_name(v_table.relid), v_count);
+      v_said := v_said
+        || format('%s: %s row(s) were changed after the restore; the rollback takes those changes back, too',
+                  m23.public_name(v_table.relid), v_count);
     end if;
   end loop;
   return v_said;

@@ -11,7 +11,8 @@ begin
   select greatest(max(case when v_native and t.id = any (v_sound) and t.incarnation = v_life
                            then greatest(m23.began_at(t), t.pruned_at)
                            else m23.earliest_moment(t, p_tenant) end),
-                  (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = v_life and v_ids <> '{}')),
+                  (select f.at from m23.forgotten f
+                    where f.tenant_id = p_tenant and f.incarnation = v_life and v_ids <> '{}')),
          min(case when t.id <> all (v_sound) or t.incarnation <> v_life
                   then m23.public_name(t.relid) || ': ' || m23.present_gap(t) end)
     into earliest, closed

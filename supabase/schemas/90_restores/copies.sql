@@ -19,8 +19,10 @@ language plpgsql as $$
 begin
   return m23.run_at(p_target, p_tenant, format('
       insert into %s (%s) overriding system value select %s from (%s) w',
-    p_copy, (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c), array_to_string(m23.wanted_values(p_target, false), ', '),
-    coalesce(p_target.wanted, m23.as_of_query(p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
+    p_copy, (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c),
+    array_to_string(m23.wanted_values(p_target, false), ', '),
+    coalesce(p_target.wanted,
+             m23.as_of_query(p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
 end $$;
 
 create table m23.copies (
@@ -44,11 +46,14 @@ language sql stable as $$
     select 'pg_namespace'::regclass::oid, n.oid from pg_namespace n where n.nspname = p_schema
     union
     select d.classid, d.objid from found f join pg_depend d on d.refclassid = f.classid and d.refobjid = f.objid
-     where not exists (select from pg_class c where d.classid = 'pg_class'::regclass and c.oid = d.objid and c.relnamespace = 'pg_toast'::regnamespace))
+     where not exists (select from pg_class c
+                        where d.classid = 'pg_class'::regclass and c.oid = d.objid
+                          and c.relnamespace = 'pg_toast'::regnamespace))
   select concat_ws('.', o.classid, o.objid, o.part), pg_describe_object(o.classid, o.objid, o.part)
     from (select classid, objid, 0 as part from found
           union all
-          select f.classid, f.objid, a.attnum from found f join pg_class c on f.classid = 'pg_class'::regclass and c.oid = f.objid and c.relkind = 'r'
+          select f.classid, f.objid, a.attnum from found f
+            join pg_class c on f.classid = 'pg_class'::regclass and c.oid = f.objid and c.relkind = 'r'
             join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) o
 $$;
 
@@ -66,19 +71,23 @@ end $$;
 
 create function m23.end_copy(p_restore public.restore_logs) returns void
 language sql as $$
-  update m23.copies set contents = array(select object from m23.schema_contents(schema_name)) where restore_log_id = p_restore.id;
-  update public.restore_logs r set metadata = r.metadata || jsonb_build_object('copy', jsonb_build_object('expires_at', c.expires_at))
+  update m23.copies set contents = array(select object from m23.schema_contents(schema_name))
+   where restore_log_id = p_restore.id;
+  update public.restore_logs r
+     set metadata = r.metadata || jsonb_build_object('copy', jsonb_build_object('expires_at', c.expires_at))
     from m23.copies c where r.id = p_restore.id and c.restore_log_id = r.id;
 $$;
 
 create function m23.added_to_copy(p_copy m23.copies) returns text[]
 language sql stable as $$
-  select coalesce(array_agg(c.description order by c.description), '{}') from m23.schema_contents(p_copy.schema_name) c where c.object <> all (p_copy.contents)
+  select coalesce(array_agg(c.description order by c.description), '{}') from m23.schema_contents(p_copy.schema_name) c
+   where c.object <> all (p_copy.contents)
 $$;
 
 create function m23.tables_of_copy(p_copy m23.copies) returns text
 language sql stable as $$
   select string_agg(format('%I.%I', n.nspname, c.relname), ', ')
-    from pg_namespace n join pg_class c on c.relnamespace = n.oid and c.relkind = 'r' where n.nspname = p_copy.schema_name
+    from pg_namespace n join pg_class c on c.relnamespace = n.oid and c.relkind = 'r'
+   where n.nspname = p_copy.schema_name
      and concat_ws('.', 'pg_class'::regclass::oid, c.oid, 0) = any (p_copy.contents)
 $$;

@@ -1,7 +1,8 @@
 create function m23.copy_beside(p_target m23.target, p_restore public.restore_logs) returns bigint
 language plpgsql as $$
 declare
-  v_copy  text := (select format('%I.%I', p_restore.target_schema, c.relname) from pg_class c where c.oid = (p_target.tbl).relid);
+  v_copy  text := (select format('%I.%I', p_restore.target_schema, c.relname) from pg_class c
+                    where c.oid = (p_target.tbl).relid);
   v_count bigint;
 begin
   begin

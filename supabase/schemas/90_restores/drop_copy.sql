@@ -24,6 +24,7 @@ begin
     when dependent_objects_still_exist or undefined_table then return array['it is being changed'];
   end;
   delete from m23.copies where restore_log_id = p_copy.restore_log_id;
-  update public.restore_logs set metadata = jsonb_set(metadata, '{copy,dropped_at}', to_jsonb(clock_timestamp())) where id = p_copy.restore_log_id;
+  update public.restore_logs set metadata = jsonb_set(metadata, '{copy,dropped_at}', to_jsonb(clock_timestamp()))
+   where id = p_copy.restore_log_id;
   return '{}';
 end $$;

@@ -17,5 +17,7 @@ begin
   if p_work.dry_run then
     return m23.note_preview(p_work, m23.preview_work(p_work)::jsonb);
   end if;
-  return m23.finish_restore(p_work, case when v_log.target_schema is null then m23.restore_live(p_work, v_log.created_by) else m23.restore_beside(p_work, v_log) end);
+  return m23.finish_restore(p_work,
+    case when v_log.target_schema is null then m23.restore_live(p_work, v_log.created_by)
+         else m23.restore_beside(p_work, v_log) end);
 end $$;

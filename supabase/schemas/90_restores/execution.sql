@@ -1,12 +1,18 @@
 -- Executing: the one transaction in which live data is touched, from what was staged or from the log.
 
 -- Its tables stand there by name and, as they may be called otherwise by then, by number.
-create function m23.new_snapshot(p_tenant uuid, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid) returns uuid
+create function m23.new_snapshot(
+  p_tenant uuid, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid
+) returns uuid
 language sql as $$
-  insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at, snapshot_data, affected_tables)
-  values (p_tenant, p_restore, p_name, p_type, p_by, clock_timestamp() + make_interval(days => m23.setting('snapshot_days')::int),
-          m23.snapshot_here() || jsonb_build_object('table_ids', array(select (f.tbl).id from m23.find_tables(p_tables) f order by f.n),
-            'transaction', pg_current_xact_id()::text), p_tables)
+  insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at,
+                                     snapshot_data, affected_tables)
+  values (p_tenant, p_restore, p_name, p_type, p_by,
+          clock_timestamp() + make_interval(days => m23.setting('snapshot_days')::int),
+          m23.snapshot_here() || jsonb_build_object(
+            'table_ids', array(select (f.tbl).id from m23.find_tables(p_tables) f order by f.n),
+            'transaction', pg_current_xact_id()::text),
+          p_tables)
   returning id
 $$;
 
@@ -16,7 +22,8 @@ declare v_short record;
 begin
   select t.staging, t.rows, coalesce(sum(c.rows), 0) as staged into v_short
     from m23.staged_tables t left join m23.staged_chunks c using (restore_id, ordinal)
-   where t.restore_id = p_restore group by t.ordinal, t.staging, t.rows having coalesce(sum(c.rows), 0) <> t.rows limit 1;
+   where t.restore_id = p_restore
+   group by t.ordinal, t.staging, t.rows having coalesce(sum(c.rows), 0) <> t.rows limit 1;
   if found then
     perform m23.refuse('BACKUP_UNUSABLE', format('%s of %s rows were read back', v_short.staged, v_short.rows));
   end if;
@@ -26,7 +33,8 @@ end $$;
 create function m23.newer_than(p_staged m23.staged_tables, p_table m23.protected_tables) returns text[]
 language plpgsql stable as $$
 begin
-  return array(select c.name from m23.columns_of(p_table.relid) c where not c.generated and c.name <> all (p_staged.columns)
+  return array(select c.name from m23.columns_of(p_table.relid) c
+                where not c.generated and c.name <> all (p_staged.columns)
                 order by c.attnum);
 end $$;
 
@@ -36,19 +44,25 @@ language plpgsql stable as $$
 begin
   return (select format('select %s from (%s) s',
              string_agg(case when c.name = any (p_staged.columns) then format('s.%I', c.name)
-                             else format('null::%s as %I', m23.type_with_nulls(p_table.relid, c.attnum), c.name) end, ', ' order by c.attnum), p_rows)
+                             else format('null::%s as %I', m23.type_with_nulls(p_table.relid, c.attnum), c.name) end,
+                        ', ' order by c.attnum), p_rows)
             from m23.columns_of(p_table.relid) c where not c.generated);
 end $$;
 
 -- What is wanted of a table when not all of it shall be as in the backup.
-create function m23.in_mode(p_work m23.restore_work, p_wanted text, p_table m23.protected_tables, p_columns text[]) returns text
+create function m23.in_mode(
+  p_work m23.restore_work, p_wanted text, p_table m23.protected_tables, p_columns text[]
+) returns text
 language sql stable as $q$
   select case p_work.mode when 'exact' then p_wanted
-    else format($$with backed_up as materialized (%1$s), live as materialized (select %2$s from %3$s r where r.%4$I = %5$L)
+    else format($$with backed_up as materialized (%1$s),
+                live as materialized (select %2$s from %3$s r where r.%4$I = %5$L)
            select %2$s from backed_up r where %6$s union all select %2$s from live r where %7$s$$,
-      p_wanted, (select string_agg(format('r.%I', c), ', ') from unnest(p_columns) c), m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_work.tenant_id,
+      p_wanted, (select string_agg(format('r.%I', c), ', ') from unnest(p_columns) c),
+      m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_work.tenant_id,
       case p_work.mode when 'missing_only' then 'not ' || m23.key_in(p_table.relid, 'r', 'live') else 'true' end,
-      case p_work.mode when 'missing_only' then 'true' else 'not ' || m23.key_in(p_table.relid, 'r', 'backed_up') end) end
+      case p_work.mode when 'missing_only' then 'true'
+           else 'not ' || m23.key_in(p_table.relid, 'r', 'backed_up') end) end
 $q$;
 
 -- The tables and wanted rows of work.
@@ -72,7 +86,8 @@ create function m23.relations_of(p_work m23.restore_work) returns oid[]
 language plpgsql stable as $$
 begin
   if p_work.job_id is null then return m23.relations_named(p_work.tables); end if;
-  return array(select t.relid from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id where s.restore_id = p_work.work_id);
+  return array(select t.relid from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id
+                where s.restore_id = p_work.work_id);
 end $$;
 
 -- Tables that are to be as the log has them at a moment, named only (m23.complete).

@@ -12,6 +12,7 @@ begin
          metadata = r.metadata || jsonb_build_object('transaction', pg_current_xact_id()::text),
          warnings = r.warnings || m23.staging_warnings(p_work.work_id) || coalesce(v_warnings, '{}')
    where r.id = p_work.work_id returning * into v_done;
-  return json_build_object('restored_tables', v_done.tables, 'rows_restored', v_done.rows_restored, 'duration', v_done.duration_seconds,
-                           'snapshot_id', v_done.snapshot_id, 'warnings', v_done.warnings, 'stats', v_done.stats);
+  return json_build_object('restored_tables', v_done.tables, 'rows_restored', v_done.rows_restored,
+                           'duration', v_done.duration_seconds, 'snapshot_id', v_done.snapshot_id,
+                           'warnings', v_done.warnings, 'stats', v_done.stats);
 end $$;

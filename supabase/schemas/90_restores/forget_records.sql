@@ -9,11 +9,15 @@ declare
 begin
   update public.restore_logs set snapshot_id = null where tenant_id = p_tenant;
   update public.backup_jobs set base_backup_id = null, parent_backup_id = null
-   where tenant_id <> p_tenant and (base_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant)
-                                    or parent_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant));
-  delete from m23.leases where work_id in (select id from public.backup_jobs where tenant_id = p_tenant union all select id from public.recovery_tests where tenant_id = p_tenant);
+   where tenant_id <> p_tenant
+     and (base_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant)
+          or parent_backup_id in (select id from public.backup_jobs where tenant_id = p_tenant));
+  delete from m23.leases
+   where work_id in (select id from public.backup_jobs where tenant_id = p_tenant
+                     union all select id from public.recovery_tests where tenant_id = p_tenant);
   perform set_config('m23.forgetting', p_tenant::text, true);
-  foreach v_table in array array['public.audit_log', 'm23.audit_heads', 'm23.audit_checkpoints', 'm23.refusals', 'm23.requests',
+  foreach v_table in array array[
+      'public.audit_log', 'm23.audit_heads', 'm23.audit_checkpoints', 'm23.refusals', 'm23.requests',
       'm23.raised_limits', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
       'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs',
       'm23.archive_keys', 'm23.after_restore_hooks', 'm23.seen_tenants', 'm23.round_tenants', 'm23.alerts'] loop

@@ -8,7 +8,8 @@ begin
   select * into v_backup from m23.backup_work where job_id = p_work.job_id;
   p_work.tables := m23.names_now(p_work.job_id, p_work.tables);  -- from here on they are those of live tables
   p_work.moment := m23.moment_of(v_backup.position, v_backup.position_at);
-  select coalesce(min(m23.moment_fault(t, p_work.moment)), m23.tenant_fault(p_work.tenant_id, p_work.moment)) into v_fault
+  select coalesce(min(m23.moment_fault(t, p_work.moment)), m23.tenant_fault(p_work.tenant_id, p_work.moment))
+    into v_fault
     from m23.tables_named(p_work.tables) t;
   if v_fault is not null then
     perform m23.refuse('BACKUP_UNUSABLE', 'this snapshot can no longer be restored: ' || v_fault);

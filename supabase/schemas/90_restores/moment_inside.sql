@@ -13,9 +13,12 @@ begin
     return v_moment;
   end if;
   select t.position, t.at into v_tick from (
-      select (x ->> 'position')::pg_snapshot as position, (x ->> 'at')::timestamptz as at from jsonb_array_elements(p_member.ticks) x
+      select (x ->> 'position')::pg_snapshot as position, (x ->> 'at')::timestamptz as at
+        from jsonb_array_elements(p_member.ticks) x
       union all
-      select p.position, p.position_at from public.backup_jobs j join m23.backup_work p on p.job_id = j.parent_backup_id where j.id = p_member.job_id) t
+      select p.position, p.position_at from public.backup_jobs j
+        join m23.backup_work p on p.job_id = j.parent_backup_id
+       where j.id = p_member.job_id) t
     where t.at <= p_at order by t.at desc limit 1;
   return m23.moment_of(v_tick.position, v_tick.at);
 end $$;

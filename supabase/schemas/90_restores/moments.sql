@@ -2,8 +2,10 @@
 create function m23.present_gap(p_table m23.protected_tables) returns text
 language plpgsql volatile as $$
 begin
-  return case when not exists (select from pg_class c where c.oid = p_table.relid) then 'the table was dropped while it was protected; its rows cannot come back'
-              when p_table.incarnation <> m23.incarnation() then 'the database was restored or copied since the table was protected'
+  return case when not exists (select from pg_class c where c.oid = p_table.relid)
+                then 'the table was dropped while it was protected; its rows cannot come back'
+              when p_table.incarnation <> m23.incarnation()
+                then 'the database was restored or copied since the table was protected'
               else m23.capture_fault(p_table) end;
 end $$;
 
@@ -18,13 +20,18 @@ language sql volatile as $$
 $$;
 
 create function m23.earliest_moment(p_table m23.protected_tables, p_tenant uuid) returns timestamptz
-language plpgsql volatile as $$ begin return greatest(m23.history_since(p_table), p_table.pruned_at, (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation)); end $$;
+language plpgsql volatile as $$
+begin
+  return greatest(m23.history_since(p_table), p_table.pruned_at,
+    (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation));
+end $$;
 
 -- Each protected table; one that was dropped, unless another has its name by now.
 create function m23.recovery_window(p_tenant uuid)
 returns table (table_name text, earliest timestamptz, latest timestamptz, commit_times text, gaps jsonb)
 language sql volatile as $$
-  select coalesce(m23.public_name(t.relid), t.name), case when g.gap is null then m23.earliest_moment(t, p_tenant) end, case when g.gap is null then clock_timestamp() end,
+  select coalesce(m23.public_name(t.relid), t.name), case when g.gap is null then m23.earliest_moment(t, p_tenant) end,
+         case when g.gap is null then clock_timestamp() end,
          case when m23.commit_times_are_native() then 'native' else 'ticks' end,
          (select jsonb_agg(g order by g.until, g."from" nulls first) from m23.gaps_of(t, p_tenant) g)
            || m23.partial_gaps(t, p_tenant)
@@ -72,7 +79,8 @@ create function m23.moment_warnings(p_at timestamptz, p_moment m23.moment, p_cho
 language plpgsql stable as $$
 begin
   return case when (p_moment).taken <> p_at
-      then array[format('this server records no commit times: the moment taken is %s', m23.iso((p_moment).taken))] else '{}' end
+      then array[format('this server records no commit times: the moment taken is %s', m23.iso((p_moment).taken))]
+    else '{}' end
     || case when p_chosen is null then array(
       select format('%s was dropped while it was protected; its rows cannot come back', t.name)
         from m23.protected_tables t where not exists (select from pg_class c where c.oid = t.relid) order by t.name)
@@ -83,4 +91,8 @@ end $$;
 
 -- The tables that a request names, or that a backup names for it; null: all that are protected.
 create function m23.named_tables(p_restore jsonb) returns text[]
-language plpgsql immutable as $$ begin return coalesce(m23.list_of(p_restore -> 'tables'), case when p_restore ->> 'baseBackupId' is not null then array[]::text[] end); end $$;
+language plpgsql immutable as $$
+begin
+  return coalesce(m23.list_of(p_restore -> 'tables'),
+                  case when p_restore ->> 'baseBackupId' is not null then array[]::text[] end);
+end $$;

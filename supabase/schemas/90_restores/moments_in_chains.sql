@@ -8,8 +8,10 @@ language sql stable rows 2 as $$
   with recursive later as (
     select p_job as id
     union
-    select j.id from later l join public.backup_jobs j on j.parent_backup_id = l.id where j.status = 'completed' and j.deleted_at is null)
-  select w.* from m23.backup_work w where w.job_id in (select id from later union select c.id from m23.chain_of(p_job) c)
+    select j.id from later l join public.backup_jobs j on j.parent_backup_id = l.id
+     where j.status = 'completed' and j.deleted_at is null)
+  select w.* from m23.backup_work w
+   where w.job_id in (select id from later union select c.id from m23.chain_of(p_job) c)
 $$;
 
 -- The chosen tables as the member has them; all that it has and that are protected still, when
@@ -22,7 +24,8 @@ begin
     return array(select b.schema_name || '.' || b.table_name from m23.backup_tables b
                   where b.job_id = p_job and (m23.table_now(b)).id is not null order by b.ordinal);
   end if;
-  return m23.tables_in_backup(p_job, m23.chosen_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
+  return m23.tables_in_backup(p_job,
+    m23.chosen_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
 end $$;
 
 -- A table that a member has whole begins anew there: of the time since the parent it says nothing.
@@ -32,10 +35,13 @@ declare v_faults text[];
 begin
   if (p_inside).taken is null then return; end if;
   v_faults := array(
-    select format('targetTimestamp: %s.%s begins anew with the backup "%s": its shape, its protection or its partitions changed after %s, and there is no moment of it before %s',
+    select format('targetTimestamp: %s.%s begins anew with the backup "%s": its shape, its protection or its '
+                  'partitions changed after %s, and there is no moment of it before %s',
                   b.schema_name, b.table_name, j.backup_name, m23.iso(p.position_at), m23.iso(p_member.position_at))
-      from m23.backup_tables b join public.backup_jobs j on j.id = b.job_id join m23.backup_work p on p.job_id = j.parent_backup_id
-     where b.job_id = p_member.job_id and b.whole and b.schema_name || '.' || b.table_name = any (p_tables) order by b.ordinal);
+      from m23.backup_tables b join public.backup_jobs j on j.id = b.job_id
+      join m23.backup_work p on p.job_id = j.parent_backup_id
+     where b.job_id = p_member.job_id and b.whole and b.schema_name || '.' || b.table_name = any (p_tables)
+     order by b.ordinal);
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', v_faults);
   end if;
@@ -75,23 +81,32 @@ declare
   v_table  m23.protected_tables;
 begin
   if (p_work.inside).taken is null then return; end if;
-  for v_staged in select * from m23.staged_tables where restore_id = p_work.work_id and history is not null order by ordinal loop
+  for v_staged in
+    select * from m23.staged_tables where restore_id = p_work.work_id and history is not null order by ordinal
+  loop
     select * into v_table from m23.protected_tables where id = v_staged.table_id;
     perform m23.check_history(v_staged, v_table, p_work);
     perform m23.rewind_table(v_staged, v_table, p_work.inside);
   end loop;
 end $$;
 
-create function m23.check_history(p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work) returns void
+create function m23.check_history(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work
+) returns void
 language plpgsql as $$
 declare
   v_undated bigint;
   v_foreign bigint;
 begin
-  execute format('select count(*) filter (where m23_at is null), count(*) filter (where m23_op in (''U'', ''D'') and %I is distinct from %L) from %s',
-    m23.tenant_column(p_table), p_work.tenant_id, p_staged.history) into v_undated, v_foreign;
+  execute m23.fill($sql$
+      select count(*) filter (where m23_at is null),
+             count(*) filter (where m23_op in ('U', 'D') and {tenant} is distinct from {its_id}) from {history}$sql$,
+    'tenant', quote_ident(m23.tenant_column(p_table)), 'its_id', quote_literal(p_work.tenant_id),
+    'history', p_staged.history) into v_undated, v_foreign;
   if v_undated > 0 and (p_work.inside).position is null then
-    perform m23.refuse('BACKUP_UNUSABLE', format('the archive does not say when %s change(s) of %s were committed', v_undated, m23.public_name(p_table.relid)));
+    perform m23.refuse('BACKUP_UNUSABLE',
+      format('the archive does not say when %s change(s) of %s were committed', v_undated,
+             m23.public_name(p_table.relid)));
   elsif v_foreign > 0 then
     perform m23.refuse('BACKUP_UNUSABLE', format('the archive holds %s row(s) of another tenant', v_foreign));
   end if;
@@ -100,7 +115,8 @@ end $$;
 -- The condition that a staged entry `r` lies after a moment inside its member.
 create function m23.lies_inside(p_inside m23.moment) returns text
 language sql stable as $$
-  select case when (p_inside).position is null then format('r.m23_at > %L::timestamptz', (p_inside).at) else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_inside).position) end
+  select case when (p_inside).position is null then format('r.m23_at > %L::timestamptz', (p_inside).at)
+              else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_inside).position) end
 $$;
 
 -- Other tenants ---------------------------------------------------------------------------
@@ -108,12 +124,15 @@ $$;
 -- The keys that have come from another tenant since the staged rows' moment: what the log knows since
 -- the backup, and the archive of the way back to a moment inside it. Of a backup from another life all
 -- that is logged is later.
-create function m23.arrived_since(p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work, p_backup m23.moment) returns text
+create function m23.arrived_since(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work, p_backup m23.moment
+) returns text
 language sql volatile as $$
   select concat_ws(' union all ',
     m23.arrived(p_table, p_work.tenant_id, pg_snapshot_xmin((p_backup).position),
                 case when (p_backup).position is null then 'true'
                      else format('not pg_visible_in_snapshot(l.xid, %L)', (p_backup).position) end, false),
     case when (p_work.inside).taken is not null and p_staged.history is not null
-      then format('select %s from %s r where r.m23_op = ''a'' and %s', m23.key_list(p_table.relid, 'r'), p_staged.history, m23.lies_inside(p_work.inside)) end)
+      then format('select %s from %s r where r.m23_op = ''a'' and %s', m23.key_list(p_table.relid, 'r'),
+                  p_staged.history, m23.lies_inside(p_work.inside)) end)
 $$;

@@ -15,13 +15,15 @@ begin
     v_work := m23.chain_work(p_tenant, p_restore);
     if v_work.work_id is not null then return v_work; end if;
   end if;
-  v_tables := m23.chosen_tables(m23.list_of(p_restore -> 'tables'), coalesce((p_restore ->> 'includeRelated')::boolean, false));
+  v_tables := m23.chosen_tables(m23.list_of(p_restore -> 'tables'),
+                                coalesce((p_restore ->> 'includeRelated')::boolean, false));
   v_moment := m23.requested_moment(p_tenant, (p_restore ->> 'targetTimestamp')::timestamptz, v_tables);
   if v_job is not null then
     v_parts := m23.tables_in_backup(v_job, v_tables);
     select * into v_backup from m23.backup_work where job_id = v_job;
     -- A log that does not know all that has changed since the backup answers alone.
-    if v_backup.incarnation <> m23.incarnation() or not m23.log_reaches(p_tenant, v_tables, m23.moment_of(v_backup.position, v_backup.position_at)) then
+    if v_backup.incarnation <> m23.incarnation()
+       or not m23.log_reaches(p_tenant, v_tables, m23.moment_of(v_backup.position, v_backup.position_at)) then
       v_job := null;
     end if;
   end if;

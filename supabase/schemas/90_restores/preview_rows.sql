@@ -15,11 +15,14 @@ declare
                                     else m23.only_different(x.live, x.wanted) end,
                              'then', case x.operation when 'insert' then x.wanted when 'delete' then null
                                      else m23.only_different(x.wanted, x.live) end)) as change
-                      from (select row_number() over (order by {key_list}) as n, pg_catalog.jsonb_build_object({key}) as key,
-                                   case when m23_d.m23_op in ('I', 'T') then 'insert' when m23_d.m23_op = 'D' then 'delete' else 'update' end as operation,
+                      from (select row_number() over (order by {key_list}) as n,
+                                   pg_catalog.jsonb_build_object({key}) as key,
+                                   case when m23_d.m23_op in ('I', 'T') then 'insert'
+                                        when m23_d.m23_op = 'D' then 'delete' else 'update' end as operation,
                                    (select pg_catalog.to_jsonb(m23_s) from (select {planned}) m23_s) as wanted,
                                    (select pg_catalog.to_jsonb(m23_s) from (select {live_columns}) m23_s) as live
-                              from {diff} m23_d left join (select * from {live} r where {is_tenants}) m23_l on {same_key}
+                              from {diff} m23_d
+                              left join (select * from {live} r where {is_tenants}) m23_l on {same_key}
                              order by {key_list} offset $1 limit $2) x offset 0) s) y
      where y.bytes <= $3 or $4 and y.n = $1 + 1$sql$,
     'key_list', m23.key_list((p_target.tbl).relid, 'm23_d'),

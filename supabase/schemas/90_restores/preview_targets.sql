@@ -1,6 +1,8 @@
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice. Without a
 -- moment the first 10,000 rows of each table are kept for the pages to come.
-create function m23.preview_targets(p_tenant uuid, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
+create function m23.preview_targets(
+  p_tenant uuid, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]
+) returns jsonb
 language plpgsql volatile set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_plan    record;
@@ -21,7 +23,9 @@ begin
   end if;
   v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit);
   insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone)
-    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets), exists (select from m23.plan p where p.left_alone > 0)) returning * into v_preview;
+    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets),
+            exists (select from m23.plan p where p.left_alone > 0))
+    returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
   foreach v_target in array m23.changing(v_plan.targets) loop
     select p.inserts + p.updates + p.deletes into v_planned from m23.plan p where p.table_id = (v_target.tbl).id;

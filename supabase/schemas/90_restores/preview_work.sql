@@ -10,7 +10,10 @@ begin
     return m23.plan_report('{}') || jsonb_build_object('previewChanges', '{}'::jsonb, 'changeCounts', '{}'::jsonb,
       'wouldFail', m23.refusal_told('CONFLICT', m23.empty_sentence(), m23.staging_warnings(p_work.work_id)));
   end if;
-  return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null, m23.staging_warnings(p_work.work_id) ||
-    case when (p_work.inside).taken is not null and (p_work.inside).position is not null
-      then array[format('this server recorded no commit times: the moment taken is %s', m23.iso((p_work.inside).taken))] else '{}' end);
+  return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null,
+    m23.staging_warnings(p_work.work_id)
+      || case when (p_work.inside).taken is not null and (p_work.inside).position is not null
+              then array[format('this server recorded no commit times: the moment taken is %s',
+                                m23.iso((p_work.inside).taken))]
+              else '{}' end);
 end $$;

@@ -2,7 +2,8 @@
 create function m23.note_preview(p_work m23.restore_work, p_seen jsonb) returns json
 language plpgsql as $$
 begin
-  update public.restore_logs r set status = 'completed', completed_at = clock_timestamp(), stats = p_seen -> 'stats', warnings = coalesce(m23.list_of(p_seen -> 'warnings'), '{}'),
+  update public.restore_logs r set status = 'completed', completed_at = clock_timestamp(), stats = p_seen -> 'stats',
+         warnings = coalesce(m23.list_of(p_seen -> 'warnings'), '{}'),
          duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
          metadata = r.metadata || jsonb_build_object('preview', p_seen - '{stats,warnings,previewChanges}'::text[])
    where r.id = p_work.work_id;
@@ -59,7 +60,8 @@ language sql immutable as $$ select 1000000::bigint $$;
 create function m23.shown_columns(p_relid oid, p_columns text[], p_row text) returns text
 language plpgsql stable as $$
 begin
-  return (select string_agg(format(case when m23.base_of(a.atttypid) = 'json'::regtype then 'm23.shown_json(%1$s.%2$I) as %2$I'
+  return (select string_agg(format(case when m23.base_of(a.atttypid) = 'json'::regtype
+                                          then 'm23.shown_json(%1$s.%2$I) as %2$I'
                                         else '%s.%I' end, p_row, c.name), ', ' order by c.n)
             from unnest(p_columns) with ordinality c (name, n)
             left join pg_attribute a on a.attrelid = p_relid and a.attname = c.name);
@@ -77,16 +79,22 @@ create function m23.double_safe(p_json jsonb) returns jsonb
 language sql immutable set extra_float_digits = 1 as $$
   select case
     when p_json::text !~ '[0-9.]{16}' then p_json
-    when jsonb_typeof(p_json) = 'object' then (select jsonb_object_agg(e.key, m23.double_safe(e.value)) from jsonb_each(p_json) e)
-    when jsonb_typeof(p_json) = 'array' then (select jsonb_agg(m23.double_safe(e.value) order by e.n) from jsonb_array_elements(p_json) with ordinality e (value, n))
-    when jsonb_typeof(p_json) = 'number' and not (case when abs(p_json::numeric) between 1e-300 and 1e300 then p_json::float8::text::numeric = p_json::numeric else p_json::numeric = 0 end)
+    when jsonb_typeof(p_json) = 'object'
+      then (select jsonb_object_agg(e.key, m23.double_safe(e.value)) from jsonb_each(p_json) e)
+    when jsonb_typeof(p_json) = 'array'
+      then (select jsonb_agg(m23.double_safe(e.value) order by e.n)
+              from jsonb_array_elements(p_json) with ordinality e (value, n))
+    when jsonb_typeof(p_json) = 'number'
+       and not (case when abs(p_json::numeric) between 1e-300 and 1e300
+                       then p_json::float8::text::numeric = p_json::numeric else p_json::numeric = 0 end)
       then to_jsonb(p_json #>> '{}')
     else p_json end
 $$;
 
 create function m23.only_different(p_these jsonb, p_those jsonb) returns jsonb
 language sql immutable as $$
-  select coalesce(jsonb_object_agg(t.key, t.value), '{}') from jsonb_each(p_these) t where t.value is distinct from p_those -> t.key
+  select coalesce(jsonb_object_agg(t.key, t.value), '{}') from jsonb_each(p_these) t
+   where t.value is distinct from p_those -> t.key
 $$;
 
 create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb

@@ -3,10 +3,16 @@ language plpgsql as $$
 declare v_faults text[] := m23.schema_faults(p_schema);
 begin
   if p_schema is not null then
-    v_faults := v_faults || array(select format('tables: %s are called "%s"; restore them one at a time', string_agg(schema_name || '.' || table_name, ' and ' order by schema_name), table_name)
-      from m23.backup_tables where job_id = p_work.job_id and (p_work.tables is null or schema_name || '.' || table_name = any (p_work.tables)) group by table_name having count(*) > 1);
-    v_faults := v_faults || case when p_work.mode <> 'exact' then array['mode: is for live tables, not for targetSchema'] end
-                         || case when p_work.dry_run then array['dryRun: is for live tables, not for targetSchema'] end;
+    v_faults := v_faults
+      || array(select format('tables: %s are called "%s"; restore them one at a time',
+                             string_agg(schema_name || '.' || table_name, ' and ' order by schema_name), table_name)
+                 from m23.backup_tables
+                where job_id = p_work.job_id
+                  and (p_work.tables is null or schema_name || '.' || table_name = any (p_work.tables))
+                group by table_name having count(*) > 1);
+    v_faults := v_faults
+      || case when p_work.mode <> 'exact' then array['mode: is for live tables, not for targetSchema'] end
+      || case when p_work.dry_run then array['dryRun: is for live tables, not for targetSchema'] end;
   else
     v_faults := v_faults || m23.obstacle_faults(m23.names_now(p_work.job_id, p_work.tables));
   end if;

@@ -4,4 +4,5 @@
 -- A restore beside the live data makes a copy, which expires. Dropping takes away what M23
 -- made and nothing else: whatever somebody has added keeps the whole copy.
 
-insert into m23.settings (name, value, about) values ('copy_days', '7', 'how long a restore into a schema of its own is kept');
+insert into m23.settings (name, value, about)
+  values ('copy_days', '7', 'how long a restore into a schema of its own is kept');

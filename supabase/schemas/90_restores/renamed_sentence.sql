@@ -8,7 +8,8 @@ begin
   return case
     when p_now.id is null then null
     when p_now.id <> p_part.table_id and v_known <> v_then
-      then format('%1$s was another table then, which is called %2$s now; the rows went to the present %1$s', v_then, v_known)
+      then format('%1$s was another table then, which is called %2$s now; the rows went to the present %1$s', v_then,
+                  v_known)
     when m23.public_name(p_now.relid) = v_then then null
     when to_regclass(format('%I.%I', p_part.schema_name, p_part.table_name)) is null
       then format('%s is called %s now', v_then, m23.public_name(p_now.relid))

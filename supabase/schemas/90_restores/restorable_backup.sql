@@ -1,4 +1,6 @@
-create function m23.restorable_backup(p_tenant uuid, p_job uuid, p_needs_key boolean default true) returns public.backup_jobs
+create function m23.restorable_backup(
+  p_tenant uuid, p_job uuid, p_needs_key boolean default true
+) returns public.backup_jobs
 language plpgsql as $$
 declare
   v_job   public.backup_jobs;

@@ -79,7 +79,10 @@ select m23.close_table('m23.staged_tables');
 select m23.close_table('m23.staged_chunks');
 
 create function m23.staging_warnings(p_work uuid) returns text[]
-language plpgsql stable as $$ begin return array(select w.said from m23.staging_warnings w where w.work_id = p_work order by w.n); end $$;
+language plpgsql stable as $$
+begin
+  return array(select w.said from m23.staging_warnings w where w.work_id = p_work order by w.n);
+end $$;
 
 -- Ending ---------------------------------------------------------------------------
 
@@ -87,7 +90,10 @@ create function m23.end_work(p_work uuid) returns void
 language plpgsql as $$
 declare v_staging text;
 begin
-  for v_staging in select r from m23.staged_tables s, unnest(array[s.staging, s.history]) r where s.restore_id = p_work and r is not null loop
+  for v_staging in
+    select r from m23.staged_tables s, unnest(array[s.staging, s.history]) r
+     where s.restore_id = p_work and r is not null
+  loop
     execute format('drop table if exists %s', v_staging);
   end loop;
   delete from m23.restore_work where work_id = p_work;
@@ -97,13 +103,16 @@ end $$;
 
 create function m23.fail_restore(p_work uuid, p_error text) returns void
 language plpgsql as $$
-declare v_status text := case when exists (select from m23.cancellations where work_id = p_work) then 'cancelled' else 'failed' end;
+declare v_status text := case when exists (select from m23.cancellations where work_id = p_work) then 'cancelled'
+                              else 'failed' end;
 begin
-  update public.restore_logs set status = v_status, error_message = left(p_error, 2000), completed_at = clock_timestamp(),
+  update public.restore_logs set status = v_status, error_message = left(p_error, 2000),
+         completed_at = clock_timestamp(),
          warnings = warnings || m23.staging_warnings(p_work),
          duration_seconds = round(extract(epoch from clock_timestamp() - coalesce(started_at, created_at)), 3)
    where id = p_work and status in ('pending', 'in_progress');
-  update public.pitr_rollbacks set status = v_status, error_message = left(p_error, 2000), completed_at = clock_timestamp()
+  update public.pitr_rollbacks set status = v_status, error_message = left(p_error, 2000),
+         completed_at = clock_timestamp()
    where id = p_work and status in ('pending', 'in_progress');
   perform m23.end_work(p_work);
 end $$;
@@ -123,7 +132,8 @@ language plpgsql stable as $$
 begin
   return format(case when to_regclass(format('%I.%I', p_part.schema_name, p_part.table_name)) is null
                      then '%s.%s does not exist any more and was left out; make it again and protect it'
-                     else '%s.%s is not protected any more and was left out' end, p_part.schema_name, p_part.table_name);
+                     else '%s.%s is not protected any more and was left out' end,
+                p_part.schema_name, p_part.table_name);
 end $$;
 
 -- What a worker needs for work that it holds the lease of: for work on an archive also what
@@ -131,9 +141,10 @@ end $$;
 create function m23.order_of(p_work m23.restore_work, p_lease uuid) returns json
 language plpgsql stable as $$
 begin
-  return (select json_build_object('work_id', p_work.work_id, 'lease', p_lease, 'tenant_id', p_work.tenant_id, 'backup_id', p_work.job_id,
-                             'manifest', b.manifest, 'manifest_sha256', b.manifest_sha256, 'tables', p_work.tables,
-                             'rewind', (p_work.inside).taken is not null, 'dry_run', p_work.dry_run)
+  return (select json_build_object('work_id', p_work.work_id, 'lease', p_lease, 'tenant_id', p_work.tenant_id,
+                                   'backup_id', p_work.job_id, 'manifest', b.manifest,
+                                   'manifest_sha256', b.manifest_sha256, 'tables', p_work.tables,
+                                   'rewind', (p_work.inside).taken is not null, 'dry_run', p_work.dry_run)
       from (select) one left join m23.backup_work b on b.job_id = p_work.job_id);
 end $$;
 
@@ -150,11 +161,15 @@ begin
 end $$;
 
 -- The row of restore_logs that stands for a restore, and its work.
-create function m23.log_restore(p_tenant uuid, p_work m23.restore_work, p_target timestamptz, p_schema text) returns json
+create function m23.log_restore(
+  p_tenant uuid, p_work m23.restore_work, p_target timestamptz, p_schema text
+) returns json
 language plpgsql as $$
 declare v_begun json := m23.begin_work(p_work);
 begin
-  insert into public.restore_logs (id, tenant_id, restore_type, backup_job_id, target_timestamp, target_schema, tables, status, started_at)
-    values (p_work.work_id, p_tenant, p_work.kind, p_work.job_id, p_target, p_schema, p_work.tables, 'in_progress', clock_timestamp());
+  insert into public.restore_logs (id, tenant_id, restore_type, backup_job_id, target_timestamp, target_schema, tables,
+                                   status, started_at)
+    values (p_work.work_id, p_tenant, p_work.kind, p_work.job_id, p_target, p_schema, p_work.tables, 'in_progress',
+            clock_timestamp());
   return v_begun;
 end $$;

@@ -10,7 +10,8 @@ begin
   execute format('select count(*), count(*) filter (where %I is distinct from %L) from %s',
     m23.tenant_column(p_table), p_tenant, p_staged.staging) into v_rows, v_foreign;
   if v_rows <> p_staged.standing then
-    perform m23.refuse('UNAVAILABLE', 'the database was restarted while the archive was read back; start the restore again');
+    perform m23.refuse('UNAVAILABLE',
+                       'the database was restarted while the archive was read back; start the restore again');
   end if;
   if v_foreign > 0 then
     perform m23.refuse('BACKUP_UNUSABLE', format('the archive holds %s row(s) of another tenant', v_foreign));

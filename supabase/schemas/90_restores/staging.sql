@@ -6,10 +6,13 @@ create function m23.present_names(p_work uuid, p_table m23.protected_tables, p_f
 language sql stable as $$
   with backup as (
     select b.attnums, array(select c ->> 'name' from jsonb_array_elements(b.columns) c) as names
-      from m23.restore_work r join m23.backup_work w on w.job_id = r.job_id join m23.backup_tables b on b.job_id = w.job_id
+      from m23.restore_work r join m23.backup_work w on w.job_id = r.job_id
+      join m23.backup_tables b on b.job_id = w.job_id
      where r.work_id = p_work and b.table_id = p_table.id and w.incarnation = (select m23.incarnation()))
   select array_agg(coalesce(a.attname, f.name || case when exists (
-             select from backup b, pg_attribute o where o.attrelid = p_table.relid and o.attname = f.name and o.attnum = any (b.attnums)) then ' (as it was)' else '' end) order by f.n)
+             select from backup b, pg_attribute o
+              where o.attrelid = p_table.relid and o.attname = f.name and o.attnum = any (b.attnums))
+             then ' (as it was)' else '' end) order by f.n)
     from unnest(p_fields) with ordinality f (name, n)
     left join (backup b cross join unnest(b.names, b.attnums) o (name, attnum)) on o.name = f.name
     left join pg_attribute a on a.attrelid = p_table.relid and a.attnum = o.attnum and not a.attisdropped
@@ -73,7 +76,8 @@ begin
   v_rows := m23.take_lines(m23.path_of(p_table.relid), format('insert into %s (%s) select %s from %s',
     p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
     m23.line_values(p_staged, p_table, p_then, 0), m23.whole_lines(p_staged, 0)), p_lines);
-  update m23.staged_tables set standing = standing + v_rows where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+  update m23.staged_tables set standing = standing + v_rows
+   where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   return v_rows;
 exception when unique_violation then
   perform m23.refuse('BACKUP_UNUSABLE', format('the archive has a row of %s twice', p_table.relid::regclass));

@@ -5,7 +5,9 @@ declare
   v_copy    m23.copies;
   v_dropped int := 0;
 begin
-  for v_copy in select * from m23.copies where expires_at < clock_timestamp() order by expires_at for update skip locked loop
+  for v_copy in
+    select * from m23.copies where expires_at < clock_timestamp() order by expires_at for update skip locked
+  loop
     exit when clock_timestamp() > v_until;
     begin
       if m23.drop_copy(v_copy) = '{}' then v_dropped := v_dropped + 1; end if;

@@ -6,7 +6,8 @@ declare
   v_faults text[];
 begin
   select array_agg(b.part_name order by n.ord),
-         array_agg(format('tables: "%s" is not in this backup', n.name) order by n.ord) filter (where b.part_name is null)
+         array_agg(format('tables: "%s" is not in this backup', n.name) order by n.ord)
+           filter (where b.part_name is null)
     into v_names, v_faults
     from unnest(p_tables) with ordinality n (name, ord) left join m23.parts_called(p_job) b on b.name = n.name;
   if v_faults is not null then

@@ -43,7 +43,8 @@ $$;
 -- at fixed hours is moved on by the gap, what runs every hour has no such hour.
 create function m23.instants(p_local timestamp, p_zone text, p_every_hour boolean) returns setof timestamptz
 language sql stable as $$
-  with near (at) as (select (p_local at time zone p_zone) + make_interval(mins => m) from unnest('{-180,-120,-60,-30,0,30,60,120,180}'::int[]) m),
+  with near (at) as (select (p_local at time zone p_zone) + make_interval(mins => m)
+                       from unnest('{-180,-120,-60,-30,0,30,60,120,180}'::int[]) m),
        same (at) as (select at from near where at at time zone p_zone = p_local)
   select at from same where p_every_hour
   union all

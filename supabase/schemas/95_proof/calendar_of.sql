@@ -16,4 +16,5 @@ begin
   return case when v_calendar is not null then v_calendar end;  -- every field of it
 end $$;
 comment on function m23.calendar_of(text, int) is
-  'A cron expression of five fields, or hourly, daily, weekly, monthly at a minute of the day, taken apart; null for others.';
+  'A cron expression of five fields, or hourly, daily, weekly, monthly at a minute of the day, taken apart; '
+  'null for others.';

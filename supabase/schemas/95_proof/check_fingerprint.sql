@@ -7,9 +7,11 @@ declare
   v_right boolean;
 begin
   perform m23.note_check('shape_changed', p_scratch.name, case when not v_same
-    then format('the columns of %s have changed since the backup, so its rows cannot be compared with what was backed up', p_scratch.name) end);
+    then format('the columns of %s have changed since the backup, so its rows cannot be '
+                'compared with what was backed up', p_scratch.name) end);
   if (v_same or not p_then.whole) and m23.is_noted(p_then.job_id) then
-    v_right := case when p_then.whole then m23.fingerprint_now(p_scratch) = m23.fingerprint_then(p_then.job_id, p_then) else (p_scratch.staged).altered = 0 end;
+    v_right := case when p_then.whole then m23.fingerprint_now(p_scratch) = m23.fingerprint_then(p_then.job_id, p_then)
+                    else (p_scratch.staged).altered = 0 end;
     perform m23.note_check('fingerprint_differs', p_scratch.name, case when not v_right
       then format('the restored rows of %s are not those that were backed up', p_scratch.name) end);
   end if;

@@ -11,7 +11,8 @@ begin
   foreach v_part in array string_to_array(lower(p_field), ',') loop
     v_match := regexp_match(v_part, '^(\*|\w+)(?:-(\w+))?(?:/(\d{1,2}))?$');
     v_from := case v_match[1] when '*' then p_low else m23.cron_number(v_match[1], p_low, p_names) end;
-    v_to := case when v_match[1] = '*' then p_high when v_match[2] is not null then m23.cron_number(v_match[2], p_low, p_names)
+    v_to := case when v_match[1] = '*' then p_high
+                 when v_match[2] is not null then m23.cron_number(v_match[2], p_low, p_names)
                  when v_match[3] is not null then p_high else v_from end;
     if v_from between p_low and p_high and v_to between v_from and p_high and coalesce(v_match[3]::int, 1) > 0
        and not (v_match[1] = '*' and v_match[2] is not null) then

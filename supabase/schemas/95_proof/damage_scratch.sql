@@ -4,9 +4,11 @@ create function m23.damage_scratch(p_scratch m23.scratch) returns void
 language plpgsql as $$
 declare
   v_copy   text := m23.qualified_name((p_scratch.copy).relid);
-  v_some   text := format('ctid in (select x.ctid from (select ctid, row_number() over () as n from %s) x where x.n %% 3 = 1)', v_copy);
+  v_some   text := format('ctid in (select x.ctid from (select ctid, row_number() over () as n from %s) x
+                                     where x.n %% 3 = 1)', v_copy);
   v_column text := (select c.name from m23.columns_of((p_scratch.copy).relid) c
-                     where c.key_ord is null and not c.not_null and not c.generated and c.name = any ((p_scratch.staged).columns) order by c.attnum desc limit 1);
+                     where c.key_ord is null and not c.not_null and not c.generated
+                       and c.name = any ((p_scratch.staged).columns) order by c.attnum desc limit 1);
 begin
   begin
     perform m23.run(p_scratch.path, format('delete from %s where %s', v_copy, v_some));

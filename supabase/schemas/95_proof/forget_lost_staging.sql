@@ -7,9 +7,11 @@ declare
   v_lost   boolean;
 begin
   for v_staged in select * from m23.staged_tables where restore_id = p_test loop
-    execute format('select $1 > 0 and not exists (select from %s)', v_staged.staging) into v_lost using v_staged.standing;
+    execute format('select $1 > 0 and not exists (select from %s)', v_staged.staging) into v_lost
+        using v_staged.standing;
     v_lost := v_lost or exists (select c.name, c.type_name from m23.columns_of(v_staged.staging::regclass) c
-                                except select c.name, m23.type_with_nulls(t.relid, c.attnum) from m23.protected_tables t cross join m23.columns_of(t.relid) c
+                                except select c.name, m23.type_with_nulls(t.relid, c.attnum)
+                                         from m23.protected_tables t cross join m23.columns_of(t.relid) c
                                        where t.id = v_staged.table_id);
     exit when v_lost;
   end loop;

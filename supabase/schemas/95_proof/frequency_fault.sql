@@ -8,7 +8,8 @@ begin
     when p_frequency is null then p_name || ': is required'
     when char_length(p_frequency) > 200 then p_name || ': must have at most 200 characters'
     when v_calendar is null
-      then format('%s: "%s" is neither a cron expression of five fields nor one of hourly, daily, weekly, monthly', p_name, p_frequency)
+      then format('%s: "%s" is neither a cron expression of five fields nor one of hourly, daily, weekly, monthly',
+                  p_name, p_frequency)
     when v_distance < 5
       then format('%s: "%s" comes %s after another; at least 5 minutes must lie between', p_name, p_frequency,
           case v_distance when 1 then 'a minute' else v_distance || ' minutes' end)

@@ -4,7 +4,8 @@
 -- What was found of an archive or its restore, not of its age, its speed, the clock, or that it has none.
 create function m23.found_damage(p_test public.recovery_tests) returns boolean
 language sql immutable as $$
-  select exists (select from jsonb_array_elements(p_test.results -> 'findings') f where f ->> 'kind' not in ('rpo_missed', 'rto_missed', 'clock_odd', 'no_archive'))
+  select exists (select from jsonb_array_elements(p_test.results -> 'findings') f
+                  where f ->> 'kind' not in ('rpo_missed', 'rto_missed', 'clock_odd', 'no_archive'))
 $$;
 
 -- The newest backup of the window, and what the active plans allow.
@@ -36,17 +37,23 @@ language plpgsql stable as $$
 begin
   return (select m23.new_standing(s.since, j, p_at => w.position_at, p_rpo => coalesce(p.rpo, 1440), p_rto => p.rto)
       from (select clock_timestamp() - make_interval(days => greatest(0, least(p_days, 36500)))) s (since)
-      left join lateral (select b.* from public.backup_jobs b where b.tenant_id = p_tenant and b.status = 'completed' and b.deleted_at is null and b.completed_at >= s.since
+      left join lateral (select b.* from public.backup_jobs b
+                          where b.tenant_id = p_tenant and b.status = 'completed' and b.deleted_at is null
+                            and b.completed_at >= s.since
                           order by b.completed_at desc, b.id limit 1) j on true
       left join m23.backup_work w on w.job_id = j.id
-      left join lateral (select min(rpo_minutes) as rpo, min(rto_minutes) as rto from public.dr_plans where tenant_id = p_tenant and is_active) p on true);
+      left join lateral (select min(rpo_minutes) as rpo, min(rto_minutes) as rto from public.dr_plans
+                          where tenant_id = p_tenant and is_active) p on true);
 end $$;
 
 create function m23.health_freshness(p_now m23.standing, out value numeric, out said text)
 language plpgsql stable as $$
 begin
   select case when age is null then 0 else greatest(0, least(1, 1 - (age - (p_now).rpo) / (2.0 * (p_now).rpo))) end,
-         case when age is null then 'no completed backup' else format('the newest backup is of a moment %s minutes ago; %s are allowed', round(age), (p_now).rpo) end into value, said
+         case when age is null then 'no completed backup'
+              else format('the newest backup is of a moment %s minutes ago; %s are allowed',
+                          round(age), (p_now).rpo) end
+    into value, said
     from (select extract(epoch from clock_timestamp() - (p_now).at) / 60) a (age);
 end $$;
 
@@ -54,18 +61,24 @@ create function m23.health_success(p_tenant uuid, p_now m23.standing, out value 
 language plpgsql stable as $$
 begin
   select coalesce(count(*) filter (where status = 'completed')::numeric / nullif(count(*), 0), 0),
-         format('%s of %s backups were completed', count(*) filter (where status = 'completed'), count(*)) into value, said
-    from public.backup_jobs where tenant_id = p_tenant and status in ('completed', 'failed') and completed_at >= (p_now).since;
+         format('%s of %s backups were completed', count(*) filter (where status = 'completed'), count(*))
+    into value, said
+    from public.backup_jobs
+   where tenant_id = p_tenant and status in ('completed', 'failed') and completed_at >= (p_now).since;
 end $$;
 
 create function m23.health_chain(p_now m23.standing, out value numeric, out said text)
 language plpgsql stable as $$
 begin
-  select (fault is null)::int, coalesce(fault, 'everything that the newest backup builds on is there, and no test has found damage') into value, said
+  select (fault is null)::int,
+         coalesce(fault, 'everything that the newest backup builds on is there, and no test has found damage')
+    into value, said
     from (select case
         when ((p_now).backup).id is null then 'no completed backup'
         when m23.chain_fault((p_now).backup) is not null then m23.chain_fault((p_now).backup)
-        when (select m23.found_damage(t) from public.recovery_tests t where t.backup_job_id = ((p_now).backup).id and t.status = 'completed' order by t.completed_at desc limit 1)
+        when (select m23.found_damage(t) from public.recovery_tests t
+               where t.backup_job_id = ((p_now).backup).id and t.status = 'completed'
+               order by t.completed_at desc limit 1)
           then 'the last test of the newest backup has found damage' end) f (fault);
 end $$;
 
@@ -74,13 +87,18 @@ end $$;
 create view m23.proofs as
   select p.tenant_id, p.at
     from (select t.tenant_id, t.completed_at, t.backup_job_id from public.recovery_tests t
-           where t.status = 'completed' and t.results ? 'recoverySeconds' and (t.results -> 'findings' = '[]' or not m23.found_damage(t))
+           where t.status = 'completed' and t.results ? 'recoverySeconds'
+             and (t.results -> 'findings' = '[]' or not m23.found_damage(t))
           union all
-          select r.tenant_id, r.completed_at, r.backup_job_id from public.restore_logs r where r.status = 'completed') p (tenant_id, at, job_id)
-    join public.backup_jobs j on j.id = p.job_id and j.job_type <> 'snapshot' and j.status = 'completed' and j.deleted_at is null
+          select r.tenant_id, r.completed_at, r.backup_job_id from public.restore_logs r
+           where r.status = 'completed') p (tenant_id, at, job_id)
+    join public.backup_jobs j on j.id = p.job_id and j.job_type <> 'snapshot' and j.status = 'completed'
+     and j.deleted_at is null
    where not exists (select from public.recovery_tests t join public.backup_jobs o on o.id = t.backup_job_id
-                      where o.tenant_id = j.tenant_id and coalesce(o.base_backup_id, o.id) = coalesce(j.base_backup_id, j.id)
-                        and t.status = 'completed' and t.completed_at > p.at and t.results -> 'findings' <> '[]' and m23.found_damage(t));
+                      where o.tenant_id = j.tenant_id
+                        and coalesce(o.base_backup_id, o.id) = coalesce(j.base_backup_id, j.id)
+                        and t.status = 'completed' and t.completed_at > p.at and t.results -> 'findings' <> '[]'
+                        and m23.found_damage(t));
 revoke all on m23.proofs from public, anon, authenticated;
 
 create function m23.last_proof(p_tenant uuid, p_since timestamptz) returns timestamptz
@@ -94,13 +112,20 @@ end $$;
 create function m23.health_proof(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable as $$
 begin
-  with test (t) as (select t from public.recovery_tests t where t.tenant_id = p_tenant and t.status = 'completed' and t.completed_at >= (p_now).since),
-    proof (at, damage) as (select m23.last_proof(p_tenant, (p_now).since), (select max((t).completed_at) from test where m23.found_damage(t))),
-    read (level) as (select max(array_position('{basic,full}', (t).validation_level)) from test, proof where not m23.found_damage(t) and ((t).completed_at > damage) is not false)
+  with test (t) as (select t from public.recovery_tests t
+                     where t.tenant_id = p_tenant and t.status = 'completed' and t.completed_at >= (p_now).since),
+    proof (at, damage) as (select m23.last_proof(p_tenant, (p_now).since),
+                                  (select max((t).completed_at) from test where m23.found_damage(t))),
+    read (level) as (select max(array_position('{basic,full}', (t).validation_level)) from test, proof
+                      where not m23.found_damage(t) and ((t).completed_at > damage) is not false)
   select case when at > damage or at is not null and damage is null then 1 else coalesce(level, 0) * 0.25 end,
-         case when at > damage or at is not null and damage is null then format('a backup was restored at %s', m23.iso(at))
-              when damage is not null then format('a test has found damage at %s, and no restore has worked since', m23.iso(damage))
-              when level is not null then 'backups were examined, and none was restored' else 'no backup was tested or restored' end into value, said
+         case when at > damage or at is not null and damage is null
+                then format('a backup was restored at %s', m23.iso(at))
+              when damage is not null
+                then format('a test has found damage at %s, and no restore has worked since', m23.iso(damage))
+              when level is not null then 'backups were examined, and none was restored'
+              else 'no backup was tested or restored' end
+    into value, said
     from proof, read;
 end $$;
 
@@ -109,7 +134,10 @@ language plpgsql volatile as $$
 declare v_sound int[] := m23.sound_tables(array(select t.id from m23.protected_tables t));
 begin
   select coalesce(count(*) filter (where whole)::numeric / nullif(count(*), 0), 0),
-         case when count(*) = 0 then 'no table is protected' else format('%s of %s protected tables are captured without a gap', count(*) filter (where whole), count(*)) end into value, said
+         case when count(*) = 0 then 'no table is protected'
+              else format('%s of %s protected tables are captured without a gap',
+                          count(*) filter (where whole), count(*)) end
+    into value, said
     from (select exists (select from pg_class where oid = t.relid) and t.incarnation = (select m23.incarnation())
             and m23.drifted_columns(t) is null
             and (t.id = any (v_sound) or m23.missing_triggers(t) is null and not m23.misses_replication(t))
@@ -119,12 +147,18 @@ end $$;
 create function m23.health_time(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable as $$
 begin
-  select case when seconds is null then 0 when (p_now).rto is null then 1 else least(1, (p_now).rto * 60.0 / greatest(seconds, 0.001)) end,
+  select case when seconds is null then 0
+              when (p_now).rto is null then 1
+              else least(1, (p_now).rto * 60.0 / greatest(seconds, 0.001)) end,
          case when seconds is null then 'no restore was measured'
-              else format('the last measured restore took %s seconds', seconds) || case when (p_now).rto is not null then format('; %s minutes are allowed', (p_now).rto) else '' end end into value, said
+              else format('the last measured restore took %s seconds', seconds)
+                || case when (p_now).rto is not null then format('; %s minutes are allowed', (p_now).rto)
+                        else '' end end
+    into value, said
     from (select) one left join lateral (
       select (t.results ->> 'recoverySeconds')::numeric from public.recovery_tests t
-       where t.tenant_id = p_tenant and t.status = 'completed' and t.results ? 'recoverySeconds' and t.completed_at >= (p_now).since
+       where t.tenant_id = p_tenant and t.status = 'completed' and t.results ? 'recoverySeconds'
+         and t.completed_at >= (p_now).since
        order by t.completed_at desc limit 1) m (seconds) on true;
 end $$;
 
@@ -138,7 +172,8 @@ declare
   v_cap   text := case when ((v_now).backup).id is null then 'no backup was completed'
                        when m23.last_proof(p_tenant, (v_now).since) is null then 'no backup is proven by a restore' end;
 begin
-  select jsonb_agg(jsonb_build_object('name', name, 'weight', weight, 'points', round(weight * value, 1), 'said', said) order by n), round(sum(weight * value), 1)
+  select jsonb_agg(jsonb_build_object('name', name, 'weight', weight, 'points', round(weight * value, 1), 'said', said)
+                   order by n), round(sum(weight * value), 1)
     into v_parts, v_sum
     from (select 1 as n, 'freshness' as name, 25 as weight, f.* from m23.health_freshness(v_now) f
           union all select 2, 'success', 15, f.* from m23.health_success(p_tenant, v_now) f
@@ -147,7 +182,8 @@ begin
           union all select 5, 'capture', 10, f.* from m23.health_capture() f
           union all select 6, 'time', 10, f.* from m23.health_time(p_tenant, v_now) f) p;
   v_sum := case when v_cap is not null then least(v_sum, 69) else v_sum end;
-  return jsonb_strip_nulls(jsonb_build_object('score', v_sum, 'healthy', v_sum >= 70, 'daysBack', p_days, 'parts', v_parts, 'capped', v_cap));
+  return jsonb_strip_nulls(jsonb_build_object('score', v_sum, 'healthy', v_sum >= 70, 'daysBack', p_days,
+                                              'parts', v_parts, 'capped', v_cap));
 end $$;
 
 -- Over time -------------------------------------------------------------------------------
@@ -174,7 +210,8 @@ declare v_table text;
 begin
   foreach v_table in array array['backup_jobs', 'restore_logs', 'pitr_rollbacks', 'recovery_tests'] loop
     execute format('create trigger follow_job after update of status on public.%I for each row
-      when (new.status in (''completed'', ''failed'', ''cancelled'') and old.status <> new.status) execute function m23.follow_job()', v_table);
+      when (new.status in (''completed'', ''failed'', ''cancelled'') and old.status <> new.status)
+      execute function m23.follow_job()', v_table);
   end loop;
 end $$;
 

@@ -16,16 +16,22 @@ begin
   end if;
   v_count := m23.number_of(v_path, format('
       select count(*) from %s d where row(%s) is not null and not exists (select from %s p where %s)',
-    m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name(p_key.confrelid),
+    m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'),
+    m23.qualified_name(p_key.confrelid),
     m23.refers(p_key, 'p', 'd')));
-  return case when v_count > 0 then format('%s row(s) of %s refer to rows of %s that do not exist, and %3$s is not in the backup', v_count, p_child.name, m23.public_name(p_key.confrelid)) end;
+  return case when v_count > 0
+    then format('%s row(s) of %s refer to rows of %s that do not exist, and %3$s is not in the backup', v_count,
+                p_child.name, m23.public_name(p_key.confrelid)) end;
 exception
   when foreign_key_violation then
     v_count := m23.number_of(v_path, format('select count(*) from %1$s d
                      where row(%2$s) is not null and not exists (select from %3$s p where %4$s)
                      and not exists (select from %5$s p where %4$s and p.%6$I <> %7$L)',
-      m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'), m23.qualified_name((v_parent.copy).relid),
+      m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'),
+      m23.qualified_name((v_parent.copy).relid),
       m23.refers(p_key, 'p', 'd'), m23.qualified_name(p_key.confrelid), m23.tenant_column(v_parent.live), p_tenant));
-    return case when v_count > 0 then format('%s row(s) of %s refer to rows of %s that are not in the backup ("%s")', v_count, p_child.name, v_parent.name, p_key.conname) end;
+    return case when v_count > 0
+      then format('%s row(s) of %s refer to rows of %s that are not in the backup ("%s")', v_count, p_child.name,
+                  v_parent.name, p_key.conname) end;
   when undefined_column then return null;  -- newer than the backup
 end $$;

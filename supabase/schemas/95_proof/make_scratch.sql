@@ -17,7 +17,8 @@ begin
   v_copy := v_live;
   v_copy.id := 2000000000 + p_staged.ordinal;
   v_copy.relid := v_name::regclass;
-  v_copy.tenant_attnum := (select attnum from pg_attribute where attrelid = v_copy.relid and attname = m23.tenant_column(v_live));
+  v_copy.tenant_attnum := (select attnum from pg_attribute
+                            where attrelid = v_copy.relid and attname = m23.tenant_column(v_live));
   v_made.staged := p_staged;
   v_made.live := v_live;
   v_made.copy := v_copy;

@@ -16,7 +16,8 @@ begin
                                    lateral (select extract(day from d) = any (p_calendar.days),
                                                    extract(dow from d) = any (p_calendar.weekdays)) named (day, weekday)
                  where extract(month from d) = v_month
-                   and case when p_calendar.either then named.day or named.weekday else named.day and named.weekday end);
+                   and case when p_calendar.either then named.day or named.weekday
+                            else named.day and named.weekday end);
       if v_day is not null then return v_day; end if;
     end loop;
   end loop;

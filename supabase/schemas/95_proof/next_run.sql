@@ -14,4 +14,5 @@ begin
   return null;
 end $$;
 comment on function m23.next_run(text, text, timestamptz, int) is
-  'The first time after p_after at which a frequency (cron, or hourly, daily, weekly, monthly) is due in a time zone; null when never.';
+  'The first time after p_after at which a frequency (cron, or hourly, daily, weekly, monthly) is due in a time zone; '
+  'null when never.';

@@ -50,8 +50,10 @@ end $$;
 create trigger a_role_first before insert on public.dr_plans for each row
   when (current_user = 'authenticated') execute function m23.refuse_others_plans();
 
-create trigger check_plan before insert or update of plan_name, description, rto_minutes, rpo_minutes, backup_frequency, backup_types,
-  retention_days, test_frequency, is_active, time_zone on public.dr_plans for each row execute function m23.check_plan();
+create trigger check_plan
+  before insert or update of plan_name, description, rto_minutes, rpo_minutes, backup_frequency, backup_types,
+    retention_days, test_frequency, is_active, time_zone
+  on public.dr_plans for each row execute function m23.check_plan();
 
 -- The plan that a request names. Another tenant's looks exactly like a missing one.
 create function m23.usable_plan(p_tenant uuid, p_plan uuid) returns public.dr_plans
@@ -61,7 +63,8 @@ begin
   select * into v_plan from public.dr_plans where id = p_plan and tenant_id = p_tenant;
   if p_plan is not null and v_plan.is_active is not true then
     perform m23.refuse('VALIDATION_FAILED', 'the plan cannot be used',
-      array[case when v_plan.id is null then 'dr_plan_id: no such plan in this tenant' else 'dr_plan_id: this plan is not active' end]);
+      array[case when v_plan.id is null then 'dr_plan_id: no such plan in this tenant'
+                 else 'dr_plan_id: this plan is not active' end]);
   end if;
   return v_plan;
 end $$;
@@ -70,6 +73,7 @@ end $$;
 create function m23.covered_backup(p_tenant uuid, p_plan public.dr_plans) returns uuid
 language sql stable as $$
   select j.id from public.backup_jobs j
-   where j.tenant_id = p_tenant and j.status = 'completed' and j.deleted_at is null and (p_plan.id is null or j.job_type = any (p_plan.backup_types))
+   where j.tenant_id = p_tenant and j.status = 'completed' and j.deleted_at is null
+     and (p_plan.id is null or j.job_type = any (p_plan.backup_types))
    order by j.completed_at desc, j.id limit 1
 $$;

@@ -22,8 +22,9 @@ begin
     return (m23.restorable_backup(p_tenant, p_job, p_needs_key => false)).id;
   end if;
   if v_job is null then
-    perform m23.refuse('BACKUP_NOT_FOUND', case when p_plan.id is null then 'this tenant has no completed backup to test'
-                                                else 'this tenant has no completed backup that the plan covers' end);
+    perform m23.refuse('BACKUP_NOT_FOUND',
+                       case when p_plan.id is null then 'this tenant has no completed backup to test'
+                            else 'this tenant has no completed backup that the plan covers' end);
   end if;
   return v_job;
 end $$;
@@ -35,8 +36,10 @@ declare
   v_job  uuid := m23.tested_backup(p_tenant, v_plan, (p_test ->> 'backup_job_id')::uuid);
   v_id   uuid;
 begin
-  insert into public.recovery_tests (tenant_id, created_by, dr_plan_id, backup_job_id, test_name, test_type, validation_level)
-    values (p_tenant, p_by, v_plan.id, v_job, p_test ->> 'test_name', p_test ->> 'test_type', p_test ->> 'validation_level')
+  insert into public.recovery_tests (tenant_id, created_by, dr_plan_id, backup_job_id, test_name, test_type,
+                                     validation_level)
+    values (p_tenant, p_by, v_plan.id, v_job, p_test ->> 'test_name', p_test ->> 'test_type',
+            p_test ->> 'validation_level')
     returning id into v_id;
   insert into m23.test_work (test_id) values (v_id);
   return v_id;
@@ -50,7 +53,8 @@ language sql immutable as $$ select hashtextextended('m23.test.' || p_test, 0) $
 create function m23.fail_test(p_test uuid, p_error text) returns void
 language plpgsql as $$
 begin
-  update public.recovery_tests set status = 'failed', error_message = left(p_error, 2000), completed_at = clock_timestamp()
+  update public.recovery_tests set status = 'failed', error_message = left(p_error, 2000),
+         completed_at = clock_timestamp()
    where id = p_test and status in ('pending', 'in_progress');
   perform m23.end_work(p_test);
   delete from m23.test_work where test_id = p_test;
@@ -59,9 +63,11 @@ end $$;
 -- What a worker has to examine: a chain, the full backup first.
 create function m23.test_plan(p_test public.recovery_tests, p_lease uuid) returns json
 language sql stable as $$
-  select json_build_object('test_id', p_test.id, 'lease', p_lease, 'tenant_id', p_test.tenant_id, 'level', p_test.validation_level,
+  select json_build_object(
+    'test_id', p_test.id, 'lease', p_lease, 'tenant_id', p_test.tenant_id, 'level', p_test.validation_level,
     'state', (select w.state from m23.test_work w where w.test_id = p_test.id),
-    'archives', (select json_agg(json_build_object('backup_id', c.id, 'manifest', w.manifest, 'manifest_sha256', w.manifest_sha256) order by c.ordinality)
+    'archives', (select json_agg(json_build_object('backup_id', c.id, 'manifest', w.manifest,
+                                                   'manifest_sha256', w.manifest_sha256) order by c.ordinality)
                    from m23.chain_of(p_test.backup_job_id) with ordinality c join m23.backup_work w on w.job_id = c.id))
 $$;
 
@@ -71,7 +77,8 @@ $$;
 
 create function m23.open_checks() returns void
 language sql as
-$$ create temp table m23_checks (n int generated always as identity, kind text not null, object text not null, sentence text) on commit drop $$;
+$$ create temp table m23_checks (n int generated always as identity, kind text not null, object text not null,
+                                 sentence text) on commit drop $$;
 
 create function m23.note_check(p_kind text, p_object text, p_fault text default null) returns void
 language plpgsql as $$
@@ -84,7 +91,8 @@ language plpgsql as $$
 declare v_tally jsonb;
 begin
   select jsonb_build_object('passed', count(*) filter (where sentence is null), 'issues', count(sentence),
-      'findings', coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'object', object, 'sentence', sentence) order by n) filter (where sentence is not null), '[]'))
+      'findings', coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'object', object, 'sentence', sentence)
+                                     order by n) filter (where sentence is not null), '[]'))
     into v_tally from pg_temp.m23_checks;
   drop table pg_temp.m23_checks;
   return v_tally;
@@ -93,7 +101,8 @@ end $$;
 create function m23.add_tallies(p_one jsonb, p_other jsonb) returns jsonb
 language sql immutable as $$
   select jsonb_build_object('passed', (p_one ->> 'passed')::bigint + (p_other ->> 'passed')::bigint,
-    'issues', (p_one ->> 'issues')::bigint + (p_other ->> 'issues')::bigint, 'findings', (p_one -> 'findings') || (p_other -> 'findings'))
+    'issues', (p_one ->> 'issues')::bigint + (p_other ->> 'issues')::bigint,
+    'findings', (p_one -> 'findings') || (p_other -> 'findings'))
 $$;
 
 -- Finishing -------------------------------------------------------------------------------
@@ -104,10 +113,14 @@ language sql volatile as $$
     'duration', round(extract(epoch from clock_timestamp() - p_test.started_at), 3),
     'issuesFound', p_tally -> 'issues', 'validationsPassed', p_tally -> 'passed',
     'recommendations', coalesce((select jsonb_agg(a order by first) from (
-        select m23.advice(f ->> 'kind') as a, min(n) as first from jsonb_array_elements(p_tally -> 'findings') with ordinality x (f, n) group by 1) advised where a is not null), '[]'),
+        select m23.advice(f ->> 'kind') as a, min(n) as first
+          from jsonb_array_elements(p_tally -> 'findings') with ordinality x (f, n) group by 1) advised
+      where a is not null), '[]'),
     'findings', p_tally -> 'findings', 'backupJobId', p_test.backup_job_id,
-    'backupAgeSeconds', (select round(extract(epoch from clock_timestamp() - w.position_at), 3) from m23.backup_work w where w.job_id = p_test.backup_job_id),
-    'recoverySeconds', p_restore -> 'seconds', 'rowsRestored', p_restore -> 'rows', 'rowsUndone', p_restore -> 'undone'))
+    'backupAgeSeconds', (select round(extract(epoch from clock_timestamp() - w.position_at), 3) from m23.backup_work w
+                          where w.job_id = p_test.backup_job_id),
+    'recoverySeconds', p_restore -> 'seconds', 'rowsRestored', p_restore -> 'rows',
+    'rowsUndone', p_restore -> 'undone'))
 $$;
 
 create function m23.check_recovery_time(p_test public.recovery_tests, p_seconds numeric) returns void

@@ -19,10 +19,12 @@ begin
       (select string_agg(quote_ident(c), ', ') from unnest((v_scratch.staged).columns) c),
       m23.qualified_name((v_scratch.copy).relid)));
   end loop;
-  v_rows := m23.converge_scratch(p_tenant, p_all, array(select format('select * from %s', (s).staged.staging) from unnest(p_all) s), p_work);
+  v_rows := m23.converge_scratch(p_tenant, p_all,
+    array(select format('select * from %s', (s).staged.staging) from unnest(p_all) s), p_work);
   perform m23.note_check('round_trip_differs', v_names, case when v_whole <> m23.fingerprints_now(p_all)
     then 'a restore in place of damaged rows did not give what is in the backup' end);
-  perform m23.converge_scratch(p_tenant, p_all, array(select format('select * from %I.%I', p_schema, 'd' || (s).staged.ordinal) from unnest(p_all) s), p_work);
+  perform m23.converge_scratch(p_tenant, p_all,
+    array(select format('select * from %I.%I', p_schema, 'd' || (s).staged.ordinal) from unnest(p_all) s), p_work);
   perform m23.note_check('round_trip_differs', v_names, case when v_damaged <> m23.fingerprints_now(p_all)
     then 'undoing a restore in place did not give what was there before it' end);
   return v_rows;

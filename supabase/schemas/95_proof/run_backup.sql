@@ -8,7 +8,8 @@ begin
   if exists (select from public.backup_jobs j join m23.plan_runs r on r.work_id = j.id and r.plan_id = p_plan.id
       and r.kind = 'backup'
               where j.tenant_id = p_plan.tenant_id and j.status in ('pending', 'in_progress')) then
-    update m23.plan_runs set note = 'the backup before it was still running' where plan_id = p_plan.id and kind = 'backup' and due_at = p_plan.next_backup_date;
+    update m23.plan_runs set note = 'the backup before it was still running'
+     where plan_id = p_plan.id and kind = 'backup' and due_at = p_plan.next_backup_date;
     return null;
   end if;
   v_backup := m23.scheduled_backup(p_plan);

@@ -44,7 +44,8 @@ create function m23.said(p_state text, p_message text) returns text
 language plpgsql as $$
 begin
   if p_state = 'PGRST' then
-    return (select concat_ws(': ', m ->> 'message', (select string_agg(d, '; ') from json_array_elements_text((m ->> 'details')::json) d))
+    return (select concat_ws(': ', m ->> 'message',
+                             (select string_agg(d, '; ') from json_array_elements_text((m ->> 'details')::json) d))
               from (select p_message::json) x (m));
   end if;
   raise log 'm23: a plan could not be followed: % (%)', p_message, p_state;
@@ -73,14 +74,16 @@ end $$;
 create function m23.run_test(p_plan public.dr_plans) returns uuid
 language plpgsql volatile as $$
 declare
-  v_test jsonb := jsonb_build_object('dr_plan_id', p_plan.id, 'test_type', 'scheduled', 'validation_level', m23.setting('scheduled_test_level'),
-    'test_name', m23.name_of_run(p_plan));
+  v_test jsonb := jsonb_build_object(
+    'dr_plan_id', p_plan.id, 'test_type', 'scheduled', 'test_name', m23.name_of_run(p_plan),
+    'validation_level', m23.setting('scheduled_test_level'));
   v_id   uuid;
 begin
   return m23.begin_test(p_plan.tenant_id, v_test, p_plan.created_by);
 exception when others or query_canceled then
   insert into public.recovery_tests (tenant_id, created_by, dr_plan_id, test_name, test_type, validation_level)
-    values (p_plan.tenant_id, p_plan.created_by, p_plan.id, v_test ->> 'test_name', 'scheduled', v_test ->> 'validation_level') returning id into v_id;
+    values (p_plan.tenant_id, p_plan.created_by, p_plan.id, v_test ->> 'test_name', 'scheduled',
+            v_test ->> 'validation_level') returning id into v_id;
   perform m23.fail_test(v_id, m23.said(sqlstate, sqlerrm));
   return v_id;
 end $$;

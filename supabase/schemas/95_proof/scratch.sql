@@ -63,11 +63,13 @@ end $$;
 -- adopted one without fingerprints.
 create function m23.is_noted(p_job uuid) returns boolean
 language sql stable as
-$$ select not exists (select from m23.chain_of(p_job) j join m23.backup_chunks c on c.job_id = j.id where c.fingerprint is null) $$;
+$$ select not exists (select from m23.chain_of(p_job) j join m23.backup_chunks c on c.job_id = j.id
+                       where c.fingerprint is null) $$;
 
 create function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) returns numeric
 language sql stable as
-$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history $$;
+$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c
+    where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history $$;
 
 -- A chunk that is read back, with what m23_stage_chunk is told of it. A database that has adopted an
 -- encrypted backup learns what a chunk has to come to when its archive is opened. A table of an
@@ -79,11 +81,15 @@ declare
   v_chunk m23.backup_chunks;
 begin
   update m23.backup_chunks c set fingerprint = coalesce(c.fingerprint, (p_head ->> 'fingerprint')::numeric)
-   where c.job_id = (v_from ->> 'backup_id')::uuid and c.ordinal = (v_from ->> 'ordinal')::int and c.seq = (v_from ->> 'seq')::int
-     and c.history = (v_from ->> 'history')::boolean returning * into v_chunk;
-  if exists (select from m23.restore_work w join m23.backup_tables b on b.job_id = w.job_id and b.ordinal = p_staged.ordinal
-              where w.work_id = p_staged.restore_id and not b.whole) and m23.fingerprint_of(string_to_array(p_lines, chr(10))) <> v_chunk.fingerprint then
-    update m23.staged_tables set altered = altered + 1 where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+   where c.job_id = (v_from ->> 'backup_id')::uuid and c.ordinal = (v_from ->> 'ordinal')::int
+     and c.seq = (v_from ->> 'seq')::int and c.history = (v_from ->> 'history')::boolean
+    returning * into v_chunk;
+  if exists (select from m23.restore_work w
+               join m23.backup_tables b on b.job_id = w.job_id and b.ordinal = p_staged.ordinal
+              where w.work_id = p_staged.restore_id and not b.whole)
+     and m23.fingerprint_of(string_to_array(p_lines, chr(10))) <> v_chunk.fingerprint then
+    update m23.staged_tables set altered = altered + 1
+     where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   end if;
 end $$;
 
@@ -97,7 +103,10 @@ declare
 begin
   v_done := m23.converge(p_tenant, array(
     select m23.target_of(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n), null, p_work);
-  for v_left in select relname from pg_class where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks' loop
+  for v_left in
+    select relname from pg_class
+     where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks'
+  loop
     execute format('drop table pg_temp.%I', v_left);
   end loop;
   return (v_done -> 'stats' ->> 'totalOperations')::bigint;
@@ -111,5 +120,6 @@ $$ select array_agg(m23.fingerprint_now(p_all[n]) order by n) from generate_subs
 create function m23.children_first(p_all m23.scratch[]) returns m23.scratch[]
 language sql stable as $$
   with targets (t) as (select m23.parents_first(array(select m23.target_of(s, null) from unnest(p_all) s)))
-  select array_agg((select s from unnest(p_all) s where (s).copy.relid = (t[n]).tbl.relid) order by n desc) from targets, generate_subscripts(t, 1) n
+  select array_agg((select s from unnest(p_all) s where (s).copy.relid = (t[n]).tbl.relid) order by n desc)
+    from targets, generate_subscripts(t, 1) n
 $$;

@@ -54,7 +54,8 @@ language sql stable as $$
          jsonb_build_object('lastBackupAt', m23.iso(f.last_backup_at), 'rpoMinutes', f.rpo_minutes)
     from fleet f where f.late
   union all
-  select 'score_low', f.tenant_id, m23.tenant_uuid(f.tenant_id), format('the health of this tenant is %s, below 70', f.score),
+  select 'score_low', f.tenant_id, m23.tenant_uuid(f.tenant_id),
+         format('the health of this tenant is %s, below 70', f.score),
          jsonb_build_object('score', f.score)
     from fleet f where f.score < 70
 $$;

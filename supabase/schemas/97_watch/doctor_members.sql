@@ -5,7 +5,8 @@ declare v_gone record;
 begin
   if to_regclass('auth.users') is null or not has_table_privilege('auth.users', 'select') then return; end if;
   execute $q$select count(*) as members, count(distinct m.tenant_id) as tenants, min(m.user_id::text) as one
-               from public.tenant_members m where not exists (select from auth.users u where u.id = m.user_id)$q$ into v_gone;
+               from public.tenant_members m
+              where not exists (select from auth.users u where u.id = m.user_id)$q$ into v_gone;
   if v_gone.members > 0 then
     return next m23.new_finding('members', 'warning',
       format('%s membership(s) of %s tenant(s) are of users who are no more, such as %s',

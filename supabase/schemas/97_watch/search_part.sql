@@ -1,5 +1,5 @@
--- It waits for no lock: what somebody alters meanwhile is searched the next time. What takes longer than the call may, as
--- the log of a long outage could, is passed over: it would keep all others from being searched.
+-- It waits for no lock: what somebody alters meanwhile is searched the next time. What takes longer than the call may,
+-- as the log of a long outage could, is passed over: it would keep all others from being searched.
 create function m23.search_part(p_part m23.grown_part, p_now pg_snapshot) returns boolean
 language plpgsql volatile set lock_timeout = '200ms' as $$
 declare

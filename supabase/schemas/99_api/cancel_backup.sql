@@ -13,4 +13,5 @@ begin
   return true;
 end $$;
 comment on function public.cancel_backup(uuid) is
-  'Ends a backup that waits or runs, as failed; true if it did. Its worker stops at the next step. Owner, admin and operator.';
+  'Ends a backup that waits or runs, as failed; true if it did. Its worker stops at the next step. '
+  'Owner, admin and operator.';

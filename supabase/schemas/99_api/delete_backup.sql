@@ -9,10 +9,12 @@ begin
     if v_needed is not null then
       perform m23.refuse('VALIDATION_FAILED', 'this backup cannot be deleted', array['p_backup_id: ' || v_needed]);
     end if;
-    update public.backup_jobs set deleted_at = clock_timestamp() where id = v_job.id returning deleted_at into v_job.deleted_at;
+    update public.backup_jobs set deleted_at = clock_timestamp() where id = v_job.id
+      returning deleted_at into v_job.deleted_at;
     perform m23.audit_done(v_job.tenant_id, 'delete_backup', jsonb_build_object('id', v_job.id));
   end if;
   return v_job.deleted_at + m23.grace();
 end $$;
 comment on function public.delete_backup(uuid) is
-  'Deletes a backup, and gives the time from which its objects are gone; until then keep_backup takes it back. Owner and admin.';
+  'Deletes a backup, and gives the time from which its objects are gone; until then keep_backup takes it back. '
+  'Owner and admin.';

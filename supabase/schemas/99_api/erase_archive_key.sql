@@ -12,8 +12,10 @@ begin
    where tenant_id = p_tenant_id and erased_at is null;
   get diagnostics v_keys = row_count;
   perform m23.audit_done(p_tenant_id, 'erase_archive_key', jsonb_build_object('keys', v_keys));
-  return jsonb_build_object('tenant_id', p_tenant_id, 'prefix', m23.keys_prefix(p_tenant_id), 'keys', v_keys, 'status', 'pending');
+  return jsonb_build_object('tenant_id', p_tenant_id, 'prefix', m23.keys_prefix(p_tenant_id), 'keys', v_keys,
+                            'status', 'pending');
 end $$;
 comment on function public.erase_archive_key(uuid) is
-  'Has the key objects of a tenant deleted from the store within a minute, for good: no encrypted archive of it can be read any more, and a later backup gets a new '
-  'key. Gives {"tenant_id", "prefix", "keys", "status"}. Only for the service key.';
+  'Has the key objects of a tenant deleted from the store within a minute, for good: '
+  'no encrypted archive of it can be read any more, and a later backup gets a new key. '
+  'Gives {"tenant_id", "prefix", "keys", "status"}. Only for the service key.';

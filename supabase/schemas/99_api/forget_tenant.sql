@@ -9,7 +9,9 @@ begin
   return m23.forget_tenant(p_tenant_id);
 exception
   when object_in_use then perform m23.refuse('UNAVAILABLE', sqlerrm || '; nothing was removed, try again');
-  when dependent_objects_still_exist then perform m23.refuse('VALIDATION_FAILED', 'the tenant cannot be forgotten; nothing was removed', array['p_tenant_id: ' || sqlerrm]);
+  when dependent_objects_still_exist
+    then perform m23.refuse('VALIDATION_FAILED', 'the tenant cannot be forgotten; nothing was removed',
+                            array['p_tenant_id: ' || sqlerrm]);
 end $$;
 comment on function public.forget_tenant(uuid) is
   'Removes everything that M23 keeps of a tenant, for good; see m23.forget_tenant. Service key only.';

@@ -9,4 +9,5 @@ begin
   end if;
   return query select * from m23.chain_of(p_backup_id);
 end $$;
-comment on function public.get_backup_chain(uuid) is 'The chain of a backup: the full one first, then its incrementals up to this one.';
+comment on function public.get_backup_chain(uuid) is
+  'The chain of a backup: the full one first, then its incrementals up to this one.';

@@ -6,4 +6,5 @@ begin
   return m23.health(p_tenant_id, coalesce(p_days_back, 30));
 end $$;
 comment on function public.get_health(uuid, int) is
-  'How well a tenant could be brought back: {"score", "healthy", "daysBack", "parts", "capped"?}. Looks at the last p_days_back days.';
+  'How well a tenant could be brought back: {"score", "healthy", "daysBack", "parts", "capped"?}. '
+  'Looks at the last p_days_back days.';

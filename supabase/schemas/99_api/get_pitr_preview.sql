@@ -25,4 +25,5 @@ begin
   return jsonb_build_object('success', true) || v_seen;
 end $$;
 comment on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) is
-  'What a restore to a moment would do: the body of the dry run of pitr-restore, not counted. Owner, admin and operator.';
+  'What a restore to a moment would do: the body of the dry run of pitr-restore, not counted. '
+  'Owner, admin and operator.';

@@ -1,6 +1,8 @@
 -- The next rows of a preview, a table at a time; not counted by the rate limit.
 -- open to: authenticated, service_role
-create function public.get_pitr_preview_page(p_preview_id uuid, p_table text, p_offset int default 0, p_limit int default 100) returns jsonb
+create function public.get_pitr_preview_page(
+  p_preview_id uuid, p_table text, p_offset int default 0, p_limit int default 100
+) returns jsonb
 language plpgsql volatile security definer set row_security = off set statement_timeout = '60s' as $$
 declare
   v_preview m23.previews;
@@ -20,7 +22,8 @@ begin
   v_targets := m23.logged_targets(v_preview.tables, v_preview.moment);
   select (t).* into v_target from unnest(v_targets) t where m23.public_name((t).tbl.relid) = p_table;
   if (v_target.tbl).id is null then
-    perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given', array[format('p_table: "%s" is not in this preview', p_table)]);
+    perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given',
+                       array[format('p_table: "%s" is not in this preview', p_table)]);
   end if;
   v_plan := m23.plan_targets(v_preview.tenant_id,
                              case when v_preview.left_alone then v_targets else array[v_target] end);
@@ -31,4 +34,5 @@ begin
                           m23.preview_bytes(), true);
 end $$;
 comment on function public.get_pitr_preview_page(uuid, text, int, int) is
-  'Rows p_offset to p_offset + p_limit (at most 1,000) of a table of a preview, by key; a page ends at 1 MB, with one row at least. Owner, admin and operator.';
+  'Rows p_offset to p_offset + p_limit (at most 1,000) of a table of a preview, by key; '
+  'a page ends at 1 MB, with one row at least. Owner, admin and operator.';

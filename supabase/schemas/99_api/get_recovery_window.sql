@@ -7,4 +7,5 @@ begin
   return query select * from m23.recovery_window(p_tenant_id);
 end $$;
 comment on function public.get_recovery_window(uuid) is
-  'For each protected table the earliest and latest moment that can be gone back to (null: none at present), and gaps: [{"from", "until", "reason"}].';
+  'For each protected table the earliest and latest moment that can be gone back to (null: none at present), '
+  'and gaps: [{"from", "until", "reason"}].';

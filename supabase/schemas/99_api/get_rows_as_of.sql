@@ -1,5 +1,8 @@
 -- open to: authenticated, service_role
-create function public.get_rows_as_of(p_table text, p_timestamp timestamptz, p_after jsonb default null, p_limit int default 100, p_tenant_id uuid default null) returns jsonb
+create function public.get_rows_as_of(
+  p_table text, p_timestamp timestamptz, p_after jsonb default null, p_limit int default 100,
+  p_tenant_id uuid default null
+) returns jsonb
 language plpgsql volatile security definer set row_security = off set statement_timeout = '60s' as $$
 declare
   v_tenant uuid := coalesce(p_tenant_id, m23.caller_tenant());
@@ -14,7 +17,8 @@ begin
   perform m23.require_role(v_tenant, array['owner', 'admin', 'operator']);
   perform m23.begin_heavy_read(v_tenant, 'rows');
   if v_table.id is null then
-    perform m23.refuse('VALIDATION_FAILED', 'the rows cannot be given', array[format('p_table: "%s" is not a protected table', p_table)]);
+    perform m23.refuse('VALIDATION_FAILED', 'the rows cannot be given',
+                       array[format('p_table: "%s" is not a protected table', p_table)]);
   end if;
   v_moment := m23.requested_moment(v_tenant, p_timestamp, array[p_table]);
   execute format('lock table %s in access share mode', m23.qualified_name(v_table.relid));
@@ -33,4 +37,5 @@ exception when data_exception or integrity_constraint_violation then
   raise;
 end $$;
 comment on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) is
-  'Rows of a protected table as they were committed at p_timestamp, in key order, at most p_limit (1,000), after the row with the key p_after. Owner, admin and operator.';
+  'Rows of a protected table as they were committed at p_timestamp, in key order, at most p_limit (1,000), after the '
+  'row with the key p_after. Owner, admin and operator.';

@@ -10,10 +10,12 @@ begin
   elsif v_job.deleted_at + m23.grace() < clock_timestamp() then
     perform m23.refuse('BACKUP_UNUSABLE', 'the time to take this backup back is over');
   elsif v_job.parent_backup_id is not null and v_fault is not null then
-    perform m23.refuse('BACKUP_UNUSABLE', 'what this backup builds on has to be taken back first', array['p_backup_id: ' || v_fault]);
+    perform m23.refuse('BACKUP_UNUSABLE', 'what this backup builds on has to be taken back first',
+                       array['p_backup_id: ' || v_fault]);
   end if;
   update public.backup_jobs set deleted_at = null where id = v_job.id;
   perform m23.audit_done(v_job.tenant_id, 'keep_backup', jsonb_build_object('id', v_job.id));
   return true;
 end $$;
-comment on function public.keep_backup(uuid) is 'Takes a deleted backup back within its grace period; true if it was deleted. Owner and admin.';
+comment on function public.keep_backup(uuid) is
+  'Takes a deleted backup back within its grace period; true if it was deleted. Owner and admin.';

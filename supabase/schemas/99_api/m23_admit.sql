@@ -14,7 +14,8 @@ declare
 begin
   perform pg_advisory_xact_lock(m23.window_key(v_tenant, v_function));
   -- The functions know the limit that their operator has set; calls that do without them obey it as well.
-  update m23.settings set value = p_request ->> 'limit' where name = 'limit.' || v_function and value <> p_request ->> 'limit';
+  update m23.settings set value = p_request ->> 'limit'
+   where name = 'limit.' || v_function and value <> p_request ->> 'limit';
   if v_key is not null then
     select * into v_first from m23.requests r
      where r.tenant_id = v_tenant and r.user_id is not distinct from v_user and r.function = v_function
@@ -40,7 +41,8 @@ begin
       returning counted_at into v_counted;
     select * into v_window from m23.window_of(v_tenant, v_function);
     -- Here rather than by a call of its own, so that no call begins without it.
-    perform m23.audit(v_tenant, (p_request -> 'from') || jsonb_build_object('event', 'begun', 'action', v_function, 'actor', v_user, 'request_id', p_request ->> 'id'))
+    perform m23.audit(v_tenant, (p_request -> 'from') || jsonb_build_object(
+        'event', 'begun', 'action', v_function, 'actor', v_user, 'request_id', p_request ->> 'id'))
       where p_request ? 'from';
   end if;
   return json_build_object(
@@ -50,4 +52,5 @@ begin
       then json_build_object('status', v_first.response_status, 'body', v_first.response_body) end);
 end $$;
 comment on function public.m23_admit(jsonb) is
-  'For the edge functions, with the service key: counts a request in its window, or says why not; finds the answer of an earlier one.';
+  'For the edge functions, with the service key: counts a request in its window, or says why not; '
+  'finds the answer of an earlier one.';

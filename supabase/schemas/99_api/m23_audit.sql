@@ -9,4 +9,5 @@ begin
     perform m23.note_refusal(v_tenant, p_entry);
   end if;
 end $$;
-comment on function public.m23_audit(jsonb) is 'For the edge functions, with the service key: how a call ended, or why it was refused.';
+comment on function public.m23_audit(jsonb) is
+  'For the edge functions, with the service key: how a call ended, or why it was refused.';

@@ -12,7 +12,9 @@ begin
   v_work := m23.pitr_work(v_request.tenant_id, p_restore);
   v_at := (p_restore ->> 'targetTimestamp')::timestamptz;
   v_begun := m23.log_restore(v_request.tenant_id, v_work, v_at, null);
-  update public.restore_logs set warnings = m23.moment_warnings(v_at, coalesce(v_work.inside, v_work.moment), m23.named_tables(p_restore)) where id = v_work.work_id;
+  update public.restore_logs
+     set warnings = m23.moment_warnings(v_at, coalesce(v_work.inside, v_work.moment), m23.named_tables(p_restore))
+   where id = v_work.work_id;
   return v_begun;
 exception when query_canceled or others then  -- the others do not include it
   if not m23.is_api_call() then raise; end if;

@@ -6,10 +6,12 @@ declare
   v_detail  text;
 begin
   perform m23.refuse_body('pitr-rollback', p_rollback, false);
-  return m23.begin_rollback(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid, auth.uid(), p_rollback ->> 'reason', p_rollback ->> 'planHash');
+  return m23.begin_rollback(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid, auth.uid(),
+                            p_rollback ->> 'reason', p_rollback ->> 'planHash');
 exception when query_canceled or others then  -- the others do not include it
   if not m23.is_api_call() then raise; end if;
   get stacked diagnostics v_detail = pg_exception_detail;
   return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
-comment on function public.m23_begin_rollback(uuid, jsonb) is 'For pitr-rollback: accepts a rollback under an admitted request.';
+comment on function public.m23_begin_rollback(uuid, jsonb) is
+  'For pitr-rollback: accepts a rollback under an admitted request.';

@@ -1,5 +1,7 @@
 -- open to: service_role
-create function public.m23_choose_key(p_job_id uuid, p_lease uuid, p_key_id uuid, p_instead_of uuid default null) returns uuid
+create function public.m23_choose_key(
+  p_job_id uuid, p_lease uuid, p_key_id uuid, p_instead_of uuid default null
+) returns uuid
 language plpgsql security definer set row_security = off as $$
 declare
   v_work m23.backup_work;
@@ -22,5 +24,5 @@ begin
   return v_key;
 end $$;
 comment on function public.m23_choose_key(uuid, uuid, uuid, uuid) is
-  'For the workers: offers a key that is in the store, in the place of one that is not there any more, and gives the one that seals this backup: the tenant''s, '
-  'whoever has offered it.';
+  'For the workers: offers a key that is in the store, in the place of one that is not there any more, and gives the '
+  'one that seals this backup: the tenant''s, whoever has offered it.';

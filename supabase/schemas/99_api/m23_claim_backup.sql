@@ -14,11 +14,13 @@ begin
     if v_lease.taken > 5 then
       perform m23.fail_backup(v_job, 'five workers have taken this backup up without getting further');
     elsif v_lease.token is not null then
-      update public.backup_jobs set status = 'in_progress', started_at = coalesce(started_at, clock_timestamp()) where id = v_job;
+      update public.backup_jobs set status = 'in_progress', started_at = coalesce(started_at, clock_timestamp())
+       where id = v_job;
       return m23.backup_plan(v_job, v_lease.token);
     end if;
   end loop;
   return null;
 end $$;
 comment on function public.m23_claim_backup(uuid) is
-  'For the workers: takes the lease of a job (this one, or any accepted one that nobody drives) and gives its plan; null when there is none.';
+  'For the workers: takes the lease of a job (this one, or any accepted one that nobody drives) and gives its plan; '
+  'null when there is none.';

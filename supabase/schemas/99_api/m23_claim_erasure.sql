@@ -8,9 +8,11 @@ begin
   for v_erasure in select * from m23.key_erasures order by asked_at loop
     v_lease := m23.take_lease(v_erasure.work_id);
     if v_lease.token is not null then
-      return json_build_object('work_id', v_erasure.work_id, 'lease', v_lease.token, 'tenant_id', v_erasure.tenant_id, 'prefix', m23.keys_prefix(v_erasure.tenant_id));
+      return json_build_object('work_id', v_erasure.work_id, 'lease', v_lease.token, 'tenant_id', v_erasure.tenant_id,
+                               'prefix', m23.keys_prefix(v_erasure.tenant_id));
     end if;
   end loop;
   return null;
 end $$;
-comment on function public.m23_claim_erasure() is 'For the workers: a tenant whose key objects are to be deleted; null when there is none.';
+comment on function public.m23_claim_erasure() is
+  'For the workers: a tenant whose key objects are to be deleted; null when there is none.';

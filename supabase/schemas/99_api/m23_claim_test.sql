@@ -15,11 +15,13 @@ begin
     if v_lease.taken > 5 then
       perform m23.fail_test(v_test.id, 'five workers have taken this test up without getting further');
     elsif v_lease.token is not null then
-      update public.recovery_tests set status = 'in_progress', started_at = coalesce(started_at, clock_timestamp()) where id = v_test.id;
+      update public.recovery_tests set status = 'in_progress', started_at = coalesce(started_at, clock_timestamp())
+       where id = v_test.id;
       return m23.test_plan(v_test, v_lease.token);
     end if;
   end loop;
   return null;
 end $$;
 comment on function public.m23_claim_test(uuid) is
-  'For the workers: takes the lease of a test (this one, or any that nobody drives) and gives what to examine; null when there is none.';
+  'For the workers: takes the lease of a test (this one, or any that nobody drives) and gives what to examine; '
+  'null when there is none.';

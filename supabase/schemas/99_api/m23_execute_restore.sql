@@ -2,7 +2,8 @@
 -- when it failed, so that the log row can say so: an exception would take that with it.
 -- open to: service_role
 create function public.m23_execute_restore(p_restore_id uuid, p_lease uuid) returns json
-language plpgsql volatile security definer set row_security = off set statement_timeout = '1h' set plan_cache_mode = force_generic_plan as $$
+language plpgsql volatile security definer set row_security = off set statement_timeout = '1h'
+  set plan_cache_mode = force_generic_plan as $$
 declare
   v_work    m23.restore_work;
   v_error   json;
@@ -21,10 +22,12 @@ begin
     perform m23.end_work(p_restore_id);
     return v_outcome;
   exception when query_canceled or others then  -- the others do not include it
-    get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_table = table_name, v_constraint = constraint_name;
+    get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_table = table_name,
+      v_constraint = constraint_name;
     v_error := m23.failure(v_state, v_message, v_table, v_constraint);
   end;
-  perform m23.fail_restore(p_restore_id, concat_ws(': ', v_error ->> 'message', array_to_string(m23.list_of((v_error -> 'details')::jsonb), '; ')));
+  perform m23.fail_restore(p_restore_id,
+    concat_ws(': ', v_error ->> 'message', array_to_string(m23.list_of((v_error -> 'details')::jsonb), '; ')));
   return json_build_object('error', v_error);
 end $$;
 comment on function public.m23_execute_restore(uuid, uuid) is

@@ -21,7 +21,9 @@ begin
     exception when others then
       get stacked diagnostics v_state = returned_sqlstate, v_message = message_text;
       if v_state = 'PGRST' and v_message::json ->> 'code' = 'UNAVAILABLE' then raise; end if;
-      perform m23.note_check('not_restorable', 'the restore', case when v_state = 'PGRST' then v_message::json ->> 'message' else 'the restore failed; the database''s log tells why' end);
+      perform m23.note_check('not_restorable', 'the restore',
+        case when v_state = 'PGRST' then v_message::json ->> 'message'
+             else 'the restore failed; the database''s log tells why' end);
       raise log 'm23: the restore of a recovery test failed: % (%)', v_message, v_state;
     end;
     v_tally := m23.close_checks();
@@ -33,4 +35,6 @@ begin
   update m23.test_work set trial = v_done where test_id = p_test_id;
   return v_done;
 end $$;
-comment on function public.m23_execute_test(uuid, uuid) is 'For the workers: restores the staged archive of a deep test, gives what was found and the measured time, and leaves nothing behind.';
+comment on function public.m23_execute_test(uuid, uuid) is
+  'For the workers: restores the staged archive of a deep test, gives what was found '
+  'and the measured time, and leaves nothing behind.';

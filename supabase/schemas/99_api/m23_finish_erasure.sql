@@ -6,4 +6,5 @@ begin
   delete from m23.key_erasures where work_id = p_work_id;
   delete from m23.leases where work_id = p_work_id;
 end $$;
-comment on function public.m23_finish_erasure(uuid, uuid) is 'For the workers: the key objects of that tenant are gone.';
+comment on function public.m23_finish_erasure(uuid, uuid) is
+  'For the workers: the key objects of that tenant are gone.';

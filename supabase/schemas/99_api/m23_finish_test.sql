@@ -1,5 +1,7 @@
 -- open to: service_role
-create function public.m23_finish_test(p_test_id uuid, p_lease uuid, p_tally jsonb, p_restore jsonb default null) returns jsonb
+create function public.m23_finish_test(
+  p_test_id uuid, p_lease uuid, p_tally jsonb, p_restore jsonb default null
+) returns jsonb
 language plpgsql security definer set row_security = off as $$
 declare v_test public.recovery_tests;
 begin
@@ -15,4 +17,5 @@ begin
   delete from m23.test_work where test_id = p_test_id;
   return v_test.results;
 end $$;
-comment on function public.m23_finish_test(uuid, uuid, jsonb, jsonb) is 'For the workers: ends a test with what the examination and the restore found; gives its results.';
+comment on function public.m23_finish_test(uuid, uuid, jsonb, jsonb) is
+  'For the workers: ends a test with what the examination and the restore found; gives its results.';

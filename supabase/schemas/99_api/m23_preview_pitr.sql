@@ -17,4 +17,5 @@ exception when query_canceled or others then  -- the others do not include it
   get stacked diagnostics v_detail = pg_exception_detail;
   return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
-comment on function public.m23_preview_pitr(uuid, jsonb) is 'For pitr-restore: what a restore would do, and has not done.';
+comment on function public.m23_preview_pitr(uuid, jsonb) is
+  'For pitr-restore: what a restore would do, and has not done.';

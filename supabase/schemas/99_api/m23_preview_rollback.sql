@@ -19,4 +19,5 @@ exception when query_canceled or others then  -- the others do not include it
   get stacked diagnostics v_detail = pg_exception_detail;
   return m23.answer_refusal(sqlstate, sqlerrm, v_detail);
 end $$;
-comment on function public.m23_preview_rollback(uuid, jsonb) is 'For pitr-rollback: what a rollback would do, and has not done.';
+comment on function public.m23_preview_rollback(uuid, jsonb) is
+  'For pitr-rollback: what a rollback would do, and has not done.';

@@ -2,7 +2,9 @@
 -- then the rows as COPY lines. `next_key`, where it is known, is the key at which the chunk after it will end.
 -- Bounded in rows and bytes, whatever the tenant's size.
 -- open to: service_role
-create function public.m23_read_chunk(p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[], p_history boolean default false) returns m23."application/octet-stream"
+create function public.m23_read_chunk(
+  p_job_id uuid, p_lease uuid, p_ordinal int, p_after text[], p_history boolean default false
+) returns m23."application/octet-stream"
 language plpgsql volatile security definer set row_security = off
 set statement_timeout = '60s' as $$
 declare
@@ -42,7 +44,8 @@ begin
                coalesce(sum(pg_catalog.hashtextextended(m23_line collate "C", 0::bigint)), 0)::text as fingerprint,
                coalesce(max(m23_bytes), 0) as bytes,
                pg_catalog.max(array[%2$s]) filter (where m23_n = %3$s or m23_bytes >= $5) as last_key
-          from (select p.*, sum(octet_length(m23_line) + 1) over (rows unbounded preceding) as m23_bytes, count(*) over (rows unbounded preceding) as m23_n from (%1$s) p) r
+          from (select p.*, sum(octet_length(m23_line) + 1) over (rows unbounded preceding) as m23_bytes,
+                       count(*) over (rows unbounded preceding) as m23_n from (%1$s) p) r
          where m23_bytes - octet_length(m23_line) - 1 < $5',
       m23.part_query(v_part, p_history, v_table, v_rows, v_quiet,
                      m23.log_of(v_table.id, v_work.tenant_id, least(v_at.floor, v_from.floor))), v_key, v_rows);
@@ -60,7 +63,8 @@ begin
       v_next := m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, v_rows);
       v_done := v_next is null and m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, 1) is null;
     end if;
-    -- What live rows show is in the log for every later statement: if it still has nothing, they were those of the position.
+    -- What live rows show is in the log for every later statement: if it still has nothing, they were those of the
+    -- position.
     exit when not v_quiet or not m23.has_changed(v_table, v_work.tenant_id, v_work.position);
     v_quiet := false;
     v_next := null;

@@ -8,4 +8,5 @@ begin
     update m23.leases set taken = 1 where work_id = p_test_id;
   end if;
 end $$;
-comment on function public.m23_save_test(uuid, uuid, jsonb) is 'For the workers: how far an examination has come, for whoever goes on with it.';
+comment on function public.m23_save_test(uuid, uuid, jsonb) is
+  'For the workers: how far an examination has come, for whoever goes on with it.';

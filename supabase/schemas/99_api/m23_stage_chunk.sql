@@ -1,6 +1,6 @@
--- One verified chunk: a first line of JSON `{"restore_id", "lease", "ordinal", "seq", "rows", "kind"}`, then its
--- lines: `rows`, or the `history` of keys whose rows so far are no longer theirs; of `rewind` the entries are kept.
--- `"from"` is `{"backup_id", "ordinal", "seq", "history"}`, the chunk's place in its backup, and `"fingerprint"` what the
+-- One verified chunk: a first line of JSON `{"restore_id", "lease", "ordinal", "seq", "rows", "kind"}`, then its lines:
+-- `rows`, or the `history` of keys whose rows so far are no longer theirs; of `rewind` the entries are kept. `"from"`
+-- is `{"backup_id", "ordinal", "seq", "history"}`, the chunk's place in its backup, and `"fingerprint"` what the
 -- archive says of its lines.
 -- open to: service_role
 create function public.m23_stage_chunk(bytea) returns int
@@ -40,10 +40,13 @@ begin
                                                  v_table.relid::regclass));
   end;
   if v_rows <> (v_head ->> 'rows')::int then
-    perform m23.refuse('BACKUP_UNUSABLE', format('chunk %s of %s holds %s whole lines, not %s', v_head ->> 'seq', v_table.relid::regclass, v_rows, v_head ->> 'rows'));
+    perform m23.refuse('BACKUP_UNUSABLE',
+      format('chunk %s of %s holds %s whole lines, not %s', v_head ->> 'seq', v_table.relid::regclass, v_rows,
+             v_head ->> 'rows'));
   end if;
   update public.restore_logs set metadata = jsonb_set(metadata, '{progress,rows}',
-      to_jsonb((select sum(c.rows) from m23.staged_chunks c where c.restore_id = v_id))) where id = v_id and metadata ? 'progress';
+      to_jsonb((select sum(c.rows) from m23.staged_chunks c where c.restore_id = v_id)))
+   where id = v_id and metadata ? 'progress';
   if exists (select from m23.restore_work w where w.work_id = v_id and w.kind = 'test') then
     perform m23.examine_chunk(v_staged, v_head, v_lines);
   end if;
