@@ -47,8 +47,7 @@ begin
   return p_quiet and not exists (select from m23.captured(p_table.relid) c join pg_rewrite r on r.ev_class = c.relid);
 end $$;
 
--- Each of these gives how many rows it wrote that are now what was planned.
-
+-- Deletes the live rows of the plan with one operation; gives how many.
 create function m23.delete_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean) returns bigint
 language plpgsql as $$
 begin
@@ -69,6 +68,7 @@ begin
                               array(select format('d.%I', c) from unnest(p_target.columns) c)) u);
 end $$;
 
+-- Writes all of a table's plan but its deletes; gives how many rows are known to be as planned.
 create function m23.write_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
 language plpgsql as $$
 declare
@@ -151,6 +151,7 @@ begin
   return v_rows;
 end $$;
 
+-- Fails where a target is not as it is wanted, but for the rows that were left alone.
 create function m23.refuse_difference(p_target m23.target, p_tenant uuid) returns void
 language plpgsql as $$
 begin
@@ -233,6 +234,7 @@ begin
   return v_plan.targets;
 end $$;
 
+-- Takes the rows that m23.plan_early has found, without waiting for any.
 create function m23.lock_early(p_tenant uuid, p_targets m23.target[]) returns void
 language plpgsql as $$
 declare

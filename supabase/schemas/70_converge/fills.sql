@@ -74,6 +74,7 @@ create function m23.or_else(p_value text, p_other text) returns text
 language plpgsql immutable as
 $$ begin return case when p_other is null then p_value else format('coalesce(%s, %s)', p_value, p_other) end; end $$;
 
+-- The columns of a table that a function fills.
 create function m23.filled_columns(p_table m23.protected_tables) returns text[]
 language plpgsql stable as $$
 begin

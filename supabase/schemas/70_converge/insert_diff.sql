@@ -1,3 +1,4 @@
+-- Inserts the missing rows of the plan; gives how many are known to be stored as planned.
 create function m23.insert_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
 language plpgsql as $$
 declare

@@ -3,6 +3,7 @@
 -- D (should not be), R (differs, and is written as delete and insert), m23_place where the live row
 -- lies, and the wanted row, or the live row of a D.
 
+-- The temporary table with a table's plan, qualified.
 create function m23.diff_name(p_table m23.protected_tables) returns text
 language plpgsql immutable as $$ begin return 'pg_temp.m23_diff_' || p_table.id; end $$;
 
@@ -132,6 +133,8 @@ language sql stable as $$
     else format('(%s)::%s', p_value, format_type(p_type, p_modifier)) end
 $$;
 
+-- The expression of a live row's column where there is such a row, else another. p_is_live: the condition; null, if
+-- there is never one.
 create function m23.if_live(p_is_live text, p_column text, p_else text) returns text
 language plpgsql immutable as $$
 begin
@@ -161,6 +164,7 @@ begin
              and c.key_ord is null);
 end $$;
 
+-- How many rows a table's plan inserts, updates and deletes; taken_back are among the inserts.
 create function m23.count_diff(
   p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint, out taken_back bigint
 )
@@ -347,6 +351,7 @@ create view m23.plan with (security_invoker = true) as
   select table_id, name, left_alone, inserts, updates, deletes, warnings, written, unreachable, taken_back
     from m23.plans where backend = pg_backend_pid();
 
+-- Forgets the plan of this backend.
 create function m23.end_plan() returns void
 language plpgsql volatile as $$ begin delete from m23.plan; end $$;
 
@@ -381,6 +386,7 @@ begin
   return v_left;
 end $$;
 
+-- Adds to the rows of a table that were left alone; gives how many these are.
 create function m23.note_left(p_target m23.target, p_left bigint) returns bigint
 language plpgsql as $$
 begin

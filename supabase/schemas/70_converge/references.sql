@@ -34,6 +34,7 @@ create function m23.within(p_relid oid) returns text
 language plpgsql stable strict as
 $$ begin return coalesce(pg_get_partition_constraintdef(p_relid), 'true'); end $$;
 
+-- Columns by their numbers, each with an alias before it, as a list.
 create function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
 language plpgsql stable as $$
 begin
@@ -79,6 +80,7 @@ begin
   return m23.columns_agree(k.conffeqop, p_left, k.conrelid, k.conkey, p_right, k.conrelid, k.conkey);
 end $$;
 
+-- Whether a plan has all of these columns.
 create function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
 language plpgsql stable as $$
 begin
@@ -94,6 +96,7 @@ language sql stable as $$
                 m23.public_name(m23.root_of(p_relid)), p_otherwise)
 $$;
 
+-- What to say of planned rows that refer to rows which do not exist.
 create function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
 language sql stable as $$
   select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows,
@@ -101,6 +104,7 @@ language sql stable as $$
                 m23.way_out(p_key.confrelid, 'put them back first'))
 $$;
 
+-- What to say of rows that would go and that others refer to.
 create function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns text
 language sql stable as $$
   select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows,

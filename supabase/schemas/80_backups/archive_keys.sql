@@ -50,12 +50,14 @@ language sql stable as $$
     'plain', p_work.key_id is null and exists (select from m23.backup_chunks c where c.job_id = p_work.job_id))
 $$;
 
+-- Whether the key that a backup is encrypted with was erased.
 create function m23.key_is_erased(p_job uuid) returns boolean
 language sql stable as $$
   select exists (select from m23.backup_work w join m23.archive_keys k on k.key_id = w.key_id
                   where w.job_id = p_job and k.erased_at is not null)
 $$;
 
+-- Refuses a backup whose key was erased while it was made.
 create function m23.refuse_erased_key(p_job uuid) returns void
 language plpgsql stable as $$
 begin
@@ -64,6 +66,7 @@ begin
   end if;
 end $$;
 
+-- Where the key objects of a tenant lie in the bucket.
 create function m23.keys_prefix(p_tenant uuid) returns text
 language sql immutable as
 $$ select format('keys/%s/', p_tenant) $$;

@@ -69,6 +69,7 @@ end $$;
 comment on function m23.shape_of(oid) is
   'The columns of a table that hold values of their own, as a manifest lists them.';
 
+-- The names of a table's key columns, in the order of the key.
 create function m23.key_of(p_relid oid) returns text[]
 language plpgsql stable as $$
 begin
@@ -86,6 +87,7 @@ begin
      order by j.completed_at desc limit 20) recent);
 end $$;
 
+-- Makes the row of a backup as a request's body asks for it; gives it.
 create function m23.new_backup_job(p_tenant uuid, p_backup jsonb) returns public.backup_jobs
 language sql as $$
   insert into public.backup_jobs (tenant_id, backup_name, description, job_type, tables, base_backup_id, created_by)
@@ -99,6 +101,7 @@ language sql as $$
   returning *
 $$;
 
+-- Refuses a job that no backup can be made of, with all its faults.
 create function m23.refuse_backup_faults(p_job public.backup_jobs) returns void
 language plpgsql as $$
 declare v_faults text[] := m23.table_faults(p_job.tables) || m23.obstacle_faults(p_job.tables);
@@ -114,6 +117,7 @@ begin
   end if;
 end $$;
 
+-- Notes the position that a backup is of, and what is true of the database there. p_parent: what it builds on.
 create function m23.note_backup_work(p_job public.backup_jobs, p_parent m23.backup_work) returns void
 language plpgsql as $$
 declare v_taken record;
@@ -129,6 +133,7 @@ end $$;
 
 -- Driving -------------------------------------------------------------------------
 
+-- Ends a backup that waits or runs, as failed.
 create function m23.fail_backup(p_job uuid, p_error text) returns void
 language sql as $$
   update public.backup_jobs set status = 'failed', error_message = left(p_error, 2000),
@@ -138,6 +143,7 @@ language sql as $$
   delete from m23.leases where work_id = p_job;
 $$;
 
+-- What a worker needs to drive a backup: its parts, each with how far it has come. p_token: its lease.
 create function m23.backup_plan(p_job uuid, p_token uuid) returns json
 language plpgsql stable as $$
 begin
@@ -219,6 +225,7 @@ begin
          then format('a type that %s uses was altered while it was backed up', m23.public_name(p_table.relid)) end);
 end $$;
 
+-- How far a backup has come, as its row shows it.
 create function m23.backup_progress(p_job uuid) returns jsonb
 language sql stable as $$
   with c as (select coalesce(sum(rows), 0) as rows, coalesce(sum(bytes), 0) as bytes,

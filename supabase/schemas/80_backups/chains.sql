@@ -48,6 +48,7 @@ begin
        and format('%I.%I', b.schema_name, b.table_name) = m23.qualified_name(p_table.relid)));
 end $$;
 
+-- How many entries of a tenant's rows the log has since a position.
 create function m23.count_changes(p_table m23.protected_tables, p_tenant uuid, p_since pg_snapshot) returns bigint
 language plpgsql volatile as $$
 declare v_count bigint;
@@ -63,6 +64,7 @@ begin
   return v_count;
 end $$;
 
+-- The position of the backup that one builds on; null for a full one.
 create function m23.parent_position(p_job uuid) returns pg_snapshot
 language sql stable as
 $$ select w.position from public.backup_jobs j join m23.backup_work w on w.job_id = j.parent_backup_id

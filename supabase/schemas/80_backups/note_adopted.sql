@@ -1,3 +1,4 @@
+-- Writes the records of a backup that lies in the bucket, as its manifest has them. p_object: the manifest's place.
 create function m23.note_adopted(p_manifest jsonb, p_object text, p_sha256 text) returns void
 language plpgsql as $$
 declare

@@ -1,3 +1,4 @@
+-- Notes the tables of a backup with their shapes of now, and which are read whole. p_like: see m23.start_backup.
 create function m23.note_backup_tables(p_job public.backup_jobs, p_parent m23.backup_work, p_like uuid default null)
 returns void
 language plpgsql as $$

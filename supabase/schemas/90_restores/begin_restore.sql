@@ -1,3 +1,4 @@
+-- Accepts a restore of a backup as a request's body asks for it; gives the order for its worker.
 create function m23.begin_restore(p_tenant uuid, p_restore jsonb) returns json
 language plpgsql as $$
 declare

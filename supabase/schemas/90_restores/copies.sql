@@ -57,6 +57,7 @@ language sql stable as $$
             join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) o
 $$;
 
+-- Makes the schema of a copy where it is not there, and notes the copy.
 create function m23.begin_copy(p_restore public.restore_logs) returns void
 language plpgsql as $$
 declare v_made boolean := not exists (select from pg_namespace where nspname = p_restore.target_schema);
@@ -69,6 +70,7 @@ begin
             clock_timestamp() + make_interval(days => m23.setting('copy_days')::int));
 end $$;
 
+-- Notes what a copy has once it is filled: what is found besides later, somebody has added.
 create function m23.end_copy(p_restore public.restore_logs) returns void
 language sql as $$
   update m23.copies set contents = array(select object from m23.schema_contents(schema_name))
@@ -78,12 +80,14 @@ language sql as $$
     from m23.copies c where r.id = p_restore.id and c.restore_log_id = r.id;
 $$;
 
+-- What somebody has added to a copy, described.
 create function m23.added_to_copy(p_copy m23.copies) returns text[]
 language sql stable as $$
   select coalesce(array_agg(c.description order by c.description), '{}') from m23.schema_contents(p_copy.schema_name) c
    where c.object <> all (p_copy.contents)
 $$;
 
+-- The tables that M23 has made in a copy, as a list for a statement; null for none.
 create function m23.tables_of_copy(p_copy m23.copies) returns text
 language sql stable as $$
   select string_agg(format('%I.%I', n.nspname, c.relname), ', ')

@@ -1,3 +1,4 @@
+-- Makes one table of a copy with the wanted rows; gives how many. Where they do not fit the rules of now, it has none.
 create function m23.copy_beside(p_target m23.target, p_restore public.restore_logs) returns bigint
 language plpgsql as $$
 declare

@@ -1,3 +1,4 @@
+-- Executes a restore or rollback, or plans it for a dry run. Gives its figures.
 create function m23.execute_work(p_work m23.restore_work) returns json
 language plpgsql as $$
 declare

@@ -16,6 +16,7 @@ language sql as $$
   returning id
 $$;
 
+-- Refuses a restore of which not all rows were read back.
 create function m23.check_staged(p_restore uuid) returns void
 language plpgsql as $$
 declare v_short record;
@@ -82,6 +83,7 @@ begin
             from unnest(m23.complete(m23.logged_targets(p_work.tables, p_work.moment))) t);
 end $$;
 
+-- The tables that work is about, as relations.
 create function m23.relations_of(p_work m23.restore_work) returns oid[]
 language plpgsql stable as $$
 begin
@@ -99,6 +101,7 @@ begin
             join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace);
 end $$;
 
+-- Notes what a caller is told when work ends.
 create function m23.warn(p_work uuid, p_said text) returns void
 language plpgsql as
 $$ begin insert into m23.staging_warnings (work_id, said) values (p_work, p_said) on conflict do nothing; end $$;
@@ -121,10 +124,12 @@ begin
      and not exists (select from m23.staged_tables s where s.restore_id = p_work.work_id);
 end $$;
 
+-- What is said of a backup none of whose tables is there any more.
 create function m23.empty_sentence() returns text
 language sql immutable as
 $$ select 'none of these tables can be restored; nothing was changed' $$;
 
+-- Marks snapshots that have expired, so many at a time; gives how many.
 create function m23.sweep_snapshots() returns bigint
 language plpgsql as $$
 declare v_count bigint;

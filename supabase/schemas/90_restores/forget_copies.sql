@@ -1,3 +1,4 @@
+-- Drops all copies of a tenant; gives how many. One that somebody has added to is refused.
 create function m23.forget_copies(p_tenant uuid) returns bigint
 language plpgsql volatile as $$
 declare

@@ -1,3 +1,4 @@
+-- Removes a tenant's entries from all logs; gives how many.
 create function m23.forget_log(p_tenant uuid) returns bigint
 language plpgsql volatile as $$
 declare

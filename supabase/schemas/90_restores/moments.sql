@@ -19,6 +19,7 @@ language sql volatile as $$
    where r.table_id = p_table.id and r.lost and m23.can_concern(r.bounds, p_table, p_tenant)
 $$;
 
+-- The earliest moment that a tenant's rows of a table can be gone back to.
 create function m23.earliest_moment(p_table m23.protected_tables, p_tenant uuid) returns timestamptz
 language plpgsql volatile as $$
 begin

@@ -90,6 +90,7 @@ begin
   end loop;
 end $$;
 
+-- Refuses a staged history that does not say when its changes were, or that has rows of another tenant.
 create function m23.check_history(
   p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work
 ) returns void

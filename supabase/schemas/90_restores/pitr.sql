@@ -1,6 +1,7 @@
 -- Point-in-time recovery: the wanted rows come from the log, as of a moment. A preview is
 -- the same plan, stopped before the write.
 
+-- Executes a statement with the parameters of m23.plan_between. Where values do not fit, it says which.
 create function m23.run_between(p_target m23.target, p_tenant uuid, p_from m23.moment, p_statement text) returns void
 language plpgsql volatile as $$
 declare v_name text := m23.public_name((p_target.tbl).relid);

@@ -10,6 +10,7 @@ begin
   return p_seen;
 end $$;
 
+-- Deletes previews of more than a day ago, so many at a time; gives how many.
 create function m23.sweep_previews() returns bigint
 language plpgsql as $$
 declare v_count bigint;
@@ -67,6 +68,7 @@ begin
             left join pg_attribute a on a.attrelid = p_relid and a.attname = c.name);
 end $$;
 
+-- A value of the type json as jsonb; as text, where jsonb cannot hold it.
 create function m23.shown_json(p_value json) returns jsonb
 language plpgsql immutable strict as $$
 begin
@@ -91,12 +93,14 @@ language sql immutable set extra_float_digits = 1 as $$
     else p_json end
 $$;
 
+-- The fields of one row that have another value in another row.
 create function m23.only_different(p_these jsonb, p_those jsonb) returns jsonb
 language sql immutable as $$
   select coalesce(jsonb_object_agg(t.key, t.value), '{}') from jsonb_each(p_these) t
    where t.value is distinct from p_those -> t.key
 $$;
 
+-- What a restore of tables to a moment of the log would do.
 create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
 language plpgsql volatile as $$
 begin

@@ -1,3 +1,4 @@
+-- Refuses a restore that cannot be made as asked. p_schema: where to, null for the live tables.
 create function m23.refuse_restore_faults(p_work m23.restore_work, p_schema text) returns void
 language plpgsql as $$
 declare v_faults text[] := m23.schema_faults(p_schema);

@@ -78,6 +78,7 @@ select m23.close_table('m23.staging_warnings');
 select m23.close_table('m23.staged_tables');
 select m23.close_table('m23.staged_chunks');
 
+-- What has been noted for the caller of this work, in order.
 create function m23.staging_warnings(p_work uuid) returns text[]
 language plpgsql stable as $$
 begin
@@ -86,6 +87,7 @@ end $$;
 
 -- Ending ---------------------------------------------------------------------------
 
+-- Takes work away, with what it has staged, its lease and a wish to cancel it.
 create function m23.end_work(p_work uuid) returns void
 language plpgsql as $$
 declare v_staging text;
@@ -101,6 +103,7 @@ begin
   delete from m23.cancellations where work_id = p_work;
 end $$;
 
+-- Ends a restore or rollback as failed, or as cancelled where somebody wished that.
 create function m23.fail_restore(p_work uuid, p_error text) returns void
 language plpgsql as $$
 declare v_status text := case when exists (select from m23.cancellations where work_id = p_work) then 'cancelled'
@@ -148,6 +151,7 @@ begin
       from (select) one left join m23.backup_work b on b.job_id = p_work.job_id);
 end $$;
 
+-- Notes work, and takes its lease; gives its order. Refused while other work of the tenant is running.
 create function m23.begin_work(p_work m23.restore_work) returns json
 language plpgsql as $$
 begin

@@ -1,3 +1,4 @@
+-- Takes one staged table back to a moment inside its member.
 create function m23.rewind_table(
   p_staged m23.staged_tables, p_table m23.protected_tables, p_inside m23.moment
 ) returns void

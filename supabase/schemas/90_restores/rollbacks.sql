@@ -1,6 +1,7 @@
 -- Snapshots and rollbacks: a snapshot is a position, made in constant time; a rollback is a
 -- restore to it, which leaves a snapshot of its own, so that it can be rolled back as well.
 
+-- An active snapshot of a tenant, of this life of the database; refused else.
 create function m23.usable_snapshot(p_tenant uuid, p_snapshot uuid) returns public.pitr_snapshots
 language plpgsql volatile as $$
 declare v_snapshot public.pitr_snapshots;
@@ -18,6 +19,7 @@ begin
   return v_snapshot;
 end $$;
 
+-- The moment of a snapshot.
 create function m23.snapshot_moment(p_snapshot public.pitr_snapshots) returns m23.moment
 language sql stable as $$
   select m23.moment_of((p_snapshot.snapshot_data ->> 'position')::pg_snapshot,

@@ -1,3 +1,4 @@
+-- The targets of work on an archive: its rows, or with a moment what the log makes of them.
 create function m23.staged_targets(p_work m23.restore_work) returns m23.target[]
 language plpgsql as $$
 declare

@@ -67,6 +67,7 @@ begin
   execute p_statement into taken, gone using p_lines;
 end $$;
 
+-- Stages lines of an archive as rows; gives how many. p_then: the backup's position, where it is of this life.
 create function m23.stage_rows(
   p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text)
 returns bigint

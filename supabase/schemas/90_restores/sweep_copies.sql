@@ -1,3 +1,4 @@
+-- Drops copies that have expired; gives how many.
 create function m23.sweep_copies() returns int
 language plpgsql volatile as $$
 declare

@@ -10,6 +10,7 @@ create type m23.calendar as (
   every_hour boolean  -- runs by elapsed time: an hour that comes twice has runs of its own
 );
 
+-- A number of a cron field, or the place of a name; null for what is neither. p_low: the field's least value.
 create function m23.cron_number(p_text text, p_low int, p_names text[]) returns int
 language plpgsql immutable as $$
 begin

@@ -1,3 +1,4 @@
+-- Checks that a copy has the rows that were backed up, as far as its columns are those of then.
 create function m23.check_fingerprint(p_scratch m23.scratch, p_then m23.backup_tables) returns void
 language plpgsql as $$
 declare

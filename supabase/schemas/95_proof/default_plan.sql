@@ -3,6 +3,7 @@
 insert into m23.settings (name, value, about) values
   ('default_plan', '', 'the plan of a tenant that never had one, as JSON; set by m23.set_default_plan; empty: none');
 
+-- The default plan as a tenant's plan. p_plan: the fields that are set.
 create function m23.default_plan(p_tenant uuid, p_plan jsonb) returns public.dr_plans
 language plpgsql volatile as $$
 begin

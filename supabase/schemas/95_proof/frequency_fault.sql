@@ -1,3 +1,4 @@
+-- What is wrong with a frequency, named as p_name; null for nothing.
 create function m23.frequency_fault(p_name text, p_frequency text, p_zone text) returns text
 language plpgsql stable as $$
 declare

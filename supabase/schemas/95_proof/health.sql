@@ -32,6 +32,7 @@ begin
   return v_standing;
 end $$;
 
+-- What a tenant's health is measured by, over so many days.
 create function m23.standing_of(p_tenant uuid, p_days int) returns m23.standing
 language plpgsql stable as $$
 begin
@@ -46,6 +47,7 @@ begin
                           where tenant_id = p_tenant and is_active) p on true);
 end $$;
 
+-- How old the newest backup is, against what may be lost: 0 to 1, and in words.
 create function m23.health_freshness(p_now m23.standing, out value numeric, out said text)
 language plpgsql stable as $$
 begin
@@ -57,6 +59,7 @@ begin
     from (select extract(epoch from clock_timestamp() - (p_now).at) / 60) a (age);
 end $$;
 
+-- The share of backups that were completed: 0 to 1, and in words.
 create function m23.health_success(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable as $$
 begin
@@ -67,6 +70,7 @@ begin
    where tenant_id = p_tenant and status in ('completed', 'failed') and completed_at >= (p_now).since;
 end $$;
 
+-- Whether the newest backup can be read with all that it builds on: 0 or 1, and in words.
 create function m23.health_chain(p_now m23.standing, out value numeric, out said text)
 language plpgsql stable as $$
 begin
@@ -101,6 +105,7 @@ create view m23.proofs as
                         and m23.found_damage(t));
 revoke all on m23.proofs from public, anon, authenticated;
 
+-- When a tenant's archive was last really restored, since a time.
 create function m23.last_proof(p_tenant uuid, p_since timestamptz) returns timestamptz
 language plpgsql stable as $$
 begin
@@ -129,6 +134,7 @@ begin
     from proof, read;
 end $$;
 
+-- The share of protected tables that are captured without a gap: 0 to 1, and in words.
 create function m23.health_capture(out value numeric, out said text)
 language plpgsql volatile as $$
 declare v_sound int[] := m23.sound_tables(array(select t.id from m23.protected_tables t));
@@ -144,6 +150,7 @@ begin
             from m23.protected_tables t) p (whole);
 end $$;
 
+-- How long a restore takes, against what is allowed: 0 to 1, and in words.
 create function m23.health_time(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable as $$
 begin
@@ -188,6 +195,7 @@ end $$;
 
 -- Over time -------------------------------------------------------------------------------
 
+-- Keeps a tenant's health of now.
 create function m23.note_health(p_tenant uuid) returns void
 language sql volatile as $$
   insert into public.health_snapshots (tenant_id, created_at, score, parts)
@@ -219,6 +227,7 @@ insert into m23.settings (name, value, about) values
   ('health_days',       '30',  'how long every health snapshot is kept; from then on the last of each day'),
   ('health_daily_days', '400', 'how long the last health snapshot of each day is kept');
 
+-- Deletes what was kept of a tenant's health: after some days all but the last of each day; gives how many.
 create function m23.prune_health(p_tenant uuid) returns bigint
 language plpgsql volatile as $$
 declare v_count bigint;
@@ -227,8 +236,8 @@ begin
    where s.tenant_id = p_tenant and (
          s.created_at < clock_timestamp() - make_interval(days => m23.setting('health_daily_days')::int)
       or s.created_at < clock_timestamp() - make_interval(days => m23.setting('health_days')::int)
-         and exists (select from public.health_snapshots l where l.tenant_id = s.tenant_id and (l.created_at,
-             l.id) > (s.created_at, s.id)
+         and exists (select from public.health_snapshots l
+                      where l.tenant_id = s.tenant_id and (l.created_at, l.id) > (s.created_at, s.id)
                         and l.created_at < date_trunc('day', s.created_at, 'UTC') + interval '1 day'));
   get diagnostics v_count = row_count;
   return v_count;

@@ -1,3 +1,4 @@
+-- Everything that is wrong with a plan.
 create function m23.plan_faults(p_plan public.dr_plans) returns text[]
 language sql stable as $$
   select array_remove(array[

@@ -1,6 +1,7 @@
 -- Plans: what a tenant has promised itself. A plan is checked when it is written, every fault
 -- at once, and then knows when its next backup and its next test are due.
 
+-- Whether the server knows a time zone.
 create function m23.is_zone(p_zone text) returns boolean
 language plpgsql stable as $$
 begin

@@ -29,6 +29,7 @@ begin
   return v_job;
 end $$;
 
+-- Accepts a recovery test as a request's body asks for it; gives its id.
 create function m23.begin_test(p_tenant uuid, p_test jsonb, p_by uuid) returns uuid
 language plpgsql volatile as $$
 declare
@@ -47,9 +48,11 @@ end $$;
 
 -- Driving -------------------------------------------------------------------------------
 
+-- The advisory lock that whoever executes a test holds.
 create function m23.test_key(p_test uuid) returns bigint
 language sql immutable as $$ select hashtextextended('m23.test.' || p_test, 0) $$;
 
+-- Ends a test that waits or runs, as failed.
 create function m23.fail_test(p_test uuid, p_error text) returns void
 language plpgsql as $$
 begin
@@ -75,17 +78,20 @@ $$;
 -- A check that holds is counted; one that does not is a finding: its kind, the object that it
 -- is about, and a sentence. They are gathered in pg_temp.m23_checks.
 
+-- Begins a list of checks, which ends with the transaction.
 create function m23.open_checks() returns void
 language sql as
 $$ create temp table m23_checks (n int generated always as identity, kind text not null, object text not null,
                                  sentence text) on commit drop $$;
 
+-- Notes a check; p_fault says what does not hold, null if it holds.
 create function m23.note_check(p_kind text, p_object text, p_fault text default null) returns void
 language plpgsql as $$
 begin
   insert into pg_temp.m23_checks (kind, object, sentence) values (p_kind, p_object, p_fault);
 end $$;
 
+-- Ends the list of checks; gives its tally.
 create function m23.close_checks() returns jsonb
 language plpgsql as $$
 declare v_tally jsonb;
@@ -98,6 +104,7 @@ begin
   return v_tally;
 end $$;
 
+-- Two tallies as one.
 create function m23.add_tallies(p_one jsonb, p_other jsonb) returns jsonb
 language sql immutable as $$
   select jsonb_build_object('passed', (p_one ->> 'passed')::bigint + (p_other ->> 'passed')::bigint,
@@ -107,6 +114,7 @@ $$;
 
 -- Finishing -------------------------------------------------------------------------------
 
+-- The results of a test, from its tally and what its restore gave.
 create function m23.test_results(p_test public.recovery_tests, p_tally jsonb, p_restore jsonb) returns jsonb
 language sql volatile as $$
   select jsonb_strip_nulls(jsonb_build_object(
@@ -123,6 +131,7 @@ language sql volatile as $$
     'rowsUndone', p_restore -> 'undone'))
 $$;
 
+-- Checks the measured time against what the plan allows.
 create function m23.check_recovery_time(p_test public.recovery_tests, p_seconds numeric) returns void
 language plpgsql as $$
 declare v_allowed int := (select p.rto_minutes from public.dr_plans p where p.id = p_test.dr_plan_id);

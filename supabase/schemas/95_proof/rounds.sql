@@ -31,6 +31,7 @@ begin
   end if;
 end $$;
 
+-- Does a round's work for one tenant; what fails is told to the server's log.
 create function m23.do_for(p_work regprocedure, p_tenant uuid) returns void
 language plpgsql volatile as $$
 begin

@@ -1,3 +1,4 @@
+-- Inserts the staged rows into the copy; gives why they do not fit, null if they do.
 create function m23.rows_fit(p_scratch m23.scratch) returns text
 language plpgsql as $$
 declare

@@ -53,11 +53,13 @@ begin
       'it could not be begun; the database''s log tells why' end;
 end $$;
 
+-- What a scheduled backup or test is called.
 create function m23.name_of_run(p_plan public.dr_plans) returns text
 language sql volatile as
 $$ select format('%s %s', left(p_plan.plan_name, 150), to_char(clock_timestamp() at time zone 'UTC',
     'YYYY-MM-DD HH24:MI:SS "UTC"')) $$;
 
+-- Makes the row of a backup that a plan begins; gives it.
 create function m23.planned_job(p_plan public.dr_plans, p_backup jsonb) returns public.backup_jobs
 language plpgsql volatile as $$
 declare v_job public.backup_jobs := m23.new_backup_job(p_plan.tenant_id, p_backup);

@@ -42,6 +42,7 @@ begin
 exception when others then null;
 end $$;
 
+-- How many rows of a copy are of another tenant.
 create function m23.count_foreign(p_scratch m23.scratch, p_tenant uuid) returns bigint
 language plpgsql as $$
 begin
@@ -51,6 +52,7 @@ end $$;
 
 -- What it holds ---------------------------------------------------------------------------
 
+-- The fingerprint of a copy's rows.
 create function m23.fingerprint_now(p_scratch m23.scratch) returns numeric
 language plpgsql as $$
 begin
@@ -66,6 +68,7 @@ language sql stable as
 $$ select not exists (select from m23.chain_of(p_job) j join m23.backup_chunks c on c.job_id = j.id
                        where c.fingerprint is null) $$;
 
+-- The fingerprint of a table's rows as they were backed up.
 create function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) returns numeric
 language sql stable as
 $$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c
@@ -112,6 +115,7 @@ begin
   return (v_done -> 'stats' ->> 'totalOperations')::bigint;
 end $$;
 
+-- The fingerprints of some copies, in their order.
 create function m23.fingerprints_now(p_all m23.scratch[]) returns numeric[]
 language sql volatile as
 $$ select array_agg(m23.fingerprint_now(p_all[n]) order by n) from generate_subscripts(p_all, 1) n $$;

@@ -45,6 +45,7 @@ comment on table m23.alert_deliveries is 'What was told of alerts, is to be told
 
 create type m23.condition as (kind text, subject text, tenant_id uuid, summary text, detail jsonb);
 
+-- What is to be told of single tenants.
 create function m23.conditions_of_tenants() returns setof m23.condition
 language sql stable as $$
   with fleet as materialized (select * from m23.fleet())

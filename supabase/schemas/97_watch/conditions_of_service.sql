@@ -1,3 +1,4 @@
+-- What is to be told of the service as a whole.
 create function m23.conditions_of_service() returns setof m23.condition
 language sql volatile as $$
   select 'cron_late', c.name, null::uuid, format('the clock''s job %s has not come for %s seconds', c.name, c.age),

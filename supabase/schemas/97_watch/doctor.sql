@@ -16,6 +16,7 @@ begin
   return v_finding;
 end $$;
 
+-- Whether times mean what was committed then.
 create function m23.doctor_commit_times() returns setof m23.finding
 language sql stable as $$
   select 'commit times', 'ok', 'native: track_commit_timestamp is on, so a time means exactly what was committed then',
@@ -48,6 +49,7 @@ language sql volatile as $$
    where current_setting('track_counts') = 'off'
 $$;
 
+-- Whether schema changes are followed.
 create function m23.doctor_event_trigger() returns setof m23.finding
 language sql stable as $$
   select 'schema changes', case when ok then 'ok' else 'warning' end,
@@ -60,6 +62,7 @@ language sql stable as $$
     from (select exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled <> 'D')) e (ok)
 $$;
 
+-- Whether a restore can silence triggers.
 create function m23.doctor_triggers() returns setof m23.finding
 language plpgsql volatile as $$
 declare
@@ -136,6 +139,7 @@ language sql stable as $$
     from pg_roles r where r.rolname = 'authenticator' and m23.setting_of_role(r.oid, 'quote_all_identifiers') = 'on'
 $$;
 
+-- The hooks, and whether each can be called.
 create function m23.doctor_hooks() returns setof m23.finding
 language sql stable as $$
   select format('hook %I.%I', h.schema_name, h.function_name), case when f.fault is null then 'ok' else 'problem' end,
@@ -152,6 +156,7 @@ language sql stable as $$
    order by h.id
 $$;
 
+-- The functions that fill columns, and whether each is there.
 create function m23.doctor_fills() returns setof m23.finding
 language sql stable as $$
   select format('fill of %s.%I', m23.public_name(t.relid), a.attname),
@@ -169,6 +174,7 @@ language sql stable as $$
    order by 1
 $$;
 
+-- The copies, and what keeps those that have expired.
 create function m23.doctor_copies() returns setof m23.finding
 language sql stable as $$
   select format('copy %s', c.schema_name), case when a.added = '{}' then 'ok' else 'warning' end,
@@ -208,6 +214,7 @@ comment on function m23.doctor() is
   'What is in force (ok), what could be better (warning) and what is broken (problem), with what to do about it: '
   'select * from m23.doctor().';
 
+-- What concerns the service as a whole: versions, crons, plans, tenants, the log's size, alerts.
 create function m23.doctor_service() returns setof m23.finding
 language sql volatile as $$
   select * from m23.doctor_versions()

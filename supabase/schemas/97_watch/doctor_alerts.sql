@@ -1,3 +1,4 @@
+-- Whether somebody is told of alerts.
 create function m23.doctor_alerts() returns setof m23.finding
 language sql stable as $$
   select 'alerts', case when h.name is null or not h.ok then 'warning' else 'ok' end,

@@ -1,3 +1,4 @@
+-- Whether the functions' clocks come.
 create function m23.doctor_crons() returns setof m23.finding
 language sql stable as $$
   select 'cron ' || c.name,

@@ -1,3 +1,4 @@
+-- Tenants without a plan or without a backup that is young enough, and restores that failed.
 create function m23.doctor_fleet() returns setof m23.finding
 language sql stable as $$
   with fleet as materialized (select * from m23.fleet())

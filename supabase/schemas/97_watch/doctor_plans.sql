@@ -1,3 +1,4 @@
+-- Plans that are overdue or fail.
 create function m23.doctor_plans() returns setof m23.finding
 language sql stable as $$
   select 'plans', 'problem',

@@ -1,3 +1,4 @@
+-- Whether database, functions and the history of migrations are of one release.
 create function m23.doctor_versions() returns setof m23.finding
 language sql stable as $$
   select 'versions', case when others.names is null then 'ok' else 'problem' end,

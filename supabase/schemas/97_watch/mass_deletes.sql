@@ -20,6 +20,7 @@ comment on table m23.delete_looks is 'How far each part of a log was searched fo
 -- A part that has grown, or is new. Where the server counts no rows, each may have.
 create type m23.grown_part as (tbl m23.protected_tables, part int, relid oid, inserted bigint, look m23.delete_looks);
 
+-- The parts of logs that have grown since they were last searched, the longest unsearched first.
 create function m23.grown_parts() returns setof m23.grown_part
 language sql volatile rows 10 as $$
   select t, p.part, c.relid, i.inserted, l
@@ -66,6 +67,7 @@ language sql stable as $$
                     order by k.at desc limit 1), '1:1:')
 $$;
 
+-- Notes up to where a part of a log has been searched.
 create function m23.note_look(p_part m23.grown_part, p_now pg_snapshot) returns void
 language sql volatile as $$
   insert into m23.delete_looks (table_id, part, incarnation, seen, inserted)

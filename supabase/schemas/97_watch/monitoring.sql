@@ -79,6 +79,7 @@ begin
     from m23.log_parts p where p.opened_at > clock_timestamp() - interval '7 days';
 end $$;
 
+-- How large all logs are and how they grow, against their cap.
 create function m23.doctor_log_size() returns setof m23.finding
 language sql stable as $$
   select 'log size',

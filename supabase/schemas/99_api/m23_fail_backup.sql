@@ -5,3 +5,4 @@ begin
   perform m23.keep_lease(p_job_id, p_lease);
   perform m23.fail_backup(p_job_id, p_error);
 end $$;
+comment on function public.m23_fail_backup(uuid, uuid, text) is 'For the workers: ends a backup as failed.';

@@ -5,3 +5,5 @@ begin
   perform m23.keep_lease(p_restore_id, p_lease);
   perform m23.fail_restore(p_restore_id, p_error);
 end $$;
+comment on function public.m23_fail_restore(uuid, uuid, text) is
+  'For the workers: ends a restore or rollback as failed.';

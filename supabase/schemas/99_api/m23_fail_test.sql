@@ -5,3 +5,4 @@ begin
   perform m23.keep_lease(p_test_id, p_lease);
   perform m23.fail_test(p_test_id, p_error);
 end $$;
+comment on function public.m23_fail_test(uuid, uuid, text) is 'For the workers: ends a test as failed.';

@@ -23,3 +23,5 @@ begin
    where id = p_job_id and status = 'in_progress';
   delete from m23.leases where work_id = p_job_id;
 end $$;
+comment on function public.m23_finish_backup(uuid, uuid, text, text, bigint) is
+  'For the workers: ends a backup whose manifest is in the store; refuses one whose position the log does not reach.';

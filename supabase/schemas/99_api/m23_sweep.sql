@@ -23,3 +23,5 @@ begin
   end loop;
   return v_told || case when v_failed <> '{}' then jsonb_build_object('failed', v_failed) else '{}' end;
 end $$;
+comment on function public.m23_sweep() is
+  'For the workers, every minute: the upkeep, step by step. Gives what was done, and which steps failed.';
