@@ -1,52 +1,17 @@
 // For how long backups are kept: cancelled, deleted and taken back, retired by the plan, collected.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
-
-import { createClient, type SupabaseClient } from '@supabase/supabase-js';
-import type pg from 'pg';
+import { describe, test } from 'node:test';
 
 import type { Role } from '../../stack/demo-tenants.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { objectsOf, prefixOf } from '../fixtures/archive.ts';
 import { increment } from '../fixtures/chain.ts';
 import { backUp, beginBackup, completed, jobOf, refusal, restore, restored } from '../fixtures/functions.ts';
-import { openShop, stock } from '../fixtures/shop.ts';
-import { newTenant, type Tenant } from '../fixtures/tenants.ts';
+import { openShopStack } from '../fixtures/stack.ts';
+import type { Tenant } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
-
-before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({
-    stateDir,
-    ephemeral: true,
-    rateLimits: { 'backup-create': 1000, 'backup-restore': 1000 },
-  });
-  client = await stack.postgres.connect();
-  await openShop(client);
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
-});
-
-async function stocked(): Promise<Tenant> {
-  const tenant = await newTenant(stack, client);
-  await stock(client, tenant);
-  return tenant;
-}
-
-function api(tenant: Tenant, role: Role): SupabaseClient {
-  return createClient(stack.url, stack.anonKey, { accessToken: () => tenant.token(role) });
-}
+const { stack, client, stocked, api } = await openShopStack();
 
 async function remove(tenant: Tenant, id: string, role: Role = 'admin'): Promise<{ status: number; details: string }> {
   const { status, error } = await api(tenant, role).rpc('delete_backup', { p_backup_id: id });

@@ -1,31 +1,22 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { archivedRows, manifestOf, objectsOf, prefixOf } from '../fixtures/archive.ts';
 import { beginBackup, completed, jobOf, restored } from '../fixtures/functions.ts';
 import { fillShelves, Load, ofTenant, openStockroom, type StockRows, stockAt, stockOf } from '../fixtures/load.ts';
 import { openShop } from '../fixtures/shop.ts';
+import { openStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 
 /** `M23_SEED=…` runs a failing history again. */
 const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
 
-let stack: Stack;
-let client: pg.Client;
 let tenants: [Tenant, Tenant];
-let removeFolder: () => void;
+
+const { stack, client } = await openStack();
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-create': 100, 'backup-restore': 100 } });
-  client = await stack.postgres.connect();
   await client.query("set timezone = 'UTC'; set datestyle = 'ISO, YMD'");
   await openShop(client);
   await openStockroom(client);
@@ -34,11 +25,6 @@ before(async () => {
   await fillShelves(client, tenants[1], 41);
   // Many small chunks: many moments at which a chunk could be of another state.
   await client.query("update m23.settings set value = '40' where name = 'chunk_rows'");
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
 });
 
 /** Rebuilds the state at a backup's position from the journal and compares the archive with it. */

@@ -1,43 +1,22 @@
 // Incremental chains and snapshots as backups: how they are made, and what is refused.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import { createClient, type SupabaseClient } from '@supabase/supabase-js';
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { bytesOf, prefixOf } from '../fixtures/archive.ts';
 import { chainManifest, increment, linesOf } from '../fixtures/chain.ts';
 import { backUp, call, type Reply, refusal } from '../fixtures/functions.ts';
-import { openShop, stock } from '../fixtures/shop.ts';
+import { stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
+const { stack, client, api } = await openShopStack();
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({
-    stateDir,
-    ephemeral: true,
-    rateLimits: { 'backup-create': 1000, 'backup-restore': 1000, 'pitr-restore': 1000 },
-  });
-  client = await stack.postgres.connect();
-  await openShop(client);
   await client.query(
     `create table shop.items (id int, tenant_id uuid not null, note text, primary key (id, tenant_id)); select m23.protect_table('shop.items')`,
   );
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
 });
 
 async function stocked(): Promise<Tenant> {
@@ -53,11 +32,6 @@ async function ask(tenant: Tenant, baseBackupId: string, more: Record<string, un
     baseBackupId,
     ...more,
   });
-}
-
-async function api(tenant: Tenant, role: 'owner' | 'viewer' = 'viewer'): Promise<SupabaseClient> {
-  const token = await tenant.token(role);
-  return createClient(stack.url, stack.anonKey, { accessToken: () => Promise.resolve(token) });
 }
 
 /** What a tenant's pages are, in one text. */
@@ -349,7 +323,7 @@ describe('a pending incremental job', () => {
   test('is run with the parent that it names', async () => {
     const tenant = await stocked();
     const full = await backUp(stack, client, tenant);
-    const operator = createClient(stack.url, stack.anonKey, { accessToken: () => tenant.token('operator') });
+    const operator = api(tenant, 'operator');
     const { data, error } = await operator
       .from('backup_jobs')
       .insert({
@@ -364,13 +338,13 @@ describe('a pending incremental job', () => {
     assert.equal(error, null);
     const reply = await call(stack, 'backup-create', await tenant.token('operator'), { jobId: data?.id });
     assert.equal(reply.status, 200, JSON.stringify(reply.body));
-    assert.equal((await (await api(tenant)).rpc('get_backup_chain', { p_backup_id: data?.id })).data.length, 2);
+    assert.equal((await api(tenant, 'viewer').rpc('get_backup_chain', { p_backup_id: data?.id })).data.length, 2);
   });
 
   test('cannot name a backup of another tenant, nor find out that there is one', async () => {
     const [tenant, other] = [await stocked(), await stocked()];
     const theirs = await backUp(stack, client, other);
-    const operator = createClient(stack.url, stack.anonKey, { accessToken: () => tenant.token('operator') });
+    const operator = api(tenant, 'operator');
     const errors = [];
     for (const base of [theirs, randomUUID()]) {
       const { error } = await operator.from('backup_jobs').insert({
@@ -394,7 +368,7 @@ describe('get_backup_chain and get_backup_statistics', () => {
     const two = await increment(stack, client, tenant, one);
     const branch = await increment(stack, client, tenant, full);
     const chain = async (id: string): Promise<string[]> =>
-      ((await (await api(tenant)).rpc('get_backup_chain', { p_backup_id: id })).data as { id: string }[]).map(
+      ((await api(tenant, 'viewer').rpc('get_backup_chain', { p_backup_id: id })).data as { id: string }[]).map(
         (row) => row.id,
       );
     assert.deepEqual(await chain(full), [full]);
@@ -411,10 +385,10 @@ describe('get_backup_chain and get_backup_statistics', () => {
     const [tenant, other] = [await stocked(), await stocked()];
     const theirs = await backUp(stack, client, other);
     for (const id of [theirs, randomUUID()]) {
-      const { error, status } = await (await api(tenant, 'owner')).rpc('get_backup_chain', { p_backup_id: id });
+      const { error, status } = await api(tenant, 'owner').rpc('get_backup_chain', { p_backup_id: id });
       assert.deepEqual([status, error?.code], [404, 'BACKUP_NOT_FOUND']);
     }
-    const { status, error } = await (await api(tenant, 'owner')).rpc('get_backup_statistics', {
+    const { status, error } = await api(tenant, 'owner').rpc('get_backup_statistics', {
       p_tenant_id: other.id,
     });
     assert.deepEqual([status, error?.code], [403, 'TENANT_NOT_FOUND']);
@@ -423,7 +397,7 @@ describe('get_backup_chain and get_backup_statistics', () => {
   test("sum a tenant's backups of the last days, to 0 where there are none", async () => {
     const tenant = await stocked();
     const statistics = async (more = {}): Promise<unknown> =>
-      (await (await api(tenant)).rpc('get_backup_statistics', { p_tenant_id: tenant.id, ...more })).data;
+      (await api(tenant, 'viewer').rpc('get_backup_statistics', { p_tenant_id: tenant.id, ...more })).data;
     assert.deepEqual(await statistics(), {
       total_backups: 0,
       successful_backups: 0,

@@ -1,10 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { manifestOf, objectsOf, prefixOf } from '../fixtures/archive.ts';
 import {
   backUp,
@@ -18,25 +14,22 @@ import {
   restored,
 } from '../fixtures/functions.ts';
 import { everyApiSessionAnswers, reconnected } from '../fixtures/sessions.ts';
-import { damage, openShop, placesOf, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { damage, placesOf, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { eventually, pause, randomNumbers } from '../fixtures/time.ts';
 
 const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
 const TABLES = ['shop.accounts', 'shop.orders', 'shop.Line Items'];
 
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
 const random = randomNumbers(SEED);
 
+const { stack, client: first } = await openShopStack();
+/** The present connection: the server's end is a connection's, too. */
+let client = first;
+after(() => client.end());
+
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-create': 100, 'backup-restore': 100 } });
-  client = await stack.postgres.connect();
-  await openShop(client);
   // As in production: what is committed survives a crash. (Of the machine, that is not tested.)
   await client.query('alter database postgres set synchronous_commit = on');
   await stack.restartPostgrest();
@@ -45,11 +38,6 @@ before(async () => {
   await client.query(
     "update m23.settings set value = '8' where name = 'chunk_rows'; update m23.settings set value = '1' where name = 'lease_seconds'",
   );
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
 });
 
 /** A connection does not outlive its server, neither the test's nor PostgREST's. */

@@ -3,60 +3,31 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 
 import { createClient } from '@supabase/supabase-js';
-import type pg from 'pg';
 
-import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
 import { bytesOf, objectsOf, prefixOf, tamperedWith } from '../fixtures/archive.ts';
 import { increment } from '../fixtures/chain.ts';
 import { backUp, beginBackup, call, completed, refusal, restore, restored } from '../fixtures/functions.ts';
 import { kindsOf, type Results, recoveryTest, resultsOf } from '../fixtures/recovery.ts';
-import { damage, openShop, placesOf, rowsOf, stock } from '../fixtures/shop.ts';
-import { newTenant, type Tenant } from '../fixtures/tenants.ts';
+import { damage, placesOf, rowsOf } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
+import type { Tenant } from '../fixtures/tenants.ts';
 import { copyBucket, m23 } from '../fixtures/tool.ts';
 
 const [FIRST, SECOND] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')] as const;
 
-let stack: Stack;
-let client: pg.Client;
-let folder: string;
-let removeFolder: () => void;
+const { stack, client, stocked } = await openShopStack({ vars: { ARCHIVE_KEY: FIRST } });
 
 before(async () => {
-  folder = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  const rateLimits = Object.fromEntries(
-    ['backup-create', 'backup-restore', 'pitr-restore', 'recovery-test'].map((name) => [name, 1000]),
-  );
-  stack = await startStack({
-    stateDir: join(folder, 'state'),
-    ephemeral: true,
-    rateLimits,
-    vars: { ARCHIVE_KEY: FIRST },
-  });
-  client = await stack.postgres.connect();
-  await openShop(client);
   await client.query("update m23.settings set value = '20' where name = 'chunk_rows'");
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
 });
 
 async function withKeys(current: string | undefined, previous?: string): Promise<void> {
   await stack.restartWorkers({ ARCHIVE_KEY: current, ARCHIVE_KEY_PREVIOUS: previous });
-}
-
-async function stocked(): Promise<Tenant> {
-  const tenant = await newTenant(stack, client);
-  await stock(client, tenant);
-  return tenant;
 }
 
 async function manifest(
@@ -442,7 +413,7 @@ describe('another configuration', () => {
       const reply = await call(stack, name, await tenant.token('admin'), body);
       assert.deepEqual(refusal(reply), [500, 'INTERNAL']);
     }
-    assert.match(readFileSync(join(folder, 'state', 'workers.log'), 'utf8'), /ARCHIVE_KEY: .*32 bytes in base64/);
+    assert.match(readFileSync(join(stack.stateDir, 'workers.log'), 'utf8'), /ARCHIVE_KEY: .*32 bytes in base64/);
     const {
       rows: [jobs],
     } = await client.query<{ count: string }>('select count(*) from public.backup_jobs where tenant_id = $1', [
@@ -466,7 +437,7 @@ describe('another configuration', () => {
     const later = await increment(stack, client, tenant, chain.tip);
     assert.equal(await keyOf(tenant, later), await keyOf(tenant, chain.tip), 'the data key stays');
 
-    const bucket = join(folder, 'bucket');
+    const bucket = join(temporaryFolder(), 'bucket');
     await copyBucket(stack, bucket);
     const rewrapped = await m23(['keys', 'rewrap', bucket], { ARCHIVE_KEY: SECOND, ARCHIVE_KEY_PREVIOUS: FIRST });
     assert.equal(rewrapped.code, 0, rewrapped.errors);

@@ -1,24 +1,16 @@
 // The client when the network fails, when its caller gives up, and when an answer comes before the work's end.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import type { M23, M23Error } from '../../client/src/index.ts';
-import { FUNCTIONS } from '../../stack/wrangler-config.ts';
 import { backUp, failure, type User, userOf } from '../fixtures/client.ts';
-import { NOWHERE, type Running, startRunning } from '../fixtures/people.ts';
+import { NOWHERE } from '../fixtures/people.ts';
+import { openStack } from '../fixtures/stack.ts';
 
 type Network = typeof fetch;
 
-let running: Running;
-let stack: Running['stack'];
-let database: Running['database'];
-
-before(async () => {
-  running = await startRunning(Object.fromEntries(FUNCTIONS.map((name) => [name, 100])));
-  ({ stack, database } = running);
-});
-after(() => running?.close());
+const { stack, client: database } = await openStack();
 
 /** An owner whose requests to an address that contains `part` are answered by `answer`; it gets how many there were before. */
 async function behind(

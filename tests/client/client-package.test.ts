@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import { build } from 'esbuild';
@@ -15,10 +15,10 @@ import { publint } from 'publint';
 
 import { generate } from '../../client/generate.ts';
 import { ROOT } from '../../stack/places.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
 import { startBrowser } from '../fixtures/browser.ts';
 import { installClient, packClient } from '../fixtures/package.ts';
+import { openStack } from '../fixtures/stack.ts';
 
 const run = promisify(execFile);
 
@@ -83,20 +83,15 @@ const OUTCOME = {
   quota: ['10', true, true],
 };
 
-let folder: string;
+const folder = temporaryFolder();
+const { stack } = await openStack({ limits: { 'pitr-rollback': 1 } });
 let tarball: string;
 let client: string;
-let stack: Stack;
 
 before(async () => {
-  folder = temporaryFolder();
   tarball = await packClient(folder);
   client = await installClient(tarball, folder);
   writeFileSync(join(folder, 'program.js'), PROGRAM);
-  stack = await startStack({ stateDir: temporaryFolder(), ephemeral: true, rateLimits: { 'pitr-rollback': 1 } });
-});
-after(async () => {
-  await stack?.close();
 });
 
 function settings(): string {

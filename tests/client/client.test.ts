@@ -1,27 +1,19 @@
 // The seventeen functions of the client, as an application calls them, on the real stack.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 
 import * as named from '../../client/src/index.ts';
 import { type BackupJob, createM23, setClient } from '../../client/src/index.ts';
 import type { Role } from '../../stack/demo-tenants.ts';
-import { FUNCTIONS } from '../../stack/wrangler-config.ts';
 import { backUp, failure, type User, userOf } from '../fixtures/client.ts';
-import { NOWHERE, newClient, type Running, startRunning } from '../fixtures/people.ts';
+import { NOWHERE, newClient } from '../fixtures/people.ts';
+import { openStack } from '../fixtures/stack.ts';
 import { tokenOf } from '../fixtures/tenants.ts';
 
-let running: Running;
-let stack: Running['stack'];
-let database: Running['database'];
-
-before(async () => {
-  running = await startRunning({ ...Object.fromEntries(FUNCTIONS.map((name) => [name, 100])), 'backup-restore': 4 });
-  ({ stack, database } = running);
-});
-after(() => running?.close());
+const { stack, client: database } = await openStack({ limits: { 'backup-restore': 4 } });
 
 async function user(tenant: 0 | 1, role: Role, network?: typeof fetch): Promise<User> {
   return await userOf(stack, tenant, role, network);

@@ -1,21 +1,14 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import type { FunctionsHttpError, SupabaseClient } from '@supabase/supabase-js';
 
 import type { Body } from '../fixtures/functions.ts';
-import { NOWHERE, newClient, type Running, signIn, startRunning } from '../fixtures/people.ts';
+import { NOWHERE, newClient, signIn } from '../fixtures/people.ts';
+import { openStack } from '../fixtures/stack.ts';
 import { eventually } from '../fixtures/time.ts';
 
-let running: Running;
-let stack: Running['stack'];
-let database: Running['database'];
-
-before(async () => {
-  running = await startRunning();
-  ({ stack, database } = running);
-});
-after(() => running?.close());
+const { stack, client: database } = await openStack({ limits: 'contract' });
 
 async function invoke(supabase: SupabaseClient, name: string, body: Record<string, unknown>): Promise<Body> {
   const { data, error } = await supabase.functions.invoke<Body>(name, { body });

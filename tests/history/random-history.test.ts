@@ -3,9 +3,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { startDatabase } from '../fixtures/database.ts';
+import { openStack } from '../fixtures/stack.ts';
 import { newTenant } from '../fixtures/tenants.ts';
 import { pause } from '../fixtures/time.ts';
 import { Chain } from './chain.ts';
@@ -14,24 +13,14 @@ import { restoreOverHttp } from './http.ts';
 
 const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
 
+const { stack, client } = await openStack();
+
 describe(`a random history (M23_SEED=${SEED})`, () => {
-  let stack: Stack;
   let history: History;
   let chain: Chain;
-  let removeFolder: () => void;
 
   before(async () => {
-    const stateDir = temporaryFolder((cleanUp) => {
-      removeFolder = cleanUp;
-    });
-    stack = await startStack({
-      stateDir,
-      ephemeral: true,
-      rateLimits: { 'pitr-restore': 1000, 'backup-create': 1000, 'backup-restore': 1000 },
-    });
-    const client = await stack.postgres.connect();
     const tenants = [await newTenant(stack, client), await newTenant(stack, client), await newTenant(stack, client)];
-    await client.end();
     history = await History.open(
       () => stack.postgres.connect(),
       SEED,
@@ -41,8 +30,6 @@ describe(`a random history (M23_SEED=${SEED})`, () => {
   });
   after(async () => {
     await history.close();
-    await stack.close();
-    removeFolder();
   });
 
   test('is written by several clients, and looked at and restored meanwhile', async (t) => {

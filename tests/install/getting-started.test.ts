@@ -3,18 +3,18 @@
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 
 import { createClient } from '@supabase/supabase-js';
 import pg from 'pg';
 
 import { createM23, type M23 } from '../../client/src/index.ts';
 import { ROOT } from '../../stack/places.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
 import { FUNCTIONS, readWranglerConfig } from '../../stack/wrangler-config.ts';
 import { temporaryFolder } from '../dev-command.ts';
 import { catalogue, differences } from '../fixtures/catalogue.ts';
 import { type Block, blocksOf, pageText, runBlocks } from '../fixtures/page.ts';
+import { openStack } from '../fixtures/stack.ts';
 
 const GUIDE = 'docs/getting-started.md';
 const EXAMPLE = 'examples/notes-app/README.md';
@@ -22,13 +22,8 @@ const EXAMPLE = 'examples/notes-app/README.md';
 /** What an older version had not: the migrations of whole topics. */
 const LATER = ['recovery_tests', 'scratch', 'rounds', 'mass_deletes'];
 
-let project: string;
-let stack: Stack;
-let database: pg.Client;
-let removeFolder: () => void;
 let untouched: string[];
 let installed: string[];
-let env: Record<string, string>;
 
 /** The project, with the packages that `npm install` would have put there. */
 function newProject(): string {
@@ -90,25 +85,14 @@ async function follow(blocks: Block[]): Promise<void> {
   }
 }
 
-before(async () => {
-  project = newProject();
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  env = {
-    PATH: `${join(process.execPath, '..')}:${process.env['PATH']}`,
-    SUPABASE_TELEMETRY_DISABLED: '1',
-    DO_NOT_TRACK: '1',
-  };
-  stack = await startStack({ stateDir, ephemeral: true, prepare });
-  Object.assign(env, { SUPABASE_URL: stack.url, ANON_KEY: stack.anonKey });
-  database = await stack.postgres.connect();
-});
-after(async () => {
-  await database?.end();
-  await stack?.close();
-  removeFolder();
-});
+const project = newProject();
+const env: Record<string, string> = {
+  PATH: `${join(process.execPath, '..')}:${process.env['PATH']}`,
+  SUPABASE_TELEMETRY_DISABLED: '1',
+  DO_NOT_TRACK: '1',
+};
+const { stack, client: database } = await openStack({ limits: 'contract', prepare });
+Object.assign(env, { SUPABASE_URL: stack.url, ANON_KEY: stack.anonKey });
 
 /** The project before M23, and M23's database half. */
 async function prepare(url: string): Promise<void> {

@@ -1,11 +1,9 @@
 // How far back one can go, and why no further: a change that was missed makes every earlier moment
 // unreachable, and whoever asks for one is told so.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { actAsOwner, type Database, type Outcome, recover, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, type Outcome, openDatabase, recover } from '../fixtures/database.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
@@ -23,22 +21,17 @@ interface Window {
   gaps: Gap[];
 }
 
-let database: Database;
-let client: pg.Client;
 let schemas = 0;
 
+const { postgres, client, now } = await openDatabase();
+
 before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
   await actAsOwner(client, TENANT, OWNER);
 });
-after(() => database.close());
 
 async function one<T>(sql: string, values: unknown[] = []): Promise<T> {
   return (await client.query<{ value: T }>(`select (${sql}) as value`, values)).rows[0]!.value;
 }
-const now = (): Promise<string> =>
-  one(`to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`);
 
 /** A protected table `t` with three rows in a schema of its own, and no other; gives its name for `tables`. */
 async function table(): Promise<string> {
@@ -234,7 +227,7 @@ describe('capture that is switched off', () => {
   test('that somebody holds a lock on is renewed the next time', async () => {
     await table();
     await unseen('alter table t disable trigger all');
-    const reader = await database.postgres.connect();
+    const reader = await postgres.connect();
     await reader.query(`begin; select * from s${schemas}.t`);
     assert.deepEqual(await one('m23_sweep()'), {}, 'nothing is said of what was not done');
     await reader.query('rollback');

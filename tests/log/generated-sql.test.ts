@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 
 import { ROOT } from '../../stack/places.ts';
-import { type Database, startDatabase } from '../fixtures/database.ts';
+import { openDatabase } from '../fixtures/database.ts';
 
 const FOLDER = join(ROOT, 'tests', 'generated');
 const SAMPLE = `
@@ -18,12 +18,11 @@ const TABLE = `(select t from m23.protected_tables t where t.relid = 'public.tas
 const FUNCTION = (name: string): string =>
   `(select p.prosrc from pg_proc p where p.oid::regproc::text = 'm23_log.${name}_' || (${TABLE}).id)`;
 
-let database: Database;
+const { client } = await openDatabase();
+
 before(async () => {
-  database = await startDatabase();
-  await database.client.query(SAMPLE);
+  await client.query(SAMPLE);
 });
-after(() => database.close());
 
 /** Numbers that are another in each database stand as words. */
 function steady(sql: string): string {
@@ -45,7 +44,7 @@ for (const [file, sql] of Object.entries({
   test(`${file}.sql is what runs`, async () => {
     const {
       rows: [generated],
-    } = await database.client.query<{ sql: string }>(`select (${sql}) as sql`);
+    } = await client.query<{ sql: string }>(`select (${sql}) as sql`);
     const path = join(FOLDER, `${file}.sql`);
     const actual = steady(generated?.sql ?? '');
     if (process.env['M23_WRITE_GOLDEN'] !== undefined) writeFileSync(path, actual);

@@ -1,27 +1,25 @@
 // Many tables with a long log: what a call opens grows with what its tenant has changed, and with nothing else.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import { type Database, startDatabase } from '../fixtures/database.ts';
+import { openDatabase } from '../fixtures/database.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OTHER = '22222222-2222-4222-8222-222222222222';
 const USER = '33333333-3333-4333-8333-333333333333';
 
-let database: Database;
 let at: string;
 
+const { postgres, client } = await openDatabase();
+
 before(async () => {
-  database = await startDatabase();
-  await database.client.query(`insert into public.tenant_members values ('${TENANT}', '${USER}', 'owner');
+  await client.query(`insert into public.tenant_members values ('${TENANT}', '${USER}', 'owner');
     create schema wide; update m23.settings set value = '0' where name = 'log_part_hours'`);
 });
-after(() => database.close());
 
 /** Tables from one number to another; the other tenant changes a row of each in each part, then the tenant one of the first two. */
 async function grow(from: number, to: number, parts: number): Promise<void> {
-  const { client } = database;
   for (let table = from; table <= to; table += 1) {
     const reference = table === 1 ? '' : `references wide.t${table - 1}`;
     await client.query(`create table wide.t${table} (id int primary key, tenant_id uuid not null, up int ${reference}, v int);
@@ -47,7 +45,7 @@ interface Held {
 
 /** What a call under an admitted request holds when it is done; nothing of it stays. */
 async function held(edge: string, call: string): Promise<Held> {
-  const client = await database.postgres.connect();
+  const client = await postgres.connect();
   try {
     const request = randomUUID();
     await client.query(`begin;
@@ -133,7 +131,6 @@ describe('what is held at the end of', () => {
 });
 
 test('the log of a forgotten tenant is gone from sealed and open parts alike, and that of others is not', async () => {
-  const { client } = database;
   const entries = async (tenant: string): Promise<number> => {
     const { rows } = await client.query<{ name: string }>(`select m23.log_name(id) as name from m23.protected_tables`);
     let count = 0;

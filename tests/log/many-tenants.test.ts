@@ -1,11 +1,9 @@
 // Transactions that write rows of very many tenants: they go through, and hold few locks;
 // a restore waits for them all the same.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Database, startDatabase } from '../fixtures/database.ts';
+import { openDatabase } from '../fixtures/database.ts';
 
 /** 256 tenants of their own, 128 stripes, and a few for other purposes. */
 const LOCKS = 400;
@@ -19,14 +17,7 @@ const SINGLES = 4000;
 /** More than there may be locks. */
 const SOME = 1000;
 
-let database: Database;
-let client: pg.Client;
-
-before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
-});
-after(() => database.close());
+const { postgres, client } = await openDatabase();
 
 async function table(name: string): Promise<void> {
   await client.query(`create table public.${name} (id int primary key, tenant_id uuid not null, v int);
@@ -164,7 +155,7 @@ test('rows of other tenants in each of forty tables are written in one transacti
 
 test('a restore of any of these tenants does not get the fence as long as the transaction runs', async (t) => {
   await table('fenced');
-  const restore = await database.postgres.connect();
+  const restore = await postgres.connect();
   t.after(() => restore.end());
   await restore.query(`set lock_timeout = '20ms'`);
   await client.query(oneByOne('insert into public.fenced values (n, md5(n::text)::uuid, n)', 3000));
@@ -182,7 +173,7 @@ test('a restore of any of these tenants does not get the fence as long as the tr
 
 test('a writer of such a transaction waits for a restore of one of these tenants', async (t) => {
   await table('waiting');
-  const restore = await database.postgres.connect();
+  const restore = await postgres.connect();
   t.after(() => restore.end());
   for (const id of [1, 257, 2999]) {
     await restore.query('begin');
@@ -228,7 +219,7 @@ describe('a statement looks at no pair of its rows', () => {
 
   /** No step of the plans of a statement, and of all that it calls, looks at rows more than a few times each. */
   async function assertFewLooks(sql: string): Promise<void> {
-    const watched = await database.postgres.connect();
+    const watched = await postgres.connect();
     const plans: { 'Query Text': string; Plan: Step }[] = [];
     watched.on('notice', ({ message }) => {
       const json = /^duration: .*? plan:\n(.*)$/s.exec(message ?? '')?.[1];

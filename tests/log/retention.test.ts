@@ -1,25 +1,20 @@
 // How long the log is kept: old parts go whole, and never one that somebody needs.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Database, startDatabase } from '../fixtures/database.ts';
+import { openDatabase } from '../fixtures/database.ts';
 import { eventually } from '../fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 
-let database: Database;
-let client: pg.Client;
 let schemas = 0;
 
+const { postgres, client } = await openDatabase();
+
 before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
   // Everything is old at once, so that a test need not wait for a month.
   await client.query(`update m23.settings set value = '0' where name in ('log_days', 'log_part_hours')`);
 });
-after(() => database.close());
 
 /** A protected table `t` with one row, in a schema of its own, alone in the database. */
 async function table(): Promise<void> {
@@ -90,7 +85,7 @@ describe('a part of the log', () => {
 
   test('stays while its rows belong to a transaction that began before the time that is kept', async () => {
     await table();
-    const writer = await database.postgres.connect();
+    const writer = await postgres.connect();
     await writer.query(`begin; update s3.t set v = 10`);
     const before = await position();
     await prune();
@@ -106,7 +101,7 @@ describe('a part of the log', () => {
     await change();
     await prune();
     await tick();
-    const reader = await database.postgres.connect();
+    const reader = await postgres.connect();
     await reader.query(`begin; select * from m23.as_of(null::s4.t, '${TENANT}', pg_current_snapshot())`);
     assert.equal(await prune(), 0);
     await reader.query('rollback');
@@ -119,7 +114,7 @@ describe('a part of the log', () => {
 test('two upkeeps at once do it one after the other', async () => {
   await table();
   await change();
-  const other = await database.postgres.connect();
+  const other = await postgres.connect();
   await client.query('begin; select m23.prune_logs()');
   const second = other.query('select m23.prune_logs()');
   await eventually(

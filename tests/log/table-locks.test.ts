@@ -1,43 +1,24 @@
 // Work that reads several tables beside a TRUNCATE or schema change that takes several tables.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { backUp, call, restore } from '../fixtures/functions.ts';
-import { damage, openShop, SHOP, stockedTenant } from '../fixtures/shop.ts';
+import { damage, SHOP } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import type { Tenant } from '../fixtures/tenants.ts';
 import { databaseTime, eventually } from '../fixtures/time.ts';
 
-let stack: Stack;
-let client: pg.Client;
 let tenant: Tenant;
 let at: string;
 let backup: string;
-let removeFolder: () => void;
+
+const { stack, client, stocked, api } = await openShopStack();
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({
-    stateDir,
-    ephemeral: true,
-    rateLimits: { 'backup-create': 1000, 'backup-restore': 1000, 'pitr-restore': 1000 },
-  });
-  client = await stack.postgres.connect();
-  await openShop(client);
-  tenant = await stockedTenant(stack, client);
+  tenant = await stocked();
   backup = await backUp(stack, client, tenant);
   at = await databaseTime(client);
   await damage(client, tenant);
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
 });
 
 /** Takes the tables one after the other, once `work` waits for the first; gives the work's status. */
@@ -71,16 +52,8 @@ describe('a schema change that takes several tables neither fails nor is failed 
     'a restore beside the live data': async (n) =>
       (await restore(stack, tenant, backup, { targetSchema: `beside_${n}` })).status,
     'a count of the changes since': async () => {
-      const response = await fetch(`${stack.url}/rest/v1/rpc/calculate_pitr_stats`, {
-        method: 'POST',
-        headers: {
-          apikey: stack.anonKey,
-          authorization: `Bearer ${await tenant.token('owner')}`,
-          'content-type': 'application/json',
-        },
-        body: JSON.stringify({ p_tenant_id: tenant.id, p_target_timestamp: at }),
-      });
-      return response.status;
+      const args = { p_tenant_id: tenant.id, p_target_timestamp: at };
+      return (await api(tenant, 'owner').rpc('calculate_pitr_stats', args)).status;
     },
   };
   for (const [name, work] of Object.entries(works)) {

@@ -1,10 +1,10 @@
 // Where the server records no commit times: which ticks an incremental's manifest lists.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Database, startDatabase } from '../fixtures/database.ts';
+import { openDatabase } from '../fixtures/database.ts';
 import { randomNumbers } from '../fixtures/time.ts';
 
 const SEED = Number(process.env['M23_SEED'] ?? Math.floor(Math.random() * 1_000_000));
@@ -19,16 +19,12 @@ interface Member {
   position_at: string;
 }
 
-let database: Database;
-let client: pg.Client;
+const { postgres, client } = await openDatabase({ track_commit_timestamp: 'off' });
 
 before(async () => {
-  database = await startDatabase({ track_commit_timestamp: 'off' });
-  ({ client } = database);
   await client.query(`create schema s; create table s.t (id int primary key, tenant_id uuid not null, v int); create table s.u (like s.t including all);
     select m23.protect_table('s.t'), m23.protect_table('s.u')`);
 });
-after(() => database.close());
 
 async function rows<T extends object>(sql: string, ...values: unknown[]): Promise<T[]> {
   return (await client.query<T>(sql, values)).rows;
@@ -124,7 +120,7 @@ describe('the ticks of a manifest', () => {
     const random = randomNumbers(SEED);
     const below = (n: number): number => Math.floor(random() * n);
     const writers: { writer: pg.Client; isOpen: boolean }[] = [];
-    for (let n = 0; n < 4; n += 1) writers.push({ writer: await database.postgres.connect(), isOpen: false });
+    for (let n = 0; n < 4; n += 1) writers.push({ writer: await postgres.connect(), isOpen: false });
     t.after(() => Promise.all(writers.map(({ writer }) => writer.end())));
     const from = await parent();
     for (let step = 0; step < 150; step += 1) {

@@ -1,29 +1,21 @@
 // What m23.as_of gives must be what was committed at the position, whatever happened since: each
 // trap changes a protected table in a way that trigger-based capture is known to get wrong.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Database, type Outcome, recover, rowTexts, startDatabase } from '../fixtures/database.ts';
-import { databaseTime } from '../fixtures/time.ts';
+import { type Outcome, openDatabase, recover, rowTexts } from '../fixtures/database.ts';
 
 const ACME = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 const BIRCH = '22222222-2222-4222-8222-222222222222';
 
-let database: Database;
-let client: pg.Client;
+const { postgres, client, now } = await openDatabase();
 
 before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
   await client.query(`insert into public.tenant_members values ('${ACME}', '${OWNER}', 'owner')`);
 });
-after(() => database.close());
 
 const texts = (sql: string, values: unknown[] = []): Promise<string[]> => rowTexts(client, sql, values);
-const now = (): Promise<string> => databaseTime(client);
 
 async function position(): Promise<string> {
   const { rows } = await client.query<{ position: string }>('select m23.current_position()::text as position');
@@ -399,7 +391,7 @@ describe('a position', () => {
   });
 
   test('lies before whatever its own transaction writes, though others commit meanwhile', async () => {
-    const other = await database.postgres.connect();
+    const other = await postgres.connect();
     const before = await live('t');
     await client.query('begin');
     await client.query(`update t set v = 'own, before' where id = 1`);
@@ -412,7 +404,7 @@ describe('a position', () => {
   });
 
   test('does not see a transaction that was running, however early it wrote', async () => {
-    const other = await database.postgres.connect();
+    const other = await postgres.connect();
     await other.query(`begin; update positions.t set v = 'early' where id = 3`);
     const before = await live('t');
     const at = await position();
@@ -423,7 +415,7 @@ describe('a position', () => {
   });
 
   test('orders two writers of one row by their locks, not by their beginnings', async () => {
-    const [slow, fast] = [await database.postgres.connect(), await database.postgres.connect()];
+    const [slow, fast] = [await postgres.connect(), await postgres.connect()];
     await slow.query(`begin; select 1; update positions.t set v = 'slow begins' where id = 5`);
     const before = await live('t');
     const at = await position();
@@ -438,7 +430,7 @@ describe('a position', () => {
 
 test('a TRUNCATE under an old snapshot, which would take rows unseen, is refused as an UPDATE would be', async () => {
   await client.query(`create schema stale; set search_path = stale, public; ${PLAIN} select m23.protect_table('t')`);
-  const other = await database.postgres.connect();
+  const other = await postgres.connect();
   await other.query('begin isolation level repeatable read; select 1; select count(*) from stale.t');
   await client.query(`insert into t values (6, '${ACME}', 'unseen'); delete from t where id = 1`);
   const before = await live('t');

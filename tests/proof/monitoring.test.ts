@@ -5,44 +5,27 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
 import { createClient } from '@supabase/supabase-js';
-import type pg from 'pg';
 import { parse } from 'smol-toml';
 
 import { readMigrations } from '../../stack/migrations.ts';
 import { ROOT } from '../../stack/places.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
 import { FUNCTIONS, type FunctionName } from '../../stack/wrangler-config.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { backUp, call } from '../fixtures/functions.ts';
-import { openShop, stock } from '../fixtures/shop.ts';
+import { stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 import { type Message, Receiver } from '../fixtures/webhook.ts';
 
 const CRONS: readonly FunctionName[] = ['backup-create', 'backup-restore', 'recovery-test'];
 
-let receiver: Receiver;
-let stack: Stack;
-let client: pg.Client;
-let stateDir: string;
-let removeFolder: () => void;
+const receiver = await Receiver.start();
+after(() => receiver.stop());
+const vars = { ALERT_WEBHOOK_URL: receiver.url, ALERT_WEBHOOK_SECRET: receiver.secret };
+const { stack, client } = await openShopStack({ twins: true, vars });
 
 before(async () => {
-  stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  receiver = await Receiver.start();
-  const vars = { ALERT_WEBHOOK_URL: receiver.url, ALERT_WEBHOOK_SECRET: receiver.secret };
-  stack = await startStack({ stateDir, ephemeral: true, twins: true, vars });
-  client = await stack.postgres.connect();
-  await openShop(client);
   for (const name of CRONS) await stack.runCron(name);
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  await receiver?.stop();
-  removeFolder();
 });
 
 async function value<T>(sql: string, ...parameters: unknown[]): Promise<T> {
@@ -83,7 +66,7 @@ function release(): string {
 
 /** Lines of the Workers' log. */
 function logged(event: string): Record<string, unknown>[] {
-  return readFileSync(join(stateDir, 'workers.log'), 'utf8')
+  return readFileSync(join(stack.stateDir, 'workers.log'), 'utf8')
     .split('\n')
     .filter((line) => line.includes('{"'))
     .map((line) => JSON.parse(line.slice(line.indexOf('{"'))) as Record<string, unknown>)

@@ -1,27 +1,14 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 
-import type pg from 'pg';
-
-import type { Stack } from '../../stack/stack.ts';
 import { bytesOf, manifestOf, tamperedWith } from '../fixtures/archive.ts';
 import { openBackedUpShop } from '../fixtures/backed-up-shop.ts';
 import { call } from '../fixtures/functions.ts';
 import { kindsOf, leftovers, type Results, recoveryTest, resultsOf, testRow } from '../fixtures/recovery.ts';
-import type { Tenant } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 
-let stack: Stack;
-let client: pg.Client;
-let tenant: Tenant;
-let backup: string;
-let close: () => Promise<void>;
-
-before(async () => {
-  ({ stack, client, tenant, backup, close } = await openBackedUpShop());
-});
-after(() => close?.());
+const { stack, client, tenant, backup } = await openBackedUpShop();
 
 describe('a test that outlives its Worker', () => {
   /** A test that nobody drives yet. */

@@ -2,9 +2,6 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import type { Stack } from '../../stack/stack.ts';
 import { bytesOf, forgeChunk, forgeManifest, manifestOf, prefixOf, tamperedWith } from '../fixtures/archive.ts';
 import { openBackedUpShop } from '../fixtures/backed-up-shop.ts';
 import { increment } from '../fixtures/chain.ts';
@@ -14,17 +11,7 @@ import { placesOf, placesOfOthers, rowsOf, stock } from '../fixtures/shop.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 
-let stack: Stack;
-let client: pg.Client;
-let tenant: Tenant;
-let other: Tenant;
-let backup: string;
-let close: () => Promise<void>;
-
-before(async () => {
-  ({ stack, client, tenant, other, backup, close } = await openBackedUpShop());
-});
-after(() => close?.());
+const { stack, client, tenant, other, backup } = await openBackedUpShop();
 
 describe('a good backup', () => {
   for (const level of ['basic', 'full', 'deep'] as const) {

@@ -1,38 +1,21 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import { createClient, type SupabaseClient } from '@supabase/supabase-js';
-import type pg from 'pg';
+import type { SupabaseClient } from '@supabase/supabase-js';
 
 import type { Role } from '../../stack/demo-tenants.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
 import type { FunctionName } from '../../stack/wrangler-config.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { backUp } from '../fixtures/functions.ts';
 import { newPlan } from '../fixtures/recovery.ts';
-import { openShop, stock } from '../fixtures/shop.ts';
+import { stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { addMember, newTenant, type Tenant, tokenOf } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 
-let stack: Stack;
-let client: pg.Client;
 let tenant: Tenant;
-let removeFolder: () => void;
 
-before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, twins: true });
-  client = await stack.postgres.connect();
-  await openShop(client);
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
-});
+const { stack, client, api } = await openShopStack({ twins: true });
 
 /** A tenant of its own with rows and a plan. */
 async function planned(more: Record<string, unknown> = {}): Promise<string> {
@@ -267,8 +250,7 @@ describe('a plan, through supabase-js,', () => {
     test_frequency: 'weekly',
     time_zone: 'Europe/Berlin',
   };
-  const as = (role: Role, of: Tenant = tenant): SupabaseClient =>
-    createClient(stack.url, stack.anonKey, { accessToken: () => of.token(role) });
+  const as = (role: Role, of: Tenant = tenant): SupabaseClient => api(of, role);
 
   before(async () => {
     tenant = await newTenant(stack, client);
@@ -493,18 +475,9 @@ test('a tenant is healthy once it is backed up and tested by its plan, and its h
   await due(plan, 'backup');
   await due(plan, 'test');
   const score = async (): Promise<number> => {
-    const headers = {
-      apikey: stack.anonKey,
-      authorization: `Bearer ${await tenant.token('viewer')}`,
-      'content-type': 'application/json',
-    };
-    const response = await fetch(`${stack.url}/rest/v1/rpc/calculate_health_score`, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify({ p_tenant_id: tenant.id }),
-    });
-    assert.equal(response.status, 200);
-    return (await response.json()) as number;
+    const { data, status } = await api(tenant, 'viewer').rpc('calculate_health_score', { p_tenant_id: tenant.id });
+    assert.equal(status, 200);
+    return data as number;
   };
   assert.ok((await score()) < 70);
   await stack.runCron('backup-create');

@@ -2,39 +2,21 @@ import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
 import { createClient } from '@supabase/supabase-js';
-import type pg from 'pg';
 
 import type { Role } from '../../stack/demo-tenants.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { bytesOf, prefixOf } from '../fixtures/archive.ts';
 import { backUp, call, restored } from '../fixtures/functions.ts';
-import { openShop, stock } from '../fixtures/shop.ts';
+import { stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 
-let stack: Stack;
-let client: pg.Client;
 let tenant: Tenant;
-let stateDir: string;
-let removeFolder: () => void;
 
-before(async () => {
-  stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 2 } });
-  client = await stack.postgres.connect();
-  await openShop(client);
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
-});
+const { stack, client } = await openShopStack({ limits: { 'pitr-restore': 2 } });
 
 interface Entry {
   seq: number;
@@ -93,7 +75,7 @@ interface Refusal {
 
 /** What the server's log has of refused calls. */
 function refusals(): Refusal[] {
-  const lines = readFileSync(join(stateDir, 'postgres.log'), 'utf8').matchAll(/LOG: {2}m23: refused (.*)/g);
+  const lines = readFileSync(join(stack.stateDir, 'postgres.log'), 'utf8').matchAll(/LOG: {2}m23: refused (.*)/g);
   return [...lines].map(([, entry = '']) => JSON.parse(entry) as Refusal);
 }
 

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import { ROOT } from '../../stack/places.ts';
 import { FUNCTIONS } from '../../stack/wrangler-config.ts';
 import { backUp, userOf } from '../fixtures/client.ts';
 import { blocksOf, pageText, runBlocks } from '../fixtures/page.ts';
-import { type Running, startRunning } from '../fixtures/people.ts';
+import { openStack } from '../fixtures/stack.ts';
 
 interface Schema {
   $ref?: string;
@@ -29,15 +29,7 @@ const DOCUMENT = JSON.parse(readFileSync(join(ROOT, 'docs', 'openapi.json'), 'ut
   components: { schemas: Record<string, Schema> };
 };
 
-let running: Running;
-let stack: Running['stack'];
-let database: Running['database'];
-
-before(async () => {
-  running = await startRunning({ 'pitr-restore': 100 });
-  ({ stack, database } = running);
-});
-after(() => running?.close());
+const { stack, client: database } = await openStack();
 
 /** What a page's reader has at hand: a backup, a moment, a snapshot, and a customer who was changed since. */
 async function readersThings(): Promise<Record<string, string>> {

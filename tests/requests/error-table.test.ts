@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
-
-import type pg from 'pg';
+import { before, describe, test } from 'node:test';
 
 import type { Role } from '../../stack/demo-tenants.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import {
   type Body,
   backUp,
@@ -18,34 +14,23 @@ import {
   refusal,
   restore,
 } from '../fixtures/functions.ts';
-import { damage, openShop, placesOf, stock } from '../fixtures/shop.ts';
+import { damage, placesOf, stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { addMember, newTenant, type Tenant, tokenOf } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 
 const FULL = { jobType: 'full' };
 const FUNCTIONS = ['backup-create', 'backup-restore'] as const;
 
-let stack: Stack;
-let client: pg.Client;
 let tenant: Tenant;
 let backup: string;
-let removeFolder: () => void;
+
+const { stack, client } = await openShopStack({ limits: { 'backup-create': 200, 'backup-restore': 200 } });
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-create': 200, 'backup-restore': 200 } });
-  client = await stack.postgres.connect();
-  await openShop(client);
   tenant = await newTenant(stack, client);
   await stock(client, tenant);
   backup = await backUp(stack, client, tenant);
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
 });
 
 /** A body that would be accepted. */

@@ -1,40 +1,25 @@
 // What limits calls, over HTTP: the window, what is given back to it, single use of requests, reads that are heavy.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
-
-import type pg from 'pg';
+import { before, describe, test } from 'node:test';
 
 import type { Role } from '../../stack/demo-tenants.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { type Body, call, ok, type Reply, refusal } from '../fixtures/functions.ts';
-import { damage, openShop, stockedTenant } from '../fixtures/shop.ts';
+import { damage } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import type { Tenant } from '../fixtures/tenants.ts';
 import { databaseTime, eventually } from '../fixtures/time.ts';
 
-let stack: Stack;
-let client: pg.Client;
 let tenant: Tenant;
 let at: string;
-let removeFolder: () => void;
+
+const { stack, client, stocked } = await openShopStack({ limits: 'contract' });
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true });
-  client = await stack.postgres.connect();
-  await openShop(client);
-  tenant = await stockedTenant(stack, client);
+  tenant = await stocked();
   at = await databaseTime(client);
   await damage(client, tenant);
   await client.query(`select m23.raise_limit($1, 'pitr-restore', 100, now() + interval '1 hour')`, [tenant.id]);
-});
-after(async () => {
-  await client.end();
-  await stack.close();
-  removeFolder();
 });
 
 interface Answer {
@@ -66,7 +51,7 @@ async function noted(whose: Tenant): Promise<number> {
 
 describe('the window', () => {
   test('gets back what failed by our own fault, in the database and at the edge', async () => {
-    const one = await stockedTenant(stack, client);
+    const one = await stocked();
     at = await databaseTime(client);
     await client.query('alter function public.m23_preview_pitr(uuid, jsonb) rename to m23_mislaid');
     try {
@@ -83,7 +68,7 @@ describe('the window', () => {
   });
 
   test('is as wide as the operator of the service has made it, at once', async () => {
-    const one = await stockedTenant(stack, client);
+    const one = await stocked();
     at = await databaseTime(client);
     for (let n = 0; n < 3; n += 1) ok(await look(one));
     const full = await look(one);
@@ -180,7 +165,7 @@ describe('another restore that runs', () => {
 
 describe('a preview without a call', () => {
   test('is the body of the dry run, and is not counted', async () => {
-    const one = await stockedTenant(stack, client);
+    const one = await stocked();
     at = await databaseTime(client);
     await damage(client, one);
     const dry = ok(await look(one));
@@ -210,7 +195,7 @@ describe('heavy reads', () => {
     ).rowCount ?? 0;
 
   test('of one user leave room for others, and are refused with the time to wait', async () => {
-    const stranger = await stockedTenant(stack, client);
+    const stranger = await stocked();
     at = await databaseTime(client);
     const gate = await stack.postgres.connect();
     await gate.query('begin; lock table shop.accounts in access exclusive mode');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import { createClient } from '@supabase/supabase-js';
@@ -13,7 +13,7 @@ import type { Stack } from '../../stack/stack.ts';
 import { FUNCTIONS } from '../../stack/wrangler-config.ts';
 import { temporaryFolder } from '../dev-command.ts';
 import { beginBackup, completed } from '../fixtures/functions.ts';
-import { type Running, startRunning } from '../fixtures/people.ts';
+import { openStack } from '../fixtures/stack.ts';
 import type { Tenant } from '../fixtures/tenants.ts';
 import { hasPython, schemathesis } from './schemathesis/environment.ts';
 
@@ -22,15 +22,7 @@ const NO_PYTHON = 'NOT RUN: schemathesis needs Python 3.10 or newer with venv (p
 const python = await hasPython();
 if (!python) console.error(`\n${'*'.repeat(80)}\n${NO_PYTHON}\n${'*'.repeat(80)}\n`);
 
-let running: Running;
-let stack: Running['stack'];
-let database: Running['database'];
-
-before(async () => {
-  running = await startRunning(Object.fromEntries(FUNCTIONS.map((name) => [name, 1_000_000])));
-  ({ stack, database } = running);
-});
-after(() => running?.close());
+const { stack, client: database } = await openStack();
 
 /** The first demo tenant, whose tables have rows. */
 function demoTenant(): Tenant {

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import { createClient, type FunctionsHttpError } from '@supabase/supabase-js';
 
 import type { DemoUser, Role } from '../../stack/demo-tenants.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
+import { openStack } from '../fixtures/stack.ts';
 
 const FULL = { jobType: 'full' };
 const RESTORE = { backupJobId: '6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11', confirmRestore: true };
@@ -25,19 +24,7 @@ interface Reply {
   body: { success: boolean; error?: string; code?: string; details?: string[]; [field: string]: unknown };
 }
 
-let stack: Stack;
-let removeFolder: () => void;
-
-before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'recovery-test': 2, 'backup-restore': 1000 } });
-});
-after(async () => {
-  await stack.close();
-  removeFolder();
-});
+const { stack } = await openStack({ limits: { 'recovery-test': 2 } });
 
 /** Sends a request as it is, and checks what every response of a function must have. */
 async function send(name: string, init: RequestInit & { duplex?: 'half' }): Promise<Reply> {

@@ -4,18 +4,16 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
 import { createClient } from '@supabase/supabase-js';
-import type pg from 'pg';
 
 import { createM23, type M23 } from '../../client/src/index.ts';
 import { ROOT } from '../../stack/places.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { type Body, call, completed, ok, type Reply, refusal } from '../fixtures/functions.ts';
 import { type Block, blocksOf, runBlocks } from '../fixtures/page.ts';
-import { damage, openShop, rowsOf, stock, stockedTenant } from '../fixtures/shop.ts';
+import { damage, rowsOf, stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant, tokenOf } from '../fixtures/tenants.ts';
 import { eventually } from '../fixtures/time.ts';
 import { m23 } from '../fixtures/tool.ts';
@@ -24,24 +22,7 @@ const SNAPSHOT = { jobType: 'snapshot' };
 const WHY = 'the customer’s import, undone';
 const DRILL = { test_name: 'drill', test_type: 'manual', validation_level: 'deep' };
 
-let stack: Stack;
-let client: pg.Client;
-let stateDir: string;
-let removeFolder: () => void;
-
-before(async () => {
-  stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 1 } });
-  client = await stack.postgres.connect();
-  await openShop(client);
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
-});
+const { stack, client, stocked } = await openShopStack({ limits: { 'pitr-restore': 1 } });
 
 /** The headers of the service's call for a tenant. */
 function purpose(tenant: { id: string }, more: Sent = {}): Sent {
@@ -75,7 +56,7 @@ async function one<T>(query: string, values: unknown[] = []): Promise<T> {
 
 /** A tenant whose every row and member is deleted, its rows as they were, and a moment before that. */
 async function lost(): Promise<{ tenant: Tenant; rows: Awaited<ReturnType<typeof rowsOf>>; moment: string }> {
-  const tenant = await stockedTenant(stack, client);
+  const tenant = await stocked();
   const rows = await rowsOf(client, tenant);
   const moment = await now();
   await client.query('update shop.orders set follows = null where tenant_id = $1', [tenant.id]);
@@ -97,7 +78,7 @@ describe('the service', () => {
   }
 
   test('makes a backup for the tenant that it names, and nobody has created it', async () => {
-    tenant = await stockedTenant(stack, client);
+    tenant = await stocked();
     before = await rowsOf(client, tenant);
     backup = String(ok(await service(tenant, 'backup-create', { jobType: 'full' }))['jobId']);
     await completed(client, backup);
@@ -289,7 +270,7 @@ describe('the command line', () => {
   let asService: Record<string, string>;
 
   before(async () => {
-    tenant = await stockedTenant(stack, client);
+    tenant = await stocked();
     asService = {
       M23_URL: stack.url,
       M23_SERVICE_KEY: stack.serviceRoleKey,
@@ -462,7 +443,7 @@ describe('a full disk', () => {
     const tenant = await newTenant(stack, client);
     const backup = (): Promise<Reply> => service(tenant, 'backup-create', SNAPSHOT);
     await full('m23.requests', async () => refusedForNow(await backup()));
-    const logged = (): Promise<string> => Promise.resolve(readFileSync(join(stateDir, 'workers.log'), 'utf8'));
+    const logged = (): Promise<string> => Promise.resolve(readFileSync(join(stack.stateDir, 'workers.log'), 'utf8'));
     await eventually(logged, (text) => text.includes('A full disk'));
   });
 
@@ -473,7 +454,7 @@ describe('a full disk', () => {
     await client.query('update shop.accounts set balance = 7 where tenant_id = $1', [tenant.id]);
     const restore = (): Promise<Reply> => service(tenant, 'pitr-restore', { targetTimestamp, confirmRestore: true });
     await full('public.pitr_snapshots', async () => refusedForNow(await restore()));
-    assert.match(readFileSync(join(stateDir, 'postgres.log'), 'utf8'), /HINT: .*disk of the database is full/);
+    assert.match(readFileSync(join(stack.stateDir, 'postgres.log'), 'utf8'), /HINT: .*disk of the database is full/);
     ok(await restore());
     assert.deepEqual(await rowsOf(client, tenant), before);
   });

@@ -1,35 +1,19 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { rowTexts } from '../fixtures/database.ts';
 import { backUp, call, lastRestore, refusal, restore, restored } from '../fixtures/functions.ts';
-import { damage, openShop, placesOf, placesOfOthers, type Rows, rowsOf, SHOP, stock } from '../fixtures/shop.ts';
+import { damage, placesOf, placesOfOthers, type Rows, rowsOf, SHOP, stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { assertWarned, leftAlone } from '../fixtures/warnings.ts';
 
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
+const { stack, client } = await openShopStack();
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-restore': 100 } });
-  client = await stack.postgres.connect();
-  await openShop(client);
   await client.query(readFileSync(new URL('../fixtures/samples.sql', import.meta.url), 'utf8'));
   await stock(client, await newTenant(stack, client));
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
 });
 
 interface BackedUp {

@@ -1,44 +1,19 @@
 // Restores from chains: every member, and every moment between the full backup and the last one.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import { createClient } from '@supabase/supabase-js';
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { bytesOf } from '../fixtures/archive.ts';
 import { chainManifest, increment } from '../fixtures/chain.ts';
 import { type Body, backUp, call, ok, type Reply, refusal, restore, restored } from '../fixtures/functions.ts';
-import { damage, openShop, placesOf, placesOfOthers, type Rows, rowsOf, stockedTenant } from '../fixtures/shop.ts';
+import { damage, placesOf, placesOfOthers, type Rows, rowsOf } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import type { Tenant } from '../fixtures/tenants.ts';
-import { databaseTime } from '../fixtures/time.ts';
 
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
+const { stack, client, now, stocked, api } = await openShopStack();
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({
-    stateDir,
-    ephemeral: true,
-    rateLimits: { 'backup-create': 1000, 'backup-restore': 1000, 'pitr-restore': 1000, 'pitr-rollback': 1000 },
-  });
-  client = await stack.postgres.connect();
-  await openShop(client);
   await client.query(`update m23.settings set value = '15' where name = 'chunk_rows'`);
 });
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
-});
-
-const stocked = (): Promise<Tenant> => stockedTenant(stack, client);
-const now = (): Promise<string> => databaseTime(client);
 
 async function pitr(tenant: Tenant, targetTimestamp: string, more: Record<string, unknown>): Promise<Reply> {
   return await call(stack, 'pitr-restore', await tenant.token('admin'), {
@@ -266,7 +241,7 @@ describe('a moment inside a chain', () => {
       (await client.query(`select relname from pg_class where relnamespace = 'm23_staging'::regnamespace`)).rows,
       [],
     );
-    const admin = createClient(stack.url, stack.anonKey, { accessToken: () => tenant.token('admin') });
+    const admin = api(tenant, 'admin');
     for (const table of ['shop.accounts', 'shop.orders']) {
       const page = async ({ previewId }: Body): Promise<unknown> =>
         (await admin.rpc('get_pitr_preview_page', { p_preview_id: previewId, p_table: table, p_offset: 1, p_limit: 2 }))

@@ -1,10 +1,8 @@
 // What a restore does where another tenant's row, or nobody's, stands where one of its own should be.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { actAsOwner, type Database, recover, rowTexts, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, openDatabase, recover, rowTexts, startDatabase } from '../fixtures/database.ts';
 import { databaseTime } from '../fixtures/time.ts';
 import { assertWarned, leftAlone } from '../fixtures/warnings.ts';
 
@@ -12,17 +10,13 @@ const ACME = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 const BIRCH = '22222222-2222-4222-8222-222222222222';
 
-let database: Database;
-let client: pg.Client;
+const { postgres, client, now } = await openDatabase();
 
 before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
   await actAsOwner(client, ACME, OWNER);
   await client.query('create schema if not exists extensions; create extension if not exists citext schema extensions');
   await client.query('create extension if not exists btree_gist schema extensions');
 });
-after(() => database.close());
 
 interface Plan {
   warnings: string[];
@@ -88,8 +82,6 @@ async function rows(): Promise<string[]> {
       .replace(/^(\(\d+),,/, '$1,-,'),
   );
 }
-
-const now = (): Promise<string> => databaseTime(client);
 
 function takenBack(name: string, count: number): RegExp {
   return new RegExp(`^${name.replace('.', '\\.')}: ${count} row\\(s\\) that had become nobody's`);
@@ -212,7 +204,7 @@ describe("another tenant's row", () => {
           if new.id = 1 then perform pg_sleep(1); end if; return new; end $$;
         create trigger wait before insert on t for each row execute function wait(); alter table t enable always trigger wait`);
       const done = recover(client, ACME, OWNER, { targetTimestamp: at, tables: [`${schema}.t`] });
-      const other = await database.postgres.connect();
+      const other = await postgres.connect();
       try {
         const until = Date.now() + 10_000;
         while (
@@ -355,7 +347,7 @@ describe("a row that became nobody's", () => {
     await table('held', 'v text', `(1, '${ACME}', 'a')`);
     const at = await now();
     await client.query('update t set tenant_id = null');
-    const holder = await database.postgres.connect();
+    const holder = await postgres.connect();
     try {
       await holder.query(`begin; update held.t set v = 'held'`);
       const done = restored('held', at);

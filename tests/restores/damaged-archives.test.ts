@@ -1,28 +1,17 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 
-import type pg from 'pg';
-
-import type { Stack } from '../../stack/stack.ts';
 import { bytesOf, forgeChunk, manifestOf, objectsOf, prefixOf, tamperedWith } from '../fixtures/archive.ts';
 import { openBackedUpShop } from '../fixtures/backed-up-shop.ts';
 import { backUp, lastRestore, refusal, restore, restored } from '../fixtures/functions.ts';
 import { damage, placesOf, placesOfOthers, rowsOf, SHOP } from '../fixtures/shop.ts';
-import type { Tenant } from '../fixtures/tenants.ts';
 
-let stack: Stack;
-let client: pg.Client;
-let tenant: Tenant;
-let other: Tenant;
-let backup: string;
-let close: () => Promise<void>;
+const { stack, client, tenant, other, backup } = await openBackedUpShop();
 
 before(async () => {
-  ({ stack, client, tenant, other, backup, close } = await openBackedUpShop());
   await damage(client, tenant);
 });
-after(() => close?.());
 
 /** What is done to the archive; gives the object that is no longer what it was. */
 type Tampering = (chunks: string[], manifest: string) => Promise<string>;

@@ -1,17 +1,13 @@
 // Every type of PostgreSQL's chapter on data types, as a value and as a part of a key: whatever way
 // rows come back, they are what they were, in text and in their binary form.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { APPLICATION_TYPES, DATA_TYPES, type DataType } from '../fixtures/data-types.ts';
 import { backUp, call, completed, restored } from '../fixtures/functions.ts';
 import { openShop } from '../fixtures/shop.ts';
+import { openStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
-import { databaseTime } from '../fixtures/time.ts';
 
 /** A table of several types, a column `c…` each; its rows are told apart by `n`, whatever their key is. */
 interface Table {
@@ -37,26 +33,15 @@ const OWN_SETTINGS = 'reset all; set search_path = types, public; set extra_floa
 /** Images of each column, by the names of table and column. */
 type Images = Map<string, string[]>;
 
-let stack: Stack;
-let client: pg.Client;
 let tenant: Tenant;
-let removeFolder: () => void;
+
+const { stack, client, now } = await openStack();
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true });
-  client = await stack.postgres.connect();
   tenant = await newTenant(stack, client);
   await openShop(client);
   await client.query(`create schema types; set search_path = types, public; ${APPLICATION_TYPES}`);
   for (const table of TABLES) await client.query(`${make(table)}; select m23.protect_table('${table.name}')`);
-});
-after(async () => {
-  await client.end();
-  await stack.close();
-  removeFolder();
 });
 
 function groups<T>(all: T[], size: number): T[][] {
@@ -143,8 +128,6 @@ async function read(at?: string): Promise<Images> {
   }
   return images;
 }
-
-const now = (): Promise<string> => databaseTime(client);
 
 /** Calls a function that must succeed; gives the snapshot that it leaves. */
 async function recover(name: string, body: Record<string, unknown>): Promise<unknown> {

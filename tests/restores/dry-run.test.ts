@@ -1,35 +1,29 @@
 // A dry run foresees: what an execution would refuse, it says before, in the same words.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
-
-import type pg from 'pg';
+import { before, describe, test } from 'node:test';
 
 import {
   actAsOwner,
-  type Database,
   type Outcome,
+  openDatabase,
   type Preview,
   preview,
   recover,
   rowTexts,
-  startDatabase,
 } from '../fixtures/database.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 
-let database: Database;
-let client: pg.Client;
 let schemas = 0;
 
+const { postgres, client } = await openDatabase();
+
 before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
   await actAsOwner(client, TENANT, OWNER);
   await client.query('create extension if not exists btree_gist');
 });
-after(() => database.close());
 
 /** A protected table `t` of five rows in a schema of its own, changed afterwards; gives the moment before. */
 async function changed(columns: string, values: string, since: string): Promise<{ name: string; at: string }> {
@@ -208,7 +202,7 @@ describe('a dry run and the execution refuse alike', () => {
 
   test('a restore that is running', async () => {
     const { name, at } = await changed('v int', 'n', 'update t set v = 0');
-    const other = await database.postgres.connect();
+    const other = await postgres.connect();
     try {
       await other.query(
         `insert into m23.restore_work (work_id, tenant_id, kind) values (gen_random_uuid(), '${TENANT}', 'pitr')`,

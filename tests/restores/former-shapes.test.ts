@@ -1,41 +1,17 @@
 // Tables whose shape has changed since they were backed up: an archive gives what a restore to a moment gives, or the cause
 // is named; and a deep test of the same backup says the same.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { type Body, backUp, call, refusal, restore, restored } from '../fixtures/functions.ts';
 import { kindsOf, type Results, recoveryTest, resultsOf } from '../fixtures/recovery.ts';
+import { openStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
 let schemas = 0;
 
-before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  const rateLimits = {
-    'pitr-restore': 1000,
-    'backup-restore': 1000,
-    'pitr-rollback': 1000,
-    'backup-create': 1000,
-    'recovery-test': 1000,
-  };
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits });
-  client = await stack.postgres.connect();
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
-});
+const { stack, client } = await openStack();
 
 interface BackedUp {
   tenant: Tenant;

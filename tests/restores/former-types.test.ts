@@ -3,27 +3,20 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { actAsOwner, type Database, recover, startDatabase } from '../fixtures/database.ts';
-import { databaseTime } from '../fixtures/time.ts';
+import { actAsOwner, openDatabase, recover } from '../fixtures/database.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 
-let database: Database;
-let client: pg.Client;
 let schemas = 0;
 
+const { client, now } = await openDatabase();
+
 before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
   await actAsOwner(client, TENANT, OWNER);
 });
-after(() => database.close());
 
 const schema = (): string => `s${schemas}`;
-const now = (): Promise<string> => databaseTime(client);
 
 /** A schema with types, and a protected table `t` of two rows that uses them all. */
 beforeEach(async () => {

@@ -1,37 +1,19 @@
 // Archives of tables whose rules and columns are newer than the backup: what comes back, beside which, and what is said.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { rowTexts } from '../fixtures/database.ts';
 import { backUp, refusal, restore, restored } from '../fixtures/functions.ts';
 import { kindsOf, recoveryTest, resultsOf } from '../fixtures/recovery.ts';
+import { openStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
 let tables = 0;
 
+const { stack, client } = await openStack();
+
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({
-    stateDir,
-    ephemeral: true,
-    rateLimits: { 'backup-restore': 100, 'backup-create': 100, 'recovery-test': 100 },
-  });
-  client = await stack.postgres.connect();
   await client.query('create schema rules');
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
 });
 
 interface BackedUp {

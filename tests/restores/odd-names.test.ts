@@ -1,10 +1,8 @@
 // Names and defaults of the application's that look like something of the SQL that is generated for its tables.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { actAsOwner, type Database, recover, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, openDatabase, recover } from '../fixtures/database.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
@@ -43,15 +41,11 @@ const NAMES = [
   'Mixed Case',
 ];
 
-let database: Database;
-let client: pg.Client;
+const { postgres, client } = await openDatabase();
 
 before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
   await actAsOwner(client, TENANT, OWNER);
 });
-after(() => database.close());
 
 async function rows(table: string): Promise<string> {
   return (
@@ -126,7 +120,7 @@ for (const followed of [true, false]) {
       select m23.protect_table('public.moved'); insert into public.moved values ('Anna', '${TENANT}', 'x'), ('Bert', '${TENANT}', 'y')`);
     const [first, at] = [await rows('public.moved'), await databaseTime(client)];
     await client.query(`alter extension citext set schema elsewhere`);
-    const writer = await database.postgres.connect();
+    const writer = await postgres.connect();
     try {
       await writer.query(`update public.moved set v = 'lost' where v = 'x'; update public.moved set id = 'Cara' where v = 'lost'; delete from public.moved where v = 'y';
         insert into public.moved values ('Dora', '${TENANT}', 'z')`);

@@ -1,15 +1,12 @@
 // Code of the application's own that finds things by its search path, and keys by equalities of their own types:
 // whatever way rows come back, they do as when the application writes them.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { rowTexts } from '../fixtures/database.ts';
 import { backUp, call, ok, restored } from '../fixtures/functions.ts';
 import { recoveryTest, resultsOf } from '../fixtures/recovery.ts';
+import { openStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
@@ -142,26 +139,14 @@ const SHAPES: Shape[] = [
   },
 ];
 
-let stack: Stack;
-let client: pg.Client;
 let tenant: Tenant;
-let removeFolder: () => void;
+
+const { stack, client } = await openStack();
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  const rateLimits = { 'pitr-restore': 100, 'pitr-rollback': 100, 'backup-restore': 100 };
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits });
-  client = await stack.postgres.connect();
   tenant = await newTenant(stack, client);
   await client.query(CODE);
   await setPath('app, extensions');
-});
-after(async () => {
-  await client.end();
-  await stack.close();
-  removeFolder();
 });
 
 /** The search path of whoever owns the tables. */

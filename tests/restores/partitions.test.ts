@@ -1,34 +1,14 @@
 // Partitions that are dropped or detached, over HTTP: what goes with them is out of reach, and it is said.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { chainManifest, increment } from '../fixtures/chain.ts';
 import { type Body, backUp, beginBackup, call, jobOf, ok, refusal, restore, restored } from '../fixtures/functions.ts';
+import { openStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime, eventually } from '../fixtures/time.ts';
 
-const LIMITS = { 'backup-create': 1000, 'backup-restore': 1000, 'pitr-restore': 1000 };
-
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
-
-before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: LIMITS });
-  client = await stack.postgres.connect();
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
-});
+const { stack, client } = await openStack();
 
 /** A table by month, with two rows of January, two of February, and two of another tenant. */
 async function visits(): Promise<Tenant> {

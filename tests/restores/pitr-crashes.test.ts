@@ -5,38 +5,25 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { createClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { backUp, call, type Reply, refusal, restore as restoreBackup } from '../fixtures/functions.ts';
 import { atFence, atGate, buildGate, closeGate, openGate } from '../fixtures/gate.ts';
 import { everyApiSessionAnswers, reconnected } from '../fixtures/sessions.ts';
-import { damage, openShop, placesOf, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { damage, placesOf, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
-import { eventually, pause } from '../fixtures/time.ts';
+import { databaseTime, eventually, pause } from '../fixtures/time.ts';
 
-const LIMITS = { 'pitr-restore': 1000, 'pitr-rollback': 1000, 'backup-create': 1000, 'backup-restore': 1000 };
-
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
+const { stack, client: first } = await openShopStack();
+/** The present connection: the server's end is a connection's, too. */
+let client = first;
+after(() => client.end());
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: LIMITS });
-  client = await stack.postgres.connect();
-  await openShop(client);
   await buildGate(client);
   // As in production: what is committed survives a crash. Many small steps, and a lease that soon lapses.
   await client.query(`alter database postgres set synchronous_commit = on;
     update m23.settings set value = '8' where name = 'chunk_rows'; update m23.settings set value = '1' where name = 'lease_seconds'`);
   await stack.restartPostgrest();
-});
-after(async () => {
-  await client.end();
-  await stack.close();
-  removeFolder();
 });
 
 /** A connection does not outlive its server, neither the test's nor PostgREST's. */
@@ -62,16 +49,12 @@ async function scene(accounts = 6): Promise<Scene> {
   const tenant = await newTenant(stack, client);
   await stock(client, tenant, accounts);
   const wanted = await rowsOf(client, tenant);
-  const {
-    rows: [row],
-  } = await client.query<{ at: string }>(
-    `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
-  );
+  const at = await databaseTime(client);
   await damage(client, tenant);
   return {
     tenant,
     wanted,
-    at: row?.at ?? '',
+    at,
     token: await tenant.token('owner'),
     damaged: await placesOf(client, tenant),
   };
@@ -343,16 +326,12 @@ test('a deferrable key that a writer has taken, and is about to commit, is not g
   const tenant = await newTenant(stack, client);
   await stock(client, tenant, 2);
   await client.query(`insert into shop.spots values (1, $1, 'then')`, [tenant.id]);
-  const {
-    rows: [row],
-  } = await client.query<{ at: string }>(
-    `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
-  );
+  const at = await databaseTime(client);
   await client.query('delete from shop.spots where tenant_id = $1', [tenant.id]);
   await damage(client, tenant);
   await closeGate(client, tenant);
   const running = call(stack, 'pitr-restore', await tenant.token('owner'), {
-    targetTimestamp: row?.at,
+    targetTimestamp: at,
     confirmRestore: true,
   });
   await atGate(client, tenant);

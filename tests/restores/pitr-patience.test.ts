@@ -1,43 +1,31 @@
 // Restores that take long: answered in time, not cut off by the API roles' limits, and cancelled when asked.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
 import { createM23 } from '../../client/src/index.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { backUp, call, type Reply } from '../fixtures/functions.ts';
 import { atFence, atGate, buildGate, closeGate, openGate } from '../fixtures/gate.ts';
-import { damage, openShop, placesOf, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { damage, placesOf, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
-import { eventually, pause } from '../fixtures/time.ts';
+import { databaseTime, eventually, pause } from '../fixtures/time.ts';
 
 /** The API roles' time limit: what outlasts it goes on all the same. */
 const LIMIT_MS = 1500;
 
-let stack: Stack;
-let removeFolder: () => void;
+const { stack, client: superuser, api } = await openShopStack();
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'pitr-restore': 1000, 'pitr-rollback': 1000 } });
-  const client = await stack.postgres.connect();
-  await openShop(client);
-  await buildGate(client);
-  await client.query('create trigger gate after insert on m23.previews for each row execute function shop.pass_gate()');
-  await client.query(`update m23.settings set value = '60' where name = 'restore_wait_seconds'`);
+  await buildGate(superuser);
+  await superuser.query(
+    'create trigger gate after insert on m23.previews for each row execute function shop.pass_gate()',
+  );
+  await superuser.query(`update m23.settings set value = '60' where name = 'restore_wait_seconds'`);
   for (const role of ['authenticator', 'authenticated', 'service_role'])
-    await client.query(`alter role ${role} set statement_timeout = '${LIMIT_MS}ms'`);
-  await client.end();
+    await superuser.query(`alter role ${role} set statement_timeout = '${LIMIT_MS}ms'`);
   await stack.restartPostgrest();
-});
-after(async () => {
-  await stack.close();
-  removeFolder();
 });
 
 /** Tests run side by side, each on a connection of its own. */
@@ -63,17 +51,13 @@ async function scene(t: Context): Promise<Scene> {
   const tenant = await newTenant(stack, client);
   await stock(client, tenant);
   const wanted = await rowsOf(client, tenant);
-  const {
-    rows: [row],
-  } = await client.query<{ at: string }>(
-    `select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`,
-  );
+  const at = await databaseTime(client);
   await damage(client, tenant);
   return {
     client,
     tenant,
     wanted,
-    at: row?.at ?? '',
+    at,
     token: await tenant.token('owner'),
     damaged: await placesOf(client, tenant),
   };
@@ -84,18 +68,13 @@ const restore = ({ token, at }: Scene): Promise<Reply> =>
 const rollback = ({ token }: Scene, snapshotId: unknown): Promise<Reply> =>
   call(stack, 'pitr-rollback', token, { snapshotId, confirmRollback: true });
 
-async function api(tenant: Tenant, role: 'owner' | 'operator' | 'viewer' = 'owner'): Promise<SupabaseClient> {
-  const token = await tenant.token(role);
-  return createClient(stack.url, stack.anonKey, { accessToken: () => Promise.resolve(token) });
-}
-
 /** A manual snapshot of the wanted rows, before they were damaged. */
 async function snapshotted(t: Context): Promise<Scene & { snapshotId: string }> {
   const client = await connection(t);
   const tenant = await newTenant(stack, client);
   await stock(client, tenant);
   const wanted = await rowsOf(client, tenant);
-  const { data, error } = await (await api(tenant)).rpc('create_pitr_snapshot', {
+  const { data, error } = await api(tenant, 'owner').rpc('create_pitr_snapshot', {
     p_tenant_id: tenant.id,
     p_snapshot_name: 'before',
     p_affected_tables: null,
@@ -192,7 +171,7 @@ describe('side by side,', { concurrency: true }, () => {
         () => goesOn(shop),
         (detached) => detached === true,
       );
-      const { data } = await (await api(shop.tenant, 'viewer'))
+      const { data } = await api(shop.tenant, 'viewer')
         .from('restore_logs')
         .select('status')
         .eq('id', String(body['restoreLogId']));
@@ -253,7 +232,7 @@ describe('side by side,', { concurrency: true }, () => {
       await openGate(client, tenant);
       const done = await eventually(log, (seen) => seen?.status !== 'in_progress');
       assert.deepEqual([done?.status, done?.metadata.dry_run], ['completed', true]);
-      const { data } = await (await api(tenant)).rpc('get_pitr_preview_page', {
+      const { data } = await api(tenant, 'owner').rpc('get_pitr_preview_page', {
         p_preview_id: done?.metadata.preview.previewId,
         p_table: 'shop.accounts',
       });
@@ -272,7 +251,7 @@ describe('side by side,', { concurrency: true }, () => {
       const onProgress = ({ status }: { status: string }): void => {
         if (seen.push(status) === 1) void app.query('rollback');
       };
-      const done = await createM23(await api(shop.tenant)).executePITR(
+      const done = await createM23(api(shop.tenant, 'owner')).executePITR(
         { targetTimestamp: shop.at, confirmRestore: true },
         { onProgress },
       );
@@ -289,7 +268,7 @@ describe('side by side,', { concurrency: true }, () => {
     test('a dry run of an archive, and gives its preview', async (t) => {
       const { client, tenant, damaged, backup } = await backedUp(t);
       await closeGate(client, tenant);
-      const m23 = createM23(await api(tenant));
+      const m23 = createM23(api(tenant, 'owner'));
       const onProgress = (): void => void openGate(client, tenant);
       const seen = await m23.executeRestore(
         { backupJobId: backup, dryRun: true, confirmRestore: true },
@@ -304,10 +283,10 @@ describe('side by side,', { concurrency: true }, () => {
     test('a rollback, and says when it was cancelled', async (t) => {
       const shop = await snapshotted(t);
       await closeGate(shop.client, shop.tenant);
-      const m23 = createM23(await api(shop.tenant));
+      const m23 = createM23(api(shop.tenant, 'owner'));
       const begun = await m23.executePITRRollback(shop.snapshotId, 'not waited for', false, { wait: false });
       assert.deepEqual([begun.success, begun.status], [true, 'in_progress']);
-      assert.equal((await (await api(shop.tenant)).rpc('cancel_restore', { p_id: begun.rollbackId })).data, true);
+      assert.equal((await api(shop.tenant, 'owner').rpc('cancel_restore', { p_id: begun.rollbackId })).data, true);
       await openGate(shop.client, shop.tenant);
       assert.equal((await m23.watchRollback(begun.rollbackId!)).status, 'cancelled');
       assert.deepEqual(await placesOf(shop.client, shop.tenant), shop.damaged);
@@ -316,7 +295,7 @@ describe('side by side,', { concurrency: true }, () => {
     test('a restore that was cancelled throws', async (t) => {
       const shop = await scene(t);
       await closeGate(shop.client, shop.tenant);
-      const supabase = await api(shop.tenant);
+      const supabase = api(shop.tenant, 'owner');
       const onProgress = async ({ id, status }: { id: string; status: string }): Promise<void> => {
         if (status !== 'in_progress') return;
         await supabase.rpc('cancel_restore', { p_id: id });
@@ -347,7 +326,7 @@ describe('side by side,', { concurrency: true }, () => {
     test('a rollback by RPC', async (t) => {
       const shop = await snapshotted(t);
       await closeGate(shop.client, shop.tenant);
-      const running = (await api(shop.tenant))
+      const running = api(shop.tenant, 'owner')
         .rpc('execute_pitr_rollback', { p_snapshot_id: shop.snapshotId, p_initiated_by: shop.tenant.userId('owner') })
         .then((answer) => answer);
       await atGate(shop.client, shop.tenant);
@@ -366,18 +345,18 @@ describe('side by side,', { concurrency: true }, () => {
       await atGate(shop.client, shop.tenant);
       const p_id = await workOf(shop);
       assert.equal(
-        (await (await api(shop.tenant, 'operator')).rpc('cancel_restore', { p_id })).error?.code,
+        (await api(shop.tenant, 'operator').rpc('cancel_restore', { p_id })).error?.code,
         'INSUFFICIENT_PERMISSIONS',
       );
-      assert.notEqual((await (await api(other.tenant)).rpc('cancel_restore', { p_id })).data, true);
-      assert.equal((await (await api(shop.tenant)).rpc('cancel_restore', { p_id })).data, true);
+      assert.notEqual((await api(other.tenant, 'owner').rpc('cancel_restore', { p_id })).data, true);
+      assert.equal((await api(shop.tenant, 'owner').rpc('cancel_restore', { p_id })).data, true);
       await openGate(shop.client, shop.tenant);
       const { status, body } = await running;
       assert.deepEqual([status, body.code], [503, 'UNAVAILABLE'], JSON.stringify(body));
       assert.match(body.error ?? '', /cancelled/);
       assert.equal(await statusOf(shop, 'restore_logs', p_id), 'cancelled');
       assert.deepEqual(await placesOf(shop.client, shop.tenant), shop.damaged);
-      assert.equal((await (await api(shop.tenant)).rpc('cancel_restore', { p_id })).data, false, 'it runs no more');
+      assert.equal((await api(shop.tenant, 'owner').rpc('cancel_restore', { p_id })).data, false, 'it runs no more');
       assert.equal((await restore(shop)).status, 200);
     });
 
@@ -387,7 +366,7 @@ describe('side by side,', { concurrency: true }, () => {
       const running = restore(shop);
       await atFence(shop.client, shop.tenant);
       const p_id = await workOf(shop);
-      assert.equal((await (await api(shop.tenant)).rpc('cancel_restore', { p_id })).data, true);
+      assert.equal((await api(shop.tenant, 'owner').rpc('cancel_restore', { p_id })).data, true);
       assert.match((await running).body.error ?? '', /cancelled/);
       await app.query('rollback');
       await app.end();
@@ -401,7 +380,7 @@ describe('side by side,', { concurrency: true }, () => {
       const running = rollback(shop, shop.snapshotId);
       await atGate(shop.client, shop.tenant);
       const p_id = await workOf(shop);
-      assert.equal((await (await api(shop.tenant)).rpc('cancel_restore', { p_id })).data, true);
+      assert.equal((await api(shop.tenant, 'owner').rpc('cancel_restore', { p_id })).data, true);
       await openGate(shop.client, shop.tenant);
       assert.match((await running).body.error ?? '', /cancelled/);
       assert.equal(await statusOf(shop, 'pitr_rollbacks', p_id), 'cancelled');

@@ -1,17 +1,14 @@
 // Point-in-time recovery over HTTP: look, restore, undo, and what is refused.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
 import { createClient, type SupabaseClient } from '@supabase/supabase-js';
-import type pg from 'pg';
 
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { backUp, call, ok, type Reply, refusal } from '../fixtures/functions.ts';
-import { damage, openShop, placesOf, placesOfOthers, rowsOf, stock, stockedTenant } from '../fixtures/shop.ts';
+import { damage, placesOf, placesOfOthers, rowsOf, stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
-import { databaseTime } from '../fixtures/time.ts';
 
 interface Stats {
   totalOperations: number;
@@ -27,30 +24,7 @@ interface Change {
   then: Record<string, unknown> | null;
 }
 
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
-
-before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({
-    stateDir,
-    ephemeral: true,
-    rateLimits: { 'pitr-restore': 1000, 'pitr-rollback': 1000, 'backup-create': 1000, 'backup-restore': 1000 },
-  });
-  client = await stack.postgres.connect();
-  await openShop(client);
-});
-after(async () => {
-  await client.end();
-  await stack.close();
-  removeFolder();
-});
-
-const stocked = (): Promise<Tenant> => stockedTenant(stack, client);
-const now = (): Promise<string> => databaseTime(client);
+const { stack, client, now, stocked } = await openShopStack();
 
 async function pitr(tenant: Tenant, body: Record<string, unknown>): Promise<Reply> {
   return await call(stack, 'pitr-restore', await tenant.token('admin'), body);

@@ -1,34 +1,27 @@
 // What PostgreSQL 18 has brought: constraints that are not enforced, generated columns that are not stored, keys without
 // overlaps and foreign keys with PERIOD.
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { before, beforeEach, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { actAsOwner, type Database, preview, recover, startDatabase } from '../fixtures/database.ts';
-import { databaseTime } from '../fixtures/time.ts';
+import { actAsOwner, openDatabase, preview, recover } from '../fixtures/database.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OTHER = '22222222-2222-4222-8222-222222222222';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 
-let database: Database;
-let client: pg.Client;
 let schemas = 0;
 
+const { client, now } = await openDatabase({}, 18);
+
 before(async () => {
-  database = await startDatabase({}, 18);
-  ({ client } = database);
   await actAsOwner(client, TENANT, OWNER);
   await client.query('create extension btree_gist schema public');
 });
-after(() => database.close());
 beforeEach(async () => {
   schemas += 1;
   await client.query(`create schema s${schemas}; set search_path = s${schemas}, public`);
 });
 
-const now = (): Promise<string> => databaseTime(client);
 const name = (table: string): string => `s${schemas}.${table}`;
 async function rows(columns: string, table: string): Promise<unknown[][]> {
   return (await client.query({ text: `select ${columns} from ${table} order by 1`, rowMode: 'array' }))

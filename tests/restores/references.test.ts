@@ -1,29 +1,21 @@
 // What a restore does where a foreign key ties a row to one that it can neither bring nor take away.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { actAsOwner, type Database, recover, rowTexts, startDatabase } from '../fixtures/database.ts';
-import { databaseTime } from '../fixtures/time.ts';
+import { actAsOwner, openDatabase, recover, rowTexts } from '../fixtures/database.ts';
 import { assertWarned, leftAlone } from '../fixtures/warnings.ts';
 
 const ACME = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 const BIRCH = '22222222-2222-4222-8222-222222222222';
 
-let database: Database;
-let client: pg.Client;
+const { client, now } = await openDatabase();
 
 before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
   await actAsOwner(client, ACME, OWNER);
 });
-after(() => database.close());
 
 const all = (sql: string): Promise<string[]> => rowTexts(client, sql);
-const now = (): Promise<string> => databaseTime(client);
 
 interface Preview {
   previewId: string;

@@ -1,21 +1,13 @@
 // What is tidied up after a restore, and what is removed for good: hooks, copies, snapshots, tenants.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, afterEach, before, describe, test } from 'node:test';
+import { afterEach, describe, test } from 'node:test';
 
-import type pg from 'pg';
+import { openDatabase } from '../fixtures/database.ts';
 
-import { type Database, startDatabase } from '../fixtures/database.ts';
-
-let database: Database;
-let client: pg.Client;
 let schemas = 0;
 
-before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
-});
-after(() => database.close());
+const { postgres, client } = await openDatabase();
 
 afterEach(async () => {
   await client.query('reset role; delete from m23.after_restore_hooks');
@@ -321,7 +313,7 @@ describe('an after_restore hook', () => {
       select m23.set_after_restore(null, 'total(uuid, jsonb)')`);
     const at = await now();
     await client.query('delete from parts');
-    const other = await database.postgres.connect();
+    const other = await postgres.connect();
     await other.query(`begin; update ${shop.schema}.totals set n = 10`);
     const work = await begin(shop, at);
     const restoring = execute(work);
@@ -454,7 +446,7 @@ describe('a copy', () => {
     const shop = await newShop();
     const name = `${shop.schema}_copy`;
     const id = await copy(shop, name);
-    const reader = await database.postgres.connect();
+    const reader = await postgres.connect();
     await reader.query(`begin; select * from ${name}.items`);
     assert.deepEqual(await drop(id), { dropped: false, schema: name, kept_by: ['somebody is using it'] });
     await reader.end();
@@ -706,7 +698,7 @@ describe('a tenant that is forgotten', () => {
 
   test('waits for those who write, so that nothing is logged behind its back', async () => {
     const shop = await newShop();
-    const writer = await database.postgres.connect();
+    const writer = await postgres.connect();
     await writer.query(`begin; update ${shop.schema}.items set name = 'late'`);
     const forgetting = forget(shop.tenant);
     await writer.query('select pg_sleep(0.2)');

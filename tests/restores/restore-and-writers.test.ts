@@ -1,29 +1,20 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
 import type pg from 'pg';
 
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { backUp, call, lastRestore, type Reply, refusal, restore, restored } from '../fixtures/functions.ts';
-import { damage, openShop, placesOf, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
-import { newTenant, type Tenant } from '../fixtures/tenants.ts';
+import { damage, placesOf, type Rows, rowsOf } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
+import type { Tenant } from '../fixtures/tenants.ts';
 import { databaseTime, eventually, pause, randomNumbers } from '../fixtures/time.ts';
 
 /** A restore that writes this balance stops there until the gate is open. */
 const GATED = 4242;
 
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
+const { stack, client, stocked } = await openShopStack();
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits: { 'backup-restore': 1000, 'pitr-restore': 1000 } });
-  client = await stack.postgres.connect();
-  await openShop(client);
   await client.query(`
     create table shop.gate (open boolean not null);
     insert into shop.gate values (true);
@@ -35,17 +26,6 @@ before(async () => {
     create trigger gate after update on shop.accounts for each row when (new.balance = ${GATED}) execute function shop.pass_gate();
     alter table shop.accounts enable always trigger gate`);
 });
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
-});
-
-async function stocked(): Promise<Tenant> {
-  const tenant = await newTenant(stack, client);
-  await stock(client, tenant);
-  return tenant;
-}
 
 /** A connection of the application's, which ends with the test. */
 async function application(t: { after(end: () => Promise<void>): void }): Promise<pg.Client> {

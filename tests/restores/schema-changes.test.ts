@@ -2,24 +2,19 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { actAsOwner, type Database, type Outcome, recover, startDatabase } from '../fixtures/database.ts';
-import { databaseTime, eventually } from '../fixtures/time.ts';
+import { actAsOwner, type Outcome, openDatabase, recover } from '../fixtures/database.ts';
+import { eventually } from '../fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 
-let database: Database;
-let client: pg.Client;
 let schemas = 0;
 
+const { postgres, client, now } = await openDatabase();
+
 before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
   await actAsOwner(client, TENANT, OWNER);
 });
-after(() => database.close());
 
 /** A table `t` of ten rows in a schema of its own, protected; gives its name for `tables`. */
 async function table(): Promise<string> {
@@ -29,8 +24,6 @@ async function table(): Promise<string> {
     insert into t select n, '${TENANT}', 'a' || n, n from generate_series(1, 10) n`);
   return `s${schemas}.t`;
 }
-
-const now = (): Promise<string> => databaseTime(client);
 
 async function restore(name: string | null, targetTimestamp: string): Promise<Outcome> {
   return await recover(client, TENANT, OWNER, { targetTimestamp, ...(name === null ? {} : { tables: [name] }) });
@@ -311,7 +304,7 @@ describe('m23.as_of that waits for an ALTER TABLE', () => {
     const at = await now();
     const query = `select ${what} from m23.as_of(null::${name}, '${TENANT}', '${at}'::timestamptz) x`;
     await client.query(query); // a session that knows the shape does not wait before it begins
-    const app = await database.postgres.connect();
+    const app = await postgres.connect();
     await app.query(`begin; alter table ${name} ${alter}`);
     const look = client.query(query).then(
       ({ rows }) => ({ rows }),
@@ -423,7 +416,7 @@ describe('an ALTER TABLE of which no event trigger tells lets every write pass, 
     await table();
     await client.query('alter table t add column extra int; alter table t drop column a');
     const [at, present] = [await position(), await images()];
-    const other = await database.postgres.connect();
+    const other = await postgres.connect();
     try {
       await client.query('begin; update t set extra = 1 where id = 1');
       const second = other.query(`update s${schemas}.t set extra = 2 where id = 2`);

@@ -1,24 +1,18 @@
 // After a restore no sequence is behind the rows that came back: the application goes on inserting.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { actAsOwner, type Database, recover, rowTexts, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, openDatabase, recover, rowTexts } from '../fixtures/database.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
 const ACME = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 
-let database: Database;
-let client: pg.Client;
+const { client } = await openDatabase();
 
 before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
   await actAsOwner(client, ACME, OWNER);
 });
-after(() => database.close());
 
 /** How a column takes its values from a sequence, and what the value after the twentieth is. */
 interface Feed {

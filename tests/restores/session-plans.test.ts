@@ -1,24 +1,18 @@
 // Plans are made again and again in the sessions that PostgREST keeps open: each must be as the first.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { actAsOwner, type Database, recover, startDatabase } from '../fixtures/database.ts';
+import { actAsOwner, openDatabase, recover } from '../fixtures/database.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
 const TENANT = '11111111-1111-4111-8111-111111111111';
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 
-let database: Database;
-let client: pg.Client;
+const { client } = await openDatabase();
 
 before(async () => {
-  database = await startDatabase();
-  ({ client } = database);
   await actAsOwner(client, TENANT, OWNER);
 });
-after(() => database.close());
 
 /** A protected table of three rows in `public`. */
 async function table(name: string): Promise<void> {

@@ -1,15 +1,12 @@
 // Settings of a database that change what text means, all that pg_dump sets for itself and more: whatever they are, rows
 // come back by every way as they were.
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
-import type pg from 'pg';
-
-import { type Stack, startStack } from '../../stack/stack.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { backUp, call, ok, restored } from '../fixtures/functions.ts';
 import { kindsOf, recoveryTest, resultsOf } from '../fixtures/recovery.ts';
 import { renewApiSessions } from '../fixtures/sessions.ts';
+import { openStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { databaseTime } from '../fixtures/time.ts';
 
@@ -29,26 +26,14 @@ const SETTINGS: [name: string, value: string][] = [
   ['search_path', 'nowhere'],
 ];
 
-let stack: Stack;
-let client: pg.Client;
 let tenant: Tenant;
-let removeFolder: () => void;
+
+const { stack, client } = await openStack();
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  const rateLimits = { 'pitr-restore': 1000, 'backup-restore': 1000, 'backup-create': 1000, 'recovery-test': 1000 };
-  stack = await startStack({ stateDir, ephemeral: true, rateLimits });
-  client = await stack.postgres.connect();
   tenant = await newTenant(stack, client);
   await client.query(`create schema app; create type app."The Mood" as enum ('ok', 'b\\ad');
     create type app.spot as (d date, f float8, m app."The Mood", x text[])`);
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
 });
 
 /** Changes a setting of the database; nobody has a session from before. */

@@ -4,28 +4,24 @@ import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 
 import pg from 'pg';
 
 import { supabaseShape } from '../../stack/migrated.ts';
 import { migrate } from '../../stack/migrations.ts';
-import { type Stack, startStack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
 import { manifestOf } from '../fixtures/archive.ts';
 import { type ChainManifest, increment } from '../fixtures/chain.ts';
 import { backUp } from '../fixtures/functions.ts';
-import { damage, openShop, rowsOf, SHOP, stock } from '../fixtures/shop.ts';
+import { damage, rowsOf, SHOP, stock } from '../fixtures/shop.ts';
+import { openShopStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
 import { copyBucket, copyIn, load, m23 } from '../fixtures/tool.ts';
 
 const TABLES = [...SHOP, 'shop.samples'];
 
-let stack: Stack;
-let client: pg.Client;
-let removeFolder: () => void;
 let bucket: string;
-let folder: string;
 let tenant: Tenant;
 /** A chain: full, and two incrementals. */
 let chain: string[];
@@ -33,13 +29,10 @@ let chain: string[];
 const moments: { at: string; rows: Record<string, string[]> }[] = [];
 let tip: Record<string, string[]>;
 
+const { stack, client } = await openShopStack();
+const folder = temporaryFolder();
+
 before(async () => {
-  folder = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({ stateDir: join(folder, 'state'), ephemeral: true, rateLimits: { 'backup-create': 100 } });
-  client = await stack.postgres.connect();
-  await openShop(client);
   await client.query(readFileSync(new URL('../fixtures/samples.sql', import.meta.url), 'utf8'));
   await client.query("update m23.settings set value = '7' where name = 'chunk_rows'");
   tenant = await newTenant(stack, client);
@@ -65,11 +58,6 @@ before(async () => {
   tip = await rowsOf(client, tenant, TABLES);
   bucket = join(folder, 'bucket');
   await copyBucket(stack, bucket);
-});
-after(async () => {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
 });
 
 function hasPsql(): boolean {

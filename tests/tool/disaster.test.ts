@@ -6,12 +6,13 @@ import { after, before, describe, test } from 'node:test';
 import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import type pg from 'pg';
 
-import { type Stack, startStack } from '../../stack/stack.ts';
+import type { Stack } from '../../stack/stack.ts';
 import { temporaryFolder } from '../dev-command.ts';
 import { bytesOf, objectsOf, prefixOf } from '../fixtures/archive.ts';
 import { type ChainManifest, increment } from '../fixtures/chain.ts';
 import { backUp, call } from '../fixtures/functions.ts';
 import { damage, openShop, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
+import { startWith } from '../fixtures/stack.ts';
 import { addMember, newTenant, type Tenant, tokenOf } from '../fixtures/tenants.ts';
 import { copyBucket, m23 } from '../fixtures/tool.ts';
 
@@ -84,7 +85,6 @@ interface Rebuilt {
 let bucket: Map<string, Buffer>;
 /** The same in a folder. */
 let store: string;
-let removeStore: (() => void) | undefined;
 let tenant: Tenant;
 let backups: string[];
 let wanted: { tip: Rows; between: { at: string; rows: Rows }; catalogue: string[] };
@@ -92,25 +92,11 @@ let wanted: { tip: Rows; between: { at: string; rows: Rows }; catalogue: string[
 let stack: Stack;
 let client: pg.Client;
 let service: SupabaseClient;
-let removeFolder: () => void;
+let close: () => Promise<void>;
 
 async function start(): Promise<void> {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  stack = await startStack({
-    stateDir,
-    ephemeral: true,
-    rateLimits: { 'backup-create': 1000, 'backup-restore': 1000, 'pitr-restore': 1000 },
-  });
-  client = await stack.postgres.connect();
+  ({ stack, client, close } = await startWith({}, (opened) => Promise.resolve(opened)));
   service = createClient(stack.url, stack.serviceRoleKey);
-}
-
-async function end(): Promise<void> {
-  await client?.end();
-  await stack?.close();
-  removeFolder();
 }
 
 async function catalogue(): Promise<string[]> {
@@ -143,19 +129,14 @@ before(async () => {
   bucket = new Map();
   for (const backup of backups)
     for (const key of await objectsOf(stack, tenant, backup)) bucket.set(key, await bytesOf(stack, key));
-  await end();
+  await close();
 
   await start();
   for (const [key, bytes] of bucket) await stack.archives.put(key, bytes);
-  store = temporaryFolder((cleanUp) => {
-    removeStore = cleanUp;
-  });
+  store = temporaryFolder();
   await copyBucket(stack, store);
 });
-after(async () => {
-  await end();
-  removeStore?.();
-});
+after(() => close?.());
 
 async function adopt(backup: string): Promise<{ data: unknown; error: { message: string } | null }> {
   const object = `${prefixOf(tenant, backup)}manifest.json`;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { tamperedWith } from '../fixtures/archive.ts';
-import { type BackedUpShop, openBackedUpShop } from '../fixtures/backed-up-shop.ts';
+import { type BackedUpShop, startBackedUpShop } from '../fixtures/backed-up-shop.ts';
 import { call, restore } from '../fixtures/functions.ts';
 import { leftovers } from '../fixtures/recovery.ts';
 import { damage, placesOf, placesOfOthers, rowsOf } from '../fixtures/shop.ts';
@@ -11,7 +11,6 @@ import { randomNumbers } from '../fixtures/time.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
 import { type Ends, going, oneOf, type Report } from './report.ts';
 import { TOKENS } from './tokens.ts';
-import { RATE_LIMITS } from './world.ts';
 
 /** Archives and tokens by turns, until the time is over or `most` of each were tried. */
 export async function runHostile(
@@ -21,7 +20,7 @@ export async function runHostile(
   report: Report,
   most = Infinity,
 ): Promise<void> {
-  const shop = await openBackedUpShop(RATE_LIMITS);
+  const shop = await startBackedUpShop();
   try {
     const random = randomNumbers(seed);
     const wanted = await rowsOf(shop.client, shop.tenant);
