@@ -1,15 +1,14 @@
 //! The backups in a store.
 
 use crate::arguments::Place;
-use crate::cipher::{Cipher, sha256_hex};
+use crate::cipher::{decrypt, sha256};
 use crate::error::CliError;
-use crate::keyring::{Master, open_key};
+use crate::keyring::Master;
 use crate::store::Store;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use m23_archive::{
-    Chunk, Lines, Manifest, Table, check_lines, check_link, check_tenant, mac_object,
-    manifest_object, seal, unpack,
-};
+use m23_archive::reader::{self, Opener, Source, Stored};
+use m23_archive::seal::Sealed;
+use m23_archive::{Chunk, KEY, manifest_object};
 use std::ops::Deref;
 use std::pin::pin;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -17,9 +16,6 @@ use uuid::Uuid;
 
 /// Manifests and folders that are read at the same time.
 const AT_ONCE: usize = 8;
-
-/// More than any manifest has; what is larger is not read.
-const MANIFEST_LIMIT: u64 = 64 << 20;
 
 /// What chunks in memory may come to, as lines and as stored, in units of [`UNIT`] bytes: the largest
 /// that there can be, or many that are as usual.
@@ -53,47 +49,45 @@ impl Deref for Held<'_> {
     }
 }
 
-/// A backup whose manifest has been read.
+/// A backup whose manifest has been read, and authenticated where there is a key for it.
 pub struct Backup {
-    pub manifest: Manifest,
-    /// The manifest's object.
-    pub object: String,
+    pub archive: reader::Archive,
     /// The manifest's bytes.
     pub bytes: Vec<u8>,
-    pub sha256: String,
-    /// What opens it: none when it is plain, or when there is no key here.
-    pub cipher: Option<Cipher>,
 }
 
-/// Where a chunk stands in its backup.
-#[derive(Clone, Copy)]
-pub struct Stored<'a> {
-    pub ordinal: u32,
-    pub table: &'a Table,
-    pub lines: Lines,
-    pub seq: u32,
-    pub chunk: &'a Chunk,
+impl Deref for Backup {
+    type Target = reader::Archive;
+
+    fn deref(&self) -> &reader::Archive {
+        &self.archive
+    }
 }
 
-impl Backup {
-    /// Every chunk of the backup.
-    pub fn chunks(&self) -> impl Iterator<Item = Stored<'_>> {
-        (1..)
-            .zip(&self.manifest.facts.tables)
-            .flat_map(|(ordinal, table)| {
-                table.objects().map(move |(lines, seq, chunk)| Stored {
-                    ordinal,
-                    table,
-                    lines,
-                    seq,
-                    chunk,
-                })
-            })
+impl Source for Archive {
+    type Error = CliError;
+
+    async fn get(&self, object: &str, most: u64) -> Result<Option<Vec<u8>>, CliError> {
+        self.store.get(object, most).await
     }
 
-    /// Whether its chunks can be opened here.
-    pub fn is_open(&self) -> bool {
-        self.manifest.encryption.is_none() || self.cipher.is_some()
+    async fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], CliError> {
+        Ok(sha256(bytes))
+    }
+}
+
+impl Opener for Archive {
+    fn masters(&self) -> impl Iterator<Item = [u8; KEY]> {
+        self.masters.iter().map(|master| master.key)
+    }
+
+    async fn open(
+        &self,
+        key: &[u8; KEY],
+        sealed: Sealed<'_>,
+        context: &[u8],
+    ) -> Result<Option<Vec<u8>>, CliError> {
+        Ok(decrypt(key, sealed, context))
     }
 }
 
@@ -184,76 +178,34 @@ impl Archive {
     /// None when there is no manifest: then there is no backup.
     pub async fn read(&self, tenant: Uuid, backup: Uuid) -> Result<Option<Backup>, CliError> {
         let prefix = format!("tenants/{tenant}/backups/{backup}");
-        let object = manifest_object(&prefix);
-        let Some(bytes) = self.store.get(&object, MANIFEST_LIMIT).await? else {
-            return Ok(None);
-        };
-        let manifest =
-            Manifest::parse(&bytes).map_err(|error| CliError::in_object(&object, &error))?;
-        if manifest.prefix() != prefix {
-            return Err(CliError::damaged(&object, "it is another backup's"));
-        }
-        let mut backup = Backup {
-            sha256: sha256_hex(&bytes),
-            manifest,
-            object,
-            bytes,
-            cipher: None,
-        };
-        self.unlock(&mut backup).await?;
-        Ok(Some(backup))
-    }
-
-    async fn unlock(&self, backup: &mut Backup) -> Result<(), CliError> {
-        let Some(encryption) = &backup.manifest.encryption else {
-            return if self.is_key_required {
-                Err(CliError::damaged(&backup.object, "it is not encrypted"))
-            } else {
-                Ok(())
-            };
-        };
-        let tenant = backup.manifest.facts.tenant_id;
-        backup.cipher = open_key(&self.store, &self.masters, tenant, encryption.key_id).await?;
-        match &backup.cipher {
-            Some(cipher) => self.authenticate(backup, cipher).await,
-            None => Ok(()),
+        match reader::Archive::find(self, &prefix).await? {
+            Some(found) => self.unlock(found, None).await.map(Some),
+            None => Ok(None),
         }
     }
 
-    async fn authenticate(&self, backup: &Backup, cipher: &Cipher) -> Result<(), CliError> {
-        let object = mac_object(&backup.manifest.prefix());
-        let bytes = self.store.get(&object, 1024).await?;
-        let bytes = bytes.ok_or_else(|| CliError::damaged(&object, "it is missing"))?;
-        let fault = |error| CliError::in_object(&object, &error);
-        let mac = seal::mac_from_bytes(&bytes).map_err(fault)?;
-        let context = seal::manifest_context(&backup.bytes);
-        match cipher.open(&mac, &context).map_err(fault)? {
-            Some(empty) if empty.is_empty() => Ok(()),
-            _ => Err(CliError::damaged(
-                &backup.object,
-                "it was not written with this tenant's key, or was altered",
-            )),
+    /// Without any master key an encrypted backup stays locked.
+    async fn unlock(
+        &self,
+        (mut archive, bytes): (reader::Archive, Vec<u8>),
+        near: Option<&reader::Archive>,
+    ) -> Result<Backup, CliError> {
+        if self.is_key_required && archive.manifest.encryption.is_none() {
+            return Err(CliError::damaged(&archive.object, "it is not encrypted"));
         }
+        if !self.masters.is_empty() {
+            archive.unlock(self, &bytes, near).await?;
+        }
+        Ok(Backup { archive, bytes })
     }
 
     /// The backup that another one builds upon; none for a full one.
     pub async fn parent(&self, backup: &Backup) -> Result<Option<Backup>, CliError> {
-        let facts = &backup.manifest.facts;
-        let Some(named) = &facts.parent else {
-            return Ok(None);
-        };
-        let parent = self
-            .read(facts.tenant_id, named.backup_id)
-            .await?
-            .ok_or_else(|| {
-                CliError::damaged(
-                    &named.manifest,
-                    "it is missing, and a backup builds upon it",
-                )
-            })?;
-        check_link(&backup.manifest, &parent.manifest, &parent.sha256)
-            .map_err(|error| CliError::in_object(&named.manifest, &error))?;
-        Ok(Some(parent))
+        let found = backup.read_parent(self).await;
+        match found.map_err(|error| error.with("a backup builds upon it"))? {
+            Some(found) => self.unlock(found, Some(backup)).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// A backup and all that it builds upon, itself first.
@@ -268,98 +220,28 @@ impl Archive {
         Ok(chain)
     }
 
-    /// A chunk's bytes as they were stored, once there is room for them and for its lines.
-    pub async fn fetch(&self, chunk: &Chunk) -> Result<Held<'_>, CliError> {
+    /// A chunk's bytes as they were stored, once there is room for them.
+    pub async fn fetch(&self, stored: Stored<'_>) -> Result<Held<'_>, CliError> {
+        let room = self.room_for(stored.chunk).await?;
+        let bytes = stored.fetch(self).await?;
+        Ok(Held { bytes, _room: room })
+    }
+
+    /// A chunk's lines, every one of them checked, once there is room for them.
+    pub async fn lines(&self, stored: Stored<'_>) -> Result<Held<'_>, CliError> {
+        let room = self.room_for(stored.chunk).await?;
+        let bytes = stored.read_checked(self).await?;
+        Ok(Held { bytes, _room: room })
+    }
+
+    /// Room for a chunk as it is stored and for its lines, in the order in which it is asked for: whoever waits holds
+    /// nothing that the first one needs.
+    async fn room_for(&self, chunk: &Chunk) -> Result<SemaphorePermit<'_>, CliError> {
         let units = (chunk.bytes.saturating_add(chunk.stored_bytes) / UNIT).saturating_add(1);
         let units = u32::try_from(units).unwrap_or(ROOM).min(ROOM);
-        // In the order in which it is asked for: whoever waits holds nothing that the first one needs.
         let room = self.room.acquire_many(units).await;
-        let room = room.map_err(|error| CliError::Output(error.to_string()))?;
-        let bytes = self.store.get(&chunk.object, chunk.stored_bytes).await?;
-        let bytes = bytes.ok_or_else(|| CliError::damaged(&chunk.object, "it is missing"))?;
-        if sha256_hex(&bytes) == chunk.sha256 {
-            Ok(Held { bytes, _room: room })
-        } else {
-            Err(CliError::damaged(&chunk.object, "it was altered"))
-        }
+        room.map_err(|error| CliError::Output(error.to_string()))
     }
-
-    /// A chunk's lines, every one of them checked.
-    pub async fn lines(&self, backup: &Backup, stored: Stored<'_>) -> Result<Held<'_>, CliError> {
-        let Held { bytes, _room } = self.fetch(stored.chunk).await?;
-        let bytes = open_chunk(backup, stored, bytes)?;
-        Ok(Held { bytes, _room })
-    }
-}
-
-/// The lines in a chunk's stored bytes, held to all that can be known of them without a database.
-fn open_chunk(backup: &Backup, stored: Stored<'_>, bytes: Vec<u8>) -> Result<Vec<u8>, CliError> {
-    let Stored {
-        table,
-        lines,
-        chunk,
-        ..
-    } = stored;
-    let packed = decrypt(backup, stored, bytes)?;
-    check_fingerprint(backup, stored)?;
-    let checked = || {
-        let unpacked = unpack(&packed, chunk)?;
-        let (version, tenant) = (backup.manifest.version, backup.manifest.facts.tenant_id);
-        check_lines(&unpacked, table, lines, version)?;
-        check_tenant(&unpacked, table, lines, version, &tenant.to_string())?;
-        Ok(unpacked)
-    };
-    checked().map_err(|error| CliError::in_object(&chunk.object, &error))
-}
-
-fn decrypt(backup: &Backup, stored: Stored<'_>, bytes: Vec<u8>) -> Result<Vec<u8>, CliError> {
-    let object = &stored.chunk.object;
-    match (&backup.manifest.encryption, &backup.cipher) {
-        (None, _) => Ok(bytes),
-        (Some(_), None) => Err(CliError::Key(
-            "the backup is encrypted: set ARCHIVE_KEY to its master key".to_owned(),
-        )),
-        (Some(_), Some(cipher)) => {
-            let opened = cipher.open(&bytes, &context(backup, stored, seal::chunk_context));
-            let opened = opened.map_err(|error| CliError::in_object(object, &error))?;
-            opened.ok_or_else(|| {
-                CliError::damaged(
-                    object,
-                    "it cannot be decrypted: it is another's, or of another place",
-                )
-            })
-        }
-    }
-}
-
-/// The fingerprint of an encrypted chunk is sealed for its place, and a number.
-fn check_fingerprint(backup: &Backup, stored: Stored<'_>) -> Result<(), CliError> {
-    let (Some(text), Some(cipher)) = (&stored.chunk.fingerprint, &backup.cipher) else {
-        return Ok(());
-    };
-    let object = &stored.chunk.object;
-    let fault = |error| CliError::in_object(object, &error);
-    let sealed = seal::fingerprint_from_text(text).map_err(fault)?;
-    let context = context(backup, stored, seal::fingerprint_context);
-    let opened = cipher.open(&sealed, &context).map_err(fault)?;
-    let number = opened.and_then(|opened| String::from_utf8(opened).ok()?.parse::<i128>().ok());
-    match number {
-        Some(_) => Ok(()),
-        None => Err(CliError::damaged(
-            object,
-            "its fingerprint was not sealed for its place",
-        )),
-    }
-}
-
-/// What something of a chunk's is sealed with.
-fn context(
-    backup: &Backup,
-    stored: Stored<'_>,
-    of: fn(Uuid, u32, Lines, u32) -> Vec<u8>,
-) -> Vec<u8> {
-    let backup_id = backup.manifest.facts.backup_id;
-    of(backup_id, stored.ordinal, stored.lines, stored.seq)
 }
 
 fn no_backup(backup: Uuid) -> CliError {

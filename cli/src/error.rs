@@ -2,6 +2,7 @@
 
 use crate::terminal::plain;
 use m23_archive::ArchiveError;
+use m23_archive::reader::{Fault, KeyFault};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -77,6 +78,16 @@ impl CliError {
         Self::damaged(object, error.to_string())
     }
 
+    /// The same, with what else is to be known of a damaged object.
+    pub fn with(self, more: &str) -> Self {
+        match self {
+            Self::Damaged { object, fault } => {
+                Self::damaged(&object, format!("{fault}, and {more}"))
+            }
+            other => other,
+        }
+    }
+
     /// What the API said, where it refused.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
@@ -99,6 +110,38 @@ impl CliError {
             Self::Output(_) => 6,
             Self::RefusedByApi(_) => 7,
             Self::OverTheLimit(_) => 8,
+        })
+    }
+}
+
+impl From<Fault> for CliError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Missing(object) => Self::damaged(&object, "it is missing"),
+            Fault::Altered(object) => Self::damaged(&object, "it was altered"),
+            Fault::Exchanged(object) => Self::damaged(&object, "it is another backup's"),
+            Fault::Damaged { object, error } => Self::in_object(&object, &error),
+            Fault::Key(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<KeyFault> for CliError {
+    fn from(fault: KeyFault) -> Self {
+        Self::Key(match fault {
+            KeyFault::NoMaster => {
+                "the backup is encrypted: set ARCHIVE_KEY to its master key".to_owned()
+            }
+            KeyFault::OtherMaster { object, master } => format!(
+                "{object} is wrapped with the master key {master}; ARCHIVE_KEY is another one"
+            ),
+            KeyFault::Missing(object) => {
+                format!("{object} is not in the store: the key was erased, or never copied")
+            }
+            KeyFault::Exchanged(object) => return Self::damaged(&object, "it is another key's"),
+            KeyFault::Altered(object) => {
+                return Self::damaged(&object, "it was altered, or is another key's");
+            }
         })
     }
 }

@@ -1,11 +1,13 @@
 //! `m23 keys`: a new master key, and keys that nobody shall have any more.
 
+use crate::archive::Archive;
 use crate::arguments::{Erase, Place};
 use crate::error::CliError;
-use crate::keyring::{Master, read_key};
+use crate::keyring::Master;
 use crate::report::print;
 use crate::store::Store;
 use m23_archive::key_object;
+use m23_archive::reader::{find_key, unwrap};
 use serde::Serialize;
 use std::io::{BufRead, Write, stderr, stdin};
 use std::process::ExitCode;
@@ -25,7 +27,8 @@ struct Erased {
 
 /// Wraps every key with `ARCHIVE_KEY` that is wrapped with `ARCHIVE_KEY_PREVIOUS`.
 pub async fn rewrap(place: &Place) -> Result<ExitCode, CliError> {
-    let store = Store::open(place)?;
+    let archive = Archive::open(place)?;
+    let store = &archive.store;
     let new = needed("ARCHIVE_KEY")?;
     let old = needed("ARCHIVE_KEY_PREVIOUS")?;
     let mut report = Rewrapped {
@@ -40,7 +43,7 @@ pub async fn rewrap(place: &Place) -> Result<ExitCode, CliError> {
         )));
     }
     for object in objects.into_keys() {
-        if rewrap_key(&store, &object, &old, &new).await? {
+        if rewrap_key(&archive, &object, &old, &new).await? {
             report.rewrapped += 1;
         } else {
             report.already += 1;
@@ -55,16 +58,16 @@ pub async fn rewrap(place: &Place) -> Result<ExitCode, CliError> {
 /// Gives whether there was anything to do. A key that neither master key opens ends the command:
 /// those before it are done, and it may be run again.
 async fn rewrap_key(
-    store: &Store,
+    archive: &Archive,
     object: &str,
     old: &Master,
     new: &Master,
 ) -> Result<bool, CliError> {
     let (tenant, key) =
         ids(object).ok_or_else(|| CliError::damaged(object, "it is no key's name"))?;
-    let read = read_key(store, tenant, key).await?;
+    let read = find_key(archive, tenant, key).await?;
     if read.master == new.fingerprint {
-        new.unwrap(object, &read)?;
+        unwrap(archive, &new.key, &read).await?;
         return Ok(false);
     }
     if read.master != old.fingerprint {
@@ -73,11 +76,12 @@ async fn rewrap_key(
             read.master
         )));
     }
-    let wrapped = new.wrap(&read, &old.unwrap(object, &read)?)?;
+    let opened = unwrap(archive, &old.key, &read).await?;
+    let wrapped = new.wrap(tenant, &opened)?;
     let bytes = wrapped
         .to_bytes()
         .map_err(|error| CliError::in_object(object, &error))?;
-    store.put(object, bytes).await?;
+    archive.store.put(object, bytes).await?;
     Ok(true)
 }
 

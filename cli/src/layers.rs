@@ -9,10 +9,11 @@ pub mod key;
 
 use self::images::images;
 use self::key::KeyReader;
-use crate::archive::{Archive, Backup, Stored};
+use crate::archive::{Archive, Backup};
 use crate::error::CliError;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
+use m23_archive::reader::Stored;
 use m23_archive::{CommitTimes, Entry, Lines, Position, Table, lines};
 use std::collections::{HashMap, HashSet};
 
@@ -180,8 +181,8 @@ pub async fn rows(
 fn layers<'a>(chain: &'a [Backup], table: &Table) -> Result<Vec<Layer<'a>>, CliError> {
     let mut layers = Vec::new();
     for backup in chain {
-        let found = (1..)
-            .zip(&backup.manifest.facts.tables)
+        let found = backup
+            .tables()
             .find(|(_, one)| (&one.schema, &one.name) == (&table.schema, &table.name));
         let Some((ordinal, table)) = found else { break };
         layers.push(Layer {
@@ -219,17 +220,7 @@ impl Layer<'_> {
     }
 
     fn chunks(&self, lines: Lines) -> impl Iterator<Item = Stored<'_>> {
-        let Self { ordinal, table, .. } = *self;
-        table
-            .objects()
-            .filter(move |(kind, ..)| *kind == lines)
-            .map(move |(lines, seq, chunk)| Stored {
-                ordinal,
-                table,
-                lines,
-                seq,
-                chunk,
-            })
+        self.backup.chunks((self.ordinal, self.table), lines)
     }
 }
 
@@ -240,7 +231,7 @@ async fn each_line(
     kind: Lines,
     mut take: impl FnMut(&str, Stored<'_>) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
-    let fetch = |stored| async move { (stored, archive.lines(layer.backup, stored).await) };
+    let fetch = |stored| async move { (stored, archive.lines(stored).await) };
     let mut fetched = stream::iter(layer.chunks(kind)).map(fetch).buffered(AHEAD);
     while let Some((stored, bytes)) = fetched.next().await {
         let bytes = bytes?;

@@ -3,7 +3,7 @@
 mod records;
 
 use self::records::{Known, Records};
-use crate::archive::{Archive, Backup, Stored};
+use crate::archive::{Archive, Backup};
 use crate::arguments::Verify;
 use crate::error::CliError;
 use crate::progress;
@@ -12,6 +12,7 @@ use crate::terminal::plain;
 use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
 use m23_archive::definition::statements;
+use m23_archive::reader::Stored;
 use m23_archive::{mac_object, manifest_object};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -133,7 +134,7 @@ async fn backup(
         }
     };
     verified.is_there = true;
-    verified.opened = read.is_open();
+    verified.opened = !read.is_locked();
     verified.strangers = strangers(archive, &read).await?;
     if let Some(fault) = known.and_then(|known| known.fault(&read)) {
         verified.add(CliError::damaged(&object, fault))?;
@@ -166,7 +167,7 @@ fn definitions(backup: &Backup, verified: &mut Verified) -> Result<(), CliError>
 async fn strangers(archive: &Archive, backup: &Backup) -> Result<Vec<String>, CliError> {
     let prefix = backup.manifest.prefix();
     let mut found: BTreeMap<String, u64> = archive.store.sizes(&prefix).await?;
-    for stored in backup.chunks() {
+    for stored in backup.all_chunks() {
         found.remove(&stored.chunk.object);
     }
     found.remove(&backup.object);
@@ -182,8 +183,8 @@ async fn chunks(
     bar: &ProgressBar,
     verified: &mut Verified,
 ) -> Result<(), CliError> {
-    let mut outcomes = stream::iter(backup.chunks())
-        .map(|stored| chunk(archive, backup, stored, bar))
+    let mut outcomes = stream::iter(backup.all_chunks())
+        .map(|stored| chunk(archive, stored, bar))
         .buffer_unordered(AT_ONCE);
     while let Some((bytes, outcome)) = outcomes.next().await {
         verified.objects += 1;
@@ -199,15 +200,14 @@ async fn chunks(
 
 async fn chunk(
     archive: &Archive,
-    backup: &Backup,
     stored: Stored<'_>,
     bar: &ProgressBar,
 ) -> (u64, Result<(), CliError>) {
     let size = stored.chunk.stored_bytes;
-    let outcome = if backup.is_open() {
-        archive.lines(backup, stored).await.map(drop)
+    let outcome = if stored.archive.is_locked() {
+        archive.fetch(stored).await.map(drop)
     } else {
-        archive.fetch(stored.chunk).await.map(drop)
+        archive.lines(stored).await.map(drop)
     };
     bar.inc(size);
     (size, outcome)

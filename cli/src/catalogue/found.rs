@@ -72,7 +72,7 @@ pub async fn find(archive: &Archive, order: &Rebuild) -> Result<Found, CliError>
     while let Some((tenant_id, backup_id, read)) = reading.next().await {
         bar.inc(1);
         let facts = match read {
-            Ok(Some(backup)) => backup.manifest.facts,
+            Ok(Some(backup)) => backup.archive.manifest.facts,
             Ok(None) => continue,
             Err(error) => {
                 found.refused.push(Refusal::of(backup_id, error)?);

@@ -107,11 +107,9 @@ pub fn master_key(text: &str) -> Result<[u8; KEY], ArchiveError> {
 /// Tells master keys apart without showing them, from the SHA-256 of the key.
 #[must_use]
 pub fn fingerprint(sha256: &[u8; 32]) -> String {
-    sha256
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut text = hex::encode(sha256);
+    text.truncate(16);
+    text
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! In scope: the manifest (its fields, its rules, its bytes), the chunks (lines of
 //! PostgreSQL's COPY text format, gzipped), the layout of what is encrypted, and the names of
-//! objects. Reading checks everything that can be checked without a key or a network.
+//! objects. Reading checks everything that can be checked without a key or a network; [`reader`] reads whole archives
+//! from a store and with a cipher that it is given.
 //! `docs/archive-format.md` is its specification.
 //!
 //! Not in scope: SHA-256 and AES themselves (the caller's platform computes them faster than
@@ -27,6 +28,7 @@ mod line;
 mod manifest;
 mod names;
 mod position;
+pub mod reader;
 pub mod seal;
 mod strict;
 mod table;

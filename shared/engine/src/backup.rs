@@ -1,18 +1,18 @@
 //! Driving a backup: claim, read chunk by chunk, store, record, and at last the manifest.
 
-use crate::data_key::DataKey;
 use crate::error::EngineError;
-use crate::key_fault::KeyFault;
 use crate::keys::{KeyPlan, backup_key};
 use crate::meter::Meter;
 use crate::objects::{fetch, put};
 use crate::reply::{ask, tell};
 use crate::retry::persistently;
+use crate::seal::{authenticate, seal};
 use crate::world::World;
 use futures_channel::mpsc;
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, join, poll_fn, select};
 use futures_util::stream::FuturesOrdered;
+use m23_archive::reader::DataKey;
 use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_to_text};
 use m23_archive::{ArchiveError, ChunkPlace, Facts, Lines, Manifest, Packer, manifest_object};
 use m23_ports::{Database, DatabaseError, Level, Record};
@@ -158,7 +158,7 @@ async fn claim(world: &impl World, job: Option<Uuid>) -> Result<Option<Plan>, En
 /// it must be, before its caller is told so; ends it when not.
 ///
 /// # Errors
-/// What is wrong with the parent's manifest in the store; [`KeyFault::Unsealed`].
+/// What is wrong with the parent's manifest in the store; [`EngineError::Unsealed`].
 pub async fn check_accepted(
     world: &impl World,
     job: Uuid,
@@ -166,7 +166,7 @@ pub async fn check_accepted(
     parent: Option<&ParentManifest>,
 ) -> Result<(), EngineError> {
     let checked = match parent {
-        _ if sealed && world.master_keys().current.is_none() => Err(KeyFault::Unsealed.into()),
+        _ if sealed && world.master_keys().current.is_none() => Err(EngineError::Unsealed),
         Some(parent) => is_unaltered(world, parent).await,
         None => Ok(()),
     };
@@ -366,13 +366,12 @@ async fn store(
                 };
                 if let Some(sum) = &head.fingerprint {
                     // Anybody can read a manifest, and could try what a few lines come to.
-                    let sealed = key
-                        .seal(world, sum.as_bytes(), &at(fingerprint_context))
-                        .await?;
+                    let sealed =
+                        seal(world, &key.key, sum.as_bytes(), &at(fingerprint_context)).await?;
                     let sealed = fingerprint_to_text(&sealed);
                     merge(&mut record, json!({ "sealed_fingerprint": sealed }));
                 }
-                key.seal(world, &packed, &at(chunk_context)).await?
+                seal(world, &key.key, &packed, &at(chunk_context)).await?
             }
             None => packed,
         };
@@ -431,7 +430,7 @@ async fn finish(world: &impl World, plan: &Plan, key: Option<&DataKey>) -> Resul
         .to_bytes()
         .map_err(|error| EngineError::in_part("the manifest", error))?;
     let mac_size = match key {
-        Some(key) => key.authenticate(world, &plan.prefix, &bytes).await?,
+        Some(key) => authenticate(world, key, &plan.prefix, &bytes).await?,
         None => 0,
     };
     let size = manifest.stored_bytes + bytes.len() as u64 + mac_size;

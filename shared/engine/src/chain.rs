@@ -1,10 +1,11 @@
 //! Chains: which manifests belong to a restore, and in which order their chunks are staged.
 
-use crate::archive::{Archive, Stored, read_manifest};
+use crate::bucket::Bucket;
 use crate::error::EngineError;
 use crate::order::RestoreOrder;
 use crate::world::World;
-use m23_archive::{Lines, Parent, Table, check_link};
+use m23_archive::reader::{Archive, Fault, Stored};
+use m23_archive::{Lines, Table};
 
 /// What a staged chunk does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,27 +44,21 @@ pub(crate) async fn read_chain(
     object: &str,
     sha256: &str,
 ) -> Result<Vec<Archive>, EngineError> {
-    let (tip, bytes) = read_manifest(world, object, sha256).await?;
-    if (tip.facts.tenant_id, Some(tip.facts.backup_id)) != (order.tenant_id, order.backup_id) {
-        return Err(EngineError::Exchanged(object.to_owned()));
+    let bucket = Bucket(world);
+    let (mut tip, bytes) = Archive::read(&bucket, object, sha256).await?;
+    let facts = &tip.manifest.facts;
+    if (facts.tenant_id, Some(facts.backup_id)) != (order.tenant_id, order.backup_id) {
+        return Err(Fault::Exchanged(object.to_owned()).into());
     }
-    let mut tip = Archive::locked(tip);
-    tip.unlock(world, &bytes, None).await?;
+    tip.unlock(&bucket, &bytes, None).await?;
     let mut chain = vec![tip];
-    while let Some((child, named)) = unfinished(&chain) {
-        let (parent, bytes) = read_manifest(world, &named.manifest, &named.sha256).await?;
-        check_link(&child.manifest, &parent, &named.sha256)
-            .map_err(|error| EngineError::in_part(&named.manifest, error))?;
-        let mut parent = Archive::locked(parent);
-        parent.unlock(world, &bytes, Some(child)).await?;
+    while let Some(child) = chain.last()
+        && let Some((mut parent, bytes)) = child.read_parent(&bucket).await?
+    {
+        parent.unlock(&bucket, &bytes, Some(child)).await?;
         chain.push(parent);
     }
     Ok(chain)
-}
-
-fn unfinished(chain: &[Archive]) -> Option<(&Archive, &Parent)> {
-    let child = chain.last()?;
-    Some((child, child.manifest.facts.parent.as_ref()?))
 }
 
 /// The chunks that make a table of the chain's first manifest: from the last member that has it

@@ -1,8 +1,8 @@
 //! What ends a step, whether trying again can help, and what a caller may be told.
 
 use crate::cipher::CipherFailed;
-use crate::key_fault::KeyFault;
 use m23_archive::ArchiveError;
+use m23_archive::reader::{Fault, KeyFault};
 use m23_contract::ErrorCode;
 use m23_ports::{DatabaseError, DigestFailed, StoreFailed};
 
@@ -15,27 +15,17 @@ pub enum EngineError {
     /// The object store failed.
     #[error(transparent)]
     Store(#[from] StoreFailed),
-    /// The archive's own bytes are wrong; which part, and how.
-    #[error("{part}: {error}")]
-    Archive {
-        /// The object, or the manifest.
-        part: String,
-        /// What is wrong with it.
-        #[source]
-        error: ArchiveError,
-    },
-    /// An object is gone.
-    #[error("{0} is missing from the store")]
-    Missing(String),
-    /// An object is not what it was when the backup was made.
-    #[error("{0} has been altered: its SHA-256 is another")]
-    Altered(String),
-    /// A manifest that belongs to another backup or another tenant.
-    #[error("{0} belongs to another backup")]
-    Exchanged(String),
-    /// There is no key to it.
+    /// The archive cannot be read.
     #[error(transparent)]
-    Key(#[from] KeyFault),
+    Archive(#[from] Fault),
+    /// No master key for a tenant whose backups have one.
+    #[error(
+        "the backups of this tenant are encrypted and no ARCHIVE_KEY is configured; it would be plain"
+    )]
+    Unsealed,
+    /// The key that was to seal something new is wrapped by another master key.
+    #[error("{0} is wrapped by another master key than the ARCHIVE_KEY that is configured")]
+    UnusableKey(String),
     /// Nothing could be encrypted or decrypted.
     #[error(transparent)]
     Cipher(#[from] CipherFailed),
@@ -55,10 +45,7 @@ pub enum EngineError {
 impl EngineError {
     /// A part of the archive is wrong.
     pub(crate) fn in_part(part: &str, error: ArchiveError) -> Self {
-        Self::Archive {
-            part: part.to_owned(),
-            error,
-        }
+        Fault::damaged(part, error).into()
     }
 
     /// May the same step succeed a little later?
@@ -68,11 +55,9 @@ impl EngineError {
             Self::Database(DatabaseError::Unavailable(_)) | Self::Store(_) => true,
             Self::Database(DatabaseError::Refused { code, .. }) => *code == ErrorCode::Unavailable,
             Self::Database(DatabaseError::TokenRefused(_) | DatabaseError::Failed(_))
-            | Self::Archive { .. }
-            | Self::Missing(_)
-            | Self::Altered(_)
-            | Self::Exchanged(_)
-            | Self::Key(_)
+            | Self::Archive(_)
+            | Self::Unsealed
+            | Self::UnusableKey(_)
             | Self::Cipher(_)
             | Self::Digest(_)
             | Self::UnknownReply { .. } => false,
@@ -87,11 +72,7 @@ impl EngineError {
     /// What is wrong with the archive, where that is the matter.
     fn archive_fault(&self) -> Option<String> {
         match self {
-            Self::Archive { .. }
-            | Self::Missing(_)
-            | Self::Altered(_)
-            | Self::Exchanged(_)
-            | Self::Key(_) => Some(self.to_string()),
+            Self::Archive(_) | Self::Unsealed | Self::UnusableKey(_) => Some(self.to_string()),
             Self::Database(_)
             | Self::Store(_)
             | Self::Cipher(_)
@@ -132,6 +113,12 @@ impl EngineError {
             }
             (_, None) => "an internal fault; the log tells which".to_owned(),
         }
+    }
+}
+
+impl From<KeyFault> for EngineError {
+    fn from(fault: KeyFault) -> Self {
+        Fault::from(fault).into()
     }
 }
 

@@ -1,12 +1,13 @@
 //! Key objects: a tenant's data key lies in the store, wrapped by a master key. The database
 //! knows which one is in use, by its id alone.
 
-use crate::data_key::{DataKey, open, seal};
+use crate::bucket::Bucket;
 use crate::error::EngineError;
-use crate::key_fault::KeyFault;
 use crate::reply::ask;
 use crate::retry::persistently;
+use crate::seal::seal;
 use crate::world::World;
+use m23_archive::reader::{DataKey, Fault, KeyFault, find_key, read_key};
 use m23_archive::seal::Sealed;
 use m23_archive::{KEY, KeyObject, fingerprint, key_object};
 use m23_ports::{Level, Record};
@@ -40,7 +41,7 @@ pub(crate) async fn backup_key(
         None if plan.plain => return Ok(None),
         None if world.master_keys().current.is_none() => {
             return if plan.sealed {
-                Err(KeyFault::Unsealed.into())
+                Err(EngineError::Unsealed)
             } else {
                 Ok(None)
             };
@@ -54,9 +55,9 @@ pub(crate) async fn backup_key(
             ask(world, "m23_choose_key", &arguments).await?
         }
     };
-    match read_key(world, plan.tenant_id, key_id).await {
-        Err(EngineError::Key(KeyFault::OtherMaster(object))) => {
-            Err(KeyFault::Unusable(object).into())
+    match read_key(&Bucket(world), plan.tenant_id, key_id).await {
+        Err(EngineError::Archive(Fault::Key(KeyFault::OtherMaster { object, .. }))) => {
+            Err(EngineError::UnusableKey(object))
         }
         key => key.map(Some),
     }
@@ -68,8 +69,8 @@ async fn offer_key(world: &impl World, plan: &KeyPlan) -> Result<Uuid, EngineErr
     let Some(known) = plan.tenant_key_id else {
         return make_key(world, plan.tenant_id).await;
     };
-    match find_key(world, plan.tenant_id, known).await {
-        Err(EngineError::Key(fault @ KeyFault::Missing(_))) => {
+    match find_key(&Bucket(world), plan.tenant_id, known).await {
+        Err(EngineError::Archive(Fault::Key(fault @ KeyFault::Missing(_)))) => {
             world.log(&Record::new(Level::Warn, "archive_key_missing").with_cause(&fault));
             make_key(world, plan.tenant_id).await
         }
@@ -101,61 +102,4 @@ async fn make_key(world: &impl World, tenant: Uuid) -> Result<Uuid, EngineError>
     })
     .await?;
     Ok(id)
-}
-
-/// The object of a tenant's key, still wrapped.
-pub(crate) async fn find_key(
-    world: &impl World,
-    tenant: Uuid,
-    key: Uuid,
-) -> Result<KeyObject, EngineError> {
-    let object = key_object(tenant, key);
-    let bytes = persistently(world, async || world.get(&object).await)
-        .await?
-        .ok_or_else(|| KeyFault::Missing(object.clone()))?;
-    let read = KeyObject::parse(&bytes).map_err(|error| EngineError::in_part(&object, error))?;
-    if (read.tenant_id, read.key_id) == (tenant, key) {
-        Ok(read)
-    } else {
-        Err(KeyFault::Exchanged(object).into())
-    }
-}
-
-/// A tenant's key, unwrapped by whichever master key it names.
-pub(crate) async fn read_key(
-    world: &impl World,
-    tenant: Uuid,
-    key: Uuid,
-) -> Result<DataKey, EngineError> {
-    if world.master_keys().current.is_none() {
-        return Err(KeyFault::NoMaster.into());
-    }
-    let found = find_key(world, tenant, key).await?;
-    let object = key_object(tenant, key);
-    let master = master_of(world, &found, &object).await?;
-    let wrapped = found
-        .wrapped()
-        .map_err(|error| EngineError::in_part(&object, error))?;
-    open(world, &master, &wrapped, &KeyObject::context(tenant, key))
-        .await?
-        .and_then(|opened| opened.try_into().ok())
-        .map(|opened| DataKey {
-            id: key,
-            key: opened,
-        })
-        .ok_or_else(|| KeyFault::Altered(object).into())
-}
-
-async fn master_of(
-    world: &impl World,
-    found: &KeyObject,
-    object: &str,
-) -> Result<[u8; KEY], EngineError> {
-    let masters = world.master_keys();
-    for master in [masters.current, masters.previous].into_iter().flatten() {
-        if fingerprint(&world.sha256(&master).await?) == found.master {
-            return Ok(master);
-        }
-    }
-    Err(KeyFault::OtherMaster(object.to_owned()).into())
 }

@@ -7,15 +7,13 @@
 //! Not in scope: what a row is (the database reads and writes lines), what an archive looks
 //! like (`m23-archive`), and the platform, which is behind [`World`].
 
-mod archive;
 mod backup;
+mod bucket;
 mod chain;
 mod cipher;
 mod collect;
-mod data_key;
 mod erase;
 mod error;
-mod key_fault;
 mod keys;
 mod meter;
 mod objects;
@@ -24,6 +22,7 @@ mod recovery_test;
 mod reply;
 mod restore;
 mod retry;
+mod seal;
 mod shares;
 mod world;
 
@@ -32,7 +31,6 @@ pub use cipher::{Cipher, CipherFailed, MasterKeyFault, MasterKeys};
 pub use collect::collect;
 pub use erase::erase_keys;
 pub use error::{EngineError, ErrorClass};
-pub use key_fault::KeyFault;
 pub use order::RestoreOrder;
 pub use recovery_test::{Examined, drive_test};
 pub use restore::{RestoreOutcome, RestoreStats, drive_preview, drive_restore, resume_restores};

@@ -1,8 +1,10 @@
 //! Objects, out and back in: what is read is what was written.
 
+use crate::bucket::Bucket;
 use crate::error::EngineError;
 use crate::retry::persistently;
 use crate::world::World;
+use m23_archive::reader;
 
 /// Stores bytes under a name that may depend on their SHA-256; gives both.
 pub(crate) async fn put(
@@ -11,7 +13,7 @@ pub(crate) async fn put(
     name: impl Fn(&str) -> String,
 ) -> Result<(String, String), EngineError> {
     let digest = world.sha256(&bytes).await?;
-    let sha256 = hex(&digest);
+    let sha256 = hex::encode(digest);
     let object = name(&sha256);
     persistently(world, async || {
         world.put_new(&object, bytes.clone(), digest).await
@@ -26,20 +28,5 @@ pub(crate) async fn fetch(
     object: &str,
     sha256: &str,
 ) -> Result<Vec<u8>, EngineError> {
-    let bytes = persistently(world, async || world.get(object).await)
-        .await?
-        .ok_or_else(|| EngineError::Missing(object.to_owned()))?;
-    if hex(&world.sha256(&bytes).await?) == sha256 {
-        Ok(bytes)
-    } else {
-        Err(EngineError::Altered(object.to_owned()))
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    reader::fetch(&Bucket(world), object, sha256, u64::MAX).await
 }

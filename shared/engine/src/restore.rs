@@ -1,7 +1,7 @@
 //! Driving a restore: every byte is verified on its way into staging; only then does one
 //! transaction touch live data. Whatever fails before has changed nothing.
 
-use crate::archive::Archive;
+use crate::bucket::Bucket;
 use crate::chain::{Kind, Piece, pieces, read_chain};
 use crate::error::EngineError;
 use crate::meter::Meter;
@@ -10,7 +10,8 @@ use crate::reply::{ask, parse, tell};
 use crate::retry::persistently;
 use crate::world::World;
 use futures_util::{StreamExt, stream};
-use m23_archive::{Table, Version};
+use m23_archive::reader::{Archive, Fault, Stored};
+use m23_archive::{Lines, Table, Version};
 use m23_contract::ErrorCode;
 use m23_ports::{DatabaseError, Level, Record};
 use serde::Deserialize;
@@ -163,7 +164,7 @@ pub(crate) async fn prepare(
             let chain = read_chain(world, order, object, sha256).await?;
             stage(world, order, &chain, meter).await
         }
-        (Some(_), ..) => Err(EngineError::Missing("the backup's manifest".to_owned())),
+        (Some(_), ..) => Err(Fault::Missing("the backup's manifest".to_owned()).into()),
     }
 }
 
@@ -278,7 +279,7 @@ async fn stage_piece(
     seq: u32,
     piece: &Piece<'_>,
 ) -> Result<(), EngineError> {
-    let lines = piece.stored.read(world).await?;
+    let lines = piece.stored.read(&Bucket(world)).await?;
     if piece.kind == Kind::Rewind {
         // What an image leaves out is looked for elsewhere: the database relies on these marks.
         piece.stored.check(&lines)?;
@@ -295,8 +296,8 @@ async fn send(
     let head = json!({
         "restore_id": order.work_id, "lease": order.lease,
         "ordinal": ordinal, "seq": seq, "rows": piece.stored.chunk.rows, "kind": piece.kind.word(),
-        "version": piece.stored.version(), "from": piece.stored.place(),
-        "fingerprint": piece.stored.fingerprint(world).await?,
+        "version": piece.stored.version(), "from": place(piece.stored),
+        "fingerprint": piece.stored.fingerprint(&Bucket(world)).await?,
     });
     let mut body = head.to_string().into_bytes();
     body.reserve(lines.len() + 1);
@@ -305,6 +306,14 @@ async fn send(
     drop(lines);
     persistently(world, async || world.send("m23_stage_chunk", &body).await).await?;
     Ok(())
+}
+
+/// Where a chunk stands in its backup, as the database knows it.
+fn place(stored: Stored<'_>) -> Value {
+    json!({
+        "backup_id": stored.archive.manifest.facts.backup_id, "ordinal": stored.ordinal,
+        "seq": stored.seq, "history": stored.lines == Lines::History,
+    })
 }
 
 /// How much there is to stage; the database counts from there.

@@ -3,53 +3,48 @@
 use super::tally::Tally;
 use crate::error::EngineError;
 use m23_archive::ArchiveError;
+use m23_archive::reader::Fault;
 
 /// What is wrong with the archive is a finding; anything else ends the drive.
 pub(super) fn note(
     tally: &mut Tally,
     object: &str,
     error: EngineError,
-    kind: fn(&EngineError) -> Option<&'static str>,
+    kind: fn(&Fault) -> &'static str,
 ) -> Result<(), EngineError> {
-    match kind(&error) {
-        Some(kind) => {
-            tally.find(kind, object, &error.to_string());
+    match error {
+        EngineError::Archive(fault) => {
+            tally.find(kind(&fault), object, &fault.to_string());
             Ok(())
         }
-        None => Err(error),
+        error => Err(error),
     }
 }
 
-pub(super) fn manifest_kind(error: &EngineError) -> Option<&'static str> {
-    match error {
-        EngineError::Missing(_) => Some("manifest_missing"),
-        EngineError::Altered(_) => Some("manifest_altered"),
-        EngineError::Exchanged(_) => Some("exchanged"),
-        EngineError::Archive { .. } => Some("manifest_invalid"),
-        _ => None,
+pub(super) fn manifest_kind(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Missing(_) => "manifest_missing",
+        Fault::Altered(_) => "manifest_altered",
+        Fault::Exchanged(_) => "exchanged",
+        Fault::Damaged { .. } | Fault::Key(_) => "manifest_invalid",
     }
 }
 
 /// Of a key object, and of `manifest.mac`.
-pub(super) fn key_kind(error: &EngineError) -> Option<&'static str> {
-    match error {
-        EngineError::Key(_) | EngineError::Missing(_) | EngineError::Archive { .. } => {
-            Some("undecryptable")
-        }
-        _ => None,
-    }
+pub(super) const fn key_kind(_: &Fault) -> &'static str {
+    "undecryptable"
 }
 
-pub(super) fn chunk_kind(error: &EngineError) -> Option<&'static str> {
-    match error {
-        EngineError::Missing(_) => Some("object_missing"),
-        EngineError::Altered(_) => Some("object_altered"),
-        EngineError::Archive { error, .. } => Some(match error {
+pub(super) fn chunk_kind(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Missing(_) => "object_missing",
+        Fault::Altered(_) => "object_altered",
+        Fault::Damaged { error, .. } => match error {
             ArchiveError::WrongLine { .. } => "line_malformed",
             ArchiveError::ForeignRows(_) => "foreign_row",
             ArchiveError::Sealed(_) => "undecryptable",
             _ => "object_damaged",
-        }),
-        _ => None,
+        },
+        Fault::Exchanged(_) | Fault::Key(_) => "undecryptable",
     }
 }

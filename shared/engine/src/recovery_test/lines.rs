@@ -2,24 +2,13 @@
 
 use super::kinds::{chunk_kind, note};
 use super::plan::{Plan, Progress, save};
-use crate::archive::{Archive, Stored};
+use crate::bucket::Bucket;
 use crate::error::EngineError;
 use crate::world::World;
-use m23_archive::Lines;
+use m23_archive::reader::{Archive, Stored};
 
 /// How far it has come is noted this often, in milliseconds: well within a lease.
 const NOTED_EVERY_MS: u64 = 5_000;
-
-/// All chunks of a chain.
-pub(super) fn chunks(archives: &[Archive]) -> impl Iterator<Item = Stored<'_>> {
-    archives.iter().flat_map(|archive| {
-        archive.tables().flat_map(move |placed| {
-            [Lines::Rows, Lines::History]
-                .into_iter()
-                .flat_map(move |lines| archive.chunks(placed, lines))
-        })
-    })
-}
 
 /// Reads every byte from where an earlier driver stopped.
 pub(super) async fn read(
@@ -31,7 +20,12 @@ pub(super) async fn read(
 ) -> Result<bool, EngineError> {
     let mut noted_at = world.now_ms();
     let done = usize::try_from(progress.read).unwrap_or(usize::MAX);
-    for (place, stored) in chunks(archives).skip(done).enumerate() {
+    for (place, stored) in archives
+        .iter()
+        .flat_map(Archive::all_chunks)
+        .skip(done)
+        .enumerate()
+    {
         let chunk = stored.chunk;
         // However little time there is, a drive brings its test further.
         if place > 0 && world.now_ms() >= deadline {
@@ -55,11 +49,11 @@ pub(super) async fn read(
 
 /// Every byte and line of a chunk. What cannot be decrypted is compared with its hash.
 async fn read_chunk(world: &impl World, stored: Stored<'_>) -> Result<(), EngineError> {
-    if stored.is_locked() {
-        stored.fetch(world).await?;
-        return Ok(());
+    let bucket = Bucket(world);
+    if stored.archive.is_locked() {
+        stored.fetch(&bucket).await?;
+    } else {
+        stored.read_checked(&bucket).await?;
     }
-    let lines = stored.read(world).await?;
-    stored.check(&lines)?;
-    stored.check_tenant(&lines)
+    Ok(())
 }

@@ -1,15 +1,14 @@
 //! What can be seen of a chain without reading its chunks: its manifests, its keys, its objects and their sizes.
 
 use super::kinds::{key_kind, manifest_kind, note};
-use super::lines::chunks;
 use super::plan::{Depth, Known, Plan};
 use super::tally::{Tally, UNSAFE_DEFINITION};
-use crate::archive::{Archive, read_manifest};
+use crate::bucket::Bucket;
 use crate::error::EngineError;
-use crate::keys::find_key;
 use crate::retry::persistently;
 use crate::world::World;
 use m23_archive::definition::check_definitions;
+use m23_archive::reader::{Archive, Fault, find_key};
 use m23_archive::{Chunk, Manifest, check_link};
 use std::collections::BTreeMap;
 
@@ -30,15 +29,15 @@ pub(super) async fn read_archives(
             continue;
         };
         match read_known(world, plan, known, object).await {
-            Ok((manifest, bytes)) => {
+            Ok((mut archive, bytes)) => {
                 tally.pass();
-                if let Err(error) = check_definitions(&manifest) {
+                if let Err(error) = check_definitions(&archive.manifest) {
                     tally.find(UNSAFE_DEFINITION, object, &error.to_string());
                 }
                 if let Some(parent) = archives.last() {
-                    link(known, object, &manifest, &parent.manifest, plan, tally);
+                    let (manifest, parent) = (&archive.manifest, &parent.manifest);
+                    link(known, object, manifest, parent, plan, tally);
                 }
-                let mut archive = Archive::locked(manifest);
                 if archive.manifest.encryption.is_some() {
                     match unlock(world, plan.level, &mut archive, &bytes, archives.last()).await {
                         Ok(()) => tally.pass(),
@@ -58,14 +57,14 @@ async fn read_known(
     plan: &Plan,
     known: &Known,
     object: &str,
-) -> Result<(Manifest, Vec<u8>), EngineError> {
+) -> Result<(Archive, Vec<u8>), EngineError> {
     let sha256 = known.manifest_sha256.as_deref().unwrap_or_default();
-    let (manifest, bytes) = read_manifest(world, object, sha256).await?;
-    let facts = &manifest.facts;
+    let (archive, bytes) = Archive::read(&Bucket(world), object, sha256).await?;
+    let facts = &archive.manifest.facts;
     if (facts.tenant_id, facts.backup_id) == (plan.tenant_id, known.backup_id) {
-        Ok((manifest, bytes))
+        Ok((archive, bytes))
     } else {
-        Err(EngineError::Exchanged(object.to_owned()))
+        Err(Fault::Exchanged(object.to_owned()).into())
     }
 }
 
@@ -80,10 +79,10 @@ async fn unlock(
     match (&archive.manifest.encryption, level) {
         (Some(encryption), Depth::Basic) => {
             let tenant = archive.manifest.facts.tenant_id;
-            find_key(world, tenant, encryption.key_id).await?;
+            find_key(&Bucket(world), tenant, encryption.key_id).await?;
             Ok(())
         }
-        _ => archive.unlock(world, bytes, near).await,
+        _ => archive.unlock(&Bucket(world), bytes, near).await,
     }
 }
 
@@ -117,7 +116,7 @@ pub(super) async fn list(
     for archive in archives {
         let prefix = format!("{}/", archive.manifest.prefix());
         let sizes = persistently(world, async || world.sizes(&prefix).await).await?;
-        for stored in chunks(std::slice::from_ref(archive)) {
+        for stored in archive.all_chunks() {
             check_size(stored.chunk, &sizes, tally);
         }
     }
@@ -138,7 +137,7 @@ fn check_size(chunk: &Chunk, sizes: &BTreeMap<String, u64>, tally: &mut Tally) {
         None => tally.find(
             "object_missing",
             &chunk.object,
-            &EngineError::Missing(chunk.object.clone()).to_string(),
+            &Fault::Missing(chunk.object.clone()).to_string(),
         ),
     }
 }
