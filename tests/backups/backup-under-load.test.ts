@@ -1,3 +1,5 @@
+// A backup that is made while others write holds the rows of its position, and no others.
+// A backup that is made while others write holds the rows of its position, and no others.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 

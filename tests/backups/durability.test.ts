@@ -1,3 +1,4 @@
+// Backups and restores whose Worker or database stops in the middle: all is done or nothing, and it is said which.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 

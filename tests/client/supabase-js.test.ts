@@ -1,3 +1,4 @@
+// The product as an unmodified supabase-js client meets it: calls, tables, what it may not reach, and the limit.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 

@@ -1,3 +1,4 @@
+// Every Worker can be deployed alone, and its configuration holds what it needs and no secret.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// A recovery test whose Worker or database stops in the middle goes on or begins anew, and leaves nothing.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';

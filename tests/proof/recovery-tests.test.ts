@@ -1,3 +1,4 @@
+// Recovery tests: a good backup has no findings, each level finds what it claims to find, nothing live changes.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';

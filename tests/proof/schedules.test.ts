@@ -1,3 +1,4 @@
+// What a plan asks for is done when it is due: backups, recovery tests and health, once, whichever Worker wakes.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { before, describe, test } from 'node:test';

@@ -1,3 +1,4 @@
+// Every call and every change is in its tenant's audit or the server's log, and an altered entry is found.
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// Each code of the contract's table is the answer to what the table says.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { before, describe, test } from 'node:test';

@@ -1,3 +1,4 @@
+// What every request goes through before a function works: method, size, token, tenant, role and rate limit.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';

@@ -1,3 +1,4 @@
+// What a function answers when the project behind it misbehaves: its keys, its database, its answers.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 

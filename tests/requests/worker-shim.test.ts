@@ -1,3 +1,4 @@
+// A WebAssembly module that traps ends no other request without an answer.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

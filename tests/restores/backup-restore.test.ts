@@ -1,3 +1,4 @@
+// A restore from an archive makes the tables what they were, writes only what differs, and touches nobody else.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { before, describe, test } from 'node:test';

@@ -1,3 +1,4 @@
+// A restore from a damaged archive changes nothing, and says which object is at fault.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';

@@ -1,3 +1,4 @@
+// The demo's proof sees every kind of difference, and none where there is none.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 

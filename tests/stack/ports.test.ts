@@ -1,3 +1,4 @@
+// A port of a stack is never one that somebody else has, and a start that has lost its port is made anew.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { test } from 'node:test';

@@ -1,3 +1,4 @@
+// The development stack: how it starts and what it refuses; whatever ends it, no process stays behind.
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
