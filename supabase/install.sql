@@ -3869,6 +3869,7 @@ begin
 end $$;
 revoke all on function m23.logged_words(text, oid) from public, anon, authenticated, service_role;
 
+-- The columns of a table that a function fills.
 create or replace function m23.filled_columns(p_table m23.protected_tables) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
@@ -6403,6 +6404,8 @@ begin
 end $$;
 revoke all on function m23.check_parents(m23.target[], m23.target) from public, anon, authenticated, service_role;
 
+-- Checks what was written: foreign keys in both directions, deferrable constraints, then that nothing differs from the
+-- plan any more. Takes sequences past the rows that came back. p_since: the log's place before the writing.
 create or replace function m23.check_targets(
   p_tenant uuid, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean
 ) returns void
@@ -6560,8 +6563,7 @@ begin
 end $$;
 revoke all on function m23.writes_as_planned(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
 
--- Each of these gives how many rows it wrote that are now what was planned.
-
+-- Deletes the live rows of the plan with one operation; gives how many.
 create or replace function m23.delete_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 begin
@@ -6584,6 +6586,7 @@ begin
 end $$;
 revoke all on function m23.same(m23.target) from public, anon, authenticated, service_role;
 
+-- Writes all of a table's plan but its deletes; gives how many rows are known to be as planned.
 create or replace function m23.write_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -6672,6 +6675,7 @@ begin
 end $$;
 revoke all on function m23.differs_still(m23.target, uuid) from public, anon, authenticated, service_role;
 
+-- Fails where a target is not as it is wanted, but for the rows that were left alone.
 create or replace function m23.refuse_difference(p_target m23.target, p_tenant uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -6758,6 +6762,7 @@ begin
 end $$;
 revoke all on function m23.plan_early(uuid, m23.target[]) from public, anon, authenticated, service_role;
 
+-- Takes the rows that m23.plan_early has found, without waiting for any.
 create or replace function m23.lock_early(p_tenant uuid, p_targets m23.target[]) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -7060,6 +7065,7 @@ begin
 end $$;
 revoke all on function m23.refuse_hook(text, text, text) from public, anon, authenticated, service_role;
 
+-- Inserts the missing rows of the plan; gives how many are known to be stored as planned.
 create or replace function m23.insert_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -7274,6 +7280,7 @@ revoke all on function m23.opened_by(m23.target[], m23.target[]) from public, an
 -- D (should not be), R (differs, and is written as delete and insert), m23_place where the live row
 -- lies, and the wanted row, or the live row of a D.
 
+-- The temporary table with a table's plan, qualified.
 create or replace function m23.diff_name(p_table m23.protected_tables) returns text
 language plpgsql immutable set search_path = '' as $$ begin return 'pg_temp.m23_diff_' || p_table.id; end $$;
 revoke all on function m23.diff_name(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -7401,6 +7408,8 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.fitted(text, oid, int) from public, anon, authenticated, service_role;
 
+-- The expression of a live row's column where there is such a row, else another. p_is_live: the condition; null, if
+-- there is never one.
 create or replace function m23.if_live(p_is_live text, p_column text, p_else text) returns text
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -7433,6 +7442,7 @@ begin
 end $$;
 revoke all on function m23.fixed_differ(m23.target, text) from public, anon, authenticated, service_role;
 
+-- How many rows a table's plan inserts, updates and deletes; taken_back are among the inserts.
 create or replace function m23.count_diff(
   p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint, out taken_back bigint
 )
@@ -7609,6 +7619,7 @@ begin
 end $$;
 revoke all on function m23.arrival_warnings(m23.target, bigint) from public, anon, authenticated, service_role;
 
+-- Forgets the plan of this backend.
 create or replace function m23.end_plan() returns void
 language plpgsql volatile set search_path = '' as $$ begin delete from m23.plan; end $$;
 revoke all on function m23.end_plan() from public, anon, authenticated, service_role;
@@ -7646,6 +7657,7 @@ begin
 end $$;
 revoke all on function m23.leave_dependent(uuid, m23.target[]) from public, anon, authenticated, service_role;
 
+-- Adds to the rows of a table that were left alone; gives how many these are.
 create or replace function m23.note_left(p_target m23.target, p_left bigint) returns bigint
 language plpgsql set search_path = '' as $$
 begin
@@ -7863,6 +7875,7 @@ language plpgsql stable strict set search_path = '' as
 $$ begin return coalesce(pg_get_partition_constraintdef(p_relid), 'true'); end $$;
 revoke all on function m23.within(oid) from public, anon, authenticated, service_role;
 
+-- Columns by their numbers, each with an alias before it, as a list.
 create or replace function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -7913,6 +7926,7 @@ begin
 end $$;
 revoke all on function m23.alike_children(k pg_constraint, text, text) from public, anon, authenticated, service_role;
 
+-- Whether a plan has all of these columns.
 create or replace function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
@@ -7930,6 +7944,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.way_out(oid, text) from public, anon, authenticated, service_role;
 
+-- What to say of planned rows that refer to rows which do not exist.
 create or replace function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
 language sql stable set search_path = '' as $$
   select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows,
@@ -7938,6 +7953,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.needs_parent(pg_constraint, bigint) from public, anon, authenticated, service_role;
 
+-- What to say of rows that would go and that others refer to.
 create or replace function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns text
 language sql stable set search_path = '' as $$
   select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows,
@@ -8440,6 +8456,7 @@ exception when data_exception or check_violation or not_null_violation then
 end $$;
 revoke all on function m23.unfit_value(m23.target, uuid, m23.column_shape) from public, anon, authenticated, service_role;
 
+-- Updates the live rows of the plan with one operation; gives how many are known to be stored as planned.
 create or replace function m23.update_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -8641,6 +8658,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.key_plan(m23.backup_work) from public, anon, authenticated, service_role;
 
+-- Whether the key that a backup is encrypted with was erased.
 create or replace function m23.key_is_erased(p_job uuid) returns boolean
 language sql stable set search_path = '' as $$
   select exists (select from m23.backup_work w join m23.archive_keys k on k.key_id = w.key_id
@@ -8648,6 +8666,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.key_is_erased(uuid) from public, anon, authenticated, service_role;
 
+-- Refuses a backup whose key was erased while it was made.
 create or replace function m23.refuse_erased_key(p_job uuid) returns void
 language plpgsql stable set search_path = '' as $$
 begin
@@ -8657,11 +8676,13 @@ begin
 end $$;
 revoke all on function m23.refuse_erased_key(uuid) from public, anon, authenticated, service_role;
 
+-- Where the key objects of a tenant lie in the bucket.
 create or replace function m23.keys_prefix(p_tenant uuid) returns text
 language sql immutable set search_path = '' as
 $$ select format('keys/%s/', p_tenant) $$;
 revoke all on function m23.keys_prefix(uuid) from public, anon, authenticated, service_role;
 
+-- For how long a deleted backup can be taken back.
 create or replace function m23.grace() returns interval
 language sql stable set search_path = '' as $$ select make_interval(days => m23.setting('backup_grace_days')::int) $$;
 revoke all on function m23.grace() from public, anon, authenticated, service_role;
@@ -8773,6 +8794,7 @@ comment on function m23.shape_of(oid) is
   'The columns of a table that hold values of their own, as a manifest lists them.';
 revoke all on function m23.shape_of(oid) from public, anon, authenticated, service_role;
 
+-- The names of a table's key columns, in the order of the key.
 create or replace function m23.key_of(p_relid oid) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
@@ -8792,6 +8814,7 @@ begin
 end $$;
 revoke all on function m23.backup_throughput() from public, anon, authenticated, service_role;
 
+-- Makes the row of a backup as a request's body asks for it; gives it.
 create or replace function m23.new_backup_job(p_tenant uuid, p_backup jsonb) returns public.backup_jobs
 language sql set search_path = '' as $$
   insert into public.backup_jobs (tenant_id, backup_name, description, job_type, tables, base_backup_id, created_by)
@@ -8806,6 +8829,7 @@ language sql set search_path = '' as $$
 $$;
 revoke all on function m23.new_backup_job(uuid, jsonb) from public, anon, authenticated, service_role;
 
+-- Refuses a job that no backup can be made of, with all its faults.
 create or replace function m23.refuse_backup_faults(p_job public.backup_jobs) returns void
 language plpgsql set search_path = '' as $$
 declare v_faults text[] := m23.table_faults(p_job.tables) || m23.obstacle_faults(p_job.tables);
@@ -8822,6 +8846,7 @@ begin
 end $$;
 revoke all on function m23.refuse_backup_faults(public.backup_jobs) from public, anon, authenticated, service_role;
 
+-- Notes the position that a backup is of, and what is true of the database there. p_parent: what it builds on.
 create or replace function m23.note_backup_work(p_job public.backup_jobs, p_parent m23.backup_work) returns void
 language plpgsql set search_path = '' as $$
 declare v_taken record;
@@ -8838,6 +8863,7 @@ revoke all on function m23.note_backup_work(public.backup_jobs, m23.backup_work)
 
 -- Driving -------------------------------------------------------------------------
 
+-- Ends a backup that waits or runs, as failed.
 create or replace function m23.fail_backup(p_job uuid, p_error text) returns void
 language sql set search_path = '' as $$
   update public.backup_jobs set status = 'failed', error_message = left(p_error, 2000),
@@ -8848,6 +8874,7 @@ language sql set search_path = '' as $$
 $$;
 revoke all on function m23.fail_backup(uuid, text) from public, anon, authenticated, service_role;
 
+-- What a worker needs to drive a backup: its parts, each with how far it has come. p_token: its lease.
 create or replace function m23.backup_plan(p_job uuid, p_token uuid) returns json
 language plpgsql stable set search_path = '' as $$
 begin
@@ -8932,6 +8959,7 @@ begin
 end $$;
 revoke all on function m23.reading_fault(m23.protected_tables, m23.backup_work) from public, anon, authenticated, service_role;
 
+-- How far a backup has come, as its row shows it.
 create or replace function m23.backup_progress(p_job uuid) returns jsonb
 language sql stable set search_path = '' as $$
   with c as (select coalesce(sum(rows), 0) as rows, coalesce(sum(bytes), 0) as bytes,
@@ -9033,6 +9061,7 @@ begin
 end $$;
 revoke all on function m23.is_whole(m23.protected_tables, m23.backup_work) from public, anon, authenticated, service_role;
 
+-- How many entries of a tenant's rows the log has since a position.
 create or replace function m23.count_changes(p_table m23.protected_tables, p_tenant uuid, p_since pg_snapshot) returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare v_count bigint;
@@ -9049,6 +9078,7 @@ begin
 end $$;
 revoke all on function m23.count_changes(m23.protected_tables, uuid, pg_snapshot) from public, anon, authenticated, service_role;
 
+-- The position of the backup that one builds on; null for a full one.
 create or replace function m23.parent_position(p_job uuid) returns pg_snapshot
 language sql stable set search_path = '' as
 $$ select w.position from public.backup_jobs j join m23.backup_work w on w.job_id = j.parent_backup_id
@@ -9268,6 +9298,7 @@ begin
 end $$;
 revoke all on function m23.make_snapshot_backup(public.backup_jobs) from public, anon, authenticated, service_role;
 
+-- Writes the records of a backup that lies in the bucket, as its manifest has them. p_object: the manifest's place.
 create or replace function m23.note_adopted(p_manifest jsonb, p_object text, p_sha256 text) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -9314,6 +9345,7 @@ begin
 end $$;
 revoke all on function m23.note_adopted(jsonb, text, text) from public, anon, authenticated, service_role;
 
+-- Notes the tables of a backup with their shapes of now, and which are read whole. p_like: see m23.start_backup.
 create or replace function m23.note_backup_tables(p_job public.backup_jobs, p_parent m23.backup_work, p_like uuid default null)
 returns void
 language plpgsql set search_path = '' as $$
@@ -9549,6 +9581,7 @@ language sql immutable set search_path = '' set extra_float_digits = 1 as $$
 $$;
 revoke all on function m23.double_safe(jsonb) from public, anon, authenticated, service_role;
 
+-- The fields of one row that have another value in another row.
 create or replace function m23.only_different(p_these jsonb, p_those jsonb) returns jsonb
 language sql immutable set search_path = '' as $$
   select coalesce(jsonb_object_agg(t.key, t.value), '{}') from jsonb_each(p_these) t
@@ -9569,6 +9602,7 @@ begin
 end $$;
 revoke all on function m23.shown_columns(oid, text[], text) from public, anon, authenticated, service_role;
 
+-- A value of the type json as jsonb; as text, where jsonb cannot hold it.
 create or replace function m23.shown_json(p_value json) returns jsonb
 language plpgsql immutable strict set search_path = '' as $$
 begin
@@ -9648,6 +9682,7 @@ create table m23.staging_warnings (
 
 select m23.close_table('m23.restore_work');
 
+-- What has been noted for the caller of this work, in order.
 create or replace function m23.staging_warnings(p_work uuid) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
@@ -9661,6 +9696,7 @@ select m23.close_table('m23.staged_tables');
 
 select m23.close_table('m23.staged_chunks');
 
+-- Accepts a restore of a backup as a request's body asks for it; gives the order for its worker.
 create or replace function m23.begin_restore(p_tenant uuid, p_restore jsonb) returns json
 language plpgsql set search_path = '' as $$
 declare
@@ -9689,6 +9725,7 @@ begin
 end $$;
 revoke all on function m23.begin_restore(uuid, jsonb) from public, anon, authenticated, service_role;
 
+-- Accepts a rollback to a snapshot; gives the order for its worker. p_plan_hash: the plan that was looked at.
 create or replace function m23.begin_rollback(
   p_tenant uuid, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text
 ) returns json
@@ -9857,6 +9894,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.schema_contents(text) from public, anon, authenticated, service_role;
 
+-- Makes the schema of a copy where it is not there, and notes the copy.
 create or replace function m23.begin_copy(p_restore public.restore_logs) returns void
 language plpgsql set search_path = '' as $$
 declare v_made boolean := not exists (select from pg_namespace where nspname = p_restore.target_schema);
@@ -9870,6 +9908,7 @@ begin
 end $$;
 revoke all on function m23.begin_copy(public.restore_logs) from public, anon, authenticated, service_role;
 
+-- Notes what a copy has once it is filled: what is found besides later, somebody has added.
 create or replace function m23.end_copy(p_restore public.restore_logs) returns void
 language sql set search_path = '' as $$
   update m23.copies set contents = array(select object from m23.schema_contents(schema_name))
@@ -9880,6 +9919,7 @@ language sql set search_path = '' as $$
 $$;
 revoke all on function m23.end_copy(public.restore_logs) from public, anon, authenticated, service_role;
 
+-- What somebody has added to a copy, described.
 create or replace function m23.added_to_copy(p_copy m23.copies) returns text[]
 language sql stable set search_path = '' as $$
   select coalesce(array_agg(c.description order by c.description), '{}') from m23.schema_contents(p_copy.schema_name) c
@@ -9887,6 +9927,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.added_to_copy(m23.copies) from public, anon, authenticated, service_role;
 
+-- The tables that M23 has made in a copy, as a list for a statement; null for none.
 create or replace function m23.tables_of_copy(p_copy m23.copies) returns text
 language sql stable set search_path = '' as $$
   select string_agg(format('%I.%I', n.nspname, c.relname), ', ')
@@ -9896,6 +9937,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.tables_of_copy(m23.copies) from public, anon, authenticated, service_role;
 
+-- Makes one table of a copy with the wanted rows; gives how many. Where they do not fit the rules of now, it has none.
 create or replace function m23.copy_beside(p_target m23.target, p_restore public.restore_logs) returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -9955,6 +9997,7 @@ begin
 end $$;
 revoke all on function m23.drop_copy(m23.copies) from public, anon, authenticated, service_role;
 
+-- Executes a restore or rollback, or plans it for a dry run. Gives its figures.
 create or replace function m23.execute_work(p_work m23.restore_work) returns json
 language plpgsql set search_path = '' as $$
 declare
@@ -9999,6 +10042,7 @@ language sql set search_path = '' as $$
 $$;
 revoke all on function m23.new_snapshot(uuid, text, text, text[], uuid, uuid) from public, anon, authenticated, service_role;
 
+-- Refuses a restore of which not all rows were read back.
 create or replace function m23.check_staged(p_restore uuid) returns void
 language plpgsql set search_path = '' as $$
 declare v_short record;
@@ -10070,6 +10114,7 @@ begin
 end $$;
 revoke all on function m23.targets_of(m23.restore_work) from public, anon, authenticated, service_role;
 
+-- The tables that work is about, as relations.
 create or replace function m23.relations_of(p_work m23.restore_work) returns oid[]
 language plpgsql stable set search_path = '' as $$
 begin
@@ -10089,6 +10134,7 @@ begin
 end $$;
 revoke all on function m23.logged_targets(text[], m23.moment) from public, anon, authenticated, service_role;
 
+-- Notes what a caller is told when work ends.
 create or replace function m23.warn(p_work uuid, p_said text) returns void
 language plpgsql set search_path = '' as
 $$ begin insert into m23.staging_warnings (work_id, said) values (p_work, p_said) on conflict do nothing; end $$;
@@ -10114,11 +10160,13 @@ begin
 end $$;
 revoke all on function m23.is_empty(m23.restore_work) from public, anon, authenticated, service_role;
 
+-- What is said of a backup none of whose tables is there any more.
 create or replace function m23.empty_sentence() returns text
 language sql immutable set search_path = '' as
 $$ select 'none of these tables can be restored; nothing was changed' $$;
 revoke all on function m23.empty_sentence() from public, anon, authenticated, service_role;
 
+-- Marks snapshots that have expired, so many at a time; gives how many.
 create or replace function m23.sweep_snapshots() returns bigint
 language plpgsql set search_path = '' as $$
 declare v_count bigint;
@@ -10212,6 +10260,7 @@ begin
 end $$;
 revoke all on function m23.finish_restore(m23.restore_work, jsonb) from public, anon, authenticated, service_role;
 
+-- Drops all copies of a tenant; gives how many. One that somebody has added to is refused.
 create or replace function m23.forget_copies(p_tenant uuid) returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -10233,6 +10282,7 @@ begin
 end $$;
 revoke all on function m23.forget_copies(uuid) from public, anon, authenticated, service_role;
 
+-- Removes a tenant's entries from all logs; gives how many.
 create or replace function m23.forget_log(p_tenant uuid) returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -10430,6 +10480,7 @@ language sql volatile set search_path = '' as $$
 $$;
 revoke all on function m23.partial_gaps(m23.protected_tables, uuid) from public, anon, authenticated, service_role;
 
+-- The earliest moment that a tenant's rows of a table can be gone back to.
 create or replace function m23.earliest_moment(p_table m23.protected_tables, p_tenant uuid) returns timestamptz
 language plpgsql volatile set search_path = '' as $$
 begin
@@ -10613,6 +10664,7 @@ begin
 end $$;
 revoke all on function m23.rewind_staged(m23.restore_work) from public, anon, authenticated, service_role;
 
+-- Refuses a staged history that does not say when its changes were, or that has rows of another tenant.
 create or replace function m23.check_history(
   p_staged m23.staged_tables, p_table m23.protected_tables, p_work m23.restore_work
 ) returns void
@@ -10684,6 +10736,7 @@ revoke all on function m23.name_warnings(timestamptz) from public, anon, authent
 -- Point-in-time recovery: the wanted rows come from the log, as of a moment. A preview is
 -- the same plan, stopped before the write.
 
+-- Executes a statement with the parameters of m23.plan_between. Where values do not fit, it says which.
 create or replace function m23.run_between(p_target m23.target, p_tenant uuid, p_from m23.moment, p_statement text) returns void
 language plpgsql volatile set search_path = '' as $$
 declare v_name text := m23.public_name((p_target.tbl).relid);
@@ -10848,6 +10901,7 @@ begin
 end $$;
 revoke all on function m23.note_preview(m23.restore_work, jsonb) from public, anon, authenticated, service_role;
 
+-- Deletes previews of more than a day ago, so many at a time; gives how many.
 create or replace function m23.sweep_previews() returns bigint
 language plpgsql set search_path = '' as $$
 declare v_count bigint;
@@ -10873,6 +10927,7 @@ create or replace function m23.preview_bytes() returns bigint
 language sql immutable set search_path = '' as $$ select 1000000::bigint $$;
 revoke all on function m23.preview_bytes() from public, anon, authenticated, service_role;
 
+-- What a restore of tables to a moment of the log would do.
 create or replace function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 begin
@@ -10892,6 +10947,7 @@ begin
 end $$;
 revoke all on function m23.page_of(jsonb, int, int) from public, anon, authenticated, service_role;
 
+-- Refuses a restore that cannot be made as asked. p_schema: where to, null for the live tables.
 create or replace function m23.refuse_restore_faults(p_work m23.restore_work, p_schema text) returns void
 language plpgsql set search_path = '' as $$
 declare v_faults text[] := m23.schema_faults(p_schema);
@@ -10959,6 +11015,8 @@ begin
 end $$;
 revoke all on function m23.requested_moment(uuid, timestamptz, text[]) from public, anon, authenticated, service_role;
 
+-- A backup of a tenant that can be read with all that it builds on; refused else. Without p_needs_key an erased key
+-- does not matter.
 create or replace function m23.restorable_backup(
   p_tenant uuid, p_job uuid, p_needs_key boolean default true
 ) returns public.backup_jobs
@@ -11056,6 +11114,7 @@ revoke all on function m23.new_work(uuid, text, uuid, uuid, m23.moment, text[], 
 
 -- Ending ---------------------------------------------------------------------------
 
+-- Takes work away, with what it has staged, its lease and a wish to cancel it.
 create or replace function m23.end_work(p_work uuid) returns void
 language plpgsql set search_path = '' as $$
 declare v_staging text;
@@ -11072,6 +11131,7 @@ begin
 end $$;
 revoke all on function m23.end_work(uuid) from public, anon, authenticated, service_role;
 
+-- Ends a restore or rollback as failed, or as cancelled where somebody wished that.
 create or replace function m23.fail_restore(p_work uuid, p_error text) returns void
 language plpgsql set search_path = '' as $$
 declare v_status text := case when exists (select from m23.cancellations where work_id = p_work) then 'cancelled'
@@ -11123,6 +11183,7 @@ begin
 end $$;
 revoke all on function m23.order_of(m23.restore_work, uuid) from public, anon, authenticated, service_role;
 
+-- Notes work, and takes its lease; gives its order. Refused while other work of the tenant is running.
 create or replace function m23.begin_work(p_work m23.restore_work) returns json
 language plpgsql set search_path = '' as $$
 begin
@@ -11151,6 +11212,7 @@ begin
 end $$;
 revoke all on function m23.log_restore(uuid, m23.restore_work, timestamptz, text) from public, anon, authenticated, service_role;
 
+-- Takes one staged table back to a moment inside its member.
 create or replace function m23.rewind_table(
   p_staged m23.staged_tables, p_table m23.protected_tables, p_inside m23.moment
 ) returns void
@@ -11181,6 +11243,7 @@ revoke all on function m23.rewind_table(m23.staged_tables, m23.protected_tables,
 -- Snapshots and rollbacks: a snapshot is a position, made in constant time; a rollback is a
 -- restore to it, which leaves a snapshot of its own, so that it can be rolled back as well.
 
+-- An active snapshot of a tenant, of this life of the database; refused else.
 create or replace function m23.usable_snapshot(p_tenant uuid, p_snapshot uuid) returns public.pitr_snapshots
 language plpgsql volatile set search_path = '' as $$
 declare v_snapshot public.pitr_snapshots;
@@ -11199,6 +11262,7 @@ begin
 end $$;
 revoke all on function m23.usable_snapshot(uuid, uuid) from public, anon, authenticated, service_role;
 
+-- The moment of a snapshot.
 create or replace function m23.snapshot_moment(p_snapshot public.pitr_snapshots) returns m23.moment
 language sql stable set search_path = '' as $$
   select m23.moment_of((p_snapshot.snapshot_data ->> 'position')::pg_snapshot,
@@ -11347,6 +11411,7 @@ begin
 end $$;
 revoke all on function m23.staged_query(m23.staged_tables, m23.protected_tables, uuid) from public, anon, authenticated, service_role;
 
+-- The targets of work on an archive: its rows, or with a moment what the log makes of them.
 create or replace function m23.staged_targets(p_work m23.restore_work) returns m23.target[]
 language plpgsql set search_path = '' as $$
 declare
@@ -11453,6 +11518,7 @@ begin
 end $$;
 revoke all on function m23.take_entries(text, text, text) from public, anon, authenticated, service_role;
 
+-- Stages lines of an archive as rows; gives how many. p_then: the backup's position, where it is of this life.
 create or replace function m23.stage_rows(
   p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text)
 returns bigint
@@ -11481,6 +11547,7 @@ begin
 end $$;
 revoke all on function m23.fields_before(m23.staged_tables, text, text) from public, anon, authenticated, service_role;
 
+-- Drops copies that have expired; gives how many.
 create or replace function m23.sweep_copies() returns int
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -11674,6 +11741,7 @@ comment on function m23.set_default_plan(jsonb) is
   '"test_frequency": "weekly"}''). Null: none.';
 revoke all on function m23.set_default_plan(jsonb) from public, anon, authenticated, service_role;
 
+-- The default plan as a tenant's plan. p_plan: the fields that are set.
 create or replace function m23.default_plan(p_tenant uuid, p_plan jsonb) returns public.dr_plans
 language plpgsql volatile set search_path = '' as $$
 begin
@@ -11685,6 +11753,7 @@ begin
 end $$;
 revoke all on function m23.default_plan(uuid, jsonb) from public, anon, authenticated, service_role;
 
+-- Everything that is wrong with a plan.
 create or replace function m23.plan_faults(p_plan public.dr_plans) returns text[]
 language sql stable set search_path = '' as $$
   select array_remove(array[
@@ -11709,6 +11778,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.plan_faults(public.dr_plans) from public, anon, authenticated, service_role;
 
+-- What is wrong with a frequency, named as p_name; null for nothing.
 create or replace function m23.frequency_fault(p_name text, p_frequency text, p_zone text) returns text
 language plpgsql stable set search_path = '' as $$
 declare
@@ -11731,6 +11801,7 @@ revoke all on function m23.frequency_fault(text, text, text) from public, anon, 
 -- Plans: what a tenant has promised itself. A plan is checked when it is written, every fault
 -- at once, and then knows when its next backup and its next test are due.
 
+-- Whether the server knows a time zone.
 create or replace function m23.is_zone(p_zone text) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
@@ -11884,6 +11955,7 @@ begin
 end $$;
 revoke all on function m23.next_on(m23.calendar, date, text, timestamptz) from public, anon, authenticated, service_role;
 
+-- A number of a cron field, or the place of a name; null for what is neither. p_low: the field's least value.
 create or replace function m23.cron_number(p_text text, p_low int, p_names text[]) returns int
 language plpgsql immutable set search_path = '' as $$
 begin
@@ -11988,6 +12060,7 @@ revoke all on function m23.follow_job() from public, anon, authenticated, servic
 
 -- Over time -------------------------------------------------------------------------------
 
+-- Keeps a tenant's health of now.
 create or replace function m23.note_health(p_tenant uuid) returns void
 language sql volatile set search_path = '' as $$
   insert into public.health_snapshots (tenant_id, created_at, score, parts)
@@ -12020,6 +12093,7 @@ begin
 end $$;
 revoke all on function m23.health(uuid, int) from public, anon, authenticated, service_role;
 
+-- The share of protected tables that are captured without a gap: 0 to 1, and in words.
 create or replace function m23.health_capture(out value numeric, out said text)
 language plpgsql volatile set search_path = '' as $$
 declare v_sound int[] := m23.sound_tables(array(select t.id from m23.protected_tables t));
@@ -12036,6 +12110,7 @@ begin
 end $$;
 revoke all on function m23.health_capture() from public, anon, authenticated, service_role;
 
+-- Whether the newest backup can be read with all that it builds on: 0 or 1, and in words.
 create or replace function m23.health_chain(p_now m23.standing, out value numeric, out said text)
 language plpgsql stable set search_path = '' as $$
 begin
@@ -12052,6 +12127,7 @@ begin
 end $$;
 revoke all on function m23.health_chain(m23.standing) from public, anon, authenticated, service_role;
 
+-- How old the newest backup is, against what may be lost: 0 to 1, and in words.
 create or replace function m23.health_freshness(p_now m23.standing, out value numeric, out said text)
 language plpgsql stable set search_path = '' as $$
 begin
@@ -12087,6 +12163,7 @@ begin
 end $$;
 revoke all on function m23.health_proof(uuid, m23.standing) from public, anon, authenticated, service_role;
 
+-- The share of backups that were completed: 0 to 1, and in words.
 create or replace function m23.health_success(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable set search_path = '' as $$
 begin
@@ -12098,6 +12175,7 @@ begin
 end $$;
 revoke all on function m23.health_success(uuid, m23.standing) from public, anon, authenticated, service_role;
 
+-- How long a restore takes, against what is allowed: 0 to 1, and in words.
 create or replace function m23.health_time(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable set search_path = '' as $$
 begin
@@ -12117,6 +12195,7 @@ begin
 end $$;
 revoke all on function m23.health_time(uuid, m23.standing) from public, anon, authenticated, service_role;
 
+-- When a tenant's archive was last really restored, since a time.
 create or replace function m23.last_proof(p_tenant uuid, p_since timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
@@ -12124,6 +12203,7 @@ begin
 end $$;
 revoke all on function m23.last_proof(uuid, timestamptz) from public, anon, authenticated, service_role;
 
+-- What a tenant's health is measured by, over so many days.
 create or replace function m23.standing_of(p_tenant uuid, p_days int) returns m23.standing
 language plpgsql stable set search_path = '' as $$
 begin
@@ -12335,6 +12415,7 @@ language sql immutable set search_path = '' as $$
 $$;
 revoke all on function m23.advice(text) from public, anon, authenticated, service_role;
 
+-- Checks that a copy has the rows that were backed up, as far as its columns are those of then.
 create or replace function m23.check_fingerprint(p_scratch m23.scratch, p_then m23.backup_tables) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -12505,6 +12586,7 @@ begin
 end $$;
 revoke all on function m23.go_round(text, timestamptz, regprocedure, timestamptz) from public, anon, authenticated, service_role;
 
+-- Deletes what was kept of a tenant's health: after some days all but the last of each day; gives how many.
 create or replace function m23.prune_health(p_tenant uuid) returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare v_count bigint;
@@ -12513,8 +12595,8 @@ begin
    where s.tenant_id = p_tenant and (
          s.created_at < clock_timestamp() - make_interval(days => m23.setting('health_daily_days')::int)
       or s.created_at < clock_timestamp() - make_interval(days => m23.setting('health_days')::int)
-         and exists (select from public.health_snapshots l where l.tenant_id = s.tenant_id and (l.created_at,
-             l.id) > (s.created_at, s.id)
+         and exists (select from public.health_snapshots l
+                      where l.tenant_id = s.tenant_id and (l.created_at, l.id) > (s.created_at, s.id)
                         and l.created_at < date_trunc('day', s.created_at, 'UTC') + interval '1 day'));
   get diagnostics v_count = row_count;
   return v_count;
@@ -12702,6 +12784,7 @@ begin
 end $$;
 revoke all on function m23.tested_backup(uuid, public.dr_plans, uuid) from public, anon, authenticated, service_role;
 
+-- Accepts a recovery test as a request's body asks for it; gives its id.
 create or replace function m23.begin_test(p_tenant uuid, p_test jsonb, p_by uuid) returns uuid
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -12721,10 +12804,12 @@ revoke all on function m23.begin_test(uuid, jsonb, uuid) from public, anon, auth
 
 -- Driving -------------------------------------------------------------------------------
 
+-- The advisory lock that whoever executes a test holds.
 create or replace function m23.test_key(p_test uuid) returns bigint
 language sql immutable set search_path = '' as $$ select hashtextextended('m23.test.' || p_test, 0) $$;
 revoke all on function m23.test_key(uuid) from public, anon, authenticated, service_role;
 
+-- Ends a test that waits or runs, as failed.
 create or replace function m23.fail_test(p_test uuid, p_error text) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -12752,12 +12837,14 @@ revoke all on function m23.test_plan(public.recovery_tests, uuid) from public, a
 -- A check that holds is counted; one that does not is a finding: its kind, the object that it
 -- is about, and a sentence. They are gathered in pg_temp.m23_checks.
 
+-- Begins a list of checks, which ends with the transaction.
 create or replace function m23.open_checks() returns void
 language sql set search_path = '' as
 $$ create temp table m23_checks (n int generated always as identity, kind text not null, object text not null,
                                  sentence text) on commit drop $$;
 revoke all on function m23.open_checks() from public, anon, authenticated, service_role;
 
+-- Notes a check; p_fault says what does not hold, null if it holds.
 create or replace function m23.note_check(p_kind text, p_object text, p_fault text default null) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -12765,6 +12852,7 @@ begin
 end $$;
 revoke all on function m23.note_check(text, text, text) from public, anon, authenticated, service_role;
 
+-- Ends the list of checks; gives its tally.
 create or replace function m23.close_checks() returns jsonb
 language plpgsql set search_path = '' as $$
 declare v_tally jsonb;
@@ -12778,6 +12866,7 @@ begin
 end $$;
 revoke all on function m23.close_checks() from public, anon, authenticated, service_role;
 
+-- Two tallies as one.
 create or replace function m23.add_tallies(p_one jsonb, p_other jsonb) returns jsonb
 language sql immutable set search_path = '' as $$
   select jsonb_build_object('passed', (p_one ->> 'passed')::bigint + (p_other ->> 'passed')::bigint,
@@ -12788,6 +12877,7 @@ revoke all on function m23.add_tallies(jsonb, jsonb) from public, anon, authenti
 
 -- Finishing -------------------------------------------------------------------------------
 
+-- The results of a test, from its tally and what its restore gave.
 create or replace function m23.test_results(p_test public.recovery_tests, p_tally jsonb, p_restore jsonb) returns jsonb
 language sql volatile set search_path = '' as $$
   select jsonb_strip_nulls(jsonb_build_object(
@@ -12805,6 +12895,7 @@ language sql volatile set search_path = '' as $$
 $$;
 revoke all on function m23.test_results(public.recovery_tests, jsonb, jsonb) from public, anon, authenticated, service_role;
 
+-- Checks the measured time against what the plan allows.
 create or replace function m23.check_recovery_time(p_test public.recovery_tests, p_seconds numeric) returns void
 language plpgsql set search_path = '' as $$
 declare v_allowed int := (select p.rto_minutes from public.dr_plans p where p.id = p_test.dr_plan_id);
@@ -12916,6 +13007,7 @@ begin
 end $$;
 revoke all on function m23.begin_round(text, timestamptz) from public, anon, authenticated, service_role;
 
+-- Does a round's work for one tenant; what fails is told to the server's log.
 create or replace function m23.do_for(p_work regprocedure, p_tenant uuid) returns void
 language plpgsql volatile set search_path = '' as $$
 begin
@@ -12925,6 +13017,7 @@ exception when others or query_canceled then
 end $$;
 revoke all on function m23.do_for(regprocedure, uuid) from public, anon, authenticated, service_role;
 
+-- Inserts the staged rows into the copy; gives why they do not fit, null if they do.
 create or replace function m23.rows_fit(p_scratch m23.scratch) returns text
 language plpgsql set search_path = '' as $$
 declare
@@ -13055,12 +13148,14 @@ begin
 end $$;
 revoke all on function m23.said(text, text) from public, anon, authenticated, service_role;
 
+-- What a scheduled backup or test is called.
 create or replace function m23.name_of_run(p_plan public.dr_plans) returns text
 language sql volatile set search_path = '' as
 $$ select format('%s %s', left(p_plan.plan_name, 150), to_char(clock_timestamp() at time zone 'UTC',
     'YYYY-MM-DD HH24:MI:SS "UTC"')) $$;
 revoke all on function m23.name_of_run(public.dr_plans) from public, anon, authenticated, service_role;
 
+-- Makes the row of a backup that a plan begins; gives it.
 create or replace function m23.planned_job(p_plan public.dr_plans, p_backup jsonb) returns public.backup_jobs
 language plpgsql volatile set search_path = '' as $$
 declare v_job public.backup_jobs := m23.new_backup_job(p_plan.tenant_id, p_backup);
@@ -13161,6 +13256,7 @@ exception when others then null;
 end $$;
 revoke all on function m23.look_at(m23.scratch) from public, anon, authenticated, service_role;
 
+-- How many rows of a copy are of another tenant.
 create or replace function m23.count_foreign(p_scratch m23.scratch, p_tenant uuid) returns bigint
 language plpgsql set search_path = '' as $$
 begin
@@ -13171,6 +13267,7 @@ revoke all on function m23.count_foreign(m23.scratch, uuid) from public, anon, a
 
 -- What it holds ---------------------------------------------------------------------------
 
+-- The fingerprint of a copy's rows.
 create or replace function m23.fingerprint_now(p_scratch m23.scratch) returns numeric
 language plpgsql set search_path = '' as $$
 begin
@@ -13188,6 +13285,7 @@ $$ select not exists (select from m23.chain_of(p_job) j join m23.backup_chunks c
                        where c.fingerprint is null) $$;
 revoke all on function m23.is_noted(uuid) from public, anon, authenticated, service_role;
 
+-- The fingerprint of a table's rows as they were backed up.
 create or replace function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) returns numeric
 language sql stable set search_path = '' as
 $$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c
@@ -13237,6 +13335,7 @@ begin
 end $$;
 revoke all on function m23.converge_scratch(uuid, m23.scratch[], text[], uuid) from public, anon, authenticated, service_role;
 
+-- The fingerprints of some copies, in their order.
 create or replace function m23.fingerprints_now(p_all m23.scratch[]) returns numeric[]
 language sql volatile set search_path = '' as
 $$ select array_agg(m23.fingerprint_now(p_all[n]) order by n) from generate_subscripts(p_all, 1) n $$;
@@ -13388,6 +13487,7 @@ language sql immutable set search_path = '' as $$
 $$;
 revoke all on function m23.alert_advice(m23.alerts) from public, anon, authenticated, service_role;
 
+-- What is to be told of single tenants.
 create or replace function m23.conditions_of_tenants() returns setof m23.condition
 language sql stable set search_path = '' as $$
   with fleet as materialized (select * from m23.fleet())
@@ -13504,6 +13604,7 @@ comment on function m23.retry_alerts() is 'Tries the deliveries that were given 
 revoke all on function m23.retry_alerts() from public, anon, authenticated, service_role;
 grant execute on function m23.retry_alerts() to service_role;
 
+-- What is to be told of the service as a whole.
 create or replace function m23.conditions_of_service() returns setof m23.condition
 language sql volatile set search_path = '' as $$
   select 'cron_late', c.name, null::uuid, format('the clock''s job %s has not come for %s seconds', c.name, c.age),
@@ -13572,6 +13673,7 @@ begin
 end $$;
 revoke all on function m23.new_finding(text, text, text, text) from public, anon, authenticated, service_role;
 
+-- Whether times mean what was committed then.
 create or replace function m23.doctor_commit_times() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'commit times', 'ok', 'native: track_commit_timestamp is on, so a time means exactly what was committed then',
@@ -13606,6 +13708,7 @@ language sql volatile set search_path = '' as $$
 $$;
 revoke all on function m23.doctor_log() from public, anon, authenticated, service_role;
 
+-- Whether schema changes are followed.
 create or replace function m23.doctor_event_trigger() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'schema changes', case when ok then 'ok' else 'warning' end,
@@ -13619,6 +13722,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.doctor_event_trigger() from public, anon, authenticated, service_role;
 
+-- Whether a restore can silence triggers.
 create or replace function m23.doctor_triggers() returns setof m23.finding
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -13689,6 +13793,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.doctor_quoting() from public, anon, authenticated, service_role;
 
+-- The hooks, and whether each can be called.
 create or replace function m23.doctor_hooks() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select format('hook %I.%I', h.schema_name, h.function_name), case when f.fault is null then 'ok' else 'problem' end,
@@ -13706,6 +13811,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.doctor_hooks() from public, anon, authenticated, service_role;
 
+-- The functions that fill columns, and whether each is there.
 create or replace function m23.doctor_fills() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select format('fill of %s.%I', m23.public_name(t.relid), a.attname),
@@ -13724,6 +13830,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.doctor_fills() from public, anon, authenticated, service_role;
 
+-- The copies, and what keeps those that have expired.
 create or replace function m23.doctor_copies() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select format('copy %s', c.schema_name), case when a.added = '{}' then 'ok' else 'warning' end,
@@ -13765,6 +13872,7 @@ comment on function m23.doctor() is
 revoke all on function m23.doctor() from public, anon, authenticated, service_role;
 grant execute on function m23.doctor() to service_role;
 
+-- What concerns the service as a whole: versions, crons, plans, tenants, the log's size, alerts.
 create or replace function m23.doctor_service() returns setof m23.finding
 language sql volatile set search_path = '' as $$
   select * from m23.doctor_versions()
@@ -13776,6 +13884,7 @@ language sql volatile set search_path = '' as $$
 $$;
 revoke all on function m23.doctor_service() from public, anon, authenticated, service_role;
 
+-- Whether somebody is told of alerts.
 create or replace function m23.doctor_alerts() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'alerts', case when h.name is null or not h.ok then 'warning' else 'ok' end,
@@ -13796,6 +13905,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.doctor_alerts() from public, anon, authenticated, service_role;
 
+-- Whether the functions' clocks come.
 create or replace function m23.doctor_crons() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'cron ' || c.name,
@@ -13815,6 +13925,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.doctor_crons() from public, anon, authenticated, service_role;
 
+-- Tenants without a plan or without a backup that is young enough, and restores that failed.
 create or replace function m23.doctor_fleet() returns setof m23.finding
 language sql stable set search_path = '' as $$
   with fleet as materialized (select * from m23.fleet())
@@ -13865,6 +13976,7 @@ begin
 end $$;
 revoke all on function m23.doctor_members() from public, anon, authenticated, service_role;
 
+-- Plans that are overdue or fail.
 create or replace function m23.doctor_plans() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'plans', 'problem',
@@ -13938,6 +14050,7 @@ begin
 end $$;
 revoke all on function m23.doctor_table(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- Whether database, functions and the history of migrations are of one release.
 create or replace function m23.doctor_versions() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'versions', case when others.names is null then 'ok' else 'problem' end,
@@ -14044,6 +14157,7 @@ language sql stable set search_path = '' as $outer$
 $outer$;
 revoke all on function m23.gone_query(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
+-- The parts of logs that have grown since they were last searched, the longest unsearched first.
 create or replace function m23.grown_parts() returns setof m23.grown_part
 language sql volatile rows 10 set search_path = '' as $$
   select t, p.part, c.relid, i.inserted, l
@@ -14094,6 +14208,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.look_from(m23.delete_looks) from public, anon, authenticated, service_role;
 
+-- Notes up to where a part of a log has been searched.
 create or replace function m23.note_look(p_part m23.grown_part, p_now pg_snapshot) returns void
 language sql volatile set search_path = '' as $$
   insert into m23.delete_looks (table_id, part, incarnation, seen, inserted)
@@ -14165,6 +14280,7 @@ begin
 end $$;
 revoke all on function m23.log_size() from public, anon, authenticated, service_role;
 
+-- How large all logs are and how they grow, against their cap.
 create or replace function m23.doctor_log_size() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'log size',
@@ -15431,6 +15547,7 @@ begin
   perform m23.keep_lease(p_job_id, p_lease);
   perform m23.fail_backup(p_job_id, p_error);
 end $$;
+comment on function public.m23_fail_backup(uuid, uuid, text) is 'For the workers: ends a backup as failed.';
 revoke all on function public.m23_fail_backup(uuid, uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.m23_fail_backup(uuid, uuid, text) to service_role;
 select m23.pin_text('public.m23_fail_backup(uuid, uuid, text)');
@@ -15441,6 +15558,8 @@ begin
   perform m23.keep_lease(p_restore_id, p_lease);
   perform m23.fail_restore(p_restore_id, p_error);
 end $$;
+comment on function public.m23_fail_restore(uuid, uuid, text) is
+  'For the workers: ends a restore or rollback as failed.';
 revoke all on function public.m23_fail_restore(uuid, uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.m23_fail_restore(uuid, uuid, text) to service_role;
 select m23.pin_text('public.m23_fail_restore(uuid, uuid, text)');
@@ -15451,6 +15570,7 @@ begin
   perform m23.keep_lease(p_test_id, p_lease);
   perform m23.fail_test(p_test_id, p_error);
 end $$;
+comment on function public.m23_fail_test(uuid, uuid, text) is 'For the workers: ends a test as failed.';
 revoke all on function public.m23_fail_test(uuid, uuid, text) from public, anon, authenticated, service_role;
 grant execute on function public.m23_fail_test(uuid, uuid, text) to service_role;
 select m23.pin_text('public.m23_fail_test(uuid, uuid, text)');
@@ -15479,6 +15599,8 @@ begin
    where id = p_job_id and status = 'in_progress';
   delete from m23.leases where work_id = p_job_id;
 end $$;
+comment on function public.m23_finish_backup(uuid, uuid, text, text, bigint) is
+  'For the workers: ends a backup whose manifest is in the store; refuses one whose position the log does not reach.';
 revoke all on function public.m23_finish_backup(uuid, uuid, text, text, bigint) from public, anon, authenticated, service_role;
 grant execute on function public.m23_finish_backup(uuid, uuid, text, text, bigint) to service_role;
 select m23.pin_text('public.m23_finish_backup(uuid, uuid, text, text, bigint)');
@@ -16057,6 +16179,8 @@ begin
   end loop;
   return v_told || case when v_failed <> '{}' then jsonb_build_object('failed', v_failed) else '{}' end;
 end $$;
+comment on function public.m23_sweep() is
+  'For the workers, every minute: the upkeep, step by step. Gives what was done, and which steps failed.';
 revoke all on function public.m23_sweep() from public, anon, authenticated, service_role;
 grant execute on function public.m23_sweep() to service_role;
 select m23.pin_text('public.m23_sweep()');
