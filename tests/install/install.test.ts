@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, after, before, describe, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 
 import pg from 'pg';
 
@@ -25,7 +25,9 @@ let upgraded: Migration[];
 let databases = 0;
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => { removeFolder = cleanUp; });
+  const stateDir = temporaryFolder((cleanUp) => {
+    removeFolder = cleanUp;
+  });
   postgres = await Postgres.start({ stateDir, ephemeral: true, onCrash: () => undefined });
   upgraded = upgradedMigrations();
 });
@@ -64,7 +66,9 @@ async function contents(client: pg.Client): Promise<string[]> {
      group by a.attrelid order by 1`);
   const lines: string[] = [];
   for (const { name, columns } of tables) {
-    const { rows } = await client.query<{ row: string }>(`select t::text as row from (select ${columns} from ${name}) t order by 1`);
+    const { rows } = await client.query<{ row: string }>(
+      `select t::text as row from (select ${columns} from ${name}) t order by 1`,
+    );
     lines.push(...rows.map(({ row }) => `${name} ${row}`));
   }
   return lines.filter((line) => !line.includes(OLDER));
@@ -72,7 +76,10 @@ async function contents(client: pg.Client): Promise<string[]> {
 
 /** The message and the hint of a refusal. */
 async function refusal(work: Promise<unknown>): Promise<string> {
-  const error = await work.then(() => assert.fail('nothing was refused'), (failure: unknown) => failure as { message: string; hint?: string });
+  const error = await work.then(
+    () => assert.fail('nothing was refused'),
+    (failure: unknown) => failure as { message: string; hint?: string },
+  );
   return `${error.message} ${error.hint}`;
 }
 
@@ -106,7 +113,9 @@ describe('a database', () => {
     const functions = `select p.proname, pg_get_functiondef(p.oid) as definition from pg_proc p
       where p.pronamespace = 'm23_log'::regnamespace and p.proname ~ '_[0-9]+$' order by 1`;
     const { rows: upgradedFunctions } = await client.query(functions);
-    const { rows: triggers } = await client.query<{ marks: string[] }>('select triggers as marks from m23.protected_tables');
+    const { rows: triggers } = await client.query<{ marks: string[] }>(
+      'select triggers as marks from m23.protected_tables',
+    );
     assert.ok(upgradedFunctions.length > 0);
     await client.query(`select m23.protect_table('public.notes')`);
     assert.deepEqual(upgradedFunctions, (await client.query(functions)).rows);
@@ -136,9 +145,12 @@ describe('an installation is refused', () => {
     const untouched = await catalogue(client);
     const told = await refusal(client.query(INSTALL));
     await client.query('rollback');
-    assert.equal(told, 'M23 cannot be installed, because these names are taken: '
-      + 'function public.get_health(p_of text), index public.backup_jobs_tenant, table public.audit_log, type public.dr_plans, type public.restore_logs, '
-      + 'view public.transaction_logs Rename these objects of the application, then try again. Nothing was changed.');
+    assert.equal(
+      told,
+      'M23 cannot be installed, because these names are taken: ' +
+        'function public.get_health(p_of text), index public.backup_jobs_tenant, table public.audit_log, type public.dr_plans, type public.restore_logs, ' +
+        'view public.transaction_logs Rename these objects of the application, then try again. Nothing was changed.',
+    );
     assert.deepEqual(await catalogue(client), untouched);
     await assert.rejects(migrate(client), /these names are taken: function public\.get_health/);
   });
@@ -170,6 +182,9 @@ describe('an upgrade is refused', () => {
   test('where another version is installed than the one before', async (t) => {
     const client = await project(t);
     await client.query(INSTALL);
-    assert.match(await refusal(client.query(upgrade())), /^M23 is of release \S+ here This file upgrades it from 0\.0\.1 to /);
+    assert.match(
+      await refusal(client.query(upgrade())),
+      /^M23 is of release \S+ here This file upgrades it from 0\.0\.1 to /,
+    );
   });
 });
