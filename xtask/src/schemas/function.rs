@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use anyhow::{Context, Result, bail};
 use regex::Regex;
 
+use super::lines::{WIDTH, folded};
 use super::piece::pattern;
 use super::statements::{dollar_quote, first_line, token, without_comments};
 
@@ -46,11 +47,10 @@ pub fn read(statement: &str) -> Result<Function> {
     if asked.pins_text || is_called {
         grants += &format!("\nselect m23.pin_text('{signature}');");
     }
+    let grants = folded(&grants);
+    let header = before_body(&header(head, asked.keeps_search_path)?, first_line(body));
     Ok(Function {
-        sql: format!(
-            "{comments}{}{body}{grants}",
-            header(head, asked.keeps_search_path)?
-        ),
+        sql: format!("{comments}{header}{body}{grants}"),
         signature,
         head: head.to_owned(),
         grants,
@@ -146,6 +146,16 @@ fn header(head: &str, keeps_search_path: bool) -> Result<String> {
         .map_or(before_body.len(), |set| clauses + set.start());
     let at = at + (new.len() - head.len());
     Ok(format!("{}set search_path = '' {}", &new[..at], &new[at..]))
+}
+
+/// A function's head in lines of at most 120 columns, the last of which ends where the body begins.
+fn before_body(head: &str, body: &str) -> String {
+    let head = folded(head);
+    let last = head.rsplit('\n').next().unwrap_or_default();
+    if last.len() + body.len() > WIDTH {
+        return format!("{}\n", head.trim_end());
+    }
+    head
 }
 
 /// A function's name and the types of its arguments.

@@ -1,9 +1,12 @@
 //! `supabase/schemas`, the database half as it is read and edited, and the migrations that are written from it.
 
 mod function;
+mod lines;
 mod order;
 mod piece;
 mod releases;
+#[cfg(test)]
+mod rules;
 mod statements;
 mod taken;
 mod upgrade;

@@ -84,7 +84,7 @@ fn lines(names: &BTreeSet<String>) -> String {
     let mut text = String::from("{");
     let mut width = 0;
     for (at, name) in names.iter().enumerate() {
-        if at > 0 && width + name.len() > 90 {
+        if at > 0 && width + name.len() > 80 {
             text += ",\n    ";
             width = 0;
         } else if at > 0 {

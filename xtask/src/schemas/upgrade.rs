@@ -224,21 +224,25 @@ fn functions(statements: &[&str]) -> BTreeMap<String, String> {
         if let Some(text) = &block
             && let Some(signature) = signature(text)
         {
-            found.insert(signature.to_owned(), text.clone());
+            found.insert(signature, text.clone());
         }
     }
     found
 }
 
 /// The signature in a function's block, where it is closed.
-fn signature(block: &str) -> Option<&str> {
+fn signature(block: &str) -> Option<String> {
     let (_, closed) = block.rsplit_once(CLOSED)?;
-    Some(closed.split_once(" from ")?.0)
+    Some(in_one_line(closed.split_once("from public,")?.0))
 }
 
 /// What `create or replace` cannot change: the names of arguments and what is given.
 fn shape(block: &str) -> String {
     let code = without_comments(block);
     let head = CLAUSES.split(code).next().unwrap_or_default();
-    head.split_whitespace().collect::<Vec<_>>().join(" ")
+    in_one_line(head)
+}
+
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
