@@ -18,4 +18,5 @@ begin
   end loop;
   return v_text;
 end $$;
-comment on function m23.fill(text, text[]) is 'A template with its holes filled: m23.fill(''select {what}'', ''what'', ''1'').';
+comment on function m23.fill(text, text[]) is
+  'A template with its holes filled: m23.fill(''select {what}'', ''what'', ''1'').';

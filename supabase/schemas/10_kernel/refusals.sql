@@ -8,16 +8,20 @@ declare
   v_from jsonb := coalesce(nullif(current_setting('request.headers', true), ''), '{}');
 begin
   if v_path <> '' and (v_path !~ '/m23_' or p_code = 'INSUFFICIENT_PERMISSIONS') then
-    raise log 'm23: refused %', jsonb_build_object('code', p_code, 'method', current_setting('request.method', true), 'path', v_path, 'actor', auth.jwt() ->> 'sub',
-      'role', auth.jwt() ->> 'role', 'tenants', (select jsonb_agg(m.tenant_id) from m23.memberships_of(auth.uid()) m),
+    raise log 'm23: refused %', jsonb_build_object(
+      'code', p_code, 'method', current_setting('request.method', true), 'path', v_path,
+      'actor', auth.jwt() ->> 'sub', 'role', auth.jwt() ->> 'role',
+      'tenants', (select jsonb_agg(m.tenant_id) from m23.memberships_of(auth.uid()) m),
       'from_address', m23.address_of(v_from), 'user_agent', left(v_from ->> 'user-agent', 300));
   end if;
 end $$;
 
 -- Where a call of the database came from, by its headers.
 create function m23.address_of(p_headers jsonb) returns text
-language sql immutable as
-$$ select left(coalesce(p_headers ->> 'cf-connecting-ip', trim(split_part(p_headers ->> 'x-forwarded-for', ',', 1))), 64) $$;
+language sql immutable as $$
+  select left(coalesce(p_headers ->> 'cf-connecting-ip',
+                       trim(split_part(p_headers ->> 'x-forwarded-for', ',', 1))), 64)
+$$;
 
 -- What passes says when to come again.
 create function m23.refusal_headers(p_code text, p_retry_after int) returns json
@@ -62,5 +66,10 @@ end $$;
 create function m23.is_api_call() returns boolean
 language sql stable as $$ select coalesce(current_setting('request.method', true), '') <> '' $$;
 
+-- A JSON array of texts as an array; null where it is empty, or no array.
 create function m23.list_of(p_json jsonb) returns text[]
-language plpgsql immutable as $$ begin return (select array_agg(t) from jsonb_array_elements_text(case jsonb_typeof(p_json) when 'array' then p_json end) t); end $$;
+language plpgsql immutable as $$
+begin
+  return (select array_agg(t)
+            from jsonb_array_elements_text(case jsonb_typeof(p_json) when 'array' then p_json end) t);
+end $$;

@@ -50,7 +50,8 @@ select m23.close_table('m23.settings');
 insert into m23.settings (name, value, about) values
   ('lease_seconds',        '60',      'how long a worker may be silent before its job is taken over'),
   ('chunk_rows',           '10000',   'rows in one archive chunk, at most'),
-  ('chunk_bytes',          '4194304', 'bytes in one archive chunk before compression; reached, not passed by more than a row'),
+  ('chunk_bytes',          '4194304',
+    'bytes in one archive chunk before compression; reached, not passed by more than a row'),
   ('restore_wait_seconds', '10',      'how long a restore tries to get the tenant to itself'),
   ('snapshot_days',        '30',      'how long a snapshot can be rolled back to'),
   ('request_days',         '7',       'how long a request and its idempotent answer are kept'),

@@ -1,6 +1,7 @@
--- A database, a role or a session may have any: as pg_dump does, whoever reads or writes values, or puts names into SQL,
--- has these. `prints`: how a value is printed depends on it.
+-- A database, a role or a session may have any settings. As pg_dump does, whoever reads or writes values, or puts names
+-- into SQL, has these.
 
+-- The settings, and the value of each; prints: how a value is printed depends on it.
 create function m23.text_settings() returns table (name text, value text, prints boolean)
 language sql stable rows 12 as $$
   select t.name, t.value, t.prints

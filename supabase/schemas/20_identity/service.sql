@@ -1,6 +1,7 @@
 -- The service: whoever has the service key calls the five functions for a tenant that it names. Nobody
 -- need be a member any more: what M23 knows of a tenant outlives its root row and its users.
 
+-- Whether any record of M23's own names a tenant.
 create function m23.has_records(p_tenant uuid) returns boolean
 language plpgsql stable as $$
 begin

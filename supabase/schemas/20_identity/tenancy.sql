@@ -31,6 +31,7 @@ create function m23.is_anonymous() returns boolean
 language plpgsql stable as
 $$ begin return coalesce(auth.jwt() -> 'is_anonymous', 'false') not in ('false', 'null'); end $$;
 
+-- Refuses an anonymous sign-in.
 create function m23.refuse_anonymous() returns void
 language plpgsql stable as $$
 begin
@@ -82,7 +83,8 @@ create function m23.caller_tenant() returns uuid
 language plpgsql stable security definer set row_security = off as $$
 begin
   return (select case when count(*) = 1 then min(m.tenant_id::text)::uuid end
-            from (select auth.uid() as id, lower(nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', '')) as picked) caller,
+            from (select auth.uid() as id,
+                         lower(nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', '')) as picked) caller,
                  lateral m23.memberships_of(caller.id) m
            where caller.picked is null or m.tenant_id::text = caller.picked);
 end $$;

@@ -15,5 +15,6 @@ begin
       or exists (select from pg_trigger t
                   where t.tgrelid = any (v_relids) and not t.tgisinternal and t.tgname !~ '^(aaa|zzz)_m23_')
       or exists (select from pg_rewrite r where r.ev_class = any (v_relids))
-      or exists (select from m23.fills f join m23.protected_tables t on t.id = f.table_id where t.relid = any (v_relids));
+      or exists (select from m23.fills f join m23.protected_tables t on t.id = f.table_id
+                  where t.relid = any (v_relids));
 end $$;

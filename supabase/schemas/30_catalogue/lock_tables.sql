@@ -8,14 +8,17 @@ declare
   v_tables   text;
 begin
   loop
-    v_tables := (select string_agg(m23.qualified_name(c.oid), ', ' order by c.oid) from pg_class c where c.oid = any (p_tables));
+    v_tables := (select string_agg(m23.qualified_name(c.oid), ', ' order by c.oid)
+                   from pg_class c where c.oid = any (p_tables));
     if v_tables is null then return; end if;
     begin
       execute format('lock table %s in access share mode', v_tables);
       return;
-    exception when lock_not_available or deadlock_detected or undefined_table then  -- or it was dropped or renamed meanwhile
+    -- undefined_table: it was dropped or renamed meanwhile.
+    exception when lock_not_available or deadlock_detected or undefined_table then
       if clock_timestamp() > v_deadline then
-        perform m23.refuse('UNAVAILABLE', 'another transaction, such as a schema change, has held a table for five seconds; nothing was done, try again');
+        perform m23.refuse('UNAVAILABLE', 'another transaction, such as a schema change, has held a table for '
+                                          'five seconds; nothing was done, try again');
       end if;
     end;
     perform pg_sleep(0.02);

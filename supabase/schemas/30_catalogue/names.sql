@@ -1,14 +1,19 @@
+-- Names of tables: as SQL has them, as callers write them, and as a backup has them.
+
+-- The name of a table for a statement: `schema.table`, quoted where it has to be.
 create function m23.qualified_name(p_table oid) returns text
 language plpgsql stable as $$
 begin
-  return (select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
+  return (select format('%I.%I', n.nspname, c.relname)
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
 end $$;
 
 -- `schema.table`, never quoted.
 create function m23.raw_name(p_table oid) returns text
 language plpgsql stable as $$
 begin
-  return (select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
+  return (select n.nspname || '.' || c.relname
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
 end $$;
 
 -- The name as callers write it: `orders` in public, `schema.orders` elsewhere, never quoted.
@@ -53,9 +58,11 @@ begin
                   and (p_tables is null or b.schema_name || '.' || b.table_name = any (p_tables)) order by b.ordinal);
 end $$;
 
+-- The protected tables that callers' names mean.
 create function m23.relations_named(p_tables text[]) returns oid[]
 language plpgsql stable as $$ begin return array(select t.relid from m23.tables_named(p_tables) t); end $$;
 
+-- The same by their present names, as callers write them.
 create function m23.public_names(p_tables text[]) returns text[]
 language sql stable as
 $$ select array_agg(m23.public_name(t.relid) order by 1) from m23.tables_named(p_tables) t $$;

@@ -1,3 +1,5 @@
+-- The tables under protection, and how they are found by the names that callers write.
+
 create table m23.protected_tables (
   id            int primary key generated always as identity,
   relid         oid not null unique,
@@ -17,10 +19,12 @@ select m23.close_table('m23.protected_tables');
 create index protected_tables_incarnation on m23.protected_tables (incarnation);
 comment on table m23.protected_tables is 'The tables under protection, and since when.';
 
+-- The protected table that a name means; null where it means none.
 create function m23.find_table(p_name text) returns m23.protected_tables
 language plpgsql stable security definer set row_security = off as
 $$ begin return (select f.tbl from m23.find_tables(array[p_name]) f); end $$;
 
+-- The protected tables that names mean, each once.
 create function m23.tables_named(p_names text[]) returns setof m23.protected_tables
 language plpgsql stable rows 20 as $$
 begin
@@ -38,11 +42,13 @@ end $$;
 -- The tables among them whose logs can have changes of a tenant from a transaction on.
 create function m23.tables_with_entries(p_names text[], p_tenant uuid, p_from xid8) returns setof m23.protected_tables
 language plpgsql volatile rows 20 as $$
-declare v_ids int[] := m23.logged_tables(array(select t.id from m23.chosen(p_names) t), p_tenant, coalesce(p_from, '0'));
+declare
+  v_ids int[] := m23.logged_tables(array(select t.id from m23.chosen(p_names) t), p_tenant, coalesce(p_from, '0'));
 begin
   return query select t.* from m23.protected_tables t where t.id = any (v_ids) order by t.id;
 end $$;
 
+-- The names that mean no protected table, a sentence each.
 create function m23.table_faults(p_tables text[]) returns text[]
 language plpgsql stable security definer set row_security = off as $$
 begin

@@ -1,3 +1,4 @@
+-- Why rows cannot be restored into a new schema of that name; empty where they can, or where none is asked for.
 create function m23.schema_faults(p_schema text) returns text[]
 language plpgsql stable security definer set row_security = off as $$
 declare v_oid oid;

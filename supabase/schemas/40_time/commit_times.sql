@@ -1,3 +1,6 @@
+-- When transactions were committed: what the server still knows of it, and what was copied of that.
+
+-- Whether the server records commit times.
 create function m23.commit_times_are_native() returns boolean
 language sql stable as $$ select current_setting('track_commit_timestamp')::boolean $$;
 

@@ -13,6 +13,7 @@ create function m23.stripe_bits() returns bigint
 language sql immutable as $$ select 9151314442816847872 $$;
 comment on function m23.stripe_bits() is 'Bits 56 to 62: a fence''s key with no others set is its stripe.';
 
+-- The lock of a tenant's stripe.
 create function m23.stripe_key(p_tenant uuid) returns bigint
 language sql immutable as
 $$ select m23.fence_key(p_tenant) & m23.stripe_bits() $$;
@@ -48,7 +49,8 @@ begin
     perform pg_advisory_xact_lock_shared(m23.fence_key(v_tenant) & m23.fence_bits());
   end loop;
 end $$;
-comment on function m23.share_fence(uuid[]) is 'A writer''s side of the fence: waits while a restore of one of these tenants is writing.';
+comment on function m23.share_fence(uuid[]) is
+  'A writer''s side of the fence: waits while a restore of one of these tenants is writing.';
 
 -- Only the fence is waited for. The stripe is taken at once or not at all: whoever holds it
 -- may be waiting for the fence.
@@ -57,11 +59,13 @@ language plpgsql as $$
 begin
   perform pg_advisory_xact_lock(m23.fence_key(p_tenant));
   if not pg_try_advisory_xact_lock(m23.stripe_key(p_tenant)) then
-    raise exception 'a transaction with many rows is under way in this tenant''s stripe' using errcode = 'lock_not_available';
+    raise exception 'a transaction with many rows is under way in this tenant''s stripe'
+      using errcode = 'lock_not_available';
   end if;
 end $$;
 comment on function m23.take_fence(uuid) is
-  'A restore''s side of the fence: waits for the tenant''s writers to end, then holds new ones off until this transaction ends.';
+  'A restore''s side of the fence: waits for the tenant''s writers to end, then holds new ones off until this '
+  'transaction ends.';
 
 -- A writer may have put a row into a table and wait for the fence since: nobody sees that row,
 -- and a deferrable constraint does not look for it. Passes at a moment when no such row is

@@ -16,7 +16,8 @@ begin
                  where not p.sealed or m23.part_reaches(p.table_id, p.part, v_from::text::xid8) loop
     v_xids := m23.transactions_in(v_part, v_from::text::xid8, v_to::text::xid8);
     insert into m23.commit_times
-      select x, pg_xact_commit_timestamp(x::xid) from unnest(v_xids) x where pg_xact_commit_timestamp(x::xid) is not null
+      select x, pg_xact_commit_timestamp(x::xid)
+        from unnest(v_xids) x where pg_xact_commit_timestamp(x::xid) is not null
       on conflict do nothing;
     get diagnostics v_count = row_count;
     v_kept := v_kept + v_count;

@@ -21,7 +21,8 @@ begin
       from pg_control_system() s, pg_control_checkpoint() c, pg_database d
      where d.datname = current_database());
 end $$;
-comment on function m23.fingerprint() is 'What tells this life of the database from its copies: cluster, timeline, database.';
+comment on function m23.fingerprint() is
+  'What tells this life of the database from its copies: cluster, timeline, database.';
 
 -- The newest life that was noted: in a copy of the database, until something has asked for the present one, the former.
 create function m23.present_life() returns uuid
@@ -45,7 +46,8 @@ begin
   end if;
   select string_agg(x::text, ',' order by x) into v_running
     from (select x from pg_snapshot_xip(v_snapshot) x union select v_own) running (x);
-  return format('%s:%s:%s', least(pg_snapshot_xmin(v_snapshot), v_own), pg_snapshot_xmax(v_snapshot), v_running)::pg_snapshot;
+  return format('%s:%s:%s', least(pg_snapshot_xmin(v_snapshot), v_own), pg_snapshot_xmax(v_snapshot),
+                v_running)::pg_snapshot;
 end $$;
 comment on function m23.current_position() is
   'The present moment as a position. What this transaction writes, before or after the call, lies after it.';
@@ -58,7 +60,9 @@ begin
   return (select not exists (
     select from (select x from pg_snapshot_xip(p_position) x
                  union all
-                 select x::text::xid8 from generate_series(pg_snapshot_xmax(p_position)::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) x) later
+                 select x::text::xid8
+                   from generate_series(pg_snapshot_xmax(p_position)::text::bigint,
+                                        pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) x) later
      where x <> pg_current_xact_id() and pg_xact_commit_timestamp(x::xid) <= p_at));
 end $$;
 
@@ -87,6 +91,9 @@ create type m23.moment as (
   taken    timestamptz   -- the time that the moment is of
 );
 
-create function m23.moment_of(p_position pg_snapshot, p_taken timestamptz default null) returns m23.moment
+-- A moment by its fields. Without a floor none of the transactions that the position sees is looked at.
+create function m23.moment_of(p_position pg_snapshot, p_taken timestamptz default null, p_at timestamptz default null,
+                              p_floor xid8 default null)
+returns m23.moment
 language sql immutable as
-$$ select row(p_position, null, pg_snapshot_xmin(p_position), p_taken)::m23.moment $$;
+$$ select p_position, p_at, coalesce(p_floor, pg_snapshot_xmin(p_position)), p_taken $$;

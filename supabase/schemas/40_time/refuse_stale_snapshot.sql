@@ -10,7 +10,8 @@ begin
   if current_setting('transaction_isolation') like 'read %' then return; end if;
   loop
     if not pg_visible_in_snapshot(v_xid, v_snapshot) and pg_xact_status(v_xid) = 'committed' then
-      raise exception 'could not serialize access: others have committed since this transaction''s snapshot, and TRUNCATE of % would take their rows unseen', p_table
+      raise exception 'could not serialize access: others have committed since this transaction''s snapshot, and '
+                      'TRUNCATE of % would take their rows unseen', p_table
         using errcode = 'serialization_failure', hint = 'Retry, or run TRUNCATE under READ COMMITTED.';
     end if;
     v_xid := (v_xid::text::numeric + 1)::text::xid8;

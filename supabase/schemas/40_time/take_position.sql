@@ -8,7 +8,8 @@ begin
     here := m23.current_position();
     at := clock_timestamp();
     if not m23.commit_times_are_native() then
-      insert into m23.ticks (at, position, incarnation, native) values (take_position.at, here, m23.incarnation(), false);
+      insert into m23.ticks (at, position, incarnation, native)
+        values (take_position.at, here, m23.incarnation(), false);
       return;
     elsif m23.is_stamped_apart(here, at) then
       perform pg_sleep(0.002);  -- whoever has a time writes it down at once

@@ -29,7 +29,9 @@ end $$;
 -- Notes a tick where this is the first writer that comes here in its interval.
 create function m23.tick() returns void
 language plpgsql as $$
-declare v_interval text := floor(date_part('epoch', clock_timestamp()) / case current_setting('track_commit_timestamp') when 'on' then 60 else 1 end)::bigint::text;
+declare
+  v_seconds  int := case current_setting('track_commit_timestamp') when 'on' then 60 else 1 end;
+  v_interval text := floor(date_part('epoch', clock_timestamp()) / v_seconds)::bigint::text;
 begin
   if current_setting('m23.ticked', true) = v_interval then return; end if;
   perform set_config('m23.ticked', v_interval, false);

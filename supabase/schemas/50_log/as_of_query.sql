@@ -9,10 +9,13 @@ begin
   return m23.fill($sql$with {touched}
     (select {columns} from {live} r where r.{tenant} = $1 and {key_after} and not {is_touched} {limit})
     union all
-    (select {columns} from touched r where (exists (select from {live} t where t.{tenant} = $1 and {same_key}))::int - r.m23_balance = 1 {limit})$sql$,
+    (select {columns} from touched r
+      where (exists (select from {live} t where t.{tenant} = $1 and {same_key}))::int - r.m23_balance = 1 {limit})$sql$,
     'touched', m23.touched_since(p_table, p_log, p_moment, p_after),
     'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
-    'tenant', quote_ident(m23.tenant_column(p_table)), 'key_after', m23.key_after(p_table.relid, p_after), 'is_touched', m23.key_in(p_table.relid, 'r', 'touched'),
+    'tenant', quote_ident(m23.tenant_column(p_table)), 'key_after', m23.key_after(p_table.relid, p_after),
+    'is_touched', m23.key_in(p_table.relid, 'r', 'touched'),
     'same_key', m23.key_match(p_table.relid, 't', 'r'),
-    'limit', case when p_limit is null then '' else format('order by %s limit %s', m23.key_list(p_table.relid, 'r'), p_limit) end);
+    'limit', case when p_limit is null then ''
+                  else format('order by %s limit %s', m23.key_list(p_table.relid, 'r'), p_limit) end);
 end $outer$;

@@ -9,7 +9,8 @@ declare
   v_open   pg_catalog.text;
   v_null   pg_catalog.uuid;
 begin
-  if pg_catalog.current_setting('request.jwt.claims', true) is not null or pg_catalog.pg_current_xact_id_if_assigned() is not null then
+  if pg_catalog.current_setting('request.jwt.claims', true) is not null
+     or pg_catalog.pg_current_xact_id_if_assigned() is not null then
     if pg_catalog.current_setting('request.jwt.claims', true) operator(pg_catalog.<>) ''
        and pg_catalog.concat(pg_catalog.current_setting('m23.fenced', true)) operator(pg_catalog.<>) 'yes' then
       begin
@@ -21,8 +22,9 @@ begin
     end if;
     if pg_catalog.pg_current_xact_id_if_assigned() is not null then
       v_open := pg_catalog.concat('m23.open_', tg_argv[0]);
-      perform pg_catalog.set_config(v_open, pg_catalog.concat(pg_catalog.current_setting(v_open, true), ',', pg_catalog."left"(tg_op, 1),
-                                                              pg_catalog.pg_trigger_depth(), '@', pg_catalog.pg_current_wal_insert_lsn()), true);
+      perform pg_catalog.set_config(v_open, pg_catalog.concat(
+        pg_catalog.current_setting(v_open, true), ',', pg_catalog."left"(tg_op, 1), pg_catalog.pg_trigger_depth(), '@',
+        pg_catalog.pg_current_wal_insert_lsn()), true);
       perform pg_catalog.set_config(pg_catalog.concat('m23.seen_', tg_argv[0]), '', true);
     end if;
   end if;

@@ -4,7 +4,7 @@ language plpgsql as $$
 declare v_obstacle m23.obstacle := m23.obstacle_of(p_table);
 begin
   if v_obstacle.kind is not null then
-    perform m23.suspend_capture(p_table, v_obstacle);
+    perform m23.suspend_capture(p_table, v_obstacle.kind);
     return;
   elsif p_table.suspended is not null then
     p_table := m23.begin_history(p_table, 'capture was suspended: ' || p_table.suspended);

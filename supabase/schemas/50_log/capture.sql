@@ -10,8 +10,9 @@ end $$;
 
 -- The column of who writes, in generated code: a look at one setting where nobody is signed in.
 create function m23.logged_actor() returns text
-language sql immutable as
-$$ select $expression$case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end$expression$ $$;
+language sql immutable as $expression$
+  select $$case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end$$
+$expression$;
 
 -- Statements in statements ------------------------------------------------------
 -- A statement that another one fires logs its images first. The setting m23.open_<table> says which
@@ -20,6 +21,7 @@ $$ select $expression$case when current_setting('request.jwt.claims', true) <> '
 -- come after another, and is not noted: its start is 0/0. So a statement that is a transaction of its own
 -- pays for next to nothing. What a foreign key's action does begins in a trigger, a level deeper than it ends.
 
+-- The setting that holds the open statements of a table.
 create function m23.open_setting(p_table_id int) returns text
 language sql immutable as $$ select 'm23.open_' || p_table_id $$;
 
@@ -33,7 +35,8 @@ $$ select substring(p_open from '.*,(' || p_op || '[^,]*)') $$;
 create function m23.without_statement(p_open text, p_statement text) returns text
 language sql immutable as $$
   select case when p_statement is null then p_open
-              else substring(p_open from '^(.*),' || p_statement || '(?:,|$)') || coalesce(substring(p_open from '.*,' || p_statement || '(,.*)$'), '') end
+              else substring(p_open from '^(.*),' || p_statement || '(?:,|$)')
+                   || coalesce(substring(p_open from '.*,' || p_statement || '(,.*)$'), '') end
 $$;
 
 -- The layout of a table ----------------------------------------------------------
@@ -43,9 +46,11 @@ $$;
 create function m23.layout_of(p_table oid) returns text
 language plpgsql stable as $$
 begin
-  return (select md5(concat_ws(',', m23.qualified_name(p_table), m23.references_write(p_table), m23.references_itself(p_table), m23.insert_order_matters(p_table),
+  return (select md5(concat_ws(',', m23.qualified_name(p_table), m23.references_write(p_table),
+                     m23.references_itself(p_table), m23.insert_order_matters(p_table),
                      array_to_string(m23.key_operators(p_table), ' '),
-                     string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native, c.generated, c.key_ord), ',' order by c.attnum)))
+                     string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native, c.generated,
+                                          c.key_ord), ',' order by c.attnum)))
       from m23.columns_of(p_table) c);
 end $$;
 
@@ -63,7 +68,9 @@ end $$;
 create function m23.references_write(p_table oid) returns boolean
 language plpgsql stable as $$
 begin
-  return exists (select from pg_constraint k where k.conrelid = p_table and k.contype = 'f' and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('n', 'd')));
+  return exists (select from pg_constraint k
+                  where k.conrelid = p_table and k.contype = 'f'
+                    and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('n', 'd')));
 end $$;
 
 -- Whether rows of a table can be deleted by a foreign key's action in the statement that deletes others of it.
@@ -73,8 +80,10 @@ begin
   return exists (with recursive taken (relid) as (
       select p_table
       union
-      select k.conrelid from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c')
-    select from taken t join pg_constraint k on k.confrelid = t.relid and k.conrelid = p_table and k.contype = 'f' and k.confdeltype = 'c');
+      select k.conrelid
+        from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c')
+    select from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c'
+     where k.conrelid = p_table);
 end $$;
 
 -- Whether the time of an arrival has to be told exactly: rows can be changed by foreign keys' actions, and by what
@@ -82,8 +91,12 @@ end $$;
 create function m23.insert_order_matters(p_table oid) returns boolean
 language plpgsql stable as $$
 begin
-  return exists (select from pg_trigger g where g.tgrelid = p_table and not g.tgisinternal and g.tgtype & 4 <> 0 and g.tgname !~ '^(aaa|zzz)_m23_')
-     and exists (select from pg_constraint k where k.conrelid = p_table and k.contype = 'f' and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('c', 'n', 'd')));
+  return exists (select from pg_trigger g
+                  where g.tgrelid = p_table and not g.tgisinternal and g.tgtype & 4 <> 0
+                    and g.tgname !~ '^(aaa|zzz)_m23_')
+     and exists (select from pg_constraint k
+                  where k.conrelid = p_table and k.contype = 'f'
+                    and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('c', 'n', 'd')));
 end $$;
 
 -- Whether a table has the layout that a capture was written for, by its catalogue.
@@ -96,9 +109,11 @@ $$ begin return coalesce(m23.layout_of(p_table) = p_layout, false); end $$;
 create function m23.capture_is_stale(p_table m23.protected_tables) returns boolean
 language plpgsql stable as $$
 begin
-  return coalesce((select (strpos(i.prosrc, 'm23.ticked') = 0) <> m23.commit_times_are_native() or strpos(l.prosrc, m23.layout_of(p_table.relid)) = 0
+  return coalesce((select (strpos(i.prosrc, 'm23.ticked') = 0) <> m23.commit_times_are_native()
+                          or strpos(l.prosrc, m23.layout_of(p_table.relid)) = 0
                      from pg_proc i, pg_proc l
-                    where i.oid = to_regprocedure(format('m23_log.insert_%s()', p_table.id)) and l.oid = to_regprocedure(format('m23_log.layout_%s(regclass, text)', p_table.id))), true);
+                    where i.oid = to_regprocedure(format('m23_log.insert_%s()', p_table.id))
+                      and l.oid = to_regprocedure(format('m23_log.layout_%s(regclass, text)', p_table.id))), true);
 end $$;
 
 -- What a trigger that is out of date executes instead of what it knows; null where nothing can be logged. Transition
@@ -122,9 +137,10 @@ declare
 begin
   select * into v_table from m23.protected_tables where id = p_table_id;
   select * into v_fields from m23.log_fields(v_table, p_op = 'I');
-  execute m23.fill('insert into {log} (tenant_id, op, actor, {names}) select r.{tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
+  execute m23.fill('insert into {log} (tenant_id, op, actor, {names})
+                    select r.{tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
                      where r.{tenant} is not null and {shares_fence}',
-    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', quote_ident(m23.tenant_column(v_table)), 'op', quote_literal(p_op::text),
-    'expressions', v_fields.expressions, 'rows', m23.qualified_name(p_relation),
+    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', quote_ident(m23.tenant_column(v_table)),
+    'op', quote_literal(p_op::text), 'expressions', v_fields.expressions, 'rows', m23.qualified_name(p_relation),
     'shares_fence', m23.shares_fence(format('r.%I', m23.tenant_column(v_table)), m23.log_part(v_table.id)));
 end $$;

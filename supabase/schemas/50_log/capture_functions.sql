@@ -2,7 +2,7 @@
 --   m23_log.insert_<id>, update_<id>, delete_<id>   after each statement, from its transition tables
 --   m23_log.row_<id>                                after each updated row: has its key, its tenant or a group changed?
 --   m23_log.truncate_<id>                           before TRUNCATE, which fires no others
---   m23_log.replicated_<id>                         after each row that comes by no statement, where there is a subscription
+--   m23_log.replicated_<id>                         after each row that comes by no statement, under a subscription
 --   m23_log.layout_<id>                             whether all this is still the table's layout
 
 -- What makes sure that values kept as text do not depend on the writer's settings.
@@ -13,11 +13,13 @@ language sql stable as $$
     else '' end
 $$;
 
--- Looks at the clock at every statement where commit times are not native: the moments to come back to are the ticks then.
+-- Looks at the clock at every statement where commit times are not native: the moments to come back to are the ticks
+-- then.
 create function m23.tick_statement() returns text
 language sql stable as $outer$
   select case when m23.commit_times_are_native() then '' else
-    $$if current_setting('m23.ticked', true) is distinct from floor(date_part('epoch', clock_timestamp()))::bigint::text then perform m23.tick(); end if;$$ end
+    $$if current_setting('m23.ticked', true) is distinct from floor(date_part('epoch', clock_timestamp()))::bigint::text
+  then perform m23.tick(); end if;$$ end
 $outer$;
 
 -- Whether the table has the layout that a function of its capture knows: else no query of it can be trusted to fit. It
@@ -27,8 +29,8 @@ language sql stable as $$
   select format('m23_log.layout_%s(%L, %L)', p_table.id, p_table.relid, m23.layout_of(p_table.relid))
 $$;
 
--- What an update does with keys that have moved. In a partitioned table it always looks for them: a row that goes to another
--- partition fires no trigger for updated rows.
+-- What an update does with keys that have moved. In a partitioned table it always looks for them: a row that goes to
+-- another partition fires no trigger for updated rows.
 create function m23.moves_branch(p_table m23.protected_tables) returns text
 language plpgsql stable as $outer$
 begin
@@ -47,17 +49,20 @@ create function m23.log_after(p_log regclass, p_start pg_lsn, p_first pg_lsn) re
 language plpgsql as $$
 begin
   execute format('update %1$s l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
-      from (select o.ctid as place, row_number() over (order by o.change_id) as n from %1$s o where o.xid = pg_current_xact_id() and o.change_id >= $1 and o.change_id < $2) later
+      from (select o.ctid as place, row_number() over (order by o.change_id) as n from %1$s o
+             where o.xid = pg_current_xact_id() and o.change_id >= $1 and o.change_id < $2) later
      where l.ctid = later.place', p_log) using p_start, p_first;
 end $$;
 
--- What an update that others can have preceded has made of the keys of the entries `o`. Of how many rows there are nothing is known when the
--- query is planned, and pairs found one by one would take the square of them: both sides are called many.
+-- What an update that others can have preceded has made of the keys of the entries `o`. Of how many rows there are
+-- nothing is known when the query is planned, and pairs found one by one would take the square of them: both sides are
+-- called many.
 create function m23.new_rows_of_key(p_table m23.protected_tables) returns text
 language plpgsql stable as $outer$
 begin
   return m23.fill($sql$
-                  left join (select r.*, true as m23_there from new_rows r cross join m23.called_many() offset 0) r on r.{tenant} = o.m23_tenant and {same_key}$sql$,
+                  left join (select r.*, true as m23_there from new_rows r cross join m23.called_many() offset 0) r
+                    on r.{tenant} = o.m23_tenant and {same_key}$sql$,
     'tenant', quote_ident(m23.tenant_column(p_table)), 'same_key', m23.key_match(p_table.relid, 'r', 'o'));
 end $outer$;
 
@@ -65,30 +70,35 @@ end $outer$;
 create function m23.called_many() returns setof boolean
 language plpgsql immutable rows 100 as $$ begin return next true; end $$;
 
--- The condition that an entry `o` of others is the first that comes after this statement's update of its key, for a table
--- whose foreign keys can update it; `r` is a row that the statement has made of this key.
+-- The condition that an entry `o` of others is the first that comes after this statement's update of its key, for a
+-- table whose foreign keys can update it; `r` is a row that the statement has made of this key.
 create function m23.follows_update(p_table m23.protected_tables) returns text
 language plpgsql stable as $outer$
 begin
-  return m23.fill($sql$case when r.m23_there then o.m23_op in ('U', 'D') and {is_image} else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end$sql$,
+  return m23.fill($sql$case when r.m23_there then o.m23_op in ('U', 'D') and {is_image}
+                     else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end$sql$,
     'is_image', (select string_agg(format('(%srow(o.m23_%s)::record operator(pg_catalog.*=) row(%s)::record)',
                     case when b.bits <> 0 then format('coalesce(o.m23_unchanged, 0) & %s <> 0 or ', b.bits) else '' end,
-                    f.name, case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end), ' and ' order by c.attnum)
-       from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null,
+                    f.name, case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end),
+                    ' and ' order by c.attnum)
+       from m23.columns_of(p_table.relid) c
+       join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null,
             lateral (select m23.column_bits(p_table, c.attnum)) b (bits)
       where not c.generated));
 end $outer$;
 
--- The settings by which the function after a row tells the one after the statement what it has seen: a group or a key that was
--- changed, and a key (both: a row has changed its key and its tenant).
+-- The setting by which the function after a row tells the one after the statement that a group or a key was changed.
 create function m23.changed_flag(p_table_id int) returns text
 language sql immutable as $$ select 'm23.changed_' || p_table_id $$;
 
+-- The setting by which it tells that a key was; `both`: a row has changed its key and its tenant.
 create function m23.moved_flag(p_table_id int) returns text
 language sql immutable as $$ select 'm23.moved_' || p_table_id $$;
 
+-- The functions of a table by their signatures, as `drop function` takes them.
 create function m23.capture_functions(p_table_id int) returns text
 language sql immutable as $$
   select string_agg(format('m23_log.%s_%s(%s)', f.name, p_table_id, f.arguments), ', ')
-    from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('replicated', ''), ('layout', 'regclass, text')) f (name, arguments)
+    from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('replicated', ''),
+                 ('layout', 'regclass, text')) f (name, arguments)
 $$;

@@ -1,5 +1,5 @@
--- The function after an update or delete. A statement takes the long way where others of its transaction are open, or have logged,
--- and an update where it has changed a group of columns or a key.
+-- The function after an update or delete. A statement takes the long way where others of its transaction are open, or
+-- have logged, and an update where it has changed a group of columns or a key.
 create function m23.change_function(p_table m23.protected_tables, p_event text) returns text
 language plpgsql stable as $outer$
 begin
@@ -47,17 +47,21 @@ begin
         perform m23.log_after('{log_name}', v_start, v_first);
       end if;
     end if;
-    perform set_config('{open}', concat(pg_current_wal_insert_lsn(), substr(v_others, nullif(strpos(v_others, ','), 0))), true);
+    perform set_config('{open}', concat(pg_current_wal_insert_lsn(),
+                                        substr(v_others, nullif(strpos(v_others, ','), 0))), true);
   end if;
   {moves}
   return v_null;
 end $body$,
-    'tick', m23.tick_statement(), 'open', m23.open_setting(p_table.id), 'id', p_table.id::text, 'event', p_event, 'op', upper(left(p_event, 1)),
-    'is_known', m23.layout_check(p_table), 'moves', case p_event when 'update' then m23.moves_branch(p_table) else '' end,
+    'tick', m23.tick_statement(), 'open', m23.open_setting(p_table.id), 'id', p_table.id::text,
+    'event', p_event, 'op', upper(left(p_event, 1)), 'is_known', m23.layout_check(p_table),
+    'moves', case p_event when 'update' then m23.moves_branch(p_table) else '' end,
     'order', m23.order_statement(p_table, p_event), 'log_name', m23.log_part(p_table.id),
     'log', m23.log_statement(p_table, p_event, case p_event when 'update' then 'some' else 'all' end),
     'log_alone', m23.log_statement(p_table, p_event, case p_event when 'update' then 'none' else 'all' end),
-    'is_alone', case when p_event = 'update' and (select relkind from pg_class where oid = p_table.relid) = 'p' then 'false'
-                     else format('concat(current_setting(%L, true)%s) = ''''', m23.open_setting(p_table.id),
-                                 case p_event when 'update' then format(', current_setting(%L, true)', m23.changed_flag(p_table.id)) else '' end) end);
+    'is_alone', case
+      when p_event = 'update' and (select relkind from pg_class where oid = p_table.relid) = 'p' then 'false'
+      else format('concat(current_setting(%L, true)%s) = ''''', m23.open_setting(p_table.id),
+                  case p_event when 'update' then format(', current_setting(%L, true)', m23.changed_flag(p_table.id))
+                               else '' end) end);
 end $outer$;

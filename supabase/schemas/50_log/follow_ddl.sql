@@ -1,5 +1,5 @@
--- Follows ALTER TABLE and CREATE TRIGGER on a protected table, ALTER TYPE and ALTER EXTENSION, and the coming and going of its
--- partitions, so that the application's next write is captured in the new shape. Where no event trigger may
+-- Follows ALTER TABLE and CREATE TRIGGER on a protected table, ALTER TYPE and ALTER EXTENSION, and the coming and going
+-- of its partitions, so that the application's next write is captured in the new shape. Where no event trigger may
 -- be made, and after what escapes it (a superuser's on a hosted project), that write follows
 -- it, but for another primary key and a new partition: the upkeep finds those, or m23.protect_table. m23.doctor() says
 -- which is in force.
@@ -37,6 +37,6 @@ begin
       join m23.protected_tables t on t.relid = i.inhparent
      where t.suspended is null and (m23.obstacle_of(t)).kind is not null
   loop
-    perform m23.suspend_capture(v_row, m23.obstacle_of(v_row));
+    perform m23.suspend_capture(v_row, (m23.obstacle_of(v_row)).kind);
   end loop;
 end $$;

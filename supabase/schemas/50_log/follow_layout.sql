@@ -7,7 +7,8 @@ language plpgsql as $$
 declare v_table m23.protected_tables;
 begin
   perform pg_advisory_xact_lock(hashtextextended('m23.layout.' || p_table_id, 0));
-  select * into v_table from m23.protected_tables where id = p_table_id and relid = coalesce(pg_partition_root(p_relid), p_relid);
+  select * into v_table from m23.protected_tables
+   where id = p_table_id and relid = coalesce(pg_partition_root(p_relid), p_relid);
   if v_table.id is null or (m23.obstacle_of(v_table)).kind is not null then
     return null;
   end if;

@@ -1,5 +1,5 @@
--- Follows the coming and going of subscriptions, before their workers begin. Such a command has made or dropped a slot on
--- another server already and is never undone: what fails here is for the upkeep, with a gap.
+-- Follows the coming and going of subscriptions, before their workers begin. Such a command has made or dropped a slot
+-- on another server already and is never undone: what fails here is for the upkeep, with a gap.
 create function m23.follow_subscriptions() returns void
 language plpgsql as $$
 declare v_table m23.protected_tables;

@@ -3,6 +3,7 @@
 -- in the catalogue stay. So it is kept which numbers stood for what, and since when; with that a text is put into
 -- present words.
 
+-- The types that the columns of tables have.
 create function m23.column_types(p_tables oid[]) returns oid[]
 language plpgsql stable as $$
 begin
@@ -34,6 +35,7 @@ language sql stable as $$
     from (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as xid) near
 $$;
 
+-- What an enum or a composite type is made of now: labels or attributes by their numbers, and who altered it last.
 create function m23.type_parts(p_type oid, out numbers oid[], out names text[], out xid xid8)
 language sql stable as $$
   select coalesce(array_agg(p.number order by p.number) filter (where p.is_there), '{}'),
@@ -135,6 +137,7 @@ language sql immutable strict as $$
     from regexp_matches(p_text || ',', '("(?:[^"\\]|""|\\\\)*"|[^",]*),', 'g') with ordinality f (raw, n)
 $$;
 
+-- A field of a composite value or a range, quoted; nothing for null.
 create function m23.quoted_field(p_field text) returns text
 language sql immutable as
 $$ select coalesce('"' || replace(replace(p_field, '\', '\\'), '"', '""') || '"', '') $$;

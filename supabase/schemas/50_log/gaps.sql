@@ -27,14 +27,17 @@ language plpgsql volatile as $$
 begin
   return case when p_table.incarnation <> m23.incarnation() then p_table.protected_at
     when m23.commit_times_are_native() then m23.began_at(p_table)
-    else coalesce((select k.at from m23.ticks k where k.incarnation = p_table.incarnation and k.at >= p_table.protected_at
-                      and pg_visible_in_snapshot(p_table.xid, k.position) order by k.at limit 1), clock_timestamp()) end;
+    else coalesce((select k.at from m23.ticks k
+                    where k.incarnation = p_table.incarnation and k.at >= p_table.protected_at
+                      and pg_visible_in_snapshot(p_table.xid, k.position)
+                    order by k.at limit 1), clock_timestamp()) end;
 end $$;
 
 -- Why nothing before the present history can be reached.
 create function m23.history_reason(p_table m23.protected_tables) returns text
 language sql stable as $$
-  select coalesce((select g.reason from m23.gaps g where g.table_id = p_table.id order by g.until desc limit 1), 'the table was not protected before')
+  select coalesce((select g.reason from m23.gaps g where g.table_id = p_table.id order by g.until desc limit 1),
+                  'the table was not protected before')
 $$;
 
 -- Capture switched off ---------------------------------------------------------------------
@@ -42,6 +45,7 @@ $$;
 -- and its transaction tell whether anybody has touched it, whatever its state is now. With a relation
 -- that is dropped, its triggers go.
 
+-- The marks of a table's capture triggers: each by its number and its version in the catalogue.
 create function m23.trigger_marks(p_relid oid) returns text[]
 language plpgsql stable as $$
 begin
@@ -59,8 +63,10 @@ begin
   return exists (
     select from m23.protected_tables t, unnest(t.triggers) mark
      where t.id = p_table.id and exists (select from pg_class c where c.oid = split_part(mark, '/', 3)::oid)
-       and not exists (select from pg_trigger g where g.oid = split_part(mark, '/', 1)::oid
-                          and (g.xmin::text = split_part(mark, '/', 2) or p_but_mine and g.xmin = pg_current_xact_id()::xid)));
+       and not exists (select from pg_trigger g
+                        where g.oid = split_part(mark, '/', 1)::oid
+                          and (g.xmin::text = split_part(mark, '/', 2)
+                               or p_but_mine and g.xmin = pg_current_xact_id()::xid)));
 end $$;
 
 -- Why changes of a table may have gone unseen for good; null when none have.
@@ -112,6 +118,7 @@ begin
        and (m23.obstacle_of(t)).kind is not null order by t.name);
 end $$;
 
+-- Refuses a restore for which m23.obstacle_faults gives reasons.
 create function m23.refuse_obstacles(p_tables text[]) returns void
 language plpgsql volatile as $$
 declare v_faults text[] := m23.obstacle_faults(p_tables);
@@ -131,7 +138,8 @@ create table m23.clock_steps (
 );
 select m23.close_table('m23.clock_steps');
 create index clock_steps_incarnation on m23.clock_steps (incarnation);
-comment on table m23.clock_steps is 'Times that came twice, because the clock was set back: no moment can be told by them.';
+comment on table m23.clock_steps is
+  'Times that came twice, because the clock was set back: no moment can be told by them.';
 
 -- The time now. It is read last: whoever has noted a later tick has done so before, by a clock
 -- that was ahead of this one. Ticks of times that came twice are no use.
@@ -144,7 +152,8 @@ declare
 begin
   if v_newest > v_now then
     insert into m23.clock_steps (since, until, incarnation)
-      values (v_now, v_newest + make_interval(secs => case when m23.commit_times_are_native() then 60 else 1 end), v_life);
+      values (v_now, v_newest + make_interval(secs => case when m23.commit_times_are_native() then 60 else 1 end),
+              v_life);
     delete from m23.ticks where incarnation = v_life and at >= v_now;
   end if;
   return v_now;
@@ -154,6 +163,9 @@ end $$;
 create function m23.clock_fault(p_at timestamptz) returns text
 language plpgsql volatile as $$
 begin
-  return (select format('the clock was set back, and the times from %s to %s came twice', m23.iso(min(s.since)), m23.iso(max(s.until)))
-      from m23.clock_steps s where s.incarnation = (select m23.incarnation()) and p_at >= s.since and p_at < s.until having count(*) > 0);
+  return (select format('the clock was set back, and the times from %s to %s came twice',
+                        m23.iso(min(s.since)), m23.iso(max(s.until)))
+            from m23.clock_steps s
+           where s.incarnation = (select m23.incarnation()) and p_at >= s.since and p_at < s.until
+          having count(*) > 0);
 end $$;

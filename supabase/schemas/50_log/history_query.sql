@@ -1,6 +1,7 @@
 -- One table's entries of the log, p_log, under a filter, $2. p_shown: values that do not fit their columns any more as
 -- they were logged.
-create function m23.history_query(p_table m23.protected_tables, p_log text, p_shown boolean, p_is_page boolean) returns text
+create function m23.history_query(p_table m23.protected_tables, p_log text, p_shown boolean, p_is_page boolean)
+returns text
 language plpgsql stable as $outer$
 begin
   return m23.fill($sql$select (l.change_id - '0/0')::bigint, l.tenant_id, {at}, l.xid::text, l.actor,
@@ -8,11 +9,13 @@ begin
       (select to_jsonb(m23_k) from (select {key}) m23_k),
       case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select {images}) m23_v) - u.names end,
       case when u.names <> '{}' then u.names end
-    from {log} l, lateral (select {unchanged}) u (names) where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= {pruned}){page}$sql$,
+    from {log} l, lateral (select {unchanged}) u (names)
+   where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= {pruned}){page}$sql$,
     'at', m23.committed_at(),
     'operations', (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o),
     'name', quote_literal(m23.public_name(p_table.relid)),
-    'key', coalesce((select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name), ', ' order by c.key_ord)
+    'key', coalesce((select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name),
+                                       ', ' order by c.key_ord)
                        from m23.columns_of(p_table.relid, p_of_key => true) c), ''),
     'images', m23.log_images(p_table, p_shown), 'log', p_log, 'unchanged', m23.unchanged_names(p_table),
     'pruned', quote_literal(p_table.pruned_below),

@@ -1,5 +1,6 @@
--- The first lines of each function: what nearly all statements come to, in one condition and one query, which takes no variable
--- and has its plan for good. Now and then it is time to look at the clock.
+-- The function after an insert. The first lines of each such function are what nearly all statements come to, in one
+-- condition and one query, which takes no variable and has its plan for good. Now and then it is time to look at the
+-- clock.
 create function m23.insert_function(p_table m23.protected_tables) returns text
 language plpgsql stable as $outer$
 begin
@@ -27,7 +28,10 @@ begin
   {order}
   return v_null;
 end $body$,
-    'tick', m23.tick_statement(), 'id', p_table.id::text, 'is_known', m23.layout_check(p_table), 'log', m23.log_statement(p_table, 'insert'),
-    'in_order', case when m23.insert_order_matters(p_table.relid) then format('concat(current_setting(%L, true)) = ''''', m23.open_setting(p_table.id)) else 'true' end,
+    'tick', m23.tick_statement(), 'id', p_table.id::text, 'is_known', m23.layout_check(p_table),
+    'log', m23.log_statement(p_table, 'insert'),
+    'in_order', case when m23.insert_order_matters(p_table.relid)
+                     then format('concat(current_setting(%L, true)) = ''''', m23.open_setting(p_table.id))
+                     else 'true' end,
     'order', case when m23.insert_order_matters(p_table.relid) then m23.insert_order(p_table) else '' end);
 end $outer$;

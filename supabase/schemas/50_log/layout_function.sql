@@ -7,8 +7,10 @@
 create function m23.layout_function(p_table m23.protected_tables) returns text
 language plpgsql stable as $outer$
 declare
-  v_body text := case when exists (select from m23.columns_of(p_table.relid) c join pg_attribute a on a.attrelid = p_table.relid and a.attnum = c.attnum
-                                              join pg_type t on t.oid = a.atttypid where c.generated or t.typtype = 'd')
+  v_body text := case
+    when exists (select from m23.columns_of(p_table.relid) c
+                   join pg_attribute a on a.attrelid = p_table.relid and a.attnum = c.attnum
+                   join pg_type t on t.oid = a.atttypid where c.generated or t.typtype = 'd')
       then m23.fill($body$ begin return p_layout = {layout} and m23.has_layout({relid}, {layout}); end $body$,
                     'relid', p_table.relid::text, 'layout', quote_literal(m23.layout_of(p_table.relid)))
     else m23.fill($body$
@@ -26,14 +28,19 @@ end $body$,
       'table', m23.qualified_name(p_table.relid),
       'relid', p_table.relid::text,
       'next', (select (relnatts + 1)::text from pg_class where oid = p_table.relid),
-      'names', quote_literal((select '{' || string_agg(to_json(c.name) || ':null', ',' order by c.attnum) || '}' from m23.columns_of(p_table.relid) c)),
+      'names', quote_literal((select '{' || string_agg(to_json(c.name) || ':null', ',' order by c.attnum) || '}'
+                                from m23.columns_of(p_table.relid) c)),
       'operators_gone', coalesce((select string_agg(format(' or to_regoperator(%L) is null', o), '')
                                     from unnest(m23.key_operators(p_table.relid)) o), ''),
       'key', (select k.oid::text from pg_constraint k where k.conrelid = p_table.relid and k.contype = 'p'),
-      'key_definition', quote_literal((select pg_get_constraintdef(k.oid) from pg_constraint k where k.conrelid = p_table.relid and k.contype = 'p')),
-      'types', (select string_agg(format('pg_typeof(r.%I)', c.name), ', ' order by c.attnum) from m23.columns_of(p_table.relid) c),
-      'type_ids', quote_literal((select array_agg(a.atttypid order by a.attnum) from pg_attribute a where a.attrelid = p_table.relid and a.attnum > 0 and not a.attisdropped))) end;
+      'key_definition', quote_literal((select pg_get_constraintdef(k.oid) from pg_constraint k
+                                        where k.conrelid = p_table.relid and k.contype = 'p')),
+      'types', (select string_agg(format('pg_typeof(r.%I)', c.name), ', ' order by c.attnum)
+                  from m23.columns_of(p_table.relid) c),
+      'type_ids', quote_literal((select array_agg(a.atttypid order by a.attnum) from pg_attribute a
+                                  where a.attrelid = p_table.relid and a.attnum > 0 and not a.attisdropped))) end;
 begin
   return m23.fill($ddl$create or replace function m23_log.layout_{id}(p_table regclass, p_layout text) returns boolean
-    language plpgsql immutable set search_path = '' as {body}$ddl$, 'id', p_table.id::text, 'body', quote_literal(v_body));
+    language plpgsql immutable set search_path = '' as {body}$ddl$,
+    'id', p_table.id::text, 'body', quote_literal(v_body));
 end $outer$;

@@ -75,9 +75,11 @@ comment on table m23.log_groups is
 
 -- The log of one table ---------------------------------------------------------
 
+-- The log of a table: all its parts, which inherit from it.
 create function m23.log_name(p_table_id int) returns text
 language sql immutable as $$ select 'm23_log.log_' || p_table_id $$;
 
+-- One part of a log.
 create function m23.part_name(p_table_id int, p_part int) returns text
 language sql immutable as $$ select format('m23_log.log_%s_%s', p_table_id, p_part) $$;
 
@@ -110,16 +112,21 @@ language sql immutable as $$ select case when p_column.native then p_column.type
 create function m23.group_flag(p_table_id int, p_bit int) returns text
 language sql immutable as $$ select format('m23.changed_%s_%s', p_table_id, p_bit) $$;
 
+-- The condition that a row has changed a group.
 create function m23.has_changed_group(p_table_id int, p_bit int) returns text
-language sql immutable as
-$$ select format('pg_catalog.current_setting(%L, true) operator(pg_catalog.=) ''yes''', m23.group_flag(p_table_id, p_bit)) $$;
+language sql immutable as $$
+  select format('pg_catalog.current_setting(%L, true) operator(pg_catalog.=) ''yes''',
+                m23.group_flag(p_table_id, p_bit))
+$$;
 
--- The log's present columns for a table, and the expressions that fill them from a row `r`: with all groups of columns that an
--- image can leave out, none, or some, by what was changed (m23.changed_groups).
-create function m23.log_fields(p_table m23.protected_tables, p_keys_only boolean, p_groups text default 'all', out names text, out expressions text)
+-- The log's present columns for a table, and the expressions that fill them from a row `r`: with all groups of columns
+-- that an image can leave out, none, or some, by what was changed (m23.changed_groups).
+create function m23.log_fields(p_table m23.protected_tables, p_keys_only boolean, p_groups text default 'all',
+                               out names text, out expressions text)
 language sql stable as $$
   select string_agg(f.name, ', ' order by c.attnum),
-         string_agg(case when p_groups = 'some' and g.bit is not null then format('case when changed.g%s then %s end', g.bit, e.value) else e.value end,
+         string_agg(case when p_groups = 'some' and g.bit is not null
+                         then format('case when changed.g%s then %s end', g.bit, e.value) else e.value end,
                     ', ' order by c.attnum)
     from m23.columns_of(p_table.relid) c
     join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null

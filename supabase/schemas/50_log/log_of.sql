@@ -16,7 +16,8 @@ begin
     end;
   end loop;
   return m23.fill('({parts} select * from m23.entries_beside(null::{log}, {table}, {numbers}, {tenant}, {from}))',
-    'parts', coalesce((select string_agg(format('select * from %s union all', m23.part_name(p_table_id, p)), ' ' order by p)
+    'parts', coalesce((select string_agg(format('select * from %s union all', m23.part_name(p_table_id, p)),
+                                         ' ' order by p)
                          from unnest(v_parts) p), ''),
     'log', m23.log_name(p_table_id), 'table', p_table_id::text, 'numbers', quote_literal(v_parts) || '::int[]',
     'tenant', quote_literal(p_tenant), 'from', quote_nullable(p_from) || '::xid8');

@@ -11,7 +11,9 @@ language sql volatile as $$
         and t.at <= clock_timestamp() - make_interval(days => m23.setting('log_days')::int) order by t.at desc limit 1),
     (select min(pg_snapshot_xmin((s.snapshot_data ->> 'position')::pg_snapshot)) from public.pitr_snapshots s
       where s.status = 'active' and s.snapshot_data ->> 'incarnation' = (select m23.incarnation())::text),
-    (select min(pg_snapshot_xmin(w.position)) from public.backup_jobs j join m23.backup_work w on w.job_id in (j.id, j.parent_backup_id) where j.status in ('pending', 'in_progress')),
+    (select min(pg_snapshot_xmin(w.position))
+       from public.backup_jobs j join m23.backup_work w on w.job_id in (j.id, j.parent_backup_id)
+      where j.status in ('pending', 'in_progress')),
     (select min((w.moment).floor) from m23.restore_work w))
    where exists (select from m23.ticks t where t.incarnation = (select m23.incarnation())
         and t.at <= clock_timestamp() - make_interval(days => m23.setting('log_days')::int))
@@ -25,7 +27,9 @@ language plpgsql as $$
 declare v_columns text := 'tenant_id, xid, change_id, op, actor, ' || (select names from m23.log_fields(p_table, true));
 begin
   execute format('insert into %s (%s) select %2$s from %s l where l.op = ''a'' and exists (
-      select from m23.backup_work w where w.tenant_id = l.tenant_id and w.incarnation = (select m23.incarnation()) and not pg_visible_in_snapshot(l.xid, w.position))',
+      select from m23.backup_work w
+       where w.tenant_id = l.tenant_id and w.incarnation = (select m23.incarnation())
+         and not pg_visible_in_snapshot(l.xid, w.position))',
     m23.log_part(p_table.id), v_columns, p_part);
 end $$;
 
@@ -53,5 +57,6 @@ begin
 exception when lock_not_available or deadlock_detected then return false;
 end $$;
 
+-- The lock of whoever drops old parts: one at a time does.
 create function m23.prune_key() returns bigint
 language sql immutable as $$ select hashtextextended('m23.prune_logs', 0) $$;

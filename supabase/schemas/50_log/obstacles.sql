@@ -30,7 +30,8 @@ begin
   union all
   select 'no tenant column', 'has no tenant column any more, so its rows are nobody''s',
          'add it again and call m23.protect_table, or call m23.unprotect_table', '42703'
-   where not exists (select from pg_attribute where attrelid = p_table and attnum = p_tenant_attnum and not attisdropped)
+   where not exists (select from pg_attribute
+                      where attrelid = p_table and attnum = p_tenant_attnum and not attisdropped)
   union all
   select 'a tenant column of another type',
          format('has a tenant column "%s" that must be an ordinary column of type uuid, and is %s', a.attname,

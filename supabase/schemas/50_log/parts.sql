@@ -35,6 +35,7 @@ begin
                   where n.table_id = p_table_id and n.part = p_part and n.last_xid >= p_from);
 end $$;
 
+-- Forgets a part that was dropped, and whose it was.
 create function m23.forget_part(p_table_id int, p_part int) returns void
 language plpgsql as $$
 begin

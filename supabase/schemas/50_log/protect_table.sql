@@ -13,22 +13,28 @@ begin
   v_schema := v_class.relnamespace::regnamespace::text;
   if v_class.relkind not in ('r', 'p') or v_class.relispartition or v_class.relpersistence = 't' then
     raise exception '% cannot be protected: only ordinary and partitioned tables can, and it is %', p_table,
-      case when v_class.relispartition then 'a partition; protect the table that it is part of' when v_class.relpersistence = 't' then 'temporary'
-           when v_class.relkind in ('v', 'm') then 'a view' when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
+      case when v_class.relispartition then 'a partition; protect the table that it is part of'
+           when v_class.relpersistence = 't' then 'temporary'
+           when v_class.relkind in ('v', 'm') then 'a view'
+           when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
       using errcode = 'wrong_object_type';
   end if;
   if v_schema in ('pg_catalog', 'information_schema', 'auth', 'm23', 'm23_log', 'm23_staging') then
-    raise exception '% cannot be protected: the schema % belongs to the system', p_table, v_schema using errcode = 'insufficient_privilege';
+    raise exception '% cannot be protected: the schema % belongs to the system', p_table, v_schema
+      using errcode = 'insufficient_privilege';
   end if;
-  select * into v_tenant from pg_attribute where attrelid = p_table and attname = p_tenant_column and attnum > 0 and not attisdropped;
+  select * into v_tenant from pg_attribute
+   where attrelid = p_table and attname = p_tenant_column and attnum > 0 and not attisdropped;
   if v_tenant.attnum is null then
     raise exception '% has no column "%" to tell its tenants apart', p_table, p_tenant_column
-      using errcode = 'undefined_column', hint = 'Name the tenant column: select m23.protect_table(''schema.table'', ''column'').';
+      using errcode = 'undefined_column',
+            hint = 'Name the tenant column: select m23.protect_table(''schema.table'', ''column'').';
   end if;
   select * into v_already from m23.protected_tables where relid = p_table;
   if v_already.tenant_attnum <> v_tenant.attnum and m23.tenant_column(v_already) is not null then
     raise exception '% is protected already, with another tenant column', p_table
-      using errcode = 'object_not_in_prerequisite_state', hint = 'Call m23.unprotect_table first; its history is dropped then.';
+      using errcode = 'object_not_in_prerequisite_state',
+            hint = 'Call m23.unprotect_table first; its history is dropped then.';
   end if;
 
   -- Writers in flight end first: whatever is written from here on is captured.

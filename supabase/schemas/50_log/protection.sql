@@ -8,20 +8,21 @@ create type m23.obstacle as (
   code     text   -- the SQLSTATE of a refusal
 );
 
+-- The first thing that keeps a protected table from being captured; null where nothing does.
 create function m23.obstacle_of(p_table m23.protected_tables) returns m23.obstacle
 language plpgsql stable as $$
 begin
   return (select o from m23.obstacles(p_table.relid, p_table.tenant_attnum) o limit 1);
 end $$;
 
--- Notes that a table cannot be captured any more. What fires would only be in the application's way, but for
--- a table that is still seen in part.
-create function m23.suspend_capture(p_table m23.protected_tables, p_obstacle m23.obstacle) returns void
+-- Notes that a table cannot be captured any more, for an obstacle of that kind. What fires would only be in the
+-- application's way, but for a table that is still seen in part.
+create function m23.suspend_capture(p_table m23.protected_tables, p_kind text) returns void
 language plpgsql as $$
 begin
   perform m23.note_name(p_table);
-  update m23.protected_tables set suspended = coalesce(suspended, p_obstacle.kind) where id = p_table.id;
-  if p_obstacle.kind not in ('unlogged', 'inheritance') then
+  update m23.protected_tables set suspended = coalesce(suspended, p_kind) where id = p_table.id;
+  if p_kind not in ('unlogged', 'inheritance') then
     perform set_config('m23.writing_capture', 'yes', true);
     perform m23.drop_triggers(c.relid) from m23.captured(p_table.relid) c;
     perform set_config('m23.writing_capture', '', true);
@@ -78,13 +79,16 @@ begin
      order by a.n limit 1);
 end $$;
 
+-- The bounds of a partition, in the table's present names.
 create function m23.bounds_of(p_partition oid, p_table m23.protected_tables) returns m23.bounds
 language plpgsql stable as $$
-declare v_condition text := pg_get_partition_constraintdef(p_partition);
+declare v_bounds m23.bounds;
 begin
-  return (select row(v_condition, m23.tenant_bounds(p_partition, m23.tenant_column(p_table)),
-                     array_agg(c.attnum), array_agg(c.name))::m23.bounds
-            from m23.columns_of(p_table.relid) c where strpos(v_condition, quote_ident(c.name)) > 0);
+  v_bounds.condition := pg_get_partition_constraintdef(p_partition);
+  v_bounds.of_tenant := m23.tenant_bounds(p_partition, m23.tenant_column(p_table));
+  select array_agg(c.attnum), array_agg(c.name) into v_bounds.attnums, v_bounds.names
+    from m23.columns_of(p_table.relid) c where strpos(v_bounds.condition, quote_ident(c.name)) > 0;
+  return v_bounds;
 end $$;
 
 -- Whether a tenant can have had rows within bounds.
@@ -155,11 +159,13 @@ begin
               else m23.begin_history(p_table, 'capture was switched off') end;
 end $$;
 
+-- Whether a table's primary key is not the one that its log tells rows apart by.
 create function m23.key_is_another(p_table m23.protected_tables) returns boolean
 language plpgsql stable as $$
 begin
   return (select m23.key_attnums(p_table.relid) is distinct from p_table.key_attnums
-        or exists (select from m23.columns_of(p_table.relid, p_of_key => true) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+        or exists (select from m23.columns_of(p_table.relid, p_of_key => true) c
+                     join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
                     where m23.logged_type(c) <> f.type_name));
 end $$;
 
@@ -173,6 +179,7 @@ create table m23.former_names (
 select m23.close_table('m23.former_names');
 comment on table m23.former_names is 'What protected tables were called before they were renamed, as callers write it.';
 
+-- Notes a table's present name, and keeps the former one.
 create function m23.note_name(p_table m23.protected_tables) returns void
 language plpgsql as $$
 declare v_name text := m23.public_name(p_table.relid);

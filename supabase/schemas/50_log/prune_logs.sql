@@ -24,6 +24,7 @@ begin
     perform m23.follow_layout(v_table.id, v_table.relid);
   end loop;
   delete from m23.ticks where at < clock_timestamp() - make_interval(days => m23.setting('log_days')::int + 1)
-     and not exists (select from public.pitr_snapshots s where s.status = 'active' and s.created_at < ticks.at + interval '1 day');
+     and not exists (select from public.pitr_snapshots s
+                      where s.status = 'active' and s.created_at < ticks.at + interval '1 day');
   return v_count;
 end $$;

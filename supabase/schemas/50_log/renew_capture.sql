@@ -9,7 +9,7 @@ begin
     perform m23.protect_table(p_table.relid, m23.tenant_column(p_table)::name);
     return true;
   elsif p_table.suspended is null then
-    perform m23.suspend_capture(p_table, v_obstacle);
+    perform m23.suspend_capture(p_table, v_obstacle.kind);
   end if;
   return false;
 exception when others then

@@ -1,3 +1,4 @@
+-- Renews the capture of the tables whose log does not know all; gives how many of them were.
 create function m23.renew_captures() returns int
 language plpgsql volatile as $$
 declare

@@ -51,8 +51,9 @@ language plpgsql stable as $$
 begin
   return m23.is_subscribed(p_table.relid) and exists (
     select from m23.captured(p_table.relid) c
-     where c.leaf and not exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname = 'aaa_m23_row_replicated'
-                                                             and g.tgenabled = 'A'));
+     where c.leaf and not exists (select from pg_trigger g
+                                   where g.tgrelid = c.relid and g.tgname = 'aaa_m23_row_replicated'
+                                     and g.tgenabled = 'A'));
 end $$;
 
 -- Whether a table is still captured for a subscription that is gone.

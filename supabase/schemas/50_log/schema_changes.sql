@@ -11,7 +11,7 @@ exception
   when lock_not_available or deadlock_detected or serialization_failure then raise;
   when others then
     raise warning 'M23 cannot follow what was made of %, and captures it no more: %', p_table.name, sqlerrm;
-    perform m23.suspend_capture(p_table, row('it could not be followed', '', '', '')::m23.obstacle);
+    perform m23.suspend_capture(p_table, 'it could not be followed');
 end $$;
 
 -- Follows what a command has made of a type. Where that fails, the upkeep does so.
@@ -48,9 +48,9 @@ begin
 end $$;
 
 -- Partitions that are dropped empty ------------------------------------------------------
--- When a partition has been dropped, nobody can say whether it had rows. When DROP TABLE begins, its tables are known by
--- its text alone: that of the client, or of the statement in its function or DO block. A partition that is not
--- found so is taken for one with rows.
+-- When a partition has been dropped, nobody can say whether it had rows. When DROP TABLE begins, its tables are known
+-- by its text alone: that of the client, or of the statement in its function or DO block. A partition that is not found
+-- so is taken for one with rows.
 
 -- The text that is running, without comments and string literals.
 create function m23.running_text(p_context text) returns text
@@ -68,10 +68,12 @@ language sql immutable rows 5 as $$
        name as (select pattern || '(?:\s*\.\s*' || pattern || ')*' as pattern from word)
   select m23.parts_of_name(one[1])
     from name,
-         regexp_matches(p_text, format('\mdrop\s+table\s+(?:if\s+exists\s+)?((?:%s\s*,\s*)*%1$s)', pattern), 'gi') named,
+         regexp_matches(p_text, format('\mdrop\s+table\s+(?:if\s+exists\s+)?((?:%s\s*,\s*)*%1$s)', pattern),
+                        'gi') named,
          regexp_matches(named[1], pattern, 'g') one
 $$;
 
+-- Whether a relation can be meant by the parts of a name.
 create function m23.is_named(p_relation oid, p_name text[]) returns boolean
 language plpgsql stable as $$
 begin
@@ -93,6 +95,7 @@ create function m23.empty_partitions() returns oid[]
 language sql stable as
 $$ select coalesce(string_to_array(nullif(current_setting('m23.empty_partitions', true), ''), ',')::oid[], '{}') $$;
 
+-- Looks for partitions that DROP TABLE finds empty, before it begins.
 -- runs under: text settings
 create function m23.foresee_drop() returns event_trigger
 language plpgsql security definer set row_security = off as $$
@@ -115,5 +118,6 @@ begin
   alter event trigger m23_follow_ddl enable always;
   alter event trigger m23_follow_drop enable always;
 exception when insufficient_privilege then
-  raise notice 'no right to make an event trigger: call m23.protect_table again after another primary key or a new partition';
+  raise notice 'no right to make an event trigger: call m23.protect_table again after another primary key or a new '
+               'partition';
 end $$;

@@ -26,8 +26,9 @@ begin
        and not exists (select from pg_attribute k join pg_type y on y.oid = k.atttypid
                          join m23.log_columns f on f.table_id = t.id and f.attnum = k.attnum and f.until_xid is null
                         where k.attrelid = t.relid and k.attnum = any (t.key_attnums)
-                          and f.type_name <> case when y.typnamespace = 'pg_catalog'::regnamespace
-                                                       and y.typtype in ('b', 'r', 'm') then format_type(k.atttypid, -1) else 'text' end)
+                          and f.type_name <> case
+                            when y.typnamespace = 'pg_catalog'::regnamespace and y.typtype in ('b', 'r', 'm')
+                            then format_type(k.atttypid, -1) else 'text' end)
        and not exists (select from pg_inherits h where h.inhrelid = t.relid)
        and not exists (select from pg_inherits h where h.inhparent = t.relid)
        and not exists (select from pg_subscription_rel s where s.srrelid = t.relid)

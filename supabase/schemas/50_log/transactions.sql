@@ -4,15 +4,18 @@
 -- What is logged, and what it is called outside.
 create function m23.operations() returns table (op "char", name text)
 language sql immutable as $$
-  values ('I'::"char", 'INSERT'), ('U', 'UPDATE'), ('D', 'DELETE'), ('o', 'KEY_FROM'), ('n', 'KEY_TO'), ('l', 'TENANT_FROM'), ('a', 'TENANT_TO')
+  values ('I'::"char", 'INSERT'), ('U', 'UPDATE'), ('D', 'DELETE'), ('o', 'KEY_FROM'), ('n', 'KEY_TO'),
+         ('l', 'TENANT_FROM'), ('a', 'TENANT_TO')
 $$;
 
 -- When a change `l` of a log was committed: the time itself where one is recorded, else the first tick that sees it.
 create function m23.committed_at() returns text
 language sql immutable as $q$
   select $$coalesce((select c.at from m23.commit_times c where c.xid = l.xid),
-               case when current_setting('track_commit_timestamp')::boolean then pg_xact_commit_timestamp(l.xid::xid) end,
-               (select t.at from m23.ticks t where pg_snapshot_xmax(t.position) > l.xid and pg_visible_in_snapshot(l.xid, t.position)
+               case when current_setting('track_commit_timestamp')::boolean
+                    then pg_xact_commit_timestamp(l.xid::xid) end,
+               (select t.at from m23.ticks t
+                 where pg_snapshot_xmax(t.position) > l.xid and pg_visible_in_snapshot(l.xid, t.position)
                  order by pg_snapshot_xmax(t.position), t.at limit 1))$$
 $q$;
 
@@ -20,7 +23,8 @@ $q$;
 create function m23.unchanged_names(p_table m23.protected_tables) returns text
 language sql stable as $q$
   select coalesce('case when l.unchanged is null then ''{}''::text[] else array_remove(array['
-                    || string_agg(format('case when l.unchanged & %s <> 0 then %L end', b.bits, c.name), ', ' order by c.attnum) || '], null) end', '''{}''::text[]')
+                    || string_agg(format('case when l.unchanged & %s <> 0 then %L end', b.bits, c.name),
+                                  ', ' order by c.attnum) || '], null) end', '''{}''::text[]')
     from m23.columns_of(p_table.relid) c, lateral (select m23.column_bits(p_table, c.attnum)) b (bits) where b.bits <> 0
 $q$;
 
@@ -36,6 +40,7 @@ create type m23.log_filter as (
   until timestamptz, most int
 );
 
+-- A table's entries under a filter. p_shown: as m23.history_query has it.
 create function m23.history_rows(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter, p_shown boolean)
 returns setof m23.log_entry
 language plpgsql stable as $$
@@ -88,6 +93,7 @@ begin
    order by h.transaction_id::xid8 desc, h.id desc limit v_newest.most;
 end $$;
 
+-- The newest changes of the caller's tenants: what the view below shows.
 -- open to: authenticated
 -- runs under: text settings
 create function m23.transaction_log() returns setof m23.log_entry
@@ -101,8 +107,9 @@ end $$;
 
 create view public.transaction_logs with (security_invoker = true) as select * from m23.transaction_log();
 comment on view public.transaction_logs is
-  'The newest changes of the protected tables (10,000; the setting history_rows), newest first: when each was committed, '
-  'by whom, which row, and its old values, without long columns that an update left as they were (unchanged_columns). '
+  'The newest changes of the protected tables (10,000; the setting history_rows), newest first: when each was '
+  'committed, by whom, which row, and its old values, without long columns that an update left as they were '
+  '(unchanged_columns). '
   'Owner, admin and operator. get_transaction_logs has them all.';
 revoke all on public.transaction_logs from anon, authenticated;
 grant select on public.transaction_logs to authenticated;
@@ -115,7 +122,8 @@ language sql stable as $$
   with ticks as not materialized (select t.* from m23.ticks t where t.incarnation = (select m23.present_life()))
   select (select pg_snapshot_xmin(t.position) from ticks t where t.at < p_since order by t.at desc limit 1),
          (select (select pg_snapshot_xmax(later.position) from ticks later
-                   where later.at > t.at and pg_snapshot_xmin(later.position) >= pg_snapshot_xmax(t.position) order by later.at limit 1)
+                   where later.at > t.at and pg_snapshot_xmin(later.position) >= pg_snapshot_xmax(t.position)
+                   order by later.at limit 1)
             from ticks t where t.at >= p_until order by t.at limit 1)
 $$;
 
@@ -123,10 +131,12 @@ $$;
 create function m23.log_filter_faults(p_table text, p_operation text, p_before jsonb) returns text[]
 language sql stable as $$
   select array_remove(array[
-    case when p_table is not null and (m23.find_table(p_table)).id is null then format('p_table: "%s" is not a protected table', p_table) end,
+    case when p_table is not null and (m23.find_table(p_table)).id is null
+         then format('p_table: "%s" is not a protected table', p_table) end,
     case when p_operation not in (select o.name from m23.operations() o)
          then 'p_operation: one of ' || (select string_agg(o.name, ', ') from m23.operations() o) end,
-    case when p_before is not null and not coalesce(p_before ->> 'id' ~ '^\d{1,18}$' and p_before ->> 'transaction_id' ~ '^\d{1,18}$', false)
+    case when p_before is not null
+              and not coalesce(p_before ->> 'id' ~ '^\d{1,18}$' and p_before ->> 'transaction_id' ~ '^\d{1,18}$', false)
          then 'p_before: the last row of the page before, or its id and transaction_id' end], null)
 $$;
 

@@ -1,3 +1,4 @@
+-- Writes all that captures a table: its log, and its functions and triggers.
 create function m23.write_capture(p_table m23.protected_tables) returns void
 language plpgsql as $$
 declare v_new boolean;

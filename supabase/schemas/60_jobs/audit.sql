@@ -25,9 +25,11 @@ alter table public.audit_log enable row level security;
 revoke all on public.audit_log from anon, authenticated, service_role;
 grant select on public.audit_log to authenticated, service_role;
 
-create policy owners_read on public.audit_log for select to authenticated using (tenant_id in (select m23.caller_tenants(array['owner'])));
+create policy owners_read on public.audit_log for select to authenticated
+  using (tenant_id in (select m23.caller_tenants(array['owner'])));
 comment on table public.audit_log is
-  'Who did what, when, from where, with what outcome. begun and ended belong to one admitted call; refused, replayed and done stand alone. See get_audit_log.';
+  'Who did what, when, from where, with what outcome. begun and ended belong to one admitted call; refused, replayed '
+  'and done stand alone. See get_audit_log.';
 
 -- Where each chain ends: whoever adds to it holds this row.
 create table m23.audit_heads (
@@ -79,19 +81,24 @@ begin
   raise exception 'the audit is only ever added to' using errcode = 'insufficient_privilege';
 end $$;
 
-create trigger refuse_edit before update or delete on public.audit_log for each row execute function m23.refuse_audit_edit();
+create trigger refuse_edit before update or delete on public.audit_log
+  for each row execute function m23.refuse_audit_edit();
 
-create trigger refuse_truncate before truncate on public.audit_log for each statement execute function m23.refuse_audit_edit();
+create trigger refuse_truncate before truncate on public.audit_log
+  for each statement execute function m23.refuse_audit_edit();
 
 -- Adding --------------------------------------------------------------------------------
 
 create function m23.audit_hash(p_entry public.audit_log) returns text
 language sql stable as $$
-  select encode(sha256(convert_to((p_entry).prev_hash || chr(10) || jsonb_build_array((p_entry).tenant_id, (p_entry).seq, m23.iso((p_entry).created_at), (p_entry).event,
-    (p_entry).action, (p_entry).actor, (p_entry).request_id, (p_entry).from_address, (p_entry).user_agent, (p_entry).status, (p_entry).code, (p_entry).detail)::text, 'UTF8')), 'hex')
+  select encode(sha256(convert_to((p_entry).prev_hash || chr(10) || jsonb_build_array(
+    (p_entry).tenant_id, (p_entry).seq, m23.iso((p_entry).created_at), (p_entry).event, (p_entry).action,
+    (p_entry).actor, (p_entry).request_id, (p_entry).from_address, (p_entry).user_agent, (p_entry).status,
+    (p_entry).code, (p_entry).detail)::text, 'UTF8')), 'hex')
 $$;
 comment on function m23.audit_hash(public.audit_log) is
-  'SHA-256 of the hash before, a newline, and the entry as a JSON array: tenant, seq, time (UTC, microseconds), event, action, actor, request, address, agent, status, code, detail.';
+  'SHA-256 of the hash before, a newline, and the entry as a JSON array: tenant, seq, time (UTC, microseconds), event, '
+  'action, actor, request, address, agent, status, code, detail.';
 
 -- The last thing that a transaction does: others of the tenant wait until it ends. p_at: when it happened, if not now.
 create function m23.audit(p_tenant uuid, p_entry jsonb, p_at timestamptz default null) returns void
@@ -102,14 +109,25 @@ declare
 begin
   insert into m23.audit_heads (tenant_id, seq, hash) values (p_tenant, 0, repeat('0', 64)) on conflict do nothing;
   select * into v_head from m23.audit_heads where tenant_id = p_tenant for update;
-  v_entry := row(p_tenant, v_head.seq + 1, coalesce(p_at, clock_timestamp()), p_entry ->> 'event', p_entry ->> 'action',
-    (p_entry ->> 'actor')::uuid, (p_entry ->> 'request_id')::uuid,
-    left(p_entry ->> 'from_address', 64), left(p_entry ->> 'user_agent', 300), (p_entry ->> 'status')::int, p_entry ->> 'code', nullif(p_entry -> 'detail', 'null'), v_head.hash, '')::public.audit_log;
+  v_entry.tenant_id := p_tenant;
+  v_entry.seq := v_head.seq + 1;
+  v_entry.created_at := coalesce(p_at, clock_timestamp());
+  v_entry.event := p_entry ->> 'event';
+  v_entry.action := p_entry ->> 'action';
+  v_entry.actor := p_entry ->> 'actor';
+  v_entry.request_id := p_entry ->> 'request_id';
+  v_entry.from_address := left(p_entry ->> 'from_address', 64);
+  v_entry.user_agent := left(p_entry ->> 'user_agent', 300);
+  v_entry.status := p_entry ->> 'status';
+  v_entry.code := p_entry ->> 'code';
+  v_entry.detail := nullif(p_entry -> 'detail', 'null');
+  v_entry.prev_hash := v_head.hash;
   v_entry.hash := m23.audit_hash(v_entry);
   insert into public.audit_log select (v_entry).*;
   update m23.audit_heads set seq = v_entry.seq, hash = v_entry.hash where tenant_id = p_tenant;
 end $$;
 
+-- Counts a refusal or a repetition; write_refusals makes entries of them. p_entry: as m23.audit takes it.
 create function m23.note_refusal(p_tenant uuid, p_entry jsonb) returns void
 language sql volatile as $$
   insert into m23.refusals as r
@@ -122,6 +140,7 @@ language sql volatile as $$
     do update set count = r.count + 1, until = clock_timestamp()
 $$;
 
+-- The detail of the entry of refusals that were counted: how many there were, and until when.
 create function m23.refusal_detail(p_refusal m23.refusals) returns jsonb
 language sql stable as $$
   select coalesce(p_refusal.detail, '{}')
@@ -145,8 +164,9 @@ end $$;
 -- What a caller of the API has done, in the transaction that does it.
 create function m23.audit_done(p_tenant uuid, p_action text, p_detail jsonb) returns void
 language sql volatile as $$
-  select m23.audit(p_tenant, jsonb_build_object('event', 'done', 'action', p_action, 'actor', auth.uid(), 'detail', p_detail, 'user_agent', h ->> 'user-agent',
-      'from_address', m23.address_of(h)))
+  select m23.audit(p_tenant, jsonb_build_object(
+      'event', 'done', 'action', p_action, 'actor', auth.uid(), 'detail', p_detail,
+      'user_agent', h ->> 'user-agent', 'from_address', m23.address_of(h)))
     from (select nullif(current_setting('request.headers', true), '')::jsonb) x (h)
 $$;
 
@@ -157,7 +177,8 @@ declare
   v_before jsonb := case when tg_op = 'UPDATE' then to_jsonb(old) else '{}' end;
 begin
   perform m23.audit_done(new.tenant_id, format('%s %s', lower(tg_op), tg_table_name), jsonb_build_object('id', new.id,
-    'columns', (select jsonb_agg(n.key order by n.key) from jsonb_each(to_jsonb(new)) n where tg_op = 'UPDATE' and n.value is distinct from v_before -> n.key)));
+    'columns', (select jsonb_agg(n.key order by n.key) from jsonb_each(to_jsonb(new)) n
+                 where tg_op = 'UPDATE' and n.value is distinct from v_before -> n.key)));
   return null;
 end $$;
 

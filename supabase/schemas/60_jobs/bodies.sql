@@ -1,6 +1,7 @@
 -- Bodies of requests, looked at again by the database: whoever calls it without an edge function, with the id of an
 -- admitted request, gets no further than they would through it. The words are those of the edge functions.
 
+-- Whether a text is a time with a time zone, as ISO 8601 has it.
 create function m23.is_moment(p_text text) returns boolean
 language plpgsql stable as $$
 begin
@@ -9,12 +10,14 @@ begin
 exception when data_exception then return false;
 end $$;
 
+-- What is wrong with a text as a line for people; null for nothing.
 create function m23.line_fault(p_text text) returns text
 language sql immutable as $$
   select case when p_text !~ '[^[:space:][:cntrl:]]' then 'must not be blank'
               when p_text ~ '[[:cntrl:]]' then 'must not contain control characters' end
 $$;
 
+-- What is wrong with a list of tables' names; null for nothing. Whether there are such tables is not asked.
 create function m23.tables_fault(p_tables jsonb) returns text
 language sql immutable as $$
   select case

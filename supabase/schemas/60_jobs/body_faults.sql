@@ -1,3 +1,4 @@
+-- What is wrong with a body for a function, a sentence each. p_dry_run: as m23.together_faults has it.
 create function m23.body_faults(p_function text, p_body jsonb, p_dry_run boolean) returns text[]
 language plpgsql stable as $$
 declare v_body jsonb := jsonb_strip_nulls(p_body);  -- null counts as absent

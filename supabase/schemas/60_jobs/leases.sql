@@ -1,3 +1,6 @@
+-- Leases: who works on a backup, restore, test or key. Its driver renews the lease while it works; another one takes
+-- over where it is silent for lease_seconds.
+
 create table m23.leases (
   work_id uuid primary key,
   token   uuid not null,
@@ -8,12 +11,17 @@ create table m23.leases (
 );
 select m23.close_table('m23.leases');
 
+-- When this backend was started.
 create function m23.own_start() returns timestamptz
 language sql volatile as
 $$ select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a $$;
 
+-- Until when a lease holds that is taken or renewed now.
 create function m23.lease_end() returns timestamptz
-language plpgsql volatile as $$ begin return clock_timestamp() + make_interval(secs => m23.setting('lease_seconds')::int); end $$;
+language plpgsql volatile as $$
+begin
+  return clock_timestamp() + make_interval(secs => m23.setting('lease_seconds')::int);
+end $$;
 
 -- Takes or takes over a lease; null while somebody else holds it.
 create function m23.take_lease(p_work uuid) returns m23.leases

@@ -1,8 +1,10 @@
 -- Backup jobs that wait to be run (createBackupJob): a tenant has so many at most, and those that nobody runs go.
 
+-- Whether anybody has begun to run a job.
 create function m23.has_begun(p_job uuid) returns boolean
 language sql stable as $$ select exists (select from m23.backup_work w where w.job_id = p_job) $$;
 
+-- Refuses a job of a tenant that has pending_jobs of them already.
 create function m23.refuse_more_jobs() returns trigger
 language plpgsql security definer set row_security = off as $$
 declare v_most int := m23.setting('pending_jobs')::int;
@@ -11,7 +13,8 @@ begin
   if v_most <= (select count(*) from public.backup_jobs j
                  where j.tenant_id = new.tenant_id and j.status = 'pending') then
     perform m23.refuse('VALIDATION_FAILED',
-                       format('this tenant has %s backup jobs that wait to be run; run or cancel one of them first', v_most),
+                       format('this tenant has %s backup jobs that wait to be run; run or cancel one of them first',
+                              v_most),
                        array['backup_jobs: too many are pending']);
   end if;
   return new;

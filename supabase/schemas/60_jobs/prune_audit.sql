@@ -1,5 +1,5 @@
--- Removes what is older than audit_days, so much at a time; gives how many entries. A chain that does not fit is left as
--- it is, for verify_audit to tell.
+-- Removes what is older than audit_days, so much at a time; gives how many entries. A chain that does not fit is left
+-- as it is, for verify_audit to tell.
 create function m23.prune_audit() returns bigint
 language plpgsql volatile as $$
 declare
@@ -21,7 +21,8 @@ begin
     continue when (m23.audit_fault(v_tenant, v_upto)).broken is not null;
     insert into m23.audit_checkpoints as c (tenant_id, seq, hash)
       select a.tenant_id, a.seq, a.hash from public.audit_log a where a.tenant_id = v_tenant and a.seq = v_upto
-      on conflict (tenant_id) do update set seq = excluded.seq, hash = excluded.hash, created_at = excluded.created_at;
+      on conflict (tenant_id)
+      do update set seq = excluded.seq, hash = excluded.hash, created_at = excluded.created_at;
     delete from public.audit_log where tenant_id = v_tenant and seq <= v_upto;
     get diagnostics v_count = row_count;
     v_pruned := v_pruned + v_count;

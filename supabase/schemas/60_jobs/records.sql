@@ -42,7 +42,8 @@ create table public.restore_logs (
   target_schema    text,
   tables           text[],
   snapshot_id      uuid,
-  status           text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
+  status           text not null default 'pending'
+                   check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
   error_message    text,
   started_at       timestamptz,
   completed_at     timestamptz,
@@ -54,7 +55,8 @@ create table public.restore_logs (
 );
 create index restore_logs_tenant on public.restore_logs (tenant_id, created_at desc);
 create index restore_logs_backup on public.restore_logs (backup_job_id);
-comment on table public.restore_logs is 'Every restore: committed before the work starts, ended as completed, failed or cancelled.';
+comment on table public.restore_logs is
+  'Every restore: committed before the work starts, ended as completed, failed or cancelled.';
 
 create table public.pitr_snapshots (
   id               uuid primary key default gen_random_uuid(),
@@ -77,7 +79,8 @@ create index pitr_snapshots_expiry on public.pitr_snapshots (expires_at) where s
 create index pitr_snapshots_restore on public.pitr_snapshots (restore_log_id);
 alter table public.restore_logs add foreign key (snapshot_id) references public.pitr_snapshots (id);
 create index restore_logs_snapshot on public.restore_logs (snapshot_id);
-comment on table public.pitr_snapshots is 'Positions to come back to. Made in constant time; a snapshot pins the log that it needs.';
+comment on table public.pitr_snapshots is
+  'Positions to come back to. Made in constant time; a snapshot pins the log that it needs.';
 
 create table public.pitr_rollbacks (
   id               uuid primary key default gen_random_uuid(),
@@ -86,7 +89,8 @@ create table public.pitr_rollbacks (
   created_by       uuid default auth.uid(),
   snapshot_id      uuid not null references public.pitr_snapshots (id),
   reason           text,
-  status           text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
+  status           text not null default 'pending'
+                   check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
   error_message    text,
   completed_at     timestamptz,
   affected_tables  text[],
@@ -133,7 +137,8 @@ create table public.recovery_tests (
   test_name        text not null,
   test_type        text not null check (test_type in ('manual', 'automated', 'scheduled')),
   validation_level text not null check (validation_level in ('basic', 'full', 'deep')),
-  status           text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
+  status           text not null default 'pending'
+                   check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
   error_message    text,
   started_at       timestamptz,
   completed_at     timestamptz,
@@ -174,8 +179,10 @@ end $$;
 -- of other tenants' backups, too.
 -- open to: authenticated, service_role
 create function m23.may_build_on(p_tenant uuid, p_backup uuid) returns boolean
-language sql stable security definer set row_security = off as
-$$ select p_backup is null or exists (select from public.backup_jobs j where j.id = p_backup and j.tenant_id = p_tenant) $$;
+language sql stable security definer set row_security = off as $$
+  select p_backup is null
+      or exists (select from public.backup_jobs j where j.id = p_backup and j.tenant_id = p_tenant)
+$$;
 
 -- createBackupJob: a pending row, run later by backup-create with its jobId.
 grant insert (tenant_id, backup_name, description, job_type, tables, base_backup_id, created_by)

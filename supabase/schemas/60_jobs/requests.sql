@@ -21,13 +21,16 @@ create unique index requests_idempotency on m23.requests (tenant_id, user_id, fu
   nulls not distinct where idempotency_key is not null;
 comment on table m23.requests is 'Every request that was admitted, for the rate window and for idempotent answers.';
 
+-- Since when requests count.
 create function m23.window_start() returns timestamptz
 language sql volatile as $$ select clock_timestamp() - interval '1 hour' $$;
 
+-- The lock under which the requests of a tenant's window are counted.
 create function m23.window_key(p_tenant uuid, p_function text) returns bigint
 language sql immutable as
 $$ select hashtextextended(concat_ws('.', 'm23.window', p_tenant, p_function), 0) $$;
 
+-- How many requests of a tenant's window are used, and when the oldest of them leaves it, as Unix time.
 create function m23.window_of(p_tenant uuid, p_function text, out used int, out reset bigint)
 language sql volatile security definer set row_security = off as $$
   select count(*)::int,
@@ -62,8 +65,10 @@ $$;
 -- Counts a call that reaches the database without an edge function, in the same window.
 create function m23.count_call(p_tenant uuid, p_user uuid, p_function text) returns void
 language plpgsql volatile as $$
-declare v_admitted json := public.m23_admit(jsonb_build_object('id', gen_random_uuid(), 'tenant_id', p_tenant, 'user_id', p_user, 'function', p_function,
-                                                               'limit', m23.setting('limit.' || p_function)::int));
+declare
+  v_admitted json := public.m23_admit(jsonb_build_object(
+    'id', gen_random_uuid(), 'tenant_id', p_tenant, 'user_id', p_user, 'function', p_function,
+    'limit', m23.setting('limit.' || p_function)::int));
 begin
   if v_admitted ->> 'outcome' <> 'admitted' then
     perform m23.refuse('RATE_LIMIT_EXCEEDED', m23.limit_sentence(exists (

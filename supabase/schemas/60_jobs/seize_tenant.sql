@@ -21,6 +21,9 @@ begin
     perform pg_sleep(0.02);
   end loop;
 exception
-  when unique_violation then raise exception 'a restore or rollback of this tenant is running' using errcode = 'object_in_use';
-  when lock_not_available then raise exception 'other transactions are at work on this tenant' using errcode = 'object_in_use', hint = 'Try again.';
+  when unique_violation then
+    raise exception 'a restore or rollback of this tenant is running' using errcode = 'object_in_use';
+  when lock_not_available then
+    raise exception 'other transactions are at work on this tenant'
+      using errcode = 'object_in_use', hint = 'Try again.';
 end $$;

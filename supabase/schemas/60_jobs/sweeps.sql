@@ -1,6 +1,7 @@
 -- Upkeep, every minute: what dead workers have left behind, what is past its time, and capture
 -- that was switched off. Gives how much of each there was; nothing that is none. What is old goes in bounded shares.
 
+-- Deletes requests that are older than request_days, a share of them; gives how many.
 create function m23.sweep_requests() returns bigint
 language plpgsql as $$
 declare v_count bigint;

@@ -15,7 +15,8 @@ begin
   v_role := case when m23.is_service() then 'owner'
                  else (select m.role from m23.caller_memberships() m where m.tenant_id = v_request.tenant_id) end;
   if v_request.id is null or not m23.may_call(p_function, v_role, p_dry_run) then
-    perform m23.refuse('INSUFFICIENT_PERMISSIONS', format('call the edge function %s: this needs a request that it has admitted', p_function));
+    perform m23.refuse('INSUFFICIENT_PERMISSIONS',
+                       format('call the edge function %s: this needs a request that it has admitted', p_function));
   end if;
   return v_request;
 end $$;
