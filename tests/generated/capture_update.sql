@@ -13,7 +13,8 @@ begin
   
   if m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09') and random() > 0.004 and concat(current_setting('m23.open_1', true), current_setting('m23.changed_1', true)) = '' then
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1, c2, c3, c7, unchanged)
-    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.tenant_id, r.project_id, r.done, 1 from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
+    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.tenant_id, r.project_id, r.done, 1
+      from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
@@ -25,7 +26,8 @@ begin
   v_first := pg_current_wal_insert_lsn();
   if v_known then
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1, c2, c3, c4, c5, c6, c7, unchanged)
-    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.tenant_id, r.project_id, case when changed.g0 then r."Title" end, case when changed.g0 then r.body end, case when changed.g0 then r.labels end, r.done, nullif(case when changed.g0 then 0 else 1 end, 0) from (select pg_catalog.current_setting('m23.changed_1_0', true) operator(pg_catalog.=) 'yes' as g0 offset 0) changed, old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
+    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.tenant_id, r.project_id, case when changed.g0 then r."Title" end, case when changed.g0 then r.body end, case when changed.g0 then r.labels end, r.done, nullif(case when changed.g0 then 0 else 1 end, 0)
+      from (select pg_catalog.current_setting('m23.changed_1_0', true) operator(pg_catalog.=) 'yes' as g0 offset 0) changed, old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
@@ -46,25 +48,36 @@ begin
         v_direct := v_statement is null or substr(split_part(v_statement, '@', 1), 2)::int = pg_trigger_depth();
         update m23_log.log_1_1 l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
       from unnest(array(select o.m23_place
-          from (select o.*, min(o.m23_change_id) filter (where case when r.m23_there then o.m23_op in ('U', 'D') and (row(o.m23_c1)::record operator(pg_catalog.*=) row(r.id)::record) and (row(o.m23_c2)::record operator(pg_catalog.*=) row(r.tenant_id)::record) and (row(o.m23_c3)::record operator(pg_catalog.*=) row(r.project_id)::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.m23_c4)::record operator(pg_catalog.*=) row(r."Title")::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.m23_c5)::record operator(pg_catalog.*=) row(r.body)::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.m23_c6)::record operator(pg_catalog.*=) row(r.labels)::record) and (row(o.m23_c7)::record operator(pg_catalog.*=) row(r.done)::record) else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end) over (partition by o.m23_tenant, o.id) as m23_next
-                  from (select e.*, bool_or(e.m23_change_id >= v_first and e.m23_op = 'U') over (partition by e.m23_tenant, e.id) as m23_own,
-                               coalesce(sum(case when e.m23_op in ('I', 'n', 'a') then 1 when e.m23_op in ('D', 'o', 'l') then -1 else 0 end)
-                                          over (partition by e.m23_tenant, e.id order by e.m23_change_id rows between unbounded preceding and 1 preceding), 0) as m23_balance
-                          from (select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op, l.ctid as m23_place, (l.c1) as id, l.unchanged as m23_unchanged, l.c1 as m23_c1, l.c2 as m23_c2, l.c3 as m23_c3, l.c4 as m23_c4, l.c5 as m23_c5, l.c6 as m23_c6, l.c7 as m23_c7 from m23_log.log_1_1 l cross join m23.called_many()
-                                 where l.tenant_id in (select r.tenant_id from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= v_start) e) o
-                  left join (select r.*, true as m23_there from new_rows r cross join m23.called_many() offset 0) r on r.tenant_id = o.m23_tenant and r.id operator(pg_catalog.=) o.id
+          from (select o.*, min(o.m23_change_id) filter (where case when r.m23_there then o.m23_op in ('U', 'D') and (row(o.m23_c1)::record operator(pg_catalog.*=) row(r.id)::record) and (row(o.m23_c2)::record operator(pg_catalog.*=) row(r.tenant_id)::record) and (row(o.m23_c3)::record operator(pg_catalog.*=) row(r.project_id)::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.m23_c4)::record operator(pg_catalog.*=) row(r."Title")::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.m23_c5)::record operator(pg_catalog.*=) row(r.body)::record) and (coalesce(o.m23_unchanged, 0) & 1 <> 0 or row(o.m23_c6)::record operator(pg_catalog.*=) row(r.labels)::record) and (row(o.m23_c7)::record operator(pg_catalog.*=) row(r.done)::record)
+                     else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end)
+                              over (partition by o.m23_tenant, o.id) as m23_next
+                  from (select e.*, bool_or(e.m23_change_id >= v_first and e.m23_op = 'U')
+                                      over (partition by e.m23_tenant, e.id) as m23_own,
+                               coalesce(sum(case when e.m23_op in ('I', 'n', 'a') then 1
+                                                 when e.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+                                          over (partition by e.m23_tenant, e.id order by e.m23_change_id
+                                                rows between unbounded preceding and 1 preceding), 0) as m23_balance
+                          from (select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op,
+                                       l.ctid as m23_place, (l.c1) as id, l.unchanged as m23_unchanged, l.c1 as m23_c1, l.c2 as m23_c2, l.c3 as m23_c3, l.c4 as m23_c4, l.c5 as m23_c5, l.c6 as m23_c6, l.c7 as m23_c7 from m23_log.log_1_1 l cross join m23.called_many()
+                                 where l.tenant_id in (select r.tenant_id from old_rows r)
+                                   and l.xid = pg_current_xact_id() and l.change_id >= v_start) e) o
+                  left join (select r.*, true as m23_there from new_rows r cross join m23.called_many() offset 0) r
+                    on r.tenant_id = o.m23_tenant and r.id operator(pg_catalog.=) o.id
                  where o.m23_own and o.m23_change_id < v_first) o
-         where o.m23_change_id >= o.m23_next group by o.m23_place, o.m23_change_id order by o.m23_change_id)) with ordinality later (place, n)
+         where o.m23_change_id >= o.m23_next
+         group by o.m23_place, o.m23_change_id order by o.m23_change_id)) with ordinality later (place, n)
      where l.ctid = later.place;
       else
         perform m23.log_after('m23_log.log_1_1', v_start, v_first);
       end if;
     end if;
-    perform set_config('m23.open_1', concat(pg_current_wal_insert_lsn(), substr(v_others, nullif(strpos(v_others, ','), 0))), true);
+    perform set_config('m23.open_1', concat(pg_current_wal_insert_lsn(),
+                                        substr(v_others, nullif(strpos(v_others, ','), 0))), true);
   end if;
   if v_known and current_setting('m23.moved_1', true) <> '' then
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1)
-    select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row or current_setting('m23.moved_1', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
+    select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row
+                                    or current_setting('m23.moved_1', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
                                then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
       from (select r.*, row_number() over (partition by r.m23_tenant, r.id, r.m23_n) as m23_nth,
                    sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
@@ -79,7 +92,8 @@ begin
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
     insert into m23_log.log_1_1 (tenant_id, op, actor, c1)
-    select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row or current_setting('m23.moved_1', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
+    select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row
+                                    or current_setting('m23.moved_1', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
                                then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
       from (select r.*, row_number() over (partition by r.m23_tenant, r.id, r.m23_n) as m23_nth,
                    sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
