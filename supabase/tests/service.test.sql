@@ -181,7 +181,7 @@ select is((select count(*) from m23.caller_memberships()), 0::bigint, 'a claim t
 
 -- What a server lacks -------------------------------------------------------------------
 
-select is(m23.failure('53100', 'could not extend file', null, null) ->> 'code', 'UNAVAILABLE', 'a full disk passes');
+select is(m23.failure_answer('53100', 'could not extend file', null, null) ->> 'code', 'UNAVAILABLE', 'a full disk passes');
 select matches(m23.shortage_hint('53100'), 'disk', 'and the log says what to do');
 
 select * from finish();

@@ -2,7 +2,7 @@
 create function m23.apply_targets(p_tenant uuid, p_targets m23.target[], p_quiet boolean) returns void
 language plpgsql as $$
 declare
-  v_ordered m23.target[] := m23.parents_first(m23.changing(p_targets));
+  v_ordered m23.target[] := m23.parents_first(m23.targets_with_changes(p_targets));
   v_count   bigint;
 begin
   for n in 1..cardinality(v_ordered) loop

@@ -5,7 +5,7 @@ create function m23.check_targets(
 ) returns void
 language plpgsql as $$
 declare
-  v_changed m23.target[] := m23.changing(p_targets);
+  v_changed m23.target[] := m23.targets_with_changes(p_targets);
   v_target  m23.target;
   v_faults  text[] := '{}';
 begin

@@ -57,7 +57,7 @@ begin
 end $$;
 
 -- The condition that a live row `l` is stored as planned in `d`.
-create function m23.same(p_target m23.target) returns text
+create function m23.is_stored_as_planned(p_target m23.target) returns text
 language plpgsql stable as $$
 begin
   return (select format('not (%s)', concat_ws(' or ',
@@ -116,7 +116,7 @@ begin
 end $$;
 
 -- The targets whose plan is not empty.
-create function m23.changing(p_targets m23.target[]) returns m23.target[]
+create function m23.targets_with_changes(p_targets m23.target[]) returns m23.target[]
 language plpgsql stable as $$
 begin
   return (select coalesce(array_agg(t), '{}') from unnest(p_targets) t
@@ -168,7 +168,7 @@ declare
   v_others int[] := array(select (t).tbl.id from unnest(p_chosen) t except select (t).tbl.id from unnest(p_targets) t);
   v_logged int[] := m23.logged_tables(v_others, p_tenant, pg_current_xact_id());
 begin
-  return m23.complete(array(select t from unnest(p_chosen) t where ((t).tbl).id = any (v_logged)));
+  return m23.complete_targets(array(select t from unnest(p_chosen) t where ((t).tbl).id = any (v_logged)));
 end $$;
 
 -- Makes the targets what they should be. With a plan hash: only if that is still the plan.

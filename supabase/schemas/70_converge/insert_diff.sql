@@ -14,5 +14,5 @@ begin
   return m23.number_of(p_target.path, format('
       select count(*) from %s d join %s l on %s where d.m23_op in (''I'', ''R'') and %s and %s',
     v_diff, v_live, m23.key_match((p_target.tbl).relid, 'l', 'd'),
-    m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), m23.same(p_target)));
+    m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), m23.is_stored_as_planned(p_target)));
 end $$;

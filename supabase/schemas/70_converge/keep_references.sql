@@ -21,7 +21,7 @@ begin
                                                 m23.diff_name(v_target.tbl), v_broken.condition));
         if v_count = 0 then continue; end if;
         if m23.is_among(p_targets, m23.root_of(v_broken.other)) then
-          v_left := v_left + m23.note_left(v_target, m23.leave(v_target, v_broken.condition, v_path));
+          v_left := v_left + m23.note_left(v_target, m23.leave_alone(v_target, v_broken.condition, v_path));
         else
           v_faults := v_faults
             || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count)

@@ -8,7 +8,7 @@ create function m23.lacks_parent(
 ) returns text
 language plpgsql stable as $$
 declare
-  v_parent m23.target := m23.planned(p_targets, p_key.confrelid);
+  v_parent m23.target := m23.planned_target(p_targets, p_key.confrelid);
   v_comes  text := m23.planned_rows((v_parent).tbl, p_key.confrelid, '<>');
   v_goes   text := m23.diff_name((v_parent).tbl);
   v_left   text := to_regclass('pg_temp.m23_left_' || (v_parent.tbl).id);
@@ -26,6 +26,7 @@ begin
       'not exists (select from ' || v_goes || ' x where x.m23_op = ''D'' and '
         || m23.key_match(p_key.confrelid, 'x', 'p') || ')')),
     v_needs || ' and exists (select from (select * from ' || v_left || ' where m23_op <> ''D'' and '
-      || m23.within(p_key.confrelid) || ') p where ' || v_match || ') and not exists (' || v_live || ' and '
+      || m23.partition_condition(p_key.confrelid) || ') p where ' || v_match || ') and not exists (' || v_live
+        || ' and '
       || m23.is_tenants(v_parent.tbl, 'p', quote_literal(p_tenant)) || ')'));
 end $$;

@@ -9,14 +9,14 @@ declare
   v_left      bigint := 0;
 begin
   for v_index in select i.* from m23.colliding_indexes(p_target) i where p_inserting or not i.indisprimary loop
-    v_stays := m23.stays(p_target, p_tenant);  -- with what was left for the index before
-    v_left := v_left + m23.leave(p_target, m23.fill($sql$d.m23_op <> 'D' and d.ctid in (
+    v_stays := m23.conditions_to_stay(p_target, p_tenant);  -- with what was left for the index before
+    v_left := v_left + m23.leave_alone(p_target, m23.fill($sql$d.m23_op <> 'D' and d.ctid in (
         select m.m23_row from (
           select r.m23_row, {parts} from (select r.ctid as m23_row, r.*{generated} from {diff} r) r
            where r.m23_op {ops} and {within} and {predicate}) m
           join ({standing}) o on {collide})$sql$,
       'parts', m23.index_parts(v_index), 'diff', m23.diff_name(p_target.tbl),
-      'generated', v_generated, 'within', m23.within(v_index.indrelid),
+      'generated', v_generated, 'within', m23.partition_condition(v_index.indrelid),
       'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
       'standing', (select string_agg(m23.fill('select {parts} from {live} r where {stays} and {predicate}',
           'parts', m23.index_parts(v_index), 'live', m23.qualified_name(v_index.indrelid), 'stays', c,

@@ -14,14 +14,14 @@ begin
   if v_logged then
     v_removed := array(select r from m23.removed_since(v_table, p_tenant, p_target.moment) r);
     if cardinality(v_removed) = 0 then return; end if;
-    select coalesce(sum(m23.leave(p_target, m23.lies_within(v_table, array[(r).bounds], 'd'))), 0) into left_alone
+    select coalesce(sum(m23.leave_alone(p_target, m23.lies_within(v_table, array[(r).bounds], 'd'))), 0) into left_alone
       from unnest(v_removed) r where r.lost;
     warnings := array(
       select lost || case when left_alone = 0 then ''
                           else format('; %s row(s) that belong there were left alone', left_alone) end
         from m23.lost_since(v_table, p_tenant, p_target.moment) lost where lost is not null);
   end if;
-  v_homeless := m23.leave(p_target, 'd.m23_op <> ''D'' and not ' || m23.lies_within(v_table,
+  v_homeless := m23.leave_alone(p_target, 'd.m23_op <> ''D'' and not ' || m23.lies_within(v_table,
     array(select m23.bounds_of(c.relid, v_table) from m23.captured(v_table.relid) c where c.leaf), 'd'));
   left_alone := left_alone + v_homeless;
   warnings := warnings || array(select format('%s: %s row(s) were left alone: no partition takes them any more',

@@ -68,7 +68,7 @@ begin
 end $$;
 
 -- A table that is to be as the log has it at a moment.
-create function m23.target_of(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
+create function m23.logged_target(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
 language plpgsql stable as $$
 begin
   return m23.new_target(p_table, p_moment,
@@ -79,11 +79,11 @@ end $$;
 
 -- Chosen tables that come from the log are only named at first: most have nothing to do, and are never looked at. So it
 -- is with these: what is missing is added.
-create function m23.complete(p_targets m23.target[]) returns m23.target[]
+create function m23.complete_targets(p_targets m23.target[]) returns m23.target[]
 language plpgsql stable as $$
 begin
   return array(select case when (p_targets[n]).columns is null
-                           then m23.target_of((p_targets[n]).tbl, (p_targets[n]).moment) else p_targets[n] end
+                           then m23.logged_target((p_targets[n]).tbl, (p_targets[n]).moment) else p_targets[n] end
                  from generate_subscripts(p_targets, 1) n order by n);
 end $$;
 
@@ -189,7 +189,7 @@ end $$;
 -- Rows that others stand in the way of -------------------------------------------------
 
 -- Takes rows out of the plan into pg_temp.m23_left_<id>; gives how many.
-create function m23.leave(p_target m23.target, p_condition text, p_path text default null) returns bigint
+create function m23.leave_alone(p_target m23.target, p_condition text, p_path text default null) returns bigint
 language plpgsql as $$
 declare
   v_id   int := (p_target.tbl).id;
@@ -263,7 +263,7 @@ end $$;
 
 -- The conditions by any of which a live row `r` stays as it is: another tenant's, nobody's that is not taken back, and
 -- what was left. Each is a list to be hashed, not a look for each row.
-create function m23.stays(p_target m23.target, p_tenant uuid) returns text[]
+create function m23.conditions_to_stay(p_target m23.target, p_tenant uuid) returns text[]
 language plpgsql stable as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
@@ -280,7 +280,7 @@ end $$;
 
 -- The keys that an update has brought to a tenant from another, in the log's entries `l` from a transaction on for
 -- which a condition holds.
-create function m23.arrived(
+create function m23.arrived_keys(
   p_table m23.protected_tables, p_tenant uuid, p_from xid8, p_later text, p_held boolean default true
 ) returns text
 language sql volatile as $$
@@ -298,9 +298,10 @@ declare
   v_later text := m23.lies_after('l.xid', format('%L::m23.moment', p_target.moment));
 begin
   if p_target.arrived is null and (p_target.moment).position is null then return 0; end if;
-  return m23.leave(p_target, 'd.m23_op = ''D'' and ' || m23.key_in((p_target.tbl).relid, 'd',
+  return m23.leave_alone(p_target, 'd.m23_op = ''D'' and ' || m23.key_in((p_target.tbl).relid, 'd',
                    format('(%s)', coalesce(p_target.arrived,
-                                           m23.arrived(p_target.tbl, p_tenant, (p_target.moment).floor, v_later)))));
+                                           m23.arrived_keys(p_target.tbl, p_tenant, (p_target.moment).floor,
+                                                            v_later)))));
 end $$;
 
 -- The condition that a row lies within some bounds.

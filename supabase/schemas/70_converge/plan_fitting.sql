@@ -16,7 +16,7 @@ begin
       return;
     exception when data_exception or integrity_constraint_violation then
       select array_agg(((t).tbl).id) filter (where said <> '{}'), array_agg(s) into v_unfit, v_said
-        from unnest(m23.complete(m23.with_entries(p_tenant, targets))) t,
+        from unnest(m23.complete_targets(m23.with_entries(p_tenant, targets))) t,
              lateral (select array(select m23.unfit_columns(t, p_tenant)) offset 0) u (said)
         left join lateral unnest(u.said) s on true;
       if v_unfit is null then raise; end if;

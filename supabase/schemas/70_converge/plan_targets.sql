@@ -18,7 +18,7 @@ begin
   perform m23.refuse_unreached(p_tenant, v_chosen);
   perform m23.follow_layout((t).tbl.id, (t).tbl.relid) from unnest(targets) t
     where not m23.ddl_is_followed() and m23.capture_is_stale((t).tbl);
-  targets := m23.complete(targets);
+  targets := m23.complete_targets(targets);
   perform m23.end_plan();  -- one that was given up
   perform m23.plan_nothing(v_chosen, array(select (t).tbl.id from unnest(targets) t));
   foreach v_target in array targets loop

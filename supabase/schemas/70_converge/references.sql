@@ -30,7 +30,7 @@ language plpgsql stable strict as
 $$ begin return coalesce(pg_partition_root(p_relid), p_relid); end $$;
 
 -- The condition that a row, the only one in sight, is one of a partition: always, of another table.
-create function m23.within(p_relid oid) returns text
+create function m23.partition_condition(p_relid oid) returns text
 language plpgsql stable strict as
 $$ begin return coalesce(pg_get_partition_constraintdef(p_relid), 'true'); end $$;
 
@@ -89,7 +89,7 @@ begin
 end $$;
 
 -- What to do about a table that was not chosen.
-create function m23.way_out(p_relid oid, p_otherwise text) returns text
+create function m23.advice_for_table(p_relid oid, p_otherwise text) returns text
 language sql stable as $$
   select format(case when exists (select from m23.protected_tables t where t.relid = m23.root_of(p_relid))
                      then 'add "%s"' else '"%s" is not protected: %s' end,
@@ -101,7 +101,7 @@ create function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns tex
 language sql stable as $$
   select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows,
                 m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
-                m23.way_out(p_key.confrelid, 'put them back first'))
+                m23.advice_for_table(p_key.confrelid, 'put them back first'))
 $$;
 
 -- What to say of rows that would go and that others refer to.
@@ -109,7 +109,7 @@ create function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns tex
 language sql stable as $$
   select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows,
                 m23.public_name(p_key.confrelid), m23.public_name(p_key.conrelid),
-                m23.way_out(p_key.conrelid, 'take them away first'))
+                m23.advice_for_table(p_key.conrelid, 'take them away first'))
 $$;
 
 -- The rows that the plan of a table lets go (`=`) or will be there (`<>`), as far as they are in a partition.
@@ -117,7 +117,7 @@ create function m23.planned_rows(p_table m23.protected_tables, p_partition oid, 
 language plpgsql stable strict as $$
 begin
   return format('(select ctid, * from %s where m23_op %s ''D'' and %s)',
-                m23.diff_name(p_table), p_are_d, m23.within(p_partition));
+                m23.diff_name(p_table), p_are_d, m23.partition_condition(p_partition));
 end $$;
 
 -- What is about to vanish as the target of a foreign key, kept for check_children.
@@ -143,11 +143,11 @@ create function m23.path_with(p_targets m23.target[], p_target m23.target, p_oth
 language plpgsql stable as $$
 begin
   return case when p_target.path <> '' then p_target.path
-              else coalesce((m23.planned(p_targets, p_other)).path, m23.path_of(p_other)) end;
+              else coalesce((m23.planned_target(p_targets, p_other)).path, m23.path_of(p_other)) end;
 end $$;
 
 -- The target that a table is, or is a partition of.
-create function m23.planned(p_targets m23.target[], p_relid oid) returns m23.target
+create function m23.planned_target(p_targets m23.target[], p_relid oid) returns m23.target
 language sql stable as
 $$ select t from unnest(p_targets) t where (t).tbl.relid = m23.root_of(p_relid) $$;
 
@@ -156,7 +156,7 @@ $$ select t from unnest(p_targets) t where (t).tbl.relid = m23.root_of(p_relid) 
 create function m23.leaves_need(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns text
 language plpgsql stable as $$
 declare
-  v_child m23.target := m23.planned(p_targets, p_key.conrelid);
+  v_child m23.target := m23.planned_target(p_targets, p_key.conrelid);
 begin
   return format('d.ctid in (select g.ctid from %s)', concat_ws(' and ',
     format('%s g join %s c on %s', m23.planned_rows(p_target.tbl, p_key.confrelid, '='),

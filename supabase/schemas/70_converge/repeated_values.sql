@@ -15,7 +15,8 @@ begin
           select p.m23_row from planned p
             join (select {parts} from {live} r
                    where r.{tenant} = {its_id} and not {is_planned} and {predicate}) o on {collide}) c$sql$,
-      'parts', m23.index_parts(v_index), 'rows', m23.rows_to_write(p_target), 'within', m23.within(v_index.indrelid),
+      'parts', m23.index_parts(v_index), 'rows', m23.rows_to_write(p_target),
+      'within', m23.partition_condition(v_index.indrelid),
       'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
       'live', m23.qualified_name(v_index.indrelid), 'tenant', quote_ident(m23.tenant_column(p_target.tbl)),
       'its_id', quote_literal(p_tenant),

@@ -25,7 +25,7 @@ declare
   v_target m23.target;
   v_said   text[] := '{}';
 begin
-  foreach v_target in array m23.changing(p_targets) loop
+  foreach v_target in array m23.targets_with_changes(p_targets) loop
     v_said := v_said || array(select m23.missing_values(v_target)) || array(select m23.failed_checks(v_target))
                      || array(select m23.repeated_values(v_target, p_tenant));
   end loop;
@@ -71,7 +71,7 @@ begin
   faults := v_plan.faults;
 exception when data_exception or integrity_constraint_violation then
   perform m23.refuse_rows(array(
-    select m23.unfit_columns(t, p_tenant) from unnest(m23.complete(m23.with_entries(p_tenant, targets))) t));
+    select m23.unfit_columns(t, p_tenant) from unnest(m23.complete_targets(m23.with_entries(p_tenant, targets))) t));
   raise;
 end $$;
 

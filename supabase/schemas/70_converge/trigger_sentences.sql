@@ -7,7 +7,7 @@ declare
   v_loud   text;
   v_said   text[] := '{}';
 begin
-  foreach v_target in array m23.changing(p_targets) loop
+  foreach v_target in array m23.targets_with_changes(p_targets) loop
     v_loud := nullif(array_to_string(m23.loud_triggers(v_target.tbl, p_silenced), ', '), '');
     continue when v_loud is null;
     v_said := v_said || format(case

@@ -20,6 +20,7 @@ begin
     perform m23.run(p_target.path, v_update);
     return 0;
   end if;
-  return m23.number_of(p_target.path, format('with written as (%s returning %s as same)
-                                              select count(*) from written where same', v_update, m23.same(p_target)));
+  return m23.number_of(p_target.path, format('
+      with written as (%s returning %s as is_as_planned) select count(*) from written where is_as_planned',
+    v_update, m23.is_stored_as_planned(p_target)));
 end $$;

@@ -5,7 +5,7 @@ insert into m23.settings (name, value, about) values
   ('backup_grace_days', '7', 'how long a deleted backup can be taken back');
 
 -- For how long a deleted backup can be taken back.
-create function m23.grace() returns interval
+create function m23.backup_grace_period() returns interval
 language sql stable as $$ select make_interval(days => m23.setting('backup_grace_days')::int) $$;
 
 -- A backup of the caller's tenant, locked against others who would change or build on it.

@@ -112,7 +112,7 @@ $q$;
 
 -- What the log says next of the changes between the two positions, with the time of each one's
 -- commit where the server knows it.
-create function m23.history_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
+create function m23.part_history_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
 language sql stable as $q$
   select format($$with %s
     select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at,

@@ -13,7 +13,7 @@ begin
                          r.m23_unchanged, %s) as m23_line,
                r.m23_change_id, r.m23_xid
           from (%s) r order by r.m23_change_id, r.m23_xid$sql$,
-      m23.copy_line(p_table.relid), m23.history_query(p_table, p_log, p_limit));
+      m23.copy_line(p_table.relid), m23.part_history_query(p_table, p_log, p_limit));
   end if;
   return format('select %s as m23_line, %2$s from (%3$s) r order by %2$s limit %4$s',
     m23.copy_line(p_table.relid), v_key,

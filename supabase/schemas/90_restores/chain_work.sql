@@ -9,7 +9,7 @@ declare
   v_member m23.backup_work;
   v_first  timestamptz;
   v_tables text[];
-  v_inside m23.moment;
+  v_in_chain m23.moment;
 begin
   if v_base.job_type = 'snapshot' then
     perform m23.refuse('BACKUP_UNUSABLE', 'a snapshot has no rows of its own; leave baseBackupId out');
@@ -27,12 +27,12 @@ begin
   if v_member.job_id is null then return null; end if;
   v_tables := m23.tables_of_member(v_member.job_id, p_restore);
   perform m23.refuse_obstacles(m23.names_now(v_member.job_id, v_tables));
-  v_inside := m23.moment_inside(v_member, v_at);
-  perform m23.refuse_inside_whole(v_member, v_tables, v_inside);
+  v_in_chain := m23.moment_in_chain(v_member, v_at);
+  perform m23.refuse_moment_in_whole(v_member, v_tables, v_in_chain);
   return m23.new_work(p_tenant, 'pitr',
     p_job => v_member.job_id,
     p_tables => v_tables,
     p_plan_hash => p_restore ->> 'planHash',
-    p_inside => v_inside,
+    p_in_chain => v_in_chain,
     p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
 end $$;

@@ -9,13 +9,13 @@ begin
   begin
     if not m23.make_like(v_copy, (p_target.tbl).relid,
          'including generated including identity including constraints including comments', p_target.path) then
-      perform m23.warn(p_restore.id, m23.public_name((p_target.tbl).relid)
+      perform m23.add_staging_warning(p_restore.id, m23.public_name((p_target.tbl).relid)
                 || ': the copy has its primary key alone; the server does not find what an index of it calls');
     end if;
     v_count := m23.fill_copy(p_target, p_restore.tenant_id, v_copy);
   exception when integrity_constraint_violation then
     perform m23.make_bare(v_copy, (p_target.tbl).relid, p_target.path);
-    perform m23.warn(p_restore.id, m23.public_name((p_target.tbl).relid)
+    perform m23.add_staging_warning(p_restore.id, m23.public_name((p_target.tbl).relid)
               || ': the copy has its primary key and no other rule; its rows do not fit those of now');
     v_count := m23.fill_copy(p_target, p_restore.tenant_id, v_copy);
   end;

@@ -80,7 +80,7 @@ begin
                 m23.as_of_query((t).tbl, m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
                 (t).tbl, (t).columns),
               p_columns => (t).columns, p_path => (t).path, p_kept => (t).kept))
-            from unnest(m23.complete(m23.logged_targets(p_work.tables, p_work.moment))) t);
+            from unnest(m23.complete_targets(m23.logged_targets(p_work.tables, p_work.moment))) t);
 end $$;
 
 -- The tables that work is about, as relations.
@@ -92,7 +92,7 @@ begin
                 where s.restore_id = p_work.work_id);
 end $$;
 
--- Tables that are to be as the log has them at a moment, named only (m23.complete).
+-- Tables that are to be as the log has them at a moment, named only (m23.complete_targets).
 create function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
 language plpgsql stable as $$
 begin
@@ -102,7 +102,7 @@ begin
 end $$;
 
 -- Notes what a caller is told when work ends.
-create function m23.warn(p_work uuid, p_said text) returns void
+create function m23.add_staging_warning(p_work uuid, p_said text) returns void
 language plpgsql as
 $$ begin insert into m23.staging_warnings (work_id, said) values (p_work, p_said) on conflict do nothing; end $$;
 

@@ -1,6 +1,6 @@
 -- What a failure means to the caller: a refusal keeps its words, a constraint names itself,
 -- anything else is ours, and its cause goes to the server's log.
-create function m23.failure(p_state text, p_message text, p_table text, p_constraint text) returns json
+create function m23.failure_answer(p_state text, p_message text, p_table text, p_constraint text) returns json
 language plpgsql as $$
 begin
   if p_state = 'PGRST' then

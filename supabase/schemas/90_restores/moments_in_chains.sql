@@ -29,11 +29,13 @@ begin
 end $$;
 
 -- A table that a member has whole begins anew there: of the time since the parent it says nothing.
-create function m23.refuse_inside_whole(p_member m23.backup_work, p_tables text[], p_inside m23.moment) returns void
+create function m23.refuse_moment_in_whole(
+  p_member m23.backup_work, p_tables text[], p_in_chain m23.moment
+) returns void
 language plpgsql stable as $$
 declare v_faults text[];
 begin
-  if (p_inside).taken is null then return; end if;
+  if (p_in_chain).taken is null then return; end if;
   v_faults := array(
     select format('targetTimestamp: %s.%s begins anew with the backup "%s": its shape, its protection or its '
                   'partitions changed after %s, and there is no moment of it before %s',
@@ -55,12 +57,12 @@ begin
   select * into v_member from m23.backup_work where job_id = p_work.job_id;
   if v_member.incarnation <> m23.incarnation() then
     return null;
-  elsif (p_work.inside).taken is null then
+  elsif (p_work.moment_in_chain).taken is null then
     return m23.moment_of(v_member.position, v_member.position_at);
-  elsif (p_work.inside).position is not null then
-    return p_work.inside;
+  elsif (p_work.moment_in_chain).position is not null then
+    return p_work.moment_in_chain;
   end if;
-  return m23.moment_at((p_work.inside).at);
+  return m23.moment_at((p_work.moment_in_chain).at);
 end $$;
 
 -- Whether the log alone can answer for tables at a moment.
@@ -80,13 +82,13 @@ declare
   v_staged m23.staged_tables;
   v_table  m23.protected_tables;
 begin
-  if (p_work.inside).taken is null then return; end if;
+  if (p_work.moment_in_chain).taken is null then return; end if;
   for v_staged in
     select * from m23.staged_tables where restore_id = p_work.work_id and history is not null order by ordinal
   loop
     select * into v_table from m23.protected_tables where id = v_staged.table_id;
     perform m23.check_history(v_staged, v_table, p_work);
-    perform m23.rewind_table(v_staged, v_table, p_work.inside);
+    perform m23.rewind_table(v_staged, v_table, p_work.moment_in_chain);
   end loop;
 end $$;
 
@@ -104,7 +106,7 @@ begin
              count(*) filter (where m23_op in ('U', 'D') and {tenant} is distinct from {its_id}) from {history}$sql$,
     'tenant', quote_ident(m23.tenant_column(p_table)), 'its_id', quote_literal(p_work.tenant_id),
     'history', p_staged.history) into v_undated, v_foreign;
-  if v_undated > 0 and (p_work.inside).position is null then
+  if v_undated > 0 and (p_work.moment_in_chain).position is null then
     perform m23.refuse('BACKUP_UNUSABLE',
       format('the archive does not say when %s change(s) of %s were committed', v_undated,
              m23.public_name(p_table.relid)));
@@ -114,10 +116,10 @@ begin
 end $$;
 
 -- The condition that a staged entry `r` lies after a moment inside its member.
-create function m23.lies_inside(p_inside m23.moment) returns text
+create function m23.staged_lies_after(p_in_chain m23.moment) returns text
 language sql stable as $$
-  select case when (p_inside).position is null then format('r.m23_at > %L::timestamptz', (p_inside).at)
-              else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_inside).position) end
+  select case when (p_in_chain).position is null then format('r.m23_at > %L::timestamptz', (p_in_chain).at)
+              else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_in_chain).position) end
 $$;
 
 -- Other tenants ---------------------------------------------------------------------------
@@ -130,10 +132,10 @@ create function m23.arrived_since(
 ) returns text
 language sql volatile as $$
   select concat_ws(' union all ',
-    m23.arrived(p_table, p_work.tenant_id, pg_snapshot_xmin((p_backup).position),
+    m23.arrived_keys(p_table, p_work.tenant_id, pg_snapshot_xmin((p_backup).position),
                 case when (p_backup).position is null then 'true'
                      else format('not pg_visible_in_snapshot(l.xid, %L)', (p_backup).position) end, false),
-    case when (p_work.inside).taken is not null and p_staged.history is not null
+    case when (p_work.moment_in_chain).taken is not null and p_staged.history is not null
       then format('select %s from %s r where r.m23_op = ''a'' and %s', m23.key_list(p_table.relid, 'r'),
-                  p_staged.history, m23.lies_inside(p_work.inside)) end)
+                  p_staged.history, m23.staged_lies_after(p_work.moment_in_chain)) end)
 $$;

@@ -10,6 +10,6 @@ begin
   execute p_statement using p_tenant, p_target.moment, null::text[], p_from, (p_target.tbl).id, v_name;
 exception when data_exception or integrity_constraint_violation then
   perform m23.refuse_rows(array(select distinct m23.unfit_columns(t, p_tenant)
-                                  from unnest(array[p_target, m23.target_of(p_target.tbl, p_from)]) t));
+                                  from unnest(array[p_target, m23.logged_target(p_target.tbl, p_from)]) t));
   raise;
 end $$;

@@ -12,7 +12,7 @@ begin
   p_targets := array(select p_targets[n] from generate_subscripts(p_targets, 1) n
                       where ((p_targets[n]).tbl).id = any (v_logged) order by n);
   perform m23.lock_tables(array(select (t).tbl.relid from unnest(p_targets) t));
-  foreach v_target in array m23.complete(p_targets) loop
+  foreach v_target in array m23.complete_targets(p_targets) loop
     v_log := m23.log_of((v_target.tbl).id, p_tenant, v_from);
     perform m23.run_between(v_target, p_tenant, p_from, m23.fill($sql$
         insert into m23.plan (table_id, name, inserts, updates, deletes)

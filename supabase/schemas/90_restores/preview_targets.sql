@@ -27,7 +27,7 @@ begin
             exists (select from m23.plan p where p.left_alone > 0))
     returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
-  foreach v_target in array m23.changing(v_plan.targets) loop
+  foreach v_target in array m23.targets_with_changes(v_plan.targets) loop
     select p.inserts + p.updates + p.deletes into v_planned from m23.plan p where p.table_id = (v_target.tbl).id;
     v_shown := m23.preview_rows(v_target, p_tenant, 0, 100, v_room);
     v_room := v_room - octet_length(v_shown::text);

@@ -12,8 +12,8 @@ begin
   end if;
   return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null,
     m23.staging_warnings(p_work.work_id)
-      || case when (p_work.inside).taken is not null and (p_work.inside).position is not null
+      || case when (p_work.moment_in_chain).taken is not null and (p_work.moment_in_chain).position is not null
               then array[format('this server recorded no commit times: the moment taken is %s',
-                                m23.iso((p_work.inside).taken))]
+                                m23.iso((p_work.moment_in_chain).taken))]
               else '{}' end);
 end $$;

@@ -13,7 +13,7 @@ begin
   perform m23.lock_tables(m23.relations_of(p_work));
   perform m23.begin_copy(p_restore);
   execute format('grant usage on schema %I to service_role', p_restore.target_schema);
-  foreach v_target in array coalesce(m23.complete(m23.targets_of(p_work)), '{}') loop
+  foreach v_target in array coalesce(m23.complete_targets(m23.targets_of(p_work)), '{}') loop
     v_rows := v_rows + m23.copy_beside(v_target, p_restore);
     v_names := v_names || m23.public_name((v_target.tbl).relid);
   end loop;

@@ -4,17 +4,17 @@
 -- Restores and rollbacks that are under way: one for a tenant at a time. A test that restores
 -- touches no live data, and stands in nobody's way.
 create table m23.restore_work (
-  work_id   uuid primary key,
-  tenant_id uuid not null,
-  kind      text not null check (kind in ('backup', 'pitr', 'rollback', 'test')),
-  job_id    uuid,         -- the backup to read from
-  moment    m23.moment,   -- of the log; with a backup too: what changed since is taken from the log
-  tables    text[],       -- schema.table; null: all of the backup
-  plan_hash text,
-  inside    m23.moment,   -- a moment between the backup and its parent: the staged rows are taken back to it
-  mode      text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
-  dry_run   boolean not null default false,
-  detached  boolean not null default false  -- nobody waits for its answer: any worker may go on with it
+  work_id         uuid primary key,
+  tenant_id       uuid not null,
+  kind            text not null check (kind in ('backup', 'pitr', 'rollback', 'test')),
+  job_id          uuid,         -- the backup to read from
+  moment          m23.moment,   -- of the log; with a backup too: what changed since is taken from the log
+  tables          text[],       -- schema.table; null: all of the backup
+  plan_hash       text,
+  moment_in_chain m23.moment,   -- one between the backup and its parent: the staged rows are taken back to it
+  mode            text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
+  dry_run         boolean not null default false,
+  detached        boolean not null default false  -- nobody waits for its answer: any worker may go on with it
 );
 create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
 
@@ -22,7 +22,7 @@ create unique index restore_work_tenant on m23.restore_work (tenant_id) where ki
 create function m23.new_work(
   p_tenant uuid, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
   p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
-  p_inside m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false
+  p_in_chain m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false
 ) returns m23.restore_work
 language plpgsql volatile as $$
 declare v_work m23.restore_work;
@@ -34,7 +34,7 @@ begin
   v_work.moment := p_moment;
   v_work.tables := p_tables;
   v_work.plan_hash := p_plan_hash;
-  v_work.inside := p_inside;
+  v_work.moment_in_chain := p_in_chain;
   v_work.mode := p_mode;
   v_work.dry_run := p_dry_run;
   v_work.detached := false;
@@ -147,7 +147,7 @@ begin
   return (select json_build_object('work_id', p_work.work_id, 'lease', p_lease, 'tenant_id', p_work.tenant_id,
                                    'backup_id', p_work.job_id, 'manifest', b.manifest,
                                    'manifest_sha256', b.manifest_sha256, 'tables', p_work.tables,
-                                   'rewind', (p_work.inside).taken is not null, 'dry_run', p_work.dry_run)
+                                   'rewind', (p_work.moment_in_chain).taken is not null, 'dry_run', p_work.dry_run)
       from (select) one left join m23.backup_work b on b.job_id = p_work.job_id);
 end $$;
 

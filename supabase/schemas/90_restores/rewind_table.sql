@@ -1,6 +1,6 @@
 -- Takes one staged table back to a moment inside its member.
 create function m23.rewind_table(
-  p_staged m23.staged_tables, p_table m23.protected_tables, p_inside m23.moment
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_in_chain m23.moment
 ) returns void
 language plpgsql as $$
 declare
@@ -10,7 +10,7 @@ begin
       with logged as (select r.* from {history} r where {lies_inside})
       select touched.*, (exists (select from {staging} t where {same_key}))::int - touched.m23_balance = 1 as m23_there
         from ({first_images}) touched$sql$,
-    'history', p_staged.history, 'lies_inside', m23.lies_inside(p_inside), 'staging', p_staged.staging,
+    'history', p_staged.history, 'lies_inside', m23.staged_lies_after(p_in_chain), 'staging', p_staged.staging,
     'same_key', m23.key_match(p_table.relid, 't', 'touched'),
     'first_images', m23.first_images(p_table.relid, p_staged.columns, coalesce(p_staged.groups, '[]'), 'logged',
                                      p_staged.staging, 'true'));

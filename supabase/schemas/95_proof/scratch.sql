@@ -12,7 +12,7 @@ create type m23.scratch as (
 );
 
 -- A copy as what a restore converges, to the rows of a query.
-create function m23.target_of(p_scratch m23.scratch, p_wanted text) returns m23.target
+create function m23.scratch_target(p_scratch m23.scratch, p_wanted text) returns m23.target
 language plpgsql stable as $$
 begin
   return m23.new_target(p_scratch.copy, p_wanted => p_wanted, p_columns => (p_scratch.staged).columns,
@@ -105,7 +105,7 @@ declare
   v_done jsonb;
 begin
   v_done := m23.converge(p_tenant, array(
-    select m23.target_of(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n), null, p_work);
+    select m23.scratch_target(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n), null, p_work);
   for v_left in
     select relname from pg_class
      where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks'
@@ -123,7 +123,7 @@ $$ select array_agg(m23.fingerprint_now(p_all[n]) order by n) from generate_subs
 -- The copies, those that others refer to last.
 create function m23.children_first(p_all m23.scratch[]) returns m23.scratch[]
 language sql stable as $$
-  with targets (t) as (select m23.parents_first(array(select m23.target_of(s, null) from unnest(p_all) s)))
+  with targets (t) as (select m23.parents_first(array(select m23.scratch_target(s, null) from unnest(p_all) s)))
   select array_agg((select s from unnest(p_all) s where (s).copy.relid = (t[n]).tbl.relid) order by n desc)
     from targets, generate_subscripts(t, 1) n
 $$;

@@ -13,7 +13,7 @@ begin
       returning deleted_at into v_job.deleted_at;
     perform m23.audit_done(v_job.tenant_id, 'delete_backup', jsonb_build_object('id', v_job.id));
   end if;
-  return v_job.deleted_at + m23.grace();
+  return v_job.deleted_at + m23.backup_grace_period();
 end $$;
 comment on function public.delete_backup(uuid) is
   'Deletes a backup, and gives the time from which its objects are gone; until then keep_backup takes it back. '

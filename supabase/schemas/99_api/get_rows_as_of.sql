@@ -33,7 +33,7 @@ begin
   execute v_query into v_rows using v_tenant, v_moment, v_after;
   return coalesce(v_rows, '[]');
 exception when data_exception or integrity_constraint_violation then
-  perform m23.refuse_rows(array(select m23.unfit_columns(m23.target_of(v_table, v_moment), v_tenant)));
+  perform m23.refuse_rows(array(select m23.unfit_columns(m23.logged_target(v_table, v_moment), v_tenant)));
   raise;
 end $$;
 comment on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) is

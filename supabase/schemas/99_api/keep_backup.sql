@@ -7,7 +7,7 @@ declare
 begin
   if v_job.deleted_at is null then
     return false;
-  elsif v_job.deleted_at + m23.grace() < clock_timestamp() then
+  elsif v_job.deleted_at + m23.backup_grace_period() < clock_timestamp() then
     perform m23.refuse('BACKUP_UNUSABLE', 'the time to take this backup back is over');
   elsif v_job.parent_backup_id is not null and v_fault is not null then
     perform m23.refuse('BACKUP_UNUSABLE', 'what this backup builds on has to be taken back first',

@@ -32,5 +32,5 @@ begin
                             || m23.target_faults(v_tenant, p_target_timestamp, p_tables, p_base_backup_id)));
 end $$;
 comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) is
-  'For the edge functions: the caller''s tenant and role (the service names one, as its owner), whether it may call, its '
-  'rate window, and the faults that only the database sees.';
+  'For the edge functions: the caller''s tenant and role (the service names one, as its owner), whether it may call, '
+  'its rate window, and the faults that only the database sees.';

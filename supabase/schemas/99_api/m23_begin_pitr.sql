@@ -13,7 +13,8 @@ begin
   v_at := (p_restore ->> 'targetTimestamp')::timestamptz;
   v_begun := m23.log_restore(v_request.tenant_id, v_work, v_at, null);
   update public.restore_logs
-     set warnings = m23.moment_warnings(v_at, coalesce(v_work.inside, v_work.moment), m23.named_tables(p_restore))
+     set warnings = m23.moment_warnings(v_at, coalesce(v_work.moment_in_chain, v_work.moment),
+                                        m23.named_tables(p_restore))
    where id = v_work.work_id;
   return v_begun;
 exception when query_canceled or others then  -- the others do not include it

@@ -9,7 +9,8 @@ begin
   if v_work.dry_run then
     insert into public.restore_logs (id, tenant_id, restore_type, backup_job_id, target_timestamp, tables, status,
                                      started_at, metadata)
-      values (v_work.work_id, v_work.tenant_id, v_work.kind, v_work.job_id, (v_work.inside).taken, v_work.tables,
+      values (v_work.work_id, v_work.tenant_id, v_work.kind, v_work.job_id, (v_work.moment_in_chain).taken,
+              v_work.tables,
               'in_progress', clock_timestamp(), '{"dry_run": true}');
   end if;
 end $$;

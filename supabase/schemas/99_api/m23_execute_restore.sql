@@ -24,7 +24,7 @@ begin
   exception when query_canceled or others then  -- the others do not include it
     get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_table = table_name,
       v_constraint = constraint_name;
-    v_error := m23.failure(v_state, v_message, v_table, v_constraint);
+    v_error := m23.failure_answer(v_state, v_message, v_table, v_constraint);
   end;
   perform m23.fail_restore(p_restore_id,
     concat_ws(': ', v_error ->> 'message', array_to_string(m23.list_of((v_error -> 'details')::jsonb), '; ')));

@@ -15,7 +15,7 @@ language sql volatile security definer set row_security = off as $$
            else '[]' end)
     from m23.backup_work w join public.backup_jobs j on j.id = w.job_id
    where j.job_type <> 'snapshot' and (
-         (j.deleted_at + m23.grace() < clock_timestamp() and not j.metadata ? 'purged_at')
+         (j.deleted_at + m23.backup_grace_period() < clock_timestamp() and not j.metadata ? 'purged_at')
       or (j.deleted_at is null and j.status in ('completed', 'failed')
           and j.completed_at < clock_timestamp() - interval '1 day' and not j.metadata ? 'collected_at'))
    order by j.completed_at limit 1

@@ -1,5 +1,5 @@
 -- The moment of a time inside a member. With ticks it is the last one before, or the parent's.
-create function m23.moment_inside(p_member m23.backup_work, p_at timestamptz) returns m23.moment
+create function m23.moment_in_chain(p_member m23.backup_work, p_at timestamptz) returns m23.moment
 language plpgsql stable as $$
 declare
   v_moment m23.moment;
