@@ -341,7 +341,8 @@ test('a plan of a table one of whose columns was renamed meanwhile says so, for 
   const name = await table();
   await client.query('begin');
   await assert.rejects(
-    client.query(`select m23.plan_table(row(t, m23.moment_of(m23.current_position()), null, '{id,tenant_id,former,n}', null, '', '{}')::m23.target, '${TENANT}')
+    client.query(`select m23.plan_table(m23.new_target(t, m23.moment_of(m23.current_position()),
+      p_columns => '{id,tenant_id,former,n}', p_path => '', p_kept => '{}'), '${TENANT}')
     from m23.protected_tables t where t.relid = '${name}'::regclass`),
     { code: '42703' },
   );

@@ -1,6 +1,5 @@
--- They are kept by triggers, which are silent too: no write has run into them.
-
--- What another tenant has written since the plan, nobody has run into either: the plan is made anew.
+-- Checks deferrable constraints: triggers keep them, which are silent, so that no write has run into them. What
+-- another tenant has written since the plan, nobody has run into either: the plan is made anew.
 create function m23.check_deferrable(p_target m23.target, p_tenant uuid) returns void
 language plpgsql as $$
 declare

@@ -27,3 +27,15 @@ begin
   warnings := warnings || array(select format('%s: %s row(s) were left alone: no partition takes them any more',
                                               m23.public_name(v_table.relid), v_homeless) where v_homeless > 0);
 end $$;
+
+-- The condition that a row lies within some bounds.
+create function m23.lies_within(p_table m23.protected_tables, p_bounds m23.bounds[], p_row text) returns text
+language plpgsql stable as $$
+begin
+  return (select format('(%s)', coalesce(string_agg(one.condition, ' or '), 'false'))
+            from unnest(p_bounds) b cross join lateral (
+    select format('(select %s from (select %s) m23_row)', coalesce(b.condition, 'true'),
+                  string_agg(format('%s.%I as %I', p_row, a.attname, was.name), ', ')) as condition
+      from rows from (unnest(b.attnums), unnest(b.names)) was (attnum, name)
+      join pg_attribute a on a.attrelid = p_table.relid and a.attnum = was.attnum and not a.attisdropped) one);
+end $$;

@@ -23,3 +23,25 @@ begin
       from unnest(p_target.columns) with ordinality u (name, n)
       left join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = u.name);
 end $$;
+
+-- A value in the length and precision of a column, as an assignment would make it; one that
+-- does not fit stays as it is, for the assignment to refuse.
+create function m23.fitted(p_value text, p_type oid, p_modifier int) returns text
+language sql stable as $$
+  select case
+    when p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[])
+      then p_value
+    when p_type in ('varchar'::regtype, 'bpchar'::regtype)
+      then format('case when length(%1$s) <= %2$s then (%1$s)::%3$s else %1$s end', p_value, p_modifier - 4,
+                  format_type(p_type, p_modifier))
+    else format('(%s)::%s', p_value, format_type(p_type, p_modifier)) end
+$$;
+
+-- The expression of a live row's column where there is such a row, else another. p_is_live: the condition; null, if
+-- there is never one.
+create function m23.if_live(p_is_live text, p_column text, p_else text) returns text
+language plpgsql immutable as $$
+begin
+  return case when p_is_live is null then p_else
+              else format('case when %s then l.%I else %s end', p_is_live, p_column, p_else) end;
+end $$;

@@ -22,8 +22,6 @@ begin
   return v_job;
 end $$;
 
--- Delete, and take back ---------------------------------------------------------------------
-
 -- Whether a backup holds rows outside the database and can be read to its end.
 create function m23.is_good(p_job public.backup_jobs) returns boolean
 language sql stable as $$ select p_job.job_type <> 'snapshot' and m23.chain_fault(p_job) is null $$;
@@ -56,8 +54,6 @@ language sql stable as $$
                         where o.tenant_id = p_job.tenant_id and o.id <> p_job.id and m23.is_good(o))
       then 'it is the last good backup; make another one first' end
 $$;
-
--- Retention -----------------------------------------------------------------------------------
 
 -- What the tenant's plans let go, with the reason: chains whose newest member is older than the
 -- longest retention, and failed jobs. Without an active plan nothing goes.

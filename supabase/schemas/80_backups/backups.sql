@@ -56,26 +56,6 @@ select m23.close_table('m23.backup_work');
 select m23.close_table('m23.backup_tables');
 select m23.close_table('m23.backup_chunks');
 
--- Beginning -----------------------------------------------------------------------
-
-create function m23.shape_of(p_relid oid) returns jsonb
-language plpgsql stable as $$
-begin
-  return (select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', c.name, 'type', c.type_name,
-           'not_null', c.not_null,
-           'identity', nullif(c.identity::text, ''))) order by c.attnum)
-    from m23.columns_of(p_relid) c where not c.generated);
-end $$;
-comment on function m23.shape_of(oid) is
-  'The columns of a table that hold values of their own, as a manifest lists them.';
-
--- The names of a table's key columns, in the order of the key.
-create function m23.key_of(p_relid oid) returns text[]
-language plpgsql stable as $$
-begin
-  return (select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid, p_of_key => true) c);
-end $$;
-
 -- Rows a second, as measured over the last backups; 50,000 before there is one.
 create function m23.backup_throughput() returns numeric
 language plpgsql stable as $$
@@ -131,8 +111,6 @@ begin
             m23.type_definitions(p_job.tables));
 end $$;
 
--- Driving -------------------------------------------------------------------------
-
 -- Ends a backup that waits or runs, as failed.
 create function m23.fail_backup(p_job uuid, p_error text) returns void
 language sql as $$
@@ -165,56 +143,6 @@ begin
     from m23.backup_work w where w.job_id = p_job);
 end $$;
 
--- One line of COPY's text format for a row `r`: tab-separated, \N for null, and
--- backslash, tab, newline and carriage return escaped. With a list: of these columns only.
-create function m23.copy_line(p_relid oid, p_columns text[] default null) returns text
-language sql stable as $$
-  select string_agg(case
-      when c.plain then format('coalesce(%s, ''\N'')', m23.text_of(c, 'r'))
-      when c.type_name = 'jsonb'  -- it escapes the others itself
-        then format('coalesce(replace((%s) collate "C", ''\'', ''\\''), ''\N'')', m23.text_of(c, 'r'))
-      when c.type_name = 'bytea' then format('coalesce(''\'' || r.%I::text, ''\N'')', c.name)
-      -- A column's own collation may be one that replace() does not support.
-      else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), '
-                  'chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
-                  m23.text_of(c, 'r')) end, ' || chr(9) || ' order by c.attnum)
-    from m23.columns_of(p_relid) c where not c.generated and (p_columns is null or c.name = any (p_columns))
-$$;
-
--- A sum over lines, whatever their order and however they are cut into chunks: those of a
--- restored copy must come to the same.
-create function m23.fingerprint_of(p_lines text[]) returns numeric
-language sql immutable as
-$$ select coalesce(sum(hashtextextended(l collate "C", 0)), 0) from unnest(p_lines) l $$;
-
--- PostgREST gives a function's result as raw bytes when its type is called so.
-create domain m23."application/octet-stream" as bytea;
-
--- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing
--- changes.
-create function m23.key_ahead(
-  p_table m23.protected_tables, p_tenant uuid, p_key text, p_after text[], p_rows int
-) returns text[]
-language plpgsql volatile as $$
-declare
-  v_query text := format('select array[%s] from (%s offset %s) r', p_key, m23.live_query(p_table, 1), p_rows - 1);
-  v_path  text := m23.path_of(p_table.relid);
-  v_at    m23.moment;
-  v_ahead text[];
-begin
-  perform set_config('search_path', v_path, true);
-  execute v_query into v_ahead using p_tenant, v_at, p_after;
-  return v_ahead;
-end $$;
-
--- The key of such a line `r`, as texts.
-create function m23.part_key(p_table m23.protected_tables, p_history boolean) returns text
-language sql stable as $$
-  select case when p_history then 'r.m23_change_id::text, r.m23_xid::text' else
-    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord)
-       from m23.columns_of(p_table.relid, p_of_key => true) c) end
-$$;
-
 -- Why a table cannot be read as of a backup's position.
 create function m23.reading_fault(p_table m23.protected_tables, p_work m23.backup_work) returns text
 language plpgsql stable as $$
@@ -241,31 +169,4 @@ language sql stable as $$
            'percent', case when t.tables = t.tables_done then 100
                            else least(99, floor(100.0 * c.rows / greatest(t.estimated_rows, c.rows, 1))) end)
     from c, t
-$$;
-
--- The groups that the log of a part of a backup leaves out columns by, with the names that they had when it began; null
--- for a part that is whole, which has no log.
-create function m23.groups_of_part(p_part m23.backup_tables) returns jsonb
-language plpgsql stable as $$
-begin
-  if p_part.whole then return null; end if;
-  return (select jsonb_agg((select coalesce(jsonb_agg(u.column_facts ->> 'name' order by u.n), '[]')
-                              from rows from (jsonb_array_elements(p_part.columns), unnest(p_part.attnums))
-                                with ordinality u (column_facts, attnum, n), m23.log_groups g
-                             where g.table_id = p_part.table_id and g.bit = b.bit and u.attnum = any (g.attnums))
-                           order by b.bit)
-            from generate_series(0, (select max(g.bit) from m23.log_groups g
-                                      where g.table_id = p_part.table_id)) b (bit));
-end $$;
-
--- The fingerprint of an encrypted chunk is sealed: anybody can read a manifest, and could try what a
--- short chunk holds.
-create function m23.chunks_of(p_part m23.backup_tables, p_history boolean) returns json
-language sql stable as $$
-  select coalesce(json_agg(json_build_object(
-           'object', c.object, 'rows', c.rows, 'bytes', c.bytes, 'stored_bytes', c.stored_bytes, 'sha256', c.sha256,
-           'fingerprint', case when w.key_id is null then c.fingerprint::text else c.sealed_fingerprint end)
-           order by c.seq), '[]')
-    from m23.backup_chunks c join m23.backup_work w on w.job_id = c.job_id
-   where c.job_id = p_part.job_id and c.ordinal = p_part.ordinal and c.history = p_history
 $$;

@@ -1,3 +1,23 @@
+-- A restore beside the live data makes a copy, which expires. Dropping takes away what M23
+-- made and nothing else: whatever somebody has added keeps the whole copy.
+
+create table m23.copies (
+  restore_log_id uuid primary key references public.restore_logs (id),
+  tenant_id      uuid not null,
+  schema_name    text not null,
+  made           boolean not null,  -- the schema, too: it was not there before
+  contents       text[] not null default '{}',
+  created_by     uuid,
+  created_at     timestamptz not null default clock_timestamp(),
+  expires_at     timestamptz not null
+);
+select m23.close_table('m23.copies');
+create index copies_tenant on m23.copies (tenant_id);
+comment on table m23.copies is 'Restores beside the live data: which schema, whose, and until when.';
+
+insert into m23.settings (name, value, about)
+  values ('copy_days', '7', 'how long a restore into a schema of its own is kept');
+
 -- Makes a table like another, with its primary key and no other rule.
 create function m23.make_bare(p_table text, p_relid oid, p_path text) returns void
 language plpgsql volatile as $$
@@ -24,20 +44,6 @@ begin
     coalesce(p_target.wanted,
              m23.as_of_query(p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
 end $$;
-
-create table m23.copies (
-  restore_log_id uuid primary key references public.restore_logs (id),
-  tenant_id      uuid not null,
-  schema_name    text not null,
-  made           boolean not null,  -- the schema, too: it was not there before
-  contents       text[] not null default '{}',
-  created_by     uuid,
-  created_at     timestamptz not null default clock_timestamp(),
-  expires_at     timestamptz not null
-);
-select m23.close_table('m23.copies');
-create index copies_tenant on m23.copies (tenant_id);
-comment on table m23.copies is 'Restores beside the live data: which schema, whose, and until when.';
 
 -- A schema with everything that hangs on it, wherever it is, and the columns of its tables.
 create function m23.schema_contents(p_schema text) returns table (object text, description text)

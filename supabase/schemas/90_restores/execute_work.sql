@@ -1,3 +1,5 @@
+-- Executing: the one transaction in which live data is touched, from what was staged or from the log.
+
 -- Executes a restore or rollback, or plans it for a dry run. Gives its figures.
 create function m23.execute_work(p_work m23.restore_work) returns json
 language plpgsql as $$

@@ -88,8 +88,6 @@ begin
         || m23.name_warnings(p_at) else '{}' end;
 end $$;
 
--- Restore -----------------------------------------------------------------------------
-
 -- The tables that a request names, or that a backup names for it; null: all that are protected.
 create function m23.named_tables(p_restore jsonb) returns text[]
 language plpgsql immutable as $$

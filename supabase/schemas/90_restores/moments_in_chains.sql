@@ -72,8 +72,6 @@ language sql volatile as $$
     select from m23.moment_faults(p_tables, p_moment))
 $$;
 
--- Going back ---------------------------------------------------------------------------------
-
 -- Takes what is staged back to the moment inside the member: as in m23.touched_since, existence
 -- is a balance, and the row is the first old image since.
 create function m23.rewind_staged(p_work m23.restore_work) returns void
@@ -121,8 +119,6 @@ language sql stable as $$
   select case when (p_in_chain).position is null then format('r.m23_at > %L::timestamptz', (p_in_chain).at)
               else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_in_chain).position) end
 $$;
-
--- Other tenants ---------------------------------------------------------------------------
 
 -- The keys that have come from another tenant since the staged rows' moment: what the log knows since
 -- the backup, and the archive of the way back to a moment inside it. Of a backup from another life all

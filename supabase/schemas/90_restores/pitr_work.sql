@@ -1,3 +1,6 @@
+-- Point-in-time recovery: the wanted rows come from the log, as of a moment. A preview is
+-- the same plan, stopped before the write.
+
 -- The work of a restore to a time: from the chain of the backup that is named, as far as that
 -- reaches; after its last member from that backup and the log; else from the log.
 create function m23.pitr_work(p_tenant uuid, p_restore jsonb) returns m23.restore_work

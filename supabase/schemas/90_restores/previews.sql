@@ -21,8 +21,6 @@ begin
   return v_count;
 end $$;
 
--- Preview -----------------------------------------------------------------------------
-
 create table m23.previews (
   id         uuid primary key default gen_random_uuid(),
   tenant_id  uuid not null,

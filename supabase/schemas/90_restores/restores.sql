@@ -17,6 +17,7 @@ create table m23.restore_work (
   detached        boolean not null default false  -- nobody waits for its answer: any worker may go on with it
 );
 create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
+select m23.close_table('m23.restore_work');
 
 -- Work to begin, by its fields: what makes some names those that it has.
 create function m23.new_work(
@@ -56,6 +57,7 @@ create table m23.staged_tables (
   groups     jsonb,             -- of that: the columns that each bit of `unchanged` stands for
   primary key (restore_id, ordinal)
 );
+select m23.close_table('m23.staged_tables');
 
 create table m23.staged_chunks (
   restore_id uuid not null,
@@ -65,27 +67,7 @@ create table m23.staged_chunks (
   primary key (restore_id, ordinal, seq),
   foreign key (restore_id, ordinal) references m23.staged_tables (restore_id, ordinal) on delete cascade
 );
-
--- What the staging of an archive has found, for whoever is told how the work ends; a dry run too.
-create table m23.staging_warnings (
-  work_id uuid not null references m23.restore_work (work_id) on delete cascade,
-  said    text not null,
-  n       bigint generated always as identity,
-  primary key (work_id, said)
-);
-select m23.close_table('m23.restore_work');
-select m23.close_table('m23.staging_warnings');
-select m23.close_table('m23.staged_tables');
 select m23.close_table('m23.staged_chunks');
-
--- What has been noted for the caller of this work, in order.
-create function m23.staging_warnings(p_work uuid) returns text[]
-language plpgsql stable as $$
-begin
-  return array(select w.said from m23.staging_warnings w where w.work_id = p_work order by w.n);
-end $$;
-
--- Ending ---------------------------------------------------------------------------
 
 -- Takes work away, with what it has staged, its lease and a wish to cancel it.
 create function m23.end_work(p_work uuid) returns void
@@ -127,16 +109,6 @@ language plpgsql volatile as $$
 begin
   return exists (select from m23.leases l where l.work_id = p_work.work_id and l.until > clock_timestamp()
                     and not (p_is_wanted and m23.holder_is_dead(l, p_work.job_id is null)));
-end $$;
-
--- Why a table of a backup is left out.
-create function m23.left_out_sentence(p_part m23.backup_tables) returns text
-language plpgsql stable as $$
-begin
-  return format(case when to_regclass(format('%I.%I', p_part.schema_name, p_part.table_name)) is null
-                     then '%s.%s does not exist any more and was left out; make it again and protect it'
-                     else '%s.%s is not protected any more and was left out' end,
-                p_part.schema_name, p_part.table_name);
 end $$;
 
 -- What a worker needs for work that it holds the lease of: for work on an archive also what

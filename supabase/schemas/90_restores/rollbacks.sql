@@ -1,30 +1,5 @@
--- Snapshots and rollbacks: a snapshot is a position, made in constant time; a rollback is a
--- restore to it, which leaves a snapshot of its own, so that it can be rolled back as well.
-
--- An active snapshot of a tenant, of this life of the database; refused else.
-create function m23.usable_snapshot(p_tenant uuid, p_snapshot uuid) returns public.pitr_snapshots
-language plpgsql volatile as $$
-declare v_snapshot public.pitr_snapshots;
-begin
-  select * into v_snapshot from public.pitr_snapshots s
-   where s.id = p_snapshot and s.tenant_id = p_tenant and s.status = 'active'
-     and (s.expires_at is null or s.expires_at > clock_timestamp());
-  if v_snapshot.id is null then
-    perform m23.refuse('SNAPSHOT_NOT_FOUND', m23.unusable_because(p_tenant, p_snapshot));
-  end if;
-  if v_snapshot.snapshot_data ->> 'incarnation' <> m23.incarnation()::text then
-    perform m23.refuse('SNAPSHOT_NOT_FOUND',
-                       'this snapshot is of another life of the database, which was restored or copied since');
-  end if;
-  return v_snapshot;
-end $$;
-
--- The moment of a snapshot.
-create function m23.snapshot_moment(p_snapshot public.pitr_snapshots) returns m23.moment
-language sql stable as $$
-  select m23.moment_of((p_snapshot.snapshot_data ->> 'position')::pg_snapshot,
-                       (p_snapshot.snapshot_data ->> 'taken_at')::timestamptz)
-$$;
+-- Rollbacks: a rollback is a restore to a snapshot, which leaves a snapshot of its own, so that it can be rolled back
+-- as well.
 
 -- The tables of a snapshot by the names that they have now. Those that are no longer protected cannot come back: said,
 -- not passed over.
@@ -45,18 +20,6 @@ language sql stable as $$
     left join m23.protected_tables t on t.id = s.id::int
    cross join lateral (select m23.public_name(t.relid)) c (name)
 $$;
-
--- Refuses a snapshot that the log does not reach any more.
-create function m23.refuse_unreached_snapshot(p_snapshot public.pitr_snapshots, p_tables text[]) returns void
-language plpgsql volatile as $$
-declare
-  v_moment m23.moment := m23.snapshot_moment(p_snapshot);
-  v_faults text[] := array(select 'snapshotId: ' || f.fault from m23.moment_faults(p_tables, v_moment) f);
-begin
-  if cardinality(v_faults) > 0 then
-    perform m23.refuse('VALIDATION_FAILED', 'that snapshot cannot be gone back to', v_faults);
-  end if;
-end $$;
 
 -- The log row of a rollback that is done. The snapshot that it used is used up.
 create function m23.finish_rollback(p_rollback public.pitr_rollbacks, p_outcome jsonb) returns json

@@ -93,3 +93,17 @@ begin
     when cardinality(string_to_array(split_part(p_lines, chr(10), 1), chr(9))) - cardinality(p_staged.fields) = 4 then 4
     else 5 end;
 end $$;
+
+-- Refuses a restore of which not all rows were read back.
+create function m23.check_staged(p_restore uuid) returns void
+language plpgsql as $$
+declare v_short record;
+begin
+  select t.staging, t.rows, coalesce(sum(c.rows), 0) as staged into v_short
+    from m23.staged_tables t left join m23.staged_chunks c using (restore_id, ordinal)
+   where t.restore_id = p_restore
+   group by t.ordinal, t.staging, t.rows having coalesce(sum(c.rows), 0) <> t.rows limit 1;
+  if found then
+    perform m23.refuse('BACKUP_UNUSABLE', format('%s of %s rows were read back', v_short.staged, v_short.rows));
+  end if;
+end $$;

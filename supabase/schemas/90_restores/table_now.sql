@@ -18,3 +18,13 @@ begin
               then v_known
               else v_named end;
 end $$;
+
+-- Why a table of a backup is left out.
+create function m23.left_out_sentence(p_part m23.backup_tables) returns text
+language plpgsql stable as $$
+begin
+  return format(case when to_regclass(format('%I.%I', p_part.schema_name, p_part.table_name)) is null
+                     then '%s.%s does not exist any more and was left out; make it again and protect it'
+                     else '%s.%s is not protected any more and was left out' end,
+                p_part.schema_name, p_part.table_name);
+end $$;

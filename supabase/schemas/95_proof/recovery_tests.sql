@@ -10,8 +10,6 @@ create table m23.test_work (
 );
 select m23.close_table('m23.test_work');
 
--- Beginning -----------------------------------------------------------------------------
-
 -- The backup that a test is of: the one that is named, else the newest that the plan covers,
 -- else the tenant's newest.
 create function m23.tested_backup(p_tenant uuid, p_plan public.dr_plans, p_job uuid) returns uuid
@@ -46,8 +44,6 @@ begin
   return v_id;
 end $$;
 
--- Driving -------------------------------------------------------------------------------
-
 -- The advisory lock that whoever executes a test holds.
 create function m23.test_key(p_test uuid) returns bigint
 language sql immutable as $$ select hashtextextended('m23.test.' || p_test, 0) $$;
@@ -74,45 +70,8 @@ language sql stable as $$
                    from m23.chain_of(p_test.backup_job_id) with ordinality c join m23.backup_work w on w.job_id = c.id))
 $$;
 
--- Checks --------------------------------------------------------------------------------
 -- A check that holds is counted; one that does not is a finding: its kind, the object that it
 -- is about, and a sentence. They are gathered in pg_temp.m23_checks.
-
--- Begins a list of checks, which ends with the transaction.
-create function m23.open_checks() returns void
-language sql as
-$$ create temp table m23_checks (n int generated always as identity, kind text not null, object text not null,
-                                 sentence text) on commit drop $$;
-
--- Notes a check; p_fault says what does not hold, null if it holds.
-create function m23.note_check(p_kind text, p_object text, p_fault text default null) returns void
-language plpgsql as $$
-begin
-  insert into pg_temp.m23_checks (kind, object, sentence) values (p_kind, p_object, p_fault);
-end $$;
-
--- Ends the list of checks; gives its tally.
-create function m23.close_checks() returns jsonb
-language plpgsql as $$
-declare v_tally jsonb;
-begin
-  select jsonb_build_object('passed', count(*) filter (where sentence is null), 'issues', count(sentence),
-      'findings', coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'object', object, 'sentence', sentence)
-                                     order by n) filter (where sentence is not null), '[]'))
-    into v_tally from pg_temp.m23_checks;
-  drop table pg_temp.m23_checks;
-  return v_tally;
-end $$;
-
--- Two tallies as one.
-create function m23.add_tallies(p_one jsonb, p_other jsonb) returns jsonb
-language sql immutable as $$
-  select jsonb_build_object('passed', (p_one ->> 'passed')::bigint + (p_other ->> 'passed')::bigint,
-    'issues', (p_one ->> 'issues')::bigint + (p_other ->> 'issues')::bigint,
-    'findings', (p_one -> 'findings') || (p_other -> 'findings'))
-$$;
-
--- Finishing -------------------------------------------------------------------------------
 
 -- The results of a test, from its tally and what its restore gave.
 create function m23.test_results(p_test public.recovery_tests, p_tally jsonb, p_restore jsonb) returns jsonb

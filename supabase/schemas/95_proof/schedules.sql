@@ -70,8 +70,6 @@ begin
   return v_job;
 end $$;
 
--- Tests -------------------------------------------------------------------------------
-
 -- A test that cannot begin stands there as one that failed, with its reason.
 create function m23.run_test(p_plan public.dr_plans) returns uuid
 language plpgsql volatile as $$
@@ -89,8 +87,6 @@ exception when others or query_canceled then
   perform m23.fail_test(v_id, m23.said(sqlstate, sqlerrm));
   return v_id;
 end $$;
-
--- Following plans -----------------------------------------------------------------------
 
 -- The plans that have waited longest, locked; those that another Worker has are passed over.
 create function m23.due_plans(p_kind text, p_limit int) returns setof public.dr_plans

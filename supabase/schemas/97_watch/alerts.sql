@@ -41,8 +41,6 @@ select m23.close_table('m23.alert_deliveries');
 create index alert_deliveries_due on m23.alert_deliveries (next_at) where delivered_at is null and failed_at is null;
 comment on table m23.alert_deliveries is 'What was told of alerts, is to be told, or could not be.';
 
--- Conditions --------------------------------------------------------------------------------
-
 create type m23.condition as (kind text, subject text, tenant_id uuid, summary text, detail jsonb);
 
 -- What is to be told of single tenants.
@@ -106,8 +104,6 @@ $$;
 create table m23.watches (one boolean primary key default true check (one), at timestamptz not null);
 select m23.close_table('m23.watches');
 comment on table m23.watches is 'When alerts were last looked for.';
-
--- Deliveries ------------------------------------------------------------------------------------
 
 -- Where there is a webhook: what holds is told, and what happened within a day; an end is told to whom the beginning
 -- was.

@@ -45,3 +45,23 @@ begin
         || case when m23.is_subscribed(p_table.relid)
                 then '; a subscription writes to it, and its rows are captured, too' else '' end) end;
 end $$;
+
+-- Columns that the log does not have in the shape of the table.
+create function m23.drifted_columns(p_table m23.protected_tables) returns text[]
+language plpgsql stable as $$
+begin
+  return (select array_agg(c.name) from m23.columns_of(p_table.relid) c
+     where not c.generated
+       and not exists (select from m23.log_columns f
+                        where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+                          and f.type_name = m23.logged_type(c)));
+end $$;
+
+-- The partitions of a table that were dropped with their rows, as the doctor says it.
+create function m23.lost_partitions(p_table m23.protected_tables) returns text
+language plpgsql stable as $$
+begin
+  return (select '; partitions were dropped, whose rows of before cannot come back: '
+                 || string_agg(format('%s (%s)', r.name, m23.iso(r.at)), ', ' order by r.id)
+            from m23.removed_partitions r where r.table_id = p_table.id and r.lost);
+end $$;

@@ -24,3 +24,13 @@ begin
     'message', 'the restore failed for a reason of our own; nothing was changed',
     'cause', p_message || ' (' || p_state || ')');
 end $$;
+
+-- What an operator does about a server that lacks something.
+create function m23.shortage_hint(p_state text) returns text
+language sql immutable as $$
+  select case p_state
+    when '53100' then 'The disk of the database is full: give it room. docs/on-call.md says what may go.'
+    when '53200' then 'The database is out of memory, or max_locks_per_transaction is too low for so many tables.'
+    when '53300' then 'All connections are in use: max_connections, or the pool of PostgREST, is too small.'
+    else '' end
+$$;
