@@ -20,27 +20,31 @@ declare
     recovery_tests, restore_logs, tenant_members, transaction_logs}';
   v_indexes   constant text[] := '{audit_log_created, audit_log_request, backup_jobs_base, backup_jobs_completed,
     backup_jobs_open, backup_jobs_parent, backup_jobs_pending, backup_jobs_tenant,
-    dr_plans_backup, dr_plans_tenant, dr_plans_test, health_snapshots_tenant, pitr_rollbacks_pre,
-    pitr_rollbacks_snapshot, pitr_rollbacks_tenant, pitr_snapshots_expiry,
-    pitr_snapshots_restore, pitr_snapshots_tenant, recovery_tests_backup, recovery_tests_plan,
-    recovery_tests_tenant, restore_logs_backup, restore_logs_snapshot, restore_logs_tenant,
+    dr_plans_backup, dr_plans_tenant, dr_plans_test, health_snapshots_tenant,
+    pitr_rollbacks_pre, pitr_rollbacks_snapshot, pitr_rollbacks_tenant,
+    pitr_snapshots_expiry, pitr_snapshots_restore, pitr_snapshots_tenant,
+    recovery_tests_backup, recovery_tests_plan, recovery_tests_tenant,
+    restore_logs_backup, restore_logs_snapshot, restore_logs_tenant,
     tenant_members_user}';
-  v_functions constant text[] := '{adopt_backup, calculate_health_score, calculate_pitr_stats, cancel_backup, cancel_restore,
-    create_pitr_snapshot, delete_backup, drop_restore_copy, erase_archive_key,
-    execute_pitr_rollback, forget_tenant, get_active_pitr_snapshots, get_audit_log,
-    get_backup_chain, get_backup_statistics, get_current_tenant, get_doctor, get_fleet,
-    get_health, get_pitr_preview, get_pitr_preview_page, get_pitr_rollback_history,
-    get_recovery_window, get_rows_as_of, get_transaction_logs, keep_backup, m23_abandon_request,
-    m23_admit, m23_audit, m23_authorize, m23_backup_facts, m23_begin_backup, m23_begin_pitr,
+  v_functions constant text[] := '{adopt_backup, calculate_health_score, calculate_pitr_stats, cancel_backup,
+    cancel_restore, create_pitr_snapshot, delete_backup, drop_restore_copy,
+    erase_archive_key, execute_pitr_rollback, forget_tenant, get_active_pitr_snapshots,
+    get_audit_log, get_backup_chain, get_backup_statistics, get_current_tenant,
+    get_doctor, get_fleet, get_health, get_pitr_preview, get_pitr_preview_page,
+    get_pitr_rollback_history, get_recovery_window, get_rows_as_of,
+    get_transaction_logs, keep_backup, m23_abandon_request, m23_admit, m23_audit,
+    m23_authorize, m23_backup_facts, m23_begin_backup, m23_begin_pitr,
     m23_begin_restore, m23_begin_rollback, m23_begin_scheduled_backups,
     m23_begin_scheduled_tests, m23_begin_test, m23_choose_key, m23_claim_alerts,
-    m23_claim_backup, m23_claim_erasure, m23_claim_restore, m23_claim_test, m23_detach_restore,
-    m23_execute_restore, m23_execute_test, m23_fail_backup, m23_fail_restore, m23_fail_test,
-    m23_finish_backup, m23_finish_erasure, m23_finish_request, m23_finish_test, m23_give_back,
-    m23_go_rounds, m23_health, m23_heartbeat, m23_next_collection, m23_note_alert,
-    m23_note_collected, m23_note_restore, m23_preview_pitr, m23_preview_rollback, m23_read_chunk,
-    m23_record_chunk, m23_release_work, m23_save_test, m23_stage_chunk, m23_stage_table,
-    m23_stage_test, m23_sweep, m23_watch, plan_retention, verify_audit}';
+    m23_claim_backup, m23_claim_erasure, m23_claim_restore, m23_claim_test,
+    m23_detach_restore, m23_execute_restore, m23_execute_test, m23_fail_backup,
+    m23_fail_restore, m23_fail_test, m23_finish_backup, m23_finish_erasure,
+    m23_finish_request, m23_finish_test, m23_give_back, m23_go_rounds, m23_health,
+    m23_heartbeat, m23_next_collection, m23_note_alert, m23_note_collected,
+    m23_note_restore, m23_preview_pitr, m23_preview_rollback, m23_read_chunk,
+    m23_record_chunk, m23_release_work, m23_save_test, m23_stage_chunk,
+    m23_stage_table, m23_stage_test, m23_sweep, m23_watch, plan_retention,
+    verify_audit}';
   v_taken     text;
 begin
   select string_agg(t.what, ', ' order by t.what) into v_taken
@@ -135,7 +139,8 @@ select m23.close_table('m23.settings');
 insert into m23.settings (name, value, about) values
   ('lease_seconds',        '60',      'how long a worker may be silent before its job is taken over'),
   ('chunk_rows',           '10000',   'rows in one archive chunk, at most'),
-  ('chunk_bytes',          '4194304', 'bytes in one archive chunk before compression; reached, not passed by more than a row'),
+  ('chunk_bytes',          '4194304',
+    'bytes in one archive chunk before compression; reached, not passed by more than a row'),
   ('restore_wait_seconds', '10',      'how long a restore tries to get the tenant to itself'),
   ('snapshot_days',        '30',      'how long a snapshot can be rolled back to'),
   ('request_days',         '7',       'how long a request and its idempotent answer are kept'),
@@ -170,7 +175,8 @@ begin
   end loop;
   return v_text;
 end $$;
-comment on function m23.fill(text, text[]) is 'A template with its holes filled: m23.fill(''select {what}'', ''what'', ''1'').';
+comment on function m23.fill(text, text[]) is
+  'A template with its holes filled: m23.fill(''select {what}'', ''what'', ''1'').';
 revoke all on function m23.fill(text, text[]) from public, anon, authenticated, service_role;
 
 -- Code and HTTP status belong together in one place.
@@ -203,8 +209,10 @@ declare
   v_from jsonb := coalesce(nullif(current_setting('request.headers', true), ''), '{}');
 begin
   if v_path <> '' and (v_path !~ '/m23_' or p_code = 'INSUFFICIENT_PERMISSIONS') then
-    raise log 'm23: refused %', jsonb_build_object('code', p_code, 'method', current_setting('request.method', true), 'path', v_path, 'actor', auth.jwt() ->> 'sub',
-      'role', auth.jwt() ->> 'role', 'tenants', (select jsonb_agg(m.tenant_id) from m23.memberships_of(auth.uid()) m),
+    raise log 'm23: refused %', jsonb_build_object(
+      'code', p_code, 'method', current_setting('request.method', true), 'path', v_path,
+      'actor', auth.jwt() ->> 'sub', 'role', auth.jwt() ->> 'role',
+      'tenants', (select jsonb_agg(m.tenant_id) from m23.memberships_of(auth.uid()) m),
       'from_address', m23.address_of(v_from), 'user_agent', left(v_from ->> 'user-agent', 300));
   end if;
 end $$;
@@ -212,8 +220,10 @@ revoke all on function m23.log_refusal(text) from public, anon, authenticated, s
 
 -- Where a call of the database came from, by its headers.
 create or replace function m23.address_of(p_headers jsonb) returns text
-language sql immutable set search_path = '' as
-$$ select left(coalesce(p_headers ->> 'cf-connecting-ip', trim(split_part(p_headers ->> 'x-forwarded-for', ',', 1))), 64) $$;
+language sql immutable set search_path = '' as $$
+  select left(coalesce(p_headers ->> 'cf-connecting-ip',
+                       trim(split_part(p_headers ->> 'x-forwarded-for', ',', 1))), 64)
+$$;
 revoke all on function m23.address_of(jsonb) from public, anon, authenticated, service_role;
 
 -- What passes says when to come again.
@@ -226,7 +236,8 @@ $$;
 revoke all on function m23.refusal_headers(text, int) from public, anon, authenticated, service_role;
 
 -- Every refusal that a caller may see is raised here. PostgREST turns SQLSTATE PGRST into that response.
-create or replace function m23.refuse(p_code text, p_message text, p_details text[] default null, p_retry_after int default null)
+create or replace function m23.refuse(p_code text, p_message text, p_details text[] default null,
+  p_retry_after int default null)
 returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -263,8 +274,13 @@ create or replace function m23.is_api_call() returns boolean
 language sql stable set search_path = '' as $$ select coalesce(current_setting('request.method', true), '') <> '' $$;
 revoke all on function m23.is_api_call() from public, anon, authenticated, service_role;
 
+-- A JSON array of texts as an array; null where it is empty, or no array.
 create or replace function m23.list_of(p_json jsonb) returns text[]
-language plpgsql immutable set search_path = '' as $$ begin return (select array_agg(t) from jsonb_array_elements_text(case jsonb_typeof(p_json) when 'array' then p_json end) t); end $$;
+language plpgsql immutable set search_path = '' as $$
+begin
+  return (select array_agg(t)
+            from jsonb_array_elements_text(case jsonb_typeof(p_json) when 'array' then p_json end) t);
+end $$;
 revoke all on function m23.list_of(jsonb) from public, anon, authenticated, service_role;
 
 create or replace function m23.setting(p_name text) returns text
@@ -275,9 +291,10 @@ end $$;
 comment on function m23.setting(text) is 'The value of a row of m23.settings.';
 revoke all on function m23.setting(text) from public, anon, authenticated, service_role;
 
--- A database, a role or a session may have any: as pg_dump does, whoever reads or writes values, or puts names into SQL,
--- has these. `prints`: how a value is printed depends on it.
+-- A database, a role or a session may have any settings. As pg_dump does, whoever reads or writes values, or puts names
+-- into SQL, has these.
 
+-- The settings, and the value of each; prints: how a value is printed depends on it.
 create or replace function m23.text_settings() returns table (name text, value text, prints boolean)
 language sql stable rows 12 set search_path = '' as $$
   select t.name, t.value, t.prints
@@ -377,6 +394,8 @@ create table m23.incarnations (
   since       timestamptz not null default now(),
   position    pg_snapshot not null default pg_current_snapshot()
 );
+
+-- The tables under protection, and how they are found by the names that callers write.
 
 create table m23.protected_tables (
   id            int primary key generated always as identity,
@@ -511,6 +530,7 @@ revoke all on function m23.see_tenants(bigint) from public, anon, authenticated,
 -- The service: whoever has the service key calls the five functions for a tenant that it names. Nobody
 -- need be a member any more: what M23 knows of a tenant outlives its root row and its users.
 
+-- Whether any record of M23's own names a tenant.
 create or replace function m23.has_records(p_tenant uuid) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
@@ -568,6 +588,7 @@ language plpgsql stable set search_path = '' as
 $$ begin return coalesce(auth.jwt() -> 'is_anonymous', 'false') not in ('false', 'null'); end $$;
 revoke all on function m23.is_anonymous() from public, anon, authenticated, service_role;
 
+-- Refuses an anonymous sign-in.
 create or replace function m23.refuse_anonymous() returns void
 language plpgsql stable set search_path = '' as $$
 begin
@@ -590,7 +611,8 @@ revoke all on function m23.caller_memberships() from public, anon, authenticated
 -- The tenant that a user with several has picked: a claim that only the server can
 -- write (app_metadata). A value that is no uuid picks a tenant that does not exist.
 create or replace function m23.picked_tenant() returns text
-language plpgsql stable set search_path = '' as $$ begin return nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', ''); end $$;
+language plpgsql stable set search_path = '' as
+$$ begin return nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', ''); end $$;
 revoke all on function m23.picked_tenant() from public, anon, authenticated, service_role;
 grant execute on function m23.picked_tenant() to authenticated, service_role;
 
@@ -614,7 +636,8 @@ create or replace function m23.caller_tenant() returns uuid
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
   return (select case when count(*) = 1 then min(m.tenant_id::text)::uuid end
-            from (select auth.uid() as id, lower(nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', '')) as picked) caller,
+            from (select auth.uid() as id,
+                         lower(nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', '')) as picked) caller,
                  lateral m23.memberships_of(caller.id) m
            where caller.picked is null or m.tenant_id::text = caller.picked);
 end $$;
@@ -676,8 +699,12 @@ create index protected_tables_incarnation on m23.protected_tables (incarnation);
 comment on table m23.protected_tables is 'The tables under protection, and since when.';
 
 create or replace function m23.key_attnums(p_table oid) returns int2[]
-language plpgsql stable set search_path = '' as $$ begin return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index where indrelid = p_table and indisprimary); end $$;
-comment on function m23.key_attnums(oid) is 'The columns of a table''s primary key, in its order; what the index includes besides is no part of it.';
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index where indrelid = p_table and indisprimary);
+end $$;
+comment on function m23.key_attnums(oid) is
+  'The columns of a table''s primary key, in its order; what the index includes besides is no part of it.';
 revoke all on function m23.key_attnums(oid) from public, anon, authenticated, service_role;
 
 -- Asked for dozens of times in a restore: planned once, and not for each table.
@@ -695,7 +722,8 @@ begin
    where a.attrelid = p_table and a.attnum > 0 and not a.attisdropped and (not p_of_key or a.attnum = any (v_key))
    order by a.attnum;
 end $$;
-comment on function m23.columns_of(oid, boolean) is 'The live columns of a table, or those of its primary key, in order.';
+comment on function m23.columns_of(oid, boolean) is
+  'The live columns of a table, or those of its primary key, in order.';
 revoke all on function m23.columns_of(oid, boolean) from public, anon, authenticated, service_role;
 
 -- A value's text as PostgreSQL would print it. A cast to text is the same for most
@@ -703,16 +731,18 @@ revoke all on function m23.columns_of(oid, boolean) from public, anon, authentic
 create or replace function m23.text_of(p_column m23.column_shape, p_alias text) returns text
 language sql immutable set search_path = '' as $$
   select case
-    when p_column.type_name = 'boolean' then format('case when %1$s.%2$I then ''t'' when not %1$s.%2$I then ''f'' end', p_alias, p_column.name)
+    when p_column.type_name = 'boolean'
+    then format('case when %1$s.%2$I then ''t'' when not %1$s.%2$I then ''f'' end', p_alias, p_column.name)
     when p_column.native and p_column.type_name not in ('bpchar', 'character', '"char"', 'inet')
       then format('%s.%I::text', p_alias, p_column.name)
     -- IS NULL also holds for a composite value whose fields are all null, which is no null.
-    else format('case when %1$s.%2$I is not distinct from null then null else concat(%1$s.%2$I) end', p_alias, p_column.name) end
+    else format('case when %1$s.%2$I is not distinct from null then null else concat(%1$s.%2$I) end',
+                p_alias, p_column.name) end
 $$;
 revoke all on function m23.text_of(m23.column_shape, text) from public, anon, authenticated, service_role;
 
--- The type by which a column's values are read where some can be missing: an entry of the log need not carry them all. A domain
--- that refuses nulls gives way to what it is made of.
+-- The type by which a column's values are read where some can be missing: an entry of the log need not carry them all.
+-- A domain that refuses nulls gives way to what it is made of.
 create or replace function m23.type_with_nulls(p_table oid, p_attnum int2) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -721,7 +751,8 @@ begin
       union all
       select t.typbasetype, u.depth + 1 from under u join pg_type t on t.oid = u.type and t.typtype = 'd')
     select format_type((array_agg(u.type order by case when of.refuses then -u.depth else u.depth end))[1], -1)
-      from under u cross join (select bool_or(t.typnotnull) as refuses from under x join pg_type t on t.oid = x.type) of);
+      from under u
+     cross join (select bool_or(t.typnotnull) as refuses from under x join pg_type t on t.oid = x.type) of);
 end $$;
 revoke all on function m23.type_with_nulls(oid, int2) from public, anon, authenticated, service_role;
 
@@ -748,7 +779,8 @@ begin
   return (select a.amopopr
       from pg_index i
       join pg_opclass c on c.oid = i.indclass[p_ord - 1]
-      join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = p_strategy and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
+      join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = p_strategy
+                    and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
      where i.indexrelid = p_index);
 end $$;
 revoke all on function m23.comparison_operator(oid, int, int) from public, anon, authenticated, service_role;
@@ -764,10 +796,12 @@ begin
 end $$;
 revoke all on function m23.comparison(oid, int, int) from public, anon, authenticated, service_role;
 
+-- The operator by which an index finds its column equal.
 create or replace function m23.equality(p_index oid, p_ord int) returns text
 language plpgsql stable set search_path = '' as $$ begin return m23.comparison(p_index, p_ord, 3); end $$;
 revoke all on function m23.equality(oid, int) from public, anon, authenticated, service_role;
 
+-- The name of the column that holds a row's tenant.
 create or replace function m23.tenant_column(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -784,6 +818,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.select_list(oid, text) from public, anon, authenticated, service_role;
 
+-- The columns of a table's primary key, of a row p_alias, as a list.
 create or replace function m23.key_list(p_relid oid, p_alias text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -792,10 +827,12 @@ begin
 end $$;
 revoke all on function m23.key_list(oid, text) from public, anon, authenticated, service_role;
 
+-- The condition that two rows have the same primary key.
 create or replace function m23.key_match(p_relid oid, p_left text, p_right text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name, m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
+  return (select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name,
+                                   m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
       from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indrelid = p_relid and i.indisprimary);
 end $$;
 revoke all on function m23.key_match(oid, text, text) from public, anon, authenticated, service_role;
@@ -804,6 +841,7 @@ revoke all on function m23.key_match(oid, text, text) from public, anon, authent
 -- that it uses. A manifest carries it, so that the bucket alone can bring a tenant back.
 -- Functions, triggers and roles of the application are not part of it.
 
+-- The statement that makes a sequence again, without its owner.
 create or replace function m23.sequence_definition(p_sequence oid) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -819,8 +857,9 @@ create or replace function m23.collation_definition(p_collation pg_collation) re
 language plpgsql stable set search_path = '' as $$
 declare v_facts jsonb := to_jsonb(p_collation);
 begin
-  return format('create collation if not exists %I.%I (provider = %s, %s%s%s)', p_collation.collnamespace::regnamespace::name,
-    p_collation.collname, case p_collation.collprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end,
+  return format('create collation if not exists %I.%I (provider = %s, %s%s%s)',
+    p_collation.collnamespace::regnamespace::name, p_collation.collname,
+    case p_collation.collprovider when 'i' then 'icu' when 'b' then 'builtin' else 'libc' end,
     case p_collation.collprovider
       when 'c' then format('lc_collate = %L, lc_ctype = %L', p_collation.collcollate, p_collation.collctype)
       else format('locale = %L', coalesce(v_facts ->> 'colllocale', v_facts ->> 'colliculocale')) end,
@@ -835,24 +874,31 @@ revoke all on function m23.collation_definition(pg_collation) from public, anon,
 create or replace function m23.identity_options(p_column pg_attribute) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select format(' (increment %s minvalue %s maxvalue %s start %s%s)', s.seqincrement, s.seqmin, s.seqmax, s.seqstart,
-                        case when s.seqcycle then ' cycle' end)
+  return (select format(' (increment %s minvalue %s maxvalue %s start %s%s)',
+                        s.seqincrement, s.seqmin, s.seqmax, s.seqstart, case when s.seqcycle then ' cycle' end)
             from pg_depend d join pg_sequence s on s.seqrelid = d.objid
            where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype = 'i'
              and d.refobjid = p_column.attrelid and d.refobjsubid = p_column.attnum);
 end $$;
 revoke all on function m23.identity_options(pg_attribute) from public, anon, authenticated, service_role;
 
+-- A column as `create table` has it, without its default.
 create or replace function m23.column_definition(p_column pg_attribute) returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return (select concat(quote_ident(p_column.attname), ' ', format_type(p_column.atttypid, p_column.atttypmod),
-    (select format(' collate %I.%I', n.nspname, c.collname) from pg_collation c join pg_namespace n on n.oid = c.collnamespace join pg_type t on t.oid = p_column.atttypid
+    (select format(' collate %I.%I', n.nspname, c.collname)
+       from pg_collation c
+       join pg_namespace n on n.oid = c.collnamespace
+       join pg_type t on t.oid = p_column.atttypid
       where c.oid = p_column.attcollation and c.oid <> t.typcollation),
-    case p_column.attidentity when 'a' then ' generated always as identity' when 'd' then ' generated by default as identity' end,
+    case p_column.attidentity when 'a' then ' generated always as identity'
+                              when 'd' then ' generated by default as identity' end,
     m23.identity_options(p_column),
-    case when p_column.attgenerated <> '' then (select format(' generated always as (%s) %s', pg_get_expr(d.adbin, d.adrelid), case p_column.attgenerated when 's' then 'stored' else 'virtual' end)
-      from pg_attrdef d where d.adrelid = p_column.attrelid and d.adnum = p_column.attnum) end,
+    case when p_column.attgenerated <> '' then (
+      select format(' generated always as (%s) %s', pg_get_expr(d.adbin, d.adrelid),
+                    case p_column.attgenerated when 's' then 'stored' else 'virtual' end)
+        from pg_attrdef d where d.adrelid = p_column.attrelid and d.adnum = p_column.attnum) end,
     case when p_column.attnotnull then ' not null' end));
 end $$;
 revoke all on function m23.column_definition(pg_attribute) from public, anon, authenticated, service_role;
@@ -863,7 +909,8 @@ language plpgsql stable rows 2 set search_path = '' set plan_cache_mode = force_
 begin
   return query
   select distinct m23.qualified_name(c.oid), m23.sequence_definition(c.oid),
-         (select format('%s.%I', m23.qualified_name(o.refobjid), a.attname) from pg_depend o join pg_attribute a on a.attrelid = o.refobjid and a.attnum = o.refobjsubid
+         (select format('%s.%I', m23.qualified_name(o.refobjid), a.attname)
+            from pg_depend o join pg_attribute a on a.attrelid = o.refobjid and a.attnum = o.refobjsubid
            where o.classid = 'pg_class'::regclass and o.objid = c.oid and o.deptype = 'a' and o.refobjid = p_relid)
     from pg_attrdef d
     -- By its index: without statistics the planner reads all dependencies there are.
@@ -881,29 +928,36 @@ begin
   return (select array(select format('create schema if not exists %I', n.nspname) from pg_class c
       join pg_namespace n on n.oid = c.relnamespace where c.oid = p_relid)
       || array(select s.definition from m23.sequences_of(p_relid) s order by 1)
-      || (select format('create table %s (%s)%s', m23.qualified_name(p_relid), string_agg(m23.column_definition(a), ', ' order by a.attnum),
+      || (select format('create table %s (%s)%s', m23.qualified_name(p_relid),
+                        string_agg(m23.column_definition(a), ', ' order by a.attnum),
                         case c.relkind when 'p' then ' partition by ' || pg_get_partkeydef(c.oid) end)
-            from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped where c.oid = p_relid group by c.oid, c.relkind)
-      || array(select format('create table %s partition of %s %s%s', m23.qualified_name(t.relid), m23.qualified_name(t.parentrelid), pg_get_expr(c.relpartbound, c.oid),
+            from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+           where c.oid = p_relid group by c.oid, c.relkind)
+      || array(select format('create table %s partition of %s %s%s', m23.qualified_name(t.relid),
+                             m23.qualified_name(t.parentrelid), pg_get_expr(c.relpartbound, c.oid),
                              case c.relkind when 'p' then ' partition by ' || pg_get_partkeydef(c.oid) end)
                  from pg_partition_tree(p_relid) t join pg_class c on c.oid = t.relid where t.level > 0
                      order by t.level, 1));
 end $$;
 revoke all on function m23.create_statements(oid) from public, anon, authenticated, service_role;
 
+-- The statement that makes a policy again.
 create or replace function m23.policy_statement(p_policy pg_policy) returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return (select concat(format('create policy %I on %s as %s for %s to ', p_policy.polname,
       m23.qualified_name(p_policy.polrelid),
       case when p_policy.polpermissive then 'permissive' else 'restrictive' end,
-      case p_policy.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end),
-    (select string_agg(case r when 0 then 'public' else quote_ident(pg_get_userbyid(r)) end, ', ') from unnest(p_policy.polroles) r),
+      case p_policy.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete'
+                           else 'all' end),
+    (select string_agg(case r when 0 then 'public' else quote_ident(pg_get_userbyid(r)) end, ', ')
+       from unnest(p_policy.polroles) r),
     ' using (' || pg_get_expr(p_policy.polqual, p_policy.polrelid) || ')',
     ' with check (' || pg_get_expr(p_policy.polwithcheck, p_policy.polrelid) || ')'));
 end $$;
 revoke all on function m23.policy_statement(pg_policy) from public, anon, authenticated, service_role;
 
+-- The statements that make a table's foreign keys again.
 create or replace function m23.reference_statements(p_relid oid) returns text[]
 language plpgsql stable set search_path = '' set plan_cache_mode = force_generic_plan as $$
 begin
@@ -920,7 +974,8 @@ begin
   return (select jsonb_build_object('create', m23.create_statements(p_relid), 'finish', m23.finish_statements(p_relid),
       'references', m23.reference_statements(p_relid)));
 end $$;
-comment on function m23.table_definition(oid) is 'The SQL that makes a table again: first `create`, then `finish`, and `references` when all tables are there.';
+comment on function m23.table_definition(oid) is
+  'The SQL that makes a table again: first `create`, then `finish`, and `references` when all tables are there.';
 revoke all on function m23.table_definition(oid) from public, anon, authenticated, service_role;
 
 -- The protected tables that names mean, all of them looked up at once: `orders` or `schema.orders`, raw. Either part
@@ -950,19 +1005,28 @@ language plpgsql stable set search_path = '' set plan_cache_mode = force_generic
 begin
   return (select array(select format('alter table %s alter column %I set default %s', m23.qualified_name(p_relid),
       a.attname, pg_get_expr(d.adbin, d.adrelid))
-                 from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum where d.adrelid = p_relid and a.attgenerated = '' order by a.attnum)
-      || array(select format('alter sequence %s owned by %s', s.name, s.owned_by) from m23.sequences_of(p_relid) s where s.owned_by is not null order by 1)
-      || array(select format('alter table %s add constraint %I %s', m23.qualified_name(p_relid), k.conname, pg_get_constraintdef(k.oid))
+                 from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+                where d.adrelid = p_relid and a.attgenerated = '' order by a.attnum)
+      || array(select format('alter sequence %s owned by %s', s.name, s.owned_by)
+                 from m23.sequences_of(p_relid) s where s.owned_by is not null order by 1)
+      || array(select format('alter table %s add constraint %I %s', m23.qualified_name(p_relid), k.conname,
+                             pg_get_constraintdef(k.oid))
                  from pg_constraint k where k.conrelid = p_relid and k.contype in ('p', 'u', 'c', 'x') and k.conislocal
                 order by array_position(array['p', 'u', 'x', 'c'], k.contype::text), k.conname)
       || array(select pg_get_indexdef(i.indexrelid) from pg_index i where i.indrelid = p_relid
-                  and not exists (select from pg_constraint k where k.conindid = i.indexrelid and k.conrelid = p_relid and k.contype in ('p', 'u', 'x')) order by 1)
+                  and not exists (select from pg_constraint k where k.conindid = i.indexrelid and k.conrelid = p_relid
+                                                                and k.contype in ('p', 'u', 'x')) order by 1)
       || array(select format('alter table %s %s', m23.qualified_name(p_relid), what) from pg_class c, unnest(array[
-                 case when c.relrowsecurity then 'enable row level security' end, case when c.relforcerowsecurity then 'force row level security' end]) what
+                 case when c.relrowsecurity then 'enable row level security' end,
+                 case when c.relforcerowsecurity then 'force row level security' end]) what
                 where c.oid = p_relid and what is not null)
       || array(select m23.policy_statement(p) from pg_policy p where p.polrelid = p_relid order by p.polname)
-      || array(select format('grant %s on %s to %I', string_agg(lower(a.privilege_type), ', ' order by a.privilege_type), m23.qualified_name(p_relid), a.grantee::regrole::name)
-                 from pg_class c, aclexplode(c.relacl) a where c.oid = p_relid and a.grantee in (select oid from pg_roles where rolname in ('anon', 'authenticated', 'service_role'))
+      || array(select format('grant %s on %s to %I',
+                             string_agg(lower(a.privilege_type), ', ' order by a.privilege_type),
+                             m23.qualified_name(p_relid), a.grantee::regrole::name)
+                 from pg_class c, aclexplode(c.relacl) a
+                where c.oid = p_relid
+                  and a.grantee in (select oid from pg_roles where rolname in ('anon', 'authenticated', 'service_role'))
                 group by a.grantee order by 1));
 end $$;
 revoke all on function m23.finish_statements(oid) from public, anon, authenticated, service_role;
@@ -984,7 +1048,8 @@ begin
       or exists (select from pg_trigger t
                   where t.tgrelid = any (v_relids) and not t.tgisinternal and t.tgname !~ '^(aaa|zzz)_m23_')
       or exists (select from pg_rewrite r where r.ev_class = any (v_relids))
-      or exists (select from m23.fills f join m23.protected_tables t on t.id = f.table_id where t.relid = any (v_relids));
+      or exists (select from m23.fills f join m23.protected_tables t on t.id = f.table_id
+                  where t.relid = any (v_relids));
 end $$;
 revoke all on function m23.has_own_code(oid) from public, anon, authenticated, service_role;
 
@@ -998,14 +1063,17 @@ declare
   v_tables   text;
 begin
   loop
-    v_tables := (select string_agg(m23.qualified_name(c.oid), ', ' order by c.oid) from pg_class c where c.oid = any (p_tables));
+    v_tables := (select string_agg(m23.qualified_name(c.oid), ', ' order by c.oid)
+                   from pg_class c where c.oid = any (p_tables));
     if v_tables is null then return; end if;
     begin
       execute format('lock table %s in access share mode', v_tables);
       return;
-    exception when lock_not_available or deadlock_detected or undefined_table then  -- or it was dropped or renamed meanwhile
+    -- undefined_table: it was dropped or renamed meanwhile.
+    exception when lock_not_available or deadlock_detected or undefined_table then
       if clock_timestamp() > v_deadline then
-        perform m23.refuse('UNAVAILABLE', 'another transaction, such as a schema change, has held a table for five seconds; nothing was done, try again');
+        perform m23.refuse('UNAVAILABLE', 'another transaction, such as a schema change, has held a table for '
+                                          'five seconds; nothing was done, try again');
       end if;
     end;
     perform pg_sleep(0.02);
@@ -1013,10 +1081,14 @@ begin
 end $$;
 revoke all on function m23.lock_tables(oid[]) from public, anon, authenticated, service_role;
 
+-- Names of tables: as SQL has them, as callers write them, and as a backup has them.
+
+-- The name of a table for a statement: `schema.table`, quoted where it has to be.
 create or replace function m23.qualified_name(p_table oid) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
+  return (select format('%I.%I', n.nspname, c.relname)
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
 end $$;
 revoke all on function m23.qualified_name(oid) from public, anon, authenticated, service_role;
 
@@ -1024,7 +1096,8 @@ revoke all on function m23.qualified_name(oid) from public, anon, authenticated,
 create or replace function m23.raw_name(p_table oid) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
+  return (select n.nspname || '.' || c.relname
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
 end $$;
 revoke all on function m23.raw_name(oid) from public, anon, authenticated, service_role;
 
@@ -1074,10 +1147,13 @@ begin
 end $$;
 revoke all on function m23.names_now(uuid, text[]) from public, anon, authenticated, service_role;
 
+-- The protected tables that callers' names mean.
 create or replace function m23.relations_named(p_tables text[]) returns oid[]
-language plpgsql stable set search_path = '' as $$ begin return array(select t.relid from m23.tables_named(p_tables) t); end $$;
+language plpgsql stable set search_path = '' as
+$$ begin return array(select t.relid from m23.tables_named(p_tables) t); end $$;
 revoke all on function m23.relations_named(text[]) from public, anon, authenticated, service_role;
 
+-- The same by their present names, as callers write them.
 create or replace function m23.public_names(p_tables text[]) returns text[]
 language sql stable set search_path = '' as
 $$ select array_agg(m23.public_name(t.relid) order by 1) from m23.tables_named(p_tables) t $$;
@@ -1209,11 +1285,13 @@ begin
 end $$;
 revoke all on function m23.make_like(text, oid, text, text) from public, anon, authenticated, service_role;
 
+-- The protected table that a name means; null where it means none.
 create or replace function m23.find_table(p_name text) returns m23.protected_tables
 language plpgsql stable security definer set search_path = '' set row_security = off as
 $$ begin return (select f.tbl from m23.find_tables(array[p_name]) f); end $$;
 revoke all on function m23.find_table(text) from public, anon, authenticated, service_role;
 
+-- The protected tables that names mean, each once.
 create or replace function m23.tables_named(p_names text[]) returns setof m23.protected_tables
 language plpgsql stable rows 20 set search_path = '' as $$
 begin
@@ -1231,14 +1309,17 @@ end $$;
 revoke all on function m23.chosen(text[]) from public, anon, authenticated, service_role;
 
 -- The tables among them whose logs can have changes of a tenant from a transaction on.
-create or replace function m23.tables_with_entries(p_names text[], p_tenant uuid, p_from xid8) returns setof m23.protected_tables
+create or replace function m23.tables_with_entries(p_names text[], p_tenant uuid, p_from xid8)
+  returns setof m23.protected_tables
 language plpgsql volatile rows 20 set search_path = '' as $$
-declare v_ids int[] := m23.logged_tables(array(select t.id from m23.chosen(p_names) t), p_tenant, coalesce(p_from, '0'));
+declare
+  v_ids int[] := m23.logged_tables(array(select t.id from m23.chosen(p_names) t), p_tenant, coalesce(p_from, '0'));
 begin
   return query select t.* from m23.protected_tables t where t.id = any (v_ids) order by t.id;
 end $$;
 revoke all on function m23.tables_with_entries(text[], uuid, xid8) from public, anon, authenticated, service_role;
 
+-- The names that mean no protected table, a sentence each.
 create or replace function m23.table_faults(p_tables text[]) returns text[]
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
@@ -1257,6 +1338,7 @@ language sql immutable set search_path = '' as $$
 $$;
 revoke all on function m23.is_system_schema(text) from public, anon, authenticated, service_role;
 
+-- Why rows cannot be restored into a new schema of that name; empty where they can, or where none is asked for.
 create or replace function m23.schema_faults(p_schema text) returns text[]
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 declare v_oid oid;
@@ -1276,6 +1358,29 @@ begin
 end $$;
 revoke all on function m23.schema_faults(text) from public, anon, authenticated, service_role;
 
+-- The shape of a table, as a manifest has it.
+
+create or replace function m23.shape_of(p_relid oid) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', c.name, 'type', c.type_name,
+           'not_null', c.not_null,
+           'identity', nullif(c.identity::text, ''))) order by c.attnum)
+    from m23.columns_of(p_relid) c where not c.generated);
+end $$;
+comment on function m23.shape_of(oid) is
+  'The columns of a table that hold values of their own, as a manifest lists them.';
+revoke all on function m23.shape_of(oid) from public, anon, authenticated, service_role;
+
+-- The names of a table's key columns, in the order of the key.
+create or replace function m23.key_of(p_relid oid) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid, p_of_key => true) c);
+end $$;
+revoke all on function m23.key_of(oid) from public, anon, authenticated, service_role;
+
+-- The statement that makes an enum, composite type, range or domain again where there is none of its name.
 create or replace function m23.type_definition(p_type oid) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -1284,13 +1389,19 @@ begin
        from pg_depend d join pg_extension e on e.oid = d.refobjid join pg_namespace n on n.oid = e.extnamespace
       where d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e'),
     case t.typtype
-      when 'e' then format('create type %s as enum (%s)', format_type(t.oid, null), (select string_agg(quote_literal(e.enumlabel), ', ' order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid))
+      when 'e' then format('create type %s as enum (%s)', format_type(t.oid, null),
+        (select string_agg(quote_literal(e.enumlabel), ', ' order by e.enumsortorder)
+           from pg_enum e where e.enumtypid = t.oid))
       when 'c' then format('create type %s as (%s)', format_type(t.oid, null),
-        (select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum) from pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped))
-      when 'r' then format('create type %s as range (subtype = %s)', format_type(t.oid, null), (select format_type(r.rngsubtype, null) from pg_range r where r.rngtypid = t.oid))
-      when 'd' then concat(format('create domain %s as %s', format_type(t.oid, null), format_type(t.typbasetype, t.typtypmod)),
+        (select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum)
+           from pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped))
+      when 'r' then format('create type %s as range (subtype = %s)', format_type(t.oid, null),
+        (select format_type(r.rngsubtype, null) from pg_range r where r.rngtypid = t.oid))
+      when 'd' then concat(
+        format('create domain %s as %s', format_type(t.oid, null), format_type(t.typbasetype, t.typtypmod)),
         ' default ' || pg_get_expr(t.typdefaultbin, 0), case when t.typnotnull then ' not null' end,
-        (select string_agg(format(' constraint %I %s', k.conname, pg_get_constraintdef(k.oid)), '' order by k.conname) from pg_constraint k where k.contypid = t.oid and k.contype = 'c'))
+        (select string_agg(format(' constraint %I %s', k.conname, pg_get_constraintdef(k.oid)), '' order by k.conname)
+           from pg_constraint k where k.contypid = t.oid and k.contype = 'c'))
     end)
     from pg_type t where t.oid = p_type);
 end $$;
@@ -1393,6 +1504,9 @@ begin
 end $$;
 revoke all on function m23.await_fence(uuid, uuid, timestamptz) from public, anon, authenticated, service_role;
 
+-- When transactions were committed: what the server still knows of it, and what was copied of that.
+
+-- Whether the server records commit times.
 create or replace function m23.commit_times_are_native() returns boolean
 language sql stable set search_path = '' as $$ select current_setting('track_commit_timestamp')::boolean $$;
 revoke all on function m23.commit_times_are_native() from public, anon, authenticated, service_role;
@@ -1425,6 +1539,7 @@ language sql immutable set search_path = '' as $$ select 9151314442816847872 $$;
 comment on function m23.stripe_bits() is 'Bits 56 to 62: a fence''s key with no others set is its stripe.';
 revoke all on function m23.stripe_bits() from public, anon, authenticated, service_role;
 
+-- The lock of a tenant's stripe.
 create or replace function m23.stripe_key(p_tenant uuid) returns bigint
 language sql immutable set search_path = '' as
 $$ select m23.fence_key(p_tenant) & m23.stripe_bits() $$;
@@ -1463,7 +1578,8 @@ begin
     perform pg_advisory_xact_lock_shared(m23.fence_key(v_tenant) & m23.fence_bits());
   end loop;
 end $$;
-comment on function m23.share_fence(uuid[]) is 'A writer''s side of the fence: waits while a restore of one of these tenants is writing.';
+comment on function m23.share_fence(uuid[]) is
+  'A writer''s side of the fence: waits while a restore of one of these tenants is writing.';
 revoke all on function m23.share_fence(uuid[]) from public, anon, authenticated, service_role;
 
 -- Only the fence is waited for. The stripe is taken at once or not at all: whoever holds it
@@ -1473,11 +1589,13 @@ language plpgsql set search_path = '' as $$
 begin
   perform pg_advisory_xact_lock(m23.fence_key(p_tenant));
   if not pg_try_advisory_xact_lock(m23.stripe_key(p_tenant)) then
-    raise exception 'a transaction with many rows is under way in this tenant''s stripe' using errcode = 'lock_not_available';
+    raise exception 'a transaction with many rows is under way in this tenant''s stripe'
+      using errcode = 'lock_not_available';
   end if;
 end $$;
 comment on function m23.take_fence(uuid) is
-  'A restore''s side of the fence: waits for the tenant''s writers to end, then holds new ones off until this transaction ends.';
+  'A restore''s side of the fence: waits for the tenant''s writers to end, then holds new ones off until this '
+  'transaction ends.';
 revoke all on function m23.take_fence(uuid) from public, anon, authenticated, service_role;
 
 -- A writer may have put a row into a table and wait for the fence since: nobody sees that row,
@@ -1535,7 +1653,8 @@ begin
                  where not p.sealed or m23.part_reaches(p.table_id, p.part, v_from::text::xid8) loop
     v_xids := m23.transactions_in(v_part, v_from::text::xid8, v_to::text::xid8);
     insert into m23.commit_times
-      select x, pg_xact_commit_timestamp(x::xid) from unnest(v_xids) x where pg_xact_commit_timestamp(x::xid) is not null
+      select x, pg_xact_commit_timestamp(x::xid)
+        from unnest(v_xids) x where pg_xact_commit_timestamp(x::xid) is not null
       on conflict do nothing;
     get diagnostics v_count = row_count;
     v_kept := v_kept + v_count;
@@ -1557,7 +1676,8 @@ begin
   if v_fault is not null then
     raise exception '%', v_fault using errcode = 'object_not_in_prerequisite_state';
   end if;
-  select * into v_tick from m23.ticks where at <= p_at and incarnation = (select m23.incarnation()) order by at desc limit 1;
+  select * into v_tick from m23.ticks
+   where at <= p_at and incarnation = (select m23.incarnation()) order by at desc limit 1;
   if v_tick.at is null then
     return null;
   elsif not (v_tick.native and m23.commit_times_are_native()) then
@@ -1565,13 +1685,15 @@ begin
   end if;
   loop  -- until nobody is stamped by then and still not visible
     v_position := m23.current_position();
-    exit when not exists (select from pg_snapshot_xip(v_position) x where x <> pg_current_xact_id() and pg_xact_commit_timestamp(x::xid) <= p_at);
+    exit when not exists (select from pg_snapshot_xip(v_position) x
+                           where x <> pg_current_xact_id() and pg_xact_commit_timestamp(x::xid) <= p_at);
     perform pg_sleep(0.001);
   end loop;
-  return row(v_position, p_at, pg_snapshot_xmin(v_tick.position), p_at)::m23.moment;
+  return m23.moment_of(v_position, p_taken => p_at, p_at => p_at, p_floor => pg_snapshot_xmin(v_tick.position));
 end $$;
 comment on function m23.moment_at(timestamptz) is
-  'The moment of a time in the past. Where commit times are not native it is the last tick before, and its field taken says which.';
+  'The moment of a time in the past. Where commit times are not native it is the last tick before, and its field '
+  'taken says which.';
 revoke all on function m23.moment_at(timestamptz) from public, anon, authenticated, service_role;
 
 create or replace function m23.fingerprint() returns text
@@ -1581,7 +1703,8 @@ begin
       from pg_control_system() s, pg_control_checkpoint() c, pg_database d
      where d.datname = current_database());
 end $$;
-comment on function m23.fingerprint() is 'What tells this life of the database from its copies: cluster, timeline, database.';
+comment on function m23.fingerprint() is
+  'What tells this life of the database from its copies: cluster, timeline, database.';
 revoke all on function m23.fingerprint() from public, anon, authenticated, service_role;
 
 -- The newest life that was noted: in a copy of the database, until something has asked for the present one, the former.
@@ -1607,7 +1730,8 @@ begin
   end if;
   select string_agg(x::text, ',' order by x) into v_running
     from (select x from pg_snapshot_xip(v_snapshot) x union select v_own) running (x);
-  return format('%s:%s:%s', least(pg_snapshot_xmin(v_snapshot), v_own), pg_snapshot_xmax(v_snapshot), v_running)::pg_snapshot;
+  return format('%s:%s:%s', least(pg_snapshot_xmin(v_snapshot), v_own), pg_snapshot_xmax(v_snapshot),
+                v_running)::pg_snapshot;
 end $$;
 comment on function m23.current_position() is
   'The present moment as a position. What this transaction writes, before or after the call, lies after it.';
@@ -1621,7 +1745,9 @@ begin
   return (select not exists (
     select from (select x from pg_snapshot_xip(p_position) x
                  union all
-                 select x::text::xid8 from generate_series(pg_snapshot_xmax(p_position)::text::bigint, pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) x) later
+                 select x::text::xid8
+                   from generate_series(pg_snapshot_xmax(p_position)::text::bigint,
+                                        pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) x) later
      where x <> pg_current_xact_id() and pg_xact_commit_timestamp(x::xid) <= p_at));
 end $$;
 revoke all on function m23.is_stamped_apart(pg_snapshot, timestamptz) from public, anon, authenticated, service_role;
@@ -1640,10 +1766,15 @@ language sql stable set search_path = '' as
 $$ select to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
 revoke all on function m23.iso(timestamptz) from public, anon, authenticated, service_role;
 
-create or replace function m23.moment_of(p_position pg_snapshot, p_taken timestamptz default null) returns m23.moment
+-- A moment by its fields. Without a floor none of the transactions that the position sees is looked at.
+create or replace function m23.moment_of(p_position pg_snapshot, p_taken timestamptz default null,
+  p_at timestamptz default null,
+                              p_floor xid8 default null)
+returns m23.moment
 language sql immutable set search_path = '' as
-$$ select row(p_position, null, pg_snapshot_xmin(p_position), p_taken)::m23.moment $$;
-revoke all on function m23.moment_of(pg_snapshot, timestamptz) from public, anon, authenticated, service_role;
+$$ select p_position, p_at, coalesce(p_floor, pg_snapshot_xmin(p_position)), p_taken $$;
+revoke all on function m23.moment_of(pg_snapshot, timestamptz, timestamptz, xid8) from public, anon, authenticated,
+  service_role;
 
 -- TRUNCATE takes rows that its transaction's snapshot does not see, and nobody can read them
 -- any more: under a snapshot that others have committed after, it is refused as an UPDATE or
@@ -1657,7 +1788,8 @@ begin
   if current_setting('transaction_isolation') like 'read %' then return; end if;
   loop
     if not pg_visible_in_snapshot(v_xid, v_snapshot) and pg_xact_status(v_xid) = 'committed' then
-      raise exception 'could not serialize access: others have committed since this transaction''s snapshot, and TRUNCATE of % would take their rows unseen', p_table
+      raise exception 'could not serialize access: others have committed since this transaction''s snapshot, and '
+                      'TRUNCATE of % would take their rows unseen', p_table
         using errcode = 'serialization_failure', hint = 'Retry, or run TRUNCATE under READ COMMITTED.';
     end if;
     v_xid := (v_xid::text::numeric + 1)::text::xid8;
@@ -1665,6 +1797,15 @@ begin
 exception when invalid_parameter_value then null;  -- no transaction has that number yet
 end $$;
 revoke all on function m23.refuse_stale_snapshot(regclass) from public, anon, authenticated, service_role;
+
+-- What a snapshot keeps: this moment.
+create or replace function m23.snapshot_here() returns jsonb
+language plpgsql volatile set search_path = '' as $$
+begin
+  return jsonb_build_object('position', m23.current_position()::text, 'incarnation', m23.incarnation(),
+                            'taken_at', clock_timestamp());
+end $$;
+revoke all on function m23.snapshot_here() from public, anon, authenticated, service_role;
 
 -- A position and the time that tells it from all others: whatever the position sees was
 -- committed by then, whatever it does not see is committed later. A transaction is stamped a
@@ -1676,7 +1817,8 @@ begin
     here := m23.current_position();
     at := clock_timestamp();
     if not m23.commit_times_are_native() then
-      insert into m23.ticks (at, position, incarnation, native) values (take_position.at, here, m23.incarnation(), false);
+      insert into m23.ticks (at, position, incarnation, native)
+        values (take_position.at, here, m23.incarnation(), false);
       return;
     elsif m23.is_stamped_apart(here, at) then
       perform pg_sleep(0.002);  -- whoever has a time writes it down at once
@@ -1700,7 +1842,9 @@ revoke all on function m23.note_tick() from public, anon, authenticated, service
 -- Notes a tick where this is the first writer that comes here in its interval.
 create or replace function m23.tick() returns void
 language plpgsql set search_path = '' as $$
-declare v_interval text := floor(date_part('epoch', clock_timestamp()) / case current_setting('track_commit_timestamp') when 'on' then 60 else 1 end)::bigint::text;
+declare
+  v_seconds  int := case current_setting('track_commit_timestamp') when 'on' then 60 else 1 end;
+  v_interval text := floor(date_part('epoch', clock_timestamp()) / v_seconds)::bigint::text;
 begin
   if current_setting('m23.ticked', true) = v_interval then return; end if;
   perform set_config('m23.ticked', v_interval, false);
@@ -1760,28 +1904,39 @@ create table m23.backup_work (
 -- side is left out, so that they are two for a change, and not one for each second: the state there
 -- is that of the tick before. The last one before a change stays, for all until then is that state.
 -- Only a transaction between the lower xmin and the higher xmax of a pair can be seen by one of it alone.
-create or replace function m23.ticks_between(p_parent m23.backup_work, p_position pg_snapshot, p_at timestamptz) returns jsonb
+create or replace function m23.ticks_between(p_parent m23.backup_work, p_position pg_snapshot, p_at timestamptz)
+  returns jsonb
 language plpgsql volatile set search_path = '' as $$
 begin
   return (with changes as materialized (
-         select m23.changed_by((select m23.tables_of_job(j) from public.backup_jobs j where j.id = p_parent.job_id), p_parent.tenant_id, p_parent.position) as xids),
+         select m23.changed_by((select m23.tables_of_job(j) from public.backup_jobs j where j.id = p_parent.job_id),
+                               p_parent.tenant_id, p_parent.position) as xids),
        paired as (
-         select t.*, lag(t.position, 1, p_parent.position) over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as before
+         select t.*, lag(t.position, 1, p_parent.position)
+                       over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as before
            from (select k.at, k.position, false as is_end from m23.ticks k
-                  where m23.commit_times_since(p_parent.position_at) = 'ticks' and k.incarnation = (select m23.incarnation()) and k.at > p_parent.position_at and k.at < p_at
+                  where m23.commit_times_since(p_parent.position_at) = 'ticks'
+                    and k.incarnation = (select m23.incarnation())
+                    and k.at > p_parent.position_at and k.at < p_at
                     and m23.sees_all_of(k.position, p_parent.position) and m23.sees_all_of(p_position, k.position)
                  union all select p_at, p_position, true) t),
        told as (
          select p.*, exists (
-             select from unnest((select xids from changes)[width_bucket(least(pg_snapshot_xmin(p.before), pg_snapshot_xmin(p.position)), (select xids from changes))
-                                                          :width_bucket(greatest(pg_snapshot_xmax(p.before), pg_snapshot_xmax(p.position)), (select xids from changes))]) x
+             select from unnest((select xids from changes)[
+                      width_bucket(least(pg_snapshot_xmin(p.before), pg_snapshot_xmin(p.position)),
+                                   (select xids from changes))
+                      :width_bucket(greatest(pg_snapshot_xmax(p.before), pg_snapshot_xmax(p.position)),
+                                    (select xids from changes))]) x
               where pg_visible_in_snapshot(x, p.before) <> pg_visible_in_snapshot(x, p.position)) as is_apart
            from paired p)
-  select coalesce(jsonb_agg(jsonb_build_object('at', n.at, 'position', n.position::text) order by n.at, pg_snapshot_xmax(n.position)), '[]')
-    from (select t.*, lead(t.is_apart) over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as is_left from told t) n
+  select coalesce(jsonb_agg(jsonb_build_object('at', n.at, 'position', n.position::text)
+                            order by n.at, pg_snapshot_xmax(n.position)), '[]')
+    from (select t.*, lead(t.is_apart) over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as is_left
+            from told t) n
    where not n.is_end and (n.is_apart or n.is_left));
 end $$;
-revoke all on function m23.ticks_between(m23.backup_work, pg_snapshot, timestamptz) from public, anon, authenticated, service_role;
+revoke all on function m23.ticks_between(m23.backup_work, pg_snapshot, timestamptz) from public, anon, authenticated,
+  service_role;
 
 -- Tenants whose log was removed, and when: m23.forget_tenant.
 create table m23.forgotten (
@@ -1842,7 +1997,8 @@ select m23.close_table('m23.clock_steps');
 
 create index clock_steps_incarnation on m23.clock_steps (incarnation);
 
-comment on table m23.clock_steps is 'Times that came twice, because the clock was set back: no moment can be told by them.';
+comment on table m23.clock_steps is
+  'Times that came twice, because the clock was set back: no moment can be told by them.';
 
 -- Capture: what every row of a protected table was before each change, in one typed
 -- log table per protected table, written by statement-level triggers.
@@ -2010,8 +2166,8 @@ select m23.close_table('m23.former_names');
 
 comment on table m23.former_names is 'What protected tables were called before they were renamed, as callers write it.';
 
--- Follows ALTER TABLE and CREATE TRIGGER on a protected table, ALTER TYPE and ALTER EXTENSION, and the coming and going of its
--- partitions, so that the application's next write is captured in the new shape. Where no event trigger may
+-- Follows ALTER TABLE and CREATE TRIGGER on a protected table, ALTER TYPE and ALTER EXTENSION, and the coming and going
+-- of its partitions, so that the application's next write is captured in the new shape. Where no event trigger may
 -- be made, and after what escapes it (a superuser's on a hosted project), that write follows
 -- it, but for another primary key and a new partition: the upkeep finds those, or m23.protect_table. m23.doctor() says
 -- which is in force.
@@ -2048,7 +2204,7 @@ begin
       join m23.protected_tables t on t.relid = i.inhparent
      where t.suspended is null and (m23.obstacle_of(t)).kind is not null
   loop
-    perform m23.suspend_capture(v_row, m23.obstacle_of(v_row));
+    perform m23.suspend_capture(v_row, (m23.obstacle_of(v_row)).kind);
   end loop;
 end $$;
 revoke all on function m23.follow_ddl() from public, anon, authenticated, service_role;
@@ -2072,6 +2228,7 @@ end $$;
 revoke all on function m23.follow_drop() from public, anon, authenticated, service_role;
 select m23.pin_text('m23.follow_drop()');
 
+-- Looks for partitions that DROP TABLE finds empty, before it begins.
 create or replace function m23.foresee_drop() returns event_trigger
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare v_context text;
@@ -2097,22 +2254,28 @@ begin
   v_schema := v_class.relnamespace::regnamespace::text;
   if v_class.relkind not in ('r', 'p') or v_class.relispartition or v_class.relpersistence = 't' then
     raise exception '% cannot be protected: only ordinary and partitioned tables can, and it is %', p_table,
-      case when v_class.relispartition then 'a partition; protect the table that it is part of' when v_class.relpersistence = 't' then 'temporary'
-           when v_class.relkind in ('v', 'm') then 'a view' when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
+      case when v_class.relispartition then 'a partition; protect the table that it is part of'
+           when v_class.relpersistence = 't' then 'temporary'
+           when v_class.relkind in ('v', 'm') then 'a view'
+           when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
       using errcode = 'wrong_object_type';
   end if;
   if v_schema in ('pg_catalog', 'information_schema', 'auth', 'm23', 'm23_log', 'm23_staging') then
-    raise exception '% cannot be protected: the schema % belongs to the system', p_table, v_schema using errcode = 'insufficient_privilege';
+    raise exception '% cannot be protected: the schema % belongs to the system', p_table, v_schema
+      using errcode = 'insufficient_privilege';
   end if;
-  select * into v_tenant from pg_attribute where attrelid = p_table and attname = p_tenant_column and attnum > 0 and not attisdropped;
+  select * into v_tenant from pg_attribute
+   where attrelid = p_table and attname = p_tenant_column and attnum > 0 and not attisdropped;
   if v_tenant.attnum is null then
     raise exception '% has no column "%" to tell its tenants apart', p_table, p_tenant_column
-      using errcode = 'undefined_column', hint = 'Name the tenant column: select m23.protect_table(''schema.table'', ''column'').';
+      using errcode = 'undefined_column',
+            hint = 'Name the tenant column: select m23.protect_table(''schema.table'', ''column'').';
   end if;
   select * into v_already from m23.protected_tables where relid = p_table;
   if v_already.tenant_attnum <> v_tenant.attnum and m23.tenant_column(v_already) is not null then
     raise exception '% is protected already, with another tenant column', p_table
-      using errcode = 'object_not_in_prerequisite_state', hint = 'Call m23.unprotect_table first; its history is dropped then.';
+      using errcode = 'object_not_in_prerequisite_state',
+            hint = 'Call m23.unprotect_table first; its history is dropped then.';
   end if;
 
   -- Writers in flight end first: whatever is written from here on is captured.
@@ -2146,14 +2309,16 @@ select m23.pin_text('m23.protect_table(regclass, name)');
 create or replace function m23.capture_is_stale(p_table m23.protected_tables) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return coalesce((select (strpos(i.prosrc, 'm23.ticked') = 0) <> m23.commit_times_are_native() or strpos(l.prosrc, m23.layout_of(p_table.relid)) = 0
+  return coalesce((select (strpos(i.prosrc, 'm23.ticked') = 0) <> m23.commit_times_are_native()
+                          or strpos(l.prosrc, m23.layout_of(p_table.relid)) = 0
                      from pg_proc i, pg_proc l
-                    where i.oid = to_regprocedure(format('m23_log.insert_%s()', p_table.id)) and l.oid = to_regprocedure(format('m23_log.layout_%s(regclass, text)', p_table.id))), true);
+                    where i.oid = to_regprocedure(format('m23_log.insert_%s()', p_table.id))
+                      and l.oid = to_regprocedure(format('m23_log.layout_%s(regclass, text)', p_table.id))), true);
 end $$;
 revoke all on function m23.capture_is_stale(m23.protected_tables) from public, anon, authenticated, service_role;
 
--- Follows the coming and going of subscriptions, before their workers begin. Such a command has made or dropped a slot on
--- another server already and is never undone: what fails here is for the upkeep, with a gap.
+-- Follows the coming and going of subscriptions, before their workers begin. Such a command has made or dropped a slot
+-- on another server already and is never undone: what fails here is for the upkeep, with a gap.
 create or replace function m23.follow_subscriptions() returns void
 language plpgsql set search_path = '' as $$
 declare v_table m23.protected_tables;
@@ -2185,7 +2350,7 @@ exception
   when lock_not_available or deadlock_detected or serialization_failure then raise;
   when others then
     raise warning 'M23 cannot follow what was made of %, and captures it no more: %', p_table.name, sqlerrm;
-    perform m23.suspend_capture(p_table, row('it could not be followed', '', '', '')::m23.obstacle);
+    perform m23.suspend_capture(p_table, 'it could not be followed');
 end $$;
 revoke all on function m23.follow_table(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -2199,6 +2364,7 @@ exception when others then
 end $$;
 revoke all on function m23.follow_types() from public, anon, authenticated, service_role;
 
+-- The first thing that keeps a protected table from being captured; null where nothing does.
 create or replace function m23.obstacle_of(p_table m23.protected_tables) returns m23.obstacle
 language plpgsql stable set search_path = '' as $$
 begin
@@ -2206,20 +2372,20 @@ begin
 end $$;
 revoke all on function m23.obstacle_of(m23.protected_tables) from public, anon, authenticated, service_role;
 
--- Notes that a table cannot be captured any more. What fires would only be in the application's way, but for
--- a table that is still seen in part.
-create or replace function m23.suspend_capture(p_table m23.protected_tables, p_obstacle m23.obstacle) returns void
+-- Notes that a table cannot be captured any more, for an obstacle of that kind. What fires would only be in the
+-- application's way, but for a table that is still seen in part.
+create or replace function m23.suspend_capture(p_table m23.protected_tables, p_kind text) returns void
 language plpgsql set search_path = '' as $$
 begin
   perform m23.note_name(p_table);
-  update m23.protected_tables set suspended = coalesce(suspended, p_obstacle.kind) where id = p_table.id;
-  if p_obstacle.kind not in ('unlogged', 'inheritance') then
+  update m23.protected_tables set suspended = coalesce(suspended, p_kind) where id = p_table.id;
+  if p_kind not in ('unlogged', 'inheritance') then
     perform set_config('m23.writing_capture', 'yes', true);
     perform m23.drop_triggers(c.relid) from m23.captured(p_table.relid) c;
     perform set_config('m23.writing_capture', '', true);
   end if;
 end $$;
-revoke all on function m23.suspend_capture(m23.protected_tables, m23.obstacle) from public, anon, authenticated, service_role;
+revoke all on function m23.suspend_capture(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
 -- The partitions that the DROP TABLE that runs has found empty.
 create or replace function m23.empty_partitions() returns oid[]
@@ -2253,9 +2419,9 @@ end $$;
 revoke all on function m23.note_empty_partitions(text) from public, anon, authenticated, service_role;
 
 -- Partitions that are dropped empty ------------------------------------------------------
--- When a partition has been dropped, nobody can say whether it had rows. When DROP TABLE begins, its tables are known by
--- its text alone: that of the client, or of the statement in its function or DO block. A partition that is not
--- found so is taken for one with rows.
+-- When a partition has been dropped, nobody can say whether it had rows. When DROP TABLE begins, its tables are known
+-- by its text alone: that of the client, or of the statement in its function or DO block. A partition that is not found
+-- so is taken for one with rows.
 
 -- The text that is running, without comments and string literals.
 create or replace function m23.running_text(p_context text) returns text
@@ -2273,10 +2439,12 @@ create or replace function m23.begin_history(p_table m23.protected_tables, p_rea
 language plpgsql set search_path = '' as $$
 begin
   if p_table.xid <> pg_current_xact_id() then
-    insert into m23.gaps (table_id, since, until, reason) values (p_table.id, m23.history_since(p_table), clock_timestamp(), p_reason);
+    insert into m23.gaps (table_id, since, until, reason)
+      values (p_table.id, m23.history_since(p_table), clock_timestamp(), p_reason);
   end if;
-  update m23.protected_tables t set key_attnums = m23.key_attnums(t.relid), protected_at = clock_timestamp(), xid = pg_current_xact_id(), incarnation = m23.incarnation(),
-         pruned_below = '0', pruned_at = null, suspended = null
+  update m23.protected_tables t
+     set key_attnums = m23.key_attnums(t.relid), protected_at = clock_timestamp(), xid = pg_current_xact_id(),
+         incarnation = m23.incarnation(), pruned_below = '0', pruned_at = null, suspended = null
    where t.id = p_table.id returning * into p_table;
   execute format('drop table if exists %s cascade', m23.log_name(p_table.id));
   delete from m23.log_columns where table_id = p_table.id;
@@ -2333,7 +2501,8 @@ begin
   union all
   select 'no tenant column', 'has no tenant column any more, so its rows are nobody''s',
          'add it again and call m23.protect_table, or call m23.unprotect_table', '42703'
-   where not exists (select from pg_attribute where attrelid = p_table and attnum = p_tenant_attnum and not attisdropped)
+   where not exists (select from pg_attribute
+                      where attrelid = p_table and attnum = p_tenant_attnum and not attisdropped)
   union all
   select 'a tenant column of another type',
          format('has a tenant column "%s" that must be an ordinary column of type uuid, and is %s', a.attname,
@@ -2394,6 +2563,7 @@ comment on function m23.unprotect_table(regclass) is
   'Takes a table out of protection and drops its history. Backups of it stay as they are.';
 revoke all on function m23.unprotect_table(regclass) from public, anon, authenticated, service_role;
 
+-- Writes all that captures a table: its log, and its functions and triggers.
 create or replace function m23.write_capture(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
 declare v_new boolean;
@@ -2420,9 +2590,11 @@ revoke all on function m23.write_capture(m23.protected_tables) from public, anon
 create or replace function m23.layout_of(p_table oid) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select md5(concat_ws(',', m23.qualified_name(p_table), m23.references_write(p_table), m23.references_itself(p_table), m23.insert_order_matters(p_table),
+  return (select md5(concat_ws(',', m23.qualified_name(p_table), m23.references_write(p_table),
+                     m23.references_itself(p_table), m23.insert_order_matters(p_table),
                      array_to_string(m23.key_operators(p_table), ' '),
-                     string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native, c.generated, c.key_ord), ',' order by c.attnum)))
+                     string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native, c.generated,
+                                          c.key_ord), ',' order by c.attnum)))
       from m23.columns_of(p_table) c);
 end $$;
 revoke all on function m23.layout_of(oid) from public, anon, authenticated, service_role;
@@ -2434,7 +2606,7 @@ language plpgsql set search_path = '' as $$
 declare v_obstacle m23.obstacle := m23.obstacle_of(p_table);
 begin
   if v_obstacle.kind is not null then
-    perform m23.suspend_capture(p_table, v_obstacle);
+    perform m23.suspend_capture(p_table, v_obstacle.kind);
     return;
   elsif p_table.suspended is not null then
     p_table := m23.begin_history(p_table, 'capture was suspended: ' || p_table.suspended);
@@ -2452,8 +2624,9 @@ language plpgsql stable set search_path = '' as $$
 begin
   return m23.is_subscribed(p_table.relid) and exists (
     select from m23.captured(p_table.relid) c
-     where c.leaf and not exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname = 'aaa_m23_row_replicated'
-                                                             and g.tgenabled = 'A'));
+     where c.leaf and not exists (select from pg_trigger g
+                                   where g.tgrelid = c.relid and g.tgname = 'aaa_m23_row_replicated'
+                                     and g.tgenabled = 'A'));
 end $$;
 revoke all on function m23.misses_replication(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -2476,7 +2649,7 @@ revoke all on function m23.renew_types() from public, anon, authenticated, servi
 --   m23_log.insert_<id>, update_<id>, delete_<id>   after each statement, from its transition tables
 --   m23_log.row_<id>                                after each updated row: has its key, its tenant or a group changed?
 --   m23_log.truncate_<id>                           before TRUNCATE, which fires no others
---   m23_log.replicated_<id>                         after each row that comes by no statement, where there is a subscription
+--   m23_log.replicated_<id>                         after each row that comes by no statement, under a subscription
 --   m23_log.layout_<id>                             whether all this is still the table's layout
 
 -- What makes sure that values kept as text do not depend on the writer's settings.
@@ -2498,10 +2671,13 @@ begin
   return query
   select c.oid, c.relkind = 'r', r.relkind = 'p'
     from pg_class r, pg_class c
-   where r.oid = p_relid and (c.oid = p_relid or r.relkind = 'p' and c.oid in (select t.relid from pg_partition_tree(p_relid) t)) order by c.oid = p_relid desc, c.oid;
+   where r.oid = p_relid
+     and (c.oid = p_relid or r.relkind = 'p' and c.oid in (select t.relid from pg_partition_tree(p_relid) t))
+   order by c.oid = p_relid desc, c.oid;
 end $$;
 revoke all on function m23.captured(oid) from public, anon, authenticated, service_role;
 
+-- Drops the triggers of a captured relation.
 create or replace function m23.drop_triggers(p_relation oid) returns void
 language plpgsql set search_path = '' as $$
 declare v_trigger name;
@@ -2512,6 +2688,7 @@ begin
 end $$;
 revoke all on function m23.drop_triggers(oid) from public, anon, authenticated, service_role;
 
+-- Notes a table's present name, and keeps the former one.
 create or replace function m23.note_name(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
 declare v_name text := m23.public_name(p_table.relid);
@@ -2538,13 +2715,16 @@ language plpgsql volatile set search_path = '' as $$
 begin
   return case when p_table.incarnation <> m23.incarnation() then p_table.protected_at
     when m23.commit_times_are_native() then m23.began_at(p_table)
-    else coalesce((select k.at from m23.ticks k where k.incarnation = p_table.incarnation and k.at >= p_table.protected_at
-                      and pg_visible_in_snapshot(p_table.xid, k.position) order by k.at limit 1), clock_timestamp()) end;
+    else coalesce((select k.at from m23.ticks k
+                    where k.incarnation = p_table.incarnation and k.at >= p_table.protected_at
+                      and pg_visible_in_snapshot(p_table.xid, k.position)
+                    order by k.at limit 1), clock_timestamp()) end;
 end $$;
 revoke all on function m23.history_since(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- The log of one table ---------------------------------------------------------
 
+-- The log of a table: all its parts, which inherit from it.
 create or replace function m23.log_name(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23_log.log_' || p_table_id $$;
 revoke all on function m23.log_name(int) from public, anon, authenticated, service_role;
@@ -2564,11 +2744,13 @@ begin
 end $$;
 revoke all on function m23.history_fault(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- Whether a table's primary key is not the one that its log tells rows apart by.
 create or replace function m23.key_is_another(p_table m23.protected_tables) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
   return (select m23.key_attnums(p_table.relid) is distinct from p_table.key_attnums
-        or exists (select from m23.columns_of(p_table.relid, p_of_key => true) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
+        or exists (select from m23.columns_of(p_table.relid, p_of_key => true) c
+                     join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
                     where m23.logged_type(c) <> f.type_name));
 end $$;
 revoke all on function m23.key_is_another(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -2584,17 +2766,20 @@ declare
 begin
   if v_newest > v_now then
     insert into m23.clock_steps (since, until, incarnation)
-      values (v_now, v_newest + make_interval(secs => case when m23.commit_times_are_native() then 60 else 1 end), v_life);
+      values (v_now, v_newest + make_interval(secs => case when m23.commit_times_are_native() then 60 else 1 end),
+              v_life);
     delete from m23.ticks where incarnation = v_life and at >= v_now;
   end if;
   return v_now;
 end $$;
 revoke all on function m23.watched_clock() from public, anon, authenticated, service_role;
 
+-- The functions of a table by their signatures, as `drop function` takes them.
 create or replace function m23.capture_functions(p_table_id int) returns text
 language sql immutable set search_path = '' as $$
   select string_agg(format('m23_log.%s_%s(%s)', f.name, p_table_id, f.arguments), ', ')
-    from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('replicated', ''), ('layout', 'regclass, text')) f (name, arguments)
+    from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('replicated', ''),
+                 ('layout', 'regclass, text')) f (name, arguments)
 $$;
 revoke all on function m23.capture_functions(int) from public, anon, authenticated, service_role;
 
@@ -2603,6 +2788,7 @@ revoke all on function m23.capture_functions(int) from public, anon, authenticat
 -- in the catalogue stay. So it is kept which numbers stood for what, and since when; with that a text is put into
 -- present words.
 
+-- The types that the columns of tables have.
 create or replace function m23.column_types(p_tables oid[]) returns oid[]
 language plpgsql stable set search_path = '' as $$
 begin
@@ -2627,7 +2813,8 @@ begin
       on conflict (relid) do update set name = excluded.name, bounds = excluded.bounds;
   end loop;
 end $$;
-revoke all on function m23.follow_partitions(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.follow_partitions(m23.protected_tables, boolean) from public, anon, authenticated,
+  service_role;
 
 -- Notes what these types are, and those that they use, as far as that is not known yet. Gives how many were news.
 create or replace function m23.note_types(p_types oid[]) returns int
@@ -2651,11 +2838,12 @@ begin
 end $$;
 revoke all on function m23.note_types(oid[]) from public, anon, authenticated, service_role;
 
+-- Writes the functions that a table's triggers call.
 create or replace function m23.write_capture_functions(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $outer$
 declare
-  -- Those after a statement insert into tables of their own owner, whom row-level security passes over. A setting more would cost
-  -- a tenth of what a single row's capture does.
+  -- Those after a statement insert into tables of their own owner, whom row-level security passes over. A setting more
+  -- would cost a tenth of what a single row's capture does.
   v_head     constant text := 'security definer set search_path = '''' ';
   v_function record;
 begin
@@ -2666,11 +2854,14 @@ begin
       ('update', v_head || m23.text_settings(p_table), m23.change_function(p_table, 'update')),
       ('delete', v_head || m23.text_settings(p_table), m23.change_function(p_table, 'delete')),
       ('row', '', m23.row_function(p_table)),
-      ('replicated', v_head || 'set row_security = off ' || m23.text_settings(p_table), m23.replicated_function(p_table)),
+      ('replicated', v_head || 'set row_security = off ' || m23.text_settings(p_table),
+       m23.replicated_function(p_table)),
       ('truncate', v_head || 'set row_security = off', m23.truncate_function(p_table))) f (name, attributes, body)
   loop
-    execute m23.fill('create or replace function m23_log.{name}_{id}() returns trigger language plpgsql {attributes} as {body}',
-      'name', v_function.name, 'id', p_table.id::text, 'attributes', v_function.attributes, 'body', quote_literal(v_function.body));
+    execute m23.fill('create or replace function m23_log.{name}_{id}() returns trigger
+                        language plpgsql {attributes} as {body}',
+      'name', v_function.name, 'id', p_table.id::text, 'attributes', v_function.attributes,
+      'body', quote_literal(v_function.body));
   end loop;
   execute format('revoke execute on function %s from public', m23.capture_functions(p_table.id));
 end $outer$;
@@ -2687,11 +2878,18 @@ declare
 begin
   update m23.log_groups set in_use = false where table_id = p_table.id and in_use and not attnums <@ v_columns;
   v_wide := array(select w from unnest(v_wide) with ordinality u (w, n)
-                   where not exists (select from m23.log_groups g where g.table_id = p_table.id and g.in_use and g.wide and w = any (g.attnums)) order by n
-                   limit greatest(3 - (select count(*) from m23.log_groups g where g.table_id = p_table.id and g.in_use and g.wide), 0));
+                   where not exists (select from m23.log_groups g
+                                      where g.table_id = p_table.id and g.in_use and g.wide and w = any (g.attnums))
+                   order by n
+                   limit greatest(3 - (select count(*) from m23.log_groups g
+                                         where g.table_id = p_table.id and g.in_use and g.wide), 0));
   v_rest := array(select c from unnest(v_columns) c
-                   where c <> all (v_wide) and not exists (select from m23.log_groups g where g.table_id = p_table.id and g.in_use and g.wide and c = any (g.attnums)) order by c);
-  if exists (select from m23.log_groups g where g.table_id = p_table.id and g.in_use and not g.wide and g.attnums = v_rest) then
+                   where c <> all (v_wide)
+                     and not exists (select from m23.log_groups g
+                                      where g.table_id = p_table.id and g.in_use and g.wide and c = any (g.attnums))
+                   order by c);
+  if exists (select from m23.log_groups g
+              where g.table_id = p_table.id and g.in_use and not g.wide and g.attnums = v_rest) then
     v_rest := '{}';
   else
     update m23.log_groups set in_use = false where table_id = p_table.id and not wide;
@@ -2701,7 +2899,8 @@ begin
     select p_table.id, bits.used + n.n - 1, n.attnums, n.wide
       from (select coalesce(max(bit), -1) + 1 as used from m23.log_groups where table_id = p_table.id) bits,
            (select w.attnums, w.wide, row_number() over () as n
-              from (select array[w], true from unnest(v_wide) w union all select v_rest, false where v_rest <> '{}') w (attnums, wide)) n
+              from (select array[w], true from unnest(v_wide) w
+                   union all select v_rest, false where v_rest <> '{}') w (attnums, wide)) n
      where bits.used + n.n - 1 <= 30;
 end $$;
 revoke all on function m23.write_log_groups(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -2727,23 +2926,30 @@ begin
     execute format('revoke all on %s from public, anon, authenticated', v_log);
     perform m23.open_log_part(p_table.id);
   end if;
-  update m23.log_columns f set column_name = c.name from m23.columns_of(p_table.relid) c where f.table_id = p_table.id and f.attnum = c.attnum;
+  update m23.log_columns f set column_name = c.name
+    from m23.columns_of(p_table.relid) c where f.table_id = p_table.id and f.attnum = c.attnum;
   update m23.log_columns f set until_xid = pg_current_xact_id()
    where f.table_id = p_table.id and f.until_xid is null
-     and not exists (select from m23.columns_of(p_table.relid) c where c.attnum = f.attnum and not c.generated and m23.logged_type(c) = f.type_name);
+     and not exists (select from m23.columns_of(p_table.relid) c
+                      where c.attnum = f.attnum and not c.generated and m23.logged_type(c) = f.type_name);
   for v_column in
-    select c.attnum, c.name, c.type_name as column_type, m23.logged_type(c) as type_name, (select count(*) from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum) as versions
+    select c.attnum, c.name, c.type_name as column_type, m23.logged_type(c) as type_name,
+           (select count(*) from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum) as versions
       from m23.columns_of(p_table.relid) c
-     where not c.generated and not exists (select from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null)
+     where not c.generated
+       and not exists (select from m23.log_columns f
+                        where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null)
   loop
     v_name := concat('c', v_column.attnum, '_' || nullif(v_column.versions, 0));
     execute format('alter table %s add column %s %s', v_log, v_name, v_column.type_name);
     insert into m23.log_columns (table_id, name, attnum, column_name, type_name, column_type, since, generated)
-      values (p_table.id, v_name, v_column.attnum, v_column.name, v_column.type_name, v_column.column_type, case when v_new then '0/0' else pg_current_wal_insert_lsn() end,
+      values (p_table.id, v_name, v_column.attnum, v_column.name, v_column.type_name, v_column.column_type,
+              case when v_new then '0/0' else pg_current_wal_insert_lsn() end,
               not v_new and v_column.versions = 0
                 and v_column.attnum <= (select t.attributes from m23.protected_tables t where t.id = p_table.id));
   end loop;
-  update m23.protected_tables t set attributes = c.relnatts from pg_class c where t.id = p_table.id and c.oid = p_table.relid;
+  update m23.protected_tables t set attributes = c.relnatts
+    from pg_class c where t.id = p_table.id and c.oid = p_table.relid;
 end $$;
 revoke all on function m23.write_log_table(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -2755,9 +2961,14 @@ language plpgsql set search_path = '' as $$
 declare v_trigger record;
 begin
   perform m23.drop_triggers(c.relid) from m23.captured(p_table.relid) c;
-  for v_trigger in select m23.qualified_name(c.relid) as relation, t.* from m23.captured(p_table.relid) c,
-                          m23.capture_triggers(c.leaf, c.partitioned, m23.insert_order_matters(p_table.relid), m23.is_subscribed(p_table.relid)) t loop
-    execute format('create trigger %I %s', v_trigger.name, format(v_trigger.definition, p_table.id, v_trigger.relation));
+  for v_trigger in
+    select m23.qualified_name(c.relid) as relation, t.*
+      from m23.captured(p_table.relid) c,
+           m23.capture_triggers(c.leaf, c.partitioned, m23.insert_order_matters(p_table.relid),
+                                m23.is_subscribed(p_table.relid)) t
+  loop
+    execute format('create trigger %I %s', v_trigger.name,
+                   format(v_trigger.definition, p_table.id, v_trigger.relation));
     execute format('alter table %s enable always trigger %I', v_trigger.relation, v_trigger.name);
   end loop;
   update m23.protected_tables set triggers = m23.trigger_marks(relid) where id = p_table.id;
@@ -2769,8 +2980,12 @@ revoke all on function m23.write_triggers(m23.protected_tables) from public, ano
 create or replace function m23.insert_order_matters(p_table oid) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return exists (select from pg_trigger g where g.tgrelid = p_table and not g.tgisinternal and g.tgtype & 4 <> 0 and g.tgname !~ '^(aaa|zzz)_m23_')
-     and exists (select from pg_constraint k where k.conrelid = p_table and k.contype = 'f' and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('c', 'n', 'd')));
+  return exists (select from pg_trigger g
+                  where g.tgrelid = p_table and not g.tgisinternal and g.tgtype & 4 <> 0
+                    and g.tgname !~ '^(aaa|zzz)_m23_')
+     and exists (select from pg_constraint k
+                  where k.conrelid = p_table and k.contype = 'f'
+                    and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('c', 'n', 'd')));
 end $$;
 revoke all on function m23.insert_order_matters(oid) from public, anon, authenticated, service_role;
 
@@ -2792,8 +3007,10 @@ begin
   return exists (with recursive taken (relid) as (
       select p_table
       union
-      select k.conrelid from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c')
-    select from taken t join pg_constraint k on k.confrelid = t.relid and k.conrelid = p_table and k.contype = 'f' and k.confdeltype = 'c');
+      select k.conrelid
+        from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c')
+    select from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c'
+     where k.conrelid = p_table);
 end $$;
 revoke all on function m23.references_itself(oid) from public, anon, authenticated, service_role;
 
@@ -2801,7 +3018,9 @@ revoke all on function m23.references_itself(oid) from public, anon, authenticat
 create or replace function m23.references_write(p_table oid) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return exists (select from pg_constraint k where k.conrelid = p_table and k.contype = 'f' and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('n', 'd')));
+  return exists (select from pg_constraint k
+                  where k.conrelid = p_table and k.contype = 'f'
+                    and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('n', 'd')));
 end $$;
 revoke all on function m23.references_write(oid) from public, anon, authenticated, service_role;
 
@@ -2814,8 +3033,10 @@ begin
   return exists (
     select from m23.protected_tables t, unnest(t.triggers) mark
      where t.id = p_table.id and exists (select from pg_class c where c.oid = split_part(mark, '/', 3)::oid)
-       and not exists (select from pg_trigger g where g.oid = split_part(mark, '/', 1)::oid
-                          and (g.xmin::text = split_part(mark, '/', 2) or p_but_mine and g.xmin = pg_current_xact_id()::xid)));
+       and not exists (select from pg_trigger g
+                        where g.oid = split_part(mark, '/', 1)::oid
+                          and (g.xmin::text = split_part(mark, '/', 2)
+                               or p_but_mine and g.xmin = pg_current_xact_id()::xid)));
 end $$;
 revoke all on function m23.was_off(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
 
@@ -2842,6 +3063,7 @@ language sql stable rows 5 set search_path = '' as $$
 $$;
 revoke all on function m23.known_types() from public, anon, authenticated, service_role;
 
+-- Whether a relation can be meant by the parts of a name.
 create or replace function m23.is_named(p_relation oid, p_name text[]) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
@@ -2858,7 +3080,8 @@ language sql immutable rows 5 set search_path = '' as $$
        name as (select pattern || '(?:\s*\.\s*' || pattern || ')*' as pattern from word)
   select m23.parts_of_name(one[1])
     from name,
-         regexp_matches(p_text, format('\mdrop\s+table\s+(?:if\s+exists\s+)?((?:%s\s*,\s*)*%1$s)', pattern), 'gi') named,
+         regexp_matches(p_text, format('\mdrop\s+table\s+(?:if\s+exists\s+)?((?:%s\s*,\s*)*%1$s)', pattern),
+                        'gi') named,
          regexp_matches(named[1], pattern, 'g') one
 $$;
 revoke all on function m23.names_to_drop(text) from public, anon, authenticated, service_role;
@@ -2876,23 +3099,29 @@ revoke all on function m23.began_at(m23.protected_tables) from public, anon, aut
 create or replace function m23.missing_triggers(p_table m23.protected_tables) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select array_agg(distinct t.name) from m23.captured(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned, false, false) t
-   where not exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A'));
+  return (select array_agg(distinct t.name)
+            from m23.captured(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned, false, false) t
+           where not exists (select from pg_trigger g
+                              where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A'));
 end $$;
 revoke all on function m23.missing_triggers(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- The type that a column has in the log.
 create or replace function m23.logged_type(p_column m23.column_shape) returns text
-language sql immutable set search_path = '' as $$ select case when p_column.native then p_column.type_name else 'text' end $$;
+language sql immutable set search_path = '' as
+$$ select case when p_column.native then p_column.type_name else 'text' end $$;
 revoke all on function m23.logged_type(m23.column_shape) from public, anon, authenticated, service_role;
 
+-- The bounds of a partition, in the table's present names.
 create or replace function m23.bounds_of(p_partition oid, p_table m23.protected_tables) returns m23.bounds
 language plpgsql stable set search_path = '' as $$
-declare v_condition text := pg_get_partition_constraintdef(p_partition);
+declare v_bounds m23.bounds;
 begin
-  return (select row(v_condition, m23.tenant_bounds(p_partition, m23.tenant_column(p_table)),
-                     array_agg(c.attnum), array_agg(c.name))::m23.bounds
-            from m23.columns_of(p_table.relid) c where strpos(v_condition, quote_ident(c.name)) > 0);
+  v_bounds.condition := pg_get_partition_constraintdef(p_partition);
+  v_bounds.of_tenant := m23.tenant_bounds(p_partition, m23.tenant_column(p_table));
+  select array_agg(c.attnum), array_agg(c.name) into v_bounds.attnums, v_bounds.names
+    from m23.columns_of(p_table.relid) c where strpos(v_bounds.condition, quote_ident(c.name)) > 0;
+  return v_bounds;
 end $$;
 revoke all on function m23.bounds_of(oid, m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -2906,10 +3135,11 @@ declare
 begin
   select * into v_table from m23.protected_tables where id = p_table_id;
   select * into v_fields from m23.log_fields(v_table, p_op = 'I');
-  execute m23.fill('insert into {log} (tenant_id, op, actor, {names}) select r.{tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
+  execute m23.fill('insert into {log} (tenant_id, op, actor, {names})
+                    select r.{tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
                      where r.{tenant} is not null and {shares_fence}',
-    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', quote_ident(m23.tenant_column(v_table)), 'op', quote_literal(p_op::text),
-    'expressions', v_fields.expressions, 'rows', m23.qualified_name(p_relation),
+    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', quote_ident(m23.tenant_column(v_table)),
+    'op', quote_literal(p_op::text), 'expressions', v_fields.expressions, 'rows', m23.qualified_name(p_relation),
     'shares_fence', m23.shares_fence(format('r.%I', m23.tenant_column(v_table)), m23.log_part(v_table.id)));
 end $$;
 revoke all on function m23.log_rows(oid, int, "char") from public, anon, authenticated, service_role;
@@ -2933,6 +3163,7 @@ begin
 end $$;
 revoke all on function m23.remove_partition(m23.partitions) from public, anon, authenticated, service_role;
 
+-- What an enum or a composite type is made of now: labels or attributes by their numbers, and who altered it last.
 create or replace function m23.type_parts(p_type oid, out numbers oid[], out names text[], out xid xid8)
 language sql stable set search_path = '' as $$
   select coalesce(array_agg(p.number order by p.number) filter (where p.is_there), '{}'),
@@ -2971,8 +3202,8 @@ begin
 end $$;
 revoke all on function m23.types_within(oid[]) from public, anon, authenticated, service_role;
 
--- The function after an update or delete. A statement takes the long way where others of its transaction are open, or have logged,
--- and an update where it has changed a group of columns or a key.
+-- The function after an update or delete. A statement takes the long way where others of its transaction are open, or
+-- have logged, and an update where it has changed a group of columns or a key.
 create or replace function m23.change_function(p_table m23.protected_tables, p_event text) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
@@ -3020,24 +3251,29 @@ begin
         perform m23.log_after('{log_name}', v_start, v_first);
       end if;
     end if;
-    perform set_config('{open}', concat(pg_current_wal_insert_lsn(), substr(v_others, nullif(strpos(v_others, ','), 0))), true);
+    perform set_config('{open}', concat(pg_current_wal_insert_lsn(),
+                                        substr(v_others, nullif(strpos(v_others, ','), 0))), true);
   end if;
   {moves}
   return v_null;
 end $body$,
-    'tick', m23.tick_statement(), 'open', m23.open_setting(p_table.id), 'id', p_table.id::text, 'event', p_event, 'op', upper(left(p_event, 1)),
-    'is_known', m23.layout_check(p_table), 'moves', case p_event when 'update' then m23.moves_branch(p_table) else '' end,
+    'tick', m23.tick_statement(), 'open', m23.open_setting(p_table.id), 'id', p_table.id::text,
+    'event', p_event, 'op', upper(left(p_event, 1)), 'is_known', m23.layout_check(p_table),
+    'moves', case p_event when 'update' then m23.moves_branch(p_table) else '' end,
     'order', m23.order_statement(p_table, p_event), 'log_name', m23.log_part(p_table.id),
     'log', m23.log_statement(p_table, p_event, case p_event when 'update' then 'some' else 'all' end),
     'log_alone', m23.log_statement(p_table, p_event, case p_event when 'update' then 'none' else 'all' end),
-    'is_alone', case when p_event = 'update' and (select relkind from pg_class where oid = p_table.relid) = 'p' then 'false'
-                     else format('concat(current_setting(%L, true)%s) = ''''', m23.open_setting(p_table.id),
-                                 case p_event when 'update' then format(', current_setting(%L, true)', m23.changed_flag(p_table.id)) else '' end) end);
+    'is_alone', case
+      when p_event = 'update' and (select relkind from pg_class where oid = p_table.relid) = 'p' then 'false'
+      else format('concat(current_setting(%L, true)%s) = ''''', m23.open_setting(p_table.id),
+                  case p_event when 'update' then format(', current_setting(%L, true)', m23.changed_flag(p_table.id))
+                               else '' end) end);
 end $outer$;
 revoke all on function m23.change_function(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
--- The first lines of each function: what nearly all statements come to, in one condition and one query, which takes no variable
--- and has its plan for good. Now and then it is time to look at the clock.
+-- The function after an insert. The first lines of each such function are what nearly all statements come to, in one
+-- condition and one query, which takes no variable and has its plan for good. Now and then it is time to look at the
+-- clock.
 create or replace function m23.insert_function(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
@@ -3065,8 +3301,11 @@ begin
   {order}
   return v_null;
 end $body$,
-    'tick', m23.tick_statement(), 'id', p_table.id::text, 'is_known', m23.layout_check(p_table), 'log', m23.log_statement(p_table, 'insert'),
-    'in_order', case when m23.insert_order_matters(p_table.relid) then format('concat(current_setting(%L, true)) = ''''', m23.open_setting(p_table.id)) else 'true' end,
+    'tick', m23.tick_statement(), 'id', p_table.id::text, 'is_known', m23.layout_check(p_table),
+    'log', m23.log_statement(p_table, 'insert'),
+    'in_order', case when m23.insert_order_matters(p_table.relid)
+                     then format('concat(current_setting(%L, true)) = ''''', m23.open_setting(p_table.id))
+                     else 'true' end,
     'order', case when m23.insert_order_matters(p_table.relid) then m23.insert_order(p_table) else '' end);
 end $outer$;
 revoke all on function m23.insert_function(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -3080,8 +3319,10 @@ revoke all on function m23.insert_function(m23.protected_tables) from public, an
 create or replace function m23.layout_function(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 declare
-  v_body text := case when exists (select from m23.columns_of(p_table.relid) c join pg_attribute a on a.attrelid = p_table.relid and a.attnum = c.attnum
-                                              join pg_type t on t.oid = a.atttypid where c.generated or t.typtype = 'd')
+  v_body text := case
+    when exists (select from m23.columns_of(p_table.relid) c
+                   join pg_attribute a on a.attrelid = p_table.relid and a.attnum = c.attnum
+                   join pg_type t on t.oid = a.atttypid where c.generated or t.typtype = 'd')
       then m23.fill($body$ begin return p_layout = {layout} and m23.has_layout({relid}, {layout}); end $body$,
                     'relid', p_table.relid::text, 'layout', quote_literal(m23.layout_of(p_table.relid)))
     else m23.fill($body$
@@ -3099,16 +3340,21 @@ end $body$,
       'table', m23.qualified_name(p_table.relid),
       'relid', p_table.relid::text,
       'next', (select (relnatts + 1)::text from pg_class where oid = p_table.relid),
-      'names', quote_literal((select '{' || string_agg(to_json(c.name) || ':null', ',' order by c.attnum) || '}' from m23.columns_of(p_table.relid) c)),
+      'names', quote_literal((select '{' || string_agg(to_json(c.name) || ':null', ',' order by c.attnum) || '}'
+                                from m23.columns_of(p_table.relid) c)),
       'operators_gone', coalesce((select string_agg(format(' or to_regoperator(%L) is null', o), '')
                                     from unnest(m23.key_operators(p_table.relid)) o), ''),
       'key', (select k.oid::text from pg_constraint k where k.conrelid = p_table.relid and k.contype = 'p'),
-      'key_definition', quote_literal((select pg_get_constraintdef(k.oid) from pg_constraint k where k.conrelid = p_table.relid and k.contype = 'p')),
-      'types', (select string_agg(format('pg_typeof(r.%I)', c.name), ', ' order by c.attnum) from m23.columns_of(p_table.relid) c),
-      'type_ids', quote_literal((select array_agg(a.atttypid order by a.attnum) from pg_attribute a where a.attrelid = p_table.relid and a.attnum > 0 and not a.attisdropped))) end;
+      'key_definition', quote_literal((select pg_get_constraintdef(k.oid) from pg_constraint k
+                                        where k.conrelid = p_table.relid and k.contype = 'p')),
+      'types', (select string_agg(format('pg_typeof(r.%I)', c.name), ', ' order by c.attnum)
+                  from m23.columns_of(p_table.relid) c),
+      'type_ids', quote_literal((select array_agg(a.atttypid order by a.attnum) from pg_attribute a
+                                  where a.attrelid = p_table.relid and a.attnum > 0 and not a.attisdropped))) end;
 begin
   return m23.fill($ddl$create or replace function m23_log.layout_{id}(p_table regclass, p_layout text) returns boolean
-    language plpgsql immutable set search_path = '' as {body}$ddl$, 'id', p_table.id::text, 'body', quote_literal(v_body));
+    language plpgsql immutable set search_path = '' as {body}$ddl$,
+    'id', p_table.id::text, 'body', quote_literal(v_body));
 end $outer$;
 revoke all on function m23.layout_function(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -3150,27 +3396,42 @@ end $body$,
 end $outer$;
 revoke all on function m23.replicated_function(m23.protected_tables) from public, anon, authenticated, service_role;
 
--- The function after an updated row: it has no column in its definition, which would keep the application from altering it. It has
--- its writer's rights and no path of its own, as m23_log.before(). The first row of a statement is looked at with care: where
--- nobody has followed an ALTER TABLE, a column may have gone.
+-- The function after an updated row: it has no column in its definition, which would keep the application from altering
+-- it. It has its writer's rights and no path of its own, as m23_log.before(). The first row of a statement is looked at
+-- with care: where nobody has followed an ALTER TABLE, a column may have gone.
 create or replace function m23.row_function(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 declare
-  v_set  constant text := 'perform pg_catalog.set_config(%L, ''yes'', true);';
-  v_keys text[] := array(select c.name from m23.columns_of(p_table.relid) c where c.key_ord is not null or c.attnum = p_table.tenant_attnum);
-  v_wide text[] := array(select c.name from m23.log_groups g join m23.groupable_columns(p_table) c on c.attnum = any (g.attnums) where g.table_id = p_table.id and g.in_use and g.wide);
-  v_rest text[] := array(select c.name from m23.log_groups g join m23.groupable_columns(p_table) c on c.attnum = any (g.attnums) where g.table_id = p_table.id and g.in_use and not g.wide);
-  v_all  text;
-  v_each text;
+  v_set    constant text := 'perform pg_catalog.set_config(%L, ''yes'', true);';
+  v_tenant text := m23.tenant_column(p_table);
+  v_keys   text[] := array(select c.name from m23.columns_of(p_table.relid) c
+                            where c.key_ord is not null or c.attnum = p_table.tenant_attnum);
+  v_wide   text[] := array(select c.name from m23.log_groups g
+                             join m23.groupable_columns(p_table) c on c.attnum = any (g.attnums)
+                            where g.table_id = p_table.id and g.in_use and g.wide);
+  v_rest   text[] := array(select c.name from m23.log_groups g
+                             join m23.groupable_columns(p_table) c on c.attnum = any (g.attnums)
+                            where g.table_id = p_table.id and g.in_use and not g.wide);
+  v_all    text;
+  v_each   text;
 begin
-  select concat_ws(' ', string_agg(format(v_set, m23.group_flag(p_table.id, g.bit)), ' ' order by g.bit), format(v_set, m23.changed_flag(p_table.id)),
-                   format('perform pg_catalog.set_config(%1$L, case when pg_catalog.current_setting(%1$L, true) operator(pg_catalog.=) ''both'' or (%2$s) and (%3$s) then ''both'' else ''yes'' end, true);',
-                          m23.moved_flag(p_table.id), m23.columns_differ(array[m23.tenant_column(p_table)]), coalesce(nullif(m23.columns_differ(array_remove(v_keys, m23.tenant_column(p_table))), ''), 'false'))),
-         concat_ws(' ', string_agg(format('if (case when %s then false else %s end) then %s %s end if;', m23.has_changed_group(p_table.id, g.bit),
-                                          m23.columns_differ(d.names, v_wide), format(v_set, m23.group_flag(p_table.id, g.bit)), format(v_set, m23.changed_flag(p_table.id))),
+  select concat_ws(' ', string_agg(format(v_set, m23.group_flag(p_table.id, g.bit)), ' ' order by g.bit),
+                   format(v_set, m23.changed_flag(p_table.id)),
+                   m23.fill($body$perform pg_catalog.set_config({moved},
+          case when pg_catalog.current_setting({moved}, true) operator(pg_catalog.=) 'both'
+                    or ({tenant_differs}) and ({key_differs}) then 'both' else 'yes' end, true);$body$,
+                     'moved', quote_literal(m23.moved_flag(p_table.id)),
+                     'tenant_differs', m23.columns_differ(array[v_tenant]),
+                     'key_differs', coalesce(nullif(m23.columns_differ(array_remove(v_keys, v_tenant)), ''), 'false'))),
+         concat_ws(' ', string_agg(format('if (case when %s then false else %s end) then %s %s end if;',
+                                          m23.has_changed_group(p_table.id, g.bit), m23.columns_differ(d.names, v_wide),
+                                          format(v_set, m23.group_flag(p_table.id, g.bit)),
+                                          format(v_set, m23.changed_flag(p_table.id))),
                                    ' ' order by g.bit))
     into v_all, v_each
-    from m23.log_groups g, lateral (select array_agg(c.name order by c.attnum) from m23.groupable_columns(p_table) c where c.attnum = any (g.attnums)) d (names)
+    from m23.log_groups g,
+         lateral (select array_agg(c.name order by c.attnum)
+                    from m23.groupable_columns(p_table) c where c.attnum = any (g.attnums)) d (names)
    where g.table_id = p_table.id and g.in_use;
   return m23.fill($body$
 declare v_null pg_catalog.uuid;
@@ -3194,7 +3455,8 @@ end $body$,
       else
         {each_changed}
       end if;
-    end if;$body$, 'differ', m23.columns_differ(v_keys || v_rest || v_wide, v_wide), 'key_differs', m23.columns_differ(v_keys), 'all_changed', v_all,
+    end if;$body$, 'differ', m23.columns_differ(v_keys || v_rest || v_wide, v_wide),
+      'key_differs', m23.columns_differ(v_keys), 'all_changed', v_all,
       'each_changed', coalesce(nullif(v_each, ''), 'null;')));
 end $outer$;
 revoke all on function m23.row_function(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -3227,9 +3489,12 @@ begin
   return query
   select a.attnum, a.attname::text
     from pg_attribute a join pg_class c on c.oid = a.attrelid
-   where a.attrelid = p_table.relid and c.relkind = 'r' and c.relnatts <= 500 and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
-     and a.attlen = -1 and a.atttypid <> 'numeric'::regtype and a.attnum <> p_table.tenant_attnum and a.attnum <> all (p_table.key_attnums)
-     and not exists (select from pg_constraint k where k.conrelid = a.attrelid and k.contype = 'f' and a.attnum = any (k.conkey))
+   where a.attrelid = p_table.relid and c.relkind = 'r' and c.relnatts <= 500
+     and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+     and a.attlen = -1 and a.atttypid <> 'numeric'::regtype
+     and a.attnum <> p_table.tenant_attnum and a.attnum <> all (p_table.key_attnums)
+     and not exists (select from pg_constraint k
+                      where k.conrelid = a.attrelid and k.contype = 'f' and a.attnum = any (k.conkey))
    order by a.attnum;
 end $$;
 revoke all on function m23.groupable_columns(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -3275,28 +3540,44 @@ end $$;
 revoke all on function m23.open_log_part(int) from public, anon, authenticated, service_role;
 
 -- The triggers of a captured relation: %1 is the table's id, %2 the relation.
-create or replace function m23.capture_triggers(p_leaf boolean, p_partitioned boolean, p_insert_order boolean, p_subscribed boolean)
+create or replace function m23.capture_triggers(p_leaf boolean, p_partitioned boolean, p_insert_order boolean,
+                                     p_subscribed boolean)
 returns table (name text, definition text)
 language sql immutable rows 6 set search_path = '' as $$
   select t.name, t.definition from (values
-    ('zzz_m23_before',       'before ' || case when p_insert_order then 'insert or ' else '' end || 'update or delete on %2$s for each statement execute function m23_log.before(%1$s)', true),
-    ('aaa_m23_log_insert',   'after insert on %2$s referencing new table as new_rows for each statement execute function m23_log.insert_%1$s()', true),
-    ('aaa_m23_log_update',   'after update on %2$s referencing old table as old_rows new table as new_rows for each statement execute function m23_log.update_%1$s()', true),
-    ('aaa_m23_log_delete',   'after delete on %2$s referencing old table as old_rows for each statement execute function m23_log.delete_%1$s()', true),
-    ('aaa_m23_row',          'after update on %2$s for each row execute function m23_log.row_%1$s()', not p_partitioned),
-    ('zzz_m23_log_truncate', 'before truncate on %2$s for each statement execute function m23_log.truncate_%1$s()', p_leaf),
-    ('aaa_m23_row_replicated', 'after insert or update or delete on %2$s for each row execute function m23_log.replicated_%1$s()', p_subscribed and p_leaf),
-    ('zzz_m23_statement',      'before insert or update or delete on %2$s for each statement execute function m23_log.count_statements(%1$s)', p_subscribed),
-    ('zzz_m23_statement_done', 'after insert or update or delete on %2$s for each statement execute function m23_log.count_statements(%1$s)', p_subscribed)
-  ) t (name, definition, applies) where t.applies
+    ('zzz_m23_before', true,
+     'before ' || case when p_insert_order then 'insert or ' else '' end || 'update or delete on %2$s '
+     'for each statement execute function m23_log.before(%1$s)'),
+    ('aaa_m23_log_insert', true,
+     'after insert on %2$s referencing new table as new_rows '
+     'for each statement execute function m23_log.insert_%1$s()'),
+    ('aaa_m23_log_update', true,
+     'after update on %2$s referencing old table as old_rows new table as new_rows '
+     'for each statement execute function m23_log.update_%1$s()'),
+    ('aaa_m23_log_delete', true,
+     'after delete on %2$s referencing old table as old_rows '
+     'for each statement execute function m23_log.delete_%1$s()'),
+    ('aaa_m23_row', not p_partitioned,
+     'after update on %2$s for each row execute function m23_log.row_%1$s()'),
+    ('zzz_m23_log_truncate', p_leaf,
+     'before truncate on %2$s for each statement execute function m23_log.truncate_%1$s()'),
+    ('aaa_m23_row_replicated', p_subscribed and p_leaf,
+     'after insert or update or delete on %2$s for each row execute function m23_log.replicated_%1$s()'),
+    ('zzz_m23_statement', p_subscribed,
+     'before insert or update or delete on %2$s for each statement execute function m23_log.count_statements(%1$s)'),
+    ('zzz_m23_statement_done', p_subscribed,
+     'after insert or update or delete on %2$s for each statement execute function m23_log.count_statements(%1$s)')
+  ) t (name, applies, definition) where t.applies
 $$;
-revoke all on function m23.capture_triggers(boolean, boolean, boolean, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.capture_triggers(boolean, boolean, boolean, boolean) from public, anon, authenticated,
+  service_role;
 
 -- Capture switched off ---------------------------------------------------------------------
 -- ENABLE and DISABLE TRIGGER write the trigger's row in the catalogue anew, so that its number
 -- and its transaction tell whether anybody has touched it, whatever its state is now. With a relation
 -- that is dropped, its triggers go.
 
+-- The marks of a table's capture triggers: each by its number and its version in the catalogue.
 create or replace function m23.trigger_marks(p_relid oid) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
@@ -3334,12 +3615,15 @@ exception when invalid_text_representation then return null;
 end $$;
 revoke all on function m23.actor() from public, anon, authenticated, service_role;
 
--- The log's present columns for a table, and the expressions that fill them from a row `r`: with all groups of columns that an
--- image can leave out, none, or some, by what was changed (m23.changed_groups).
-create or replace function m23.log_fields(p_table m23.protected_tables, p_keys_only boolean, p_groups text default 'all', out names text, out expressions text)
+-- The log's present columns for a table, and the expressions that fill them from a row `r`: with all groups of columns
+-- that an image can leave out, none, or some, by what was changed (m23.changed_groups).
+create or replace function m23.log_fields(p_table m23.protected_tables, p_keys_only boolean,
+  p_groups text default 'all',
+                               out names text, out expressions text)
 language sql stable set search_path = '' as $$
   select string_agg(f.name, ', ' order by c.attnum),
-         string_agg(case when p_groups = 'some' and g.bit is not null then format('case when changed.g%s then %s end', g.bit, e.value) else e.value end,
+         string_agg(case when p_groups = 'some' and g.bit is not null
+                         then format('case when changed.g%s then %s end', g.bit, e.value) else e.value end,
                     ', ' order by c.attnum)
     from m23.columns_of(p_table.relid) c
     join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
@@ -3347,7 +3631,8 @@ language sql stable set search_path = '' as $$
     left join m23.log_groups g on g.table_id = p_table.id and g.in_use and c.attnum = any (g.attnums)
    where not c.generated and (c.key_ord is not null or not p_keys_only) and (p_groups <> 'none' or g.bit is null)
 $$;
-revoke all on function m23.log_fields(m23.protected_tables, boolean, text) from public, anon, authenticated, service_role;
+revoke all on function m23.log_fields(m23.protected_tables, boolean, text) from public, anon, authenticated,
+  service_role;
 
 -- The part of a log that capture writes into.
 create or replace function m23.log_part(p_table_id int) returns text
@@ -3365,8 +3650,7 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.whole_xid(xid) from public, anon, authenticated, service_role;
 
--- The settings by which the function after a row tells the one after the statement what it has seen: a group or a key that was
--- changed, and a key (both: a row has changed its key and its tenant).
+-- The setting by which the function after a row tells the one after the statement that a group or a key was changed.
 create or replace function m23.changed_flag(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23.changed_' || p_table_id $$;
 revoke all on function m23.changed_flag(int) from public, anon, authenticated, service_role;
@@ -3385,36 +3669,42 @@ create or replace function m23.log_after(p_log regclass, p_start pg_lsn, p_first
 language plpgsql set search_path = '' as $$
 begin
   execute format('update %1$s l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
-      from (select o.ctid as place, row_number() over (order by o.change_id) as n from %1$s o where o.xid = pg_current_xact_id() and o.change_id >= $1 and o.change_id < $2) later
+      from (select o.ctid as place, row_number() over (order by o.change_id) as n from %1$s o
+             where o.xid = pg_current_xact_id() and o.change_id >= $1 and o.change_id < $2) later
      where l.ctid = later.place', p_log) using p_start, p_first;
 end $$;
 revoke all on function m23.log_after(regclass, pg_lsn, pg_lsn) from public, anon, authenticated, service_role;
 
--- The statement that logs what the transition table of an event holds: the keys that came, or the images that went. An update's
--- images carry all columns, none of those that are in a group, or (some) the groups that were changed.
+-- The statement that logs what the transition table of an event holds: the keys that came, or the images that went. An
+-- update's images carry all columns, none of those that are in a group, or (some) the groups that were changed.
 create or replace function m23.log_statement(
   p_table m23.protected_tables, p_event text, p_groups text default 'all', p_rows text default null
 ) returns text
 language plpgsql stable set search_path = '' as $outer$
 declare
   v_bits   text := case p_groups when 'some' then m23.unchanged_bits(p_table)
-                                 when 'none' then (select sum(1 << g.bit)::text from m23.log_groups g where g.table_id = p_table.id and g.in_use) end;
+                                 when 'none' then (select sum(1 << g.bit)::text from m23.log_groups g
+                                                    where g.table_id = p_table.id and g.in_use) end;
   v_fields record := m23.log_fields(p_table, p_event = 'insert', case when v_bits is null then 'all' else p_groups end);
   v_log    text := m23.log_part(p_table.id);
   v_tenant text := format('r.%I', m23.tenant_column(p_table));
 begin
   return m23.fill($sql$insert into {log} (tenant_id, op, actor, {names}{unchanged})
-    select {tenant}, '{op}', {actor}, {expressions}{bits} from {groups}{rows} r where {tenant} is not null and {shares_fence}$sql$,
-    'groups', case when v_bits is not null and p_groups = 'some' then m23.changed_groups(p_table.id) || ', ' else '' end,
+    select {tenant}, '{op}', {actor}, {expressions}{bits}
+      from {groups}{rows} r where {tenant} is not null and {shares_fence}$sql$,
+    'groups', case when v_bits is not null and p_groups = 'some' then m23.changed_groups(p_table.id) || ', '
+                   else '' end,
     'log', v_log, 'tenant', v_tenant, 'op', upper(left(p_event, 1)), 'actor', m23.logged_actor(),
     'unchanged', case when v_bits is null then '' else ', unchanged' end, 'bits', coalesce(', ' || v_bits, ''),
     'names', v_fields.names, 'expressions', v_fields.expressions,
-    'rows', coalesce(p_rows, case p_event when 'insert' then 'new_rows' else 'old_rows' end), 'shares_fence', m23.shares_fence(v_tenant, v_log));
+    'rows', coalesce(p_rows, case p_event when 'insert' then 'new_rows' else 'old_rows' end),
+    'shares_fence', m23.shares_fence(v_tenant, v_log));
 end $outer$;
-revoke all on function m23.log_statement(m23.protected_tables, text, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.log_statement(m23.protected_tables, text, text, text) from public, anon, authenticated,
+  service_role;
 
--- What an update does with keys that have moved. In a partitioned table it always looks for them: a row that goes to another
--- partition fires no trigger for updated rows.
+-- What an update does with keys that have moved. In a partitioned table it always looks for them: a row that goes to
+-- another partition fires no trigger for updated rows.
 create or replace function m23.moves_branch(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
@@ -3435,6 +3725,7 @@ revoke all on function m23.moves_branch(m23.protected_tables) from public, anon,
 -- come after another, and is not noted: its start is 0/0. So a statement that is a transaction of its own
 -- pays for next to nothing. What a foreign key's action does begins in a trigger, a level deeper than it ends.
 
+-- The setting that holds the open statements of a table.
 create or replace function m23.open_setting(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23.open_' || p_table_id $$;
 revoke all on function m23.open_setting(int) from public, anon, authenticated, service_role;
@@ -3446,9 +3737,10 @@ language sql immutable set search_path = '' as
 $$ select substring(p_open from '.*,(' || p_op || '[^,]*)') $$;
 revoke all on function m23.open_statement(text, text) from public, anon, authenticated, service_role;
 
--- Others have logged while a statement was open: what came after its own image of a key gets new change ids, in its order.
--- A row that a statement has changed itself was changed before all of that: nothing may change it again until the statement's
--- rows are written. One that a foreign key's action has changed on its behalf can have been changed by others before:
+-- Others have logged while a statement was open: what came after its own image of a key gets new change ids, in its
+-- order. A row that a statement has changed itself was changed before all of that: nothing may change it again until
+-- the statement's rows are written. One that a foreign key's action has changed on its behalf can have been changed
+-- by others before:
 --   gone by then   The others say when the key was there. An arrival where it was there already comes after.
 --   still there    What its row was then is the image of whoever changed it next.
 create or replace function m23.order_statement(p_table m23.protected_tables, p_event text) returns text
@@ -3458,25 +3750,37 @@ declare
 begin
   return m23.fill($sql$update {log} l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
       from unnest(array(select o.m23_place
-          from (select o.*, min(o.m23_change_id) filter (where {follows}) over (partition by o.m23_tenant, {keys_of_o}) as m23_next
-                  from (select e.*, bool_or(e.m23_change_id >= v_first and e.m23_op = '{op}') over (partition by e.m23_tenant, {keys_of_e}) as m23_own,
-                               coalesce(sum(case when e.m23_op in ('I', 'n', 'a') then 1 when e.m23_op in ('D', 'o', 'l') then -1 else 0 end)
-                                          over (partition by e.m23_tenant, {keys_of_e} order by e.m23_change_id rows between unbounded preceding and 1 preceding), 0) as m23_balance
-                          from (select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op, l.ctid as m23_place, {keys}{images} from {log} l{many}
-                                 where l.tenant_id in (select r.{tenant} from old_rows r) and l.xid = pg_current_xact_id() and l.change_id >= v_start) e) o{new_rows}
+          from (select o.*, min(o.m23_change_id) filter (where {follows})
+                              over (partition by o.m23_tenant, {keys_of_o}) as m23_next
+                  from (select e.*, bool_or(e.m23_change_id >= v_first and e.m23_op = '{op}')
+                                      over (partition by e.m23_tenant, {keys_of_e}) as m23_own,
+                               coalesce(sum(case when e.m23_op in ('I', 'n', 'a') then 1
+                                                 when e.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+                                          over (partition by e.m23_tenant, {keys_of_e} order by e.m23_change_id
+                                                rows between unbounded preceding and 1 preceding), 0) as m23_balance
+                          from (select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op,
+                                       l.ctid as m23_place, {keys}{images} from {log} l{many}
+                                 where l.tenant_id in (select r.{tenant} from old_rows r)
+                                   and l.xid = pg_current_xact_id() and l.change_id >= v_start) e) o{new_rows}
                  where o.m23_own and o.m23_change_id < v_first) o
-         where o.m23_change_id >= o.m23_next group by o.m23_place, o.m23_change_id order by o.m23_change_id)) with ordinality later (place, n)
+         where o.m23_change_id >= o.m23_next
+         group by o.m23_place, o.m23_change_id order by o.m23_change_id)) with ordinality later (place, n)
      where l.ctid = later.place$sql$,
     'log', m23.log_part(p_table.id), 'op', upper(left(p_event, 1)), 'tenant', quote_ident(m23.tenant_column(p_table)),
-    'keys', (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord) from m23.columns_of(p_table.relid, p_of_key => true) c),
+    'keys', (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord)
+               from m23.columns_of(p_table.relid, p_of_key => true) c),
     'keys_of_o', m23.key_list(p_table.relid, 'o'), 'keys_of_e', m23.key_list(p_table.relid, 'e'),
-    'images', case when v_images then (select ', l.unchanged as m23_unchanged' || string_agg(format(', l.%1$s as m23_%1$s', f.name), '' order by f.name)
-                                         from m23.log_columns f where f.table_id = p_table.id and f.until_xid is null) else '' end,
+    'images', case when v_images then (
+      select ', l.unchanged as m23_unchanged' || string_agg(format(', l.%1$s as m23_%1$s', f.name), '' order by f.name)
+        from m23.log_columns f where f.table_id = p_table.id and f.until_xid is null) else '' end,
     'many', case when v_images then ' cross join m23.called_many()' else '' end,
     'new_rows', case when v_images then m23.new_rows_of_key(p_table) else '' end,
-    'follows', case when p_event = 'delete' then '(v_direct and not ' || m23.references_itself(p_table.relid) || $condition$ or o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0)$condition$
-                    when v_images then m23.follows_update(p_table)
-                    else 'true' end);
+    'follows', case
+      when p_event = 'delete'
+      then m23.fill('(v_direct and not {itself} or o.m23_op in (''I'', ''n'', ''a'') and o.m23_balance >= 0)',
+                    'itself', m23.references_itself(p_table.relid)::text)
+      when v_images then m23.follows_update(p_table)
+      else 'true' end);
 end $outer$;
 revoke all on function m23.order_statement(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
@@ -3491,11 +3795,13 @@ begin
 end $$;
 revoke all on function m23.stale_capture_statements(int, oid, text) from public, anon, authenticated, service_role;
 
--- Looks at the clock at every statement where commit times are not native: the moments to come back to are the ticks then.
+-- Looks at the clock at every statement where commit times are not native: the moments to come back to are the ticks
+-- then.
 create or replace function m23.tick_statement() returns text
 language sql stable set search_path = '' as $outer$
   select case when m23.commit_times_are_native() then '' else
-    $$if current_setting('m23.ticked', true) is distinct from floor(date_part('epoch', clock_timestamp()))::bigint::text then perform m23.tick(); end if;$$ end
+    $$if current_setting('m23.ticked', true) is distinct from floor(date_part('epoch', clock_timestamp()))::bigint::text
+  then perform m23.tick(); end if;$$ end
 $outer$;
 revoke all on function m23.tick_statement() from public, anon, authenticated, service_role;
 
@@ -3503,26 +3809,32 @@ revoke all on function m23.tick_statement() from public, anon, authenticated, se
 create or replace function m23.without_statement(p_open text, p_statement text) returns text
 language sql immutable set search_path = '' as $$
   select case when p_statement is null then p_open
-              else substring(p_open from '^(.*),' || p_statement || '(?:,|$)') || coalesce(substring(p_open from '.*,' || p_statement || '(,.*)$'), '') end
+              else substring(p_open from '^(.*),' || p_statement || '(?:,|$)')
+                   || coalesce(substring(p_open from '.*,' || p_statement || '(,.*)$'), '') end
 $$;
 revoke all on function m23.without_statement(text, text) from public, anon, authenticated, service_role;
 
--- A trigger of the application's for inserted rows writes before the function after the statement: what it logs comes after the
--- arrivals, which are as old as the statement. That matters only where foreign keys' actions have to be put in order.
+-- A trigger of the application's for inserted rows writes before the function after the statement: what it logs comes
+-- after the arrivals, which are as old as the statement. That matters only where foreign keys' actions have to be put
+-- in order.
 create or replace function m23.insert_order(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
   return m23.fill($body$v_open := current_setting('{open}', true);
   if v_open <> '' then
     v_statement := m23.open_statement(v_open, 'I');
-    if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > coalesce(split_part(v_statement, '@', 2), '0/0')::pg_lsn then
+    if v_open not like ',%'
+       and split_part(v_open, ',', 1)::pg_lsn > coalesce(split_part(v_statement, '@', 2), '0/0')::pg_lsn then
       update {log} l set change_id = coalesce(split_part(v_statement, '@', 2)::pg_lsn,
-               (select min(o.change_id) - 1 from {log} o where o.tenant_id = l.tenant_id and o.xid = pg_current_xact_id()))
-       where l.tenant_id in (select r.{tenant} from new_rows r) and l.xid = pg_current_xact_id() and l.op = 'I' and l.change_id >= v_first;
+               (select min(o.change_id) - 1 from {log} o
+                 where o.tenant_id = l.tenant_id and o.xid = pg_current_xact_id()))
+       where l.tenant_id in (select r.{tenant} from new_rows r) and l.xid = pg_current_xact_id()
+         and l.op = 'I' and l.change_id >= v_first;
     end if;
     perform set_config('{open}', m23.without_statement(v_open, v_statement), true);
   end if;$body$,
-    'open', m23.open_setting(p_table.id), 'log', m23.log_part(p_table.id), 'tenant', quote_ident(m23.tenant_column(p_table)));
+    'open', m23.open_setting(p_table.id), 'log', m23.log_part(p_table.id),
+    'tenant', quote_ident(m23.tenant_column(p_table)));
 end $outer$;
 revoke all on function m23.insert_order(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -3533,7 +3845,8 @@ $$ begin return coalesce(m23.layout_of(p_table) = p_layout, false); end $$;
 revoke all on function m23.has_layout(regclass, text) from public, anon, authenticated, service_role;
 
 -- What is logged of one row that was written, by the expressions for it before and after.
-create or replace function m23.row_statements(p_table m23.protected_tables, p_event text, p_old text, p_new text) returns text[]
+create or replace function m23.row_statements(p_table m23.protected_tables, p_event text, p_old text, p_new text)
+  returns text[]
 language plpgsql stable set search_path = '' as $$
 declare
   v_old text := format('(select %s.*)', p_old);
@@ -3542,7 +3855,8 @@ begin
   return m23.log_statement(p_table, p_event, 'all', case p_event when 'insert' then v_new else v_old end)
       || case p_event when 'update' then m23.move_statements(p_table, v_old, v_new) end;
 end $$;
-revoke all on function m23.row_statements(m23.protected_tables, text, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.row_statements(m23.protected_tables, text, text, text) from public, anon, authenticated,
+  service_role;
 
 -- The same where no event trigger has followed an ALTER TABLE; the row is $1 before and $2 after.
 create or replace function m23.stale_row_statements(p_table_id int, p_relid oid, p_event text) returns text[]
@@ -3566,8 +3880,11 @@ language sql stable set search_path = '' as $$
     (select format('row(%s)::pg_catalog.record operator(pg_catalog.*<>) row(%s)::pg_catalog.record',
                    string_agg(format('old.%I', c), ', '), string_agg(format('new.%I', c), ', '))
        from unnest(p_columns) c where c <> all (p_wide) or not v.knows having count(*) > 0),
-    (select string_agg(format('case when pg_catalog.pg_column_toast_chunk_id(old.%1$I) operator(pg_catalog.=) pg_catalog.pg_column_toast_chunk_id(new.%1$I) then false
-                                    else row(old.%1$I)::pg_catalog.record operator(pg_catalog.*<>) row(new.%1$I)::pg_catalog.record end', c), ' or ')
+    (select string_agg(format(
+         'case when pg_catalog.pg_column_toast_chunk_id(old.%1$I)
+                    operator(pg_catalog.=) pg_catalog.pg_column_toast_chunk_id(new.%1$I) then false
+               else row(old.%1$I)::pg_catalog.record operator(pg_catalog.*<>) row(new.%1$I)::pg_catalog.record end', c),
+                       ' or ')
        from unnest(p_columns) c where c = any (p_wide) and v.knows))
     from (select current_setting('server_version_num')::int >= 170000) v (knows)
 $$;
@@ -3579,11 +3896,15 @@ create or replace function m23.group_flag(p_table_id int, p_bit int) returns tex
 language sql immutable set search_path = '' as $$ select format('m23.changed_%s_%s', p_table_id, p_bit) $$;
 revoke all on function m23.group_flag(int, int) from public, anon, authenticated, service_role;
 
+-- The condition that a row has changed a group.
 create or replace function m23.has_changed_group(p_table_id int, p_bit int) returns text
-language sql immutable set search_path = '' as
-$$ select format('pg_catalog.current_setting(%L, true) operator(pg_catalog.=) ''yes''', m23.group_flag(p_table_id, p_bit)) $$;
+language sql immutable set search_path = '' as $$
+  select format('pg_catalog.current_setting(%L, true) operator(pg_catalog.=) ''yes''',
+                m23.group_flag(p_table_id, p_bit))
+$$;
 revoke all on function m23.has_changed_group(int, int) from public, anon, authenticated, service_role;
 
+-- The setting by which it tells that a key was; `both`: a row has changed its key and its tenant.
 create or replace function m23.moved_flag(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23.moved_' || p_table_id $$;
 revoke all on function m23.moved_flag(int) from public, anon, authenticated, service_role;
@@ -3596,7 +3917,8 @@ language plpgsql set search_path = '' as $$
 declare v_table m23.protected_tables;
 begin
   perform pg_advisory_xact_lock(hashtextextended('m23.layout.' || p_table_id, 0));
-  select * into v_table from m23.protected_tables where id = p_table_id and relid = coalesce(pg_partition_root(p_relid), p_relid);
+  select * into v_table from m23.protected_tables
+   where id = p_table_id and relid = coalesce(pg_partition_root(p_relid), p_relid);
   if v_table.id is null or (m23.obstacle_of(v_table)).kind is not null then
     return null;
   end if;
@@ -3620,7 +3942,8 @@ declare
   v_open   pg_catalog.text;
   v_null   pg_catalog.uuid;
 begin
-  if pg_catalog.current_setting('request.jwt.claims', true) is not null or pg_catalog.pg_current_xact_id_if_assigned() is not null then
+  if pg_catalog.current_setting('request.jwt.claims', true) is not null
+     or pg_catalog.pg_current_xact_id_if_assigned() is not null then
     if pg_catalog.current_setting('request.jwt.claims', true) operator(pg_catalog.<>) ''
        and pg_catalog.concat(pg_catalog.current_setting('m23.fenced', true)) operator(pg_catalog.<>) 'yes' then
       begin
@@ -3632,8 +3955,9 @@ begin
     end if;
     if pg_catalog.pg_current_xact_id_if_assigned() is not null then
       v_open := pg_catalog.concat('m23.open_', tg_argv[0]);
-      perform pg_catalog.set_config(v_open, pg_catalog.concat(pg_catalog.current_setting(v_open, true), ',', pg_catalog."left"(tg_op, 1),
-                                                              pg_catalog.pg_trigger_depth(), '@', pg_catalog.pg_current_wal_insert_lsn()), true);
+      perform pg_catalog.set_config(v_open, pg_catalog.concat(
+        pg_catalog.current_setting(v_open, true), ',', pg_catalog."left"(tg_op, 1), pg_catalog.pg_trigger_depth(), '@',
+        pg_catalog.pg_current_wal_insert_lsn()), true);
       perform pg_catalog.set_config(pg_catalog.concat('m23.seen_', tg_argv[0]), '', true);
     end if;
   end if;
@@ -3655,8 +3979,8 @@ revoke all on function m23_log.count_statements() from public, anon, authenticat
 -- Groups of columns that an update may leave out of its image: which they are, and how an update
 -- tells that it has changed one.
 
--- Which groups a statement has changed, as a relation of one row with a column for each. It is asked once: asked for each row,
--- the settings would be half of what logging the row costs.
+-- Which groups a statement has changed, as a relation of one row with a column for each. It is asked once: asked for
+-- each row, the settings would be half of what logging the row costs.
 create or replace function m23.changed_groups(p_table_id int) returns text
 language sql stable set search_path = '' as $$
   select format('(select %s offset 0) changed',
@@ -3667,24 +3991,27 @@ revoke all on function m23.changed_groups(int) from public, anon, authenticated,
 
 -- The column of who writes, in generated code: a look at one setting where nobody is signed in.
 create or replace function m23.logged_actor() returns text
-language sql immutable set search_path = '' as
-$$ select $expression$case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end$expression$ $$;
+language sql immutable set search_path = '' as $expression$
+  select $$case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end$$
+$expression$;
 revoke all on function m23.logged_actor() from public, anon, authenticated, service_role;
 
 -- The value of `unchanged` for an update: the bits of the groups that nobody has changed; null for none.
 create or replace function m23.unchanged_bits(p_table m23.protected_tables) returns text
 language sql stable set search_path = '' as $$
-  select 'nullif(' || string_agg(format('case when changed.g%s then 0 else %s end', g.bit, 1 << g.bit), ' + ' order by g.bit) || ', 0)'
+  select 'nullif('
+         || string_agg(format('case when changed.g%s then 0 else %s end', g.bit, 1 << g.bit), ' + ' order by g.bit)
+         || ', 0)'
     from m23.log_groups g where g.table_id = p_table.id and g.in_use
 $$;
 revoke all on function m23.unchanged_bits(m23.protected_tables) from public, anon, authenticated, service_role;
 
--- Keys that an update takes away or makes: the sets of keys before and after are compared. How many rows there are is not known
--- when the query is planned, so it counts them and joins nothing. One that goes and comes under another tenant leaves and arrives;
--- where a statement changes tenants and keys together, so does what a tenant has more rows of after it, or fewer, and all that
--- comes where rows of other tenants were changed. Of a partitioned table the set after cannot be trusted: PostgreSQL puts the row
--- that a MERGE has inserted where one that it updates later should be. So no key is gone that is still there, and none has come
--- where none is gone.
+-- Keys that an update takes away or makes: the sets of keys before and after are compared. How many rows there are is
+-- not known when the query is planned, so it counts them and joins nothing. One that goes and comes under another
+-- tenant leaves and arrives; where a statement changes tenants and keys together, so does what a tenant has more rows
+-- of after it, or fewer, and all that comes where rows of other tenants were changed. Of a partitioned table the set
+-- after cannot be trusted: PostgreSQL puts the row that a MERGE has inserted where one that it updates later should
+-- be. So no key is gone that is still there, and none has come where none is gone.
 create or replace function m23.move_statements(
   p_table m23.protected_tables, p_old text default 'old_rows', p_new text default 'new_rows'
 ) returns text[]
@@ -3692,7 +4019,8 @@ language plpgsql stable set search_path = '' as $outer$
 declare v_key record := m23.log_fields(p_table, true);
 begin
   return (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
-    select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row or {both} and r.m23_of_all > r.m23_of_tenant
+    select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row
+                                    or {both} and r.m23_of_all > r.m23_of_tenant
                                then '{moved}' else '{changed}' end)::"char", {actor}, {expressions}
       from (select r.*, row_number() over (partition by r.m23_tenant, {keys}, r.m23_n) as m23_nth,
                    sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
@@ -3704,36 +4032,46 @@ begin
                     union all select r.{tenant}, {keys}, -1 from {those} r) r) r
      where r.m23_n > 0 and r.m23_nth > r.m23_of_row and {is_real} and {shares_fence}$sql$,
       'is_real', case when (select relkind from pg_class where oid = p_table.relid) <> 'p' then 'true'
-                      else m23.fill(s.is_real, 'old_rows', p_old, 'new_rows', p_new, 'live', m23.qualified_name(p_table.relid), 'tenant', quote_ident(m23.tenant_column(p_table)),
-                                    'same_key', m23.key_match(p_table.relid, 'n', 'r'), 'keys', m23.key_list(p_table.relid, 'r')) end,
-      'log', m23.log_part(p_table.id), 'names', v_key.names, 'expressions', v_key.expressions, 'actor', m23.logged_actor(),
+                      else m23.fill(s.is_real, 'old_rows', p_old, 'new_rows', p_new,
+                                    'live', m23.qualified_name(p_table.relid),
+                                    'tenant', quote_ident(m23.tenant_column(p_table)),
+                                    'same_key', m23.key_match(p_table.relid, 'n', 'r'),
+                                    'keys', m23.key_list(p_table.relid, 'r')) end,
+      'log', m23.log_part(p_table.id), 'names', v_key.names, 'expressions', v_key.expressions,
+      'actor', m23.logged_actor(),
       'both', format('current_setting(%L, true) is not distinct from ''both''', m23.moved_flag(p_table.id)),
-      'tenant', quote_ident(m23.tenant_column(p_table)), 'keys', m23.key_list(p_table.relid, 'r'), 'these', s.these, 'those', s.those, 'moved', s.moved, 'changed', s.changed,
+      'tenant', quote_ident(m23.tenant_column(p_table)), 'keys', m23.key_list(p_table.relid, 'r'),
+      'these', s.these, 'those', s.those, 'moved', s.moved, 'changed', s.changed,
       'shares_fence', m23.shares_fence('r.m23_tenant', m23.log_part(p_table.id))) order by s.n)
     from (values
       (1, p_old, p_new, 'l', 'o', 'not exists (select from {live} n where n.{tenant} = r.m23_tenant and {same_key})'),
       (2, p_new, p_old, 'a', 'n',
-       'exists (select from (select r.{tenant} as m23_tenant, {keys} from {old_rows} r except select r.{tenant}, {keys} from {new_rows} r) r
+       'exists (select from (select r.{tenant} as m23_tenant, {keys} from {old_rows} r
+                             except select r.{tenant}, {keys} from {new_rows} r) r
                  where not exists (select from {live} n where n.{tenant} = r.m23_tenant and {same_key}))'))
       s (n, these, those, moved, changed, is_real));
 end $outer$;
-revoke all on function m23.move_statements(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.move_statements(m23.protected_tables, text, text) from public, anon, authenticated,
+  service_role;
 
 -- One row, which the planner takes for a hundred.
 create or replace function m23.called_many() returns setof boolean
 language plpgsql immutable rows 100 set search_path = '' as $$ begin return next true; end $$;
 revoke all on function m23.called_many() from public, anon, authenticated, service_role;
 
--- The condition that an entry `o` of others is the first that comes after this statement's update of its key, for a table
--- whose foreign keys can update it; `r` is a row that the statement has made of this key.
+-- The condition that an entry `o` of others is the first that comes after this statement's update of its key, for a
+-- table whose foreign keys can update it; `r` is a row that the statement has made of this key.
 create or replace function m23.follows_update(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
-  return m23.fill($sql$case when r.m23_there then o.m23_op in ('U', 'D') and {is_image} else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end$sql$,
+  return m23.fill($sql$case when r.m23_there then o.m23_op in ('U', 'D') and {is_image}
+                     else o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0 end$sql$,
     'is_image', (select string_agg(format('(%srow(o.m23_%s)::record operator(pg_catalog.*=) row(%s)::record)',
                     case when b.bits <> 0 then format('coalesce(o.m23_unchanged, 0) & %s <> 0 or ', b.bits) else '' end,
-                    f.name, case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end), ' and ' order by c.attnum)
-       from m23.columns_of(p_table.relid) c join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null,
+                    f.name, case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end),
+                    ' and ' order by c.attnum)
+       from m23.columns_of(p_table.relid) c
+       join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null,
             lateral (select m23.column_bits(p_table, c.attnum)) b (bits)
       where not c.generated));
 end $outer$;
@@ -3741,26 +4079,40 @@ revoke all on function m23.follows_update(m23.protected_tables) from public, ano
 
 -- A column's value in a row `l` of the log, in the table's present type and collation: keys are
 -- told apart and ordered by it.
-create or replace function m23.log_value(p_table m23.protected_tables, p_column m23.column_shape, p_shown boolean default false) returns text
+create or replace function m23.log_value(p_table m23.protected_tables, p_column m23.column_shape,
+  p_shown boolean default false)
+returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select (case when count(*) = 1 and min(f.since) = '0/0' then m23.log_cast(p_table, p_column, max(f.name), max(f.type_name), p_shown)
-      else format(case when count(*) = 0 then '%2$s' else '(case %s else %s end)' end,  -- none: added, and nothing told of it yet
-        string_agg(format('when l.change_id >= %L then %s', f.since, m23.log_cast(p_table, p_column, f.name, f.type_name, p_shown)), ' ' order by f.since desc),
-        m23.value_before(p_table, p_column, p_shown)) end)
-      || coalesce((select format(' collate %I.%I', n.nspname, o.collname) from pg_attribute a join pg_collation o on o.oid = a.attcollation join pg_namespace n on n.oid = o.collnamespace
-                    where a.attrelid = p_table.relid and a.attnum = p_column.attnum and o.collname <> 'default' and not p_shown), '')
+  return (select (
+        case when count(*) = 1 and min(f.since) = '0/0'
+             then m23.log_cast(p_table, p_column, max(f.name), max(f.type_name), p_shown)
+             -- None: it was added, and nothing has told of it yet.
+             else format(case when count(*) = 0 then '%2$s' else '(case %s else %s end)' end,
+                         string_agg(format('when l.change_id >= %L then %s', f.since,
+                                           m23.log_cast(p_table, p_column, f.name, f.type_name, p_shown)),
+                                    ' ' order by f.since desc),
+                         m23.value_before(p_table, p_column, p_shown)) end)
+      || coalesce((select format(' collate %I.%I', n.nspname, o.collname)
+                     from pg_attribute a
+                     join pg_collation o on o.oid = a.attcollation
+                     join pg_namespace n on n.oid = o.collnamespace
+                    where a.attrelid = p_table.relid and a.attnum = p_column.attnum
+                      and o.collname <> 'default' and not p_shown), '')
       from m23.log_columns f where f.table_id = p_table.id and f.attnum = p_column.attnum);
 end $$;
-revoke all on function m23.log_value(m23.protected_tables, m23.column_shape, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.log_value(m23.protected_tables, m23.column_shape, boolean) from public, anon, authenticated,
+  service_role;
 
--- What an update that others can have preceded has made of the keys of the entries `o`. Of how many rows there are nothing is known when the
--- query is planned, and pairs found one by one would take the square of them: both sides are called many.
+-- What an update that others can have preceded has made of the keys of the entries `o`. Of how many rows there are
+-- nothing is known when the query is planned, and pairs found one by one would take the square of them: both sides are
+-- called many.
 create or replace function m23.new_rows_of_key(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
   return m23.fill($sql$
-                  left join (select r.*, true as m23_there from new_rows r cross join m23.called_many() offset 0) r on r.{tenant} = o.m23_tenant and {same_key}$sql$,
+                  left join (select r.*, true as m23_there from new_rows r cross join m23.called_many() offset 0) r
+                    on r.{tenant} = o.m23_tenant and {same_key}$sql$,
     'tenant', quote_ident(m23.tenant_column(p_table)), 'same_key', m23.key_match(p_table.relid, 'r', 'o'));
 end $outer$;
 revoke all on function m23.new_rows_of_key(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -3768,29 +4120,37 @@ revoke all on function m23.new_rows_of_key(m23.protected_tables) from public, an
 -- The bits of the groups that a column is or has been in: an image that has any of them does not carry it.
 create or replace function m23.column_bits(p_table m23.protected_tables, p_attnum int2) returns int
 language sql stable set search_path = '' as $$
-  select coalesce(bit_or(1 << g.bit), 0) from m23.log_groups g where g.table_id = p_table.id and p_attnum = any (g.attnums)
+  select coalesce(bit_or(1 << g.bit), 0)
+    from m23.log_groups g where g.table_id = p_table.id and p_attnum = any (g.attnums)
 $$;
 revoke all on function m23.column_bits(m23.protected_tables, int2) from public, anon, authenticated, service_role;
 
 -- The column `l.<p_name>` of a log, which has the type p_type, in the type that the table has now.
 -- p_shown: as JSON, or as it was logged where it does not fit.
-create or replace function m23.log_cast(p_table m23.protected_tables, p_column m23.column_shape, p_name text, p_type text, p_shown boolean) returns text
+create or replace function m23.log_cast(p_table m23.protected_tables, p_column m23.column_shape, p_name text,
+  p_type text,
+                             p_shown boolean)
+returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_now    text := m23.type_with_nulls(p_table.relid, p_column.attnum);
-  v_type   oid := (select a.atttypid from pg_attribute a where a.attrelid = p_table.relid and a.attnum = p_column.attnum);
+  v_type   oid := (select a.atttypid from pg_attribute a
+                    where a.attrelid = p_table.relid and a.attnum = p_column.attnum);
   v_logged text := format('l.%I', p_name);
 begin
   if p_type = 'text' and v_now <> 'text' then v_logged := m23.logged_words(v_logged, v_type); end if;
   return case
-    when p_shown then format('m23.json_of(%s, %L)', m23.converted(v_logged, p_type, 'text'), m23.converted('$1::' || p_type, p_type, v_now))
+    when p_shown then format('m23.json_of(%s, %L)', m23.converted(v_logged, p_type, 'text'),
+                             m23.converted('$1::' || p_type, p_type, v_now))
     else format('(%s)', m23.converted(v_logged, p_type, v_now)) end;
 end $$;
-revoke all on function m23.log_cast(m23.protected_tables, m23.column_shape, text, text, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.log_cast(m23.protected_tables, m23.column_shape, text, text, boolean) from public, anon,
+  authenticated, service_role;
 
 -- The value of a column in rows of the log from before the column was there: its default, or nothing where a function
 -- fills it.
-create or replace function m23.value_before(p_table m23.protected_tables, p_column m23.column_shape, p_shown boolean) returns text
+create or replace function m23.value_before(p_table m23.protected_tables, p_column m23.column_shape, p_shown boolean)
+  returns text
 language plpgsql stable set search_path = '' as $$
 declare
   v_now     text := m23.type_with_nulls(p_table.relid, p_column.attnum);
@@ -3801,7 +4161,8 @@ begin
   return case when not p_shown then coalesce(v_default, 'null::' || v_now)
               when v_default is null then 'null::jsonb' else format('m23.json_of(null, %L)', v_default) end;
 end $$;
-revoke all on function m23.value_before(m23.protected_tables, m23.column_shape, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.value_before(m23.protected_tables, m23.column_shape, boolean) from public, anon,
+  authenticated, service_role;
 
 -- What a column gets in a row that comes back without a value for it, as of a time before the column was there: from a
 -- function that the project names (m23.set_fill), else the column's default.
@@ -3826,8 +4187,9 @@ language sql immutable set search_path = '' as $$
   select case
     when p_from = p_to then p_value
     when p_from = 'text' then format('(%s)::%s', p_value, p_to)
-    when p_to in ('json', 'jsonb') and p_from not in ('json', 'jsonb', 'character varying', 'character', 'bpchar', 'name')
-      then format('pg_catalog.to_jsonb(%s)::%s', p_value, p_to)
+    when p_to in ('json', 'jsonb')
+         and p_from not in ('json', 'jsonb', 'character varying', 'character', 'bpchar', 'name')
+    then format('pg_catalog.to_jsonb(%s)::%s', p_value, p_to)
     else format('(case when %1$s is not null then concat(%1$s) end)::%2$s', p_value, p_to) end
 $$;
 revoke all on function m23.converted(text, text, text) from public, anon, authenticated, service_role;
@@ -4007,6 +4369,7 @@ language sql immutable strict set search_path = '' as $$
 $$;
 revoke all on function m23.fields_of(text) from public, anon, authenticated, service_role;
 
+-- A field of a composite value or a range, quoted; nothing for null.
 create or replace function m23.quoted_field(p_field text) returns text
 language sql immutable set search_path = '' as
 $$ select coalesce('"' || replace(replace(p_field, '\', '\\'), '"', '""') || '"', '') $$;
@@ -4035,7 +4398,8 @@ begin
   alter event trigger m23_follow_ddl enable always;
   alter event trigger m23_follow_drop enable always;
 exception when insufficient_privilege then
-  raise notice 'no right to make an event trigger: call m23.protect_table again after another primary key or a new partition';
+  raise notice 'no right to make an event trigger: call m23.protect_table again after another primary key or a new '
+               'partition';
 end $$;
 
 -- An entry of the log, as its tenant reads it.
@@ -4050,6 +4414,7 @@ create type m23.log_filter as (
   until timestamptz, most int
 );
 
+-- The newest changes of the caller's tenants: what the view below shows.
 create or replace function m23.transaction_log() returns setof m23.log_entry
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
@@ -4065,8 +4430,9 @@ select m23.pin_text('m23.transaction_log()');
 create view public.transaction_logs with (security_invoker = true) as select * from m23.transaction_log();
 
 comment on view public.transaction_logs is
-  'The newest changes of the protected tables (10,000; the setting history_rows), newest first: when each was committed, '
-  'by whom, which row, and its old values, without long columns that an update left as they were (unchanged_columns). '
+  'The newest changes of the protected tables (10,000; the setting history_rows), newest first: when each was '
+  'committed, by whom, which row, and its old values, without long columns that an update left as they were '
+  '(unchanged_columns). '
   'Owner, admin and operator. get_transaction_logs has them all.';
 
 revoke all on public.transaction_logs from anon, authenticated;
@@ -4077,12 +4443,15 @@ grant select on public.transaction_logs to authenticated;
 create or replace function m23.log_images(p_table m23.protected_tables, p_shown boolean default false) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select string_agg(format('%s as %I', case when f.is_plain then 'l.' || f.name else m23.log_value(p_table, c, p_shown) end, c.name),
+  return (select string_agg(format('%s as %I', case when f.is_plain then 'l.' || f.name
+                                                    else m23.log_value(p_table, c, p_shown) end, c.name),
                             ', ' order by c.attnum)
       from m23.columns_of(p_table.relid) c
       left join lateral (
-           select min(l.name) as name, min(l.since) = '0/0' and count(*) = 1 and min(l.type_name) = c.type_name
-                                       and not (p_shown and c.type_name in ('json', 'json[]')) as is_plain  -- that JSON shows \u0000 is not sure
+           select min(l.name) as name,
+                  min(l.since) = '0/0' and count(*) = 1 and min(l.type_name) = c.type_name
+                  -- That JSON shows \u0000 is not sure.
+                  and not (p_shown and c.type_name in ('json', 'json[]')) as is_plain
              from m23.log_columns l where l.table_id = p_table.id and l.attnum = c.attnum) f on true
      where not c.generated);
 end $$;
@@ -4093,12 +4462,17 @@ revoke all on function m23.log_images(m23.protected_tables, boolean) from public
 create or replace function m23.key_after(p_relid oid, p_after text default '$3') returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (with keys as (select c.key_ord as n, format('r.%I', c.name) as mine, format('(%s[%s])::%s', p_after, c.key_ord, c.type_name) as given,
-                         m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
-                    from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indrelid = p_relid and i.indisprimary)
+  return (with keys as (
+      select c.key_ord as n, format('r.%I', c.name) as mine,
+             format('(%s[%s])::%s', p_after, c.key_ord, c.type_name) as given,
+             m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
+        from m23.columns_of(p_relid, p_of_key => true) c
+        join pg_index i on i.indrelid = p_relid and i.indisprimary)
     select format('(%s is null or %s)', p_after, case when count(distinct follows) = 1
         then format('(%s) %s (%s)', string_agg(mine, ', ' order by n), min(follows), string_agg(given, ', ' order by n))
-        else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given), '' order by b.n)) from keys b where b.n < k.n)
+        else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given),
+                                                         '' order by b.n))
+                                  from keys b where b.n < k.n)
                                || format('%s %s %s', mine, follows, given), ' or ' order by n) || ')' end)
       from keys k);
 end $$;
@@ -4107,15 +4481,18 @@ revoke all on function m23.key_after(oid, text) from public, anon, authenticated
 -- The condition that a transaction lies after a moment: a parameter of type m23.moment, or an expression.
 create or replace function m23.lies_after(p_xid text, p_moment text default '$2') returns text
 language sql immutable set search_path = '' as $q$
-  select format($$(%1$s >= (%2$s).floor and (not pg_visible_in_snapshot(%1$s, (%2$s).position) or ((%2$s).at is not null
-      and coalesce((select c.at from m23.commit_times c where c.xid = %1$s), pg_xact_commit_timestamp(%1$s::xid)) > (%2$s).at)))$$, p_xid, p_moment)
+  select format($$(%1$s >= (%2$s).floor and (not pg_visible_in_snapshot(%1$s, (%2$s).position)
+      or ((%2$s).at is not null
+          and coalesce((select c.at from m23.commit_times c where c.xid = %1$s),
+                       pg_xact_commit_timestamp(%1$s::xid)) > (%2$s).at)))$$, p_xid, p_moment)
 $q$;
 revoke all on function m23.lies_after(text, text) from public, anon, authenticated, service_role;
 
 -- The bits of the groups that have a column, by groups as lists of names (m23.groups_of).
 create or replace function m23.bits_in(p_groups jsonb, p_column text) returns int
 language sql immutable set search_path = '' as $$
-  select coalesce(bit_or(1 << (g.n - 1)::int), 0) from jsonb_array_elements(p_groups) with ordinality g (names, n) where g.names ? p_column
+  select coalesce(bit_or(1 << (g.n - 1)::int), 0)
+    from jsonb_array_elements(p_groups) with ordinality g (names, n) where g.names ? p_column
 $$;
 revoke all on function m23.bits_in(jsonb, text) from public, anon, authenticated, service_role;
 
@@ -4124,8 +4501,10 @@ create or replace function m23.image_values(p_columns text[], p_groups jsonb, p_
 language plpgsql immutable set search_path = '' as $$
 begin
   return (select string_agg(m23.fill(case b.bits when 0 then 't.{column}' else p_grouped end,
-                                     'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text), ', ' order by c.n)
-            from unnest(p_columns) with ordinality c (name, n), lateral (select m23.bits_in(p_groups, c.name)) b (bits));
+                                     'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text),
+                            ', ' order by c.n)
+            from unnest(p_columns) with ordinality c (name, n),
+                 lateral (select m23.bits_in(p_groups, c.name)) b (bits));
 end $$;
 revoke all on function m23.image_values(text[], jsonb, text) from public, anon, authenticated, service_role;
 
@@ -4134,11 +4513,12 @@ create or replace function m23.next_values(p_columns text[], p_groups jsonb, p_b
 language plpgsql immutable set search_path = '' as $$
 begin
   return concat(
-    (select string_agg(m23.fill(', first_value(r.m23_op in (''U'', ''D'') and r.m23_unchanged & {bits} = 0) over w{bits} as m23_has_{bits}',
-                                'bits', b::text), '') from unnest(p_bits) b),
+    (select string_agg(m23.fill(', first_value(r.m23_op in (''U'', ''D'') and r.m23_unchanged & {bits} = 0)
+                   over w{bits} as m23_has_{bits}', 'bits', b::text), '') from unnest(p_bits) b),
     (select string_agg(m23.fill(', first_value(r.{column}) over w{bits} as m23_next_{n}',
                                 'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text), '' order by c.n)
-       from unnest(p_columns) with ordinality c (name, n), lateral (select m23.bits_in(p_groups, c.name)) b (bits) where b.bits <> 0));
+       from unnest(p_columns) with ordinality c (name, n), lateral (select m23.bits_in(p_groups, c.name)) b (bits)
+      where b.bits <> 0));
 end $$;
 revoke all on function m23.next_values(text[], jsonb, int[]) from public, anon, authenticated, service_role;
 
@@ -4146,7 +4526,8 @@ revoke all on function m23.next_values(text[], jsonb, int[]) from public, anon, 
 -- expression. Said so that no index serves it: of a tenant that has grown since the last ANALYZE the planner
 -- believes that it has next to no rows, and would look through all of them for each planned one.
 create or replace function m23.is_tenants(p_table m23.protected_tables, p_row text, p_tenant text) returns text
-language plpgsql stable strict set search_path = '' as $$ begin return format('greatest(%s.%I) = %s', p_row, m23.tenant_column(p_table), p_tenant); end $$;
+language plpgsql stable strict set search_path = '' as
+$$ begin return format('greatest(%s.%I) = %s', p_row, m23.tenant_column(p_table), p_tenant); end $$;
 revoke all on function m23.is_tenants(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
 
 -- The condition that the key of a row is among those of a relation. As a list that is hashed
@@ -4155,10 +4536,12 @@ create or replace function m23.key_in(p_relid oid, p_alias text, p_relation text
 language plpgsql stable set search_path = '' as $$
 begin
   return (select case when count(distinct e.equality) = 1 then
-        format('(%s) %s any (select %s from %s t)', m23.key_list(p_relid, p_alias), min(e.equality), m23.key_list(p_relid, 't'), p_relation)
+        format('(%s) %s any (select %s from %s t)', m23.key_list(p_relid, p_alias), min(e.equality),
+               m23.key_list(p_relid, 't'), p_relation)
       else format('exists (select from %s t where %s)', p_relation, m23.key_match(p_relid, 't', p_alias)) end
       from (select m23.equality(i.indexrelid, c.key_ord) as equality
-              from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indrelid = p_relid and i.indisprimary) e);
+              from m23.columns_of(p_relid, p_of_key => true) c
+              join pg_index i on i.indrelid = p_relid and i.indisprimary) e);
 end $$;
 revoke all on function m23.key_in(oid, text, text) from public, anon, authenticated, service_role;
 
@@ -4166,13 +4549,14 @@ revoke all on function m23.key_in(oid, text, text) from public, anon, authentica
 create or replace function m23.live_query(p_table m23.protected_tables, p_limit int) returns text
 language sql stable set search_path = '' as $q$
   select format('select %1$s from %2$s r where r.%3$I = $1 and %4$s order by %5$s limit %6$s',
-    m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_after(p_table.relid),
-    m23.key_list(p_table.relid, 'r'), p_limit)
+    m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.tenant_column(p_table),
+    m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), p_limit)
 $q$;
 revoke all on function m23.live_query(m23.protected_tables, int) from public, anon, authenticated, service_role;
 
 -- Whether the log has anything of a tenant after a position.
-create or replace function m23.has_changed(p_table m23.protected_tables, p_tenant uuid, p_position pg_snapshot) returns boolean
+create or replace function m23.has_changed(p_table m23.protected_tables, p_tenant uuid, p_position pg_snapshot)
+  returns boolean
 language plpgsql volatile set search_path = '' as $$
 declare v_changed boolean;
 begin
@@ -4181,7 +4565,8 @@ begin
     into v_changed using p_tenant, m23.moment_of(p_position);
   return v_changed;
 end $$;
-revoke all on function m23.has_changed(m23.protected_tables, uuid, pg_snapshot) from public, anon, authenticated, service_role;
+revoke all on function m23.has_changed(m23.protected_tables, uuid, pg_snapshot) from public, anon, authenticated,
+  service_role;
 
 -- Why a table's log cannot answer for a moment; null when it can.
 create or replace function m23.moment_fault(p_table m23.protected_tables, p_moment m23.moment) returns text
@@ -4189,17 +4574,23 @@ language plpgsql volatile set search_path = '' as $$
 begin
   return case
     when p_table.incarnation <> m23.incarnation()
-      then format('the history of %s belongs to another life of this database, which was restored or copied since', m23.public_name(p_table.relid))
-    when p_moment.position is null or not pg_visible_in_snapshot(p_table.xid, p_moment.position) or p_moment.at < m23.history_since(p_table)
-      then format('the history of %s begins at %s, after that moment: %s', m23.public_name(p_table.relid), m23.iso(m23.history_since(p_table)), m23.history_reason(p_table))
+      then format('the history of %s belongs to another life of this database, which was restored or copied since',
+                  m23.public_name(p_table.relid))
+    when p_moment.position is null or not pg_visible_in_snapshot(p_table.xid, p_moment.position)
+         or p_moment.at < m23.history_since(p_table)
+      then format('the history of %s begins at %s, after that moment: %s', m23.public_name(p_table.relid),
+                  m23.iso(m23.history_since(p_table)), m23.history_reason(p_table))
     when p_moment.floor < p_table.pruned_below
       then format('the history of %s goes back to %s', m23.public_name(p_table.relid), m23.iso(p_table.pruned_at))
     else 'changes of ' || m23.public_name(p_table.relid) || ' may have gone unseen: ' || m23.capture_fault(p_table)
   end;
 end $$;
-revoke all on function m23.moment_fault(m23.protected_tables, m23.moment) from public, anon, authenticated, service_role;
+revoke all on function m23.moment_fault(m23.protected_tables, m23.moment) from public, anon, authenticated,
+  service_role;
 
-create or replace function m23.moment_faults(p_names text[], p_moment m23.moment) returns table (table_id int, fault text)
+-- Why the logs of tables, as callers name them, cannot answer for a moment: the tables, and the reasons.
+create or replace function m23.moment_faults(p_names text[], p_moment m23.moment) returns table (table_id int,
+  fault text)
 language plpgsql volatile rows 1 set search_path = '' as
 $$
 begin
@@ -4218,6 +4609,7 @@ begin
 end $$;
 revoke all on function m23.tenant_fault(uuid, m23.moment) from public, anon, authenticated, service_role;
 
+-- The rows of a tenant in a protected table (a null of its type) as of a moment.
 create or replace function m23.as_of(p_table anyelement, p_tenant uuid, p_moment m23.moment) returns setof anyelement
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -4242,7 +4634,8 @@ begin
   v_shape := array(select c.attnum from m23.columns_of(v_row.relid) c);
   execute format('lock table %s in access share mode', m23.qualified_name(v_row.relid));
   -- With length and precision, which the log does not keep.
-  select string_agg(format('(%s)::%s', case when c.generated then pg_get_expr(d.adbin, d.adrelid) else format('r.%I', c.name) end,
+  select string_agg(format('(%s)::%s', case when c.generated then pg_get_expr(d.adbin, d.adrelid)
+                                            else format('r.%I', c.name) end,
                            format_type(a.atttypid, a.atttypmod)), ', ' order by c.attnum)
     into v_select
     from m23.columns_of(v_row.relid) c
@@ -4253,21 +4646,25 @@ begin
                               m23.as_of_query(v_row, m23.log_of(v_row.id, p_tenant, p_moment.floor)))
     using p_tenant, p_moment, null::text[];
 exception when datatype_mismatch then
-  raise exception '% was altered while it was read', m23.public_name(v_row.relid) using errcode = 'object_in_use', hint = 'Run the query again.';
+  raise exception '% was altered while it was read', m23.public_name(v_row.relid)
+    using errcode = 'object_in_use', hint = 'Run the query again.';
 end $$;
 revoke all on function m23.as_of(anyelement, uuid, m23.moment) from public, anon, authenticated, service_role;
 select m23.pin_text('m23.as_of(anyelement, uuid, m23.moment)');
 
 create or replace function m23.as_of(p_table anyelement, p_tenant uuid, p_position pg_snapshot) returns setof anyelement
-language sql volatile set search_path = '' as $$ select * from m23.as_of(p_table, p_tenant, m23.moment_of(p_position)) $$;
+language sql volatile set search_path = '' as
+$$ select * from m23.as_of(p_table, p_tenant, m23.moment_of(p_position)) $$;
 comment on function m23.as_of(anyelement, uuid, pg_snapshot) is
-  'The rows of a tenant in a protected table as of a position: select * from m23.as_of(null::public.orders, tenant, position).';
+  'The rows of a tenant in a protected table as of a position: '
+  'select * from m23.as_of(null::public.orders, tenant, position).';
 revoke all on function m23.as_of(anyelement, uuid, pg_snapshot) from public, anon, authenticated, service_role;
 
 create or replace function m23.as_of(p_table anyelement, p_tenant uuid, p_at timestamptz) returns setof anyelement
 language sql volatile set search_path = '' as $$ select * from m23.as_of(p_table, p_tenant, m23.moment_at(p_at)) $$;
 comment on function m23.as_of(anyelement, uuid, timestamptz) is
-  'The rows of a tenant in a protected table as they were committed at a time: select * from m23.as_of(null::public.orders, tenant, timestamptz ''…'').';
+  'The rows of a tenant in a protected table as they were committed at a time: '
+  'select * from m23.as_of(null::public.orders, tenant, timestamptz ''…'').';
 revoke all on function m23.as_of(anyelement, uuid, timestamptz) from public, anon, authenticated, service_role;
 
 -- A tenant's rows as of a moment, with the parameters of m23.touched_since; with a limit the
@@ -4281,14 +4678,18 @@ begin
   return m23.fill($sql$with {touched}
     (select {columns} from {live} r where r.{tenant} = $1 and {key_after} and not {is_touched} {limit})
     union all
-    (select {columns} from touched r where (exists (select from {live} t where t.{tenant} = $1 and {same_key}))::int - r.m23_balance = 1 {limit})$sql$,
+    (select {columns} from touched r
+      where (exists (select from {live} t where t.{tenant} = $1 and {same_key}))::int - r.m23_balance = 1 {limit})$sql$,
     'touched', m23.touched_since(p_table, p_log, p_moment, p_after),
     'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
-    'tenant', quote_ident(m23.tenant_column(p_table)), 'key_after', m23.key_after(p_table.relid, p_after), 'is_touched', m23.key_in(p_table.relid, 'r', 'touched'),
+    'tenant', quote_ident(m23.tenant_column(p_table)), 'key_after', m23.key_after(p_table.relid, p_after),
+    'is_touched', m23.key_in(p_table.relid, 'r', 'touched'),
     'same_key', m23.key_match(p_table.relid, 't', 'r'),
-    'limit', case when p_limit is null then '' else format('order by %s limit %s', m23.key_list(p_table.relid, 'r'), p_limit) end);
+    'limit', case when p_limit is null then ''
+                  else format('order by %s limit %s', m23.key_list(p_table.relid, 'r'), p_limit) end);
 end $outer$;
-revoke all on function m23.as_of_query(m23.protected_tables, text, int, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.as_of_query(m23.protected_tables, text, int, text, text) from public, anon, authenticated,
+  service_role;
 
 -- Drops a part that holds nothing that is needed: no transaction below p_needed is.
 create or replace function m23.drop_log_part(p_table m23.protected_tables, p_part int, p_needed xid8) returns void
@@ -4306,14 +4707,17 @@ begin
    where id = p_table.id;
   delete from m23.removed_partitions where table_id = p_table.id and xid < p_needed;
 end $$;
-revoke all on function m23.drop_log_part(m23.protected_tables, int, xid8) from public, anon, authenticated, service_role;
+revoke all on function m23.drop_log_part(m23.protected_tables, int, xid8) from public, anon, authenticated,
+  service_role;
 
--- A query for the first old image of each key among entries of a log: a relation with the table's columns p_columns and m23_op,
--- m23_change_id and m23_unchanged. m23_balance is the key's arrivals less its departures. What the image does not carry is
--- as in the key's next one that does, else as in the row of p_live, a relation, for which p_is_live holds (`l`). The next one is
--- found by windows: of a join the planner would not know how much there is to join. They are dear: only keys with several
--- images have them, in a list that is hashed, whatever the planner believes.
-create or replace function m23.first_images(p_relid oid, p_columns text[], p_groups jsonb, p_entries text, p_live text, p_is_live text) returns text
+-- A query for the first old image of each key among entries of a log: a relation with the table's columns p_columns and
+-- m23_op, m23_change_id and m23_unchanged. m23_balance is the key's arrivals less its departures. What the image does
+-- not carry is as in the key's next one that does, else as in the row of p_live, a relation, for which p_is_live holds
+-- (`l`). The next one is found by windows: of a join the planner would not know how much there is to join. They are
+-- dear: only keys with several images have them, in a list that is hashed, whatever the planner believes.
+create or replace function m23.first_images(p_relid oid, p_columns text[], p_groups jsonb, p_entries text, p_live text,
+                                 p_is_live text)
+returns text
 language plpgsql stable set search_path = '' as $outer$
 declare
   v_bits  int[] := array(select distinct m23.bits_in(p_groups, c) as bits from unnest(p_columns) c
@@ -4321,7 +4725,8 @@ declare
   v_keys  text := m23.key_list(p_relid, 'r');
   v_first text := $sql$
       select distinct on ({keys}) r.*, count(*) filter (where r.m23_op in ('U', 'D')) over w as m23_images,
-             sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end) over w as m23_balance{nexts}
+             sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+               over w as m23_balance{nexts}
         from {entries} r
        where {is_one}
       window w as (partition by {keys} order by r.m23_op not in ('U', 'D'), r.m23_change_id
@@ -4338,23 +4743,29 @@ begin
       select t.m23_balance, {alone} from m23_first t left join {live} l on {is_live} and {same_key}
        where t.m23_unchanged <> 0 and t.m23_images = 1
       union all
-      select t.m23_balance, {several} from ({first_of_several}) t left join {live} l on ({needs_live}) and {is_live} and {same_key}$sql$,
+      select t.m23_balance, {several}
+        from ({first_of_several}) t left join {live} l on ({needs_live}) and {is_live} and {same_key}$sql$,
     'first', m23.fill(v_first, 'keys', v_keys, 'entries', p_entries, 'is_one', 'true', 'nexts', '', 'windows', ''),
     'first_of_several', m23.fill(v_first, 'keys', v_keys, 'entries', p_entries,
-      'is_one', format('(%s) is true',
-                       m23.key_in(p_relid, 'r', '(select * from m23_first f where f.m23_unchanged <> 0 and f.m23_images > 1)')),
+      'is_one', format('(%s) is true', m23.key_in(
+        p_relid, 'r', '(select * from m23_first f where f.m23_unchanged <> 0 and f.m23_images > 1)')),
       'nexts', m23.next_values(p_columns, p_groups, v_bits),
       'windows', (select string_agg(m23.fill(',
-             w{bits} as (partition by {keys} order by r.m23_op not in (''U'', ''D'') or r.m23_unchanged & {bits} <> 0, r.m23_change_id
-                         rows between unbounded preceding and unbounded following)', 'bits', b::text, 'keys', v_keys), '') from unnest(v_bits) b)),
+             w{bits} as (partition by {keys}
+                         order by r.m23_op not in (''U'', ''D'') or r.m23_unchanged & {bits} <> 0, r.m23_change_id
+                         rows between unbounded preceding and unbounded following)',
+                                             'bits', b::text, 'keys', v_keys), '') from unnest(v_bits) b)),
     'live', p_live, 'is_live', p_is_live, 'same_key', m23.key_match(p_relid, 'l', 't'),
-    'needs_live', (select string_agg(format('t.m23_unchanged & %1$s <> 0 and not t.m23_has_%1$s', b), ' or ') from unnest(v_bits) b),
+    'needs_live', (select string_agg(format('t.m23_unchanged & %1$s <> 0 and not t.m23_has_%1$s', b), ' or ')
+                     from unnest(v_bits) b),
     'whole', m23.image_values(p_columns, p_groups, 't.{column}'),
-    'alone', m23.image_values(p_columns, p_groups, 'case when t.m23_unchanged & {bits} = 0 then t.{column} else l.{column} end as {column}'),
+    'alone', m23.image_values(p_columns, p_groups, 'case when t.m23_unchanged & {bits} = 0 then t.{column}
+                                                                      else l.{column} end as {column}'),
     'several', m23.image_values(p_columns, p_groups, 'case when t.m23_unchanged & {bits} = 0 then t.{column}
              when t.m23_has_{bits} then t.m23_next_{n} else l.{column} end as {column}'));
 end $outer$;
-revoke all on function m23.first_images(oid, text[], jsonb, text, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.first_images(oid, text[], jsonb, text, text, text) from public, anon, authenticated,
+  service_role;
 
 -- Whether types that a table uses have been altered since a position, or may have been, as nobody has noted it yet.
 create or replace function m23.has_altered_type(p_relid oid, p_position pg_snapshot) returns boolean
@@ -4373,7 +4784,8 @@ revoke all on function m23.has_altered_type(oid, pg_snapshot) from public, anon,
 -- Why nothing before the present history can be reached.
 create or replace function m23.history_reason(p_table m23.protected_tables) returns text
 language sql stable set search_path = '' as $$
-  select coalesce((select g.reason from m23.gaps g where g.table_id = p_table.id order by g.until desc limit 1), 'the table was not protected before')
+  select coalesce((select g.reason from m23.gaps g where g.table_id = p_table.id order by g.until desc limit 1),
+                  'the table was not protected before')
 $$;
 revoke all on function m23.history_reason(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -4415,6 +4827,7 @@ begin
 end $$;
 revoke all on function m23.obstacle_faults(text[]) from public, anon, authenticated, service_role;
 
+-- Refuses a restore for which m23.obstacle_faults gives reasons.
 create or replace function m23.refuse_obstacles(p_tables text[]) returns void
 language plpgsql volatile set search_path = '' as $$
 declare v_faults text[] := m23.obstacle_faults(p_tables);
@@ -4429,23 +4842,30 @@ revoke all on function m23.refuse_obstacles(text[]) from public, anon, authentic
 create or replace function m23.clock_fault(p_at timestamptz) returns text
 language plpgsql volatile set search_path = '' as $$
 begin
-  return (select format('the clock was set back, and the times from %s to %s came twice', m23.iso(min(s.since)), m23.iso(max(s.until)))
-      from m23.clock_steps s where s.incarnation = (select m23.incarnation()) and p_at >= s.since and p_at < s.until having count(*) > 0);
+  return (select format('the clock was set back, and the times from %s to %s came twice',
+                        m23.iso(min(s.since)), m23.iso(max(s.until)))
+            from m23.clock_steps s
+           where s.incarnation = (select m23.incarnation()) and p_at >= s.since and p_at < s.until
+          having count(*) > 0);
 end $$;
 revoke all on function m23.clock_fault(timestamptz) from public, anon, authenticated, service_role;
 
 -- The groups by bit, as lists of the columns' present names; null where there are none.
 create or replace function m23.groups_of(p_table m23.protected_tables) returns jsonb
 language sql stable set search_path = '' as $$
-  select jsonb_agg((select coalesce(jsonb_agg(a.attname order by a.attnum), '[]') from m23.log_groups g join pg_attribute a on a.attnum = any (g.attnums)
-                     where g.table_id = p_table.id and g.bit = b.bit and a.attrelid = p_table.relid and not a.attisdropped) order by b.bit)
+  select jsonb_agg((select coalesce(jsonb_agg(a.attname order by a.attnum), '[]')
+                      from m23.log_groups g join pg_attribute a on a.attnum = any (g.attnums)
+                     where g.table_id = p_table.id and g.bit = b.bit
+                       and a.attrelid = p_table.relid and not a.attisdropped) order by b.bit)
     from generate_series(0, (select max(g.bit) from m23.log_groups g where g.table_id = p_table.id)) b (bit)
 $$;
 revoke all on function m23.groups_of(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- One table's entries of the log, p_log, under a filter, $2. p_shown: values that do not fit their columns any more as
 -- they were logged.
-create or replace function m23.history_query(p_table m23.protected_tables, p_log text, p_shown boolean, p_is_page boolean) returns text
+create or replace function m23.history_query(p_table m23.protected_tables, p_log text, p_shown boolean,
+  p_is_page boolean)
+returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
   return m23.fill($sql$select (l.change_id - '0/0')::bigint, l.tenant_id, {at}, l.xid::text, l.actor,
@@ -4453,11 +4873,13 @@ begin
       (select to_jsonb(m23_k) from (select {key}) m23_k),
       case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select {images}) m23_v) - u.names end,
       case when u.names <> '{}' then u.names end
-    from {log} l, lateral (select {unchanged}) u (names) where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= {pruned}){page}$sql$,
+    from {log} l, lateral (select {unchanged}) u (names)
+   where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= {pruned}){page}$sql$,
     'at', m23.committed_at(),
     'operations', (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o),
     'name', quote_literal(m23.public_name(p_table.relid)),
-    'key', coalesce((select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name), ', ' order by c.key_ord)
+    'key', coalesce((select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name),
+                                       ', ' order by c.key_ord)
                        from m23.columns_of(p_table.relid, p_of_key => true) c), ''),
     'images', m23.log_images(p_table, p_shown), 'log', p_log, 'unchanged', m23.unchanged_names(p_table),
     'pruned', quote_literal(p_table.pruned_below),
@@ -4468,8 +4890,10 @@ begin
        and (($2).since is null or {at} >= ($2).since) and (($2).until is null or {at} < ($2).until)
      order by l.xid desc, l.change_id desc limit ($2).most$sql$, 'at', m23.committed_at()) else '' end);
 end $outer$;
-revoke all on function m23.history_query(m23.protected_tables, text, boolean, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.history_query(m23.protected_tables, text, boolean, boolean) from public, anon, authenticated,
+  service_role;
 
+-- One part of a log.
 create or replace function m23.part_name(p_table_id int, p_part int) returns text
 language sql immutable set search_path = '' as $$ select format('m23_log.log_%s_%s', p_table_id, p_part) $$;
 revoke all on function m23.part_name(int, int) from public, anon, authenticated, service_role;
@@ -4483,7 +4907,8 @@ revoke all on function m23.log_field(m23.protected_tables, int2) from public, an
 -- What stands for a log in a query: its parts that can have changes of a tenant from a transaction on. They are held
 -- until the transaction ends, so that none is dropped before it is read. Whoever makes the query long before it runs,
 -- and has not taken the table itself, holds nothing: an ALTER TABLE takes the table before its log.
-create or replace function m23.log_of(p_table_id int, p_tenant uuid, p_from xid8, p_held boolean default true) returns text
+create or replace function m23.log_of(p_table_id int, p_tenant uuid, p_from xid8, p_held boolean default true)
+  returns text
 language plpgsql volatile set search_path = '' as $$
 declare v_parts int[];
 begin
@@ -4498,7 +4923,8 @@ begin
     end;
   end loop;
   return m23.fill('({parts} select * from m23.entries_beside(null::{log}, {table}, {numbers}, {tenant}, {from}))',
-    'parts', coalesce((select string_agg(format('select * from %s union all', m23.part_name(p_table_id, p)), ' ' order by p)
+    'parts', coalesce((select string_agg(format('select * from %s union all', m23.part_name(p_table_id, p)),
+                                         ' ' order by p)
                          from unnest(v_parts) p), ''),
     'log', m23.log_name(p_table_id), 'table', p_table_id::text, 'numbers', quote_literal(v_parts) || '::int[]',
     'tenant', quote_literal(p_tenant), 'from', quote_nullable(p_from) || '::xid8');
@@ -4518,7 +4944,9 @@ language sql volatile set search_path = '' as $$
         and t.at <= clock_timestamp() - make_interval(days => m23.setting('log_days')::int) order by t.at desc limit 1),
     (select min(pg_snapshot_xmin((s.snapshot_data ->> 'position')::pg_snapshot)) from public.pitr_snapshots s
       where s.status = 'active' and s.snapshot_data ->> 'incarnation' = (select m23.incarnation())::text),
-    (select min(pg_snapshot_xmin(w.position)) from public.backup_jobs j join m23.backup_work w on w.job_id in (j.id, j.parent_backup_id) where j.status in ('pending', 'in_progress')),
+    (select min(pg_snapshot_xmin(w.position))
+       from public.backup_jobs j join m23.backup_work w on w.job_id in (j.id, j.parent_backup_id)
+      where j.status in ('pending', 'in_progress')),
     (select min((w.moment).floor) from m23.restore_work w))
    where exists (select from m23.ticks t where t.incarnation = (select m23.incarnation())
         and t.at <= clock_timestamp() - make_interval(days => m23.setting('log_days')::int))
@@ -4533,7 +4961,9 @@ language plpgsql set search_path = '' as $$
 declare v_columns text := 'tenant_id, xid, change_id, op, actor, ' || (select names from m23.log_fields(p_table, true));
 begin
   execute format('insert into %s (%s) select %2$s from %s l where l.op = ''a'' and exists (
-      select from m23.backup_work w where w.tenant_id = l.tenant_id and w.incarnation = (select m23.incarnation()) and not pg_visible_in_snapshot(l.xid, w.position))',
+      select from m23.backup_work w
+       where w.tenant_id = l.tenant_id and w.incarnation = (select m23.incarnation())
+         and not pg_visible_in_snapshot(l.xid, w.position))',
     m23.log_part(p_table.id), v_columns, p_part);
 end $$;
 revoke all on function m23.keep_arrivals(m23.protected_tables, text) from public, anon, authenticated, service_role;
@@ -4551,7 +4981,8 @@ revoke all on function m23.close_log_part(m23.protected_tables) from public, ano
 
 -- One step of the upkeep of a log. It waits for a lock only shortly: a part that somebody reads is dropped the next
 -- time, and one that is still written into is sealed then.
-create or replace function m23.try_log_step(p_step text, p_table m23.protected_tables, p_part int, p_needed xid8) returns boolean
+create or replace function m23.try_log_step(p_step text, p_table m23.protected_tables, p_part int, p_needed xid8)
+  returns boolean
 language plpgsql set search_path = '' set lock_timeout = '200ms' as $$
 begin
   case p_step
@@ -4562,8 +4993,10 @@ begin
   return true;
 exception when lock_not_available or deadlock_detected then return false;
 end $$;
-revoke all on function m23.try_log_step(text, m23.protected_tables, int, xid8) from public, anon, authenticated, service_role;
+revoke all on function m23.try_log_step(text, m23.protected_tables, int, xid8) from public, anon, authenticated,
+  service_role;
 
+-- The lock of whoever drops old parts: one at a time does.
 create or replace function m23.prune_key() returns bigint
 language sql immutable set search_path = '' as $$ select hashtextextended('m23.prune_logs', 0) $$;
 revoke all on function m23.prune_key() from public, anon, authenticated, service_role;
@@ -4667,6 +5100,7 @@ begin
 end $$;
 revoke all on function m23.part_reaches(int, int, xid8) from public, anon, authenticated, service_role;
 
+-- Forgets a part that was dropped, and whose it was.
 create or replace function m23.forget_part(p_table_id int, p_part int) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -4693,7 +5127,8 @@ revoke all on function m23.parts_of(int, uuid, xid8) from public, anon, authenti
 -- A tenant's entries of a log in parts that came to hold them after a reader had chosen its own: a part was opened
 -- meanwhile, or somebody came late. It is stable, and so sees what its reader's statement sees. p_log: null, of the
 -- log's type.
-create or replace function m23.entries_beside(p_log anyelement, p_table_id int, p_parts int[], p_tenant uuid, p_from xid8)
+create or replace function m23.entries_beside(p_log anyelement, p_table_id int, p_parts int[], p_tenant uuid,
+  p_from xid8)
 returns setof anyelement
 language plpgsql stable rows 1 set search_path = '' as $$
 declare v_part int;
@@ -4704,7 +5139,8 @@ begin
                                 m23.part_name(p_table_id, v_part)) using p_tenant, coalesce(p_from, '0');
   end loop;
 end $$;
-revoke all on function m23.entries_beside(anyelement, int, int[], uuid, xid8) from public, anon, authenticated, service_role;
+revoke all on function m23.entries_beside(anyelement, int, int[], uuid, xid8) from public, anon, authenticated,
+  service_role;
 
 -- Which logs have something -----------------------------------------------------------
 
@@ -4725,7 +5161,8 @@ end $$;
 revoke all on function m23.glance(text[], uuid, xid8) from public, anon, authenticated, service_role;
 
 -- Whether a tenant can have had rows within bounds.
-create or replace function m23.can_concern(p_bounds m23.bounds, p_table m23.protected_tables, p_tenant uuid) returns boolean
+create or replace function m23.can_concern(p_bounds m23.bounds, p_table m23.protected_tables, p_tenant uuid)
+  returns boolean
 language plpgsql stable set search_path = '' as $$
 declare v_concerns boolean := true;
 begin
@@ -4736,7 +5173,8 @@ begin
   end if;
   return v_concerns is not false;
 end $$;
-revoke all on function m23.can_concern(m23.bounds, m23.protected_tables, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.can_concern(m23.bounds, m23.protected_tables, uuid) from public, anon, authenticated,
+  service_role;
 
 -- The partitions that a tenant can have had rows in and that were removed after a moment, in this order.
 create or replace function m23.removed_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment)
@@ -4753,7 +5191,8 @@ begin
      and m23.can_concern(r.bounds, p_table, p_tenant)
    order by r.id;
 end $$;
-revoke all on function m23.removed_since(m23.protected_tables, uuid, m23.moment) from public, anon, authenticated, service_role;
+revoke all on function m23.removed_since(m23.protected_tables, uuid, m23.moment) from public, anon, authenticated,
+  service_role;
 
 -- What a moment before the drop of a partition lacks; null for nothing.
 create or replace function m23.lost_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment) returns text
@@ -4764,7 +5203,8 @@ begin
                         string_agg(format('%s (%s)', r.name, m23.iso(r.at)), ', ' order by r.id))
             from m23.removed_since(p_table, p_tenant, p_moment) r where r.lost having count(*) > 0);
 end $$;
-revoke all on function m23.lost_since(m23.protected_tables, uuid, m23.moment) from public, anon, authenticated, service_role;
+revoke all on function m23.lost_since(m23.protected_tables, uuid, m23.moment) from public, anon, authenticated,
+  service_role;
 
 -- The upkeep of the logs: seals parts, drops what is no longer needed, and goes on to new ones; gives how many were
 -- dropped. Two that come at once do it one after the other.
@@ -4792,7 +5232,8 @@ begin
     perform m23.follow_layout(v_table.id, v_table.relid);
   end loop;
   delete from m23.ticks where at < clock_timestamp() - make_interval(days => m23.setting('log_days')::int + 1)
-     and not exists (select from public.pitr_snapshots s where s.status = 'active' and s.created_at < ticks.at + interval '1 day');
+     and not exists (select from public.pitr_snapshots s
+                      where s.status = 'active' and s.created_at < ticks.at + interval '1 day');
   return v_count;
 end $$;
 revoke all on function m23.prune_logs() from public, anon, authenticated, service_role;
@@ -4808,7 +5249,7 @@ begin
     perform m23.protect_table(p_table.relid, m23.tenant_column(p_table)::name);
     return true;
   elsif p_table.suspended is null then
-    perform m23.suspend_capture(p_table, v_obstacle);
+    perform m23.suspend_capture(p_table, v_obstacle.kind);
   end if;
   return false;
 exception when others then
@@ -4817,6 +5258,7 @@ exception when others then
 end $$;
 revoke all on function m23.renew_capture(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- Renews the capture of the tables whose log does not know all; gives how many of them were.
 create or replace function m23.renew_captures() returns int
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -4891,8 +5333,9 @@ begin
        and not exists (select from pg_attribute k join pg_type y on y.oid = k.atttypid
                          join m23.log_columns f on f.table_id = t.id and f.attnum = k.attnum and f.until_xid is null
                         where k.attrelid = t.relid and k.attnum = any (t.key_attnums)
-                          and f.type_name <> case when y.typnamespace = 'pg_catalog'::regnamespace
-                                                       and y.typtype in ('b', 'r', 'm') then format_type(k.atttypid, -1) else 'text' end)
+                          and f.type_name <> case
+                            when y.typnamespace = 'pg_catalog'::regnamespace and y.typtype in ('b', 'r', 'm')
+                            then format_type(k.atttypid, -1) else 'text' end)
        and not exists (select from pg_inherits h where h.inhrelid = t.relid)
        and not exists (select from pg_inherits h where h.inhparent = t.relid)
        and not exists (select from pg_subscription_rel s where s.srrelid = t.relid)
@@ -4902,6 +5345,14 @@ begin
                                 where g.tgrelid = t.relid));
 end $$;
 revoke all on function m23.sound_tables(int[]) from public, anon, authenticated, service_role;
+
+-- Who is at it already does it.
+create or replace function m23.sweep_logs() returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  return case when pg_try_advisory_xact_lock(m23.prune_key()) then m23.prune_logs() end;
+end $$;
+revoke all on function m23.sweep_logs() from public, anon, authenticated, service_role;
 
 -- The start of every query into the past: a WITH list whose last part, `touched`, has one
 -- row for each key that has changed since a moment, with its first old image and the
@@ -4917,18 +5368,23 @@ language plpgsql stable set search_path = '' as $outer$
 begin
   return m23.fill($sql$
     later as materialized (
-      select x.xid from (select distinct l.xid from {log} l where l.tenant_id = $1 and l.xid >= ({moment}).floor) x where {lies_after}),
+      select x.xid from (select distinct l.xid from {log} l where l.tenant_id = $1 and l.xid >= ({moment}).floor) x
+       where {lies_after}),
     logged as (
-      select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged, {images} from {log} l
+      select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged,
+                              {images} from {log} l
                         where l.tenant_id = $1 and l.xid >= ({moment}).floor and l.xid in (select xid from later)) r
        where {key_after}),
     touched as ({first_images})$sql$,
-    'log', p_log, 'moment', p_moment, 'lies_after', m23.lies_after('x.xid', p_moment), 'images', m23.log_images(p_table),
-    'key_after', m23.key_after(p_table.relid, p_after),
-    'first_images', m23.first_images(p_table.relid, array(select c.name from m23.columns_of(p_table.relid) c where not c.generated order by c.attnum),
-                                     m23.groups_of(p_table), 'logged', m23.qualified_name(p_table.relid), m23.is_tenants(p_table, 'l', '$1')));
+    'log', p_log, 'moment', p_moment, 'lies_after', m23.lies_after('x.xid', p_moment),
+    'images', m23.log_images(p_table), 'key_after', m23.key_after(p_table.relid, p_after),
+    'first_images', m23.first_images(
+      p_table.relid,
+      array(select c.name from m23.columns_of(p_table.relid) c where not c.generated order by c.attnum),
+      m23.groups_of(p_table), 'logged', m23.qualified_name(p_table.relid), m23.is_tenants(p_table, 'l', '$1')));
 end $outer$;
-revoke all on function m23.touched_since(m23.protected_tables, text, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.touched_since(m23.protected_tables, text, text, text) from public, anon, authenticated,
+  service_role;
 
 -- History: the log as its tenant may read it, and rows as they were. Old values are for
 -- owner, admin and operator only: policies finer than the tenant cannot be applied to them.
@@ -4936,7 +5392,8 @@ revoke all on function m23.touched_since(m23.protected_tables, text, text, text)
 -- What is logged, and what it is called outside.
 create or replace function m23.operations() returns table (op "char", name text)
 language sql immutable set search_path = '' as $$
-  values ('I'::"char", 'INSERT'), ('U', 'UPDATE'), ('D', 'DELETE'), ('o', 'KEY_FROM'), ('n', 'KEY_TO'), ('l', 'TENANT_FROM'), ('a', 'TENANT_TO')
+  values ('I'::"char", 'INSERT'), ('U', 'UPDATE'), ('D', 'DELETE'), ('o', 'KEY_FROM'), ('n', 'KEY_TO'),
+         ('l', 'TENANT_FROM'), ('a', 'TENANT_TO')
 $$;
 revoke all on function m23.operations() from public, anon, authenticated, service_role;
 
@@ -4944,8 +5401,10 @@ revoke all on function m23.operations() from public, anon, authenticated, servic
 create or replace function m23.committed_at() returns text
 language sql immutable set search_path = '' as $q$
   select $$coalesce((select c.at from m23.commit_times c where c.xid = l.xid),
-               case when current_setting('track_commit_timestamp')::boolean then pg_xact_commit_timestamp(l.xid::xid) end,
-               (select t.at from m23.ticks t where pg_snapshot_xmax(t.position) > l.xid and pg_visible_in_snapshot(l.xid, t.position)
+               case when current_setting('track_commit_timestamp')::boolean
+                    then pg_xact_commit_timestamp(l.xid::xid) end,
+               (select t.at from m23.ticks t
+                 where pg_snapshot_xmax(t.position) > l.xid and pg_visible_in_snapshot(l.xid, t.position)
                  order by pg_snapshot_xmax(t.position), t.at limit 1))$$
 $q$;
 revoke all on function m23.committed_at() from public, anon, authenticated, service_role;
@@ -4954,12 +5413,15 @@ revoke all on function m23.committed_at() from public, anon, authenticated, serv
 create or replace function m23.unchanged_names(p_table m23.protected_tables) returns text
 language sql stable set search_path = '' as $q$
   select coalesce('case when l.unchanged is null then ''{}''::text[] else array_remove(array['
-                    || string_agg(format('case when l.unchanged & %s <> 0 then %L end', b.bits, c.name), ', ' order by c.attnum) || '], null) end', '''{}''::text[]')
+                    || string_agg(format('case when l.unchanged & %s <> 0 then %L end', b.bits, c.name),
+                                  ', ' order by c.attnum) || '], null) end', '''{}''::text[]')
     from m23.columns_of(p_table.relid) c, lateral (select m23.column_bits(p_table, c.attnum)) b (bits) where b.bits <> 0
 $q$;
 revoke all on function m23.unchanged_names(m23.protected_tables) from public, anon, authenticated, service_role;
 
-create or replace function m23.history_rows(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter, p_shown boolean)
+-- A table's entries under a filter. p_shown: as m23.history_query has it.
+create or replace function m23.history_rows(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter,
+  p_shown boolean)
 returns setof m23.log_entry
 language plpgsql stable set search_path = '' as $$
 declare
@@ -4970,7 +5432,8 @@ begin
   perform set_config('search_path', v_path, true);
   return query execute v_query using p_tenant, p_filter;
 end $$;
-revoke all on function m23.history_rows(m23.protected_tables, uuid, m23.log_filter, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.history_rows(m23.protected_tables, uuid, m23.log_filter, boolean) from public, anon,
+  authenticated, service_role;
 
 -- The same, whatever has become of the table's types since: a value that does not fit its column any more is told as it
 -- was logged, at the price of a look at each. Nothing of the rows before a failure is left: they are given when all are
@@ -4983,7 +5446,8 @@ begin
 exception when others then
   return query select * from m23.history_rows(p_table, p_tenant, p_filter, true);
 end $$;
-revoke all on function m23.history_of(m23.protected_tables, uuid, m23.log_filter) from public, anon, authenticated, service_role;
+revoke all on function m23.history_of(m23.protected_tables, uuid, m23.log_filter) from public, anon, authenticated,
+  service_role;
 
 -- A page of it. What it has opened is let go of, for there may be hundreds of tables: whatever is taken in a block that
 -- fails is.
@@ -4999,7 +5463,8 @@ begin
   end;
   return query select p.* from unnest(v_page) p;
 end $$;
-revoke all on function m23.history_page(m23.protected_tables, uuid, m23.log_filter) from public, anon, authenticated, service_role;
+revoke all on function m23.history_page(m23.protected_tables, uuid, m23.log_filter) from public, anon, authenticated,
+  service_role;
 
 -- A tenant's newest changes, by their order in the log.
 create or replace function m23.newest_changes(p_tenant uuid) returns setof m23.log_entry
@@ -5018,24 +5483,29 @@ revoke all on function m23.newest_changes(uuid) from public, anon, authenticated
 -- The transactions that can have been committed between two times: from `first` on, for a tick before p_since has seen
 -- the end of all that are lower, and below `beyond`, for all from there on began after a tick of p_until or later. That
 -- tick's clock was read after its position was taken, so `beyond` is told by one that has seen its transaction end.
-create or replace function m23.transactions_between(p_since timestamptz, p_until timestamptz, out first xid8, out beyond xid8)
+create or replace function m23.transactions_between(p_since timestamptz, p_until timestamptz, out first xid8,
+  out beyond xid8)
 language sql stable set search_path = '' as $$
   with ticks as not materialized (select t.* from m23.ticks t where t.incarnation = (select m23.present_life()))
   select (select pg_snapshot_xmin(t.position) from ticks t where t.at < p_since order by t.at desc limit 1),
          (select (select pg_snapshot_xmax(later.position) from ticks later
-                   where later.at > t.at and pg_snapshot_xmin(later.position) >= pg_snapshot_xmax(t.position) order by later.at limit 1)
+                   where later.at > t.at and pg_snapshot_xmin(later.position) >= pg_snapshot_xmax(t.position)
+                   order by later.at limit 1)
             from ticks t where t.at >= p_until order by t.at limit 1)
 $$;
-revoke all on function m23.transactions_between(timestamptz, timestamptz) from public, anon, authenticated, service_role;
+revoke all on function m23.transactions_between(timestamptz, timestamptz) from public, anon, authenticated,
+  service_role;
 
 -- What is wrong with the filter of a page of the log.
 create or replace function m23.log_filter_faults(p_table text, p_operation text, p_before jsonb) returns text[]
 language sql stable set search_path = '' as $$
   select array_remove(array[
-    case when p_table is not null and (m23.find_table(p_table)).id is null then format('p_table: "%s" is not a protected table', p_table) end,
+    case when p_table is not null and (m23.find_table(p_table)).id is null
+         then format('p_table: "%s" is not a protected table', p_table) end,
     case when p_operation not in (select o.name from m23.operations() o)
          then 'p_operation: one of ' || (select string_agg(o.name, ', ') from m23.operations() o) end,
-    case when p_before is not null and not coalesce(p_before ->> 'id' ~ '^\d{1,18}$' and p_before ->> 'transaction_id' ~ '^\d{1,18}$', false)
+    case when p_before is not null
+              and not coalesce(p_before ->> 'id' ~ '^\d{1,18}$' and p_before ->> 'transaction_id' ~ '^\d{1,18}$', false)
          then 'p_before: the last row of the page before, or its id and transaction_id' end], null)
 $$;
 revoke all on function m23.log_filter_faults(text, text, jsonb) from public, anon, authenticated, service_role;
@@ -5063,16 +5533,20 @@ declare v_said text[];
 begin
   if not exists (select from m23.type_versions where since > '0/0') then return '{}'; end if;
   execute format($sql$
-      select array_agg(distinct format('%%s: its type %%s has lost an attribute since; the values of that cannot come back', $3, format_type(v.type, null)))
+      select array_agg(distinct format(
+               '%%s: its type %%s has lost an attribute since; the values of that cannot come back',
+               $3, format_type(v.type, null)))
         from (select t.type, t.xid, t.numbers, lag(t.numbers) over (partition by t.type order by t.since) as former
                 from m23.type_versions t
-               where t.incarnation = $4 and t.type in (select u.type from m23.types_within(m23.column_types(array[$1])) u)) v
+               where t.incarnation = $4
+                 and t.type in (select u.type from m23.types_within(m23.column_types(array[$1])) u)) v
         join pg_type c on c.oid = v.type and c.typtype = 'c'
        where not v.former <@ v.numbers and %s$sql$, m23.lies_after('v.xid'))
     into v_said using p_table.relid, p_moment, m23.public_name(p_table.relid), m23.present_life();
   return coalesce(v_said, '{}');
 end $$;
-revoke all on function m23.type_warnings(m23.protected_tables, m23.moment) from public, anon, authenticated, service_role;
+revoke all on function m23.type_warnings(m23.protected_tables, m23.moment) from public, anon, authenticated,
+  service_role;
 
 -- Writes the functions of each capture anew, as M23 of now generates them; for the end of an upgrade. It locks no
 -- table. One whose layout has changed since its last write is followed by its next write, with the functions of now.
@@ -5125,10 +5599,12 @@ revoke all on public.audit_log from anon, authenticated, service_role;
 
 grant select on public.audit_log to authenticated, service_role;
 
-create policy owners_read on public.audit_log for select to authenticated using (tenant_id in (select m23.caller_tenants(array['owner'])));
+create policy owners_read on public.audit_log for select to authenticated
+  using (tenant_id in (select m23.caller_tenants(array['owner'])));
 
 comment on table public.audit_log is
-  'Who did what, when, from where, with what outcome. begun and ended belong to one admitted call; refused, replayed and done stand alone. See get_audit_log.';
+  'Who did what, when, from where, with what outcome. begun and ended belong to one admitted call; refused, replayed '
+  'and done stand alone. See get_audit_log.';
 
 -- Where each chain ends: whoever adds to it holds this row.
 create table m23.audit_heads (
@@ -5184,9 +5660,11 @@ begin
 end $$;
 revoke all on function m23.refuse_audit_edit() from public, anon, authenticated, service_role;
 
-create trigger refuse_edit before update or delete on public.audit_log for each row execute function m23.refuse_audit_edit();
+create trigger refuse_edit before update or delete on public.audit_log
+  for each row execute function m23.refuse_audit_edit();
 
-create trigger refuse_truncate before truncate on public.audit_log for each statement execute function m23.refuse_audit_edit();
+create trigger refuse_truncate before truncate on public.audit_log
+  for each statement execute function m23.refuse_audit_edit();
 
 -- Rows that clients write themselves. M23's own functions write as its owner.
 create or replace function m23.audit_row() returns trigger
@@ -5195,7 +5673,8 @@ declare
   v_before jsonb := case when tg_op = 'UPDATE' then to_jsonb(old) else '{}' end;
 begin
   perform m23.audit_done(new.tenant_id, format('%s %s', lower(tg_op), tg_table_name), jsonb_build_object('id', new.id,
-    'columns', (select jsonb_agg(n.key order by n.key) from jsonb_each(to_jsonb(new)) n where tg_op = 'UPDATE' and n.value is distinct from v_before -> n.key)));
+    'columns', (select jsonb_agg(n.key order by n.key) from jsonb_each(to_jsonb(new)) n
+                 where tg_op = 'UPDATE' and n.value is distinct from v_before -> n.key)));
   return null;
 end $$;
 revoke all on function m23.audit_row() from public, anon, authenticated, service_role;
@@ -5225,7 +5704,8 @@ create table public.restore_logs (
   target_schema    text,
   tables           text[],
   snapshot_id      uuid,
-  status           text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
+  status           text not null default 'pending'
+                   check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
   error_message    text,
   started_at       timestamptz,
   completed_at     timestamptz,
@@ -5240,7 +5720,8 @@ create index restore_logs_tenant on public.restore_logs (tenant_id, created_at d
 
 create index restore_logs_backup on public.restore_logs (backup_job_id);
 
-comment on table public.restore_logs is 'Every restore: committed before the work starts, ended as completed, failed or cancelled.';
+comment on table public.restore_logs is
+  'Every restore: committed before the work starts, ended as completed, failed or cancelled.';
 
 create table public.pitr_snapshots (
   id               uuid primary key default gen_random_uuid(),
@@ -5269,7 +5750,8 @@ alter table public.restore_logs add foreign key (snapshot_id) references public.
 
 create index restore_logs_snapshot on public.restore_logs (snapshot_id);
 
-comment on table public.pitr_snapshots is 'Positions to come back to. Made in constant time; a snapshot pins the log that it needs.';
+comment on table public.pitr_snapshots is
+  'Positions to come back to. Made in constant time; a snapshot pins the log that it needs.';
 
 create table public.pitr_rollbacks (
   id               uuid primary key default gen_random_uuid(),
@@ -5278,7 +5760,8 @@ create table public.pitr_rollbacks (
   created_by       uuid default auth.uid(),
   snapshot_id      uuid not null references public.pitr_snapshots (id),
   reason           text,
-  status           text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
+  status           text not null default 'pending'
+                   check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
   error_message    text,
   completed_at     timestamptz,
   affected_tables  text[],
@@ -5329,6 +5812,9 @@ create table m23.cancellations (
 
 select m23.close_table('m23.cancellations');
 
+-- Leases: who works on a backup, restore, test or key. Its driver renews the lease while it works; another one takes
+-- over where it is silent for lease_seconds.
+
 create table m23.leases (
   work_id uuid primary key,
   token   uuid not null,
@@ -5353,6 +5839,7 @@ create table m23.raised_limits (
 
 select m23.close_table('m23.raised_limits');
 
+-- Refuses a job of a tenant that has pending_jobs of them already.
 create or replace function m23.refuse_more_jobs() returns trigger
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare v_most int := m23.setting('pending_jobs')::int;
@@ -5361,7 +5848,8 @@ begin
   if v_most <= (select count(*) from public.backup_jobs j
                  where j.tenant_id = new.tenant_id and j.status = 'pending') then
     perform m23.refuse('VALIDATION_FAILED',
-                       format('this tenant has %s backup jobs that wait to be run; run or cancel one of them first', v_most),
+                       format('this tenant has %s backup jobs that wait to be run; run or cancel one of them first',
+                              v_most),
                        array['backup_jobs: too many are pending']);
   end if;
   return new;
@@ -5391,7 +5879,8 @@ create table public.recovery_tests (
   test_name        text not null,
   test_type        text not null check (test_type in ('manual', 'automated', 'scheduled')),
   validation_level text not null check (validation_level in ('basic', 'full', 'deep')),
-  status           text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
+  status           text not null default 'pending'
+                   check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
   error_message    text,
   started_at       timestamptz,
   completed_at     timestamptz,
@@ -5441,8 +5930,10 @@ grant insert (tenant_id, backup_name, description, job_type, tables, base_backup
 -- Whether a backup that a new one names is of the same tenant; a foreign key alone would tell
 -- of other tenants' backups, too.
 create or replace function m23.may_build_on(p_tenant uuid, p_backup uuid) returns boolean
-language sql stable security definer set search_path = '' set row_security = off as
-$$ select p_backup is null or exists (select from public.backup_jobs j where j.id = p_backup and j.tenant_id = p_tenant) $$;
+language sql stable security definer set search_path = '' set row_security = off as $$
+  select p_backup is null
+      or exists (select from public.backup_jobs j where j.id = p_backup and j.tenant_id = p_tenant)
+$$;
 revoke all on function m23.may_build_on(uuid, uuid) from public, anon, authenticated, service_role;
 grant execute on function m23.may_build_on(uuid, uuid) to authenticated, service_role;
 
@@ -5498,11 +5989,14 @@ comment on table m23.requests is 'Every request that was admitted, for the rate 
 
 create or replace function m23.audit_hash(p_entry public.audit_log) returns text
 language sql stable set search_path = '' as $$
-  select encode(sha256(convert_to((p_entry).prev_hash || chr(10) || jsonb_build_array((p_entry).tenant_id, (p_entry).seq, m23.iso((p_entry).created_at), (p_entry).event,
-    (p_entry).action, (p_entry).actor, (p_entry).request_id, (p_entry).from_address, (p_entry).user_agent, (p_entry).status, (p_entry).code, (p_entry).detail)::text, 'UTF8')), 'hex')
+  select encode(sha256(convert_to((p_entry).prev_hash || chr(10) || jsonb_build_array(
+    (p_entry).tenant_id, (p_entry).seq, m23.iso((p_entry).created_at), (p_entry).event, (p_entry).action,
+    (p_entry).actor, (p_entry).request_id, (p_entry).from_address, (p_entry).user_agent, (p_entry).status,
+    (p_entry).code, (p_entry).detail)::text, 'UTF8')), 'hex')
 $$;
 comment on function m23.audit_hash(public.audit_log) is
-  'SHA-256 of the hash before, a newline, and the entry as a JSON array: tenant, seq, time (UTC, microseconds), event, action, actor, request, address, agent, status, code, detail.';
+  'SHA-256 of the hash before, a newline, and the entry as a JSON array: tenant, seq, time (UTC, microseconds), event, '
+  'action, actor, request, address, agent, status, code, detail.';
 revoke all on function m23.audit_hash(public.audit_log) from public, anon, authenticated, service_role;
 
 -- The last thing that a transaction does: others of the tenant wait until it ends. p_at: when it happened, if not now.
@@ -5514,15 +6008,26 @@ declare
 begin
   insert into m23.audit_heads (tenant_id, seq, hash) values (p_tenant, 0, repeat('0', 64)) on conflict do nothing;
   select * into v_head from m23.audit_heads where tenant_id = p_tenant for update;
-  v_entry := row(p_tenant, v_head.seq + 1, coalesce(p_at, clock_timestamp()), p_entry ->> 'event', p_entry ->> 'action',
-    (p_entry ->> 'actor')::uuid, (p_entry ->> 'request_id')::uuid,
-    left(p_entry ->> 'from_address', 64), left(p_entry ->> 'user_agent', 300), (p_entry ->> 'status')::int, p_entry ->> 'code', nullif(p_entry -> 'detail', 'null'), v_head.hash, '')::public.audit_log;
+  v_entry.tenant_id := p_tenant;
+  v_entry.seq := v_head.seq + 1;
+  v_entry.created_at := coalesce(p_at, clock_timestamp());
+  v_entry.event := p_entry ->> 'event';
+  v_entry.action := p_entry ->> 'action';
+  v_entry.actor := p_entry ->> 'actor';
+  v_entry.request_id := p_entry ->> 'request_id';
+  v_entry.from_address := left(p_entry ->> 'from_address', 64);
+  v_entry.user_agent := left(p_entry ->> 'user_agent', 300);
+  v_entry.status := p_entry ->> 'status';
+  v_entry.code := p_entry ->> 'code';
+  v_entry.detail := nullif(p_entry -> 'detail', 'null');
+  v_entry.prev_hash := v_head.hash;
   v_entry.hash := m23.audit_hash(v_entry);
   insert into public.audit_log select (v_entry).*;
   update m23.audit_heads set seq = v_entry.seq, hash = v_entry.hash where tenant_id = p_tenant;
 end $$;
 revoke all on function m23.audit(uuid, jsonb, timestamptz) from public, anon, authenticated, service_role;
 
+-- Counts a refusal or a repetition; write_refusals makes entries of them. p_entry: as m23.audit takes it.
 create or replace function m23.note_refusal(p_tenant uuid, p_entry jsonb) returns void
 language sql volatile set search_path = '' as $$
   insert into m23.refusals as r
@@ -5536,6 +6041,7 @@ language sql volatile set search_path = '' as $$
 $$;
 revoke all on function m23.note_refusal(uuid, jsonb) from public, anon, authenticated, service_role;
 
+-- The detail of the entry of refusals that were counted: how many there were, and until when.
 create or replace function m23.refusal_detail(p_refusal m23.refusals) returns jsonb
 language sql stable set search_path = '' as $$
   select coalesce(p_refusal.detail, '{}')
@@ -5561,14 +6067,16 @@ revoke all on function m23.audit_end(uuid, jsonb) from public, anon, authenticat
 -- What a caller of the API has done, in the transaction that does it.
 create or replace function m23.audit_done(p_tenant uuid, p_action text, p_detail jsonb) returns void
 language sql volatile set search_path = '' as $$
-  select m23.audit(p_tenant, jsonb_build_object('event', 'done', 'action', p_action, 'actor', auth.uid(), 'detail', p_detail, 'user_agent', h ->> 'user-agent',
-      'from_address', m23.address_of(h)))
+  select m23.audit(p_tenant, jsonb_build_object(
+      'event', 'done', 'action', p_action, 'actor', auth.uid(), 'detail', p_detail,
+      'user_agent', h ->> 'user-agent', 'from_address', m23.address_of(h)))
     from (select nullif(current_setting('request.headers', true), '')::jsonb) x (h)
 $$;
 revoke all on function m23.audit_done(uuid, text, jsonb) from public, anon, authenticated, service_role;
 
 -- The first link of a chain that does not fit, and why; from the checkpoint on, up to an entry if one is given.
-create or replace function m23.audit_fault(p_tenant uuid, p_upto bigint default null, out broken bigint, out reason text)
+create or replace function m23.audit_fault(p_tenant uuid, p_upto bigint default null, out broken bigint,
+  out reason text)
 language plpgsql volatile set search_path = '' as $$
 declare v_from m23.audit_checkpoints;
 begin
@@ -5609,6 +6117,7 @@ revoke all on function m23.begin_heavy_read(uuid, text) from public, anon, authe
 -- Bodies of requests, looked at again by the database: whoever calls it without an edge function, with the id of an
 -- admitted request, gets no further than they would through it. The words are those of the edge functions.
 
+-- Whether a text is a time with a time zone, as ISO 8601 has it.
 create or replace function m23.is_moment(p_text text) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
@@ -5618,6 +6127,7 @@ exception when data_exception then return false;
 end $$;
 revoke all on function m23.is_moment(text) from public, anon, authenticated, service_role;
 
+-- What is wrong with a text as a line for people; null for nothing.
 create or replace function m23.line_fault(p_text text) returns text
 language sql immutable set search_path = '' as $$
   select case when p_text !~ '[^[:space:][:cntrl:]]' then 'must not be blank'
@@ -5625,6 +6135,7 @@ language sql immutable set search_path = '' as $$
 $$;
 revoke all on function m23.line_fault(text) from public, anon, authenticated, service_role;
 
+-- What is wrong with a list of tables' names; null for nothing. Whether there are such tables is not asked.
 create or replace function m23.tables_fault(p_tables jsonb) returns text
 language sql immutable set search_path = '' as $$
   select case
@@ -5651,6 +6162,7 @@ begin
 end $$;
 revoke all on function m23.refuse_body(text, jsonb, boolean) from public, anon, authenticated, service_role;
 
+-- What is wrong with a body for a function, a sentence each. p_dry_run: as m23.together_faults has it.
 create or replace function m23.body_faults(p_function text, p_body jsonb, p_dry_run boolean) returns text[]
 language plpgsql stable set search_path = '' as $$
 declare v_body jsonb := jsonb_strip_nulls(p_body);  -- null counts as absent
@@ -5713,12 +6225,15 @@ revoke all on function m23.body_fields(text) from public, anon, authenticated, s
 create or replace function m23.busy(p_tenant uuid) returns text
 language sql volatile set search_path = '' as $$
   select case
-    when exists (select from m23.restore_work where tenant_id = p_tenant) then 'a restore or rollback of this tenant is running'
+    when exists (select from m23.restore_work where tenant_id = p_tenant)
+    then 'a restore or rollback of this tenant is running'
     when exists (select from public.backup_jobs j join m23.backup_work w on w.job_id = j.id
-                  where j.tenant_id = p_tenant and j.status in ('pending', 'in_progress')) then 'a backup of this tenant is running' end
+                  where j.tenant_id = p_tenant and j.status in ('pending', 'in_progress'))
+    then 'a backup of this tenant is running' end
 $$;
 revoke all on function m23.busy(uuid) from public, anon, authenticated, service_role;
 
+-- Refuses, for whoever calls in SQL, where m23.busy gives a reason.
 create or replace function m23.refuse_busy(p_tenant uuid) returns void
 language plpgsql volatile set search_path = '' as $$
 declare v_busy text := m23.busy(p_tenant);
@@ -5755,13 +6270,18 @@ begin
 end $$;
 revoke all on function m23.take_place(text, int) from public, anon, authenticated, service_role;
 
+-- When this backend was started.
 create or replace function m23.own_start() returns timestamptz
 language sql volatile set search_path = '' as
 $$ select a.backend_start from pg_stat_get_activity(pg_backend_pid()) a $$;
 revoke all on function m23.own_start() from public, anon, authenticated, service_role;
 
+-- Until when a lease holds that is taken or renewed now.
 create or replace function m23.lease_end() returns timestamptz
-language plpgsql volatile set search_path = '' as $$ begin return clock_timestamp() + make_interval(secs => m23.setting('lease_seconds')::int); end $$;
+language plpgsql volatile set search_path = '' as $$
+begin
+  return clock_timestamp() + make_interval(secs => m23.setting('lease_seconds')::int);
+end $$;
 revoke all on function m23.lease_end() from public, anon, authenticated, service_role;
 
 -- Takes or takes over a lease; null while somebody else holds it.
@@ -5824,7 +6344,8 @@ begin
 end $$;
 revoke all on function m23.raised_limit(uuid, text) from public, anon, authenticated, service_role;
 
-create or replace function m23.raise_limit(p_tenant_id uuid, p_function text, p_limit int, p_until timestamptz) returns void
+create or replace function m23.raise_limit(p_tenant_id uuid, p_function text, p_limit int, p_until timestamptz)
+  returns void
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
   if p_until is null or p_until <= clock_timestamp() then
@@ -5842,6 +6363,7 @@ grant execute on function m23.raise_limit(uuid, text, int, timestamptz) to servi
 
 -- Backup jobs that wait to be run (createBackupJob): a tenant has so many at most, and those that nobody runs go.
 
+-- Whether anybody has begun to run a job.
 create or replace function m23.has_begun(p_job uuid) returns boolean
 language sql stable set search_path = '' as $$ select exists (select from m23.backup_work w where w.job_id = p_job) $$;
 revoke all on function m23.has_begun(uuid) from public, anon, authenticated, service_role;
@@ -5860,8 +6382,8 @@ begin
 end $$;
 revoke all on function m23.sweep_pending_jobs() from public, anon, authenticated, service_role;
 
--- Removes what is older than audit_days, so much at a time; gives how many entries. A chain that does not fit is left as
--- it is, for verify_audit to tell.
+-- Removes what is older than audit_days, so much at a time; gives how many entries. A chain that does not fit is left
+-- as it is, for verify_audit to tell.
 create or replace function m23.prune_audit() returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -5883,7 +6405,8 @@ begin
     continue when (m23.audit_fault(v_tenant, v_upto)).broken is not null;
     insert into m23.audit_checkpoints as c (tenant_id, seq, hash)
       select a.tenant_id, a.seq, a.hash from public.audit_log a where a.tenant_id = v_tenant and a.seq = v_upto
-      on conflict (tenant_id) do update set seq = excluded.seq, hash = excluded.hash, created_at = excluded.created_at;
+      on conflict (tenant_id)
+      do update set seq = excluded.seq, hash = excluded.hash, created_at = excluded.created_at;
     delete from public.audit_log where tenant_id = v_tenant and seq <= v_upto;
     get diagnostics v_count = row_count;
     v_pruned := v_pruned + v_count;
@@ -5892,15 +6415,18 @@ begin
 end $$;
 revoke all on function m23.prune_audit() from public, anon, authenticated, service_role;
 
+-- Since when requests count.
 create or replace function m23.window_start() returns timestamptz
 language sql volatile set search_path = '' as $$ select clock_timestamp() - interval '1 hour' $$;
 revoke all on function m23.window_start() from public, anon, authenticated, service_role;
 
+-- The lock under which the requests of a tenant's window are counted.
 create or replace function m23.window_key(p_tenant uuid, p_function text) returns bigint
 language sql immutable set search_path = '' as
 $$ select hashtextextended(concat_ws('.', 'm23.window', p_tenant, p_function), 0) $$;
 revoke all on function m23.window_key(uuid, text) from public, anon, authenticated, service_role;
 
+-- How many requests of a tenant's window are used, and when the oldest of them leaves it, as Unix time.
 create or replace function m23.window_of(p_tenant uuid, p_function text, out used int, out reset bigint)
 language sql volatile security definer set search_path = '' set row_security = off as $$
   select count(*)::int,
@@ -5938,8 +6464,10 @@ revoke all on function m23.limit_sentence(boolean) from public, anon, authentica
 -- Counts a call that reaches the database without an edge function, in the same window.
 create or replace function m23.count_call(p_tenant uuid, p_user uuid, p_function text) returns void
 language plpgsql volatile set search_path = '' as $$
-declare v_admitted json := public.m23_admit(jsonb_build_object('id', gen_random_uuid(), 'tenant_id', p_tenant, 'user_id', p_user, 'function', p_function,
-                                                               'limit', m23.setting('limit.' || p_function)::int));
+declare
+  v_admitted json := public.m23_admit(jsonb_build_object(
+    'id', gen_random_uuid(), 'tenant_id', p_tenant, 'user_id', p_user, 'function', p_function,
+    'limit', m23.setting('limit.' || p_function)::int));
 begin
   if v_admitted ->> 'outcome' <> 'admitted' then
     perform m23.refuse('RATE_LIMIT_EXCEEDED', m23.limit_sentence(exists (
@@ -5972,14 +6500,18 @@ begin
     perform pg_sleep(0.02);
   end loop;
 exception
-  when unique_violation then raise exception 'a restore or rollback of this tenant is running' using errcode = 'object_in_use';
-  when lock_not_available then raise exception 'other transactions are at work on this tenant' using errcode = 'object_in_use', hint = 'Try again.';
+  when unique_violation then
+    raise exception 'a restore or rollback of this tenant is running' using errcode = 'object_in_use';
+  when lock_not_available then
+    raise exception 'other transactions are at work on this tenant'
+      using errcode = 'object_in_use', hint = 'Try again.';
 end $$;
 revoke all on function m23.seize_tenant(uuid) from public, anon, authenticated, service_role;
 
 -- Upkeep, every minute: what dead workers have left behind, what is past its time, and capture
 -- that was switched off. Gives how much of each there was; nothing that is none. What is old goes in bounded shares.
 
+-- Deletes requests that are older than request_days, a share of them; gives how many.
 create or replace function m23.sweep_requests() returns bigint
 language plpgsql set search_path = '' as $$
 declare v_count bigint;
@@ -6034,7 +6566,8 @@ revoke all on function m23.together_faults(text, jsonb, boolean) from public, an
 -- Work begins with an admitted request, once: the quota cannot be passed by calling the
 -- database directly. Gives the request; refuses in the caller's words. Used is used: callers keep this transaction
 -- whatever comes after it (m23.answer_refusal).
-create or replace function m23.use_request(p_id uuid, p_function text, p_dry_run boolean default false) returns m23.requests
+create or replace function m23.use_request(p_id uuid, p_function text, p_dry_run boolean default false)
+  returns m23.requests
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
   v_request m23.requests;
@@ -6048,7 +6581,8 @@ begin
   v_role := case when m23.is_service() then 'owner'
                  else (select m.role from m23.caller_memberships() m where m.tenant_id = v_request.tenant_id) end;
   if v_request.id is null or not m23.may_call(p_function, v_role, p_dry_run) then
-    perform m23.refuse('INSUFFICIENT_PERMISSIONS', format('call the edge function %s: this needs a request that it has admitted', p_function));
+    perform m23.refuse('INSUFFICIENT_PERMISSIONS',
+                       format('call the edge function %s: this needs a request that it has admitted', p_function));
   end if;
   return v_request;
 end $$;
@@ -6149,24 +6683,11 @@ comment on function m23.set_after_restore(regclass, regprocedure, uuid) is
   'Has p_function(tenant uuid, changes jsonb) called at the end of every restore and rollback that changes p_table '
   '(null: any table), of p_tenant (null: any tenant), in the same transaction. A hook that fails takes the restore '
   'back.';
-revoke all on function m23.set_after_restore(regclass, regprocedure, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.set_after_restore(regclass, regprocedure, uuid) from public, anon, authenticated,
+  service_role;
 
 comment on table m23.after_restore_hooks is
   'Functions to call at the end of a restore or rollback; see m23.set_after_restore.';
-
--- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
--- query, which may use the parameters of m23.touched_since for that moment.
-create type m23.target as (
-  tbl     m23.protected_tables,
-  moment  m23.moment,
-  wanted  text,
-  columns text[],  -- those that are planned
-  arrived text,    -- of an archive's rows: the keys that came from another tenant since
-  path    text,    -- m23.path_of the table: for statements that touch it
-  kept    text[]   -- those of the columns that are newer than the wanted rows: a live row keeps its value
-);
-
--- All tables ---------------------------------------------------------------------------
 
 -- What the plan of each table came to, for as long as it is worked on: each backend has one at most.
 -- Not a temporary table, whose making and dropping is a third of the time of a small restore.
@@ -6198,6 +6719,20 @@ create type m23.feed as (
   base        oid,    -- its type, or what its domain is made of
   type_name   text,   -- that with its length
   around      text[]  -- what stands before and after the sequence's number in a value
+);
+
+-- Targets: which tables a restore is to make what of.
+
+-- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
+-- query, which may use the parameters of m23.touched_since for that moment.
+create type m23.target as (
+  tbl     m23.protected_tables,
+  moment  m23.moment,
+  wanted  text,
+  columns text[],  -- those that are planned
+  arrived text,    -- of an archive's rows: the keys that came from another tenant since
+  path    text,    -- m23.path_of the table: for statements that touch it
+  kept    text[]   -- those of the columns that are newer than the wanted rows: a live row keeps its value
 );
 
 -- Takes the sequences that feed these columns past what a relation has in them, which is read under a path.
@@ -6251,7 +6786,7 @@ revoke all on function m23.apply_table(m23.target, uuid, boolean) from public, a
 create or replace function m23.apply_targets(p_tenant uuid, p_targets m23.target[], p_quiet boolean) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_ordered m23.target[] := m23.parents_first(m23.changing(p_targets));
+  v_ordered m23.target[] := m23.parents_first(m23.targets_with_changes(p_targets));
   v_count   bigint;
 begin
   for n in 1..cardinality(v_ordered) loop
@@ -6270,6 +6805,50 @@ begin
   end loop;
 end $$;
 revoke all on function m23.apply_targets(uuid, m23.target[], boolean) from public, anon, authenticated, service_role;
+
+-- Rows that have come from another tenant since the moment: a restore does not delete them.
+
+-- The keys that an update has brought to a tenant from another, in the log's entries `l` from a transaction on for
+-- which a condition holds.
+create or replace function m23.arrived_keys(
+  p_table m23.protected_tables, p_tenant uuid, p_from xid8, p_later text, p_held boolean default true
+) returns text
+language sql volatile set search_path = '' as $$
+  select format('select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s',
+                string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord),
+                m23.log_of(p_table.id, p_tenant, p_from, p_held), p_tenant, p_later)
+    from m23.columns_of(p_table.relid, p_of_key => true) c
+$$;
+revoke all on function m23.arrived_keys(m23.protected_tables, uuid, xid8, text, boolean) from public, anon,
+  authenticated, service_role;
+
+-- Leaves live rows that came from another tenant after the moment: they are not this
+-- restore's to delete.
+create or replace function m23.leave_arrived(p_target m23.target, p_tenant uuid) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_later text := m23.lies_after('l.xid', format('%L::m23.moment', p_target.moment));
+begin
+  if p_target.arrived is null and (p_target.moment).position is null then return 0; end if;
+  return m23.leave_alone(p_target, 'd.m23_op = ''D'' and ' || m23.key_in((p_target.tbl).relid, 'd',
+                   format('(%s)', coalesce(p_target.arrived,
+                                           m23.arrived_keys(p_target.tbl, p_tenant, (p_target.moment).floor,
+                                                            v_later)))));
+end $$;
+revoke all on function m23.leave_arrived(m23.target, uuid) from public, anon, authenticated, service_role;
+
+-- What nobody can know of rows that an archive does not have and a restore deletes.
+create or replace function m23.arrival_warnings(p_target m23.target, p_deletes bigint) returns text[]
+language plpgsql volatile set search_path = '' as $$
+begin
+  return case when p_target.arrived is null or p_deletes = 0
+                or (p_target.moment).position is not null
+                 and pg_visible_in_snapshot((p_target.tbl).xid, (p_target.moment).position) then '{}'
+    else array[format('%s: the history before %s is missing; '
+                      'whether rows that are deleted had come from another tenant before is not known',
+                      m23.public_name((p_target.tbl).relid), m23.iso(m23.history_since(p_target.tbl)))] end;
+end $$;
+revoke all on function m23.arrival_warnings(m23.target, bigint) from public, anon, authenticated, service_role;
 
 -- A lock that a hook did not get is not its failure: the restore holds the fence, waits for
 -- nobody and tries again.
@@ -6294,7 +6873,8 @@ begin
   end;
   perform m23.refuse_hook(v_name, v_state, v_message);
 end $$;
-revoke all on function m23.call_hook(m23.after_restore_hooks, uuid, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.call_hook(m23.after_restore_hooks, uuid, jsonb) from public, anon, authenticated,
+  service_role;
 
 -- Rows of any table, of any tenant, that refer to what has vanished.
 create or replace function m23.check_children(p_targets m23.target[], p_target m23.target) returns text[]
@@ -6316,9 +6896,8 @@ begin
 end $$;
 revoke all on function m23.check_children(m23.target[], m23.target) from public, anon, authenticated, service_role;
 
--- They are kept by triggers, which are silent too: no write has run into them.
-
--- What another tenant has written since the plan, nobody has run into either: the plan is made anew.
+-- Checks deferrable constraints: triggers keep them, which are silent, so that no write has run into them. What
+-- another tenant has written since the plan, nobody has run into either: the plan is made anew.
 create or replace function m23.check_deferrable(p_target m23.target, p_tenant uuid) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -6409,7 +6988,7 @@ create or replace function m23.check_targets(
 ) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_changed m23.target[] := m23.changing(p_targets);
+  v_changed m23.target[] := m23.targets_with_changes(p_targets);
   v_target  m23.target;
   v_faults  text[] := '{}';
 begin
@@ -6432,7 +7011,66 @@ begin
     perform m23.refuse_difference(t, p_tenant) from unnest(m23.written_beside(p_tenant, p_targets, p_chosen)) t;
   end if;
 end $$;
-revoke all on function m23.check_targets(uuid, m23.target[], m23.target[], pg_lsn, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.check_targets(uuid, m23.target[], m23.target[], pg_lsn, boolean) from public, anon,
+  authenticated, service_role;
+
+-- Whether a table is as it was planned, once it is written.
+
+-- Whether a table is known to be as planned without a look at its rows: every planned row was written, and found stored
+-- as it should be where triggers could have had a say, and nothing has been logged of the tenant's rows since the plan
+-- but what that takes. Else some trigger has done more, or otherwise.
+create or replace function m23.is_as_written(p_table m23.protected_tables, p_tenant uuid, p_since pg_lsn)
+  returns boolean
+language plpgsql set search_path = '' as $$
+declare v_known boolean;
+begin
+  if to_regclass(m23.log_name(p_table.id)) is null then return false; end if;  -- a copy, whose changes nobody logs
+  execute format('select p.written = d.changes and l.changes = d.changes from m23.plan p,
+      (select count(*) + count(*) filter (where m23_op = ''R'') as changes from %s) d,
+      (select count(*) as changes from %s log
+        where tenant_id = $1 and xid = pg_current_xact_id() and change_id >= $2) l where p.table_id = $3',
+    m23.diff_name(p_table), m23.log_of(p_table.id, p_tenant, pg_current_xact_id())) into v_known
+    using p_tenant, p_since, p_table.id;
+  return v_known;
+end $$;
+revoke all on function m23.is_as_written(m23.protected_tables, uuid, pg_lsn) from public, anon, authenticated,
+  service_role;
+
+-- How many rows differ from what a target wants, but for those left alone; it is planned anew.
+create or replace function m23.differs_still(p_target m23.target, p_tenant uuid) returns bigint
+language plpgsql set search_path = '' as $$
+declare v_rows bigint;
+begin
+  perform m23.plan_table(p_target, p_tenant);
+  select c.inserts + c.updates + c.deletes - p.left_alone into v_rows
+    from m23.count_diff(p_target.tbl) c, m23.plan p where p.table_id = (p_target.tbl).id;
+  return v_rows;
+end $$;
+revoke all on function m23.differs_still(m23.target, uuid) from public, anon, authenticated, service_role;
+
+-- Fails where a target is not as it is wanted, but for the rows that were left alone.
+create or replace function m23.refuse_difference(p_target m23.target, p_tenant uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if m23.differs_still(p_target, p_tenant) <> 0 then
+    raise exception 'after the restore some rows of % are not as they should be', (p_target.tbl).relid::regclass;
+  end if;
+end $$;
+revoke all on function m23.refuse_difference(m23.target, uuid) from public, anon, authenticated, service_role;
+
+-- The targets among the chosen ones that were not planned, and that this transaction has written to all the same: by
+-- triggers of the application, or rules.
+create or replace function m23.written_beside(p_tenant uuid, p_targets m23.target[], p_chosen m23.target[])
+  returns m23.target[]
+language plpgsql set search_path = '' as $$
+declare
+  v_others int[] := array(select (t).tbl.id from unnest(p_chosen) t except select (t).tbl.id from unnest(p_targets) t);
+  v_logged int[] := m23.logged_tables(v_others, p_tenant, pg_current_xact_id());
+begin
+  return m23.complete_targets(array(select t from unnest(p_chosen) t where ((t).tbl).id = any (v_logged)));
+end $$;
+revoke all on function m23.written_beside(uuid, m23.target[], m23.target[]) from public, anon, authenticated,
+  service_role;
 
 -- The condition that an index does not take two rows together, of which it holds these parts. Where nulls are equal,
 -- whole rows are compared besides, if by the same operators: of two conditions with OR no join can be made but each
@@ -6484,6 +7122,31 @@ begin
 end $$;
 revoke all on function m23.colliding_indexes(m23.target) from public, anon, authenticated, service_role;
 
+-- The generated columns that follow from those of the plan, as the end of a select list.
+create or replace function m23.generated_columns(p_target m23.target, out names text[], out list text)
+language plpgsql stable set search_path = '' as $$
+begin
+  select array_agg(a.attname::text),
+         string_agg(format(', (%s)::%s as %I', pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod),
+                           a.attname), '')
+    into names, list
+    from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+   where a.attrelid = (p_target.tbl).relid and a.attgenerated <> '' and not exists (
+     select from pg_depend x join pg_attribute b on b.attrelid = a.attrelid and b.attnum = x.refobjsubid
+      where x.classid = 'pg_attrdef'::regclass and x.objid = d.oid and x.refclassid = 'pg_class'::regclass
+        and x.refobjid = a.attrelid and b.attnum <> a.attnum and b.attname <> all (p_target.columns));
+end $$;
+revoke all on function m23.generated_columns(m23.target) from public, anon, authenticated, service_role;
+
+-- What an index holds of a row, the only one in sight.
+create or replace function m23.index_parts(p_index pg_index) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(p_index.indexrelid, n, true), n), ', ' order by n)
+            from generate_series(1, p_index.indnkeyatts) n);
+end $$;
+revoke all on function m23.index_parts(pg_index) from public, anon, authenticated, service_role;
+
 -- Columns of a live row `l` with the expressions that are wanted for them, and what tells two of
 -- them apart. `value`: their type's equality, as none of its values is stored in two ways; that is
 -- quickest. `image`: what is stored. `text`: for where two images may stand for one value; it costs
@@ -6506,7 +7169,8 @@ begin
         when a.atttypid = any (array['bpchar', 'json']::regtype[]::oid[]) then 'image'
         else 'text' end) f (form, by);
 end $$;
-revoke all on function m23.compared(m23.protected_tables, text[], text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.compared(m23.protected_tables, text[], text[]) from public, anon, authenticated,
+  service_role;
 
 -- Converge: the one primitive behind every restore. It makes a tenant's tables what they
 -- should be, and touches nothing else:
@@ -6515,191 +7179,21 @@ revoke all on function m23.compared(m23.protected_tables, text[], text[]) from p
 --   apply     only the difference, every write with the tenant in it
 --   check     foreign keys in both directions, then that nothing differs any more
 
--- How a planned row `d` finds its live row `l`: by its place, which nobody can change under the
--- fence. Triggers that could not be silenced may have moved it; a partition's places are its own.
-create or replace function m23.live_match(p_table m23.protected_tables, p_quiet boolean) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select case when p_quiet and c.relkind = 'r' then 'l.ctid = d.m23_place'
-                      else m23.key_match(c.oid, 'l', 'd') end
-            from pg_class c where c.oid = p_table.relid);
-end $$;
-revoke all on function m23.live_match(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
-
--- How a row that may change is taken. Where others refer to it, whoever inserts one of them holds it
--- against deletion, and may wait for the fence: only what is to be deleted is taken from them, too.
-create or replace function m23.lock_to_change(p_table m23.protected_tables) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return case when exists (select from pg_constraint where contype = 'f' and confrelid = p_table.relid)
-                then 'no key update' else 'update' end;
-end $$;
-revoke all on function m23.lock_to_change(m23.protected_tables) from public, anon, authenticated, service_role;
-
--- The rows to be changed are taken without waiting: a writer that holds one may itself
--- be waiting for the fence. p_rows is a relation that finds those of p_ops as p_match says. The plan of a
--- moment has taken its rows already, as rows that may change. Gives how many were there.
-create or replace function m23.lock_rows(
-  p_target m23.target, p_tenant uuid, p_rows text, p_match text, p_ops "char"[], p_lock text
-) returns bigint
-language plpgsql set search_path = '' as $$
-begin
-  return m23.number_of(p_target.path, format('
-      select count(*) from (
-        select 1 from %s d join %s l on %s where d.m23_op = any (%L) and %s for %s of l nowait) locked',
-    p_rows, m23.qualified_name((p_target.tbl).relid), p_match, p_ops,
-    m23.is_planned(p_target.tbl, p_tenant), p_lock));
-end $$;
-revoke all on function m23.lock_rows(m23.target, uuid, text, text, "char"[], text) from public, anon, authenticated, service_role;
-
--- Whether nothing of the application's runs when rows are written: what a statement says that it
--- has written is then what was planned. Else each row is compared with the plan.
-create or replace function m23.writes_as_planned(p_table m23.protected_tables, p_quiet boolean) returns boolean
-language plpgsql stable set search_path = '' as $$
-begin
-  return p_quiet and not exists (select from m23.captured(p_table.relid) c join pg_rewrite r on r.ev_class = c.relid);
-end $$;
-revoke all on function m23.writes_as_planned(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
-
--- Deletes the live rows of the plan with one operation; gives how many.
-create or replace function m23.delete_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean) returns bigint
-language plpgsql set search_path = '' as $$
-begin
-  return m23.run(p_target.path, format('delete from %s l using %s d where %s and %s and d.m23_op = %L',
-    m23.qualified_name((p_target.tbl).relid), m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet),
-    m23.is_planned(p_target.tbl, p_tenant), p_op));
-end $$;
-revoke all on function m23.delete_diff(m23.target, uuid, "char", boolean) from public, anon, authenticated, service_role;
-
--- The condition that a live row `l` is stored as planned in `d`.
-create or replace function m23.same(p_target m23.target) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select format('not (%s)', concat_ws(' or ',
-             string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
-             m23.images_differ(array_agg(u.live) filter (where u.by <> 'value'),
-                               array_agg(u.wanted) filter (where u.by <> 'value'))))
-            from m23.compared(p_target.tbl, p_target.columns,
-                              array(select format('d.%I', c) from unnest(p_target.columns) c)) u);
-end $$;
-revoke all on function m23.same(m23.target) from public, anon, authenticated, service_role;
-
--- Writes all of a table's plan but its deletes; gives how many rows are known to be as planned.
-create or replace function m23.write_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
-language plpgsql set search_path = '' as $$
-declare
-  v_has     record;
-  v_written bigint := 0;
-begin
-  execute format($sql$
-      select bool_or(m23_op = 'U') as updates, bool_or(m23_op = 'T') as takes,
-             bool_or(m23_op = 'R') as exchanges, bool_or(m23_op in ('I', 'R')) as inserts from %s$sql$,
-    m23.diff_name(p_target.tbl)) into v_has;
-  if v_has.exchanges then v_written := m23.delete_diff(p_target, p_tenant, 'R', p_quiet); end if;
-  if v_has.updates then v_written := v_written + m23.update_diff(p_target, p_tenant, 'U', p_quiet); end if;
-  if v_has.takes then v_written := v_written + m23.update_diff(p_target, p_tenant, 'T', p_quiet); end if;
-  if v_has.inserts then v_written := v_written + m23.insert_diff(p_target, p_tenant, p_quiet); end if;
-  return v_written;
-end $$;
-revoke all on function m23.write_diff(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
-
--- A row that is taken back is deleted and inserted where it differs in a column that takes no UPDATE.
-create or replace function m23.exchange_fixed(p_target m23.target) returns void
-language plpgsql set search_path = '' as $$
-declare v_differ text := m23.fixed_differ(p_target, 'd');
-begin
-  if v_differ is null or not m23.may_be_nobodys(p_target.tbl) then return; end if;
-  perform m23.run(p_target.path, m23.fill($sql$
-      update {diff} d set m23_op = 'R' from {live} l where d.m23_op = 'T' and {same_key} and ({differ})$sql$,
-    'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid),
-    'same_key', m23.key_match((p_target.tbl).relid, 'l', 'd'), 'differ', v_differ));
-end $$;
-revoke all on function m23.exchange_fixed(m23.target) from public, anon, authenticated, service_role;
-
--- Referenced tables before those that refer to them, as far as there is no cycle. Only a
--- server that does not let triggers be silenced needs the order.
-create or replace function m23.parents_first(p_targets m23.target[]) returns m23.target[]
-language plpgsql stable set search_path = '' as $$
-begin
-  return (with recursive target as (select t, (t).tbl.relid as relid from unnest(p_targets) t),
-      depth (relid, d) as (
-        select relid, 0 from target
-        union all
-        select k.conrelid, d.d + 1 from depth d
-          join pg_constraint k on k.contype = 'f' and k.confrelid = d.relid and k.conrelid <> k.confrelid
-          join target on target.relid = k.conrelid
-         where d.d < cardinality(p_targets))
-    select coalesce(array_agg(target.t order by deepest.d, target.relid), '{}')
-      from target join (select relid, max(d) as d from depth group by relid) deepest using (relid));
-end $$;
-revoke all on function m23.parents_first(m23.target[]) from public, anon, authenticated, service_role;
-
 -- The targets whose plan is not empty.
-create or replace function m23.changing(p_targets m23.target[]) returns m23.target[]
+create or replace function m23.targets_with_changes(p_targets m23.target[]) returns m23.target[]
 language plpgsql stable set search_path = '' as $$
 begin
   return (select coalesce(array_agg(t), '{}') from unnest(p_targets) t
             join m23.plan p on p.table_id = (t).tbl.id and p.inserts + p.updates + p.deletes > 0);
 end $$;
-revoke all on function m23.changing(m23.target[]) from public, anon, authenticated, service_role;
-
--- Whether a table is known to be as planned without a look at its rows: every planned row was written, and found stored
--- as it should be where triggers could have had a say, and nothing has been logged of the tenant's rows since the plan
--- but what that takes. Else some trigger has done more, or otherwise.
-create or replace function m23.is_as_written(p_table m23.protected_tables, p_tenant uuid, p_since pg_lsn) returns boolean
-language plpgsql set search_path = '' as $$
-declare v_known boolean;
-begin
-  if to_regclass(m23.log_name(p_table.id)) is null then return false; end if;  -- a copy, whose changes nobody logs
-  execute format('select p.written = d.changes and l.changes = d.changes from m23.plan p,
-      (select count(*) + count(*) filter (where m23_op = ''R'') as changes from %s) d,
-      (select count(*) as changes from %s log
-        where tenant_id = $1 and xid = pg_current_xact_id() and change_id >= $2) l where p.table_id = $3',
-    m23.diff_name(p_table), m23.log_of(p_table.id, p_tenant, pg_current_xact_id())) into v_known
-    using p_tenant, p_since, p_table.id;
-  return v_known;
-end $$;
-revoke all on function m23.is_as_written(m23.protected_tables, uuid, pg_lsn) from public, anon, authenticated, service_role;
-
--- How many rows differ from what a target wants, but for those left alone; it is planned anew.
-create or replace function m23.differs_still(p_target m23.target, p_tenant uuid) returns bigint
-language plpgsql set search_path = '' as $$
-declare v_rows bigint;
-begin
-  perform m23.plan_table(p_target, p_tenant);
-  select c.inserts + c.updates + c.deletes - p.left_alone into v_rows
-    from m23.count_diff(p_target.tbl) c, m23.plan p where p.table_id = (p_target.tbl).id;
-  return v_rows;
-end $$;
-revoke all on function m23.differs_still(m23.target, uuid) from public, anon, authenticated, service_role;
-
--- Fails where a target is not as it is wanted, but for the rows that were left alone.
-create or replace function m23.refuse_difference(p_target m23.target, p_tenant uuid) returns void
-language plpgsql set search_path = '' as $$
-begin
-  if m23.differs_still(p_target, p_tenant) <> 0 then
-    raise exception 'after the restore some rows of % are not as they should be', (p_target.tbl).relid::regclass;
-  end if;
-end $$;
-revoke all on function m23.refuse_difference(m23.target, uuid) from public, anon, authenticated, service_role;
-
--- The targets among the chosen ones that were not planned, and that this transaction has written to all the same: by
--- triggers of the application, or rules.
-create or replace function m23.written_beside(p_tenant uuid, p_targets m23.target[], p_chosen m23.target[]) returns m23.target[]
-language plpgsql set search_path = '' as $$
-declare
-  v_others int[] := array(select (t).tbl.id from unnest(p_chosen) t except select (t).tbl.id from unnest(p_targets) t);
-  v_logged int[] := m23.logged_tables(v_others, p_tenant, pg_current_xact_id());
-begin
-  return m23.complete(array(select t from unnest(p_chosen) t where ((t).tbl).id = any (v_logged)));
-end $$;
-revoke all on function m23.written_beside(uuid, m23.target[], m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.targets_with_changes(m23.target[]) from public, anon, authenticated, service_role;
 
 -- Makes the targets what they should be. With a plan hash: only if that is still the plan.
 -- Changed rows are few among many: the planner should think well of indexes, and knows too little
 -- of them to compile anything.
 -- Gives `{"stats", "warnings"}`.
-create or replace function m23.converge(p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_work uuid) returns jsonb
+create or replace function m23.converge(p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_work uuid)
+  returns jsonb
 language plpgsql set search_path = '' set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_role     text := current_setting('session_replication_role');
@@ -6742,50 +7236,6 @@ begin
 end $$;
 revoke all on function m23.converge(uuid, m23.target[], text, uuid) from public, anon, authenticated, service_role;
 
--- Notes which rows a plan would change, as pg_temp.m23_early_<id>.
--- Made without the fence, it may be wrong: it only says which rows are worth taking first. Gives the targets that have
--- some.
-create or replace function m23.plan_early(p_tenant uuid, p_targets m23.target[]) returns m23.target[]
-language plpgsql set search_path = '' as $$
-declare
-  v_plan   record := m23.plan_targets(p_tenant, p_targets);
-  v_target m23.target;
-begin
-  foreach v_target in array v_plan.targets loop
-    execute format('drop table if exists pg_temp.m23_early_%s', (v_target.tbl).id);
-    execute format('create temp table m23_early_%s on commit drop as select m23_op, %s from %s d where m23_op <> ''I''',
-                   (v_target.tbl).id, m23.key_list((v_target.tbl).relid, 'd'), m23.diff_name(v_target.tbl));
-  end loop;
-  return v_plan.targets;
-end $$;
-revoke all on function m23.plan_early(uuid, m23.target[]) from public, anon, authenticated, service_role;
-
--- Takes the rows that m23.plan_early has found, without waiting for any.
-create or replace function m23.lock_early(p_tenant uuid, p_targets m23.target[]) returns void
-language plpgsql set search_path = '' as $$
-declare
-  v_target m23.target;
-  v_early  text;
-  v_match  text;
-begin
-  foreach v_target in array p_targets loop
-    v_early := 'pg_temp.m23_early_' || (v_target.tbl).id;
-    v_match := m23.key_match((v_target.tbl).relid, 'l', 'd');
-    perform m23.lock_rows(v_target, p_tenant, v_early, v_match, '{U,T}', m23.lock_to_change(v_target.tbl));
-    perform m23.lock_rows(v_target, p_tenant, v_early, v_match, '{D,R}', 'update');
-  end loop;
-end $$;
-revoke all on function m23.lock_early(uuid, m23.target[]) from public, anon, authenticated, service_role;
-
--- What a snapshot keeps: this moment.
-create or replace function m23.snapshot_here() returns jsonb
-language plpgsql volatile set search_path = '' as $$
-begin
-  return jsonb_build_object('position', m23.current_position()::text, 'incarnation', m23.incarnation(),
-                            'taken_at', clock_timestamp());
-end $$;
-revoke all on function m23.snapshot_here() from public, anon, authenticated, service_role;
-
 -- Has the tenant to itself, or tries again: it waits for the fence while it holds
 -- nothing, and once it holds the fence it waits for nobody. Rolling the attempt back
 -- gives everything back, the fence too. After a first failure the rows are taken right
@@ -6822,7 +7272,8 @@ begin
     perform pg_sleep(0.02);
   end loop;
 end $$;
-revoke all on function m23.converge_fenced(uuid, m23.target[], text, uuid, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.converge_fenced(uuid, m23.target[], text, uuid, uuid) from public, anon, authenticated,
+  service_role;
 
 -- A sum over the planned rows of a table and those that they would replace. What live rows keep is among the latter; a
 -- default or a function that fills may give another value each time.
@@ -6958,13 +7409,204 @@ begin
   if not (v_column.attnotnull or p_archive) then return null; end if;
   return '(' || m23.default_of(p_table.relid, p_attnum) || ')::' || format_type(v_column.atttypid, v_column.atttypmod);
 end $$;
-revoke all on function m23.filled(m23.protected_tables, int2, text[], boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.filled(m23.protected_tables, int2, text[], boolean) from public, anon, authenticated,
+  service_role;
 
 -- A value, or another one where it is null and there is another one.
 create or replace function m23.or_else(p_value text, p_other text) returns text
 language plpgsql immutable set search_path = '' as
 $$ begin return case when p_other is null then p_value else format('coalesce(%s, %s)', p_value, p_other) end; end $$;
 revoke all on function m23.or_else(text, text) from public, anon, authenticated, service_role;
+
+-- What a restore would break of foreign keys, in both directions: foreseen from the plan, which is what a dry run says
+-- and what spares a restore the writing; and noted for the check after it.
+
+-- What to do about a table that was not chosen.
+create or replace function m23.advice_for_table(p_relid oid, p_otherwise text) returns text
+language sql stable set search_path = '' as $$
+  select format(case when exists (select from m23.protected_tables t where t.relid = m23.root_of(p_relid))
+                     then 'add "%s"' else '"%s" is not protected: %s' end,
+                m23.public_name(m23.root_of(p_relid)), p_otherwise)
+$$;
+revoke all on function m23.advice_for_table(oid, text) from public, anon, authenticated, service_role;
+
+-- What to say of planned rows that refer to rows which do not exist.
+create or replace function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
+language sql stable set search_path = '' as $$
+  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows,
+                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
+                m23.advice_for_table(p_key.confrelid, 'put them back first'))
+$$;
+revoke all on function m23.needs_parent(pg_constraint, bigint) from public, anon, authenticated, service_role;
+
+-- What to say of rows that would go and that others refer to.
+create or replace function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns text
+language sql stable set search_path = '' as $$
+  select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows,
+                m23.public_name(p_key.confrelid), m23.public_name(p_key.conrelid),
+                m23.advice_for_table(p_key.conrelid, 'take them away first'))
+$$;
+revoke all on function m23.leaves_child(pg_constraint, bigint) from public, anon, authenticated, service_role;
+
+-- The rows that the plan of a table lets go (`=`) or will be there (`<>`), as far as they are in a partition.
+create or replace function m23.planned_rows(p_table m23.protected_tables, p_partition oid, p_are_d text) returns text
+language plpgsql stable strict set search_path = '' as $$
+begin
+  return format('(select ctid, * from %s where m23_op %s ''D'' and %s)',
+                m23.diff_name(p_table), p_are_d, m23.partition_condition(p_partition));
+end $$;
+revoke all on function m23.planned_rows(m23.protected_tables, oid, text) from public, anon, authenticated, service_role;
+
+-- What is about to vanish as the target of a foreign key, kept for check_children.
+create or replace function m23.note_vanishing(p_target m23.target, p_tenant uuid) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_table m23.protected_tables := p_target.tbl;
+  v_key   pg_constraint;
+begin
+  for v_key in select * from m23.references_to(v_table.relid) loop
+    perform m23.run(p_target.path, format('create temp table m23_gone_%s on commit drop as
+        select distinct %s from %s l join %s d on %s where %s and d.m23_op <> ''I''',
+      v_key.oid, m23.columns_text(v_key.confrelid, v_key.confkey, 'l'), m23.qualified_name(v_key.confrelid),
+      m23.diff_name(v_table), m23.key_match(v_table.relid, 'l', 'd'), m23.is_planned(v_table, p_tenant)));
+  end loop;
+end $$;
+revoke all on function m23.note_vanishing(m23.target, uuid) from public, anon, authenticated, service_role;
+
+-- The condition that a planned row `d` goes and a row that stays needs it. The rows that go are few: from them
+-- to those that refer to them.
+create or replace function m23.leaves_need(p_targets m23.target[], p_target m23.target, p_key pg_constraint)
+  returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_child m23.target := m23.planned_target(p_targets, p_key.conrelid);
+begin
+  return format('d.ctid in (select g.ctid from %s)', concat_ws(' and ',
+    format('%s g join %s c on %s', m23.planned_rows(p_target.tbl, p_key.confrelid, '='),
+           m23.qualified_name(p_key.conrelid), m23.refers(p_key, 'g', 'c')),
+    'not exists (select from ' || m23.diff_name(v_child.tbl) || ' x where ' || m23.key_match(p_key.conrelid, 'x', 'c')
+      || ' and (x.m23_op = ''D'' or (' || m23.alike_children(p_key, 'x', 'c') || ') is not true))',
+    format('not exists (select from %s p where %s)', m23.planned_rows(p_target.tbl, p_key.confrelid, '<>'),
+           m23.alike_parents(p_key, 'p', 'g'))));
+end $$;
+revoke all on function m23.leaves_need(m23.target[], m23.target, pg_constraint) from public, anon, authenticated,
+  service_role;
+
+-- The foreign keys that the plan of a table may break, each with its condition: it `needs` rows of the other
+-- table, or the other table needs its rows.
+create or replace function m23.references_at_risk(p_tenant uuid, p_targets m23.target[], p_target m23.target)
+returns table (key pg_constraint, needs boolean, other oid, condition text)
+language plpgsql stable rows 5 set search_path = '' as $$
+declare v_plan record;
+begin
+  select p.inserts + p.updates as writes, p.deletes into v_plan from m23.plan p where p.table_id = (p_target.tbl).id;
+  return query
+    select k, true, k.confrelid, m23.lacks_parent(p_tenant, p_targets, p_target, k)
+      from m23.references_from((p_target.tbl).relid) k
+     where v_plan.writes > 0 and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
+    union all
+    select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from m23.references_to((p_target.tbl).relid) k
+     where v_plan.deletes > 0 and m23.columns_planned(k.confrelid, k.confkey, p_target.columns);
+end $$;
+revoke all on function m23.references_at_risk(uuid, m23.target[], m23.target) from public, anon, authenticated,
+  service_role;
+
+-- Foreign keys: a restore that silences triggers has to keep them by itself. A key over partitioned tables has
+-- constraints for their partitions as well, which are parts of its own (conparentid): the root's says it all. A key
+-- that is a partition's alone is one in its own right.
+
+-- The foreign keys of a table, or of partitions of it, that are kept.
+create or replace function m23.references_from(p_relid oid) returns setof pg_constraint
+language plpgsql stable rows 2 set search_path = '' as $$
+declare v_relids oid[] := m23.with_partitions(p_relid);
+begin
+  return query select k.* from pg_constraint k
+    where k.contype = 'f' and k.conparentid = 0 and k.conrelid = any (v_relids) and m23.is_enforced(k);
+end $$;
+revoke all on function m23.references_from(oid) from public, anon, authenticated, service_role;
+
+-- The foreign keys that refer to a table, or to partitions of it, and are kept.
+create or replace function m23.references_to(p_relid oid) returns setof pg_constraint
+language plpgsql stable rows 2 set search_path = '' as $$
+declare v_relids oid[] := m23.with_partitions(p_relid);
+begin
+  return query select k.* from pg_constraint k
+    where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any (v_relids) and m23.is_enforced(k);
+end $$;
+revoke all on function m23.references_to(oid) from public, anon, authenticated, service_role;
+
+-- The table that a partition is part of; another table is its own.
+create or replace function m23.root_of(p_relid oid) returns oid
+language plpgsql stable strict set search_path = '' as
+$$ begin return coalesce(pg_partition_root(p_relid), p_relid); end $$;
+revoke all on function m23.root_of(oid) from public, anon, authenticated, service_role;
+
+-- The condition that a row, the only one in sight, is one of a partition: always, of another table.
+create or replace function m23.partition_condition(p_relid oid) returns text
+language plpgsql stable strict set search_path = '' as
+$$ begin return coalesce(pg_get_partition_constraintdef(p_relid), 'true'); end $$;
+revoke all on function m23.partition_condition(oid) from public, anon, authenticated, service_role;
+
+-- Columns by their numbers, each with an alias before it, as a list.
+create or replace function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
+            from unnest(p_attnums) with ordinality n (attnum, ord)
+            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
+end $$;
+revoke all on function m23.columns_text(oid, int2[], text) from public, anon, authenticated, service_role;
+
+-- The condition that the columns of two rows agree by these operators, one for each pair of columns. A foreign
+-- key has its own: by name alone, `=` would compare citext as text, and for ltree there would be none.
+create or replace function m23.columns_agree(
+  p_operators oid[], p_left text, p_left_relid oid, p_left_attnums int2[],
+  p_right text, p_right_relid oid, p_right_attnums int2[]
+) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I operator(%I.%s) %s.%I',
+             p_left, l.attname, n.nspname, o.oprname, p_right, r.attname), ' and ' order by u.n)
+      from unnest(p_operators, p_left_attnums, p_right_attnums) with ordinality u (operator, left_num, right_num, n)
+      join pg_operator o on o.oid = u.operator join pg_namespace n on n.oid = o.oprnamespace
+      join pg_attribute l on l.attrelid = p_left_relid and l.attnum = u.left_num
+      join pg_attribute r on r.attrelid = p_right_relid and r.attnum = u.right_num);
+end $$;
+revoke all on function m23.columns_agree(oid[], text, oid, int2[], text, oid, int2[]) from public, anon, authenticated,
+  service_role;
+
+-- The condition that a child refers to a parent, each given by its alias.
+create or replace function m23.refers(k pg_constraint, p_parent text, p_child text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.columns_agree(k.conpfeqop, p_parent, k.confrelid, k.confkey, p_child, k.conrelid, k.conkey);
+end $$;
+revoke all on function m23.refers(k pg_constraint, text, text) from public, anon, authenticated, service_role;
+
+-- The condition that two parents are one to a child.
+create or replace function m23.alike_parents(k pg_constraint, p_left text, p_right text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.columns_agree(k.conppeqop, p_left, k.confrelid, k.confkey, p_right, k.confrelid, k.confkey);
+end $$;
+revoke all on function m23.alike_parents(k pg_constraint, text, text) from public, anon, authenticated, service_role;
+
+-- The condition that two children refer to one parent.
+create or replace function m23.alike_children(k pg_constraint, p_left text, p_right text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.columns_agree(k.conffeqop, p_left, k.conrelid, k.conkey, p_right, k.conrelid, k.conkey);
+end $$;
+revoke all on function m23.alike_children(k pg_constraint, text, text) from public, anon, authenticated, service_role;
+
+-- Whether a plan has all of these columns.
+create or replace function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select bool_and(a.attname = any (p_columns)) from pg_attribute a
+           where a.attrelid = p_relid and a.attnum = any (p_attnums));
+end $$;
+revoke all on function m23.columns_planned(oid, int2[], text[]) from public, anon, authenticated, service_role;
 
 -- Why an execution of what is planned would be refused, as `{"code", "error", "details"}`, null where it would not; and
 -- what it would say of triggers.
@@ -6997,7 +7639,8 @@ revoke all on function m23.foresee(uuid, m23.target[], text[]) from public, anon
 
 -- How far the numbers of a sequence go in a column that has them within a text, as by 'INV-' || nextval(…): of the
 -- numbers that a value could hold, the last one that gives the same value again.
-create or replace function m23.furthest_within(p_rows text, p_path text, p_feed m23.feed, p_sequence pg_sequence) returns numeric
+create or replace function m23.furthest_within(p_rows text, p_path text, p_feed m23.feed, p_sequence pg_sequence)
+  returns numeric
 language plpgsql set search_path = '' as $$
 begin
   return m23.number_of(p_path, m23.fill($sql$
@@ -7013,7 +7656,8 @@ begin
     'before', p_feed.around[1], 'after', p_feed.around[2]));
 exception when data_exception then return null;  -- a number that the default was not made for
 end $$;
-revoke all on function m23.furthest_within(text, text, m23.feed, pg_sequence) from public, anon, authenticated, service_role;
+revoke all on function m23.furthest_within(text, text, m23.feed, pg_sequence) from public, anon, authenticated,
+  service_role;
 
 -- Why a function cannot be called as a hook; null when it can. Called plainly from M23's
 -- functions, one that is not SECURITY DEFINER runs with the rights of M23's owner, so nobody
@@ -7049,7 +7693,8 @@ begin
 end $$;
 comment on function m23.drop_after_restore(regclass, regprocedure, uuid) is
   'Takes back what m23.set_after_restore has set with the same arguments.';
-revoke all on function m23.drop_after_restore(regclass, regprocedure, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.drop_after_restore(regclass, regprocedure, uuid) from public, anon, authenticated,
+  service_role;
 
 -- Fails in words that name the hook. What it said itself is for the log: it may tell more
 -- than the caller may know.
@@ -7079,7 +7724,7 @@ begin
   return m23.number_of(p_target.path, format('
       select count(*) from %s d join %s l on %s where d.m23_op in (''I'', ''R'') and %s and %s',
     v_diff, v_live, m23.key_match((p_target.tbl).relid, 'l', 'd'),
-    m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), m23.same(p_target)));
+    m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), m23.is_stored_as_planned(p_target)));
 end $$;
 revoke all on function m23.insert_diff(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
 
@@ -7106,7 +7751,7 @@ begin
                                                 m23.diff_name(v_target.tbl), v_broken.condition));
         if v_count = 0 then continue; end if;
         if m23.is_among(p_targets, m23.root_of(v_broken.other)) then
-          v_left := v_left + m23.note_left(v_target, m23.leave(v_target, v_broken.condition, v_path));
+          v_left := v_left + m23.note_left(v_target, m23.leave_alone(v_target, v_broken.condition, v_path));
         else
           v_faults := v_faults
             || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count)
@@ -7120,17 +7765,16 @@ begin
 end $$;
 revoke all on function m23.keep_references(uuid, m23.target[]) from public, anon, authenticated, service_role;
 
--- Both conditions that follow are sets of places, each found by joins: a condition with OR in it would be
--- asked of one row after the other. What is null (of a table that is not planned) falls away.
-
 -- The condition that a planned row `d` comes to refer to a row that there will not be. One of the tenant's
 -- that was left, because another tenant has its key now, is none either: nothing is hung on that tenant's row.
+-- It is a set of places, found by joins: a condition with OR would be asked of one row after the other. What is null (of
+-- a table that is not planned) falls away.
 create or replace function m23.lacks_parent(
   p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint
 ) returns text
 language plpgsql stable set search_path = '' as $$
 declare
-  v_parent m23.target := m23.planned(p_targets, p_key.confrelid);
+  v_parent m23.target := m23.planned_target(p_targets, p_key.confrelid);
   v_comes  text := m23.planned_rows((v_parent).tbl, p_key.confrelid, '<>');
   v_goes   text := m23.diff_name((v_parent).tbl);
   v_left   text := to_regclass('pg_temp.m23_left_' || (v_parent.tbl).id);
@@ -7148,14 +7792,17 @@ begin
       'not exists (select from ' || v_goes || ' x where x.m23_op = ''D'' and '
         || m23.key_match(p_key.confrelid, 'x', 'p') || ')')),
     v_needs || ' and exists (select from (select * from ' || v_left || ' where m23_op <> ''D'' and '
-      || m23.within(p_key.confrelid) || ') p where ' || v_match || ') and not exists (' || v_live || ' and '
+      || m23.partition_condition(p_key.confrelid) || ') p where ' || v_match || ') and not exists (' || v_live
+        || ' and '
       || m23.is_tenants(v_parent.tbl, 'p', quote_literal(p_tenant)) || ')'));
 end $$;
-revoke all on function m23.lacks_parent(uuid, m23.target[], m23.target, pg_constraint) from public, anon, authenticated, service_role;
+revoke all on function m23.lacks_parent(uuid, m23.target[], m23.target, pg_constraint) from public, anon, authenticated,
+  service_role;
 
 -- Leaves the rows that an index does not take together with one that stays as it is. p_inserting: some are missing;
 -- an update keeps its key.
-create or replace function m23.leave_claimed(p_target m23.target, p_tenant uuid, p_inserting boolean default true) returns bigint
+create or replace function m23.leave_claimed(p_target m23.target, p_tenant uuid, p_inserting boolean default true)
+  returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_index     pg_index;
@@ -7164,14 +7811,14 @@ declare
   v_left      bigint := 0;
 begin
   for v_index in select i.* from m23.colliding_indexes(p_target) i where p_inserting or not i.indisprimary loop
-    v_stays := m23.stays(p_target, p_tenant);  -- with what was left for the index before
-    v_left := v_left + m23.leave(p_target, m23.fill($sql$d.m23_op <> 'D' and d.ctid in (
+    v_stays := m23.conditions_to_stay(p_target, p_tenant);  -- with what was left for the index before
+    v_left := v_left + m23.leave_alone(p_target, m23.fill($sql$d.m23_op <> 'D' and d.ctid in (
         select m.m23_row from (
           select r.m23_row, {parts} from (select r.ctid as m23_row, r.*{generated} from {diff} r) r
            where r.m23_op {ops} and {within} and {predicate}) m
           join ({standing}) o on {collide})$sql$,
       'parts', m23.index_parts(v_index), 'diff', m23.diff_name(p_target.tbl),
-      'generated', v_generated, 'within', m23.within(v_index.indrelid),
+      'generated', v_generated, 'within', m23.partition_condition(v_index.indrelid),
       'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
       'standing', (select string_agg(m23.fill('select {parts} from {live} r where {stays} and {predicate}',
           'parts', m23.index_parts(v_index), 'live', m23.qualified_name(v_index.indrelid), 'stays', c,
@@ -7186,7 +7833,8 @@ revoke all on function m23.leave_claimed(m23.target, uuid, boolean) from public,
 
 -- Leaves what is out of reach of a moment because of partitions: rows that belong in one that was dropped since with
 -- its rows, for their past is unknown, and rows that no partition takes any more. An archive knows the former.
-create or replace function m23.leave_unreachable(p_target m23.target, p_tenant uuid, out left_alone bigint, out warnings text[])
+create or replace function m23.leave_unreachable(p_target m23.target, p_tenant uuid, out left_alone bigint,
+  out warnings text[])
 language plpgsql set search_path = '' as $$
 declare
   v_table    m23.protected_tables := p_target.tbl;
@@ -7200,20 +7848,94 @@ begin
   if v_logged then
     v_removed := array(select r from m23.removed_since(v_table, p_tenant, p_target.moment) r);
     if cardinality(v_removed) = 0 then return; end if;
-    select coalesce(sum(m23.leave(p_target, m23.lies_within(v_table, array[(r).bounds], 'd'))), 0) into left_alone
+    select coalesce(sum(m23.leave_alone(p_target, m23.lies_within(v_table, array[(r).bounds], 'd'))), 0) into left_alone
       from unnest(v_removed) r where r.lost;
     warnings := array(
       select lost || case when left_alone = 0 then ''
                           else format('; %s row(s) that belong there were left alone', left_alone) end
         from m23.lost_since(v_table, p_tenant, p_target.moment) lost where lost is not null);
   end if;
-  v_homeless := m23.leave(p_target, 'd.m23_op <> ''D'' and not ' || m23.lies_within(v_table,
+  v_homeless := m23.leave_alone(p_target, 'd.m23_op <> ''D'' and not ' || m23.lies_within(v_table,
     array(select m23.bounds_of(c.relid, v_table) from m23.captured(v_table.relid) c where c.leaf), 'd'));
   left_alone := left_alone + v_homeless;
   warnings := warnings || array(select format('%s: %s row(s) were left alone: no partition takes them any more',
                                               m23.public_name(v_table.relid), v_homeless) where v_homeless > 0);
 end $$;
 revoke all on function m23.leave_unreachable(m23.target, uuid) from public, anon, authenticated, service_role;
+
+-- The condition that a row lies within some bounds.
+create or replace function m23.lies_within(p_table m23.protected_tables, p_bounds m23.bounds[], p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('(%s)', coalesce(string_agg(one.condition, ' or '), 'false'))
+            from unnest(p_bounds) b cross join lateral (
+    select format('(select %s from (select %s) m23_row)', coalesce(b.condition, 'true'),
+                  string_agg(format('%s.%I as %I', p_row, a.attname, was.name), ', ')) as condition
+      from rows from (unnest(b.attnums), unnest(b.names)) was (attnum, name)
+      join pg_attribute a on a.attrelid = p_table.relid and a.attnum = was.attnum and not a.attisdropped) one);
+end $$;
+revoke all on function m23.lies_within(m23.protected_tables, m23.bounds[], text) from public, anon, authenticated,
+  service_role;
+
+-- Rows that others stand in the way of are left alone: the plan lets go of them, and counts them.
+
+-- Takes rows out of the plan into pg_temp.m23_left_<id>; gives how many.
+create or replace function m23.leave_alone(p_target m23.target, p_condition text, p_path text default null)
+  returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_id   int := (p_target.tbl).id;
+  v_diff text := m23.diff_name(p_target.tbl);
+begin
+  execute format('create temp table if not exists m23_left_%s on commit drop as select * from %s where false',
+                 v_id, v_diff);
+  return m23.run(coalesce(p_path, p_target.path), format('with gone as (delete from %s d where %s returning d.*)
+                                 insert into pg_temp.m23_left_%s select * from gone', v_diff, p_condition, v_id));
+end $$;
+revoke all on function m23.leave_alone(m23.target, text, text) from public, anon, authenticated, service_role;
+
+-- Adds to the rows of a table that were left alone; gives how many these are.
+create or replace function m23.note_left(p_target m23.target, p_left bigint) returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  update m23.plan set left_alone = left_alone + p_left where table_id = (p_target.tbl).id and p_left > 0;
+  return p_left;
+end $$;
+revoke all on function m23.note_left(m23.target, bigint) from public, anon, authenticated, service_role;
+
+-- The conditions by any of which a live row `r` stays as it is: another tenant's, nobody's that is not taken back, and
+-- what was left. Each is a list to be hashed, not a look for each row.
+create or replace function m23.conditions_to_stay(p_target m23.target, p_tenant uuid) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_table  m23.protected_tables := p_target.tbl;
+  v_tenant text := quote_ident(m23.tenant_column(v_table));
+  v_left   text := to_regclass('pg_temp.m23_left_' || v_table.id);
+begin
+  return array_remove(array[
+    format('r.%s <> %L', v_tenant, p_tenant),
+    case when m23.may_be_nobodys(v_table) then format('r.%s is null and not %s', v_tenant,
+      m23.key_in(v_table.relid, 'r',
+                 format('(select * from %s where m23_op in (''T'', ''R''))', m23.diff_name(v_table)))) end,
+    case when v_left is not null then m23.key_in(v_table.relid, 'r', v_left) end], null);
+end $$;
+revoke all on function m23.conditions_to_stay(m23.target, uuid) from public, anon, authenticated, service_role;
+
+-- Leaves the rows whose values are kept by rows that were left; gives how many.
+create or replace function m23.leave_dependent(p_tenant uuid, p_targets m23.target[]) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_left   bigint := 0;
+begin
+  for v_target in
+    select t.* from unnest(p_targets) t join m23.plan p on p.table_id = (t.tbl).id and p.left_alone > 0
+  loop
+    v_left := v_left + m23.note_left(v_target, m23.leave_claimed(v_target, p_tenant));
+  end loop;
+  return v_left;
+end $$;
+revoke all on function m23.leave_dependent(uuid, m23.target[]) from public, anon, authenticated, service_role;
 
 -- Takes what the plan has not taken, or not against those who refer to it.
 create or replace function m23.lock_planned(p_target m23.target, p_tenant uuid, p_quiet boolean) returns void
@@ -7255,230 +7977,7 @@ begin
 end $$;
 revoke all on function m23.missing_values(m23.target) from public, anon, authenticated, service_role;
 
--- The tables that a plan of some of the chosen ones can open: those, and what foreign keys tie to them.
-create or replace function m23.opened_by(p_targets m23.target[], p_chosen m23.target[]) returns oid[]
-language plpgsql stable set search_path = '' as $$
-declare v_relids oid[] := array(select (t).tbl.relid from unnest(p_targets) t);
-begin
-  if v_relids = '{}' then return '{}'; end if;
-  return v_relids || array(
-    select r.relid
-      from (select coalesce(pg_partition_root(k.conrelid), k.conrelid) as child,
-                   coalesce(pg_partition_root(k.confrelid), k.confrelid) as parent
-              from pg_constraint k where k.contype = 'f' and k.conparentid = 0) tied,
-           unnest(array[tied.child, tied.parent]) r (relid)
-     where tied.child = any (v_relids) or tied.parent = any (v_relids)
-    intersect
-    select (t).tbl.relid from unnest(p_chosen) t);
-end $$;
-revoke all on function m23.opened_by(m23.target[], m23.target[]) from public, anon, authenticated, service_role;
-
--- A plan: the difference between what a tenant's tables are and what they should be, in
--- pg_temp.m23_diff_<id>: m23_op I (missing), T (missing, and nobody's row has its key), U (differs),
--- D (should not be), R (differs, and is written as delete and insert), m23_place where the live row
--- lies, and the wanted row, or the live row of a D.
-
--- The temporary table with a table's plan, qualified.
-create or replace function m23.diff_name(p_table m23.protected_tables) returns text
-language plpgsql immutable set search_path = '' as $$ begin return 'pg_temp.m23_diff_' || p_table.id; end $$;
-revoke all on function m23.diff_name(m23.protected_tables) from public, anon, authenticated, service_role;
-
--- Two rows are compared by what is stored, not by what their types call equal: that would miss
--- 1.0 and 1.00, and some types have no equality.
-create or replace function m23.images_differ(p_these text[], p_those text[]) returns text
-language plpgsql immutable strict set search_path = '' as $$
-begin
-  return format('row(%s)::record operator(pg_catalog.*<>) row(%s)::record', array_to_string(p_these, ', '),
-                array_to_string(p_those, ', '));
-end $$;
-revoke all on function m23.images_differ(text[], text[]) from public, anon, authenticated, service_role;
-
--- The condition that a live row `l` is not the wanted one, given by one expression a column.
-create or replace function m23.differs(p_table m23.protected_tables, p_columns text[], p_wanted text[]) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select '(' || concat_ws(' or ',
-             string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
-             m23.images_differ(array_agg(u.live) filter (where u.by = 'image'),
-                               array_agg(u.wanted) filter (where u.by = 'image')),
-             m23.images_differ(array_agg(u.live) filter (where u.by = 'text'),
-                               array_agg(u.wanted) filter (where u.by = 'text'))
-               || format(' and row(%s)::text <> row(%s)::text',
-                         string_agg(u.live, ', ') filter (where u.by = 'text'),
-                         string_agg(u.wanted, ', ') filter (where u.by = 'text'))) || ')'
-            from m23.compared(p_table, p_columns, p_wanted) u);
-end $$;
-revoke all on function m23.differs(m23.protected_tables, text[], text[]) from public, anon, authenticated, service_role;
-
--- The columns of a table that hold values of their own.
-create or replace function m23.stored_columns(p_relid oid) returns text[]
-language plpgsql stable set search_path = '' as
-$$ begin return array(select c.name from m23.columns_of(p_relid) c where not c.generated order by c.attnum); end $$;
-revoke all on function m23.stored_columns(oid) from public, anon, authenticated, service_role;
-
--- A target, by its fields: what makes one names those that it has.
-create or replace function m23.new_target(
-  p_table m23.protected_tables, p_moment m23.moment default null, p_wanted text default null,
-  p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null
-) returns m23.target
-language plpgsql immutable set search_path = '' as $$
-declare v_target m23.target;
-begin
-  v_target.tbl := p_table;
-  v_target.moment := p_moment;
-  v_target.wanted := p_wanted;
-  v_target.columns := p_columns;
-  v_target.arrived := p_arrived;
-  v_target.path := p_path;
-  v_target.kept := p_kept;
-  return v_target;
-end $$;
-revoke all on function m23.new_target(m23.protected_tables, m23.moment, text, text[], text, text, text[]) from public, anon, authenticated, service_role;
-
--- A table that is to be as the log has it at a moment.
-create or replace function m23.target_of(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
-language plpgsql stable set search_path = '' as $$
-begin
-  return m23.new_target(p_table, p_moment,
-    p_columns => m23.stored_columns(p_table.relid),
-    p_path => m23.path_of(p_table.relid),
-    p_kept => m23.newer_columns(p_table, p_moment));
-end $$;
-revoke all on function m23.target_of(m23.protected_tables, m23.moment) from public, anon, authenticated, service_role;
-
--- Chosen tables that come from the log are only named at first: most have nothing to do, and are never looked at. So it
--- is with these: what is missing is added.
-create or replace function m23.complete(p_targets m23.target[]) returns m23.target[]
-language plpgsql stable set search_path = '' as $$
-begin
-  return array(select case when (p_targets[n]).columns is null
-                           then m23.target_of((p_targets[n]).tbl, (p_targets[n]).moment) else p_targets[n] end
-                 from generate_subscripts(p_targets, 1) n order by n);
-end $$;
-revoke all on function m23.complete(m23.target[]) from public, anon, authenticated, service_role;
-
--- The targets that there can be something to do for: of those that come from the log, the ones that it has something
--- of.
-create or replace function m23.with_entries(p_tenant uuid, p_targets m23.target[]) returns m23.target[]
-language plpgsql volatile set search_path = '' as $$
-declare
-  v_from   xid8 := (select min(coalesce(((t).moment).floor, '0')) from unnest(p_targets) t where (t).wanted is null);
-  v_logged int[] := array(select r.table_id from m23.removed_partitions r where r.xid >= v_from);
-begin
-  v_logged := v_logged || m23.logged_tables(
-    array(select (t).tbl.id from unnest(p_targets) t where (t).wanted is null), p_tenant, v_from);
-  return array(select p_targets[n] from generate_subscripts(p_targets, 1) n
-                where (p_targets[n]).wanted is not null or ((p_targets[n]).tbl).id = any (v_logged) order by n);
-end $$;
-revoke all on function m23.with_entries(uuid, m23.target[]) from public, anon, authenticated, service_role;
-
--- The columns that were added after a moment.
-create or replace function m23.newer_columns(p_table m23.protected_tables, p_moment m23.moment) returns text[]
-language plpgsql stable set search_path = '' as $$
-declare v_newer text[];
-begin
-  if not exists (select from m23.log_columns l where l.table_id = p_table.id and l.since > '0/0') then
-    return '{}';
-  end if;
-  execute m23.fill($sql$
-      select array(select a.attname from pg_attribute a join m23.log_columns l on l.attnum = a.attnum
-                    where a.attrelid = $2 and not a.attisdropped and l.table_id = $3 and l.since > '0/0'
-                      and {lies_after}
-                      and l.since = (select min(f.since) from m23.log_columns f
-                                      where f.table_id = $3 and f.attnum = l.attnum)
-                    order by a.attnum)$sql$, 'lies_after', m23.lies_after('l.since_xid', '$1'))
-    into v_newer using p_moment, p_table.relid, p_table.id;
-  return v_newer;
-end $$;
-revoke all on function m23.newer_columns(m23.protected_tables, m23.moment) from public, anon, authenticated, service_role;
-
--- A value in the length and precision of a column, as an assignment would make it; one that
--- does not fit stays as it is, for the assignment to refuse.
-create or replace function m23.fitted(p_value text, p_type oid, p_modifier int) returns text
-language sql stable set search_path = '' as $$
-  select case
-    when p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[])
-      then p_value
-    when p_type in ('varchar'::regtype, 'bpchar'::regtype)
-      then format('case when length(%1$s) <= %2$s then (%1$s)::%3$s else %1$s end', p_value, p_modifier - 4,
-                  format_type(p_type, p_modifier))
-    else format('(%s)::%s', p_value, format_type(p_type, p_modifier)) end
-$$;
-revoke all on function m23.fitted(text, oid, int) from public, anon, authenticated, service_role;
-
--- The expression of a live row's column where there is such a row, else another. p_is_live: the condition; null, if
--- there is never one.
-create or replace function m23.if_live(p_is_live text, p_column text, p_else text) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-  return case when p_is_live is null then p_else
-              else format('case when %s then l.%I else %s end', p_is_live, p_column, p_else) end;
-end $$;
-revoke all on function m23.if_live(text, text, text) from public, anon, authenticated, service_role;
-
--- Executes a statement with the parameters of m23.touched_since, under the path of its table; gives how many rows it
--- took.
-create or replace function m23.run_at(p_target m23.target, p_tenant uuid, p_statement text) returns bigint
-language plpgsql volatile set search_path = '' as $$
-declare v_rows bigint;
-begin
-  perform set_config('search_path', p_target.path, true);
-  execute p_statement using p_tenant, p_target.moment, null::text[];
-  get diagnostics v_rows = row_count;
-  return v_rows;
-end $$;
-revoke all on function m23.run_at(m23.target, uuid, text) from public, anon, authenticated, service_role;
-
--- The condition that a live row `l` differs from another in a column that takes no UPDATE; null where there is none.
-create or replace function m23.fixed_differ(p_target m23.target, p_other text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('l.%1$I is distinct from %2$s.%1$I', c.name, p_other), ' or ')
-            from m23.columns_of((p_target.tbl).relid) c
-           where c.identity = 'a' and c.name = any (p_target.columns) and c.name <> all (p_target.kept)
-             and c.key_ord is null);
-end $$;
-revoke all on function m23.fixed_differ(m23.target, text) from public, anon, authenticated, service_role;
-
--- How many rows a table's plan inserts, updates and deletes; taken_back are among the inserts.
-create or replace function m23.count_diff(
-  p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint, out taken_back bigint
-)
-language plpgsql set search_path = '' as $$
-begin
-  execute format($sql$
-      select count(*) filter (where m23_op in ('I', 'T')), count(*) filter (where m23_op in ('U', 'R')),
-             count(*) filter (where m23_op = 'D'), count(*) filter (where m23_op = 'T') from %s$sql$,
-    m23.diff_name(p_table)) into inserts, updates, deletes, taken_back;
-end $$;
-revoke all on function m23.count_diff(m23.protected_tables) from public, anon, authenticated, service_role;
-
--- Takes the plan of a table away, where the transaction has made one.
-create or replace function m23.drop_plan(p_table m23.protected_tables) returns void
-language plpgsql set search_path = '' as $$
-declare v_name text;
-begin
-  foreach v_name in array array[m23.diff_name(p_table), 'pg_temp.m23_left_' || p_table.id] loop
-    if to_regclass(v_name) is not null then execute format('drop table %s', v_name); end if;
-  end loop;
-end $$;
-revoke all on function m23.drop_plan(m23.protected_tables) from public, anon, authenticated, service_role;
-
--- Rows that others stand in the way of -------------------------------------------------
-
--- Takes rows out of the plan into pg_temp.m23_left_<id>; gives how many.
-create or replace function m23.leave(p_target m23.target, p_condition text, p_path text default null) returns bigint
-language plpgsql set search_path = '' as $$
-declare
-  v_id   int := (p_target.tbl).id;
-  v_diff text := m23.diff_name(p_target.tbl);
-begin
-  execute format('create temp table if not exists m23_left_%s on commit drop as select * from %s where false',
-                 v_id, v_diff);
-  return m23.run(coalesce(p_path, p_target.path), format('with gone as (delete from %s d where %s returning d.*)
-                                 insert into pg_temp.m23_left_%s select * from gone', v_diff, p_condition, v_id));
-end $$;
-revoke all on function m23.leave(m23.target, text, text) from public, anon, authenticated, service_role;
+-- Rows whose tenant is null are nobody's. A restore takes back those that had become so.
 
 -- Whether rows of a table can be nobody's: those whose tenant is null.
 create or replace function m23.may_be_nobodys(p_table m23.protected_tables) returns boolean
@@ -7521,101 +8020,70 @@ begin
 end $$;
 revoke all on function m23.take_back(m23.target) from public, anon, authenticated, service_role;
 
--- The generated columns that follow from those of the plan, as the end of a select list.
-create or replace function m23.generated_columns(p_target m23.target, out names text[], out list text)
+-- The tables that a plan of some of the chosen ones can open: those, and what foreign keys tie to them.
+create or replace function m23.opened_by(p_targets m23.target[], p_chosen m23.target[]) returns oid[]
 language plpgsql stable set search_path = '' as $$
+declare v_relids oid[] := array(select (t).tbl.relid from unnest(p_targets) t);
 begin
-  select array_agg(a.attname::text),
-         string_agg(format(', (%s)::%s as %I', pg_get_expr(d.adbin, d.adrelid), format_type(a.atttypid, a.atttypmod),
-                           a.attname), '')
-    into names, list
-    from pg_attribute a join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-   where a.attrelid = (p_target.tbl).relid and a.attgenerated <> '' and not exists (
-     select from pg_depend x join pg_attribute b on b.attrelid = a.attrelid and b.attnum = x.refobjsubid
-      where x.classid = 'pg_attrdef'::regclass and x.objid = d.oid and x.refclassid = 'pg_class'::regclass
-        and x.refobjid = a.attrelid and b.attnum <> a.attnum and b.attname <> all (p_target.columns));
+  if v_relids = '{}' then return '{}'; end if;
+  return v_relids || array(
+    select r.relid
+      from (select coalesce(pg_partition_root(k.conrelid), k.conrelid) as child,
+                   coalesce(pg_partition_root(k.confrelid), k.confrelid) as parent
+              from pg_constraint k where k.contype = 'f' and k.conparentid = 0) tied,
+           unnest(array[tied.child, tied.parent]) r (relid)
+     where tied.child = any (v_relids) or tied.parent = any (v_relids)
+    intersect
+    select (t).tbl.relid from unnest(p_chosen) t);
 end $$;
-revoke all on function m23.generated_columns(m23.target) from public, anon, authenticated, service_role;
+revoke all on function m23.opened_by(m23.target[], m23.target[]) from public, anon, authenticated, service_role;
 
--- What an index holds of a row, the only one in sight.
-create or replace function m23.index_parts(p_index pg_index) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('(%s) as m23_e%s', pg_get_indexdef(p_index.indexrelid, n, true), n), ', ' order by n)
-            from generate_series(1, p_index.indnkeyatts) n);
-end $$;
-revoke all on function m23.index_parts(pg_index) from public, anon, authenticated, service_role;
+-- A plan: the difference between what a tenant's tables are and what they should be, in
+-- pg_temp.m23_diff_<id>: m23_op I (missing), T (missing, and nobody's row has its key), U (differs),
+-- D (should not be), R (differs, and is written as delete and insert), m23_place where the live row
+-- lies, and the wanted row, or the live row of a D.
 
--- The conditions by any of which a live row `r` stays as it is: another tenant's, nobody's that is not taken back, and
--- what was left. Each is a list to be hashed, not a look for each row.
-create or replace function m23.stays(p_target m23.target, p_tenant uuid) returns text[]
-language plpgsql stable set search_path = '' as $$
-declare
-  v_table  m23.protected_tables := p_target.tbl;
-  v_tenant text := quote_ident(m23.tenant_column(v_table));
-  v_left   text := to_regclass('pg_temp.m23_left_' || v_table.id);
-begin
-  return array_remove(array[
-    format('r.%s <> %L', v_tenant, p_tenant),
-    case when m23.may_be_nobodys(v_table) then format('r.%s is null and not %s', v_tenant,
-      m23.key_in(v_table.relid, 'r',
-                 format('(select * from %s where m23_op in (''T'', ''R''))', m23.diff_name(v_table)))) end,
-    case when v_left is not null then m23.key_in(v_table.relid, 'r', v_left) end], null);
-end $$;
-revoke all on function m23.stays(m23.target, uuid) from public, anon, authenticated, service_role;
+-- The temporary table with a table's plan, qualified.
+create or replace function m23.diff_name(p_table m23.protected_tables) returns text
+language plpgsql immutable set search_path = '' as $$ begin return 'pg_temp.m23_diff_' || p_table.id; end $$;
+revoke all on function m23.diff_name(m23.protected_tables) from public, anon, authenticated, service_role;
 
--- The keys that an update has brought to a tenant from another, in the log's entries `l` from a transaction on for
--- which a condition holds.
-create or replace function m23.arrived(
-  p_table m23.protected_tables, p_tenant uuid, p_from xid8, p_later text, p_held boolean default true
-) returns text
-language sql volatile set search_path = '' as $$
-  select format('select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s',
-                string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord),
-                m23.log_of(p_table.id, p_tenant, p_from, p_held), p_tenant, p_later)
-    from m23.columns_of(p_table.relid, p_of_key => true) c
-$$;
-revoke all on function m23.arrived(m23.protected_tables, uuid, xid8, text, boolean) from public, anon, authenticated, service_role;
-
--- Leaves live rows that came from another tenant after the moment: they are not this
--- restore's to delete.
-create or replace function m23.leave_arrived(p_target m23.target, p_tenant uuid) returns bigint
-language plpgsql set search_path = '' as $$
-declare
-  v_later text := m23.lies_after('l.xid', format('%L::m23.moment', p_target.moment));
-begin
-  if p_target.arrived is null and (p_target.moment).position is null then return 0; end if;
-  return m23.leave(p_target, 'd.m23_op = ''D'' and ' || m23.key_in((p_target.tbl).relid, 'd',
-                   format('(%s)', coalesce(p_target.arrived,
-                                           m23.arrived(p_target.tbl, p_tenant, (p_target.moment).floor, v_later)))));
-end $$;
-revoke all on function m23.leave_arrived(m23.target, uuid) from public, anon, authenticated, service_role;
-
--- The condition that a row lies within some bounds.
-create or replace function m23.lies_within(p_table m23.protected_tables, p_bounds m23.bounds[], p_row text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select format('(%s)', coalesce(string_agg(one.condition, ' or '), 'false'))
-            from unnest(p_bounds) b cross join lateral (
-    select format('(select %s from (select %s) m23_row)', coalesce(b.condition, 'true'),
-                  string_agg(format('%s.%I as %I', p_row, a.attname, was.name), ', ')) as condition
-      from rows from (unnest(b.attnums), unnest(b.names)) was (attnum, name)
-      join pg_attribute a on a.attrelid = p_table.relid and a.attnum = was.attnum and not a.attisdropped) one);
-end $$;
-revoke all on function m23.lies_within(m23.protected_tables, m23.bounds[], text) from public, anon, authenticated, service_role;
-
--- What nobody can know of rows that an archive does not have and a restore deletes.
-create or replace function m23.arrival_warnings(p_target m23.target, p_deletes bigint) returns text[]
+-- Executes a statement with the parameters of m23.touched_since, under the path of its table; gives how many rows it
+-- took.
+create or replace function m23.run_at(p_target m23.target, p_tenant uuid, p_statement text) returns bigint
 language plpgsql volatile set search_path = '' as $$
+declare v_rows bigint;
 begin
-  return case when p_target.arrived is null or p_deletes = 0
-                or (p_target.moment).position is not null
-                 and pg_visible_in_snapshot((p_target.tbl).xid, (p_target.moment).position) then '{}'
-    else array[format('%s: the history before %s is missing; '
-                      'whether rows that are deleted had come from another tenant before is not known',
-                      m23.public_name((p_target.tbl).relid), m23.iso(m23.history_since(p_target.tbl)))] end;
+  perform set_config('search_path', p_target.path, true);
+  execute p_statement using p_tenant, p_target.moment, null::text[];
+  get diagnostics v_rows = row_count;
+  return v_rows;
 end $$;
-revoke all on function m23.arrival_warnings(m23.target, bigint) from public, anon, authenticated, service_role;
+revoke all on function m23.run_at(m23.target, uuid, text) from public, anon, authenticated, service_role;
+
+-- How many rows a table's plan inserts, updates and deletes; taken_back are among the inserts.
+create or replace function m23.count_diff(
+  p_table m23.protected_tables, out inserts bigint, out updates bigint, out deletes bigint, out taken_back bigint
+)
+language plpgsql set search_path = '' as $$
+begin
+  execute format($sql$
+      select count(*) filter (where m23_op in ('I', 'T')), count(*) filter (where m23_op in ('U', 'R')),
+             count(*) filter (where m23_op = 'D'), count(*) filter (where m23_op = 'T') from %s$sql$,
+    m23.diff_name(p_table)) into inserts, updates, deletes, taken_back;
+end $$;
+revoke all on function m23.count_diff(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Takes the plan of a table away, where the transaction has made one.
+create or replace function m23.drop_plan(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare v_name text;
+begin
+  foreach v_name in array array[m23.diff_name(p_table), 'pg_temp.m23_left_' || p_table.id] loop
+    if to_regclass(v_name) is not null then execute format('drop table %s', v_name); end if;
+  end loop;
+end $$;
+revoke all on function m23.drop_plan(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Forgets the plan of this backend.
 create or replace function m23.end_plan() returns void
@@ -7639,31 +8107,6 @@ begin
 end $$;
 revoke all on function m23.plan_nothing(m23.target[], int[]) from public, anon, authenticated, service_role;
 
--- Leaves the rows whose values are kept by rows that were left; gives how many.
-create or replace function m23.leave_dependent(p_tenant uuid, p_targets m23.target[]) returns bigint
-language plpgsql set search_path = '' as $$
-declare
-  v_target m23.target;
-  v_left   bigint := 0;
-begin
-  for v_target in
-    select t.* from unnest(p_targets) t join m23.plan p on p.table_id = (t.tbl).id and p.left_alone > 0
-  loop
-    v_left := v_left + m23.note_left(v_target, m23.leave_claimed(v_target, p_tenant));
-  end loop;
-  return v_left;
-end $$;
-revoke all on function m23.leave_dependent(uuid, m23.target[]) from public, anon, authenticated, service_role;
-
--- Adds to the rows of a table that were left alone; gives how many these are.
-create or replace function m23.note_left(p_target m23.target, p_left bigint) returns bigint
-language plpgsql set search_path = '' as $$
-begin
-  update m23.plan set left_alone = left_alone + p_left where table_id = (p_target.tbl).id and p_left > 0;
-  return p_left;
-end $$;
-revoke all on function m23.note_left(m23.target, bigint) from public, anon, authenticated, service_role;
-
 -- What a plan is: the rows that it would write, and those that they would replace. Any
 -- change of either makes it another plan.
 create or replace function m23.plan_hash(p_tenant uuid, p_targets m23.target[]) returns text
@@ -7681,7 +8124,8 @@ revoke all on function m23.plan_hash(uuid, m23.target[]) from public, anon, auth
 
 -- Plans the targets whose values fit their types of now; the others are told of. Gives the foreign keys that this
 -- choice of tables would break; not where some table is not among them.
-create or replace function m23.plan_fitting(p_tenant uuid, inout targets m23.target[], out faults text[], out unfit text[])
+create or replace function m23.plan_fitting(p_tenant uuid, inout targets m23.target[], out faults text[],
+  out unfit text[])
 language plpgsql set search_path = '' as $$
 declare
   v_plan  record;
@@ -7697,7 +8141,7 @@ begin
       return;
     exception when data_exception or integrity_constraint_violation then
       select array_agg(((t).tbl).id) filter (where said <> '{}'), array_agg(s) into v_unfit, v_said
-        from unnest(m23.complete(m23.with_entries(p_tenant, targets))) t,
+        from unnest(m23.complete_targets(m23.with_entries(p_tenant, targets))) t,
              lateral (select array(select m23.unfit_columns(t, p_tenant)) offset 0) u (said)
         left join lateral unnest(u.said) s on true;
       if v_unfit is null then raise; end if;
@@ -7803,7 +8247,7 @@ begin
   perform m23.refuse_unreached(p_tenant, v_chosen);
   perform m23.follow_layout((t).tbl.id, (t).tbl.relid) from unnest(targets) t
     where not m23.ddl_is_followed() and m23.capture_is_stale((t).tbl);
-  targets := m23.complete(targets);
+  targets := m23.complete_targets(targets);
   perform m23.end_plan();  -- one that was given up
   perform m23.plan_nothing(v_chosen, array(select (t).tbl.id from unnest(targets) t));
   foreach v_target in array targets loop
@@ -7831,271 +8275,8 @@ begin
       from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
   end loop;
 end $$;
-revoke all on function m23.plan_targets(uuid, targets m23.target[], boolean) from public, anon, authenticated, service_role;
-
--- What the database's own triggers keep while rows are written, and a restore that silences
--- them has to keep by itself: foreign keys and deferrable constraints.
-
--- With triggers silenced nobody checks them, so both directions are checked here, and
--- parents are locked as the silenced checks would have locked them. A key over partitioned tables has
--- constraints for their partitions as well, which are parts of its own (conparentid): the root's says it
--- all. A key that is a partition's alone is one in its own right.
-
--- The foreign keys of a table, or of partitions of it, that are kept.
-create or replace function m23.references_from(p_relid oid) returns setof pg_constraint
-language plpgsql stable rows 2 set search_path = '' as $$
-declare v_relids oid[] := m23.with_partitions(p_relid);
-begin
-  return query select k.* from pg_constraint k
-    where k.contype = 'f' and k.conparentid = 0 and k.conrelid = any (v_relids) and m23.is_enforced(k);
-end $$;
-revoke all on function m23.references_from(oid) from public, anon, authenticated, service_role;
-
--- The foreign keys that refer to a table, or to partitions of it, and are kept.
-create or replace function m23.references_to(p_relid oid) returns setof pg_constraint
-language plpgsql stable rows 2 set search_path = '' as $$
-declare v_relids oid[] := m23.with_partitions(p_relid);
-begin
-  return query select k.* from pg_constraint k
-    where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any (v_relids) and m23.is_enforced(k);
-end $$;
-revoke all on function m23.references_to(oid) from public, anon, authenticated, service_role;
-
--- The table that a partition is part of; another table is its own.
-create or replace function m23.root_of(p_relid oid) returns oid
-language plpgsql stable strict set search_path = '' as
-$$ begin return coalesce(pg_partition_root(p_relid), p_relid); end $$;
-revoke all on function m23.root_of(oid) from public, anon, authenticated, service_role;
-
--- The condition that a row, the only one in sight, is one of a partition: always, of another table.
-create or replace function m23.within(p_relid oid) returns text
-language plpgsql stable strict set search_path = '' as
-$$ begin return coalesce(pg_get_partition_constraintdef(p_relid), 'true'); end $$;
-revoke all on function m23.within(oid) from public, anon, authenticated, service_role;
-
--- Columns by their numbers, each with an alias before it, as a list.
-create or replace function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
-            from unnest(p_attnums) with ordinality n (attnum, ord)
-            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
-end $$;
-revoke all on function m23.columns_text(oid, int2[], text) from public, anon, authenticated, service_role;
-
--- The condition that the columns of two rows agree by these operators, one for each pair of columns. A foreign
--- key has its own: by name alone, `=` would compare citext as text, and for ltree there would be none.
-create or replace function m23.columns_agree(
-  p_operators oid[], p_left text, p_left_relid oid, p_left_attnums int2[],
-  p_right text, p_right_relid oid, p_right_attnums int2[]
-) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('%s.%I operator(%I.%s) %s.%I',
-             p_left, l.attname, n.nspname, o.oprname, p_right, r.attname), ' and ' order by u.n)
-      from unnest(p_operators, p_left_attnums, p_right_attnums) with ordinality u (operator, left_num, right_num, n)
-      join pg_operator o on o.oid = u.operator join pg_namespace n on n.oid = o.oprnamespace
-      join pg_attribute l on l.attrelid = p_left_relid and l.attnum = u.left_num
-      join pg_attribute r on r.attrelid = p_right_relid and r.attnum = u.right_num);
-end $$;
-revoke all on function m23.columns_agree(oid[], text, oid, int2[], text, oid, int2[]) from public, anon, authenticated, service_role;
-
--- The condition that a child refers to a parent, each given by its alias.
-create or replace function m23.refers(k pg_constraint, p_parent text, p_child text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return m23.columns_agree(k.conpfeqop, p_parent, k.confrelid, k.confkey, p_child, k.conrelid, k.conkey);
-end $$;
-revoke all on function m23.refers(k pg_constraint, text, text) from public, anon, authenticated, service_role;
-
--- The condition that two parents are one to a child.
-create or replace function m23.alike_parents(k pg_constraint, p_left text, p_right text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return m23.columns_agree(k.conppeqop, p_left, k.confrelid, k.confkey, p_right, k.confrelid, k.confkey);
-end $$;
-revoke all on function m23.alike_parents(k pg_constraint, text, text) from public, anon, authenticated, service_role;
-
--- The condition that two children refer to one parent.
-create or replace function m23.alike_children(k pg_constraint, p_left text, p_right text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return m23.columns_agree(k.conffeqop, p_left, k.conrelid, k.conkey, p_right, k.conrelid, k.conkey);
-end $$;
-revoke all on function m23.alike_children(k pg_constraint, text, text) from public, anon, authenticated, service_role;
-
--- Whether a plan has all of these columns.
-create or replace function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select bool_and(a.attname = any (p_columns)) from pg_attribute a
-           where a.attrelid = p_relid and a.attnum = any (p_attnums));
-end $$;
-revoke all on function m23.columns_planned(oid, int2[], text[]) from public, anon, authenticated, service_role;
-
--- What to do about a table that was not chosen.
-create or replace function m23.way_out(p_relid oid, p_otherwise text) returns text
-language sql stable set search_path = '' as $$
-  select format(case when exists (select from m23.protected_tables t where t.relid = m23.root_of(p_relid))
-                     then 'add "%s"' else '"%s" is not protected: %s' end,
-                m23.public_name(m23.root_of(p_relid)), p_otherwise)
-$$;
-revoke all on function m23.way_out(oid, text) from public, anon, authenticated, service_role;
-
--- What to say of planned rows that refer to rows which do not exist.
-create or replace function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
-language sql stable set search_path = '' as $$
-  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows,
-                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
-                m23.way_out(p_key.confrelid, 'put them back first'))
-$$;
-revoke all on function m23.needs_parent(pg_constraint, bigint) from public, anon, authenticated, service_role;
-
--- What to say of rows that would go and that others refer to.
-create or replace function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns text
-language sql stable set search_path = '' as $$
-  select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows,
-                m23.public_name(p_key.confrelid), m23.public_name(p_key.conrelid),
-                m23.way_out(p_key.conrelid, 'take them away first'))
-$$;
-revoke all on function m23.leaves_child(pg_constraint, bigint) from public, anon, authenticated, service_role;
-
--- The rows that the plan of a table lets go (`=`) or will be there (`<>`), as far as they are in a partition.
-create or replace function m23.planned_rows(p_table m23.protected_tables, p_partition oid, p_are_d text) returns text
-language plpgsql stable strict set search_path = '' as $$
-begin
-  return format('(select ctid, * from %s where m23_op %s ''D'' and %s)',
-                m23.diff_name(p_table), p_are_d, m23.within(p_partition));
-end $$;
-revoke all on function m23.planned_rows(m23.protected_tables, oid, text) from public, anon, authenticated, service_role;
-
--- What is about to vanish as the target of a foreign key, kept for check_children.
-create or replace function m23.note_vanishing(p_target m23.target, p_tenant uuid) returns void
-language plpgsql set search_path = '' as $$
-declare
-  v_table m23.protected_tables := p_target.tbl;
-  v_key   pg_constraint;
-begin
-  for v_key in select * from m23.references_to(v_table.relid) loop
-    perform m23.run(p_target.path, format('create temp table m23_gone_%s on commit drop as
-        select distinct %s from %s l join %s d on %s where %s and d.m23_op <> ''I''',
-      v_key.oid, m23.columns_text(v_key.confrelid, v_key.confkey, 'l'), m23.qualified_name(v_key.confrelid),
-      m23.diff_name(v_table), m23.key_match(v_table.relid, 'l', 'd'), m23.is_planned(v_table, p_tenant)));
-  end loop;
-end $$;
-revoke all on function m23.note_vanishing(m23.target, uuid) from public, anon, authenticated, service_role;
-
--- The same, foreseen from the plan, before anything is written: what a dry run says, and
--- what spares a restore the writing.
-
--- The search path of a statement that touches another table besides a target's.
-create or replace function m23.path_with(p_targets m23.target[], p_target m23.target, p_other oid) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return case when p_target.path <> '' then p_target.path
-              else coalesce((m23.planned(p_targets, p_other)).path, m23.path_of(p_other)) end;
-end $$;
-revoke all on function m23.path_with(m23.target[], m23.target, oid) from public, anon, authenticated, service_role;
-
--- The target that a table is, or is a partition of.
-create or replace function m23.planned(p_targets m23.target[], p_relid oid) returns m23.target
-language sql stable set search_path = '' as
-$$ select t from unnest(p_targets) t where (t).tbl.relid = m23.root_of(p_relid) $$;
-revoke all on function m23.planned(m23.target[], oid) from public, anon, authenticated, service_role;
-
--- The condition that a planned row `d` goes and a row that stays needs it. The rows that go are few: from them
--- to those that refer to them.
-create or replace function m23.leaves_need(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns text
-language plpgsql stable set search_path = '' as $$
-declare
-  v_child m23.target := m23.planned(p_targets, p_key.conrelid);
-begin
-  return format('d.ctid in (select g.ctid from %s)', concat_ws(' and ',
-    format('%s g join %s c on %s', m23.planned_rows(p_target.tbl, p_key.confrelid, '='),
-           m23.qualified_name(p_key.conrelid), m23.refers(p_key, 'g', 'c')),
-    'not exists (select from ' || m23.diff_name(v_child.tbl) || ' x where ' || m23.key_match(p_key.conrelid, 'x', 'c')
-      || ' and (x.m23_op = ''D'' or (' || m23.alike_children(p_key, 'x', 'c') || ') is not true))',
-    format('not exists (select from %s p where %s)', m23.planned_rows(p_target.tbl, p_key.confrelid, '<>'),
-           m23.alike_parents(p_key, 'p', 'g'))));
-end $$;
-revoke all on function m23.leaves_need(m23.target[], m23.target, pg_constraint) from public, anon, authenticated, service_role;
-
--- Whether a table was chosen: it is planned, or there is nothing to do for it.
-create or replace function m23.is_among(p_targets m23.target[], p_relid oid) returns boolean
-language plpgsql volatile set search_path = '' as $$
-begin
-  return exists (select from unnest(p_targets) t where (t).tbl.relid = p_relid)
-      or exists (select from m23.plan p join m23.protected_tables k on k.id = p.table_id
-                  where k.relid = p_relid and k.id not in (select (t).tbl.id from unnest(p_targets) t));
-end $$;
-revoke all on function m23.is_among(m23.target[], oid) from public, anon, authenticated, service_role;
-
--- The foreign keys that the plan of a table may break, each with its condition: it `needs` rows of the other
--- table, or the other table needs its rows.
-create or replace function m23.references_at_risk(p_tenant uuid, p_targets m23.target[], p_target m23.target)
-returns table (key pg_constraint, needs boolean, other oid, condition text)
-language plpgsql stable rows 5 set search_path = '' as $$
-declare v_plan record;
-begin
-  select p.inserts + p.updates as writes, p.deletes into v_plan from m23.plan p where p.table_id = (p_target.tbl).id;
-  return query
-    select k, true, k.confrelid, m23.lacks_parent(p_tenant, p_targets, p_target, k)
-      from m23.references_from((p_target.tbl).relid) k
-     where v_plan.writes > 0 and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
-    union all
-    select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from m23.references_to((p_target.tbl).relid) k
-     where v_plan.deletes > 0 and m23.columns_planned(k.confrelid, k.confkey, p_target.columns);
-end $$;
-revoke all on function m23.references_at_risk(uuid, m23.target[], m23.target) from public, anon, authenticated, service_role;
-
--- Triggers ----------------------------------------------------------------------------------
-
--- The application's triggers and foreign-key actions are silent while a restore writes:
--- the rows that they made are among the rows that come back.
-create or replace function m23.silence_triggers() returns boolean
-language plpgsql set search_path = '' as $$
-begin
-  perform set_config('session_replication_role', 'replica', true);
-  return true;
-exception when insufficient_privilege then
-  return false;
-end $$;
-revoke all on function m23.silence_triggers() from public, anon, authenticated, service_role;
-
--- Whether a write to these tables sets anything off but M23's capture: triggers, those of foreign
--- keys among them, or rules. Where it does not, nothing is silenced: that would throw away every plan
--- that the session has kept.
-create or replace function m23.sets_off(p_targets m23.target[]) returns boolean
-language plpgsql stable set search_path = '' as $$
-begin
-  return exists (select from unnest(p_targets) t, m23.captured((t).tbl.relid) c
-     where exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname !~ '^(aaa|zzz)_m23_')
-        or exists (select from pg_rewrite r where r.ev_class = c.relid));
-end $$;
-revoke all on function m23.sets_off(m23.target[]) from public, anon, authenticated, service_role;
-
--- Triggers that fire all the same, or that cannot be silenced on this server.
-create or replace function m23.loud_triggers(p_table m23.protected_tables, p_silenced boolean) returns text[]
-language sql stable set search_path = '' as $$
-  select coalesce(array_agg(t.tgname::text order by t.tgname), '{}') from pg_trigger t
-   where t.tgrelid = p_table.relid and not t.tgisinternal and t.tgname !~ '^(aaa|zzz)_m23_'
-     and case when p_silenced then t.tgenabled in ('A', 'R') else t.tgenabled in ('O', 'A') end
-$$;
-revoke all on function m23.loud_triggers(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
-
--- Silences triggers. Those that cannot be silenced are refused, and those that fire always are told of.
-create or replace function m23.check_triggers(p_targets m23.target[]) returns text[]
-language plpgsql set search_path = '' as $$
-declare
-  v_silenced boolean := m23.silence_triggers();
-  v_said     text[] := m23.trigger_sentences(p_targets, v_silenced);
-begin
-  if not v_silenced and cardinality(v_said) > 0 then
-    perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_said);
-  end if;
-  return v_said;
-end $$;
-revoke all on function m23.check_triggers(m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_targets(uuid, targets m23.target[], boolean) from public, anon, authenticated,
+  service_role;
 
 -- Refuses a moment that the log does not reach. That of a backup has no time: its rows do not
 -- come from the log.
@@ -8138,7 +8319,8 @@ begin
           select p.m23_row from planned p
             join (select {parts} from {live} r
                    where r.{tenant} = {its_id} and not {is_planned} and {predicate}) o on {collide}) c$sql$,
-      'parts', m23.index_parts(v_index), 'rows', m23.rows_to_write(p_target), 'within', m23.within(v_index.indrelid),
+      'parts', m23.index_parts(v_index), 'rows', m23.rows_to_write(p_target),
+      'within', m23.partition_condition(v_index.indrelid),
       'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
       'live', m23.qualified_name(v_index.indrelid), 'tenant', quote_ident(m23.tenant_column(p_target.tbl)),
       'its_id', quote_literal(p_tenant),
@@ -8153,6 +8335,123 @@ begin
   end loop;
 end $$;
 revoke all on function m23.repeated_values(m23.target, uuid) from public, anon, authenticated, service_role;
+
+-- Whether two rows differ, as conditions of a statement.
+
+-- Two rows are compared by what is stored, not by what their types call equal: that would miss
+-- 1.0 and 1.00, and some types have no equality.
+create or replace function m23.images_differ(p_these text[], p_those text[]) returns text
+language plpgsql immutable strict set search_path = '' as $$
+begin
+  return format('row(%s)::record operator(pg_catalog.*<>) row(%s)::record', array_to_string(p_these, ', '),
+                array_to_string(p_those, ', '));
+end $$;
+revoke all on function m23.images_differ(text[], text[]) from public, anon, authenticated, service_role;
+
+-- The condition that a live row `l` is not the wanted one, given by one expression a column.
+create or replace function m23.differs(p_table m23.protected_tables, p_columns text[], p_wanted text[]) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select '(' || concat_ws(' or ',
+             string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
+             m23.images_differ(array_agg(u.live) filter (where u.by = 'image'),
+                               array_agg(u.wanted) filter (where u.by = 'image')),
+             m23.images_differ(array_agg(u.live) filter (where u.by = 'text'),
+                               array_agg(u.wanted) filter (where u.by = 'text'))
+               || format(' and row(%s)::text <> row(%s)::text',
+                         string_agg(u.live, ', ') filter (where u.by = 'text'),
+                         string_agg(u.wanted, ', ') filter (where u.by = 'text'))) || ')'
+            from m23.compared(p_table, p_columns, p_wanted) u);
+end $$;
+revoke all on function m23.differs(m23.protected_tables, text[], text[]) from public, anon, authenticated, service_role;
+
+-- The condition that a live row `l` differs from another in a column that takes no UPDATE; null where there is none.
+create or replace function m23.fixed_differ(p_target m23.target, p_other text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('l.%1$I is distinct from %2$s.%1$I', c.name, p_other), ' or ')
+            from m23.columns_of((p_target.tbl).relid) c
+           where c.identity = 'a' and c.name = any (p_target.columns) and c.name <> all (p_target.kept)
+             and c.key_ord is null);
+end $$;
+revoke all on function m23.fixed_differ(m23.target, text) from public, anon, authenticated, service_role;
+
+-- The condition that a live row `l` is stored as planned in `d`.
+create or replace function m23.is_stored_as_planned(p_target m23.target) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('not (%s)', concat_ws(' or ',
+             string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
+             m23.images_differ(array_agg(u.live) filter (where u.by <> 'value'),
+                               array_agg(u.wanted) filter (where u.by <> 'value'))))
+            from m23.compared(p_target.tbl, p_target.columns,
+                              array(select format('d.%I', c) from unnest(p_target.columns) c)) u);
+end $$;
+revoke all on function m23.is_stored_as_planned(m23.target) from public, anon, authenticated, service_role;
+
+-- The rows that a restore will change are taken without waiting: whoever holds one may wait for the fence.
+
+-- How a row that may change is taken. Where others refer to it, whoever inserts one of them holds it
+-- against deletion, and may wait for the fence: only what is to be deleted is taken from them, too.
+create or replace function m23.lock_to_change(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when exists (select from pg_constraint where contype = 'f' and confrelid = p_table.relid)
+                then 'no key update' else 'update' end;
+end $$;
+revoke all on function m23.lock_to_change(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The rows to be changed are taken without waiting: a writer that holds one may itself
+-- be waiting for the fence. p_rows is a relation that finds those of p_ops as p_match says. The plan of a
+-- moment has taken its rows already, as rows that may change. Gives how many were there.
+create or replace function m23.lock_rows(
+  p_target m23.target, p_tenant uuid, p_rows text, p_match text, p_ops "char"[], p_lock text
+) returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  return m23.number_of(p_target.path, format('
+      select count(*) from (
+        select 1 from %s d join %s l on %s where d.m23_op = any (%L) and %s for %s of l nowait) locked',
+    p_rows, m23.qualified_name((p_target.tbl).relid), p_match, p_ops,
+    m23.is_planned(p_target.tbl, p_tenant), p_lock));
+end $$;
+revoke all on function m23.lock_rows(m23.target, uuid, text, text, "char"[], text) from public, anon, authenticated,
+  service_role;
+
+-- Notes which rows a plan would change, as pg_temp.m23_early_<id>.
+-- Made without the fence, it may be wrong: it only says which rows are worth taking first. Gives the targets that have
+-- some.
+create or replace function m23.plan_early(p_tenant uuid, p_targets m23.target[]) returns m23.target[]
+language plpgsql set search_path = '' as $$
+declare
+  v_plan   record := m23.plan_targets(p_tenant, p_targets);
+  v_target m23.target;
+begin
+  foreach v_target in array v_plan.targets loop
+    execute format('drop table if exists pg_temp.m23_early_%s', (v_target.tbl).id);
+    execute format('create temp table m23_early_%s on commit drop as select m23_op, %s from %s d where m23_op <> ''I''',
+                   (v_target.tbl).id, m23.key_list((v_target.tbl).relid, 'd'), m23.diff_name(v_target.tbl));
+  end loop;
+  return v_plan.targets;
+end $$;
+revoke all on function m23.plan_early(uuid, m23.target[]) from public, anon, authenticated, service_role;
+
+-- Takes the rows that m23.plan_early has found, without waiting for any.
+create or replace function m23.lock_early(p_tenant uuid, p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_early  text;
+  v_match  text;
+begin
+  foreach v_target in array p_targets loop
+    v_early := 'pg_temp.m23_early_' || (v_target.tbl).id;
+    v_match := m23.key_match((v_target.tbl).relid, 'l', 'd');
+    perform m23.lock_rows(v_target, p_tenant, v_early, v_match, '{U,T}', m23.lock_to_change(v_target.tbl));
+    perform m23.lock_rows(v_target, p_tenant, v_early, v_match, '{D,R}', 'update');
+  end loop;
+end $$;
+revoke all on function m23.lock_early(uuid, m23.target[]) from public, anon, authenticated, service_role;
 
 -- The rules of a table, tried against planned rows before anything is written. A rule may be younger than the rows:
 -- they fitted the rules of their time. A dry run says what the execution would run into, and an execution that has
@@ -8183,7 +8482,7 @@ declare
   v_target m23.target;
   v_said   text[] := '{}';
 begin
-  foreach v_target in array m23.changing(p_targets) loop
+  foreach v_target in array m23.targets_with_changes(p_targets) loop
     v_said := v_said || array(select m23.missing_values(v_target)) || array(select m23.failed_checks(v_target))
                      || array(select m23.repeated_values(v_target, p_tenant));
   end loop;
@@ -8233,7 +8532,7 @@ begin
   faults := v_plan.faults;
 exception when data_exception or integrity_constraint_violation then
   perform m23.refuse_rows(array(
-    select m23.unfit_columns(t, p_tenant) from unnest(m23.complete(m23.with_entries(p_tenant, targets))) t));
+    select m23.unfit_columns(t, p_tenant) from unnest(m23.complete_targets(m23.with_entries(p_tenant, targets))) t));
   raise;
 end $$;
 revoke all on function m23.plan_all(uuid, targets m23.target[], boolean) from public, anon, authenticated, service_role;
@@ -8379,6 +8678,116 @@ begin
 end $$;
 revoke all on function m23.shape_warnings(m23.target) from public, anon, authenticated, service_role;
 
+-- A target, by its fields: what makes one names those that it has.
+create or replace function m23.new_target(
+  p_table m23.protected_tables, p_moment m23.moment default null, p_wanted text default null,
+  p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null
+) returns m23.target
+language plpgsql immutable set search_path = '' as $$
+declare v_target m23.target;
+begin
+  v_target.tbl := p_table;
+  v_target.moment := p_moment;
+  v_target.wanted := p_wanted;
+  v_target.columns := p_columns;
+  v_target.arrived := p_arrived;
+  v_target.path := p_path;
+  v_target.kept := p_kept;
+  return v_target;
+end $$;
+revoke all on function m23.new_target(m23.protected_tables, m23.moment, text, text[], text, text, text[]) from public,
+  anon, authenticated, service_role;
+
+-- The columns of a table that hold values of their own.
+create or replace function m23.stored_columns(p_relid oid) returns text[]
+language plpgsql stable set search_path = '' as
+$$ begin return array(select c.name from m23.columns_of(p_relid) c where not c.generated order by c.attnum); end $$;
+revoke all on function m23.stored_columns(oid) from public, anon, authenticated, service_role;
+
+-- The columns that were added after a moment.
+create or replace function m23.newer_columns(p_table m23.protected_tables, p_moment m23.moment) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare v_newer text[];
+begin
+  if not exists (select from m23.log_columns l where l.table_id = p_table.id and l.since > '0/0') then
+    return '{}';
+  end if;
+  execute m23.fill($sql$
+      select array(select a.attname from pg_attribute a join m23.log_columns l on l.attnum = a.attnum
+                    where a.attrelid = $2 and not a.attisdropped and l.table_id = $3 and l.since > '0/0'
+                      and {lies_after}
+                      and l.since = (select min(f.since) from m23.log_columns f
+                                      where f.table_id = $3 and f.attnum = l.attnum)
+                    order by a.attnum)$sql$, 'lies_after', m23.lies_after('l.since_xid', '$1'))
+    into v_newer using p_moment, p_table.relid, p_table.id;
+  return v_newer;
+end $$;
+revoke all on function m23.newer_columns(m23.protected_tables, m23.moment) from public, anon, authenticated,
+  service_role;
+
+-- A table that is to be as the log has it at a moment.
+create or replace function m23.logged_target(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.new_target(p_table, p_moment,
+    p_columns => m23.stored_columns(p_table.relid),
+    p_path => m23.path_of(p_table.relid),
+    p_kept => m23.newer_columns(p_table, p_moment));
+end $$;
+revoke all on function m23.logged_target(m23.protected_tables, m23.moment) from public, anon, authenticated,
+  service_role;
+
+-- Chosen tables that come from the log are only named at first: most have nothing to do, and are never looked at. So it
+-- is with these: what is missing is added.
+create or replace function m23.complete_targets(p_targets m23.target[]) returns m23.target[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select case when (p_targets[n]).columns is null
+                           then m23.logged_target((p_targets[n]).tbl, (p_targets[n]).moment) else p_targets[n] end
+                 from generate_subscripts(p_targets, 1) n order by n);
+end $$;
+revoke all on function m23.complete_targets(m23.target[]) from public, anon, authenticated, service_role;
+
+-- The targets that there can be something to do for: of those that come from the log, the ones that it has something
+-- of.
+create or replace function m23.with_entries(p_tenant uuid, p_targets m23.target[]) returns m23.target[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_from   xid8 := (select min(coalesce(((t).moment).floor, '0')) from unnest(p_targets) t where (t).wanted is null);
+  v_logged int[] := array(select r.table_id from m23.removed_partitions r where r.xid >= v_from);
+begin
+  v_logged := v_logged || m23.logged_tables(
+    array(select (t).tbl.id from unnest(p_targets) t where (t).wanted is null), p_tenant, v_from);
+  return array(select p_targets[n] from generate_subscripts(p_targets, 1) n
+                where (p_targets[n]).wanted is not null or ((p_targets[n]).tbl).id = any (v_logged) order by n);
+end $$;
+revoke all on function m23.with_entries(uuid, m23.target[]) from public, anon, authenticated, service_role;
+
+-- The target that a table is, or is a partition of.
+create or replace function m23.planned_target(p_targets m23.target[], p_relid oid) returns m23.target
+language sql stable set search_path = '' as
+$$ select t from unnest(p_targets) t where (t).tbl.relid = m23.root_of(p_relid) $$;
+revoke all on function m23.planned_target(m23.target[], oid) from public, anon, authenticated, service_role;
+
+-- The search path of a statement that touches another table besides a target's.
+create or replace function m23.path_with(p_targets m23.target[], p_target m23.target, p_other oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when p_target.path <> '' then p_target.path
+              else coalesce((m23.planned_target(p_targets, p_other)).path, m23.path_of(p_other)) end;
+end $$;
+revoke all on function m23.path_with(m23.target[], m23.target, oid) from public, anon, authenticated, service_role;
+
+-- Whether a table was chosen: it is planned, or there is nothing to do for it.
+create or replace function m23.is_among(p_targets m23.target[], p_relid oid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  return exists (select from unnest(p_targets) t where (t).tbl.relid = p_relid)
+      or exists (select from m23.plan p join m23.protected_tables k on k.id = p.table_id
+                  where k.relid = p_relid and k.id not in (select (t).tbl.id from unnest(p_targets) t));
+end $$;
+revoke all on function m23.is_among(m23.target[], oid) from public, anon, authenticated, service_role;
+
 -- What is said of the triggers of tables that will be written: those that fire although triggers are silenced, or those
 -- that cannot be.
 create or replace function m23.trigger_sentences(p_targets m23.target[], p_silenced boolean) returns text[]
@@ -8388,7 +8797,7 @@ declare
   v_loud   text;
   v_said   text[] := '{}';
 begin
-  foreach v_target in array m23.changing(p_targets) loop
+  foreach v_target in array m23.targets_with_changes(p_targets) loop
     v_loud := nullif(array_to_string(m23.loud_triggers(v_target.tbl, p_silenced), ', '), '');
     continue when v_loud is null;
     v_said := v_said || format(case
@@ -8399,6 +8808,55 @@ begin
   return v_said;
 end $$;
 revoke all on function m23.trigger_sentences(m23.target[], boolean) from public, anon, authenticated, service_role;
+
+-- The application's triggers, which are silent while a restore writes.
+
+-- The application's triggers and foreign-key actions are silent while a restore writes:
+-- the rows that they made are among the rows that come back.
+create or replace function m23.silence_triggers() returns boolean
+language plpgsql set search_path = '' as $$
+begin
+  perform set_config('session_replication_role', 'replica', true);
+  return true;
+exception when insufficient_privilege then
+  return false;
+end $$;
+revoke all on function m23.silence_triggers() from public, anon, authenticated, service_role;
+
+-- Whether a write to these tables sets anything off but M23's capture: triggers, those of foreign
+-- keys among them, or rules. Where it does not, nothing is silenced: that would throw away every plan
+-- that the session has kept.
+create or replace function m23.sets_off(p_targets m23.target[]) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from unnest(p_targets) t, m23.captured((t).tbl.relid) c
+     where exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname !~ '^(aaa|zzz)_m23_')
+        or exists (select from pg_rewrite r where r.ev_class = c.relid));
+end $$;
+revoke all on function m23.sets_off(m23.target[]) from public, anon, authenticated, service_role;
+
+-- Triggers that fire all the same, or that cannot be silenced on this server.
+create or replace function m23.loud_triggers(p_table m23.protected_tables, p_silenced boolean) returns text[]
+language sql stable set search_path = '' as $$
+  select coalesce(array_agg(t.tgname::text order by t.tgname), '{}') from pg_trigger t
+   where t.tgrelid = p_table.relid and not t.tgisinternal and t.tgname !~ '^(aaa|zzz)_m23_'
+     and case when p_silenced then t.tgenabled in ('A', 'R') else t.tgenabled in ('O', 'A') end
+$$;
+revoke all on function m23.loud_triggers(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
+
+-- Silences triggers. Those that cannot be silenced are refused, and those that fire always are told of.
+create or replace function m23.check_triggers(p_targets m23.target[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_silenced boolean := m23.silence_triggers();
+  v_said     text[] := m23.trigger_sentences(p_targets, v_silenced);
+begin
+  if not v_silenced and cardinality(v_said) > 0 then
+    perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_said);
+  end if;
+  return v_said;
+end $$;
+revoke all on function m23.check_triggers(m23.target[]) from public, anon, authenticated, service_role;
 
 -- What to say of values that a column's type does not take. p_then: the type that it had; p_message: what the server
 -- says.
@@ -8418,7 +8876,8 @@ begin
                 m23.public_name(p_table.relid), p_column.name, v_type,
                 case when v_more <> '{}' then format(' (%s)', array_to_string(v_more, ', ')) end);
 end $$;
-revoke all on function m23.unfit_sentence(m23.protected_tables, m23.column_shape, text, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.unfit_sentence(m23.protected_tables, m23.column_shape, text, text, text) from public, anon,
+  authenticated, service_role;
 
 -- The log is asked, or an archive's rows.
 create or replace function m23.unfit_value(p_target m23.target, p_tenant uuid, p_column m23.column_shape) returns text
@@ -8452,10 +8911,12 @@ exception when data_exception or check_violation or not_null_violation then
       order by f.since limit 1),
     sqlerrm, v_constraint);
 end $$;
-revoke all on function m23.unfit_value(m23.target, uuid, m23.column_shape) from public, anon, authenticated, service_role;
+revoke all on function m23.unfit_value(m23.target, uuid, m23.column_shape) from public, anon, authenticated,
+  service_role;
 
 -- Updates the live rows of the plan with one operation; gives how many are known to be stored as planned.
-create or replace function m23.update_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean) returns bigint
+create or replace function m23.update_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean)
+  returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_update text;
@@ -8476,10 +8937,12 @@ begin
     perform m23.run(p_target.path, v_update);
     return 0;
   end if;
-  return m23.number_of(p_target.path, format('with written as (%s returning %s as same)
-                                              select count(*) from written where same', v_update, m23.same(p_target)));
+  return m23.number_of(p_target.path, format('
+      with written as (%s returning %s as is_as_planned) select count(*) from written where is_as_planned',
+    v_update, m23.is_stored_as_planned(p_target)));
 end $$;
-revoke all on function m23.update_diff(m23.target, uuid, "char", boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.update_diff(m23.target, uuid, "char", boolean) from public, anon, authenticated,
+  service_role;
 
 -- What a target wants of each column, from its row `w`. Of a column that was added since, the moment says nothing: a
 -- live row `l` keeps its value, and without one it gets what m23.filled says. So does a column that may not be null
@@ -8507,6 +8970,115 @@ begin
       left join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = u.name);
 end $$;
 revoke all on function m23.wanted_values(m23.target, boolean) from public, anon, authenticated, service_role;
+
+-- A value in the length and precision of a column, as an assignment would make it; one that
+-- does not fit stays as it is, for the assignment to refuse.
+create or replace function m23.fitted(p_value text, p_type oid, p_modifier int) returns text
+language sql stable set search_path = '' as $$
+  select case
+    when p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[])
+      then p_value
+    when p_type in ('varchar'::regtype, 'bpchar'::regtype)
+      then format('case when length(%1$s) <= %2$s then (%1$s)::%3$s else %1$s end', p_value, p_modifier - 4,
+                  format_type(p_type, p_modifier))
+    else format('(%s)::%s', p_value, format_type(p_type, p_modifier)) end
+$$;
+revoke all on function m23.fitted(text, oid, int) from public, anon, authenticated, service_role;
+
+-- The expression of a live row's column where there is such a row, else another. p_is_live: the condition; null, if
+-- there is never one.
+create or replace function m23.if_live(p_is_live text, p_column text, p_else text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when p_is_live is null then p_else
+              else format('case when %s then l.%I else %s end', p_is_live, p_column, p_else) end;
+end $$;
+revoke all on function m23.if_live(text, text, text) from public, anon, authenticated, service_role;
+
+-- Writing a plan: deletes, updates and inserts of the rows that differ, each with the tenant in it.
+
+-- How a planned row `d` finds its live row `l`: by its place, which nobody can change under the
+-- fence. Triggers that could not be silenced may have moved it; a partition's places are its own.
+create or replace function m23.live_match(p_table m23.protected_tables, p_quiet boolean) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case when p_quiet and c.relkind = 'r' then 'l.ctid = d.m23_place'
+                      else m23.key_match(c.oid, 'l', 'd') end
+            from pg_class c where c.oid = p_table.relid);
+end $$;
+revoke all on function m23.live_match(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
+
+-- Whether nothing of the application's runs when rows are written: what a statement says that it
+-- has written is then what was planned. Else each row is compared with the plan.
+create or replace function m23.writes_as_planned(p_table m23.protected_tables, p_quiet boolean) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return p_quiet and not exists (select from m23.captured(p_table.relid) c join pg_rewrite r on r.ev_class = c.relid);
+end $$;
+revoke all on function m23.writes_as_planned(m23.protected_tables, boolean) from public, anon, authenticated,
+  service_role;
+
+-- Deletes the live rows of the plan with one operation; gives how many.
+create or replace function m23.delete_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean)
+  returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  return m23.run(p_target.path, format('delete from %s l using %s d where %s and %s and d.m23_op = %L',
+    m23.qualified_name((p_target.tbl).relid), m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet),
+    m23.is_planned(p_target.tbl, p_tenant), p_op));
+end $$;
+revoke all on function m23.delete_diff(m23.target, uuid, "char", boolean) from public, anon, authenticated,
+  service_role;
+
+-- Writes all of a table's plan but its deletes; gives how many rows are known to be as planned.
+create or replace function m23.write_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_has     record;
+  v_written bigint := 0;
+begin
+  execute format($sql$
+      select bool_or(m23_op = 'U') as updates, bool_or(m23_op = 'T') as takes,
+             bool_or(m23_op = 'R') as exchanges, bool_or(m23_op in ('I', 'R')) as inserts from %s$sql$,
+    m23.diff_name(p_target.tbl)) into v_has;
+  if v_has.exchanges then v_written := m23.delete_diff(p_target, p_tenant, 'R', p_quiet); end if;
+  if v_has.updates then v_written := v_written + m23.update_diff(p_target, p_tenant, 'U', p_quiet); end if;
+  if v_has.takes then v_written := v_written + m23.update_diff(p_target, p_tenant, 'T', p_quiet); end if;
+  if v_has.inserts then v_written := v_written + m23.insert_diff(p_target, p_tenant, p_quiet); end if;
+  return v_written;
+end $$;
+revoke all on function m23.write_diff(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
+
+-- A row that is taken back is deleted and inserted where it differs in a column that takes no UPDATE.
+create or replace function m23.exchange_fixed(p_target m23.target) returns void
+language plpgsql set search_path = '' as $$
+declare v_differ text := m23.fixed_differ(p_target, 'd');
+begin
+  if v_differ is null or not m23.may_be_nobodys(p_target.tbl) then return; end if;
+  perform m23.run(p_target.path, m23.fill($sql$
+      update {diff} d set m23_op = 'R' from {live} l where d.m23_op = 'T' and {same_key} and ({differ})$sql$,
+    'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid),
+    'same_key', m23.key_match((p_target.tbl).relid, 'l', 'd'), 'differ', v_differ));
+end $$;
+revoke all on function m23.exchange_fixed(m23.target) from public, anon, authenticated, service_role;
+
+-- Referenced tables before those that refer to them, as far as there is no cycle. Only a
+-- server that does not let triggers be silenced needs the order.
+create or replace function m23.parents_first(p_targets m23.target[]) returns m23.target[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (with recursive target as (select t, (t).tbl.relid as relid from unnest(p_targets) t),
+      depth (relid, d) as (
+        select relid, 0 from target
+        union all
+        select k.conrelid, d.d + 1 from depth d
+          join pg_constraint k on k.contype = 'f' and k.confrelid = d.relid and k.conrelid <> k.confrelid
+          join target on target.relid = k.conrelid
+         where d.d < cardinality(p_targets))
+    select coalesce(array_agg(target.t order by deepest.d, target.relid), '{}')
+      from target join (select relid, max(d) as d from depth group by relid) deepest using (relid));
+end $$;
+revoke all on function m23.parents_first(m23.target[]) from public, anon, authenticated, service_role;
 
 -- Keys of encrypted archives. The database knows which key is whose, by its id, and never a key:
 -- those are objects in the store, wrapped by a master key that the Workers have.
@@ -8681,9 +9253,9 @@ $$ select format('keys/%s/', p_tenant) $$;
 revoke all on function m23.keys_prefix(uuid) from public, anon, authenticated, service_role;
 
 -- For how long a deleted backup can be taken back.
-create or replace function m23.grace() returns interval
+create or replace function m23.backup_grace_period() returns interval
 language sql stable set search_path = '' as $$ select make_interval(days => m23.setting('backup_grace_days')::int) $$;
-revoke all on function m23.grace() from public, anon, authenticated, service_role;
+revoke all on function m23.backup_grace_period() from public, anon, authenticated, service_role;
 
 -- A backup of the caller's tenant, locked against others who would change or build on it.
 create or replace function m23.backup_for(p_id uuid, p_roles text[]) returns public.backup_jobs
@@ -8700,11 +9272,10 @@ begin
 end $$;
 revoke all on function m23.backup_for(uuid, text[]) from public, anon, authenticated, service_role;
 
--- Delete, and take back ---------------------------------------------------------------------
-
 -- Whether a backup holds rows outside the database and can be read to its end.
 create or replace function m23.is_good(p_job public.backup_jobs) returns boolean
-language sql stable set search_path = '' as $$ select p_job.job_type <> 'snapshot' and m23.chain_fault(p_job) is null $$;
+language sql stable set search_path = '' as
+$$ select p_job.job_type <> 'snapshot' and m23.chain_fault(p_job) is null $$;
 revoke all on function m23.is_good(public.backup_jobs) from public, anon, authenticated, service_role;
 
 -- The newest are looked at first: what a backup builds on has to be followed for each.
@@ -8737,8 +9308,6 @@ language sql stable set search_path = '' as $$
       then 'it is the last good backup; make another one first' end
 $$;
 revoke all on function m23.needed_because(public.backup_jobs) from public, anon, authenticated, service_role;
-
--- Retention -----------------------------------------------------------------------------------
 
 -- What the tenant's plans let go, with the reason: chains whose newest member is older than the
 -- longest retention, and failed jobs. Without an active plan nothing goes.
@@ -8777,28 +9346,6 @@ begin
   return v_count;
 end $$;
 revoke all on function m23.retire_backups(uuid) from public, anon, authenticated, service_role;
-
--- Beginning -----------------------------------------------------------------------
-
-create or replace function m23.shape_of(p_relid oid) returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', c.name, 'type', c.type_name,
-           'not_null', c.not_null,
-           'identity', nullif(c.identity::text, ''))) order by c.attnum)
-    from m23.columns_of(p_relid) c where not c.generated);
-end $$;
-comment on function m23.shape_of(oid) is
-  'The columns of a table that hold values of their own, as a manifest lists them.';
-revoke all on function m23.shape_of(oid) from public, anon, authenticated, service_role;
-
--- The names of a table's key columns, in the order of the key.
-create or replace function m23.key_of(p_relid oid) returns text[]
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid, p_of_key => true) c);
-end $$;
-revoke all on function m23.key_of(oid) from public, anon, authenticated, service_role;
 
 -- Rows a second, as measured over the last backups; 50,000 before there is one.
 create or replace function m23.backup_throughput() returns numeric
@@ -8857,9 +9404,8 @@ begin
             m23.commit_times_since(p_parent.position_at), m23.ticks_between(p_parent, v_taken.here, v_taken.at),
             m23.type_definitions(p_job.tables));
 end $$;
-revoke all on function m23.note_backup_work(public.backup_jobs, m23.backup_work) from public, anon, authenticated, service_role;
-
--- Driving -------------------------------------------------------------------------
+revoke all on function m23.note_backup_work(public.backup_jobs, m23.backup_work) from public, anon, authenticated,
+  service_role;
 
 -- Ends a backup that waits or runs, as failed.
 create or replace function m23.fail_backup(p_job uuid, p_error text) returns void
@@ -8895,57 +9441,6 @@ begin
 end $$;
 revoke all on function m23.backup_plan(uuid, uuid) from public, anon, authenticated, service_role;
 
--- One line of COPY's text format for a row `r`: tab-separated, \N for null, and
--- backslash, tab, newline and carriage return escaped. With a list: of these columns only.
-create or replace function m23.copy_line(p_relid oid, p_columns text[] default null) returns text
-language sql stable set search_path = '' as $$
-  select string_agg(case
-      when c.plain then format('coalesce(%s, ''\N'')', m23.text_of(c, 'r'))
-      when c.type_name = 'jsonb'  -- it escapes the others itself
-        then format('coalesce(replace((%s) collate "C", ''\'', ''\\''), ''\N'')', m23.text_of(c, 'r'))
-      when c.type_name = 'bytea' then format('coalesce(''\'' || r.%I::text, ''\N'')', c.name)
-      -- A column's own collation may be one that replace() does not support.
-      else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), '
-                  'chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
-                  m23.text_of(c, 'r')) end, ' || chr(9) || ' order by c.attnum)
-    from m23.columns_of(p_relid) c where not c.generated and (p_columns is null or c.name = any (p_columns))
-$$;
-revoke all on function m23.copy_line(oid, text[]) from public, anon, authenticated, service_role;
-
--- A sum over lines, whatever their order and however they are cut into chunks: those of a
--- restored copy must come to the same.
-create or replace function m23.fingerprint_of(p_lines text[]) returns numeric
-language sql immutable set search_path = '' as
-$$ select coalesce(sum(hashtextextended(l collate "C", 0)), 0) from unnest(p_lines) l $$;
-revoke all on function m23.fingerprint_of(text[]) from public, anon, authenticated, service_role;
-
--- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing
--- changes.
-create or replace function m23.key_ahead(
-  p_table m23.protected_tables, p_tenant uuid, p_key text, p_after text[], p_rows int
-) returns text[]
-language plpgsql volatile set search_path = '' as $$
-declare
-  v_query text := format('select array[%s] from (%s offset %s) r', p_key, m23.live_query(p_table, 1), p_rows - 1);
-  v_path  text := m23.path_of(p_table.relid);
-  v_at    m23.moment;
-  v_ahead text[];
-begin
-  perform set_config('search_path', v_path, true);
-  execute v_query into v_ahead using p_tenant, v_at, p_after;
-  return v_ahead;
-end $$;
-revoke all on function m23.key_ahead(m23.protected_tables, uuid, text, text[], int) from public, anon, authenticated, service_role;
-
--- The key of such a line `r`, as texts.
-create or replace function m23.part_key(p_table m23.protected_tables, p_history boolean) returns text
-language sql stable set search_path = '' as $$
-  select case when p_history then 'r.m23_change_id::text, r.m23_xid::text' else
-    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord)
-       from m23.columns_of(p_table.relid, p_of_key => true) c) end
-$$;
-revoke all on function m23.part_key(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
-
 -- Why a table cannot be read as of a backup's position.
 create or replace function m23.reading_fault(p_table m23.protected_tables, p_work m23.backup_work) returns text
 language plpgsql stable set search_path = '' as $$
@@ -8955,7 +9450,8 @@ begin
     case when m23.has_altered_type(p_table.relid, p_work.position)
          then format('a type that %s uses was altered while it was backed up', m23.public_name(p_table.relid)) end);
 end $$;
-revoke all on function m23.reading_fault(m23.protected_tables, m23.backup_work) from public, anon, authenticated, service_role;
+revoke all on function m23.reading_fault(m23.protected_tables, m23.backup_work) from public, anon, authenticated,
+  service_role;
 
 -- How far a backup has come, as its row shows it.
 create or replace function m23.backup_progress(p_job uuid) returns jsonb
@@ -8975,35 +9471,6 @@ language sql stable set search_path = '' as $$
     from c, t
 $$;
 revoke all on function m23.backup_progress(uuid) from public, anon, authenticated, service_role;
-
--- The groups that the log of a part of a backup leaves out columns by, with the names that they had when it began; null
--- for a part that is whole, which has no log.
-create or replace function m23.groups_of_part(p_part m23.backup_tables) returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  if p_part.whole then return null; end if;
-  return (select jsonb_agg((select coalesce(jsonb_agg(u.column_facts ->> 'name' order by u.n), '[]')
-                              from rows from (jsonb_array_elements(p_part.columns), unnest(p_part.attnums))
-                                with ordinality u (column_facts, attnum, n), m23.log_groups g
-                             where g.table_id = p_part.table_id and g.bit = b.bit and u.attnum = any (g.attnums))
-                           order by b.bit)
-            from generate_series(0, (select max(g.bit) from m23.log_groups g
-                                      where g.table_id = p_part.table_id)) b (bit));
-end $$;
-revoke all on function m23.groups_of_part(m23.backup_tables) from public, anon, authenticated, service_role;
-
--- The fingerprint of an encrypted chunk is sealed: anybody can read a manifest, and could try what a
--- short chunk holds.
-create or replace function m23.chunks_of(p_part m23.backup_tables, p_history boolean) returns json
-language sql stable set search_path = '' as $$
-  select coalesce(json_agg(json_build_object(
-           'object', c.object, 'rows', c.rows, 'bytes', c.bytes, 'stored_bytes', c.stored_bytes, 'sha256', c.sha256,
-           'fingerprint', case when w.key_id is null then c.fingerprint::text else c.sealed_fingerprint end)
-           order by c.seq), '[]')
-    from m23.backup_chunks c join m23.backup_work w on w.job_id = c.job_id
-   where c.job_id = p_part.job_id and c.ordinal = p_part.ordinal and c.history = p_history
-$$;
-revoke all on function m23.chunks_of(m23.backup_tables, boolean) from public, anon, authenticated, service_role;
 
 -- Chains: a full backup and the incrementals that build on it. An incremental holds, of each
 -- table, the rows as of its own position of the keys that have changed since its parent's, and
@@ -9057,24 +9524,8 @@ begin
        and b.tenant_column = m23.tenant_column(p_table)
        and format('%I.%I', b.schema_name, b.table_name) = m23.qualified_name(p_table.relid)));
 end $$;
-revoke all on function m23.is_whole(m23.protected_tables, m23.backup_work) from public, anon, authenticated, service_role;
-
--- How many entries of a tenant's rows the log has since a position.
-create or replace function m23.count_changes(p_table m23.protected_tables, p_tenant uuid, p_since pg_snapshot) returns bigint
-language plpgsql volatile set search_path = '' as $$
-declare v_count bigint;
-begin
-  begin  -- which lets go of what it opens
-    execute format('select count(*) from %s l where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2)
-                       and not pg_visible_in_snapshot(l.xid, $2)',
-                   m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_since)))
-      into v_count using p_tenant, p_since;
-    raise sqlstate 'M2303';
-  exception when sqlstate 'M2303' then null;
-  end;
-  return v_count;
-end $$;
-revoke all on function m23.count_changes(m23.protected_tables, uuid, pg_snapshot) from public, anon, authenticated, service_role;
+revoke all on function m23.is_whole(m23.protected_tables, m23.backup_work) from public, anon, authenticated,
+  service_role;
 
 -- The position of the backup that one builds on; null for a full one.
 create or replace function m23.parent_position(p_job uuid) returns pg_snapshot
@@ -9092,9 +9543,32 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.parent_facts(uuid) from public, anon, authenticated, service_role;
 
--- Reading an incremental -----------------------------------------------------------------
--- Parameters of these queries: those of m23.touched_since for the member's own position, and
--- $4, the parent's as a moment. p_log: the log's entries since the parent, as m23.log_of() gives them.
+-- The transactions that have changed a tenant's rows since a position, in their order; null for none.
+create or replace function m23.changed_by(p_tables text[], p_tenant uuid, p_since pg_snapshot) returns xid8[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_table int;
+  v_xids  xid8[] := '{}';
+  v_more  xid8[];
+begin
+  foreach v_table in array
+    m23.logged_tables(array(select t.id from m23.chosen(p_tables) t), p_tenant, pg_snapshot_xmin(p_since))
+  loop
+    begin  -- which lets go of what it opens
+      execute format('select array_agg(distinct l.xid) from %s l where l.tenant_id = $1
+                         and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2)',
+                     m23.log_of(v_table, p_tenant, pg_snapshot_xmin(p_since)))
+        into v_more using p_tenant, p_since;
+      raise sqlstate 'M2303';
+    exception when sqlstate 'M2303' then null;
+    end;
+    v_xids := v_xids || v_more;
+  end loop;
+  return (select array_agg(distinct x order by x) from unnest(v_xids) x);
+end $$;
+revoke all on function m23.changed_by(text[], uuid, pg_snapshot) from public, anon, authenticated, service_role;
+
+-- Reading an incremental: what has changed between the position of its parent and its own.
 
 -- The transactions that have changed a tenant's rows between the two positions.
 create or replace function m23.between_positions(p_log text) returns text
@@ -9124,11 +9598,12 @@ language sql stable set search_path = '' as $q$
     m23.key_in(p_table.relid, 'r', 'touched'), m23.key_in(p_table.relid, 'r', 'changed'),
     m23.key_match(p_table.relid, 't', 'r'), p_limit)
 $q$;
-revoke all on function m23.changed_query(m23.protected_tables, text, int) from public, anon, authenticated, service_role;
+revoke all on function m23.changed_query(m23.protected_tables, text, int) from public, anon, authenticated,
+  service_role;
 
 -- What the log says next of the changes between the two positions, with the time of each one's
 -- commit where the server knows it.
-create or replace function m23.history_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
+create or replace function m23.part_history_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
 language sql stable set search_path = '' as $q$
   select format($$with %s
     select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at,
@@ -9143,32 +9618,27 @@ language sql stable set search_path = '' as $q$
          else 'null::timestamptz' end,
     m23.log_images(p_table), p_log, p_limit)
 $q$;
-revoke all on function m23.history_query(m23.protected_tables, text, int) from public, anon, authenticated, service_role;
+revoke all on function m23.part_history_query(m23.protected_tables, text, int) from public, anon, authenticated,
+  service_role;
 
--- The transactions that have changed a tenant's rows since a position, in their order; null for none.
-create or replace function m23.changed_by(p_tables text[], p_tenant uuid, p_since pg_snapshot) returns xid8[]
+-- How many entries of a tenant's rows the log has since a position.
+create or replace function m23.count_changes(p_table m23.protected_tables, p_tenant uuid, p_since pg_snapshot)
+  returns bigint
 language plpgsql volatile set search_path = '' as $$
-declare
-  v_table int;
-  v_xids  xid8[] := '{}';
-  v_more  xid8[];
+declare v_count bigint;
 begin
-  foreach v_table in array
-    m23.logged_tables(array(select t.id from m23.chosen(p_tables) t), p_tenant, pg_snapshot_xmin(p_since))
-  loop
-    begin  -- which lets go of what it opens
-      execute format('select array_agg(distinct l.xid) from %s l where l.tenant_id = $1
-                         and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2)',
-                     m23.log_of(v_table, p_tenant, pg_snapshot_xmin(p_since)))
-        into v_more using p_tenant, p_since;
-      raise sqlstate 'M2303';
-    exception when sqlstate 'M2303' then null;
-    end;
-    v_xids := v_xids || v_more;
-  end loop;
-  return (select array_agg(distinct x order by x) from unnest(v_xids) x);
+  begin  -- which lets go of what it opens
+    execute format('select count(*) from %s l where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2)
+                       and not pg_visible_in_snapshot(l.xid, $2)',
+                   m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_since)))
+      into v_count using p_tenant, p_since;
+    raise sqlstate 'M2303';
+  exception when sqlstate 'M2303' then null;
+  end;
+  return v_count;
 end $$;
-revoke all on function m23.changed_by(text[], uuid, pg_snapshot) from public, anon, authenticated, service_role;
+revoke all on function m23.count_changes(m23.protected_tables, uuid, pg_snapshot) from public, anon, authenticated,
+  service_role;
 
 -- What would make the rest of a backup another moment, or another shape, than its beginning.
 create or replace function m23.check_part(
@@ -9193,7 +9663,62 @@ begin
     perform m23.refuse('BACKUP_UNUSABLE', v_gap);
   end if;
 end $$;
-revoke all on function m23.check_part(m23.backup_tables, m23.protected_tables, m23.backup_work) from public, anon, authenticated, service_role;
+revoke all on function m23.check_part(m23.backup_tables, m23.protected_tables, m23.backup_work) from public, anon,
+  authenticated, service_role;
+
+-- The lines of a chunk: rows in the text format of COPY.
+
+-- One line of COPY's text format for a row `r`: tab-separated, \N for null, and
+-- backslash, tab, newline and carriage return escaped. With a list: of these columns only.
+create or replace function m23.copy_line(p_relid oid, p_columns text[] default null) returns text
+language sql stable set search_path = '' as $$
+  select string_agg(case
+      when c.plain then format('coalesce(%s, ''\N'')', m23.text_of(c, 'r'))
+      when c.type_name = 'jsonb'  -- it escapes the others itself
+        then format('coalesce(replace((%s) collate "C", ''\'', ''\\''), ''\N'')', m23.text_of(c, 'r'))
+      when c.type_name = 'bytea' then format('coalesce(''\'' || r.%I::text, ''\N'')', c.name)
+      -- A column's own collation may be one that replace() does not support.
+      else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), '
+                  'chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
+                  m23.text_of(c, 'r')) end, ' || chr(9) || ' order by c.attnum)
+    from m23.columns_of(p_relid) c where not c.generated and (p_columns is null or c.name = any (p_columns))
+$$;
+revoke all on function m23.copy_line(oid, text[]) from public, anon, authenticated, service_role;
+
+-- A sum over lines, whatever their order and however they are cut into chunks: those of a
+-- restored copy must come to the same.
+create or replace function m23.fingerprint_of(p_lines text[]) returns numeric
+language sql immutable set search_path = '' as
+$$ select coalesce(sum(hashtextextended(l collate "C", 0)), 0) from unnest(p_lines) l $$;
+revoke all on function m23.fingerprint_of(text[]) from public, anon, authenticated, service_role;
+
+-- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing
+-- changes.
+create or replace function m23.key_ahead(
+  p_table m23.protected_tables, p_tenant uuid, p_key text, p_after text[], p_rows int
+) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_query text := format('select array[%s] from (%s offset %s) r', p_key, m23.live_query(p_table, 1), p_rows - 1);
+  v_path  text := m23.path_of(p_table.relid);
+  v_at    m23.moment;
+  v_ahead text[];
+begin
+  perform set_config('search_path', v_path, true);
+  execute v_query into v_ahead using p_tenant, v_at, p_after;
+  return v_ahead;
+end $$;
+revoke all on function m23.key_ahead(m23.protected_tables, uuid, text, text[], int) from public, anon, authenticated,
+  service_role;
+
+-- The key of such a line `r`, as texts.
+create or replace function m23.part_key(p_table m23.protected_tables, p_history boolean) returns text
+language sql stable set search_path = '' as $$
+  select case when p_history then 'r.m23_change_id::text, r.m23_xid::text' else
+    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord)
+       from m23.columns_of(p_table.relid, p_of_key => true) c) end
+$$;
+revoke all on function m23.part_key(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
 
 -- The planner's estimate of a tenant's rows: no scan, and good enough for a progress bar.
 create or replace function m23.estimated_rows(p_table m23.protected_tables, p_tenant uuid) returns bigint
@@ -9296,6 +9821,37 @@ begin
 end $$;
 revoke all on function m23.make_snapshot_backup(public.backup_jobs) from public, anon, authenticated, service_role;
 
+-- What a manifest lists of a part of a backup.
+
+-- The groups that the log of a part of a backup leaves out columns by, with the names that they had when it began; null
+-- for a part that is whole, which has no log.
+create or replace function m23.groups_of_part(p_part m23.backup_tables) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_part.whole then return null; end if;
+  return (select jsonb_agg((select coalesce(jsonb_agg(u.column_facts ->> 'name' order by u.n), '[]')
+                              from rows from (jsonb_array_elements(p_part.columns), unnest(p_part.attnums))
+                                with ordinality u (column_facts, attnum, n), m23.log_groups g
+                             where g.table_id = p_part.table_id and g.bit = b.bit and u.attnum = any (g.attnums))
+                           order by b.bit)
+            from generate_series(0, (select max(g.bit) from m23.log_groups g
+                                      where g.table_id = p_part.table_id)) b (bit));
+end $$;
+revoke all on function m23.groups_of_part(m23.backup_tables) from public, anon, authenticated, service_role;
+
+-- The fingerprint of an encrypted chunk is sealed: anybody can read a manifest, and could try what a
+-- short chunk holds.
+create or replace function m23.chunks_of(p_part m23.backup_tables, p_history boolean) returns json
+language sql stable set search_path = '' as $$
+  select coalesce(json_agg(json_build_object(
+           'object', c.object, 'rows', c.rows, 'bytes', c.bytes, 'stored_bytes', c.stored_bytes, 'sha256', c.sha256,
+           'fingerprint', case when w.key_id is null then c.fingerprint::text else c.sealed_fingerprint end)
+           order by c.seq), '[]')
+    from m23.backup_chunks c join m23.backup_work w on w.job_id = c.job_id
+   where c.job_id = p_part.job_id and c.ordinal = p_part.ordinal and c.history = p_history
+$$;
+revoke all on function m23.chunks_of(m23.backup_tables, boolean) from public, anon, authenticated, service_role;
+
 -- Writes the records of a backup that lies in the bucket, as its manifest has them. p_object: the manifest's place.
 create or replace function m23.note_adopted(p_manifest jsonb, p_object text, p_sha256 text) returns void
 language plpgsql set search_path = '' as $$
@@ -9344,7 +9900,8 @@ end $$;
 revoke all on function m23.note_adopted(jsonb, text, text) from public, anon, authenticated, service_role;
 
 -- Notes the tables of a backup with their shapes of now, and which are read whole. p_like: see m23.start_backup.
-create or replace function m23.note_backup_tables(p_job public.backup_jobs, p_parent m23.backup_work, p_like uuid default null)
+create or replace function m23.note_backup_tables(p_job public.backup_jobs, p_parent m23.backup_work,
+  p_like uuid default null)
 returns void
 language plpgsql set search_path = '' as $$
 declare v_logged int[] := m23.logged_tables(
@@ -9366,7 +9923,8 @@ begin
       join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
       cross join lateral (select m23.is_whole(t, p_parent) as whole offset 0) chain;
 end $$;
-revoke all on function m23.note_backup_tables(public.backup_jobs, m23.backup_work, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.note_backup_tables(public.backup_jobs, m23.backup_work, uuid) from public, anon,
+  authenticated, service_role;
 
 -- What a caller and a progress bar are told of a job's size.
 create or replace function m23.note_estimate(p_job uuid, p_parent m23.backup_work) returns json
@@ -9429,7 +9987,7 @@ begin
                          r.m23_unchanged, %s) as m23_line,
                r.m23_change_id, r.m23_xid
           from (%s) r order by r.m23_change_id, r.m23_xid$sql$,
-      m23.copy_line(p_table.relid), m23.history_query(p_table, p_log, p_limit));
+      m23.copy_line(p_table.relid), m23.part_history_query(p_table, p_log, p_limit));
   end if;
   return format('select %s as m23_line, %2$s from (%3$s) r order by %2$s limit %4$s',
     m23.copy_line(p_table.relid), v_key,
@@ -9437,7 +9995,8 @@ begin
          when p_part.whole then m23.as_of_query(p_table, p_log, p_limit)
          else m23.changed_query(p_table, p_log, p_limit) end, p_limit);
 end $$;
-revoke all on function m23.part_query(m23.backup_tables, boolean, m23.protected_tables, int, boolean, text) from public, anon, authenticated, service_role;
+revoke all on function m23.part_query(m23.backup_tables, boolean, m23.protected_tables, int, boolean, text) from public,
+  anon, authenticated, service_role;
 
 -- The job that a request runs: a new one, or one that createBackupJob has left pending.
 create or replace function m23.requested_job(p_tenant uuid, p_backup jsonb) returns public.backup_jobs
@@ -9482,6 +10041,9 @@ begin
 end $$;
 revoke all on function m23.start_backup(public.backup_jobs, uuid) from public, anon, authenticated, service_role;
 
+-- A restore beside the live data makes a copy, which expires. Dropping takes away what M23
+-- made and nothing else: whatever somebody has added keeps the whole copy.
+
 create table m23.copies (
   restore_log_id uuid primary key references public.restore_logs (id),
   tenant_id      uuid not null,
@@ -9499,7 +10061,8 @@ create index copies_tenant on m23.copies (tenant_id);
 
 comment on table m23.copies is 'Restores beside the live data: which schema, whose, and until when.';
 
--- Preview -----------------------------------------------------------------------------
+insert into m23.settings (name, value, about)
+  values ('copy_days', '7', 'how long a restore into a schema of its own is kept');
 
 create table m23.previews (
   id         uuid primary key default gen_random_uuid(),
@@ -9559,7 +10122,8 @@ begin
   execute v_query into v_rows using p_offset, p_limit, p_bytes, p_some;
   return coalesce(v_rows, '[]');
 end $$;
-revoke all on function m23.preview_rows(m23.target, uuid, int, int, bigint, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.preview_rows(m23.target, uuid, int, int, bigint, boolean) from public, anon, authenticated,
+  service_role;
 
 -- Readers of JSON make doubles of its numbers: one that a double would change is given as a string.
 create or replace function m23.double_safe(p_json jsonb) returns jsonb
@@ -9615,35 +10179,28 @@ create index previews_created on m23.previews (created_at);
 
 create index previews_tenant on m23.previews (tenant_id, created_at desc);
 
--- Removal: what a restore leaves to be tidied up. Hooks for what hangs on the rows that came
--- back (counters, search indexes, outboxes), copies that expire, tenants that are forgotten.
-
--- A restore beside the live data makes a copy, which expires. Dropping takes away what M23
--- made and nothing else: whatever somebody has added keeps the whole copy.
-
-insert into m23.settings (name, value, about)
-  values ('copy_days', '7', 'how long a restore into a schema of its own is kept');
-
 -- Restores: an archive is first read into staging, every hash checked by the worker;
 -- live data is touched only by the one transaction at the end.
 
 -- Restores and rollbacks that are under way: one for a tenant at a time. A test that restores
 -- touches no live data, and stands in nobody's way.
 create table m23.restore_work (
-  work_id   uuid primary key,
-  tenant_id uuid not null,
-  kind      text not null check (kind in ('backup', 'pitr', 'rollback', 'test')),
-  job_id    uuid,         -- the backup to read from
-  moment    m23.moment,   -- of the log; with a backup too: what changed since is taken from the log
-  tables    text[],       -- schema.table; null: all of the backup
-  plan_hash text,
-  inside    m23.moment,   -- a moment between the backup and its parent: the staged rows are taken back to it
-  mode      text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
-  dry_run   boolean not null default false,
-  detached  boolean not null default false  -- nobody waits for its answer: any worker may go on with it
+  work_id         uuid primary key,
+  tenant_id       uuid not null,
+  kind            text not null check (kind in ('backup', 'pitr', 'rollback', 'test')),
+  job_id          uuid,         -- the backup to read from
+  moment          m23.moment,   -- of the log; with a backup too: what changed since is taken from the log
+  tables          text[],       -- schema.table; null: all of the backup
+  plan_hash       text,
+  moment_in_chain m23.moment,   -- one between the backup and its parent: the staged rows are taken back to it
+  mode            text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
+  dry_run         boolean not null default false,
+  detached        boolean not null default false  -- nobody waits for its answer: any worker may go on with it
 );
 
 create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
+
+select m23.close_table('m23.restore_work');
 
 create table m23.staged_tables (
   restore_id uuid not null references m23.restore_work (work_id) on delete cascade,
@@ -9661,6 +10218,8 @@ create table m23.staged_tables (
   primary key (restore_id, ordinal)
 );
 
+select m23.close_table('m23.staged_tables');
+
 create table m23.staged_chunks (
   restore_id uuid not null,
   ordinal    int not null,
@@ -9670,6 +10229,8 @@ create table m23.staged_chunks (
   foreign key (restore_id, ordinal) references m23.staged_tables (restore_id, ordinal) on delete cascade
 );
 
+select m23.close_table('m23.staged_chunks');
+
 -- What the staging of an archive has found, for whoever is told how the work ends; a dry run too.
 create table m23.staging_warnings (
   work_id uuid not null references m23.restore_work (work_id) on delete cascade,
@@ -9677,8 +10238,6 @@ create table m23.staging_warnings (
   n       bigint generated always as identity,
   primary key (work_id, said)
 );
-
-select m23.close_table('m23.restore_work');
 
 -- What has been noted for the caller of this work, in order.
 create or replace function m23.staging_warnings(p_work uuid) returns text[]
@@ -9689,10 +10248,6 @@ end $$;
 revoke all on function m23.staging_warnings(uuid) from public, anon, authenticated, service_role;
 
 select m23.close_table('m23.staging_warnings');
-
-select m23.close_table('m23.staged_tables');
-
-select m23.close_table('m23.staged_chunks');
 
 -- Accepts a restore of a backup as a request's body asks for it; gives the order for its worker.
 create or replace function m23.begin_restore(p_tenant uuid, p_restore jsonb) returns json
@@ -9759,7 +10314,7 @@ declare
   v_member m23.backup_work;
   v_first  timestamptz;
   v_tables text[];
-  v_inside m23.moment;
+  v_in_chain m23.moment;
 begin
   if v_base.job_type = 'snapshot' then
     perform m23.refuse('BACKUP_UNUSABLE', 'a snapshot has no rows of its own; leave baseBackupId out');
@@ -9777,13 +10332,13 @@ begin
   if v_member.job_id is null then return null; end if;
   v_tables := m23.tables_of_member(v_member.job_id, p_restore);
   perform m23.refuse_obstacles(m23.names_now(v_member.job_id, v_tables));
-  v_inside := m23.moment_inside(v_member, v_at);
-  perform m23.refuse_inside_whole(v_member, v_tables, v_inside);
+  v_in_chain := m23.moment_in_chain(v_member, v_at);
+  perform m23.refuse_moment_in_whole(v_member, v_tables, v_in_chain);
   return m23.new_work(p_tenant, 'pitr',
     p_job => v_member.job_id,
     p_tables => v_tables,
     p_plan_hash => p_restore ->> 'planHash',
-    p_inside => v_inside,
+    p_in_chain => v_in_chain,
     p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
 end $$;
 revoke all on function m23.chain_work(uuid, jsonb) from public, anon, authenticated, service_role;
@@ -9820,7 +10375,8 @@ begin
   end loop;
   return v_said;
 end $$;
-revoke all on function m23.changed_since_restore(public.pitr_snapshots, text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.changed_since_restore(public.pitr_snapshots, text[]) from public, anon, authenticated,
+  service_role;
 
 -- The windows of some tables, as one.
 create or replace function m23.common_window(p_tenant uuid, p_tables text[], out earliest timestamptz, out closed text)
@@ -9946,13 +10502,13 @@ begin
   begin
     if not m23.make_like(v_copy, (p_target.tbl).relid,
          'including generated including identity including constraints including comments', p_target.path) then
-      perform m23.warn(p_restore.id, m23.public_name((p_target.tbl).relid)
+      perform m23.add_staging_warning(p_restore.id, m23.public_name((p_target.tbl).relid)
                 || ': the copy has its primary key alone; the server does not find what an index of it calls');
     end if;
     v_count := m23.fill_copy(p_target, p_restore.tenant_id, v_copy);
   exception when integrity_constraint_violation then
     perform m23.make_bare(v_copy, (p_target.tbl).relid, p_target.path);
-    perform m23.warn(p_restore.id, m23.public_name((p_target.tbl).relid)
+    perform m23.add_staging_warning(p_restore.id, m23.public_name((p_target.tbl).relid)
               || ': the copy has its primary key and no other rule; its rows do not fit those of now');
     v_count := m23.fill_copy(p_target, p_restore.tenant_id, v_copy);
   end;
@@ -9995,6 +10551,8 @@ begin
 end $$;
 revoke all on function m23.drop_copy(m23.copies) from public, anon, authenticated, service_role;
 
+-- Executing: the one transaction in which live data is touched, from what was staged or from the log.
+
 -- Executes a restore or rollback, or plans it for a dry run. Gives its figures.
 create or replace function m23.execute_work(p_work m23.restore_work) returns json
 language plpgsql set search_path = '' as $$
@@ -10021,173 +10579,10 @@ begin
 end $$;
 revoke all on function m23.execute_work(m23.restore_work) from public, anon, authenticated, service_role;
 
--- Executing: the one transaction in which live data is touched, from what was staged or from the log.
-
--- Its tables stand there by name and, as they may be called otherwise by then, by number.
-create or replace function m23.new_snapshot(
-  p_tenant uuid, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid
-) returns uuid
-language sql set search_path = '' as $$
-  insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at,
-                                     snapshot_data, affected_tables)
-  values (p_tenant, p_restore, p_name, p_type, p_by,
-          clock_timestamp() + make_interval(days => m23.setting('snapshot_days')::int),
-          m23.snapshot_here() || jsonb_build_object(
-            'table_ids', array(select (f.tbl).id from m23.find_tables(p_tables) f order by f.n),
-            'transaction', pg_current_xact_id()::text),
-          p_tables)
-  returning id
-$$;
-revoke all on function m23.new_snapshot(uuid, text, text, text[], uuid, uuid) from public, anon, authenticated, service_role;
-
--- Refuses a restore of which not all rows were read back.
-create or replace function m23.check_staged(p_restore uuid) returns void
-language plpgsql set search_path = '' as $$
-declare v_short record;
-begin
-  select t.staging, t.rows, coalesce(sum(c.rows), 0) as staged into v_short
-    from m23.staged_tables t left join m23.staged_chunks c using (restore_id, ordinal)
-   where t.restore_id = p_restore
-   group by t.ordinal, t.staging, t.rows having coalesce(sum(c.rows), 0) <> t.rows limit 1;
-  if found then
-    perform m23.refuse('BACKUP_UNUSABLE', format('%s of %s rows were read back', v_short.staged, v_short.rows));
-  end if;
-end $$;
-revoke all on function m23.check_staged(uuid) from public, anon, authenticated, service_role;
-
--- The columns that an archive does not have.
-create or replace function m23.newer_than(p_staged m23.staged_tables, p_table m23.protected_tables) returns text[]
-language plpgsql stable set search_path = '' as $$
-begin
-  return array(select c.name from m23.columns_of(p_table.relid) c
-                where not c.generated and c.name <> all (p_staged.columns)
-                order by c.attnum);
-end $$;
-revoke all on function m23.newer_than(m23.staged_tables, m23.protected_tables) from public, anon, authenticated, service_role;
-
--- Staged rows with the columns that the archive does not have, as null.
-create or replace function m23.with_newer(p_staged m23.staged_tables, p_table m23.protected_tables, p_rows text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select format('select %s from (%s) s',
-             string_agg(case when c.name = any (p_staged.columns) then format('s.%I', c.name)
-                             else format('null::%s as %I', m23.type_with_nulls(p_table.relid, c.attnum), c.name) end,
-                        ', ' order by c.attnum), p_rows)
-            from m23.columns_of(p_table.relid) c where not c.generated);
-end $$;
-revoke all on function m23.with_newer(m23.staged_tables, m23.protected_tables, text) from public, anon, authenticated, service_role;
-
--- What is wanted of a table when not all of it shall be as in the backup.
-create or replace function m23.in_mode(
-  p_work m23.restore_work, p_wanted text, p_table m23.protected_tables, p_columns text[]
-) returns text
-language sql stable set search_path = '' as $q$
-  select case p_work.mode when 'exact' then p_wanted
-    else format($$with backed_up as materialized (%1$s),
-                live as materialized (select %2$s from %3$s r where r.%4$I = %5$L)
-           select %2$s from backed_up r where %6$s union all select %2$s from live r where %7$s$$,
-      p_wanted, (select string_agg(format('r.%I', c), ', ') from unnest(p_columns) c),
-      m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_work.tenant_id,
-      case p_work.mode when 'missing_only' then 'not ' || m23.key_in(p_table.relid, 'r', 'live') else 'true' end,
-      case p_work.mode when 'missing_only' then 'true'
-           else 'not ' || m23.key_in(p_table.relid, 'r', 'backed_up') end) end
-$q$;
-revoke all on function m23.in_mode(m23.restore_work, text, m23.protected_tables, text[]) from public, anon, authenticated, service_role;
-
--- The tables and wanted rows of work.
-create or replace function m23.targets_of(p_work m23.restore_work) returns m23.target[]
-language plpgsql set search_path = '' as $$
-begin
-  if p_work.job_id is not null then
-    return m23.staged_targets(p_work);
-  elsif p_work.mode = 'exact' then
-    return m23.logged_targets(p_work.tables, p_work.moment);
-  end if;
-  return (select array_agg(m23.new_target((t).tbl, (t).moment,
-              p_wanted => m23.in_mode(p_work,
-                m23.as_of_query((t).tbl, m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
-                (t).tbl, (t).columns),
-              p_columns => (t).columns, p_path => (t).path, p_kept => (t).kept))
-            from unnest(m23.complete(m23.logged_targets(p_work.tables, p_work.moment))) t);
-end $$;
-revoke all on function m23.targets_of(m23.restore_work) from public, anon, authenticated, service_role;
-
--- The tables that work is about, as relations.
-create or replace function m23.relations_of(p_work m23.restore_work) returns oid[]
-language plpgsql stable set search_path = '' as $$
-begin
-  if p_work.job_id is null then return m23.relations_named(p_work.tables); end if;
-  return array(select t.relid from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id
-                where s.restore_id = p_work.work_id);
-end $$;
-revoke all on function m23.relations_of(m23.restore_work) from public, anon, authenticated, service_role;
-
--- Tables that are to be as the log has them at a moment, named only (m23.complete).
-create or replace function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select array_agg(m23.new_target(t, p_moment) order by n.nspname <> 'public', n.nspname, c.relname)
-            from m23.tables_named(p_tables) t
-            join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace);
-end $$;
-revoke all on function m23.logged_targets(text[], m23.moment) from public, anon, authenticated, service_role;
-
--- Notes what a caller is told when work ends.
-create or replace function m23.warn(p_work uuid, p_said text) returns void
-language plpgsql set search_path = '' as
-$$ begin insert into m23.staging_warnings (work_id, said) values (p_work, p_said) on conflict do nothing; end $$;
-revoke all on function m23.warn(uuid, text) from public, anon, authenticated, service_role;
-
--- What an operator does about a server that lacks something.
-create or replace function m23.shortage_hint(p_state text) returns text
-language sql immutable set search_path = '' as $$
-  select case p_state
-    when '53100' then 'The disk of the database is full: give it room. docs/on-call.md says what may go.'
-    when '53200' then 'The database is out of memory, or max_locks_per_transaction is too low for so many tables.'
-    when '53300' then 'All connections are in use: max_connections, or the pool of PostgREST, is too small.'
-    else '' end
-$$;
-revoke all on function m23.shortage_hint(text) from public, anon, authenticated, service_role;
-
--- Whether no table of a backup is there to be restored any more: the staging has told why of each.
-create or replace function m23.is_empty(p_work m23.restore_work) returns boolean
-language plpgsql stable set search_path = '' as $$
-begin
-  return p_work.job_id is not null
-     and not exists (select from m23.staged_tables s where s.restore_id = p_work.work_id);
-end $$;
-revoke all on function m23.is_empty(m23.restore_work) from public, anon, authenticated, service_role;
-
--- What is said of a backup none of whose tables is there any more.
-create or replace function m23.empty_sentence() returns text
-language sql immutable set search_path = '' as
-$$ select 'none of these tables can be restored; nothing was changed' $$;
-revoke all on function m23.empty_sentence() from public, anon, authenticated, service_role;
-
--- Marks snapshots that have expired, so many at a time; gives how many.
-create or replace function m23.sweep_snapshots() returns bigint
-language plpgsql set search_path = '' as $$
-declare v_count bigint;
-begin
-  update public.pitr_snapshots set status = 'expired' where ctid = any (array(
-    select ctid from public.pitr_snapshots where status = 'active' and expires_at < clock_timestamp()
-     limit 1000 for update skip locked));
-  get diagnostics v_count = row_count;
-  return v_count;
-end $$;
-revoke all on function m23.sweep_snapshots() from public, anon, authenticated, service_role;
-
--- Who is at it already does it.
-create or replace function m23.sweep_logs() returns bigint
-language plpgsql set search_path = '' as $$
-begin
-  return case when pg_try_advisory_xact_lock(m23.prune_key()) then m23.prune_logs() end;
-end $$;
-revoke all on function m23.sweep_logs() from public, anon, authenticated, service_role;
-
 -- What a failure means to the caller: a refusal keeps its words, a constraint names itself,
 -- anything else is ours, and its cause goes to the server's log.
-create or replace function m23.failure(p_state text, p_message text, p_table text, p_constraint text) returns json
+create or replace function m23.failure_answer(p_state text, p_message text, p_table text, p_constraint text)
+  returns json
 language plpgsql set search_path = '' as $$
 begin
   if p_state = 'PGRST' then
@@ -10211,7 +10606,18 @@ begin
     'message', 'the restore failed for a reason of our own; nothing was changed',
     'cause', p_message || ' (' || p_state || ')');
 end $$;
-revoke all on function m23.failure(text, text, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.failure_answer(text, text, text, text) from public, anon, authenticated, service_role;
+
+-- What an operator does about a server that lacks something.
+create or replace function m23.shortage_hint(p_state text) returns text
+language sql immutable set search_path = '' as $$
+  select case p_state
+    when '53100' then 'The disk of the database is full: give it room. docs/on-call.md says what may go.'
+    when '53200' then 'The database is out of memory, or max_locks_per_transaction is too low for so many tables.'
+    when '53300' then 'All connections are in use: max_connections, or the pool of PostgREST, is too small.'
+    else '' end
+$$;
+revoke all on function m23.shortage_hint(text) from public, anon, authenticated, service_role;
 
 -- The value of a field of a line, in the type that its column has now. A text of another type, or of before a type was
 -- altered, is read as what it was then: p_type is the column's type then, by name, and p_then the backup's position,
@@ -10236,7 +10642,8 @@ begin
                                                                    else m23.former_words(v_type, null, p_then) end),
                 v_now) end;
 end $$;
-revoke all on function m23.field_value(m23.protected_tables, m23.column_shape, text, text, pg_snapshot) from public, anon, authenticated, service_role;
+revoke all on function m23.field_value(m23.protected_tables, m23.column_shape, text, text, pg_snapshot) from public,
+  anon, authenticated, service_role;
 
 -- The log row of work that is done; its figures, for the caller.
 create or replace function m23.finish_restore(p_work m23.restore_work, p_outcome jsonb) returns json
@@ -10430,7 +10837,7 @@ end $$;
 revoke all on function m23.look_at_pitr(m23.restore_work, jsonb) from public, anon, authenticated, service_role;
 
 -- The moment of a time inside a member. With ticks it is the last one before, or the parent's.
-create or replace function m23.moment_inside(p_member m23.backup_work, p_at timestamptz) returns m23.moment
+create or replace function m23.moment_in_chain(p_member m23.backup_work, p_at timestamptz) returns m23.moment
 language plpgsql stable set search_path = '' as $$
 declare
   v_moment m23.moment;
@@ -10453,7 +10860,7 @@ begin
     where t.at <= p_at order by t.at desc limit 1;
   return m23.moment_of(v_tick.position, v_tick.at);
 end $$;
-revoke all on function m23.moment_inside(m23.backup_work, timestamptz) from public, anon, authenticated, service_role;
+revoke all on function m23.moment_in_chain(m23.backup_work, timestamptz) from public, anon, authenticated, service_role;
 
 -- Why a table cannot be gone back with at all; null when it can.
 create or replace function m23.present_gap(p_table m23.protected_tables) returns text
@@ -10551,9 +10958,8 @@ begin
         from m23.protected_tables t where not exists (select from pg_class c where c.oid = t.relid) order by t.name)
         || m23.name_warnings(p_at) else '{}' end;
 end $$;
-revoke all on function m23.moment_warnings(timestamptz, m23.moment, text[]) from public, anon, authenticated, service_role;
-
--- Restore -----------------------------------------------------------------------------
+revoke all on function m23.moment_warnings(timestamptz, m23.moment, text[]) from public, anon, authenticated,
+  service_role;
 
 -- The tables that a request names, or that a backup names for it; null: all that are protected.
 create or replace function m23.named_tables(p_restore jsonb) returns text[]
@@ -10597,11 +11003,13 @@ end $$;
 revoke all on function m23.tables_of_member(uuid, jsonb) from public, anon, authenticated, service_role;
 
 -- A table that a member has whole begins anew there: of the time since the parent it says nothing.
-create or replace function m23.refuse_inside_whole(p_member m23.backup_work, p_tables text[], p_inside m23.moment) returns void
+create or replace function m23.refuse_moment_in_whole(
+  p_member m23.backup_work, p_tables text[], p_in_chain m23.moment
+) returns void
 language plpgsql stable set search_path = '' as $$
 declare v_faults text[];
 begin
-  if (p_inside).taken is null then return; end if;
+  if (p_in_chain).taken is null then return; end if;
   v_faults := array(
     select format('targetTimestamp: %s.%s begins anew with the backup "%s": its shape, its protection or its '
                   'partitions changed after %s, and there is no moment of it before %s',
@@ -10614,7 +11022,8 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to', v_faults);
   end if;
 end $$;
-revoke all on function m23.refuse_inside_whole(m23.backup_work, text[], m23.moment) from public, anon, authenticated, service_role;
+revoke all on function m23.refuse_moment_in_whole(m23.backup_work, text[], m23.moment) from public, anon, authenticated,
+  service_role;
 
 -- The log's own moment for work on a chain, where log and chain are of one life of the database.
 create or replace function m23.logged_moment(p_work m23.restore_work) returns m23.moment
@@ -10624,12 +11033,12 @@ begin
   select * into v_member from m23.backup_work where job_id = p_work.job_id;
   if v_member.incarnation <> m23.incarnation() then
     return null;
-  elsif (p_work.inside).taken is null then
+  elsif (p_work.moment_in_chain).taken is null then
     return m23.moment_of(v_member.position, v_member.position_at);
-  elsif (p_work.inside).position is not null then
-    return p_work.inside;
+  elsif (p_work.moment_in_chain).position is not null then
+    return p_work.moment_in_chain;
   end if;
-  return m23.moment_at((p_work.inside).at);
+  return m23.moment_at((p_work.moment_in_chain).at);
 end $$;
 revoke all on function m23.logged_moment(m23.restore_work) from public, anon, authenticated, service_role;
 
@@ -10641,8 +11050,6 @@ language sql volatile set search_path = '' as $$
 $$;
 revoke all on function m23.log_reaches(uuid, text[], m23.moment) from public, anon, authenticated, service_role;
 
--- Going back ---------------------------------------------------------------------------------
-
 -- Takes what is staged back to the moment inside the member: as in m23.touched_since, existence
 -- is a balance, and the row is the first old image since.
 create or replace function m23.rewind_staged(p_work m23.restore_work) returns void
@@ -10651,13 +11058,13 @@ declare
   v_staged m23.staged_tables;
   v_table  m23.protected_tables;
 begin
-  if (p_work.inside).taken is null then return; end if;
+  if (p_work.moment_in_chain).taken is null then return; end if;
   for v_staged in
     select * from m23.staged_tables where restore_id = p_work.work_id and history is not null order by ordinal
   loop
     select * into v_table from m23.protected_tables where id = v_staged.table_id;
     perform m23.check_history(v_staged, v_table, p_work);
-    perform m23.rewind_table(v_staged, v_table, p_work.inside);
+    perform m23.rewind_table(v_staged, v_table, p_work.moment_in_chain);
   end loop;
 end $$;
 revoke all on function m23.rewind_staged(m23.restore_work) from public, anon, authenticated, service_role;
@@ -10676,7 +11083,7 @@ begin
              count(*) filter (where m23_op in ('U', 'D') and {tenant} is distinct from {its_id}) from {history}$sql$,
     'tenant', quote_ident(m23.tenant_column(p_table)), 'its_id', quote_literal(p_work.tenant_id),
     'history', p_staged.history) into v_undated, v_foreign;
-  if v_undated > 0 and (p_work.inside).position is null then
+  if v_undated > 0 and (p_work.moment_in_chain).position is null then
     perform m23.refuse('BACKUP_UNUSABLE',
       format('the archive does not say when %s change(s) of %s were committed', v_undated,
              m23.public_name(p_table.relid)));
@@ -10684,17 +11091,16 @@ begin
     perform m23.refuse('BACKUP_UNUSABLE', format('the archive holds %s row(s) of another tenant', v_foreign));
   end if;
 end $$;
-revoke all on function m23.check_history(m23.staged_tables, m23.protected_tables, m23.restore_work) from public, anon, authenticated, service_role;
+revoke all on function m23.check_history(m23.staged_tables, m23.protected_tables, m23.restore_work) from public, anon,
+  authenticated, service_role;
 
 -- The condition that a staged entry `r` lies after a moment inside its member.
-create or replace function m23.lies_inside(p_inside m23.moment) returns text
+create or replace function m23.staged_lies_after(p_in_chain m23.moment) returns text
 language sql stable set search_path = '' as $$
-  select case when (p_inside).position is null then format('r.m23_at > %L::timestamptz', (p_inside).at)
-              else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_inside).position) end
+  select case when (p_in_chain).position is null then format('r.m23_at > %L::timestamptz', (p_in_chain).at)
+              else format('not pg_visible_in_snapshot(r.m23_xid, %L)', (p_in_chain).position) end
 $$;
-revoke all on function m23.lies_inside(m23.moment) from public, anon, authenticated, service_role;
-
--- Other tenants ---------------------------------------------------------------------------
+revoke all on function m23.staged_lies_after(m23.moment) from public, anon, authenticated, service_role;
 
 -- The keys that have come from another tenant since the staged rows' moment: what the log knows since
 -- the backup, and the archive of the way back to a moment inside it. Of a backup from another life all
@@ -10704,14 +11110,15 @@ create or replace function m23.arrived_since(
 ) returns text
 language sql volatile set search_path = '' as $$
   select concat_ws(' union all ',
-    m23.arrived(p_table, p_work.tenant_id, pg_snapshot_xmin((p_backup).position),
+    m23.arrived_keys(p_table, p_work.tenant_id, pg_snapshot_xmin((p_backup).position),
                 case when (p_backup).position is null then 'true'
                      else format('not pg_visible_in_snapshot(l.xid, %L)', (p_backup).position) end, false),
-    case when (p_work.inside).taken is not null and p_staged.history is not null
+    case when (p_work.moment_in_chain).taken is not null and p_staged.history is not null
       then format('select %s from %s r where r.m23_op = ''a'' and %s', m23.key_list(p_table.relid, 'r'),
-                  p_staged.history, m23.lies_inside(p_work.inside)) end)
+                  p_staged.history, m23.staged_lies_after(p_work.moment_in_chain)) end)
 $$;
-revoke all on function m23.arrived_since(m23.staged_tables, m23.protected_tables, m23.restore_work, m23.moment) from public, anon, authenticated, service_role;
+revoke all on function m23.arrived_since(m23.staged_tables, m23.protected_tables, m23.restore_work, m23.moment)
+  from public, anon, authenticated, service_role;
 
 -- Tables that are not protected and have the name that a protected one had at a time, as after an exchange for a copy.
 create or replace function m23.name_warnings(p_at timestamptz) returns text[]
@@ -10733,20 +11140,6 @@ revoke all on function m23.name_warnings(timestamptz) from public, anon, authent
 
 -- Point-in-time recovery: the wanted rows come from the log, as of a moment. A preview is
 -- the same plan, stopped before the write.
-
--- Executes a statement with the parameters of m23.plan_between. Where values do not fit, it says which.
-create or replace function m23.run_between(p_target m23.target, p_tenant uuid, p_from m23.moment, p_statement text) returns void
-language plpgsql volatile set search_path = '' as $$
-declare v_name text := m23.public_name((p_target.tbl).relid);
-begin
-  perform set_config('search_path', p_target.path, true);
-  execute p_statement using p_tenant, p_target.moment, null::text[], p_from, (p_target.tbl).id, v_name;
-exception when data_exception or integrity_constraint_violation then
-  perform m23.refuse_rows(array(select distinct m23.unfit_columns(t, p_tenant)
-                                  from unnest(array[p_target, m23.target_of(p_target.tbl, p_from)]) t));
-  raise;
-end $$;
-revoke all on function m23.run_between(m23.target, uuid, m23.moment, text) from public, anon, authenticated, service_role;
 
 -- The work of a restore to a time: from the chain of the backup that is named, as far as that
 -- reaches; after its last member from that backup and the log; else from the log.
@@ -10800,7 +11193,7 @@ begin
   p_targets := array(select p_targets[n] from generate_subscripts(p_targets, 1) n
                       where ((p_targets[n]).tbl).id = any (v_logged) order by n);
   perform m23.lock_tables(array(select (t).tbl.relid from unnest(p_targets) t));
-  foreach v_target in array m23.complete(p_targets) loop
+  foreach v_target in array m23.complete_targets(p_targets) loop
     v_log := m23.log_of((v_target.tbl).id, p_tenant, v_from);
     perform m23.run_between(v_target, p_tenant, p_from, m23.fill($sql$
         insert into m23.plan (table_id, name, inserts, updates, deletes)
@@ -10817,6 +11210,22 @@ begin
   end loop;
 end $$;
 revoke all on function m23.plan_between(uuid, m23.target[], m23.moment) from public, anon, authenticated, service_role;
+
+-- Executes a statement with the parameters of m23.plan_between. Where values do not fit, it says which.
+create or replace function m23.run_between(p_target m23.target, p_tenant uuid, p_from m23.moment, p_statement text)
+  returns void
+language plpgsql volatile set search_path = '' as $$
+declare v_name text := m23.public_name((p_target.tbl).relid);
+begin
+  perform set_config('search_path', p_target.path, true);
+  execute p_statement using p_tenant, p_target.moment, null::text[], p_from, (p_target.tbl).id, v_name;
+exception when data_exception or integrity_constraint_violation then
+  perform m23.refuse_rows(array(select distinct m23.unfit_columns(t, p_tenant)
+                                  from unnest(array[p_target, m23.logged_target(p_target.tbl, p_from)]) t));
+  raise;
+end $$;
+revoke all on function m23.run_between(m23.target, uuid, m23.moment, text) from public, anon, authenticated,
+  service_role;
 
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice. Without a
 -- moment the first 10,000 rows of each table are kept for the pages to come.
@@ -10847,7 +11256,7 @@ begin
             exists (select from m23.plan p where p.left_alone > 0))
     returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
-  foreach v_target in array m23.changing(v_plan.targets) loop
+  foreach v_target in array m23.targets_with_changes(v_plan.targets) loop
     select p.inserts + p.updates + p.deletes into v_planned from m23.plan p where p.table_id = (v_target.tbl).id;
     v_shown := m23.preview_rows(v_target, p_tenant, 0, 100, v_room);
     v_room := v_room - octet_length(v_shown::text);
@@ -10863,7 +11272,8 @@ begin
     'previewId', v_preview.id, 'planHash', v_preview.plan_hash, 'truncated', case when v_cut then true end,
     'wouldFail', v_foreseen.refusal)) || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts);
 end $$;
-revoke all on function m23.preview_targets(uuid, m23.target[], m23.moment, text[], text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.preview_targets(uuid, m23.target[], m23.moment, text[], text[]) from public, anon,
+  authenticated, service_role;
 
 -- The preview of work whose rows are staged, or come from a snapshot.
 create or replace function m23.preview_work(p_work m23.restore_work) returns json
@@ -10879,9 +11289,9 @@ begin
   end if;
   return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null,
     m23.staging_warnings(p_work.work_id)
-      || case when (p_work.inside).taken is not null and (p_work.inside).position is not null
+      || case when (p_work.moment_in_chain).taken is not null and (p_work.moment_in_chain).position is not null
               then array[format('this server recorded no commit times: the moment taken is %s',
-                                m23.iso((p_work.inside).taken))]
+                                m23.iso((p_work.moment_in_chain).taken))]
               else '{}' end);
 end $$;
 revoke all on function m23.preview_work(m23.restore_work) from public, anon, authenticated, service_role;
@@ -10926,7 +11336,8 @@ language sql immutable set search_path = '' as $$ select 1000000::bigint $$;
 revoke all on function m23.preview_bytes() from public, anon, authenticated, service_role;
 
 -- What a restore of tables to a moment of the log would do.
-create or replace function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
+create or replace function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[])
+  returns jsonb
 language plpgsql volatile set search_path = '' as $$
 begin
   return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_warnings);
@@ -10988,7 +11399,8 @@ begin
     else format('%1$s was another table then, which is called %2$s now; the present %1$s is left as it is', v_then,
                 m23.public_name(p_now.relid)) end;
 end $$;
-revoke all on function m23.renamed_sentence(m23.backup_tables, m23.protected_tables) from public, anon, authenticated, service_role;
+revoke all on function m23.renamed_sentence(m23.backup_tables, m23.protected_tables) from public, anon, authenticated,
+  service_role;
 
 -- The moment of a request, for tables that can answer for it. What can be gone back to is looked up where they cannot.
 create or replace function m23.requested_moment(p_tenant uuid, p_at timestamptz, p_tables text[]) returns m23.moment
@@ -11050,7 +11462,7 @@ begin
   perform m23.lock_tables(m23.relations_of(p_work));
   perform m23.begin_copy(p_restore);
   execute format('grant usage on schema %I to service_role', p_restore.target_schema);
-  foreach v_target in array coalesce(m23.complete(m23.targets_of(p_work)), '{}') loop
+  foreach v_target in array coalesce(m23.complete_targets(m23.targets_of(p_work)), '{}') loop
     v_rows := v_rows + m23.copy_beside(v_target, p_restore);
     v_names := v_names || m23.public_name((v_target.tbl).relid);
   end loop;
@@ -11059,7 +11471,8 @@ begin
     'stats', jsonb_build_object('insertCount', v_rows, 'updateCount', 0, 'deleteCount', 0, 'totalOperations', v_rows,
                                 'affectedTables', to_jsonb(v_names)));
 end $$;
-revoke all on function m23.restore_beside(m23.restore_work, public.restore_logs) from public, anon, authenticated, service_role;
+revoke all on function m23.restore_beside(m23.restore_work, public.restore_logs) from public, anon, authenticated,
+  service_role;
 
 -- Writes the wanted rows into the live tables, under the fence, after a snapshot to come back
 -- to. A column that is renamed or dropped before its table is locked makes it begin again.
@@ -11090,7 +11503,7 @@ revoke all on function m23.restore_live(m23.restore_work, uuid) from public, ano
 create or replace function m23.new_work(
   p_tenant uuid, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
   p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
-  p_inside m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false
+  p_in_chain m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false
 ) returns m23.restore_work
 language plpgsql volatile set search_path = '' as $$
 declare v_work m23.restore_work;
@@ -11102,15 +11515,14 @@ begin
   v_work.moment := p_moment;
   v_work.tables := p_tables;
   v_work.plan_hash := p_plan_hash;
-  v_work.inside := p_inside;
+  v_work.moment_in_chain := p_in_chain;
   v_work.mode := p_mode;
   v_work.dry_run := p_dry_run;
   v_work.detached := false;
   return v_work;
 end $$;
-revoke all on function m23.new_work(uuid, text, uuid, uuid, m23.moment, text[], text, m23.moment, text, boolean) from public, anon, authenticated, service_role;
-
--- Ending ---------------------------------------------------------------------------
+revoke all on function m23.new_work(uuid, text, uuid, uuid, m23.moment, text[], text, m23.moment, text, boolean)
+  from public, anon, authenticated, service_role;
 
 -- Takes work away, with what it has staged, its lease and a wish to cancel it.
 create or replace function m23.end_work(p_work uuid) returns void
@@ -11157,17 +11569,6 @@ begin
 end $$;
 revoke all on function m23.is_driven(m23.restore_work, boolean) from public, anon, authenticated, service_role;
 
--- Why a table of a backup is left out.
-create or replace function m23.left_out_sentence(p_part m23.backup_tables) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return format(case when to_regclass(format('%I.%I', p_part.schema_name, p_part.table_name)) is null
-                     then '%s.%s does not exist any more and was left out; make it again and protect it'
-                     else '%s.%s is not protected any more and was left out' end,
-                p_part.schema_name, p_part.table_name);
-end $$;
-revoke all on function m23.left_out_sentence(m23.backup_tables) from public, anon, authenticated, service_role;
-
 -- What a worker needs for work that it holds the lease of: for work on an archive also what
 -- to read.
 create or replace function m23.order_of(p_work m23.restore_work, p_lease uuid) returns json
@@ -11176,7 +11577,7 @@ begin
   return (select json_build_object('work_id', p_work.work_id, 'lease', p_lease, 'tenant_id', p_work.tenant_id,
                                    'backup_id', p_work.job_id, 'manifest', b.manifest,
                                    'manifest_sha256', b.manifest_sha256, 'tables', p_work.tables,
-                                   'rewind', (p_work.inside).taken is not null, 'dry_run', p_work.dry_run)
+                                   'rewind', (p_work.moment_in_chain).taken is not null, 'dry_run', p_work.dry_run)
       from (select) one left join m23.backup_work b on b.job_id = p_work.job_id);
 end $$;
 revoke all on function m23.order_of(m23.restore_work, uuid) from public, anon, authenticated, service_role;
@@ -11208,11 +11609,12 @@ begin
             clock_timestamp());
   return v_begun;
 end $$;
-revoke all on function m23.log_restore(uuid, m23.restore_work, timestamptz, text) from public, anon, authenticated, service_role;
+revoke all on function m23.log_restore(uuid, m23.restore_work, timestamptz, text) from public, anon, authenticated,
+  service_role;
 
 -- Takes one staged table back to a moment inside its member.
 create or replace function m23.rewind_table(
-  p_staged m23.staged_tables, p_table m23.protected_tables, p_inside m23.moment
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_in_chain m23.moment
 ) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -11222,7 +11624,7 @@ begin
       with logged as (select r.* from {history} r where {lies_inside})
       select touched.*, (exists (select from {staging} t where {same_key}))::int - touched.m23_balance = 1 as m23_there
         from ({first_images}) touched$sql$,
-    'history', p_staged.history, 'lies_inside', m23.lies_inside(p_inside), 'staging', p_staged.staging,
+    'history', p_staged.history, 'lies_inside', m23.staged_lies_after(p_in_chain), 'staging', p_staged.staging,
     'same_key', m23.key_match(p_table.relid, 't', 'touched'),
     'first_images', m23.first_images(p_table.relid, p_staged.columns, coalesce(p_staged.groups, '[]'), 'logged',
                                      p_staged.staging, 'true'));
@@ -11236,10 +11638,54 @@ begin
     using p_staged.restore_id, p_staged.ordinal;
   drop table pg_temp.m23_rewound;
 end $$;
-revoke all on function m23.rewind_table(m23.staged_tables, m23.protected_tables, m23.moment) from public, anon, authenticated, service_role;
+revoke all on function m23.rewind_table(m23.staged_tables, m23.protected_tables, m23.moment) from public, anon,
+  authenticated, service_role;
 
--- Snapshots and rollbacks: a snapshot is a position, made in constant time; a rollback is a
--- restore to it, which leaves a snapshot of its own, so that it can be rolled back as well.
+-- Rollbacks: a rollback is a restore to a snapshot, which leaves a snapshot of its own, so that it can be rolled back
+-- as well.
+
+-- The tables of a snapshot by the names that they have now. Those that are no longer protected cannot come back: said,
+-- not passed over.
+create or replace function m23.rollback_tables(p_snapshot public.pitr_snapshots, out tables text[], out warnings text[])
+language sql stable set search_path = '' as $$
+  select array_agg(coalesce(c.name, s.name) order by s.n)
+           filter (where c.name is not null or t.id is null and (m23.find_table(s.name)).id is not null),
+         coalesce(array_agg(case
+             when c.name <> s.name then format('%s is called %s now', s.name, c.name)
+             when t.id is not null
+               then format('%s was dropped since and was left out; its rows cannot come back', s.name)
+             else format('%s is not protected any more and was left out', s.name) end order by s.n)
+           filter (where c.name is distinct from s.name
+                     and (t.id is not null or (m23.find_table(s.name)).id is null)), '{}')
+    from rows from (unnest(p_snapshot.affected_tables),
+                    jsonb_array_elements_text(p_snapshot.snapshot_data -> 'table_ids'))
+         with ordinality s (name, id, n)
+    left join m23.protected_tables t on t.id = s.id::int
+   cross join lateral (select m23.public_name(t.relid)) c (name)
+$$;
+revoke all on function m23.rollback_tables(public.pitr_snapshots) from public, anon, authenticated, service_role;
+
+-- The log row of a rollback that is done. The snapshot that it used is used up.
+create or replace function m23.finish_rollback(p_rollback public.pitr_rollbacks, p_outcome jsonb) returns json
+language plpgsql set search_path = '' as $$
+declare v_done public.pitr_rollbacks;
+begin
+  update public.pitr_snapshots set status = 'rolled_back', is_rolled_back = true, rolled_back_at = clock_timestamp()
+   where id = p_rollback.snapshot_id;
+  update public.pitr_rollbacks r set status = 'completed', completed_at = clock_timestamp(),
+         rows_restored = (p_outcome -> 'stats' ->> 'totalOperations')::bigint,
+         affected_tables = coalesce(m23.list_of(p_outcome -> 'stats' -> 'affectedTables'), '{}'),
+         pre_rollback_snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
+         warnings = r.warnings || coalesce(m23.list_of(p_outcome -> 'warnings'), '{}')
+   where r.id = p_rollback.id returning * into v_done;
+  return json_build_object('restored_tables', v_done.affected_tables, 'rows_restored', v_done.rows_restored,
+    'duration', round(extract(epoch from v_done.completed_at - v_done.created_at), 3),
+    'snapshot_id', v_done.pre_rollback_snapshot_id,
+    'warnings', v_done.warnings, 'stats', p_outcome -> 'stats');
+end $$;
+revoke all on function m23.finish_rollback(public.pitr_rollbacks, jsonb) from public, anon, authenticated, service_role;
+
+-- Snapshots: positions to come back to, made in constant time.
 
 -- An active snapshot of a tenant, of this life of the database; refused else.
 create or replace function m23.usable_snapshot(p_tenant uuid, p_snapshot uuid) returns public.pitr_snapshots
@@ -11268,27 +11714,6 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.snapshot_moment(public.pitr_snapshots) from public, anon, authenticated, service_role;
 
--- The tables of a snapshot by the names that they have now. Those that are no longer protected cannot come back: said,
--- not passed over.
-create or replace function m23.rollback_tables(p_snapshot public.pitr_snapshots, out tables text[], out warnings text[])
-language sql stable set search_path = '' as $$
-  select array_agg(coalesce(c.name, s.name) order by s.n)
-           filter (where c.name is not null or t.id is null and (m23.find_table(s.name)).id is not null),
-         coalesce(array_agg(case
-             when c.name <> s.name then format('%s is called %s now', s.name, c.name)
-             when t.id is not null
-               then format('%s was dropped since and was left out; its rows cannot come back', s.name)
-             else format('%s is not protected any more and was left out', s.name) end order by s.n)
-           filter (where c.name is distinct from s.name
-                     and (t.id is not null or (m23.find_table(s.name)).id is null)), '{}')
-    from rows from (unnest(p_snapshot.affected_tables),
-                    jsonb_array_elements_text(p_snapshot.snapshot_data -> 'table_ids'))
-         with ordinality s (name, id, n)
-    left join m23.protected_tables t on t.id = s.id::int
-   cross join lateral (select m23.public_name(t.relid)) c (name)
-$$;
-revoke all on function m23.rollback_tables(public.pitr_snapshots) from public, anon, authenticated, service_role;
-
 -- Refuses a snapshot that the log does not reach any more.
 create or replace function m23.refuse_unreached_snapshot(p_snapshot public.pitr_snapshots, p_tables text[]) returns void
 language plpgsql volatile set search_path = '' as $$
@@ -11300,27 +11725,39 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'that snapshot cannot be gone back to', v_faults);
   end if;
 end $$;
-revoke all on function m23.refuse_unreached_snapshot(public.pitr_snapshots, text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.refuse_unreached_snapshot(public.pitr_snapshots, text[]) from public, anon, authenticated,
+  service_role;
 
--- The log row of a rollback that is done. The snapshot that it used is used up.
-create or replace function m23.finish_rollback(p_rollback public.pitr_rollbacks, p_outcome jsonb) returns json
+-- Its tables stand there by name and, as they may be called otherwise by then, by number.
+create or replace function m23.new_snapshot(
+  p_tenant uuid, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid
+) returns uuid
+language sql set search_path = '' as $$
+  insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at,
+                                     snapshot_data, affected_tables)
+  values (p_tenant, p_restore, p_name, p_type, p_by,
+          clock_timestamp() + make_interval(days => m23.setting('snapshot_days')::int),
+          m23.snapshot_here() || jsonb_build_object(
+            'table_ids', array(select (f.tbl).id from m23.find_tables(p_tables) f order by f.n),
+            'transaction', pg_current_xact_id()::text),
+          p_tables)
+  returning id
+$$;
+revoke all on function m23.new_snapshot(uuid, text, text, text[], uuid, uuid) from public, anon, authenticated,
+  service_role;
+
+-- Marks snapshots that have expired, so many at a time; gives how many.
+create or replace function m23.sweep_snapshots() returns bigint
 language plpgsql set search_path = '' as $$
-declare v_done public.pitr_rollbacks;
+declare v_count bigint;
 begin
-  update public.pitr_snapshots set status = 'rolled_back', is_rolled_back = true, rolled_back_at = clock_timestamp()
-   where id = p_rollback.snapshot_id;
-  update public.pitr_rollbacks r set status = 'completed', completed_at = clock_timestamp(),
-         rows_restored = (p_outcome -> 'stats' ->> 'totalOperations')::bigint,
-         affected_tables = coalesce(m23.list_of(p_outcome -> 'stats' -> 'affectedTables'), '{}'),
-         pre_rollback_snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
-         warnings = r.warnings || coalesce(m23.list_of(p_outcome -> 'warnings'), '{}')
-   where r.id = p_rollback.id returning * into v_done;
-  return json_build_object('restored_tables', v_done.affected_tables, 'rows_restored', v_done.rows_restored,
-    'duration', round(extract(epoch from v_done.completed_at - v_done.created_at), 3),
-    'snapshot_id', v_done.pre_rollback_snapshot_id,
-    'warnings', v_done.warnings, 'stats', p_outcome -> 'stats');
+  update public.pitr_snapshots set status = 'expired' where ctid = any (array(
+    select ctid from public.pitr_snapshots where status = 'active' and expires_at < clock_timestamp()
+     limit 1000 for update skip locked));
+  get diagnostics v_count = row_count;
+  return v_count;
 end $$;
-revoke all on function m23.finish_rollback(public.pitr_rollbacks, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.sweep_snapshots() from public, anon, authenticated, service_role;
 
 -- The keys of these entries have no row any more, until the next rows bring one.
 create or replace function m23.stage_history(
@@ -11354,7 +11791,8 @@ begin
    where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   return v_rows;
 end $$;
-revoke all on function m23.stage_history(m23.staged_tables, m23.protected_tables, pg_snapshot, text, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.stage_history(m23.staged_tables, m23.protected_tables, pg_snapshot, text, boolean)
+  from public, anon, authenticated, service_role;
 
 -- What the staged rows say, but for keys that have changed since the backup or since the
 -- moment: those are as the log has them at the moment. A column that the archive does not have
@@ -11385,12 +11823,14 @@ language sql stable set search_path = '' as $q$
        from m23.columns_of(p_table.relid) c where not c.generated),
     m23.as_of_query(p_table, p_log))
 $q$;
-revoke all on function m23.staged_at_moment(m23.staged_tables, text, m23.protected_tables, pg_snapshot, m23.moment, text) from public, anon, authenticated, service_role;
+revoke all on function m23.staged_at_moment(m23.staged_tables, text, m23.protected_tables, pg_snapshot, m23.moment,
+  text) from public, anon, authenticated, service_role;
 
 -- The rows of a staged table: all that the manifest promises (staging does not survive a
 -- crash of the server), and this tenant's. An archive holds no others; should one do so
 -- all the same, the restore is refused.
-create or replace function m23.staged_query(p_staged m23.staged_tables, p_table m23.protected_tables, p_tenant uuid) returns text
+create or replace function m23.staged_query(p_staged m23.staged_tables, p_table m23.protected_tables, p_tenant uuid)
+  returns text
 language plpgsql set search_path = '' as $$
 declare
   v_rows    bigint;
@@ -11407,7 +11847,8 @@ begin
   end if;
   return format('select * from %s', p_staged.staging);
 end $$;
-revoke all on function m23.staged_query(m23.staged_tables, m23.protected_tables, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.staged_query(m23.staged_tables, m23.protected_tables, uuid) from public, anon, authenticated,
+  service_role;
 
 -- The targets of work on an archive: its rows, or with a moment what the log makes of them.
 create or replace function m23.staged_targets(p_work m23.restore_work) returns m23.target[]
@@ -11460,7 +11901,8 @@ language sql stable set search_path = '' as $$
     left join (backup b cross join unnest(b.names, b.attnums) o (name, attnum)) on o.name = f.name
     left join pg_attribute a on a.attrelid = p_table.relid and a.attnum = o.attnum and not a.attisdropped
 $$;
-revoke all on function m23.present_names(uuid, m23.protected_tables, text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.present_names(uuid, m23.protected_tables, text[]) from public, anon, authenticated,
+  service_role;
 
 create or replace function m23.copy_unescape(p_field text) returns text
 language sql immutable strict set search_path = '' as $$
@@ -11482,7 +11924,8 @@ language sql stable set search_path = '' as $$
     from m23.columns_of(p_table.relid) c cross join lateral (select array_position(p_staged.fields, c.name)) f (place)
    where c.name = any (p_staged.columns)
 $$;
-revoke all on function m23.line_values(m23.staged_tables, m23.protected_tables, pg_snapshot, int) from public, anon, authenticated, service_role;
+revoke all on function m23.line_values(m23.staged_tables, m23.protected_tables, pg_snapshot, int) from public, anon,
+  authenticated, service_role;
 
 -- Lines with as many fields as there should be, as arrays `f`; cut once, and not for each field.
 create or replace function m23.whole_lines(p_staged m23.staged_tables, p_skip int) returns text
@@ -11508,7 +11951,8 @@ end $$;
 revoke all on function m23.take_lines(text, text, text) from public, anon, authenticated, service_role;
 
 -- The same with a statement that says itself how many lines it took, and how many rows went.
-create or replace function m23.take_entries(p_path text, p_statement text, p_lines text, out taken bigint, out gone bigint)
+create or replace function m23.take_entries(p_path text, p_statement text, p_lines text, out taken bigint,
+  out gone bigint)
 language plpgsql volatile set search_path = '' as $$
 begin
   perform set_config('search_path', p_path, true);
@@ -11532,7 +11976,8 @@ begin
 exception when unique_violation then
   perform m23.refuse('BACKUP_UNUSABLE', format('the archive has a row of %s twice', p_table.relid::regclass));
 end $$;
-revoke all on function m23.stage_rows(m23.staged_tables, m23.protected_tables, pg_snapshot, text) from public, anon, authenticated, service_role;
+revoke all on function m23.stage_rows(m23.staged_tables, m23.protected_tables, pg_snapshot, text) from public, anon,
+  authenticated, service_role;
 
 -- How many fields stand before a line's columns. In an archive of version 1 an entry of the log has no field for the
 -- groups that its image does not carry: it carries all. A chain can have members of both.
@@ -11544,6 +11989,42 @@ begin
     else 5 end;
 end $$;
 revoke all on function m23.fields_before(m23.staged_tables, text, text) from public, anon, authenticated, service_role;
+
+-- Refuses a restore of which not all rows were read back.
+create or replace function m23.check_staged(p_restore uuid) returns void
+language plpgsql set search_path = '' as $$
+declare v_short record;
+begin
+  select t.staging, t.rows, coalesce(sum(c.rows), 0) as staged into v_short
+    from m23.staged_tables t left join m23.staged_chunks c using (restore_id, ordinal)
+   where t.restore_id = p_restore
+   group by t.ordinal, t.staging, t.rows having coalesce(sum(c.rows), 0) <> t.rows limit 1;
+  if found then
+    perform m23.refuse('BACKUP_UNUSABLE', format('%s of %s rows were read back', v_short.staged, v_short.rows));
+  end if;
+end $$;
+revoke all on function m23.check_staged(uuid) from public, anon, authenticated, service_role;
+
+-- Notes what a caller is told when work ends.
+create or replace function m23.add_staging_warning(p_work uuid, p_said text) returns void
+language plpgsql set search_path = '' as
+$$ begin insert into m23.staging_warnings (work_id, said) values (p_work, p_said) on conflict do nothing; end $$;
+revoke all on function m23.add_staging_warning(uuid, text) from public, anon, authenticated, service_role;
+
+-- Whether no table of a backup is there to be restored any more: the staging has told why of each.
+create or replace function m23.is_empty(p_work m23.restore_work) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return p_work.job_id is not null
+     and not exists (select from m23.staged_tables s where s.restore_id = p_work.work_id);
+end $$;
+revoke all on function m23.is_empty(m23.restore_work) from public, anon, authenticated, service_role;
+
+-- What is said of a backup none of whose tables is there any more.
+create or replace function m23.empty_sentence() returns text
+language sql immutable set search_path = '' as
+$$ select 'none of these tables can be restored; nothing was changed' $$;
+revoke all on function m23.empty_sentence() from public, anon, authenticated, service_role;
 
 -- Drops copies that have expired; gives how many.
 create or replace function m23.sweep_copies() returns int
@@ -11611,6 +12092,17 @@ begin
 end $$;
 revoke all on function m23.table_now(m23.backup_tables) from public, anon, authenticated, service_role;
 
+-- Why a table of a backup is left out.
+create or replace function m23.left_out_sentence(p_part m23.backup_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return format(case when to_regclass(format('%I.%I', p_part.schema_name, p_part.table_name)) is null
+                     then '%s.%s does not exist any more and was left out; make it again and protect it'
+                     else '%s.%s is not protected any more and was left out' end,
+                p_part.schema_name, p_part.table_name);
+end $$;
+revoke all on function m23.left_out_sentence(m23.backup_tables) from public, anon, authenticated, service_role;
+
 -- The names of a caller's tables as a backup has them, `schema.table`; null stays null.
 create or replace function m23.tables_in_backup(p_job uuid, p_tables text[]) returns text[]
 language plpgsql volatile set search_path = '' as $$
@@ -11655,7 +12147,8 @@ begin
     else m23.clock_fault(p_at) || '; ' || v_range || ', but for these' end;
   return case when v_fault is null then '{}' else array['targetTimestamp: ' || v_fault] end;
 end $$;
-revoke all on function m23.target_faults(uuid, timestamptz, text[], uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.target_faults(uuid, timestamptz, text[], uuid) from public, anon, authenticated,
+  service_role;
 
 -- The columns whose fields do not fit their types, in words: those whose types can have been others.
 create or replace function m23.unfit_fields(
@@ -11686,7 +12179,8 @@ begin
   end loop;
   return v_said;
 end $$;
-revoke all on function m23.unfit_fields(m23.staged_tables, m23.protected_tables, pg_snapshot, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.unfit_fields(m23.staged_tables, m23.protected_tables, pg_snapshot, text, text) from public,
+  anon, authenticated, service_role;
 
 -- Why a snapshot is no active one of a tenant.
 create or replace function m23.unusable_because(p_tenant uuid, p_snapshot uuid) returns text
@@ -11705,6 +12199,89 @@ begin
     'no such active snapshot in this tenant');
 end $$;
 revoke all on function m23.unusable_because(uuid, uuid) from public, anon, authenticated, service_role;
+
+-- What a restore is to make of which tables.
+
+-- The tables and wanted rows of work.
+create or replace function m23.targets_of(p_work m23.restore_work) returns m23.target[]
+language plpgsql set search_path = '' as $$
+begin
+  if p_work.job_id is not null then
+    return m23.staged_targets(p_work);
+  elsif p_work.mode = 'exact' then
+    return m23.logged_targets(p_work.tables, p_work.moment);
+  end if;
+  return (select array_agg(m23.new_target((t).tbl, (t).moment,
+              p_wanted => m23.in_mode(p_work,
+                m23.as_of_query((t).tbl, m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
+                (t).tbl, (t).columns),
+              p_columns => (t).columns, p_path => (t).path, p_kept => (t).kept))
+            from unnest(m23.complete_targets(m23.logged_targets(p_work.tables, p_work.moment))) t);
+end $$;
+revoke all on function m23.targets_of(m23.restore_work) from public, anon, authenticated, service_role;
+
+-- Tables that are to be as the log has them at a moment, named only (m23.complete_targets).
+create or replace function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select array_agg(m23.new_target(t, p_moment) order by n.nspname <> 'public', n.nspname, c.relname)
+            from m23.tables_named(p_tables) t
+            join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace);
+end $$;
+revoke all on function m23.logged_targets(text[], m23.moment) from public, anon, authenticated, service_role;
+
+-- The tables that work is about, as relations.
+create or replace function m23.relations_of(p_work m23.restore_work) returns oid[]
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_work.job_id is null then return m23.relations_named(p_work.tables); end if;
+  return array(select t.relid from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id
+                where s.restore_id = p_work.work_id);
+end $$;
+revoke all on function m23.relations_of(m23.restore_work) from public, anon, authenticated, service_role;
+
+-- What is wanted of a table when not all of it shall be as in the backup.
+create or replace function m23.in_mode(
+  p_work m23.restore_work, p_wanted text, p_table m23.protected_tables, p_columns text[]
+) returns text
+language sql stable set search_path = '' as $q$
+  select case p_work.mode when 'exact' then p_wanted
+    else format($$with backed_up as materialized (%1$s),
+                live as materialized (select %2$s from %3$s r where r.%4$I = %5$L)
+           select %2$s from backed_up r where %6$s union all select %2$s from live r where %7$s$$,
+      p_wanted, (select string_agg(format('r.%I', c), ', ') from unnest(p_columns) c),
+      m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_work.tenant_id,
+      case p_work.mode when 'missing_only' then 'not ' || m23.key_in(p_table.relid, 'r', 'live') else 'true' end,
+      case p_work.mode when 'missing_only' then 'true'
+           else 'not ' || m23.key_in(p_table.relid, 'r', 'backed_up') end) end
+$q$;
+revoke all on function m23.in_mode(m23.restore_work, text, m23.protected_tables, text[]) from public, anon,
+  authenticated, service_role;
+
+-- The columns that an archive does not have.
+create or replace function m23.newer_than(p_staged m23.staged_tables, p_table m23.protected_tables) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select c.name from m23.columns_of(p_table.relid) c
+                where not c.generated and c.name <> all (p_staged.columns)
+                order by c.attnum);
+end $$;
+revoke all on function m23.newer_than(m23.staged_tables, m23.protected_tables) from public, anon, authenticated,
+  service_role;
+
+-- Staged rows with the columns that the archive does not have, as null.
+create or replace function m23.with_newer(p_staged m23.staged_tables, p_table m23.protected_tables, p_rows text)
+  returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('select %s from (%s) s',
+             string_agg(case when c.name = any (p_staged.columns) then format('s.%I', c.name)
+                             else format('null::%s as %I', m23.type_with_nulls(p_table.relid, c.attnum), c.name) end,
+                        ', ' order by c.attnum), p_rows)
+            from m23.columns_of(p_table.relid) c where not c.generated);
+end $$;
+revoke all on function m23.with_newer(m23.staged_tables, m23.protected_tables, text) from public, anon, authenticated,
+  service_role;
 
 -- The calendar: when something that is due every so often is due next, in a time zone.
 
@@ -11874,7 +12451,8 @@ end $$;
 revoke all on function m23.cron_of(text, int) from public, anon, authenticated, service_role;
 
 -- The values of one field of a cron expression, in order and each once; null when it is none.
-create or replace function m23.cron_values(p_field text, p_low int, p_high int, p_names text[] default '{}') returns int[]
+create or replace function m23.cron_values(p_field text, p_low int, p_high int, p_names text[] default '{}')
+  returns int[]
 language plpgsql immutable set search_path = '' as $$
 declare
   v_part   text;
@@ -11929,7 +12507,8 @@ revoke all on function m23.next_day(m23.calendar, date) from public, anon, authe
 
 -- The first run of a day after p_after; null when there is none. Where the clocks change, times do not come in their
 -- order: those of a few hours are looked at.
-create or replace function m23.next_on(p_calendar m23.calendar, p_day date, p_zone text, p_after timestamptz) returns timestamptz
+create or replace function m23.next_on(p_calendar m23.calendar, p_day date, p_zone text, p_after timestamptz)
+  returns timestamptz
 language plpgsql stable set search_path = '' as $$
 declare
   v_after timestamp := p_after at time zone p_zone;
@@ -11951,7 +12530,8 @@ begin
   end loop;
   return v_next;
 end $$;
-revoke all on function m23.next_on(m23.calendar, date, text, timestamptz) from public, anon, authenticated, service_role;
+revoke all on function m23.next_on(m23.calendar, date, text, timestamptz) from public, anon, authenticated,
+  service_role;
 
 -- A number of a cron field, or the place of a name; null for what is neither. p_low: the field's least value.
 create or replace function m23.cron_number(p_text text, p_low int, p_names text[]) returns int
@@ -12056,8 +12636,6 @@ exception when others then
 end $$;
 revoke all on function m23.follow_job() from public, anon, authenticated, service_role;
 
--- Over time -------------------------------------------------------------------------------
-
 -- Keeps a tenant's health of now.
 create or replace function m23.note_health(p_tenant uuid) returns void
 language sql volatile set search_path = '' as $$
@@ -12124,6 +12702,8 @@ begin
           then 'the last test of the newest backup has found damage' end) f (fault);
 end $$;
 revoke all on function m23.health_chain(m23.standing) from public, anon, authenticated, service_role;
+
+-- The parts of health: each gives a value from 0 to 1, and says why.
 
 -- How old the newest backup is, against what may be lost: 0 to 1, and in words.
 create or replace function m23.health_freshness(p_now m23.standing, out value numeric, out said text)
@@ -12243,7 +12823,8 @@ begin
   v_standing.rto := p_rto;
   return v_standing;
 end $$;
-revoke all on function m23.new_standing(timestamptz, public.backup_jobs, timestamptz, int, int) from public, anon, authenticated, service_role;
+revoke all on function m23.new_standing(timestamptz, public.backup_jobs, timestamptz, int, int) from public, anon,
+  authenticated, service_role;
 
 do $$
 declare v_table text;
@@ -12432,7 +13013,8 @@ begin
       then format('the restored rows of %s are not those that were backed up', p_scratch.name) end);
   end if;
 end $$;
-revoke all on function m23.check_fingerprint(m23.scratch, m23.backup_tables) from public, anon, authenticated, service_role;
+revoke all on function m23.check_fingerprint(m23.scratch, m23.backup_tables) from public, anon, authenticated,
+  service_role;
 
 -- What the database's own records say of a backup: its chain, its times, its age.
 create or replace function m23.check_records(p_test public.recovery_tests) returns void
@@ -12472,6 +13054,46 @@ begin
 end $$;
 revoke all on function m23.check_records(public.recovery_tests) from public, anon, authenticated, service_role;
 
+-- The checks of a test, noted one by one; together they are its tally.
+
+-- Begins a list of checks, which ends with the transaction.
+create or replace function m23.open_checks() returns void
+language sql set search_path = '' as
+$$ create temp table m23_checks (n int generated always as identity, kind text not null, object text not null,
+                                 sentence text) on commit drop $$;
+revoke all on function m23.open_checks() from public, anon, authenticated, service_role;
+
+-- Notes a check; p_fault says what does not hold, null if it holds.
+create or replace function m23.note_check(p_kind text, p_object text, p_fault text default null) returns void
+language plpgsql set search_path = '' as $$
+begin
+  insert into pg_temp.m23_checks (kind, object, sentence) values (p_kind, p_object, p_fault);
+end $$;
+revoke all on function m23.note_check(text, text, text) from public, anon, authenticated, service_role;
+
+-- Ends the list of checks; gives its tally.
+create or replace function m23.close_checks() returns jsonb
+language plpgsql set search_path = '' as $$
+declare v_tally jsonb;
+begin
+  select jsonb_build_object('passed', count(*) filter (where sentence is null), 'issues', count(sentence),
+      'findings', coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'object', object, 'sentence', sentence)
+                                     order by n) filter (where sentence is not null), '[]'))
+    into v_tally from pg_temp.m23_checks;
+  drop table pg_temp.m23_checks;
+  return v_tally;
+end $$;
+revoke all on function m23.close_checks() from public, anon, authenticated, service_role;
+
+-- Two tallies as one.
+create or replace function m23.add_tallies(p_one jsonb, p_other jsonb) returns jsonb
+language sql immutable set search_path = '' as $$
+  select jsonb_build_object('passed', (p_one ->> 'passed')::bigint + (p_other ->> 'passed')::bigint,
+    'issues', (p_one ->> 'issues')::bigint + (p_other ->> 'issues')::bigint,
+    'findings', (p_one -> 'findings') || (p_other -> 'findings'))
+$$;
+revoke all on function m23.add_tallies(jsonb, jsonb) from public, anon, authenticated, service_role;
+
 -- Does to the copy what a customer might: takes rows away and empties a column of others, as far
 -- as foreign keys and constraints allow.
 create or replace function m23.damage_scratch(p_scratch m23.scratch) returns void
@@ -12508,6 +13130,62 @@ begin
   end if;
 end $$;
 revoke all on function m23.give_default_plan(uuid) from public, anon, authenticated, service_role;
+
+-- Fingerprints: sums over rows, by which what is read back is compared with what was backed up.
+
+-- The fingerprint of a copy's rows.
+create or replace function m23.fingerprint_now(p_scratch m23.scratch) returns numeric
+language plpgsql set search_path = '' as $$
+begin
+  return m23.number_of(p_scratch.path, format('
+      select coalesce(sum(pg_catalog.hashtextextended((%s) collate "C", 0::bigint)), 0) from %s r',
+    m23.copy_line((p_scratch.copy).relid, (p_scratch.staged).columns), m23.qualified_name((p_scratch.copy).relid)));
+end $$;
+revoke all on function m23.fingerprint_now(m23.scratch) from public, anon, authenticated, service_role;
+
+-- The fingerprints of some copies, in their order.
+create or replace function m23.fingerprints_now(p_all m23.scratch[]) returns numeric[]
+language sql volatile set search_path = '' as
+$$ select array_agg(m23.fingerprint_now(p_all[n]) order by n) from generate_subscripts(p_all, 1) n $$;
+revoke all on function m23.fingerprints_now(m23.scratch[]) from public, anon, authenticated, service_role;
+
+-- The fingerprint of a table's rows as they were backed up.
+create or replace function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) returns numeric
+language sql stable set search_path = '' as
+$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c
+    where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history $$;
+revoke all on function m23.fingerprint_then(uuid, m23.backup_tables) from public, anon, authenticated, service_role;
+
+-- Whether the database knows what was read of a backup and all that it builds on: not where it has
+-- adopted one without fingerprints.
+create or replace function m23.is_noted(p_job uuid) returns boolean
+language sql stable set search_path = '' as
+$$ select not exists (select from m23.chain_of(p_job) j join m23.backup_chunks c on c.job_id = j.id
+                       where c.fingerprint is null) $$;
+revoke all on function m23.is_noted(uuid) from public, anon, authenticated, service_role;
+
+-- A chunk that is read back, with what m23_stage_chunk is told of it. A database that has adopted an
+-- encrypted backup learns what a chunk has to come to when its archive is opened. A table of an
+-- incremental is put together from many chunks, so each is compared by itself.
+create or replace function m23.examine_chunk(p_staged m23.staged_tables, p_head jsonb, p_lines text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_from  jsonb := p_head -> 'from';
+  v_chunk m23.backup_chunks;
+begin
+  update m23.backup_chunks c set fingerprint = coalesce(c.fingerprint, (p_head ->> 'fingerprint')::numeric)
+   where c.job_id = (v_from ->> 'backup_id')::uuid and c.ordinal = (v_from ->> 'ordinal')::int
+     and c.seq = (v_from ->> 'seq')::int and c.history = (v_from ->> 'history')::boolean
+    returning * into v_chunk;
+  if exists (select from m23.restore_work w
+               join m23.backup_tables b on b.job_id = w.job_id and b.ordinal = p_staged.ordinal
+              where w.work_id = p_staged.restore_id and not b.whole)
+     and m23.fingerprint_of(string_to_array(p_lines, chr(10))) <> v_chunk.fingerprint then
+    update m23.staged_tables set altered = altered + 1
+     where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
+  end if;
+end $$;
+revoke all on function m23.examine_chunk(m23.staged_tables, jsonb, text) from public, anon, authenticated, service_role;
 
 -- A share of what is due: of one to 50 plans, and for a second, so that a call ends within two. Gives how many plans
 -- it has dealt with; none: nothing is due.
@@ -12566,7 +13244,8 @@ end $$;
 revoke all on function m23.forget_lost_staging(uuid) from public, anon, authenticated, service_role;
 
 -- A share of a round, until a time. Gives for how many tenants it was done; none: the round is over.
-create or replace function m23.go_round(p_name text, p_since timestamptz, p_work regprocedure, p_until timestamptz) returns int
+create or replace function m23.go_round(p_name text, p_since timestamptz, p_work regprocedure, p_until timestamptz)
+  returns int
 language plpgsql volatile set search_path = '' as $$
 declare
   v_tenant uuid;
@@ -12582,7 +13261,8 @@ begin
   end loop;
   return v_count;
 end $$;
-revoke all on function m23.go_round(text, timestamptz, regprocedure, timestamptz) from public, anon, authenticated, service_role;
+revoke all on function m23.go_round(text, timestamptz, regprocedure, timestamptz) from public, anon, authenticated,
+  service_role;
 
 -- Deletes what was kept of a tenant's health: after some days all but the last of each day; gives how many.
 create or replace function m23.prune_health(p_tenant uuid) returns bigint
@@ -12615,7 +13295,8 @@ revoke all on function m23.note_day(uuid) from public, anon, authenticated, serv
 
 -- Foreign keys between copies are made, and so are checked by the server. Of one that leads out
 -- of the archive, or to another tenant's rows, they are looked up, without a lock on anybody's table.
-create or replace function m23.key_holds(p_tenant uuid, p_all m23.scratch[], p_child m23.scratch, p_key pg_constraint) returns text
+create or replace function m23.key_holds(p_tenant uuid, p_all m23.scratch[], p_child m23.scratch, p_key pg_constraint)
+  returns text
 language plpgsql set search_path = '' as $$
 declare
   v_parent m23.scratch := (select s from unnest(p_all) s where (s).live.relid = p_key.confrelid);
@@ -12650,7 +13331,8 @@ exception
                   v_parent.name, p_key.conname) end;
   when undefined_column then return null;  -- newer than the backup
 end $$;
-revoke all on function m23.key_holds(uuid, m23.scratch[], m23.scratch, pg_constraint) from public, anon, authenticated, service_role;
+revoke all on function m23.key_holds(uuid, m23.scratch[], m23.scratch, pg_constraint) from public, anon, authenticated,
+  service_role;
 
 -- Makes the copy of a table: everything that a row of it has to fit, but for foreign keys.
 create or replace function m23.make_scratch(p_schema text, p_staged m23.staged_tables) returns m23.scratch
@@ -12762,8 +13444,6 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.covered_backup(uuid, public.dr_plans) from public, anon, authenticated, service_role;
 
--- Beginning -----------------------------------------------------------------------------
-
 -- The backup that a test is of: the one that is named, else the newest that the plan covers,
 -- else the tenant's newest.
 create or replace function m23.tested_backup(p_tenant uuid, p_plan public.dr_plans, p_job uuid) returns uuid
@@ -12800,8 +13480,6 @@ begin
 end $$;
 revoke all on function m23.begin_test(uuid, jsonb, uuid) from public, anon, authenticated, service_role;
 
--- Driving -------------------------------------------------------------------------------
-
 -- The advisory lock that whoever executes a test holds.
 create or replace function m23.test_key(p_test uuid) returns bigint
 language sql immutable set search_path = '' as $$ select hashtextextended('m23.test.' || p_test, 0) $$;
@@ -12831,49 +13509,8 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.test_plan(public.recovery_tests, uuid) from public, anon, authenticated, service_role;
 
--- Checks --------------------------------------------------------------------------------
 -- A check that holds is counted; one that does not is a finding: its kind, the object that it
 -- is about, and a sentence. They are gathered in pg_temp.m23_checks.
-
--- Begins a list of checks, which ends with the transaction.
-create or replace function m23.open_checks() returns void
-language sql set search_path = '' as
-$$ create temp table m23_checks (n int generated always as identity, kind text not null, object text not null,
-                                 sentence text) on commit drop $$;
-revoke all on function m23.open_checks() from public, anon, authenticated, service_role;
-
--- Notes a check; p_fault says what does not hold, null if it holds.
-create or replace function m23.note_check(p_kind text, p_object text, p_fault text default null) returns void
-language plpgsql set search_path = '' as $$
-begin
-  insert into pg_temp.m23_checks (kind, object, sentence) values (p_kind, p_object, p_fault);
-end $$;
-revoke all on function m23.note_check(text, text, text) from public, anon, authenticated, service_role;
-
--- Ends the list of checks; gives its tally.
-create or replace function m23.close_checks() returns jsonb
-language plpgsql set search_path = '' as $$
-declare v_tally jsonb;
-begin
-  select jsonb_build_object('passed', count(*) filter (where sentence is null), 'issues', count(sentence),
-      'findings', coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'object', object, 'sentence', sentence)
-                                     order by n) filter (where sentence is not null), '[]'))
-    into v_tally from pg_temp.m23_checks;
-  drop table pg_temp.m23_checks;
-  return v_tally;
-end $$;
-revoke all on function m23.close_checks() from public, anon, authenticated, service_role;
-
--- Two tallies as one.
-create or replace function m23.add_tallies(p_one jsonb, p_other jsonb) returns jsonb
-language sql immutable set search_path = '' as $$
-  select jsonb_build_object('passed', (p_one ->> 'passed')::bigint + (p_other ->> 'passed')::bigint,
-    'issues', (p_one ->> 'issues')::bigint + (p_other ->> 'issues')::bigint,
-    'findings', (p_one -> 'findings') || (p_other -> 'findings'))
-$$;
-revoke all on function m23.add_tallies(jsonb, jsonb) from public, anon, authenticated, service_role;
-
--- Finishing -------------------------------------------------------------------------------
 
 -- The results of a test, from its tally and what its restore gave.
 create or replace function m23.test_results(p_test public.recovery_tests, p_tally jsonb, p_restore jsonb) returns jsonb
@@ -12891,7 +13528,8 @@ language sql volatile set search_path = '' as $$
     'recoverySeconds', p_restore -> 'seconds', 'rowsRestored', p_restore -> 'rows',
     'rowsUndone', p_restore -> 'undone'))
 $$;
-revoke all on function m23.test_results(public.recovery_tests, jsonb, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.test_results(public.recovery_tests, jsonb, jsonb) from public, anon, authenticated,
+  service_role;
 
 -- Checks the measured time against what the plan allows.
 create or replace function m23.check_recovery_time(p_test public.recovery_tests, p_seconds numeric) returns void
@@ -12903,7 +13541,8 @@ begin
       then format('reading back and restoring took %s seconds; the plan allows %s minutes', p_seconds, v_allowed) end);
   end if;
 end $$;
-revoke all on function m23.check_recovery_time(public.recovery_tests, numeric) from public, anon, authenticated, service_role;
+revoke all on function m23.check_recovery_time(public.recovery_tests, numeric) from public, anon, authenticated,
+  service_role;
 
 -- Restores what is staged; the checks go to pg_temp.m23_checks. Gives `{"seconds", "rows", "undone"}`.
 create or replace function m23.restore_to_scratch(p_work m23.restore_work) returns jsonb
@@ -13165,8 +13804,6 @@ begin
 end $$;
 revoke all on function m23.planned_job(public.dr_plans, jsonb) from public, anon, authenticated, service_role;
 
--- Tests -------------------------------------------------------------------------------
-
 -- A test that cannot begin stands there as one that failed, with its reason.
 create or replace function m23.run_test(p_plan public.dr_plans) returns uuid
 language plpgsql volatile set search_path = '' as $$
@@ -13186,8 +13823,6 @@ exception when others or query_canceled then
 end $$;
 revoke all on function m23.run_test(public.dr_plans) from public, anon, authenticated, service_role;
 
--- Following plans -----------------------------------------------------------------------
-
 -- The plans that have waited longest, locked; those that another Worker has are passed over.
 create or replace function m23.due_plans(p_kind text, p_limit int) returns setof public.dr_plans
 language plpgsql volatile rows 50 set search_path = '' as $$
@@ -13204,7 +13839,8 @@ end $$;
 revoke all on function m23.due_plans(text, int) from public, anon, authenticated, service_role;
 
 -- Begins what a plan is due for, once for each due time. What fails is noted, and stops no other plan. Gives the work.
-create or replace function m23.begin_run(p_plan public.dr_plans, p_kind text, p_due timestamptz, p_like uuid) returns uuid
+create or replace function m23.begin_run(p_plan public.dr_plans, p_kind text, p_due timestamptz, p_like uuid)
+  returns uuid
 language plpgsql volatile set search_path = '' as $$
 declare v_work uuid;
 begin
@@ -13218,19 +13854,21 @@ exception when others or query_canceled then
     on conflict do nothing;
   return null;
 end $$;
-revoke all on function m23.begin_run(public.dr_plans, text, timestamptz, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.begin_run(public.dr_plans, text, timestamptz, uuid) from public, anon, authenticated,
+  service_role;
 
 -- A copy as what a restore converges, to the rows of a query.
-create or replace function m23.target_of(p_scratch m23.scratch, p_wanted text) returns m23.target
+create or replace function m23.scratch_target(p_scratch m23.scratch, p_wanted text) returns m23.target
 language plpgsql stable set search_path = '' as $$
 begin
   return m23.new_target(p_scratch.copy, p_wanted => p_wanted, p_columns => (p_scratch.staged).columns,
                         p_path => p_scratch.path, p_kept => '{}');
 end $$;
-revoke all on function m23.target_of(m23.scratch, text) from public, anon, authenticated, service_role;
+revoke all on function m23.scratch_target(m23.scratch, text) from public, anon, authenticated, service_role;
 
 -- A column that the backup does not have, and that a function would fill in a restore, may be empty in the copy.
-create or replace function m23.without_fills(p_copy text, p_live m23.protected_tables, p_staged m23.staged_tables) returns void
+create or replace function m23.without_fills(p_copy text, p_live m23.protected_tables, p_staged m23.staged_tables)
+  returns void
 language plpgsql set search_path = '' as $$
 declare v_column name;
 begin
@@ -13242,7 +13880,8 @@ begin
     execute format('alter table %s alter column %I drop not null', p_copy, v_column);
   end loop;
 end $$;
-revoke all on function m23.without_fills(text, m23.protected_tables, m23.staged_tables) from public, anon, authenticated, service_role;
+revoke all on function m23.without_fills(text, m23.protected_tables, m23.staged_tables) from public, anon,
+  authenticated, service_role;
 
 -- Gives the planner its statistics. From PostgreSQL 17 on, ANALYZE has a search path of its own: where the functions
 -- of an index do not get by with it, there are none, as of the live table.
@@ -13263,66 +13902,17 @@ begin
 end $$;
 revoke all on function m23.count_foreign(m23.scratch, uuid) from public, anon, authenticated, service_role;
 
--- What it holds ---------------------------------------------------------------------------
-
--- The fingerprint of a copy's rows.
-create or replace function m23.fingerprint_now(p_scratch m23.scratch) returns numeric
-language plpgsql set search_path = '' as $$
-begin
-  return m23.number_of(p_scratch.path, format('
-      select coalesce(sum(pg_catalog.hashtextextended((%s) collate "C", 0::bigint)), 0) from %s r',
-    m23.copy_line((p_scratch.copy).relid, (p_scratch.staged).columns), m23.qualified_name((p_scratch.copy).relid)));
-end $$;
-revoke all on function m23.fingerprint_now(m23.scratch) from public, anon, authenticated, service_role;
-
--- Whether the database knows what was read of a backup and all that it builds on: not where it has
--- adopted one without fingerprints.
-create or replace function m23.is_noted(p_job uuid) returns boolean
-language sql stable set search_path = '' as
-$$ select not exists (select from m23.chain_of(p_job) j join m23.backup_chunks c on c.job_id = j.id
-                       where c.fingerprint is null) $$;
-revoke all on function m23.is_noted(uuid) from public, anon, authenticated, service_role;
-
--- The fingerprint of a table's rows as they were backed up.
-create or replace function m23.fingerprint_then(p_job uuid, p_table m23.backup_tables) returns numeric
-language sql stable set search_path = '' as
-$$ select coalesce(sum(c.fingerprint), 0) from m23.backup_chunks c
-    where c.job_id = p_job and c.ordinal = p_table.ordinal and not c.history $$;
-revoke all on function m23.fingerprint_then(uuid, m23.backup_tables) from public, anon, authenticated, service_role;
-
--- A chunk that is read back, with what m23_stage_chunk is told of it. A database that has adopted an
--- encrypted backup learns what a chunk has to come to when its archive is opened. A table of an
--- incremental is put together from many chunks, so each is compared by itself.
-create or replace function m23.examine_chunk(p_staged m23.staged_tables, p_head jsonb, p_lines text) returns void
-language plpgsql set search_path = '' as $$
-declare
-  v_from  jsonb := p_head -> 'from';
-  v_chunk m23.backup_chunks;
-begin
-  update m23.backup_chunks c set fingerprint = coalesce(c.fingerprint, (p_head ->> 'fingerprint')::numeric)
-   where c.job_id = (v_from ->> 'backup_id')::uuid and c.ordinal = (v_from ->> 'ordinal')::int
-     and c.seq = (v_from ->> 'seq')::int and c.history = (v_from ->> 'history')::boolean
-    returning * into v_chunk;
-  if exists (select from m23.restore_work w
-               join m23.backup_tables b on b.job_id = w.job_id and b.ordinal = p_staged.ordinal
-              where w.work_id = p_staged.restore_id and not b.whole)
-     and m23.fingerprint_of(string_to_array(p_lines, chr(10))) <> v_chunk.fingerprint then
-    update m23.staged_tables set altered = altered + 1
-     where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
-  end if;
-end $$;
-revoke all on function m23.examine_chunk(m23.staged_tables, jsonb, text) from public, anon, authenticated, service_role;
-
 -- Converges the copies to what a query gives of each, as a restore does to live tables; gives
 -- how many rows that changed.
-create or replace function m23.converge_scratch(p_tenant uuid, p_all m23.scratch[], p_wanted text[], p_work uuid) returns bigint
+create or replace function m23.converge_scratch(p_tenant uuid, p_all m23.scratch[], p_wanted text[], p_work uuid)
+  returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_left text;
   v_done jsonb;
 begin
   v_done := m23.converge(p_tenant, array(
-    select m23.target_of(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n), null, p_work);
+    select m23.scratch_target(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n), null, p_work);
   for v_left in
     select relname from pg_class
      where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks'
@@ -13331,18 +13921,13 @@ begin
   end loop;
   return (v_done -> 'stats' ->> 'totalOperations')::bigint;
 end $$;
-revoke all on function m23.converge_scratch(uuid, m23.scratch[], text[], uuid) from public, anon, authenticated, service_role;
-
--- The fingerprints of some copies, in their order.
-create or replace function m23.fingerprints_now(p_all m23.scratch[]) returns numeric[]
-language sql volatile set search_path = '' as
-$$ select array_agg(m23.fingerprint_now(p_all[n]) order by n) from generate_subscripts(p_all, 1) n $$;
-revoke all on function m23.fingerprints_now(m23.scratch[]) from public, anon, authenticated, service_role;
+revoke all on function m23.converge_scratch(uuid, m23.scratch[], text[], uuid) from public, anon, authenticated,
+  service_role;
 
 -- The copies, those that others refer to last.
 create or replace function m23.children_first(p_all m23.scratch[]) returns m23.scratch[]
 language sql stable set search_path = '' as $$
-  with targets (t) as (select m23.parents_first(array(select m23.target_of(s, null) from unnest(p_all) s)))
+  with targets (t) as (select m23.parents_first(array(select m23.scratch_target(s, null) from unnest(p_all) s)))
   select array_agg((select s from unnest(p_all) s where (s).copy.relid = (t[n]).tbl.relid) order by n desc)
     from targets, generate_subscripts(t, 1) n
 $$;
@@ -13399,8 +13984,6 @@ create index alert_deliveries_due on m23.alert_deliveries (next_at) where delive
 
 comment on table m23.alert_deliveries is 'What was told of alerts, is to be told, or could not be.';
 
--- Conditions --------------------------------------------------------------------------------
-
 create type m23.condition as (kind text, subject text, tenant_id uuid, summary text, detail jsonb);
 
 -- One at a time, and not more often than there is need for: every Worker with a cron trigger asks for it.
@@ -13445,8 +14028,6 @@ insert into m23.settings (name, value, about) values
   ('cron_late_minutes', '5', 'how long a job of the clock may stay away before it is late'),
   ('plan_late_minutes', '15', 'how long what a plan says is due may wait before it is overdue'),
   ('log_cap_bytes', '10737418240', 'how large all logs together should get: from four fifths on it is told');
-
--- Heartbeats --------------------------------------------------------------------------------
 
 create table m23.heartbeats (
   name     text primary key,
@@ -13545,8 +14126,6 @@ language sql volatile set search_path = '' as $$
        and not exists (select from m23.alerts a where a.kind = 'gap' and a.subject = s.subject)
 $$;
 revoke all on function m23.note_gaps() from public, anon, authenticated, service_role;
-
--- Deliveries ------------------------------------------------------------------------------------
 
 -- Where there is a webhook: what holds is told, and what happened within a day; an end is told to whom the beginning
 -- was.
@@ -13671,81 +14250,6 @@ begin
 end $$;
 revoke all on function m23.new_finding(text, text, text, text) from public, anon, authenticated, service_role;
 
--- Whether times mean what was committed then.
-create or replace function m23.doctor_commit_times() returns setof m23.finding
-language sql stable set search_path = '' as $$
-  select 'commit times', 'ok', 'native: track_commit_timestamp is on, so a time means exactly what was committed then',
-         null::text
-   where current_setting('track_commit_timestamp')::boolean
-  union all
-  select 'commit times', 'warning',
-         format('stamped: track_commit_timestamp is off, so the moments to come back to '
-                'are about a second apart (%s noted so far)',
-                (select count(*) from m23.ticks)),
-         'turn track_commit_timestamp on and restart the server; it costs nothing measurable'
-   where not current_setting('track_commit_timestamp')::boolean
-$$;
-revoke all on function m23.doctor_commit_times() from public, anon, authenticated, service_role;
-
--- Change ids are places in the server's log (WAL). Ticks that lie beyond its present end are of a server that was
--- reset.
-create or replace function m23.doctor_log() returns setof m23.finding
-language sql volatile set search_path = '' as $$
-  select 'log', 'problem',
-         format('gap: what was noted until %s lies beyond the present end of the server''s log (WAL): '
-                'it was reset, and later changes would come before earlier ones', m23.iso(max(t.at))),
-         'unprotect and protect every table again: history begins anew, backups are not affected'
-    from m23.ticks t where t.incarnation = (select m23.incarnation()) and t.wal > pg_current_wal_insert_lsn()
-  having count(*) > 0
-  union all
-  select 'locks', 'warning',
-         'track_counts is off: a transaction that writes rows of very many tenants takes a lock for each of them, '
-         'and can fill the server''s lock table',
-         'turn track_counts on; autovacuum needs it as well'
-   where current_setting('track_counts') = 'off'
-$$;
-revoke all on function m23.doctor_log() from public, anon, authenticated, service_role;
-
--- Whether schema changes are followed.
-create or replace function m23.doctor_event_trigger() returns setof m23.finding
-language sql stable set search_path = '' as $$
-  select 'schema changes', case when ok then 'ok' else 'warning' end,
-         case when ok
-                then 'followed: an event trigger renews the capture after every ALTER TABLE, and for every partition'
-              else 'followed by the next write only: there is no enabled event trigger m23_follow_ddl' end,
-         case when not ok
-                then 'call m23.protect_table again for a table right after another '
-                     'primary key, a new partition, or a subscription' end
-    from (select exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled <> 'D')) e (ok)
-$$;
-revoke all on function m23.doctor_event_trigger() from public, anon, authenticated, service_role;
-
--- Whether a restore can silence triggers.
-create or replace function m23.doctor_triggers() returns setof m23.finding
-language plpgsql volatile set search_path = '' as $$
-declare
-  v_before text := current_setting('session_replication_role');
-  v_ok     boolean := m23.silence_triggers();
-begin
-  perform set_config('session_replication_role', v_before, true) where v_ok;
-  return next m23.new_finding('restores', case when v_ok then 'ok' else 'warning' end,
-    case when v_ok then 'silent: the application''s triggers do not fire while a restore writes'
-         else 'this server does not allow session_replication_role: '
-              'tables with triggers of their own cannot be restored in place' end,
-    case when not v_ok then 'grant set on parameter session_replication_role to the owner of the schema m23' end);
-end $$;
-revoke all on function m23.doctor_triggers() from public, anon, authenticated, service_role;
-
--- The partitions of a table that were dropped with their rows, as the doctor says it.
-create or replace function m23.lost_partitions(p_table m23.protected_tables) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select '; partitions were dropped, whose rows of before cannot come back: '
-                 || string_agg(format('%s (%s)', r.name, m23.iso(r.at)), ', ' order by r.id)
-            from m23.removed_partitions r where r.table_id = p_table.id and r.lost);
-end $$;
-revoke all on function m23.lost_partitions(m23.protected_tables) from public, anon, authenticated, service_role;
-
 -- Tables that look like a tenant's and are not protected: easy to forget, costly to miss.
 create or replace function m23.doctor_unprotected() returns setof m23.finding
 language sql stable set search_path = '' as $$
@@ -13763,70 +14267,6 @@ language sql stable set search_path = '' as $$
      and not exists (select from m23.protected_tables t where t.relid = c.oid)
 $$;
 revoke all on function m23.doctor_unprotected() from public, anon, authenticated, service_role;
-
--- Schemas that the application's own code does without while its rows are restored: others could plant something there.
-create or replace function m23.doctor_paths() returns setof m23.finding
-language sql stable set search_path = '' as $$
-  select format('search path of %I', pg_get_userbyid(o.relowner)), 'warning',
-         format('the schema "%s" is left out of it in backups and restores: %s may create there',
-                p.name, p.open),
-         format('revoke create on schema %I from %s; else a function of %s that finds something there by name fails',
-                p.name, p.open, o.tables)
-    from (select c.relowner, string_agg(m23.public_name(c.oid), ', ' order by t.id) as tables
-            from m23.protected_tables t join pg_class c on c.oid = t.relid
-           where m23.has_own_code(c.oid) group by c.relowner) o,
-         m23.path_of_role(o.relowner) p
-   where p.open is not null order by 1, p.name
-$$;
-revoke all on function m23.doctor_paths() from public, anon, authenticated, service_role;
-
--- What keeps PostgREST from finding functions: the name of a type is quoted then.
-create or replace function m23.doctor_quoting() returns setof m23.finding
-language sql stable set search_path = '' as $$
-  select 'PostgREST', 'problem',
-         format('it connects as %I with quote_all_identifiers, and so finds no function that takes bytes: '
-                'nothing can be restored from an archive', r.rolname),
-         format('alter role %I set quote_all_identifiers = off; notify pgrst', r.rolname)
-    from pg_roles r where r.rolname = 'authenticator' and m23.setting_of_role(r.oid, 'quote_all_identifiers') = 'on'
-$$;
-revoke all on function m23.doctor_quoting() from public, anon, authenticated, service_role;
-
--- The hooks, and whether each can be called.
-create or replace function m23.doctor_hooks() returns setof m23.finding
-language sql stable set search_path = '' as $$
-  select format('hook %I.%I', h.schema_name, h.function_name), case when f.fault is null then 'ok' else 'problem' end,
-         coalesce(format('every restore that calls it fails: it %s', f.fault),
-                  format('called after a restore changes %s of %s', coalesce(m23.public_name(h.relid), 'any table'),
-                         coalesce('tenant ' || h.tenant_id, 'any tenant'))),
-         case when f.fault is not null
-                then format('make the function, or delete from m23.after_restore_hooks where id = %s', h.id) end
-    from m23.after_restore_hooks h,
-         lateral (select m23.hook_fault(h.schema_name, h.function_name)) called (fault),
-         lateral (select coalesce(called.fault,
-                                  case when h.relid is not null and m23.public_name(h.relid) is null
-                                       then 'is of a table that was dropped' end)) f (fault)
-   order by h.id
-$$;
-revoke all on function m23.doctor_hooks() from public, anon, authenticated, service_role;
-
--- The functions that fill columns, and whether each is there.
-create or replace function m23.doctor_fills() returns setof m23.finding
-language sql stable set search_path = '' as $$
-  select format('fill of %s.%I', m23.public_name(t.relid), a.attname),
-         case when m23.fill_function(f) is null then 'problem' else 'ok' end,
-         case when m23.fill_function(f) is null
-              then format('the function %I.%I is gone: '
-                          'rows that come back get the default of the column, or are refused',
-                          f.schema_name, f.function_name)
-              else format('%I.%I gives rows that come back without a value one', f.schema_name, f.function_name) end,
-         case when m23.fill_function(f) is null
-              then format('make the function again, or select m23.set_fill(%L, %L, null)', m23.qualified_name(t.relid),
-                          a.attname) end
-    from m23.fills f join m23.protected_tables t on t.id = f.table_id
-    join pg_attribute a on a.attrelid = t.relid and a.attnum = f.attnum and not a.attisdropped
-   order by 1
-$$;
-revoke all on function m23.doctor_fills() from public, anon, authenticated, service_role;
 
 -- The copies, and what keeps those that have expired.
 create or replace function m23.doctor_copies() returns setof m23.finding
@@ -13956,6 +14396,45 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.doctor_fleet() from public, anon, authenticated, service_role;
 
+-- What the doctor says of the application's own functions.
+
+-- The hooks, and whether each can be called.
+create or replace function m23.doctor_hooks() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select format('hook %I.%I', h.schema_name, h.function_name), case when f.fault is null then 'ok' else 'problem' end,
+         coalesce(format('every restore that calls it fails: it %s', f.fault),
+                  format('called after a restore changes %s of %s', coalesce(m23.public_name(h.relid), 'any table'),
+                         coalesce('tenant ' || h.tenant_id, 'any tenant'))),
+         case when f.fault is not null
+                then format('make the function, or delete from m23.after_restore_hooks where id = %s', h.id) end
+    from m23.after_restore_hooks h,
+         lateral (select m23.hook_fault(h.schema_name, h.function_name)) called (fault),
+         lateral (select coalesce(called.fault,
+                                  case when h.relid is not null and m23.public_name(h.relid) is null
+                                       then 'is of a table that was dropped' end)) f (fault)
+   order by h.id
+$$;
+revoke all on function m23.doctor_hooks() from public, anon, authenticated, service_role;
+
+-- The functions that fill columns, and whether each is there.
+create or replace function m23.doctor_fills() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select format('fill of %s.%I', m23.public_name(t.relid), a.attname),
+         case when m23.fill_function(f) is null then 'problem' else 'ok' end,
+         case when m23.fill_function(f) is null
+              then format('the function %I.%I is gone: '
+                          'rows that come back get the default of the column, or are refused',
+                          f.schema_name, f.function_name)
+              else format('%I.%I gives rows that come back without a value one', f.schema_name, f.function_name) end,
+         case when m23.fill_function(f) is null
+              then format('make the function again, or select m23.set_fill(%L, %L, null)', m23.qualified_name(t.relid),
+                          a.attname) end
+    from m23.fills f join m23.protected_tables t on t.id = f.table_id
+    join pg_attribute a on a.attrelid = t.relid and a.attnum = f.attnum and not a.attisdropped
+   order by 1
+$$;
+revoke all on function m23.doctor_fills() from public, anon, authenticated, service_role;
+
 -- Members who have no account any more: whoever gets such an id, by a restored backup of the accounts, is one of them.
 create or replace function m23.doctor_members() returns setof m23.finding
 language plpgsql stable set search_path = '' as $$
@@ -13998,6 +14477,100 @@ language sql stable set search_path = '' as $$
   having count(*) > 0
 $$;
 revoke all on function m23.doctor_plans() from public, anon, authenticated, service_role;
+
+-- What the doctor says of the server and its settings.
+
+-- Whether times mean what was committed then.
+create or replace function m23.doctor_commit_times() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select 'commit times', 'ok', 'native: track_commit_timestamp is on, so a time means exactly what was committed then',
+         null::text
+   where current_setting('track_commit_timestamp')::boolean
+  union all
+  select 'commit times', 'warning',
+         format('stamped: track_commit_timestamp is off, so the moments to come back to '
+                'are about a second apart (%s noted so far)',
+                (select count(*) from m23.ticks)),
+         'turn track_commit_timestamp on and restart the server; it costs nothing measurable'
+   where not current_setting('track_commit_timestamp')::boolean
+$$;
+revoke all on function m23.doctor_commit_times() from public, anon, authenticated, service_role;
+
+-- Change ids are places in the server's log (WAL). Ticks that lie beyond its present end are of a server that was
+-- reset.
+create or replace function m23.doctor_log() returns setof m23.finding
+language sql volatile set search_path = '' as $$
+  select 'log', 'problem',
+         format('gap: what was noted until %s lies beyond the present end of the server''s log (WAL): '
+                'it was reset, and later changes would come before earlier ones', m23.iso(max(t.at))),
+         'unprotect and protect every table again: history begins anew, backups are not affected'
+    from m23.ticks t where t.incarnation = (select m23.incarnation()) and t.wal > pg_current_wal_insert_lsn()
+  having count(*) > 0
+  union all
+  select 'locks', 'warning',
+         'track_counts is off: a transaction that writes rows of very many tenants takes a lock for each of them, '
+         'and can fill the server''s lock table',
+         'turn track_counts on; autovacuum needs it as well'
+   where current_setting('track_counts') = 'off'
+$$;
+revoke all on function m23.doctor_log() from public, anon, authenticated, service_role;
+
+-- Whether schema changes are followed.
+create or replace function m23.doctor_event_trigger() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select 'schema changes', case when ok then 'ok' else 'warning' end,
+         case when ok
+                then 'followed: an event trigger renews the capture after every ALTER TABLE, and for every partition'
+              else 'followed by the next write only: there is no enabled event trigger m23_follow_ddl' end,
+         case when not ok
+                then 'call m23.protect_table again for a table right after another '
+                     'primary key, a new partition, or a subscription' end
+    from (select exists (select from pg_event_trigger where evtname = 'm23_follow_ddl' and evtenabled <> 'D')) e (ok)
+$$;
+revoke all on function m23.doctor_event_trigger() from public, anon, authenticated, service_role;
+
+-- Whether a restore can silence triggers.
+create or replace function m23.doctor_triggers() returns setof m23.finding
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_before text := current_setting('session_replication_role');
+  v_ok     boolean := m23.silence_triggers();
+begin
+  perform set_config('session_replication_role', v_before, true) where v_ok;
+  return next m23.new_finding('restores', case when v_ok then 'ok' else 'warning' end,
+    case when v_ok then 'silent: the application''s triggers do not fire while a restore writes'
+         else 'this server does not allow session_replication_role: '
+              'tables with triggers of their own cannot be restored in place' end,
+    case when not v_ok then 'grant set on parameter session_replication_role to the owner of the schema m23' end);
+end $$;
+revoke all on function m23.doctor_triggers() from public, anon, authenticated, service_role;
+
+-- Schemas that the application's own code does without while its rows are restored: others could plant something there.
+create or replace function m23.doctor_paths() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select format('search path of %I', pg_get_userbyid(o.relowner)), 'warning',
+         format('the schema "%s" is left out of it in backups and restores: %s may create there',
+                p.name, p.open),
+         format('revoke create on schema %I from %s; else a function of %s that finds something there by name fails',
+                p.name, p.open, o.tables)
+    from (select c.relowner, string_agg(m23.public_name(c.oid), ', ' order by t.id) as tables
+            from m23.protected_tables t join pg_class c on c.oid = t.relid
+           where m23.has_own_code(c.oid) group by c.relowner) o,
+         m23.path_of_role(o.relowner) p
+   where p.open is not null order by 1, p.name
+$$;
+revoke all on function m23.doctor_paths() from public, anon, authenticated, service_role;
+
+-- What keeps PostgREST from finding functions: the name of a type is quoted then.
+create or replace function m23.doctor_quoting() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select 'PostgREST', 'problem',
+         format('it connects as %I with quote_all_identifiers, and so finds no function that takes bytes: '
+                'nothing can be restored from an archive', r.rolname),
+         format('alter role %I set quote_all_identifiers = off; notify pgrst', r.rolname)
+    from pg_roles r where r.rolname = 'authenticator' and m23.setting_of_role(r.oid, 'quote_all_identifiers') = 'on'
+$$;
+revoke all on function m23.doctor_quoting() from public, anon, authenticated, service_role;
 
 -- What is in force for a protected table, and what to do about it: the worst that there is.
 create or replace function m23.doctor_table(p_table m23.protected_tables) returns m23.finding
@@ -14047,6 +14620,16 @@ begin
                 then '; a subscription writes to it, and its rows are captured, too' else '' end) end;
 end $$;
 revoke all on function m23.doctor_table(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The partitions of a table that were dropped with their rows, as the doctor says it.
+create or replace function m23.lost_partitions(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select '; partitions were dropped, whose rows of before cannot come back: '
+                 || string_agg(format('%s (%s)', r.name, m23.iso(r.at)), ', ' order by r.id)
+            from m23.removed_partitions r where r.table_id = p_table.id and r.lost);
+end $$;
+revoke all on function m23.lost_partitions(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Whether database, functions and the history of migrations are of one release.
 create or replace function m23.doctor_versions() returns setof m23.finding
@@ -14155,6 +14738,33 @@ language sql stable set search_path = '' as $outer$
 $outer$;
 revoke all on function m23.gone_query(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
+-- The size of all logs, and how much was logged in a day of the last seven.
+create or replace function m23.log_size(out bytes bigint, out a_day bigint)
+language plpgsql stable set search_path = '' as $$
+begin
+  select coalesce(sum(pg_total_relation_size(c.oid)), 0) into bytes
+    from pg_class c where c.relnamespace = 'm23_log'::regnamespace and c.relkind = 'r';
+  select coalesce(sum(pg_total_relation_size(to_regclass(m23.log_name(p.table_id) || '_' || p.part)))
+                  / greatest(1, extract(epoch from clock_timestamp() - min(p.opened_at)) / 86400), 0) into a_day
+    from m23.log_parts p where p.opened_at > clock_timestamp() - interval '7 days';
+end $$;
+revoke all on function m23.log_size() from public, anon, authenticated, service_role;
+
+-- How large all logs are and how they grow, against their cap.
+create or replace function m23.doctor_log_size() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select 'log size',
+         case when s.bytes > cap.bytes * 0.8 then 'problem' when week.bytes > cap.bytes then 'warning' else 'ok' end,
+         format('all logs have %s, and grow by %s a day; the cap is %s', pg_size_pretty(s.bytes),
+                pg_size_pretty(s.a_day), pg_size_pretty(cap.bytes)),
+         case when week.bytes > cap.bytes or s.bytes > cap.bytes * 0.8
+              then 'give the disk more room and raise log_cap_bytes in m23.settings, or keep less: log_days, and '
+                   'snapshots that are not needed' end
+    from m23.log_size() s, (select m23.setting('log_cap_bytes')::bigint) cap (bytes),
+         lateral (select s.bytes + s.a_day * 7) week (bytes)
+$$;
+revoke all on function m23.doctor_log_size() from public, anon, authenticated, service_role;
+
 -- The parts of logs that have grown since they were last searched, the longest unsearched first.
 create or replace function m23.grown_parts() returns setof m23.grown_part
 language sql volatile rows 10 set search_path = '' as $$
@@ -14243,8 +14853,6 @@ comment on function m23.overview() is 'How every tenant stands, the worst first:
 revoke all on function m23.overview() from public, anon, authenticated, service_role;
 grant execute on function m23.overview() to service_role;
 
--- The doctor ------------------------------------------------------------------------------------
-
 -- A few of many, for a sentence.
 create or replace function m23.some_of(p_names text[]) returns text
 language sql immutable set search_path = '' as $$
@@ -14266,33 +14874,6 @@ exception when insufficient_privilege then return null;
 end $$;
 revoke all on function m23.history_has_migration() from public, anon, authenticated, service_role;
 
--- The size of all logs, and how much was logged in a day of the last seven.
-create or replace function m23.log_size(out bytes bigint, out a_day bigint)
-language plpgsql stable set search_path = '' as $$
-begin
-  select coalesce(sum(pg_total_relation_size(c.oid)), 0) into bytes
-    from pg_class c where c.relnamespace = 'm23_log'::regnamespace and c.relkind = 'r';
-  select coalesce(sum(pg_total_relation_size(to_regclass(m23.log_name(p.table_id) || '_' || p.part)))
-                  / greatest(1, extract(epoch from clock_timestamp() - min(p.opened_at)) / 86400), 0) into a_day
-    from m23.log_parts p where p.opened_at > clock_timestamp() - interval '7 days';
-end $$;
-revoke all on function m23.log_size() from public, anon, authenticated, service_role;
-
--- How large all logs are and how they grow, against their cap.
-create or replace function m23.doctor_log_size() returns setof m23.finding
-language sql stable set search_path = '' as $$
-  select 'log size',
-         case when s.bytes > cap.bytes * 0.8 then 'problem' when week.bytes > cap.bytes then 'warning' else 'ok' end,
-         format('all logs have %s, and grow by %s a day; the cap is %s', pg_size_pretty(s.bytes),
-                pg_size_pretty(s.a_day), pg_size_pretty(cap.bytes)),
-         case when week.bytes > cap.bytes or s.bytes > cap.bytes * 0.8
-              then 'give the disk more room and raise log_cap_bytes in m23.settings, or keep less: log_days, and '
-                   'snapshots that are not needed' end
-    from m23.log_size() s, (select m23.setting('log_cap_bytes')::bigint) cap (bytes),
-         lateral (select s.bytes + s.a_day * 7) week (bytes)
-$$;
-revoke all on function m23.doctor_log_size() from public, anon, authenticated, service_role;
-
 -- What was told already is not told again, unless it was a small part of this.
 create or replace function m23.note_mass_delete(
   p_part m23.grown_part, p_tenant uuid, p_first xid8, p_since timestamptz, p_until timestamptz, p_rows bigint)
@@ -14310,7 +14891,8 @@ language sql volatile set search_path = '' as $$
         where a.kind = 'mass_delete' and a.subject = about.subject and a.detail ->> 'until' >= m23.iso(p_since)
           and (a.detail ->> 'rowsDeleted')::bigint * 2 >= p_rows)
 $$;
-revoke all on function m23.note_mass_delete(m23.grown_part, uuid, xid8, timestamptz, timestamptz, bigint) from public, anon, authenticated, service_role;
+revoke all on function m23.note_mass_delete(m23.grown_part, uuid, xid8, timestamptz, timestamptz, bigint) from public,
+  anon, authenticated, service_role;
 
 -- Begins the alerts whose condition holds by now, and ends those whose condition does not any more.
 create or replace function m23.renew_alerts() returns void
@@ -14407,7 +14989,8 @@ select m23.pin_text('public.calculate_health_score(uuid, int)');
 create or replace function public.calculate_pitr_stats(
   p_tenant_id uuid, p_target_timestamp timestamptz, p_base_backup_timestamp timestamptz default null
 ) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
+$$
 declare
   v_tables  text[] := m23.chosen_tables(null, false);
   v_targets m23.target[];
@@ -14431,7 +15014,8 @@ end $$;
 comment on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) is
   'Net row changes that a restore to p_target_timestamp would make, or, with p_base_backup_timestamp, that lead from '
   'that time to the target.';
-revoke all on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) from public, anon, authenticated, service_role;
+revoke all on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) from public, anon, authenticated,
+  service_role;
 grant execute on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) to authenticated, service_role;
 select m23.pin_text('public.calculate_pitr_stats(uuid, timestamptz, timestamptz)');
 
@@ -14506,7 +15090,8 @@ end $$;
 comment on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) is
   'A manual snapshot of this moment, for pitr-rollback; p_affected_tables null means every protected table. '
   'Owner, admin, operator.';
-revoke all on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) from public, anon, authenticated, service_role;
+revoke all on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) from public, anon, authenticated,
+  service_role;
 grant execute on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) to authenticated, service_role;
 select m23.pin_text('public.create_pitr_snapshot(uuid, text, text[], uuid, uuid)');
 
@@ -14524,7 +15109,7 @@ begin
       returning deleted_at into v_job.deleted_at;
     perform m23.audit_done(v_job.tenant_id, 'delete_backup', jsonb_build_object('id', v_job.id));
   end if;
-  return v_job.deleted_at + m23.grace();
+  return v_job.deleted_at + m23.backup_grace_period();
 end $$;
 comment on function public.delete_backup(uuid) is
   'Deletes a backup, and gives the time from which its objects are gone; until then keep_backup takes it back. '
@@ -14586,7 +15171,8 @@ select m23.pin_text('public.erase_archive_key(uuid)');
 create or replace function public.execute_pitr_rollback(
   p_snapshot_id uuid, p_initiated_by uuid, p_reason text default null
 ) returns uuid
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as
+$$
 declare
   v_tenant  uuid := (select s.tenant_id from public.pitr_snapshots s where s.id = p_snapshot_id);
   v_begun   json;
@@ -14623,7 +15209,8 @@ select m23.pin_text('public.execute_pitr_rollback(uuid, uuid, text)');
 
 -- The same for supabase.rpc, with the service key alone.
 create or replace function public.forget_tenant(p_tenant_id uuid) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as
+$$
 begin
   if p_tenant_id is null then
     perform m23.refuse('VALIDATION_FAILED', 'no tenant can be forgotten', array['p_tenant_id: is required']);
@@ -14810,7 +15397,8 @@ end $$;
 comment on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) is
   'What a restore to a moment would do: the body of the dry run of pitr-restore, not counted. '
   'Owner, admin and operator.';
-revoke all on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) from public, anon, authenticated, service_role;
+revoke all on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) from public, anon, authenticated,
+  service_role;
 grant execute on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) to authenticated, service_role;
 select m23.pin_text('public.get_pitr_preview(uuid, timestamptz, text[], jsonb)');
 
@@ -14818,7 +15406,8 @@ select m23.pin_text('public.get_pitr_preview(uuid, timestamptz, text[], jsonb)')
 create or replace function public.get_pitr_preview_page(
   p_preview_id uuid, p_table text, p_offset int default 0, p_limit int default 100
 ) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
+$$
 declare
   v_preview m23.previews;
   v_targets m23.target[];
@@ -14851,7 +15440,8 @@ end $$;
 comment on function public.get_pitr_preview_page(uuid, text, int, int) is
   'Rows p_offset to p_offset + p_limit (at most 1,000) of a table of a preview, by key; '
   'a page ends at 1 MB, with one row at least. Owner, admin and operator.';
-revoke all on function public.get_pitr_preview_page(uuid, text, int, int) from public, anon, authenticated, service_role;
+revoke all on function public.get_pitr_preview_page(uuid, text, int, int) from public, anon, authenticated,
+  service_role;
 grant execute on function public.get_pitr_preview_page(uuid, text, int, int) to authenticated, service_role;
 select m23.pin_text('public.get_pitr_preview_page(uuid, text, int, int)');
 
@@ -14892,7 +15482,8 @@ create or replace function public.get_rows_as_of(
   p_table text, p_timestamp timestamptz, p_after jsonb default null, p_limit int default 100,
   p_tenant_id uuid default null
 ) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
+$$
 declare
   v_tenant uuid := coalesce(p_tenant_id, m23.caller_tenant());
   v_table  m23.protected_tables := m23.find_table(p_table);
@@ -14922,13 +15513,14 @@ begin
   execute v_query into v_rows using v_tenant, v_moment, v_after;
   return coalesce(v_rows, '[]');
 exception when data_exception or integrity_constraint_violation then
-  perform m23.refuse_rows(array(select m23.unfit_columns(m23.target_of(v_table, v_moment), v_tenant)));
+  perform m23.refuse_rows(array(select m23.unfit_columns(m23.logged_target(v_table, v_moment), v_tenant)));
   raise;
 end $$;
 comment on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) is
   'Rows of a protected table as they were committed at p_timestamp, in key order, at most p_limit (1,000), after the '
   'row with the key p_after. Owner, admin and operator.';
-revoke all on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) from public, anon, authenticated, service_role;
+revoke all on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) from public, anon, authenticated,
+  service_role;
 grant execute on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) to authenticated, service_role;
 select m23.pin_text('public.get_rows_as_of(text, timestamptz, jsonb, int, uuid)');
 
@@ -14969,8 +15561,10 @@ end $$;
 comment on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) is
   'The newest changes, at most p_limit (1,000): of a table, of one operation, by one user, committed from p_since on '
   'and before p_until, older than the row p_before. Owner, admin and operator.';
-revoke all on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) from public, anon, authenticated, service_role;
-grant execute on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) to authenticated, service_role;
+revoke all on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int)
+  from public, anon, authenticated, service_role;
+grant execute on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int)
+  to authenticated, service_role;
 select m23.pin_text('public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int)');
 
 create or replace function public.keep_backup(p_backup_id uuid) returns boolean
@@ -14981,7 +15575,7 @@ declare
 begin
   if v_job.deleted_at is null then
     return false;
-  elsif v_job.deleted_at + m23.grace() < clock_timestamp() then
+  elsif v_job.deleted_at + m23.backup_grace_period() < clock_timestamp() then
     perform m23.refuse('BACKUP_UNUSABLE', 'the time to take this backup back is over');
   elsif v_job.parent_backup_id is not null and v_fault is not null then
     perform m23.refuse('BACKUP_UNUSABLE', 'what this backup builds on has to be taken back first',
@@ -15081,7 +15675,8 @@ revoke all on function public.m23_audit(jsonb) from public, anon, authenticated,
 grant execute on function public.m23_audit(jsonb) to service_role;
 select m23.pin_text('public.m23_audit(jsonb)');
 
-create or replace function public.m23_authorize(p_function text, p_dry_run boolean default false, p_tables text[] default null,
+create or replace function public.m23_authorize(p_function text, p_dry_run boolean default false,
+  p_tables text[] default null,
                                      p_target_schema text default null, p_target_timestamp timestamptz default null,
                                      p_base_backup_id uuid default null, p_tenant_id uuid default null) returns json
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
@@ -15114,10 +15709,12 @@ begin
                             || m23.target_faults(v_tenant, p_target_timestamp, p_tables, p_base_backup_id)));
 end $$;
 comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) is
-  'For the edge functions: the caller''s tenant and role (the service names one, as its owner), whether it may call, its '
-  'rate window, and the faults that only the database sees.';
-revoke all on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) from public, anon, authenticated, service_role;
-grant execute on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) to authenticated, service_role;
+  'For the edge functions: the caller''s tenant and role (the service names one, as its owner), whether it may call, '
+  'its rate window, and the faults that only the database sees.';
+revoke all on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) from public, anon,
+  authenticated, service_role;
+grant execute on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) to authenticated,
+  service_role;
 select m23.pin_text('public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid)');
 
 -- The facts of a finished backup; the archive crate writes the manifest from them.
@@ -15167,7 +15764,8 @@ grant execute on function public.m23_begin_backup(uuid, jsonb) to authenticated,
 select m23.pin_text('public.m23_begin_backup(uuid, jsonb)');
 
 create or replace function public.m23_begin_pitr(p_request_id uuid, p_restore jsonb) returns json
-language plpgsql security definer set search_path = '' set row_security = off set plan_cache_mode = force_generic_plan as $$
+language plpgsql security definer set search_path = '' set row_security = off set plan_cache_mode = force_generic_plan
+  as $$
 declare
   v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore');
   v_work    m23.restore_work;
@@ -15180,7 +15778,8 @@ begin
   v_at := (p_restore ->> 'targetTimestamp')::timestamptz;
   v_begun := m23.log_restore(v_request.tenant_id, v_work, v_at, null);
   update public.restore_logs
-     set warnings = m23.moment_warnings(v_at, coalesce(v_work.inside, v_work.moment), m23.named_tables(p_restore))
+     set warnings = m23.moment_warnings(v_at, coalesce(v_work.moment_in_chain, v_work.moment),
+                                        m23.named_tables(p_restore))
    where id = v_work.work_id;
   return v_begun;
 exception when query_canceled or others then  -- the others do not include it
@@ -15451,7 +16050,8 @@ begin
   if v_work.dry_run then
     insert into public.restore_logs (id, tenant_id, restore_type, backup_job_id, target_timestamp, tables, status,
                                      started_at, metadata)
-      values (v_work.work_id, v_work.tenant_id, v_work.kind, v_work.job_id, (v_work.inside).taken, v_work.tables,
+      values (v_work.work_id, v_work.tenant_id, v_work.kind, v_work.job_id, (v_work.moment_in_chain).taken,
+              v_work.tables,
               'in_progress', clock_timestamp(), '{"dry_run": true}');
   end if;
 end $$;
@@ -15484,7 +16084,7 @@ begin
   exception when query_canceled or others then  -- the others do not include it
     get stacked diagnostics v_state = returned_sqlstate, v_message = message_text, v_table = table_name,
       v_constraint = constraint_name;
-    v_error := m23.failure(v_state, v_message, v_table, v_constraint);
+    v_error := m23.failure_answer(v_state, v_message, v_table, v_constraint);
   end;
   perform m23.fail_restore(p_restore_id,
     concat_ws(': ', v_error ->> 'message', array_to_string(m23.list_of((v_error -> 'details')::jsonb), '; ')));
@@ -15497,7 +16097,8 @@ grant execute on function public.m23_execute_restore(uuid, uuid) to service_role
 select m23.pin_text('public.m23_execute_restore(uuid, uuid)');
 
 create or replace function public.m23_execute_test(p_test_id uuid, p_lease uuid) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as
+$$
 declare
   v_work    m23.restore_work;
   v_done    jsonb;
@@ -15599,7 +16200,8 @@ begin
 end $$;
 comment on function public.m23_finish_backup(uuid, uuid, text, text, bigint) is
   'For the workers: ends a backup whose manifest is in the store; refuses one whose position the log does not reach.';
-revoke all on function public.m23_finish_backup(uuid, uuid, text, text, bigint) from public, anon, authenticated, service_role;
+revoke all on function public.m23_finish_backup(uuid, uuid, text, text, bigint) from public, anon, authenticated,
+  service_role;
 grant execute on function public.m23_finish_backup(uuid, uuid, text, text, bigint) to service_role;
 select m23.pin_text('public.m23_finish_backup(uuid, uuid, text, text, bigint)');
 
@@ -15731,7 +16333,7 @@ language sql volatile security definer set search_path = '' set row_security = o
            else '[]' end)
     from m23.backup_work w join public.backup_jobs j on j.id = w.job_id
    where j.job_type <> 'snapshot' and (
-         (j.deleted_at + m23.grace() < clock_timestamp() and not j.metadata ? 'purged_at')
+         (j.deleted_at + m23.backup_grace_period() < clock_timestamp() and not j.metadata ? 'purged_at')
       or (j.deleted_at is null and j.status in ('completed', 'failed')
           and j.completed_at < clock_timestamp() - interval '1 day' and not j.metadata ? 'collected_at'))
    order by j.completed_at limit 1
@@ -15787,7 +16389,8 @@ select m23.pin_text('public.m23_note_restore(uuid, uuid, jsonb)');
 -- Gives what a restore would do; or, where that is for the archive alone to say, work for the
 -- caller to drive first: it ends with the same.
 create or replace function public.m23_preview_pitr(p_request_id uuid, p_restore jsonb) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
+$$
 declare
   v_request m23.requests := m23.use_request(p_request_id, 'pitr-restore', true);
   v_work    m23.restore_work;
@@ -15809,7 +16412,8 @@ grant execute on function public.m23_preview_pitr(uuid, jsonb) to authenticated,
 select m23.pin_text('public.m23_preview_pitr(uuid, jsonb)');
 
 create or replace function public.m23_preview_rollback(p_request_id uuid, p_rollback jsonb) returns jsonb
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
+$$
 declare
   v_request  m23.requests := m23.use_request(p_request_id, 'pitr-rollback', true);
   v_snapshot public.pitr_snapshots;
@@ -15911,7 +16515,8 @@ begin
 end $$;
 comment on function public.m23_read_chunk(uuid, uuid, int, text[], boolean) is
   'For the workers: the next chunk of a backup, as of its position.';
-revoke all on function public.m23_read_chunk(uuid, uuid, int, text[], boolean) from public, anon, authenticated, service_role;
+revoke all on function public.m23_read_chunk(uuid, uuid, int, text[], boolean) from public, anon, authenticated,
+  service_role;
 grant execute on function public.m23_read_chunk(uuid, uuid, int, text[], boolean) to service_role;
 select m23.pin_text('public.m23_read_chunk(uuid, uuid, int, text[], boolean)');
 
