@@ -1031,6 +1031,44 @@ begin
 end $$;
 revoke all on function m23.finish_statements(oid) from public, anon, authenticated, service_role;
 
+-- The definition of a foreign key, as `add constraint` takes it, with another parent of the same columns.
+create or replace function m23.foreign_key_definition(p_key pg_constraint, p_parent oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return concat(
+    format('foreign key (%s) references %s (%s)', m23.columns_of_key(p_key, p_key.conrelid, p_key.conkey),
+           m23.qualified_name(p_parent), m23.columns_of_key(p_key, p_key.confrelid, p_key.confkey)),
+    case p_key.confmatchtype when 'f' then ' match full' end,
+    ' on update ' || m23.referential_action(p_key.confupdtype),
+    ' on delete ' || m23.referential_action(p_key.confdeltype),
+    (select format(' (%s)', string_agg(quote_ident(a.attname), ', '))
+       from pg_attribute a where a.attrelid = p_key.conrelid and a.attnum = any (p_key.confdelsetcols)
+     having count(*) > 0),
+    case when p_key.condeferrable then ' deferrable' end,
+    case when p_key.condeferred then ' initially deferred' end,
+    case when not m23.is_enforced(p_key) then ' not enforced' when not p_key.convalidated then ' not valid' end);
+end $$;
+revoke all on function m23.foreign_key_definition(pg_constraint, oid) from public, anon, authenticated, service_role;
+
+-- The columns of one side of a foreign key, as a list.
+create or replace function m23.columns_of_key(p_key pg_constraint, p_relid oid, p_attnums int2[]) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(case when m23.is_temporal(p_key) and k.n = cardinality(p_attnums) then 'period ' else '' end
+                            || quote_ident(a.attname), ', ' order by k.n)
+            from unnest(p_attnums) with ordinality k (attnum, n)
+            join pg_attribute a on a.attrelid = p_relid and a.attnum = k.attnum);
+end $$;
+revoke all on function m23.columns_of_key(pg_constraint, oid, int2[]) from public, anon, authenticated, service_role;
+
+-- What a foreign key does with its rows, by the catalogue's letter.
+create or replace function m23.referential_action(p_action "char") returns text
+language sql immutable set search_path = '' as $$
+  select case p_action when 'r' then 'restrict' when 'c' then 'cascade' when 'n' then 'set null'
+                       when 'd' then 'set default' else 'no action' end
+$$;
+revoke all on function m23.referential_action("char") from public, anon, authenticated, service_role;
+
 -- Whether a table, or a partition of it, has code of the application's: in the types of its columns, in what hangs on
 -- them (constraints, defaults, indexes), or by triggers and rules. What PostgreSQL brings along is in no pg_depend.
 create or replace function m23.has_own_code(p_relid oid) returns boolean
@@ -13305,9 +13343,7 @@ declare
 begin
   if (v_parent.copy).id is not null then
     perform m23.run(v_path, format('alter table %s add constraint %I %s', m23.qualified_name((p_child.copy).relid),
-      p_key.conname, replace(pg_get_constraintdef(p_key.oid),
-        'REFERENCES ' || m23.qualified_name(p_key.confrelid) || '(',
-        'REFERENCES ' || m23.qualified_name((v_parent.copy).relid) || '(')));
+                                   p_key.conname, m23.foreign_key_definition(p_key, (v_parent.copy).relid)));
     return null;
   end if;
   v_count := m23.number_of(v_path, format('

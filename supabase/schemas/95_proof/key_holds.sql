@@ -9,9 +9,7 @@ declare
 begin
   if (v_parent.copy).id is not null then
     perform m23.run(v_path, format('alter table %s add constraint %I %s', m23.qualified_name((p_child.copy).relid),
-      p_key.conname, replace(pg_get_constraintdef(p_key.oid),
-        'REFERENCES ' || m23.qualified_name(p_key.confrelid) || '(',
-        'REFERENCES ' || m23.qualified_name((v_parent.copy).relid) || '(')));
+                                   p_key.conname, m23.foreign_key_definition(p_key, (v_parent.copy).relid)));
     return null;
   end if;
   v_count := m23.number_of(v_path, format('

@@ -197,8 +197,7 @@ const STARTERS: [&str; 5] = [
 ];
 
 fn starts_stack(file: &Path) -> bool {
-    fs::read_to_string(file)
-        .is_ok_and(|text| STARTERS.iter().any(|starter| text.contains(starter)))
+    fs::read_to_string(file).is_ok_and(|text| STARTERS.iter().any(|starter| text.contains(starter)))
 }
 
 /// Runs test files, on the stack's own PostgreSQL or on another.

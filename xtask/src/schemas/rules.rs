@@ -121,15 +121,11 @@ fn line_of(sql: &str, at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::fs;
 
     use super::super::{Tree, entries};
     use super::*;
     use crate::project;
-
-    /// Files that are not clean yet.
-    const NOT_YET: &str = include_str!("not_yet_clean");
 
     #[test]
     fn lines_have_at_most_120_columns() {
@@ -182,24 +178,14 @@ mod tests {
     #[test]
     fn the_schemas_keep_the_rules() {
         let root = project::root().join("supabase/schemas");
-        let not_yet: BTreeSet<&str> = NOT_YET.lines().collect();
         let mut told = Vec::new();
         for folder in entries(&root).unwrap() {
             for path in entries(&folder).unwrap() {
-                let file = path.strip_prefix(&root).unwrap().to_str().unwrap();
                 let faults = faults(&fs::read_to_string(&path).unwrap());
-                if not_yet.contains(file) {
-                    if faults.is_empty() {
-                        told.push(format!(
-                            "{file} is clean: take it off xtask/src/schemas/not_yet_clean"
-                        ));
-                    }
-                    continue;
-                }
                 told.extend(
                     faults
                         .iter()
-                        .map(|fault| format!("supabase/schemas/{file}: {fault}")),
+                        .map(|fault| format!("{}: {fault}", path.display())),
                 );
             }
         }
@@ -215,17 +201,6 @@ mod tests {
     fn the_migration_has_no_wide_line() {
         let root = project::root().join("supabase/schemas");
         let sql = Tree::read(&root).unwrap().install("0.1.0");
-        let not_yet: String = NOT_YET
-            .lines()
-            .map(|file| fs::read_to_string(root.join(file)).unwrap())
-            .collect();
-        let known: Vec<&str> = not_yet.lines().collect();
-        let wide: Vec<&str> = sql
-            .lines()
-            .filter(|line| {
-                line.chars().count() > WIDTH && !known.iter().any(|wide| wide.ends_with(line))
-            })
-            .collect();
-        assert!(wide.is_empty(), "{} lines\n{}", wide.len(), wide.join("\n"));
+        assert_eq!(wide_lines(&sql), [""; 0]);
     }
 }
