@@ -72,9 +72,8 @@ begin
   end if;
 end $$;
 
--- Foundation: M23's schemas, the roles and `auth` functions that every Supabase
--- project already has (made here only where they are absent), settings, and the
--- one way in which the database refuses a caller.
+-- M23's schemas, and the roles and `auth` functions that every Supabase project already has: they are made here only
+-- where they are absent.
 create schema m23;
 
 create schema m23_log;      -- one typed log table per protected table
@@ -118,7 +117,7 @@ end $$;
 
 grant usage on schema m23 to authenticated, service_role;
 
--- Settings -------------------------------------------------------------------
+-- Settings: what the operator of the service can set, each with what it is for.
 
 create table m23.settings (
   name  text primary key,
@@ -180,6 +179,15 @@ end $$;
 comment on function m23.fill(text, text[]) is
   'A template with its holes filled: m23.fill(''select {what}'', ''what'', ''1'').';
 revoke all on function m23.fill(text, text[]) from public, anon, authenticated, service_role;
+
+-- A JSON array of texts as an array; null where it is empty, or no array.
+create or replace function m23.list_of(p_json jsonb) returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return (select array_agg(t)
+            from jsonb_array_elements_text(case jsonb_typeof(p_json) when 'array' then p_json end) t);
+end $$;
+revoke all on function m23.list_of(jsonb) from public, anon, authenticated, service_role;
 
 -- Code and HTTP status belong together in one place.
 create or replace function m23.refusal_status(p_code text) returns int
@@ -276,15 +284,6 @@ create or replace function m23.is_api_call() returns boolean
 language sql stable set search_path = '' as $$ select coalesce(current_setting('request.method', true), '') <> '' $$;
 revoke all on function m23.is_api_call() from public, anon, authenticated, service_role;
 
--- A JSON array of texts as an array; null where it is empty, or no array.
-create or replace function m23.list_of(p_json jsonb) returns text[]
-language plpgsql immutable set search_path = '' as $$
-begin
-  return (select array_agg(t)
-            from jsonb_array_elements_text(case jsonb_typeof(p_json) when 'array' then p_json end) t);
-end $$;
-revoke all on function m23.list_of(jsonb) from public, anon, authenticated, service_role;
-
 create or replace function m23.setting(p_name text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -322,6 +321,12 @@ begin
 end $$;
 comment on function m23.pin_text(regprocedure[]) is 'Lets these functions run under the settings that text depends on.';
 revoke all on function m23.pin_text(regprocedure[]) from public, anon, authenticated, service_role;
+
+-- A time as callers write it.
+create or replace function m23.iso(p_at timestamptz) returns text
+language sql stable set search_path = '' as
+$$ select to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
+revoke all on function m23.iso(timestamptz) from public, anon, authenticated, service_role;
 
 create or replace function m23.version() returns text
 language sql immutable set search_path = '' as $$ select '0.1.0'::text $$;
@@ -382,10 +387,7 @@ create table m23.seen_tenants (
 
 select m23.close_table('m23.seen_tenants');
 
--- Positions and the fence. A position is a pg_snapshot: what it sees had been
--- committed, what it does not see lies after it. That is exact and costs a writer
--- nothing. The fence lets one restore have a tenant to itself, and nobody else wait.
-
+-- Incarnations: the lives of a database.
 -- Transaction numbers mean something only inside one life of one database. A dump
 -- and restore, a clone or a physical recovery begins another: positions and log of
 -- the former life are then a gap, never silently wrong.
@@ -682,6 +684,8 @@ language sql immutable set search_path = '' as
 $$ select case when p_tenant ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_tenant::uuid end $$;
 revoke all on function m23.tenant_uuid(text) from public, anon, authenticated, service_role;
 
+-- Columns of tables, and what statements say of them.
+
 create type m23.column_shape as (
   attnum    int2,
   name      text,
@@ -699,15 +703,6 @@ select m23.close_table('m23.protected_tables');
 create index protected_tables_incarnation on m23.protected_tables (incarnation);
 
 comment on table m23.protected_tables is 'The tables under protection, and since when.';
-
-create or replace function m23.key_attnums(p_table oid) returns int2[]
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index where indrelid = p_table and indisprimary);
-end $$;
-comment on function m23.key_attnums(oid) is
-  'The columns of a table''s primary key, in its order; what the index includes besides is no part of it.';
-revoke all on function m23.key_attnums(oid) from public, anon, authenticated, service_role;
 
 -- Asked for dozens of times in a restore: planned once, and not for each table.
 create or replace function m23.columns_of(p_table oid, p_of_key boolean default false) returns setof m23.column_shape
@@ -758,51 +753,6 @@ begin
 end $$;
 revoke all on function m23.type_with_nulls(oid, int2) from public, anon, authenticated, service_role;
 
--- Whether a constraint is kept at all: from PostgreSQL 18 on it may say that it is not.
-create or replace function m23.is_enforced(p_constraint pg_constraint) returns boolean
-language plpgsql stable set search_path = '' as $$
-begin
-  return current_setting('server_version_num')::int < 180000 or (to_jsonb(p_constraint) ->> 'conenforced')::boolean;
-end $$;
-revoke all on function m23.is_enforced(pg_constraint) from public, anon, authenticated, service_role;
-
--- Whether a foreign key has PERIOD: several rows together may be what a row of it refers to.
-create or replace function m23.is_temporal(p_constraint pg_constraint) returns boolean
-language plpgsql stable set search_path = '' as $$
-begin
-  return current_setting('server_version_num')::int >= 180000 and (to_jsonb(p_constraint) ->> 'conperiod')::boolean;
-end $$;
-revoke all on function m23.is_temporal(pg_constraint) from public, anon, authenticated, service_role;
-
--- The operator with which an index compares its column; null where there is none. Strategy 3 is equal, 5 is greater.
-create or replace function m23.comparison_operator(p_index oid, p_ord int, p_strategy int) returns oid
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select a.amopopr
-      from pg_index i
-      join pg_opclass c on c.oid = i.indclass[p_ord - 1]
-      join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = p_strategy
-                    and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
-     where i.indexrelid = p_index);
-end $$;
-revoke all on function m23.comparison_operator(oid, int, int) from public, anon, authenticated, service_role;
-
--- How an index compares its column, by name: with an empty search path `=` would not find the
--- operator of a type such as citext.
-create or replace function m23.comparison(p_index oid, p_ord int, p_strategy int) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select format('operator(%I.%s)', n.nspname, o.oprname)
-            from pg_operator o join pg_namespace n on n.oid = o.oprnamespace
-           where o.oid = m23.comparison_operator(p_index, p_ord, p_strategy));
-end $$;
-revoke all on function m23.comparison(oid, int, int) from public, anon, authenticated, service_role;
-
--- The operator by which an index finds its column equal.
-create or replace function m23.equality(p_index oid, p_ord int) returns text
-language plpgsql stable set search_path = '' as $$ begin return m23.comparison(p_index, p_ord, 3); end $$;
-revoke all on function m23.equality(oid, int) from public, anon, authenticated, service_role;
-
 -- The name of the column that holds a row's tenant.
 create or replace function m23.tenant_column(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $$
@@ -819,25 +769,6 @@ language sql stable set search_path = '' as $$
     from m23.columns_of(p_relid) c where not c.generated
 $$;
 revoke all on function m23.select_list(oid, text) from public, anon, authenticated, service_role;
-
--- The columns of a table's primary key, of a row p_alias, as a list.
-create or replace function m23.key_list(p_relid oid, p_alias text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.key_ord)
-      from m23.columns_of(p_relid, p_of_key => true) c);
-end $$;
-revoke all on function m23.key_list(oid, text) from public, anon, authenticated, service_role;
-
--- The condition that two rows have the same primary key.
-create or replace function m23.key_match(p_relid oid, p_left text, p_right text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name,
-                                   m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
-      from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indrelid = p_relid and i.indisprimary);
-end $$;
-revoke all on function m23.key_match(oid, text, text) from public, anon, authenticated, service_role;
 
 -- Definitions: the SQL that makes a protected table again where there is none, with the types
 -- that it uses. A manifest carries it, so that the bucket alone can bring a tenant back.
@@ -1033,6 +964,8 @@ begin
 end $$;
 revoke all on function m23.finish_statements(oid) from public, anon, authenticated, service_role;
 
+-- Foreign keys, and what the catalogue says of them.
+
 -- The definition of a foreign key, as `add constraint` takes it, with another parent of the same columns.
 create or replace function m23.foreign_key_definition(p_key pg_constraint, p_parent oid) returns text
 language plpgsql stable set search_path = '' as $$
@@ -1071,6 +1004,22 @@ language sql immutable set search_path = '' as $$
 $$;
 revoke all on function m23.referential_action("char") from public, anon, authenticated, service_role;
 
+-- Whether a constraint is kept at all: from PostgreSQL 18 on it may say that it is not.
+create or replace function m23.is_enforced(p_constraint pg_constraint) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return current_setting('server_version_num')::int < 180000 or (to_jsonb(p_constraint) ->> 'conenforced')::boolean;
+end $$;
+revoke all on function m23.is_enforced(pg_constraint) from public, anon, authenticated, service_role;
+
+-- Whether a foreign key has PERIOD: several rows together may be what a row of it refers to.
+create or replace function m23.is_temporal(p_constraint pg_constraint) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return current_setting('server_version_num')::int >= 180000 and (to_jsonb(p_constraint) ->> 'conperiod')::boolean;
+end $$;
+revoke all on function m23.is_temporal(pg_constraint) from public, anon, authenticated, service_role;
+
 -- Whether a table, or a partition of it, has code of the application's: in the types of its columns, in what hangs on
 -- them (constraints, defaults, indexes), or by triggers and rules. What PostgreSQL brings along is in no pg_depend.
 create or replace function m23.has_own_code(p_relid oid) returns boolean
@@ -1092,6 +1041,101 @@ begin
                   where t.relid = any (v_relids));
 end $$;
 revoke all on function m23.has_own_code(oid) from public, anon, authenticated, service_role;
+
+-- Primary keys: their columns, and the conditions and lists that find and order rows by them.
+
+create or replace function m23.key_attnums(p_table oid) returns int2[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index where indrelid = p_table and indisprimary);
+end $$;
+comment on function m23.key_attnums(oid) is
+  'The columns of a table''s primary key, in its order; what the index includes besides is no part of it.';
+revoke all on function m23.key_attnums(oid) from public, anon, authenticated, service_role;
+
+-- The operator with which an index compares its column; null where there is none. Strategy 3 is equal, 5 is greater.
+create or replace function m23.comparison_operator(p_index oid, p_ord int, p_strategy int) returns oid
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select a.amopopr
+      from pg_index i
+      join pg_opclass c on c.oid = i.indclass[p_ord - 1]
+      join pg_amop a on a.amopfamily = c.opcfamily and a.amopstrategy = p_strategy
+                    and a.amoplefttype = c.opcintype and a.amoprighttype = c.opcintype
+     where i.indexrelid = p_index);
+end $$;
+revoke all on function m23.comparison_operator(oid, int, int) from public, anon, authenticated, service_role;
+
+-- How an index compares its column, by name: with an empty search path `=` would not find the
+-- operator of a type such as citext.
+create or replace function m23.comparison(p_index oid, p_ord int, p_strategy int) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('operator(%I.%s)', n.nspname, o.oprname)
+            from pg_operator o join pg_namespace n on n.oid = o.oprnamespace
+           where o.oid = m23.comparison_operator(p_index, p_ord, p_strategy));
+end $$;
+revoke all on function m23.comparison(oid, int, int) from public, anon, authenticated, service_role;
+
+-- The operator by which an index finds its column equal.
+create or replace function m23.equality(p_index oid, p_ord int) returns text
+language plpgsql stable set search_path = '' as $$ begin return m23.comparison(p_index, p_ord, 3); end $$;
+revoke all on function m23.equality(oid, int) from public, anon, authenticated, service_role;
+
+-- The columns of a table's primary key, of a row p_alias, as a list.
+create or replace function m23.key_list(p_relid oid, p_alias text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.key_ord)
+      from m23.columns_of(p_relid, p_of_key => true) c);
+end $$;
+revoke all on function m23.key_list(oid, text) from public, anon, authenticated, service_role;
+
+-- The condition that two rows have the same primary key.
+create or replace function m23.key_match(p_relid oid, p_left text, p_right text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name,
+                                   m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
+      from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indrelid = p_relid and i.indisprimary);
+end $$;
+revoke all on function m23.key_match(oid, text, text) from public, anon, authenticated, service_role;
+
+-- The condition that a row `r` comes after a key (a parameter, text[] or null), in the order of the key's index. One
+-- comparison of rows, which an index can answer, where the columns share their operator.
+create or replace function m23.key_after(p_relid oid, p_after text default '$3') returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (with keys as (
+      select c.key_ord as n, format('r.%I', c.name) as mine,
+             format('(%s[%s])::%s', p_after, c.key_ord, c.type_name) as given,
+             m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
+        from m23.columns_of(p_relid, p_of_key => true) c
+        join pg_index i on i.indrelid = p_relid and i.indisprimary)
+    select format('(%s is null or %s)', p_after, case when count(distinct follows) = 1
+        then format('(%s) %s (%s)', string_agg(mine, ', ' order by n), min(follows), string_agg(given, ', ' order by n))
+        else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given),
+                                                         '' order by b.n))
+                                  from keys b where b.n < k.n)
+                               || format('%s %s %s', mine, follows, given), ' or ' order by n) || ')' end)
+      from keys k);
+end $$;
+revoke all on function m23.key_after(oid, text) from public, anon, authenticated, service_role;
+
+-- The condition that the key of a row is among those of a relation. As a list that is hashed
+-- once: the planner cannot know how long it is, and would compare every row with every other.
+create or replace function m23.key_in(p_relid oid, p_alias text, p_relation text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case when count(distinct e.equality) = 1 then
+        format('(%s) %s any (select %s from %s t)', m23.key_list(p_relid, p_alias), min(e.equality),
+               m23.key_list(p_relid, 't'), p_relation)
+      else format('exists (select from %s t where %s)', p_relation, m23.key_match(p_relid, 't', p_alias)) end
+      from (select m23.equality(i.indexrelid, c.key_ord) as equality
+              from m23.columns_of(p_relid, p_of_key => true) c
+              join pg_index i on i.indrelid = p_relid and i.indisprimary) e);
+end $$;
+revoke all on function m23.key_in(oid, text, text) from public, anon, authenticated, service_role;
 
 -- Whoever reads several tables in one transaction takes them all before the first of them, and waits
 -- for one while holding none: a TRUNCATE or schema change of several never comes to a deadlock with
@@ -1480,6 +1524,22 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.type_definitions(text[]) from public, anon, authenticated, service_role;
 
+-- The clock, which may be set back: times that it has given twice are no moments.
+
+create table m23.clock_steps (
+  id          uuid primary key default gen_random_uuid(),
+  since       timestamptz not null,
+  until       timestamptz not null,
+  incarnation uuid not null references m23.incarnations (id)
+);
+
+select m23.close_table('m23.clock_steps');
+
+create index clock_steps_incarnation on m23.clock_steps (incarnation);
+
+comment on table m23.clock_steps is
+  'Times that came twice, because the clock was set back: no moment can be told by them.';
+
 -- Copies of commit times that the server is about to forget.
 create table m23.commit_times (
   xid xid8 primary key,
@@ -1490,7 +1550,6 @@ select m23.close_table('m23.commit_times');
 
 select m23.close_table('m23.incarnations');
 
--- Moments ------------------------------------------------------------------------
 -- A moment is a position, and where the server records commit times a time with it: then
 -- a transaction lies after the moment if the position does not see it or it was committed
 -- later. The two together are exact, because a transaction is stamped a little before it
@@ -1544,14 +1603,43 @@ begin
 end $$;
 revoke all on function m23.await_fence(uuid, uuid, timestamptz) from public, anon, authenticated, service_role;
 
+-- The time now. It is read last: whoever has noted a later tick has done so before, by a clock
+-- that was ahead of this one. Ticks of times that came twice are no use.
+create or replace function m23.watched_clock() returns timestamptz
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_life   uuid := m23.incarnation();
+  v_newest timestamptz := (select max(at) from m23.ticks where incarnation = v_life);
+  v_now    timestamptz := clock_timestamp();
+begin
+  if v_newest > v_now then
+    insert into m23.clock_steps (since, until, incarnation)
+      values (v_now, v_newest + make_interval(secs => case when m23.commit_times_are_native() then 60 else 1 end),
+              v_life);
+    delete from m23.ticks where incarnation = v_life and at >= v_now;
+  end if;
+  return v_now;
+end $$;
+revoke all on function m23.watched_clock() from public, anon, authenticated, service_role;
+
+-- Why a time is no moment; null when it is one.
+create or replace function m23.clock_fault(p_at timestamptz) returns text
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (select format('the clock was set back, and the times from %s to %s came twice',
+                        m23.iso(min(s.since)), m23.iso(max(s.until)))
+            from m23.clock_steps s
+           where s.incarnation = (select m23.incarnation()) and p_at >= s.since and p_at < s.until
+          having count(*) > 0);
+end $$;
+revoke all on function m23.clock_fault(timestamptz) from public, anon, authenticated, service_role;
+
 -- When transactions were committed: what the server still knows of it, and what was copied of that.
 
 -- Whether the server records commit times.
 create or replace function m23.commit_times_are_native() returns boolean
 language sql stable set search_path = '' as $$ select current_setting('track_commit_timestamp')::boolean $$;
 revoke all on function m23.commit_times_are_native() from public, anon, authenticated, service_role;
-
--- The moments inside a member -----------------------------------------------------------
 
 -- Whether the server has recorded commit times ever since.
 create or replace function m23.commit_times_since(p_at timestamptz) returns text
@@ -1562,6 +1650,7 @@ begin
 end $$;
 revoke all on function m23.commit_times_since(timestamptz) from public, anon, authenticated, service_role;
 
+-- The fence lets one restore have a tenant to itself, and nobody else wait.
 -- Writers of a tenant share it, a restore takes it alone; both hold it to the end of
 -- their transaction. A lock a tenant would fill the lock table where a transaction writes
 -- rows of very many: beyond a number it takes stripes instead, 128 of them, that tenants
@@ -1656,6 +1745,23 @@ language sql immutable set search_path = '' as
 $$ select hashtextextended('m23.restore.' || p_tenant, 0) $$;
 revoke all on function m23.restore_key(uuid) from public, anon, authenticated, service_role;
 
+create or replace function m23.fingerprint() returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select concat_ws('/', s.system_identifier, c.timeline_id, d.oid)
+      from pg_control_system() s, pg_control_checkpoint() c, pg_database d
+     where d.datname = current_database());
+end $$;
+comment on function m23.fingerprint() is
+  'What tells this life of the database from its copies: cluster, timeline, database.';
+revoke all on function m23.fingerprint() from public, anon, authenticated, service_role;
+
+-- The newest life that was noted: in a copy of the database, until something has asked for the present one, the former.
+create or replace function m23.present_life() returns uuid
+language plpgsql stable set search_path = '' as
+$$ begin return (select i.id from m23.incarnations i order by i.since desc, i.id limit 1); end $$;
+revoke all on function m23.present_life() from public, anon, authenticated, service_role;
+
 create or replace function m23.incarnation() returns uuid
 language plpgsql security definer set search_path = '' set row_security = off as $$
 declare
@@ -1736,24 +1842,28 @@ comment on function m23.moment_at(timestamptz) is
   'taken says which.';
 revoke all on function m23.moment_at(timestamptz) from public, anon, authenticated, service_role;
 
-create or replace function m23.fingerprint() returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select concat_ws('/', s.system_identifier, c.timeline_id, d.oid)
-      from pg_control_system() s, pg_control_checkpoint() c, pg_database d
-     where d.datname = current_database());
-end $$;
-comment on function m23.fingerprint() is
-  'What tells this life of the database from its copies: cluster, timeline, database.';
-revoke all on function m23.fingerprint() from public, anon, authenticated, service_role;
+-- A moment by its fields. Without a floor none of the transactions that the position sees is looked at.
+create or replace function m23.moment_of(p_position pg_snapshot, p_taken timestamptz default null,
+  p_at timestamptz default null,
+                              p_floor xid8 default null)
+returns m23.moment
+language sql immutable set search_path = '' as
+$$ select p_position, p_at, coalesce(p_floor, pg_snapshot_xmin(p_position)), p_taken $$;
+revoke all on function m23.moment_of(pg_snapshot, timestamptz, timestamptz, xid8) from public, anon, authenticated,
+  service_role;
 
--- The newest life that was noted: in a copy of the database, until something has asked for the present one, the former.
-create or replace function m23.present_life() returns uuid
-language plpgsql stable set search_path = '' as
-$$ begin return (select i.id from m23.incarnations i order by i.since desc, i.id limit 1); end $$;
-revoke all on function m23.present_life() from public, anon, authenticated, service_role;
+-- The condition that a transaction lies after a moment: a parameter of type m23.moment, or an expression.
+create or replace function m23.lies_after(p_xid text, p_moment text default '$2') returns text
+language sql immutable set search_path = '' as $q$
+  select format($$(%1$s >= (%2$s).floor and (not pg_visible_in_snapshot(%1$s, (%2$s).position)
+      or ((%2$s).at is not null
+          and coalesce((select c.at from m23.commit_times c where c.xid = %1$s),
+                       pg_xact_commit_timestamp(%1$s::xid)) > (%2$s).at)))$$, p_xid, p_moment)
+$q$;
+revoke all on function m23.lies_after(text, text) from public, anon, authenticated, service_role;
 
--- Positions ------------------------------------------------------------------
+-- Positions. A position is a pg_snapshot: what it sees had been committed, what it does not see lies after it. That is
+-- exact and costs a writer nothing.
 
 -- The transaction that takes a position always lies after it: its own number is put
 -- among those in progress, because once a later transaction has committed its own
@@ -1799,22 +1909,6 @@ language sql immutable set search_path = '' as $$
      and not exists (select from pg_snapshot_xip(p_later) x where pg_visible_in_snapshot(x, p_earlier))
 $$;
 revoke all on function m23.sees_all_of(pg_snapshot, pg_snapshot) from public, anon, authenticated, service_role;
-
--- A time as callers write it.
-create or replace function m23.iso(p_at timestamptz) returns text
-language sql stable set search_path = '' as
-$$ select to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
-revoke all on function m23.iso(timestamptz) from public, anon, authenticated, service_role;
-
--- A moment by its fields. Without a floor none of the transactions that the position sees is looked at.
-create or replace function m23.moment_of(p_position pg_snapshot, p_taken timestamptz default null,
-  p_at timestamptz default null,
-                              p_floor xid8 default null)
-returns m23.moment
-language sql immutable set search_path = '' as
-$$ select p_position, p_at, coalesce(p_floor, pg_snapshot_xmin(p_position)), p_taken $$;
-revoke all on function m23.moment_of(pg_snapshot, timestamptz, timestamptz, xid8) from public, anon, authenticated,
-  service_role;
 
 -- TRUNCATE takes rows that its transaction's snapshot does not see, and nobody can read them
 -- any more: under a snapshot that others have committed after, it is refused as an UPDATE or
@@ -1894,102 +1988,6 @@ begin
 end $$;
 revoke all on function m23.tick() from public, anon, authenticated, service_role;
 
--- Records: the tables that a client reads through the API, each under row-level
--- security. Rows are written by M23's functions; clients insert only what a policy
--- and a column grant below name.
-
-create table public.backup_jobs (
-  id                uuid primary key default gen_random_uuid(),
-  tenant_id         uuid not null default m23.caller_tenant(),
-  backup_name       text not null check (char_length(backup_name) between 1 and 200),
-  description       text check (char_length(description) <= 2000),
-  job_type          text not null check (job_type in ('full', 'incremental', 'snapshot')),
-  status            text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed')),
-  tables            text[] check (cardinality(tables) > 0),
-  created_at        timestamptz not null default now(),
-  created_by        uuid default auth.uid(),
-  started_at        timestamptz,
-  completed_at      timestamptz,
-  backup_size_bytes bigint,
-  duration_seconds  numeric,
-  error_message     text,
-  deleted_at        timestamptz,  -- its objects go when the grace period has passed
-  is_incremental    boolean generated always as (job_type = 'incremental') stored,
-  base_backup_id    uuid references public.backup_jobs (id),
-  parent_backup_id  uuid references public.backup_jobs (id),
-  metadata          jsonb not null default '{}'
-);
-
--- Backups: durable jobs. A job is begun by its user, then driven by a worker that holds
--- its lease, chunk by chunk; whoever finds a lapsed lease goes on where the last chunk
--- ended. Every chunk is read as of the job's one position, while writers go on.
-
-create table m23.backup_work (
-  job_id         uuid primary key references public.backup_jobs (id) on delete cascade,
-  tenant_id      uuid not null,
-  position       pg_snapshot not null,
-  incarnation    uuid not null references m23.incarnations (id),
-  position_at    timestamptz not null,
-  commit_times   text not null check (commit_times in ('native', 'ticks')),
-  ticks          jsonb not null default '[]',  -- since the parent: the moments between the two
-  definitions    jsonb not null default '[]',  -- of the types that the tables use
-  prefix         text not null,
-  manifest       text,  -- its object in the store
-  manifest_sha256 text,
-  key_id         uuid   -- what its chunks are sealed with; null for a plain one
-);
-
--- The ticks between a parent and a position, as a manifest lists them: moments that lie between
--- the two, in their order. One that no change of the tenant's tells from its neighbours on either
--- side is left out, so that they are two for a change, and not one for each second: the state there
--- is that of the tick before. The last one before a change stays, for all until then is that state.
--- Only a transaction between the lower xmin and the higher xmax of a pair can be seen by one of it alone.
-create or replace function m23.ticks_between(p_parent m23.backup_work, p_position pg_snapshot, p_at timestamptz)
-  returns jsonb
-language plpgsql volatile set search_path = '' as $$
-begin
-  return (with changes as materialized (
-         select m23.changed_by((select m23.tables_of_job(j) from public.backup_jobs j where j.id = p_parent.job_id),
-                               p_parent.tenant_id, p_parent.position) as xids),
-       paired as (
-         select t.*, lag(t.position, 1, p_parent.position)
-                       over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as before
-           from (select k.at, k.position, false as is_end from m23.ticks k
-                  where m23.commit_times_since(p_parent.position_at) = 'ticks'
-                    and k.incarnation = (select m23.incarnation())
-                    and k.at > p_parent.position_at and k.at < p_at
-                    and m23.sees_all_of(k.position, p_parent.position) and m23.sees_all_of(p_position, k.position)
-                 union all select p_at, p_position, true) t),
-       told as (
-         select p.*, exists (
-             select from unnest((select xids from changes)[
-                      width_bucket(least(pg_snapshot_xmin(p.before), pg_snapshot_xmin(p.position)),
-                                   (select xids from changes))
-                      :width_bucket(greatest(pg_snapshot_xmax(p.before), pg_snapshot_xmax(p.position)),
-                                    (select xids from changes))]) x
-              where pg_visible_in_snapshot(x, p.before) <> pg_visible_in_snapshot(x, p.position)) as is_apart
-           from paired p)
-  select coalesce(jsonb_agg(jsonb_build_object('at', n.at, 'position', n.position::text)
-                            order by n.at, pg_snapshot_xmax(n.position)), '[]')
-    from (select t.*, lead(t.is_apart) over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as is_left
-            from told t) n
-   where not n.is_end and (n.is_apart or n.is_left));
-end $$;
-revoke all on function m23.ticks_between(m23.backup_work, pg_snapshot, timestamptz) from public, anon, authenticated,
-  service_role;
-
--- Tenants whose log was removed, and when: m23.forget_tenant.
-create table m23.forgotten (
-  tenant_id   uuid primary key,
-  at          timestamptz not null default clock_timestamp(),
-  xid         xid8 not null default pg_current_xact_id(),
-  incarnation uuid not null references m23.incarnations (id)
-);
-
-select m23.close_table('m23.forgotten');
-
-create index forgotten_incarnation on m23.forgotten (incarnation);
-
 -- Keeping what they are --------------------------------------------------------------------
 
 create table m23.type_versions (
@@ -2009,7 +2007,7 @@ comment on table m23.type_versions is
 
 -- Gaps: why a history goes back no further than it does. What was missed is never passed over:
 -- a change that nobody has logged makes every earlier moment unreachable, and another history
--- begins. Times that a clock has given twice are no moments.
+-- begins.
 
 -- Histories that have ended, and why.
 create table m23.gaps (
@@ -2023,52 +2021,6 @@ create table m23.gaps (
 select m23.close_table('m23.gaps');
 
 comment on table m23.gaps is 'Ended histories of the protected tables: no moment before `until` can be gone back to.';
-
--- The clock -----------------------------------------------------------------------------------
-
-create table m23.clock_steps (
-  id          uuid primary key default gen_random_uuid(),
-  since       timestamptz not null,
-  until       timestamptz not null,
-  incarnation uuid not null references m23.incarnations (id)
-);
-
-select m23.close_table('m23.clock_steps');
-
-create index clock_steps_incarnation on m23.clock_steps (incarnation);
-
-comment on table m23.clock_steps is
-  'Times that came twice, because the clock was set back: no moment can be told by them.';
-
--- Capture: what every row of a protected table was before each change, in one typed
--- log table per protected table, written by statement-level triggers.
---
--- The log of a key answers two questions about a position:
---   was the key there?   there now, minus the arrivals since, plus the departures
---                        since. Only sums are used, so the order in which triggers of
---                        one statement fire does not matter.
---   what was its row?    the first old image since, in order of change_id. What that
---                        image does not carry is as in the next one that does, or as in
---                        the row that is there (below).
---
---   op  balance  meaning                               carries
---   I     +1     inserted                              the key
---   D     -1     deleted (or truncated)                the old row
---   U      0     updated                               the old row
---   o     -1     an update took this key away          the key
---   n     +1     an update made this key               the key
---   l     -1     the row left for another tenant       the key
---   a     +1     the row arrived from another tenant   the key
---
--- The columns of a log table are c<attnum>: a rename costs nothing. They have types of
--- pg_catalog only; whatever the application could drop or alter is kept as text. A column
--- whose type changes gets another column in the log (m23.log_columns says since when); what
--- is logged is never rewritten.
---
--- A change id is the place in the server's log (WAL) at which the change was noted: a later change of
--- the same row has a larger one, in whichever session, and no sequence of the writer's session is
--- touched, whose lastval() stays as it was. Two transactions can read one place: what is unique is a
--- change id together with its transaction, and the entries of one key never tie.
 
 create table m23.log_columns (
   table_id  int not null references m23.protected_tables (id) on delete cascade,
@@ -2121,40 +2073,19 @@ select m23.close_table('m23.log_groups');
 comment on table m23.log_groups is
   'Which columns a bit of a log''s `unchanged` stands for. A bit is not given to other columns within a history.';
 
--- Which parts of a log are read. A closed part knows its tenants, and the open one is looked into: a reader opens
--- the logs and parts that its tenant has touched since a moment, and no others. Hundreds of tables with a month of log
--- would fill the server's lock table.
-
--- A part is closed when capture goes on to the next one. Whoever was at work then may still write into it: it is
--- sealed, and its tenants are noted, once nobody is. Who comes even later, by a function that it had read before, notes
--- its tenants itself. So one tenant can stand here several times.
-create table m23.log_tenants (
-  id        uuid primary key default gen_random_uuid(),  -- no sequence: a writer's lastval() stays its own
-  tenant_id uuid not null,
-  table_id  int not null references m23.protected_tables (id) on delete cascade,
-  part      int not null,
-  last_xid  xid8 not null  -- no later transaction has changed rows of the tenant in this part
+-- Tenants whose log was removed, and when: m23.forget_tenant.
+create table m23.forgotten (
+  tenant_id   uuid primary key,
+  at          timestamptz not null default clock_timestamp(),
+  xid         xid8 not null default pg_current_xact_id(),
+  incarnation uuid not null references m23.incarnations (id)
 );
 
-select m23.close_table('m23.log_tenants');
+select m23.close_table('m23.forgotten');
 
-create index log_tenants_tenant on m23.log_tenants (tenant_id, table_id, last_xid, part);
+create index forgotten_incarnation on m23.forgotten (incarnation);
 
-create index log_tenants_part on m23.log_tenants (table_id, part, last_xid);
-
-comment on table m23.log_tenants is 'Whose changes the sealed parts of each log hold.';
-
--- Protection: a table comes under capture, with its partitions, and leaves it again.
-
--- Something that keeps a table from being captured.
-create type m23.obstacle as (
-  kind     text,  -- as the list of gaps names it
-  sentence text,  -- goes on from the table's name
-  advice   text,
-  code     text   -- the SQLSTATE of a refusal
-);
-
--- Partitions ------------------------------------------------------------------------
+-- Partitions of protected tables, those that are there and those that have gone.
 
 -- Which rows belong in a partition: a condition on columns of its table by the names that they had then.
 create type m23.bounds as (
@@ -2193,6 +2124,39 @@ create index removed_partitions_table on m23.removed_partitions (table_id, xid);
 
 comment on table m23.removed_partitions is
   'Partitions that are gone. Before one was dropped, the past of the rows that belong there is unknown.';
+
+-- Which parts of a log are read. A closed part knows its tenants, and the open one is looked into: a reader opens
+-- the logs and parts that its tenant has touched since a moment, and no others. Hundreds of tables with a month of log
+-- would fill the server's lock table.
+
+-- A part is closed when capture goes on to the next one. Whoever was at work then may still write into it: it is
+-- sealed, and its tenants are noted, once nobody is. Who comes even later, by a function that it had read before, notes
+-- its tenants itself. So one tenant can stand here several times.
+create table m23.log_tenants (
+  id        uuid primary key default gen_random_uuid(),  -- no sequence: a writer's lastval() stays its own
+  tenant_id uuid not null,
+  table_id  int not null references m23.protected_tables (id) on delete cascade,
+  part      int not null,
+  last_xid  xid8 not null  -- no later transaction has changed rows of the tenant in this part
+);
+
+select m23.close_table('m23.log_tenants');
+
+create index log_tenants_tenant on m23.log_tenants (tenant_id, table_id, last_xid, part);
+
+create index log_tenants_part on m23.log_tenants (table_id, part, last_xid);
+
+comment on table m23.log_tenants is 'Whose changes the sealed parts of each log hold.';
+
+-- Protection: a table comes under capture, with its partitions, and leaves it again.
+
+-- Something that keeps a table from being captured.
+create type m23.obstacle as (
+  kind     text,  -- as the list of gaps names it
+  sentence text,  -- goes on from the table's name
+  advice   text,
+  code     text   -- the SQLSTATE of a refusal
+);
 
 -- What protected tables were called: another table may have the name now.
 create table m23.former_names (
@@ -2421,7 +2385,7 @@ begin
   update m23.protected_tables set suspended = coalesce(suspended, p_kind) where id = p_table.id;
   if p_kind not in ('unlogged', 'inheritance') then
     perform set_config('m23.writing_capture', 'yes', true);
-    perform m23.drop_triggers(c.relid) from m23.captured(p_table.relid) c;
+    perform m23.drop_triggers(c.relid) from m23.captured_relations(p_table.relid) c;
     perform set_config('m23.writing_capture', '', true);
   end if;
 end $$;
@@ -2595,7 +2559,7 @@ begin
   if v_row.id is null then
     raise exception '% is not protected', p_table using errcode = 'undefined_object';
   end if;
-  perform m23.drop_triggers(c.relid) from m23.captured(p_table) c;
+  perform m23.drop_triggers(c.relid) from m23.captured_relations(p_table) c;
   execute format('drop function %s', m23.capture_functions(v_row.id));
   execute format('drop table %s cascade', m23.log_name(v_row.id));
 end $$;
@@ -2663,7 +2627,7 @@ create or replace function m23.misses_replication(p_table m23.protected_tables) 
 language plpgsql stable set search_path = '' as $$
 begin
   return m23.is_subscribed(p_table.relid) and exists (
-    select from m23.captured(p_table.relid) c
+    select from m23.captured_relations(p_table.relid) c
      where c.leaf and not exists (select from pg_trigger g
                                    where g.tgrelid = c.relid and g.tgname = 'aaa_m23_row_replicated'
                                      and g.tgenabled = 'A'));
@@ -2674,7 +2638,7 @@ revoke all on function m23.misses_replication(m23.protected_tables) from public,
 create or replace function m23.replication_has_ended(p_table m23.protected_tables) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return exists (select from m23.captured(p_table.relid) c join pg_trigger g on g.tgrelid = c.relid
+  return exists (select from m23.captured_relations(p_table.relid) c join pg_trigger g on g.tgrelid = c.relid
                   where g.tgname = 'aaa_m23_row_replicated') and not m23.is_subscribed(p_table.relid);
 end $$;
 revoke all on function m23.replication_has_ended(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -2705,7 +2669,8 @@ revoke all on function m23.text_settings(m23.protected_tables) from public, anon
 
 -- The relations that are captured for a table: itself, or with its partitions, which can be
 -- written to directly. `leaf`: it has rows of its own.
-create or replace function m23.captured(p_relid oid) returns table (relid oid, leaf boolean, partitioned boolean)
+create or replace function m23.captured_relations(p_relid oid) returns table (relid oid, leaf boolean,
+  partitioned boolean)
 language plpgsql stable rows 1 set search_path = '' as $$
 begin
   return query
@@ -2715,7 +2680,7 @@ begin
      and (c.oid = p_relid or r.relkind = 'p' and c.oid in (select t.relid from pg_partition_tree(p_relid) t))
    order by c.oid = p_relid desc, c.oid;
 end $$;
-revoke all on function m23.captured(oid) from public, anon, authenticated, service_role;
+revoke all on function m23.captured_relations(oid) from public, anon, authenticated, service_role;
 
 -- Drops the triggers of a captured relation.
 create or replace function m23.drop_triggers(p_relation oid) returns void
@@ -2795,25 +2760,6 @@ begin
 end $$;
 revoke all on function m23.key_is_another(m23.protected_tables) from public, anon, authenticated, service_role;
 
--- The time now. It is read last: whoever has noted a later tick has done so before, by a clock
--- that was ahead of this one. Ticks of times that came twice are no use.
-create or replace function m23.watched_clock() returns timestamptz
-language plpgsql volatile set search_path = '' as $$
-declare
-  v_life   uuid := m23.incarnation();
-  v_newest timestamptz := (select max(at) from m23.ticks where incarnation = v_life);
-  v_now    timestamptz := clock_timestamp();
-begin
-  if v_newest > v_now then
-    insert into m23.clock_steps (since, until, incarnation)
-      values (v_now, v_newest + make_interval(secs => case when m23.commit_times_are_native() then 60 else 1 end),
-              v_life);
-    delete from m23.ticks where incarnation = v_life and at >= v_now;
-  end if;
-  return v_now;
-end $$;
-revoke all on function m23.watched_clock() from public, anon, authenticated, service_role;
-
 -- The functions of a table by their signatures, as `drop function` takes them.
 create or replace function m23.capture_functions(p_table_id int) returns text
 language sql immutable set search_path = '' as $$
@@ -2843,8 +2789,8 @@ language plpgsql set search_path = '' as $$
 declare v_relation oid;
 begin
   perform m23.remove_partition(p) from m23.partitions p
-   where p.table_id = p_table.id and p.relid not in (select c.relid from m23.captured(p_table.relid) c);
-  for v_relation in select c.relid from m23.captured(p_table.relid) c where c.leaf and c.partitioned loop
+   where p.table_id = p_table.id and p.relid not in (select c.relid from m23.captured_relations(p_table.relid) c);
+  for v_relation in select c.relid from m23.captured_relations(p_table.relid) c where c.leaf and c.partitioned loop
     if not p_new and not exists (select from m23.partitions p where p.relid = v_relation) then
       perform m23.log_rows(v_relation, p_table.id, 'I');
     end if;
@@ -3000,10 +2946,10 @@ create or replace function m23.write_triggers(p_table m23.protected_tables) retu
 language plpgsql set search_path = '' as $$
 declare v_trigger record;
 begin
-  perform m23.drop_triggers(c.relid) from m23.captured(p_table.relid) c;
+  perform m23.drop_triggers(c.relid) from m23.captured_relations(p_table.relid) c;
   for v_trigger in
     select m23.qualified_name(c.relid) as relation, t.*
-      from m23.captured(p_table.relid) c,
+      from m23.captured_relations(p_table.relid) c,
            m23.capture_triggers(c.leaf, c.partitioned, m23.insert_order_matters(p_table.relid),
                                 m23.is_subscribed(p_table.relid)) t
   loop
@@ -3091,7 +3037,7 @@ create or replace function m23.is_subscribed(p_relid oid) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
   return exists (select from pg_subscription_rel)  -- mostly there is none
-     and exists (select from pg_subscription_rel s join m23.captured(p_relid) c on c.relid = s.srrelid);
+     and exists (select from pg_subscription_rel s join m23.captured_relations(p_relid) c on c.relid = s.srrelid);
 end $$;
 revoke all on function m23.is_subscribed(oid) from public, anon, authenticated, service_role;
 
@@ -3140,7 +3086,7 @@ create or replace function m23.missing_triggers(p_table m23.protected_tables) re
 language plpgsql stable set search_path = '' as $$
 begin
   return (select array_agg(distinct t.name)
-            from m23.captured(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned, false, false) t
+            from m23.captured_relations(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned, false, false) t
            where not exists (select from pg_trigger g
                               where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A'));
 end $$;
@@ -3622,7 +3568,7 @@ create or replace function m23.trigger_marks(p_relid oid) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
   return array(select concat_ws('/', g.oid, g.xmin, g.tgrelid)
-                 from m23.captured(p_relid) c join pg_trigger g on g.tgrelid = c.relid
+                 from m23.captured_relations(p_relid) c join pg_trigger g on g.tgrelid = c.relid
                 where g.tgname ~ '^(aaa|zzz)_m23_' order by 1);
 end $$;
 revoke all on function m23.trigger_marks(oid) from public, anon, authenticated, service_role;
@@ -4217,9 +4163,7 @@ create table m23.fills (
   primary key (table_id, attnum)
 );
 
--- The time-travel read: a tenant's rows of one table as of a position. Live rows, with
--- the first old images of whatever has changed since laid over them. Backups, previews
--- and a user's own look into the past are all this one query.
+-- Values of the log in the table's present names and types.
 
 -- A value of one type as one of another: as its text would be read, but for what becomes JSON.
 create or replace function m23.converted(p_value text, p_from text, p_to text) returns text
@@ -4398,6 +4342,8 @@ begin
 end $$;
 revoke all on function m23.versions_at(oid, pg_lsn, pg_snapshot) from public, anon, authenticated, service_role;
 
+-- The texts of composite values, ranges and arrays, taken apart and put together as the server prints them.
+
 -- The fields of a row or a range as the server prints it, without its brackets; null for an empty one.
 create or replace function m23.fields_of(p_text text) returns text[]
 language sql immutable strict set search_path = '' as $$
@@ -4479,88 +4425,9 @@ revoke all on public.transaction_logs from anon, authenticated;
 
 grant select on public.transaction_logs to authenticated;
 
--- The log's columns of a row `l`, in the table's names and types.
-create or replace function m23.log_images(p_table m23.protected_tables, p_shown boolean default false) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('%s as %I', case when f.is_plain then 'l.' || f.name
-                                                    else m23.log_value(p_table, c, p_shown) end, c.name),
-                            ', ' order by c.attnum)
-      from m23.columns_of(p_table.relid) c
-      left join lateral (
-           select min(l.name) as name,
-                  min(l.since) = '0/0' and count(*) = 1 and min(l.type_name) = c.type_name
-                  -- That JSON shows \u0000 is not sure.
-                  and not (p_shown and c.type_name in ('json', 'json[]')) as is_plain
-             from m23.log_columns l where l.table_id = p_table.id and l.attnum = c.attnum) f on true
-     where not c.generated);
-end $$;
-revoke all on function m23.log_images(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
-
--- The condition that a row `r` comes after a key (a parameter, text[] or null), in the order of the key's index. One
--- comparison of rows, which an index can answer, where the columns share their operator.
-create or replace function m23.key_after(p_relid oid, p_after text default '$3') returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (with keys as (
-      select c.key_ord as n, format('r.%I', c.name) as mine,
-             format('(%s[%s])::%s', p_after, c.key_ord, c.type_name) as given,
-             m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
-        from m23.columns_of(p_relid, p_of_key => true) c
-        join pg_index i on i.indrelid = p_relid and i.indisprimary)
-    select format('(%s is null or %s)', p_after, case when count(distinct follows) = 1
-        then format('(%s) %s (%s)', string_agg(mine, ', ' order by n), min(follows), string_agg(given, ', ' order by n))
-        else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given),
-                                                         '' order by b.n))
-                                  from keys b where b.n < k.n)
-                               || format('%s %s %s', mine, follows, given), ' or ' order by n) || ')' end)
-      from keys k);
-end $$;
-revoke all on function m23.key_after(oid, text) from public, anon, authenticated, service_role;
-
--- The condition that a transaction lies after a moment: a parameter of type m23.moment, or an expression.
-create or replace function m23.lies_after(p_xid text, p_moment text default '$2') returns text
-language sql immutable set search_path = '' as $q$
-  select format($$(%1$s >= (%2$s).floor and (not pg_visible_in_snapshot(%1$s, (%2$s).position)
-      or ((%2$s).at is not null
-          and coalesce((select c.at from m23.commit_times c where c.xid = %1$s),
-                       pg_xact_commit_timestamp(%1$s::xid)) > (%2$s).at)))$$, p_xid, p_moment)
-$q$;
-revoke all on function m23.lies_after(text, text) from public, anon, authenticated, service_role;
-
--- The bits of the groups that have a column, by groups as lists of names (m23.groups_of).
-create or replace function m23.bits_in(p_groups jsonb, p_column text) returns int
-language sql immutable set search_path = '' as $$
-  select coalesce(bit_or(1 << (g.n - 1)::int), 0)
-    from jsonb_array_elements(p_groups) with ordinality g (names, n) where g.names ? p_column
-$$;
-revoke all on function m23.bits_in(jsonb, text) from public, anon, authenticated, service_role;
-
--- The columns of an image, those in groups as a template says.
-create or replace function m23.image_values(p_columns text[], p_groups jsonb, p_grouped text) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-  return (select string_agg(m23.fill(case b.bits when 0 then 't.{column}' else p_grouped end,
-                                     'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text),
-                            ', ' order by c.n)
-            from unnest(p_columns) with ordinality c (name, n),
-                 lateral (select m23.bits_in(p_groups, c.name)) b (bits));
-end $$;
-revoke all on function m23.image_values(text[], jsonb, text) from public, anon, authenticated, service_role;
-
--- Whether an image of a key carries a group, and the values of the first one that does.
-create or replace function m23.next_values(p_columns text[], p_groups jsonb, p_bits int[]) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-  return concat(
-    (select string_agg(m23.fill(', first_value(r.m23_op in (''U'', ''D'') and r.m23_unchanged & {bits} = 0)
-                   over w{bits} as m23_has_{bits}', 'bits', b::text), '') from unnest(p_bits) b),
-    (select string_agg(m23.fill(', first_value(r.{column}) over w{bits} as m23_next_{n}',
-                                'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text), '' order by c.n)
-       from unnest(p_columns) with ordinality c (name, n), lateral (select m23.bits_in(p_groups, c.name)) b (bits)
-      where b.bits <> 0));
-end $$;
-revoke all on function m23.next_values(text[], jsonb, int[]) from public, anon, authenticated, service_role;
+-- The time-travel read: a tenant's rows of one table as of a position. Live rows, with
+-- the first old images of whatever has changed since laid over them. Backups, previews
+-- and a user's own look into the past are all this one query.
 
 -- The condition that a live row, which is found by its key or its place, is the tenant's; p_tenant is an
 -- expression. Said so that no index serves it: of a tenant that has grown since the last ANALYZE the planner
@@ -4569,21 +4436,6 @@ create or replace function m23.is_tenants(p_table m23.protected_tables, p_row te
 language plpgsql stable strict set search_path = '' as
 $$ begin return format('greatest(%s.%I) = %s', p_row, m23.tenant_column(p_table), p_tenant); end $$;
 revoke all on function m23.is_tenants(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
-
--- The condition that the key of a row is among those of a relation. As a list that is hashed
--- once: the planner cannot know how long it is, and would compare every row with every other.
-create or replace function m23.key_in(p_relid oid, p_alias text, p_relation text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select case when count(distinct e.equality) = 1 then
-        format('(%s) %s any (select %s from %s t)', m23.key_list(p_relid, p_alias), min(e.equality),
-               m23.key_list(p_relid, 't'), p_relation)
-      else format('exists (select from %s t where %s)', p_relation, m23.key_match(p_relid, 't', p_alias)) end
-      from (select m23.equality(i.indexrelid, c.key_ord) as equality
-              from m23.columns_of(p_relid, p_of_key => true) c
-              join pg_index i on i.indrelid = p_relid and i.indisprimary) e);
-end $$;
-revoke all on function m23.key_in(oid, text, text) from public, anon, authenticated, service_role;
 
 -- A tenant's live rows, with the same parameters: those of the moment as long as nothing lies after it.
 create or replace function m23.live_query(p_table m23.protected_tables, p_limit int) returns text
@@ -4607,47 +4459,6 @@ begin
 end $$;
 revoke all on function m23.has_changed(m23.protected_tables, uuid, pg_snapshot) from public, anon, authenticated,
   service_role;
-
--- Why a table's log cannot answer for a moment; null when it can.
-create or replace function m23.moment_fault(p_table m23.protected_tables, p_moment m23.moment) returns text
-language plpgsql volatile set search_path = '' as $$
-begin
-  return case
-    when p_table.incarnation <> m23.incarnation()
-      then format('the history of %s belongs to another life of this database, which was restored or copied since',
-                  m23.public_name(p_table.relid))
-    when p_moment.position is null or not pg_visible_in_snapshot(p_table.xid, p_moment.position)
-         or p_moment.at < m23.history_since(p_table)
-      then format('the history of %s begins at %s, after that moment: %s', m23.public_name(p_table.relid),
-                  m23.iso(m23.history_since(p_table)), m23.history_reason(p_table))
-    when p_moment.floor < p_table.pruned_below
-      then format('the history of %s goes back to %s', m23.public_name(p_table.relid), m23.iso(p_table.pruned_at))
-    else 'changes of ' || m23.public_name(p_table.relid) || ' may have gone unseen: ' || m23.capture_fault(p_table)
-  end;
-end $$;
-revoke all on function m23.moment_fault(m23.protected_tables, m23.moment) from public, anon, authenticated,
-  service_role;
-
--- Why the logs of tables, as callers name them, cannot answer for a moment: the tables, and the reasons.
-create or replace function m23.moment_faults(p_names text[], p_moment m23.moment) returns table (table_id int,
-  fault text)
-language plpgsql volatile rows 1 set search_path = '' as
-$$
-begin
-  return query select f.* from m23.moment_faults(array(select t.id from m23.tables_named(p_names) t), p_moment) f;
-end $$;
-revoke all on function m23.moment_faults(text[], m23.moment) from public, anon, authenticated, service_role;
-
--- Why no log can answer for a tenant at a moment; null when it can.
-create or replace function m23.tenant_fault(p_tenant uuid, p_moment m23.moment) returns text
-language plpgsql volatile set search_path = '' as $$
-begin
-  return (select format('the history of this tenant begins at %s; what was before has been removed', m23.iso(f.at))
-      from m23.forgotten f
-     where f.tenant_id = p_tenant and f.incarnation = (select m23.incarnation())
-       and (p_moment.position is null or not pg_visible_in_snapshot(f.xid, p_moment.position) or p_moment.at < f.at));
-end $$;
-revoke all on function m23.tenant_fault(uuid, m23.moment) from public, anon, authenticated, service_role;
 
 -- The rows of a tenant in a protected table (a null of its type) as of a moment.
 create or replace function m23.as_of(p_table anyelement, p_tenant uuid, p_moment m23.moment) returns setof anyelement
@@ -4807,6 +4618,40 @@ end $outer$;
 revoke all on function m23.first_images(oid, text[], jsonb, text, text, text) from public, anon, authenticated,
   service_role;
 
+-- The bits of the groups that have a column, by groups as lists of names (m23.groups_of).
+create or replace function m23.bits_in(p_groups jsonb, p_column text) returns int
+language sql immutable set search_path = '' as $$
+  select coalesce(bit_or(1 << (g.n - 1)::int), 0)
+    from jsonb_array_elements(p_groups) with ordinality g (names, n) where g.names ? p_column
+$$;
+revoke all on function m23.bits_in(jsonb, text) from public, anon, authenticated, service_role;
+
+-- The columns of an image, those in groups as a template says.
+create or replace function m23.image_values(p_columns text[], p_groups jsonb, p_grouped text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return (select string_agg(m23.fill(case b.bits when 0 then 't.{column}' else p_grouped end,
+                                     'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text),
+                            ', ' order by c.n)
+            from unnest(p_columns) with ordinality c (name, n),
+                 lateral (select m23.bits_in(p_groups, c.name)) b (bits));
+end $$;
+revoke all on function m23.image_values(text[], jsonb, text) from public, anon, authenticated, service_role;
+
+-- Whether an image of a key carries a group, and the values of the first one that does.
+create or replace function m23.next_values(p_columns text[], p_groups jsonb, p_bits int[]) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return concat(
+    (select string_agg(m23.fill(', first_value(r.m23_op in (''U'', ''D'') and r.m23_unchanged & {bits} = 0)
+                   over w{bits} as m23_has_{bits}', 'bits', b::text), '') from unnest(p_bits) b),
+    (select string_agg(m23.fill(', first_value(r.{column}) over w{bits} as m23_next_{n}',
+                                'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text), '' order by c.n)
+       from unnest(p_columns) with ordinality c (name, n), lateral (select m23.bits_in(p_groups, c.name)) b (bits)
+      where b.bits <> 0));
+end $$;
+revoke all on function m23.next_values(text[], jsonb, int[]) from public, anon, authenticated, service_role;
+
 -- Whether types that a table uses have been altered since a position, or may have been, as nobody has noted it yet.
 create or replace function m23.has_altered_type(p_relid oid, p_position pg_snapshot) returns boolean
 language plpgsql stable set search_path = '' as $$
@@ -4878,18 +4723,6 @@ begin
 end $$;
 revoke all on function m23.refuse_obstacles(text[]) from public, anon, authenticated, service_role;
 
--- Why a time is no moment; null when it is one.
-create or replace function m23.clock_fault(p_at timestamptz) returns text
-language plpgsql volatile set search_path = '' as $$
-begin
-  return (select format('the clock was set back, and the times from %s to %s came twice',
-                        m23.iso(min(s.since)), m23.iso(max(s.until)))
-            from m23.clock_steps s
-           where s.incarnation = (select m23.incarnation()) and p_at >= s.since and p_at < s.until
-          having count(*) > 0);
-end $$;
-revoke all on function m23.clock_fault(timestamptz) from public, anon, authenticated, service_role;
-
 -- The groups by bit, as lists of the columns' present names; null where there are none.
 create or replace function m23.groups_of(p_table m23.protected_tables) returns jsonb
 language sql stable set search_path = '' as $$
@@ -4932,6 +4765,44 @@ begin
 end $outer$;
 revoke all on function m23.history_query(m23.protected_tables, text, boolean, boolean) from public, anon, authenticated,
   service_role;
+
+-- Capture: what every row of a protected table was before each change, in one typed
+-- log table per protected table, written by statement-level triggers.
+--
+-- The log of a key answers two questions about a position:
+--   was the key there?   there now, minus the arrivals since, plus the departures
+--                        since. Only sums are used, so the order in which triggers of
+--                        one statement fire does not matter.
+--   what was its row?    the first old image since, in order of change_id. What that
+--                        image does not carry is as in the next one that does, or as in
+--                        the row that is there (below).
+--
+--   op  balance  meaning                               carries
+--   I     +1     inserted                              the key
+--   D     -1     deleted (or truncated)                the old row
+--   U      0     updated                               the old row
+--   o     -1     an update took this key away          the key
+--   n     +1     an update made this key               the key
+--   l     -1     the row left for another tenant       the key
+--   a     +1     the row arrived from another tenant   the key
+--
+-- The columns of a log table are c<attnum>: a rename costs nothing. They have types of
+-- pg_catalog only; whatever the application could drop or alter is kept as text. A column
+-- whose type changes gets another column in the log (m23.log_columns says since when); what
+-- is logged is never rewritten.
+--
+-- A change id is the place in the server's log (WAL) at which the change was noted: a later change of
+-- the same row has a larger one, in whichever session, and no sequence of the writer's session is
+-- touched, whose lastval() stays as it was. Two transactions can read one place: what is unique is a
+-- change id together with its transaction, and the entries of one key never tie.
+
+-- Those codes, and what each is called outside.
+create or replace function m23.operations() returns table (op "char", name text)
+language sql immutable set search_path = '' as $$
+  values ('I'::"char", 'INSERT'), ('U', 'UPDATE'), ('D', 'DELETE'), ('o', 'KEY_FROM'), ('n', 'KEY_TO'),
+         ('l', 'TENANT_FROM'), ('a', 'TENANT_TO')
+$$;
+revoke all on function m23.operations() from public, anon, authenticated, service_role;
 
 -- One part of a log.
 create or replace function m23.part_name(p_table_id int, p_part int) returns text
@@ -5067,6 +4938,24 @@ begin
 end $$;
 revoke all on function m23.log_steps(text, xid8) from public, anon, authenticated, service_role;
 
+-- The log's columns of a row `l`, in the table's names and types.
+create or replace function m23.log_images(p_table m23.protected_tables, p_shown boolean default false) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s as %I', case when f.is_plain then 'l.' || f.name
+                                                    else m23.log_value(p_table, c, p_shown) end, c.name),
+                            ', ' order by c.attnum)
+      from m23.columns_of(p_table.relid) c
+      left join lateral (
+           select min(l.name) as name,
+                  min(l.since) = '0/0' and count(*) = 1 and min(l.type_name) = c.type_name
+                  -- That JSON shows \u0000 is not sure.
+                  and not (p_shown and c.type_name in ('json', 'json[]')) as is_plain
+             from m23.log_columns l where l.table_id = p_table.id and l.attnum = c.attnum) f on true
+     where not c.generated);
+end $$;
+revoke all on function m23.log_images(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
+
 -- The tables among these whose logs can have changes of a tenant from a transaction on. It only says less than all
 -- where there is nothing: parts that are sealed are known, and the others are looked into, some at a time. A schema
 -- change of several tables is waited for while nothing is held, and under the fence nobody is.
@@ -5099,6 +4988,28 @@ begin
 end $$;
 revoke all on function m23.logged_tables(int[], uuid, xid8) from public, anon, authenticated, service_role;
 
+-- Why the log cannot answer for a moment: of a table, and of a tenant.
+
+-- Why a table's log cannot answer for a moment; null when it can.
+create or replace function m23.moment_fault(p_table m23.protected_tables, p_moment m23.moment) returns text
+language plpgsql volatile set search_path = '' as $$
+begin
+  return case
+    when p_table.incarnation <> m23.incarnation()
+      then format('the history of %s belongs to another life of this database, which was restored or copied since',
+                  m23.public_name(p_table.relid))
+    when p_moment.position is null or not pg_visible_in_snapshot(p_table.xid, p_moment.position)
+         or p_moment.at < m23.history_since(p_table)
+      then format('the history of %s begins at %s, after that moment: %s', m23.public_name(p_table.relid),
+                  m23.iso(m23.history_since(p_table)), m23.history_reason(p_table))
+    when p_moment.floor < p_table.pruned_below
+      then format('the history of %s goes back to %s', m23.public_name(p_table.relid), m23.iso(p_table.pruned_at))
+    else 'changes of ' || m23.public_name(p_table.relid) || ' may have gone unseen: ' || m23.capture_fault(p_table)
+  end;
+end $$;
+revoke all on function m23.moment_fault(m23.protected_tables, m23.moment) from public, anon, authenticated,
+  service_role;
+
 -- m23.moment_fault of tables, where there is one.
 create or replace function m23.moment_faults(p_ids int[], p_moment m23.moment) returns table (table_id int, fault text)
 language plpgsql volatile rows 1 set search_path = '' as $$
@@ -5119,6 +5030,73 @@ begin
    order by t.name;
 end $$;
 revoke all on function m23.moment_faults(int[], m23.moment) from public, anon, authenticated, service_role;
+
+-- Why the logs of tables, as callers name them, cannot answer for a moment: the tables, and the reasons.
+create or replace function m23.moment_faults(p_names text[], p_moment m23.moment) returns table (table_id int,
+  fault text)
+language plpgsql volatile rows 1 set search_path = '' as
+$$
+begin
+  return query select f.* from m23.moment_faults(array(select t.id from m23.tables_named(p_names) t), p_moment) f;
+end $$;
+revoke all on function m23.moment_faults(text[], m23.moment) from public, anon, authenticated, service_role;
+
+-- Why no log can answer for a tenant at a moment; null when it can.
+create or replace function m23.tenant_fault(p_tenant uuid, p_moment m23.moment) returns text
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (select format('the history of this tenant begins at %s; what was before has been removed', m23.iso(f.at))
+      from m23.forgotten f
+     where f.tenant_id = p_tenant and f.incarnation = (select m23.incarnation())
+       and (p_moment.position is null or not pg_visible_in_snapshot(f.xid, p_moment.position) or p_moment.at < f.at));
+end $$;
+revoke all on function m23.tenant_fault(uuid, m23.moment) from public, anon, authenticated, service_role;
+
+-- Whether a tenant can have had rows within bounds.
+create or replace function m23.can_concern(p_bounds m23.bounds, p_table m23.protected_tables, p_tenant uuid)
+  returns boolean
+language plpgsql stable set search_path = '' as $$
+declare v_concerns boolean := true;
+begin
+  if p_bounds.of_tenant is not null then
+    execute format('select %s from (select $1 as %I) r', p_bounds.of_tenant,
+                   p_bounds.names[array_position(p_bounds.attnums, p_table.tenant_attnum)])
+      into v_concerns using p_tenant;
+  end if;
+  return v_concerns is not false;
+end $$;
+revoke all on function m23.can_concern(m23.bounds, m23.protected_tables, uuid) from public, anon, authenticated,
+  service_role;
+
+-- The partitions that a tenant can have had rows in and that were removed after a moment, in this order.
+create or replace function m23.removed_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment)
+returns setof m23.removed_partitions
+language plpgsql stable rows 1 set search_path = '' as $$
+begin
+  return query
+  select r.* from m23.removed_partitions r
+   where r.table_id = p_table.id and r.xid >= p_moment.floor
+     and (not pg_visible_in_snapshot(r.xid, p_moment.position)
+          or case when p_moment.at is not null then
+               coalesce((select c.at from m23.commit_times c where c.xid = r.xid),
+                        pg_xact_commit_timestamp(r.xid::xid), r.at) > p_moment.at end)
+     and m23.can_concern(r.bounds, p_table, p_tenant)
+   order by r.id;
+end $$;
+revoke all on function m23.removed_since(m23.protected_tables, uuid, m23.moment) from public, anon, authenticated,
+  service_role;
+
+-- What a moment before the drop of a partition lacks; null for nothing.
+create or replace function m23.lost_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('%s: rows of partitions that were dropped after that moment cannot come back: %s',
+                        m23.public_name(p_table.relid),
+                        string_agg(format('%s (%s)', r.name, m23.iso(r.at)), ', ' order by r.id))
+            from m23.removed_since(p_table, p_tenant, p_moment) r where r.lost having count(*) > 0);
+end $$;
+revoke all on function m23.lost_since(m23.protected_tables, uuid, m23.moment) from public, anon, authenticated,
+  service_role;
 
 -- Sealing ------------------------------------------------------------------------
 
@@ -5199,52 +5177,6 @@ begin
   return v_seen;
 end $$;
 revoke all on function m23.glance(text[], uuid, xid8) from public, anon, authenticated, service_role;
-
--- Whether a tenant can have had rows within bounds.
-create or replace function m23.can_concern(p_bounds m23.bounds, p_table m23.protected_tables, p_tenant uuid)
-  returns boolean
-language plpgsql stable set search_path = '' as $$
-declare v_concerns boolean := true;
-begin
-  if p_bounds.of_tenant is not null then
-    execute format('select %s from (select $1 as %I) r', p_bounds.of_tenant,
-                   p_bounds.names[array_position(p_bounds.attnums, p_table.tenant_attnum)])
-      into v_concerns using p_tenant;
-  end if;
-  return v_concerns is not false;
-end $$;
-revoke all on function m23.can_concern(m23.bounds, m23.protected_tables, uuid) from public, anon, authenticated,
-  service_role;
-
--- The partitions that a tenant can have had rows in and that were removed after a moment, in this order.
-create or replace function m23.removed_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment)
-returns setof m23.removed_partitions
-language plpgsql stable rows 1 set search_path = '' as $$
-begin
-  return query
-  select r.* from m23.removed_partitions r
-   where r.table_id = p_table.id and r.xid >= p_moment.floor
-     and (not pg_visible_in_snapshot(r.xid, p_moment.position)
-          or case when p_moment.at is not null then
-               coalesce((select c.at from m23.commit_times c where c.xid = r.xid),
-                        pg_xact_commit_timestamp(r.xid::xid), r.at) > p_moment.at end)
-     and m23.can_concern(r.bounds, p_table, p_tenant)
-   order by r.id;
-end $$;
-revoke all on function m23.removed_since(m23.protected_tables, uuid, m23.moment) from public, anon, authenticated,
-  service_role;
-
--- What a moment before the drop of a partition lacks; null for nothing.
-create or replace function m23.lost_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select format('%s: rows of partitions that were dropped after that moment cannot come back: %s',
-                        m23.public_name(p_table.relid),
-                        string_agg(format('%s (%s)', r.name, m23.iso(r.at)), ', ' order by r.id))
-            from m23.removed_since(p_table, p_tenant, p_moment) r where r.lost having count(*) > 0);
-end $$;
-revoke all on function m23.lost_since(m23.protected_tables, uuid, m23.moment) from public, anon, authenticated,
-  service_role;
 
 -- The upkeep of the logs: seals parts, drops what is no longer needed, and goes on to new ones; gives how many were
 -- dropped. Two that come at once do it one after the other.
@@ -5428,14 +5360,6 @@ revoke all on function m23.touched_since(m23.protected_tables, text, text, text)
 
 -- History: the log as its tenant may read it, and rows as they were. Old values are for
 -- owner, admin and operator only: policies finer than the tenant cannot be applied to them.
-
--- What is logged, and what it is called outside.
-create or replace function m23.operations() returns table (op "char", name text)
-language sql immutable set search_path = '' as $$
-  values ('I'::"char", 'INSERT'), ('U', 'UPDATE'), ('D', 'DELETE'), ('o', 'KEY_FROM'), ('n', 'KEY_TO'),
-         ('l', 'TENANT_FROM'), ('a', 'TENANT_TO')
-$$;
-revoke all on function m23.operations() from public, anon, authenticated, service_role;
 
 -- When a change `l` of a log was committed: the time itself where one is recorded, else the first tick that sees it.
 create or replace function m23.committed_at() returns text
@@ -5718,6 +5642,32 @@ begin
   return null;
 end $$;
 revoke all on function m23.audit_row() from public, anon, authenticated, service_role;
+
+-- Records: the tables that a client reads through the API, each under row-level
+-- security. Rows are written by M23's functions; clients insert only what a policy
+-- and a column grant below name.
+
+create table public.backup_jobs (
+  id                uuid primary key default gen_random_uuid(),
+  tenant_id         uuid not null default m23.caller_tenant(),
+  backup_name       text not null check (char_length(backup_name) between 1 and 200),
+  description       text check (char_length(description) <= 2000),
+  job_type          text not null check (job_type in ('full', 'incremental', 'snapshot')),
+  status            text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed')),
+  tables            text[] check (cardinality(tables) > 0),
+  created_at        timestamptz not null default now(),
+  created_by        uuid default auth.uid(),
+  started_at        timestamptz,
+  completed_at      timestamptz,
+  backup_size_bytes bigint,
+  duration_seconds  numeric,
+  error_message     text,
+  deleted_at        timestamptz,  -- its objects go when the grace period has passed
+  is_incremental    boolean generated always as (job_type = 'incremental') stored,
+  base_backup_id    uuid references public.backup_jobs (id),
+  parent_backup_id  uuid references public.backup_jobs (id),
+  metadata          jsonb not null default '{}'
+);
 
 create index backup_jobs_tenant on public.backup_jobs (tenant_id, created_at desc);
 
@@ -7150,7 +7100,7 @@ language plpgsql stable rows 2 set search_path = '' as $$
 declare v_known text[] := p_target.columns || (m23.generated_columns(p_target)).names;
 begin
   return query
-  select i.* from m23.captured((p_target.tbl).relid) c join pg_index i on i.indrelid = c.relid
+  select i.* from m23.captured_relations((p_target.tbl).relid) c join pg_index i on i.indrelid = c.relid
    where (i.indisunique or i.indisexclusion) and not exists (select from pg_inherits h where h.inhrelid = i.indexrelid)
      and not exists (
        select from pg_attribute a
@@ -7807,8 +7757,8 @@ revoke all on function m23.keep_references(uuid, m23.target[]) from public, anon
 
 -- The condition that a planned row `d` comes to refer to a row that there will not be. One of the tenant's
 -- that was left, because another tenant has its key now, is none either: nothing is hung on that tenant's row.
--- It is a set of places, found by joins: a condition with OR would be asked of one row after the other. What is null (of
--- a table that is not planned) falls away.
+-- It is a set of places, found by joins: a condition with OR would be asked of one row after the other. What is null
+-- (of a table that is not planned) falls away.
 create or replace function m23.lacks_parent(
   p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint
 ) returns text
@@ -7896,7 +7846,7 @@ begin
         from m23.lost_since(v_table, p_tenant, p_target.moment) lost where lost is not null);
   end if;
   v_homeless := m23.leave_alone(p_target, 'd.m23_op <> ''D'' and not ' || m23.lies_within(v_table,
-    array(select m23.bounds_of(c.relid, v_table) from m23.captured(v_table.relid) c where c.leaf), 'd'));
+    array(select m23.bounds_of(c.relid, v_table) from m23.captured_relations(v_table.relid) c where c.leaf), 'd'));
   left_alone := left_alone + v_homeless;
   warnings := warnings || array(select format('%s: %s row(s) were left alone: no partition takes them any more',
                                               m23.public_name(v_table.relid), v_homeless) where v_homeless > 0);
@@ -8869,7 +8819,7 @@ revoke all on function m23.silence_triggers() from public, anon, authenticated, 
 create or replace function m23.sets_off(p_targets m23.target[]) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return exists (select from unnest(p_targets) t, m23.captured((t).tbl.relid) c
+  return exists (select from unnest(p_targets) t, m23.captured_relations((t).tbl.relid) c
      where exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname !~ '^(aaa|zzz)_m23_')
         or exists (select from pg_rewrite r where r.ev_class = c.relid));
 end $$;
@@ -9053,7 +9003,8 @@ revoke all on function m23.live_match(m23.protected_tables, boolean) from public
 create or replace function m23.writes_as_planned(p_table m23.protected_tables, p_quiet boolean) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return p_quiet and not exists (select from m23.captured(p_table.relid) c join pg_rewrite r on r.ev_class = c.relid);
+  return p_quiet and not exists (
+    select from m23.captured_relations(p_table.relid) c join pg_rewrite r on r.ev_class = c.relid);
 end $$;
 revoke all on function m23.writes_as_planned(m23.protected_tables, boolean) from public, anon, authenticated,
   service_role;
@@ -9160,6 +9111,25 @@ insert into m23.settings (name, value, about) values
 
 insert into m23.settings (name, value, about) values
   ('backup_grace_days', '7', 'how long a deleted backup can be taken back');
+
+-- Backups: durable jobs. A job is begun by its user, then driven by a worker that holds
+-- its lease, chunk by chunk; whoever finds a lapsed lease goes on where the last chunk
+-- ended. Every chunk is read as of the job's one position, while writers go on.
+
+create table m23.backup_work (
+  job_id         uuid primary key references public.backup_jobs (id) on delete cascade,
+  tenant_id      uuid not null,
+  position       pg_snapshot not null,
+  incarnation    uuid not null references m23.incarnations (id),
+  position_at    timestamptz not null,
+  commit_times   text not null check (commit_times in ('native', 'ticks')),
+  ticks          jsonb not null default '[]',  -- since the parent: the moments between the two
+  definitions    jsonb not null default '[]',  -- of the types that the tables use
+  prefix         text not null,
+  manifest       text,  -- its object in the store
+  manifest_sha256 text,
+  key_id         uuid   -- what its chunks are sealed with; null for a plain one
+);
 
 create index backup_work_incarnation on m23.backup_work (incarnation);
 
@@ -10080,6 +10050,45 @@ begin
   return m23.note_estimate(p_job.id, v_parent);
 end $$;
 revoke all on function m23.start_backup(public.backup_jobs, uuid) from public, anon, authenticated, service_role;
+
+-- The ticks between a parent and a position, as a manifest lists them: moments that lie between
+-- the two, in their order. One that no change of the tenant's tells from its neighbours on either
+-- side is left out, so that they are two for a change, and not one for each second: the state there
+-- is that of the tick before. The last one before a change stays, for all until then is that state.
+-- Only a transaction between the lower xmin and the higher xmax of a pair can be seen by one of it alone.
+create or replace function m23.ticks_between(p_parent m23.backup_work, p_position pg_snapshot, p_at timestamptz)
+  returns jsonb
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (with changes as materialized (
+         select m23.changed_by((select m23.tables_of_job(j) from public.backup_jobs j where j.id = p_parent.job_id),
+                               p_parent.tenant_id, p_parent.position) as xids),
+       paired as (
+         select t.*, lag(t.position, 1, p_parent.position)
+                       over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as before
+           from (select k.at, k.position, false as is_end from m23.ticks k
+                  where m23.commit_times_since(p_parent.position_at) = 'ticks'
+                    and k.incarnation = (select m23.incarnation())
+                    and k.at > p_parent.position_at and k.at < p_at
+                    and m23.sees_all_of(k.position, p_parent.position) and m23.sees_all_of(p_position, k.position)
+                 union all select p_at, p_position, true) t),
+       told as (
+         select p.*, exists (
+             select from unnest((select xids from changes)[
+                      width_bucket(least(pg_snapshot_xmin(p.before), pg_snapshot_xmin(p.position)),
+                                   (select xids from changes))
+                      :width_bucket(greatest(pg_snapshot_xmax(p.before), pg_snapshot_xmax(p.position)),
+                                    (select xids from changes))]) x
+              where pg_visible_in_snapshot(x, p.before) <> pg_visible_in_snapshot(x, p.position)) as is_apart
+           from paired p)
+  select coalesce(jsonb_agg(jsonb_build_object('at', n.at, 'position', n.position::text)
+                            order by n.at, pg_snapshot_xmax(n.position)), '[]')
+    from (select t.*, lead(t.is_apart) over (order by t.at, t.is_end, pg_snapshot_xmax(t.position)) as is_left
+            from told t) n
+   where not n.is_end and (n.is_apart or n.is_left));
+end $$;
+revoke all on function m23.ticks_between(m23.backup_work, pg_snapshot, timestamptz) from public, anon, authenticated,
+  service_role;
 
 -- A restore beside the live data makes a copy, which expires. Dropping takes away what M23
 -- made and nothing else: whatever somebody has added keeps the whole copy.

@@ -103,7 +103,7 @@ async function newest(): Promise<string> {
 async function triggersOf(table: string): Promise<string[]> {
   return rowTexts(
     client,
-    `select distinct tgname from pg_trigger g join m23.captured($1::regclass) c on c.relid = g.tgrelid where tgname ~ 'm23_(row_replicated|statement)'`,
+    `select distinct tgname from pg_trigger g join m23.captured_relations($1::regclass) c on c.relid = g.tgrelid where tgname ~ 'm23_(row_replicated|statement)'`,
     [table],
   );
 }

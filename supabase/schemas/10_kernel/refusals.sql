@@ -65,11 +65,3 @@ end $$;
 -- Whether PostgREST calls, and so gives that answer.
 create function m23.is_api_call() returns boolean
 language sql stable as $$ select coalesce(current_setting('request.method', true), '') <> '' $$;
-
--- A JSON array of texts as an array; null where it is empty, or no array.
-create function m23.list_of(p_json jsonb) returns text[]
-language plpgsql immutable as $$
-begin
-  return (select array_agg(t)
-            from jsonb_array_elements_text(case jsonb_typeof(p_json) when 'array' then p_json end) t);
-end $$;

@@ -1,6 +1,5 @@
--- Foundation: M23's schemas, the roles and `auth` functions that every Supabase
--- project already has (made here only where they are absent), settings, and the
--- one way in which the database refuses a caller.
+-- M23's schemas, and the roles and `auth` functions that every Supabase project already has: they are made here only
+-- where they are absent.
 create schema m23;
 create schema m23_log;      -- one typed log table per protected table
 create schema m23_staging;  -- rows on their way back, between archive and live table
@@ -37,31 +36,3 @@ begin
   end if;
 end $$;
 grant usage on schema m23 to authenticated, service_role;
-
--- Settings -------------------------------------------------------------------
-
-create table m23.settings (
-  name  text primary key,
-  value text not null,
-  about text not null
-);
-select m23.close_table('m23.settings');
-
-insert into m23.settings (name, value, about) values
-  ('lease_seconds',        '60',      'how long a worker may be silent before its job is taken over'),
-  ('chunk_rows',           '10000',   'rows in one archive chunk, at most'),
-  ('chunk_bytes',          '4194304',
-    'bytes in one archive chunk before compression; reached, not passed by more than a row'),
-  ('restore_wait_seconds', '10',      'how long a restore tries to get the tenant to itself'),
-  ('snapshot_days',        '30',      'how long a snapshot can be rolled back to'),
-  ('request_days',         '7',       'how long a request and its idempotent answer are kept'),
-  ('log_days',             '30',      'how long the log is kept, and so how far back one can go'),
-  ('log_part_hours',       '24',      'how long one part of a log is written'),
-  ('commit_times_age',     '50000000', 'transactions after which a commit time is copied'),
-  ('commit_times_kept',    '0',       'the transaction up to which commit times have been copied'),
-  ('limit.pitr-rollback',  '5',       'calls an hour and tenant; the edge function writes its own limit here'),
-  ('history_rows',         '10000',   'changes that the view transaction_logs shows, the newest'),
-  ('audit_days',           '365',     'how long the audit is kept'),
-  ('pending_jobs',         '50',      'backup jobs of a tenant that wait to be run, at most'),
-  ('pending_job_days',     '7',       'how long a backup job that nobody runs is kept'),
-  ('kept_previews',        '20',      'dry runs of a tenant whose further pages can be read, the newest');

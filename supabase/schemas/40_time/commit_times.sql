@@ -11,8 +11,6 @@ create table m23.commit_times (
 );
 select m23.close_table('m23.commit_times');
 
--- The moments inside a member -----------------------------------------------------------
-
 -- Whether the server has recorded commit times ever since.
 create function m23.commit_times_since(p_at timestamptz) returns text
 language plpgsql stable as $$

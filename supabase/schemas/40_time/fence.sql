@@ -1,3 +1,4 @@
+-- The fence lets one restore have a tenant to itself, and nobody else wait.
 -- Writers of a tenant share it, a restore takes it alone; both hold it to the end of
 -- their transaction. A lock a tenant would fill the lock table where a transaction writes
 -- rows of very many: beyond a number it takes stripes instead, 128 of them, that tenants

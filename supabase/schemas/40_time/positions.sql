@@ -1,35 +1,5 @@
--- Positions and the fence. A position is a pg_snapshot: what it sees had been
--- committed, what it does not see lies after it. That is exact and costs a writer
--- nothing. The fence lets one restore have a tenant to itself, and nobody else wait.
-
--- Transaction numbers mean something only inside one life of one database. A dump
--- and restore, a clone or a physical recovery begins another: positions and log of
--- the former life are then a gap, never silently wrong.
-
-create table m23.incarnations (
-  id          uuid primary key default gen_random_uuid(),
-  fingerprint text not null,
-  since       timestamptz not null default now(),
-  position    pg_snapshot not null default pg_current_snapshot()
-);
-select m23.close_table('m23.incarnations');
-
-create function m23.fingerprint() returns text
-language plpgsql stable as $$
-begin
-  return (select concat_ws('/', s.system_identifier, c.timeline_id, d.oid)
-      from pg_control_system() s, pg_control_checkpoint() c, pg_database d
-     where d.datname = current_database());
-end $$;
-comment on function m23.fingerprint() is
-  'What tells this life of the database from its copies: cluster, timeline, database.';
-
--- The newest life that was noted: in a copy of the database, until something has asked for the present one, the former.
-create function m23.present_life() returns uuid
-language plpgsql stable as
-$$ begin return (select i.id from m23.incarnations i order by i.since desc, i.id limit 1); end $$;
-
--- Positions ------------------------------------------------------------------
+-- Positions. A position is a pg_snapshot: what it sees had been committed, what it does not see lies after it. That is
+-- exact and costs a writer nothing.
 
 -- The transaction that takes a position always lies after it: its own number is put
 -- among those in progress, because once a later transaction has committed its own
@@ -72,28 +42,3 @@ language sql immutable as $$
   select pg_snapshot_xmax(p_later) >= pg_snapshot_xmax(p_earlier)
      and not exists (select from pg_snapshot_xip(p_later) x where pg_visible_in_snapshot(x, p_earlier))
 $$;
-
--- A time as callers write it.
-create function m23.iso(p_at timestamptz) returns text
-language sql stable as
-$$ select to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') $$;
-
--- Moments ------------------------------------------------------------------------
--- A moment is a position, and where the server records commit times a time with it: then
--- a transaction lies after the moment if the position does not see it or it was committed
--- later. The two together are exact, because a transaction is stamped a little before it
--- becomes visible.
-
-create type m23.moment as (
-  position pg_snapshot,
-  at       timestamptz,  -- with native commit times; else null
-  floor    xid8,         -- no transaction below it lies after the moment
-  taken    timestamptz   -- the time that the moment is of
-);
-
--- A moment by its fields. Without a floor none of the transactions that the position sees is looked at.
-create function m23.moment_of(p_position pg_snapshot, p_taken timestamptz default null, p_at timestamptz default null,
-                              p_floor xid8 default null)
-returns m23.moment
-language sql immutable as
-$$ select p_position, p_at, coalesce(p_floor, pg_snapshot_xmin(p_position)), p_taken $$;

@@ -2,7 +2,7 @@
 
 -- The relations that are captured for a table: itself, or with its partitions, which can be
 -- written to directly. `leaf`: it has rows of its own.
-create function m23.captured(p_relid oid) returns table (relid oid, leaf boolean, partitioned boolean)
+create function m23.captured_relations(p_relid oid) returns table (relid oid, leaf boolean, partitioned boolean)
 language plpgsql stable rows 1 as $$
 begin
   return query
@@ -51,10 +51,10 @@ create function m23.write_triggers(p_table m23.protected_tables) returns void
 language plpgsql as $$
 declare v_trigger record;
 begin
-  perform m23.drop_triggers(c.relid) from m23.captured(p_table.relid) c;
+  perform m23.drop_triggers(c.relid) from m23.captured_relations(p_table.relid) c;
   for v_trigger in
     select m23.qualified_name(c.relid) as relation, t.*
-      from m23.captured(p_table.relid) c,
+      from m23.captured_relations(p_table.relid) c,
            m23.capture_triggers(c.leaf, c.partitioned, m23.insert_order_matters(p_table.relid),
                                 m23.is_subscribed(p_table.relid)) t
   loop
@@ -80,7 +80,7 @@ create function m23.missing_triggers(p_table m23.protected_tables) returns text[
 language plpgsql stable as $$
 begin
   return (select array_agg(distinct t.name)
-            from m23.captured(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned, false, false) t
+            from m23.captured_relations(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned, false, false) t
            where not exists (select from pg_trigger g
                               where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A'));
 end $$;

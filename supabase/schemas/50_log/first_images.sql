@@ -52,3 +52,34 @@ begin
     'several', m23.image_values(p_columns, p_groups, 'case when t.m23_unchanged & {bits} = 0 then t.{column}
              when t.m23_has_{bits} then t.m23_next_{n} else l.{column} end as {column}'));
 end $outer$;
+
+-- The bits of the groups that have a column, by groups as lists of names (m23.groups_of).
+create function m23.bits_in(p_groups jsonb, p_column text) returns int
+language sql immutable as $$
+  select coalesce(bit_or(1 << (g.n - 1)::int), 0)
+    from jsonb_array_elements(p_groups) with ordinality g (names, n) where g.names ? p_column
+$$;
+
+-- The columns of an image, those in groups as a template says.
+create function m23.image_values(p_columns text[], p_groups jsonb, p_grouped text) returns text
+language plpgsql immutable as $$
+begin
+  return (select string_agg(m23.fill(case b.bits when 0 then 't.{column}' else p_grouped end,
+                                     'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text),
+                            ', ' order by c.n)
+            from unnest(p_columns) with ordinality c (name, n),
+                 lateral (select m23.bits_in(p_groups, c.name)) b (bits));
+end $$;
+
+-- Whether an image of a key carries a group, and the values of the first one that does.
+create function m23.next_values(p_columns text[], p_groups jsonb, p_bits int[]) returns text
+language plpgsql immutable as $$
+begin
+  return concat(
+    (select string_agg(m23.fill(', first_value(r.m23_op in (''U'', ''D'') and r.m23_unchanged & {bits} = 0)
+                   over w{bits} as m23_has_{bits}', 'bits', b::text), '') from unnest(p_bits) b),
+    (select string_agg(m23.fill(', first_value(r.{column}) over w{bits} as m23_next_{n}',
+                                'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text), '' order by c.n)
+       from unnest(p_columns) with ordinality c (name, n), lateral (select m23.bits_in(p_groups, c.name)) b (bits)
+      where b.bits <> 0));
+end $$;

@@ -4,8 +4,8 @@ language plpgsql as $$
 declare v_relation oid;
 begin
   perform m23.remove_partition(p) from m23.partitions p
-   where p.table_id = p_table.id and p.relid not in (select c.relid from m23.captured(p_table.relid) c);
-  for v_relation in select c.relid from m23.captured(p_table.relid) c where c.leaf and c.partitioned loop
+   where p.table_id = p_table.id and p.relid not in (select c.relid from m23.captured_relations(p_table.relid) c);
+  for v_relation in select c.relid from m23.captured_relations(p_table.relid) c where c.leaf and c.partitioned loop
     if not p_new and not exists (select from m23.partitions p where p.relid = v_relation) then
       perform m23.log_rows(v_relation, p_table.id, 'I');
     end if;

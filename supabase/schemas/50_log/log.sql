@@ -28,6 +28,13 @@
 -- touched, whose lastval() stays as it was. Two transactions can read one place: what is unique is a
 -- change id together with its transaction, and the entries of one key never tie.
 
+-- Those codes, and what each is called outside.
+create function m23.operations() returns table (op "char", name text)
+language sql immutable as $$
+  values ('I'::"char", 'INSERT'), ('U', 'UPDATE'), ('D', 'DELETE'), ('o', 'KEY_FROM'), ('n', 'KEY_TO'),
+         ('l', 'TENANT_FROM'), ('a', 'TENANT_TO')
+$$;
+
 create table m23.log_columns (
   table_id  int not null references m23.protected_tables (id) on delete cascade,
   name      text not null,    -- in the log table

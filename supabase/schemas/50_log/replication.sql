@@ -9,7 +9,7 @@ create function m23.is_subscribed(p_relid oid) returns boolean
 language plpgsql stable as $$
 begin
   return exists (select from pg_subscription_rel)  -- mostly there is none
-     and exists (select from pg_subscription_rel s join m23.captured(p_relid) c on c.relid = s.srrelid);
+     and exists (select from pg_subscription_rel s join m23.captured_relations(p_relid) c on c.relid = s.srrelid);
 end $$;
 
 -- The setting that says how many statements on a table are open in this transaction.
@@ -50,7 +50,7 @@ create function m23.misses_replication(p_table m23.protected_tables) returns boo
 language plpgsql stable as $$
 begin
   return m23.is_subscribed(p_table.relid) and exists (
-    select from m23.captured(p_table.relid) c
+    select from m23.captured_relations(p_table.relid) c
      where c.leaf and not exists (select from pg_trigger g
                                    where g.tgrelid = c.relid and g.tgname = 'aaa_m23_row_replicated'
                                      and g.tgenabled = 'A'));
@@ -60,6 +60,6 @@ end $$;
 create function m23.replication_has_ended(p_table m23.protected_tables) returns boolean
 language plpgsql stable as $$
 begin
-  return exists (select from m23.captured(p_table.relid) c join pg_trigger g on g.tgrelid = c.relid
+  return exists (select from m23.captured_relations(p_table.relid) c join pg_trigger g on g.tgrelid = c.relid
                   where g.tgname = 'aaa_m23_row_replicated') and not m23.is_subscribed(p_table.relid);
 end $$;

@@ -1,13 +1,6 @@
 -- History: the log as its tenant may read it, and rows as they were. Old values are for
 -- owner, admin and operator only: policies finer than the tenant cannot be applied to them.
 
--- What is logged, and what it is called outside.
-create function m23.operations() returns table (op "char", name text)
-language sql immutable as $$
-  values ('I'::"char", 'INSERT'), ('U', 'UPDATE'), ('D', 'DELETE'), ('o', 'KEY_FROM'), ('n', 'KEY_TO'),
-         ('l', 'TENANT_FROM'), ('a', 'TENANT_TO')
-$$;
-
 -- When a change `l` of a log was committed: the time itself where one is recorded, else the first tick that sees it.
 create function m23.committed_at() returns text
 language sql immutable as $q$

@@ -5,7 +5,7 @@ language plpgsql stable rows 2 as $$
 declare v_known text[] := p_target.columns || (m23.generated_columns(p_target)).names;
 begin
   return query
-  select i.* from m23.captured((p_target.tbl).relid) c join pg_index i on i.indrelid = c.relid
+  select i.* from m23.captured_relations((p_target.tbl).relid) c join pg_index i on i.indrelid = c.relid
    where (i.indisunique or i.indisexclusion) and not exists (select from pg_inherits h where h.inhrelid = i.indexrelid)
      and not exists (
        select from pg_attribute a

@@ -1,7 +1,7 @@
 -- The condition that a planned row `d` comes to refer to a row that there will not be. One of the tenant's
 -- that was left, because another tenant has its key now, is none either: nothing is hung on that tenant's row.
--- It is a set of places, found by joins: a condition with OR would be asked of one row after the other. What is null (of
--- a table that is not planned) falls away.
+-- It is a set of places, found by joins: a condition with OR would be asked of one row after the other. What is null
+-- (of a table that is not planned) falls away.
 create function m23.lacks_parent(
   p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint
 ) returns text

@@ -22,7 +22,7 @@ begin
         from m23.lost_since(v_table, p_tenant, p_target.moment) lost where lost is not null);
   end if;
   v_homeless := m23.leave_alone(p_target, 'd.m23_op <> ''D'' and not ' || m23.lies_within(v_table,
-    array(select m23.bounds_of(c.relid, v_table) from m23.captured(v_table.relid) c where c.leaf), 'd'));
+    array(select m23.bounds_of(c.relid, v_table) from m23.captured_relations(v_table.relid) c where c.leaf), 'd'));
   left_alone := left_alone + v_homeless;
   warnings := warnings || array(select format('%s: %s row(s) were left alone: no partition takes them any more',
                                               m23.public_name(v_table.relid), v_homeless) where v_homeless > 0);

@@ -17,7 +17,7 @@ end $$;
 create function m23.sets_off(p_targets m23.target[]) returns boolean
 language plpgsql stable as $$
 begin
-  return exists (select from unnest(p_targets) t, m23.captured((t).tbl.relid) c
+  return exists (select from unnest(p_targets) t, m23.captured_relations((t).tbl.relid) c
      where exists (select from pg_trigger g where g.tgrelid = c.relid and g.tgname !~ '^(aaa|zzz)_m23_')
         or exists (select from pg_rewrite r where r.ev_class = c.relid));
 end $$;

@@ -15,7 +15,8 @@ end $$;
 create function m23.writes_as_planned(p_table m23.protected_tables, p_quiet boolean) returns boolean
 language plpgsql stable as $$
 begin
-  return p_quiet and not exists (select from m23.captured(p_table.relid) c join pg_rewrite r on r.ev_class = c.relid);
+  return p_quiet and not exists (
+    select from m23.captured_relations(p_table.relid) c join pg_rewrite r on r.ev_class = c.relid);
 end $$;
 
 -- Deletes the live rows of the plan with one operation; gives how many.

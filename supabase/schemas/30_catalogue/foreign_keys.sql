@@ -1,3 +1,5 @@
+-- Foreign keys, and what the catalogue says of them.
+
 -- The definition of a foreign key, as `add constraint` takes it, with another parent of the same columns.
 create function m23.foreign_key_definition(p_key pg_constraint, p_parent oid) returns text
 language plpgsql stable as $$
@@ -32,3 +34,17 @@ language sql immutable as $$
   select case p_action when 'r' then 'restrict' when 'c' then 'cascade' when 'n' then 'set null'
                        when 'd' then 'set default' else 'no action' end
 $$;
+
+-- Whether a constraint is kept at all: from PostgreSQL 18 on it may say that it is not.
+create function m23.is_enforced(p_constraint pg_constraint) returns boolean
+language plpgsql stable as $$
+begin
+  return current_setting('server_version_num')::int < 180000 or (to_jsonb(p_constraint) ->> 'conenforced')::boolean;
+end $$;
+
+-- Whether a foreign key has PERIOD: several rows together may be what a row of it refers to.
+create function m23.is_temporal(p_constraint pg_constraint) returns boolean
+language plpgsql stable as $$
+begin
+  return current_setting('server_version_num')::int >= 180000 and (to_jsonb(p_constraint) ->> 'conperiod')::boolean;
+end $$;
