@@ -16,8 +16,7 @@ const MIGRATED = 'm23_migrated';
 /** Starts a PostgreSQL whose database has the migrations. A copy is a life of its own, as any other database. */
 export async function startMigrated(options: PostgresOptions): Promise<Postgres> {
   const folder = process.env['M23_TEMPLATES'];
-  if (folder === undefined || !options.ephemeral || Object.keys(options.settings ?? {}).length > 0)
-    return await start(options);
+  if (folder === undefined || !options.ephemeral) return await start(options);
   const postgres = await Postgres.start({ ...options, copyOf: await template(folder, options) });
   await makeOwn(postgres);
   return postgres;

@@ -84,7 +84,7 @@ const OUTCOME = {
 };
 
 const folder = temporaryFolder();
-const { stack } = await openStack({ limits: { 'pitr-rollback': 1 } });
+const { stack } = await openStack({ others: 'contract', limits: { 'pitr-rollback': 1 } });
 let tarball: string;
 let client: string;
 

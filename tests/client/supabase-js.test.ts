@@ -9,7 +9,7 @@ import { NOWHERE, newClient, signIn } from '../fixtures/people.ts';
 import { openStack } from '../fixtures/stack.ts';
 import { eventually } from '../fixtures/time.ts';
 
-const { stack, client: database } = await openStack({ limits: 'contract' });
+const { stack, client: database } = await openStack({ others: 'contract' });
 
 async function invoke(supabase: SupabaseClient, name: string, body: Record<string, unknown>): Promise<Body> {
   const { data, error } = await supabase.functions.invoke<Body>(name, { body });

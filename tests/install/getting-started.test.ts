@@ -91,7 +91,7 @@ const env: Record<string, string> = {
   SUPABASE_TELEMETRY_DISABLED: '1',
   DO_NOT_TRACK: '1',
 };
-const { stack, client: database } = await openStack({ limits: 'contract', prepare });
+const { stack, client: database } = await openStack({ others: 'contract', prepare });
 Object.assign(env, { SUPABASE_URL: stack.url, ANON_KEY: stack.anonKey });
 
 /** The project before M23, and M23's database half. */

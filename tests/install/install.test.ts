@@ -39,7 +39,8 @@ after(async () => {
 /** A database of its own, as a project is before M23. */
 async function project(t: TestContext): Promise<pg.Client> {
   const admin = await postgres.connect();
-  const name = `project_${(databases += 1)}`;
+  databases += 1;
+  const name = `project_${databases}`;
   await admin.query(`create database ${name}`);
   await admin.end();
   const client = new pg.Client({ connectionString: postgres.url.replace(/\/postgres$/, `/${name}`) });

@@ -13,7 +13,7 @@ import { databaseTime, eventually } from '../fixtures/time.ts';
 let tenant: Tenant;
 let at: string;
 
-const { stack, client, stocked } = await openShopStack({ limits: 'contract' });
+const { stack, client, stocked } = await openShopStack({ others: 'contract' });
 
 before(async () => {
   tenant = await stocked();
