@@ -404,8 +404,8 @@ create table m23.incarnations (
 create table m23.protected_tables (
   id            int primary key generated always as identity,
   relid         oid not null unique,
-  tenant_attnum int2 not null,
-  key_attnums   int2[] not null,
+  tenant_attnum int2 not null check (tenant_attnum > 0),
+  key_attnums   int2[] not null check (cardinality(key_attnums) > 0),
   name          text not null,  -- as it was last seen
   protected_at  timestamptz not null default clock_timestamp(),
   xid           xid8 not null default pg_current_xact_id(),  -- what sees it, sees every change logged
@@ -414,7 +414,8 @@ create table m23.protected_tables (
   pruned_at     timestamptz,                -- what that is as a time
   attributes    int2,                       -- the highest number of a column, as it was last seen
   triggers      text[],                     -- marks of its triggers, as they were written last
-  suspended     text                        -- m23.obstacle.kind: what has kept it from being captured since its history
+  suspended     text,                       -- m23.obstacle.kind: what has kept it from being captured since its history
+  check (pruned_below = '0' or pruned_at is not null)
 );
 
 -- How far the look at each log has come.
@@ -1530,7 +1531,8 @@ create table m23.clock_steps (
   id          uuid primary key default gen_random_uuid(),
   since       timestamptz not null,
   until       timestamptz not null,
-  incarnation uuid not null references m23.incarnations (id)
+  incarnation uuid not null references m23.incarnations (id),
+  check (since < until)
 );
 
 select m23.close_table('m23.clock_steps');
@@ -1997,6 +1999,7 @@ create table m23.type_versions (
   incarnation uuid not null references m23.incarnations (id),
   numbers     oid[] not null,   -- of an enum's labels, or a composite type's attributes, in ascending order
   names       text[] not null,
+  check (cardinality(numbers) = cardinality(names)),
   primary key (incarnation, type, since)
 );
 
@@ -2024,8 +2027,8 @@ comment on table m23.gaps is 'Ended histories of the protected tables: no moment
 
 create table m23.log_columns (
   table_id  int not null references m23.protected_tables (id) on delete cascade,
-  name      text not null,    -- in the log table
-  attnum    int2 not null,    -- of the table
+  name      text not null check (name ~ '^c[0-9]+(_[0-9]+)?$'),  -- in the log table
+  attnum    int2 not null check (attnum > 0),  -- of the table
   column_name text not null,  -- as it was last seen
   type_name text not null,    -- in the log table
   column_type text not null,  -- in the table, when this column of the log was made
@@ -2042,10 +2045,11 @@ comment on table m23.log_columns is 'Which column of a log holds which column of
 
 create table m23.log_parts (
   table_id  int not null references m23.protected_tables (id) on delete cascade,
-  part      int not null,
+  part      int not null check (part > 0),
   opened_at timestamptz not null default clock_timestamp(),
   closed_at timestamptz,                    -- capture has gone on to the next one
   sealed    boolean not null default false, -- its tenants stand in m23.log_tenants
+  check (not sealed or closed_at is not null),
   primary key (table_id, part)
 );
 
@@ -2062,9 +2066,10 @@ comment on table m23.log_parts is
 create table m23.log_groups (
   table_id int not null references m23.protected_tables (id) on delete cascade,
   bit      int not null check (bit between 0 and 30),
-  attnums  int2[] not null,  -- of the table
+  attnums  int2[] not null check (cardinality(attnums) > 0),  -- of the table
   wide     boolean not null, -- one column whose values are long
   in_use   boolean not null default true,
+  check (not wide or cardinality(attnums) = 1),
   primary key (table_id, bit)
 );
 
@@ -5537,7 +5542,7 @@ revoke all on function m23.write_captures() from public, anon, authenticated, se
 
 create table public.audit_log (
   tenant_id    uuid not null,
-  seq          bigint not null,
+  seq          bigint not null check (seq > 0),
   created_at   timestamptz not null,
   event        text not null check (event in ('begun', 'ended', 'refused', 'replayed', 'done')),
   action       text not null,  -- the function, or what was done
@@ -5545,11 +5550,12 @@ create table public.audit_log (
   request_id   uuid,           -- an end has that of its beginning
   from_address text,
   user_agent   text,
-  status       int,
+  status       int check (status between 100 and 599),
   code         text,
   detail       jsonb,
-  prev_hash    text not null,
-  hash         text not null,
+  prev_hash    text not null check (prev_hash ~ '^[0-9a-f]{64}$'),
+  hash         text not null check (hash ~ '^[0-9a-f]{64}$'),
+  check (event not in ('begun', 'ended') or request_id is not null),
   primary key (tenant_id, seq)
 );
 
@@ -5573,8 +5579,8 @@ comment on table public.audit_log is
 -- Where each chain ends: whoever adds to it holds this row.
 create table m23.audit_heads (
   tenant_id uuid primary key,
-  seq       bigint not null,
-  hash      text not null
+  seq       bigint not null check (seq >= 0),
+  hash      text not null check (hash ~ '^[0-9a-f]{64}$')
 );
 
 select m23.close_table('m23.audit_heads');
@@ -5582,8 +5588,8 @@ select m23.close_table('m23.audit_heads');
 -- What is older than audit_days is gone, and with what its chain ended.
 create table m23.audit_checkpoints (
   tenant_id  uuid primary key,
-  seq        bigint not null,
-  hash       text not null,
+  seq        bigint not null check (seq > 0),
+  hash       text not null check (hash ~ '^[0-9a-f]{64}$'),
   created_at timestamptz not null default clock_timestamp()
 );
 
@@ -5595,7 +5601,7 @@ create table m23.refusals (
   id           bigint primary key generated always as identity,
   tenant_id    uuid not null,
   minute       timestamptz not null,
-  event        text not null,
+  event        text not null check (event in ('refused', 'replayed')),
   action       text not null,
   actor        uuid,
   status       int,
@@ -5604,7 +5610,7 @@ create table m23.refusals (
   from_address text,
   user_agent   text,
   detail       jsonb,  -- of the service: why, and who
-  count        bigint not null default 1,
+  count        bigint not null default 1 check (count > 0),
   since        timestamptz not null default clock_timestamp(),
   until        timestamptz not null default clock_timestamp(),
   unique nulls not distinct (tenant_id, minute, event, action, actor, status, code, detail)
@@ -5659,14 +5665,15 @@ create table public.backup_jobs (
   created_by        uuid default auth.uid(),
   started_at        timestamptz,
   completed_at      timestamptz,
-  backup_size_bytes bigint,
+  backup_size_bytes bigint check (backup_size_bytes >= 0),
   duration_seconds  numeric,
   error_message     text,
   deleted_at        timestamptz,  -- its objects go when the grace period has passed
   is_incremental    boolean generated always as (job_type = 'incremental') stored,
   base_backup_id    uuid references public.backup_jobs (id),
   parent_backup_id  uuid references public.backup_jobs (id),
-  metadata          jsonb not null default '{}'
+  metadata          jsonb not null default '{}',
+  check (id not in (base_backup_id, parent_backup_id))
 );
 
 create index backup_jobs_tenant on public.backup_jobs (tenant_id, created_at desc);
@@ -5700,7 +5707,7 @@ create table public.restore_logs (
   started_at       timestamptz,
   completed_at     timestamptz,
   duration_seconds numeric,
-  rows_restored    bigint,
+  rows_restored    bigint check (rows_restored >= 0),
   stats            jsonb,
   warnings         text[] not null default '{}',
   metadata         jsonb not null default '{}'
@@ -5724,10 +5731,11 @@ create table public.pitr_snapshots (
   expires_at       timestamptz,
   snapshot_data    jsonb not null,
   affected_tables  text[] not null,
-  total_rows_count bigint,
+  total_rows_count bigint check (total_rows_count >= 0),
   is_rolled_back   boolean not null default false,
   rolled_back_at   timestamptz,
-  status           text not null default 'active' check (status in ('active', 'expired', 'rolled_back', 'archived'))
+  status           text not null default 'active' check (status in ('active', 'expired', 'rolled_back', 'archived')),
+  check (is_rolled_back = (rolled_back_at is not null))
 );
 
 create index pitr_snapshots_tenant on public.pitr_snapshots (tenant_id, created_at desc);
@@ -5755,7 +5763,7 @@ create table public.pitr_rollbacks (
   error_message    text,
   completed_at     timestamptz,
   affected_tables  text[],
-  rows_restored    bigint,
+  rows_restored    bigint check (rows_restored >= 0),
   pre_rollback_snapshot_id uuid references public.pitr_snapshots (id),
   warnings         text[] not null default '{}'
 );
@@ -5809,9 +5817,10 @@ create table m23.leases (
   work_id uuid primary key,
   token   uuid not null,
   until   timestamptz not null,
-  taken   int not null default 1,  -- by how many workers since the last progress
+  taken   int not null default 1 check (taken > 0),  -- by how many workers since the last progress
   pid     int default pg_backend_pid(),  -- which backend took or renewed it last,
-  backend_start timestamptz              -- and since when that has run
+  backend_start timestamptz,             -- and since when that has run
+  check (backend_start is null or pid is not null)
 );
 
 select m23.close_table('m23.leases');
@@ -5954,14 +5963,18 @@ create table m23.requests (
   id              uuid primary key,
   tenant_id       uuid not null,
   user_id         uuid,  -- null: the service key, whose requests use up no quota
-  function        text not null,
+  function        text not null
+                  check (function in ('backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback', 'recovery-test')),
   counted_at      timestamptz not null default clock_timestamp(),
   used_at         timestamptz,  -- work has begun with it, or never will
   given_back_at   timestamptz,  -- it ended by our own fault, and counts for nothing
   idempotency_key text,
   body_sha256     text,
-  response_status int,
-  response_body   jsonb
+  response_status int check (response_status between 100 and 599),
+  response_body   jsonb,
+  -- What is given back is used, and had been counted.
+  check (given_back_at is null or used_at is not null and user_id is not null),
+  check (response_body is null or response_status is not null)
 );
 
 select m23.close_table('m23.requests');

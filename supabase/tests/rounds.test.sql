@@ -72,7 +72,7 @@ select results_eq($$ select state from m23.doctor() where finding ~ 'no default 
 create or replace function m23.prune_logs() returns int language plpgsql set search_path = '' as $$ begin return 1 / 0;
     end $$;
 insert into m23.requests (id, tenant_id, user_id, function, counted_at) select gen_random_uuid(), pg_temp.tenant(1),
-    gen_random_uuid(), 'f', now() - interval '8 days' from generate_series(1, 3);
+    gen_random_uuid(), 'backup-create', now() - interval '8 days' from generate_series(1, 3);
 select is(public.m23_sweep()::jsonb, '{"requests": 3, "failed": ["log parts"]}',
     'a step of the upkeep that fails is told, and takes back nothing that others have done');
 select is((select count(*) from m23.requests), 0::bigint, 'what is past its time goes');

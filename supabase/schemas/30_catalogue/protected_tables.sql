@@ -3,8 +3,8 @@
 create table m23.protected_tables (
   id            int primary key generated always as identity,
   relid         oid not null unique,
-  tenant_attnum int2 not null,
-  key_attnums   int2[] not null,
+  tenant_attnum int2 not null check (tenant_attnum > 0),
+  key_attnums   int2[] not null check (cardinality(key_attnums) > 0),
   name          text not null,  -- as it was last seen
   protected_at  timestamptz not null default clock_timestamp(),
   xid           xid8 not null default pg_current_xact_id(),  -- what sees it, sees every change logged
@@ -13,7 +13,8 @@ create table m23.protected_tables (
   pruned_at     timestamptz,                -- what that is as a time
   attributes    int2,                       -- the highest number of a column, as it was last seen
   triggers      text[],                     -- marks of its triggers, as they were written last
-  suspended     text                        -- m23.obstacle.kind: what has kept it from being captured since its history
+  suspended     text,                       -- m23.obstacle.kind: what has kept it from being captured since its history
+  check (pruned_below = '0' or pruned_at is not null)
 );
 select m23.close_table('m23.protected_tables');
 create index protected_tables_incarnation on m23.protected_tables (incarnation);

@@ -4,7 +4,8 @@ create table m23.clock_steps (
   id          uuid primary key default gen_random_uuid(),
   since       timestamptz not null,
   until       timestamptz not null,
-  incarnation uuid not null references m23.incarnations (id)
+  incarnation uuid not null references m23.incarnations (id),
+  check (since < until)
 );
 select m23.close_table('m23.clock_steps');
 create index clock_steps_incarnation on m23.clock_steps (incarnation);

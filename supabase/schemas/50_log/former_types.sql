@@ -20,6 +20,7 @@ create table m23.type_versions (
   incarnation uuid not null references m23.incarnations (id),
   numbers     oid[] not null,   -- of an enum's labels, or a composite type's attributes, in ascending order
   names       text[] not null,
+  check (cardinality(numbers) = cardinality(names)),
   primary key (incarnation, type, since)
 );
 select m23.close_table('m23.type_versions');

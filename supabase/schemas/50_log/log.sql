@@ -37,8 +37,8 @@ $$;
 
 create table m23.log_columns (
   table_id  int not null references m23.protected_tables (id) on delete cascade,
-  name      text not null,    -- in the log table
-  attnum    int2 not null,    -- of the table
+  name      text not null check (name ~ '^c[0-9]+(_[0-9]+)?$'),  -- in the log table
+  attnum    int2 not null check (attnum > 0),  -- of the table
   column_name text not null,  -- as it was last seen
   type_name text not null,    -- in the log table
   column_type text not null,  -- in the table, when this column of the log was made
@@ -53,10 +53,11 @@ comment on table m23.log_columns is 'Which column of a log holds which column of
 
 create table m23.log_parts (
   table_id  int not null references m23.protected_tables (id) on delete cascade,
-  part      int not null,
+  part      int not null check (part > 0),
   opened_at timestamptz not null default clock_timestamp(),
   closed_at timestamptz,                    -- capture has gone on to the next one
   sealed    boolean not null default false, -- its tenants stand in m23.log_tenants
+  check (not sealed or closed_at is not null),
   primary key (table_id, part)
 );
 select m23.close_table('m23.log_parts');
@@ -71,9 +72,10 @@ comment on table m23.log_parts is
 create table m23.log_groups (
   table_id int not null references m23.protected_tables (id) on delete cascade,
   bit      int not null check (bit between 0 and 30),
-  attnums  int2[] not null,  -- of the table
+  attnums  int2[] not null check (cardinality(attnums) > 0),  -- of the table
   wide     boolean not null, -- one column whose values are long
   in_use   boolean not null default true,
+  check (not wide or cardinality(attnums) = 1),
   primary key (table_id, bit)
 );
 select m23.close_table('m23.log_groups');

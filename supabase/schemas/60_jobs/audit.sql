@@ -4,7 +4,7 @@
 
 create table public.audit_log (
   tenant_id    uuid not null,
-  seq          bigint not null,
+  seq          bigint not null check (seq > 0),
   created_at   timestamptz not null,
   event        text not null check (event in ('begun', 'ended', 'refused', 'replayed', 'done')),
   action       text not null,  -- the function, or what was done
@@ -12,11 +12,12 @@ create table public.audit_log (
   request_id   uuid,           -- an end has that of its beginning
   from_address text,
   user_agent   text,
-  status       int,
+  status       int check (status between 100 and 599),
   code         text,
   detail       jsonb,
-  prev_hash    text not null,
-  hash         text not null,
+  prev_hash    text not null check (prev_hash ~ '^[0-9a-f]{64}$'),
+  hash         text not null check (hash ~ '^[0-9a-f]{64}$'),
+  check (event not in ('begun', 'ended') or request_id is not null),
   primary key (tenant_id, seq)
 );
 create index audit_log_request on public.audit_log (tenant_id, request_id);
@@ -34,16 +35,16 @@ comment on table public.audit_log is
 -- Where each chain ends: whoever adds to it holds this row.
 create table m23.audit_heads (
   tenant_id uuid primary key,
-  seq       bigint not null,
-  hash      text not null
+  seq       bigint not null check (seq >= 0),
+  hash      text not null check (hash ~ '^[0-9a-f]{64}$')
 );
 select m23.close_table('m23.audit_heads');
 
 -- What is older than audit_days is gone, and with what its chain ended.
 create table m23.audit_checkpoints (
   tenant_id  uuid primary key,
-  seq        bigint not null,
-  hash       text not null,
+  seq        bigint not null check (seq > 0),
+  hash       text not null check (hash ~ '^[0-9a-f]{64}$'),
   created_at timestamptz not null default clock_timestamp()
 );
 select m23.close_table('m23.audit_checkpoints');
@@ -54,7 +55,7 @@ create table m23.refusals (
   id           bigint primary key generated always as identity,
   tenant_id    uuid not null,
   minute       timestamptz not null,
-  event        text not null,
+  event        text not null check (event in ('refused', 'replayed')),
   action       text not null,
   actor        uuid,
   status       int,
@@ -63,7 +64,7 @@ create table m23.refusals (
   from_address text,
   user_agent   text,
   detail       jsonb,  -- of the service: why, and who
-  count        bigint not null default 1,
+  count        bigint not null default 1 check (count > 0),
   since        timestamptz not null default clock_timestamp(),
   until        timestamptz not null default clock_timestamp(),
   unique nulls not distinct (tenant_id, minute, event, action, actor, status, code, detail)

@@ -5,9 +5,10 @@ create table m23.leases (
   work_id uuid primary key,
   token   uuid not null,
   until   timestamptz not null,
-  taken   int not null default 1,  -- by how many workers since the last progress
+  taken   int not null default 1 check (taken > 0),  -- by how many workers since the last progress
   pid     int default pg_backend_pid(),  -- which backend took or renewed it last,
-  backend_start timestamptz              -- and since when that has run
+  backend_start timestamptz,             -- and since when that has run
+  check (backend_start is null or pid is not null)
 );
 select m23.close_table('m23.leases');
 

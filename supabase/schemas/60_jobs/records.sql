@@ -14,14 +14,15 @@ create table public.backup_jobs (
   created_by        uuid default auth.uid(),
   started_at        timestamptz,
   completed_at      timestamptz,
-  backup_size_bytes bigint,
+  backup_size_bytes bigint check (backup_size_bytes >= 0),
   duration_seconds  numeric,
   error_message     text,
   deleted_at        timestamptz,  -- its objects go when the grace period has passed
   is_incremental    boolean generated always as (job_type = 'incremental') stored,
   base_backup_id    uuid references public.backup_jobs (id),
   parent_backup_id  uuid references public.backup_jobs (id),
-  metadata          jsonb not null default '{}'
+  metadata          jsonb not null default '{}',
+  check (id not in (base_backup_id, parent_backup_id))
 );
 create index backup_jobs_tenant on public.backup_jobs (tenant_id, created_at desc);
 create index backup_jobs_pending on public.backup_jobs (tenant_id, created_at) where status = 'pending';
@@ -48,7 +49,7 @@ create table public.restore_logs (
   started_at       timestamptz,
   completed_at     timestamptz,
   duration_seconds numeric,
-  rows_restored    bigint,
+  rows_restored    bigint check (rows_restored >= 0),
   stats            jsonb,
   warnings         text[] not null default '{}',
   metadata         jsonb not null default '{}'
@@ -69,10 +70,11 @@ create table public.pitr_snapshots (
   expires_at       timestamptz,
   snapshot_data    jsonb not null,
   affected_tables  text[] not null,
-  total_rows_count bigint,
+  total_rows_count bigint check (total_rows_count >= 0),
   is_rolled_back   boolean not null default false,
   rolled_back_at   timestamptz,
-  status           text not null default 'active' check (status in ('active', 'expired', 'rolled_back', 'archived'))
+  status           text not null default 'active' check (status in ('active', 'expired', 'rolled_back', 'archived')),
+  check (is_rolled_back = (rolled_back_at is not null))
 );
 create index pitr_snapshots_tenant on public.pitr_snapshots (tenant_id, created_at desc);
 create index pitr_snapshots_expiry on public.pitr_snapshots (expires_at) where status = 'active';
@@ -94,7 +96,7 @@ create table public.pitr_rollbacks (
   error_message    text,
   completed_at     timestamptz,
   affected_tables  text[],
-  rows_restored    bigint,
+  rows_restored    bigint check (rows_restored >= 0),
   pre_rollback_snapshot_id uuid references public.pitr_snapshots (id),
   warnings         text[] not null default '{}'
 );

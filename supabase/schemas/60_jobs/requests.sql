@@ -5,14 +5,18 @@ create table m23.requests (
   id              uuid primary key,
   tenant_id       uuid not null,
   user_id         uuid,  -- null: the service key, whose requests use up no quota
-  function        text not null,
+  function        text not null
+                  check (function in ('backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback', 'recovery-test')),
   counted_at      timestamptz not null default clock_timestamp(),
   used_at         timestamptz,  -- work has begun with it, or never will
   given_back_at   timestamptz,  -- it ended by our own fault, and counts for nothing
   idempotency_key text,
   body_sha256     text,
-  response_status int,
-  response_body   jsonb
+  response_status int check (response_status between 100 and 599),
+  response_body   jsonb,
+  -- What is given back is used, and had been counted.
+  check (given_back_at is null or used_at is not null and user_id is not null),
+  check (response_body is null or response_status is not null)
 );
 select m23.close_table('m23.requests');
 create index requests_window on m23.requests (tenant_id, function, counted_at);
