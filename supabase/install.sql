@@ -5964,7 +5964,8 @@ create table m23.requests (
   tenant_id       uuid not null,
   user_id         uuid,  -- null: the service key, whose requests use up no quota
   function        text not null
-                  check (function in ('backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback', 'recovery-test')),
+                  check (function in ('backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback',
+                                      'recovery-test')),
   counted_at      timestamptz not null default clock_timestamp(),
   used_at         timestamptz,  -- work has begun with it, or never will
   given_back_at   timestamptz,  -- it ended by our own fault, and counts for nothing
