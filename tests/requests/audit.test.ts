@@ -231,7 +231,7 @@ describe('every change through the API', () => {
     const {
       rows: [work],
     } = await client.query<{ id: string }>(
-      `insert into m23.restore_work (work_id, tenant_id, kind) values (gen_random_uuid(), $1, 'pitr') returning work_id as id`,
+      `insert into m23.restore_work (work_id, tenant_id, kind, moment) values (gen_random_uuid(), $1, 'pitr', m23.moment_of(pg_current_snapshot())) returning work_id as id`,
       [tenant.id],
     );
     assert.equal((await rpc('cancel_restore', 'admin', { p_id: work?.id })).status, 200);

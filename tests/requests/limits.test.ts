@@ -118,7 +118,10 @@ describe('an admitted request', () => {
 
 describe('another restore that runs', () => {
   test('is told with the time to wait, by the functions and by the database', async () => {
-    await client.query(`insert into m23.restore_work (work_id, tenant_id, kind) values ($1, $1, 'pitr')`, [tenant.id]);
+    await client.query(
+      `insert into m23.restore_work (work_id, tenant_id, kind, moment) values ($1, $1, 'pitr', m23.moment_of(pg_current_snapshot()))`,
+      [tenant.id],
+    );
     await client.query('select m23.take_lease($1)', [tenant.id]);
     try {
       const reply = await restore(tenant);
@@ -145,7 +148,10 @@ describe('another restore that runs', () => {
     const {
       rows: [backend],
     } = await dead.query<{ pid: number }>('select pg_backend_pid() as pid');
-    await dead.query(`insert into m23.restore_work (work_id, tenant_id, kind) values ($1, $1, 'pitr')`, [tenant.id]);
+    await dead.query(
+      `insert into m23.restore_work (work_id, tenant_id, kind, moment) values ($1, $1, 'pitr', m23.moment_of(pg_current_snapshot()))`,
+      [tenant.id],
+    );
     await dead.query('select m23.take_lease($1)', [tenant.id]);
     await dead.end();
     const count = async (sql: string, value: unknown): Promise<number | null> =>

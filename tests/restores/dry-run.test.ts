@@ -205,7 +205,7 @@ describe('a dry run and the execution refuse alike', () => {
     const other = await postgres.connect();
     try {
       await other.query(
-        `insert into m23.restore_work (work_id, tenant_id, kind) values (gen_random_uuid(), '${TENANT}', 'pitr')`,
+        `insert into m23.restore_work (work_id, tenant_id, kind, moment) values (gen_random_uuid(), '${TENANT}', 'pitr', m23.moment_of(pg_current_snapshot()))`,
       );
       await other.query(
         "insert into m23.leases (work_id, token, until, taken) select work_id, gen_random_uuid(), clock_timestamp() + interval '1 minute', 1 from m23.restore_work",

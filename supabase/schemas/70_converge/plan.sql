@@ -55,7 +55,10 @@ create unlogged table m23.plans (
   written    bigint not null default 0,
   unreachable bigint not null default 0,  -- of those left alone
   taken_back bigint not null default 0,  -- of the inserts
-  primary key (backend, table_id)
+  primary key (backend, table_id),
+  constraint no_negative_counts
+    check (least(inserts, updates, deletes, left_alone, unreachable, taken_back, written) >= 0
+           and unreachable <= left_alone)
 );
 select m23.close_table('m23.plans');
 

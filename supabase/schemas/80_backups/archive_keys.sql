@@ -6,7 +6,8 @@ create table m23.archive_keys (
   tenant_id  uuid not null,
   created_at timestamptz not null default clock_timestamp(),
   retired_at timestamptz,  -- new backups are sealed with another one since
-  erased_at  timestamptz   -- somebody wanted it erased: what was sealed with it cannot be read any more
+  erased_at  timestamptz,  -- somebody wanted it erased: what was sealed with it cannot be read any more
+  constraint erased_is_retired check (erased_at is null or retired_at is not null)
 );
 create index archive_keys_tenant on m23.archive_keys (tenant_id);
 create unique index archive_keys_current on m23.archive_keys (tenant_id) where retired_at is null;

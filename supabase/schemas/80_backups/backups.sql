@@ -14,7 +14,10 @@ create table m23.backup_work (
   prefix         text not null,
   manifest       text,  -- its object in the store
   manifest_sha256 text,
-  key_id         uuid   -- what its chunks are sealed with; null for a plain one
+  key_id         uuid,  -- what its chunks are sealed with; null for a plain one
+  constraint manifest_with_its_hash check ((manifest is null) = (manifest_sha256 is null)),
+  constraint manifest_hash_is_sha256 check (manifest_sha256 ~ '^[0-9a-f]{64}$'),
+  constraint lists_are_arrays check (jsonb_typeof(ticks) = 'array' and jsonb_typeof(definitions) = 'array')
 );
 create index backup_work_incarnation on m23.backup_work (incarnation);
 
@@ -33,7 +36,11 @@ create table m23.backup_tables (
   estimated_rows bigint not null,
   done           boolean not null default false,
   history_done   boolean not null,
-  primary key (job_id, ordinal)
+  primary key (job_id, ordinal),
+  constraint whole_has_no_history check (history_done or not whole),
+  constraint has_key_and_columns check (cardinality(key) > 0 and jsonb_typeof(columns) = 'array'),
+  constraint numbers_of_all_columns check (cardinality(attnums) = jsonb_array_length(columns)),
+  constraint counts_from_one check (ordinal >= 1 and estimated_rows >= 0)
 );
 
 create table m23.backup_chunks (
@@ -50,7 +57,8 @@ create table m23.backup_chunks (
   sealed_fingerprint text,  -- the same for the manifest of an encrypted backup
   last_key     text[] not null,
   primary key (job_id, ordinal, history, seq),
-  foreign key (job_id, ordinal) references m23.backup_tables (job_id, ordinal) on delete cascade
+  foreign key (job_id, ordinal) references m23.backup_tables (job_id, ordinal) on delete cascade,
+  constraint counts_from_one check (seq >= 1 and rows >= 0 and bytes >= 0 and stored_bytes >= 0)
 );
 select m23.close_table('m23.backup_work');
 select m23.close_table('m23.backup_tables');

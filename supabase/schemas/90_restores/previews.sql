@@ -28,14 +28,16 @@ create table m23.previews (
   moment     m23.moment,  -- none: of rows that were staged, and are kept in m23.preview_rows
   tables     text[] not null,
   plan_hash  text not null,
-  left_alone boolean not null  -- some rows are: which, only all tables together tell
+  left_alone boolean not null,  -- some rows are: which, only all tables together tell
+  constraint hash_is_sha256 check (plan_hash ~ '^[0-9a-f]{64}$')
 );
 
 create table m23.preview_rows (
   preview_id uuid not null references m23.previews (id) on delete cascade,
   table_name text not null,
   changes    jsonb not null,
-  primary key (preview_id, table_name)
+  primary key (preview_id, table_name),
+  constraint is_an_array check (jsonb_typeof(changes) = 'array')
 );
 select m23.close_table('m23.previews');
 select m23.close_table('m23.preview_rows');

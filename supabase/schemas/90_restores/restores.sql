@@ -14,7 +14,14 @@ create table m23.restore_work (
   moment_in_chain m23.moment,   -- one between the backup and its parent: the staged rows are taken back to it
   mode            text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
   dry_run         boolean not null default false,
-  detached        boolean not null default false  -- nobody waits for its answer: any worker may go on with it
+  detached        boolean not null default false,  -- nobody waits for its answer: any worker may go on with it
+  constraint has_a_source check (kind in ('rollback', 'test') or job_id is not null or (moment).position is not null),
+  constraint rollback_reads_no_backup check (kind <> 'rollback' or job_id is null),
+  constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
+  constraint in_chain_of_a_backup
+    check ((moment_in_chain).taken is null or kind = 'pitr' and job_id is not null and (moment).position is null),
+  constraint mode_is_for_backups check (mode = 'exact' or kind = 'backup'),
+  constraint dry_run_is_of_a_restore check (not dry_run or kind in ('backup', 'pitr'))
 );
 create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
 select m23.close_table('m23.restore_work');
@@ -55,7 +62,9 @@ create table m23.staged_tables (
   altered    bigint not null default 0,  -- of a test: chunks that do not hold the lines which were backed up
   history    text,              -- a relation with what the log says since the parent, to go back by
   groups     jsonb,             -- of that: the columns that each bit of `unchanged` stands for
-  primary key (restore_id, ordinal)
+  primary key (restore_id, ordinal),
+  constraint columns_are_fields check (columns <@ fields),
+  constraint no_negative_counts check (rows >= 0 and standing >= 0 and altered >= 0)
 );
 select m23.close_table('m23.staged_tables');
 
@@ -65,7 +74,8 @@ create table m23.staged_chunks (
   seq        int not null,
   rows       int not null,
   primary key (restore_id, ordinal, seq),
-  foreign key (restore_id, ordinal) references m23.staged_tables (restore_id, ordinal) on delete cascade
+  foreign key (restore_id, ordinal) references m23.staged_tables (restore_id, ordinal) on delete cascade,
+  constraint counts_from_one check (seq >= 1 and rows >= 0)
 );
 select m23.close_table('m23.staged_chunks');
 

@@ -67,6 +67,17 @@ begin
   execute p_statement into taken, gone using p_lines;
 end $$;
 
+-- The statement that stages the rows of lines `$1`.
+create function m23.staging_statement(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot
+) returns text
+language plpgsql stable as $$
+begin
+  return format('insert into %s (%s) select %s from %s',
+    p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
+    m23.line_values(p_staged, p_table, p_then, 0), m23.whole_lines(p_staged, 0));
+end $$;
+
 -- Stages lines of an archive as rows; gives how many. p_then: the backup's position, where it is of this life.
 create function m23.stage_rows(
   p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text)
@@ -74,9 +85,7 @@ returns bigint
 language plpgsql as $$
 declare v_rows bigint;
 begin
-  v_rows := m23.take_lines(m23.path_of(p_table.relid), format('insert into %s (%s) select %s from %s',
-    p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
-    m23.line_values(p_staged, p_table, p_then, 0), m23.whole_lines(p_staged, 0)), p_lines);
+  v_rows := m23.take_lines(m23.path_of(p_table.relid), m23.staging_statement(p_staged, p_table, p_then), p_lines);
   update m23.staged_tables set standing = standing + v_rows
    where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   return v_rows;

@@ -6,7 +6,9 @@ create table m23.test_work (
   test_id    uuid primary key references public.recovery_tests (id) on delete cascade,
   state      jsonb not null default '{}',  -- how far the examination has come; its worker's own
   staging_at timestamptz,                  -- since when the archive is being read back
-  trial      jsonb                         -- what its restore gave, should the answer have been lost
+  trial      jsonb,                        -- what its restore gave, should the answer have been lost
+  constraint is_an_object check (jsonb_typeof(state) = 'object' and jsonb_typeof(trial) = 'object'),
+  constraint trial_was_staged check (trial is null or staging_at is not null)
 );
 select m23.close_table('m23.test_work');
 

@@ -13,7 +13,8 @@ create table m23.plan_runs (
   started_at timestamptz not null default clock_timestamp(),
   work_id    uuid,  -- the backup job or recovery test that it became
   note       text,  -- why it became none
-  primary key (plan_id, kind, due_at)
+  primary key (plan_id, kind, due_at),
+  constraint became_work_or_says_why check (work_id is null or note is null)
 );
 create index plan_runs_due on m23.plan_runs (due_at);
 select m23.close_table('m23.plan_runs');

@@ -16,7 +16,8 @@ create table m23.alerts (
   detail    jsonb not null default '{}',
   began_at  timestamptz not null default clock_timestamp(),
   ended_at  timestamptz,
-  is_event  boolean not null default false  -- has no end that could be told
+  is_event  boolean not null default false,  -- has no end that could be told
+  constraint event_has_ended check (ended_at is not null or not is_event)
 );
 select m23.close_table('m23.alerts');
 create unique index alerts_open on m23.alerts (kind, subject) where ended_at is null;
@@ -35,7 +36,9 @@ create table m23.alert_deliveries (
   delivered_at timestamptz,
   failed_at    timestamptz,
   error        text,
-  unique (alert_id, edge)
+  unique (alert_id, edge),
+  constraint ends_once check (delivered_at is null or failed_at is null),
+  constraint no_negative_counts check (attempts >= 0)
 );
 select m23.close_table('m23.alert_deliveries');
 create index alert_deliveries_due on m23.alert_deliveries (next_at) where delivered_at is null and failed_at is null;

@@ -1,0 +1,3 @@
+insert into m23_staging.rows (id, tenant_id, project_id, "Title", body, labels, done) select f[1]::integer as id, f[2]::uuid as tenant_id, f[3]::integer as project_id, ((case when pg_catalog.strpos(f[4], '\') = 0 then f[4] else m23.copy_unescape(f[4]) end))::text as "Title", ((case when pg_catalog.strpos(f[5], '\') = 0 then f[5] else m23.copy_unescape(f[5]) end))::text as body, ((case when pg_catalog.strpos(f[6], '\') = 0 then f[6] else m23.copy_unescape(f[6]) end))::text[] as labels, f[7]::boolean as done from (select * from (
+      select pg_catalog.string_to_array(line, chr(9), '\N') as f from string_to_table($1, chr(10)) line offset 0) x
+      where pg_catalog.cardinality(f) = 7) whole
