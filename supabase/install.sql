@@ -189,6 +189,54 @@ begin
 end $$;
 revoke all on function m23.list_of(jsonb) from public, anon, authenticated, service_role;
 
+-- Which functions this database works with. They send their version as a header with each call. A database that is
+-- newer by a minor version works with them, so that it can be upgraded first.
+
+-- The version in a text `major.minor.patch`, as numbers; null for any other text.
+create or replace function m23.version_numbers(p_version text) returns int[]
+language sql immutable set search_path = '' as $$
+  select case when p_version ~ '^\d{1,5}\.\d{1,5}\.\d{1,5}$' then string_to_array(p_version, '.')::int[] end
+$$;
+revoke all on function m23.version_numbers(text) from public, anon, authenticated, service_role;
+
+-- Whether functions of a version work with this database.
+create or replace function m23.works_with(p_functions text) returns boolean
+language sql immutable set search_path = '' as $$
+  select coalesce(d.n[1] = f.n[1] and d.n[2] - f.n[2] between 0 and 1, false)
+    from (select m23.version_numbers(m23.version())) d (n), (select m23.version_numbers(p_functions)) f (n)
+$$;
+comment on function m23.works_with(text) is
+  'Whether functions of a version (major.minor.patch) are of this database''s minor version, or of the one before.';
+revoke all on function m23.works_with(text) from public, anon, authenticated, service_role;
+
+-- The version that the calling function has sent. A call without one is made by SQL or by a client.
+create or replace function m23.calling_version() returns text
+language sql stable set search_path = '' as $$
+  select nullif(current_setting('request.headers', true), '')::jsonb ->> 'x-m23-version'
+$$;
+revoke all on function m23.calling_version() from public, anon, authenticated, service_role;
+
+-- Refuses functions that this database does not work with, where they begin something or get something to do.
+create or replace function m23.refuse_other_versions() returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  v_functions text := m23.calling_version();
+  v_numbers   int[] := m23.version_numbers(v_functions);
+begin
+  if v_functions is null or m23.works_with(v_functions) then
+    return;
+  elsif v_numbers > m23.version_numbers(m23.version()) then
+    perform m23.refuse('UNAVAILABLE', format(
+      'M23 is being upgraded: its database is of release %s, and too old for its functions of release %s. '
+      'The operator has to upgrade the database', m23.version(), v_functions));
+  end if;
+  perform m23.refuse('UNAVAILABLE', format(
+    'M23 is being upgraded: its functions are of release %s, and too old for its database of release %s. '
+    'The operator has to deploy the functions of that release',
+    case when v_numbers is null then 'unknown' else v_functions end, m23.version()));
+end $$;
+revoke all on function m23.refuse_other_versions() from public, anon, authenticated, service_role;
+
 -- Code and HTTP status belong together in one place.
 create or replace function m23.refusal_status(p_code text) returns int
 language sql immutable set search_path = '' as $$
@@ -331,7 +379,7 @@ revoke all on function m23.iso(timestamptz) from public, anon, authenticated, se
 create or replace function m23.version() returns text
 language sql immutable set search_path = '' as $$ select '0.1.0'::text $$;
 comment on function m23.version() is
-  'The release that these migrations belong to: that of the functions has to be the same.';
+  'The release of the database half. Functions work with the database of their own and of the next minor version.';
 revoke all on function m23.version() from public, anon, authenticated, service_role;
 grant execute on function m23.version() to service_role;
 
@@ -6293,6 +6341,7 @@ create or replace function m23.take_lease(p_work uuid) returns m23.leases
 language plpgsql set search_path = '' as $$
 declare v_lease m23.leases;
 begin
+  perform m23.refuse_other_versions();
   insert into m23.leases as l (work_id, token, until, backend_start)
     values (p_work, gen_random_uuid(), m23.lease_end(), m23.own_start())
     on conflict (work_id) do update set token = excluded.token, until = excluded.until, taken = l.taken + 1,
@@ -6307,6 +6356,7 @@ revoke all on function m23.take_lease(uuid) from public, anon, authenticated, se
 create or replace function m23.keep_lease(p_work uuid, p_token uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
+  perform m23.refuse_other_versions();
   update m23.leases set until = m23.lease_end(), pid = pg_backend_pid(), backend_start = m23.own_start()
    where work_id = p_work and token = p_token;
   if not found then
@@ -6333,6 +6383,7 @@ revoke all on function m23.holder_is_dead(m23.leases, boolean) from public, anon
 create or replace function m23.check_lease(p_work uuid, p_token uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
+  perform m23.refuse_other_versions();
   if not exists (select from m23.leases where work_id = p_work and token = p_token) then
     perform m23.refuse('UNAVAILABLE', 'another worker has taken this job over');
   end if;
@@ -14695,9 +14746,11 @@ revoke all on function m23.lost_partitions(m23.protected_tables) from public, an
 -- Whether database, functions and the history of migrations are of one release.
 create or replace function m23.doctor_versions() returns setof m23.finding
 language sql stable set search_path = '' as $$
-  select 'versions', case when others.names is null then 'ok' else 'problem' end,
+  select 'versions',
+         case when not others.work then 'problem' when others.names is not null then 'warning' else 'ok' end,
          format('the database is of release %s', m23.version()) || case
            when others.names is not null then ', and of another are the functions ' || others.names
+             || case when others.work then ', which work with it' else ', whose calls are refused' end
            when others.known then ', as are the functions'
            else '; no function has said its own yet' end,
          case when others.names is not null
@@ -14705,8 +14758,9 @@ language sql stable set search_path = '' as $$
                    'functions'' release' end
     from (select string_agg(format('%s (%s)', c.name, c.version), ', ' order by c.name)
                    filter (where c.version <> m23.version()),
+                 coalesce(bool_and(m23.works_with(c.version)) filter (where c.version is not null), true),
                  bool_or(c.version is not null)
-            from m23.crons() c) others (names, known)
+            from m23.crons() c) others (names, work, known)
   union all
   select 'versions', 'warning',
          format('the history of migrations does not have %s, which is in force', m23.newest_migration()),
@@ -15747,6 +15801,7 @@ declare
   v_window  record;
   v_allowed boolean;
 begin
+  perform m23.refuse_other_versions();
   if m23.is_service() then
     v_role := 'owner';
     v_tenant := case when m23.knows_tenant(p_tenant_id) then p_tenant_id end;
@@ -15968,6 +16023,7 @@ create or replace function public.m23_claim_alerts(p_limit int default 10) retur
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare v_messages jsonb;
 begin
+  perform m23.refuse_other_versions();
   perform m23.queue_alerts();
   with due as (
       select d.id from m23.alert_deliveries d join m23.alerts a on a.id = d.alert_id
@@ -16348,11 +16404,15 @@ select m23.pin_text('public.m23_go_rounds()');
 
 create or replace function public.m23_health() returns jsonb
 language sql stable security definer set search_path = '' set row_security = off as $$
-  select jsonb_build_object('version', m23.version(), 'late', coalesce(bool_or(c.late), false),
-                            'cron', coalesce(jsonb_object_agg(c.name, c.age), '{}')) from m23.crons() c
+  select jsonb_build_object('version', m23.version(),
+                            'works', m23.calling_version() is null or m23.works_with(m23.calling_version()),
+                            'late', coalesce(bool_or(c.late), false),
+                            'cron', coalesce(jsonb_object_agg(c.name, c.age), '{}'))
+    from m23.crons() c
 $$;
 comment on function public.m23_health() is
-  'For the functions'' health endpoint: the version, and the age of each job of the clock.';
+  'For the functions'' health endpoint: the version, whether it works with the functions, and the age of each '
+  'job of the clock.';
 revoke all on function public.m23_health() from public, anon, authenticated, service_role;
 grant execute on function public.m23_health() to service_role;
 select m23.pin_text('public.m23_health()');
@@ -16383,6 +16443,7 @@ select m23.pin_text('public.m23_heartbeat(text, boolean, text, text)');
 -- the manifest does not name. A prefix that this database does not know is left alone.
 create or replace function public.m23_next_collection() returns json
 language sql volatile security definer set search_path = '' set row_security = off as $$
+  select m23.refuse_other_versions();
   select json_build_object('job_id', w.job_id, 'prefix', w.prefix || '/', 'keep', case
            when j.status = 'completed' and j.deleted_at is null
            then (select coalesce(json_agg(o), '[]') from (

@@ -97,7 +97,7 @@ update m23.heartbeats set since = now() - interval '6 minutes';
 select is(public.m23_health() -> 'late', 'true', 'who never comes is late some day');
 select public.m23_heartbeat(c, false, null, '0.1.0') from unnest(array['backup-create', 'backup-restore',
   'recovery-test']) c;
-select is(public.m23_health() - 'cron', '{"version": "0.1.0", "late": false}', 'who has come is not');
+select is(public.m23_health() - 'cron', '{"version": "0.1.0", "works": true, "late": false}', 'who has come is not');
 select results_eq('select begun_at is not null, ended_at, ok from m23.heartbeats where name = ''backup-create''',
   $$ values (true, null::timestamptz, null::boolean) $$, 'a beginning is noted');
 select public.m23_heartbeat('backup-create', true, 'schedule_not_followed');
@@ -139,6 +139,10 @@ create table monitoring_test.t (id int primary key, tenant_id uuid not null);
 select m23.protect_table('monitoring_test.t');
 insert into monitoring_test.t values (1, '11111111-1111-4111-8111-111111111111');
 update m23.heartbeats set version = '0.0.9' where name = 'recovery-test';
+select results_eq($$ select state, finding from m23.doctor_versions() where finding ~ '0\.0\.9' $$,
+  $$ values ('warning', 'the database is of release 0.1.0, and of another are the functions recovery-test (0.0.9), which work with it') $$,
+  'functions of the minor version before, which work');
+update m23.heartbeats set version = '0.2.0' where name = 'recovery-test';
 delete from supabase_migrations.schema_migrations where version = m23.newest_migration();
 create temp table later as select * from m23.doctor();
 select matches((select finding from later where topic = 'plans'
@@ -151,7 +155,7 @@ select matches((select finding from later where topic = 'restores' and state = '
   and finding ~ 'failed'), '^1 restores and rollbacks failed in the last 24 hours', 'failed restores');
 select is((select state from later where topic = 'log size'), 'problem', 'a log near its cap');
 select matches((select finding from later where topic = 'versions' and state = 'problem'),
-  'of release 0\.1\.0, and of another are the functions recovery-test \(0\.0\.9\)$', 'functions of another release');
+  'of release 0\.1\.0, and of another are the functions recovery-test \(0\.2\.0\), whose calls are refused$', 'functions of another release');
 select matches((select advice from later where topic = 'versions'
   and state = 'warning'), '^supabase migration repair --status applied \d+',
   'a migration that the history does not have');

@@ -15,12 +15,10 @@ import { temporaryFolder } from '../dev-command.ts';
 import { catalogue, differences } from '../fixtures/catalogue.ts';
 import { type Block, blocksOf, pageText, runBlocks } from '../fixtures/page.ts';
 import { openStack } from '../fixtures/stack.ts';
+import { copyOlder, upgradedFolder } from '../fixtures/versions.ts';
 
 const GUIDE = 'docs/getting-started.md';
 const EXAMPLE = 'examples/notes-app/README.md';
-
-/** What an older version had not: the migrations of whole topics. */
-const LATER = ['recovery_tests', 'scratch', 'rounds', 'mass_deletes'];
 
 let untouched: string[];
 let installed: string[];
@@ -36,14 +34,19 @@ function newProject(): string {
   return folder;
 }
 
-/** A checkout of an older version, as far as its migrations go. */
+/** A checkout of the older version, as far as its migrations go. */
 function olderVersion(): string {
   const folder = temporaryFolder();
-  const isLater = (path: string): boolean => LATER.some((topic) => path.endsWith(`_${topic}.sql`));
-  cpSync(join(ROOT, 'supabase', 'migrations'), join(folder, 'supabase', 'migrations'), {
-    recursive: true,
-    filter: (path) => !isLater(path),
-  });
+  mkdirSync(join(folder, 'supabase', 'migrations'), { recursive: true });
+  copyOlder(join(folder, 'supabase', 'migrations'));
+  return folder;
+}
+
+/** A checkout where the tree of now follows the older version, as far as its SQL goes. */
+function newVersion(): string {
+  const folder = temporaryFolder();
+  symlinkSync(upgradedFolder(), join(folder, 'supabase'));
+  cpSync(join(ROOT, 'supabase', 'uninstall.sql'), join(folder, 'supabase', 'uninstall.sql'));
   return folder;
 }
 
@@ -125,7 +128,7 @@ test('an upgrade keeps the protection, the log and the backups, and what was bef
   await runBlocks(['node notes.js remove ideas'], project, env);
   const log = await m23.getTransactionLogs();
 
-  env['M23'] = ROOT;
+  env['M23'] = newVersion();
   await follow(under(GUIDE, 'Upgrade'));
 
   assert.deepEqual(await m23.getTransactionLogs(), log);
@@ -164,6 +167,7 @@ test('the removal leaves the database as it was, and the application works', asy
 });
 
 test('an installation at once is the same as an older one that was upgraded', async () => {
+  env['M23'] = ROOT;
   await follow(under(GUIDE, '1.', '2.'));
   assert.deepEqual(differences(await catalogue(database), installed), []);
 });

@@ -618,7 +618,7 @@ export interface components {
     readonly TestType: 'manual' | 'automated' | 'scheduled';
     /** @description How far a recovery test goes. */
     readonly ValidationLevel: 'basic' | 'full' | 'deep';
-    /** @description The releases in force: they have to be the same. */
+    /** @description The releases in force. The database has to be of the functions' own minor version, or of the next. */
     readonly Versions: {
       /** @description Of the migrations; null while the database does not answer. */
       readonly database: string | null;

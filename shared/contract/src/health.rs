@@ -28,7 +28,7 @@ pub enum PartStatus {
     Down,
 }
 
-/// The releases in force: they have to be the same.
+/// The releases in force. The database has to be of the functions' own minor version, or of the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Versions {
@@ -61,10 +61,18 @@ pub struct Health {
 pub struct DatabaseHealth {
     /// The release of its migrations.
     pub version: String,
+    /// Whether it works with the functions of this release.
+    #[serde(default = "works")]
+    pub works: bool,
     /// Whether a job of the clock is late.
     pub late: bool,
     /// Seconds since each job of the clock last came.
     pub cron: BTreeMap<String, u64>,
+}
+
+/// A database that does not say so works with these.
+const fn works() -> bool {
+    true
 }
 
 impl Health {
@@ -78,6 +86,7 @@ impl Health {
     ) -> Self {
         let status = match &database {
             None => HealthStatus::Down,
+            Some(said) if !said.works => HealthStatus::Down,
             Some(said) if said.late || said.version != functions => HealthStatus::Degraded,
             Some(_) if kv == PartStatus::Down || objects == PartStatus::Down => {
                 HealthStatus::Degraded
@@ -119,6 +128,7 @@ mod tests {
     fn said(version: &str, late: bool) -> Option<DatabaseHealth> {
         Some(DatabaseHealth {
             version: version.to_owned(),
+            works: true,
             late,
             cron: BTreeMap::from([("backup-create".to_owned(), 3)]),
         })
@@ -143,6 +153,17 @@ mod tests {
         assert_eq!(status(said("1.0", false), Down, Ok), degraded);
         assert_eq!(status(said("1.0", false), Ok, Down), degraded);
         assert_eq!(status(None, Ok, Ok), (HealthStatus::Down, 503));
+    }
+
+    #[test]
+    fn a_database_that_does_not_work_with_the_functions_takes_it_down_and_is_named() {
+        let mut database = said("3.0", false);
+        if let Some(said) = &mut database {
+            said.works = false;
+        }
+        let health = Health::new("1.0", database, PartStatus::Ok, PartStatus::Ok);
+        assert_eq!(health.http_status(), 503);
+        assert_eq!(health.versions.database.as_deref(), Some("3.0"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The database's functions through PostgREST.
 
 use crate::fetch::Outgoing;
+use crate::health::version;
 use m23_auth::Secret;
 use m23_pipeline::{Caller, Settings, decode_error};
 use m23_ports::DatabaseError;
@@ -173,6 +174,7 @@ impl PostgRest {
             url: &url,
             headers: &[
                 ("apikey", key),
+                ("x-m23-version", version()),
                 ("authorization", &authorization),
                 ("content-type", call.payload.content_type()),
                 ("accept", call.accept.media_type()),

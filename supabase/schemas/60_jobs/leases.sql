@@ -29,6 +29,7 @@ create function m23.take_lease(p_work uuid) returns m23.leases
 language plpgsql as $$
 declare v_lease m23.leases;
 begin
+  perform m23.refuse_other_versions();
   insert into m23.leases as l (work_id, token, until, backend_start)
     values (p_work, gen_random_uuid(), m23.lease_end(), m23.own_start())
     on conflict (work_id) do update set token = excluded.token, until = excluded.until, taken = l.taken + 1,
@@ -42,6 +43,7 @@ end $$;
 create function m23.keep_lease(p_work uuid, p_token uuid) returns void
 language plpgsql as $$
 begin
+  perform m23.refuse_other_versions();
   update m23.leases set until = m23.lease_end(), pid = pg_backend_pid(), backend_start = m23.own_start()
    where work_id = p_work and token = p_token;
   if not found then
@@ -66,6 +68,7 @@ end $$;
 create function m23.check_lease(p_work uuid, p_token uuid) returns void
 language plpgsql as $$
 begin
+  perform m23.refuse_other_versions();
   if not exists (select from m23.leases where work_id = p_work and token = p_token) then
     perform m23.refuse('UNAVAILABLE', 'another worker has taken this job over');
   end if;

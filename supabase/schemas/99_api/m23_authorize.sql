@@ -9,6 +9,7 @@ declare
   v_window  record;
   v_allowed boolean;
 begin
+  perform m23.refuse_other_versions();
   if m23.is_service() then
     v_role := 'owner';
     v_tenant := case when m23.knows_tenant(p_tenant_id) then p_tenant_id end;

@@ -4,6 +4,7 @@
 -- open to: service_role
 create function public.m23_next_collection() returns json
 language sql volatile security definer set row_security = off as $$
+  select m23.refuse_other_versions();
   select json_build_object('job_id', w.job_id, 'prefix', w.prefix || '/', 'keep', case
            when j.status = 'completed' and j.deleted_at is null
            then (select coalesce(json_agg(o), '[]') from (
