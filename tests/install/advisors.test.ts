@@ -5,13 +5,10 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 
-import type pg from 'pg';
-
 import { supabaseShape } from '../../stack/migrated.ts';
 import { migrate } from '../../stack/migrations.ts';
 import { ROOT } from '../../stack/places.ts';
-import { Postgres } from '../../stack/postgres.ts';
-import { temporaryFolder } from '../dev-command.ts';
+import { openPostgres } from '../fixtures/database.ts';
 
 const DO_NOT_APPLY = [
   // It tells of use, which a new database has not seen, and not of how the database is made.
@@ -23,16 +20,11 @@ const DO_NOT_APPLY = [
   /^function_search_path_mutable: Function `m23_log\.(before|row_\d+)`/,
 ];
 
-let postgres: Postgres;
-let client: pg.Client;
-let removeFolder: () => void;
+const postgres = await openPostgres();
+const client = await postgres.connect();
+after(() => client.end());
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  postgres = await Postgres.start({ stateDir, ephemeral: true, onCrash: () => undefined });
-  client = await postgres.connect();
   await supabaseShape(client);
   // What a hosted project tells the lints: which schemas the API serves.
   await client.query(`alter database postgres set pgrst.db_schemas = 'public'`);
@@ -41,11 +33,6 @@ before(async () => {
     alter table public.orders enable row level security;
     create policy members on public.orders for select to authenticated using (tenant_id in (select m23.caller_tenants()));
     select m23.protect_table('public.orders')`);
-});
-after(async () => {
-  await client.end();
-  await postgres.stop();
-  removeFolder();
 });
 
 /** What the lints find, as rule and sentence. */

@@ -3,49 +3,32 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, type TestContext, test } from 'node:test';
+import { before, describe, type TestContext, test } from 'node:test';
 
-import pg from 'pg';
+import type pg from 'pg';
 
 import { supabaseShape } from '../../stack/migrated.ts';
 import { type Migration, migrate } from '../../stack/migrations.ts';
 import { ROOT } from '../../stack/places.ts';
-import { Postgres } from '../../stack/postgres.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { catalogue, differences } from '../fixtures/catalogue.ts';
+import { newDatabase, openPostgres } from '../fixtures/database.ts';
 import { OLDER, olderMigrations, upgradedMigrations } from '../fixtures/versions.ts';
 
 const INSTALL = readFileSync(join(ROOT, 'supabase', 'install.sql'), 'utf8');
 const PROTECTED = `create table public.notes (id int primary key, tenant_id uuid not null, note text);
   select m23.protect_table('public.notes')`;
 
-let postgres: Postgres;
-let removeFolder: () => void;
 let upgraded: Migration[];
-let databases = 0;
+
+const postgres = await openPostgres();
 
 before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  postgres = await Postgres.start({ stateDir, ephemeral: true, onCrash: () => undefined });
   upgraded = upgradedMigrations();
-});
-after(async () => {
-  await postgres.stop();
-  removeFolder();
 });
 
 /** A database of its own, as a project is before M23. */
 async function project(t: TestContext): Promise<pg.Client> {
-  const admin = await postgres.connect();
-  databases += 1;
-  const name = `project_${databases}`;
-  await admin.query(`create database ${name}`);
-  await admin.end();
-  const client = new pg.Client({ connectionString: postgres.url.replace(/\/postgres$/, `/${name}`) });
-  await client.connect();
-  t.after(() => client.end());
+  const client = await newDatabase(postgres, t);
   await client.query('set client_min_messages = warning');
   await supabaseShape(client);
   return client;

@@ -2,49 +2,28 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 
-import pg from 'pg';
+import type pg from 'pg';
 
 import { supabaseShape } from '../../stack/migrated.ts';
 import { migrate } from '../../stack/migrations.ts';
 import { ROOT } from '../../stack/places.ts';
-import { Postgres } from '../../stack/postgres.ts';
-import { temporaryFolder } from '../dev-command.ts';
 import { catalogue } from '../fixtures/catalogue.ts';
+import { newDatabase, openPostgres } from '../fixtures/database.ts';
 
 const UNINSTALL = readFileSync(join(ROOT, 'supabase', 'uninstall.sql'), 'utf8');
 const ACME = '11111111-1111-4111-8111-111111111111';
 
-let postgres: Postgres;
-let removeFolder: () => void;
-let databases = 0;
-
-before(async () => {
-  const stateDir = temporaryFolder((cleanUp) => {
-    removeFolder = cleanUp;
-  });
-  postgres = await Postgres.start({ stateDir, ephemeral: true, onCrash: () => undefined });
-});
-after(async () => {
-  await postgres.stop();
-  removeFolder();
-});
+const postgres = await openPostgres();
 
 interface Context {
   after(end: () => Promise<void>): void;
 }
 
 /** A database of its own, with nothing in it but the Supabase CLI's record of migrations. */
-async function newDatabase(t: Context): Promise<pg.Client> {
-  const admin = await postgres.connect();
-  databases += 1;
-  const name = `project_${databases}`;
-  await admin.query(`create database ${name}`);
-  await admin.end();
-  const client = new pg.Client({ connectionString: postgres.url.replace(/\/postgres$/, `/${name}`) });
-  await client.connect();
-  t.after(() => client.end());
+async function bareProject(t: Context): Promise<pg.Client> {
+  const client = await newDatabase(postgres, t);
   await client.query(
     'create schema supabase_migrations; create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text)',
   );
@@ -53,7 +32,7 @@ async function newDatabase(t: Context): Promise<pg.Client> {
 
 /** A database shaped like a project, with an application's tables and rows. */
 async function project(t: Context): Promise<pg.Client> {
-  const client = await newDatabase(t);
+  const client = await bareProject(t);
   await supabaseShape(client);
   await client.query(`
     create table public.orders (id int primary key, tenant_id uuid not null, note text);
@@ -79,7 +58,7 @@ async function install(client: pg.Client): Promise<void> {
 
 describe('the way out', () => {
   test('leaves a PostgreSQL as it was that has nothing of Supabase', async (t) => {
-    const client = await newDatabase(t);
+    const client = await bareProject(t);
     const earlier = await catalogue(client);
     assert.ok(!earlier.some((line) => line.startsWith('role | anon')), 'the server has none of its roles yet');
     await migrate(client);
