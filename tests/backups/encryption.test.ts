@@ -16,6 +16,7 @@ import { kindsOf, type Results, recoveryTest, resultsOf } from '../fixtures/reco
 import { damage, placesOf, rowsOf } from '../fixtures/shop.ts';
 import { openShopStack } from '../fixtures/stack.ts';
 import type { Tenant } from '../fixtures/tenants.ts';
+import { eventually } from '../fixtures/time.ts';
 import { copyBucket, m23 } from '../fixtures/tool.ts';
 
 const [FIRST, SECOND] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')] as const;
@@ -413,7 +414,10 @@ describe('another configuration', () => {
       const reply = await call(stack, name, await tenant.token('admin'), body);
       assert.deepEqual(refusal(reply), [500, 'INTERNAL']);
     }
-    assert.match(readFileSync(join(stack.stateDir, 'workers.log'), 'utf8'), /ARCHIVE_KEY: .*32 bytes in base64/);
+    await eventually(
+      async () => readFileSync(join(stack.stateDir, 'workers.log'), 'utf8'),
+      (log) => /ARCHIVE_KEY: .*32 bytes in base64/.test(log),
+    );
     const {
       rows: [jobs],
     } = await client.query<{ count: string }>('select count(*) from public.backup_jobs where tenant_id = $1', [
