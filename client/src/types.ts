@@ -6,6 +6,13 @@ type Row<Name extends keyof Database['public']['Tables']> = Database['public']['
 type NewRow<Name extends keyof Database['public']['Tables']> = Database['public']['Tables'][Name]['Insert'];
 type Narrow<Wide, Known> = Omit<Wide, keyof Known> & Known;
 
+type FieldOf<Shapes> = Shapes extends unknown ? keyof Shapes : never;
+type ValueOf<Shapes, Field> = Shapes extends unknown ? (Field extends keyof Shapes ? Shapes[Field] : never) : never;
+/** An answer that has one of several shapes, with the fields of all: those that are not in each may be absent. */
+type Answer<Shapes> = { readonly [Field in keyof Shapes]: Shapes[Field] } & {
+  readonly [Field in Exclude<FieldOf<Shapes>, keyof Shapes>]?: ValueOf<Shapes, Field>;
+} & { readonly error?: string };
+
 export type ErrorBody = Schemas['ErrorBody'];
 export type ErrorCode = Schemas['ErrorCode'];
 export type JobType = Schemas['JobType'];
@@ -17,13 +24,13 @@ export type PITRStats = Schemas['PitrStats'];
 export type BackupCreateRequest = Schemas['BackupCreateRequest'];
 export type BackupCreateResponse = Schemas['BackupCreateResponse'];
 export type BackupRestoreRequest = Schemas['BackupRestoreRequest'];
-export type BackupRestoreResponse = Schemas['BackupRestoreResponse'];
+export type BackupRestoreResponse = Answer<Schemas['BackupRestoreResponse']>;
 export type PITRRestoreRequest = Schemas['PitrRestoreRequest'];
-export type PITRRestoreResponse = Schemas['PitrRestoreResponse'];
+export type PITRRestoreResponse = Answer<Schemas['PitrRestoreResponse']>;
 export type PITRRollbackRequest = Schemas['PitrRollbackRequest'];
-export type PITRRollbackResponse = Schemas['PitrRollbackResponse'];
+export type PITRRollbackResponse = Answer<Schemas['PitrRollbackResponse']>;
 export type RecoveryTestRequest = Schemas['RecoveryTestRequest'];
-export type RecoveryTestResponse = Schemas['RecoveryTestResponse'];
+export type RecoveryTestResponse = Answer<Schemas['RecoveryTestResponse']>;
 
 /** Where a backup job stands. */
 export type BackupStatus = 'pending' | 'in_progress' | 'completed' | 'failed';

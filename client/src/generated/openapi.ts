@@ -124,6 +124,40 @@ export interface components {
       /** @description Always `true`. */
       readonly success: boolean;
     };
+    /** @description A backup that has been restored. */
+    readonly BackupRestoreCompleted: {
+      /**
+       * Format: double
+       * @description Seconds.
+       */
+      readonly duration: number;
+      /**
+       * Format: uuid
+       * @description The row of `restore_logs`.
+       */
+      readonly restoreLogId: string;
+      /** @description Which tables were restored. */
+      readonly restoredTables: readonly string[];
+      /**
+       * Format: uint64
+       * @description Net row changes.
+       */
+      readonly rowsRestored: number;
+      /**
+       * Format: uuid
+       * @description The `pre_restore` snapshot that undoes it.
+       */
+      readonly snapshotId?: string;
+      /** @description `completed`. */
+      readonly status: components['schemas']['WorkStatus'];
+      /**
+       * @description Always `true`.
+       * @default true
+       */
+      readonly success: boolean;
+      /** @description What could not be as asked. */
+      readonly warnings: readonly string[];
+    };
     /** @description `backup-restore`. */
     readonly BackupRestoreRequest: WithRequired<
       {
@@ -175,62 +209,10 @@ export interface components {
           }
       );
     /** @description The answer of `backup-restore`. */
-    readonly BackupRestoreResponse: {
-      /** @description How many rows of each table would change (dry run only). */
-      readonly changeCounts?: {
-        [key: string]: number;
-      };
-      /**
-       * Format: double
-       * @description Seconds.
-       */
-      readonly duration?: number;
-      /** @description Why it failed. */
-      readonly error?: string;
-      /** @description The plan, to be confirmed (dry run only). */
-      readonly planHash?: string;
-      /** @description What would change (dry run only). */
-      readonly previewChanges?: {
-        [key: string]: readonly components['schemas']['PreviewChange'][];
-      };
-      /**
-       * Format: uuid
-       * @description The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
-       */
-      readonly previewId?: string;
-      /**
-       * Format: uuid
-       * @description The row of `restore_logs`.
-       */
-      readonly restoreLogId?: string;
-      /** @description Which tables were restored. */
-      readonly restoredTables?: readonly string[];
-      /**
-       * Format: uint64
-       * @description Net row changes.
-       */
-      readonly rowsRestored?: number;
-      /**
-       * Format: uuid
-       * @description The `pre_restore` snapshot that undoes it.
-       */
-      readonly snapshotId?: string;
-      /** @description The figures (dry run only). */
-      readonly stats?: components['schemas']['PitrStats'];
-      /** @description `completed`, or `in_progress` with a 202. */
-      readonly status?: components['schemas']['WorkStatus'];
-      /**
-       * @description Did it work (or is it under way)?
-       * @default false
-       */
-      readonly success: boolean;
-      /** @description Whether the preview was cut at 1 MB; the pages give the rest (dry run only). */
-      readonly truncated?: boolean;
-      /** @description What could not be as asked. */
-      readonly warnings?: readonly string[];
-      /** @description Why the execution would be refused; absent where it would not (dry run only). */
-      readonly wouldFail?: components['schemas']['WouldFail'];
-    };
+    readonly BackupRestoreResponse:
+      | components['schemas']['Preview']
+      | components['schemas']['BackupRestoreCompleted']
+      | components['schemas']['RestoreAccepted'];
     /** @description The body of every refusal. */
     readonly ErrorBody: {
       /** @description The code for a program. */
@@ -321,6 +303,30 @@ export interface components {
     readonly Operation: 'insert' | 'update' | 'delete';
     /** @description How one part is. */
     readonly PartStatus: 'ok' | 'down';
+    /** @description A moment that has been restored. */
+    readonly PitrRestoreCompleted: {
+      /**
+       * Format: uuid
+       * @description The row of `restore_logs`.
+       */
+      readonly restoreLogId: string;
+      /**
+       * Format: uuid
+       * @description The `pre_restore` snapshot that undoes it.
+       */
+      readonly snapshotId?: string;
+      /** @description The figures. */
+      readonly stats: components['schemas']['PitrStats'];
+      /** @description `completed`. */
+      readonly status: components['schemas']['WorkStatus'];
+      /**
+       * @description Always `true`.
+       * @default true
+       */
+      readonly success: boolean;
+      /** @description What could not be as asked. */
+      readonly warnings: readonly string[];
+    };
     /** @description `pitr-restore`. */
     readonly PitrRestoreRequest: {
       /**
@@ -360,49 +366,38 @@ export interface components {
         }
     );
     /** @description The answer of `pitr-restore`. */
-    readonly PitrRestoreResponse: {
-      /** @description How many rows of each table would change (dry run only). */
-      readonly changeCounts?: {
-        [key: string]: number;
-      };
-      /** @description Why it failed. */
-      readonly error?: string;
-      /** @description The plan, to be confirmed. */
-      readonly planHash?: string;
-      /** @description What would change (dry run only). */
-      readonly previewChanges?: {
-        [key: string]: readonly components['schemas']['PreviewChange'][];
-      };
+    readonly PitrRestoreResponse:
+      | components['schemas']['Preview']
+      | components['schemas']['PitrRestoreCompleted']
+      | components['schemas']['RestoreAccepted'];
+    /** @description A rollback that is done. */
+    readonly PitrRollbackCompleted: {
+      /** @description Tables with at least one change. */
+      readonly affectedTables: readonly string[];
       /**
        * Format: uuid
-       * @description The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
+       * @description The row of `pitr_rollbacks`.
        */
-      readonly previewId?: string;
+      readonly rollbackId: string;
       /**
-       * Format: uuid
-       * @description The row of `restore_logs`.
+       * Format: uint64
+       * @description Net row changes.
        */
-      readonly restoreLogId?: string;
+      readonly rowsRestored: number;
       /**
        * Format: uuid
-       * @description The `pre_restore` snapshot that undoes it.
+       * @description The `pre_restore` snapshot that undoes the rollback.
        */
       readonly snapshotId?: string;
-      /** @description The figures. */
-      readonly stats?: components['schemas']['PitrStats'];
-      /** @description `completed`, or `in_progress` with a 202. */
-      readonly status?: components['schemas']['WorkStatus'];
+      /** @description `completed`. */
+      readonly status: components['schemas']['WorkStatus'];
       /**
-       * @description Did it work (or is it under way)?
-       * @default false
+       * @description Always `true`.
+       * @default true
        */
       readonly success: boolean;
-      /** @description Whether the preview was cut at 1 MB; the pages give the rest (dry run only). */
-      readonly truncated?: boolean;
       /** @description What could not be as asked. */
-      readonly warnings?: readonly string[];
-      /** @description Why the execution would be refused; absent where it would not (dry run only). */
-      readonly wouldFail?: components['schemas']['WouldFail'];
+      readonly warnings: readonly string[];
     };
     /** @description `pitr-rollback`. */
     readonly PitrRollbackRequest: {
@@ -433,57 +428,10 @@ export interface components {
         }
     );
     /** @description The answer of `pitr-rollback`. */
-    readonly PitrRollbackResponse: {
-      /** @description Tables with at least one change. */
-      readonly affectedTables?: readonly string[];
-      /** @description How many rows of each table would change (dry run only). */
-      readonly changeCounts?: {
-        [key: string]: number;
-      };
-      /** @description Why it failed. */
-      readonly error?: string;
-      /** @description The plan, to be confirmed. */
-      readonly planHash?: string;
-      /** @description What would change (dry run only). */
-      readonly previewChanges?: {
-        [key: string]: readonly components['schemas']['PreviewChange'][];
-      };
-      /**
-       * Format: uuid
-       * @description The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
-       */
-      readonly previewId?: string;
-      /**
-       * Format: uuid
-       * @description The row of `pitr_rollbacks`.
-       */
-      readonly rollbackId?: string;
-      /**
-       * Format: uint64
-       * @description Net row changes.
-       */
-      readonly rowsRestored?: number;
-      /**
-       * Format: uuid
-       * @description The `pre_restore` snapshot that undoes the rollback.
-       */
-      readonly snapshotId?: string;
-      /** @description The figures. */
-      readonly stats?: components['schemas']['PitrStats'];
-      /** @description `completed`, or `in_progress` with a 202. */
-      readonly status?: components['schemas']['WorkStatus'];
-      /**
-       * @description Did it work (or is it under way)?
-       * @default false
-       */
-      readonly success: boolean;
-      /** @description Whether the preview was cut at 1 MB; the pages give the rest (dry run only). */
-      readonly truncated?: boolean;
-      /** @description What could not be as asked. */
-      readonly warnings?: readonly string[];
-      /** @description Why the execution would be refused; absent where it would not (dry run only). */
-      readonly wouldFail?: components['schemas']['WouldFail'];
-    };
+    readonly PitrRollbackResponse:
+      | components['schemas']['Preview']
+      | components['schemas']['PitrRollbackCompleted']
+      | components['schemas']['RollbackAccepted'];
     /** @description Net row changes of a point-in-time restore. */
     readonly PitrStats: {
       /** @description Tables with at least one. */
@@ -509,6 +457,37 @@ export interface components {
        */
       readonly updateCount: number;
     };
+    /** @description What a restore or rollback would do, and has not done: the answer of a dry run. */
+    readonly Preview: {
+      /** @description How many rows of each table would change. */
+      readonly changeCounts: {
+        [key: string]: number;
+      };
+      /** @description The plan, to be confirmed. */
+      readonly planHash?: string;
+      /** @description The first changes of each table that has any. */
+      readonly previewChanges: {
+        [key: string]: readonly components['schemas']['PreviewChange'][];
+      };
+      /**
+       * Format: uuid
+       * @description The preview, whose next rows `get_pitr_preview_page` gives.
+       */
+      readonly previewId?: string;
+      /** @description The figures. */
+      readonly stats: components['schemas']['PitrStats'];
+      /**
+       * @description Always `true`.
+       * @default true
+       */
+      readonly success: boolean;
+      /** @description Whether the preview was cut at 1 MB; the pages give the rest. */
+      readonly truncated?: boolean;
+      /** @description What could not be as asked. */
+      readonly warnings: readonly string[];
+      /** @description Why the execution would be refused; absent where it would not. */
+      readonly wouldFail?: components['schemas']['WouldFail'];
+    };
     /** @description A row of a preview. */
     readonly PreviewChange: {
       /** @description Its primary key. */
@@ -525,6 +504,38 @@ export interface components {
       readonly then: {
         [key: string]: unknown;
       } | null;
+    };
+    /** @description A recovery test that goes on after this answer (202). */
+    readonly RecoveryTestAccepted: {
+      /** @description `in_progress`. */
+      readonly status: components['schemas']['WorkStatus'];
+      /**
+       * @description Always `true`.
+       * @default true
+       */
+      readonly success: boolean;
+      /**
+       * Format: uuid
+       * @description The row of `recovery_tests`.
+       */
+      readonly testId: string;
+    };
+    /** @description A recovery test that ran. What it found is in the results. */
+    readonly RecoveryTestCompleted: {
+      /** @description What it found. */
+      readonly results: components['schemas']['RecoveryTestResults'];
+      /** @description `completed`. */
+      readonly status: components['schemas']['WorkStatus'];
+      /**
+       * @description Always `true`.
+       * @default true
+       */
+      readonly success: boolean;
+      /**
+       * Format: uuid
+       * @description The row of `recovery_tests`.
+       */
+      readonly testId: string;
     };
     /** @description `recovery-test` (snake case, as the contract has it). */
     readonly RecoveryTestRequest: {
@@ -546,24 +557,9 @@ export interface components {
       readonly validation_level: components['schemas']['ValidationLevel'];
     };
     /** @description The answer of `recovery-test`. */
-    readonly RecoveryTestResponse: {
-      /** @description Why it failed. */
-      readonly error?: string;
-      /** @description What it found. */
-      readonly results?: components['schemas']['RecoveryTestResults'];
-      /** @description `completed`, or `in_progress` with a 202. */
-      readonly status?: components['schemas']['WorkStatus'];
-      /**
-       * @description Did the test run (or does it)? What it found is in the results.
-       * @default false
-       */
-      readonly success: boolean;
-      /**
-       * Format: uuid
-       * @description The row of `recovery_tests`.
-       */
-      readonly testId?: string;
-    };
+    readonly RecoveryTestResponse:
+      | components['schemas']['RecoveryTestCompleted']
+      | components['schemas']['RecoveryTestAccepted'];
     /** @description What a recovery test found. */
     readonly RecoveryTestResults: {
       /**
@@ -613,6 +609,36 @@ export interface components {
        * @description Checks that passed.
        */
       readonly validationsPassed: number;
+    };
+    /** @description A restore that goes on after this answer (202). */
+    readonly RestoreAccepted: {
+      /**
+       * Format: uuid
+       * @description The row of `restore_logs`.
+       */
+      readonly restoreLogId: string;
+      /** @description `in_progress`. */
+      readonly status: components['schemas']['WorkStatus'];
+      /**
+       * @description Always `true`.
+       * @default true
+       */
+      readonly success: boolean;
+    };
+    /** @description A rollback that goes on after this answer (202). */
+    readonly RollbackAccepted: {
+      /**
+       * Format: uuid
+       * @description The row of `pitr_rollbacks`.
+       */
+      readonly rollbackId: string;
+      /** @description `in_progress`. */
+      readonly status: components['schemas']['WorkStatus'];
+      /**
+       * @description Always `true`.
+       * @default true
+       */
+      readonly success: boolean;
     };
     /** @description Who asked for a recovery test. */
     readonly TestType: 'manual' | 'automated' | 'scheduled';

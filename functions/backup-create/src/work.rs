@@ -2,10 +2,11 @@
 
 use m23_contract::{BackupCreateRequest, BackupCreateResponse, JobStatus};
 use m23_engine::{
-    Driven, ParentManifest, check_accepted, collect, do_in_shares, drive_backup, erase_keys,
+    ParentManifest, check_accepted, collect, do_in_shares, drive_backup, erase_keys,
+    take_up_backups,
 };
 use m23_pipeline::{Admitted, Failure};
-use m23_platform::{Workers, ask_as_caller, failure_of};
+use m23_platform::{Workers, failure_of, rpc_as_user};
 use m23_ports::Clock as _;
 use serde::Deserialize;
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub(crate) async fn begin(
     caller: &Admitted,
     request: &BackupCreateRequest,
 ) -> Result<BackupCreateResponse, Failure> {
-    let begun: Begun = ask_as_caller(
+    let begun: Begun = rpc_as_user(
         workers,
         caller,
         "m23_begin_backup",
@@ -79,11 +80,6 @@ pub(crate) async fn take_up(workers: &Workers) {
     let begin_until = workers.now_ms() + BEGIN_MS;
     do_in_shares(workers, "m23_begin_scheduled_backups", begin_until).await;
     let deadline = workers.now_ms() + SCHEDULED_MS;
-    while workers.now_ms() < deadline {
-        match drive_backup(workers, None, deadline).await {
-            Driven::Completed(_) | Driven::Failed(_) => {}
-            Driven::Nothing | Driven::Paused(_) => break,
-        }
-    }
+    take_up_backups(workers, deadline).await;
     collect(workers, deadline).await;
 }

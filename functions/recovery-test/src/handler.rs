@@ -27,9 +27,6 @@ impl Function for RecoveryTest {
     /// 3. Answers with what was found, or with 202 when that takes longer than a caller should wait.
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
         let test = work::begin(&self.workers, caller, &request).await?;
-        match work::drive(&self.workers, test).await? {
-            (response, true) => Answer::done(&response),
-            (response, false) => Answer::accepted(&response),
-        }
+        work::drive(&self.workers, test).await
     }
 }

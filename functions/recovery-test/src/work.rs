@@ -1,9 +1,12 @@
 //! The work of `recovery-test`: accepting a test, and driving it.
 
-use m23_contract::{RecoveryTestRequest, RecoveryTestResponse, WorkStatus};
-use m23_engine::{Examined, do_in_shares, drive_test};
-use m23_pipeline::{Admitted, Failure};
-use m23_platform::{Workers, ask_as_caller, failure_of, patiently};
+use m23_contract::{
+    RecoveryTestAccepted, RecoveryTestCompleted, RecoveryTestRequest, RecoveryTestResponse,
+    WorkStatus,
+};
+use m23_engine::{Driven, do_in_shares, drive_test, take_up_tests};
+use m23_pipeline::{Admitted, Answer, Failure};
+use m23_platform::{Workers, failure_of, or_detach, rpc_as_user};
 use m23_ports::Clock as _;
 use std::time::Duration;
 use uuid::Uuid;
@@ -26,7 +29,7 @@ pub(crate) async fn begin(
     caller: &Admitted,
     request: &RecoveryTestRequest,
 ) -> Result<Uuid, Failure> {
-    ask_as_caller(
+    rpc_as_user(
         workers,
         caller,
         "m23_begin_test",
@@ -36,31 +39,28 @@ pub(crate) async fn begin(
     .await
 }
 
-/// Drives a test. Gives its answer, and whether it is done.
-pub(crate) async fn drive(
-    workers: &Workers,
-    test: Uuid,
-) -> Result<(RecoveryTestResponse, bool), Failure> {
-    let begun = RecoveryTestResponse {
-        success: true,
-        test_id: Some(test),
-        status: Some(WorkStatus::InProgress),
-        ..RecoveryTestResponse::default()
-    };
+/// Drives a test, and answers with what it found, or with 202 while it goes on.
+pub(crate) async fn drive(workers: &Workers, test: Uuid) -> Result<Answer, Failure> {
     let world = workers.clone();
     let deadline = workers.now_ms() + REQUESTED_MS;
     let work = async move { drive_test(&world, Some(test), deadline).await };
-    match patiently(workers, work).await? {
-        Some(Examined::Completed(_, results)) => {
-            let done = RecoveryTestResponse {
-                status: Some(WorkStatus::Completed),
-                results: Some(*results),
-                ..begun
-            };
-            Ok((done, true))
+    match or_detach(workers, work).await? {
+        Some(Driven::Completed(_, results)) => {
+            Answer::done(&RecoveryTestResponse::Completed(RecoveryTestCompleted {
+                success: true,
+                test_id: test,
+                status: WorkStatus::Completed,
+                results: *results,
+            }))
         }
-        Some(Examined::Failed(_, error)) => Err(failure_of(error)),
-        Some(Examined::Nothing | Examined::Paused(_)) | None => Ok((begun, false)),
+        Some(Driven::Failed(_, error)) => Err(failure_of(error)),
+        Some(Driven::Nothing | Driven::Paused(_)) | None => {
+            Answer::accepted(&RecoveryTestResponse::Accepted(RecoveryTestAccepted {
+                success: true,
+                test_id: test,
+                status: WorkStatus::InProgress,
+            }))
+        }
     }
 }
 
@@ -72,10 +72,5 @@ pub(crate) async fn take_up(workers: &Workers) {
         do_in_shares(workers, work, until).await;
     }
     let deadline = workers.now_ms() + SCHEDULED_MS;
-    while workers.now_ms() < deadline {
-        match drive_test(workers, None, deadline).await {
-            Examined::Completed(..) | Examined::Failed(..) => {}
-            Examined::Nothing | Examined::Paused(_) => break,
-        }
-    }
+    take_up_tests(workers, deadline).await;
 }

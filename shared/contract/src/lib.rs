@@ -30,7 +30,9 @@ pub use request::{
     ValidationLevel, read_request,
 };
 pub use response::{
-    BackupCreateResponse, BackupRestoreResponse, Finding, JobStatus, Operation,
-    PitrRestoreResponse, PitrRollbackResponse, PitrStats, PreviewChange, RecoveryTestResponse,
-    RecoveryTestResults, WorkStatus,
+    BackupCreateResponse, BackupRestoreCompleted, BackupRestoreResponse, Finding, JobStatus,
+    Operation, PitrRestoreCompleted, PitrRestoreResponse, PitrRollbackCompleted,
+    PitrRollbackResponse, PitrStats, Preview, PreviewChange, RecoveryTestAccepted,
+    RecoveryTestCompleted, RecoveryTestResponse, RecoveryTestResults, RestoreAccepted,
+    RollbackAccepted, WorkStatus,
 };

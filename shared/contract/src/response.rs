@@ -3,6 +3,7 @@
 use crate::error::WouldFail;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+#[cfg(feature = "schema")]
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -43,60 +44,6 @@ pub struct BackupCreateResponse {
     pub estimated_duration: f64,
     /// Where it stands.
     pub status: JobStatus,
-}
-
-/// The answer of `backup-restore`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
-pub struct BackupRestoreResponse {
-    /// Did it work (or is it under way)?
-    pub success: bool,
-    /// The row of `restore_logs`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub restore_log_id: Option<Uuid>,
-    /// `completed`, or `in_progress` with a 202.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<WorkStatus>,
-    /// Which tables were restored.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub restored_tables: Option<Vec<String>>,
-    /// Net row changes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rows_restored: Option<u64>,
-    /// Seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub duration: Option<f64>,
-    /// What would change (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub preview_changes: Option<BTreeMap<String, Vec<PreviewChange>>>,
-    /// The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub preview_id: Option<Uuid>,
-    /// How many rows of each table would change (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub change_counts: Option<BTreeMap<String, u64>>,
-    /// The figures (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stats: Option<PitrStats>,
-    /// The plan, to be confirmed (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub plan_hash: Option<String>,
-    /// Whether the preview was cut at 1 MB; the pages give the rest (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub truncated: Option<bool>,
-    /// Why the execution would be refused; absent where it would not (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub would_fail: Option<WouldFail>,
-    /// The `pre_restore` snapshot that undoes it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub snapshot_id: Option<Uuid>,
-    /// What could not be as asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub warnings: Option<Vec<String>>,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
 }
 
 /// Net row changes of a point-in-time restore.
@@ -143,100 +90,207 @@ pub struct PreviewChange {
     pub then: Option<Map<String, Value>>,
 }
 
-/// The answer of `pitr-restore`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// What a restore or rollback would do, and has not done: the answer of a dry run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
-pub struct PitrRestoreResponse {
-    /// Did it work (or is it under way)?
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// Always `true`.
+    #[serde(default = "yes")]
     pub success: bool,
-    /// The row of `restore_logs`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub restore_log_id: Option<Uuid>,
-    /// `completed`, or `in_progress` with a 202.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<WorkStatus>,
-    /// What would change (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub preview_changes: Option<BTreeMap<String, Vec<PreviewChange>>>,
-    /// The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
+    /// The first changes of each table that has any.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "BTreeMap<String, Vec<PreviewChange>>")
+    )]
+    pub preview_changes: Map<String, Value>,
+    /// The preview, whose next rows `get_pitr_preview_page` gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_id: Option<Uuid>,
-    /// How many rows of each table would change (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub change_counts: Option<BTreeMap<String, u64>>,
+    /// How many rows of each table would change.
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, u64>"))]
+    pub change_counts: Map<String, Value>,
     /// The figures.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stats: Option<PitrStats>,
+    pub stats: PitrStats,
     /// The plan, to be confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_hash: Option<String>,
-    /// Whether the preview was cut at 1 MB; the pages give the rest (dry run only).
+    /// Whether the preview was cut at 1 MB; the pages give the rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truncated: Option<bool>,
-    /// Why the execution would be refused; absent where it would not (dry run only).
+    /// Why the execution would be refused; absent where it would not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub would_fail: Option<WouldFail>,
+    /// What could not be as asked.
+    pub warnings: Vec<String>,
+}
+
+/// A restore that goes on after this answer (202).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreAccepted {
+    /// Always `true`.
+    #[serde(default = "yes")]
+    pub success: bool,
+    /// The row of `restore_logs`.
+    pub restore_log_id: Uuid,
+    /// `in_progress`.
+    pub status: WorkStatus,
+}
+
+/// A rollback that goes on after this answer (202).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackAccepted {
+    /// Always `true`.
+    #[serde(default = "yes")]
+    pub success: bool,
+    /// The row of `pitr_rollbacks`.
+    pub rollback_id: Uuid,
+    /// `in_progress`.
+    pub status: WorkStatus,
+}
+
+/// A recovery test that goes on after this answer (202).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RecoveryTestAccepted {
+    /// Always `true`.
+    #[serde(default = "yes")]
+    pub success: bool,
+    /// The row of `recovery_tests`.
+    pub test_id: Uuid,
+    /// `in_progress`.
+    pub status: WorkStatus,
+}
+
+/// A backup that has been restored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BackupRestoreCompleted {
+    /// Always `true`.
+    #[serde(default = "yes")]
+    pub success: bool,
+    /// The row of `restore_logs`.
+    pub restore_log_id: Uuid,
+    /// `completed`.
+    pub status: WorkStatus,
+    /// Which tables were restored.
+    pub restored_tables: Vec<String>,
+    /// Net row changes.
+    pub rows_restored: u64,
+    /// Seconds.
+    pub duration: f64,
     /// The `pre_restore` snapshot that undoes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<Uuid>,
     /// What could not be as asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub warnings: Option<Vec<String>>,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub warnings: Vec<String>,
 }
 
-/// The answer of `pitr-rollback`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// A moment that has been restored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
-pub struct PitrRollbackResponse {
-    /// Did it work (or is it under way)?
+#[serde(rename_all = "camelCase")]
+pub struct PitrRestoreCompleted {
+    /// Always `true`.
+    #[serde(default = "yes")]
+    pub success: bool,
+    /// The row of `restore_logs`.
+    pub restore_log_id: Uuid,
+    /// `completed`.
+    pub status: WorkStatus,
+    /// The figures.
+    pub stats: PitrStats,
+    /// The `pre_restore` snapshot that undoes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<Uuid>,
+    /// What could not be as asked.
+    pub warnings: Vec<String>,
+}
+
+/// A rollback that is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PitrRollbackCompleted {
+    /// Always `true`.
+    #[serde(default = "yes")]
     pub success: bool,
     /// The row of `pitr_rollbacks`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rollback_id: Option<Uuid>,
-    /// `completed`, or `in_progress` with a 202.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<WorkStatus>,
-    /// What would change (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub preview_changes: Option<BTreeMap<String, Vec<PreviewChange>>>,
-    /// The preview, whose next rows `get_pitr_preview_page` gives (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub preview_id: Option<Uuid>,
-    /// How many rows of each table would change (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub change_counts: Option<BTreeMap<String, u64>>,
-    /// The figures.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stats: Option<PitrStats>,
+    pub rollback_id: Uuid,
+    /// `completed`.
+    pub status: WorkStatus,
     /// Tables with at least one change.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub affected_tables: Option<Vec<String>>,
+    pub affected_tables: Vec<String>,
     /// Net row changes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rows_restored: Option<u64>,
-    /// The plan, to be confirmed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub plan_hash: Option<String>,
-    /// Whether the preview was cut at 1 MB; the pages give the rest (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub truncated: Option<bool>,
-    /// Why the execution would be refused; absent where it would not (dry run only).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub would_fail: Option<WouldFail>,
+    pub rows_restored: u64,
     /// The `pre_restore` snapshot that undoes the rollback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot_id: Option<Uuid>,
     /// What could not be as asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub warnings: Option<Vec<String>>,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub warnings: Vec<String>,
+}
+
+/// The answer of `backup-restore`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum BackupRestoreResponse {
+    /// Of a dry run.
+    Preview(Preview),
+    /// It is done (200).
+    Completed(BackupRestoreCompleted),
+    /// It goes on after the answer (202).
+    Accepted(RestoreAccepted),
+}
+
+/// The answer of `pitr-restore`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum PitrRestoreResponse {
+    /// Of a dry run.
+    Preview(Preview),
+    /// It is done (200).
+    Completed(PitrRestoreCompleted),
+    /// It goes on after the answer (202).
+    Accepted(RestoreAccepted),
+}
+
+/// The answer of `pitr-rollback`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum PitrRollbackResponse {
+    /// Of a dry run.
+    Preview(Preview),
+    /// It is done (200).
+    Completed(PitrRollbackCompleted),
+    /// It goes on after the answer (202).
+    Accepted(RollbackAccepted),
+}
+
+impl From<Preview> for BackupRestoreResponse {
+    fn from(preview: Preview) -> Self {
+        Self::Preview(preview)
+    }
+}
+
+impl From<Preview> for PitrRestoreResponse {
+    fn from(preview: Preview) -> Self {
+        Self::Preview(preview)
+    }
+}
+
+impl From<Preview> for PitrRollbackResponse {
+    fn from(preview: Preview) -> Self {
+        Self::Preview(preview)
+    }
 }
 
 /// A check of a recovery test that did not hold.
@@ -284,23 +338,33 @@ pub struct RecoveryTestResults {
     pub rows_undone: Option<u64>,
 }
 
-/// The answer of `recovery-test`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// A recovery test that ran. What it found is in the results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", default)]
-pub struct RecoveryTestResponse {
-    /// Did the test run (or does it)? What it found is in the results.
+#[serde(rename_all = "camelCase")]
+pub struct RecoveryTestCompleted {
+    /// Always `true`.
+    #[serde(default = "yes")]
     pub success: bool,
     /// The row of `recovery_tests`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_id: Option<Uuid>,
-    /// `completed`, or `in_progress` with a 202.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<WorkStatus>,
+    pub test_id: Uuid,
+    /// `completed`.
+    pub status: WorkStatus,
     /// What it found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub results: Option<RecoveryTestResults>,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub results: RecoveryTestResults,
+}
+
+/// The answer of `recovery-test`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum RecoveryTestResponse {
+    /// It ran (200).
+    Completed(RecoveryTestCompleted),
+    /// It goes on after the answer (202).
+    Accepted(RecoveryTestAccepted),
+}
+
+const fn yes() -> bool {
+    true
 }

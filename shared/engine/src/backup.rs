@@ -1,6 +1,7 @@
 //! Driving a backup: claim, read chunk by chunk, store, record, and at last the manifest.
 
 use crate::error::EngineError;
+use crate::job::{Claim, Driven, Job, Words, claim, drive, fail, take_up};
 use crate::keys::{KeyPlan, backup_key};
 use crate::meter::Meter;
 use crate::objects::{fetch, put};
@@ -15,7 +16,7 @@ use futures_util::stream::FuturesOrdered;
 use m23_archive::reader::DataKey;
 use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_to_text};
 use m23_archive::{ArchiveError, ChunkPlace, Facts, Lines, Manifest, Packer, manifest_object};
-use m23_ports::{Database, DatabaseError, Level, Record};
+use m23_ports::{Database, DatabaseError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::pin::pin;
@@ -24,19 +25,7 @@ use uuid::Uuid;
 /// Bytes that are compressed in one go.
 const AT_ONCE: usize = 512 * 1024;
 
-/// What came of one drive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Driven {
-    /// There was nothing to do.
-    Nothing,
-    /// The backup is complete.
-    Completed(Uuid),
-    /// Time was up, or something was away: the next driver goes on from here.
-    Paused(Uuid),
-    /// It cannot be completed; the job says why.
-    Failed(Uuid),
-}
-
+/// The answer of `m23_claim_backup`.
 #[derive(Debug, Deserialize)]
 struct Plan {
     job_id: Uuid,
@@ -105,53 +94,44 @@ struct Piece {
     lines: Vec<u8>,
 }
 
-/// Drives a job that is waiting for it: `job`, or any when `None`. Stops at `deadline` (Unix
-/// milliseconds) and lets go of the job, so that the next driver can take it up at once.
-pub async fn drive_backup(world: &impl World, job: Option<Uuid>, deadline: u64) -> Driven {
-    let plan = match claim(world, job).await {
-        Ok(Some(plan)) => plan,
-        Ok(None) => return Driven::Nothing,
-        Err(error) => {
-            let id = job.map(|id| id.to_string());
-            let record = Record::new(Level::Error, "backup_not_claimed").with("job_id", id);
-            world.log(&record.with_cause(&error));
-            return Driven::Nothing;
-        }
+impl Job for Plan {
+    type Done = ();
+
+    const WORDS: Words = Words {
+        id: "job_id",
+        parameter: "p_job_id",
+        claim: "m23_claim_backup",
+        fail: "m23_fail_backup",
+        not_claimed: "backup_not_claimed",
+        completed: "backup_completed",
+        paused: "backup_paused",
+        interrupted: "backup_interrupted",
+        failed: "backup_failed",
     };
-    plan.meter.begin(world);
-    let id = plan.job_id;
-    match run(world, &plan, deadline).await {
-        Ok(true) => {
-            log(world, &plan, Level::Info, "backup_completed", None);
-            Driven::Completed(id)
+
+    fn claim(&self) -> Claim<'_> {
+        Claim {
+            id: self.job_id,
+            lease: self.lease,
+            tenant_id: self.tenant_id,
+            meter: &self.meter,
         }
-        Ok(false) => {
-            release(world, &plan).await;
-            log(world, &plan, Level::Info, "backup_paused", None);
-            Driven::Paused(id)
-        }
-        Err(error) if error.is_passing() => {
-            log(
-                world,
-                &plan,
-                Level::Warn,
-                "backup_interrupted",
-                Some(&error),
-            );
-            release(world, &plan).await;
-            Driven::Paused(id)
-        }
-        Err(error) => {
-            log(world, &plan, Level::Error, "backup_failed", Some(&error));
-            fail(world, &plan, &error).await;
-            Driven::Failed(id)
-        }
+    }
+
+    async fn run(&self, world: &impl World, deadline: u64) -> Result<Option<()>, EngineError> {
+        Ok(run(world, self, deadline).await?.then_some(()))
     }
 }
 
-async fn claim(world: &impl World, job: Option<Uuid>) -> Result<Option<Plan>, EngineError> {
-    let arguments = json!({ "p_job_id": job });
-    ask(world, "m23_claim_backup", &arguments).await
+/// Drives a backup that is waiting for it: `job`, or any when `None`. From `deadline` on (Unix milliseconds) it
+/// reads no further chunk, and lets go of the backup.
+pub async fn drive_backup(world: &impl World, job: Option<Uuid>, deadline: u64) -> Driven<()> {
+    drive::<Plan>(world, job, deadline).await
+}
+
+/// Drives the backups that nobody drives, until there are none or the `deadline` has come.
+pub async fn take_up_backups(world: &impl World, deadline: u64) {
+    take_up::<Plan>(world, deadline).await;
 }
 
 /// Looks whether a backup that has just been accepted can build on its parent, and be encrypted where
@@ -171,7 +151,7 @@ pub async fn check_accepted(
         None => Ok(()),
     };
     if let Err(error) = &checked
-        && let Ok(Some(plan)) = claim(world, Some(job)).await
+        && let Ok(Some(plan)) = claim::<Plan>(world, Some(job)).await
     {
         fail(world, &plan, error).await;
     }
@@ -442,53 +422,6 @@ async fn finish(world: &impl World, plan: &Plan, key: Option<&DataKey>) -> Resul
     });
     tell(world, "m23_finish_backup", &arguments).await?;
     Ok(())
-}
-
-async fn release(world: &impl World, plan: &Plan) {
-    let arguments = json!({ "p_work_id": plan.job_id, "p_lease": plan.lease });
-    if let Err(error) = world.call("m23_release_work", &arguments).await {
-        log(
-            world,
-            plan,
-            Level::Warn,
-            "lease_not_released",
-            Some(&error.into()),
-        );
-    }
-}
-
-async fn fail(world: &impl World, plan: &Plan, error: &EngineError) {
-    let arguments = json!({
-        "p_job_id": plan.job_id, "p_lease": plan.lease, "p_error": error.sentence(),
-    });
-    let told = tell(world, "m23_fail_backup", &arguments).await;
-    if let Err(error) = told {
-        log(
-            world,
-            plan,
-            Level::Error,
-            "failure_not_recorded",
-            Some(&error),
-        );
-    }
-}
-
-/// Of one drive: what it has stored, and for how long it has been at it.
-fn log(
-    world: &impl World,
-    plan: &Plan,
-    level: Level,
-    event: &'static str,
-    error: Option<&EngineError>,
-) {
-    let record = Record::new(level, event)
-        .with("job_id", plan.job_id.to_string())
-        .with("tenant_id", plan.tenant_id.to_string());
-    let record = plan.meter.on(record, world);
-    world.log(&match error {
-        Some(error) => record.with_cause(error),
-        None => record,
-    });
 }
 
 fn merge(into: &mut Value, more: Value) {

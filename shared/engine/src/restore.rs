@@ -12,7 +12,7 @@ use crate::world::World;
 use futures_util::{StreamExt, stream};
 use m23_archive::reader::{Archive, Fault, Stored};
 use m23_archive::{Lines, Table, Version};
-use m23_contract::ErrorCode;
+use m23_contract::{ErrorCode, PitrStats, Preview};
 use m23_ports::{DatabaseError, Level, Record};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -37,23 +37,7 @@ pub struct RestoreOutcome {
     /// What could not be as asked.
     pub warnings: Vec<String>,
     /// Net row changes by kind.
-    pub stats: RestoreStats,
-}
-
-/// Net row changes by kind.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RestoreStats {
-    /// All of them.
-    pub total_operations: u64,
-    /// Rows that came back.
-    pub insert_count: u64,
-    /// Rows that changed back.
-    pub update_count: u64,
-    /// Rows that went.
-    pub delete_count: u64,
-    /// Tables with at least one.
-    pub affected_tables: Vec<String>,
+    pub stats: PitrStats,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,7 +101,10 @@ async fn claim(world: &impl World) -> Result<Option<RestoreOrder>, EngineError> 
 ///
 /// # Errors
 /// [`EngineError`]; what was staged is taken away.
-pub async fn drive_preview(world: &impl World, order: &RestoreOrder) -> Result<Value, EngineError> {
+pub async fn drive_preview(
+    world: &impl World,
+    order: &RestoreOrder,
+) -> Result<Preview, EngineError> {
     let meter = Meter::default();
     meter.begin(world);
     let seen = run(world, order, &meter).await;

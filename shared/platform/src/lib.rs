@@ -8,32 +8,34 @@
 //! and restores, which is `m23-engine`'s: that crate has traits of its own, and [`ArchiveBucket`] and
 //! [`PostgRest`] are plain enough to stand behind them.
 
-mod asking;
 mod body;
 mod bounded;
 mod clock;
 mod console;
 mod crypto;
+mod detach;
 mod driving;
 mod failure;
 mod fetch;
 mod health;
 mod issuer;
 mod objects;
-mod patience;
 mod postgrest;
+mod restore_call;
+mod rpc_as_user;
 mod serve;
 mod watch;
 mod windows;
 mod workers;
 
-pub use asking::ask_as_caller;
 pub use bounded::{TimedOut, bounded};
 pub use clock::scheduled;
 pub use crypto::sha256;
+pub use detach::or_detach;
 pub use failure::failure_of;
 pub use objects::{ArchiveBucket, ObjectPage, ObjectSummary, ObjectsFailed, Put};
-pub use patience::{drive_patiently, patiently, preview_patiently};
 pub use postgrest::{Accept, Payload, PostgRest, Rest, RpcCall};
+pub use restore_call::{RestoreCall, serve_restore};
+pub use rpc_as_user::rpc_as_user;
 pub use serve::serve;
 pub use workers::{NotReady, Workers};

@@ -5,28 +5,15 @@ use super::manifests::{list, read_archives};
 use super::plan::{Depth, Known, Plan, Progress, save};
 use super::tally::Tally;
 use crate::error::EngineError;
+use crate::job::{Claim, Driven, Job, Words, drive, take_up};
 use crate::order::RestoreOrder;
-use crate::reply::{ask, parse, tell};
+use crate::reply::{ask, parse};
 use crate::restore::prepare;
 use crate::world::World;
 use m23_contract::RecoveryTestResults;
-use m23_ports::{Level, Record};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-/// What came of one drive.
-#[derive(Debug)]
-pub enum Examined {
-    /// There was nothing to do.
-    Nothing,
-    /// The test ran to its end; what it found.
-    Completed(Uuid, Box<RecoveryTestResults>),
-    /// Time was up, or something was away: the next driver goes on from here.
-    Paused(Uuid),
-    /// It cannot be run; its row says why.
-    Failed(Uuid, EngineError),
-}
 
 /// The answer of `m23_execute_test`.
 #[derive(Debug, Deserialize)]
@@ -37,46 +24,52 @@ struct Trial {
     undone: Option<u64>,
 }
 
-/// Drives a test that is waiting for it: `test`, or any when `None`. From `deadline` on (Unix
-/// milliseconds) it reads no further object, and lets go of the test.
-pub async fn drive_test(world: &impl World, test: Option<Uuid>, deadline: u64) -> Examined {
-    let plan = match claim(world, test).await {
-        Ok(Some(plan)) => plan,
-        Ok(None) => return Examined::Nothing,
-        Err(error) => {
-            let id = test.map(|id| id.to_string());
-            let record = Record::new(Level::Error, "test_not_claimed").with("test_id", id);
-            world.log(&record.with_cause(&error));
-            return Examined::Nothing;
-        }
+impl Job for Plan {
+    type Done = Box<RecoveryTestResults>;
+
+    const WORDS: Words = Words {
+        id: "test_id",
+        parameter: "p_test_id",
+        claim: "m23_claim_test",
+        fail: "m23_fail_test",
+        not_claimed: "test_not_claimed",
+        completed: "test_completed",
+        paused: "test_paused",
+        interrupted: "test_interrupted",
+        failed: "test_failed",
     };
-    plan.meter.begin(world);
-    let id = plan.test_id;
-    match run(world, &plan, deadline).await {
-        Ok(Some(results)) => {
-            log(world, &plan, Level::Info, "test_completed", None);
-            Examined::Completed(id, Box::new(results))
+
+    fn claim(&self) -> Claim<'_> {
+        Claim {
+            id: self.test_id,
+            lease: self.lease,
+            tenant_id: self.tenant_id,
+            meter: &self.meter,
         }
-        Ok(None) => {
-            release(world, &plan).await;
-            log(world, &plan, Level::Info, "test_paused", None);
-            Examined::Paused(id)
-        }
-        Err(error) if error.is_passing() => {
-            release(world, &plan).await;
-            log(world, &plan, Level::Warn, "test_interrupted", Some(&error));
-            Examined::Paused(id)
-        }
-        Err(error) => {
-            log(world, &plan, Level::Error, "test_failed", Some(&error));
-            fail(world, &plan, &error).await;
-            Examined::Failed(id, error)
-        }
+    }
+
+    async fn run(
+        &self,
+        world: &impl World,
+        deadline: u64,
+    ) -> Result<Option<Self::Done>, EngineError> {
+        Ok(run(world, self, deadline).await?.map(Box::new))
     }
 }
 
-async fn claim(world: &impl World, test: Option<Uuid>) -> Result<Option<Plan>, EngineError> {
-    ask(world, "m23_claim_test", &json!({ "p_test_id": test })).await
+/// Drives a test that is waiting for it: `test`, or any when `None`. From `deadline` on (Unix
+/// milliseconds) it reads no further object, and lets go of the test. Gives what it found.
+pub async fn drive_test(
+    world: &impl World,
+    test: Option<Uuid>,
+    deadline: u64,
+) -> Driven<Box<RecoveryTestResults>> {
+    drive::<Plan>(world, test, deadline).await
+}
+
+/// Drives the tests that nobody drives, until there are none or the `deadline` has come.
+pub async fn take_up_tests(world: &impl World, deadline: u64) {
+    take_up::<Plan>(world, deadline).await;
 }
 
 /// Gives the results, or nothing when time was up before the end.
@@ -169,46 +162,4 @@ async fn finish(
         "p_test_id": plan.test_id, "p_lease": plan.lease, "p_tally": tally, "p_restore": trial,
     });
     ask(world, "m23_finish_test", &arguments).await
-}
-
-async fn release(world: &impl World, plan: &Plan) {
-    let arguments = json!({ "p_work_id": plan.test_id, "p_lease": plan.lease });
-    if let Err(error) = world.call("m23_release_work", &arguments).await {
-        let error = error.into();
-        log(world, plan, Level::Warn, "lease_not_released", Some(&error));
-    }
-}
-
-async fn fail(world: &impl World, plan: &Plan, error: &EngineError) {
-    let arguments = json!({
-        "p_test_id": plan.test_id, "p_lease": plan.lease, "p_error": error.sentence(),
-    });
-    let told = tell(world, "m23_fail_test", &arguments).await;
-    if let Err(error) = told {
-        log(
-            world,
-            plan,
-            Level::Error,
-            "failure_not_recorded",
-            Some(&error),
-        );
-    }
-}
-
-/// Of one drive: what it has read, and for how long it has been at it.
-fn log(
-    world: &impl World,
-    plan: &Plan,
-    level: Level,
-    event: &'static str,
-    error: Option<&EngineError>,
-) {
-    let record = Record::new(level, event)
-        .with("test_id", plan.test_id.to_string())
-        .with("tenant_id", plan.tenant_id.to_string());
-    let record = plan.meter.on(record, world);
-    world.log(&match error {
-        Some(error) => record.with_cause(error),
-        None => record,
-    });
 }

@@ -9,4 +9,4 @@ mod manifests;
 mod plan;
 mod tally;
 
-pub use drive::{Examined, drive_test};
+pub use drive::{drive_test, take_up_tests};

@@ -3,8 +3,7 @@
 
 use crate::backups::JOB;
 use crate::faults::{BOTH, Break, Fault, INTERNAL, REFUSAL, When};
-use crate::world::{NEVER, World};
-use m23_engine::Driven;
+use crate::world::{Driven, NEVER, World};
 
 /// The steps of a drive that nothing disturbs.
 fn calm() -> Vec<String> {

@@ -2,8 +2,7 @@
 
 use crate::backups::{CHUNK_ROWS, JOB, TENANT};
 use crate::faults::{BOTH, Break, Fault};
-use crate::world::{NEVER, STEP_MS, Step, World};
-use m23_engine::Driven;
+use crate::world::{Driven, NEVER, STEP_MS, Step, World};
 use m23_ports::Clock as _;
 use serde_json::json;
 

@@ -4,9 +4,9 @@
 use crate::backups::{JOB, TENANT};
 use crate::chains::{HISTORY, TIP, chained_by};
 use crate::faults::{BOTH, Break, Fault};
-use crate::world::{LEASE_MS, Lease, NEVER, World, keep_lease};
+use crate::world::{Driven, LEASE_MS, Lease, NEVER, World, keep_lease};
 use m23_archive::Version;
-use m23_engine::{Driven, Examined};
+use m23_engine::Driven as Examined;
 use m23_ports::DatabaseError;
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -1,8 +1,8 @@
 //! The half of the fake database that serves restores: one restore, its lease, its staging.
 
 use crate::backups::{JOB, TABLES, TENANT, rows};
-use crate::world::{LEASE_MS, Lease, NEVER, World, keep_lease};
-use m23_engine::{Driven, RestoreOrder};
+use crate::world::{Driven, LEASE_MS, Lease, NEVER, World, keep_lease};
+use m23_engine::RestoreOrder;
 use m23_ports::{Clock as _, DatabaseError};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

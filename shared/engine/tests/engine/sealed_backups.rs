@@ -4,9 +4,8 @@ use crate::backups::JOB;
 use crate::faults::{BOTH, Break, Fault, When};
 use crate::restores::{begin, everything};
 use crate::sealed::{MASTER, OTHER, masters};
-use crate::world::{NEVER, World};
+use crate::world::{Driven, NEVER, World};
 use m23_archive::{Manifest, unpack};
-use m23_engine::Driven;
 
 /// The backup restores to every row, and no chunk can be unpacked as it lies in the store.
 fn assert_sealed(world: &World, case: &str) {

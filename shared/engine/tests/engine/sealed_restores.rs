@@ -4,10 +4,10 @@
 use crate::backups::{JOB, TENANT};
 use crate::restores::{begin, everything};
 use crate::sealed::{MASTER, OTHER, masters, seal};
-use crate::world::{NEVER, World, sha256};
+use crate::world::{Driven, NEVER, World, sha256};
 use m23_archive::seal::{Sealed, mac_to_bytes, manifest_context};
 use m23_archive::{KeyObject, key_object};
-use m23_engine::{Driven, ErrorClass, RestoreOrder};
+use m23_engine::{ErrorClass, RestoreOrder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -8,10 +8,10 @@ use crate::restores::Restores;
 use crate::sealed;
 use m23_archive::KEY;
 use m23_archive::seal::{NONCE, Sealed};
-use m23_contract::ErrorCode;
+use m23_contract::{ErrorCode, RecoveryTestResults};
 use m23_engine::{
-    Cipher, CipherFailed, Driven, EngineError, Examined, MasterKeys, RestoreOrder, RestoreOutcome,
-    collect, do_in_shares, drive_backup, drive_restore, drive_test, erase_keys, resume_restores,
+    Cipher, CipherFailed, EngineError, MasterKeys, RestoreOrder, RestoreOutcome, collect,
+    do_in_shares, drive_backup, drive_restore, drive_test, erase_keys, resume_restores,
 };
 use m23_ports::{
     Clock, Database, DatabaseError, Digest, DigestFailed, Log, Objects, Record, StoreFailed,
@@ -108,6 +108,15 @@ impl Drop for Untaken {
 
 type Rest = Pin<Box<dyn Future<Output = Result<Vec<u8>, DatabaseError>>>>;
 
+/// What came of driving a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driven {
+    Nothing,
+    Completed(Uuid),
+    Paused(Uuid),
+    Failed(Uuid),
+}
+
 pub struct World {
     pub backups: RefCell<Backups>,
     pub restores: RefCell<Restores>,
@@ -183,7 +192,13 @@ impl World {
 
     /// Drives the job; `None` when the driver was killed.
     pub fn back_up(&self, deadline: u64) -> Option<Driven> {
-        self.live(drive_backup(self, None, deadline))
+        let driven = self.live(drive_backup(self, None, deadline))?;
+        Some(match driven {
+            m23_engine::Driven::Nothing => Driven::Nothing,
+            m23_engine::Driven::Completed(job, ()) => Driven::Completed(job),
+            m23_engine::Driven::Paused(job) => Driven::Paused(job),
+            m23_engine::Driven::Failed(job, _) => Driven::Failed(job),
+        })
     }
 
     /// Drives the restore; `None` when the driver was killed.
@@ -207,7 +222,7 @@ impl World {
     }
 
     /// Drives the recovery test; `None` when the driver was killed.
-    pub fn examine(&self, deadline: u64) -> Option<Examined> {
+    pub fn examine(&self, deadline: u64) -> Option<m23_engine::Driven<Box<RecoveryTestResults>>> {
         self.live(drive_test(self, None, deadline))
     }
 

@@ -1,4 +1,4 @@
-//! A request's work in the database, in its caller's name.
+//! Calls of the database in the name of a request's caller.
 
 use crate::workers::Workers;
 use m23_pipeline::{Admitted, Failure};
@@ -12,7 +12,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// What the database refuses, or [`Failure::Internal`] for an answer of another form.
-pub async fn ask_as_caller<T: DeserializeOwned>(
+pub async fn rpc_as_user<T: DeserializeOwned>(
     workers: &Workers,
     caller: &Admitted,
     function: &str,

@@ -1,0 +1,57 @@
+//! Work that may outlast its caller's patience: it goes on after the answer.
+
+use crate::bounded::bounded;
+use crate::failure::failure_of;
+use crate::workers::Workers;
+use futures_channel::oneshot;
+use m23_engine::{EngineError, RestoreOrder};
+use m23_pipeline::Failure;
+use m23_ports::{Database as _, Level, Log as _, Record};
+use serde_json::json;
+use std::future::Future;
+use std::time::Duration;
+
+/// A call that lasts longer is answered with 202, and its work goes on.
+const PATIENCE: Duration = Duration::from_secs(24);
+
+/// Does work that goes on when its caller does not wait for it: `None`, after 24 s.
+///
+/// # Errors
+/// [`Failure::Internal`] when the platform has dropped the work.
+pub async fn or_detach<T: 'static>(
+    workers: &Workers,
+    work: impl Future<Output = T> + 'static,
+) -> Result<Option<T>, Failure> {
+    let (sender, receiver) = oneshot::channel();
+    workers.wait_until(async move {
+        let _caller_may_be_gone = sender.send(work.await);
+    });
+    match bounded(PATIENCE, receiver).await {
+        Ok(Ok(outcome)) => Ok(Some(outcome)),
+        Ok(Err(dropped)) => Err(Failure::internal(dropped)),
+        Err(_still_running) => Ok(None),
+    }
+}
+
+/// Drives a restore, a rollback or a dry run. `None`: it goes on by itself, and its log row follows it. The platform
+/// ends this Worker soon after its answer: another may go on from now on.
+///
+/// # Errors
+/// Why it failed; live data is then as it was.
+pub(crate) async fn drive_or_detach<T: 'static>(
+    workers: &Workers,
+    order: RestoreOrder,
+    drive: impl AsyncFnOnce(&Workers, &RestoreOrder) -> Result<T, EngineError> + 'static,
+) -> Result<Option<T>, Failure> {
+    let world = workers.clone();
+    let arguments = json!({ "p_restore_id": order.work_id, "p_lease": order.lease });
+    let work = async move { drive(&world, &order).await };
+    let outcome = or_detach(workers, work).await?;
+    let outcome = outcome.transpose().map_err(failure_of)?;
+    if outcome.is_none()
+        && let Err(error) = workers.call("m23_detach_restore", &arguments).await
+    {
+        workers.log(&Record::new(Level::Warn, "restore_not_detached").with_cause(&error));
+    }
+    Ok(outcome)
+}
