@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -135,6 +135,20 @@ describe('the generated types', () => {
 });
 
 describe('the package', () => {
+  test('is built when it is packed, in a fresh clone too', async () => {
+    const clone = join(folder, 'clone', 'client');
+    mkdirSync(clone, { recursive: true });
+    for (const name of ['package.json', 'tsconfig.json', 'src', 'README.md', 'LICENSE']) {
+      cpSync(join(ROOT, 'client', name), join(clone, name), { recursive: true });
+    }
+    cpSync(join(ROOT, 'tsconfig.json'), join(clone, '..', 'tsconfig.json'));
+    symlinkSync(join(ROOT, 'node_modules'), join(clone, '..', 'node_modules'));
+    await run('npm', ['pack'], { cwd: clone });
+    const { stdout } = await run('tar', ['-tf', join(clone, 'm23-client-0.1.0.tgz')]);
+    assert.match(stdout, /^package\/dist\/index\.js$/m);
+    assert.match(stdout, /^package\/dist\/index\.d\.ts$/m);
+  });
+
   test('has nothing that publint would change', async () => {
     const { messages } = await publint({ pkgDir: client, strict: true });
     assert.deepEqual(messages, []);
