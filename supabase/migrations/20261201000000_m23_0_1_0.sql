@@ -6756,7 +6756,10 @@ create unlogged table m23.plans (
   written    bigint not null default 0,
   unreachable bigint not null default 0,  -- of those left alone
   taken_back bigint not null default 0,  -- of the inserts
-  primary key (backend, table_id)
+  primary key (backend, table_id),
+  constraint no_negative_counts
+    check (least(inserts, updates, deletes, left_alone, unreachable, taken_back, written) >= 0
+           and unreachable <= left_alone)
 );
 
 select m23.close_table('m23.plans');
@@ -8232,51 +8235,57 @@ begin
 end $$;
 revoke all on function m23.plan_report(text[]) from public, anon, authenticated, service_role;
 
--- Plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.
--- For the log's wanted rows only keys that have changed since are looked at, so that it takes
--- the time of the changes, not of the table; with p_lock their live rows are taken as they are
--- read, without waiting (m23.lock_rows says why).
-create or replace function m23.plan_table(p_target m23.target, p_tenant uuid, p_lock boolean default false) returns void
+-- The statement that plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.
+-- For the log's wanted rows only keys that have changed since are looked at, so that it takes the time of the
+-- changes, not of the table; with p_lock their live rows are taken as they are read, without waiting (m23.lock_rows
+-- says why). It takes the parameters of m23.touched_since.
+create or replace function m23.plan_statement(p_target m23.target, p_tenant uuid, p_lock boolean) returns text
 language plpgsql set search_path = '' as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
   v_logged boolean := p_target.wanted is null;
   v_takes  boolean := v_logged and p_lock;
-  v_live   text := m23.qualified_name(v_table.relid);
   -- null where there is no live row; a composite key can look like it
   v_key    text := quote_ident(m23.tenant_column(v_table));
-  v_fixed  text := m23.fixed_differ(p_target, 'w');
   v_values text[] := m23.wanted_values(p_target);
   v_there  text := case when v_logged then format('((l.%s is not null)::int - w.m23_balance = 1)', v_key)
                         else format('(w.%s is not null)', v_key) end;
-  v_plan   text;
 begin
-  perform m23.drop_plan(v_table);
-  perform m23.run(p_target.path, format('create temp table m23_diff_%s on commit drop as
-      select null::"char" as m23_op, null::tid as m23_place, %s from %s where false', v_table.id,
-    (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c), v_live));
-  v_plan := format('insert into %1$s %2$s
+  return format('insert into %1$s %2$s
       select case when not %3$s then ''D'' when l.%4$s is null then ''I'' when %5$s then ''R'' else ''U'' end,
              l.m23_place, %6$s
         from %7$s w
         %8$s join %14$s (select ctid as m23_place, r.* from %9$s r where %10$s %13$s) l on %11$s
        where %3$s <> (l.%4$s is not null) or %3$s and %12$s',
-      m23.diff_name(v_table),
-      case when v_logged
-           then 'with ' || m23.touched_since(v_table, m23.log_of(v_table.id, p_tenant, (p_target.moment).floor)) end,
-             v_there, v_key, coalesce(v_fixed, 'false'),
-      (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n)
-         from unnest(p_target.columns) with ordinality u (c, n)),
-      case when v_logged then 'touched' else format('(%s)', p_target.wanted) end,
-      case when v_logged then 'left' else 'full' end,
-      v_live, case when v_logged then m23.is_tenants(v_table, 'r', '$1')
-                   else format('r.%I = $1', m23.tenant_column(v_table)) end,
-                     case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end,
-                     m23.differs(v_table, p_target.columns, v_values),
-      case when v_takes then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'),
-                                    m23.lock_to_change(v_table)) end,
-      case when v_takes then 'lateral' end);
-  perform m23.run_at(p_target, p_tenant, v_plan);
+    m23.diff_name(v_table),
+    case when v_logged
+         then 'with ' || m23.touched_since(v_table, m23.log_of(v_table.id, p_tenant, (p_target.moment).floor)) end,
+    v_there, v_key, coalesce(m23.fixed_differ(p_target, 'w'), 'false'),
+    (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n)
+       from unnest(p_target.columns) with ordinality u (c, n)),
+    case when v_logged then 'touched' else format('(%s)', p_target.wanted) end,
+    case when v_logged then 'left' else 'full' end,
+    m23.qualified_name(v_table.relid),
+    case when v_logged then m23.is_tenants(v_table, 'r', '$1')
+         else format('r.%I = $1', m23.tenant_column(v_table)) end,
+    case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end,
+    m23.differs(v_table, p_target.columns, v_values),
+    case when v_takes
+         then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'), m23.lock_to_change(v_table)) end,
+    case when v_takes then 'lateral' end);
+end $$;
+revoke all on function m23.plan_statement(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
+
+-- Plans a table, as m23.plan_statement says.
+create or replace function m23.plan_table(p_target m23.target, p_tenant uuid, p_lock boolean default false) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform m23.drop_plan(p_target.tbl);
+  perform m23.run(p_target.path, format('create temp table m23_diff_%s on commit drop as
+      select null::"char" as m23_op, null::tid as m23_place, %s from %s where false', (p_target.tbl).id,
+    (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c),
+    m23.qualified_name((p_target.tbl).relid)));
+  perform m23.run_at(p_target, p_tenant, m23.plan_statement(p_target, p_tenant, p_lock));
 end $$;
 revoke all on function m23.plan_table(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
 
@@ -9142,7 +9151,8 @@ create table m23.archive_keys (
   tenant_id  uuid not null,
   created_at timestamptz not null default clock_timestamp(),
   retired_at timestamptz,  -- new backups are sealed with another one since
-  erased_at  timestamptz   -- somebody wanted it erased: what was sealed with it cannot be read any more
+  erased_at  timestamptz,  -- somebody wanted it erased: what was sealed with it cannot be read any more
+  constraint erased_is_retired check (erased_at is null or retired_at is not null)
 );
 
 create index archive_keys_tenant on m23.archive_keys (tenant_id);
@@ -9191,7 +9201,10 @@ create table m23.backup_work (
   prefix         text not null,
   manifest       text,  -- its object in the store
   manifest_sha256 text,
-  key_id         uuid   -- what its chunks are sealed with; null for a plain one
+  key_id         uuid,  -- what its chunks are sealed with; null for a plain one
+  constraint manifest_with_its_hash check ((manifest is null) = (manifest_sha256 is null)),
+  constraint manifest_hash_is_sha256 check (manifest_sha256 ~ '^[0-9a-f]{64}$'),
+  constraint lists_are_arrays check (jsonb_typeof(ticks) = 'array' and jsonb_typeof(definitions) = 'array')
 );
 
 create index backup_work_incarnation on m23.backup_work (incarnation);
@@ -9211,7 +9224,11 @@ create table m23.backup_tables (
   estimated_rows bigint not null,
   done           boolean not null default false,
   history_done   boolean not null,
-  primary key (job_id, ordinal)
+  primary key (job_id, ordinal),
+  constraint whole_has_no_history check (history_done or not whole),
+  constraint has_key_and_columns check (cardinality(key) > 0 and jsonb_typeof(columns) = 'array'),
+  constraint numbers_of_all_columns check (cardinality(attnums) = jsonb_array_length(columns)),
+  constraint counts_from_one check (ordinal >= 1 and estimated_rows >= 0)
 );
 
 create table m23.backup_chunks (
@@ -9228,7 +9245,8 @@ create table m23.backup_chunks (
   sealed_fingerprint text,  -- the same for the manifest of an encrypted backup
   last_key     text[] not null,
   primary key (job_id, ordinal, history, seq),
-  foreign key (job_id, ordinal) references m23.backup_tables (job_id, ordinal) on delete cascade
+  foreign key (job_id, ordinal) references m23.backup_tables (job_id, ordinal) on delete cascade,
+  constraint counts_from_one check (seq >= 1 and rows >= 0 and bytes >= 0 and stored_bytes >= 0)
 );
 
 select m23.close_table('m23.backup_work');
@@ -10183,14 +10201,16 @@ create table m23.previews (
   moment     m23.moment,  -- none: of rows that were staged, and are kept in m23.preview_rows
   tables     text[] not null,
   plan_hash  text not null,
-  left_alone boolean not null  -- some rows are: which, only all tables together tell
+  left_alone boolean not null,  -- some rows are: which, only all tables together tell
+  constraint hash_is_sha256 check (plan_hash ~ '^[0-9a-f]{64}$')
 );
 
 create table m23.preview_rows (
   preview_id uuid not null references m23.previews (id) on delete cascade,
   table_name text not null,
   changes    jsonb not null,
-  primary key (preview_id, table_name)
+  primary key (preview_id, table_name),
+  constraint is_an_array check (jsonb_typeof(changes) = 'array')
 );
 
 select m23.close_table('m23.previews');
@@ -10307,7 +10327,14 @@ create table m23.restore_work (
   moment_in_chain m23.moment,   -- one between the backup and its parent: the staged rows are taken back to it
   mode            text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
   dry_run         boolean not null default false,
-  detached        boolean not null default false  -- nobody waits for its answer: any worker may go on with it
+  detached        boolean not null default false,  -- nobody waits for its answer: any worker may go on with it
+  constraint has_a_source check (kind in ('rollback', 'test') or job_id is not null or (moment).position is not null),
+  constraint rollback_reads_no_backup check (kind <> 'rollback' or job_id is null),
+  constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
+  constraint in_chain_of_a_backup
+    check ((moment_in_chain).taken is null or kind = 'pitr' and job_id is not null and (moment).position is null),
+  constraint mode_is_for_backups check (mode = 'exact' or kind = 'backup'),
+  constraint dry_run_is_of_a_restore check (not dry_run or kind in ('backup', 'pitr'))
 );
 
 create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
@@ -10327,7 +10354,9 @@ create table m23.staged_tables (
   altered    bigint not null default 0,  -- of a test: chunks that do not hold the lines which were backed up
   history    text,              -- a relation with what the log says since the parent, to go back by
   groups     jsonb,             -- of that: the columns that each bit of `unchanged` stands for
-  primary key (restore_id, ordinal)
+  primary key (restore_id, ordinal),
+  constraint columns_are_fields check (columns <@ fields),
+  constraint no_negative_counts check (rows >= 0 and standing >= 0 and altered >= 0)
 );
 
 select m23.close_table('m23.staged_tables');
@@ -10338,7 +10367,8 @@ create table m23.staged_chunks (
   seq        int not null,
   rows       int not null,
   primary key (restore_id, ordinal, seq),
-  foreign key (restore_id, ordinal) references m23.staged_tables (restore_id, ordinal) on delete cascade
+  foreign key (restore_id, ordinal) references m23.staged_tables (restore_id, ordinal) on delete cascade,
+  constraint counts_from_one check (seq >= 1 and rows >= 0)
 );
 
 select m23.close_table('m23.staged_chunks');
@@ -12072,6 +12102,19 @@ begin
 end $$;
 revoke all on function m23.take_entries(text, text, text) from public, anon, authenticated, service_role;
 
+-- The statement that stages the rows of lines `$1`.
+create or replace function m23.staging_statement(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot
+) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return format('insert into %s (%s) select %s from %s',
+    p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
+    m23.line_values(p_staged, p_table, p_then, 0), m23.whole_lines(p_staged, 0));
+end $$;
+revoke all on function m23.staging_statement(m23.staged_tables, m23.protected_tables, pg_snapshot) from public, anon,
+  authenticated, service_role;
+
 -- Stages lines of an archive as rows; gives how many. p_then: the backup's position, where it is of this life.
 create or replace function m23.stage_rows(
   p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text)
@@ -12079,9 +12122,7 @@ returns bigint
 language plpgsql set search_path = '' as $$
 declare v_rows bigint;
 begin
-  v_rows := m23.take_lines(m23.path_of(p_table.relid), format('insert into %s (%s) select %s from %s',
-    p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
-    m23.line_values(p_staged, p_table, p_then, 0), m23.whole_lines(p_staged, 0)), p_lines);
+  v_rows := m23.take_lines(m23.path_of(p_table.relid), m23.staging_statement(p_staged, p_table, p_then), p_lines);
   update m23.staged_tables set standing = standing + v_rows
    where restore_id = p_staged.restore_id and ordinal = p_staged.ordinal;
   return v_rows;
@@ -13007,7 +13048,9 @@ create table m23.test_work (
   test_id    uuid primary key references public.recovery_tests (id) on delete cascade,
   state      jsonb not null default '{}',  -- how far the examination has come; its worker's own
   staging_at timestamptz,                  -- since when the archive is being read back
-  trial      jsonb                         -- what its restore gave, should the answer have been lost
+  trial      jsonb,                        -- what its restore gave, should the answer have been lost
+  constraint is_an_object check (jsonb_typeof(state) = 'object' and jsonb_typeof(trial) = 'object'),
+  constraint trial_was_staged check (trial is null or staging_at is not null)
 );
 
 select m23.close_table('m23.test_work');
@@ -13047,7 +13090,8 @@ create table m23.plan_runs (
   started_at timestamptz not null default clock_timestamp(),
   work_id    uuid,  -- the backup job or recovery test that it became
   note       text,  -- why it became none
-  primary key (plan_id, kind, due_at)
+  primary key (plan_id, kind, due_at),
+  constraint became_work_or_says_why check (work_id is null or note is null)
 );
 
 create index plan_runs_due on m23.plan_runs (due_at);
@@ -14061,7 +14105,8 @@ create table m23.alerts (
   detail    jsonb not null default '{}',
   began_at  timestamptz not null default clock_timestamp(),
   ended_at  timestamptz,
-  is_event  boolean not null default false  -- has no end that could be told
+  is_event  boolean not null default false,  -- has no end that could be told
+  constraint event_has_ended check (ended_at is not null or not is_event)
 );
 
 select m23.close_table('m23.alerts');
@@ -14085,7 +14130,9 @@ create table m23.alert_deliveries (
   delivered_at timestamptz,
   failed_at    timestamptz,
   error        text,
-  unique (alert_id, edge)
+  unique (alert_id, edge),
+  constraint ends_once check (delivered_at is null or failed_at is null),
+  constraint no_negative_counts check (attempts >= 0)
 );
 
 select m23.close_table('m23.alert_deliveries');
