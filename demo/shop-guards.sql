@@ -25,7 +25,7 @@ begin
     execute format('create trigger audit after insert or update or delete on %s for each row execute function shop.audit()', v_table);
     execute format('alter table %s enable row level security', v_table);
     execute format($f$create policy members on %s for all to authenticated
-      using (tenant_id in (select m.tenant_id from public.tenant_members m where m.user_id = (select auth.uid())))$f$, v_table);
+      using (tenant_id in (select m.tenant_id::uuid from public.tenant_members m where m.user_id = (select auth.uid())))$f$, v_table);
     perform m23.protect_table(v_table);
   end loop;
 end $$;

@@ -44,10 +44,10 @@ begin
   foreach v_table in array array['public.customers', 'public.projects', 'public.tasks']::regclass[] loop
     execute format('alter table %s enable row level security', v_table);
     execute format($f$create policy members_read on %s for select to authenticated
-      using (tenant_id in (select m.tenant_id from public.tenant_members m
+      using (tenant_id in (select m.tenant_id::uuid from public.tenant_members m
                            where m.user_id = (select auth.uid())))$f$, v_table);
     execute format($f$create policy members_write on %s for all to authenticated
-      using (tenant_id in (select m.tenant_id from public.tenant_members m
+      using (tenant_id in (select m.tenant_id::uuid from public.tenant_members m
                            where m.user_id = (select auth.uid()) and m.role <> 'viewer'))$f$, v_table);
     execute format('revoke all on %s from anon', v_table);
     perform m23.protect_table(v_table);

@@ -390,7 +390,7 @@ revoke all on function m23.newest_migration() from public, anon, authenticated, 
 -- and replaces the body of m23.memberships_of; nothing else knows the table.
 
 create table public.tenant_members (
-  tenant_id  uuid not null,
+  tenant_id  text not null,
   user_id    uuid not null,
   role       text not null check (role in ('owner', 'admin', 'operator', 'viewer')),
   created_at timestamptz not null default now(),
@@ -405,7 +405,7 @@ comment on table public.tenant_members is
 alter table public.tenant_members enable row level security;
 
 create or replace function m23.caller_tenants(p_roles text[] default array['owner', 'admin', 'operator', 'viewer'])
-returns setof uuid
+returns setof text
 language sql stable security definer rows 3 set search_path = '' set row_security = off as
 $$ select m.tenant_id from m23.caller_memberships() m where m.role = any (p_roles) $$;
 comment on function m23.caller_tenants(text[]) is
@@ -427,7 +427,7 @@ grant all on public.tenant_members to service_role;
 
 -- Tenants that were seen in the logs: those that nobody belongs to yet are known by nothing else.
 create table m23.seen_tenants (
-  tenant_id uuid primary key,
+  tenant_id text primary key,
   seen_at   timestamptz not null default clock_timestamp()
 );
 
@@ -461,13 +461,14 @@ create table m23.protected_tables (
   attributes    int2,                       -- the highest number of a column, as it was last seen
   triggers      text[],                     -- marks of its triggers, as they were written last
   suspended     text,                       -- m23.obstacle.kind: what has kept it from being captured since its history
+  tenant_type   text not null check (tenant_type in ('uuid', 'bigint', 'text')),  -- in which its log keeps tenants
   check (pruned_below = '0' or pruned_at is not null)
 );
 
 -- How far the look at each log has come.
 create table m23.tenant_looks (
   table_id  int primary key references m23.protected_tables (id) on delete cascade,
-  reached   uuid,  -- null: its next look begins anew
+  reached   text,  -- null: its next look begins anew
   looked_at timestamptz not null default clock_timestamp()
 );
 
@@ -475,7 +476,7 @@ select m23.close_table('m23.tenant_looks');
 
 -- Whether a protected table, or its log, has rows of a tenant. There may be many tables: the locks of each look
 -- are given back with it.
-create or replace function m23.has_rows(p_tenant uuid) returns boolean
+create or replace function m23.has_rows(p_tenant text) returns boolean
 language plpgsql volatile set search_path = '' as $$
 declare
   v_table m23.protected_tables;
@@ -484,8 +485,8 @@ declare
 begin
   if m23.logged_tables(array(select id from m23.protected_tables), p_tenant, '0') <> '{}' then return true; end if;
   for v_table in select * from m23.protected_tables order by id loop
-    v_look := format('exists (select from %s where %s = $1)', m23.qualified_name(v_table.relid),
-                     quote_ident(m23.tenant_column(v_table)));
+    v_look := format('exists (select from %s r where %s)', m23.qualified_name(v_table.relid),
+                     m23.belongs_to(v_table, 'r', '$1'));
     continue when v_look is null or m23.qualified_name(v_table.relid) is null or m23.tenant_column(v_table) is null;
     begin
       execute 'select ' || v_look into v_found using p_tenant;
@@ -496,7 +497,7 @@ begin
   end loop;
   return false;
 end $$;
-revoke all on function m23.has_rows(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.has_rows(text) from public, anon, authenticated, service_role;
 
 -- Which role may call which function: the contract's table, as the database enforces it.
 create or replace function m23.may_call(p_function text, p_role text, p_dry_run boolean) returns boolean
@@ -511,15 +512,15 @@ $$;
 revoke all on function m23.may_call(text, text, boolean) from public, anon, authenticated, service_role;
 
 -- Whether the caller belongs to a tenant; the service key belongs to all.
-create or replace function m23.is_member(p_tenant uuid) returns boolean
+create or replace function m23.is_member(p_tenant text) returns boolean
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
   return m23.is_service() or exists (select from m23.caller_memberships() m where m.tenant_id = p_tenant);
 end $$;
-revoke all on function m23.is_member(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.is_member(text) from public, anon, authenticated, service_role;
 
 -- Refuses a caller who is not in the tenant with one of the roles; the service key is in all.
-create or replace function m23.require_role(p_tenant uuid, p_roles text[]) returns void
+create or replace function m23.require_role(p_tenant text, p_roles text[]) returns void
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
   if m23.is_service() then return; end if;
@@ -530,7 +531,7 @@ begin
     perform m23.refuse('INSUFFICIENT_PERMISSIONS', 'your role in this tenant does not allow it');
   end if;
 end $$;
-revoke all on function m23.require_role(uuid, text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.require_role(text, text[]) from public, anon, authenticated, service_role;
 
 -- Only the service key may name somebody else.
 create or replace function m23.require_self(p_user uuid, p_name text) returns void
@@ -560,7 +561,7 @@ create or replace function m23.see_tenants(p_limit bigint default 5000) returns 
 language plpgsql volatile set search_path = '' as $$
 declare
   v_look  m23.tenant_looks;
-  v_found uuid[];
+  v_found text[];
   v_new   bigint;
 begin
   select t.id, l.reached into v_look.table_id, v_look.reached
@@ -582,7 +583,7 @@ revoke all on function m23.see_tenants(bigint) from public, anon, authenticated,
 -- need be a member any more: what M23 knows of a tenant outlives its root row and its users.
 
 -- Whether any record of M23's own names a tenant.
-create or replace function m23.has_records(p_tenant uuid) returns boolean
+create or replace function m23.has_records(p_tenant text) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
   return exists (select from public.backup_jobs where tenant_id = p_tenant)
@@ -594,10 +595,10 @@ begin
       or exists (select from public.dr_plans where tenant_id = p_tenant)
       or exists (select from public.health_snapshots where tenant_id = p_tenant);
 end $$;
-revoke all on function m23.has_records(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.has_records(text) from public, anon, authenticated, service_role;
 
 -- Memberships are asked for by user: only where nothing else is known of a tenant are all of them gone through.
-create or replace function m23.has_members(p_tenant uuid) returns boolean
+create or replace function m23.has_members(p_tenant text) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare v_found boolean := exists (select from public.tenant_members where tenant_id = p_tenant);
 begin
@@ -607,18 +608,18 @@ begin
   end if;
   return v_found;
 end $$;
-revoke all on function m23.has_members(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.has_members(text) from public, anon, authenticated, service_role;
 
-create or replace function m23.knows_tenant(p_tenant uuid) returns boolean
+create or replace function m23.knows_tenant(p_tenant text) returns boolean
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
   return p_tenant is not null and (m23.has_records(p_tenant) or m23.has_rows(p_tenant) or m23.has_members(p_tenant));
 end $$;
-comment on function m23.knows_tenant(uuid) is
+comment on function m23.knows_tenant(text) is
   'Whether any record, protected table, log or membership has heard of a tenant.';
-revoke all on function m23.knows_tenant(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.knows_tenant(text) from public, anon, authenticated, service_role;
 
-create or replace function m23.memberships_of(p_user uuid) returns table (tenant_id uuid, role text)
+create or replace function m23.memberships_of(p_user uuid) returns table (tenant_id text, role text)
 language sql stable security definer rows 3 set search_path = '' set row_security = off as
 $$ select m.tenant_id, m.role from public.tenant_members m where m.user_id = p_user $$;
 comment on function m23.memberships_of(uuid) is
@@ -650,7 +651,7 @@ end $$;
 revoke all on function m23.refuse_anonymous() from public, anon, authenticated, service_role;
 
 -- What the caller belongs to; an anonymous sign-in to nothing.
-create or replace function m23.caller_memberships() returns table (tenant_id uuid, role text)
+create or replace function m23.caller_memberships() returns table (tenant_id text, role text)
 language plpgsql stable security definer rows 3 set search_path = '' set row_security = off as $$
 begin
   if not m23.is_anonymous() then
@@ -660,21 +661,21 @@ end $$;
 revoke all on function m23.caller_memberships() from public, anon, authenticated, service_role;
 
 -- The tenant that a user with several has picked: a claim that only the server can
--- write (app_metadata). A value that is no uuid picks a tenant that does not exist.
+-- write (app_metadata). A value that names none of the user's picks nothing.
 create or replace function m23.picked_tenant() returns text
 language plpgsql stable set search_path = '' as
 $$ begin return nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', ''); end $$;
 revoke all on function m23.picked_tenant() from public, anon, authenticated, service_role;
 grant execute on function m23.picked_tenant() to authenticated, service_role;
 
-create or replace function m23.caller_membership() returns table (tenant_id uuid, role text)
+create or replace function m23.caller_membership() returns table (tenant_id text, role text)
 language plpgsql stable security definer rows 1 set search_path = '' set row_security = off as $$
 #variable_conflict use_column
-declare v_picked text := lower(m23.picked_tenant());
+declare v_picked text := m23.tenant_key(m23.picked_tenant());
 begin
   return query
   with mine as (
-    select m.tenant_id, m.role from m23.caller_memberships() m where v_picked is null or m.tenant_id::text = v_picked)
+    select m.tenant_id, m.role from m23.caller_memberships() m where v_picked is null or m.tenant_id = v_picked)
   select mine.tenant_id, mine.role from mine where (select count(*) from mine) = 1;
 end $$;
 comment on function m23.caller_membership() is
@@ -683,33 +684,36 @@ revoke all on function m23.caller_membership() from public, anon, authenticated,
 grant execute on function m23.caller_membership() to authenticated, service_role;
 
 -- The same in one query: the first write of a session asks for it. It says whose rows an anonymous user writes, too.
-create or replace function m23.caller_tenant() returns uuid
+create or replace function m23.caller_tenant() returns text
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
-  return (select case when count(*) = 1 then min(m.tenant_id::text)::uuid end
+  return (select case when count(*) = 1 then min(m.tenant_id) end
             from (select auth.uid() as id,
-                         lower(nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', '')) as picked) caller,
+                         m23.tenant_key(nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', '')) as picked) caller,
                  lateral m23.memberships_of(caller.id) m
-           where caller.picked is null or m.tenant_id::text = caller.picked);
+           where caller.picked is null or m.tenant_id = caller.picked);
 end $$;
 revoke all on function m23.caller_tenant() from public, anon, authenticated, service_role;
 grant execute on function m23.caller_tenant() to authenticated, service_role;
 
 -- The tenants in an index that begins with them, one look-up each: a table may have thousands of rows a tenant.
-create or replace function m23.tenants_in(p_table regclass, p_after uuid default null, p_limit bigint default null)
-returns setof uuid
+create or replace function m23.tenants_in(p_table regclass, p_after text default null, p_limit bigint default null)
+returns setof text
 language plpgsql stable rows 1000 set search_path = '' as $$
 begin
   return query execute m23.fill($q$
     with recursive found (tenant_id) as (
-      (select t.tenant_id from {table} t where $1 is null or t.tenant_id > $1 order by t.tenant_id limit 1)
+      (select t.tenant_id from {table} t where $1 is null or t.tenant_id > $1::{type} order by t.tenant_id limit 1)
       union all
       select (select t.tenant_id from {table} t where t.tenant_id > f.tenant_id order by t.tenant_id limit 1)
         from found f where f.tenant_id is not null)
-    select tenant_id from found where tenant_id is not null limit $2 $q$, 'table', p_table::text)
+    select tenant_id::text from found where tenant_id is not null limit $2 $q$,
+      'table', p_table::text,
+      'type', (select format_type(a.atttypid, null) from pg_attribute a
+                                        where a.attrelid = p_table and a.attname = 'tenant_id'))
     using p_after, p_limit;
 end $$;
-revoke all on function m23.tenants_in(regclass, uuid, bigint) from public, anon, authenticated, service_role;
+revoke all on function m23.tenants_in(regclass, text, bigint) from public, anon, authenticated, service_role;
 
 create or replace function m23.tenants() returns table (tenant_id text, name text)
 language plpgsql stable security definer rows 1000 set search_path = '' set row_security = off as $$
@@ -725,12 +729,6 @@ comment on function m23.tenants() is
 revoke all on function m23.tenants() from public, anon, authenticated, service_role;
 grant execute on function m23.tenants() to service_role;
 
--- An application's own table may name tenants that M23 has no place for yet.
-create or replace function m23.tenant_uuid(p_tenant text) returns uuid
-language sql immutable set search_path = '' as
-$$ select case when p_tenant ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_tenant::uuid end $$;
-revoke all on function m23.tenant_uuid(text) from public, anon, authenticated, service_role;
-
 -- Columns of tables, and what statements say of them.
 
 create type m23.column_shape as (
@@ -739,7 +737,7 @@ create type m23.column_shape as (
   type_name text,     -- without length or precision
   native    boolean,  -- a base type of pg_catalog: logged as it is
   plain     boolean,  -- its text holds no character that a COPY line escapes
-  key_ord   int,      -- place in the primary key, from 1; null outside it
+  key_ord   int,      -- place in the key, from 1; null outside it
   generated boolean,
   identity  "char",
   not_null  boolean
@@ -767,7 +765,7 @@ begin
    order by a.attnum;
 end $$;
 comment on function m23.columns_of(oid, boolean) is
-  'The live columns of a table, or those of its primary key, in order.';
+  'The live columns of a table, or those of its key, in order.';
 revoke all on function m23.columns_of(oid, boolean) from public, anon, authenticated, service_role;
 
 -- A value's text as PostgreSQL would print it. A cast to text is the same for most
@@ -801,13 +799,7 @@ end $$;
 revoke all on function m23.type_with_nulls(oid, int2) from public, anon, authenticated, service_role;
 
 -- The name of the column that holds a row's tenant.
-create or replace function m23.tenant_column(p_table m23.protected_tables) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select attname::text from pg_attribute
-           where attrelid = p_table.relid and attnum = p_table.tenant_attnum and not attisdropped);
-end $$;
-revoke all on function m23.tenant_column(m23.protected_tables) from public, anon, authenticated, service_role;
+
 
 -- The columns of a table that hold values of their own, for a select list.
 create or replace function m23.select_list(p_relid oid, p_alias text) returns text
@@ -1089,15 +1081,45 @@ begin
 end $$;
 revoke all on function m23.has_own_code(oid) from public, anon, authenticated, service_role;
 
+-- The index by whose columns a table's rows are told apart: the primary key's, else a unique one that is checked at
+-- once, holds every row and refuses nulls; of several the one of the replica identity, then the one with the
+-- fewest columns. Null where there is none.
+create or replace function m23.key_index(p_table oid) returns oid
+language plpgsql stable set search_path = '' as $$
+declare v_index oid := (select i.indexrelid from pg_index i where i.indrelid = p_table and i.indisprimary);
+begin
+  if v_index is not null then return v_index; end if;
+  return (
+    select i.indexrelid
+      from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am m on m.oid = c.relam
+     where i.indrelid = p_table and i.indisunique and i.indimmediate and i.indisvalid and i.indisready
+       and i.indpred is null and i.indexprs is null and m.amname = 'btree'
+       and not exists (select from unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) k (attnum)
+                        where not m23.refuses_nulls(p_table, k.attnum))
+     order by i.indisreplident desc, i.indnkeyatts, i.indexrelid limit 1);
+end $$;
+revoke all on function m23.key_index(oid) from public, anon, authenticated, service_role;
+
+-- Whether a column is an ordinary one that has no nulls: NOT NULL, also for rows of before.
+create or replace function m23.refuses_nulls(p_table oid, p_attnum int2) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select a.attnotnull and a.attgenerated = '' and not exists (
+             select from pg_constraint k  -- NOT NULL that is NOT VALID
+              where k.conrelid = p_table and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum])
+            from pg_attribute a where a.attrelid = p_table and a.attnum = p_attnum);
+end $$;
+revoke all on function m23.refuses_nulls(oid, int2) from public, anon, authenticated, service_role;
+
 -- Primary keys: their columns, and the conditions and lists that find and order rows by them.
 
 create or replace function m23.key_attnums(p_table oid) returns int2[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index where indrelid = p_table and indisprimary);
+  return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index where indexrelid = m23.key_index(p_table));
 end $$;
 comment on function m23.key_attnums(oid) is
-  'The columns of a table''s primary key, in its order; what the index includes besides is no part of it.';
+  'The columns of a table''s key (m23.key_index), in its order; what the index includes besides is no part of it.';
 revoke all on function m23.key_attnums(oid) from public, anon, authenticated, service_role;
 
 -- The operator with which an index compares its column; null where there is none. Strategy 3 is equal, 5 is greater.
@@ -1129,7 +1151,7 @@ create or replace function m23.equality(p_index oid, p_ord int) returns text
 language plpgsql stable set search_path = '' as $$ begin return m23.comparison(p_index, p_ord, 3); end $$;
 revoke all on function m23.equality(oid, int) from public, anon, authenticated, service_role;
 
--- The columns of a table's primary key, of a row p_alias, as a list.
+-- The columns of a table's key, of a row p_alias, as a list.
 create or replace function m23.key_list(p_relid oid, p_alias text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -1138,13 +1160,13 @@ begin
 end $$;
 revoke all on function m23.key_list(oid, text) from public, anon, authenticated, service_role;
 
--- The condition that two rows have the same primary key.
+-- The condition that two rows have the same key.
 create or replace function m23.key_match(p_relid oid, p_left text, p_right text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return (select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name,
                                    m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
-      from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indrelid = p_relid and i.indisprimary);
+      from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indexrelid = m23.key_index(p_relid));
 end $$;
 revoke all on function m23.key_match(oid, text, text) from public, anon, authenticated, service_role;
 
@@ -1158,7 +1180,7 @@ begin
              format('(%s[%s])::%s', p_after, c.key_ord, c.type_name) as given,
              m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
         from m23.columns_of(p_relid, p_of_key => true) c
-        join pg_index i on i.indrelid = p_relid and i.indisprimary)
+        join pg_index i on i.indexrelid = m23.key_index(p_relid))
     select format('(%s is null or %s)', p_after, case when count(distinct follows) = 1
         then format('(%s) %s (%s)', string_agg(mine, ', ' order by n), min(follows), string_agg(given, ', ' order by n))
         else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given),
@@ -1180,7 +1202,7 @@ begin
       else format('exists (select from %s t where %s)', p_relation, m23.key_match(p_relid, 't', p_alias)) end
       from (select m23.equality(i.indexrelid, c.key_ord) as equality
               from m23.columns_of(p_relid, p_of_key => true) c
-              join pg_index i on i.indrelid = p_relid and i.indisprimary) e);
+              join pg_index i on i.indexrelid = m23.key_index(p_relid)) e);
 end $$;
 revoke all on function m23.key_in(oid, text, text) from public, anon, authenticated, service_role;
 
@@ -1440,7 +1462,7 @@ end $$;
 revoke all on function m23.chosen(text[]) from public, anon, authenticated, service_role;
 
 -- The tables among them whose logs can have changes of a tenant from a transaction on.
-create or replace function m23.tables_with_entries(p_names text[], p_tenant uuid, p_from xid8)
+create or replace function m23.tables_with_entries(p_names text[], p_tenant text, p_from xid8)
   returns setof m23.protected_tables
 language plpgsql volatile rows 20 set search_path = '' as $$
 declare
@@ -1448,7 +1470,7 @@ declare
 begin
   return query select t.* from m23.protected_tables t where t.id = any (v_ids) order by t.id;
 end $$;
-revoke all on function m23.tables_with_entries(text[], uuid, xid8) from public, anon, authenticated, service_role;
+revoke all on function m23.tables_with_entries(text[], text, xid8) from public, anon, authenticated, service_role;
 
 -- The names that mean no protected table, a sentence each.
 create or replace function m23.table_faults(p_tables text[]) returns text[]
@@ -1510,6 +1532,130 @@ begin
   return (select array_agg(c.name order by c.key_ord) from m23.columns_of(p_relid, p_of_key => true) c);
 end $$;
 revoke all on function m23.key_of(oid) from public, anon, authenticated, service_role;
+
+-- The tenant column: whose a row is. A caller names a tenant by the text of the application's own key, whatever the
+-- column's type; a log keeps it as uuid, bigint or text, so that one tenant may be an int here and a bigint there.
+
+-- The name of a table's tenant column; null when it was dropped.
+create or replace function m23.tenant_column(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select attname::text from pg_attribute
+           where attrelid = p_table.relid and attnum = p_table.tenant_attnum and not attisdropped);
+end $$;
+revoke all on function m23.tenant_column(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The type in which a log keeps the tenants of a column of this type; null where it cannot be a tenant column.
+create or replace function m23.tenant_type(p_type oid) returns text
+language sql stable set search_path = '' as $$
+  select case when t.base = 'uuid'::regtype then 'uuid'
+              when t.base in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) then 'bigint'
+              when t.base in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype) then 'text'
+              when m23.is_citext(t.base) then 'text' end
+    from (select m23.base_type(p_type)) t (base)
+$$;
+revoke all on function m23.tenant_type(oid) from public, anon, authenticated, service_role;
+
+-- The type that a domain is made of, however deep; any other type itself.
+create or replace function m23.base_type(p_type oid) returns oid
+language sql stable set search_path = '' as $$
+  with recursive types (id, depth) as (
+    select p_type, 0
+    union all
+    select t.typbasetype, types.depth + 1 from types join pg_type t on t.oid = types.id where t.typtype = 'd')
+  select id from types order by depth desc limit 1
+$$;
+revoke all on function m23.base_type(oid) from public, anon, authenticated, service_role;
+
+-- Whether a type is the extension citext's.
+create or replace function m23.is_citext(p_type oid) returns boolean
+language sql stable set search_path = '' as $$
+  select exists (select from pg_type t
+                   join pg_depend d on d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e'
+                   join pg_extension e on e.oid = d.refobjid
+                  where t.oid = p_type and t.typname = 'citext' and e.extname = 'citext')
+$$;
+revoke all on function m23.is_citext(oid) from public, anon, authenticated, service_role;
+
+-- The type of a table's tenant column, domains resolved.
+create or replace function m23.tenant_base_type(p_table m23.protected_tables) returns oid
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select m23.base_type(a.atttypid) from pg_attribute a
+           where a.attrelid = p_table.relid and a.attnum = p_table.tenant_attnum and not a.attisdropped);
+end $$;
+revoke all on function m23.tenant_base_type(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The expression of a row's tenant, as its log keeps it. citext: 'A' and 'a' are one tenant.
+create or replace function m23.row_tenant(p_table m23.protected_tables, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_type oid := m23.tenant_base_type(p_table);
+begin
+  return format(case when v_type in ('int2'::regtype, 'int4'::regtype) then '%s.%I::bigint'
+                     when v_type = 'bpchar'::regtype then '%s.%I::text'
+                     when m23.is_citext(v_type) then 'lower(%s.%I::text)'
+                     else '%s.%I' end, p_row, m23.tenant_column(p_table));
+end $$;
+revoke all on function m23.row_tenant(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- The expression of a tenant, p_tenant as text, as the log of a table keeps it. A text that is no value of the type is
+-- a tenant without rows there: null.
+create or replace function m23.tenant_value(p_table m23.protected_tables, p_tenant text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return format(case when p_table.tenant_type = 'uuid' then 'm23.uuid_of(%s)'
+                     when p_table.tenant_type = 'bigint' then 'm23.bigint_of(%s)'
+                     when m23.is_citext(m23.tenant_base_type(p_table)) then 'lower(%s)'
+                     else '(%s)::text' end, p_tenant);
+end $$;
+revoke all on function m23.tenant_value(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- The condition that an entry `l` of a table's log is the tenant's, p_tenant as text.
+create or replace function m23.is_logged_of(p_table_id int, p_tenant text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select 'l.tenant_id = ' || m23.tenant_value(t, p_tenant) from m23.protected_tables t where t.id = p_table_id);
+end $$;
+revoke all on function m23.is_logged_of(int, text) from public, anon, authenticated, service_role;
+
+-- The condition that a live row is the tenant's, said so that the application's own index on the column serves it.
+create or replace function m23.belongs_to(p_table m23.protected_tables, p_row text, p_tenant text) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_type oid  := m23.tenant_base_type(p_table);
+  v_name text := quote_ident(m23.tenant_column(p_table));
+begin
+  return case when m23.is_citext(v_type)
+                then (select format('%1$s.%2$s operator(%3$I.=) (%4$s)::%3$I.citext',
+                                    p_row, v_name, n.nspname, p_tenant)
+                        from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.oid = v_type)
+              when v_type = 'bpchar'::regtype then format('%s.%s = (%s)::bpchar', p_row, v_name, p_tenant)
+              else format('%s.%s = %s', p_row, v_name, m23.tenant_value(p_table, p_tenant)) end;
+end $$;
+revoke all on function m23.belongs_to(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
+
+-- A text as a uuid; null when it is none.
+create or replace function m23.uuid_of(p_text text) returns uuid
+language plpgsql immutable strict set search_path = '' as $$
+begin
+  return case when p_text ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_text::uuid end;
+end $$;
+revoke all on function m23.uuid_of(text) from public, anon, authenticated, service_role;
+
+-- A text as a bigint; null when it is none, or is written in another way than PostgreSQL writes it.
+create or replace function m23.bigint_of(p_text text) returns bigint
+language plpgsql immutable strict set search_path = '' as $$
+begin
+  if p_text !~ '^(0|-?[1-9][0-9]{0,18})$' then return null; end if;
+  return case when p_text::numeric between -9223372036854775808 and 9223372036854775807 then p_text::bigint end;
+end $$;
+revoke all on function m23.bigint_of(text) from public, anon, authenticated, service_role;
+
+-- A tenant's name as records keep it: that of a uuid in lower case, as PostgreSQL prints it.
+create or replace function m23.tenant_key(p_tenant text) returns text
+language plpgsql immutable strict set search_path = '' as
+$$ begin return coalesce(m23.uuid_of(p_tenant)::text, p_tenant); end $$;
+revoke all on function m23.tenant_key(text) from public, anon, authenticated, service_role;
 
 -- The statement that makes an enum, composite type, range or domain again where there is none of its name.
 create or replace function m23.type_definition(p_type oid) returns text
@@ -1634,7 +1780,7 @@ create index ticks_end on m23.ticks (pg_snapshot_xmax(position), at);
 create index ticks_incarnation on m23.ticks (incarnation);
 
 -- Waits for the fence a second at a time, to see whether somebody cancels meanwhile.
-create or replace function m23.await_fence(p_tenant uuid, p_work uuid, p_deadline timestamptz) returns void
+create or replace function m23.await_fence(p_tenant text, p_work uuid, p_deadline timestamptz) returns void
 language plpgsql volatile set search_path = '' as $$
 begin
   loop
@@ -1649,7 +1795,7 @@ begin
     perform pg_sleep(0.02);
   end loop;
 end $$;
-revoke all on function m23.await_fence(uuid, uuid, timestamptz) from public, anon, authenticated, service_role;
+revoke all on function m23.await_fence(text, uuid, timestamptz) from public, anon, authenticated, service_role;
 
 -- The time now. It is read last: whoever has noted a later tick has done so before, by a clock
 -- that was ahead of this one. Ticks of times that came twice are no use.
@@ -1704,11 +1850,26 @@ revoke all on function m23.commit_times_since(timestamptz) from public, anon, au
 -- rows of very many: beyond a number it takes stripes instead, 128 of them, that tenants
 -- have in common; a restore takes its tenant's stripe too.
 
--- A hash that costs nearly nothing: capture asks for it row by row.
-create or replace function m23.fence_key(p_tenant uuid) returns bigint
+-- The key of a tenant's fence, from its name.
+create or replace function m23.fence_key(p_tenant text) returns bigint
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when m23.uuid_of(p_tenant) is not null then uuid_hash_extended(m23.uuid_of(p_tenant), 0)
+              else hashtextextended(lower(p_tenant), 0) end;
+end $$;
+revoke all on function m23.fence_key(text) from public, anon, authenticated, service_role;
+
+-- The same as an expression of a tenant as a log keeps it. Capture asks for it row by row: that of a uuid is a hash
+-- that costs nearly nothing. One tenant has one fence, whatever the types of its columns, so a text may be a uuid's.
+create or replace function m23.fence_of(p_tenant text, p_type text) returns text
 language sql immutable set search_path = '' as
-$$ select uuid_hash_extended(p_tenant, 0) $$;
-revoke all on function m23.fence_key(uuid) from public, anon, authenticated, service_role;
+$outer$
+  select format(case p_type when 'uuid' then 'uuid_hash_extended(%s, 0)'
+                            when 'bigint' then 'hashtextextended((%s)::text, 0)'
+                            else $case$case when %1$s ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+             then uuid_hash_extended((%1$s)::uuid, 0) else hashtextextended(lower(%1$s), 0) end$case$ end, p_tenant)
+$outer$;
+revoke all on function m23.fence_of(text, text) from public, anon, authenticated, service_role;
 
 -- The bits of a fence that a stripe is told by; the lower ones are those of no application's own keys.
 create or replace function m23.stripe_bits() returns bigint
@@ -1717,10 +1878,10 @@ comment on function m23.stripe_bits() is 'Bits 56 to 62: a fence''s key with no 
 revoke all on function m23.stripe_bits() from public, anon, authenticated, service_role;
 
 -- The lock of a tenant's stripe.
-create or replace function m23.stripe_key(p_tenant uuid) returns bigint
+create or replace function m23.stripe_key(p_tenant text) returns bigint
 language sql immutable set search_path = '' as
 $$ select m23.fence_key(p_tenant) & m23.stripe_bits() $$;
-revoke all on function m23.stripe_key(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.stripe_key(text) from public, anon, authenticated, service_role;
 
 -- Which bits of a fence's key a writer asks for next: all of them for the transaction's first 256
 -- asks, and its stripe after that.
@@ -1736,32 +1897,32 @@ revoke all on function m23.fence_bits() from public, anon, authenticated, servic
 
 -- How capture shares the fence of a row's tenant, as a condition that always holds. A transaction's first
 -- rows of a log ask for their tenant's own key, without a look at what other tables have asked for.
-create or replace function m23.shares_fence(p_tenant text, p_log text) returns text
+create or replace function m23.shares_fence(p_tenant text, p_type text, p_log text) returns text
 language sql immutable set search_path = '' as $$
-  select format($condition$pg_advisory_xact_lock_shared(uuid_hash_extended(%1$s, 0)
+  select format($condition$pg_advisory_xact_lock_shared(%1$s
              & case when pg_stat_get_xact_tuples_inserted(%2$L::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted(%2$L::regclass) < 256 then m23.fence_bits()
-                    else %3$s end) is not null$condition$, p_tenant, p_log, m23.stripe_bits())
+                    else %3$s end) is not null$condition$, m23.fence_of(p_tenant, p_type), p_log, m23.stripe_bits())
 $$;
-comment on function m23.shares_fence(text, text) is
-  'The condition by which a row of the tenant p_tenant (an expression), logged in p_log, shares its tenant''s fence.';
-revoke all on function m23.shares_fence(text, text) from public, anon, authenticated, service_role;
+comment on function m23.shares_fence(text, text, text) is
+  'The condition by which a row of the tenant p_tenant (an expression of p_type), logged in p_log, shares its  fence.';
+revoke all on function m23.shares_fence(text, text, text) from public, anon, authenticated, service_role;
 
-create or replace function m23.share_fence(p_tenants uuid[]) returns void
+create or replace function m23.share_fence(p_tenants text[]) returns void
 language plpgsql set search_path = '' as $$
-declare v_tenant uuid;
+declare v_tenant text;
 begin
   foreach v_tenant in array p_tenants loop
     perform pg_advisory_xact_lock_shared(m23.fence_key(v_tenant) & m23.fence_bits());
   end loop;
 end $$;
-comment on function m23.share_fence(uuid[]) is
+comment on function m23.share_fence(text[]) is
   'A writer''s side of the fence: waits while a restore of one of these tenants is writing.';
-revoke all on function m23.share_fence(uuid[]) from public, anon, authenticated, service_role;
+revoke all on function m23.share_fence(text[]) from public, anon, authenticated, service_role;
 
 -- Only the fence is waited for. The stripe is taken at once or not at all: whoever holds it
 -- may be waiting for the fence.
-create or replace function m23.take_fence(p_tenant uuid) returns void
+create or replace function m23.take_fence(p_tenant text) returns void
 language plpgsql set search_path = '' as $$
 begin
   perform pg_advisory_xact_lock(m23.fence_key(p_tenant));
@@ -1770,10 +1931,10 @@ begin
       using errcode = 'lock_not_available';
   end if;
 end $$;
-comment on function m23.take_fence(uuid) is
+comment on function m23.take_fence(text) is
   'A restore''s side of the fence: waits for the tenant''s writers to end, then holds new ones off until this '
   'transaction ends.';
-revoke all on function m23.take_fence(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.take_fence(text) from public, anon, authenticated, service_role;
 
 -- A writer may have put a row into a table and wait for the fence since: nobody sees that row,
 -- and a deferrable constraint does not look for it. Passes at a moment when no such row is
@@ -1788,10 +1949,10 @@ end $$;
 revoke all on function m23.wait_out_writers(regclass) from public, anon, authenticated, service_role;
 
 -- RESTORE_IN_PROGRESS is a lock of its own: two restores never queue for one fence.
-create or replace function m23.restore_key(p_tenant uuid) returns bigint
+create or replace function m23.restore_key(p_tenant text) returns bigint
 language sql immutable set search_path = '' as
 $$ select hashtextextended('m23.restore.' || p_tenant, 0) $$;
-revoke all on function m23.restore_key(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.restore_key(text) from public, anon, authenticated, service_role;
 
 create or replace function m23.fingerprint() returns text
 language plpgsql stable set search_path = '' as $$
@@ -2126,7 +2287,7 @@ comment on table m23.log_groups is
 
 -- Tenants whose log was removed, and when: m23.forget_tenant.
 create table m23.forgotten (
-  tenant_id   uuid primary key,
+  tenant_id   text primary key,
   at          timestamptz not null default clock_timestamp(),
   xid         xid8 not null default pg_current_xact_id(),
   incarnation uuid not null references m23.incarnations (id)
@@ -2185,7 +2346,7 @@ comment on table m23.removed_partitions is
 -- its tenants itself. So one tenant can stand here several times.
 create table m23.log_tenants (
   id        uuid primary key default gen_random_uuid(),  -- no sequence: a writer's lastval() stays its own
-  tenant_id uuid not null,
+  tenant_id text not null,
   table_id  int not null references m23.protected_tables (id) on delete cascade,
   part      int not null,
   last_xid  xid8 not null  -- no later transaction has changed rows of the tenant in this part
@@ -2276,6 +2437,10 @@ begin
     select distinct t.* from m23.protected_tables t join m23.partitions p on p.table_id = t.id
      where p.relid in (select objid from pg_event_trigger_dropped_objects() where classid = 'pg_class'::regclass)
        and exists (select from pg_class where oid = t.relid)
+    union
+    select t.* from m23.protected_tables t  -- a unique index that was a table's key
+     where tg_tag = 'DROP INDEX' and t.suspended is null and exists (select from pg_class where oid = t.relid)
+       and m23.key_attnums(t.relid) is distinct from t.key_attnums
   loop
     perform m23.follow_table(v_row);
   end loop;
@@ -2340,8 +2505,9 @@ begin
     raise exception '% cannot be protected: it %', p_table, v_obstacle.sentence
       using errcode = v_obstacle.code, hint = v_obstacle.advice;
   end if;
-  insert into m23.protected_tables as t (relid, tenant_attnum, key_attnums, name, incarnation)
-    values (p_table, v_tenant.attnum, m23.key_attnums(p_table), m23.public_name(p_table), m23.incarnation())
+  insert into m23.protected_tables as t (relid, tenant_attnum, tenant_type, key_attnums, name, incarnation)
+    values (p_table, v_tenant.attnum, m23.tenant_type(v_tenant.atttypid), m23.key_attnums(p_table),
+            m23.public_name(p_table), m23.incarnation())
     on conflict (relid) do update set tenant_attnum = excluded.tenant_attnum  -- the former may have been dropped
     returning * into v_row;
   -- What was logged in another life of the database, or missed, is no history.
@@ -2355,7 +2521,9 @@ begin
 end $$;
 comment on function m23.protect_table(regclass, name) is
   'Puts a table under protection: from the end of this transaction on, every change of it can be undone. '
-  'It needs a primary key and a tenant column of type uuid. Called again, it renews the capture.';
+  'It needs a primary key, or a unique index over columns that are NOT NULL, and a tenant column of type uuid, text or '
+  'a whole number. '
+  'Called again, it renews the capture.';
 revoke all on function m23.protect_table(regclass, name) from public, anon, authenticated, service_role;
 select m23.pin_text('m23.protect_table(regclass, name)');
 
@@ -2531,9 +2699,10 @@ create or replace function m23.obstacles(p_table oid, p_tenant_attnum int2) retu
 language plpgsql stable rows 1 set search_path = '' set plan_cache_mode = force_generic_plan as $$
 begin
   return query
-  select 'no primary key', 'has no primary key, so its rows cannot be told apart',
-         'alter table … add primary key (…)', '42P16'
-   where not exists (select from pg_index where indrelid = p_table and indisprimary)
+  select 'no primary key',
+         'has no primary key, and no unique index over columns that are NOT NULL, so its rows cannot be told apart',
+         'alter table … add primary key (…), or create a unique index over columns that are NOT NULL', '42P16'
+   where m23.key_index(p_table) is null
   union all
   select 'a generated column in its primary key',
          'has a generated column in its primary key, which cannot be written back', 'take another primary key', '42P16'
@@ -2560,12 +2729,21 @@ begin
                       where attrelid = p_table and attnum = p_tenant_attnum and not attisdropped)
   union all
   select 'a tenant column of another type',
-         format('has a tenant column "%s" that must be an ordinary column of type uuid, and is %s', a.attname,
+         format('has a tenant column "%s" that must be an ordinary column of type uuid, text or a whole number, '
+                || 'and is %s', a.attname,
                 case when a.attgenerated <> '' then 'generated' else format_type(a.atttypid, -1) end),
-         'make it an ordinary column of type uuid', '42804'
+         'make it an ordinary column of one of these types', '42804'
     from pg_attribute a
    where a.attrelid = p_table and a.attnum = p_tenant_attnum and not a.attisdropped
-     and (a.atttypid <> 'uuid'::regtype or a.attgenerated <> '')
+     and (a.attgenerated <> '' or m23.tenant_type(a.atttypid) is null)
+  union all
+  select 'a tenant column of another type',
+         format('has a tenant column "%s" whose type is %s now: its log keeps tenants as %s', a.attname,
+                format_type(a.atttypid, -1), t.tenant_type),
+         'change the type back, or call m23.unprotect_table and m23.protect_table: its history ends then', '42804'
+    from m23.protected_tables t join pg_attribute a on a.attrelid = t.relid and a.attnum = p_tenant_attnum
+   where t.relid = p_table and t.tenant_attnum = p_tenant_attnum and not a.attisdropped and a.attgenerated = ''
+     and m23.tenant_type(a.atttypid) <> t.tenant_type
   union all
   select 'a reserved column name', 'has a column whose name begins with "m23_", which M23 keeps for itself',
          'rename it', '42939'
@@ -2953,12 +3131,12 @@ declare
 begin
   if v_new then
     execute format('create table %s (
-        tenant_id uuid not null,
+        tenant_id %s not null,
         xid       xid8 not null default pg_current_xact_id(),
         change_id pg_lsn not null default pg_current_wal_insert_lsn(),
         op        "char" not null,
         unchanged int,
-        actor     uuid)', v_log);
+        actor     uuid)', v_log, p_table.tenant_type);
     perform m23.close_table(v_log::regclass);
     execute format('revoke all on %s from public, anon, authenticated', v_log);
     perform m23.open_log_part(p_table.id);
@@ -3033,7 +3211,7 @@ begin
   return array(select o.oid::regoperator::text
       from pg_index i cross join generate_series(1, i.indnkeyatts) n
       join pg_operator o on o.oid = m23.comparison_operator(i.indexrelid, n, 3)
-     where i.indrelid = p_table and i.indisprimary and o.oprnamespace <> 'pg_catalog'::regnamespace order by n);
+     where i.indexrelid = m23.key_index(p_table) and o.oprnamespace <> 'pg_catalog'::regnamespace order by n);
 end $$;
 revoke all on function m23.key_operators(oid) from public, anon, authenticated, service_role;
 
@@ -3173,11 +3351,11 @@ begin
   select * into v_table from m23.protected_tables where id = p_table_id;
   select * into v_fields from m23.log_fields(v_table, p_op = 'I');
   execute m23.fill('insert into {log} (tenant_id, op, actor, {names})
-                    select r.{tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
-                     where r.{tenant} is not null and {shares_fence}',
-    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', quote_ident(m23.tenant_column(v_table)),
+                    select {tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
+                     where {tenant} is not null and {shares_fence}',
+    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', m23.row_tenant(v_table, 'r'),
     'op', quote_literal(p_op::text), 'expressions', v_fields.expressions, 'rows', m23.qualified_name(p_relation),
-    'shares_fence', m23.shares_fence(format('r.%I', m23.tenant_column(v_table)), m23.log_part(v_table.id)));
+    'shares_fence', m23.shares_fence(m23.row_tenant(v_table, 'r'), v_table.tenant_type, m23.log_part(v_table.id)));
 end $$;
 revoke all on function m23.log_rows(oid, int, "char") from public, anon, authenticated, service_role;
 select m23.pin_text('m23.log_rows(oid, int, "char")');
@@ -3352,12 +3530,14 @@ revoke all on function m23.insert_function(m23.protected_tables) from public, an
 -- made anew once the table is altered. So a statement that is not the first after an ALTER TABLE pays for no look
 -- at the catalogue, and the first write of a session for none that takes a query: columns are told by the next free
 -- number, names and types, and the key by its definition. A generated column that became an ordinary one shows in the
--- catalogue only, and a domain may refuse the nulls by which names are asked for.
+-- catalogue only, a domain may refuse the nulls by which names are asked for, and a unique index is a key only as
+-- long as its columns refuse nulls.
 create or replace function m23.layout_function(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 declare
   v_body text := case
-    when exists (select from m23.columns_of(p_table.relid) c
+    when not exists (select from pg_index i where i.indrelid = p_table.relid and i.indisprimary)
+      or exists (select from m23.columns_of(p_table.relid) c
                    join pg_attribute a on a.attrelid = p_table.relid and a.attnum = c.attnum
                    join pg_type t on t.oid = a.atttypid where c.generated or t.typtype = 'd')
       then m23.fill($body$ begin return p_layout = {layout} and m23.has_layout({relid}, {layout}); end $body$,
@@ -3724,7 +3904,7 @@ declare
                                                     where g.table_id = p_table.id and g.in_use) end;
   v_fields record := m23.log_fields(p_table, p_event = 'insert', case when v_bits is null then 'all' else p_groups end);
   v_log    text := m23.log_part(p_table.id);
-  v_tenant text := format('r.%I', m23.tenant_column(p_table));
+  v_tenant text := m23.row_tenant(p_table, 'r');
 begin
   return m23.fill($sql$insert into {log} (tenant_id, op, actor, {names}{unchanged})
     select {tenant}, '{op}', {actor}, {expressions}{bits}
@@ -3735,7 +3915,7 @@ begin
     'unchanged', case when v_bits is null then '' else ', unchanged' end, 'bits', coalesce(', ' || v_bits, ''),
     'names', v_fields.names, 'expressions', v_fields.expressions,
     'rows', coalesce(p_rows, case p_event when 'insert' then 'new_rows' else 'old_rows' end),
-    'shares_fence', m23.shares_fence(v_tenant, v_log));
+    'shares_fence', m23.shares_fence(v_tenant, p_table.tenant_type, v_log));
 end $outer$;
 revoke all on function m23.log_statement(m23.protected_tables, text, text, text) from public, anon, authenticated,
   service_role;
@@ -3797,13 +3977,13 @@ begin
                                                 rows between unbounded preceding and 1 preceding), 0) as m23_balance
                           from (select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op,
                                        l.ctid as m23_place, {keys}{images} from {log} l{many}
-                                 where l.tenant_id in (select r.{tenant} from old_rows r)
+                                 where l.tenant_id in (select {tenant} from old_rows r)
                                    and l.xid = pg_current_xact_id() and l.change_id >= v_start) e) o{new_rows}
                  where o.m23_own and o.m23_change_id < v_first) o
          where o.m23_change_id >= o.m23_next
          group by o.m23_place, o.m23_change_id order by o.m23_change_id)) with ordinality later (place, n)
      where l.ctid = later.place$sql$,
-    'log', m23.log_part(p_table.id), 'op', upper(left(p_event, 1)), 'tenant', quote_ident(m23.tenant_column(p_table)),
+    'log', m23.log_part(p_table.id), 'op', upper(left(p_event, 1)), 'tenant', m23.row_tenant(p_table, 'r'),
     'keys', (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord)
                from m23.columns_of(p_table.relid, p_of_key => true) c),
     'keys_of_o', m23.key_list(p_table.relid, 'o'), 'keys_of_e', m23.key_list(p_table.relid, 'e'),
@@ -3865,13 +4045,13 @@ begin
       update {log} l set change_id = coalesce(split_part(v_statement, '@', 2)::pg_lsn,
                (select min(o.change_id) - 1 from {log} o
                  where o.tenant_id = l.tenant_id and o.xid = pg_current_xact_id()))
-       where l.tenant_id in (select r.{tenant} from new_rows r) and l.xid = pg_current_xact_id()
+       where l.tenant_id in (select {tenant} from new_rows r) and l.xid = pg_current_xact_id()
          and l.op = 'I' and l.change_id >= v_first;
     end if;
     perform set_config('{open}', m23.without_statement(v_open, v_statement), true);
   end if;$body$,
     'open', m23.open_setting(p_table.id), 'log', m23.log_part(p_table.id),
-    'tenant', quote_ident(m23.tenant_column(p_table)));
+    'tenant', m23.row_tenant(p_table, 'r'));
 end $outer$;
 revoke all on function m23.insert_order(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -3975,7 +4155,7 @@ select m23.pin_text('m23.follow_layout(int, oid)');
 -- restore could have planned, but for the parents that it refers to, and asks when it logs.
 create or replace function m23_log.before() returns trigger language plpgsql as $$
 declare
-  v_tenant pg_catalog.uuid;
+  v_tenant pg_catalog.text;
   v_open   pg_catalog.text;
   v_null   pg_catalog.uuid;
 begin
@@ -3987,7 +4167,7 @@ begin
         v_tenant := m23.caller_tenant();
       exception when others then null;  -- they ask when they log
       end;
-      perform pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.uuid_hash_extended(v_tenant, 0));
+      perform pg_catalog.pg_advisory_xact_lock_shared(m23.fence_key(v_tenant));
       perform pg_catalog.set_config('m23.fenced', 'yes', true);
     end if;
     if pg_catalog.pg_current_xact_id_if_assigned() is not null then
@@ -4065,27 +4245,29 @@ begin
                    count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant) as m23_of_tenant,
                    count(*) filter (where r.m23_n < 0) over (partition by {keys}) as m23_of_key,
                    count(*) filter (where r.m23_n < 0) over () as m23_of_all
-              from (select r.{tenant} as m23_tenant, {keys}, 1 as m23_n from {these} r
-                    union all select r.{tenant}, {keys}, -1 from {those} r) r) r
+              from (select {tenant} as m23_tenant, {keys}, 1 as m23_n from {these} r
+                    union all select {tenant}, {keys}, -1 from {those} r) r) r
      where r.m23_n > 0 and r.m23_nth > r.m23_of_row and {is_real} and {shares_fence}$sql$,
       'is_real', case when (select relkind from pg_class where oid = p_table.relid) <> 'p' then 'true'
                       else m23.fill(s.is_real, 'old_rows', p_old, 'new_rows', p_new,
                                     'live', m23.qualified_name(p_table.relid),
-                                    'tenant', quote_ident(m23.tenant_column(p_table)),
+                                    'tenant', m23.row_tenant(p_table, 'r'),
+                                    'live_tenant', m23.row_tenant(p_table, 'n'),
                                     'same_key', m23.key_match(p_table.relid, 'n', 'r'),
                                     'keys', m23.key_list(p_table.relid, 'r')) end,
       'log', m23.log_part(p_table.id), 'names', v_key.names, 'expressions', v_key.expressions,
       'actor', m23.logged_actor(),
       'both', format('current_setting(%L, true) is not distinct from ''both''', m23.moved_flag(p_table.id)),
-      'tenant', quote_ident(m23.tenant_column(p_table)), 'keys', m23.key_list(p_table.relid, 'r'),
+      'tenant', m23.row_tenant(p_table, 'r'), 'keys', m23.key_list(p_table.relid, 'r'),
       'these', s.these, 'those', s.those, 'moved', s.moved, 'changed', s.changed,
-      'shares_fence', m23.shares_fence('r.m23_tenant', m23.log_part(p_table.id))) order by s.n)
+      'shares_fence', m23.shares_fence('r.m23_tenant', p_table.tenant_type, m23.log_part(p_table.id))) order by s.n)
     from (values
-      (1, p_old, p_new, 'l', 'o', 'not exists (select from {live} n where n.{tenant} = r.m23_tenant and {same_key})'),
+      (1, p_old, p_new, 'l', 'o',
+       'not exists (select from {live} n where {live_tenant} = r.m23_tenant and {same_key})'),
       (2, p_new, p_old, 'a', 'n',
-       'exists (select from (select r.{tenant} as m23_tenant, {keys} from {old_rows} r
-                             except select r.{tenant}, {keys} from {new_rows} r) r
-                 where not exists (select from {live} n where n.{tenant} = r.m23_tenant and {same_key}))'))
+       'exists (select from (select {tenant} as m23_tenant, {keys} from {old_rows} r
+                             except select {tenant}, {keys} from {new_rows} r) r
+                 where not exists (select from {live} n where {live_tenant} = r.m23_tenant and {same_key}))'))
       s (n, these, those, moved, changed, is_real));
 end $outer$;
 revoke all on function m23.move_statements(m23.protected_tables, text, text) from public, anon, authenticated,
@@ -4149,8 +4331,8 @@ language plpgsql stable set search_path = '' as $outer$
 begin
   return m23.fill($sql$
                   left join (select r.*, true as m23_there from new_rows r cross join m23.called_many() offset 0) r
-                    on r.{tenant} = o.m23_tenant and {same_key}$sql$,
-    'tenant', quote_ident(m23.tenant_column(p_table)), 'same_key', m23.key_match(p_table.relid, 'r', 'o'));
+                    on {tenant} = o.m23_tenant and {same_key}$sql$,
+    'tenant', m23.row_tenant(p_table, 'r'), 'same_key', m23.key_match(p_table.relid, 'r', 'o'));
 end $outer$;
 revoke all on function m23.new_rows_of_key(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -4441,7 +4623,7 @@ end $$;
 
 -- An entry of the log, as its tenant reads it.
 create type m23.log_entry as (
-  id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid, operation text, table_name text,
+  id bigint, tenant_id text, created_at timestamptz, transaction_id text, actor uuid, operation text, table_name text,
   row_key jsonb, old_values jsonb, unchanged_columns text[]
 );
 
@@ -4485,34 +4667,38 @@ grant select on public.transaction_logs to authenticated;
 -- believes that it has next to no rows, and would look through all of them for each planned one.
 create or replace function m23.is_tenants(p_table m23.protected_tables, p_row text, p_tenant text) returns text
 language plpgsql stable strict set search_path = '' as
-$$ begin return format('greatest(%s.%I) = %s', p_row, m23.tenant_column(p_table), p_tenant); end $$;
+$$
+begin
+  return format('greatest(%s) = %s', m23.row_tenant(p_table, p_row), m23.tenant_value(p_table, p_tenant));
+end $$;
 revoke all on function m23.is_tenants(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
 
 -- A tenant's live rows, with the same parameters: those of the moment as long as nothing lies after it.
 create or replace function m23.live_query(p_table m23.protected_tables, p_limit int) returns text
 language sql stable set search_path = '' as $q$
-  select format('select %1$s from %2$s r where r.%3$I = $1 and %4$s order by %5$s limit %6$s',
-    m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.tenant_column(p_table),
+  select format('select %1$s from %2$s r where %3$s and %4$s order by %5$s limit %6$s',
+    m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.belongs_to(p_table, 'r', '$1'),
     m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), p_limit)
 $q$;
 revoke all on function m23.live_query(m23.protected_tables, int) from public, anon, authenticated, service_role;
 
 -- Whether the log has anything of a tenant after a position.
-create or replace function m23.has_changed(p_table m23.protected_tables, p_tenant uuid, p_position pg_snapshot)
+create or replace function m23.has_changed(p_table m23.protected_tables, p_tenant text, p_position pg_snapshot)
   returns boolean
 language plpgsql volatile set search_path = '' as $$
 declare v_changed boolean;
 begin
-  execute format('select exists (select from %s l where l.tenant_id = $1 and l.xid >= ($2).floor and %s)',
-                 m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_position)), m23.lies_after('l.xid'))
+  execute format('select exists (select from %s l where l.tenant_id = %s and l.xid >= ($2).floor and %s)',
+                 m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_position)), m23.tenant_value(p_table, '$1'),
+                 m23.lies_after('l.xid'))
     into v_changed using p_tenant, m23.moment_of(p_position);
   return v_changed;
 end $$;
-revoke all on function m23.has_changed(m23.protected_tables, uuid, pg_snapshot) from public, anon, authenticated,
+revoke all on function m23.has_changed(m23.protected_tables, text, pg_snapshot) from public, anon, authenticated,
   service_role;
 
 -- The rows of a tenant in a protected table (a null of its type) as of a moment.
-create or replace function m23.as_of(p_table anyelement, p_tenant uuid, p_moment m23.moment) returns setof anyelement
+create or replace function m23.as_of(p_table anyelement, p_tenant text, p_moment m23.moment) returns setof anyelement
 language plpgsql volatile set search_path = '' as $$
 declare
   v_row    m23.protected_tables;
@@ -4551,23 +4737,23 @@ exception when datatype_mismatch then
   raise exception '% was altered while it was read', m23.public_name(v_row.relid)
     using errcode = 'object_in_use', hint = 'Run the query again.';
 end $$;
-revoke all on function m23.as_of(anyelement, uuid, m23.moment) from public, anon, authenticated, service_role;
-select m23.pin_text('m23.as_of(anyelement, uuid, m23.moment)');
+revoke all on function m23.as_of(anyelement, text, m23.moment) from public, anon, authenticated, service_role;
+select m23.pin_text('m23.as_of(anyelement, text, m23.moment)');
 
-create or replace function m23.as_of(p_table anyelement, p_tenant uuid, p_position pg_snapshot) returns setof anyelement
+create or replace function m23.as_of(p_table anyelement, p_tenant text, p_position pg_snapshot) returns setof anyelement
 language sql volatile set search_path = '' as
 $$ select * from m23.as_of(p_table, p_tenant, m23.moment_of(p_position)) $$;
-comment on function m23.as_of(anyelement, uuid, pg_snapshot) is
+comment on function m23.as_of(anyelement, text, pg_snapshot) is
   'The rows of a tenant in a protected table as of a position: '
   'select * from m23.as_of(null::public.orders, tenant, position).';
-revoke all on function m23.as_of(anyelement, uuid, pg_snapshot) from public, anon, authenticated, service_role;
+revoke all on function m23.as_of(anyelement, text, pg_snapshot) from public, anon, authenticated, service_role;
 
-create or replace function m23.as_of(p_table anyelement, p_tenant uuid, p_at timestamptz) returns setof anyelement
+create or replace function m23.as_of(p_table anyelement, p_tenant text, p_at timestamptz) returns setof anyelement
 language sql volatile set search_path = '' as $$ select * from m23.as_of(p_table, p_tenant, m23.moment_at(p_at)) $$;
-comment on function m23.as_of(anyelement, uuid, timestamptz) is
+comment on function m23.as_of(anyelement, text, timestamptz) is
   'The rows of a tenant in a protected table as they were committed at a time: '
   'select * from m23.as_of(null::public.orders, tenant, timestamptz ''…'').';
-revoke all on function m23.as_of(anyelement, uuid, timestamptz) from public, anon, authenticated, service_role;
+revoke all on function m23.as_of(anyelement, text, timestamptz) from public, anon, authenticated, service_role;
 
 -- A tenant's rows as of a moment, with the parameters of m23.touched_since; with a limit the
 -- first ones by key, read in the order of an index where there is one.
@@ -4578,13 +4764,14 @@ create or replace function m23.as_of_query(
 language plpgsql stable set search_path = '' as $outer$
 begin
   return m23.fill($sql$with {touched}
-    (select {columns} from {live} r where r.{tenant} = $1 and {key_after} and not {is_touched} {limit})
+    (select {columns} from {live} r where {is_its} and {key_after} and not {is_touched} {limit})
     union all
     (select {columns} from touched r
-      where (exists (select from {live} t where t.{tenant} = $1 and {same_key}))::int - r.m23_balance = 1 {limit})$sql$,
+      where (exists (select from {live} t where {is_there} and {same_key}))::int - r.m23_balance = 1 {limit})$sql$,
     'touched', m23.touched_since(p_table, p_log, p_moment, p_after),
     'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
-    'tenant', quote_ident(m23.tenant_column(p_table)), 'key_after', m23.key_after(p_table.relid, p_after),
+    'is_its', m23.belongs_to(p_table, 'r', '$1'), 'is_there', m23.belongs_to(p_table, 't', '$1'),
+    'key_after', m23.key_after(p_table.relid, p_after),
     'is_touched', m23.key_in(p_table.relid, 'r', 'touched'),
     'same_key', m23.key_match(p_table.relid, 't', 'r'),
     'limit', case when p_limit is null then ''
@@ -4792,14 +4979,14 @@ create or replace function m23.history_query(p_table m23.protected_tables, p_log
 returns text
 language plpgsql stable set search_path = '' as $outer$
 begin
-  return m23.fill($sql$select (l.change_id - '0/0')::bigint, l.tenant_id, {at}, l.xid::text, l.actor,
+  return m23.fill($sql$select (l.change_id - '0/0')::bigint, l.tenant_id::text, {at}, l.xid::text, l.actor,
       case l.op {operations} end, {name}::text,
       (select to_jsonb(m23_k) from (select {key}) m23_k),
       case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select {images}) m23_v) - u.names end,
       case when u.names <> '{}' then u.names end
     from {log} l, lateral (select {unchanged}) u (names)
-   where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= {pruned}){page}$sql$,
-    'at', m23.committed_at(),
+   where l.tenant_id = {tenant} and (l.op <> 'a' or l.xid >= {pruned}){page}$sql$,
+    'at', m23.committed_at(), 'tenant', m23.tenant_value(p_table, '$1'),
     'operations', (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o),
     'name', quote_literal(m23.public_name(p_table.relid)),
     'key', coalesce((select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name),
@@ -4869,7 +5056,7 @@ revoke all on function m23.log_field(m23.protected_tables, int2) from public, an
 -- What stands for a log in a query: its parts that can have changes of a tenant from a transaction on. They are held
 -- until the transaction ends, so that none is dropped before it is read. Whoever makes the query long before it runs,
 -- and has not taken the table itself, holds nothing: an ALTER TABLE takes the table before its log.
-create or replace function m23.log_of(p_table_id int, p_tenant uuid, p_from xid8, p_held boolean default true)
+create or replace function m23.log_of(p_table_id int, p_tenant text, p_from xid8, p_held boolean default true)
   returns text
 language plpgsql volatile set search_path = '' as $$
 declare v_parts int[];
@@ -4891,7 +5078,7 @@ begin
     'log', m23.log_name(p_table_id), 'table', p_table_id::text, 'numbers', quote_literal(v_parts) || '::int[]',
     'tenant', quote_literal(p_tenant), 'from', quote_nullable(p_from) || '::xid8');
 end $$;
-revoke all on function m23.log_of(int, uuid, xid8, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.log_of(int, text, xid8, boolean) from public, anon, authenticated, service_role;
 
 -- Retention: the log is kept for a time, and longer where a snapshot or a running backup
 -- needs it. Old parts are dropped whole; no row is deleted one by one. Only that a row came from
@@ -4924,7 +5111,7 @@ declare v_columns text := 'tenant_id, xid, change_id, op, actor, ' || (select na
 begin
   execute format('insert into %s (%s) select %2$s from %s l where l.op = ''a'' and exists (
       select from m23.backup_work w
-       where w.tenant_id = l.tenant_id and w.incarnation = (select m23.incarnation())
+       where w.tenant_id = l.tenant_id::text and w.incarnation = (select m23.incarnation())
          and not pg_visible_in_snapshot(l.xid, w.position))',
     m23.log_part(p_table.id), v_columns, p_part);
 end $$;
@@ -5010,16 +5197,18 @@ revoke all on function m23.log_images(m23.protected_tables, boolean) from public
 -- The tables among these whose logs can have changes of a tenant from a transaction on. It only says less than all
 -- where there is nothing: parts that are sealed are known, and the others are looked into, some at a time. A schema
 -- change of several tables is waited for while nothing is held, and under the fence nobody is.
-create or replace function m23.logged_tables(p_ids int[], p_tenant uuid, p_from xid8) returns int[]
+create or replace function m23.logged_tables(p_ids int[], p_tenant text, p_from xid8) returns int[]
 language plpgsql volatile set search_path = '' as $$
 declare
   v_some  constant int := 32;
   v_found int[] := array(select distinct n.table_id from m23.log_tenants n
-                          where n.tenant_id = p_tenant and n.table_id = any (p_ids) and n.last_xid >= p_from);
+                          where n.tenant_id in (p_tenant, lower(p_tenant)) and n.table_id = any (p_ids)
+                            and n.last_xid >= p_from);
   v_looks text[] := array(
-    select format('select %s where exists (select from %s l where l.tenant_id = $1 and l.xid >= $2)',
-                  p.table_id, m23.part_name(p.table_id, p.part))
+    select format('select %s where exists (select from %s l where l.tenant_id = %s and l.xid >= $2)',
+                  p.table_id, m23.part_name(p.table_id, p.part), m23.tenant_value(t, '$1'))
       from m23.log_parts p
+     join m23.protected_tables t on t.id = p.table_id
      where not p.sealed and p.table_id = any (p_ids) and p.table_id <> all (v_found)
        and pg_relation_size(to_regclass(m23.part_name(p.table_id, p.part))) > 0);
   v_deadline timestamptz := clock_timestamp() + interval '5 seconds';
@@ -5037,7 +5226,7 @@ begin
   end loop;
   return array(select distinct f from unnest(v_found) f order by f);
 end $$;
-revoke all on function m23.logged_tables(int[], uuid, xid8) from public, anon, authenticated, service_role;
+revoke all on function m23.logged_tables(int[], text, xid8) from public, anon, authenticated, service_role;
 
 -- Why the log cannot answer for a moment: of a table, and of a tenant.
 
@@ -5093,7 +5282,7 @@ end $$;
 revoke all on function m23.moment_faults(text[], m23.moment) from public, anon, authenticated, service_role;
 
 -- Why no log can answer for a tenant at a moment; null when it can.
-create or replace function m23.tenant_fault(p_tenant uuid, p_moment m23.moment) returns text
+create or replace function m23.tenant_fault(p_tenant text, p_moment m23.moment) returns text
 language plpgsql volatile set search_path = '' as $$
 begin
   return (select format('the history of this tenant begins at %s; what was before has been removed', m23.iso(f.at))
@@ -5101,10 +5290,10 @@ begin
      where f.tenant_id = p_tenant and f.incarnation = (select m23.incarnation())
        and (p_moment.position is null or not pg_visible_in_snapshot(f.xid, p_moment.position) or p_moment.at < f.at));
 end $$;
-revoke all on function m23.tenant_fault(uuid, m23.moment) from public, anon, authenticated, service_role;
+revoke all on function m23.tenant_fault(text, m23.moment) from public, anon, authenticated, service_role;
 
 -- Whether a tenant can have had rows within bounds.
-create or replace function m23.can_concern(p_bounds m23.bounds, p_table m23.protected_tables, p_tenant uuid)
+create or replace function m23.can_concern(p_bounds m23.bounds, p_table m23.protected_tables, p_tenant text)
   returns boolean
 language plpgsql stable set search_path = '' as $$
 declare v_concerns boolean := true;
@@ -5116,11 +5305,11 @@ begin
   end if;
   return v_concerns is not false;
 end $$;
-revoke all on function m23.can_concern(m23.bounds, m23.protected_tables, uuid) from public, anon, authenticated,
+revoke all on function m23.can_concern(m23.bounds, m23.protected_tables, text) from public, anon, authenticated,
   service_role;
 
 -- The partitions that a tenant can have had rows in and that were removed after a moment, in this order.
-create or replace function m23.removed_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment)
+create or replace function m23.removed_since(p_table m23.protected_tables, p_tenant text, p_moment m23.moment)
 returns setof m23.removed_partitions
 language plpgsql stable rows 1 set search_path = '' as $$
 begin
@@ -5134,11 +5323,11 @@ begin
      and m23.can_concern(r.bounds, p_table, p_tenant)
    order by r.id;
 end $$;
-revoke all on function m23.removed_since(m23.protected_tables, uuid, m23.moment) from public, anon, authenticated,
+revoke all on function m23.removed_since(m23.protected_tables, text, m23.moment) from public, anon, authenticated,
   service_role;
 
 -- What a moment before the drop of a partition lacks; null for nothing.
-create or replace function m23.lost_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment) returns text
+create or replace function m23.lost_since(p_table m23.protected_tables, p_tenant text, p_moment m23.moment) returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return (select format('%s: rows of partitions that were dropped after that moment cannot come back: %s',
@@ -5146,7 +5335,7 @@ begin
                         string_agg(format('%s (%s)', r.name, m23.iso(r.at)), ', ' order by r.id))
             from m23.removed_since(p_table, p_tenant, p_moment) r where r.lost having count(*) > 0);
 end $$;
-revoke all on function m23.lost_since(m23.protected_tables, uuid, m23.moment) from public, anon, authenticated,
+revoke all on function m23.lost_since(m23.protected_tables, text, m23.moment) from public, anon, authenticated,
   service_role;
 
 -- Sealing ------------------------------------------------------------------------
@@ -5155,7 +5344,7 @@ revoke all on function m23.lost_since(m23.protected_tables, uuid, m23.moment) fr
 create or replace function m23_log.note_late() returns trigger language plpgsql set search_path = '' as $$
 begin
   insert into m23.log_tenants (tenant_id, table_id, part, last_xid)
-    select r.tenant_id, tg_argv[0]::int, tg_argv[1]::int, max(r.xid) from new_rows r group by r.tenant_id;
+    select r.tenant_id::text, tg_argv[0]::int, tg_argv[1]::int, max(r.xid) from new_rows r group by r.tenant_id;
   return null;
 end $$;
 revoke all on function m23_log.note_late() from public, anon, authenticated, service_role;
@@ -5181,22 +5370,22 @@ revoke all on function m23.forget_part(int, int) from public, anon, authenticate
 -- Reading ------------------------------------------------------------------------
 
 -- The parts that can have changes of a tenant from a transaction on (null: from the beginning), in their order.
-create or replace function m23.parts_of(p_table_id int, p_tenant uuid, p_from xid8) returns int[]
+create or replace function m23.parts_of(p_table_id int, p_tenant text, p_from xid8) returns int[]
 language plpgsql stable set search_path = '' as $$
 begin
   return array(select p.part from m23.log_parts p
                 where p.table_id = p_table_id and (not p.sealed or exists (
                   select from m23.log_tenants n
-                   where n.tenant_id = p_tenant and n.table_id = p_table_id and n.part = p.part
+                   where n.tenant_id in (p_tenant, lower(p_tenant)) and n.table_id = p_table_id and n.part = p.part
                      and n.last_xid >= coalesce(p_from, '0')))
                 order by p.part);
 end $$;
-revoke all on function m23.parts_of(int, uuid, xid8) from public, anon, authenticated, service_role;
+revoke all on function m23.parts_of(int, text, xid8) from public, anon, authenticated, service_role;
 
 -- A tenant's entries of a log in parts that came to hold them after a reader had chosen its own: a part was opened
 -- meanwhile, or somebody came late. It is stable, and so sees what its reader's statement sees. p_log: null, of the
 -- log's type.
-create or replace function m23.entries_beside(p_log anyelement, p_table_id int, p_parts int[], p_tenant uuid,
+create or replace function m23.entries_beside(p_log anyelement, p_table_id int, p_parts int[], p_tenant text,
   p_from xid8)
 returns setof anyelement
 language plpgsql stable rows 1 set search_path = '' as $$
@@ -5204,11 +5393,12 @@ declare v_part int;
 begin
   foreach v_part in array m23.parts_of(p_table_id, p_tenant, p_from) loop
     continue when v_part = any (p_parts);
-    return query execute format('select * from %s l where l.tenant_id = $1 and l.xid >= $2',
-                                m23.part_name(p_table_id, v_part)) using p_tenant, coalesce(p_from, '0');
+    return query execute format('select * from %s l where %s and l.xid >= $2',
+                                m23.part_name(p_table_id, v_part), m23.is_logged_of(p_table_id, '$1'))
+      using p_tenant, coalesce(p_from, '0');
   end loop;
 end $$;
-revoke all on function m23.entries_beside(anyelement, int, int[], uuid, xid8) from public, anon, authenticated,
+revoke all on function m23.entries_beside(anyelement, int, int[], text, xid8) from public, anon, authenticated,
   service_role;
 
 -- Which logs have something -----------------------------------------------------------
@@ -5216,7 +5406,7 @@ revoke all on function m23.entries_beside(anyelement, int, int[], uuid, xid8) fr
 -- Which of these statements, each a select of numbers, give some. Locks that they take are let go of: whatever is
 -- taken in a block that fails is. What a tenant has written last lies at the end of a log, where only the index
 -- finds it.
-create or replace function m23.glance(p_selects text[], p_tenant uuid, p_from xid8) returns int[]
+create or replace function m23.glance(p_selects text[], p_tenant text, p_from xid8) returns int[]
 language plpgsql volatile set search_path = '' set enable_seqscan = off set lock_timeout = '200ms' as $$
 declare v_seen int[];
 begin
@@ -5227,7 +5417,7 @@ begin
   end;
   return v_seen;
 end $$;
-revoke all on function m23.glance(text[], uuid, xid8) from public, anon, authenticated, service_role;
+revoke all on function m23.glance(text[], text, xid8) from public, anon, authenticated, service_role;
 
 -- The upkeep of the logs: seals parts, drops what is no longer needed, and goes on to new ones; gives how many were
 -- dropped. Two that come at once do it one after the other.
@@ -5322,7 +5512,7 @@ begin
     'part', v_name, 'table', p_table_id::text, 'number', p_part::text);
   perform set_config('m23.writing_capture', '', true);
   execute format('insert into m23.log_tenants (tenant_id, table_id, part, last_xid)
-      select l.tenant_id, $1, $2, max(l.xid) from %s l group by l.tenant_id', v_name) using p_table_id, p_part;
+      select l.tenant_id::text, $1, $2, max(l.xid) from %s l group by l.tenant_id', v_name) using p_table_id, p_part;
   update m23.log_parts set sealed = true where table_id = p_table_id and part = p_part;
   return true;
 end $$;
@@ -5346,7 +5536,7 @@ begin
       join pg_class x on x.oid = i.indexrelid
       join pg_am m on m.oid = x.relam and m.amname = 'btree'
       join pg_attribute a on a.attrelid = t.relid and a.attnum = t.tenant_attnum
-                         and not a.attisdropped and a.atttypid = 'uuid'::regtype and a.attgenerated = ''
+                         and not a.attisdropped and m23.tenant_type(a.atttypid) = t.tenant_type and a.attgenerated = ''
      where t.id = any (p_ids) and t.suspended is null
        and t.relid <> all (v_temporal)
        and (i.indkey::int2[])[0:i.indnkeyatts - 1] = t.key_attnums
@@ -5380,7 +5570,7 @@ revoke all on function m23.sweep_logs() from public, anon, authenticated, servic
 -- The start of every query into the past: a WITH list whose last part, `touched`, has one
 -- row for each key that has changed since a moment, with its first old image and the
 -- balance of arrivals and departures (m23_balance). Parameters, by the names that are given:
---   $1        tenant
+--   $1        tenant, as text
 --   p_moment  an m23.moment
 --   p_after   a key as text[], or null: only rows with a greater key
 -- p_log: the log's entries from the moment's floor on, as m23.log_of() gives them.
@@ -5391,15 +5581,18 @@ language plpgsql stable set search_path = '' as $outer$
 begin
   return m23.fill($sql$
     later as materialized (
-      select x.xid from (select distinct l.xid from {log} l where l.tenant_id = $1 and l.xid >= ({moment}).floor) x
+      select x.xid
+        from (select distinct l.xid from {log} l where l.tenant_id = {tenant} and l.xid >= ({moment}).floor) x
        where {lies_after}),
     logged as (
       select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged,
                               {images} from {log} l
-                        where l.tenant_id = $1 and l.xid >= ({moment}).floor and l.xid in (select xid from later)) r
+                        where l.tenant_id = {tenant} and l.xid >= ({moment}).floor
+                          and l.xid in (select xid from later)) r
        where {key_after}),
     touched as ({first_images})$sql$,
-    'log', p_log, 'moment', p_moment, 'lies_after', m23.lies_after('x.xid', p_moment),
+    'log', p_log, 'tenant', m23.tenant_value(p_table, '$1'), 'moment', p_moment,
+    'lies_after', m23.lies_after('x.xid', p_moment),
     'images', m23.log_images(p_table), 'key_after', m23.key_after(p_table.relid, p_after),
     'first_images', m23.first_images(
       p_table.relid,
@@ -5435,7 +5628,7 @@ $q$;
 revoke all on function m23.unchanged_names(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- A table's entries under a filter. p_shown: as m23.history_query has it.
-create or replace function m23.history_rows(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter,
+create or replace function m23.history_rows(p_table m23.protected_tables, p_tenant text, p_filter m23.log_filter,
   p_shown boolean)
 returns setof m23.log_entry
 language plpgsql stable set search_path = '' as $$
@@ -5447,13 +5640,13 @@ begin
   perform set_config('search_path', v_path, true);
   return query execute v_query using p_tenant, p_filter;
 end $$;
-revoke all on function m23.history_rows(m23.protected_tables, uuid, m23.log_filter, boolean) from public, anon,
+revoke all on function m23.history_rows(m23.protected_tables, text, m23.log_filter, boolean) from public, anon,
   authenticated, service_role;
 
 -- The same, whatever has become of the table's types since: a value that does not fit its column any more is told as it
 -- was logged, at the price of a look at each. Nothing of the rows before a failure is left: they are given when all are
 -- there.
-create or replace function m23.history_of(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter)
+create or replace function m23.history_of(p_table m23.protected_tables, p_tenant text, p_filter m23.log_filter)
 returns setof m23.log_entry
 language plpgsql stable set search_path = '' as $$
 begin
@@ -5461,12 +5654,12 @@ begin
 exception when others then
   return query select * from m23.history_rows(p_table, p_tenant, p_filter, true);
 end $$;
-revoke all on function m23.history_of(m23.protected_tables, uuid, m23.log_filter) from public, anon, authenticated,
+revoke all on function m23.history_of(m23.protected_tables, text, m23.log_filter) from public, anon, authenticated,
   service_role;
 
 -- A page of it. What it has opened is let go of, for there may be hundreds of tables: whatever is taken in a block that
 -- fails is.
-create or replace function m23.history_page(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter)
+create or replace function m23.history_page(p_table m23.protected_tables, p_tenant text, p_filter m23.log_filter)
 returns setof m23.log_entry
 language plpgsql stable set search_path = '' as $$
 declare v_page m23.log_entry[];
@@ -5478,11 +5671,11 @@ begin
   end;
   return query select p.* from unnest(v_page) p;
 end $$;
-revoke all on function m23.history_page(m23.protected_tables, uuid, m23.log_filter) from public, anon, authenticated,
+revoke all on function m23.history_page(m23.protected_tables, text, m23.log_filter) from public, anon, authenticated,
   service_role;
 
 -- A tenant's newest changes, by their order in the log.
-create or replace function m23.newest_changes(p_tenant uuid) returns setof m23.log_entry
+create or replace function m23.newest_changes(p_tenant text) returns setof m23.log_entry
 language plpgsql stable set search_path = '' as $$
 declare v_newest m23.log_filter;
 begin
@@ -5493,7 +5686,7 @@ begin
    cross join lateral m23.history_page(t, p_tenant, v_newest) h
    order by h.transaction_id::xid8 desc, h.id desc limit v_newest.most;
 end $$;
-revoke all on function m23.newest_changes(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.newest_changes(text) from public, anon, authenticated, service_role;
 
 -- The transactions that can have been committed between two times: from `first` on, for a tick before p_since has seen
 -- the end of all that are lower, and below `beyond`, for all from there on began after a tick of p_until or later. That
@@ -5587,7 +5780,7 @@ revoke all on function m23.write_captures() from public, anon, authenticated, se
 -- chain, so that a chain which was edited no longer fits together.
 
 create table public.audit_log (
-  tenant_id    uuid not null,
+  tenant_id    text not null,
   seq          bigint not null check (seq > 0),
   created_at   timestamptz not null,
   event        text not null check (event in ('begun', 'ended', 'refused', 'replayed', 'done')),
@@ -5624,7 +5817,7 @@ comment on table public.audit_log is
 
 -- Where each chain ends: whoever adds to it holds this row.
 create table m23.audit_heads (
-  tenant_id uuid primary key,
+  tenant_id text primary key,
   seq       bigint not null check (seq >= 0),
   hash      text not null check (hash ~ '^[0-9a-f]{64}$')
 );
@@ -5633,7 +5826,7 @@ select m23.close_table('m23.audit_heads');
 
 -- What is older than audit_days is gone, and with what its chain ended.
 create table m23.audit_checkpoints (
-  tenant_id  uuid primary key,
+  tenant_id  text primary key,
   seq        bigint not null check (seq > 0),
   hash       text not null check (hash ~ '^[0-9a-f]{64}$'),
   created_at timestamptz not null default clock_timestamp()
@@ -5645,7 +5838,7 @@ select m23.close_table('m23.audit_checkpoints');
 -- of them.
 create table m23.refusals (
   id           bigint primary key generated always as identity,
-  tenant_id    uuid not null,
+  tenant_id    text not null,
   minute       timestamptz not null,
   event        text not null check (event in ('refused', 'replayed')),
   action       text not null,
@@ -5668,7 +5861,7 @@ select m23.close_table('m23.refusals');
 create or replace function m23.refuse_audit_edit() returns trigger
 language plpgsql security definer set search_path = '' set row_security = off as $$
 begin
-  if tg_op = 'DELETE' and (current_setting('m23.forgetting', true) = old.tenant_id::text
+  if tg_op = 'DELETE' and (current_setting('m23.forgetting', true) = old.tenant_id
       or old.seq <= (select c.seq from m23.audit_checkpoints c where c.tenant_id = old.tenant_id)) then
     return old;
   end if;
@@ -5701,7 +5894,7 @@ revoke all on function m23.audit_row() from public, anon, authenticated, service
 
 create table public.backup_jobs (
   id                uuid primary key default gen_random_uuid(),
-  tenant_id         uuid not null default m23.caller_tenant(),
+  tenant_id         text not null default m23.caller_tenant(),
   backup_name       text not null check (char_length(backup_name) between 1 and 200),
   description       text check (char_length(description) <= 2000),
   job_type          text not null check (job_type in ('full', 'incremental', 'snapshot')),
@@ -5738,7 +5931,7 @@ comment on table public.backup_jobs is 'Backups, requested, running and done. me
 
 create table public.restore_logs (
   id               uuid primary key default gen_random_uuid(),
-  tenant_id        uuid not null,
+  tenant_id        text not null,
   created_at       timestamptz not null default now(),
   created_by       uuid default auth.uid(),
   restore_type     text not null check (restore_type in ('backup', 'pitr')),
@@ -5768,7 +5961,7 @@ comment on table public.restore_logs is
 
 create table public.pitr_snapshots (
   id               uuid primary key default gen_random_uuid(),
-  tenant_id        uuid not null,
+  tenant_id        text not null,
   restore_log_id   uuid references public.restore_logs (id),
   snapshot_name    text not null check (char_length(snapshot_name) between 1 and 200),
   snapshot_type    text not null check (snapshot_type in ('pre_restore', 'manual', 'automated')),
@@ -5799,7 +5992,7 @@ comment on table public.pitr_snapshots is
 
 create table public.pitr_rollbacks (
   id               uuid primary key default gen_random_uuid(),
-  tenant_id        uuid not null,
+  tenant_id        text not null,
   created_at       timestamptz not null default now(),
   created_by       uuid default auth.uid(),
   snapshot_id      uuid not null references public.pitr_snapshots (id),
@@ -5824,7 +6017,7 @@ comment on table public.pitr_rollbacks is 'Every rollback to a snapshot.';
 
 create table public.dr_plans (
   id               uuid primary key default gen_random_uuid(),
-  tenant_id        uuid not null default m23.caller_tenant(),
+  tenant_id        text not null default m23.caller_tenant(),
   plan_name        text not null check (char_length(plan_name) between 1 and 200),
   description      text,
   rto_minutes      int not null check (rto_minutes > 0),
@@ -5874,7 +6067,7 @@ select m23.close_table('m23.leases');
 -- Limits that the operator of the service has raised for a time, of one tenant and function.
 
 create table m23.raised_limits (
-  tenant_id uuid not null,
+  tenant_id text not null,
   function  text not null
             check (function in ('backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback', 'recovery-test')),
   most      int not null check (most >= 0),
@@ -5916,7 +6109,7 @@ comment on table public.dr_plans is 'How often a tenant is backed up and its rec
 
 create table public.recovery_tests (
   id               uuid primary key default gen_random_uuid(),
-  tenant_id        uuid not null,
+  tenant_id        text not null,
   created_at       timestamptz not null default now(),
   created_by       uuid default auth.uid(),
   dr_plan_id       uuid references public.dr_plans (id),
@@ -5942,7 +6135,7 @@ comment on table public.recovery_tests is 'Recovery tests and what they found.';
 
 create table public.health_snapshots (
   id         uuid primary key default gen_random_uuid(),
-  tenant_id  uuid not null,
+  tenant_id  text not null,
   created_at timestamptz not null default now(),
   score      numeric not null check (score between 0 and 100),
   parts      jsonb not null
@@ -5974,13 +6167,13 @@ grant insert (tenant_id, backup_name, description, job_type, tables, base_backup
 
 -- Whether a backup that a new one names is of the same tenant; a foreign key alone would tell
 -- of other tenants' backups, too.
-create or replace function m23.may_build_on(p_tenant uuid, p_backup uuid) returns boolean
+create or replace function m23.may_build_on(p_tenant text, p_backup uuid) returns boolean
 language sql stable security definer set search_path = '' set row_security = off as $$
   select p_backup is null
       or exists (select from public.backup_jobs j where j.id = p_backup and j.tenant_id = p_tenant)
 $$;
-revoke all on function m23.may_build_on(uuid, uuid) from public, anon, authenticated, service_role;
-grant execute on function m23.may_build_on(uuid, uuid) to authenticated, service_role;
+revoke all on function m23.may_build_on(text, uuid) from public, anon, authenticated, service_role;
+grant execute on function m23.may_build_on(text, uuid) to authenticated, service_role;
 
 create policy operators_request on public.backup_jobs for insert to authenticated
   with check (tenant_id in (select m23.caller_tenants(array['owner', 'admin', 'operator']))
@@ -6007,7 +6200,7 @@ create policy admins_change on public.dr_plans for update to authenticated
 
 create table m23.requests (
   id              uuid primary key,
-  tenant_id       uuid not null,
+  tenant_id       text not null,
   user_id         uuid,  -- null: the service key, whose requests use up no quota
   function        text not null
                   check (function in ('backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback',
@@ -6050,7 +6243,7 @@ comment on function m23.audit_hash(public.audit_log) is
 revoke all on function m23.audit_hash(public.audit_log) from public, anon, authenticated, service_role;
 
 -- The last thing that a transaction does: others of the tenant wait until it ends. p_at: when it happened, if not now.
-create or replace function m23.audit(p_tenant uuid, p_entry jsonb, p_at timestamptz default null) returns void
+create or replace function m23.audit(p_tenant text, p_entry jsonb, p_at timestamptz default null) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
   v_head  m23.audit_heads;
@@ -6075,10 +6268,10 @@ begin
   insert into public.audit_log select (v_entry).*;
   update m23.audit_heads set seq = v_entry.seq, hash = v_entry.hash where tenant_id = p_tenant;
 end $$;
-revoke all on function m23.audit(uuid, jsonb, timestamptz) from public, anon, authenticated, service_role;
+revoke all on function m23.audit(text, jsonb, timestamptz) from public, anon, authenticated, service_role;
 
 -- Counts a refusal or a repetition; write_refusals makes entries of them. p_entry: as m23.audit takes it.
-create or replace function m23.note_refusal(p_tenant uuid, p_entry jsonb) returns void
+create or replace function m23.note_refusal(p_tenant text, p_entry jsonb) returns void
 language sql volatile set search_path = '' as $$
   insert into m23.refusals as r
       (tenant_id, minute, event, action, actor, status, code, request_id, from_address, user_agent, detail)
@@ -6089,7 +6282,7 @@ language sql volatile set search_path = '' as $$
     on conflict (tenant_id, minute, event, action, actor, status, code, detail)
     do update set count = r.count + 1, until = clock_timestamp()
 $$;
-revoke all on function m23.note_refusal(uuid, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.note_refusal(text, jsonb) from public, anon, authenticated, service_role;
 
 -- The detail of the entry of refusals that were counted: how many there were, and until when.
 create or replace function m23.refusal_detail(p_refusal m23.refusals) returns jsonb
@@ -6100,7 +6293,7 @@ $$;
 revoke all on function m23.refusal_detail(m23.refusals) from public, anon, authenticated, service_role;
 
 -- How an admitted call has ended, once. What ended by our own fault is given back, should nobody have done so.
-create or replace function m23.audit_end(p_tenant uuid, p_entry jsonb) returns void
+create or replace function m23.audit_end(p_tenant text, p_entry jsonb) returns void
 language plpgsql volatile set search_path = '' as $$
 declare v_request uuid := (p_entry ->> 'request_id')::uuid;
 begin
@@ -6112,20 +6305,20 @@ begin
   perform m23.give_back(v_request) where (p_entry ->> 'status')::int >= 500;
   perform m23.audit(p_tenant, p_entry);
 end $$;
-revoke all on function m23.audit_end(uuid, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.audit_end(text, jsonb) from public, anon, authenticated, service_role;
 
 -- What a caller of the API has done, in the transaction that does it.
-create or replace function m23.audit_done(p_tenant uuid, p_action text, p_detail jsonb) returns void
+create or replace function m23.audit_done(p_tenant text, p_action text, p_detail jsonb) returns void
 language sql volatile set search_path = '' as $$
   select m23.audit(p_tenant, jsonb_build_object(
       'event', 'done', 'action', p_action, 'actor', auth.uid(), 'detail', p_detail,
       'user_agent', h ->> 'user-agent', 'from_address', m23.address_of(h)))
     from (select nullif(current_setting('request.headers', true), '')::jsonb) x (h)
 $$;
-revoke all on function m23.audit_done(uuid, text, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.audit_done(text, text, jsonb) from public, anon, authenticated, service_role;
 
 -- The first link of a chain that does not fit, and why; from the checkpoint on, up to an entry if one is given.
-create or replace function m23.audit_fault(p_tenant uuid, p_upto bigint default null, out broken bigint,
+create or replace function m23.audit_fault(p_tenant text, p_upto bigint default null, out broken bigint,
   out reason text)
 language plpgsql volatile set search_path = '' as $$
 declare v_from m23.audit_checkpoints;
@@ -6140,10 +6333,10 @@ begin
       from public.audit_log a where a.tenant_id = p_tenant and (p_upto is null or a.seq <= p_upto)) l
    where l.reason is not null order by l.seq limit 1;
 end $$;
-revoke all on function m23.audit_fault(uuid, bigint) from public, anon, authenticated, service_role;
+revoke all on function m23.audit_fault(text, bigint) from public, anon, authenticated, service_role;
 
 -- Begins a heavy read in the caller's name. The service key is not metered.
-create or replace function m23.begin_heavy_read(p_tenant uuid, p_kind text) returns void
+create or replace function m23.begin_heavy_read(p_tenant text, p_kind text) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
   v_user     uuid := auth.uid();
@@ -6162,7 +6355,7 @@ begin
   perform m23.refuse('UNAVAILABLE', 'other reads of this kind are under way in this tenant; try again shortly',
                      p_retry_after => 2);
 end $$;
-revoke all on function m23.begin_heavy_read(uuid, text) from public, anon, authenticated, service_role;
+revoke all on function m23.begin_heavy_read(text, text) from public, anon, authenticated, service_role;
 
 -- Bodies of requests, looked at again by the database: whoever calls it without an edge function, with the id of an
 -- admitted request, gets no further than they would through it. The words are those of the edge functions.
@@ -6272,7 +6465,7 @@ $$;
 revoke all on function m23.body_fields(text) from public, anon, authenticated, service_role;
 
 -- Why a tenant cannot be forgotten now; null when it can.
-create or replace function m23.busy(p_tenant uuid) returns text
+create or replace function m23.busy(p_tenant text) returns text
 language sql volatile set search_path = '' as $$
   select case
     when exists (select from m23.restore_work where tenant_id = p_tenant)
@@ -6281,10 +6474,10 @@ language sql volatile set search_path = '' as $$
                   where j.tenant_id = p_tenant and j.status in ('pending', 'in_progress'))
     then 'a backup of this tenant is running' end
 $$;
-revoke all on function m23.busy(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.busy(text) from public, anon, authenticated, service_role;
 
 -- Refuses, for whoever calls in SQL, where m23.busy gives a reason.
-create or replace function m23.refuse_busy(p_tenant uuid) returns void
+create or replace function m23.refuse_busy(p_tenant text) returns void
 language plpgsql volatile set search_path = '' as $$
 declare v_busy text := m23.busy(p_tenant);
 begin
@@ -6292,7 +6485,7 @@ begin
     raise exception '%', v_busy using errcode = 'object_in_use', hint = 'Wait for its end, or cancel it.';
   end if;
 end $$;
-revoke all on function m23.refuse_busy(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.refuse_busy(text) from public, anon, authenticated, service_role;
 
 -- A restore that somebody has cancelled goes no further. Read anew at every call: the wish
 -- comes from another transaction.
@@ -6389,15 +6582,15 @@ end $$;
 revoke all on function m23.check_lease(uuid, uuid) from public, anon, authenticated, service_role;
 
 -- Null where none is raised.
-create or replace function m23.raised_limit(p_tenant uuid, p_function text) returns int
+create or replace function m23.raised_limit(p_tenant text, p_function text) returns int
 language plpgsql volatile set search_path = '' as $$
 begin
   return (select l.most from m23.raised_limits l
            where l.tenant_id = p_tenant and l.function = p_function and l.until > clock_timestamp());
 end $$;
-revoke all on function m23.raised_limit(uuid, text) from public, anon, authenticated, service_role;
+revoke all on function m23.raised_limit(text, text) from public, anon, authenticated, service_role;
 
-create or replace function m23.raise_limit(p_tenant_id uuid, p_function text, p_limit int, p_until timestamptz)
+create or replace function m23.raise_limit(p_tenant_id text, p_function text, p_limit int, p_until timestamptz)
   returns void
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
@@ -6409,10 +6602,10 @@ begin
   perform m23.audit_done(p_tenant_id, 'raise_limit',
                          jsonb_build_object('function', p_function, 'limit', p_limit, 'until', m23.iso(p_until)));
 end $$;
-comment on function m23.raise_limit(uuid, text, int, timestamptz) is
+comment on function m23.raise_limit(text, text, int, timestamptz) is
   'Lets a tenant call a function p_limit times an hour until p_until, at once. A lower one changes nothing.';
-revoke all on function m23.raise_limit(uuid, text, int, timestamptz) from public, anon, authenticated, service_role;
-grant execute on function m23.raise_limit(uuid, text, int, timestamptz) to service_role;
+revoke all on function m23.raise_limit(text, text, int, timestamptz) from public, anon, authenticated, service_role;
+grant execute on function m23.raise_limit(text, text, int, timestamptz) to service_role;
 
 -- Backup jobs that wait to be run (createBackupJob): a tenant has so many at most, and those that nobody runs go.
 
@@ -6442,7 +6635,7 @@ language plpgsql volatile set search_path = '' as $$
 declare
   v_began  timestamptz := clock_timestamp();
   v_cutoff timestamptz := v_began - make_interval(days => m23.setting('audit_days')::int);
-  v_tenant uuid;
+  v_tenant text;
   v_upto   bigint;
   v_count  bigint;
   v_pruned bigint := 0;
@@ -6474,13 +6667,13 @@ language sql volatile set search_path = '' as $$ select clock_timestamp() - inte
 revoke all on function m23.window_start() from public, anon, authenticated, service_role;
 
 -- The lock under which the requests of a tenant's window are counted.
-create or replace function m23.window_key(p_tenant uuid, p_function text) returns bigint
+create or replace function m23.window_key(p_tenant text, p_function text) returns bigint
 language sql immutable set search_path = '' as
 $$ select hashtextextended(concat_ws('.', 'm23.window', p_tenant, p_function), 0) $$;
-revoke all on function m23.window_key(uuid, text) from public, anon, authenticated, service_role;
+revoke all on function m23.window_key(text, text) from public, anon, authenticated, service_role;
 
 -- How many requests of a tenant's window are used, and when the oldest of them leaves it, as Unix time.
-create or replace function m23.window_of(p_tenant uuid, p_function text, out used int, out reset bigint)
+create or replace function m23.window_of(p_tenant text, p_function text, out used int, out reset bigint)
 language sql volatile security definer set search_path = '' set row_security = off as $$
   select count(*)::int,
          ceil(extract(epoch from coalesce(min(r.counted_at), clock_timestamp()) + interval '1 hour'))::bigint
@@ -6488,7 +6681,7 @@ language sql volatile security definer set search_path = '' set row_security = o
    where r.tenant_id = p_tenant and r.function = p_function and r.counted_at > m23.window_start()
      and r.given_back_at is null and r.user_id is not null
 $$;
-revoke all on function m23.window_of(uuid, text) from public, anon, authenticated, service_role;
+revoke all on function m23.window_of(text, text) from public, anon, authenticated, service_role;
 
 -- Takes a request out of the window that ended by our own fault, at most 10 an hour. It is used up all the same.
 create or replace function m23.give_back(p_id uuid) returns m23.requests
@@ -6515,7 +6708,7 @@ $$;
 revoke all on function m23.limit_sentence(boolean) from public, anon, authenticated, service_role;
 
 -- Counts a call that reaches the database without an edge function, in the same window.
-create or replace function m23.count_call(p_tenant uuid, p_user uuid, p_function text) returns void
+create or replace function m23.count_call(p_tenant text, p_user uuid, p_function text) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
   v_admitted json := public.m23_admit(jsonb_build_object(
@@ -6528,11 +6721,11 @@ begin
       greatest(1, least(3600, (v_admitted ->> 'reset')::bigint - floor(extract(epoch from clock_timestamp()))))::int);
   end if;
 end $$;
-revoke all on function m23.count_call(uuid, uuid, text) from public, anon, authenticated, service_role;
+revoke all on function m23.count_call(text, uuid, text) from public, anon, authenticated, service_role;
 
 -- Has the tenant to itself until the end of the transaction: no backup, restore or writer of
 -- it is under way, and none begins.
-create or replace function m23.seize_tenant(p_tenant uuid) returns void
+create or replace function m23.seize_tenant(p_tenant text) returns void
 language plpgsql volatile set search_path = '' as $$
 declare v_deadline timestamptz := clock_timestamp() + make_interval(secs => m23.setting('restore_wait_seconds')::int);
 begin
@@ -6559,7 +6752,7 @@ exception
     raise exception 'other transactions are at work on this tenant'
       using errcode = 'object_in_use', hint = 'Try again.';
 end $$;
-revoke all on function m23.seize_tenant(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.seize_tenant(text) from public, anon, authenticated, service_role;
 
 -- Upkeep, every minute: what dead workers have left behind, what is past its time, and capture
 -- that was switched off. Gives how much of each there was; nothing that is none. What is old goes in bounded shares.
@@ -6686,13 +6879,13 @@ revoke all on function m23.write_refusals() from public, anon, authenticated, se
 
 select m23.close_table('m23.fills');
 
--- A hook is a function of the application, (tenant uuid, changes jsonb). It is kept by name,
+-- A hook is a function of the application, (tenant text, changes jsonb). It is kept by name,
 -- so that one which is dropped and made again is still the hook.
 
 create table m23.after_restore_hooks (
   id            bigint primary key generated always as identity,
   relid         oid,   -- of the table; null: the restore as a whole
-  tenant_id     uuid,  -- null: every tenant
+  tenant_id     text,  -- null: every tenant
   schema_name   text not null,
   function_name text not null,
   unique nulls not distinct (relid, tenant_id, schema_name, function_name)
@@ -6701,7 +6894,7 @@ create table m23.after_restore_hooks (
 select m23.close_table('m23.after_restore_hooks');
 
 create or replace function m23.set_after_restore(
-  p_table regclass, p_function regprocedure, p_tenant uuid default null
+  p_table regclass, p_function regprocedure, p_tenant text default null
 ) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -6714,8 +6907,8 @@ begin
     into v_schema, v_name, v_pinned
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = p_function;
   v_fault := m23.hook_fault(v_schema, v_name);
-  if v_fault is null and p_function <> to_regprocedure(format('%I.%I(uuid, jsonb)', v_schema, v_name)) then
-    v_fault := 'must take (tenant uuid, changes jsonb)';
+  if v_fault is null and p_function <> to_regprocedure(format('%I.%I(text, jsonb)', v_schema, v_name)) then
+    v_fault := 'must take (tenant text, changes jsonb)';
   end if;
   if v_fault is not null then
     raise exception '% cannot be an after_restore hook: it %', coalesce(p_function::text, 'null'), v_fault
@@ -6732,11 +6925,11 @@ begin
   insert into m23.after_restore_hooks (relid, tenant_id, schema_name, function_name)
     values (p_table, p_tenant, v_schema, v_name) on conflict do nothing;
 end $$;
-comment on function m23.set_after_restore(regclass, regprocedure, uuid) is
-  'Has p_function(tenant uuid, changes jsonb) called at the end of every restore and rollback that changes p_table '
+comment on function m23.set_after_restore(regclass, regprocedure, text) is
+  'Has p_function(tenant text, changes jsonb) called at the end of every restore and rollback that changes p_table '
   '(null: any table), of p_tenant (null: any tenant), in the same transaction. A hook that fails takes the restore '
   'back.';
-revoke all on function m23.set_after_restore(regclass, regprocedure, uuid) from public, anon, authenticated,
+revoke all on function m23.set_after_restore(regclass, regprocedure, text) from public, anon, authenticated,
   service_role;
 
 comment on table m23.after_restore_hooks is
@@ -6820,7 +7013,7 @@ revoke all on function m23.advance_sequences(oid, text[], text, text) from publi
 -- Updates and inserts, the deletes being done. Unique values that rows exchange among
 -- themselves defeat an UPDATE: then the changed rows are deleted and inserted. What still
 -- collides has been written by another tenant since the plan: it is made anew.
-create or replace function m23.apply_table(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
+create or replace function m23.apply_table(p_target m23.target, p_tenant text, p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 begin
   perform m23.exchange_fixed(p_target);
@@ -6836,10 +7029,10 @@ begin
   end;
   raise exception 'another tenant has taken a value meanwhile' using errcode = 'lock_not_available';
 end $$;
-revoke all on function m23.apply_table(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.apply_table(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
 -- Writes the plan, and notes for each table how many rows are known to be as planned.
-create or replace function m23.apply_targets(p_tenant uuid, p_targets m23.target[], p_quiet boolean) returns void
+create or replace function m23.apply_targets(p_tenant text, p_targets m23.target[], p_quiet boolean) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_ordered m23.target[] := m23.parents_first(m23.targets_with_changes(p_targets));
@@ -6860,27 +7053,28 @@ begin
     update m23.plan p set written = p.written + v_count where p.table_id = ((v_ordered[n]).tbl).id;
   end loop;
 end $$;
-revoke all on function m23.apply_targets(uuid, m23.target[], boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.apply_targets(text, m23.target[], boolean) from public, anon, authenticated, service_role;
 
 -- Rows that have come from another tenant since the moment: a restore does not delete them.
 
 -- The keys that an update has brought to a tenant from another, in the log's entries `l` from a transaction on for
 -- which a condition holds.
 create or replace function m23.arrived_keys(
-  p_table m23.protected_tables, p_tenant uuid, p_from xid8, p_later text, p_held boolean default true
+  p_table m23.protected_tables, p_tenant text, p_from xid8, p_later text, p_held boolean default true
 ) returns text
 language sql volatile set search_path = '' as $$
-  select format('select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s',
+  select format('select %s from %s l where l.tenant_id = %s and l.op = ''a'' and %s',
                 string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord),
-                m23.log_of(p_table.id, p_tenant, p_from, p_held), p_tenant, p_later)
+                m23.log_of(p_table.id, p_tenant, p_from, p_held),
+                m23.tenant_value(p_table, quote_literal(p_tenant)), p_later)
     from m23.columns_of(p_table.relid, p_of_key => true) c
 $$;
-revoke all on function m23.arrived_keys(m23.protected_tables, uuid, xid8, text, boolean) from public, anon,
+revoke all on function m23.arrived_keys(m23.protected_tables, text, xid8, text, boolean) from public, anon,
   authenticated, service_role;
 
 -- Leaves live rows that came from another tenant after the moment: they are not this
 -- restore's to delete.
-create or replace function m23.leave_arrived(p_target m23.target, p_tenant uuid) returns bigint
+create or replace function m23.leave_arrived(p_target m23.target, p_tenant text) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_later text := m23.lies_after('l.xid', format('%L::m23.moment', p_target.moment));
@@ -6891,7 +7085,7 @@ begin
                                            m23.arrived_keys(p_target.tbl, p_tenant, (p_target.moment).floor,
                                                             v_later)))));
 end $$;
-revoke all on function m23.leave_arrived(m23.target, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.leave_arrived(m23.target, text) from public, anon, authenticated, service_role;
 
 -- What nobody can know of rows that an archive does not have and a restore deletes.
 create or replace function m23.arrival_warnings(p_target m23.target, p_deletes bigint) returns text[]
@@ -6908,7 +7102,7 @@ revoke all on function m23.arrival_warnings(m23.target, bigint) from public, ano
 
 -- A lock that a hook did not get is not its failure: the restore holds the fence, waits for
 -- nobody and tries again.
-create or replace function m23.call_hook(p_hook m23.after_restore_hooks, p_tenant uuid, p_changes jsonb) returns text
+create or replace function m23.call_hook(p_hook m23.after_restore_hooks, p_tenant text, p_changes jsonb) returns text
 language plpgsql set search_path = '' as $$
 declare
   v_name    text := format('%I.%I', p_hook.schema_name, p_hook.function_name);
@@ -6929,7 +7123,7 @@ begin
   end;
   perform m23.refuse_hook(v_name, v_state, v_message);
 end $$;
-revoke all on function m23.call_hook(m23.after_restore_hooks, uuid, jsonb) from public, anon, authenticated,
+revoke all on function m23.call_hook(m23.after_restore_hooks, text, jsonb) from public, anon, authenticated,
   service_role;
 
 -- Rows of any table, of any tenant, that refer to what has vanished.
@@ -6954,7 +7148,7 @@ revoke all on function m23.check_children(m23.target[], m23.target) from public,
 
 -- Checks deferrable constraints: triggers keep them, which are silent, so that no write has run into them. What
 -- another tenant has written since the plan, nobody has run into either: the plan is made anew.
-create or replace function m23.check_deferrable(p_target m23.target, p_tenant uuid) returns void
+create or replace function m23.check_deferrable(p_target m23.target, p_tenant text) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_table m23.protected_tables := p_target.tbl;
@@ -6982,7 +7176,7 @@ begin
     end if;
   end loop;
 end $$;
-revoke all on function m23.check_deferrable(m23.target, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.check_deferrable(m23.target, text) from public, anon, authenticated, service_role;
 
 -- Constraints that wait for the commit are checked now, while a hook can still be named.
 create or replace function m23.check_hooks(p_called text[]) returns void
@@ -7040,7 +7234,7 @@ revoke all on function m23.check_parents(m23.target[], m23.target) from public, 
 -- Checks what was written: foreign keys in both directions, deferrable constraints, then that nothing differs from the
 -- plan any more. Takes sequences past the rows that came back. p_since: the log's place before the writing.
 create or replace function m23.check_targets(
-  p_tenant uuid, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean
+  p_tenant text, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean
 ) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -7067,7 +7261,7 @@ begin
     perform m23.refuse_difference(t, p_tenant) from unnest(m23.written_beside(p_tenant, p_targets, p_chosen)) t;
   end if;
 end $$;
-revoke all on function m23.check_targets(uuid, m23.target[], m23.target[], pg_lsn, boolean) from public, anon,
+revoke all on function m23.check_targets(text, m23.target[], m23.target[], pg_lsn, boolean) from public, anon,
   authenticated, service_role;
 
 -- Whether a table is as it was planned, once it is written.
@@ -7075,7 +7269,7 @@ revoke all on function m23.check_targets(uuid, m23.target[], m23.target[], pg_ls
 -- Whether a table is known to be as planned without a look at its rows: every planned row was written, and found stored
 -- as it should be where triggers could have had a say, and nothing has been logged of the tenant's rows since the plan
 -- but what that takes. Else some trigger has done more, or otherwise.
-create or replace function m23.is_as_written(p_table m23.protected_tables, p_tenant uuid, p_since pg_lsn)
+create or replace function m23.is_as_written(p_table m23.protected_tables, p_tenant text, p_since pg_lsn)
   returns boolean
 language plpgsql set search_path = '' as $$
 declare v_known boolean;
@@ -7084,16 +7278,17 @@ begin
   execute format('select p.written = d.changes and l.changes = d.changes from m23.plan p,
       (select count(*) + count(*) filter (where m23_op = ''R'') as changes from %s) d,
       (select count(*) as changes from %s log
-        where tenant_id = $1 and xid = pg_current_xact_id() and change_id >= $2) l where p.table_id = $3',
-    m23.diff_name(p_table), m23.log_of(p_table.id, p_tenant, pg_current_xact_id())) into v_known
+        where tenant_id = %s and xid = pg_current_xact_id() and change_id >= $2) l where p.table_id = $3',
+    m23.diff_name(p_table), m23.log_of(p_table.id, p_tenant, pg_current_xact_id()),
+    m23.tenant_value(p_table, '$1')) into v_known
     using p_tenant, p_since, p_table.id;
   return v_known;
 end $$;
-revoke all on function m23.is_as_written(m23.protected_tables, uuid, pg_lsn) from public, anon, authenticated,
+revoke all on function m23.is_as_written(m23.protected_tables, text, pg_lsn) from public, anon, authenticated,
   service_role;
 
 -- How many rows differ from what a target wants, but for those left alone; it is planned anew.
-create or replace function m23.differs_still(p_target m23.target, p_tenant uuid) returns bigint
+create or replace function m23.differs_still(p_target m23.target, p_tenant text) returns bigint
 language plpgsql set search_path = '' as $$
 declare v_rows bigint;
 begin
@@ -7102,21 +7297,21 @@ begin
     from m23.count_diff(p_target.tbl) c, m23.plan p where p.table_id = (p_target.tbl).id;
   return v_rows;
 end $$;
-revoke all on function m23.differs_still(m23.target, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.differs_still(m23.target, text) from public, anon, authenticated, service_role;
 
 -- Fails where a target is not as it is wanted, but for the rows that were left alone.
-create or replace function m23.refuse_difference(p_target m23.target, p_tenant uuid) returns void
+create or replace function m23.refuse_difference(p_target m23.target, p_tenant text) returns void
 language plpgsql set search_path = '' as $$
 begin
   if m23.differs_still(p_target, p_tenant) <> 0 then
     raise exception 'after the restore some rows of % are not as they should be', (p_target.tbl).relid::regclass;
   end if;
 end $$;
-revoke all on function m23.refuse_difference(m23.target, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.refuse_difference(m23.target, text) from public, anon, authenticated, service_role;
 
 -- The targets among the chosen ones that were not planned, and that this transaction has written to all the same: by
 -- triggers of the application, or rules.
-create or replace function m23.written_beside(p_tenant uuid, p_targets m23.target[], p_chosen m23.target[])
+create or replace function m23.written_beside(p_tenant text, p_targets m23.target[], p_chosen m23.target[])
   returns m23.target[]
 language plpgsql set search_path = '' as $$
 declare
@@ -7125,7 +7320,7 @@ declare
 begin
   return m23.complete_targets(array(select t from unnest(p_chosen) t where ((t).tbl).id = any (v_logged)));
 end $$;
-revoke all on function m23.written_beside(uuid, m23.target[], m23.target[]) from public, anon, authenticated,
+revoke all on function m23.written_beside(text, m23.target[], m23.target[]) from public, anon, authenticated,
   service_role;
 
 -- The condition that an index does not take two rows together, of which it holds these parts. Where nulls are equal,
@@ -7177,6 +7372,12 @@ begin
                and d.refobjid = i.indrelid and d.refobjsubid = a.attnum and a.attnum > 0)));
 end $$;
 revoke all on function m23.colliding_indexes(m23.target) from public, anon, authenticated, service_role;
+
+-- Whether an index is that of its table's key.
+create or replace function m23.is_of_key(p_index pg_index) returns boolean
+language plpgsql stable set search_path = '' as
+$$ begin return p_index.indexrelid = m23.key_index(p_index.indrelid); end $$;
+revoke all on function m23.is_of_key(pg_index) from public, anon, authenticated, service_role;
 
 -- The generated columns that follow from those of the plan, as the end of a select list.
 create or replace function m23.generated_columns(p_target m23.target, out names text[], out list text)
@@ -7248,7 +7449,7 @@ revoke all on function m23.targets_with_changes(m23.target[]) from public, anon,
 -- Changed rows are few among many: the planner should think well of indexes, and knows too little
 -- of them to compile anything.
 -- Gives `{"stats", "warnings"}`.
-create or replace function m23.converge(p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_work uuid)
+create or replace function m23.converge(p_tenant text, p_targets m23.target[], p_plan_hash text, p_work uuid)
   returns jsonb
 language plpgsql set search_path = '' set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -7290,14 +7491,14 @@ begin
   perform m23.stop_if_cancelled(p_work);
   return m23.plan_report(v_warnings);
 end $$;
-revoke all on function m23.converge(uuid, m23.target[], text, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.converge(text, m23.target[], text, uuid) from public, anon, authenticated, service_role;
 
 -- Has the tenant to itself, or tries again: it waits for the fence while it holds
 -- nothing, and once it holds the fence it waits for nobody. Rolling the attempt back
 -- gives everything back, the fence too. After a first failure the rows are taken right
 -- after the fence: while a plan is made, more writers could come to hold some.
 create or replace function m23.converge_fenced(
-  p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_snapshot uuid, p_work uuid
+  p_tenant text, p_targets m23.target[], p_plan_hash text, p_snapshot uuid, p_work uuid
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -7328,12 +7529,12 @@ begin
     perform pg_sleep(0.02);
   end loop;
 end $$;
-revoke all on function m23.converge_fenced(uuid, m23.target[], text, uuid, uuid) from public, anon, authenticated,
+revoke all on function m23.converge_fenced(text, m23.target[], text, uuid, uuid) from public, anon, authenticated,
   service_role;
 
 -- A sum over the planned rows of a table and those that they would replace. What live rows keep is among the latter; a
 -- default or a function that fills may give another value each time.
-create or replace function m23.digest_of(p_target m23.target, p_tenant uuid) returns text
+create or replace function m23.digest_of(p_target m23.target, p_tenant text) returns text
 language plpgsql set search_path = '' as $$
 declare
   v_query text := m23.fill($sql$
@@ -7351,7 +7552,7 @@ begin
   execute v_query into v_sum;
   return v_sum;
 end $$;
-revoke all on function m23.digest_of(m23.target, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.digest_of(m23.target, text) from public, anon, authenticated, service_role;
 
 -- Checks that planned rows do not pass.
 create or replace function m23.failed_checks(p_target m23.target) returns setof text
@@ -7514,7 +7715,7 @@ end $$;
 revoke all on function m23.planned_rows(m23.protected_tables, oid, text) from public, anon, authenticated, service_role;
 
 -- What is about to vanish as the target of a foreign key, kept for check_children.
-create or replace function m23.note_vanishing(p_target m23.target, p_tenant uuid) returns void
+create or replace function m23.note_vanishing(p_target m23.target, p_tenant text) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_table m23.protected_tables := p_target.tbl;
@@ -7527,7 +7728,7 @@ begin
       m23.diff_name(v_table), m23.key_match(v_table.relid, 'l', 'd'), m23.is_planned(v_table, p_tenant)));
   end loop;
 end $$;
-revoke all on function m23.note_vanishing(m23.target, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.note_vanishing(m23.target, text) from public, anon, authenticated, service_role;
 
 -- The condition that a planned row `d` goes and a row that stays needs it. The rows that go are few: from them
 -- to those that refer to them.
@@ -7550,7 +7751,7 @@ revoke all on function m23.leaves_need(m23.target[], m23.target, pg_constraint) 
 
 -- The foreign keys that the plan of a table may break, each with its condition: it `needs` rows of the other
 -- table, or the other table needs its rows.
-create or replace function m23.references_at_risk(p_tenant uuid, p_targets m23.target[], p_target m23.target)
+create or replace function m23.references_at_risk(p_tenant text, p_targets m23.target[], p_target m23.target)
 returns table (key pg_constraint, needs boolean, other oid, condition text)
 language plpgsql stable rows 5 set search_path = '' as $$
 declare v_plan record;
@@ -7564,7 +7765,7 @@ begin
     select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from m23.references_to((p_target.tbl).relid) k
      where v_plan.deletes > 0 and m23.columns_planned(k.confrelid, k.confkey, p_target.columns);
 end $$;
-revoke all on function m23.references_at_risk(uuid, m23.target[], m23.target) from public, anon, authenticated,
+revoke all on function m23.references_at_risk(text, m23.target[], m23.target) from public, anon, authenticated,
   service_role;
 
 -- Foreign keys: a restore that silences triggers has to keep them by itself. A key over partitioned tables has
@@ -7667,7 +7868,7 @@ revoke all on function m23.columns_planned(oid, int2[], text[]) from public, ano
 -- Why an execution of what is planned would be refused, as `{"code", "error", "details"}`, null where it would not; and
 -- what it would say of triggers.
 create or replace function m23.foresee(
-  p_tenant uuid, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[]
+  p_tenant text, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[]
 )
 language plpgsql set search_path = '' as $$
 declare
@@ -7691,7 +7892,7 @@ begin
       then m23.refusal_told('CONFLICT', m23.rules_sentence(), v_rules) end;
   if not v_silenced then warnings := '{}'; end if;
 end $$;
-revoke all on function m23.foresee(uuid, m23.target[], text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.foresee(text, m23.target[], text[]) from public, anon, authenticated, service_role;
 
 -- How far the numbers of a sequence go in a column that has them within a text, as by 'INV-' || nextval(…): of the
 -- numbers that a value could hold, the last one that gives the same value again.
@@ -7721,7 +7922,9 @@ revoke all on function m23.furthest_within(text, text, m23.feed, pg_sequence) fr
 create or replace function m23.hook_fault(p_schema text, p_function text) returns text
 language sql stable set search_path = '' as $$
   select case
-      when p.oid is null then 'does not exist with the arguments (tenant uuid, changes jsonb)'
+      when p.oid is null and to_regprocedure(format('%I.%I(uuid, jsonb)', p_schema, p_function)) is not null
+        then 'takes the tenant as a uuid; tenants are named by text now: make it take (tenant text, changes jsonb)'
+      when p.oid is null then 'does not exist with the arguments (tenant text, changes jsonb)'
       when p.prokind <> 'f' then 'is not a plain function'
       when not p.prosecdef and not pg_has_role(p.proowner, n.nspowner, 'member')
         then format('belongs to %s and would run with the rights of %s; make it SECURITY DEFINER', p.proowner::regrole,
@@ -7729,13 +7932,13 @@ language sql stable set search_path = '' as $$
       when not has_function_privilege(n.nspowner, p.oid, 'execute')
         then format('may not be executed by %s', n.nspowner::regrole) end
     from pg_namespace n
-    left join pg_proc p on p.oid = to_regprocedure(format('%I.%I(uuid, jsonb)', p_schema, p_function))
+    left join pg_proc p on p.oid = to_regprocedure(format('%I.%I(text, jsonb)', p_schema, p_function))
    where n.nspname = 'm23'
 $$;
 revoke all on function m23.hook_fault(text, text) from public, anon, authenticated, service_role;
 
 create or replace function m23.drop_after_restore(
-  p_table regclass, p_function regprocedure, p_tenant uuid default null
+  p_table regclass, p_function regprocedure, p_tenant text default null
 ) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -7747,9 +7950,9 @@ begin
       using errcode = 'undefined_object', hint = 'See m23.after_restore_hooks.';
   end if;
 end $$;
-comment on function m23.drop_after_restore(regclass, regprocedure, uuid) is
+comment on function m23.drop_after_restore(regclass, regprocedure, text) is
   'Takes back what m23.set_after_restore has set with the same arguments.';
-revoke all on function m23.drop_after_restore(regclass, regprocedure, uuid) from public, anon, authenticated,
+revoke all on function m23.drop_after_restore(regclass, regprocedure, text) from public, anon, authenticated,
   service_role;
 
 -- Fails in words that name the hook. What it said itself is for the log: it may tell more
@@ -7765,7 +7968,7 @@ end $$;
 revoke all on function m23.refuse_hook(text, text, text) from public, anon, authenticated, service_role;
 
 -- Inserts the missing rows of the plan; gives how many are known to be stored as planned.
-create or replace function m23.insert_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
+create or replace function m23.insert_diff(p_target m23.target, p_tenant text, p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_rows bigint;
@@ -7774,20 +7977,20 @@ declare
   v_list text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
 begin
   v_rows := m23.run(p_target.path, format('insert into %s (%s) overriding system value
-      select %s from %s where m23_op in (''I'', ''R'') and %I = %L',
-    v_live, v_list, v_list, v_diff, m23.tenant_column(p_target.tbl), p_tenant));
+      select %s from %s d where m23_op in (''I'', ''R'') and %s',
+    v_live, v_list, v_list, v_diff, m23.belongs_to(p_target.tbl, 'd', quote_literal(p_tenant))));
   if m23.writes_as_planned(p_target.tbl, p_quiet) then return v_rows; end if;
   return m23.number_of(p_target.path, format('
       select count(*) from %s d join %s l on %s where d.m23_op in (''I'', ''R'') and %s and %s',
     v_diff, v_live, m23.key_match((p_target.tbl).relid, 'l', 'd'),
     m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), m23.is_stored_as_planned(p_target)));
 end $$;
-revoke all on function m23.insert_diff(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.insert_diff(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
 -- Keeps the plan within the foreign keys. A planned row that would break one is left alone where the
 -- other table is planned as well: then that row is another tenant's, or was left itself. Else a choice
 -- of more tables would help: gives such faults, each naming what to add.
-create or replace function m23.keep_references(p_tenant uuid, p_targets m23.target[]) returns text[]
+create or replace function m23.keep_references(p_tenant text, p_targets m23.target[]) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
@@ -7819,14 +8022,14 @@ begin
   end loop;
   return v_faults;
 end $$;
-revoke all on function m23.keep_references(uuid, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.keep_references(text, m23.target[]) from public, anon, authenticated, service_role;
 
 -- The condition that a planned row `d` comes to refer to a row that there will not be. One of the tenant's
 -- that was left, because another tenant has its key now, is none either: nothing is hung on that tenant's row.
 -- It is a set of places, found by joins: a condition with OR would be asked of one row after the other. What is null
 -- (of a table that is not planned) falls away.
 create or replace function m23.lacks_parent(
-  p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint
+  p_tenant text, p_targets m23.target[], p_target m23.target, p_key pg_constraint
 ) returns text
 language plpgsql stable set search_path = '' as $$
 declare
@@ -7852,12 +8055,12 @@ begin
         || ' and '
       || m23.is_tenants(v_parent.tbl, 'p', quote_literal(p_tenant)) || ')'));
 end $$;
-revoke all on function m23.lacks_parent(uuid, m23.target[], m23.target, pg_constraint) from public, anon, authenticated,
+revoke all on function m23.lacks_parent(text, m23.target[], m23.target, pg_constraint) from public, anon, authenticated,
   service_role;
 
 -- Leaves the rows that an index does not take together with one that stays as it is. p_inserting: some are missing;
 -- an update keeps its key.
-create or replace function m23.leave_claimed(p_target m23.target, p_tenant uuid, p_inserting boolean default true)
+create or replace function m23.leave_claimed(p_target m23.target, p_tenant text, p_inserting boolean default true)
   returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -7866,7 +8069,7 @@ declare
   v_stays     text[];
   v_left      bigint := 0;
 begin
-  for v_index in select i.* from m23.colliding_indexes(p_target) i where p_inserting or not i.indisprimary loop
+  for v_index in select i.* from m23.colliding_indexes(p_target) i where p_inserting or not m23.is_of_key(i) loop
     v_stays := m23.conditions_to_stay(p_target, p_tenant);  -- with what was left for the index before
     v_left := v_left + m23.leave_alone(p_target, m23.fill($sql$d.m23_op <> 'D' and d.ctid in (
         select m.m23_row from (
@@ -7881,15 +8084,15 @@ begin
           'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true')), ' union all ')
                       from unnest(v_stays) c),
       'collide', m23.collide(v_index, 'm', 'o'),
-      'ops', case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));
+      'ops', case when m23.is_of_key(v_index) then '= ''I''' else '<> ''D''' end));
   end loop;
   return v_left;
 end $$;
-revoke all on function m23.leave_claimed(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.leave_claimed(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
 -- Leaves what is out of reach of a moment because of partitions: rows that belong in one that was dropped since with
 -- its rows, for their past is unknown, and rows that no partition takes any more. An archive knows the former.
-create or replace function m23.leave_unreachable(p_target m23.target, p_tenant uuid, out left_alone bigint,
+create or replace function m23.leave_unreachable(p_target m23.target, p_tenant text, out left_alone bigint,
   out warnings text[])
 language plpgsql set search_path = '' as $$
 declare
@@ -7917,7 +8120,7 @@ begin
   warnings := warnings || array(select format('%s: %s row(s) were left alone: no partition takes them any more',
                                               m23.public_name(v_table.relid), v_homeless) where v_homeless > 0);
 end $$;
-revoke all on function m23.leave_unreachable(m23.target, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.leave_unreachable(m23.target, text) from public, anon, authenticated, service_role;
 
 -- The condition that a row lies within some bounds.
 create or replace function m23.lies_within(p_table m23.protected_tables, p_bounds m23.bounds[], p_row text) returns text
@@ -7961,24 +8164,24 @@ revoke all on function m23.note_left(m23.target, bigint) from public, anon, auth
 
 -- The conditions by any of which a live row `r` stays as it is: another tenant's, nobody's that is not taken back, and
 -- what was left. Each is a list to be hashed, not a look for each row.
-create or replace function m23.conditions_to_stay(p_target m23.target, p_tenant uuid) returns text[]
+create or replace function m23.conditions_to_stay(p_target m23.target, p_tenant text) returns text[]
 language plpgsql stable set search_path = '' as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
-  v_tenant text := quote_ident(m23.tenant_column(v_table));
+  v_tenant text := m23.row_tenant(v_table, 'r');
   v_left   text := to_regclass('pg_temp.m23_left_' || v_table.id);
 begin
   return array_remove(array[
-    format('r.%s <> %L', v_tenant, p_tenant),
-    case when m23.may_be_nobodys(v_table) then format('r.%s is null and not %s', v_tenant,
+    format('%s is distinct from %s and %1$s is not null', v_tenant, m23.tenant_value(v_table, quote_literal(p_tenant))),
+    case when m23.may_be_nobodys(v_table) then format('%s is null and not %s', v_tenant,
       m23.key_in(v_table.relid, 'r',
                  format('(select * from %s where m23_op in (''T'', ''R''))', m23.diff_name(v_table)))) end,
     case when v_left is not null then m23.key_in(v_table.relid, 'r', v_left) end], null);
 end $$;
-revoke all on function m23.conditions_to_stay(m23.target, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.conditions_to_stay(m23.target, text) from public, anon, authenticated, service_role;
 
 -- Leaves the rows whose values are kept by rows that were left; gives how many.
-create or replace function m23.leave_dependent(p_tenant uuid, p_targets m23.target[]) returns bigint
+create or replace function m23.leave_dependent(p_tenant text, p_targets m23.target[]) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
@@ -7991,10 +8194,10 @@ begin
   end loop;
   return v_left;
 end $$;
-revoke all on function m23.leave_dependent(uuid, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.leave_dependent(text, m23.target[]) from public, anon, authenticated, service_role;
 
 -- Takes what the plan has not taken, or not against those who refer to it.
-create or replace function m23.lock_planned(p_target m23.target, p_tenant uuid, p_quiet boolean) returns void
+create or replace function m23.lock_planned(p_target m23.target, p_tenant text, p_quiet boolean) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_diff  text := m23.diff_name(p_target.tbl);
@@ -8010,7 +8213,7 @@ begin
     perform m23.lock_rows(p_target, p_tenant, v_diff, v_match, '{D,R}', 'update');
   end if;
 end $$;
-revoke all on function m23.lock_planned(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.lock_planned(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
 -- Columns that must have a value, where planned rows have none.
 create or replace function m23.missing_values(p_target m23.target) returns setof text
@@ -8039,29 +8242,26 @@ revoke all on function m23.missing_values(m23.target) from public, anon, authent
 create or replace function m23.may_be_nobodys(p_table m23.protected_tables) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select not a.attnotnull or exists (
-             select from pg_constraint k  -- NOT NULL that is NOT VALID
-              where k.conrelid = a.attrelid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum])
-            from pg_attribute a where a.attrelid = p_table.relid and a.attnum = p_table.tenant_attnum);
+  return not m23.refuses_nulls(p_table.relid, p_table.tenant_attnum);
 end $$;
 revoke all on function m23.may_be_nobodys(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- The condition that a row is nobody's, said so that no index serves it, as m23.is_tenants().
 create or replace function m23.is_nobodys(p_table m23.protected_tables, p_row text) returns text
 language plpgsql stable set search_path = '' as
-$$ begin return format('greatest(%s.%I) is null', p_row, m23.tenant_column(p_table)); end $$;
+$$ begin return format('greatest(%s) is null', m23.row_tenant(p_table, p_row)); end $$;
 revoke all on function m23.is_nobodys(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
 -- The condition that a live row `l` is the one that a planned row `d` writes over or deletes: the tenant's, or nobody's
 -- that is taken back. Where values are exchanged, that is an R by then.
-create or replace function m23.is_planned(p_table m23.protected_tables, p_tenant uuid) returns text
+create or replace function m23.is_planned(p_table m23.protected_tables, p_tenant text) returns text
 language plpgsql stable set search_path = '' as $$
 declare v_tenants text := m23.is_tenants(p_table, 'l', quote_literal(p_tenant));
 begin
   return case when not m23.may_be_nobodys(p_table) then v_tenants
               else format('(%s or d.m23_op in (''T'', ''R'') and %s)', v_tenants, m23.is_nobodys(p_table, 'l')) end;
 end $$;
-revoke all on function m23.is_planned(m23.protected_tables, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.is_planned(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
 -- Takes nobody's rows that have the keys of missing ones for those: they are written over, their tenant too.
 create or replace function m23.take_back(p_target m23.target) returns bigint
@@ -8106,7 +8306,7 @@ revoke all on function m23.diff_name(m23.protected_tables) from public, anon, au
 
 -- Executes a statement with the parameters of m23.touched_since, under the path of its table; gives how many rows it
 -- took.
-create or replace function m23.run_at(p_target m23.target, p_tenant uuid, p_statement text) returns bigint
+create or replace function m23.run_at(p_target m23.target, p_tenant text, p_statement text) returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare v_rows bigint;
 begin
@@ -8115,7 +8315,7 @@ begin
   get diagnostics v_rows = row_count;
   return v_rows;
 end $$;
-revoke all on function m23.run_at(m23.target, uuid, text) from public, anon, authenticated, service_role;
+revoke all on function m23.run_at(m23.target, text, text) from public, anon, authenticated, service_role;
 
 -- How many rows a table's plan inserts, updates and deletes; taken_back are among the inserts.
 create or replace function m23.count_diff(
@@ -8165,7 +8365,7 @@ revoke all on function m23.plan_nothing(m23.target[], int[]) from public, anon, 
 
 -- What a plan is: the rows that it would write, and those that they would replace. Any
 -- change of either makes it another plan.
-create or replace function m23.plan_hash(p_tenant uuid, p_targets m23.target[]) returns text
+create or replace function m23.plan_hash(p_tenant text, p_targets m23.target[]) returns text
 language plpgsql set search_path = '' as $$
 declare
   v_ids  int[] := array(select (t).tbl.id from unnest(p_targets) t);
@@ -8176,11 +8376,11 @@ begin
     select string_agg(concat_ws(chr(10), p.name, coalesce(s.sum, '0')), chr(10) order by p.name collate "C")
       from m23.plan p left join unnest(v_ids, v_sums) s (id, sum) on s.id = p.table_id), ''), 'UTF8')), 'hex');
 end $$;
-revoke all on function m23.plan_hash(uuid, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_hash(text, m23.target[]) from public, anon, authenticated, service_role;
 
 -- Plans the targets whose values fit their types of now; the others are told of. Gives the foreign keys that this
 -- choice of tables would break; not where some table is not among them.
-create or replace function m23.plan_fitting(p_tenant uuid, inout targets m23.target[], out faults text[],
+create or replace function m23.plan_fitting(p_tenant text, inout targets m23.target[], out faults text[],
   out unfit text[])
 language plpgsql set search_path = '' as $$
 declare
@@ -8207,7 +8407,7 @@ begin
     unfit := unfit || array_remove(v_said, null);
   end loop;
 end $$;
-revoke all on function m23.plan_fitting(uuid, targets m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_fitting(text, targets m23.target[]) from public, anon, authenticated, service_role;
 
 -- What a plan comes to, for a caller; with that it is over.
 create or replace function m23.plan_report(p_warnings text[]) returns jsonb
@@ -8239,7 +8439,7 @@ revoke all on function m23.plan_report(text[]) from public, anon, authenticated,
 -- For the log's wanted rows only keys that have changed since are looked at, so that it takes the time of the
 -- changes, not of the table; with p_lock their live rows are taken as they are read, without waiting (m23.lock_rows
 -- says why). It takes the parameters of m23.touched_since.
-create or replace function m23.plan_statement(p_target m23.target, p_tenant uuid, p_lock boolean) returns text
+create or replace function m23.plan_statement(p_target m23.target, p_tenant text, p_lock boolean) returns text
 language plpgsql set search_path = '' as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
@@ -8267,17 +8467,17 @@ begin
     case when v_logged then 'left' else 'full' end,
     m23.qualified_name(v_table.relid),
     case when v_logged then m23.is_tenants(v_table, 'r', '$1')
-         else format('r.%I = $1', m23.tenant_column(v_table)) end,
+         else m23.belongs_to(v_table, 'r', '$1') end,
     case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end,
     m23.differs(v_table, p_target.columns, v_values),
     case when v_takes
          then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'), m23.lock_to_change(v_table)) end,
     case when v_takes then 'lateral' end);
 end $$;
-revoke all on function m23.plan_statement(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_statement(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
 -- Plans a table, as m23.plan_statement says.
-create or replace function m23.plan_table(p_target m23.target, p_tenant uuid, p_lock boolean default false) returns void
+create or replace function m23.plan_table(p_target m23.target, p_tenant text, p_lock boolean default false) returns void
 language plpgsql set search_path = '' as $$
 begin
   perform m23.drop_plan(p_target.tbl);
@@ -8287,12 +8487,12 @@ begin
     m23.qualified_name((p_target.tbl).relid)));
   perform m23.run_at(p_target, p_tenant, m23.plan_statement(p_target, p_tenant, p_lock));
 end $$;
-revoke all on function m23.plan_table(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_table(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
 -- Plans the targets. Gives those that there can be something to do for, complete, and the foreign keys that this choice
 -- of tables would break. No other table is opened.
 create or replace function m23.plan_targets(
-  p_tenant uuid, inout targets m23.target[], out faults text[], p_lock boolean default false
+  p_tenant text, inout targets m23.target[], out faults text[], p_lock boolean default false
 )
 language plpgsql set search_path = '' as $$
 declare
@@ -8337,12 +8537,12 @@ begin
       from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
   end loop;
 end $$;
-revoke all on function m23.plan_targets(uuid, targets m23.target[], boolean) from public, anon, authenticated,
+revoke all on function m23.plan_targets(text, targets m23.target[], boolean) from public, anon, authenticated,
   service_role;
 
 -- Refuses a moment that the log does not reach. That of a backup has no time: its rows do not
 -- come from the log.
-create or replace function m23.refuse_unreached(p_tenant uuid, p_targets m23.target[]) returns void
+create or replace function m23.refuse_unreached(p_tenant text, p_targets m23.target[]) returns void
 language plpgsql volatile set search_path = '' as $$
 declare
   v_moment m23.moment;
@@ -8362,17 +8562,17 @@ begin
                        array['targetTimestamp: ' || v_fault]);
   end if;
 end $$;
-revoke all on function m23.refuse_unreached(uuid, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.refuse_unreached(text, m23.target[]) from public, anon, authenticated, service_role;
 
 -- Unique indexes and exclusion constraints that planned rows would break among themselves, or with rows of the tenant
 -- that stay as they are. Of the others' rows the plan has seen to already.
-create or replace function m23.repeated_values(p_target m23.target, p_tenant uuid) returns setof text
+create or replace function m23.repeated_values(p_target m23.target, p_tenant text) returns setof text
 language plpgsql set search_path = '' as $$
 declare
   v_index pg_index;
   v_rows  bigint;
 begin
-  for v_index in select i.* from m23.colliding_indexes(p_target) i where not i.indisprimary order by i.indexrelid loop
+  for v_index in select i.* from m23.colliding_indexes(p_target) i where not m23.is_of_key(i) order by i.indexrelid loop
     v_rows := m23.number_of(p_target.path, m23.fill($sql$
         with planned as (select m23_row, {parts} from {rows} r where {within} and {predicate})
         select count(distinct m23_row) from (
@@ -8380,12 +8580,12 @@ begin
           union all
           select p.m23_row from planned p
             join (select {parts} from {live} r
-                   where r.{tenant} = {its_id} and not {is_planned} and {predicate}) o on {collide}) c$sql$,
+                   where {is_its} and not {is_planned} and {predicate}) o on {collide}) c$sql$,
       'parts', m23.index_parts(v_index), 'rows', m23.rows_to_write(p_target),
       'within', m23.partition_condition(v_index.indrelid),
       'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
-      'live', m23.qualified_name(v_index.indrelid), 'tenant', quote_ident(m23.tenant_column(p_target.tbl)),
-      'its_id', quote_literal(p_tenant),
+      'live', m23.qualified_name(v_index.indrelid),
+      'is_its', m23.belongs_to(p_target.tbl, 'r', quote_literal(p_tenant)),
       'is_planned', m23.key_in((p_target.tbl).relid, 'r', m23.diff_name(p_target.tbl)),
       'collide', m23.collide(v_index, 'p', 'o')));
     if v_rows > 0 then
@@ -8396,7 +8596,7 @@ begin
     end if;
   end loop;
 end $$;
-revoke all on function m23.repeated_values(m23.target, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.repeated_values(m23.target, text) from public, anon, authenticated, service_role;
 
 -- Whether two rows differ, as conditions of a statement.
 
@@ -8467,7 +8667,7 @@ revoke all on function m23.lock_to_change(m23.protected_tables) from public, ano
 -- be waiting for the fence. p_rows is a relation that finds those of p_ops as p_match says. The plan of a
 -- moment has taken its rows already, as rows that may change. Gives how many were there.
 create or replace function m23.lock_rows(
-  p_target m23.target, p_tenant uuid, p_rows text, p_match text, p_ops "char"[], p_lock text
+  p_target m23.target, p_tenant text, p_rows text, p_match text, p_ops "char"[], p_lock text
 ) returns bigint
 language plpgsql set search_path = '' as $$
 begin
@@ -8477,13 +8677,13 @@ begin
     p_rows, m23.qualified_name((p_target.tbl).relid), p_match, p_ops,
     m23.is_planned(p_target.tbl, p_tenant), p_lock));
 end $$;
-revoke all on function m23.lock_rows(m23.target, uuid, text, text, "char"[], text) from public, anon, authenticated,
+revoke all on function m23.lock_rows(m23.target, text, text, text, "char"[], text) from public, anon, authenticated,
   service_role;
 
 -- Notes which rows a plan would change, as pg_temp.m23_early_<id>.
 -- Made without the fence, it may be wrong: it only says which rows are worth taking first. Gives the targets that have
 -- some.
-create or replace function m23.plan_early(p_tenant uuid, p_targets m23.target[]) returns m23.target[]
+create or replace function m23.plan_early(p_tenant text, p_targets m23.target[]) returns m23.target[]
 language plpgsql set search_path = '' as $$
 declare
   v_plan   record := m23.plan_targets(p_tenant, p_targets);
@@ -8496,10 +8696,10 @@ begin
   end loop;
   return v_plan.targets;
 end $$;
-revoke all on function m23.plan_early(uuid, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_early(text, m23.target[]) from public, anon, authenticated, service_role;
 
 -- Takes the rows that m23.plan_early has found, without waiting for any.
-create or replace function m23.lock_early(p_tenant uuid, p_targets m23.target[]) returns void
+create or replace function m23.lock_early(p_tenant text, p_targets m23.target[]) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
@@ -8513,7 +8713,7 @@ begin
     perform m23.lock_rows(v_target, p_tenant, v_early, v_match, '{D,R}', 'update');
   end loop;
 end $$;
-revoke all on function m23.lock_early(uuid, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.lock_early(text, m23.target[]) from public, anon, authenticated, service_role;
 
 -- The rules of a table, tried against planned rows before anything is written. A rule may be younger than the rows:
 -- they fitted the rules of their time. A dry run says what the execution would run into, and an execution that has
@@ -8538,7 +8738,7 @@ end $$;
 revoke all on function m23.rows_where(m23.target, text) from public, anon, authenticated, service_role;
 
 -- The rules that the planned rows of all targets would break, one sentence each.
-create or replace function m23.broken_rules(p_tenant uuid, p_targets m23.target[]) returns text[]
+create or replace function m23.broken_rules(p_tenant text, p_targets m23.target[]) returns text[]
 language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
@@ -8550,10 +8750,10 @@ begin
   end loop;
   return v_said;
 end $$;
-revoke all on function m23.broken_rules(uuid, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.broken_rules(text, m23.target[]) from public, anon, authenticated, service_role;
 
 -- Columns whose values of then do not fit their type of now: tried one by one, as an assignment would.
-create or replace function m23.unfit_columns(p_target m23.target, p_tenant uuid) returns setof text
+create or replace function m23.unfit_columns(p_target m23.target, p_tenant text) returns setof text
 language plpgsql set search_path = '' as $$
 declare
   v_column m23.column_shape;
@@ -8564,7 +8764,7 @@ begin
     if v_why is not null then return next v_why; end if;
   end loop;
 end $$;
-revoke all on function m23.unfit_columns(m23.target, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.unfit_columns(m23.target, text) from public, anon, authenticated, service_role;
 
 -- What a refusal of rows is called, wherever it is said.
 create or replace function m23.rules_sentence() returns text
@@ -8584,7 +8784,7 @@ revoke all on function m23.refuse_rows(text[]) from public, anon, authenticated,
 
 -- m23.plan_targets, which says in words where values do not fit.
 create or replace function m23.plan_all(
-  p_tenant uuid, inout targets m23.target[], out faults text[], p_lock boolean default false
+  p_tenant text, inout targets m23.target[], out faults text[], p_lock boolean default false
 )
 language plpgsql set search_path = '' as $$
 declare v_plan record;
@@ -8597,7 +8797,7 @@ exception when data_exception or integrity_constraint_violation then
     select m23.unfit_columns(t, p_tenant) from unnest(m23.complete_targets(m23.with_entries(p_tenant, targets))) t));
   raise;
 end $$;
-revoke all on function m23.plan_all(uuid, targets m23.target[], boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_all(text, targets m23.target[], boolean) from public, anon, authenticated, service_role;
 
 -- A refusal as a caller would be told of it.
 create or replace function m23.refusal_told(p_code text, p_message text, p_details text[] default '{}') returns jsonb
@@ -8608,7 +8808,7 @@ $$;
 revoke all on function m23.refusal_told(text, text, text[]) from public, anon, authenticated, service_role;
 
 -- Calls the hooks of a restore that has changed rows, from what its plan came to.
-create or replace function m23.run_after_restore(p_tenant uuid) returns void
+create or replace function m23.run_after_restore(p_tenant text) returns void
 language plpgsql set search_path = '' set plan_cache_mode = auto as $$
 declare
   v_hook    m23.after_restore_hooks;
@@ -8631,7 +8831,7 @@ begin
     perform m23.check_hooks(v_called);
   end if;
 end $$;
-revoke all on function m23.run_after_restore(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.run_after_restore(text) from public, anon, authenticated, service_role;
 
 -- Sequences are never left behind the rows that came back: the application's next INSERT takes a value that no row has.
 
@@ -8812,7 +9012,7 @@ revoke all on function m23.complete_targets(m23.target[]) from public, anon, aut
 
 -- The targets that there can be something to do for: of those that come from the log, the ones that it has something
 -- of.
-create or replace function m23.with_entries(p_tenant uuid, p_targets m23.target[]) returns m23.target[]
+create or replace function m23.with_entries(p_tenant text, p_targets m23.target[]) returns m23.target[]
 language plpgsql volatile set search_path = '' as $$
 declare
   v_from   xid8 := (select min(coalesce(((t).moment).floor, '0')) from unnest(p_targets) t where (t).wanted is null);
@@ -8823,7 +9023,7 @@ begin
   return array(select p_targets[n] from generate_subscripts(p_targets, 1) n
                 where (p_targets[n]).wanted is not null or ((p_targets[n]).tbl).id = any (v_logged) order by n);
 end $$;
-revoke all on function m23.with_entries(uuid, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.with_entries(text, m23.target[]) from public, anon, authenticated, service_role;
 
 -- The target that a table is, or is a partition of.
 create or replace function m23.planned_target(p_targets m23.target[], p_relid oid) returns m23.target
@@ -8942,7 +9142,7 @@ revoke all on function m23.unfit_sentence(m23.protected_tables, m23.column_shape
   authenticated, service_role;
 
 -- The log is asked, or an archive's rows.
-create or replace function m23.unfit_value(p_target m23.target, p_tenant uuid, p_column m23.column_shape) returns text
+create or replace function m23.unfit_value(p_target m23.target, p_tenant text, p_column m23.column_shape) returns text
 language plpgsql set search_path = '' as $$
 declare
   v_table      m23.protected_tables := p_target.tbl;
@@ -8954,8 +9154,8 @@ begin
     when p_target.wanted is not null
       then m23.fill('select w.{column} as v from ({rows}) w', 'column', quote_ident(p_column.name),
                     'rows', p_target.wanted)
-    else m23.fill('select {value} as v from {log} l where l.tenant_id = $1 and {lies_after}',
-      'value', m23.log_value(v_table, p_column),
+    else m23.fill('select {value} as v from {log} l where l.tenant_id = {tenant} and {lies_after}',
+      'value', m23.log_value(v_table, p_column), 'tenant', m23.tenant_value(v_table, '$1'),
       'log', m23.log_of(v_table.id, p_tenant, (p_target.moment).floor), 'lies_after', m23.lies_after('l.xid')) end;
   if v_values is null then return null; end if;
   execute format('create temp table m23_probe (value %s) on commit drop',
@@ -8973,11 +9173,11 @@ exception when data_exception or check_violation or not_null_violation then
       order by f.since limit 1),
     sqlerrm, v_constraint);
 end $$;
-revoke all on function m23.unfit_value(m23.target, uuid, m23.column_shape) from public, anon, authenticated,
+revoke all on function m23.unfit_value(m23.target, text, m23.column_shape) from public, anon, authenticated,
   service_role;
 
 -- Updates the live rows of the plan with one operation; gives how many are known to be stored as planned.
-create or replace function m23.update_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean)
+create or replace function m23.update_diff(p_target m23.target, p_tenant text, p_op "char", p_quiet boolean)
   returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -9003,7 +9203,7 @@ begin
       with written as (%s returning %s as is_as_planned) select count(*) from written where is_as_planned',
     v_update, m23.is_stored_as_planned(p_target)));
 end $$;
-revoke all on function m23.update_diff(m23.target, uuid, "char", boolean) from public, anon, authenticated,
+revoke all on function m23.update_diff(m23.target, text, "char", boolean) from public, anon, authenticated,
   service_role;
 
 -- What a target wants of each column, from its row `w`. Of a column that was added since, the moment says nothing: a
@@ -9082,7 +9282,7 @@ revoke all on function m23.writes_as_planned(m23.protected_tables, boolean) from
   service_role;
 
 -- Deletes the live rows of the plan with one operation; gives how many.
-create or replace function m23.delete_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean)
+create or replace function m23.delete_diff(p_target m23.target, p_tenant text, p_op "char", p_quiet boolean)
   returns bigint
 language plpgsql set search_path = '' as $$
 begin
@@ -9090,11 +9290,11 @@ begin
     m23.qualified_name((p_target.tbl).relid), m23.diff_name(p_target.tbl), m23.live_match(p_target.tbl, p_quiet),
     m23.is_planned(p_target.tbl, p_tenant), p_op));
 end $$;
-revoke all on function m23.delete_diff(m23.target, uuid, "char", boolean) from public, anon, authenticated,
+revoke all on function m23.delete_diff(m23.target, text, "char", boolean) from public, anon, authenticated,
   service_role;
 
 -- Writes all of a table's plan but its deletes; gives how many rows are known to be as planned.
-create or replace function m23.write_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
+create or replace function m23.write_diff(p_target m23.target, p_tenant text, p_quiet boolean) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_has     record;
@@ -9110,7 +9310,7 @@ begin
   if v_has.inserts then v_written := v_written + m23.insert_diff(p_target, p_tenant, p_quiet); end if;
   return v_written;
 end $$;
-revoke all on function m23.write_diff(m23.target, uuid, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.write_diff(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
 -- A row that is taken back is deleted and inserted where it differs in a column that takes no UPDATE.
 create or replace function m23.exchange_fixed(p_target m23.target) returns void
@@ -9148,7 +9348,7 @@ revoke all on function m23.parents_first(m23.target[]) from public, anon, authen
 
 create table m23.archive_keys (
   key_id     uuid primary key,
-  tenant_id  uuid not null,
+  tenant_id  text not null,
   created_at timestamptz not null default clock_timestamp(),
   retired_at timestamptz,  -- new backups are sealed with another one since
   erased_at  timestamptz,  -- somebody wanted it erased: what was sealed with it cannot be read any more
@@ -9165,7 +9365,7 @@ comment on table m23.archive_keys is 'The ids of the tenants'' data keys; one of
 
 -- It outlives the tenant's records: a wish to erase is not forgotten with the tenant.
 create table m23.key_erasures (
-  tenant_id uuid primary key,
+  tenant_id text primary key,
   work_id   uuid not null unique default gen_random_uuid(),
   asked_at  timestamptz not null default clock_timestamp()
 );
@@ -9191,7 +9391,7 @@ insert into m23.settings (name, value, about) values
 
 create table m23.backup_work (
   job_id         uuid primary key references public.backup_jobs (id) on delete cascade,
-  tenant_id      uuid not null,
+  tenant_id      text not null,
   position       pg_snapshot not null,
   incarnation    uuid not null references m23.incarnations (id),
   position_at    timestamptz not null,
@@ -9294,19 +9494,19 @@ comment on function m23.adopt_backup(jsonb, text, text) is
 revoke all on function m23.adopt_backup(jsonb, text, text) from public, anon, authenticated, service_role;
 
 -- One at a time chooses or erases a tenant's key.
-create or replace function m23.lock_keys(p_tenant uuid) returns void
+create or replace function m23.lock_keys(p_tenant text) returns void
 language sql volatile set search_path = '' as
 $$ select pg_advisory_xact_lock(hashtextextended('m23.keys.' || p_tenant, 0)) $$;
-revoke all on function m23.lock_keys(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.lock_keys(text) from public, anon, authenticated, service_role;
 
 -- Whether a tenant's backups must not be plain: they were encrypted, and nobody has said that they
 -- need not be any more.
-create or replace function m23.must_be_sealed(p_tenant uuid) returns boolean
+create or replace function m23.must_be_sealed(p_tenant text) returns boolean
 language sql stable set search_path = '' as $$
   select m23.setting('plain_after_sealed') <> 'yes'
      and exists (select from m23.archive_keys k where k.tenant_id = p_tenant and k.erased_at is null)
 $$;
-revoke all on function m23.must_be_sealed(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.must_be_sealed(text) from public, anon, authenticated, service_role;
 
 -- What a worker has to know before it seals a backup.
 create or replace function m23.key_plan(p_work m23.backup_work) returns json
@@ -9338,10 +9538,10 @@ end $$;
 revoke all on function m23.refuse_erased_key(uuid) from public, anon, authenticated, service_role;
 
 -- Where the key objects of a tenant lie in the bucket.
-create or replace function m23.keys_prefix(p_tenant uuid) returns text
+create or replace function m23.keys_prefix(p_tenant text) returns text
 language sql immutable set search_path = '' as
 $$ select format('keys/%s/', p_tenant) $$;
-revoke all on function m23.keys_prefix(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.keys_prefix(text) from public, anon, authenticated, service_role;
 
 -- For how long a deleted backup can be taken back.
 create or replace function m23.backup_grace_period() returns interval
@@ -9370,7 +9570,7 @@ $$ select p_job.job_type <> 'snapshot' and m23.chain_fault(p_job) is null $$;
 revoke all on function m23.is_good(public.backup_jobs) from public, anon, authenticated, service_role;
 
 -- The newest are looked at first: what a backup builds on has to be followed for each.
-create or replace function m23.newest_good(p_tenant uuid) returns uuid
+create or replace function m23.newest_good(p_tenant text) returns uuid
 language plpgsql stable set search_path = '' as $$
 declare v_job public.backup_jobs;
 begin
@@ -9381,7 +9581,7 @@ begin
   end loop;
   return null;
 end $$;
-revoke all on function m23.newest_good(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.newest_good(text) from public, anon, authenticated, service_role;
 
 -- Why a backup must stay; null when it may go.
 create or replace function m23.needed_because(p_job public.backup_jobs) returns text
@@ -9402,7 +9602,7 @@ revoke all on function m23.needed_because(public.backup_jobs) from public, anon,
 
 -- What the tenant's plans let go, with the reason: chains whose newest member is older than the
 -- longest retention, and failed jobs. Without an active plan nothing goes.
-create or replace function m23.past_retention(p_tenant uuid) returns table (backup_id uuid, reason text)
+create or replace function m23.past_retention(p_tenant text) returns table (backup_id uuid, reason text)
 language sql stable set search_path = '' as $$
   with kept as (select max(p.retention_days) as days from public.dr_plans p
                  where p.tenant_id = p_tenant and p.is_active),
@@ -9422,10 +9622,10 @@ language sql stable set search_path = '' as $$
     join chain c on c.newest < clock_timestamp() - make_interval(days => k.days) and not c.is_running and not c.has_last
     join member m on m.chain = c.chain
 $$;
-revoke all on function m23.past_retention(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.past_retention(text) from public, anon, authenticated, service_role;
 
 -- Upkeep: deletes what is past its retention, with the same grace as any deletion.
-create or replace function m23.retire_backups(p_tenant uuid) returns int
+create or replace function m23.retire_backups(p_tenant text) returns int
 language plpgsql volatile set search_path = '' as $$
 declare v_count int;
 begin
@@ -9436,7 +9636,7 @@ begin
   get diagnostics v_count = row_count;
   return v_count;
 end $$;
-revoke all on function m23.retire_backups(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.retire_backups(text) from public, anon, authenticated, service_role;
 
 -- Rows a second, as measured over the last backups; 50,000 before there is one.
 create or replace function m23.backup_throughput() returns numeric
@@ -9451,7 +9651,7 @@ end $$;
 revoke all on function m23.backup_throughput() from public, anon, authenticated, service_role;
 
 -- Makes the row of a backup as a request's body asks for it; gives it.
-create or replace function m23.new_backup_job(p_tenant uuid, p_backup jsonb) returns public.backup_jobs
+create or replace function m23.new_backup_job(p_tenant text, p_backup jsonb) returns public.backup_jobs
 language sql set search_path = '' as $$
   insert into public.backup_jobs (tenant_id, backup_name, description, job_type, tables, base_backup_id, created_by)
   values (p_tenant,
@@ -9463,7 +9663,7 @@ language sql set search_path = '' as $$
           (p_backup ->> 'baseBackupId')::uuid, auth.uid())
   returning *
 $$;
-revoke all on function m23.new_backup_job(uuid, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.new_backup_job(text, jsonb) from public, anon, authenticated, service_role;
 
 -- Refuses a job that no backup can be made of, with all its faults.
 create or replace function m23.refuse_backup_faults(p_job public.backup_jobs) returns void
@@ -9635,7 +9835,7 @@ $$;
 revoke all on function m23.parent_facts(uuid) from public, anon, authenticated, service_role;
 
 -- The transactions that have changed a tenant's rows since a position, in their order; null for none.
-create or replace function m23.changed_by(p_tables text[], p_tenant uuid, p_since pg_snapshot) returns xid8[]
+create or replace function m23.changed_by(p_tables text[], p_tenant text, p_since pg_snapshot) returns xid8[]
 language plpgsql volatile set search_path = '' as $$
 declare
   v_table int;
@@ -9646,9 +9846,9 @@ begin
     m23.logged_tables(array(select t.id from m23.chosen(p_tables) t), p_tenant, pg_snapshot_xmin(p_since))
   loop
     begin  -- which lets go of what it opens
-      execute format('select array_agg(distinct l.xid) from %s l where l.tenant_id = $1
+      execute format('select array_agg(distinct l.xid) from %s l where %s
                          and l.xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(l.xid, $2)',
-                     m23.log_of(v_table, p_tenant, pg_snapshot_xmin(p_since)))
+                     m23.log_of(v_table, p_tenant, pg_snapshot_xmin(p_since)), m23.is_logged_of(v_table, '$1'))
         into v_more using p_tenant, p_since;
       raise sqlstate 'M2303';
     exception when sqlstate 'M2303' then null;
@@ -9657,18 +9857,19 @@ begin
   end loop;
   return (select array_agg(distinct x order by x) from unnest(v_xids) x);
 end $$;
-revoke all on function m23.changed_by(text[], uuid, pg_snapshot) from public, anon, authenticated, service_role;
+revoke all on function m23.changed_by(text[], text, pg_snapshot) from public, anon, authenticated, service_role;
 
 -- Reading an incremental: what has changed between the position of its parent and its own.
 
 -- The transactions that have changed a tenant's rows between the two positions.
-create or replace function m23.between_positions(p_log text) returns text
+create or replace function m23.between_positions(p_table m23.protected_tables, p_log text) returns text
 language sql stable set search_path = '' as $q$
   select format($$between_positions as materialized (
-    select x.xid from (select distinct l.xid from %s l where l.tenant_id = $1 and l.xid >= ($4).floor) x
-     where not pg_visible_in_snapshot(x.xid, ($4).position) and pg_visible_in_snapshot(x.xid, ($2).position))$$, p_log)
+    select x.xid from (select distinct l.xid from %s l where l.tenant_id = %s and l.xid >= ($4).floor) x
+     where not pg_visible_in_snapshot(x.xid, ($4).position) and pg_visible_in_snapshot(x.xid, ($2).position))$$, p_log,
+    m23.tenant_value(p_table, '$1'))
 $q$;
-revoke all on function m23.between_positions(text) from public, anon, authenticated, service_role;
+revoke all on function m23.between_positions(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
 -- The rows as of the member's position of the next keys that have changed since the parent's.
 create or replace function m23.changed_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
@@ -9676,18 +9877,19 @@ language sql stable set search_path = '' as $q$
   select format($$with %1$s, %2$s,
       changed as materialized (
         select distinct %3$s
-          from (select %4$s from %5$s l where l.tenant_id = $1 and l.xid >= ($4).floor
+          from (select %4$s from %5$s l where l.tenant_id = %15$s and l.xid >= ($4).floor
                    and l.xid in (select xid from between_positions)) r where %6$s)
-    (select %7$s from changed k join %8$s r on %9$s where r.%10$I = $1 and not %11$s order by %3$s limit %14$s)
+    (select %7$s from changed k join %8$s r on %9$s where %10$s and not %11$s order by %3$s limit %14$s)
     union all
     (select %7$s from touched r
-      where %12$s and (exists (select from %8$s t where t.%10$I = $1 and %13$s))::int - r.m23_balance = 1
+      where %12$s and (exists (select from %8$s t where %16$s and %13$s))::int - r.m23_balance = 1
       order by %3$s limit %14$s)$$,
-    m23.touched_since(p_table, p_log), m23.between_positions(p_log), m23.key_list(p_table.relid, 'r'),
+    m23.touched_since(p_table, p_log), m23.between_positions(p_table, p_log), m23.key_list(p_table.relid, 'r'),
     m23.log_images(p_table), p_log, m23.key_after(p_table.relid), m23.select_list(p_table.relid, 'r'),
-    m23.qualified_name(p_table.relid), m23.key_match(p_table.relid, 'k', 'r'), m23.tenant_column(p_table),
+    m23.qualified_name(p_table.relid), m23.key_match(p_table.relid, 'k', 'r'), m23.belongs_to(p_table, 'r', '$1'),
     m23.key_in(p_table.relid, 'r', 'touched'), m23.key_in(p_table.relid, 'r', 'changed'),
-    m23.key_match(p_table.relid, 't', 'r'), p_limit)
+    m23.key_match(p_table.relid, 't', 'r'), p_limit,
+    m23.tenant_value(p_table, '$1'), m23.belongs_to(p_table, 't', '$1'))
 $q$;
 revoke all on function m23.changed_query(m23.protected_tables, text, int) from public, anon, authenticated,
   service_role;
@@ -9699,36 +9901,36 @@ language sql stable set search_path = '' as $q$
   select format($$with %s
     select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at,
            coalesce(l.unchanged, 0) as m23_unchanged, %s
-      from %s l where l.tenant_id = $1 and l.xid >= ($4).floor and l.xid in (select xid from between_positions)
+      from %s l where l.tenant_id = %s and l.xid >= ($4).floor and l.xid in (select xid from between_positions)
        and ($3 is null or (l.change_id, l.xid) > ('0/0'::pg_lsn + ($3[1])::numeric, ($3[2])::xid8))
      order by l.change_id, l.xid limit %s$$,
-    m23.between_positions(p_log),
+    m23.between_positions(p_table, p_log),
     case when m23.commit_times_are_native()
          then 'coalesce((select c.at from m23.commit_times c where c.xid = l.xid), '
               'pg_xact_commit_timestamp(l.xid::xid))'
          else 'null::timestamptz' end,
-    m23.log_images(p_table), p_log, p_limit)
+    m23.log_images(p_table), p_log, m23.tenant_value(p_table, '$1'), p_limit)
 $q$;
 revoke all on function m23.part_history_query(m23.protected_tables, text, int) from public, anon, authenticated,
   service_role;
 
 -- How many entries of a tenant's rows the log has since a position.
-create or replace function m23.count_changes(p_table m23.protected_tables, p_tenant uuid, p_since pg_snapshot)
+create or replace function m23.count_changes(p_table m23.protected_tables, p_tenant text, p_since pg_snapshot)
   returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare v_count bigint;
 begin
   begin  -- which lets go of what it opens
-    execute format('select count(*) from %s l where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2)
+    execute format('select count(*) from %s l where l.tenant_id = %s and l.xid >= pg_snapshot_xmin($2)
                        and not pg_visible_in_snapshot(l.xid, $2)',
-                   m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_since)))
+                   m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_since)), m23.tenant_value(p_table, '$1'))
       into v_count using p_tenant, p_since;
     raise sqlstate 'M2303';
   exception when sqlstate 'M2303' then null;
   end;
   return v_count;
 end $$;
-revoke all on function m23.count_changes(m23.protected_tables, uuid, pg_snapshot) from public, anon, authenticated,
+revoke all on function m23.count_changes(m23.protected_tables, text, pg_snapshot) from public, anon, authenticated,
   service_role;
 
 -- What would make the rest of a backup another moment, or another shape, than its beginning.
@@ -9786,7 +9988,7 @@ revoke all on function m23.fingerprint_of(text[]) from public, anon, authenticat
 -- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing
 -- changes.
 create or replace function m23.key_ahead(
-  p_table m23.protected_tables, p_tenant uuid, p_key text, p_after text[], p_rows int
+  p_table m23.protected_tables, p_tenant text, p_key text, p_after text[], p_rows int
 ) returns text[]
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -9799,7 +10001,7 @@ begin
   execute v_query into v_ahead using p_tenant, v_at, p_after;
   return v_ahead;
 end $$;
-revoke all on function m23.key_ahead(m23.protected_tables, uuid, text, text[], int) from public, anon, authenticated,
+revoke all on function m23.key_ahead(m23.protected_tables, text, text, text[], int) from public, anon, authenticated,
   service_role;
 
 -- The key of such a line `r`, as texts.
@@ -9812,11 +10014,11 @@ $$;
 revoke all on function m23.part_key(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
 
 -- The planner's estimate of a tenant's rows: no scan, and good enough for a progress bar.
-create or replace function m23.estimated_rows(p_table m23.protected_tables, p_tenant uuid) returns bigint
+create or replace function m23.estimated_rows(p_table m23.protected_tables, p_tenant text) returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_query text := format('explain (format json) select from %s where %I = %L', m23.qualified_name(p_table.relid),
-                         m23.tenant_column(p_table), p_tenant);
+  v_query text := format('explain (format json) select from %s r where %s', m23.qualified_name(p_table.relid),
+                         m23.belongs_to(p_table, 'r', quote_literal(p_tenant)));
   v_path  text := m23.path_of(p_table.relid);
   v_plan  json;
 begin
@@ -9829,7 +10031,7 @@ begin
   perform pg_catalog.set_config('search_path', '', true);
   return (v_plan -> 0 -> 'Plan' ->> 'Plan Rows')::numeric::bigint;
 end $$;
-revoke all on function m23.estimated_rows(m23.protected_tables, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.estimated_rows(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
 -- Why the log cannot say what has changed since the parent; empty when it can.
 create or replace function m23.gaps_since(p_parent m23.backup_work, p_tables text[]) returns text[]
@@ -9955,7 +10157,7 @@ begin
     values ((p_manifest ->> 'incarnation')::uuid, 'adopted', '-infinity') on conflict do nothing;
   insert into public.backup_jobs (id, tenant_id, backup_name, job_type, status, created_at, created_by, started_at,
                                   completed_at, backup_size_bytes, base_backup_id, parent_backup_id, metadata)
-    values (v_id, (p_manifest ->> 'tenant_id')::uuid, p_manifest ->> 'backup_name', p_manifest ->> 'job_type',
+    values (v_id, p_manifest ->> 'tenant_id', p_manifest ->> 'backup_name', p_manifest ->> 'job_type',
             'completed', v_at, null, v_at, v_at,
             (p_manifest ->> 'stored_bytes')::bigint, (p_manifest ->> 'base_backup_id')::uuid,
             (p_manifest -> 'parent' ->> 'backup_id')::uuid,
@@ -9963,11 +10165,11 @@ begin
                                'manifest_sha256', p_sha256, 'adopted_at', clock_timestamp()));
   -- Its key still opens it, and seals nothing new.
   insert into m23.archive_keys (key_id, tenant_id, retired_at)
-    select (p_manifest -> 'encryption' ->> 'key_id')::uuid, (p_manifest ->> 'tenant_id')::uuid, clock_timestamp()
+    select (p_manifest -> 'encryption' ->> 'key_id')::uuid, p_manifest ->> 'tenant_id', clock_timestamp()
      where p_manifest -> 'encryption' ->> 'key_id' is not null on conflict do nothing;
   insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, commit_times, ticks, prefix,
                                manifest, manifest_sha256, key_id)
-    values (v_id, (p_manifest ->> 'tenant_id')::uuid, (p_manifest ->> 'position')::pg_snapshot,
+    values (v_id, p_manifest ->> 'tenant_id', (p_manifest ->> 'position')::pg_snapshot,
             (p_manifest ->> 'incarnation')::uuid, v_at,
             coalesce(p_manifest ->> 'commit_times', 'native'), coalesce(p_manifest -> 'ticks', '[]'),
             regexp_replace(p_object, '/manifest\.json$', ''), p_object, p_sha256,
@@ -10041,7 +10243,7 @@ end $$;
 revoke all on function m23.note_estimate(uuid, m23.backup_work) from public, anon, authenticated, service_role;
 
 -- The backup that an incremental names as its parent; null for none.
-create or replace function m23.parent_backup(p_tenant uuid, p_id uuid) returns public.backup_jobs
+create or replace function m23.parent_backup(p_tenant text, p_id uuid) returns public.backup_jobs
 language plpgsql volatile set search_path = '' as $$
 declare
   v_parent public.backup_jobs;
@@ -10061,7 +10263,7 @@ begin
   end if;
   return v_parent;
 end $$;
-revoke all on function m23.parent_backup(uuid, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.parent_backup(text, uuid) from public, anon, authenticated, service_role;
 
 -- The next lines of a part of a backup (m23_line), with the columns of their keys, in order.
 -- Parameters: those of m23.touched_since for the backup's position, and $4, the parent's as a moment. With p_live
@@ -10090,7 +10292,7 @@ revoke all on function m23.part_query(m23.backup_tables, boolean, m23.protected_
   anon, authenticated, service_role;
 
 -- The job that a request runs: a new one, or one that createBackupJob has left pending.
-create or replace function m23.requested_job(p_tenant uuid, p_backup jsonb) returns public.backup_jobs
+create or replace function m23.requested_job(p_tenant text, p_backup jsonb) returns public.backup_jobs
 language plpgsql set search_path = '' as $$
 declare v_job public.backup_jobs;
 begin
@@ -10109,7 +10311,7 @@ begin
   end if;
   return v_job;
 end $$;
-revoke all on function m23.requested_job(uuid, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.requested_job(text, jsonb) from public, anon, authenticated, service_role;
 
 -- p_like: a job that the same transaction began before it, under the same locks; its tables' definitions are taken
 -- over.
@@ -10176,7 +10378,7 @@ revoke all on function m23.ticks_between(m23.backup_work, pg_snapshot, timestamp
 
 create table m23.copies (
   restore_log_id uuid primary key references public.restore_logs (id),
-  tenant_id      uuid not null,
+  tenant_id      text not null,
   schema_name    text not null,
   made           boolean not null,  -- the schema, too: it was not there before
   contents       text[] not null default '{}',
@@ -10196,7 +10398,7 @@ insert into m23.settings (name, value, about)
 
 create table m23.previews (
   id         uuid primary key default gen_random_uuid(),
-  tenant_id  uuid not null,
+  tenant_id  text not null,
   created_at timestamptz not null default clock_timestamp(),
   moment     m23.moment,  -- none: of rows that were staged, and are kept in m23.preview_rows
   tables     text[] not null,
@@ -10219,7 +10421,7 @@ select m23.close_table('m23.previews');
 -- the columns that differ are shown.
 -- It ends where it would have more than p_bytes; with p_some it has one row at least.
 create or replace function m23.preview_rows(
-  p_target m23.target, p_tenant uuid, p_offset int, p_limit int, p_bytes bigint, p_some boolean default false
+  p_target m23.target, p_tenant text, p_offset int, p_limit int, p_bytes bigint, p_some boolean default false
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -10254,7 +10456,7 @@ begin
   execute v_query into v_rows using p_offset, p_limit, p_bytes, p_some;
   return coalesce(v_rows, '[]');
 end $$;
-revoke all on function m23.preview_rows(m23.target, uuid, int, int, bigint, boolean) from public, anon, authenticated,
+revoke all on function m23.preview_rows(m23.target, text, int, int, bigint, boolean) from public, anon, authenticated,
   service_role;
 
 -- Readers of JSON make doubles of its numbers: one that a double would change is given as a string.
@@ -10318,7 +10520,7 @@ create index previews_tenant on m23.previews (tenant_id, created_at desc);
 -- touches no live data, and stands in nobody's way.
 create table m23.restore_work (
   work_id         uuid primary key,
-  tenant_id       uuid not null,
+  tenant_id       text not null,
   kind            text not null check (kind in ('backup', 'pitr', 'rollback', 'test')),
   job_id          uuid,         -- the backup to read from
   moment          m23.moment,   -- of the log; with a backup too: what changed since is taken from the log
@@ -10392,7 +10594,7 @@ revoke all on function m23.staging_warnings(uuid) from public, anon, authenticat
 select m23.close_table('m23.staging_warnings');
 
 -- Accepts a restore of a backup as a request's body asks for it; gives the order for its worker.
-create or replace function m23.begin_restore(p_tenant uuid, p_restore jsonb) returns json
+create or replace function m23.begin_restore(p_tenant text, p_restore jsonb) returns json
 language plpgsql set search_path = '' as $$
 declare
   v_job   public.backup_jobs := m23.restorable_backup(p_tenant, (p_restore ->> 'backupJobId')::uuid);
@@ -10418,11 +10620,11 @@ begin
    where id = v_work.work_id;
   return v_begun;
 end $$;
-revoke all on function m23.begin_restore(uuid, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.begin_restore(text, jsonb) from public, anon, authenticated, service_role;
 
 -- Accepts a rollback to a snapshot; gives the order for its worker. p_plan_hash: the plan that was looked at.
 create or replace function m23.begin_rollback(
-  p_tenant uuid, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text
+  p_tenant text, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text
 ) returns json
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -10443,12 +10645,12 @@ begin
             v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
   return v_begun;
 end $$;
-revoke all on function m23.begin_rollback(uuid, uuid, uuid, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.begin_rollback(text, uuid, uuid, text, text) from public, anon, authenticated, service_role;
 
 -- The work of a restore to a time from a chain: which member is read, and the moment inside it
 -- (none when the time is the member's own). Null when the time lies after all members, or so far
 -- before them that only the log knows it.
-create or replace function m23.chain_work(p_tenant uuid, p_restore jsonb) returns m23.restore_work
+create or replace function m23.chain_work(p_tenant text, p_restore jsonb) returns m23.restore_work
 language plpgsql volatile set search_path = '' as $$
 declare
   v_at     timestamptz := (p_restore ->> 'targetTimestamp')::timestamptz;
@@ -10483,7 +10685,7 @@ begin
     p_in_chain => v_in_chain,
     p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
 end $$;
-revoke all on function m23.chain_work(uuid, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.chain_work(text, jsonb) from public, anon, authenticated, service_role;
 
 -- Rows that others have changed since the restore which a snapshot preceded: undoing the
 -- restore undoes them, too.
@@ -10503,10 +10705,10 @@ begin
   loop
     execute m23.fill($sql$
         select count(*) from (
-          select distinct {key} from {log} l where l.tenant_id = $1 and {lies_after} and l.xid > $3) changed$sql$,
+          select distinct {key} from {log} l where l.tenant_id = {tenant} and {lies_after} and l.xid > $3) changed$sql$,
       'key', (select string_agg('l.' || m23.log_field(v_table, c.attnum), ', ' order by c.key_ord)
                 from m23.columns_of(v_table.relid, p_of_key => true) c),
-      'log', m23.log_of(v_table.id, p_snapshot.tenant_id, v_restore::xid8),
+      'log', m23.log_of(v_table.id, p_snapshot.tenant_id, v_restore::xid8), 'tenant', m23.tenant_value(v_table, '$1'),
       'lies_after', m23.lies_after('l.xid')) into v_count
       using p_snapshot.tenant_id, v_moment, v_restore::xid8;
     if v_count > 0 then
@@ -10521,7 +10723,7 @@ revoke all on function m23.changed_since_restore(public.pitr_snapshots, text[]) 
   service_role;
 
 -- The windows of some tables, as one.
-create or replace function m23.common_window(p_tenant uuid, p_tables text[], out earliest timestamptz, out closed text)
+create or replace function m23.common_window(p_tenant text, p_tables text[], out earliest timestamptz, out closed text)
 language plpgsql volatile set search_path = '' as $$
 declare
   v_ids    int[] := array(select t.id from m23.chosen(p_tables) t);
@@ -10540,7 +10742,7 @@ begin
     into earliest, closed
     from m23.protected_tables t where t.id = any (v_ids);
 end $$;
-revoke all on function m23.common_window(uuid, text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.common_window(text, text[]) from public, anon, authenticated, service_role;
 
 -- Makes a table like another, with its primary key and no other rule.
 create or replace function m23.make_bare(p_table text, p_relid oid, p_path text) returns void
@@ -10559,7 +10761,7 @@ end $$;
 revoke all on function m23.make_bare(text, oid, text) from public, anon, authenticated, service_role;
 
 -- Writes the wanted rows into a copy; gives how many.
-create or replace function m23.fill_copy(p_target m23.target, p_tenant uuid, p_copy text) returns bigint
+create or replace function m23.fill_copy(p_target m23.target, p_tenant text, p_copy text) returns bigint
 language plpgsql set search_path = '' as $$
 begin
   return m23.run_at(p_target, p_tenant, format('
@@ -10569,7 +10771,7 @@ begin
     coalesce(p_target.wanted,
              m23.as_of_query(p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
 end $$;
-revoke all on function m23.fill_copy(m23.target, uuid, text) from public, anon, authenticated, service_role;
+revoke all on function m23.fill_copy(m23.target, text, text) from public, anon, authenticated, service_role;
 
 -- A schema with everything that hangs on it, wherever it is, and the columns of its tables.
 create or replace function m23.schema_contents(p_schema text) returns table (object text, description text)
@@ -10808,7 +11010,7 @@ end $$;
 revoke all on function m23.finish_restore(m23.restore_work, jsonb) from public, anon, authenticated, service_role;
 
 -- Drops all copies of a tenant; gives how many. One that somebody has added to is refused.
-create or replace function m23.forget_copies(p_tenant uuid) returns bigint
+create or replace function m23.forget_copies(p_tenant text) returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare
   v_copy    m23.copies;
@@ -10827,10 +11029,10 @@ begin
   end loop;
   return v_dropped;
 end $$;
-revoke all on function m23.forget_copies(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.forget_copies(text) from public, anon, authenticated, service_role;
 
 -- Removes a tenant's entries from all logs; gives how many.
-create or replace function m23.forget_log(p_tenant uuid) returns bigint
+create or replace function m23.forget_log(p_tenant text) returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare
   v_table   int;
@@ -10840,7 +11042,8 @@ declare
 begin
   foreach v_table in array m23.logged_tables(array(select t.id from m23.protected_tables t), p_tenant, '0') loop
     foreach v_part in array m23.parts_of(v_table, p_tenant, '0') loop
-      execute format('delete from %s where tenant_id = $1', m23.part_name(v_table, v_part)) using p_tenant;
+      execute format('delete from %s l where %s', m23.part_name(v_table, v_part), m23.is_logged_of(v_table, '$1'))
+        using p_tenant;
       get diagnostics v_count = row_count;
       v_removed := v_removed + v_count;
     end loop;
@@ -10848,11 +11051,11 @@ begin
   delete from m23.log_tenants where tenant_id = p_tenant;
   return v_removed;
 end $$;
-revoke all on function m23.forget_log(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.forget_log(text) from public, anon, authenticated, service_role;
 
 -- Children before parents. Another tenant's job may name one of these as its base: it could
 -- never be run, and lets go.
-create or replace function m23.forget_records(p_tenant uuid) returns jsonb
+create or replace function m23.forget_records(p_tenant text) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 declare
   v_table   text;
@@ -10867,7 +11070,7 @@ begin
   delete from m23.leases
    where work_id in (select id from public.backup_jobs where tenant_id = p_tenant
                      union all select id from public.recovery_tests where tenant_id = p_tenant);
-  perform set_config('m23.forgetting', p_tenant::text, true);
+  perform set_config('m23.forgetting', p_tenant, true);
   foreach v_table in array array[
       'public.audit_log', 'm23.audit_heads', 'm23.audit_checkpoints', 'm23.refusals', 'm23.requests',
       'm23.raised_limits', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
@@ -10879,9 +11082,9 @@ begin
   end loop;
   return v_removed;
 end $$;
-revoke all on function m23.forget_records(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.forget_records(text) from public, anon, authenticated, service_role;
 
-create or replace function m23.forget_tenant(p_tenant uuid) returns jsonb
+create or replace function m23.forget_tenant(p_tenant text) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare v_removed jsonb;
 begin
@@ -10904,12 +11107,12 @@ begin
       'note', 'nor are the keys of encrypted archives: erase_archive_key has them deleted, and what is left of the '
               'archives is unreadable at once'));
 end $$;
-comment on function m23.forget_tenant(uuid) is
+comment on function m23.forget_tenant(text) is
   'Removes everything that M23 keeps of a tenant: log, snapshots, previews, restores, rollbacks, backups, requests, '
   'plans, copies. Gives the counts, and the prefixes of its archives and keys, which are to be deleted from the '
   'bucket. Live rows and memberships stay. Refused while a restore or backup of it runs.';
-revoke all on function m23.forget_tenant(uuid) from public, anon, authenticated, service_role;
-grant execute on function m23.forget_tenant(uuid) to service_role;
+revoke all on function m23.forget_tenant(text) from public, anon, authenticated, service_role;
+grant execute on function m23.forget_tenant(text) to service_role;
 
 -- Work on a backup that is a position: its rows come from the log.
 create or replace function m23.from_snapshot(p_work m23.restore_work) returns m23.restore_work
@@ -10933,7 +11136,7 @@ end $$;
 revoke all on function m23.from_snapshot(m23.restore_work) from public, anon, authenticated, service_role;
 
 -- The moments of a table that cannot be gone back to, and why.
-create or replace function m23.gaps_of(p_table m23.protected_tables, p_tenant uuid)
+create or replace function m23.gaps_of(p_table m23.protected_tables, p_tenant text)
 returns table ("from" timestamptz, until timestamptz, reason text)
 language sql volatile rows 2 set search_path = '' as $$
   with began as (select coalesce((select min(g.since) from m23.gaps g where g.table_id = p_table.id),
@@ -10958,7 +11161,7 @@ language sql volatile rows 2 set search_path = '' as $$
   select s.since, s.until, 'the clock was set back: these times came twice' from m23.clock_steps s
    where s.incarnation = p_table.incarnation
 $$;
-revoke all on function m23.gaps_of(m23.protected_tables, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.gaps_of(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
 -- Gives what a restore would do; null where that is for the archive alone to say, and p_work then.
 create or replace function m23.look_at_pitr(p_work m23.restore_work, p_restore jsonb) returns jsonb
@@ -11017,7 +11220,7 @@ end $$;
 revoke all on function m23.present_gap(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Moments of which some rows alone are out of reach.
-create or replace function m23.partial_gaps(p_table m23.protected_tables, p_tenant uuid) returns jsonb
+create or replace function m23.partial_gaps(p_table m23.protected_tables, p_tenant text) returns jsonb
 language sql volatile set search_path = '' as $$
   select coalesce(jsonb_agg(jsonb_build_object('from', m23.history_since(p_table), 'until', r.at, 'partial', true,
            'reason', format('the partition %s was dropped with its rows: they alone cannot come back', r.name))
@@ -11025,19 +11228,19 @@ language sql volatile set search_path = '' as $$
     from m23.removed_partitions r
    where r.table_id = p_table.id and r.lost and m23.can_concern(r.bounds, p_table, p_tenant)
 $$;
-revoke all on function m23.partial_gaps(m23.protected_tables, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.partial_gaps(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
 -- The earliest moment that a tenant's rows of a table can be gone back to.
-create or replace function m23.earliest_moment(p_table m23.protected_tables, p_tenant uuid) returns timestamptz
+create or replace function m23.earliest_moment(p_table m23.protected_tables, p_tenant text) returns timestamptz
 language plpgsql volatile set search_path = '' as $$
 begin
   return greatest(m23.history_since(p_table), p_table.pruned_at,
     (select f.at from m23.forgotten f where f.tenant_id = p_tenant and f.incarnation = p_table.incarnation));
 end $$;
-revoke all on function m23.earliest_moment(m23.protected_tables, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.earliest_moment(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
 -- Each protected table; one that was dropped, unless another has its name by now.
-create or replace function m23.recovery_window(p_tenant uuid)
+create or replace function m23.recovery_window(p_tenant text)
 returns table (table_name text, earliest timestamptz, latest timestamptz, commit_times text, gaps jsonb)
 language sql volatile set search_path = '' as $$
   select coalesce(m23.public_name(t.relid), t.name), case when g.gap is null then m23.earliest_moment(t, p_tenant) end,
@@ -11050,15 +11253,15 @@ language sql volatile set search_path = '' as $$
       or not exists (select from m23.protected_tables o join pg_class c on c.oid = o.relid where o.name = t.name)
    order by 1
 $$;
-revoke all on function m23.recovery_window(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.recovery_window(text) from public, anon, authenticated, service_role;
 
 -- What lies between a time and the tables' common history.
-create or replace function m23.reason_before(p_tenant uuid, p_tables text[], p_at timestamptz) returns text
+create or replace function m23.reason_before(p_tenant text, p_tables text[], p_at timestamptz) returns text
 language sql volatile set search_path = '' as $$
   select format(' (%s: %s)', m23.public_name(t.relid), g.reason) from m23.chosen(p_tables) t, m23.gaps_of(t, p_tenant) g
    where g.until > p_at order by g.until desc, g."from" nulls last limit 1
 $$;
-revoke all on function m23.reason_before(uuid, text[], timestamptz) from public, anon, authenticated, service_role;
+revoke all on function m23.reason_before(text, text[], timestamptz) from public, anon, authenticated, service_role;
 
 -- The tables of a restore: as chosen, or all; with includeRelated also those that they are
 -- tied to by foreign keys, in either direction, as far as they are protected.
@@ -11079,13 +11282,13 @@ end $$;
 revoke all on function m23.chosen_tables(text[], boolean) from public, anon, authenticated, service_role;
 
 -- Why tables cannot answer for a moment, and their tenant.
-create or replace function m23.moment_refusals(p_tenant uuid, p_moment m23.moment, p_tables text[]) returns text[]
+create or replace function m23.moment_refusals(p_tenant text, p_moment m23.moment, p_tables text[]) returns text[]
 language plpgsql volatile set search_path = '' as $$
 begin
   return array(select 'targetTimestamp: ' || f.fault from m23.moment_faults(p_tables, p_moment) f)
       || array(select 'targetTimestamp: ' || f from m23.tenant_fault(p_tenant, p_moment) f where f is not null);
 end $$;
-revoke all on function m23.moment_refusals(uuid, m23.moment, text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.moment_refusals(text, m23.moment, text[]) from public, anon, authenticated, service_role;
 
 -- What a caller must know of a moment: with ticks it is the last one before the target; a
 -- table that was dropped cannot come back.
@@ -11185,12 +11388,12 @@ end $$;
 revoke all on function m23.logged_moment(m23.restore_work) from public, anon, authenticated, service_role;
 
 -- Whether the log alone can answer for tables at a moment.
-create or replace function m23.log_reaches(p_tenant uuid, p_tables text[], p_moment m23.moment) returns boolean
+create or replace function m23.log_reaches(p_tenant text, p_tables text[], p_moment m23.moment) returns boolean
 language sql volatile set search_path = '' as $$
   select (p_moment).position is not null and m23.tenant_fault(p_tenant, p_moment) is null and not exists (
     select from m23.moment_faults(p_tables, p_moment))
 $$;
-revoke all on function m23.log_reaches(uuid, text[], m23.moment) from public, anon, authenticated, service_role;
+revoke all on function m23.log_reaches(text, text[], m23.moment) from public, anon, authenticated, service_role;
 
 -- Takes what is staged back to the moment inside the member: as in m23.touched_since, existence
 -- is a balance, and the row is the first old image since.
@@ -11222,8 +11425,9 @@ declare
 begin
   execute m23.fill($sql$
       select count(*) filter (where m23_at is null),
-             count(*) filter (where m23_op in ('U', 'D') and {tenant} is distinct from {its_id}) from {history}$sql$,
-    'tenant', quote_ident(m23.tenant_column(p_table)), 'its_id', quote_literal(p_work.tenant_id),
+             count(*) filter (where m23_op in ('U', 'D') and {tenant} is distinct from {its_id}) from {history} r$sql$,
+    'tenant', m23.row_tenant(p_table, 'r'),
+    'its_id', m23.tenant_value(p_table, quote_literal(p_work.tenant_id)),
     'history', p_staged.history) into v_undated, v_foreign;
   if v_undated > 0 and (p_work.moment_in_chain).position is null then
     perform m23.refuse('BACKUP_UNUSABLE',
@@ -11285,7 +11489,7 @@ revoke all on function m23.name_warnings(timestamptz) from public, anon, authent
 
 -- The work of a restore to a time: from the chain of the backup that is named, as far as that
 -- reaches; after its last member from that backup and the log; else from the log.
-create or replace function m23.pitr_work(p_tenant uuid, p_restore jsonb) returns m23.restore_work
+create or replace function m23.pitr_work(p_tenant text, p_restore jsonb) returns m23.restore_work
 language plpgsql volatile set search_path = '' as $$
 declare
   v_job    uuid := (p_restore ->> 'baseBackupId')::uuid;
@@ -11319,10 +11523,10 @@ begin
     p_plan_hash => p_restore ->> 'planHash',
     p_dry_run => v_dry);
 end $$;
-revoke all on function m23.pitr_work(uuid, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.pitr_work(text, jsonb) from public, anon, authenticated, service_role;
 
 -- m23.plan for the way from one moment to another: the rows as of both are compared.
-create or replace function m23.plan_between(p_tenant uuid, p_targets m23.target[], p_from m23.moment) returns void
+create or replace function m23.plan_between(p_tenant text, p_targets m23.target[], p_from m23.moment) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
@@ -11351,10 +11555,10 @@ begin
                              array(select format('w.%I', c) from unnest(v_target.columns) c))));
   end loop;
 end $$;
-revoke all on function m23.plan_between(uuid, m23.target[], m23.moment) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_between(text, m23.target[], m23.moment) from public, anon, authenticated, service_role;
 
 -- Executes a statement with the parameters of m23.plan_between. Where values do not fit, it says which.
-create or replace function m23.run_between(p_target m23.target, p_tenant uuid, p_from m23.moment, p_statement text)
+create or replace function m23.run_between(p_target m23.target, p_tenant text, p_from m23.moment, p_statement text)
   returns void
 language plpgsql volatile set search_path = '' as $$
 declare v_name text := m23.public_name((p_target.tbl).relid);
@@ -11366,13 +11570,13 @@ exception when data_exception or integrity_constraint_violation then
                                   from unnest(array[p_target, m23.logged_target(p_target.tbl, p_from)]) t));
   raise;
 end $$;
-revoke all on function m23.run_between(m23.target, uuid, m23.moment, text) from public, anon, authenticated,
+revoke all on function m23.run_between(m23.target, text, m23.moment, text) from public, anon, authenticated,
   service_role;
 
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice. Without a
 -- moment the first 10,000 rows of each table are kept for the pages to come.
 create or replace function m23.preview_targets(
-  p_tenant uuid, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]
+  p_tenant text, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]
 ) returns jsonb
 language plpgsql volatile set search_path = '' set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -11414,7 +11618,7 @@ begin
     'previewId', v_preview.id, 'planHash', v_preview.plan_hash, 'truncated', case when v_cut then true end,
     'wouldFail', v_foreseen.refusal)) || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts);
 end $$;
-revoke all on function m23.preview_targets(uuid, m23.target[], m23.moment, text[], text[]) from public, anon,
+revoke all on function m23.preview_targets(text, m23.target[], m23.moment, text[], text[]) from public, anon,
   authenticated, service_role;
 
 -- The preview of work whose rows are staged, or come from a snapshot.
@@ -11464,13 +11668,13 @@ end $$;
 revoke all on function m23.sweep_previews() from public, anon, authenticated, service_role;
 
 -- Only so many of a tenant are kept: their rows can be many.
-create or replace function m23.drop_old_previews(p_tenant uuid) returns void
+create or replace function m23.drop_old_previews(p_tenant text) returns void
 language sql volatile set search_path = '' as $$
   delete from m23.previews where id in (
     select p.id from m23.previews p where p.tenant_id = p_tenant
      order by p.created_at desc offset m23.setting('kept_previews')::int)
 $$;
-revoke all on function m23.drop_old_previews(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.drop_old_previews(text) from public, anon, authenticated, service_role;
 
 -- What a preview shows at most, and each page of it.
 create or replace function m23.preview_bytes() returns bigint
@@ -11478,13 +11682,13 @@ language sql immutable set search_path = '' as $$ select 1000000::bigint $$;
 revoke all on function m23.preview_bytes() from public, anon, authenticated, service_role;
 
 -- What a restore of tables to a moment of the log would do.
-create or replace function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[])
+create or replace function m23.preview(p_tenant text, p_moment m23.moment, p_tables text[], p_warnings text[])
   returns jsonb
 language plpgsql volatile set search_path = '' as $$
 begin
   return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_warnings);
 end $$;
-revoke all on function m23.preview(uuid, m23.moment, text[], text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.preview(text, m23.moment, text[], text[]) from public, anon, authenticated, service_role;
 
 -- A page of rows that were kept.
 create or replace function m23.page_of(p_rows jsonb, p_offset int, p_limit int) returns jsonb
@@ -11545,7 +11749,7 @@ revoke all on function m23.renamed_sentence(m23.backup_tables, m23.protected_tab
   service_role;
 
 -- The moment of a request, for tables that can answer for it. What can be gone back to is looked up where they cannot.
-create or replace function m23.requested_moment(p_tenant uuid, p_at timestamptz, p_tables text[]) returns m23.moment
+create or replace function m23.requested_moment(p_tenant text, p_at timestamptz, p_tables text[]) returns m23.moment
 language plpgsql volatile set search_path = '' as $$
 declare
   v_faults text[];
@@ -11565,12 +11769,12 @@ begin
   end if;
   return v_moment;
 end $$;
-revoke all on function m23.requested_moment(uuid, timestamptz, text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.requested_moment(text, timestamptz, text[]) from public, anon, authenticated, service_role;
 
 -- A backup of a tenant that can be read with all that it builds on; refused else. Without p_needs_key an erased key
 -- does not matter.
 create or replace function m23.restorable_backup(
-  p_tenant uuid, p_job uuid, p_needs_key boolean default true
+  p_tenant text, p_job uuid, p_needs_key boolean default true
 ) returns public.backup_jobs
 language plpgsql set search_path = '' as $$
 declare
@@ -11587,7 +11791,7 @@ begin
   end if;
   return v_job;
 end $$;
-revoke all on function m23.restorable_backup(uuid, uuid, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.restorable_backup(text, uuid, boolean) from public, anon, authenticated, service_role;
 
 -- Beside the live data: a schema of its own, out of the API's reach until somebody grants it.
 create or replace function m23.restore_beside(p_work m23.restore_work, p_restore public.restore_logs) returns jsonb
@@ -11643,7 +11847,7 @@ revoke all on function m23.restore_live(m23.restore_work, uuid) from public, ano
 
 -- Work to begin, by its fields: what makes some names those that it has.
 create or replace function m23.new_work(
-  p_tenant uuid, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
+  p_tenant text, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
   p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
   p_in_chain m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false
 ) returns m23.restore_work
@@ -11663,7 +11867,7 @@ begin
   v_work.detached := false;
   return v_work;
 end $$;
-revoke all on function m23.new_work(uuid, text, uuid, uuid, m23.moment, text[], text, m23.moment, text, boolean)
+revoke all on function m23.new_work(text, text, uuid, uuid, m23.moment, text[], text, m23.moment, text, boolean)
   from public, anon, authenticated, service_role;
 
 -- Takes work away, with what it has staged, its lease and a wish to cancel it.
@@ -11740,7 +11944,7 @@ revoke all on function m23.begin_work(m23.restore_work) from public, anon, authe
 
 -- The row of restore_logs that stands for a restore, and its work.
 create or replace function m23.log_restore(
-  p_tenant uuid, p_work m23.restore_work, p_target timestamptz, p_schema text
+  p_tenant text, p_work m23.restore_work, p_target timestamptz, p_schema text
 ) returns json
 language plpgsql set search_path = '' as $$
 declare v_begun json := m23.begin_work(p_work);
@@ -11751,7 +11955,7 @@ begin
             clock_timestamp());
   return v_begun;
 end $$;
-revoke all on function m23.log_restore(uuid, m23.restore_work, timestamptz, text) from public, anon, authenticated,
+revoke all on function m23.log_restore(text, m23.restore_work, timestamptz, text) from public, anon, authenticated,
   service_role;
 
 -- Takes one staged table back to a moment inside its member.
@@ -11830,7 +12034,7 @@ revoke all on function m23.finish_rollback(public.pitr_rollbacks, jsonb) from pu
 -- Snapshots: positions to come back to, made in constant time.
 
 -- An active snapshot of a tenant, of this life of the database; refused else.
-create or replace function m23.usable_snapshot(p_tenant uuid, p_snapshot uuid) returns public.pitr_snapshots
+create or replace function m23.usable_snapshot(p_tenant text, p_snapshot uuid) returns public.pitr_snapshots
 language plpgsql volatile set search_path = '' as $$
 declare v_snapshot public.pitr_snapshots;
 begin
@@ -11846,7 +12050,7 @@ begin
   end if;
   return v_snapshot;
 end $$;
-revoke all on function m23.usable_snapshot(uuid, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.usable_snapshot(text, uuid) from public, anon, authenticated, service_role;
 
 -- The moment of a snapshot.
 create or replace function m23.snapshot_moment(p_snapshot public.pitr_snapshots) returns m23.moment
@@ -11872,7 +12076,7 @@ revoke all on function m23.refuse_unreached_snapshot(public.pitr_snapshots, text
 
 -- Its tables stand there by name and, as they may be called otherwise by then, by number.
 create or replace function m23.new_snapshot(
-  p_tenant uuid, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid
+  p_tenant text, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid
 ) returns uuid
 language sql set search_path = '' as $$
   insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at,
@@ -11885,7 +12089,7 @@ language sql set search_path = '' as $$
           p_tables)
   returning id
 $$;
-revoke all on function m23.new_snapshot(uuid, text, text, text[], uuid, uuid) from public, anon, authenticated,
+revoke all on function m23.new_snapshot(text, text, text, text[], uuid, uuid) from public, anon, authenticated,
   service_role;
 
 -- Marks snapshots that have expired, so many at a time; gives how many.
@@ -11947,17 +12151,18 @@ language sql stable set search_path = '' as $q$
   select format($$with since_backup as (with %1$s select * from touched),
       since_moment as (with %2$s select * from touched),
       changed as materialized (select %3$s from since_backup r union select %3$s from since_moment r)
-    select %4$s from (%5$s) r left join (select * from %6$s where %7$I = $1) l on %8$s
+    select %4$s from (%5$s) r left join (select * from %6$s r where %7$s) l on %8$s
      where not exists (select from changed t where %9$s)
     union all
-    select %10$s from (%11$s) r left join (select * from %6$s where %7$I = $1) l on %8$s
+    select %10$s from (%11$s) r left join (select * from %6$s r where %7$s) l on %8$s
      where exists (select from changed t where %9$s)$$,
     m23.touched_since(p_table, p_log, format('%L::m23.moment', m23.moment_of(p_backup))),
     m23.touched_since(p_table, p_log), m23.key_list(p_table.relid, 'r'),
     (select string_agg(format(case when c.name = any (p_staged.columns) then 'r.%I' else 'l.%I' end, c.name),
                        ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
-    p_wanted, m23.qualified_name(p_table.relid), m23.tenant_column(p_table), m23.key_match(p_table.relid, 'l', 'r'),
+    p_wanted, m23.qualified_name(p_table.relid), m23.belongs_to(p_table, 'r', '$1'),
+    m23.key_match(p_table.relid, 'l', 'r'),
     m23.key_match(p_table.relid, 't', 'r'),
     (select string_agg(format(case when c.name = any (m23.newer_columns(p_table, p_moment))
                                    then 'case when l.%1$I is not null then l.%2$I else r.%2$I end' else 'r.%2$I' end,
@@ -11971,15 +12176,16 @@ revoke all on function m23.staged_at_moment(m23.staged_tables, text, m23.protect
 -- The rows of a staged table: all that the manifest promises (staging does not survive a
 -- crash of the server), and this tenant's. An archive holds no others; should one do so
 -- all the same, the restore is refused.
-create or replace function m23.staged_query(p_staged m23.staged_tables, p_table m23.protected_tables, p_tenant uuid)
+create or replace function m23.staged_query(p_staged m23.staged_tables, p_table m23.protected_tables, p_tenant text)
   returns text
 language plpgsql set search_path = '' as $$
 declare
   v_rows    bigint;
   v_foreign bigint;
 begin
-  execute format('select count(*), count(*) filter (where %I is distinct from %L) from %s',
-    m23.tenant_column(p_table), p_tenant, p_staged.staging) into v_rows, v_foreign;
+  execute format('select count(*), count(*) filter (where %s is distinct from %s) from %s r',
+    m23.row_tenant(p_table, 'r'), m23.tenant_value(p_table, quote_literal(p_tenant)), p_staged.staging)
+    into v_rows, v_foreign;
   if v_rows <> p_staged.standing then
     perform m23.refuse('UNAVAILABLE',
                        'the database was restarted while the archive was read back; start the restore again');
@@ -11989,7 +12195,7 @@ begin
   end if;
   return format('select * from %s', p_staged.staging);
 end $$;
-revoke all on function m23.staged_query(m23.staged_tables, m23.protected_tables, uuid) from public, anon, authenticated,
+revoke all on function m23.staged_query(m23.staged_tables, m23.protected_tables, text) from public, anon, authenticated,
   service_role;
 
 -- The targets of work on an archive: its rows, or with a moment what the log makes of them.
@@ -12203,7 +12409,7 @@ revoke all on function m23.sweep_copies() from public, anon, authenticated, serv
 
 -- A restore whose worker has died before it wrote has changed nothing. One that is
 -- writing holds its lock, however long it takes. One that was answered with 202 is taken up again.
-create or replace function m23.sweep_restores(p_tenant uuid default null) returns int
+create or replace function m23.sweep_restores(p_tenant text default null) returns int
 language plpgsql set search_path = '' as $$
 declare
   v_work  m23.restore_work;
@@ -12221,7 +12427,7 @@ begin
   end loop;
   return v_swept;
 end $$;
-revoke all on function m23.sweep_restores(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.sweep_restores(text) from public, anon, authenticated, service_role;
 
 -- A backup has the names that tables had then. What a table is called now is known where it has been protected ever
 -- since.
@@ -12278,7 +12484,7 @@ revoke all on function m23.tables_in_backup(uuid, text[]) from public, anon, aut
 -- Why a tenant's tables cannot be gone back with to a time; empty when they can. A backup that is
 -- named may reach further back than the log.
 create or replace function m23.target_faults(
-  p_tenant uuid, p_at timestamptz, p_tables text[], p_base uuid default null
+  p_tenant text, p_at timestamptz, p_tables text[], p_base uuid default null
 ) returns text[]
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
@@ -12300,7 +12506,7 @@ begin
     else m23.clock_fault(p_at) || '; ' || v_range || ', but for these' end;
   return case when v_fault is null then '{}' else array['targetTimestamp: ' || v_fault] end;
 end $$;
-revoke all on function m23.target_faults(uuid, timestamptz, text[], uuid) from public, anon, authenticated,
+revoke all on function m23.target_faults(text, timestamptz, text[], uuid) from public, anon, authenticated,
   service_role;
 
 -- The columns whose fields do not fit their types, in words: those whose types can have been others.
@@ -12336,7 +12542,7 @@ revoke all on function m23.unfit_fields(m23.staged_tables, m23.protected_tables,
   anon, authenticated, service_role;
 
 -- Why a snapshot is no active one of a tenant.
-create or replace function m23.unusable_because(p_tenant uuid, p_snapshot uuid) returns text
+create or replace function m23.unusable_because(p_tenant text, p_snapshot uuid) returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return coalesce((
@@ -12351,7 +12557,7 @@ begin
       from public.pitr_snapshots s where s.id = p_snapshot and s.tenant_id = p_tenant),
     'no such active snapshot in this tenant');
 end $$;
-revoke all on function m23.unusable_because(uuid, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.unusable_because(text, uuid) from public, anon, authenticated, service_role;
 
 -- What a restore is to make of which tables.
 
@@ -12400,10 +12606,10 @@ create or replace function m23.in_mode(
 language sql stable set search_path = '' as $q$
   select case p_work.mode when 'exact' then p_wanted
     else format($$with backed_up as materialized (%1$s),
-                live as materialized (select %2$s from %3$s r where r.%4$I = %5$L)
-           select %2$s from backed_up r where %6$s union all select %2$s from live r where %7$s$$,
+                live as materialized (select %2$s from %3$s r where %4$s)
+           select %2$s from backed_up r where %5$s union all select %2$s from live r where %6$s$$,
       p_wanted, (select string_agg(format('r.%I', c), ', ') from unnest(p_columns) c),
-      m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_work.tenant_id,
+      m23.qualified_name(p_table.relid), m23.belongs_to(p_table, 'r', quote_literal(p_work.tenant_id)),
       case p_work.mode when 'missing_only' then 'not ' || m23.key_in(p_table.relid, 'r', 'live') else 'true' end,
       case p_work.mode when 'missing_only' then 'true'
            else 'not ' || m23.key_in(p_table.relid, 'r', 'backed_up') end) end
@@ -12470,7 +12676,7 @@ comment on function m23.set_default_plan(jsonb) is
 revoke all on function m23.set_default_plan(jsonb) from public, anon, authenticated, service_role;
 
 -- The default plan as a tenant's plan. p_plan: the fields that are set.
-create or replace function m23.default_plan(p_tenant uuid, p_plan jsonb) returns public.dr_plans
+create or replace function m23.default_plan(p_tenant text, p_plan jsonb) returns public.dr_plans
 language plpgsql volatile set search_path = '' as $$
 begin
   return jsonb_populate_record(null::public.dr_plans,
@@ -12479,7 +12685,7 @@ begin
     || jsonb_build_object('id', gen_random_uuid(), 'tenant_id', p_tenant, 'is_active', true,
                           'created_at', clock_timestamp()));
 end $$;
-revoke all on function m23.default_plan(uuid, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.default_plan(text, jsonb) from public, anon, authenticated, service_role;
 
 -- Everything that is wrong with a plan.
 create or replace function m23.plan_faults(p_plan public.dr_plans) returns text[]
@@ -12790,15 +12996,15 @@ end $$;
 revoke all on function m23.follow_job() from public, anon, authenticated, service_role;
 
 -- Keeps a tenant's health of now.
-create or replace function m23.note_health(p_tenant uuid) returns void
+create or replace function m23.note_health(p_tenant text) returns void
 language sql volatile set search_path = '' as $$
   insert into public.health_snapshots (tenant_id, created_at, score, parts)
     select p_tenant, clock_timestamp(), (h ->> 'score')::numeric, h -> 'parts' from m23.health(p_tenant, 30) h
 $$;
-revoke all on function m23.note_health(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.note_health(text) from public, anon, authenticated, service_role;
 
 -- `{"score", "healthy", "daysBack", "parts": [{"name", "weight", "points", "said"}…], "capped"?}`
-create or replace function m23.health(p_tenant uuid, p_days int) returns jsonb
+create or replace function m23.health(p_tenant text, p_days int) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 declare
   v_now   m23.standing := m23.standing_of(p_tenant, p_days);
@@ -12820,7 +13026,7 @@ begin
   return jsonb_strip_nulls(jsonb_build_object('score', v_sum, 'healthy', v_sum >= 70, 'daysBack', p_days,
                                               'parts', v_parts, 'capped', v_cap));
 end $$;
-revoke all on function m23.health(uuid, int) from public, anon, authenticated, service_role;
+revoke all on function m23.health(text, int) from public, anon, authenticated, service_role;
 
 -- The share of protected tables that are captured without a gap: 0 to 1, and in words.
 create or replace function m23.health_capture(out value numeric, out said text)
@@ -12873,7 +13079,7 @@ revoke all on function m23.health_freshness(m23.standing) from public, anon, aut
 
 -- A restore proves all; having read every byte, half; a list of objects, a quarter. What has
 -- found damage since proves nothing.
-create or replace function m23.health_proof(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
+create or replace function m23.health_proof(p_tenant text, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable set search_path = '' as $$
 begin
   with test (t) as (select t from public.recovery_tests t
@@ -12892,10 +13098,10 @@ begin
     into value, said
     from proof, read;
 end $$;
-revoke all on function m23.health_proof(uuid, m23.standing) from public, anon, authenticated, service_role;
+revoke all on function m23.health_proof(text, m23.standing) from public, anon, authenticated, service_role;
 
 -- The share of backups that were completed: 0 to 1, and in words.
-create or replace function m23.health_success(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
+create or replace function m23.health_success(p_tenant text, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable set search_path = '' as $$
 begin
   select coalesce(count(*) filter (where status = 'completed')::numeric / nullif(count(*), 0), 0),
@@ -12904,10 +13110,10 @@ begin
     from public.backup_jobs
    where tenant_id = p_tenant and status in ('completed', 'failed') and completed_at >= (p_now).since;
 end $$;
-revoke all on function m23.health_success(uuid, m23.standing) from public, anon, authenticated, service_role;
+revoke all on function m23.health_success(text, m23.standing) from public, anon, authenticated, service_role;
 
 -- How long a restore takes, against what is allowed: 0 to 1, and in words.
-create or replace function m23.health_time(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
+create or replace function m23.health_time(p_tenant text, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable set search_path = '' as $$
 begin
   select case when seconds is null then 0
@@ -12924,18 +13130,18 @@ begin
          and t.completed_at >= (p_now).since
        order by t.completed_at desc limit 1) m (seconds) on true;
 end $$;
-revoke all on function m23.health_time(uuid, m23.standing) from public, anon, authenticated, service_role;
+revoke all on function m23.health_time(text, m23.standing) from public, anon, authenticated, service_role;
 
 -- When a tenant's archive was last really restored, since a time.
-create or replace function m23.last_proof(p_tenant uuid, p_since timestamptz) returns timestamptz
+create or replace function m23.last_proof(p_tenant text, p_since timestamptz) returns timestamptz
 language plpgsql stable set search_path = '' as $$
 begin
   return (select max(p.at) from m23.proofs p where p.tenant_id = p_tenant and p.at >= p_since);
 end $$;
-revoke all on function m23.last_proof(uuid, timestamptz) from public, anon, authenticated, service_role;
+revoke all on function m23.last_proof(text, timestamptz) from public, anon, authenticated, service_role;
 
 -- What a tenant's health is measured by, over so many days.
-create or replace function m23.standing_of(p_tenant uuid, p_days int) returns m23.standing
+create or replace function m23.standing_of(p_tenant text, p_days int) returns m23.standing
 language plpgsql stable set search_path = '' as $$
 begin
   return (select m23.new_standing(s.since, j, p_at => w.position_at, p_rpo => coalesce(p.rpo, 1440), p_rto => p.rto)
@@ -12948,7 +13154,7 @@ begin
       left join lateral (select min(rpo_minutes) as rpo, min(rto_minutes) as rto from public.dr_plans
                           where tenant_id = p_tenant and is_active) p on true);
 end $$;
-revoke all on function m23.standing_of(uuid, int) from public, anon, authenticated, service_role;
+revoke all on function m23.standing_of(text, int) from public, anon, authenticated, service_role;
 
 -- Columns that the log does not have in the shape of the table.
 create or replace function m23.drifted_columns(p_table m23.protected_tables) returns text[]
@@ -13065,7 +13271,7 @@ create table m23.rounds (
 
 create table m23.round_tenants (
   round     text not null references m23.rounds (name) on delete cascade,
-  tenant_id uuid not null,
+  tenant_id text not null,
   primary key (round, tenant_id)
 );
 
@@ -13276,7 +13482,7 @@ end $$;
 revoke all on function m23.damage_scratch(m23.scratch) from public, anon, authenticated, service_role;
 
 -- A tenant that has switched its plan off has had one; one that was forgotten is not taken up again by itself.
-create or replace function m23.give_default_plan(p_tenant uuid) returns void
+create or replace function m23.give_default_plan(p_tenant text) returns void
 language plpgsql volatile set search_path = '' as $$
 declare v_plan text := m23.setting('default_plan');
 begin
@@ -13285,7 +13491,7 @@ begin
     insert into public.dr_plans select (m23.default_plan(p_tenant, v_plan::jsonb)).*;
   end if;
 end $$;
-revoke all on function m23.give_default_plan(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.give_default_plan(text) from public, anon, authenticated, service_role;
 
 -- Fingerprints: sums over rows, by which what is read back is compared with what was backed up.
 
@@ -13404,7 +13610,7 @@ create or replace function m23.go_round(p_name text, p_since timestamptz, p_work
   returns int
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_tenant uuid;
+  v_tenant text;
   v_count  int := 0;
 begin
   perform m23.begin_round(p_name, p_since);
@@ -13421,7 +13627,7 @@ revoke all on function m23.go_round(text, timestamptz, regprocedure, timestamptz
   service_role;
 
 -- Deletes what was kept of a tenant's health: after some days all but the last of each day; gives how many.
-create or replace function m23.prune_health(p_tenant uuid) returns bigint
+create or replace function m23.prune_health(p_tenant text) returns bigint
 language plpgsql volatile set search_path = '' as $$
 declare v_count bigint;
 begin
@@ -13435,10 +13641,10 @@ begin
   get diagnostics v_count = row_count;
   return v_count;
 end $$;
-revoke all on function m23.prune_health(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.prune_health(text) from public, anon, authenticated, service_role;
 
 -- Once a day, for every tenant.
-create or replace function m23.note_day(p_tenant uuid) returns void
+create or replace function m23.note_day(p_tenant text) returns void
 language plpgsql volatile set search_path = '' as $$
 begin
   if not exists (select from public.health_snapshots where tenant_id = p_tenant and created_at >= date_trunc('day',
@@ -13447,11 +13653,11 @@ begin
   end if;
   perform m23.prune_health(p_tenant);
 end $$;
-revoke all on function m23.note_day(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.note_day(text) from public, anon, authenticated, service_role;
 
 -- Foreign keys between copies are made, and so are checked by the server. Of one that leads out
 -- of the archive, or to another tenant's rows, they are looked up, without a lock on anybody's table.
-create or replace function m23.key_holds(p_tenant uuid, p_all m23.scratch[], p_child m23.scratch, p_key pg_constraint)
+create or replace function m23.key_holds(p_tenant text, p_all m23.scratch[], p_child m23.scratch, p_key pg_constraint)
   returns text
 language plpgsql set search_path = '' as $$
 declare
@@ -13476,16 +13682,17 @@ exception
   when foreign_key_violation then
     v_count := m23.number_of(v_path, format('select count(*) from %1$s d
                      where row(%2$s) is not null and not exists (select from %3$s p where %4$s)
-                     and not exists (select from %5$s p where %4$s and p.%6$I <> %7$L)',
+                     and not exists (select from %5$s p where %4$s and %6$s <> %7$s)',
       m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'),
       m23.qualified_name((v_parent.copy).relid),
-      m23.refers(p_key, 'p', 'd'), m23.qualified_name(p_key.confrelid), m23.tenant_column(v_parent.live), p_tenant));
+      m23.refers(p_key, 'p', 'd'), m23.qualified_name(p_key.confrelid), m23.row_tenant(v_parent.live, 'p'),
+      m23.tenant_value(v_parent.live, quote_literal(p_tenant))));
     return case when v_count > 0
       then format('%s row(s) of %s refer to rows of %s that are not in the backup ("%s")', v_count, p_child.name,
                   v_parent.name, p_key.conname) end;
   when undefined_column then return null;  -- newer than the backup
 end $$;
-revoke all on function m23.key_holds(uuid, m23.scratch[], m23.scratch, pg_constraint) from public, anon, authenticated,
+revoke all on function m23.key_holds(text, m23.scratch[], m23.scratch, pg_constraint) from public, anon, authenticated,
   service_role;
 
 -- Makes the copy of a table: everything that a row of it has to fit, but for foreign keys.
@@ -13562,19 +13769,19 @@ revoke all on function m23.next_due(public.dr_plans, text, timestamptz) from pub
 
 -- Plans are bounded, as each of them makes work. One insert of a tenant at a time, to be counted rightly; tenants share
 -- 128 locks, so that one transaction can insert those of thousands.
-create or replace function m23.refuse_many_plans(p_tenant uuid) returns void
+create or replace function m23.refuse_many_plans(p_tenant text) returns void
 language plpgsql set search_path = '' as $$
 begin
-  perform pg_advisory_xact_lock(hashtextextended('m23.plans.' || hashtextextended(p_tenant::text, 0) % 128, 0));
+  perform pg_advisory_xact_lock(hashtextextended('m23.plans.' || hashtextextended(p_tenant, 0) % 128, 0));
   if (select count(*) from public.dr_plans where tenant_id = p_tenant) >= 20 then
     perform m23.refuse('VALIDATION_FAILED', 'the plan cannot be kept',
         array['tenant_id: a tenant has at most 20 plans; change one that is there']);
   end if;
 end $$;
-revoke all on function m23.refuse_many_plans(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.refuse_many_plans(text) from public, anon, authenticated, service_role;
 
 -- The plan that a request names. Another tenant's looks exactly like a missing one.
-create or replace function m23.usable_plan(p_tenant uuid, p_plan uuid) returns public.dr_plans
+create or replace function m23.usable_plan(p_tenant text, p_plan uuid) returns public.dr_plans
 language plpgsql stable set search_path = '' as $$
 declare v_plan public.dr_plans;
 begin
@@ -13586,21 +13793,21 @@ begin
   end if;
   return v_plan;
 end $$;
-revoke all on function m23.usable_plan(uuid, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.usable_plan(text, uuid) from public, anon, authenticated, service_role;
 
 -- The newest completed backup that a plan covers, or without a plan the tenant's newest.
-create or replace function m23.covered_backup(p_tenant uuid, p_plan public.dr_plans) returns uuid
+create or replace function m23.covered_backup(p_tenant text, p_plan public.dr_plans) returns uuid
 language sql stable set search_path = '' as $$
   select j.id from public.backup_jobs j
    where j.tenant_id = p_tenant and j.status = 'completed' and j.deleted_at is null
      and (p_plan.id is null or j.job_type = any (p_plan.backup_types))
    order by j.completed_at desc, j.id limit 1
 $$;
-revoke all on function m23.covered_backup(uuid, public.dr_plans) from public, anon, authenticated, service_role;
+revoke all on function m23.covered_backup(text, public.dr_plans) from public, anon, authenticated, service_role;
 
 -- The backup that a test is of: the one that is named, else the newest that the plan covers,
 -- else the tenant's newest.
-create or replace function m23.tested_backup(p_tenant uuid, p_plan public.dr_plans, p_job uuid) returns uuid
+create or replace function m23.tested_backup(p_tenant text, p_plan public.dr_plans, p_job uuid) returns uuid
 language plpgsql volatile set search_path = '' as $$
 declare v_job uuid := m23.covered_backup(p_tenant, p_plan);
 begin
@@ -13614,10 +13821,10 @@ begin
   end if;
   return v_job;
 end $$;
-revoke all on function m23.tested_backup(uuid, public.dr_plans, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.tested_backup(text, public.dr_plans, uuid) from public, anon, authenticated, service_role;
 
 -- Accepts a recovery test as a request's body asks for it; gives its id.
-create or replace function m23.begin_test(p_tenant uuid, p_test jsonb, p_by uuid) returns uuid
+create or replace function m23.begin_test(p_tenant text, p_test jsonb, p_by uuid) returns uuid
 language plpgsql volatile set search_path = '' as $$
 declare
   v_plan public.dr_plans := m23.usable_plan(p_tenant, (p_test ->> 'dr_plan_id')::uuid);
@@ -13632,7 +13839,7 @@ begin
   insert into m23.test_work (test_id) values (v_id);
   return v_id;
 end $$;
-revoke all on function m23.begin_test(uuid, jsonb, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.begin_test(text, jsonb, uuid) from public, anon, authenticated, service_role;
 
 -- The advisory lock that whoever executes a test holds.
 create or replace function m23.test_key(p_test uuid) returns bigint
@@ -13749,7 +13956,7 @@ end $$;
 revoke all on function m23.restore_to_scratch(m23.restore_work) from public, anon, authenticated, service_role;
 
 -- Gives how many rows went there and back.
-create or replace function m23.round_trip(p_schema text, p_tenant uuid, p_all m23.scratch[], p_work uuid) returns bigint
+create or replace function m23.round_trip(p_schema text, p_tenant text, p_all m23.scratch[], p_work uuid) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_scratch m23.scratch;
@@ -13779,7 +13986,7 @@ begin
     then 'undoing a restore in place did not give what was there before it' end);
   return v_rows;
 end $$;
-revoke all on function m23.round_trip(text, uuid, m23.scratch[], uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.round_trip(text, text, m23.scratch[], uuid) from public, anon, authenticated, service_role;
 
 -- Begins a round where the last one is over and began before p_since.
 create or replace function m23.begin_round(p_name text, p_since timestamptz) returns void
@@ -13791,7 +13998,7 @@ begin
   if found then
     insert into m23.round_tenants (round, tenant_id)
       select p_name, t.id
-        from (select m23.tenant_uuid(t.tenant_id) from m23.tenants() t) t (id)
+        from (select t.tenant_id from m23.tenants() t) t (id)
        where t.id is not null
       on conflict do nothing;
   end if;
@@ -13799,14 +14006,14 @@ end $$;
 revoke all on function m23.begin_round(text, timestamptz) from public, anon, authenticated, service_role;
 
 -- Does a round's work for one tenant; what fails is told to the server's log.
-create or replace function m23.do_for(p_work regprocedure, p_tenant uuid) returns void
+create or replace function m23.do_for(p_work regprocedure, p_tenant text) returns void
 language plpgsql volatile set search_path = '' as $$
 begin
   execute format('select %s($1)', p_work::regproc) using p_tenant;
 exception when others or query_canceled then
   raise log 'm23: % failed for tenant %: % (%)', p_work::regproc, p_tenant, sqlerrm, sqlstate;
 end $$;
-revoke all on function m23.do_for(regprocedure, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.do_for(regprocedure, text) from public, anon, authenticated, service_role;
 
 -- Inserts the staged rows into the copy; gives why they do not fit, null if they do.
 create or replace function m23.rows_fit(p_scratch m23.scratch) returns text
@@ -13881,7 +14088,7 @@ revoke all on function m23.scheduled_backup(public.dr_plans) from public, anon, 
 
 -- What a scheduled incremental can build on: the newest whole backup whose chain can be read and
 -- is not too long, if the log still knows what has changed since.
-create or replace function m23.scheduled_parent(p_tenant uuid) returns uuid
+create or replace function m23.scheduled_parent(p_tenant text) returns uuid
 language plpgsql volatile set search_path = '' as $$
 declare
   v_since timestamptz := clock_timestamp() - make_interval(days => m23.setting('full_every_days')::int);
@@ -13900,7 +14107,7 @@ begin
   end loop;
   return null;
 end $$;
-revoke all on function m23.scheduled_parent(uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.scheduled_parent(text) from public, anon, authenticated, service_role;
 
 -- Takes a due time for oneself; false when somebody else has it.
 create or replace function m23.take_run(p_plan uuid, p_kind text, p_due timestamptz) returns boolean
@@ -14048,17 +14255,18 @@ end $$;
 revoke all on function m23.look_at(m23.scratch) from public, anon, authenticated, service_role;
 
 -- How many rows of a copy are of another tenant.
-create or replace function m23.count_foreign(p_scratch m23.scratch, p_tenant uuid) returns bigint
+create or replace function m23.count_foreign(p_scratch m23.scratch, p_tenant text) returns bigint
 language plpgsql set search_path = '' as $$
 begin
-  return m23.number_of(p_scratch.path, format('select count(*) from %s where %I is distinct from %L',
-    m23.qualified_name((p_scratch.copy).relid), m23.tenant_column(p_scratch.copy), p_tenant));
+  return m23.number_of(p_scratch.path, format('select count(*) from %s r where %s is distinct from %s',
+    m23.qualified_name((p_scratch.copy).relid), m23.row_tenant(p_scratch.copy, 'r'),
+    m23.tenant_value(p_scratch.copy, quote_literal(p_tenant))));
 end $$;
-revoke all on function m23.count_foreign(m23.scratch, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.count_foreign(m23.scratch, text) from public, anon, authenticated, service_role;
 
 -- Converges the copies to what a query gives of each, as a restore does to live tables; gives
 -- how many rows that changed.
-create or replace function m23.converge_scratch(p_tenant uuid, p_all m23.scratch[], p_wanted text[], p_work uuid)
+create or replace function m23.converge_scratch(p_tenant text, p_all m23.scratch[], p_wanted text[], p_work uuid)
   returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -14075,7 +14283,7 @@ begin
   end loop;
   return (v_done -> 'stats' ->> 'totalOperations')::bigint;
 end $$;
-revoke all on function m23.converge_scratch(uuid, m23.scratch[], text[], uuid) from public, anon, authenticated,
+revoke all on function m23.converge_scratch(text, m23.scratch[], text[], uuid) from public, anon, authenticated,
   service_role;
 
 -- The copies, those that others refer to last.
@@ -14100,7 +14308,7 @@ create table m23.alerts (
   id        uuid primary key default gen_random_uuid(),
   kind      text not null,
   subject   text not null,  -- what it is about: a tenant, a table, a job of the clock
-  tenant_id uuid,
+  tenant_id text,
   summary   text not null,
   detail    jsonb not null default '{}',
   began_at  timestamptz not null default clock_timestamp(),
@@ -14141,7 +14349,7 @@ create index alert_deliveries_due on m23.alert_deliveries (next_at) where delive
 
 comment on table m23.alert_deliveries is 'What was told of alerts, is to be told, or could not be.';
 
-create type m23.condition as (kind text, subject text, tenant_id uuid, summary text, detail jsonb);
+create type m23.condition as (kind text, subject text, tenant_id text, summary text, detail jsonb);
 
 -- One at a time, and not more often than there is need for: every Worker with a cron trigger asks for it.
 create table m23.watches (one boolean primary key default true check (one), at timestamptz not null);
@@ -14227,13 +14435,13 @@ revoke all on function m23.alert_advice(m23.alerts) from public, anon, authentic
 create or replace function m23.conditions_of_tenants() returns setof m23.condition
 language sql stable set search_path = '' as $$
   with fleet as materialized (select * from m23.fleet())
-  select 'backup_overdue', f.tenant_id, m23.tenant_uuid(f.tenant_id),
+  select 'backup_overdue', f.tenant_id, f.tenant_id,
          format('the newest backup of this tenant is %s; its RPO is %s minutes',
                 coalesce('of ' || m23.iso(f.last_backup_at), 'still to come'), f.rpo_minutes),
          jsonb_build_object('lastBackupAt', m23.iso(f.last_backup_at), 'rpoMinutes', f.rpo_minutes)
     from fleet f where f.late
   union all
-  select 'score_low', f.tenant_id, m23.tenant_uuid(f.tenant_id),
+  select 'score_low', f.tenant_id, f.tenant_id,
          format('the health of this tenant is %s, below 70', f.score),
          jsonb_build_object('score', f.score)
     from fleet f where f.score < 70
@@ -14243,7 +14451,7 @@ revoke all on function m23.conditions_of_tenants() from public, anon, authentica
 -- The newest backup that has ended has failed; one that somebody cancelled has not.
 create or replace function m23.conditions_of_backups() returns setof m23.condition
 language sql stable set search_path = '' as $$
-  select 'backup_failed', j.tenant_id::text, j.tenant_id, 'the last backup of this tenant failed',
+  select 'backup_failed', j.tenant_id, j.tenant_id, 'the last backup of this tenant failed',
          jsonb_build_object('jobId', (array_agg(j.id order by j.completed_at desc))[1])
     from public.backup_jobs j
    where j.status = 'completed' or j.status = 'failed' and coalesce(j.error_message, '') not like 'cancelled by %'
@@ -14256,7 +14464,7 @@ revoke all on function m23.conditions_of_backups() from public, anon, authentica
 -- Until a later test of the same tenant, which reads at least as far, finds none.
 create or replace function m23.conditions_of_tests() returns setof m23.condition
 language sql stable set search_path = '' as $$
-  select distinct on (t.tenant_id) 'damage_found', t.tenant_id::text, t.tenant_id,
+  select distinct on (t.tenant_id) 'damage_found', t.tenant_id, t.tenant_id,
          'a recovery test of this tenant found damage',
          jsonb_build_object('testId', t.id, 'jobId', t.backup_job_id)
     from public.recovery_tests t, lateral (select array_position('{basic,full,deep}', t.validation_level)) d (depth)
@@ -14317,7 +14525,7 @@ create or replace function m23.failed_alerts()
 returns table (delivery_id uuid, kind text, edge text, tenant_id text, summary text, began_at timestamptz,
                ended_at timestamptz, attempts int, failed_at timestamptz, error text)
 language sql stable security definer rows 10 set search_path = '' set row_security = off as $$
-  select d.id, a.kind, d.edge, a.tenant_id::text, a.summary, a.began_at, a.ended_at, d.attempts, d.failed_at, d.error
+  select d.id, a.kind, d.edge, a.tenant_id, a.summary, a.began_at, a.ended_at, d.attempts, d.failed_at, d.error
     from m23.alert_deliveries d join m23.alerts a on a.id = d.alert_id
    where d.failed_at is not null order by d.failed_at desc
 $$;
@@ -14378,7 +14586,7 @@ language sql stable set search_path = '' as $outer$
              and not pg_visible_in_snapshot(l.xid, $1) and pg_visible_in_snapshot(l.xid, $3) group by l.xid) l
        where not exists (
          select from public.pitr_snapshots s
-          where s.tenant_id = t.id and s.snapshot_type = 'pre_restore'
+          where s.tenant_id = t.id::text and s.snapshot_type = 'pre_restore'
             and s.snapshot_data ->> 'transaction' = l.xid::text)),
     minute as (
       select d.tenant_id, d.xid, d.at as until, sum(d.rows) over last as rows,
@@ -14386,7 +14594,7 @@ language sql stable set search_path = '' as $outer$
         from deleted d
       window last as (partition by d.tenant_id order by d.at
                       range between interval '1 minute' preceding and current row))
-    select distinct on (tenant_id) tenant_id, first_xid, since, until from minute
+    select distinct on (tenant_id) tenant_id::text, first_xid, since, until from minute
      where not pg_visible_in_snapshot(xid, $2) and rows > 100 order by tenant_id, rows desc, until$sql$,
     'part', p_part, 'at', m23.committed_at())
 $outer$;
@@ -14545,7 +14753,7 @@ language sql stable set search_path = '' as $$
   union all
   select 'restores', 'warning',
          format('%s restores and rollbacks failed in the last 24 hours: of the tenants %s', count(*),
-                m23.some_of(array_agg(distinct r.tenant_id::text))),
+                m23.some_of(array_agg(distinct r.tenant_id))),
          'read error_message in public.restore_logs and public.pitr_rollbacks: a restore that fails has changed nothing'
     from (select l.tenant_id, l.status, l.completed_at from public.restore_logs l
           union all select b.tenant_id, b.status, b.completed_at from public.pitr_rollbacks b) r
@@ -14615,7 +14823,7 @@ create or replace function m23.doctor_plans() returns setof m23.finding
 language sql stable set search_path = '' as $$
   select 'plans', 'problem',
          format('overdue: %s plans have been due for more than %s minutes: of the tenants %s', count(*),
-                m23.setting('plan_late_minutes'), m23.some_of(array_agg(distinct p.tenant_id::text))),
+                m23.setting('plan_late_minutes'), m23.some_of(array_agg(distinct p.tenant_id))),
          'see that the cron triggers of backup-create and recovery-test come, and look at their logs'
     from public.dr_plans p
    where p.is_active and least(p.next_backup_date, p.next_test_date)
@@ -14624,7 +14832,7 @@ language sql stable set search_path = '' as $$
   union all
   select 'plans', 'problem',
          format('failing: the last backup of %s plans has failed: of the tenants %s', count(*),
-                m23.some_of(array_agg(distinct p.tenant_id::text))),
+                m23.some_of(array_agg(distinct p.tenant_id))),
          'read error_message in public.backup_jobs; the next due time tries again'
     from public.dr_plans p
     join lateral (select j.status from m23.plan_runs r join public.backup_jobs j on j.id = r.work_id
@@ -14822,7 +15030,7 @@ returns table (tenant_id text, name text, last_backup_at timestamptz, rpo_minute
                last_proof_at timestamptz, score numeric, running int, failed_24h int, gaps int, plan text,
                worst text, why text, rank int)
 language sql stable rows 1000 set search_path = '' as $$
-  with tenant as materialized (select m23.tenant_uuid(t.tenant_id) as id, t.tenant_id as key, t.name
+  with tenant as materialized (select t.tenant_id as id, t.tenant_id as key, t.name
                                  from m23.tenants() t),
     backup (id, at) as (
       select j.tenant_id, max(least(w.position_at, j.completed_at))
@@ -14886,13 +15094,14 @@ language sql stable set search_path = '' as $outer$
   select m23.fill($sql$
     select count(*) from (
       select from {part} l
-       where l.tenant_id = $1 and l.xid >= $4 and pg_visible_in_snapshot(l.xid, $3)
+       where l.tenant_id = {tenant} and l.xid >= $4 and pg_visible_in_snapshot(l.xid, $3)
          and coalesce({at}, clock_timestamp()) >= $2
        group by {key}
       having bool_or(l.op = 'D')
          and sum(case when l.op in ('I', 'n', 'a') then 1 when l.op in ('D', 'o', 'l') then -1 else 0 end) < 0
       ) gone$sql$,
     'part', p_part, 'at', m23.committed_at(),
+    'tenant', m23.tenant_value(p_table, '$1'),
     'key', (select string_agg('l.' || m23.log_field(p_table, c.attnum), ', ' order by c.key_ord)
               from m23.columns_of(p_table.relid, p_of_key => true) c))
 $outer$;
@@ -14942,7 +15151,7 @@ revoke all on function m23.grown_parts() from public, anon, authenticated, servi
 
 -- Whether so many deleted rows are more than the setting says of those that a tenant had. What is there now is counted
 -- as far as it matters.
-create or replace function m23.is_mass(p_table m23.protected_tables, p_tenant uuid, p_gone bigint) returns boolean
+create or replace function m23.is_mass(p_table m23.protected_tables, p_tenant text, p_gone bigint) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare
   v_percent numeric := m23.setting('mass_delete_percent')::numeric;
@@ -14950,12 +15159,12 @@ declare
   v_left    bigint;
 begin
   if p_gone <= 100 then return false; end if;
-  execute m23.fill('select count(*) from (select from {table} r where r.{tenant} = $1 limit $2) there',
-      'table', m23.qualified_name(p_table.relid), 'tenant', quote_ident(m23.tenant_column(p_table)))
+  execute m23.fill('select count(*) from (select from {table} r where {is_its} limit $2) there',
+      'table', m23.qualified_name(p_table.relid), 'is_its', m23.belongs_to(p_table, 'r', '$1'))
     into v_left using p_tenant, v_enough;
   return v_left < v_enough;
 end $$;
-revoke all on function m23.is_mass(m23.protected_tables, uuid, bigint) from public, anon, authenticated, service_role;
+revoke all on function m23.is_mass(m23.protected_tables, text, bigint) from public, anon, authenticated, service_role;
 
 -- The last moment before a transaction, as callers write it: where commit times are native the microsecond before its
 -- own, else the last tick that does not see it.
@@ -15036,7 +15245,7 @@ revoke all on function m23.history_has_migration() from public, anon, authentica
 
 -- What was told already is not told again, unless it was a small part of this.
 create or replace function m23.note_mass_delete(
-  p_part m23.grown_part, p_tenant uuid, p_first xid8, p_since timestamptz, p_until timestamptz, p_rows bigint)
+  p_part m23.grown_part, p_tenant text, p_first xid8, p_since timestamptz, p_until timestamptz, p_rows bigint)
 returns void
 language sql volatile set search_path = '' as $$
   insert into m23.alerts (kind, subject, tenant_id, is_event, ended_at, summary, detail)
@@ -15051,7 +15260,7 @@ language sql volatile set search_path = '' as $$
         where a.kind = 'mass_delete' and a.subject = about.subject and a.detail ->> 'until' >= m23.iso(p_since)
           and (a.detail ->> 'rowsDeleted')::bigint * 2 >= p_rows)
 $$;
-revoke all on function m23.note_mass_delete(m23.grown_part, uuid, xid8, timestamptz, timestamptz, bigint) from public,
+revoke all on function m23.note_mass_delete(m23.grown_part, text, xid8, timestamptz, timestamptz, bigint) from public,
   anon, authenticated, service_role;
 
 -- Begins the alerts whose condition holds by now, and ends those whose condition does not any more.
@@ -15136,18 +15345,18 @@ revoke all on function public.adopt_backup(jsonb, text, text) from public, anon,
 grant execute on function public.adopt_backup(jsonb, text, text) to service_role;
 select m23.pin_text('public.adopt_backup(jsonb, text, text)');
 
-create or replace function public.calculate_health_score(p_tenant_id uuid, p_days_back int default 30) returns numeric
+create or replace function public.calculate_health_score(p_tenant_id text, p_days_back int default 30) returns numeric
 language sql volatile security definer set search_path = '' set row_security = off as
 $$ select (public.get_health(p_tenant_id, p_days_back) ->> 'score')::numeric $$;
-comment on function public.calculate_health_score(uuid, int) is
+comment on function public.calculate_health_score(text, int) is
   'The score of get_health: 0 to 100; below 70 is a reason to alert.';
-revoke all on function public.calculate_health_score(uuid, int) from public, anon, authenticated, service_role;
-grant execute on function public.calculate_health_score(uuid, int) to authenticated, service_role;
-select m23.pin_text('public.calculate_health_score(uuid, int)');
+revoke all on function public.calculate_health_score(text, int) from public, anon, authenticated, service_role;
+grant execute on function public.calculate_health_score(text, int) to authenticated, service_role;
+select m23.pin_text('public.calculate_health_score(text, int)');
 
 -- What a restore to a time would change; with a second time, what changed between the two.
 create or replace function public.calculate_pitr_stats(
-  p_tenant_id uuid, p_target_timestamp timestamptz, p_base_backup_timestamp timestamptz default null
+  p_tenant_id text, p_target_timestamp timestamptz, p_base_backup_timestamp timestamptz default null
 ) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
 $$
@@ -15171,13 +15380,13 @@ begin
                                     'delete_count', s -> 'deleteCount', 'affected_tables', s -> 'affectedTables')
             from (select m23.plan_report('{}') -> 'stats') x (s));
 end $$;
-comment on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) is
+comment on function public.calculate_pitr_stats(text, timestamptz, timestamptz) is
   'Net row changes that a restore to p_target_timestamp would make, or, with p_base_backup_timestamp, that lead from '
   'that time to the target.';
-revoke all on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) from public, anon, authenticated,
+revoke all on function public.calculate_pitr_stats(text, timestamptz, timestamptz) from public, anon, authenticated,
   service_role;
-grant execute on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) to authenticated, service_role;
-select m23.pin_text('public.calculate_pitr_stats(uuid, timestamptz, timestamptz)');
+grant execute on function public.calculate_pitr_stats(text, timestamptz, timestamptz) to authenticated, service_role;
+select m23.pin_text('public.calculate_pitr_stats(text, timestamptz, timestamptz)');
 
 create or replace function public.cancel_backup(p_backup_id uuid) returns boolean
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
@@ -15201,7 +15410,7 @@ select m23.pin_text('public.cancel_backup(uuid)');
 
 create or replace function public.cancel_restore(p_id uuid) returns boolean
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
-declare v_tenant uuid := (select w.tenant_id from m23.restore_work w where w.work_id = p_id);
+declare v_tenant text := (select w.tenant_id from m23.restore_work w where w.work_id = p_id);
 begin
   perform m23.refuse_anonymous();
   if v_tenant is null then return false; end if;
@@ -15219,7 +15428,7 @@ grant execute on function public.cancel_restore(uuid) to authenticated, service_
 select m23.pin_text('public.cancel_restore(uuid)');
 
 create or replace function public.create_pitr_snapshot(
-  p_tenant_id uuid, p_snapshot_name text, p_affected_tables text[], p_created_by uuid,
+  p_tenant_id text, p_snapshot_name text, p_affected_tables text[], p_created_by uuid,
   p_restore_log_id uuid default null
 ) returns uuid
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
@@ -15247,13 +15456,13 @@ begin
   perform m23.audit_done(p_tenant_id, 'create_pitr_snapshot', jsonb_build_object('id', v_id));
   return v_id;
 end $$;
-comment on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) is
+comment on function public.create_pitr_snapshot(text, text, text[], uuid, uuid) is
   'A manual snapshot of this moment, for pitr-rollback; p_affected_tables null means every protected table. '
   'Owner, admin, operator.';
-revoke all on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) from public, anon, authenticated,
+revoke all on function public.create_pitr_snapshot(text, text, text[], uuid, uuid) from public, anon, authenticated,
   service_role;
-grant execute on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) to authenticated, service_role;
-select m23.pin_text('public.create_pitr_snapshot(uuid, text, text[], uuid, uuid)');
+grant execute on function public.create_pitr_snapshot(text, text, text[], uuid, uuid) to authenticated, service_role;
+select m23.pin_text('public.create_pitr_snapshot(text, text, text[], uuid, uuid)');
 
 create or replace function public.delete_backup(p_backup_id uuid) returns timestamptz
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
@@ -15303,7 +15512,7 @@ revoke all on function public.drop_restore_copy(uuid) from public, anon, authent
 grant execute on function public.drop_restore_copy(uuid) to authenticated, service_role;
 select m23.pin_text('public.drop_restore_copy(uuid)');
 
-create or replace function public.erase_archive_key(p_tenant_id uuid) returns jsonb
+create or replace function public.erase_archive_key(p_tenant_id text) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare v_keys int;
 begin
@@ -15319,13 +15528,13 @@ begin
   return jsonb_build_object('tenant_id', p_tenant_id, 'prefix', m23.keys_prefix(p_tenant_id), 'keys', v_keys,
                             'status', 'pending');
 end $$;
-comment on function public.erase_archive_key(uuid) is
+comment on function public.erase_archive_key(text) is
   'Has the key objects of a tenant deleted from the store within a minute, for good: '
   'no encrypted archive of it can be read any more, and a later backup gets a new key. '
   'Gives {"tenant_id", "prefix", "keys", "status"}. Only for the service key.';
-revoke all on function public.erase_archive_key(uuid) from public, anon, authenticated, service_role;
-grant execute on function public.erase_archive_key(uuid) to service_role;
-select m23.pin_text('public.erase_archive_key(uuid)');
+revoke all on function public.erase_archive_key(text) from public, anon, authenticated, service_role;
+grant execute on function public.erase_archive_key(text) to service_role;
+select m23.pin_text('public.erase_archive_key(text)');
 
 -- The rollback in one call, for supabase.rpc. It is counted in the window of pitr-rollback.
 create or replace function public.execute_pitr_rollback(
@@ -15334,7 +15543,7 @@ create or replace function public.execute_pitr_rollback(
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as
 $$
 declare
-  v_tenant  uuid := (select s.tenant_id from public.pitr_snapshots s where s.id = p_snapshot_id);
+  v_tenant  text := (select s.tenant_id from public.pitr_snapshots s where s.id = p_snapshot_id);
   v_begun   json;
   v_outcome json;
 begin
@@ -15368,7 +15577,7 @@ grant execute on function public.execute_pitr_rollback(uuid, uuid, text) to auth
 select m23.pin_text('public.execute_pitr_rollback(uuid, uuid, text)');
 
 -- The same for supabase.rpc, with the service key alone.
-create or replace function public.forget_tenant(p_tenant_id uuid) returns jsonb
+create or replace function public.forget_tenant(p_tenant_id text) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as
 $$
 begin
@@ -15382,13 +15591,13 @@ exception
     then perform m23.refuse('VALIDATION_FAILED', 'the tenant cannot be forgotten; nothing was removed',
                             array['p_tenant_id: ' || sqlerrm]);
 end $$;
-comment on function public.forget_tenant(uuid) is
+comment on function public.forget_tenant(text) is
   'Removes everything that M23 keeps of a tenant, for good; see m23.forget_tenant. Service key only.';
-revoke all on function public.forget_tenant(uuid) from public, anon, authenticated, service_role;
-grant execute on function public.forget_tenant(uuid) to service_role;
-select m23.pin_text('public.forget_tenant(uuid)');
+revoke all on function public.forget_tenant(text) from public, anon, authenticated, service_role;
+grant execute on function public.forget_tenant(text) to service_role;
+select m23.pin_text('public.forget_tenant(text)');
 
-create or replace function public.get_active_pitr_snapshots(p_tenant_id uuid)
+create or replace function public.get_active_pitr_snapshots(p_tenant_id text)
 returns table (snapshot_id uuid, snapshot_name text, snapshot_type text, created_at timestamptz, created_by uuid,
                expires_at timestamptz, affected_tables text[], restore_log_id uuid)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
@@ -15405,12 +15614,12 @@ begin
                         and not pg_visible_in_snapshot(t.xid, (s.snapshot_data ->> 'position')::pg_snapshot))
    order by s.created_at desc, s.id;
 end $$;
-comment on function public.get_active_pitr_snapshots(uuid) is 'The snapshots that can be rolled back to, newest first.';
-revoke all on function public.get_active_pitr_snapshots(uuid) from public, anon, authenticated, service_role;
-grant execute on function public.get_active_pitr_snapshots(uuid) to authenticated, service_role;
-select m23.pin_text('public.get_active_pitr_snapshots(uuid)');
+comment on function public.get_active_pitr_snapshots(text) is 'The snapshots that can be rolled back to, newest first.';
+revoke all on function public.get_active_pitr_snapshots(text) from public, anon, authenticated, service_role;
+grant execute on function public.get_active_pitr_snapshots(text) to authenticated, service_role;
+select m23.pin_text('public.get_active_pitr_snapshots(text)');
 
-create or replace function public.get_audit_log(p_tenant_id uuid, p_before bigint default null, p_limit int default 100)
+create or replace function public.get_audit_log(p_tenant_id text, p_before bigint default null, p_limit int default 100)
 returns table (seq bigint, created_at timestamptz, action text, actor uuid, request_id uuid, from_address text,
                user_agent text, outcome text, status int, code text, ended_at timestamptz, detail jsonb)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
@@ -15431,16 +15640,16 @@ begin
      where a.tenant_id = p_tenant_id and a.event <> 'ended' and (p_before is null or a.seq < p_before)
      order by a.seq desc limit least(greatest(p_limit, 1), 1000));
 end $$;
-comment on function public.get_audit_log(uuid, bigint, int) is
+comment on function public.get_audit_log(text, bigint, int) is
   'The calls of a tenant, newest first, each with its outcome; the next page begins before the last seq. Refusals of '
   'the present minute come first, without a seq. Owner.';
-revoke all on function public.get_audit_log(uuid, bigint, int) from public, anon, authenticated, service_role;
-grant execute on function public.get_audit_log(uuid, bigint, int) to authenticated, service_role;
-select m23.pin_text('public.get_audit_log(uuid, bigint, int)');
+revoke all on function public.get_audit_log(text, bigint, int) from public, anon, authenticated, service_role;
+grant execute on function public.get_audit_log(text, bigint, int) to authenticated, service_role;
+select m23.pin_text('public.get_audit_log(text, bigint, int)');
 
 create or replace function public.get_backup_chain(p_backup_id uuid) returns setof public.backup_jobs
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
-declare v_tenant uuid := (select j.tenant_id from public.backup_jobs j where j.id = p_backup_id);
+declare v_tenant text := (select j.tenant_id from public.backup_jobs j where j.id = p_backup_id);
 begin
   perform m23.refuse_anonymous();
   if v_tenant is null or not m23.is_member(v_tenant) then
@@ -15454,7 +15663,7 @@ revoke all on function public.get_backup_chain(uuid) from public, anon, authenti
 grant execute on function public.get_backup_chain(uuid) to authenticated, service_role;
 select m23.pin_text('public.get_backup_chain(uuid)');
 
-create or replace function public.get_backup_statistics(p_tenant_id uuid, p_days_back int default 30) returns jsonb
+create or replace function public.get_backup_statistics(p_tenant_id text, p_days_back int default 30) returns jsonb
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
@@ -15467,13 +15676,13 @@ begin
    where tenant_id = p_tenant_id
      and created_at > now() - make_interval(days => greatest(0, least(p_days_back, 36500))));
 end $$;
-comment on function public.get_backup_statistics(uuid, int) is
+comment on function public.get_backup_statistics(text, int) is
   'The backups of the last days in figures: how many, how they ended, bytes stored, and seconds on average.';
-revoke all on function public.get_backup_statistics(uuid, int) from public, anon, authenticated, service_role;
-grant execute on function public.get_backup_statistics(uuid, int) to authenticated, service_role;
-select m23.pin_text('public.get_backup_statistics(uuid, int)');
+revoke all on function public.get_backup_statistics(text, int) from public, anon, authenticated, service_role;
+grant execute on function public.get_backup_statistics(text, int) to authenticated, service_role;
+select m23.pin_text('public.get_backup_statistics(text, int)');
 
-create or replace function public.get_current_tenant() returns uuid
+create or replace function public.get_current_tenant() returns text
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.refuse_anonymous();
@@ -15516,21 +15725,21 @@ revoke all on function public.get_fleet() from public, anon, authenticated, serv
 grant execute on function public.get_fleet() to authenticated, service_role;
 select m23.pin_text('public.get_fleet()');
 
-create or replace function public.get_health(p_tenant_id uuid, p_days_back int default 30) returns jsonb
+create or replace function public.get_health(p_tenant_id text, p_days_back int default 30) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return m23.health(p_tenant_id, coalesce(p_days_back, 30));
 end $$;
-comment on function public.get_health(uuid, int) is
+comment on function public.get_health(text, int) is
   'How well a tenant could be brought back: {"score", "healthy", "daysBack", "parts", "capped"?}. '
   'Looks at the last p_days_back days.';
-revoke all on function public.get_health(uuid, int) from public, anon, authenticated, service_role;
-grant execute on function public.get_health(uuid, int) to authenticated, service_role;
-select m23.pin_text('public.get_health(uuid, int)');
+revoke all on function public.get_health(text, int) from public, anon, authenticated, service_role;
+grant execute on function public.get_health(text, int) to authenticated, service_role;
+select m23.pin_text('public.get_health(text, int)');
 
 -- The dry run of pitr-restore without a call: it is not counted. p_selection: the fields of its body that choose.
-create or replace function public.get_pitr_preview(p_tenant_id uuid, p_target_timestamp timestamptz default null,
+create or replace function public.get_pitr_preview(p_tenant_id text, p_target_timestamp timestamptz default null,
                                         p_tables text[] default null, p_selection jsonb default null) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off
 set statement_timeout = '60s' as $$
@@ -15554,13 +15763,13 @@ begin
   end if;
   return jsonb_build_object('success', true) || v_seen;
 end $$;
-comment on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) is
+comment on function public.get_pitr_preview(text, timestamptz, text[], jsonb) is
   'What a restore to a moment would do: the body of the dry run of pitr-restore, not counted. '
   'Owner, admin and operator.';
-revoke all on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) from public, anon, authenticated,
+revoke all on function public.get_pitr_preview(text, timestamptz, text[], jsonb) from public, anon, authenticated,
   service_role;
-grant execute on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) to authenticated, service_role;
-select m23.pin_text('public.get_pitr_preview(uuid, timestamptz, text[], jsonb)');
+grant execute on function public.get_pitr_preview(text, timestamptz, text[], jsonb) to authenticated, service_role;
+select m23.pin_text('public.get_pitr_preview(text, timestamptz, text[], jsonb)');
 
 -- The next rows of a preview, a table at a time; not counted by the rate limit.
 create or replace function public.get_pitr_preview_page(
@@ -15605,7 +15814,7 @@ revoke all on function public.get_pitr_preview_page(uuid, text, int, int) from p
 grant execute on function public.get_pitr_preview_page(uuid, text, int, int) to authenticated, service_role;
 select m23.pin_text('public.get_pitr_preview_page(uuid, text, int, int)');
 
-create or replace function public.get_pitr_rollback_history(p_tenant_id uuid, p_limit int default 50)
+create or replace function public.get_pitr_rollback_history(p_tenant_id text, p_limit int default 50)
 returns table (rollback_id uuid, snapshot_id uuid, snapshot_name text, snapshot_type text, created_at timestamptz,
                completed_at timestamptz, created_by uuid,
                reason text, status text, error_message text, affected_tables text[], rows_restored bigint,
@@ -15619,33 +15828,33 @@ begin
     from public.pitr_rollbacks r join public.pitr_snapshots s on s.id = r.snapshot_id
    where r.tenant_id = p_tenant_id order by r.created_at desc, r.id limit greatest(p_limit, 0);
 end $$;
-comment on function public.get_pitr_rollback_history(uuid, int) is 'The rollbacks of a tenant, newest first.';
-revoke all on function public.get_pitr_rollback_history(uuid, int) from public, anon, authenticated, service_role;
-grant execute on function public.get_pitr_rollback_history(uuid, int) to authenticated, service_role;
-select m23.pin_text('public.get_pitr_rollback_history(uuid, int)');
+comment on function public.get_pitr_rollback_history(text, int) is 'The rollbacks of a tenant, newest first.';
+revoke all on function public.get_pitr_rollback_history(text, int) from public, anon, authenticated, service_role;
+grant execute on function public.get_pitr_rollback_history(text, int) to authenticated, service_role;
+select m23.pin_text('public.get_pitr_rollback_history(text, int)');
 
-create or replace function public.get_recovery_window(p_tenant_id uuid)
+create or replace function public.get_recovery_window(p_tenant_id text)
 returns table (table_name text, earliest timestamptz, latest timestamptz, commit_times text, gaps jsonb)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return query select * from m23.recovery_window(p_tenant_id);
 end $$;
-comment on function public.get_recovery_window(uuid) is
+comment on function public.get_recovery_window(text) is
   'For each protected table the earliest and latest moment that can be gone back to (null: none at present), '
   'and gaps: [{"from", "until", "reason"}].';
-revoke all on function public.get_recovery_window(uuid) from public, anon, authenticated, service_role;
-grant execute on function public.get_recovery_window(uuid) to authenticated, service_role;
-select m23.pin_text('public.get_recovery_window(uuid)');
+revoke all on function public.get_recovery_window(text) from public, anon, authenticated, service_role;
+grant execute on function public.get_recovery_window(text) to authenticated, service_role;
+select m23.pin_text('public.get_recovery_window(text)');
 
 create or replace function public.get_rows_as_of(
   p_table text, p_timestamp timestamptz, p_after jsonb default null, p_limit int default 100,
-  p_tenant_id uuid default null
+  p_tenant_id text default null
 ) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
 $$
 declare
-  v_tenant uuid := coalesce(p_tenant_id, m23.caller_tenant());
+  v_tenant text := coalesce(p_tenant_id, m23.caller_tenant());
   v_table  m23.protected_tables := m23.find_table(p_table);
   v_limit  int := least(greatest(p_limit, 1), 1000);
   v_moment m23.moment;
@@ -15676,21 +15885,21 @@ exception when data_exception or integrity_constraint_violation then
   perform m23.refuse_rows(array(select m23.unfit_columns(m23.logged_target(v_table, v_moment), v_tenant)));
   raise;
 end $$;
-comment on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) is
+comment on function public.get_rows_as_of(text, timestamptz, jsonb, int, text) is
   'Rows of a protected table as they were committed at p_timestamp, in key order, at most p_limit (1,000), after the '
   'row with the key p_after. Owner, admin and operator.';
-revoke all on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) from public, anon, authenticated,
+revoke all on function public.get_rows_as_of(text, timestamptz, jsonb, int, text) from public, anon, authenticated,
   service_role;
-grant execute on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) to authenticated, service_role;
-select m23.pin_text('public.get_rows_as_of(text, timestamptz, jsonb, int, uuid)');
+grant execute on function public.get_rows_as_of(text, timestamptz, jsonb, int, text) to authenticated, service_role;
+select m23.pin_text('public.get_rows_as_of(text, timestamptz, jsonb, int, text)');
 
 -- A page of the log, newest first: transactions by their beginning, the changes of each by their order. So stands the
 -- log's index: a page reads a page, and what its filters pass over in the transactions that they leave.
 create or replace function public.get_transaction_logs(
-  p_tenant_id uuid, p_table text default null, p_operation text default null, p_actor uuid default null,
+  p_tenant_id text, p_table text default null, p_operation text default null, p_actor uuid default null,
   p_since timestamptz default null, p_until timestamptz default null, p_before jsonb default null,
   p_limit int default 100
-) returns table (id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid, operation text,
+) returns table (id bigint, tenant_id text, created_at timestamptz, transaction_id text, actor uuid, operation text,
                  table_name text, row_key jsonb, old_values jsonb, unchanged_columns text[])
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 declare
@@ -15718,14 +15927,14 @@ begin
     cross join lateral m23.history_page(t, p_tenant_id, v_filter) h
    order by h.transaction_id::xid8 desc, h.id desc limit v_filter.most;
 end $$;
-comment on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) is
+comment on function public.get_transaction_logs(text, text, text, uuid, timestamptz, timestamptz, jsonb, int) is
   'The newest changes, at most p_limit (1,000): of a table, of one operation, by one user, committed from p_since on '
   'and before p_until, older than the row p_before. Owner, admin and operator.';
-revoke all on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int)
+revoke all on function public.get_transaction_logs(text, text, text, uuid, timestamptz, timestamptz, jsonb, int)
   from public, anon, authenticated, service_role;
-grant execute on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int)
+grant execute on function public.get_transaction_logs(text, text, text, uuid, timestamptz, timestamptz, jsonb, int)
   to authenticated, service_role;
-select m23.pin_text('public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int)');
+select m23.pin_text('public.get_transaction_logs(text, text, text, uuid, timestamptz, timestamptz, jsonb, int)');
 
 create or replace function public.keep_backup(p_backup_id uuid) returns boolean
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
@@ -15763,7 +15972,7 @@ select m23.pin_text('public.m23_abandon_request(uuid)');
 create or replace function public.m23_admit(p_request jsonb) returns json
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
-  v_tenant   uuid := (p_request ->> 'tenant_id')::uuid;
+  v_tenant   text := p_request ->> 'tenant_id';
   v_user     uuid := (p_request ->> 'user_id')::uuid;
   v_function text := p_request ->> 'function';
   v_key      text := p_request ->> 'idempotency_key';
@@ -15821,7 +16030,7 @@ select m23.pin_text('public.m23_admit(jsonb)');
 
 create or replace function public.m23_audit(p_entry jsonb) returns void
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
-declare v_tenant uuid := (p_entry ->> 'tenant_id')::uuid;
+declare v_tenant text := p_entry ->> 'tenant_id';
 begin
   if p_entry ->> 'event' = 'ended' then
     perform m23.audit_end(v_tenant, p_entry);
@@ -15838,10 +16047,10 @@ select m23.pin_text('public.m23_audit(jsonb)');
 create or replace function public.m23_authorize(p_function text, p_dry_run boolean default false,
   p_tables text[] default null,
                                      p_target_schema text default null, p_target_timestamp timestamptz default null,
-                                     p_base_backup_id uuid default null, p_tenant_id uuid default null) returns json
+                                     p_base_backup_id uuid default null, p_tenant_id text default null) returns json
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
-  v_tenant  uuid;
+  v_tenant  text;
   v_role    text;
   v_window  record;
   v_allowed boolean;
@@ -15869,14 +16078,14 @@ begin
                             || case when v_allowed then m23.schema_faults(p_target_schema) else '{}' end
                             || m23.target_faults(v_tenant, p_target_timestamp, p_tables, p_base_backup_id)));
 end $$;
-comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) is
+comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, text) is
   'For the edge functions: the caller''s tenant and role (the service names one, as its owner), whether it may call, '
   'its rate window, and the faults that only the database sees.';
-revoke all on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) from public, anon,
+revoke all on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, text) from public, anon,
   authenticated, service_role;
-grant execute on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) to authenticated,
+grant execute on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, text) to authenticated,
   service_role;
-select m23.pin_text('public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid)');
+select m23.pin_text('public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, text)');
 
 -- The facts of a finished backup; the archive crate writes the manifest from them.
 create or replace function public.m23_backup_facts(p_job_id uuid, p_lease uuid) returns json
@@ -16436,9 +16645,9 @@ declare
   v_now   timestamptz := clock_timestamp();
   v_until timestamptz := v_now + interval '1 second';
 begin
-  return m23.go_round('default plans', date_bin('10 minutes', v_now, 'epoch'), 'm23.give_default_plan(uuid)', v_until)
-       + m23.go_round('retention', date_trunc('hour', v_now), 'm23.retire_backups(uuid)', v_until)
-       + m23.go_round('health', date_trunc('day', v_now, 'UTC'), 'm23.note_day(uuid)', v_until);
+  return m23.go_round('default plans', date_bin('10 minutes', v_now, 'epoch'), 'm23.give_default_plan(text)', v_until)
+       + m23.go_round('retention', date_trunc('hour', v_now), 'm23.retire_backups(text)', v_until)
+       + m23.go_round('health', date_trunc('day', v_now, 'UTC'), 'm23.note_day(text)', v_until);
 end $$;
 comment on function public.m23_go_rounds() is
   'For the clock: a share of what is done for every tenant (default plans, retention, the health of the day). '
@@ -16975,7 +17184,7 @@ revoke all on function public.m23_watch() from public, anon, authenticated, serv
 grant execute on function public.m23_watch() to service_role;
 select m23.pin_text('public.m23_watch()');
 
-create or replace function public.plan_retention(p_tenant_id uuid)
+create or replace function public.plan_retention(p_tenant_id text)
 returns table (backup_id uuid, backup_name text, job_type text, created_at timestamptz, backup_size_bytes bigint,
                reason text)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
@@ -16984,13 +17193,13 @@ begin
   return query select j.id, j.backup_name, j.job_type, j.created_at, j.backup_size_bytes, r.reason
     from m23.past_retention(p_tenant_id) r join public.backup_jobs j on j.id = r.backup_id order by j.created_at, j.id;
 end $$;
-comment on function public.plan_retention(uuid) is
+comment on function public.plan_retention(text) is
   'The backups that the next upkeep would delete by the plans'' retention_days, and why. Nothing is changed.';
-revoke all on function public.plan_retention(uuid) from public, anon, authenticated, service_role;
-grant execute on function public.plan_retention(uuid) to authenticated, service_role;
-select m23.pin_text('public.plan_retention(uuid)');
+revoke all on function public.plan_retention(text) from public, anon, authenticated, service_role;
+grant execute on function public.plan_retention(text) to authenticated, service_role;
+select m23.pin_text('public.plan_retention(text)');
 
-create or replace function public.verify_audit(p_tenant_id uuid) returns jsonb
+create or replace function public.verify_audit(p_tenant_id text) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare
   v_broken bigint;
@@ -17016,12 +17225,12 @@ begin
   return jsonb_build_object('valid', v_broken is null, 'entries', v_count, 'since', m23.iso(v_since),
                             'head', v_head.hash, 'brokenAt', v_broken, 'reason', v_reason);
 end $$;
-comment on function public.verify_audit(uuid) is
+comment on function public.verify_audit(text) is
   'Whether a tenant''s audit is whole: {"valid", "entries", "since", "head", "brokenAt", "reason"}: the first entry''s '
   'time, and the first broken link. Keep "head" elsewhere to prove later what was there. Owner.';
-revoke all on function public.verify_audit(uuid) from public, anon, authenticated, service_role;
-grant execute on function public.verify_audit(uuid) to authenticated, service_role;
-select m23.pin_text('public.verify_audit(uuid)');
+revoke all on function public.verify_audit(text) from public, anon, authenticated, service_role;
+grant execute on function public.verify_audit(text) to authenticated, service_role;
+select m23.pin_text('public.verify_audit(text)');
 
 reset check_function_bodies;
 notify pgrst, 'reload schema';

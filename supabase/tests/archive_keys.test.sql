@@ -25,7 +25,7 @@ select is(pg_temp.choose('one', 'first key'), 'first key', 'the first key that i
 select is(pg_temp.choose('one', 'second key'), 'first key', 'a backup keeps its key');
 select is(pg_temp.choose('two', 'second key'), 'first key', 'whoever comes second gets the key of the first');
 select is(pg_temp.plan_of('three') ->> 'tenant_key_id', pg_temp.id('first key')::text, 'and it is what the next is told of');
-select is((select count(*) from m23.archive_keys where tenant_id = pg_temp.id('tenant')), 1::bigint, 'one key is in use, and one is known');
+select is((select count(*) from m23.archive_keys where tenant_id = pg_temp.id('tenant')::text), 1::bigint, 'one key is in use, and one is known');
 
 select is(pg_temp.choose('three', 'third key', 'first key'), 'third key', 'a key that is not in the store any more is replaced');
 select is((pg_temp.plan_of('one') ->> 'key_id')::uuid, pg_temp.id('first key'), 'but not in what was sealed with it');
@@ -41,10 +41,10 @@ select is(pg_temp.plan_of('two') ->> 'plain', 'false', 'one without chunks may s
 update m23.backup_work set key_id = pg_temp.id('first key') where job_id = pg_temp.id('one');
 
 -- Erasing.
-select is(public.erase_archive_key(pg_temp.id('tenant')) - 'tenant_id', jsonb_build_object('prefix', format('keys/%s/', pg_temp.id('tenant')), 'keys', 2, 'status', 'pending'),
+select is(public.erase_archive_key(pg_temp.id('tenant')::text) - 'tenant_id', jsonb_build_object('prefix', format('keys/%s/', pg_temp.id('tenant')), 'keys', 2, 'status', 'pending'),
   'an erasure tells of the objects that go');
-select is(public.erase_archive_key(pg_temp.id('tenant')) ->> 'keys', '0', 'twice is the same');
-select is((select count(*) from m23.key_erasures where tenant_id = pg_temp.id('tenant')), 1::bigint, 'and one erasure');
+select is(public.erase_archive_key(pg_temp.id('tenant')::text) ->> 'keys', '0', 'twice is the same');
+select is((select count(*) from m23.key_erasures where tenant_id = pg_temp.id('tenant')::text), 1::bigint, 'and one erasure');
 update m23.backup_work set key_id = null where job_id = pg_temp.id('two');
 select throws_like($$ select pg_temp.choose('two', 'second key') $$, '%being erased%', 'no key is chosen while the tenant''s are being erased');
 update public.backup_jobs set status = 'completed' where id = pg_temp.id('one');
@@ -61,7 +61,7 @@ select public.m23_finish_erasure((c ->> 'work_id')::uuid, (c ->> 'lease')::uuid)
 select is((select count(*) from m23.key_erasures), 0::bigint, 'then the erasure is done');
 select is(pg_temp.choose('two', 'second key'), 'second key', 'and a later backup gets a new key');
 
-select is(public.erase_archive_key(pg_temp.id('other')) ->> 'keys', '0', 'a tenant whose keys the database does not know can be erased as well');
+select is(public.erase_archive_key(pg_temp.id('other')::text) ->> 'keys', '0', 'a tenant whose keys the database does not know can be erased as well');
 select throws_ok($$ select public.erase_archive_key(null) $$, 'PGRST', null, 'a tenant must be named');
 
 -- A backup that only the store knew of.
@@ -73,7 +73,7 @@ select is(m23.key_plan(w) ->> 'key_id', pg_temp.id('fourth key')::text, 'an adop
 select is(m23.key_plan(w) ->> 'tenant_key_id', null, 'which is not used for new ones') from m23.backup_work w where w.job_id = pg_temp.id('adopted');
 
 set local role authenticated;
-select throws_ok($$ select public.erase_archive_key(gen_random_uuid()) $$, '42501', null, 'no user erases keys');
+select throws_ok($$ select public.erase_archive_key(gen_random_uuid()::text) $$, '42501', null, 'no user erases keys');
 
 select * from finish();
 rollback;

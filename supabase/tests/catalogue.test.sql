@@ -44,13 +44,13 @@ select is_empty($$ select name from our_functions where proacl is null or exists
 select is_empty($$ select name from our_functions where has_function_privilege('anon', oid, 'execute') $$,
   'anon may execute nothing');
 select set_eq($$ select name from our_functions where has_function_privilege('authenticated', oid, 'execute') $$,
-  array['m23.caller_tenants(text[])', 'm23.caller_tenant()', 'm23.caller_membership()', 'm23.picked_tenant()', 'm23.may_build_on(uuid,uuid)', 'm23.transaction_log()',
-        'm23_authorize(text,boolean,text[],text,timestamp with time zone,uuid,uuid)', 'm23_begin_backup(uuid,jsonb)', 'm23_begin_restore(uuid,jsonb)',
+  array['m23.caller_tenants(text[])', 'm23.caller_tenant()', 'm23.caller_membership()', 'm23.picked_tenant()', 'm23.may_build_on(text,uuid)', 'm23.transaction_log()',
+        'm23_authorize(text,boolean,text[],text,timestamp with time zone,uuid,text)', 'm23_begin_backup(uuid,jsonb)', 'm23_begin_restore(uuid,jsonb)',
         'm23_begin_test(uuid,jsonb)', 'm23_begin_pitr(uuid,jsonb)', 'm23_preview_pitr(uuid,jsonb)', 'm23_begin_rollback(uuid,jsonb)', 'm23_preview_rollback(uuid,jsonb)',
-        'calculate_pitr_stats(uuid,timestamp with time zone,timestamp with time zone)', 'cancel_restore(uuid)',
-        'create_pitr_snapshot(uuid,text,text[],uuid,uuid)', 'drop_restore_copy(uuid)', 'execute_pitr_rollback(uuid,uuid,text)', 'cancel_backup(uuid)', 'delete_backup(uuid)', 'keep_backup(uuid)', 'plan_retention(uuid)', 'get_backup_chain(uuid)', 'get_backup_statistics(uuid,integer)', 'get_active_pitr_snapshots(uuid)',
-        'get_current_tenant()', 'get_fleet()', 'get_doctor()', 'get_audit_log(uuid,bigint,integer)', 'verify_audit(uuid)', 'get_health(uuid,integer)', 'calculate_health_score(uuid,integer)', 'get_pitr_preview(uuid,timestamp with time zone,text[],jsonb)', 'get_pitr_preview_page(uuid,text,integer,integer)', 'get_pitr_rollback_history(uuid,integer)', 'get_recovery_window(uuid)',
-        'get_rows_as_of(text,timestamp with time zone,jsonb,integer,uuid)', 'get_transaction_logs(uuid,text,text,uuid,timestamp with time zone,timestamp with time zone,jsonb,integer)'],
+        'calculate_pitr_stats(text,timestamp with time zone,timestamp with time zone)', 'cancel_restore(uuid)',
+        'create_pitr_snapshot(text,text,text[],uuid,uuid)', 'drop_restore_copy(uuid)', 'execute_pitr_rollback(uuid,uuid,text)', 'cancel_backup(uuid)', 'delete_backup(uuid)', 'keep_backup(uuid)', 'plan_retention(text)', 'get_backup_chain(uuid)', 'get_backup_statistics(text,integer)', 'get_active_pitr_snapshots(text)',
+        'get_current_tenant()', 'get_fleet()', 'get_doctor()', 'get_audit_log(text,bigint,integer)', 'verify_audit(text)', 'get_health(text,integer)', 'calculate_health_score(text,integer)', 'get_pitr_preview(text,timestamp with time zone,text[],jsonb)', 'get_pitr_preview_page(uuid,text,integer,integer)', 'get_pitr_rollback_history(text,integer)', 'get_recovery_window(text)',
+        'get_rows_as_of(text,timestamp with time zone,jsonb,integer,text)', 'get_transaction_logs(text,text,text,uuid,timestamp with time zone,timestamp with time zone,jsonb,integer)'],
   'a signed-in user may execute these and no others');
 
 select is_empty($$ select name from our_tables where not relrowsecurity $$, 'every table has row-level security');

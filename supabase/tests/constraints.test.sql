@@ -26,7 +26,7 @@ select pg_temp.refused($$ insert into m23.requests (id, tenant_id, function, res
 select pg_temp.refused($$ insert into m23.audit_heads (tenant_id, seq, hash) values (gen_random_uuid(), 1, 'x') $$);
 select pg_temp.refused($$ insert into m23.audit_checkpoints (tenant_id, seq, hash)
   values (gen_random_uuid(), 0, repeat('0', 64)) $$);
-select pg_temp.refused($$ select m23.audit(gen_random_uuid(), '{"event": "ended", "action": "backup-create"}') $$);
+select pg_temp.refused($$ select m23.audit(gen_random_uuid()::text, '{"event": "ended", "action": "backup-create"}') $$);
 select pg_temp.refused($$ insert into m23.refusals (tenant_id, minute, event, action)
   values (gen_random_uuid(), now(), 'begun', 'backup-create') $$);
 

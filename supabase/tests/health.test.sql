@@ -122,7 +122,7 @@ rollback to proven;
 select is((select count(*) from public.health_snapshots), 0::bigint, 'nothing was noted so far');
 update public.backup_jobs set status = 'in_progress' where id = (select id from b);
 update public.backup_jobs set status = 'completed' where id = (select id from b);
-select results_eq($$ select tenant_id, score, jsonb_array_length(parts) from public.health_snapshots $$, $$ values ('11111111-1111-4111-8111-111111111111'::uuid, 100.0, 6) $$, 'after a job the health is noted');
+select results_eq($$ select tenant_id, score, jsonb_array_length(parts) from public.health_snapshots $$, $$ values ('11111111-1111-4111-8111-111111111111', 100.0, 6) $$, 'after a job the health is noted');
 update public.recovery_tests set status = 'failed' where validation_level = 'basic';
 select is((select count(*) from public.health_snapshots), 2::bigint, 'after a test, too');
 create function pg_temp.go_rounds() returns bigint language plpgsql as $$

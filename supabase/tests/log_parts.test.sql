@@ -4,8 +4,8 @@ select no_plan();
 set local timezone = 'UTC';
 set local request.jwt.claims = '{"role": "service_role"}';
 
-create function pg_temp.tenant(p_n int) returns uuid language sql immutable as
-$$ select lpad(p_n::text, 32, '0')::uuid $$;
+create function pg_temp.tenant(p_n int) returns text language sql immutable as
+$$ select lpad(p_n::text, 32, '0') $$;
 create function pg_temp.id_of(p_table text) returns int language sql stable as
 $$ select (m23.find_table(p_table)).id $$;
 
@@ -29,7 +29,7 @@ $$ select m23.close_log_part(m23.find_table(p_table)) $$;
 create schema test_many;
 create function pg_temp.make(p_name text) returns void language plpgsql as $$
 begin
-  execute format('create table test_many.%I (id int primary key, tenant_id uuid not null, note text)', p_name);
+  execute format('create table test_many.%I (id int primary key, tenant_id text not null, note text)', p_name);
   perform m23.protect_table(format('test_many.%I', p_name)::regclass);
 end $$;
 select pg_temp.make('t' || n) from generate_series(1, 4) n;
@@ -80,9 +80,9 @@ select ok(not m23.part_reaches(pg_temp.id_of('test_many.t1'), 1, pg_temp.next_xi
 
 -- Names -------------------------------------------------------------------------
 
-create table test_many."dotted.name" (id int primary key, tenant_id uuid not null);
+create table test_many."dotted.name" (id int primary key, tenant_id text not null);
 create schema "test_many.more";
-create table "test_many.more".t1 (id int primary key, tenant_id uuid not null);
+create table "test_many.more".t1 (id int primary key, tenant_id text not null);
 select m23.protect_table('test_many."dotted.name"'), m23.protect_table('"test_many.more".t1');
 select is((select array_agg((f.tbl).relid::regclass::text order by f.n)
              from m23.find_tables('{test_many.t2,test_many.dotted.name,test_many.more.t1,nowhere,test_many.t1}') f),

@@ -4,12 +4,12 @@ select no_plan();
 
 create function pg_temp.as_of_job(p_tenant text, p_status text, p_ago interval) returns uuid language sql as $$
   insert into public.backup_jobs (tenant_id, backup_name, job_type, status, created_at, completed_at)
-    values (p_tenant::uuid, 'b', 'full', p_status, now() - p_ago, now() - p_ago) returning id
+    values (p_tenant, 'b', 'full', p_status, now() - p_ago, now() - p_ago) returning id
 $$;
 create function pg_temp.plan(p_tenant text, p_rpo int, p_ago interval default '30 days') returns uuid language sql as $$
   insert into public.dr_plans (tenant_id, plan_name, rto_minutes, rpo_minutes, backup_frequency, test_frequency,
     created_at)
-    values (p_tenant::uuid, 'plan of ' || left(p_tenant, 1), 60, p_rpo, 'daily', 'weekly', now() - p_ago) returning id
+    values (p_tenant, 'plan of ' || left(p_tenant, 1), 60, p_rpo, 'daily', 'weekly', now() - p_ago) returning id
 $$;
 create function pg_temp.code(p_call text) returns text language plpgsql as $$
 begin

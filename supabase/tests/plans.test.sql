@@ -32,7 +32,7 @@ select lives_ok($$ insert into public.dr_plans (plan_name, rto_minutes, rpo_minu
   'an owner makes a plan with the contract''s columns');
 select results_eq($$ select tenant_id, created_by, is_active, time_zone, backup_types, next_backup_date > now()
     and next_backup_date <= now() + interval '1 day', next_test_date from public.dr_plans $$,
-  $$ values ('11111111-1111-4111-8111-111111111111'::uuid, 'aaaaaaaa-0000-4000-8000-000000000001'::uuid, true, 'UTC',
+  $$ values ('11111111-1111-4111-8111-111111111111', 'aaaaaaaa-0000-4000-8000-000000000001'::uuid, true, 'UTC',
       '{full}'::text[], true,
              (select min(d) from generate_series((now() at time zone 'UTC')::date + time '05:00', (now() at time zone 'UTC')::date + 8 + time '05:00', interval '1 day') g,
                      lateral (select g at time zone 'UTC') x (d) where extract(dow from g) = 0 and d > now())) $$,

@@ -2,12 +2,12 @@
 begin;
 select no_plan();
 
-create function pg_temp.tenant(n int) returns uuid language sql as
-$$ select (lpad(n::text, 8, '0') || '-0000-4000-8000-000000000000')::uuid $$;
+create function pg_temp.tenant(n int) returns text language sql as
+$$ select (lpad(n::text, 8, '0') || '-0000-4000-8000-000000000000') $$;
 insert into public.tenant_members select pg_temp.tenant(n), gen_random_uuid(), 'owner' from generate_series(1, 450) n;
 
-create temp table done (tenant_id uuid);
-create function m23.work_for_test(p_tenant uuid) returns void language plpgsql as $$
+create temp table done (tenant_id text);
+create function m23.work_for_test(p_tenant text) returns void language plpgsql as $$
 begin
   case p_tenant when pg_temp.tenant(1) then perform 1 / 0; when pg_temp.tenant(2) then raise exception 'x' using errcode
       = 'query_canceled'; else null; end case;
@@ -15,7 +15,7 @@ begin
 end $$;
 create function pg_temp.go(p_since timestamptz default '-infinity', p_until timestamptz default 'infinity') returns int
     language sql as
-$$ select m23.go_round('test', p_since, 'm23.work_for_test(uuid)', p_until) $$;
+$$ select m23.go_round('test', p_since, 'm23.work_for_test(text)', p_until) $$;
 
 select is(pg_temp.go(p_until => '-infinity'), 0, 'whose time is up does nothing');
 select is(pg_temp.go(), 200, 'a call does a share');
@@ -28,9 +28,9 @@ select is(pg_temp.go('infinity'), 200, 'until its time has come again');
 select is((select count(*) from m23.round_tenants where round = 'test'), 250::bigint, 'for all of them');
 create or replace function m23.tenants() returns table (tenant_id text, name text) language sql stable security definer
     set search_path = '' set row_security = off as
-$$ values ('00000009-0000-4000-8000-000000000000'::text, 'A'::text), ('acme', 'B') $$;
+$$ values ('00000009-0000-4000-8000-000000000000'::text, 'A'::text) $$;
 delete from m23.rounds;
-select is(pg_temp.go(), 1, 'for those whom the application names, as far as they can have records');
+select is(pg_temp.go(), 1, 'for those whom the application names');
 
 -- The default plan.
 create function pg_temp.given() returns bigint language plpgsql as $$

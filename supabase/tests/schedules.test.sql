@@ -5,9 +5,9 @@ select no_plan();
 create schema schedules_test;
 create table schedules_test.t (id int primary key, tenant_id uuid not null);
 select m23.protect_table('schedules_test.t');
-create function pg_temp.tenant(n int) returns uuid language sql as
-$$ select (lpad(n::text, 8, '0') || '-0000-4000-8000-000000000000')::uuid $$;
-create function pg_temp.number(p_tenant uuid) returns int language sql as $$ select left(p_tenant::text, 8)::int $$;
+create function pg_temp.tenant(n int) returns text language sql as
+$$ select (lpad(n::text, 8, '0') || '-0000-4000-8000-000000000000') $$;
+create function pg_temp.number(p_tenant text) returns int language sql as $$ select left(p_tenant::text, 8)::int $$;
 insert into public.dr_plans (tenant_id, plan_name, rto_minutes, rpo_minutes, backup_frequency, test_frequency)
   select pg_temp.tenant(n), 'p', 60, 60, case when n % 2 = 0 then 'daily' else '0 * * * *' end, 'weekly'
       from generate_series(1, 60) n;

@@ -2,8 +2,8 @@
 begin;
 select no_plan();
 
-create function pg_temp.tenant(n int) returns uuid language sql as
-  $$ select (repeat(n::text, 8) || '-1111-4111-8111-111111111111')::uuid $$;
+create function pg_temp.tenant(n int) returns text language sql as
+  $$ select (repeat(n::text, 8) || '-1111-4111-8111-111111111111') $$;
 create function pg_temp.member(n int) returns uuid language sql as
   $$ select ('aaaaaaaa-0000-4000-8000-00000000000' || n)::uuid $$;
 create function pg_temp.request(n int) returns uuid language sql as
@@ -15,10 +15,10 @@ create function pg_temp.as_service() returns void language sql as
   $$ select pg_temp.claim('{"role": "service_role"}') $$;
 create function pg_temp.as_user(p_user uuid, p_more jsonb default '{}') returns void language sql as
   $$ select pg_temp.claim(jsonb_build_object('role', 'authenticated', 'sub', p_user) || p_more) $$;
-create function pg_temp.authorized(p_tenant uuid) returns jsonb language sql as
+create function pg_temp.authorized(p_tenant text) returns jsonb language sql as
   $$ select (public.m23_authorize('pitr-restore', p_tenant_id => p_tenant)::jsonb) - '{used,reset,raised}'::text[] $$;
 
-create table public.notes (id int primary key, tenant_id uuid not null);
+create table public.notes (id int primary key, tenant_id text not null);
 select m23.protect_table('public.notes');
 insert into public.tenant_members values (pg_temp.tenant(1), pg_temp.member(1), 'viewer');
 
@@ -51,7 +51,7 @@ select is(pg_temp.locks_of_logs(), (select n from held), 'a look keeps no lock o
 create schema if not exists auth;
 create table if not exists auth.users (id uuid primary key);
 insert into auth.users (id) values ('aaaaaaaa-0000-4000-8000-00000000000f') on conflict do nothing;
-create or replace function m23.memberships_of(p_user uuid) returns table (tenant_id uuid, role text)
+create or replace function m23.memberships_of(p_user uuid) returns table (tenant_id text, role text)
 language sql stable security definer rows 3 set search_path = '' set row_security = off as $$
   select pg_temp.tenant(4), 'owner' where p_user = 'aaaaaaaa-0000-4000-8000-00000000000f'
   union all select m.tenant_id, m.role from public.tenant_members m where m.user_id = p_user $$;

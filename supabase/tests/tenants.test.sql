@@ -4,8 +4,8 @@ select no_plan();
 
 create function pg_temp.tenants() returns text[] language sql as
 $$ select array_agg(left(tenant_id, 1) order by tenant_id) from m23.tenants() $$;
-create function pg_temp.tenant(n text) returns uuid language sql as
-$$ select (repeat(n, 8) || '-0000-4000-8000-000000000000')::uuid $$;
+create function pg_temp.tenant(n text) returns text language sql as
+$$ select (repeat(n, 8) || '-0000-4000-8000-000000000000') $$;
 
 select is(pg_temp.tenants(), null, 'at first there is none');
 insert into public.tenant_members select pg_temp.tenant('1'), gen_random_uuid(), r from unnest('{owner,viewer}'::text[])
@@ -23,8 +23,8 @@ select m23.audit(pg_temp.tenant('6'), '{"event": "done", "action": "x"}');
 select is(pg_temp.tenants(), '{1,2,3,4,5,6}', 'so is one that records tell of, once each');
 
 create schema tenants_test;
-create table tenants_test.a (id int primary key, tenant_id uuid not null);
-create table tenants_test.b (id int primary key, tenant_id uuid not null);
+create table tenants_test.a (id int primary key, tenant_id text not null);
+create table tenants_test.b (id int primary key, tenant_id text not null);
 insert into tenants_test.a values (0, pg_temp.tenant('0'));
 select m23.protect_table('tenants_test.a'), m23.protect_table('tenants_test.b');
 insert into tenants_test.a select n, pg_temp.tenant(n::text) from generate_series(6, 8) n, generate_series(1, 1);

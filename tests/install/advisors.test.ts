@@ -31,7 +31,7 @@ before(async () => {
   await migrate(client);
   await client.query(`set client_min_messages = warning; create table public.orders (id int primary key, tenant_id uuid not null);
     alter table public.orders enable row level security;
-    create policy members on public.orders for select to authenticated using (tenant_id in (select m23.caller_tenants()));
+    create policy members on public.orders for select to authenticated using (tenant_id in (select t::uuid from m23.caller_tenants() t));
     select m23.protect_table('public.orders')`);
 });
 

@@ -117,6 +117,16 @@ describe('a database', () => {
 });
 
 describe('an installation is refused', () => {
+  test('where the memberships are a function of the application that gives tenants as uuid', async (t) => {
+    const client = await project(t);
+    await migrate(client, olderMigrations());
+    await client.query(`create or replace function m23.memberships_of(p_user uuid) returns table (tenant_id uuid, role text)
+      language sql stable as $$ select p_user, 'owner' $$`);
+    const untouched = await catalogue(client);
+    await assert.rejects(migrate(client, upgraded), /m23\.memberships_of is your own function, and gives tenants as uuid/);
+    assert.deepEqual(await catalogue(client), untouched);
+  });
+
   test('with all names that are taken, and nothing is changed', async (t) => {
     const client = await project(t);
     await client.query(`create table public.audit_log (id int);

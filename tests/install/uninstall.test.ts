@@ -105,7 +105,7 @@ describe('the way out', () => {
     const client = await project(t);
     await install(client);
     await client.query(
-      `create policy mine on public.orders for insert to authenticated with check (tenant_id in (select m23.caller_tenants()))`,
+      `create policy mine on public.orders for insert to authenticated with check (tenant_id in (select t::uuid from m23.caller_tenants() t))`,
     );
     const installed = await catalogue(client);
     await assert.rejects(

@@ -251,7 +251,7 @@ describe('capture that cannot go on', () => {
       'alter table t alter tenant_id type text',
       'alter table t alter tenant_id type uuid using tenant_id::uuid',
       'a tenant column of another type',
-      /must be an ordinary column of type uuid, and is text/,
+      /whose type is text now: its log keeps tenants as uuid/,
     ],
     [
       'of an unlogged table',

@@ -370,7 +370,7 @@ test('a restore in place that does not give what is in the backup is found by th
     rows: [kept],
   } = await client.query<{ sql: string }>(`select pg_get_functiondef('m23.converge_scratch'::regproc) as sql`);
   await client.query(
-    `create or replace function m23.converge_scratch(p_tenant uuid, p_all m23.scratch[], p_wanted text[], p_work uuid) returns bigint language sql as 'select 0::bigint'`,
+    `create or replace function m23.converge_scratch(p_tenant text, p_all m23.scratch[], p_wanted text[], p_work uuid) returns bigint language sql as 'select 0::bigint'`,
   );
   const reply = await recoveryTest(stack, tenant, { validation_level: 'deep', backup_job_id: backup });
   await client.query(kept?.sql ?? '');

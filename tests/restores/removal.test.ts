@@ -53,10 +53,10 @@ async function newShop(): Promise<Shop> {
     create table items (id int primary key, tenant_id uuid not null, name text); select m23.protect_table('items');
     create table parts (id int primary key, tenant_id uuid not null, item int references items); select m23.protect_table('parts');
     create table counters (tenant_id uuid primary key, items bigint not null); select m23.protect_table('counters');
-    create table calls (id bigint generated always as identity, hook text, tenant uuid, changes jsonb, seen bigint);
+    create table calls (id bigint generated always as identity, hook text, tenant text, changes jsonb, seen bigint);
     insert into items select n, '${shop.tenant}', 'item ' || n from generate_series(1, 10) n; insert into parts values (1, '${shop.tenant}', 1);
-    create function note(tenant uuid, changes jsonb) returns void language sql set search_path = ${shop.schema} as
-      $$ insert into calls (hook, tenant, changes, seen) select 'note', tenant, changes, count(*) from items where tenant_id = tenant $$`);
+    create function note(tenant text, changes jsonb) returns void language sql set search_path = ${shop.schema} as
+      $$ insert into calls (hook, tenant, changes, seen) select 'note', tenant, changes, count(*) from items where tenant_id::text = tenant $$`);
   await as(shop.owner);
   return shop;
 }
@@ -175,7 +175,7 @@ describe('an after_restore hook', () => {
   test('is called once, when the rows are back, with the tables and counts that changed; on a rollback, too', async () => {
     const shop = await newShop();
     await client.query(
-      `select m23.set_after_restore(null, 'note(uuid, jsonb)'), m23.set_after_restore(null, 'note(uuid, jsonb)')`,
+      `select m23.set_after_restore(null, 'note(text, jsonb)'), m23.set_after_restore(null, 'note(text, jsonb)')`,
     );
     const at = await now();
     await client.query(
@@ -197,7 +197,7 @@ describe('an after_restore hook', () => {
 
   test('of a table has the counts of that table, and rests when it did not change', async () => {
     const shop = await newShop();
-    await client.query(`select m23.set_after_restore('items', 'note(uuid, jsonb)')`);
+    await client.query(`select m23.set_after_restore('items', 'note(text, jsonb)')`);
     const at = await now();
     await client.query('delete from parts');
     await restore(shop, at);
@@ -217,23 +217,23 @@ describe('an after_restore hook', () => {
   test('of one tenant rests for the others, and one that was dropped rests', async () => {
     const shop = await newShop();
     await client.query(
-      `select m23.set_after_restore('items', 'note(uuid, jsonb)', $1), m23.set_after_restore(null, 'note(uuid, jsonb)')`,
+      `select m23.set_after_restore('items', 'note(text, jsonb)', $1), m23.set_after_restore(null, 'note(text, jsonb)')`,
       [randomUUID()],
     );
-    await client.query(`select m23.drop_after_restore(null, 'note(uuid, jsonb)')`);
+    await client.query(`select m23.drop_after_restore(null, 'note(text, jsonb)')`);
     const at = await now();
     await client.query(`update items set name = 'x'`);
     assert.equal((await restore(shop, at)).rows_restored, 10);
     assert.deepEqual(await calls(), []);
     await assert.rejects(
-      client.query(`select m23.drop_after_restore(null, 'note(uuid, jsonb)')`),
+      client.query(`select m23.drop_after_restore(null, 'note(text, jsonb)')`),
       /is no such after_restore hook/,
     );
   });
 
   test('rests in a preview, when nothing changes, and for a copy', async () => {
     const shop = await newShop();
-    await client.query(`select m23.set_after_restore(null, 'note(uuid, jsonb)')`);
+    await client.query(`select m23.set_after_restore(null, 'note(text, jsonb)')`);
     const at = await now();
     assert.equal((await restore(shop, at)).rows_restored, 0);
     await client.query(`update items set name = 'x'`);
@@ -245,11 +245,11 @@ describe('an after_restore hook', () => {
   test('writes with triggers live, and what it writes is captured', async () => {
     const shop = await newShop();
     await client.query(`insert into counters values ('${shop.tenant}', 10);
-      create function recount(tenant uuid, changes jsonb) returns void language sql set search_path = ${shop.schema} as
-        $$ update counters set items = (select count(*) from items where tenant_id = tenant) where tenant_id = tenant $$;
+      create function recount(tenant text, changes jsonb) returns void language sql set search_path = ${shop.schema} as
+        $$ update counters set items = (select count(*) from items where tenant_id::text = tenant) where tenant_id::text = tenant $$;
       create function fired() returns trigger language plpgsql as $$ begin insert into ${shop.schema}.calls (hook) values ('trigger'); return null; end $$;
       create trigger fired after update on counters for each row execute function fired();
-      select m23.set_after_restore('items', 'recount(uuid, jsonb)')`);
+      select m23.set_after_restore('items', 'recount(text, jsonb)')`);
     const at = await now();
     await client.query('delete from items where id > 5');
     const done = await restore(shop, at);
@@ -275,8 +275,8 @@ describe('an after_restore hook', () => {
     test(`${rule} takes the whole restore back and is named, and its message is not told`, async () => {
       const shop = await newShop();
       await client.query(`create table waits (id int primary key, up int references waits deferrable initially deferred);
-        create function broken(tenant uuid, changes jsonb) returns void language plpgsql set search_path = ${shop.schema} as $$ begin ${body}; end $$;
-        select m23.set_after_restore(null, 'note(uuid, jsonb)'), m23.set_after_restore(null, 'broken(uuid, jsonb)')`);
+        create function broken(tenant text, changes jsonb) returns void language plpgsql set search_path = ${shop.schema} as $$ begin ${body}; end $$;
+        select m23.set_after_restore(null, 'note(text, jsonb)'), m23.set_after_restore(null, 'broken(text, jsonb)')`);
       const at = await now();
       await client.query(`update items set name = 'x'`);
       const work = await begin(shop, at);
@@ -295,22 +295,22 @@ describe('an after_restore hook', () => {
 
   test('whose function is gone refuses the restore until it is there again, and the doctor says so', async () => {
     const shop = await newShop();
-    await client.query(`select m23.set_after_restore(null, 'note(uuid, jsonb)'); drop function note(uuid, jsonb)`);
+    await client.query(`select m23.set_after_restore(null, 'note(text, jsonb)'); drop function note(text, jsonb)`);
     const at = await now();
     await client.query('delete from parts');
     assert.match((await restore(shop, at)).error?.message ?? '', /note failed/);
     assert.equal((await findings(`hook ${shop.schema}.note`))[0]?.state, 'problem');
-    await client.query('create function note(tenant uuid, changes jsonb) returns int language sql as $$ select 1 $$');
+    await client.query('create function note(tenant text, changes jsonb) returns int language sql as $$ select 1 $$');
     assert.equal((await restore(shop, at)).error, undefined);
     assert.equal((await findings(`hook ${shop.schema}.note`))[0]?.state, 'ok');
-    await client.query(`select m23.drop_after_restore(null, 'note(uuid, jsonb)')`);
+    await client.query(`select m23.drop_after_restore(null, 'note(text, jsonb)')`);
   });
 
   test('that meets a row somebody holds tries again', async () => {
     const shop = await newShop();
     await client.query(`create table totals (id int primary key, n int); insert into totals values (1, 0);
-      create function total(tenant uuid, changes jsonb) returns void language sql set search_path = ${shop.schema} as 'update totals set n = n + 1';
-      select m23.set_after_restore(null, 'total(uuid, jsonb)')`);
+      create function total(tenant text, changes jsonb) returns void language sql set search_path = ${shop.schema} as 'update totals set n = n + 1';
+      select m23.set_after_restore(null, 'total(text, jsonb)')`);
     const at = await now();
     await client.query('delete from parts');
     const other = await postgres.connect();
@@ -326,20 +326,20 @@ describe('an after_restore hook', () => {
 
   test('is set by an administrator, with the right arguments, for a protected table, and nobody below M23 can exchange it', async () => {
     const shop = await newShop();
-    await client.query(`create function wrong(changes jsonb) returns void language sql as ''; create procedure proc(tenant uuid, changes jsonb) language sql as '';
-      create role lesser_${shop.schema}; create function theirs(tenant uuid, changes jsonb) returns void language sql as ''; alter function theirs owner to lesser_${shop.schema}`);
+    await client.query(`create function wrong(changes jsonb) returns void language sql as ''; create procedure proc(tenant text, changes jsonb) language sql as '';
+      create role lesser_${shop.schema}; create function theirs(tenant text, changes jsonb) returns void language sql as ''; alter function theirs owner to lesser_${shop.schema}`);
     const refused = async (sql: string, expected: RegExp): Promise<void> =>
       await assert.rejects(client.query(sql), expected);
-    await refused(`select m23.set_after_restore(null, 'wrong(jsonb)')`, /arguments \(tenant uuid, changes jsonb\)/);
-    await refused(`select m23.set_after_restore(null, 'proc(uuid, jsonb)')`, /is not a plain function/);
-    await refused(`select m23.set_after_restore('calls', 'note(uuid, jsonb)')`, /is not protected/);
-    await refused(`select m23.set_after_restore(null, 'theirs(uuid, jsonb)')`, /make it SECURITY DEFINER/);
+    await refused(`select m23.set_after_restore(null, 'wrong(jsonb)')`, /arguments \(tenant text, changes jsonb\)/);
+    await refused(`select m23.set_after_restore(null, 'proc(text, jsonb)')`, /is not a plain function/);
+    await refused(`select m23.set_after_restore('calls', 'note(text, jsonb)')`, /is not protected/);
+    await refused(`select m23.set_after_restore(null, 'theirs(text, jsonb)')`, /make it SECURITY DEFINER/);
     await client.query(
-      `alter function theirs security definer; select m23.set_after_restore(null, 'theirs(uuid, jsonb)'), m23.drop_after_restore(null, 'theirs(uuid, jsonb)')`,
+      `alter function theirs security definer; select m23.set_after_restore(null, 'theirs(text, jsonb)'), m23.drop_after_restore(null, 'theirs(text, jsonb)')`,
     );
     for (const role of ['authenticated', 'service_role']) {
       await client.query(`set role ${role}`);
-      await refused(`select m23.set_after_restore(null, '${shop.schema}.note(uuid, jsonb)')`, /permission denied/);
+      await refused(`select m23.set_after_restore(null, '${shop.schema}.note(text, jsonb)')`, /permission denied/);
       await client.query('reset role');
     }
   });
@@ -581,7 +581,7 @@ describe('a tenant that is forgotten', () => {
       insert into recovery_tests (tenant_id, dr_plan_id, backup_job_id, test_name, test_type, validation_level)
         select '${shop.tenant}', p.id, b.id, 't', 'manual', 'basic' from dr_plans p, backup_jobs b where p.tenant_id = '${shop.tenant}' and b.tenant_id = p.tenant_id;
       insert into health_snapshots (tenant_id, score, parts) values ('${shop.tenant}', 1, '{}');
-      select m23.set_after_restore(null, 'note(uuid, jsonb)', '${shop.tenant}')`);
+      select m23.set_after_restore(null, 'note(text, jsonb)', '${shop.tenant}')`);
     return shop;
   }
 

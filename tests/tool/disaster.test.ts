@@ -37,7 +37,7 @@ const APPLICATION = `
   );
   create index goods_made on shop.goods (made desc) where colour = 'red';
   alter table shop.goods enable row level security;
-  create policy own on shop.goods for select to authenticated using (tenant_id in (select m23.caller_tenants()));
+  create policy own on shop.goods for select to authenticated using (tenant_id in (select t::uuid from m23.caller_tenants() t));
   grant usage on schema shop to authenticated;
   grant select on shop.goods to authenticated;
   select m23.protect_table('shop.goods');

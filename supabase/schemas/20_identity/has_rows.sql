@@ -1,6 +1,6 @@
 -- Whether a protected table, or its log, has rows of a tenant. There may be many tables: the locks of each look
 -- are given back with it.
-create function m23.has_rows(p_tenant uuid) returns boolean
+create function m23.has_rows(p_tenant text) returns boolean
 language plpgsql volatile as $$
 declare
   v_table m23.protected_tables;
@@ -9,8 +9,8 @@ declare
 begin
   if m23.logged_tables(array(select id from m23.protected_tables), p_tenant, '0') <> '{}' then return true; end if;
   for v_table in select * from m23.protected_tables order by id loop
-    v_look := format('exists (select from %s where %s = $1)', m23.qualified_name(v_table.relid),
-                     quote_ident(m23.tenant_column(v_table)));
+    v_look := format('exists (select from %s r where %s)', m23.qualified_name(v_table.relid),
+                     m23.belongs_to(v_table, 'r', '$1'));
     continue when v_look is null or m23.qualified_name(v_table.relid) is null or m23.tenant_column(v_table) is null;
     begin
       execute 'select ' || v_look into v_found using p_tenant;

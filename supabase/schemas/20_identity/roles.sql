@@ -10,14 +10,14 @@ language sql immutable as $$
 $$;
 
 -- Whether the caller belongs to a tenant; the service key belongs to all.
-create function m23.is_member(p_tenant uuid) returns boolean
+create function m23.is_member(p_tenant text) returns boolean
 language plpgsql stable security definer set row_security = off as $$
 begin
   return m23.is_service() or exists (select from m23.caller_memberships() m where m.tenant_id = p_tenant);
 end $$;
 
 -- Refuses a caller who is not in the tenant with one of the roles; the service key is in all.
-create function m23.require_role(p_tenant uuid, p_roles text[]) returns void
+create function m23.require_role(p_tenant text, p_roles text[]) returns void
 language plpgsql stable security definer set row_security = off as $$
 begin
   if m23.is_service() then return; end if;

@@ -4,7 +4,7 @@ create function m23.see_tenants(p_limit bigint default 5000) returns bigint
 language plpgsql volatile as $$
 declare
   v_look  m23.tenant_looks;
-  v_found uuid[];
+  v_found text[];
   v_new   bigint;
 begin
   select t.id, l.reached into v_look.table_id, v_look.reached

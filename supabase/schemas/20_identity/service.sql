@@ -2,7 +2,7 @@
 -- need be a member any more: what M23 knows of a tenant outlives its root row and its users.
 
 -- Whether any record of M23's own names a tenant.
-create function m23.has_records(p_tenant uuid) returns boolean
+create function m23.has_records(p_tenant text) returns boolean
 language plpgsql stable as $$
 begin
   return exists (select from public.backup_jobs where tenant_id = p_tenant)
@@ -16,7 +16,7 @@ begin
 end $$;
 
 -- Memberships are asked for by user: only where nothing else is known of a tenant are all of them gone through.
-create function m23.has_members(p_tenant uuid) returns boolean
+create function m23.has_members(p_tenant text) returns boolean
 language plpgsql stable as $$
 declare v_found boolean := exists (select from public.tenant_members where tenant_id = p_tenant);
 begin
@@ -27,10 +27,10 @@ begin
   return v_found;
 end $$;
 
-create function m23.knows_tenant(p_tenant uuid) returns boolean
+create function m23.knows_tenant(p_tenant text) returns boolean
 language plpgsql volatile security definer set row_security = off as $$
 begin
   return p_tenant is not null and (m23.has_records(p_tenant) or m23.has_rows(p_tenant) or m23.has_members(p_tenant));
 end $$;
-comment on function m23.knows_tenant(uuid) is
+comment on function m23.knows_tenant(text) is
   'Whether any record, protected table, log or membership has heard of a tenant.';

@@ -2,7 +2,7 @@
 -- and replaces the body of m23.memberships_of; nothing else knows the table.
 
 create table public.tenant_members (
-  tenant_id  uuid not null,
+  tenant_id  text not null,
   user_id    uuid not null,
   role       text not null check (role in ('owner', 'admin', 'operator', 'viewer')),
   created_at timestamptz not null default now(),
@@ -13,7 +13,7 @@ comment on table public.tenant_members is
   'Who belongs to which tenant, in which role. Written with the service key or in SQL, read by the members.';
 
 -- replaceable: the application may have its own
-create function m23.memberships_of(p_user uuid) returns table (tenant_id uuid, role text)
+create function m23.memberships_of(p_user uuid) returns table (tenant_id text, role text)
 language sql stable security definer rows 3 set row_security = off as
 $$ select m.tenant_id, m.role from public.tenant_members m where m.user_id = p_user $$;
 comment on function m23.memberships_of(uuid) is
@@ -41,7 +41,7 @@ begin
 end $$;
 
 -- What the caller belongs to; an anonymous sign-in to nothing.
-create function m23.caller_memberships() returns table (tenant_id uuid, role text)
+create function m23.caller_memberships() returns table (tenant_id text, role text)
 language plpgsql stable security definer rows 3 set row_security = off as $$
 begin
   if not m23.is_anonymous() then
@@ -50,20 +50,20 @@ begin
 end $$;
 
 -- The tenant that a user with several has picked: a claim that only the server can
--- write (app_metadata). A value that is no uuid picks a tenant that does not exist.
+-- write (app_metadata). A value that names none of the user's picks nothing.
 -- open to: authenticated, service_role
 create function m23.picked_tenant() returns text
 language plpgsql stable as $$ begin return nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', ''); end $$;
 
 -- open to: authenticated, service_role
-create function m23.caller_membership() returns table (tenant_id uuid, role text)
+create function m23.caller_membership() returns table (tenant_id text, role text)
 language plpgsql stable security definer rows 1 set row_security = off as $$
 #variable_conflict use_column
-declare v_picked text := lower(m23.picked_tenant());
+declare v_picked text := m23.tenant_key(m23.picked_tenant());
 begin
   return query
   with mine as (
-    select m.tenant_id, m.role from m23.caller_memberships() m where v_picked is null or m.tenant_id::text = v_picked)
+    select m.tenant_id, m.role from m23.caller_memberships() m where v_picked is null or m.tenant_id = v_picked)
   select mine.tenant_id, mine.role from mine where (select count(*) from mine) = 1;
 end $$;
 comment on function m23.caller_membership() is
@@ -71,7 +71,7 @@ comment on function m23.caller_membership() is
 
 -- open to: authenticated, service_role
 create function m23.caller_tenants(p_roles text[] default array['owner', 'admin', 'operator', 'viewer'])
-returns setof uuid
+returns setof text
 language sql stable security definer rows 3 set row_security = off as
 $$ select m.tenant_id from m23.caller_memberships() m where m.role = any (p_roles) $$;
 comment on function m23.caller_tenants(text[]) is
@@ -79,14 +79,14 @@ comment on function m23.caller_tenants(text[]) is
 
 -- The same in one query: the first write of a session asks for it. It says whose rows an anonymous user writes, too.
 -- open to: authenticated, service_role
-create function m23.caller_tenant() returns uuid
+create function m23.caller_tenant() returns text
 language plpgsql stable security definer set row_security = off as $$
 begin
-  return (select case when count(*) = 1 then min(m.tenant_id::text)::uuid end
+  return (select case when count(*) = 1 then min(m.tenant_id) end
             from (select auth.uid() as id,
-                         lower(nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', '')) as picked) caller,
+                         m23.tenant_key(nullif(auth.jwt() -> 'app_metadata' ->> 'tenant_id', '')) as picked) caller,
                  lateral m23.memberships_of(caller.id) m
-           where caller.picked is null or m.tenant_id::text = caller.picked);
+           where caller.picked is null or m.tenant_id = caller.picked);
 end $$;
 alter table public.tenant_members enable row level security;
 

@@ -3,7 +3,7 @@
 
 -- Tenants that were seen in the logs: those that nobody belongs to yet are known by nothing else.
 create table m23.seen_tenants (
-  tenant_id uuid primary key,
+  tenant_id text primary key,
   seen_at   timestamptz not null default clock_timestamp()
 );
 select m23.close_table('m23.seen_tenants');
@@ -11,23 +11,26 @@ select m23.close_table('m23.seen_tenants');
 -- How far the look at each log has come.
 create table m23.tenant_looks (
   table_id  int primary key references m23.protected_tables (id) on delete cascade,
-  reached   uuid,  -- null: its next look begins anew
+  reached   text,  -- null: its next look begins anew
   looked_at timestamptz not null default clock_timestamp()
 );
 select m23.close_table('m23.tenant_looks');
 
 -- The tenants in an index that begins with them, one look-up each: a table may have thousands of rows a tenant.
-create function m23.tenants_in(p_table regclass, p_after uuid default null, p_limit bigint default null)
-returns setof uuid
+create function m23.tenants_in(p_table regclass, p_after text default null, p_limit bigint default null)
+returns setof text
 language plpgsql stable rows 1000 as $$
 begin
   return query execute m23.fill($q$
     with recursive found (tenant_id) as (
-      (select t.tenant_id from {table} t where $1 is null or t.tenant_id > $1 order by t.tenant_id limit 1)
+      (select t.tenant_id from {table} t where $1 is null or t.tenant_id > $1::{type} order by t.tenant_id limit 1)
       union all
       select (select t.tenant_id from {table} t where t.tenant_id > f.tenant_id order by t.tenant_id limit 1)
         from found f where f.tenant_id is not null)
-    select tenant_id from found where tenant_id is not null limit $2 $q$, 'table', p_table::text)
+    select tenant_id::text from found where tenant_id is not null limit $2 $q$,
+      'table', p_table::text,
+      'type', (select format_type(a.atttypid, null) from pg_attribute a
+                                        where a.attrelid = p_table and a.attname = 'tenant_id'))
     using p_after, p_limit;
 end $$;
 
@@ -44,8 +47,3 @@ begin
 end $$;
 comment on function m23.tenants() is
   'Every tenant, with its name where one is known. Replace this function to use your own table of tenants.';
-
--- An application's own table may name tenants that M23 has no place for yet.
-create function m23.tenant_uuid(p_tenant text) returns uuid
-language sql immutable as
-$$ select case when p_tenant ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_tenant::uuid end $$;

@@ -6,7 +6,7 @@ create type m23.column_shape as (
   type_name text,     -- without length or precision
   native    boolean,  -- a base type of pg_catalog: logged as it is
   plain     boolean,  -- its text holds no character that a COPY line escapes
-  key_ord   int,      -- place in the primary key, from 1; null outside it
+  key_ord   int,      -- place in the key, from 1; null outside it
   generated boolean,
   identity  "char",
   not_null  boolean
@@ -28,7 +28,7 @@ begin
    order by a.attnum;
 end $$;
 comment on function m23.columns_of(oid, boolean) is
-  'The live columns of a table, or those of its primary key, in order.';
+  'The live columns of a table, or those of its key, in order.';
 
 -- A value's text as PostgreSQL would print it. A cast to text is the same for most
 -- types, and faster; it would cut the blanks of char(n).
@@ -59,12 +59,7 @@ begin
 end $$;
 
 -- The name of the column that holds a row's tenant.
-create function m23.tenant_column(p_table m23.protected_tables) returns text
-language plpgsql stable as $$
-begin
-  return (select attname::text from pg_attribute
-           where attrelid = p_table.relid and attnum = p_table.tenant_attnum and not attisdropped);
-end $$;
+
 
 -- The columns of a table that hold values of their own, for a select list.
 create function m23.select_list(p_relid oid, p_alias text) returns text

@@ -14,6 +14,7 @@ create table m23.protected_tables (
   attributes    int2,                       -- the highest number of a column, as it was last seen
   triggers      text[],                     -- marks of its triggers, as they were written last
   suspended     text,                       -- m23.obstacle.kind: what has kept it from being captured since its history
+  tenant_type   text not null check (tenant_type in ('uuid', 'bigint', 'text')),  -- in which its log keeps tenants
   check (pruned_below = '0' or pruned_at is not null)
 );
 select m23.close_table('m23.protected_tables');
@@ -41,7 +42,7 @@ begin
 end $$;
 
 -- The tables among them whose logs can have changes of a tenant from a transaction on.
-create function m23.tables_with_entries(p_names text[], p_tenant uuid, p_from xid8) returns setof m23.protected_tables
+create function m23.tables_with_entries(p_names text[], p_tenant text, p_from xid8) returns setof m23.protected_tables
 language plpgsql volatile rows 20 as $$
 declare
   v_ids int[] := m23.logged_tables(array(select t.id from m23.chosen(p_names) t), p_tenant, coalesce(p_from, '0'));

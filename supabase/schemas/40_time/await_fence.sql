@@ -1,5 +1,5 @@
 -- Waits for the fence a second at a time, to see whether somebody cancels meanwhile.
-create function m23.await_fence(p_tenant uuid, p_work uuid, p_deadline timestamptz) returns void
+create function m23.await_fence(p_tenant text, p_work uuid, p_deadline timestamptz) returns void
 language plpgsql volatile as $$
 begin
   loop

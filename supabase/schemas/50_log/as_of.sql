@@ -7,30 +7,34 @@
 -- believes that it has next to no rows, and would look through all of them for each planned one.
 create function m23.is_tenants(p_table m23.protected_tables, p_row text, p_tenant text) returns text
 language plpgsql stable strict as
-$$ begin return format('greatest(%s.%I) = %s', p_row, m23.tenant_column(p_table), p_tenant); end $$;
+$$
+begin
+  return format('greatest(%s) = %s', m23.row_tenant(p_table, p_row), m23.tenant_value(p_table, p_tenant));
+end $$;
 
 -- A tenant's live rows, with the same parameters: those of the moment as long as nothing lies after it.
 create function m23.live_query(p_table m23.protected_tables, p_limit int) returns text
 language sql stable as $q$
-  select format('select %1$s from %2$s r where r.%3$I = $1 and %4$s order by %5$s limit %6$s',
-    m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.tenant_column(p_table),
+  select format('select %1$s from %2$s r where %3$s and %4$s order by %5$s limit %6$s',
+    m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.belongs_to(p_table, 'r', '$1'),
     m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), p_limit)
 $q$;
 
 -- Whether the log has anything of a tenant after a position.
-create function m23.has_changed(p_table m23.protected_tables, p_tenant uuid, p_position pg_snapshot) returns boolean
+create function m23.has_changed(p_table m23.protected_tables, p_tenant text, p_position pg_snapshot) returns boolean
 language plpgsql volatile as $$
 declare v_changed boolean;
 begin
-  execute format('select exists (select from %s l where l.tenant_id = $1 and l.xid >= ($2).floor and %s)',
-                 m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_position)), m23.lies_after('l.xid'))
+  execute format('select exists (select from %s l where l.tenant_id = %s and l.xid >= ($2).floor and %s)',
+                 m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_position)), m23.tenant_value(p_table, '$1'),
+                 m23.lies_after('l.xid'))
     into v_changed using p_tenant, m23.moment_of(p_position);
   return v_changed;
 end $$;
 
 -- The rows of a tenant in a protected table (a null of its type) as of a moment.
 -- runs under: text settings
-create function m23.as_of(p_table anyelement, p_tenant uuid, p_moment m23.moment) returns setof anyelement
+create function m23.as_of(p_table anyelement, p_tenant text, p_moment m23.moment) returns setof anyelement
 language plpgsql volatile as $$
 declare
   v_row    m23.protected_tables;
@@ -70,14 +74,14 @@ exception when datatype_mismatch then
     using errcode = 'object_in_use', hint = 'Run the query again.';
 end $$;
 
-create function m23.as_of(p_table anyelement, p_tenant uuid, p_position pg_snapshot) returns setof anyelement
+create function m23.as_of(p_table anyelement, p_tenant text, p_position pg_snapshot) returns setof anyelement
 language sql volatile as $$ select * from m23.as_of(p_table, p_tenant, m23.moment_of(p_position)) $$;
-comment on function m23.as_of(anyelement, uuid, pg_snapshot) is
+comment on function m23.as_of(anyelement, text, pg_snapshot) is
   'The rows of a tenant in a protected table as of a position: '
   'select * from m23.as_of(null::public.orders, tenant, position).';
 
-create function m23.as_of(p_table anyelement, p_tenant uuid, p_at timestamptz) returns setof anyelement
+create function m23.as_of(p_table anyelement, p_tenant text, p_at timestamptz) returns setof anyelement
 language sql volatile as $$ select * from m23.as_of(p_table, p_tenant, m23.moment_at(p_at)) $$;
-comment on function m23.as_of(anyelement, uuid, timestamptz) is
+comment on function m23.as_of(anyelement, text, timestamptz) is
   'The rows of a tenant in a protected table as they were committed at a time: '
   'select * from m23.as_of(null::public.orders, tenant, timestamptz ''…'').';

@@ -5,7 +5,7 @@
 -- search path: the caller's
 create function m23_log.before() returns trigger language plpgsql as $$
 declare
-  v_tenant pg_catalog.uuid;
+  v_tenant pg_catalog.text;
   v_open   pg_catalog.text;
   v_null   pg_catalog.uuid;
 begin
@@ -17,7 +17,7 @@ begin
         v_tenant := m23.caller_tenant();
       exception when others then null;  -- they ask when they log
       end;
-      perform pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.uuid_hash_extended(v_tenant, 0));
+      perform pg_catalog.pg_advisory_xact_lock_shared(m23.fence_key(v_tenant));
       perform pg_catalog.set_config('m23.fenced', 'yes', true);
     end if;
     if pg_catalog.pg_current_xact_id_if_assigned() is not null then

@@ -61,7 +61,7 @@ begin
   return array(select o.oid::regoperator::text
       from pg_index i cross join generate_series(1, i.indnkeyatts) n
       join pg_operator o on o.oid = m23.comparison_operator(i.indexrelid, n, 3)
-     where i.indrelid = p_table and i.indisprimary and o.oprnamespace <> 'pg_catalog'::regnamespace order by n);
+     where i.indexrelid = m23.key_index(p_table) and o.oprnamespace <> 'pg_catalog'::regnamespace order by n);
 end $$;
 
 -- Whether a foreign key of a table updates its rows when a row that it refers to changes or goes.
@@ -138,9 +138,9 @@ begin
   select * into v_table from m23.protected_tables where id = p_table_id;
   select * into v_fields from m23.log_fields(v_table, p_op = 'I');
   execute m23.fill('insert into {log} (tenant_id, op, actor, {names})
-                    select r.{tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
-                     where r.{tenant} is not null and {shares_fence}',
-    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', quote_ident(m23.tenant_column(v_table)),
+                    select {tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
+                     where {tenant} is not null and {shares_fence}',
+    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', m23.row_tenant(v_table, 'r'),
     'op', quote_literal(p_op::text), 'expressions', v_fields.expressions, 'rows', m23.qualified_name(p_relation),
-    'shares_fence', m23.shares_fence(format('r.%I', m23.tenant_column(v_table)), m23.log_part(v_table.id)));
+    'shares_fence', m23.shares_fence(m23.row_tenant(v_table, 'r'), v_table.tenant_type, m23.log_part(v_table.id)));
 end $$;

@@ -62,8 +62,8 @@ language plpgsql stable as $outer$
 begin
   return m23.fill($sql$
                   left join (select r.*, true as m23_there from new_rows r cross join m23.called_many() offset 0) r
-                    on r.{tenant} = o.m23_tenant and {same_key}$sql$,
-    'tenant', quote_ident(m23.tenant_column(p_table)), 'same_key', m23.key_match(p_table.relid, 'r', 'o'));
+                    on {tenant} = o.m23_tenant and {same_key}$sql$,
+    'tenant', m23.row_tenant(p_table, 'r'), 'same_key', m23.key_match(p_table.relid, 'r', 'o'));
 end $outer$;
 
 -- One row, which the planner takes for a hundred.

@@ -4,14 +4,14 @@ create function m23.history_query(p_table m23.protected_tables, p_log text, p_sh
 returns text
 language plpgsql stable as $outer$
 begin
-  return m23.fill($sql$select (l.change_id - '0/0')::bigint, l.tenant_id, {at}, l.xid::text, l.actor,
+  return m23.fill($sql$select (l.change_id - '0/0')::bigint, l.tenant_id::text, {at}, l.xid::text, l.actor,
       case l.op {operations} end, {name}::text,
       (select to_jsonb(m23_k) from (select {key}) m23_k),
       case when l.op in ('U', 'D') then (select to_jsonb(m23_v) from (select {images}) m23_v) - u.names end,
       case when u.names <> '{}' then u.names end
     from {log} l, lateral (select {unchanged}) u (names)
-   where l.tenant_id = $1 and (l.op <> 'a' or l.xid >= {pruned}){page}$sql$,
-    'at', m23.committed_at(),
+   where l.tenant_id = {tenant} and (l.op <> 'a' or l.xid >= {pruned}){page}$sql$,
+    'at', m23.committed_at(), 'tenant', m23.tenant_value(p_table, '$1'),
     'operations', (select string_agg(format('when %L then %L', o.op, o.name), ' ') from m23.operations() o),
     'name', quote_literal(m23.public_name(p_table.relid)),
     'key', coalesce((select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name),

@@ -12,11 +12,11 @@ begin
       update {log} l set change_id = coalesce(split_part(v_statement, '@', 2)::pg_lsn,
                (select min(o.change_id) - 1 from {log} o
                  where o.tenant_id = l.tenant_id and o.xid = pg_current_xact_id()))
-       where l.tenant_id in (select r.{tenant} from new_rows r) and l.xid = pg_current_xact_id()
+       where l.tenant_id in (select {tenant} from new_rows r) and l.xid = pg_current_xact_id()
          and l.op = 'I' and l.change_id >= v_first;
     end if;
     perform set_config('{open}', m23.without_statement(v_open, v_statement), true);
   end if;$body$,
     'open', m23.open_setting(p_table.id), 'log', m23.log_part(p_table.id),
-    'tenant', quote_ident(m23.tenant_column(p_table)));
+    'tenant', m23.row_tenant(p_table, 'r'));
 end $outer$;

@@ -3,12 +3,14 @@
 -- made anew once the table is altered. So a statement that is not the first after an ALTER TABLE pays for no look
 -- at the catalogue, and the first write of a session for none that takes a query: columns are told by the next free
 -- number, names and types, and the key by its definition. A generated column that became an ordinary one shows in the
--- catalogue only, and a domain may refuse the nulls by which names are asked for.
+-- catalogue only, a domain may refuse the nulls by which names are asked for, and a unique index is a key only as
+-- long as its columns refuse nulls.
 create function m23.layout_function(p_table m23.protected_tables) returns text
 language plpgsql stable as $outer$
 declare
   v_body text := case
-    when exists (select from m23.columns_of(p_table.relid) c
+    when not exists (select from pg_index i where i.indrelid = p_table.relid and i.indisprimary)
+      or exists (select from m23.columns_of(p_table.relid) c
                    join pg_attribute a on a.attrelid = p_table.relid and a.attnum = c.attnum
                    join pg_type t on t.oid = a.atttypid where c.generated or t.typtype = 'd')
       then m23.fill($body$ begin return p_layout = {layout} and m23.has_layout({relid}, {layout}); end $body$,

@@ -1,7 +1,7 @@
 -- What stands for a log in a query: its parts that can have changes of a tenant from a transaction on. They are held
 -- until the transaction ends, so that none is dropped before it is read. Whoever makes the query long before it runs,
 -- and has not taken the table itself, holds nothing: an ALTER TABLE takes the table before its log.
-create function m23.log_of(p_table_id int, p_tenant uuid, p_from xid8, p_held boolean default true) returns text
+create function m23.log_of(p_table_id int, p_tenant text, p_from xid8, p_held boolean default true) returns text
 language plpgsql volatile as $$
 declare v_parts int[];
 begin

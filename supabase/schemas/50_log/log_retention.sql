@@ -28,7 +28,7 @@ declare v_columns text := 'tenant_id, xid, change_id, op, actor, ' || (select na
 begin
   execute format('insert into %s (%s) select %2$s from %s l where l.op = ''a'' and exists (
       select from m23.backup_work w
-       where w.tenant_id = l.tenant_id and w.incarnation = (select m23.incarnation())
+       where w.tenant_id = l.tenant_id::text and w.incarnation = (select m23.incarnation())
          and not pg_visible_in_snapshot(l.xid, w.position))',
     m23.log_part(p_table.id), v_columns, p_part);
 end $$;

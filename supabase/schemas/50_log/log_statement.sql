@@ -10,7 +10,7 @@ declare
                                                     where g.table_id = p_table.id and g.in_use) end;
   v_fields record := m23.log_fields(p_table, p_event = 'insert', case when v_bits is null then 'all' else p_groups end);
   v_log    text := m23.log_part(p_table.id);
-  v_tenant text := format('r.%I', m23.tenant_column(p_table));
+  v_tenant text := m23.row_tenant(p_table, 'r');
 begin
   return m23.fill($sql$insert into {log} (tenant_id, op, actor, {names}{unchanged})
     select {tenant}, '{op}', {actor}, {expressions}{bits}
@@ -21,5 +21,5 @@ begin
     'unchanged', case when v_bits is null then '' else ', unchanged' end, 'bits', coalesce(', ' || v_bits, ''),
     'names', v_fields.names, 'expressions', v_fields.expressions,
     'rows', coalesce(p_rows, case p_event when 'insert' then 'new_rows' else 'old_rows' end),
-    'shares_fence', m23.shares_fence(v_tenant, v_log));
+    'shares_fence', m23.shares_fence(v_tenant, p_table.tenant_type, v_log));
 end $outer$;

@@ -48,7 +48,7 @@ end $$;
 
 -- Tenants whose log was removed, and when: m23.forget_tenant.
 create table m23.forgotten (
-  tenant_id   uuid primary key,
+  tenant_id   text primary key,
   at          timestamptz not null default clock_timestamp(),
   xid         xid8 not null default pg_current_xact_id(),
   incarnation uuid not null references m23.incarnations (id)
@@ -57,7 +57,7 @@ select m23.close_table('m23.forgotten');
 create index forgotten_incarnation on m23.forgotten (incarnation);
 
 -- Why no log can answer for a tenant at a moment; null when it can.
-create function m23.tenant_fault(p_tenant uuid, p_moment m23.moment) returns text
+create function m23.tenant_fault(p_tenant text, p_moment m23.moment) returns text
 language plpgsql volatile as $$
 begin
   return (select format('the history of this tenant begins at %s; what was before has been removed', m23.iso(f.at))

@@ -20,26 +20,28 @@ begin
                    count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant) as m23_of_tenant,
                    count(*) filter (where r.m23_n < 0) over (partition by {keys}) as m23_of_key,
                    count(*) filter (where r.m23_n < 0) over () as m23_of_all
-              from (select r.{tenant} as m23_tenant, {keys}, 1 as m23_n from {these} r
-                    union all select r.{tenant}, {keys}, -1 from {those} r) r) r
+              from (select {tenant} as m23_tenant, {keys}, 1 as m23_n from {these} r
+                    union all select {tenant}, {keys}, -1 from {those} r) r) r
      where r.m23_n > 0 and r.m23_nth > r.m23_of_row and {is_real} and {shares_fence}$sql$,
       'is_real', case when (select relkind from pg_class where oid = p_table.relid) <> 'p' then 'true'
                       else m23.fill(s.is_real, 'old_rows', p_old, 'new_rows', p_new,
                                     'live', m23.qualified_name(p_table.relid),
-                                    'tenant', quote_ident(m23.tenant_column(p_table)),
+                                    'tenant', m23.row_tenant(p_table, 'r'),
+                                    'live_tenant', m23.row_tenant(p_table, 'n'),
                                     'same_key', m23.key_match(p_table.relid, 'n', 'r'),
                                     'keys', m23.key_list(p_table.relid, 'r')) end,
       'log', m23.log_part(p_table.id), 'names', v_key.names, 'expressions', v_key.expressions,
       'actor', m23.logged_actor(),
       'both', format('current_setting(%L, true) is not distinct from ''both''', m23.moved_flag(p_table.id)),
-      'tenant', quote_ident(m23.tenant_column(p_table)), 'keys', m23.key_list(p_table.relid, 'r'),
+      'tenant', m23.row_tenant(p_table, 'r'), 'keys', m23.key_list(p_table.relid, 'r'),
       'these', s.these, 'those', s.those, 'moved', s.moved, 'changed', s.changed,
-      'shares_fence', m23.shares_fence('r.m23_tenant', m23.log_part(p_table.id))) order by s.n)
+      'shares_fence', m23.shares_fence('r.m23_tenant', p_table.tenant_type, m23.log_part(p_table.id))) order by s.n)
     from (values
-      (1, p_old, p_new, 'l', 'o', 'not exists (select from {live} n where n.{tenant} = r.m23_tenant and {same_key})'),
+      (1, p_old, p_new, 'l', 'o',
+       'not exists (select from {live} n where {live_tenant} = r.m23_tenant and {same_key})'),
       (2, p_new, p_old, 'a', 'n',
-       'exists (select from (select r.{tenant} as m23_tenant, {keys} from {old_rows} r
-                             except select r.{tenant}, {keys} from {new_rows} r) r
-                 where not exists (select from {live} n where n.{tenant} = r.m23_tenant and {same_key}))'))
+       'exists (select from (select {tenant} as m23_tenant, {keys} from {old_rows} r
+                             except select {tenant}, {keys} from {new_rows} r) r
+                 where not exists (select from {live} n where {live_tenant} = r.m23_tenant and {same_key}))'))
       s (n, these, those, moved, changed, is_real));
 end $outer$;

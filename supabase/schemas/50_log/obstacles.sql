@@ -5,9 +5,10 @@ create function m23.obstacles(p_table oid, p_tenant_attnum int2) returns setof m
 language plpgsql stable rows 1 set plan_cache_mode = force_generic_plan as $$
 begin
   return query
-  select 'no primary key', 'has no primary key, so its rows cannot be told apart',
-         'alter table … add primary key (…)', '42P16'
-   where not exists (select from pg_index where indrelid = p_table and indisprimary)
+  select 'no primary key',
+         'has no primary key, and no unique index over columns that are NOT NULL, so its rows cannot be told apart',
+         'alter table … add primary key (…), or create a unique index over columns that are NOT NULL', '42P16'
+   where m23.key_index(p_table) is null
   union all
   select 'a generated column in its primary key',
          'has a generated column in its primary key, which cannot be written back', 'take another primary key', '42P16'
@@ -34,12 +35,21 @@ begin
                       where attrelid = p_table and attnum = p_tenant_attnum and not attisdropped)
   union all
   select 'a tenant column of another type',
-         format('has a tenant column "%s" that must be an ordinary column of type uuid, and is %s', a.attname,
+         format('has a tenant column "%s" that must be an ordinary column of type uuid, text or a whole number, '
+                || 'and is %s', a.attname,
                 case when a.attgenerated <> '' then 'generated' else format_type(a.atttypid, -1) end),
-         'make it an ordinary column of type uuid', '42804'
+         'make it an ordinary column of one of these types', '42804'
     from pg_attribute a
    where a.attrelid = p_table and a.attnum = p_tenant_attnum and not a.attisdropped
-     and (a.atttypid <> 'uuid'::regtype or a.attgenerated <> '')
+     and (a.attgenerated <> '' or m23.tenant_type(a.atttypid) is null)
+  union all
+  select 'a tenant column of another type',
+         format('has a tenant column "%s" whose type is %s now: its log keeps tenants as %s', a.attname,
+                format_type(a.atttypid, -1), t.tenant_type),
+         'change the type back, or call m23.unprotect_table and m23.protect_table: its history ends then', '42804'
+    from m23.protected_tables t join pg_attribute a on a.attrelid = t.relid and a.attnum = p_tenant_attnum
+   where t.relid = p_table and t.tenant_attnum = p_tenant_attnum and not a.attisdropped and a.attgenerated = ''
+     and m23.tenant_type(a.atttypid) <> t.tenant_type
   union all
   select 'a reserved column name', 'has a column whose name begins with "m23_", which M23 keeps for itself',
          'rename it', '42939'

@@ -21,13 +21,13 @@ begin
                                                 rows between unbounded preceding and 1 preceding), 0) as m23_balance
                           from (select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op,
                                        l.ctid as m23_place, {keys}{images} from {log} l{many}
-                                 where l.tenant_id in (select r.{tenant} from old_rows r)
+                                 where l.tenant_id in (select {tenant} from old_rows r)
                                    and l.xid = pg_current_xact_id() and l.change_id >= v_start) e) o{new_rows}
                  where o.m23_own and o.m23_change_id < v_first) o
          where o.m23_change_id >= o.m23_next
          group by o.m23_place, o.m23_change_id order by o.m23_change_id)) with ordinality later (place, n)
      where l.ctid = later.place$sql$,
-    'log', m23.log_part(p_table.id), 'op', upper(left(p_event, 1)), 'tenant', quote_ident(m23.tenant_column(p_table)),
+    'log', m23.log_part(p_table.id), 'op', upper(left(p_event, 1)), 'tenant', m23.row_tenant(p_table, 'r'),
     'keys', (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord)
                from m23.columns_of(p_table.relid, p_of_key => true) c),
     'keys_of_o', m23.key_list(p_table.relid, 'o'), 'keys_of_e', m23.key_list(p_table.relid, 'e'),

@@ -61,7 +61,7 @@ begin
 end $$;
 
 -- Whether a tenant can have had rows within bounds.
-create function m23.can_concern(p_bounds m23.bounds, p_table m23.protected_tables, p_tenant uuid) returns boolean
+create function m23.can_concern(p_bounds m23.bounds, p_table m23.protected_tables, p_tenant text) returns boolean
 language plpgsql stable as $$
 declare v_concerns boolean := true;
 begin
@@ -74,7 +74,7 @@ begin
 end $$;
 
 -- The partitions that a tenant can have had rows in and that were removed after a moment, in this order.
-create function m23.removed_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment)
+create function m23.removed_since(p_table m23.protected_tables, p_tenant text, p_moment m23.moment)
 returns setof m23.removed_partitions
 language plpgsql stable rows 1 as $$
 begin
@@ -90,7 +90,7 @@ begin
 end $$;
 
 -- What a moment before the drop of a partition lacks; null for nothing.
-create function m23.lost_since(p_table m23.protected_tables, p_tenant uuid, p_moment m23.moment) returns text
+create function m23.lost_since(p_table m23.protected_tables, p_tenant text, p_moment m23.moment) returns text
 language plpgsql stable as $$
 begin
   return (select format('%s: rows of partitions that were dropped after that moment cannot come back: %s',

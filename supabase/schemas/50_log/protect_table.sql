@@ -44,8 +44,9 @@ begin
     raise exception '% cannot be protected: it %', p_table, v_obstacle.sentence
       using errcode = v_obstacle.code, hint = v_obstacle.advice;
   end if;
-  insert into m23.protected_tables as t (relid, tenant_attnum, key_attnums, name, incarnation)
-    values (p_table, v_tenant.attnum, m23.key_attnums(p_table), m23.public_name(p_table), m23.incarnation())
+  insert into m23.protected_tables as t (relid, tenant_attnum, tenant_type, key_attnums, name, incarnation)
+    values (p_table, v_tenant.attnum, m23.tenant_type(v_tenant.atttypid), m23.key_attnums(p_table),
+            m23.public_name(p_table), m23.incarnation())
     on conflict (relid) do update set tenant_attnum = excluded.tenant_attnum  -- the former may have been dropped
     returning * into v_row;
   -- What was logged in another life of the database, or missed, is no history.
@@ -59,4 +60,6 @@ begin
 end $$;
 comment on function m23.protect_table(regclass, name) is
   'Puts a table under protection: from the end of this transaction on, every change of it can be undone. '
-  'It needs a primary key and a tenant column of type uuid. Called again, it renews the capture.';
+  'It needs a primary key, or a unique index over columns that are NOT NULL, and a tenant column of type uuid, text or '
+  'a whole number. '
+  'Called again, it renews the capture.';

@@ -42,6 +42,10 @@ begin
     select distinct t.* from m23.protected_tables t join m23.partitions p on p.table_id = t.id
      where p.relid in (select objid from pg_event_trigger_dropped_objects() where classid = 'pg_class'::regclass)
        and exists (select from pg_class where oid = t.relid)
+    union
+    select t.* from m23.protected_tables t  -- a unique index that was a table's key
+     where tg_tag = 'DROP INDEX' and t.suspended is null and exists (select from pg_class where oid = t.relid)
+       and m23.key_attnums(t.relid) is distinct from t.key_attnums
   loop
     perform m23.follow_table(v_row);
   end loop;

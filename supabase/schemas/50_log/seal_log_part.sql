@@ -11,7 +11,7 @@ begin
     'part', v_name, 'table', p_table_id::text, 'number', p_part::text);
   perform set_config('m23.writing_capture', '', true);
   execute format('insert into m23.log_tenants (tenant_id, table_id, part, last_xid)
-      select l.tenant_id, $1, $2, max(l.xid) from %s l group by l.tenant_id', v_name) using p_table_id, p_part;
+      select l.tenant_id::text, $1, $2, max(l.xid) from %s l group by l.tenant_id', v_name) using p_table_id, p_part;
   update m23.log_parts set sealed = true where table_id = p_table_id and part = p_part;
   return true;
 end $$;

@@ -16,7 +16,7 @@ begin
       join pg_class x on x.oid = i.indexrelid
       join pg_am m on m.oid = x.relam and m.amname = 'btree'
       join pg_attribute a on a.attrelid = t.relid and a.attnum = t.tenant_attnum
-                         and not a.attisdropped and a.atttypid = 'uuid'::regtype and a.attgenerated = ''
+                         and not a.attisdropped and m23.tenant_type(a.atttypid) = t.tenant_type and a.attgenerated = ''
      where t.id = any (p_ids) and t.suspended is null
        and t.relid <> all (v_temporal)
        and (i.indkey::int2[])[0:i.indnkeyatts - 1] = t.key_attnums

@@ -1,7 +1,7 @@
 -- The start of every query into the past: a WITH list whose last part, `touched`, has one
 -- row for each key that has changed since a moment, with its first old image and the
 -- balance of arrivals and departures (m23_balance). Parameters, by the names that are given:
---   $1        tenant
+--   $1        tenant, as text
 --   p_moment  an m23.moment
 --   p_after   a key as text[], or null: only rows with a greater key
 -- p_log: the log's entries from the moment's floor on, as m23.log_of() gives them.
@@ -12,15 +12,18 @@ language plpgsql stable as $outer$
 begin
   return m23.fill($sql$
     later as materialized (
-      select x.xid from (select distinct l.xid from {log} l where l.tenant_id = $1 and l.xid >= ({moment}).floor) x
+      select x.xid
+        from (select distinct l.xid from {log} l where l.tenant_id = {tenant} and l.xid >= ({moment}).floor) x
        where {lies_after}),
     logged as (
       select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged,
                               {images} from {log} l
-                        where l.tenant_id = $1 and l.xid >= ({moment}).floor and l.xid in (select xid from later)) r
+                        where l.tenant_id = {tenant} and l.xid >= ({moment}).floor
+                          and l.xid in (select xid from later)) r
        where {key_after}),
     touched as ({first_images})$sql$,
-    'log', p_log, 'moment', p_moment, 'lies_after', m23.lies_after('x.xid', p_moment),
+    'log', p_log, 'tenant', m23.tenant_value(p_table, '$1'), 'moment', p_moment,
+    'lies_after', m23.lies_after('x.xid', p_moment),
     'images', m23.log_images(p_table), 'key_after', m23.key_after(p_table.relid, p_after),
     'first_images', m23.first_images(
       p_table.relid,

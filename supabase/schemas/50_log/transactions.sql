@@ -23,7 +23,7 @@ $q$;
 
 -- An entry of the log, as its tenant reads it.
 create type m23.log_entry as (
-  id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid, operation text, table_name text,
+  id bigint, tenant_id text, created_at timestamptz, transaction_id text, actor uuid, operation text, table_name text,
   row_key jsonb, old_values jsonb, unchanged_columns text[]
 );
 
@@ -34,7 +34,7 @@ create type m23.log_filter as (
 );
 
 -- A table's entries under a filter. p_shown: as m23.history_query has it.
-create function m23.history_rows(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter, p_shown boolean)
+create function m23.history_rows(p_table m23.protected_tables, p_tenant text, p_filter m23.log_filter, p_shown boolean)
 returns setof m23.log_entry
 language plpgsql stable as $$
 declare
@@ -49,7 +49,7 @@ end $$;
 -- The same, whatever has become of the table's types since: a value that does not fit its column any more is told as it
 -- was logged, at the price of a look at each. Nothing of the rows before a failure is left: they are given when all are
 -- there.
-create function m23.history_of(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter)
+create function m23.history_of(p_table m23.protected_tables, p_tenant text, p_filter m23.log_filter)
 returns setof m23.log_entry
 language plpgsql stable as $$
 begin
@@ -60,7 +60,7 @@ end $$;
 
 -- A page of it. What it has opened is let go of, for there may be hundreds of tables: whatever is taken in a block that
 -- fails is.
-create function m23.history_page(p_table m23.protected_tables, p_tenant uuid, p_filter m23.log_filter)
+create function m23.history_page(p_table m23.protected_tables, p_tenant text, p_filter m23.log_filter)
 returns setof m23.log_entry
 language plpgsql stable as $$
 declare v_page m23.log_entry[];
@@ -74,7 +74,7 @@ begin
 end $$;
 
 -- A tenant's newest changes, by their order in the log.
-create function m23.newest_changes(p_tenant uuid) returns setof m23.log_entry
+create function m23.newest_changes(p_tenant text) returns setof m23.log_entry
 language plpgsql stable as $$
 declare v_newest m23.log_filter;
 begin

@@ -9,12 +9,12 @@ declare
 begin
   if v_new then
     execute format('create table %s (
-        tenant_id uuid not null,
+        tenant_id %s not null,
         xid       xid8 not null default pg_current_xact_id(),
         change_id pg_lsn not null default pg_current_wal_insert_lsn(),
         op        "char" not null,
         unchanged int,
-        actor     uuid)', v_log);
+        actor     uuid)', v_log, p_table.tenant_type);
     perform m23.close_table(v_log::regclass);
     execute format('revoke all on %s from public, anon, authenticated', v_log);
     perform m23.open_log_part(p_table.id);

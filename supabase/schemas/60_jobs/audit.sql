@@ -3,7 +3,7 @@
 -- chain, so that a chain which was edited no longer fits together.
 
 create table public.audit_log (
-  tenant_id    uuid not null,
+  tenant_id    text not null,
   seq          bigint not null check (seq > 0),
   created_at   timestamptz not null,
   event        text not null check (event in ('begun', 'ended', 'refused', 'replayed', 'done')),
@@ -34,7 +34,7 @@ comment on table public.audit_log is
 
 -- Where each chain ends: whoever adds to it holds this row.
 create table m23.audit_heads (
-  tenant_id uuid primary key,
+  tenant_id text primary key,
   seq       bigint not null check (seq >= 0),
   hash      text not null check (hash ~ '^[0-9a-f]{64}$')
 );
@@ -42,7 +42,7 @@ select m23.close_table('m23.audit_heads');
 
 -- What is older than audit_days is gone, and with what its chain ended.
 create table m23.audit_checkpoints (
-  tenant_id  uuid primary key,
+  tenant_id  text primary key,
   seq        bigint not null check (seq > 0),
   hash       text not null check (hash ~ '^[0-9a-f]{64}$'),
   created_at timestamptz not null default clock_timestamp()
@@ -53,7 +53,7 @@ select m23.close_table('m23.audit_checkpoints');
 -- of them.
 create table m23.refusals (
   id           bigint primary key generated always as identity,
-  tenant_id    uuid not null,
+  tenant_id    text not null,
   minute       timestamptz not null,
   event        text not null check (event in ('refused', 'replayed')),
   action       text not null,
@@ -75,7 +75,7 @@ select m23.close_table('m23.refusals');
 create function m23.refuse_audit_edit() returns trigger
 language plpgsql security definer set row_security = off as $$
 begin
-  if tg_op = 'DELETE' and (current_setting('m23.forgetting', true) = old.tenant_id::text
+  if tg_op = 'DELETE' and (current_setting('m23.forgetting', true) = old.tenant_id
       or old.seq <= (select c.seq from m23.audit_checkpoints c where c.tenant_id = old.tenant_id)) then
     return old;
   end if;
@@ -102,7 +102,7 @@ comment on function m23.audit_hash(public.audit_log) is
   'action, actor, request, address, agent, status, code, detail.';
 
 -- The last thing that a transaction does: others of the tenant wait until it ends. p_at: when it happened, if not now.
-create function m23.audit(p_tenant uuid, p_entry jsonb, p_at timestamptz default null) returns void
+create function m23.audit(p_tenant text, p_entry jsonb, p_at timestamptz default null) returns void
 language plpgsql volatile as $$
 declare
   v_head  m23.audit_heads;
@@ -129,7 +129,7 @@ begin
 end $$;
 
 -- Counts a refusal or a repetition; write_refusals makes entries of them. p_entry: as m23.audit takes it.
-create function m23.note_refusal(p_tenant uuid, p_entry jsonb) returns void
+create function m23.note_refusal(p_tenant text, p_entry jsonb) returns void
 language sql volatile as $$
   insert into m23.refusals as r
       (tenant_id, minute, event, action, actor, status, code, request_id, from_address, user_agent, detail)
@@ -149,7 +149,7 @@ language sql stable as $$
 $$;
 
 -- How an admitted call has ended, once. What ended by our own fault is given back, should nobody have done so.
-create function m23.audit_end(p_tenant uuid, p_entry jsonb) returns void
+create function m23.audit_end(p_tenant text, p_entry jsonb) returns void
 language plpgsql volatile as $$
 declare v_request uuid := (p_entry ->> 'request_id')::uuid;
 begin
@@ -163,7 +163,7 @@ begin
 end $$;
 
 -- What a caller of the API has done, in the transaction that does it.
-create function m23.audit_done(p_tenant uuid, p_action text, p_detail jsonb) returns void
+create function m23.audit_done(p_tenant text, p_action text, p_detail jsonb) returns void
 language sql volatile as $$
   select m23.audit(p_tenant, jsonb_build_object(
       'event', 'done', 'action', p_action, 'actor', auth.uid(), 'detail', p_detail,
@@ -190,7 +190,7 @@ create trigger zzz_audit after insert on public.backup_jobs for each row
   when (current_user in ('authenticated', 'service_role')) execute function m23.audit_row();
 
 -- The first link of a chain that does not fit, and why; from the checkpoint on, up to an entry if one is given.
-create function m23.audit_fault(p_tenant uuid, p_upto bigint default null, out broken bigint, out reason text)
+create function m23.audit_fault(p_tenant text, p_upto bigint default null, out broken bigint, out reason text)
 language plpgsql volatile as $$
 declare v_from m23.audit_checkpoints;
 begin

@@ -1,5 +1,5 @@
 -- Begins a heavy read in the caller's name. The service key is not metered.
-create function m23.begin_heavy_read(p_tenant uuid, p_kind text) returns void
+create function m23.begin_heavy_read(p_tenant text, p_kind text) returns void
 language plpgsql volatile as $$
 declare
   v_user     uuid := auth.uid();

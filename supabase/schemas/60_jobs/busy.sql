@@ -1,5 +1,5 @@
 -- Why a tenant cannot be forgotten now; null when it can.
-create function m23.busy(p_tenant uuid) returns text
+create function m23.busy(p_tenant text) returns text
 language sql volatile as $$
   select case
     when exists (select from m23.restore_work where tenant_id = p_tenant)
@@ -10,7 +10,7 @@ language sql volatile as $$
 $$;
 
 -- Refuses, for whoever calls in SQL, where m23.busy gives a reason.
-create function m23.refuse_busy(p_tenant uuid) returns void
+create function m23.refuse_busy(p_tenant text) returns void
 language plpgsql volatile as $$
 declare v_busy text := m23.busy(p_tenant);
 begin

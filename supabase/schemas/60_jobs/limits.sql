@@ -1,7 +1,7 @@
 -- Limits that the operator of the service has raised for a time, of one tenant and function.
 
 create table m23.raised_limits (
-  tenant_id uuid not null,
+  tenant_id text not null,
   function  text not null
             check (function in ('backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback', 'recovery-test')),
   most      int not null check (most >= 0),
@@ -11,7 +11,7 @@ create table m23.raised_limits (
 select m23.close_table('m23.raised_limits');
 
 -- Null where none is raised.
-create function m23.raised_limit(p_tenant uuid, p_function text) returns int
+create function m23.raised_limit(p_tenant text, p_function text) returns int
 language plpgsql volatile as $$
 begin
   return (select l.most from m23.raised_limits l
@@ -19,7 +19,7 @@ begin
 end $$;
 
 -- open to: service_role
-create function m23.raise_limit(p_tenant_id uuid, p_function text, p_limit int, p_until timestamptz) returns void
+create function m23.raise_limit(p_tenant_id text, p_function text, p_limit int, p_until timestamptz) returns void
 language plpgsql volatile security definer set row_security = off as $$
 begin
   if p_until is null or p_until <= clock_timestamp() then
@@ -30,5 +30,5 @@ begin
   perform m23.audit_done(p_tenant_id, 'raise_limit',
                          jsonb_build_object('function', p_function, 'limit', p_limit, 'until', m23.iso(p_until)));
 end $$;
-comment on function m23.raise_limit(uuid, text, int, timestamptz) is
+comment on function m23.raise_limit(text, text, int, timestamptz) is
   'Lets a tenant call a function p_limit times an hour until p_until, at once. A lower one changes nothing.';

@@ -5,7 +5,7 @@ language plpgsql volatile as $$
 declare
   v_began  timestamptz := clock_timestamp();
   v_cutoff timestamptz := v_began - make_interval(days => m23.setting('audit_days')::int);
-  v_tenant uuid;
+  v_tenant text;
   v_upto   bigint;
   v_count  bigint;
   v_pruned bigint := 0;

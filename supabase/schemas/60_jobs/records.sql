@@ -4,7 +4,7 @@
 
 create table public.backup_jobs (
   id                uuid primary key default gen_random_uuid(),
-  tenant_id         uuid not null default m23.caller_tenant(),
+  tenant_id         text not null default m23.caller_tenant(),
   backup_name       text not null check (char_length(backup_name) between 1 and 200),
   description       text check (char_length(description) <= 2000),
   job_type          text not null check (job_type in ('full', 'incremental', 'snapshot')),
@@ -34,7 +34,7 @@ comment on table public.backup_jobs is 'Backups, requested, running and done. me
 
 create table public.restore_logs (
   id               uuid primary key default gen_random_uuid(),
-  tenant_id        uuid not null,
+  tenant_id        text not null,
   created_at       timestamptz not null default now(),
   created_by       uuid default auth.uid(),
   restore_type     text not null check (restore_type in ('backup', 'pitr')),
@@ -61,7 +61,7 @@ comment on table public.restore_logs is
 
 create table public.pitr_snapshots (
   id               uuid primary key default gen_random_uuid(),
-  tenant_id        uuid not null,
+  tenant_id        text not null,
   restore_log_id   uuid references public.restore_logs (id),
   snapshot_name    text not null check (char_length(snapshot_name) between 1 and 200),
   snapshot_type    text not null check (snapshot_type in ('pre_restore', 'manual', 'automated')),
@@ -86,7 +86,7 @@ comment on table public.pitr_snapshots is
 
 create table public.pitr_rollbacks (
   id               uuid primary key default gen_random_uuid(),
-  tenant_id        uuid not null,
+  tenant_id        text not null,
   created_at       timestamptz not null default now(),
   created_by       uuid default auth.uid(),
   snapshot_id      uuid not null references public.pitr_snapshots (id),
@@ -107,7 +107,7 @@ comment on table public.pitr_rollbacks is 'Every rollback to a snapshot.';
 
 create table public.dr_plans (
   id               uuid primary key default gen_random_uuid(),
-  tenant_id        uuid not null default m23.caller_tenant(),
+  tenant_id        text not null default m23.caller_tenant(),
   plan_name        text not null check (char_length(plan_name) between 1 and 200),
   description      text,
   rto_minutes      int not null check (rto_minutes > 0),
@@ -131,7 +131,7 @@ comment on table public.dr_plans is 'How often a tenant is backed up and its rec
 
 create table public.recovery_tests (
   id               uuid primary key default gen_random_uuid(),
-  tenant_id        uuid not null,
+  tenant_id        text not null,
   created_at       timestamptz not null default now(),
   created_by       uuid default auth.uid(),
   dr_plan_id       uuid references public.dr_plans (id),
@@ -153,7 +153,7 @@ comment on table public.recovery_tests is 'Recovery tests and what they found.';
 
 create table public.health_snapshots (
   id         uuid primary key default gen_random_uuid(),
-  tenant_id  uuid not null,
+  tenant_id  text not null,
   created_at timestamptz not null default now(),
   score      numeric not null check (score between 0 and 100),
   parts      jsonb not null
@@ -180,7 +180,7 @@ end $$;
 -- Whether a backup that a new one names is of the same tenant; a foreign key alone would tell
 -- of other tenants' backups, too.
 -- open to: authenticated, service_role
-create function m23.may_build_on(p_tenant uuid, p_backup uuid) returns boolean
+create function m23.may_build_on(p_tenant text, p_backup uuid) returns boolean
 language sql stable security definer set row_security = off as $$
   select p_backup is null
       or exists (select from public.backup_jobs j where j.id = p_backup and j.tenant_id = p_tenant)

@@ -3,7 +3,7 @@
 
 create table m23.requests (
   id              uuid primary key,
-  tenant_id       uuid not null,
+  tenant_id       text not null,
   user_id         uuid,  -- null: the service key, whose requests use up no quota
   function        text not null
                   check (function in ('backup-create', 'backup-restore', 'pitr-restore', 'pitr-rollback',
@@ -31,12 +31,12 @@ create function m23.window_start() returns timestamptz
 language sql volatile as $$ select clock_timestamp() - interval '1 hour' $$;
 
 -- The lock under which the requests of a tenant's window are counted.
-create function m23.window_key(p_tenant uuid, p_function text) returns bigint
+create function m23.window_key(p_tenant text, p_function text) returns bigint
 language sql immutable as
 $$ select hashtextextended(concat_ws('.', 'm23.window', p_tenant, p_function), 0) $$;
 
 -- How many requests of a tenant's window are used, and when the oldest of them leaves it, as Unix time.
-create function m23.window_of(p_tenant uuid, p_function text, out used int, out reset bigint)
+create function m23.window_of(p_tenant text, p_function text, out used int, out reset bigint)
 language sql volatile security definer set row_security = off as $$
   select count(*)::int,
          ceil(extract(epoch from coalesce(min(r.counted_at), clock_timestamp()) + interval '1 hour'))::bigint
@@ -68,7 +68,7 @@ language sql immutable as $$
 $$;
 
 -- Counts a call that reaches the database without an edge function, in the same window.
-create function m23.count_call(p_tenant uuid, p_user uuid, p_function text) returns void
+create function m23.count_call(p_tenant text, p_user uuid, p_function text) returns void
 language plpgsql volatile as $$
 declare
   v_admitted json := public.m23_admit(jsonb_build_object(

@@ -1,6 +1,6 @@
 -- Has the tenant to itself until the end of the transaction: no backup, restore or writer of
 -- it is under way, and none begins.
-create function m23.seize_tenant(p_tenant uuid) returns void
+create function m23.seize_tenant(p_tenant text) returns void
 language plpgsql volatile as $$
 declare v_deadline timestamptz := clock_timestamp() + make_interval(secs => m23.setting('restore_wait_seconds')::int);
 begin

@@ -1,7 +1,7 @@
 -- Updates and inserts, the deletes being done. Unique values that rows exchange among
 -- themselves defeat an UPDATE: then the changed rows are deleted and inserted. What still
 -- collides has been written by another tenant since the plan: it is made anew.
-create function m23.apply_table(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
+create function m23.apply_table(p_target m23.target, p_tenant text, p_quiet boolean) returns bigint
 language plpgsql as $$
 begin
   perform m23.exchange_fixed(p_target);

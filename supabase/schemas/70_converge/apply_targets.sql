@@ -1,5 +1,5 @@
 -- Writes the plan, and notes for each table how many rows are known to be as planned.
-create function m23.apply_targets(p_tenant uuid, p_targets m23.target[], p_quiet boolean) returns void
+create function m23.apply_targets(p_tenant text, p_targets m23.target[], p_quiet boolean) returns void
 language plpgsql as $$
 declare
   v_ordered m23.target[] := m23.parents_first(m23.targets_with_changes(p_targets));

@@ -3,18 +3,19 @@
 -- The keys that an update has brought to a tenant from another, in the log's entries `l` from a transaction on for
 -- which a condition holds.
 create function m23.arrived_keys(
-  p_table m23.protected_tables, p_tenant uuid, p_from xid8, p_later text, p_held boolean default true
+  p_table m23.protected_tables, p_tenant text, p_from xid8, p_later text, p_held boolean default true
 ) returns text
 language sql volatile as $$
-  select format('select %s from %s l where l.tenant_id = %L and l.op = ''a'' and %s',
+  select format('select %s from %s l where l.tenant_id = %s and l.op = ''a'' and %s',
                 string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.key_ord),
-                m23.log_of(p_table.id, p_tenant, p_from, p_held), p_tenant, p_later)
+                m23.log_of(p_table.id, p_tenant, p_from, p_held),
+                m23.tenant_value(p_table, quote_literal(p_tenant)), p_later)
     from m23.columns_of(p_table.relid, p_of_key => true) c
 $$;
 
 -- Leaves live rows that came from another tenant after the moment: they are not this
 -- restore's to delete.
-create function m23.leave_arrived(p_target m23.target, p_tenant uuid) returns bigint
+create function m23.leave_arrived(p_target m23.target, p_tenant text) returns bigint
 language plpgsql as $$
 declare
   v_later text := m23.lies_after('l.xid', format('%L::m23.moment', p_target.moment));

@@ -1,6 +1,6 @@
 -- A lock that a hook did not get is not its failure: the restore holds the fence, waits for
 -- nobody and tries again.
-create function m23.call_hook(p_hook m23.after_restore_hooks, p_tenant uuid, p_changes jsonb) returns text
+create function m23.call_hook(p_hook m23.after_restore_hooks, p_tenant text, p_changes jsonb) returns text
 language plpgsql as $$
 declare
   v_name    text := format('%I.%I', p_hook.schema_name, p_hook.function_name);

@@ -1,6 +1,6 @@
 -- Checks deferrable constraints: triggers keep them, which are silent, so that no write has run into them. What
 -- another tenant has written since the plan, nobody has run into either: the plan is made anew.
-create function m23.check_deferrable(p_target m23.target, p_tenant uuid) returns void
+create function m23.check_deferrable(p_target m23.target, p_tenant text) returns void
 language plpgsql as $$
 declare
   v_table m23.protected_tables := p_target.tbl;

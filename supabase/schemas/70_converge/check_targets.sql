@@ -1,7 +1,7 @@
 -- Checks what was written: foreign keys in both directions, deferrable constraints, then that nothing differs from the
 -- plan any more. Takes sequences past the rows that came back. p_since: the log's place before the writing.
 create function m23.check_targets(
-  p_tenant uuid, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean
+  p_tenant text, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean
 ) returns void
 language plpgsql as $$
 declare

@@ -3,7 +3,7 @@
 -- Whether a table is known to be as planned without a look at its rows: every planned row was written, and found stored
 -- as it should be where triggers could have had a say, and nothing has been logged of the tenant's rows since the plan
 -- but what that takes. Else some trigger has done more, or otherwise.
-create function m23.is_as_written(p_table m23.protected_tables, p_tenant uuid, p_since pg_lsn) returns boolean
+create function m23.is_as_written(p_table m23.protected_tables, p_tenant text, p_since pg_lsn) returns boolean
 language plpgsql as $$
 declare v_known boolean;
 begin
@@ -11,14 +11,15 @@ begin
   execute format('select p.written = d.changes and l.changes = d.changes from m23.plan p,
       (select count(*) + count(*) filter (where m23_op = ''R'') as changes from %s) d,
       (select count(*) as changes from %s log
-        where tenant_id = $1 and xid = pg_current_xact_id() and change_id >= $2) l where p.table_id = $3',
-    m23.diff_name(p_table), m23.log_of(p_table.id, p_tenant, pg_current_xact_id())) into v_known
+        where tenant_id = %s and xid = pg_current_xact_id() and change_id >= $2) l where p.table_id = $3',
+    m23.diff_name(p_table), m23.log_of(p_table.id, p_tenant, pg_current_xact_id()),
+    m23.tenant_value(p_table, '$1')) into v_known
     using p_tenant, p_since, p_table.id;
   return v_known;
 end $$;
 
 -- How many rows differ from what a target wants, but for those left alone; it is planned anew.
-create function m23.differs_still(p_target m23.target, p_tenant uuid) returns bigint
+create function m23.differs_still(p_target m23.target, p_tenant text) returns bigint
 language plpgsql as $$
 declare v_rows bigint;
 begin
@@ -29,7 +30,7 @@ begin
 end $$;
 
 -- Fails where a target is not as it is wanted, but for the rows that were left alone.
-create function m23.refuse_difference(p_target m23.target, p_tenant uuid) returns void
+create function m23.refuse_difference(p_target m23.target, p_tenant text) returns void
 language plpgsql as $$
 begin
   if m23.differs_still(p_target, p_tenant) <> 0 then
@@ -39,7 +40,7 @@ end $$;
 
 -- The targets among the chosen ones that were not planned, and that this transaction has written to all the same: by
 -- triggers of the application, or rules.
-create function m23.written_beside(p_tenant uuid, p_targets m23.target[], p_chosen m23.target[]) returns m23.target[]
+create function m23.written_beside(p_tenant text, p_targets m23.target[], p_chosen m23.target[]) returns m23.target[]
 language plpgsql as $$
 declare
   v_others int[] := array(select (t).tbl.id from unnest(p_chosen) t except select (t).tbl.id from unnest(p_targets) t);

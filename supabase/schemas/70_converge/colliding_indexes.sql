@@ -16,6 +16,10 @@ begin
                and d.refobjid = i.indrelid and d.refobjsubid = a.attnum and a.attnum > 0)));
 end $$;
 
+-- Whether an index is that of its table's key.
+create function m23.is_of_key(p_index pg_index) returns boolean
+language plpgsql stable as $$ begin return p_index.indexrelid = m23.key_index(p_index.indrelid); end $$;
+
 -- The generated columns that follow from those of the plan, as the end of a select list.
 create function m23.generated_columns(p_target m23.target, out names text[], out list text)
 language plpgsql stable as $$

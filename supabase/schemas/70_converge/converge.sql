@@ -17,7 +17,7 @@ end $$;
 -- Changed rows are few among many: the planner should think well of indexes, and knows too little
 -- of them to compile anything.
 -- Gives `{"stats", "warnings"}`.
-create function m23.converge(p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_work uuid) returns jsonb
+create function m23.converge(p_tenant text, p_targets m23.target[], p_plan_hash text, p_work uuid) returns jsonb
 language plpgsql set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_role     text := current_setting('session_replication_role');

@@ -3,7 +3,7 @@
 -- gives everything back, the fence too. After a first failure the rows are taken right
 -- after the fence: while a plan is made, more writers could come to hold some.
 create function m23.converge_fenced(
-  p_tenant uuid, p_targets m23.target[], p_plan_hash text, p_snapshot uuid, p_work uuid
+  p_tenant text, p_targets m23.target[], p_plan_hash text, p_snapshot uuid, p_work uuid
 ) returns jsonb
 language plpgsql as $$
 declare

@@ -1,6 +1,6 @@
 -- A sum over the planned rows of a table and those that they would replace. What live rows keep is among the latter; a
 -- default or a function that fills may give another value each time.
-create function m23.digest_of(p_target m23.target, p_tenant uuid) returns text
+create function m23.digest_of(p_target m23.target, p_tenant text) returns text
 language plpgsql as $$
 declare
   v_query text := m23.fill($sql$

@@ -34,7 +34,7 @@ begin
 end $$;
 
 -- What is about to vanish as the target of a foreign key, kept for check_children.
-create function m23.note_vanishing(p_target m23.target, p_tenant uuid) returns void
+create function m23.note_vanishing(p_target m23.target, p_tenant text) returns void
 language plpgsql as $$
 declare
   v_table m23.protected_tables := p_target.tbl;
@@ -66,7 +66,7 @@ end $$;
 
 -- The foreign keys that the plan of a table may break, each with its condition: it `needs` rows of the other
 -- table, or the other table needs its rows.
-create function m23.references_at_risk(p_tenant uuid, p_targets m23.target[], p_target m23.target)
+create function m23.references_at_risk(p_tenant text, p_targets m23.target[], p_target m23.target)
 returns table (key pg_constraint, needs boolean, other oid, condition text)
 language plpgsql stable rows 5 as $$
 declare v_plan record;

@@ -1,7 +1,7 @@
 -- Why an execution of what is planned would be refused, as `{"code", "error", "details"}`, null where it would not; and
 -- what it would say of triggers.
 create function m23.foresee(
-  p_tenant uuid, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[]
+  p_tenant text, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[]
 )
 language plpgsql as $$
 declare

@@ -1,10 +1,10 @@
--- A hook is a function of the application, (tenant uuid, changes jsonb). It is kept by name,
+-- A hook is a function of the application, (tenant text, changes jsonb). It is kept by name,
 -- so that one which is dropped and made again is still the hook.
 
 create table m23.after_restore_hooks (
   id            bigint primary key generated always as identity,
   relid         oid,   -- of the table; null: the restore as a whole
-  tenant_id     uuid,  -- null: every tenant
+  tenant_id     text,  -- null: every tenant
   schema_name   text not null,
   function_name text not null,
   unique nulls not distinct (relid, tenant_id, schema_name, function_name)
@@ -19,7 +19,9 @@ comment on table m23.after_restore_hooks is
 create function m23.hook_fault(p_schema text, p_function text) returns text
 language sql stable as $$
   select case
-      when p.oid is null then 'does not exist with the arguments (tenant uuid, changes jsonb)'
+      when p.oid is null and to_regprocedure(format('%I.%I(uuid, jsonb)', p_schema, p_function)) is not null
+        then 'takes the tenant as a uuid; tenants are named by text now: make it take (tenant text, changes jsonb)'
+      when p.oid is null then 'does not exist with the arguments (tenant text, changes jsonb)'
       when p.prokind <> 'f' then 'is not a plain function'
       when not p.prosecdef and not pg_has_role(p.proowner, n.nspowner, 'member')
         then format('belongs to %s and would run with the rights of %s; make it SECURITY DEFINER', p.proowner::regrole,
@@ -27,12 +29,12 @@ language sql stable as $$
       when not has_function_privilege(n.nspowner, p.oid, 'execute')
         then format('may not be executed by %s', n.nspowner::regrole) end
     from pg_namespace n
-    left join pg_proc p on p.oid = to_regprocedure(format('%I.%I(uuid, jsonb)', p_schema, p_function))
+    left join pg_proc p on p.oid = to_regprocedure(format('%I.%I(text, jsonb)', p_schema, p_function))
    where n.nspname = 'm23'
 $$;
 
 create function m23.drop_after_restore(
-  p_table regclass, p_function regprocedure, p_tenant uuid default null
+  p_table regclass, p_function regprocedure, p_tenant text default null
 ) returns void
 language plpgsql as $$
 begin
@@ -44,7 +46,7 @@ begin
       using errcode = 'undefined_object', hint = 'See m23.after_restore_hooks.';
   end if;
 end $$;
-comment on function m23.drop_after_restore(regclass, regprocedure, uuid) is
+comment on function m23.drop_after_restore(regclass, regprocedure, text) is
   'Takes back what m23.set_after_restore has set with the same arguments.';
 
 -- Fails in words that name the hook. What it said itself is for the log: it may tell more

@@ -1,5 +1,5 @@
 -- Inserts the missing rows of the plan; gives how many are known to be stored as planned.
-create function m23.insert_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
+create function m23.insert_diff(p_target m23.target, p_tenant text, p_quiet boolean) returns bigint
 language plpgsql as $$
 declare
   v_rows bigint;
@@ -8,8 +8,8 @@ declare
   v_list text := (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c);
 begin
   v_rows := m23.run(p_target.path, format('insert into %s (%s) overriding system value
-      select %s from %s where m23_op in (''I'', ''R'') and %I = %L',
-    v_live, v_list, v_list, v_diff, m23.tenant_column(p_target.tbl), p_tenant));
+      select %s from %s d where m23_op in (''I'', ''R'') and %s',
+    v_live, v_list, v_list, v_diff, m23.belongs_to(p_target.tbl, 'd', quote_literal(p_tenant))));
   if m23.writes_as_planned(p_target.tbl, p_quiet) then return v_rows; end if;
   return m23.number_of(p_target.path, format('
       select count(*) from %s d join %s l on %s where d.m23_op in (''I'', ''R'') and %s and %s',

@@ -1,7 +1,7 @@
 -- Keeps the plan within the foreign keys. A planned row that would break one is left alone where the
 -- other table is planned as well: then that row is another tenant's, or was left itself. Else a choice
 -- of more tables would help: gives such faults, each naming what to add.
-create function m23.keep_references(p_tenant uuid, p_targets m23.target[]) returns text[]
+create function m23.keep_references(p_tenant text, p_targets m23.target[]) returns text[]
 language plpgsql as $$
 declare
   v_target m23.target;

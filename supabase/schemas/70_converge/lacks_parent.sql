@@ -3,7 +3,7 @@
 -- It is a set of places, found by joins: a condition with OR would be asked of one row after the other. What is null
 -- (of a table that is not planned) falls away.
 create function m23.lacks_parent(
-  p_tenant uuid, p_targets m23.target[], p_target m23.target, p_key pg_constraint
+  p_tenant text, p_targets m23.target[], p_target m23.target, p_key pg_constraint
 ) returns text
 language plpgsql stable as $$
 declare

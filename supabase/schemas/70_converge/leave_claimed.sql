@@ -1,6 +1,6 @@
 -- Leaves the rows that an index does not take together with one that stays as it is. p_inserting: some are missing;
 -- an update keeps its key.
-create function m23.leave_claimed(p_target m23.target, p_tenant uuid, p_inserting boolean default true) returns bigint
+create function m23.leave_claimed(p_target m23.target, p_tenant text, p_inserting boolean default true) returns bigint
 language plpgsql as $$
 declare
   v_index     pg_index;
@@ -8,7 +8,7 @@ declare
   v_stays     text[];
   v_left      bigint := 0;
 begin
-  for v_index in select i.* from m23.colliding_indexes(p_target) i where p_inserting or not i.indisprimary loop
+  for v_index in select i.* from m23.colliding_indexes(p_target) i where p_inserting or not m23.is_of_key(i) loop
     v_stays := m23.conditions_to_stay(p_target, p_tenant);  -- with what was left for the index before
     v_left := v_left + m23.leave_alone(p_target, m23.fill($sql$d.m23_op <> 'D' and d.ctid in (
         select m.m23_row from (
@@ -23,7 +23,7 @@ begin
           'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true')), ' union all ')
                       from unnest(v_stays) c),
       'collide', m23.collide(v_index, 'm', 'o'),
-      'ops', case when v_index.indisprimary then '= ''I''' else '<> ''D''' end));
+      'ops', case when m23.is_of_key(v_index) then '= ''I''' else '<> ''D''' end));
   end loop;
   return v_left;
 end $$;

@@ -1,6 +1,6 @@
 -- Leaves what is out of reach of a moment because of partitions: rows that belong in one that was dropped since with
 -- its rows, for their past is unknown, and rows that no partition takes any more. An archive knows the former.
-create function m23.leave_unreachable(p_target m23.target, p_tenant uuid, out left_alone bigint, out warnings text[])
+create function m23.leave_unreachable(p_target m23.target, p_tenant text, out left_alone bigint, out warnings text[])
 language plpgsql as $$
 declare
   v_table    m23.protected_tables := p_target.tbl;

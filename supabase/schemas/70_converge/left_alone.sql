@@ -23,23 +23,23 @@ end $$;
 
 -- The conditions by any of which a live row `r` stays as it is: another tenant's, nobody's that is not taken back, and
 -- what was left. Each is a list to be hashed, not a look for each row.
-create function m23.conditions_to_stay(p_target m23.target, p_tenant uuid) returns text[]
+create function m23.conditions_to_stay(p_target m23.target, p_tenant text) returns text[]
 language plpgsql stable as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
-  v_tenant text := quote_ident(m23.tenant_column(v_table));
+  v_tenant text := m23.row_tenant(v_table, 'r');
   v_left   text := to_regclass('pg_temp.m23_left_' || v_table.id);
 begin
   return array_remove(array[
-    format('r.%s <> %L', v_tenant, p_tenant),
-    case when m23.may_be_nobodys(v_table) then format('r.%s is null and not %s', v_tenant,
+    format('%s is distinct from %s and %1$s is not null', v_tenant, m23.tenant_value(v_table, quote_literal(p_tenant))),
+    case when m23.may_be_nobodys(v_table) then format('%s is null and not %s', v_tenant,
       m23.key_in(v_table.relid, 'r',
                  format('(select * from %s where m23_op in (''T'', ''R''))', m23.diff_name(v_table)))) end,
     case when v_left is not null then m23.key_in(v_table.relid, 'r', v_left) end], null);
 end $$;
 
 -- Leaves the rows whose values are kept by rows that were left; gives how many.
-create function m23.leave_dependent(p_tenant uuid, p_targets m23.target[]) returns bigint
+create function m23.leave_dependent(p_tenant text, p_targets m23.target[]) returns bigint
 language plpgsql as $$
 declare
   v_target m23.target;

@@ -1,5 +1,5 @@
 -- Takes what the plan has not taken, or not against those who refer to it.
-create function m23.lock_planned(p_target m23.target, p_tenant uuid, p_quiet boolean) returns void
+create function m23.lock_planned(p_target m23.target, p_tenant text, p_quiet boolean) returns void
 language plpgsql as $$
 declare
   v_diff  text := m23.diff_name(p_target.tbl);

@@ -4,20 +4,17 @@
 create function m23.may_be_nobodys(p_table m23.protected_tables) returns boolean
 language plpgsql stable as $$
 begin
-  return (select not a.attnotnull or exists (
-             select from pg_constraint k  -- NOT NULL that is NOT VALID
-              where k.conrelid = a.attrelid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum])
-            from pg_attribute a where a.attrelid = p_table.relid and a.attnum = p_table.tenant_attnum);
+  return not m23.refuses_nulls(p_table.relid, p_table.tenant_attnum);
 end $$;
 
 -- The condition that a row is nobody's, said so that no index serves it, as m23.is_tenants().
 create function m23.is_nobodys(p_table m23.protected_tables, p_row text) returns text
 language plpgsql stable as
-$$ begin return format('greatest(%s.%I) is null', p_row, m23.tenant_column(p_table)); end $$;
+$$ begin return format('greatest(%s) is null', m23.row_tenant(p_table, p_row)); end $$;
 
 -- The condition that a live row `l` is the one that a planned row `d` writes over or deletes: the tenant's, or nobody's
 -- that is taken back. Where values are exchanged, that is an R by then.
-create function m23.is_planned(p_table m23.protected_tables, p_tenant uuid) returns text
+create function m23.is_planned(p_table m23.protected_tables, p_tenant text) returns text
 language plpgsql stable as $$
 declare v_tenants text := m23.is_tenants(p_table, 'l', quote_literal(p_tenant));
 begin

@@ -9,7 +9,7 @@ language plpgsql immutable as $$ begin return 'pg_temp.m23_diff_' || p_table.id;
 
 -- Executes a statement with the parameters of m23.touched_since, under the path of its table; gives how many rows it
 -- took.
-create function m23.run_at(p_target m23.target, p_tenant uuid, p_statement text) returns bigint
+create function m23.run_at(p_target m23.target, p_tenant text, p_statement text) returns bigint
 language plpgsql volatile as $$
 declare v_rows bigint;
 begin
@@ -88,7 +88,7 @@ end $$;
 
 -- What a plan is: the rows that it would write, and those that they would replace. Any
 -- change of either makes it another plan.
-create function m23.plan_hash(p_tenant uuid, p_targets m23.target[]) returns text
+create function m23.plan_hash(p_tenant text, p_targets m23.target[]) returns text
 language plpgsql as $$
 declare
   v_ids  int[] := array(select (t).tbl.id from unnest(p_targets) t);

@@ -1,6 +1,6 @@
 -- Plans the targets whose values fit their types of now; the others are told of. Gives the foreign keys that this
 -- choice of tables would break; not where some table is not among them.
-create function m23.plan_fitting(p_tenant uuid, inout targets m23.target[], out faults text[], out unfit text[])
+create function m23.plan_fitting(p_tenant text, inout targets m23.target[], out faults text[], out unfit text[])
 language plpgsql as $$
 declare
   v_plan  record;

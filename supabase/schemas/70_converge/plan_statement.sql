@@ -2,7 +2,7 @@
 -- For the log's wanted rows only keys that have changed since are looked at, so that it takes the time of the
 -- changes, not of the table; with p_lock their live rows are taken as they are read, without waiting (m23.lock_rows
 -- says why). It takes the parameters of m23.touched_since.
-create function m23.plan_statement(p_target m23.target, p_tenant uuid, p_lock boolean) returns text
+create function m23.plan_statement(p_target m23.target, p_tenant text, p_lock boolean) returns text
 language plpgsql as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
@@ -30,7 +30,7 @@ begin
     case when v_logged then 'left' else 'full' end,
     m23.qualified_name(v_table.relid),
     case when v_logged then m23.is_tenants(v_table, 'r', '$1')
-         else format('r.%I = $1', m23.tenant_column(v_table)) end,
+         else m23.belongs_to(v_table, 'r', '$1') end,
     case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end,
     m23.differs(v_table, p_target.columns, v_values),
     case when v_takes

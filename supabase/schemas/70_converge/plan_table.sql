@@ -1,5 +1,5 @@
 -- Plans a table, as m23.plan_statement says.
-create function m23.plan_table(p_target m23.target, p_tenant uuid, p_lock boolean default false) returns void
+create function m23.plan_table(p_target m23.target, p_tenant text, p_lock boolean default false) returns void
 language plpgsql as $$
 begin
   perform m23.drop_plan(p_target.tbl);

@@ -1,7 +1,7 @@
 -- Plans the targets. Gives those that there can be something to do for, complete, and the foreign keys that this choice
 -- of tables would break. No other table is opened.
 create function m23.plan_targets(
-  p_tenant uuid, inout targets m23.target[], out faults text[], p_lock boolean default false
+  p_tenant text, inout targets m23.target[], out faults text[], p_lock boolean default false
 )
 language plpgsql as $$
 declare

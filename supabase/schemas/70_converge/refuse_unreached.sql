@@ -1,6 +1,6 @@
 -- Refuses a moment that the log does not reach. That of a backup has no time: its rows do not
 -- come from the log.
-create function m23.refuse_unreached(p_tenant uuid, p_targets m23.target[]) returns void
+create function m23.refuse_unreached(p_tenant text, p_targets m23.target[]) returns void
 language plpgsql volatile as $$
 declare
   v_moment m23.moment;

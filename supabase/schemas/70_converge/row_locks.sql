@@ -13,7 +13,7 @@ end $$;
 -- be waiting for the fence. p_rows is a relation that finds those of p_ops as p_match says. The plan of a
 -- moment has taken its rows already, as rows that may change. Gives how many were there.
 create function m23.lock_rows(
-  p_target m23.target, p_tenant uuid, p_rows text, p_match text, p_ops "char"[], p_lock text
+  p_target m23.target, p_tenant text, p_rows text, p_match text, p_ops "char"[], p_lock text
 ) returns bigint
 language plpgsql as $$
 begin
@@ -27,7 +27,7 @@ end $$;
 -- Notes which rows a plan would change, as pg_temp.m23_early_<id>.
 -- Made without the fence, it may be wrong: it only says which rows are worth taking first. Gives the targets that have
 -- some.
-create function m23.plan_early(p_tenant uuid, p_targets m23.target[]) returns m23.target[]
+create function m23.plan_early(p_tenant text, p_targets m23.target[]) returns m23.target[]
 language plpgsql as $$
 declare
   v_plan   record := m23.plan_targets(p_tenant, p_targets);
@@ -42,7 +42,7 @@ begin
 end $$;
 
 -- Takes the rows that m23.plan_early has found, without waiting for any.
-create function m23.lock_early(p_tenant uuid, p_targets m23.target[]) returns void
+create function m23.lock_early(p_tenant text, p_targets m23.target[]) returns void
 language plpgsql as $$
 declare
   v_target m23.target;

@@ -19,7 +19,7 @@ begin
 end $$;
 
 -- The rules that the planned rows of all targets would break, one sentence each.
-create function m23.broken_rules(p_tenant uuid, p_targets m23.target[]) returns text[]
+create function m23.broken_rules(p_tenant text, p_targets m23.target[]) returns text[]
 language plpgsql as $$
 declare
   v_target m23.target;
@@ -33,7 +33,7 @@ begin
 end $$;
 
 -- Columns whose values of then do not fit their type of now: tried one by one, as an assignment would.
-create function m23.unfit_columns(p_target m23.target, p_tenant uuid) returns setof text
+create function m23.unfit_columns(p_target m23.target, p_tenant text) returns setof text
 language plpgsql as $$
 declare
   v_column m23.column_shape;
@@ -61,7 +61,7 @@ end $$;
 
 -- m23.plan_targets, which says in words where values do not fit.
 create function m23.plan_all(
-  p_tenant uuid, inout targets m23.target[], out faults text[], p_lock boolean default false
+  p_tenant text, inout targets m23.target[], out faults text[], p_lock boolean default false
 )
 language plpgsql as $$
 declare v_plan record;

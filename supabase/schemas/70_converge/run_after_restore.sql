@@ -1,5 +1,5 @@
 -- Calls the hooks of a restore that has changed rows, from what its plan came to.
-create function m23.run_after_restore(p_tenant uuid) returns void
+create function m23.run_after_restore(p_tenant text) returns void
 language plpgsql set plan_cache_mode = auto as $$
 declare
   v_hook    m23.after_restore_hooks;

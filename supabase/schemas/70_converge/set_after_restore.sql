@@ -1,5 +1,5 @@
 create function m23.set_after_restore(
-  p_table regclass, p_function regprocedure, p_tenant uuid default null
+  p_table regclass, p_function regprocedure, p_tenant text default null
 ) returns void
 language plpgsql as $$
 declare
@@ -12,8 +12,8 @@ begin
     into v_schema, v_name, v_pinned
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = p_function;
   v_fault := m23.hook_fault(v_schema, v_name);
-  if v_fault is null and p_function <> to_regprocedure(format('%I.%I(uuid, jsonb)', v_schema, v_name)) then
-    v_fault := 'must take (tenant uuid, changes jsonb)';
+  if v_fault is null and p_function <> to_regprocedure(format('%I.%I(text, jsonb)', v_schema, v_name)) then
+    v_fault := 'must take (tenant text, changes jsonb)';
   end if;
   if v_fault is not null then
     raise exception '% cannot be an after_restore hook: it %', coalesce(p_function::text, 'null'), v_fault
@@ -30,7 +30,7 @@ begin
   insert into m23.after_restore_hooks (relid, tenant_id, schema_name, function_name)
     values (p_table, p_tenant, v_schema, v_name) on conflict do nothing;
 end $$;
-comment on function m23.set_after_restore(regclass, regprocedure, uuid) is
-  'Has p_function(tenant uuid, changes jsonb) called at the end of every restore and rollback that changes p_table '
+comment on function m23.set_after_restore(regclass, regprocedure, text) is
+  'Has p_function(tenant text, changes jsonb) called at the end of every restore and rollback that changes p_table '
   '(null: any table), of p_tenant (null: any tenant), in the same transaction. A hook that fails takes the restore '
   'back.';

@@ -76,7 +76,7 @@ end $$;
 
 -- The targets that there can be something to do for: of those that come from the log, the ones that it has something
 -- of.
-create function m23.with_entries(p_tenant uuid, p_targets m23.target[]) returns m23.target[]
+create function m23.with_entries(p_tenant text, p_targets m23.target[]) returns m23.target[]
 language plpgsql volatile as $$
 declare
   v_from   xid8 := (select min(coalesce(((t).moment).floor, '0')) from unnest(p_targets) t where (t).wanted is null);

@@ -1,5 +1,5 @@
 -- The log is asked, or an archive's rows.
-create function m23.unfit_value(p_target m23.target, p_tenant uuid, p_column m23.column_shape) returns text
+create function m23.unfit_value(p_target m23.target, p_tenant text, p_column m23.column_shape) returns text
 language plpgsql as $$
 declare
   v_table      m23.protected_tables := p_target.tbl;
@@ -11,8 +11,8 @@ begin
     when p_target.wanted is not null
       then m23.fill('select w.{column} as v from ({rows}) w', 'column', quote_ident(p_column.name),
                     'rows', p_target.wanted)
-    else m23.fill('select {value} as v from {log} l where l.tenant_id = $1 and {lies_after}',
-      'value', m23.log_value(v_table, p_column),
+    else m23.fill('select {value} as v from {log} l where l.tenant_id = {tenant} and {lies_after}',
+      'value', m23.log_value(v_table, p_column), 'tenant', m23.tenant_value(v_table, '$1'),
       'log', m23.log_of(v_table.id, p_tenant, (p_target.moment).floor), 'lies_after', m23.lies_after('l.xid')) end;
   if v_values is null then return null; end if;
   execute format('create temp table m23_probe (value %s) on commit drop',

@@ -1,5 +1,5 @@
 -- Updates the live rows of the plan with one operation; gives how many are known to be stored as planned.
-create function m23.update_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean) returns bigint
+create function m23.update_diff(p_target m23.target, p_tenant text, p_op "char", p_quiet boolean) returns bigint
 language plpgsql as $$
 declare
   v_update text;

@@ -20,7 +20,7 @@ begin
 end $$;
 
 -- Deletes the live rows of the plan with one operation; gives how many.
-create function m23.delete_diff(p_target m23.target, p_tenant uuid, p_op "char", p_quiet boolean) returns bigint
+create function m23.delete_diff(p_target m23.target, p_tenant text, p_op "char", p_quiet boolean) returns bigint
 language plpgsql as $$
 begin
   return m23.run(p_target.path, format('delete from %s l using %s d where %s and %s and d.m23_op = %L',
@@ -29,7 +29,7 @@ begin
 end $$;
 
 -- Writes all of a table's plan but its deletes; gives how many rows are known to be as planned.
-create function m23.write_diff(p_target m23.target, p_tenant uuid, p_quiet boolean) returns bigint
+create function m23.write_diff(p_target m23.target, p_tenant text, p_quiet boolean) returns bigint
 language plpgsql as $$
 declare
   v_has     record;

@@ -3,7 +3,7 @@
 
 create table m23.archive_keys (
   key_id     uuid primary key,
-  tenant_id  uuid not null,
+  tenant_id  text not null,
   created_at timestamptz not null default clock_timestamp(),
   retired_at timestamptz,  -- new backups are sealed with another one since
   erased_at  timestamptz,  -- somebody wanted it erased: what was sealed with it cannot be read any more
@@ -16,7 +16,7 @@ comment on table m23.archive_keys is 'The ids of the tenants'' data keys; one of
 
 -- It outlives the tenant's records: a wish to erase is not forgotten with the tenant.
 create table m23.key_erasures (
-  tenant_id uuid primary key,
+  tenant_id text primary key,
   work_id   uuid not null unique default gen_random_uuid(),
   asked_at  timestamptz not null default clock_timestamp()
 );
@@ -25,7 +25,7 @@ comment on table m23.key_erasures is
   'Tenants whose key objects are to be deleted from the store; a cron Worker does it.';
 
 -- One at a time chooses or erases a tenant's key.
-create function m23.lock_keys(p_tenant uuid) returns void
+create function m23.lock_keys(p_tenant text) returns void
 language sql volatile as
 $$ select pg_advisory_xact_lock(hashtextextended('m23.keys.' || p_tenant, 0)) $$;
 
@@ -35,7 +35,7 @@ insert into m23.settings (name, value, about) values
 
 -- Whether a tenant's backups must not be plain: they were encrypted, and nobody has said that they
 -- need not be any more.
-create function m23.must_be_sealed(p_tenant uuid) returns boolean
+create function m23.must_be_sealed(p_tenant text) returns boolean
 language sql stable as $$
   select m23.setting('plain_after_sealed') <> 'yes'
      and exists (select from m23.archive_keys k where k.tenant_id = p_tenant and k.erased_at is null)
@@ -68,6 +68,6 @@ begin
 end $$;
 
 -- Where the key objects of a tenant lie in the bucket.
-create function m23.keys_prefix(p_tenant uuid) returns text
+create function m23.keys_prefix(p_tenant text) returns text
 language sql immutable as
 $$ select format('keys/%s/', p_tenant) $$;

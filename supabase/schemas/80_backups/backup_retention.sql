@@ -27,7 +27,7 @@ create function m23.is_good(p_job public.backup_jobs) returns boolean
 language sql stable as $$ select p_job.job_type <> 'snapshot' and m23.chain_fault(p_job) is null $$;
 
 -- The newest are looked at first: what a backup builds on has to be followed for each.
-create function m23.newest_good(p_tenant uuid) returns uuid
+create function m23.newest_good(p_tenant text) returns uuid
 language plpgsql stable as $$
 declare v_job public.backup_jobs;
 begin
@@ -57,7 +57,7 @@ $$;
 
 -- What the tenant's plans let go, with the reason: chains whose newest member is older than the
 -- longest retention, and failed jobs. Without an active plan nothing goes.
-create function m23.past_retention(p_tenant uuid) returns table (backup_id uuid, reason text)
+create function m23.past_retention(p_tenant text) returns table (backup_id uuid, reason text)
 language sql stable as $$
   with kept as (select max(p.retention_days) as days from public.dr_plans p
                  where p.tenant_id = p_tenant and p.is_active),
@@ -79,7 +79,7 @@ language sql stable as $$
 $$;
 
 -- Upkeep: deletes what is past its retention, with the same grace as any deletion.
-create function m23.retire_backups(p_tenant uuid) returns int
+create function m23.retire_backups(p_tenant text) returns int
 language plpgsql volatile as $$
 declare v_count int;
 begin

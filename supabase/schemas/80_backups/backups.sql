@@ -4,7 +4,7 @@
 
 create table m23.backup_work (
   job_id         uuid primary key references public.backup_jobs (id) on delete cascade,
-  tenant_id      uuid not null,
+  tenant_id      text not null,
   position       pg_snapshot not null,
   incarnation    uuid not null references m23.incarnations (id),
   position_at    timestamptz not null,
@@ -76,7 +76,7 @@ begin
 end $$;
 
 -- Makes the row of a backup as a request's body asks for it; gives it.
-create function m23.new_backup_job(p_tenant uuid, p_backup jsonb) returns public.backup_jobs
+create function m23.new_backup_job(p_tenant text, p_backup jsonb) returns public.backup_jobs
 language sql as $$
   insert into public.backup_jobs (tenant_id, backup_name, description, job_type, tables, base_backup_id, created_by)
   values (p_tenant,

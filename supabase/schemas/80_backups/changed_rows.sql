@@ -1,11 +1,12 @@
 -- Reading an incremental: what has changed between the position of its parent and its own.
 
 -- The transactions that have changed a tenant's rows between the two positions.
-create function m23.between_positions(p_log text) returns text
+create function m23.between_positions(p_table m23.protected_tables, p_log text) returns text
 language sql stable as $q$
   select format($$between_positions as materialized (
-    select x.xid from (select distinct l.xid from %s l where l.tenant_id = $1 and l.xid >= ($4).floor) x
-     where not pg_visible_in_snapshot(x.xid, ($4).position) and pg_visible_in_snapshot(x.xid, ($2).position))$$, p_log)
+    select x.xid from (select distinct l.xid from %s l where l.tenant_id = %s and l.xid >= ($4).floor) x
+     where not pg_visible_in_snapshot(x.xid, ($4).position) and pg_visible_in_snapshot(x.xid, ($2).position))$$, p_log,
+    m23.tenant_value(p_table, '$1'))
 $q$;
 
 -- The rows as of the member's position of the next keys that have changed since the parent's.
@@ -14,18 +15,19 @@ language sql stable as $q$
   select format($$with %1$s, %2$s,
       changed as materialized (
         select distinct %3$s
-          from (select %4$s from %5$s l where l.tenant_id = $1 and l.xid >= ($4).floor
+          from (select %4$s from %5$s l where l.tenant_id = %15$s and l.xid >= ($4).floor
                    and l.xid in (select xid from between_positions)) r where %6$s)
-    (select %7$s from changed k join %8$s r on %9$s where r.%10$I = $1 and not %11$s order by %3$s limit %14$s)
+    (select %7$s from changed k join %8$s r on %9$s where %10$s and not %11$s order by %3$s limit %14$s)
     union all
     (select %7$s from touched r
-      where %12$s and (exists (select from %8$s t where t.%10$I = $1 and %13$s))::int - r.m23_balance = 1
+      where %12$s and (exists (select from %8$s t where %16$s and %13$s))::int - r.m23_balance = 1
       order by %3$s limit %14$s)$$,
-    m23.touched_since(p_table, p_log), m23.between_positions(p_log), m23.key_list(p_table.relid, 'r'),
+    m23.touched_since(p_table, p_log), m23.between_positions(p_table, p_log), m23.key_list(p_table.relid, 'r'),
     m23.log_images(p_table), p_log, m23.key_after(p_table.relid), m23.select_list(p_table.relid, 'r'),
-    m23.qualified_name(p_table.relid), m23.key_match(p_table.relid, 'k', 'r'), m23.tenant_column(p_table),
+    m23.qualified_name(p_table.relid), m23.key_match(p_table.relid, 'k', 'r'), m23.belongs_to(p_table, 'r', '$1'),
     m23.key_in(p_table.relid, 'r', 'touched'), m23.key_in(p_table.relid, 'r', 'changed'),
-    m23.key_match(p_table.relid, 't', 'r'), p_limit)
+    m23.key_match(p_table.relid, 't', 'r'), p_limit,
+    m23.tenant_value(p_table, '$1'), m23.belongs_to(p_table, 't', '$1'))
 $q$;
 
 -- What the log says next of the changes between the two positions, with the time of each one's
@@ -35,26 +37,26 @@ language sql stable as $q$
   select format($$with %s
     select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at,
            coalesce(l.unchanged, 0) as m23_unchanged, %s
-      from %s l where l.tenant_id = $1 and l.xid >= ($4).floor and l.xid in (select xid from between_positions)
+      from %s l where l.tenant_id = %s and l.xid >= ($4).floor and l.xid in (select xid from between_positions)
        and ($3 is null or (l.change_id, l.xid) > ('0/0'::pg_lsn + ($3[1])::numeric, ($3[2])::xid8))
      order by l.change_id, l.xid limit %s$$,
-    m23.between_positions(p_log),
+    m23.between_positions(p_table, p_log),
     case when m23.commit_times_are_native()
          then 'coalesce((select c.at from m23.commit_times c where c.xid = l.xid), '
               'pg_xact_commit_timestamp(l.xid::xid))'
          else 'null::timestamptz' end,
-    m23.log_images(p_table), p_log, p_limit)
+    m23.log_images(p_table), p_log, m23.tenant_value(p_table, '$1'), p_limit)
 $q$;
 
 -- How many entries of a tenant's rows the log has since a position.
-create function m23.count_changes(p_table m23.protected_tables, p_tenant uuid, p_since pg_snapshot) returns bigint
+create function m23.count_changes(p_table m23.protected_tables, p_tenant text, p_since pg_snapshot) returns bigint
 language plpgsql volatile as $$
 declare v_count bigint;
 begin
   begin  -- which lets go of what it opens
-    execute format('select count(*) from %s l where l.tenant_id = $1 and l.xid >= pg_snapshot_xmin($2)
+    execute format('select count(*) from %s l where l.tenant_id = %s and l.xid >= pg_snapshot_xmin($2)
                        and not pg_visible_in_snapshot(l.xid, $2)',
-                   m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_since)))
+                   m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_since)), m23.tenant_value(p_table, '$1'))
       into v_count using p_tenant, p_since;
     raise sqlstate 'M2303';
   exception when sqlstate 'M2303' then null;

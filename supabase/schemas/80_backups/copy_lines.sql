@@ -28,7 +28,7 @@ create domain m23."application/octet-stream" as bytea;
 -- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing
 -- changes.
 create function m23.key_ahead(
-  p_table m23.protected_tables, p_tenant uuid, p_key text, p_after text[], p_rows int
+  p_table m23.protected_tables, p_tenant text, p_key text, p_after text[], p_rows int
 ) returns text[]
 language plpgsql volatile as $$
 declare

@@ -1,9 +1,9 @@
 -- The planner's estimate of a tenant's rows: no scan, and good enough for a progress bar.
-create function m23.estimated_rows(p_table m23.protected_tables, p_tenant uuid) returns bigint
+create function m23.estimated_rows(p_table m23.protected_tables, p_tenant text) returns bigint
 language plpgsql volatile as $$
 declare
-  v_query text := format('explain (format json) select from %s where %I = %L', m23.qualified_name(p_table.relid),
-                         m23.tenant_column(p_table), p_tenant);
+  v_query text := format('explain (format json) select from %s r where %s', m23.qualified_name(p_table.relid),
+                         m23.belongs_to(p_table, 'r', quote_literal(p_tenant)));
   v_path  text := m23.path_of(p_table.relid);
   v_plan  json;
 begin

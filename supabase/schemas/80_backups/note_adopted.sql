@@ -10,7 +10,7 @@ begin
     values ((p_manifest ->> 'incarnation')::uuid, 'adopted', '-infinity') on conflict do nothing;
   insert into public.backup_jobs (id, tenant_id, backup_name, job_type, status, created_at, created_by, started_at,
                                   completed_at, backup_size_bytes, base_backup_id, parent_backup_id, metadata)
-    values (v_id, (p_manifest ->> 'tenant_id')::uuid, p_manifest ->> 'backup_name', p_manifest ->> 'job_type',
+    values (v_id, p_manifest ->> 'tenant_id', p_manifest ->> 'backup_name', p_manifest ->> 'job_type',
             'completed', v_at, null, v_at, v_at,
             (p_manifest ->> 'stored_bytes')::bigint, (p_manifest ->> 'base_backup_id')::uuid,
             (p_manifest -> 'parent' ->> 'backup_id')::uuid,
@@ -18,11 +18,11 @@ begin
                                'manifest_sha256', p_sha256, 'adopted_at', clock_timestamp()));
   -- Its key still opens it, and seals nothing new.
   insert into m23.archive_keys (key_id, tenant_id, retired_at)
-    select (p_manifest -> 'encryption' ->> 'key_id')::uuid, (p_manifest ->> 'tenant_id')::uuid, clock_timestamp()
+    select (p_manifest -> 'encryption' ->> 'key_id')::uuid, p_manifest ->> 'tenant_id', clock_timestamp()
      where p_manifest -> 'encryption' ->> 'key_id' is not null on conflict do nothing;
   insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, commit_times, ticks, prefix,
                                manifest, manifest_sha256, key_id)
-    values (v_id, (p_manifest ->> 'tenant_id')::uuid, (p_manifest ->> 'position')::pg_snapshot,
+    values (v_id, p_manifest ->> 'tenant_id', (p_manifest ->> 'position')::pg_snapshot,
             (p_manifest ->> 'incarnation')::uuid, v_at,
             coalesce(p_manifest ->> 'commit_times', 'native'), coalesce(p_manifest -> 'ticks', '[]'),
             regexp_replace(p_object, '/manifest\.json$', ''), p_object, p_sha256,

@@ -1,5 +1,5 @@
 -- The backup that an incremental names as its parent; null for none.
-create function m23.parent_backup(p_tenant uuid, p_id uuid) returns public.backup_jobs
+create function m23.parent_backup(p_tenant text, p_id uuid) returns public.backup_jobs
 language plpgsql volatile as $$
 declare
   v_parent public.backup_jobs;

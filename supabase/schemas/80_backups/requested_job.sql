@@ -1,5 +1,5 @@
 -- The job that a request runs: a new one, or one that createBackupJob has left pending.
-create function m23.requested_job(p_tenant uuid, p_backup jsonb) returns public.backup_jobs
+create function m23.requested_job(p_tenant text, p_backup jsonb) returns public.backup_jobs
 language plpgsql as $$
 declare v_job public.backup_jobs;
 begin

@@ -1,5 +1,5 @@
 -- Accepts a restore of a backup as a request's body asks for it; gives the order for its worker.
-create function m23.begin_restore(p_tenant uuid, p_restore jsonb) returns json
+create function m23.begin_restore(p_tenant text, p_restore jsonb) returns json
 language plpgsql as $$
 declare
   v_job   public.backup_jobs := m23.restorable_backup(p_tenant, (p_restore ->> 'backupJobId')::uuid);

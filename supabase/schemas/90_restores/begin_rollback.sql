@@ -1,6 +1,6 @@
 -- Accepts a rollback to a snapshot; gives the order for its worker. p_plan_hash: the plan that was looked at.
 create function m23.begin_rollback(
-  p_tenant uuid, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text
+  p_tenant text, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text
 ) returns json
 language plpgsql volatile as $$
 declare

@@ -1,7 +1,7 @@
 -- The work of a restore to a time from a chain: which member is read, and the moment inside it
 -- (none when the time is the member's own). Null when the time lies after all members, or so far
 -- before them that only the log knows it.
-create function m23.chain_work(p_tenant uuid, p_restore jsonb) returns m23.restore_work
+create function m23.chain_work(p_tenant text, p_restore jsonb) returns m23.restore_work
 language plpgsql volatile as $$
 declare
   v_at     timestamptz := (p_restore ->> 'targetTimestamp')::timestamptz;

@@ -16,10 +16,10 @@ begin
   loop
     execute m23.fill($sql$
         select count(*) from (
-          select distinct {key} from {log} l where l.tenant_id = $1 and {lies_after} and l.xid > $3) changed$sql$,
+          select distinct {key} from {log} l where l.tenant_id = {tenant} and {lies_after} and l.xid > $3) changed$sql$,
       'key', (select string_agg('l.' || m23.log_field(v_table, c.attnum), ', ' order by c.key_ord)
                 from m23.columns_of(v_table.relid, p_of_key => true) c),
-      'log', m23.log_of(v_table.id, p_snapshot.tenant_id, v_restore::xid8),
+      'log', m23.log_of(v_table.id, p_snapshot.tenant_id, v_restore::xid8), 'tenant', m23.tenant_value(v_table, '$1'),
       'lies_after', m23.lies_after('l.xid')) into v_count
       using p_snapshot.tenant_id, v_moment, v_restore::xid8;
     if v_count > 0 then

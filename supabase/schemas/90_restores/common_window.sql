@@ -1,5 +1,5 @@
 -- The windows of some tables, as one.
-create function m23.common_window(p_tenant uuid, p_tables text[], out earliest timestamptz, out closed text)
+create function m23.common_window(p_tenant text, p_tables text[], out earliest timestamptz, out closed text)
 language plpgsql volatile as $$
 declare
   v_ids    int[] := array(select t.id from m23.chosen(p_tables) t);

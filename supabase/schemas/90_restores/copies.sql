@@ -3,7 +3,7 @@
 
 create table m23.copies (
   restore_log_id uuid primary key references public.restore_logs (id),
-  tenant_id      uuid not null,
+  tenant_id      text not null,
   schema_name    text not null,
   made           boolean not null,  -- the schema, too: it was not there before
   contents       text[] not null default '{}',
@@ -34,7 +34,7 @@ begin
 end $$;
 
 -- Writes the wanted rows into a copy; gives how many.
-create function m23.fill_copy(p_target m23.target, p_tenant uuid, p_copy text) returns bigint
+create function m23.fill_copy(p_target m23.target, p_tenant text, p_copy text) returns bigint
 language plpgsql as $$
 begin
   return m23.run_at(p_target, p_tenant, format('

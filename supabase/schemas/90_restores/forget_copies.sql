@@ -1,5 +1,5 @@
 -- Drops all copies of a tenant; gives how many. One that somebody has added to is refused.
-create function m23.forget_copies(p_tenant uuid) returns bigint
+create function m23.forget_copies(p_tenant text) returns bigint
 language plpgsql volatile as $$
 declare
   v_copy    m23.copies;

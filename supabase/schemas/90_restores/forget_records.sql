@@ -1,6 +1,6 @@
 -- Children before parents. Another tenant's job may name one of these as its base: it could
 -- never be run, and lets go.
-create function m23.forget_records(p_tenant uuid) returns jsonb
+create function m23.forget_records(p_tenant text) returns jsonb
 language plpgsql volatile as $$
 declare
   v_table   text;
@@ -15,7 +15,7 @@ begin
   delete from m23.leases
    where work_id in (select id from public.backup_jobs where tenant_id = p_tenant
                      union all select id from public.recovery_tests where tenant_id = p_tenant);
-  perform set_config('m23.forgetting', p_tenant::text, true);
+  perform set_config('m23.forgetting', p_tenant, true);
   foreach v_table in array array[
       'public.audit_log', 'm23.audit_heads', 'm23.audit_checkpoints', 'm23.refusals', 'm23.requests',
       'm23.raised_limits', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',

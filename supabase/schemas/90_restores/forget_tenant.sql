@@ -1,5 +1,5 @@
 -- open to: service_role
-create function m23.forget_tenant(p_tenant uuid) returns jsonb
+create function m23.forget_tenant(p_tenant text) returns jsonb
 language plpgsql volatile security definer set row_security = off as $$
 declare v_removed jsonb;
 begin
@@ -22,7 +22,7 @@ begin
       'note', 'nor are the keys of encrypted archives: erase_archive_key has them deleted, and what is left of the '
               'archives is unreadable at once'));
 end $$;
-comment on function m23.forget_tenant(uuid) is
+comment on function m23.forget_tenant(text) is
   'Removes everything that M23 keeps of a tenant: log, snapshots, previews, restores, rollbacks, backups, requests, '
   'plans, copies. Gives the counts, and the prefixes of its archives and keys, which are to be deleted from the '
   'bucket. Live rows and memberships stay. Refused while a restore or backup of it runs.';

@@ -1,5 +1,5 @@
 -- The moments of a table that cannot be gone back to, and why.
-create function m23.gaps_of(p_table m23.protected_tables, p_tenant uuid)
+create function m23.gaps_of(p_table m23.protected_tables, p_tenant text)
 returns table ("from" timestamptz, until timestamptz, reason text)
 language sql volatile rows 2 as $$
   with began as (select coalesce((select min(g.since) from m23.gaps g where g.table_id = p_table.id),

@@ -10,7 +10,7 @@ begin
 end $$;
 
 -- Moments of which some rows alone are out of reach.
-create function m23.partial_gaps(p_table m23.protected_tables, p_tenant uuid) returns jsonb
+create function m23.partial_gaps(p_table m23.protected_tables, p_tenant text) returns jsonb
 language sql volatile as $$
   select coalesce(jsonb_agg(jsonb_build_object('from', m23.history_since(p_table), 'until', r.at, 'partial', true,
            'reason', format('the partition %s was dropped with its rows: they alone cannot come back', r.name))
@@ -20,7 +20,7 @@ language sql volatile as $$
 $$;
 
 -- The earliest moment that a tenant's rows of a table can be gone back to.
-create function m23.earliest_moment(p_table m23.protected_tables, p_tenant uuid) returns timestamptz
+create function m23.earliest_moment(p_table m23.protected_tables, p_tenant text) returns timestamptz
 language plpgsql volatile as $$
 begin
   return greatest(m23.history_since(p_table), p_table.pruned_at,
@@ -28,7 +28,7 @@ begin
 end $$;
 
 -- Each protected table; one that was dropped, unless another has its name by now.
-create function m23.recovery_window(p_tenant uuid)
+create function m23.recovery_window(p_tenant text)
 returns table (table_name text, earliest timestamptz, latest timestamptz, commit_times text, gaps jsonb)
 language sql volatile as $$
   select coalesce(m23.public_name(t.relid), t.name), case when g.gap is null then m23.earliest_moment(t, p_tenant) end,
@@ -43,7 +43,7 @@ language sql volatile as $$
 $$;
 
 -- What lies between a time and the tables' common history.
-create function m23.reason_before(p_tenant uuid, p_tables text[], p_at timestamptz) returns text
+create function m23.reason_before(p_tenant text, p_tables text[], p_at timestamptz) returns text
 language sql volatile as $$
   select format(' (%s: %s)', m23.public_name(t.relid), g.reason) from m23.chosen(p_tables) t, m23.gaps_of(t, p_tenant) g
    where g.until > p_at order by g.until desc, g."from" nulls last limit 1
@@ -67,7 +67,7 @@ begin
 end $$;
 
 -- Why tables cannot answer for a moment, and their tenant.
-create function m23.moment_refusals(p_tenant uuid, p_moment m23.moment, p_tables text[]) returns text[]
+create function m23.moment_refusals(p_tenant text, p_moment m23.moment, p_tables text[]) returns text[]
 language plpgsql volatile as $$
 begin
   return array(select 'targetTimestamp: ' || f.fault from m23.moment_faults(p_tables, p_moment) f)

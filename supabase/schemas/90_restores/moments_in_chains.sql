@@ -66,7 +66,7 @@ begin
 end $$;
 
 -- Whether the log alone can answer for tables at a moment.
-create function m23.log_reaches(p_tenant uuid, p_tables text[], p_moment m23.moment) returns boolean
+create function m23.log_reaches(p_tenant text, p_tables text[], p_moment m23.moment) returns boolean
 language sql volatile as $$
   select (p_moment).position is not null and m23.tenant_fault(p_tenant, p_moment) is null and not exists (
     select from m23.moment_faults(p_tables, p_moment))
@@ -101,8 +101,9 @@ declare
 begin
   execute m23.fill($sql$
       select count(*) filter (where m23_at is null),
-             count(*) filter (where m23_op in ('U', 'D') and {tenant} is distinct from {its_id}) from {history}$sql$,
-    'tenant', quote_ident(m23.tenant_column(p_table)), 'its_id', quote_literal(p_work.tenant_id),
+             count(*) filter (where m23_op in ('U', 'D') and {tenant} is distinct from {its_id}) from {history} r$sql$,
+    'tenant', m23.row_tenant(p_table, 'r'),
+    'its_id', m23.tenant_value(p_table, quote_literal(p_work.tenant_id)),
     'history', p_staged.history) into v_undated, v_foreign;
   if v_undated > 0 and (p_work.moment_in_chain).position is null then
     perform m23.refuse('BACKUP_UNUSABLE',

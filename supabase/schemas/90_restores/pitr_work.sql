@@ -3,7 +3,7 @@
 
 -- The work of a restore to a time: from the chain of the backup that is named, as far as that
 -- reaches; after its last member from that backup and the log; else from the log.
-create function m23.pitr_work(p_tenant uuid, p_restore jsonb) returns m23.restore_work
+create function m23.pitr_work(p_tenant text, p_restore jsonb) returns m23.restore_work
 language plpgsql volatile as $$
 declare
   v_job    uuid := (p_restore ->> 'baseBackupId')::uuid;

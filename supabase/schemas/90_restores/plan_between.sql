@@ -1,5 +1,5 @@
 -- m23.plan for the way from one moment to another: the rows as of both are compared.
-create function m23.plan_between(p_tenant uuid, p_targets m23.target[], p_from m23.moment) returns void
+create function m23.plan_between(p_tenant text, p_targets m23.target[], p_from m23.moment) returns void
 language plpgsql as $$
 declare
   v_target m23.target;
@@ -30,7 +30,7 @@ begin
 end $$;
 
 -- Executes a statement with the parameters of m23.plan_between. Where values do not fit, it says which.
-create function m23.run_between(p_target m23.target, p_tenant uuid, p_from m23.moment, p_statement text) returns void
+create function m23.run_between(p_target m23.target, p_tenant text, p_from m23.moment, p_statement text) returns void
 language plpgsql volatile as $$
 declare v_name text := m23.public_name((p_target.tbl).relid);
 begin

@@ -2,7 +2,7 @@
 -- the columns that differ are shown.
 -- It ends where it would have more than p_bytes; with p_some it has one row at least.
 create function m23.preview_rows(
-  p_target m23.target, p_tenant uuid, p_offset int, p_limit int, p_bytes bigint, p_some boolean default false
+  p_target m23.target, p_tenant text, p_offset int, p_limit int, p_bytes bigint, p_some boolean default false
 ) returns jsonb
 language plpgsql as $$
 declare

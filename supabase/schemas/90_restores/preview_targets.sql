@@ -1,7 +1,7 @@
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice. Without a
 -- moment the first 10,000 rows of each table are kept for the pages to come.
 create function m23.preview_targets(
-  p_tenant uuid, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]
+  p_tenant text, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]
 ) returns jsonb
 language plpgsql volatile set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare

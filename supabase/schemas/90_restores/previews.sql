@@ -23,7 +23,7 @@ end $$;
 
 create table m23.previews (
   id         uuid primary key default gen_random_uuid(),
-  tenant_id  uuid not null,
+  tenant_id  text not null,
   created_at timestamptz not null default clock_timestamp(),
   moment     m23.moment,  -- none: of rows that were staged, and are kept in m23.preview_rows
   tables     text[] not null,
@@ -45,7 +45,7 @@ create index previews_created on m23.previews (created_at);
 create index previews_tenant on m23.previews (tenant_id, created_at desc);
 
 -- Only so many of a tenant are kept: their rows can be many.
-create function m23.drop_old_previews(p_tenant uuid) returns void
+create function m23.drop_old_previews(p_tenant text) returns void
 language sql volatile as $$
   delete from m23.previews where id in (
     select p.id from m23.previews p where p.tenant_id = p_tenant
@@ -101,7 +101,7 @@ language sql immutable as $$
 $$;
 
 -- What a restore of tables to a moment of the log would do.
-create function m23.preview(p_tenant uuid, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
+create function m23.preview(p_tenant text, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
 language plpgsql volatile as $$
 begin
   return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_warnings);

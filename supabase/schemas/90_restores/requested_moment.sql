@@ -1,5 +1,5 @@
 -- The moment of a request, for tables that can answer for it. What can be gone back to is looked up where they cannot.
-create function m23.requested_moment(p_tenant uuid, p_at timestamptz, p_tables text[]) returns m23.moment
+create function m23.requested_moment(p_tenant text, p_at timestamptz, p_tables text[]) returns m23.moment
 language plpgsql volatile as $$
 declare
   v_faults text[];

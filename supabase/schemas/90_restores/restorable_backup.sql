@@ -1,7 +1,7 @@
 -- A backup of a tenant that can be read with all that it builds on; refused else. Without p_needs_key an erased key
 -- does not matter.
 create function m23.restorable_backup(
-  p_tenant uuid, p_job uuid, p_needs_key boolean default true
+  p_tenant text, p_job uuid, p_needs_key boolean default true
 ) returns public.backup_jobs
 language plpgsql as $$
 declare

@@ -5,7 +5,7 @@
 -- touches no live data, and stands in nobody's way.
 create table m23.restore_work (
   work_id         uuid primary key,
-  tenant_id       uuid not null,
+  tenant_id       text not null,
   kind            text not null check (kind in ('backup', 'pitr', 'rollback', 'test')),
   job_id          uuid,         -- the backup to read from
   moment          m23.moment,   -- of the log; with a backup too: what changed since is taken from the log
@@ -28,7 +28,7 @@ select m23.close_table('m23.restore_work');
 
 -- Work to begin, by its fields: what makes some names those that it has.
 create function m23.new_work(
-  p_tenant uuid, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
+  p_tenant text, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
   p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
   p_in_chain m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false
 ) returns m23.restore_work
@@ -148,7 +148,7 @@ end $$;
 
 -- The row of restore_logs that stands for a restore, and its work.
 create function m23.log_restore(
-  p_tenant uuid, p_work m23.restore_work, p_target timestamptz, p_schema text
+  p_tenant text, p_work m23.restore_work, p_target timestamptz, p_schema text
 ) returns json
 language plpgsql as $$
 declare v_begun json := m23.begin_work(p_work);

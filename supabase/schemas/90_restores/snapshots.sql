@@ -1,7 +1,7 @@
 -- Snapshots: positions to come back to, made in constant time.
 
 -- An active snapshot of a tenant, of this life of the database; refused else.
-create function m23.usable_snapshot(p_tenant uuid, p_snapshot uuid) returns public.pitr_snapshots
+create function m23.usable_snapshot(p_tenant text, p_snapshot uuid) returns public.pitr_snapshots
 language plpgsql volatile as $$
 declare v_snapshot public.pitr_snapshots;
 begin
@@ -39,7 +39,7 @@ end $$;
 
 -- Its tables stand there by name and, as they may be called otherwise by then, by number.
 create function m23.new_snapshot(
-  p_tenant uuid, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid
+  p_tenant text, p_name text, p_type text, p_tables text[], p_by uuid, p_restore uuid
 ) returns uuid
 language sql as $$
   insert into public.pitr_snapshots (tenant_id, restore_log_id, snapshot_name, snapshot_type, created_by, expires_at,

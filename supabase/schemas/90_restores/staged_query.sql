@@ -1,14 +1,15 @@
 -- The rows of a staged table: all that the manifest promises (staging does not survive a
 -- crash of the server), and this tenant's. An archive holds no others; should one do so
 -- all the same, the restore is refused.
-create function m23.staged_query(p_staged m23.staged_tables, p_table m23.protected_tables, p_tenant uuid) returns text
+create function m23.staged_query(p_staged m23.staged_tables, p_table m23.protected_tables, p_tenant text) returns text
 language plpgsql as $$
 declare
   v_rows    bigint;
   v_foreign bigint;
 begin
-  execute format('select count(*), count(*) filter (where %I is distinct from %L) from %s',
-    m23.tenant_column(p_table), p_tenant, p_staged.staging) into v_rows, v_foreign;
+  execute format('select count(*), count(*) filter (where %s is distinct from %s) from %s r',
+    m23.row_tenant(p_table, 'r'), m23.tenant_value(p_table, quote_literal(p_tenant)), p_staged.staging)
+    into v_rows, v_foreign;
   if v_rows <> p_staged.standing then
     perform m23.refuse('UNAVAILABLE',
                        'the database was restarted while the archive was read back; start the restore again');

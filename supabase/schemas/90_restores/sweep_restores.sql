@@ -1,6 +1,6 @@
 -- A restore whose worker has died before it wrote has changed nothing. One that is
 -- writing holds its lock, however long it takes. One that was answered with 202 is taken up again.
-create function m23.sweep_restores(p_tenant uuid default null) returns int
+create function m23.sweep_restores(p_tenant text default null) returns int
 language plpgsql as $$
 declare
   v_work  m23.restore_work;

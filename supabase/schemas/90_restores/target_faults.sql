@@ -1,7 +1,7 @@
 -- Why a tenant's tables cannot be gone back with to a time; empty when they can. A backup that is
 -- named may reach further back than the log.
 create function m23.target_faults(
-  p_tenant uuid, p_at timestamptz, p_tables text[], p_base uuid default null
+  p_tenant text, p_at timestamptz, p_tables text[], p_base uuid default null
 ) returns text[]
 language plpgsql volatile security definer set row_security = off as $$
 declare

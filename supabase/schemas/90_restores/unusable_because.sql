@@ -1,5 +1,5 @@
 -- Why a snapshot is no active one of a tenant.
-create function m23.unusable_because(p_tenant uuid, p_snapshot uuid) returns text
+create function m23.unusable_because(p_tenant text, p_snapshot uuid) returns text
 language plpgsql stable as $$
 begin
   return coalesce((

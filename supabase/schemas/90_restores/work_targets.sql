@@ -42,10 +42,10 @@ create function m23.in_mode(
 language sql stable as $q$
   select case p_work.mode when 'exact' then p_wanted
     else format($$with backed_up as materialized (%1$s),
-                live as materialized (select %2$s from %3$s r where r.%4$I = %5$L)
-           select %2$s from backed_up r where %6$s union all select %2$s from live r where %7$s$$,
+                live as materialized (select %2$s from %3$s r where %4$s)
+           select %2$s from backed_up r where %5$s union all select %2$s from live r where %6$s$$,
       p_wanted, (select string_agg(format('r.%I', c), ', ') from unnest(p_columns) c),
-      m23.qualified_name(p_table.relid), m23.tenant_column(p_table), p_work.tenant_id,
+      m23.qualified_name(p_table.relid), m23.belongs_to(p_table, 'r', quote_literal(p_work.tenant_id)),
       case p_work.mode when 'missing_only' then 'not ' || m23.key_in(p_table.relid, 'r', 'live') else 'true' end,
       case p_work.mode when 'missing_only' then 'true'
            else 'not ' || m23.key_in(p_table.relid, 'r', 'backed_up') end) end

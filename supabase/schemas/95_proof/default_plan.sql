@@ -4,7 +4,7 @@ insert into m23.settings (name, value, about) values
   ('default_plan', '', 'the plan of a tenant that never had one, as JSON; set by m23.set_default_plan; empty: none');
 
 -- The default plan as a tenant's plan. p_plan: the fields that are set.
-create function m23.default_plan(p_tenant uuid, p_plan jsonb) returns public.dr_plans
+create function m23.default_plan(p_tenant text, p_plan jsonb) returns public.dr_plans
 language plpgsql volatile as $$
 begin
   return jsonb_populate_record(null::public.dr_plans,
@@ -15,7 +15,7 @@ begin
 end $$;
 
 -- A tenant that has switched its plan off has had one; one that was forgotten is not taken up again by itself.
-create function m23.give_default_plan(p_tenant uuid) returns void
+create function m23.give_default_plan(p_tenant text) returns void
 language plpgsql volatile as $$
 declare v_plan text := m23.setting('default_plan');
 begin

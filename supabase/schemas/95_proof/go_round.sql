@@ -2,7 +2,7 @@
 create function m23.go_round(p_name text, p_since timestamptz, p_work regprocedure, p_until timestamptz) returns int
 language plpgsql volatile as $$
 declare
-  v_tenant uuid;
+  v_tenant text;
   v_count  int := 0;
 begin
   perform m23.begin_round(p_name, p_since);

@@ -33,7 +33,7 @@ begin
 end $$;
 
 -- What a tenant's health is measured by, over so many days.
-create function m23.standing_of(p_tenant uuid, p_days int) returns m23.standing
+create function m23.standing_of(p_tenant text, p_days int) returns m23.standing
 language plpgsql stable as $$
 begin
   return (select m23.new_standing(s.since, j, p_at => w.position_at, p_rpo => coalesce(p.rpo, 1440), p_rto => p.rto)
@@ -67,7 +67,7 @@ create view m23.proofs as
 revoke all on m23.proofs from public, anon, authenticated;
 
 -- `{"score", "healthy", "daysBack", "parts": [{"name", "weight", "points", "said"}…], "capped"?}`
-create function m23.health(p_tenant uuid, p_days int) returns jsonb
+create function m23.health(p_tenant text, p_days int) returns jsonb
 language plpgsql volatile as $$
 declare
   v_now   m23.standing := m23.standing_of(p_tenant, p_days);
@@ -91,7 +91,7 @@ begin
 end $$;
 
 -- Keeps a tenant's health of now.
-create function m23.note_health(p_tenant uuid) returns void
+create function m23.note_health(p_tenant text) returns void
 language sql volatile as $$
   insert into public.health_snapshots (tenant_id, created_at, score, parts)
     select p_tenant, clock_timestamp(), (h ->> 'score')::numeric, h -> 'parts' from m23.health(p_tenant, 30) h
@@ -123,7 +123,7 @@ insert into m23.settings (name, value, about) values
   ('health_daily_days', '400', 'how long the last health snapshot of each day is kept');
 
 -- Deletes what was kept of a tenant's health: after some days all but the last of each day; gives how many.
-create function m23.prune_health(p_tenant uuid) returns bigint
+create function m23.prune_health(p_tenant text) returns bigint
 language plpgsql volatile as $$
 declare v_count bigint;
 begin
@@ -139,7 +139,7 @@ begin
 end $$;
 
 -- Once a day, for every tenant.
-create function m23.note_day(p_tenant uuid) returns void
+create function m23.note_day(p_tenant text) returns void
 language plpgsql volatile as $$
 begin
   if not exists (select from public.health_snapshots where tenant_id = p_tenant and created_at >= date_trunc('day',

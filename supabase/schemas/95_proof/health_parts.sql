@@ -13,7 +13,7 @@ begin
 end $$;
 
 -- The share of backups that were completed: 0 to 1, and in words.
-create function m23.health_success(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
+create function m23.health_success(p_tenant text, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable as $$
 begin
   select coalesce(count(*) filter (where status = 'completed')::numeric / nullif(count(*), 0), 0),
@@ -40,7 +40,7 @@ begin
 end $$;
 
 -- When a tenant's archive was last really restored, since a time.
-create function m23.last_proof(p_tenant uuid, p_since timestamptz) returns timestamptz
+create function m23.last_proof(p_tenant text, p_since timestamptz) returns timestamptz
 language plpgsql stable as $$
 begin
   return (select max(p.at) from m23.proofs p where p.tenant_id = p_tenant and p.at >= p_since);
@@ -48,7 +48,7 @@ end $$;
 
 -- A restore proves all; having read every byte, half; a list of objects, a quarter. What has
 -- found damage since proves nothing.
-create function m23.health_proof(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
+create function m23.health_proof(p_tenant text, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable as $$
 begin
   with test (t) as (select t from public.recovery_tests t
@@ -85,7 +85,7 @@ begin
 end $$;
 
 -- How long a restore takes, against what is allowed: 0 to 1, and in words.
-create function m23.health_time(p_tenant uuid, p_now m23.standing, out value numeric, out said text)
+create function m23.health_time(p_tenant text, p_now m23.standing, out value numeric, out said text)
 language plpgsql stable as $$
 begin
   select case when seconds is null then 0

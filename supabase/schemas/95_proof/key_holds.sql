@@ -1,6 +1,6 @@
 -- Foreign keys between copies are made, and so are checked by the server. Of one that leads out
 -- of the archive, or to another tenant's rows, they are looked up, without a lock on anybody's table.
-create function m23.key_holds(p_tenant uuid, p_all m23.scratch[], p_child m23.scratch, p_key pg_constraint) returns text
+create function m23.key_holds(p_tenant text, p_all m23.scratch[], p_child m23.scratch, p_key pg_constraint) returns text
 language plpgsql as $$
 declare
   v_parent m23.scratch := (select s from unnest(p_all) s where (s).live.relid = p_key.confrelid);
@@ -24,10 +24,11 @@ exception
   when foreign_key_violation then
     v_count := m23.number_of(v_path, format('select count(*) from %1$s d
                      where row(%2$s) is not null and not exists (select from %3$s p where %4$s)
-                     and not exists (select from %5$s p where %4$s and p.%6$I <> %7$L)',
+                     and not exists (select from %5$s p where %4$s and %6$s <> %7$s)',
       m23.qualified_name((p_child.copy).relid), m23.columns_text(p_key.conrelid, p_key.conkey, 'd'),
       m23.qualified_name((v_parent.copy).relid),
-      m23.refers(p_key, 'p', 'd'), m23.qualified_name(p_key.confrelid), m23.tenant_column(v_parent.live), p_tenant));
+      m23.refers(p_key, 'p', 'd'), m23.qualified_name(p_key.confrelid), m23.row_tenant(v_parent.live, 'p'),
+      m23.tenant_value(v_parent.live, quote_literal(p_tenant))));
     return case when v_count > 0
       then format('%s row(s) of %s refer to rows of %s that are not in the backup ("%s")', v_count, p_child.name,
                   v_parent.name, p_key.conname) end;

@@ -26,10 +26,10 @@ end $$;
 
 -- Plans are bounded, as each of them makes work. One insert of a tenant at a time, to be counted rightly; tenants share
 -- 128 locks, so that one transaction can insert those of thousands.
-create function m23.refuse_many_plans(p_tenant uuid) returns void
+create function m23.refuse_many_plans(p_tenant text) returns void
 language plpgsql as $$
 begin
-  perform pg_advisory_xact_lock(hashtextextended('m23.plans.' || hashtextextended(p_tenant::text, 0) % 128, 0));
+  perform pg_advisory_xact_lock(hashtextextended('m23.plans.' || hashtextextended(p_tenant, 0) % 128, 0));
   if (select count(*) from public.dr_plans where tenant_id = p_tenant) >= 20 then
     perform m23.refuse('VALIDATION_FAILED', 'the plan cannot be kept',
         array['tenant_id: a tenant has at most 20 plans; change one that is there']);
@@ -57,7 +57,7 @@ create trigger check_plan
   on public.dr_plans for each row execute function m23.check_plan();
 
 -- The plan that a request names. Another tenant's looks exactly like a missing one.
-create function m23.usable_plan(p_tenant uuid, p_plan uuid) returns public.dr_plans
+create function m23.usable_plan(p_tenant text, p_plan uuid) returns public.dr_plans
 language plpgsql stable as $$
 declare v_plan public.dr_plans;
 begin
@@ -71,7 +71,7 @@ begin
 end $$;
 
 -- The newest completed backup that a plan covers, or without a plan the tenant's newest.
-create function m23.covered_backup(p_tenant uuid, p_plan public.dr_plans) returns uuid
+create function m23.covered_backup(p_tenant text, p_plan public.dr_plans) returns uuid
 language sql stable as $$
   select j.id from public.backup_jobs j
    where j.tenant_id = p_tenant and j.status = 'completed' and j.deleted_at is null

@@ -14,7 +14,7 @@ select m23.close_table('m23.test_work');
 
 -- The backup that a test is of: the one that is named, else the newest that the plan covers,
 -- else the tenant's newest.
-create function m23.tested_backup(p_tenant uuid, p_plan public.dr_plans, p_job uuid) returns uuid
+create function m23.tested_backup(p_tenant text, p_plan public.dr_plans, p_job uuid) returns uuid
 language plpgsql volatile as $$
 declare v_job uuid := m23.covered_backup(p_tenant, p_plan);
 begin
@@ -30,7 +30,7 @@ begin
 end $$;
 
 -- Accepts a recovery test as a request's body asks for it; gives its id.
-create function m23.begin_test(p_tenant uuid, p_test jsonb, p_by uuid) returns uuid
+create function m23.begin_test(p_tenant text, p_test jsonb, p_by uuid) returns uuid
 language plpgsql volatile as $$
 declare
   v_plan public.dr_plans := m23.usable_plan(p_tenant, (p_test ->> 'dr_plan_id')::uuid);

@@ -1,5 +1,5 @@
 -- Gives how many rows went there and back.
-create function m23.round_trip(p_schema text, p_tenant uuid, p_all m23.scratch[], p_work uuid) returns bigint
+create function m23.round_trip(p_schema text, p_tenant text, p_all m23.scratch[], p_work uuid) returns bigint
 language plpgsql as $$
 declare
   v_scratch m23.scratch;

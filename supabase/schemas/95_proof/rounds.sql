@@ -8,7 +8,7 @@ create table m23.rounds (
 
 create table m23.round_tenants (
   round     text not null references m23.rounds (name) on delete cascade,
-  tenant_id uuid not null,
+  tenant_id text not null,
   primary key (round, tenant_id)
 );
 select m23.close_table('m23.rounds');
@@ -25,14 +25,14 @@ begin
   if found then
     insert into m23.round_tenants (round, tenant_id)
       select p_name, t.id
-        from (select m23.tenant_uuid(t.tenant_id) from m23.tenants() t) t (id)
+        from (select t.tenant_id from m23.tenants() t) t (id)
        where t.id is not null
       on conflict do nothing;
   end if;
 end $$;
 
 -- Does a round's work for one tenant; what fails is told to the server's log.
-create function m23.do_for(p_work regprocedure, p_tenant uuid) returns void
+create function m23.do_for(p_work regprocedure, p_tenant text) returns void
 language plpgsql volatile as $$
 begin
   execute format('select %s($1)', p_work::regproc) using p_tenant;

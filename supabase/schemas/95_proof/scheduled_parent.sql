@@ -1,6 +1,6 @@
 -- What a scheduled incremental can build on: the newest whole backup whose chain can be read and
 -- is not too long, if the log still knows what has changed since.
-create function m23.scheduled_parent(p_tenant uuid) returns uuid
+create function m23.scheduled_parent(p_tenant text) returns uuid
 language plpgsql volatile as $$
 declare
   v_since timestamptz := clock_timestamp() - make_interval(days => m23.setting('full_every_days')::int);

@@ -43,16 +43,17 @@ exception when others then null;
 end $$;
 
 -- How many rows of a copy are of another tenant.
-create function m23.count_foreign(p_scratch m23.scratch, p_tenant uuid) returns bigint
+create function m23.count_foreign(p_scratch m23.scratch, p_tenant text) returns bigint
 language plpgsql as $$
 begin
-  return m23.number_of(p_scratch.path, format('select count(*) from %s where %I is distinct from %L',
-    m23.qualified_name((p_scratch.copy).relid), m23.tenant_column(p_scratch.copy), p_tenant));
+  return m23.number_of(p_scratch.path, format('select count(*) from %s r where %s is distinct from %s',
+    m23.qualified_name((p_scratch.copy).relid), m23.row_tenant(p_scratch.copy, 'r'),
+    m23.tenant_value(p_scratch.copy, quote_literal(p_tenant))));
 end $$;
 
 -- Converges the copies to what a query gives of each, as a restore does to live tables; gives
 -- how many rows that changed.
-create function m23.converge_scratch(p_tenant uuid, p_all m23.scratch[], p_wanted text[], p_work uuid) returns bigint
+create function m23.converge_scratch(p_tenant text, p_all m23.scratch[], p_wanted text[], p_work uuid) returns bigint
 language plpgsql as $$
 declare
   v_left text;

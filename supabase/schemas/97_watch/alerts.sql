@@ -11,7 +11,7 @@ create table m23.alerts (
   id        uuid primary key default gen_random_uuid(),
   kind      text not null,
   subject   text not null,  -- what it is about: a tenant, a table, a job of the clock
-  tenant_id uuid,
+  tenant_id text,
   summary   text not null,
   detail    jsonb not null default '{}',
   began_at  timestamptz not null default clock_timestamp(),
@@ -44,19 +44,19 @@ select m23.close_table('m23.alert_deliveries');
 create index alert_deliveries_due on m23.alert_deliveries (next_at) where delivered_at is null and failed_at is null;
 comment on table m23.alert_deliveries is 'What was told of alerts, is to be told, or could not be.';
 
-create type m23.condition as (kind text, subject text, tenant_id uuid, summary text, detail jsonb);
+create type m23.condition as (kind text, subject text, tenant_id text, summary text, detail jsonb);
 
 -- What is to be told of single tenants.
 create function m23.conditions_of_tenants() returns setof m23.condition
 language sql stable as $$
   with fleet as materialized (select * from m23.fleet())
-  select 'backup_overdue', f.tenant_id, m23.tenant_uuid(f.tenant_id),
+  select 'backup_overdue', f.tenant_id, f.tenant_id,
          format('the newest backup of this tenant is %s; its RPO is %s minutes',
                 coalesce('of ' || m23.iso(f.last_backup_at), 'still to come'), f.rpo_minutes),
          jsonb_build_object('lastBackupAt', m23.iso(f.last_backup_at), 'rpoMinutes', f.rpo_minutes)
     from fleet f where f.late
   union all
-  select 'score_low', f.tenant_id, m23.tenant_uuid(f.tenant_id),
+  select 'score_low', f.tenant_id, f.tenant_id,
          format('the health of this tenant is %s, below 70', f.score),
          jsonb_build_object('score', f.score)
     from fleet f where f.score < 70
@@ -65,7 +65,7 @@ $$;
 -- The newest backup that has ended has failed; one that somebody cancelled has not.
 create function m23.conditions_of_backups() returns setof m23.condition
 language sql stable as $$
-  select 'backup_failed', j.tenant_id::text, j.tenant_id, 'the last backup of this tenant failed',
+  select 'backup_failed', j.tenant_id, j.tenant_id, 'the last backup of this tenant failed',
          jsonb_build_object('jobId', (array_agg(j.id order by j.completed_at desc))[1])
     from public.backup_jobs j
    where j.status = 'completed' or j.status = 'failed' and coalesce(j.error_message, '') not like 'cancelled by %'
@@ -77,7 +77,7 @@ $$;
 -- Until a later test of the same tenant, which reads at least as far, finds none.
 create function m23.conditions_of_tests() returns setof m23.condition
 language sql stable as $$
-  select distinct on (t.tenant_id) 'damage_found', t.tenant_id::text, t.tenant_id,
+  select distinct on (t.tenant_id) 'damage_found', t.tenant_id, t.tenant_id,
          'a recovery test of this tenant found damage',
          jsonb_build_object('testId', t.id, 'jobId', t.backup_job_id)
     from public.recovery_tests t, lateral (select array_position('{basic,full,deep}', t.validation_level)) d (depth)
@@ -140,7 +140,7 @@ create function m23.failed_alerts()
 returns table (delivery_id uuid, kind text, edge text, tenant_id text, summary text, began_at timestamptz,
                ended_at timestamptz, attempts int, failed_at timestamptz, error text)
 language sql stable security definer rows 10 set row_security = off as $$
-  select d.id, a.kind, d.edge, a.tenant_id::text, a.summary, a.began_at, a.ended_at, d.attempts, d.failed_at, d.error
+  select d.id, a.kind, d.edge, a.tenant_id, a.summary, a.began_at, a.ended_at, d.attempts, d.failed_at, d.error
     from m23.alert_deliveries d join m23.alerts a on a.id = d.alert_id
    where d.failed_at is not null order by d.failed_at desc
 $$;

@@ -17,7 +17,7 @@ language sql stable as $outer$
              and not pg_visible_in_snapshot(l.xid, $1) and pg_visible_in_snapshot(l.xid, $3) group by l.xid) l
        where not exists (
          select from public.pitr_snapshots s
-          where s.tenant_id = t.id and s.snapshot_type = 'pre_restore'
+          where s.tenant_id = t.id::text and s.snapshot_type = 'pre_restore'
             and s.snapshot_data ->> 'transaction' = l.xid::text)),
     minute as (
       select d.tenant_id, d.xid, d.at as until, sum(d.rows) over last as rows,
@@ -25,7 +25,7 @@ language sql stable as $outer$
         from deleted d
       window last as (partition by d.tenant_id order by d.at
                       range between interval '1 minute' preceding and current row))
-    select distinct on (tenant_id) tenant_id, first_xid, since, until from minute
+    select distinct on (tenant_id) tenant_id::text, first_xid, since, until from minute
      where not pg_visible_in_snapshot(xid, $2) and rows > 100 order by tenant_id, rows desc, until$sql$,
     'part', p_part, 'at', m23.committed_at())
 $outer$;

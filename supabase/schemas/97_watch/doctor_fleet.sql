@@ -23,7 +23,7 @@ language sql stable as $$
   union all
   select 'restores', 'warning',
          format('%s restores and rollbacks failed in the last 24 hours: of the tenants %s', count(*),
-                m23.some_of(array_agg(distinct r.tenant_id::text))),
+                m23.some_of(array_agg(distinct r.tenant_id))),
          'read error_message in public.restore_logs and public.pitr_rollbacks: a restore that fails has changed nothing'
     from (select l.tenant_id, l.status, l.completed_at from public.restore_logs l
           union all select b.tenant_id, b.status, b.completed_at from public.pitr_rollbacks b) r

@@ -3,7 +3,7 @@ create function m23.doctor_plans() returns setof m23.finding
 language sql stable as $$
   select 'plans', 'problem',
          format('overdue: %s plans have been due for more than %s minutes: of the tenants %s', count(*),
-                m23.setting('plan_late_minutes'), m23.some_of(array_agg(distinct p.tenant_id::text))),
+                m23.setting('plan_late_minutes'), m23.some_of(array_agg(distinct p.tenant_id))),
          'see that the cron triggers of backup-create and recovery-test come, and look at their logs'
     from public.dr_plans p
    where p.is_active and least(p.next_backup_date, p.next_test_date)
@@ -12,7 +12,7 @@ language sql stable as $$
   union all
   select 'plans', 'problem',
          format('failing: the last backup of %s plans has failed: of the tenants %s', count(*),
-                m23.some_of(array_agg(distinct p.tenant_id::text))),
+                m23.some_of(array_agg(distinct p.tenant_id))),
          'read error_message in public.backup_jobs; the next due time tries again'
     from public.dr_plans p
     join lateral (select j.status from m23.plan_runs r join public.backup_jobs j on j.id = r.work_id

@@ -5,7 +5,7 @@ returns table (tenant_id text, name text, last_backup_at timestamptz, rpo_minute
                last_proof_at timestamptz, score numeric, running int, failed_24h int, gaps int, plan text,
                worst text, why text, rank int)
 language sql stable rows 1000 as $$
-  with tenant as materialized (select m23.tenant_uuid(t.tenant_id) as id, t.tenant_id as key, t.name
+  with tenant as materialized (select t.tenant_id as id, t.tenant_id as key, t.name
                                  from m23.tenants() t),
     backup (id, at) as (
       select j.tenant_id, max(least(w.position_at, j.completed_at))

@@ -36,7 +36,7 @@ $$;
 
 -- Whether so many deleted rows are more than the setting says of those that a tenant had. What is there now is counted
 -- as far as it matters.
-create function m23.is_mass(p_table m23.protected_tables, p_tenant uuid, p_gone bigint) returns boolean
+create function m23.is_mass(p_table m23.protected_tables, p_tenant text, p_gone bigint) returns boolean
 language plpgsql stable as $$
 declare
   v_percent numeric := m23.setting('mass_delete_percent')::numeric;
@@ -44,8 +44,8 @@ declare
   v_left    bigint;
 begin
   if p_gone <= 100 then return false; end if;
-  execute m23.fill('select count(*) from (select from {table} r where r.{tenant} = $1 limit $2) there',
-      'table', m23.qualified_name(p_table.relid), 'tenant', quote_ident(m23.tenant_column(p_table)))
+  execute m23.fill('select count(*) from (select from {table} r where {is_its} limit $2) there',
+      'table', m23.qualified_name(p_table.relid), 'is_its', m23.belongs_to(p_table, 'r', '$1'))
     into v_left using p_tenant, v_enough;
   return v_left < v_enough;
 end $$;

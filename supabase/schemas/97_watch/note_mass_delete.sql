@@ -1,6 +1,6 @@
 -- What was told already is not told again, unless it was a small part of this.
 create function m23.note_mass_delete(
-  p_part m23.grown_part, p_tenant uuid, p_first xid8, p_since timestamptz, p_until timestamptz, p_rows bigint)
+  p_part m23.grown_part, p_tenant text, p_first xid8, p_since timestamptz, p_until timestamptz, p_rows bigint)
 returns void
 language sql volatile as $$
   insert into m23.alerts (kind, subject, tenant_id, is_event, ended_at, summary, detail)

@@ -1,7 +1,7 @@
 -- What a restore to a time would change; with a second time, what changed between the two.
 -- open to: authenticated, service_role
 create function public.calculate_pitr_stats(
-  p_tenant_id uuid, p_target_timestamp timestamptz, p_base_backup_timestamp timestamptz default null
+  p_tenant_id text, p_target_timestamp timestamptz, p_base_backup_timestamp timestamptz default null
 ) returns jsonb
 language plpgsql volatile security definer set row_security = off set statement_timeout = '60s' as $$
 declare
@@ -24,6 +24,6 @@ begin
                                     'delete_count', s -> 'deleteCount', 'affected_tables', s -> 'affectedTables')
             from (select m23.plan_report('{}') -> 'stats') x (s));
 end $$;
-comment on function public.calculate_pitr_stats(uuid, timestamptz, timestamptz) is
+comment on function public.calculate_pitr_stats(text, timestamptz, timestamptz) is
   'Net row changes that a restore to p_target_timestamp would make, or, with p_base_backup_timestamp, that lead from '
   'that time to the target.';

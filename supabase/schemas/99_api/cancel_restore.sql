@@ -1,7 +1,7 @@
 -- open to: authenticated, service_role
 create function public.cancel_restore(p_id uuid) returns boolean
 language plpgsql volatile security definer set row_security = off as $$
-declare v_tenant uuid := (select w.tenant_id from m23.restore_work w where w.work_id = p_id);
+declare v_tenant text := (select w.tenant_id from m23.restore_work w where w.work_id = p_id);
 begin
   perform m23.refuse_anonymous();
   if v_tenant is null then return false; end if;

@@ -1,6 +1,6 @@
 -- open to: authenticated, service_role
 create function public.create_pitr_snapshot(
-  p_tenant_id uuid, p_snapshot_name text, p_affected_tables text[], p_created_by uuid,
+  p_tenant_id text, p_snapshot_name text, p_affected_tables text[], p_created_by uuid,
   p_restore_log_id uuid default null
 ) returns uuid
 language plpgsql volatile security definer set row_security = off as $$
@@ -28,6 +28,6 @@ begin
   perform m23.audit_done(p_tenant_id, 'create_pitr_snapshot', jsonb_build_object('id', v_id));
   return v_id;
 end $$;
-comment on function public.create_pitr_snapshot(uuid, text, text[], uuid, uuid) is
+comment on function public.create_pitr_snapshot(text, text, text[], uuid, uuid) is
   'A manual snapshot of this moment, for pitr-rollback; p_affected_tables null means every protected table. '
   'Owner, admin, operator.';

@@ -1,5 +1,5 @@
 -- open to: service_role
-create function public.erase_archive_key(p_tenant_id uuid) returns jsonb
+create function public.erase_archive_key(p_tenant_id text) returns jsonb
 language plpgsql volatile security definer set row_security = off as $$
 declare v_keys int;
 begin
@@ -15,7 +15,7 @@ begin
   return jsonb_build_object('tenant_id', p_tenant_id, 'prefix', m23.keys_prefix(p_tenant_id), 'keys', v_keys,
                             'status', 'pending');
 end $$;
-comment on function public.erase_archive_key(uuid) is
+comment on function public.erase_archive_key(text) is
   'Has the key objects of a tenant deleted from the store within a minute, for good: '
   'no encrypted archive of it can be read any more, and a later backup gets a new key. '
   'Gives {"tenant_id", "prefix", "keys", "status"}. Only for the service key.';

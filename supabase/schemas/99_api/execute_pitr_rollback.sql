@@ -5,7 +5,7 @@ create function public.execute_pitr_rollback(
 ) returns uuid
 language plpgsql volatile security definer set row_security = off set statement_timeout = '1h' as $$
 declare
-  v_tenant  uuid := (select s.tenant_id from public.pitr_snapshots s where s.id = p_snapshot_id);
+  v_tenant  text := (select s.tenant_id from public.pitr_snapshots s where s.id = p_snapshot_id);
   v_begun   json;
   v_outcome json;
 begin

@@ -1,5 +1,5 @@
 -- open to: authenticated, service_role
-create function public.get_active_pitr_snapshots(p_tenant_id uuid)
+create function public.get_active_pitr_snapshots(p_tenant_id text)
 returns table (snapshot_id uuid, snapshot_name text, snapshot_type text, created_at timestamptz, created_by uuid,
                expires_at timestamptz, affected_tables text[], restore_log_id uuid)
 language plpgsql volatile security definer set row_security = off as $$
@@ -16,4 +16,4 @@ begin
                         and not pg_visible_in_snapshot(t.xid, (s.snapshot_data ->> 'position')::pg_snapshot))
    order by s.created_at desc, s.id;
 end $$;
-comment on function public.get_active_pitr_snapshots(uuid) is 'The snapshots that can be rolled back to, newest first.';
+comment on function public.get_active_pitr_snapshots(text) is 'The snapshots that can be rolled back to, newest first.';

@@ -1,5 +1,5 @@
 -- open to: authenticated, service_role
-create function public.get_audit_log(p_tenant_id uuid, p_before bigint default null, p_limit int default 100)
+create function public.get_audit_log(p_tenant_id text, p_before bigint default null, p_limit int default 100)
 returns table (seq bigint, created_at timestamptz, action text, actor uuid, request_id uuid, from_address text,
                user_agent text, outcome text, status int, code text, ended_at timestamptz, detail jsonb)
 language plpgsql volatile security definer set row_security = off as $$
@@ -20,6 +20,6 @@ begin
      where a.tenant_id = p_tenant_id and a.event <> 'ended' and (p_before is null or a.seq < p_before)
      order by a.seq desc limit least(greatest(p_limit, 1), 1000));
 end $$;
-comment on function public.get_audit_log(uuid, bigint, int) is
+comment on function public.get_audit_log(text, bigint, int) is
   'The calls of a tenant, newest first, each with its outcome; the next page begins before the last seq. Refusals of '
   'the present minute come first, without a seq. Owner.';

@@ -1,5 +1,5 @@
 -- open to: authenticated, service_role
-create function public.get_backup_statistics(p_tenant_id uuid, p_days_back int default 30) returns jsonb
+create function public.get_backup_statistics(p_tenant_id text, p_days_back int default 30) returns jsonb
 language plpgsql stable security definer set row_security = off as $$
 begin
   perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
@@ -12,5 +12,5 @@ begin
    where tenant_id = p_tenant_id
      and created_at > now() - make_interval(days => greatest(0, least(p_days_back, 36500))));
 end $$;
-comment on function public.get_backup_statistics(uuid, int) is
+comment on function public.get_backup_statistics(text, int) is
   'The backups of the last days in figures: how many, how they ended, bytes stored, and seconds on average.';

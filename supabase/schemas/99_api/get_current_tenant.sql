@@ -1,5 +1,5 @@
 -- open to: authenticated, service_role
-create function public.get_current_tenant() returns uuid
+create function public.get_current_tenant() returns text
 language plpgsql stable security definer set row_security = off as $$
 begin
   perform m23.refuse_anonymous();

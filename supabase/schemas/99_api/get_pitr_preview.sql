@@ -1,6 +1,6 @@
 -- The dry run of pitr-restore without a call: it is not counted. p_selection: the fields of its body that choose.
 -- open to: authenticated, service_role
-create function public.get_pitr_preview(p_tenant_id uuid, p_target_timestamp timestamptz default null,
+create function public.get_pitr_preview(p_tenant_id text, p_target_timestamp timestamptz default null,
                                         p_tables text[] default null, p_selection jsonb default null) returns jsonb
 language plpgsql volatile security definer set row_security = off
 set statement_timeout = '60s' as $$
@@ -24,6 +24,6 @@ begin
   end if;
   return jsonb_build_object('success', true) || v_seen;
 end $$;
-comment on function public.get_pitr_preview(uuid, timestamptz, text[], jsonb) is
+comment on function public.get_pitr_preview(text, timestamptz, text[], jsonb) is
   'What a restore to a moment would do: the body of the dry run of pitr-restore, not counted. '
   'Owner, admin and operator.';

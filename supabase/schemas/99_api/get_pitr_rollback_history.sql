@@ -1,5 +1,5 @@
 -- open to: authenticated, service_role
-create function public.get_pitr_rollback_history(p_tenant_id uuid, p_limit int default 50)
+create function public.get_pitr_rollback_history(p_tenant_id text, p_limit int default 50)
 returns table (rollback_id uuid, snapshot_id uuid, snapshot_name text, snapshot_type text, created_at timestamptz,
                completed_at timestamptz, created_by uuid,
                reason text, status text, error_message text, affected_tables text[], rows_restored bigint,
@@ -13,4 +13,4 @@ begin
     from public.pitr_rollbacks r join public.pitr_snapshots s on s.id = r.snapshot_id
    where r.tenant_id = p_tenant_id order by r.created_at desc, r.id limit greatest(p_limit, 0);
 end $$;
-comment on function public.get_pitr_rollback_history(uuid, int) is 'The rollbacks of a tenant, newest first.';
+comment on function public.get_pitr_rollback_history(text, int) is 'The rollbacks of a tenant, newest first.';

@@ -1,11 +1,11 @@
 -- open to: authenticated, service_role
 create function public.get_rows_as_of(
   p_table text, p_timestamp timestamptz, p_after jsonb default null, p_limit int default 100,
-  p_tenant_id uuid default null
+  p_tenant_id text default null
 ) returns jsonb
 language plpgsql volatile security definer set row_security = off set statement_timeout = '60s' as $$
 declare
-  v_tenant uuid := coalesce(p_tenant_id, m23.caller_tenant());
+  v_tenant text := coalesce(p_tenant_id, m23.caller_tenant());
   v_table  m23.protected_tables := m23.find_table(p_table);
   v_limit  int := least(greatest(p_limit, 1), 1000);
   v_moment m23.moment;
@@ -36,6 +36,6 @@ exception when data_exception or integrity_constraint_violation then
   perform m23.refuse_rows(array(select m23.unfit_columns(m23.logged_target(v_table, v_moment), v_tenant)));
   raise;
 end $$;
-comment on function public.get_rows_as_of(text, timestamptz, jsonb, int, uuid) is
+comment on function public.get_rows_as_of(text, timestamptz, jsonb, int, text) is
   'Rows of a protected table as they were committed at p_timestamp, in key order, at most p_limit (1,000), after the '
   'row with the key p_after. Owner, admin and operator.';

@@ -2,10 +2,10 @@
 -- log's index: a page reads a page, and what its filters pass over in the transactions that they leave.
 -- open to: authenticated, service_role
 create function public.get_transaction_logs(
-  p_tenant_id uuid, p_table text default null, p_operation text default null, p_actor uuid default null,
+  p_tenant_id text, p_table text default null, p_operation text default null, p_actor uuid default null,
   p_since timestamptz default null, p_until timestamptz default null, p_before jsonb default null,
   p_limit int default 100
-) returns table (id bigint, tenant_id uuid, created_at timestamptz, transaction_id text, actor uuid, operation text,
+) returns table (id bigint, tenant_id text, created_at timestamptz, transaction_id text, actor uuid, operation text,
                  table_name text, row_key jsonb, old_values jsonb, unchanged_columns text[])
 language plpgsql stable security definer set row_security = off as $$
 declare
@@ -33,6 +33,6 @@ begin
     cross join lateral m23.history_page(t, p_tenant_id, v_filter) h
    order by h.transaction_id::xid8 desc, h.id desc limit v_filter.most;
 end $$;
-comment on function public.get_transaction_logs(uuid, text, text, uuid, timestamptz, timestamptz, jsonb, int) is
+comment on function public.get_transaction_logs(text, text, text, uuid, timestamptz, timestamptz, jsonb, int) is
   'The newest changes, at most p_limit (1,000): of a table, of one operation, by one user, committed from p_since on '
   'and before p_until, older than the row p_before. Owner, admin and operator.';

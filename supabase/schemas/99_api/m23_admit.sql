@@ -2,7 +2,7 @@
 create function public.m23_admit(p_request jsonb) returns json
 language plpgsql volatile security definer set row_security = off as $$
 declare
-  v_tenant   uuid := (p_request ->> 'tenant_id')::uuid;
+  v_tenant   text := p_request ->> 'tenant_id';
   v_user     uuid := (p_request ->> 'user_id')::uuid;
   v_function text := p_request ->> 'function';
   v_key      text := p_request ->> 'idempotency_key';

@@ -1,7 +1,7 @@
 -- open to: service_role
 create function public.m23_audit(p_entry jsonb) returns void
 language plpgsql volatile security definer set row_security = off as $$
-declare v_tenant uuid := (p_entry ->> 'tenant_id')::uuid;
+declare v_tenant text := p_entry ->> 'tenant_id';
 begin
   if p_entry ->> 'event' = 'ended' then
     perform m23.audit_end(v_tenant, p_entry);

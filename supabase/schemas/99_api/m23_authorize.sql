@@ -1,10 +1,10 @@
 -- open to: authenticated, service_role
 create function public.m23_authorize(p_function text, p_dry_run boolean default false, p_tables text[] default null,
                                      p_target_schema text default null, p_target_timestamp timestamptz default null,
-                                     p_base_backup_id uuid default null, p_tenant_id uuid default null) returns json
+                                     p_base_backup_id uuid default null, p_tenant_id text default null) returns json
 language plpgsql volatile security definer set row_security = off as $$
 declare
-  v_tenant  uuid;
+  v_tenant  text;
   v_role    text;
   v_window  record;
   v_allowed boolean;
@@ -32,6 +32,6 @@ begin
                             || case when v_allowed then m23.schema_faults(p_target_schema) else '{}' end
                             || m23.target_faults(v_tenant, p_target_timestamp, p_tables, p_base_backup_id)));
 end $$;
-comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, uuid) is
+comment on function public.m23_authorize(text, boolean, text[], text, timestamptz, uuid, text) is
   'For the edge functions: the caller''s tenant and role (the service names one, as its owner), whether it may call, '
   'its rate window, and the faults that only the database sees.';

@@ -1,5 +1,5 @@
 -- open to: authenticated, service_role
-create function public.verify_audit(p_tenant_id uuid) returns jsonb
+create function public.verify_audit(p_tenant_id text) returns jsonb
 language plpgsql volatile security definer set row_security = off as $$
 declare
   v_broken bigint;
@@ -25,6 +25,6 @@ begin
   return jsonb_build_object('valid', v_broken is null, 'entries', v_count, 'since', m23.iso(v_since),
                             'head', v_head.hash, 'brokenAt', v_broken, 'reason', v_reason);
 end $$;
-comment on function public.verify_audit(uuid) is
+comment on function public.verify_audit(text) is
   'Whether a tenant''s audit is whole: {"valid", "entries", "since", "head", "brokenAt", "reason"}: the first entry''s '
   'time, and the first broken link. Keep "head" elsewhere to prove later what was there. Owner.';
