@@ -3,17 +3,17 @@
 use crate::work;
 use m23_contract::{BackupCreateRequest, FunctionName};
 use m23_pipeline::{Admitted, Answer, Failure, Function};
-use m23_platform::Workers;
+use m23_platform::Runtime;
 
-/// The function with its outside world.
+/// The function with its runtime.
 pub(crate) struct BackupCreate {
-    workers: Workers,
+    runtime: Runtime,
 }
 
 impl BackupCreate {
-    pub(crate) fn new(workers: &Workers) -> Self {
+    pub(crate) fn new(runtime: &Runtime) -> Self {
         Self {
-            workers: workers.clone(),
+            runtime: runtime.clone(),
         }
     }
 }
@@ -26,8 +26,8 @@ impl Function for BackupCreate {
     /// 2. Answers with the job's id and an estimate.
     /// 3. Drives the job after the answer; the clock goes on with what is left of it then.
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
-        let begun = work::begin(&self.workers, caller, &request).await?;
-        work::drive(&self.workers, begun.job_id);
+        let begun = work::begin(&self.runtime, caller, &request).await?;
+        work::drive(&self.runtime, begun.job_id);
         Answer::done(&begun)
     }
 }

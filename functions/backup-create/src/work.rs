@@ -6,7 +6,7 @@ use m23_engine::{
     take_up_backups,
 };
 use m23_pipeline::{Admitted, Failure};
-use m23_platform::{Workers, failure_of, rpc_as_user};
+use m23_platform::{Runtime, failure_of, rpc_as_user};
 use m23_ports::Clock as _;
 use serde::Deserialize;
 use std::time::Duration;
@@ -40,19 +40,19 @@ struct Begun {
 /// Accepts a job in the caller's name. What an incremental builds on, and whether there is a key where
 /// there has to be one, is looked at before the answer.
 pub(crate) async fn begin(
-    workers: &Workers,
+    runtime: &Runtime,
     caller: &Admitted,
     request: &BackupCreateRequest,
 ) -> Result<BackupCreateResponse, Failure> {
     let begun: Begun = rpc_as_user(
-        workers,
+        runtime,
         caller,
         "m23_begin_backup",
         ("p_backup", request),
         BEGIN,
     )
     .await?;
-    check_accepted(workers, begun.job_id, begun.sealed, begun.parent.as_ref())
+    check_accepted(runtime, begun.job_id, begun.sealed, begun.parent.as_ref())
         .await
         .map_err(failure_of)?;
     Ok(BackupCreateResponse {
@@ -65,21 +65,21 @@ pub(crate) async fn begin(
 }
 
 /// Drives a job from here on, after the answer.
-pub(crate) fn drive(workers: &Workers, job: Uuid) {
-    let world = workers.clone();
-    workers.wait_until(async move {
-        let deadline = world.now_ms() + AFTER_ANSWER_MS;
-        drive_backup(&world, Some(job), deadline).await;
+pub(crate) fn drive(runtime: &Runtime, job: Uuid) {
+    let ports = runtime.clone();
+    runtime.wait_until(async move {
+        let deadline = ports.now_ms() + AFTER_ANSWER_MS;
+        drive_backup(&ports, Some(job), deadline).await;
     });
 }
 
 /// Erases the keys that are to be erased, begins what plans say is due, and takes up jobs that nobody drives:
 /// their Worker is gone, or its time was up.
-pub(crate) async fn take_up(workers: &Workers) {
-    erase_keys(workers).await;
-    let begin_until = workers.now_ms() + BEGIN_MS;
-    do_in_shares(workers, "m23_begin_scheduled_backups", begin_until).await;
-    let deadline = workers.now_ms() + SCHEDULED_MS;
-    take_up_backups(workers, deadline).await;
-    collect(workers, deadline).await;
+pub(crate) async fn take_up(runtime: &Runtime) {
+    erase_keys(runtime).await;
+    let begin_until = runtime.now_ms() + BEGIN_MS;
+    do_in_shares(runtime, "m23_begin_scheduled_backups", begin_until).await;
+    let deadline = runtime.now_ms() + SCHEDULED_MS;
+    take_up_backups(runtime, deadline).await;
+    collect(runtime, deadline).await;
 }

@@ -8,7 +8,7 @@ use m23_contract::{
     RestoreAccepted, WorkStatus,
 };
 use m23_engine::{RestoreOutcome, resume_restores};
-use m23_platform::{RestoreCall, Workers, scheduled, serve_restore};
+use m23_platform::{RestoreCall, Runtime, scheduled, serve_restore};
 use m23_ports::{Clock as _, Database as _, Level, Log as _, Record};
 use serde_json::json;
 use uuid::Uuid;
@@ -66,15 +66,15 @@ impl RestoreCall for BackupRestore {
 
 /// Upkeep: restores that were answered with 202 go on; others whose Worker is gone have changed
 /// nothing and end as failed, so that the tenant can begin another. Says what there was to do.
-async fn keep_up(workers: &Workers) {
-    sweep(workers).await;
-    resume_restores(workers, workers.now_ms() + SCHEDULED_MS).await;
+async fn keep_up(runtime: &Runtime) {
+    sweep(runtime).await;
+    resume_restores(runtime, runtime.now_ms() + SCHEDULED_MS).await;
 }
 
-async fn sweep(workers: &Workers) {
-    match workers.call("m23_sweep", &json!({})).await {
+async fn sweep(runtime: &Runtime) {
+    match runtime.call("m23_sweep", &json!({})).await {
         Ok(swept) if swept == json!({}) => (),
-        Ok(swept) => workers.log(&Record::new(Level::Info, "swept").with("swept", swept)),
-        Err(error) => workers.log(&Record::new(Level::Error, "not_swept").with_cause(&error)),
+        Ok(swept) => runtime.log(&Record::new(Level::Info, "swept").with("swept", swept)),
+        Err(error) => runtime.log(&Record::new(Level::Error, "not_swept").with_cause(&error)),
     }
 }

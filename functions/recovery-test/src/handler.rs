@@ -3,17 +3,17 @@
 use crate::work;
 use m23_contract::{FunctionName, RecoveryTestRequest};
 use m23_pipeline::{Admitted, Answer, Failure, Function};
-use m23_platform::Workers;
+use m23_platform::Runtime;
 
-/// The function with its outside world.
+/// The function with its runtime.
 pub(crate) struct RecoveryTest {
-    workers: Workers,
+    runtime: Runtime,
 }
 
 impl RecoveryTest {
-    pub(crate) fn new(workers: &Workers) -> Self {
+    pub(crate) fn new(runtime: &Runtime) -> Self {
         Self {
-            workers: workers.clone(),
+            runtime: runtime.clone(),
         }
     }
 }
@@ -26,7 +26,7 @@ impl Function for RecoveryTest {
     /// 2. Examines the backup as far as the level says.
     /// 3. Answers with what was found, or with 202 when that takes longer than a caller should wait.
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
-        let test = work::begin(&self.workers, caller, &request).await?;
-        work::drive(&self.workers, test).await
+        let test = work::begin(&self.runtime, caller, &request).await?;
+        work::drive(&self.runtime, test).await
     }
 }

@@ -6,7 +6,7 @@ use m23_contract::{
 };
 use m23_engine::{Driven, do_in_shares, drive_test, take_up_tests};
 use m23_pipeline::{Admitted, Answer, Failure};
-use m23_platform::{Workers, failure_of, or_detach, rpc_as_user};
+use m23_platform::{Runtime, failure_of, or_detach, rpc_as_user};
 use m23_ports::Clock as _;
 use std::time::Duration;
 use uuid::Uuid;
@@ -25,12 +25,12 @@ const SHARES_MS: u64 = 10_000;
 
 /// Accepts a test in the caller's name; gives its id.
 pub(crate) async fn begin(
-    workers: &Workers,
+    runtime: &Runtime,
     caller: &Admitted,
     request: &RecoveryTestRequest,
 ) -> Result<Uuid, Failure> {
     rpc_as_user(
-        workers,
+        runtime,
         caller,
         "m23_begin_test",
         ("p_test", request),
@@ -40,11 +40,11 @@ pub(crate) async fn begin(
 }
 
 /// Drives a test, and answers with what it found, or with 202 while it goes on.
-pub(crate) async fn drive(workers: &Workers, test: Uuid) -> Result<Answer, Failure> {
-    let world = workers.clone();
-    let deadline = workers.now_ms() + REQUESTED_MS;
-    let work = async move { drive_test(&world, Some(test), deadline).await };
-    match or_detach(workers, work).await? {
+pub(crate) async fn drive(runtime: &Runtime, test: Uuid) -> Result<Answer, Failure> {
+    let ports = runtime.clone();
+    let deadline = runtime.now_ms() + REQUESTED_MS;
+    let work = async move { drive_test(&ports, Some(test), deadline).await };
+    match or_detach(runtime, work).await? {
         Some(Driven::Completed(_, results)) => {
             Answer::done(&RecoveryTestResponse::Completed(RecoveryTestCompleted {
                 success: true,
@@ -66,11 +66,11 @@ pub(crate) async fn drive(workers: &Workers, test: Uuid) -> Result<Answer, Failu
 
 /// Begins what plans say is due, does a share of what is done for every tenant, and takes up tests that nobody
 /// drives: their Worker is gone, or its time was up.
-pub(crate) async fn take_up(workers: &Workers) {
+pub(crate) async fn take_up(runtime: &Runtime) {
     for work in ["m23_begin_scheduled_tests", "m23_go_rounds"] {
-        let until = workers.now_ms() + SHARES_MS;
-        do_in_shares(workers, work, until).await;
+        let until = runtime.now_ms() + SHARES_MS;
+        do_in_shares(runtime, work, until).await;
     }
-    let deadline = workers.now_ms() + SCHEDULED_MS;
-    take_up_tests(workers, deadline).await;
+    let deadline = runtime.now_ms() + SCHEDULED_MS;
+    take_up_tests(runtime, deadline).await;
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// Messages that are on their way at once.
 const AT_ONCE: u32 = 5;
 
-/// What delivering needs of the outside world.
+/// What delivering needs of the platform.
 #[allow(async_fn_in_trait)]
 pub trait Courier: Clock + Log {
     /// Calls a function of the database with the service key.

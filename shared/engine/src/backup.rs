@@ -2,13 +2,13 @@
 
 use crate::error::EngineError;
 use crate::job::{Claim, Driven, Job, Words, claim, drive, fail, take_up};
+use crate::job_ports::JobPorts;
 use crate::keys::{KeyPlan, backup_key};
 use crate::meter::Meter;
 use crate::objects::{fetch, put};
 use crate::reply::{ask, tell};
-use crate::retry::persistently;
+use crate::retry::retry_passing;
 use crate::seal::{authenticate, seal};
-use crate::world::World;
 use futures_channel::mpsc;
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, join, poll_fn, select};
@@ -118,20 +118,20 @@ impl Job for Plan {
         }
     }
 
-    async fn run(&self, world: &impl World, deadline: u64) -> Result<Option<()>, EngineError> {
-        Ok(run(world, self, deadline).await?.then_some(()))
+    async fn run(&self, ports: &impl JobPorts, deadline: u64) -> Result<Option<()>, EngineError> {
+        Ok(run(ports, self, deadline).await?.then_some(()))
     }
 }
 
 /// Drives a backup that is waiting for it: `job`, or any when `None`. From `deadline` on (Unix milliseconds) it
 /// reads no further chunk, and lets go of the backup.
-pub async fn drive_backup(world: &impl World, job: Option<Uuid>, deadline: u64) -> Driven<()> {
-    drive::<Plan>(world, job, deadline).await
+pub async fn drive_backup(ports: &impl JobPorts, job: Option<Uuid>, deadline: u64) -> Driven<()> {
+    drive::<Plan>(ports, job, deadline).await
 }
 
 /// Drives the backups that nobody drives, until there are none or the `deadline` has come.
-pub async fn take_up_backups(world: &impl World, deadline: u64) {
-    take_up::<Plan>(world, deadline).await;
+pub async fn take_up_backups(ports: &impl JobPorts, deadline: u64) {
+    take_up::<Plan>(ports, deadline).await;
 }
 
 /// Looks whether a backup that has just been accepted can build on its parent, and be encrypted where
@@ -140,59 +140,59 @@ pub async fn take_up_backups(world: &impl World, deadline: u64) {
 /// # Errors
 /// What is wrong with the parent's manifest in the store; [`EngineError::Unsealed`].
 pub async fn check_accepted(
-    world: &impl World,
+    ports: &impl JobPorts,
     job: Uuid,
     sealed: bool,
     parent: Option<&ParentManifest>,
 ) -> Result<(), EngineError> {
     let checked = match parent {
-        _ if sealed && world.master_keys().current.is_none() => Err(EngineError::Unsealed),
-        Some(parent) => is_unaltered(world, parent).await,
+        _ if sealed && ports.master_keys().current.is_none() => Err(EngineError::Unsealed),
+        Some(parent) => is_unaltered(ports, parent).await,
         None => Ok(()),
     };
     if let Err(error) = &checked
-        && let Ok(Some(plan)) = claim::<Plan>(world, Some(job)).await
+        && let Ok(Some(plan)) = claim::<Plan>(ports, Some(job)).await
     {
-        fail(world, &plan, error).await;
+        fail(ports, &plan, error).await;
     }
     checked
 }
 
-async fn is_unaltered(world: &impl World, parent: &ParentManifest) -> Result<(), EngineError> {
-    fetch(world, &parent.manifest, &parent.sha256).await?;
+async fn is_unaltered(ports: &impl JobPorts, parent: &ParentManifest) -> Result<(), EngineError> {
+    fetch(ports, &parent.manifest, &parent.sha256).await?;
     Ok(())
 }
 
 /// Gives whether the backup is complete, or else was stopped by its deadline.
-async fn run(world: &impl World, plan: &Plan, deadline: u64) -> Result<bool, EngineError> {
+async fn run(ports: &impl JobPorts, plan: &Plan, deadline: u64) -> Result<bool, EngineError> {
     if let Some(parent) = &plan.parent {
-        is_unaltered(world, parent).await?;
+        is_unaltered(ports, parent).await?;
     }
-    let key = backup_key(world, (plan.job_id, plan.lease), &plan.key).await?;
+    let key = backup_key(ports, (plan.job_id, plan.lease), &plan.key).await?;
     let key = key.as_ref();
     let unfinished = plan.parts.iter().filter(|part| !part.done);
     for (place, part) in unfinished.enumerate() {
         // However little time there is, a drive brings its job further.
-        let is_late = place > 0 && world.now_ms() >= deadline;
-        if is_late || !back_up_part(world, (plan, key), part, deadline).await? {
+        let is_late = place > 0 && ports.now_ms() >= deadline;
+        if is_late || !back_up_part(ports, (plan, key), part, deadline).await? {
             return Ok(false);
         }
     }
-    finish(world, plan, key).await?;
+    finish(ports, plan, key).await?;
     Ok(true)
 }
 
 /// Reads a part's chunks ahead of storing them. Gives whether the part is complete, or else was stopped
 /// by the deadline.
 async fn back_up_part(
-    world: &impl World,
+    ports: &impl JobPorts,
     (plan, key): (&Plan, Option<&DataKey>),
     part: &Part,
     deadline: u64,
 ) -> Result<bool, EngineError> {
     let (sender, chunks) = mpsc::channel(0);
-    let reading = read_ahead(world, plan, part, deadline, sender);
-    let storing = store_chunks(world, (plan, key), part, chunks);
+    let reading = read_ahead(ports, plan, part, deadline, sender);
+    let storing = store_chunks(ports, (plan, key), part, chunks);
     match select(pin!(reading), pin!(storing)).await {
         Either::Left(((), storing)) => storing.await,
         Either::Right((outcome, _reading)) => outcome,
@@ -205,14 +205,14 @@ type Chunk<W> = Result<Coming<<W as Database>::Rest>, EngineError>;
 /// As soon as a chunk's first line says where the next one starts, that one is asked for; and where it says
 /// where the next one ends, the one after it as well, so that the database reads two at once. Their lines
 /// are taken in when they are stored. Ends behind the last chunk, an error or the deadline.
-async fn read_ahead<W: World>(
-    world: &W,
+async fn read_ahead<W: JobPorts>(
+    ports: &W,
     plan: &Plan,
     part: &Part,
     deadline: u64,
     mut chunks: mpsc::Sender<Chunk<W>>,
 ) {
-    let ask_after = |after: Option<Vec<String>>| ask_for_chunk(world, plan, part, after);
+    let ask_after = |after: Option<Vec<String>>| ask_for_chunk(ports, plan, part, after);
     let mut asked = FuturesOrdered::new();
     asked.push_back(ask_after(part.after.clone()));
     let mut asked_after = None;
@@ -220,7 +220,7 @@ async fn read_ahead<W: World>(
     while let Some(read) = chunk.take() {
         if let Ok(Coming { head, .. }) = &read
             && !head.done
-            && world.now_ms() < deadline
+            && ports.now_ms() < deadline
         {
             if asked_after != head.last_key {
                 asked.clear();
@@ -244,8 +244,8 @@ async fn read_ahead<W: World>(
     }
 }
 
-async fn store_chunks<W: World>(
-    world: &W,
+async fn store_chunks<W: JobPorts>(
+    ports: &W,
     (plan, key): (&Plan, Option<&DataKey>),
     part: &Part,
     mut chunks: mpsc::Receiver<Chunk<W>>,
@@ -257,26 +257,26 @@ async fn store_chunks<W: World>(
         let coming = coming?;
         done = coming.head.done;
         let last_key = coming.head.last_key.clone();
-        let piece = receive(world, plan, part, after.as_ref(), coming).await?;
-        store(world, (plan, key), part, seq, piece).await?;
+        let piece = receive(ports, plan, part, after.as_ref(), coming).await?;
+        store(ports, (plan, key), part, seq, piece).await?;
         after = last_key;
         seq += 1;
     }
     Ok(done)
 }
 
-async fn ask_for_chunk<W: World>(
-    world: &W,
+async fn ask_for_chunk<W: JobPorts>(
+    ports: &W,
     plan: &Plan,
     part: &Part,
     after: Option<Vec<String>>,
 ) -> Result<Coming<W::Rest>, EngineError> {
     let after = after.as_ref();
-    persistently(world, async || ask_once(world, plan, part, after).await).await
+    retry_passing(ports, async || ask_once(ports, plan, part, after).await).await
 }
 
-async fn ask_once<W: World>(
-    world: &W,
+async fn ask_once<W: JobPorts>(
+    ports: &W,
     plan: &Plan,
     part: &Part,
     after: Option<&Vec<String>>,
@@ -285,7 +285,7 @@ async fn ask_once<W: World>(
         "p_job_id": plan.job_id, "p_lease": plan.lease, "p_ordinal": part.ordinal,
         "p_history": part.history, "p_after": after,
     });
-    let (line, rest) = world.read("m23_read_chunk", &arguments).await?;
+    let (line, rest) = ports.read("m23_read_chunk", &arguments).await?;
     let head = serde_json::from_slice(&line).map_err(|error| EngineError::UnknownReply {
         call: "m23_read_chunk",
         cause: error.to_string(),
@@ -295,8 +295,8 @@ async fn ask_once<W: World>(
 
 /// The lines of a chunk that has begun to come. Where its answer breaks off it is asked for again: it
 /// is the same one, or else what has been asked for meanwhile is not the next.
-async fn receive<W: World>(
-    world: &W,
+async fn receive<W: JobPorts>(
+    ports: &W,
     plan: &Plan,
     part: &Part,
     after: Option<&Vec<String>>,
@@ -304,11 +304,11 @@ async fn receive<W: World>(
 ) -> Result<Piece, EngineError> {
     let Coming { head, rest } = begun;
     let mut first = Some(rest);
-    let lines = persistently(world, async || {
+    let lines = retry_passing(ports, async || {
         if let Some(rest) = first.take() {
             return Ok::<_, EngineError>(rest.await?);
         }
-        let again = ask_once(world, plan, part, after).await?;
+        let again = ask_once(ports, plan, part, after).await?;
         if !again.head.is_same(&head) {
             return Err(
                 DatabaseError::Unavailable("a chunk came again otherwise".to_owned()).into(),
@@ -321,7 +321,7 @@ async fn receive<W: World>(
 }
 
 async fn store(
-    world: &impl World,
+    ports: &impl JobPorts,
     (plan, key): (&Plan, Option<&DataKey>),
     part: &Part,
     seq: u32,
@@ -334,7 +334,7 @@ async fn store(
     });
     if head.rows > 0 {
         let bytes = lines.len();
-        let packed = compress(world, &lines)
+        let packed = compress(ports, &lines)
             .await
             .map_err(|error| EngineError::in_part(&part.name, error))?;
         drop(lines);
@@ -347,16 +347,16 @@ async fn store(
                 if let Some(sum) = &head.fingerprint {
                     // Anybody can read a manifest, and could try what a few lines come to.
                     let sealed =
-                        seal(world, &key.key, sum.as_bytes(), &at(fingerprint_context)).await?;
+                        seal(ports, &key.key, sum.as_bytes(), &at(fingerprint_context)).await?;
                     let sealed = fingerprint_to_text(&sealed);
                     merge(&mut record, json!({ "sealed_fingerprint": sealed }));
                 }
-                seal(world, &key.key, &packed, &at(chunk_context)).await?
+                seal(ports, &key.key, &packed, &at(chunk_context)).await?
             }
             None => packed,
         };
         let stored_bytes = stored.len();
-        let (object, sha256) = put(world, stored, |sha256| place.object(sha256)).await?;
+        let (object, sha256) = put(ports, stored, |sha256| place.object(sha256)).await?;
         plan.meter.count(head.rows, stored_bytes as u64);
         merge(
             &mut record,
@@ -364,20 +364,20 @@ async fn store(
         );
     }
     let arguments = json!({ "p_chunk": record });
-    tell(world, "m23_record_chunk", &arguments).await?;
+    tell(ports, "m23_record_chunk", &arguments).await?;
     Ok(())
 }
 
 /// Compressing keeps this thread busy: before each piece of the lines, what it has begun goes on, such
 /// as the request for the next chunk.
-async fn compress(world: &impl World, lines: &[u8]) -> Result<Vec<u8>, ArchiveError> {
+async fn compress(ports: &impl JobPorts, lines: &[u8]) -> Result<Vec<u8>, ArchiveError> {
     let (bytes, most) = (lines.len() as u64, m23_archive::Chunk::MOST_BYTES);
     if bytes > most {
         return Err(ArchiveError::TooLarge { bytes, most });
     }
     let mut packer = Packer::new(lines.len());
     for piece in lines.chunks(AT_ONCE) {
-        world.give_way().await;
+        ports.give_way().await;
         packer.write(piece)?;
     }
     packer.finish()
@@ -401,26 +401,30 @@ fn place<'a>(plan: &'a Plan, part: &'a Part, seq: u32, sealed: bool) -> ChunkPla
 
 /// No manifest, no backup: it is written last, and the job is complete only after it has been
 /// read back. One that an earlier driver left there may say what no longer holds.
-async fn finish(world: &impl World, plan: &Plan, key: Option<&DataKey>) -> Result<(), EngineError> {
+async fn finish(
+    ports: &impl JobPorts,
+    plan: &Plan,
+    key: Option<&DataKey>,
+) -> Result<(), EngineError> {
     let arguments = json!({ "p_job_id": plan.job_id, "p_lease": plan.lease });
-    let facts: Facts = ask(world, "m23_backup_facts", &arguments).await?;
+    let facts: Facts = ask(ports, "m23_backup_facts", &arguments).await?;
     let manifest = Manifest::new(facts, key.map(DataKey::encryption))
         .map_err(|error| EngineError::in_part("the manifest", error))?;
     let bytes = manifest
         .to_bytes()
         .map_err(|error| EngineError::in_part("the manifest", error))?;
     let mac_size = match key {
-        Some(key) => authenticate(world, key, &plan.prefix, &bytes).await?,
+        Some(key) => authenticate(ports, key, &plan.prefix, &bytes).await?,
         None => 0,
     };
     let size = manifest.stored_bytes + bytes.len() as u64 + mac_size;
-    let (object, sha256) = put(world, bytes, |_| manifest_object(&plan.prefix)).await?;
-    fetch(world, &object, &sha256).await?;
+    let (object, sha256) = put(ports, bytes, |_| manifest_object(&plan.prefix)).await?;
+    fetch(ports, &object, &sha256).await?;
     let arguments = json!({
         "p_job_id": plan.job_id, "p_lease": plan.lease, "p_manifest": object,
         "p_manifest_sha256": sha256, "p_size_bytes": size,
     });
-    tell(world, "m23_finish_backup", &arguments).await?;
+    tell(ports, "m23_finish_backup", &arguments).await?;
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! The bucket and the cipher of a job, as the reader of archives takes them.
 
 use crate::error::EngineError;
-use crate::retry::persistently;
-use crate::world::World;
+use crate::job_ports::JobPorts;
+use crate::retry::retry_passing;
 use m23_archive::KEY;
 use m23_archive::reader::{Opener, Source};
 use m23_archive::seal::Sealed;
@@ -10,11 +10,11 @@ use m23_archive::seal::Sealed;
 /// A job's bucket: what is away is tried again.
 pub(crate) struct Bucket<'a, W>(pub(crate) &'a W);
 
-impl<W: World> Source for Bucket<'_, W> {
+impl<W: JobPorts> Source for Bucket<'_, W> {
     type Error = EngineError;
 
     async fn get(&self, object: &str, _most: u64) -> Result<Option<Vec<u8>>, EngineError> {
-        persistently(self.0, async || self.0.get(object).await).await
+        retry_passing(self.0, async || self.0.get(object).await).await
     }
 
     async fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], EngineError> {
@@ -22,7 +22,7 @@ impl<W: World> Source for Bucket<'_, W> {
     }
 }
 
-impl<W: World> Opener for Bucket<'_, W> {
+impl<W: JobPorts> Opener for Bucket<'_, W> {
     fn masters(&self) -> impl Iterator<Item = [u8; KEY]> {
         let keys = self.0.master_keys();
         [keys.current, keys.previous].into_iter().flatten()

@@ -2,8 +2,8 @@
 
 use crate::bucket::Bucket;
 use crate::error::EngineError;
+use crate::job_ports::JobPorts;
 use crate::order::RestoreOrder;
-use crate::world::World;
 use m23_archive::reader::{Archive, Fault, Stored};
 use m23_archive::{Lines, Table};
 
@@ -39,12 +39,12 @@ pub(crate) struct Piece<'a> {
 /// Reads the manifest of the backup that was asked for, and back from there to the full one. Each
 /// is what its child says it was, speaks of this tenant, and is unlocked where it is encrypted.
 pub(crate) async fn read_chain(
-    world: &impl World,
+    ports: &impl JobPorts,
     order: &RestoreOrder,
     object: &str,
     sha256: &str,
 ) -> Result<Vec<Archive>, EngineError> {
-    let bucket = Bucket(world);
+    let bucket = Bucket(ports);
     let (mut tip, bytes) = Archive::read(&bucket, object, sha256).await?;
     let facts = &tip.manifest.facts;
     if (facts.tenant_id, Some(facts.backup_id)) != (order.tenant_id, order.backup_id) {

@@ -1,4 +1,4 @@
-//! What encryption needs of the outside world: AES-256-GCM, random bytes, and the master keys.
+//! What encryption needs of the platform: AES-256-GCM, random bytes, and the master keys.
 
 use m23_archive::seal::{NONCE, Sealed};
 use m23_archive::{ArchiveError, KEY, master_key};

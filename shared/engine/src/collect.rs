@@ -1,9 +1,9 @@
 //! Collecting: objects of backups that are deleted or failed, and whatever lies beside a complete one.
 
 use crate::error::EngineError;
+use crate::job_ports::JobPorts;
 use crate::reply::{ask, tell};
-use crate::retry::persistently;
-use crate::world::World;
+use crate::retry::retry_passing;
 use m23_ports::{Level, Record};
 use serde::Deserialize;
 use serde_json::json;
@@ -19,14 +19,14 @@ struct Collection {
 
 /// Deletes objects that nobody needs any more, until there are none or the `deadline` (Unix
 /// milliseconds) has come. Gives how many. What fails is tried again by the next driver.
-pub async fn collect(world: &impl World, deadline: u64) -> usize {
+pub async fn collect(ports: &impl JobPorts, deadline: u64) -> usize {
     let mut deleted = 0;
-    while world.now_ms() < deadline {
-        match collect_next(world).await {
+    while ports.now_ms() < deadline {
+        match collect_next(ports).await {
             Ok(Some(count)) => deleted += count,
             Ok(None) => break,
             Err(error) => {
-                world.log(&Record::new(Level::Error, "not_collected").with_cause(&error));
+                ports.log(&Record::new(Level::Error, "not_collected").with_cause(&error));
                 break;
             }
         }
@@ -34,12 +34,12 @@ pub async fn collect(world: &impl World, deadline: u64) -> usize {
     deleted
 }
 
-async fn collect_next(world: &impl World) -> Result<Option<usize>, EngineError> {
-    let Some(next): Option<Collection> = ask(world, "m23_next_collection", &json!({})).await?
+async fn collect_next(ports: &impl JobPorts) -> Result<Option<usize>, EngineError> {
+    let Some(next): Option<Collection> = ask(ports, "m23_next_collection", &json!({})).await?
     else {
         return Ok(None);
     };
-    let found = persistently(world, async || world.sizes(&next.prefix).await).await?;
+    let found = retry_passing(ports, async || ports.sizes(&next.prefix).await).await?;
     let mut doomed: Vec<&String> = found
         .keys()
         .filter(|object| !next.keep.contains(object))
@@ -47,12 +47,12 @@ async fn collect_next(world: &impl World) -> Result<Option<usize>, EngineError> 
     // The manifest first: without it there is no backup, whatever stops us then.
     doomed.sort_by_key(|object| !object.ends_with("/manifest.json"));
     for object in &doomed {
-        persistently(world, async || world.delete(object).await).await?;
+        retry_passing(ports, async || ports.delete(object).await).await?;
     }
     let arguments = json!({ "p_job_id": next.job_id });
-    tell(world, "m23_note_collected", &arguments).await?;
+    tell(ports, "m23_note_collected", &arguments).await?;
     let record = Record::new(Level::Info, "objects_collected");
-    world.log(
+    ports.log(
         &record
             .with("job_id", next.job_id.to_string())
             .with("objects", doomed.len()),

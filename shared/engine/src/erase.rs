@@ -1,9 +1,9 @@
 //! Erasing a tenant's keys: what was sealed with them cannot be read by anybody any more.
 
 use crate::error::EngineError;
+use crate::job_ports::JobPorts;
 use crate::reply::{ask, tell};
-use crate::retry::persistently;
-use crate::world::World;
+use crate::retry::retry_passing;
 use m23_ports::{Level, Record};
 use serde::Deserialize;
 use serde_json::json;
@@ -19,32 +19,32 @@ struct Erasure {
 }
 
 /// Carries out the erasures that wait. One that fails is left for the next time.
-pub async fn erase_keys(world: &impl World) {
+pub async fn erase_keys(ports: &impl JobPorts) {
     loop {
-        match erase_next(world).await {
-            Ok(Some((tenant, count))) => world.log(
+        match erase_next(ports).await {
+            Ok(Some((tenant, count))) => ports.log(
                 &Record::new(Level::Info, "archive_keys_erased")
                     .with("tenant_id", tenant.to_string())
                     .with("count", count),
             ),
             Ok(None) => return,
             Err(error) => {
-                world.log(&Record::new(Level::Error, "archive_keys_not_erased").with_cause(&error));
+                ports.log(&Record::new(Level::Error, "archive_keys_not_erased").with_cause(&error));
                 return;
             }
         }
     }
 }
 
-async fn erase_next(world: &impl World) -> Result<Option<(Uuid, usize)>, EngineError> {
-    let Some(erasure): Option<Erasure> = ask(world, "m23_claim_erasure", &json!({})).await? else {
+async fn erase_next(ports: &impl JobPorts) -> Result<Option<(Uuid, usize)>, EngineError> {
+    let Some(erasure): Option<Erasure> = ask(ports, "m23_claim_erasure", &json!({})).await? else {
         return Ok(None);
     };
-    let objects = persistently(world, async || world.sizes(&erasure.prefix).await).await?;
+    let objects = retry_passing(ports, async || ports.sizes(&erasure.prefix).await).await?;
     for object in objects.keys() {
-        persistently(world, async || world.delete(object).await).await?;
+        retry_passing(ports, async || ports.delete(object).await).await?;
     }
     let arguments = json!({ "p_work_id": erasure.work_id, "p_lease": erasure.lease });
-    tell(world, "m23_finish_erasure", &arguments).await?;
+    tell(ports, "m23_finish_erasure", &arguments).await?;
     Ok(Some((erasure.tenant_id, objects.len())))
 }

@@ -2,9 +2,9 @@
 //! recovery tests are such jobs; a restore is not: it is driven to its end.
 
 use crate::error::EngineError;
+use crate::job_ports::JobPorts;
 use crate::meter::Meter;
 use crate::reply::{ask, tell};
-use crate::world::World;
 use m23_ports::{Level, Record};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -60,7 +60,7 @@ pub(crate) trait Job: DeserializeOwned {
     /// Brings it further; nothing when time was up before the end.
     async fn run(
         &self,
-        world: &impl World,
+        ports: &impl JobPorts,
         deadline: u64,
     ) -> Result<Option<Self::Done>, EngineError>;
 }
@@ -68,40 +68,40 @@ pub(crate) trait Job: DeserializeOwned {
 /// Drives a job that is waiting for it: the one of this `id`, or any when `None`. Stops at `deadline` (Unix
 /// milliseconds) and lets go of the job, so that the next driver can take it up at once.
 pub(crate) async fn drive<J: Job>(
-    world: &impl World,
+    ports: &impl JobPorts,
     id: Option<Uuid>,
     deadline: u64,
 ) -> Driven<J::Done> {
-    let job: J = match claim(world, id).await {
+    let job: J = match claim(ports, id).await {
         Ok(Some(job)) => job,
         Ok(None) => return Driven::Nothing,
         Err(error) => {
             let id = id.map(|id| id.to_string());
             let record = Record::new(Level::Error, J::WORDS.not_claimed).with(J::WORDS.id, id);
-            world.log(&record.with_cause(&error));
+            ports.log(&record.with_cause(&error));
             return Driven::Nothing;
         }
     };
     let Claim { id, meter, .. } = job.claim();
-    meter.begin(world);
-    match job.run(world, deadline).await {
+    meter.begin(ports);
+    match job.run(ports, deadline).await {
         Ok(Some(done)) => {
-            log(world, &job, Level::Info, J::WORDS.completed, None);
+            log(ports, &job, Level::Info, J::WORDS.completed, None);
             Driven::Completed(id, done)
         }
         Ok(None) => {
-            release(world, &job).await;
-            log(world, &job, Level::Info, J::WORDS.paused, None);
+            release(ports, &job).await;
+            log(ports, &job, Level::Info, J::WORDS.paused, None);
             Driven::Paused(id)
         }
         Err(error) if error.is_passing() => {
-            log(world, &job, Level::Warn, J::WORDS.interrupted, Some(&error));
-            release(world, &job).await;
+            log(ports, &job, Level::Warn, J::WORDS.interrupted, Some(&error));
+            release(ports, &job).await;
             Driven::Paused(id)
         }
         Err(error) => {
-            log(world, &job, Level::Error, J::WORDS.failed, Some(&error));
-            fail(world, &job, &error).await;
+            log(ports, &job, Level::Error, J::WORDS.failed, Some(&error));
+            fail(ports, &job, &error).await;
             Driven::Failed(id, error)
         }
     }
@@ -109,9 +109,9 @@ pub(crate) async fn drive<J: Job>(
 
 /// Drives the jobs that nobody drives, one after the other, until there are none or the `deadline` has come: their
 /// Worker is gone, or its time was up.
-pub(crate) async fn take_up<J: Job>(world: &impl World, deadline: u64) {
-    while world.now_ms() < deadline {
-        match drive::<J>(world, None, deadline).await {
+pub(crate) async fn take_up<J: Job>(ports: &impl JobPorts, deadline: u64) {
+    while ports.now_ms() < deadline {
+        match drive::<J>(ports, None, deadline).await {
             Driven::Completed(..) | Driven::Failed(..) => {}
             Driven::Nothing | Driven::Paused(_) => return,
         }
@@ -120,22 +120,22 @@ pub(crate) async fn take_up<J: Job>(world: &impl World, deadline: u64) {
 
 /// Claims a job.
 pub(crate) async fn claim<J: Job>(
-    world: &impl World,
+    ports: &impl JobPorts,
     id: Option<Uuid>,
 ) -> Result<Option<J>, EngineError> {
     let arguments = json!({ (J::WORDS.parameter): id });
-    ask(world, J::WORDS.claim, &arguments).await
+    ask(ports, J::WORDS.claim, &arguments).await
 }
 
 /// Says in a job's row what ended it.
-pub(crate) async fn fail<J: Job>(world: &impl World, job: &J, error: &EngineError) {
+pub(crate) async fn fail<J: Job>(ports: &impl JobPorts, job: &J, error: &EngineError) {
     let Claim { id, lease, .. } = job.claim();
     let arguments = json!({
         (J::WORDS.parameter): id, "p_lease": lease, "p_error": error.sentence(),
     });
-    if let Err(error) = tell(world, J::WORDS.fail, &arguments).await {
+    if let Err(error) = tell(ports, J::WORDS.fail, &arguments).await {
         log(
-            world,
+            ports,
             job,
             Level::Error,
             "failure_not_recorded",
@@ -144,12 +144,12 @@ pub(crate) async fn fail<J: Job>(world: &impl World, job: &J, error: &EngineErro
     }
 }
 
-async fn release<J: Job>(world: &impl World, job: &J) {
+async fn release<J: Job>(ports: &impl JobPorts, job: &J) {
     let Claim { id, lease, .. } = job.claim();
     let arguments = json!({ "p_work_id": id, "p_lease": lease });
-    if let Err(error) = world.call("m23_release_work", &arguments).await {
+    if let Err(error) = ports.call("m23_release_work", &arguments).await {
         log(
-            world,
+            ports,
             job,
             Level::Warn,
             "lease_not_released",
@@ -160,7 +160,7 @@ async fn release<J: Job>(world: &impl World, job: &J) {
 
 /// Of one drive: what it has moved, and for how long it has been at it.
 fn log<J: Job>(
-    world: &impl World,
+    ports: &impl JobPorts,
     job: &J,
     level: Level,
     event: &'static str,
@@ -175,8 +175,8 @@ fn log<J: Job>(
     let record = Record::new(level, event)
         .with(J::WORDS.id, id.to_string())
         .with("tenant_id", tenant_id.to_string());
-    let record = meter.on(record, world);
-    world.log(&match error {
+    let record = meter.on(record, ports);
+    ports.log(&match error {
         Some(error) => record.with_cause(error),
         None => record,
     });

@@ -3,10 +3,10 @@
 
 use crate::bucket::Bucket;
 use crate::error::EngineError;
+use crate::job_ports::JobPorts;
 use crate::reply::ask;
-use crate::retry::persistently;
+use crate::retry::retry_passing;
 use crate::seal::seal;
-use crate::world::World;
 use m23_archive::reader::{DataKey, Fault, KeyFault, find_key, read_key};
 use m23_archive::seal::Sealed;
 use m23_archive::{KEY, KeyObject, fingerprint, key_object};
@@ -32,14 +32,14 @@ pub(crate) struct KeyPlan {
 /// The key of a backup that is being made; none for a plain one, which is any where there is no
 /// master key, but of a tenant whose backups were encrypted. A backup ends as it began. The tenant's key is made when there is none in the store.
 pub(crate) async fn backup_key(
-    world: &impl World,
+    ports: &impl JobPorts,
     (job, lease): (Uuid, Uuid),
     plan: &KeyPlan,
 ) -> Result<Option<DataKey>, EngineError> {
     let key_id = match plan.key_id {
         Some(decided) => decided,
         None if plan.plain => return Ok(None),
-        None if world.master_keys().current.is_none() => {
+        None if ports.master_keys().current.is_none() => {
             return if plan.sealed {
                 Err(EngineError::Unsealed)
             } else {
@@ -47,15 +47,15 @@ pub(crate) async fn backup_key(
             };
         }
         None => {
-            let offered = offer_key(world, plan).await?;
+            let offered = offer_key(ports, plan).await?;
             let arguments = json!({
                 "p_job_id": job, "p_lease": lease,
                 "p_key_id": offered, "p_instead_of": plan.tenant_key_id,
             });
-            ask(world, "m23_choose_key", &arguments).await?
+            ask(ports, "m23_choose_key", &arguments).await?
         }
     };
-    match read_key(&Bucket(world), plan.tenant_id, key_id).await {
+    match read_key(&Bucket(ports), plan.tenant_id, key_id).await {
         Err(EngineError::Archive(Fault::Key(KeyFault::OtherMaster { object, .. }))) => {
             Err(EngineError::UnusableKey(object))
         }
@@ -65,40 +65,40 @@ pub(crate) async fn backup_key(
 
 /// The tenant's key if it is in the store, else a new one. An object comes before its record: a key
 /// that the database knows was there.
-async fn offer_key(world: &impl World, plan: &KeyPlan) -> Result<Uuid, EngineError> {
+async fn offer_key(ports: &impl JobPorts, plan: &KeyPlan) -> Result<Uuid, EngineError> {
     let Some(known) = plan.tenant_key_id else {
-        return make_key(world, plan.tenant_id).await;
+        return make_key(ports, plan.tenant_id).await;
     };
-    match find_key(&Bucket(world), plan.tenant_id, known).await {
+    match find_key(&Bucket(ports), plan.tenant_id, known).await {
         Err(EngineError::Archive(Fault::Key(fault @ KeyFault::Missing(_)))) => {
-            world.log(&Record::new(Level::Warn, "archive_key_missing").with_cause(&fault));
-            make_key(world, plan.tenant_id).await
+            ports.log(&Record::new(Level::Warn, "archive_key_missing").with_cause(&fault));
+            make_key(ports, plan.tenant_id).await
         }
         found => found.map(|object| object.key_id),
     }
 }
 
-async fn make_key(world: &impl World, tenant: Uuid) -> Result<Uuid, EngineError> {
-    let Some(master) = &world.master_keys().current else {
+async fn make_key(ports: &impl JobPorts, tenant: Uuid) -> Result<Uuid, EngineError> {
+    let Some(master) = &ports.master_keys().current else {
         return Err(KeyFault::NoMaster.into());
     };
     let mut id = [0; 16];
-    world.randomise(&mut id)?;
+    ports.randomise(&mut id)?;
     let id = uuid::Builder::from_random_bytes(id).into_uuid();
     let mut key = [0; KEY];
-    world.randomise(&mut key)?;
+    ports.randomise(&mut key)?;
 
     let object = key_object(tenant, id);
     let fault = |error| EngineError::in_part(&object, error);
-    let wrapped = seal(world, master, &key, &KeyObject::context(tenant, id)).await?;
+    let wrapped = seal(ports, master, &key, &KeyObject::context(tenant, id)).await?;
     let wrapped = Sealed::split(&wrapped).map_err(fault)?;
-    let master = fingerprint(&world.sha256(master).await?);
+    let master = fingerprint(&ports.sha256(master).await?);
     let bytes = KeyObject::new(tenant, id, master, wrapped)
         .to_bytes()
         .map_err(fault)?;
-    let digest = world.sha256(&bytes).await?;
-    persistently(world, async || {
-        world.put_new(&object, bytes.clone(), digest).await
+    let digest = ports.sha256(&bytes).await?;
+    retry_passing(ports, async || {
+        ports.put_new(&object, bytes.clone(), digest).await
     })
     .await?;
     Ok(id)

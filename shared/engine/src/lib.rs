@@ -5,7 +5,7 @@
 //! so that another can go on where it stopped, and every step may be done twice.
 //!
 //! Not in scope: what a row is (the database reads and writes lines), what an archive looks
-//! like (`m23-archive`), and the platform, which is behind [`World`].
+//! like (`m23-archive`), and the platform, which is behind [`JobPorts`].
 
 mod backup;
 mod bucket;
@@ -15,6 +15,7 @@ mod collect;
 mod erase;
 mod error;
 mod job;
+mod job_ports;
 mod keys;
 mod meter;
 mod objects;
@@ -25,7 +26,6 @@ mod restore;
 mod retry;
 mod seal;
 mod shares;
-mod world;
 
 pub use backup::{ParentManifest, check_accepted, drive_backup, take_up_backups};
 pub use cipher::{Cipher, CipherFailed, MasterKeyFault, MasterKeys};
@@ -33,8 +33,8 @@ pub use collect::collect;
 pub use erase::erase_keys;
 pub use error::{EngineError, ErrorClass};
 pub use job::Driven;
+pub use job_ports::JobPorts;
 pub use order::RestoreOrder;
 pub use recovery_test::{drive_test, take_up_tests};
 pub use restore::{RestoreOutcome, drive_preview, drive_restore, resume_restores};
 pub use shares::do_in_shares;
-pub use world::World;

@@ -2,21 +2,21 @@
 
 use crate::bucket::Bucket;
 use crate::error::EngineError;
-use crate::retry::persistently;
-use crate::world::World;
+use crate::job_ports::JobPorts;
+use crate::retry::retry_passing;
 use m23_archive::reader;
 
 /// Stores bytes under a name that may depend on their SHA-256; gives both.
 pub(crate) async fn put(
-    world: &impl World,
+    ports: &impl JobPorts,
     bytes: Vec<u8>,
     name: impl Fn(&str) -> String,
 ) -> Result<(String, String), EngineError> {
-    let digest = world.sha256(&bytes).await?;
+    let digest = ports.sha256(&bytes).await?;
     let sha256 = hex::encode(digest);
     let object = name(&sha256);
-    persistently(world, async || {
-        world.put_new(&object, bytes.clone(), digest).await
+    retry_passing(ports, async || {
+        ports.put_new(&object, bytes.clone(), digest).await
     })
     .await?;
     Ok((object, sha256))
@@ -24,9 +24,9 @@ pub(crate) async fn put(
 
 /// Reads an object whose SHA-256 is known.
 pub(crate) async fn fetch(
-    world: &impl World,
+    ports: &impl JobPorts,
     object: &str,
     sha256: &str,
 ) -> Result<Vec<u8>, EngineError> {
-    reader::fetch(&Bucket(world), object, sha256, u64::MAX).await
+    reader::fetch(&Bucket(ports), object, sha256, u64::MAX).await
 }

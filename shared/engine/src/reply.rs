@@ -1,18 +1,18 @@
 //! Asking the database's functions, and reading what they answer.
 
 use crate::error::EngineError;
-use crate::retry::persistently;
-use crate::world::World;
+use crate::job_ports::JobPorts;
+use crate::retry::retry_passing;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Calls a function until it answers, and reads the answer.
 pub(crate) async fn ask<T: DeserializeOwned>(
-    world: &impl World,
+    ports: &impl JobPorts,
     name: &'static str,
     arguments: &Value,
 ) -> Result<T, EngineError> {
-    let reply = persistently(world, async || world.call(name, arguments).await).await?;
+    let reply = retry_passing(ports, async || ports.call(name, arguments).await).await?;
     parse(name, reply)
 }
 
@@ -29,10 +29,10 @@ pub(crate) fn parse<T: DeserializeOwned>(
 
 /// Calls a function until it has taken what it is told.
 pub(crate) async fn tell(
-    world: &impl World,
+    ports: &impl JobPorts,
     name: &'static str,
     arguments: &Value,
 ) -> Result<(), EngineError> {
-    persistently(world, async || world.call(name, arguments).await).await?;
+    retry_passing(ports, async || ports.call(name, arguments).await).await?;
     Ok(())
 }

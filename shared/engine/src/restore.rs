@@ -4,11 +4,11 @@
 use crate::bucket::Bucket;
 use crate::chain::{Kind, Piece, pieces, read_chain};
 use crate::error::EngineError;
+use crate::job_ports::JobPorts;
 use crate::meter::Meter;
 use crate::order::RestoreOrder;
 use crate::reply::{ask, parse, tell};
-use crate::retry::persistently;
-use crate::world::World;
+use crate::retry::retry_passing;
 use futures_util::{StreamExt, stream};
 use m23_archive::reader::{Archive, Fault, Stored};
 use m23_archive::{Lines, Table, Version};
@@ -56,45 +56,45 @@ struct Refusal {
 /// [`EngineError`]; live data is then as it was. Only where the answer of the one transaction was
 /// lost, the log row alone knows.
 pub async fn drive_restore(
-    world: &impl World,
+    ports: &impl JobPorts,
     order: &RestoreOrder,
 ) -> Result<RestoreOutcome, EngineError> {
     let meter = Meter::default();
-    meter.begin(world);
-    let outcome: Result<RestoreOutcome, _> = run(world, order, &meter).await;
+    meter.begin(ports);
+    let outcome: Result<RestoreOutcome, _> = run(ports, order, &meter).await;
     let record = match &outcome {
         Ok(done) => {
             event(order, Level::Info, "restore_completed").with("rows_restored", done.rows_restored)
         }
         Err(error) => event(order, Level::Error, "restore_failed").with_cause(error),
     };
-    world.log(&meter.on(record, world));
+    ports.log(&meter.on(record, ports));
     outcome
 }
 
 /// Goes on with restores whose callers were told so, and whose Worker was ended: as many as there are
 /// before the `deadline` (Unix milliseconds).
-pub async fn resume_restores(world: &impl World, deadline: u64) {
-    while world.now_ms() < deadline {
-        match claim(world).await {
+pub async fn resume_restores(ports: &impl JobPorts, deadline: u64) {
+    while ports.now_ms() < deadline {
+        match claim(ports).await {
             Ok(Some(order)) => {
                 if order.dry_run {
-                    let _told_by_the_log_row = drive_preview(world, &order).await;
+                    let _told_by_the_log_row = drive_preview(ports, &order).await;
                 } else {
-                    let _told_by_the_log_row = drive_restore(world, &order).await;
+                    let _told_by_the_log_row = drive_restore(ports, &order).await;
                 }
             }
             Ok(None) => return,
             Err(error) => {
-                return world
+                return ports
                     .log(&Record::new(Level::Error, "restore_not_claimed").with_cause(&error));
             }
         }
     }
 }
 
-async fn claim(world: &impl World) -> Result<Option<RestoreOrder>, EngineError> {
-    ask(world, "m23_claim_restore", &json!({})).await
+async fn claim(ports: &impl JobPorts) -> Result<Option<RestoreOrder>, EngineError> {
+    ask(ports, "m23_claim_restore", &json!({})).await
 }
 
 /// Drives a dry run to its end; gives what a restore would do, as the database tells it.
@@ -102,54 +102,54 @@ async fn claim(world: &impl World) -> Result<Option<RestoreOrder>, EngineError> 
 /// # Errors
 /// [`EngineError`]; what was staged is taken away.
 pub async fn drive_preview(
-    world: &impl World,
+    ports: &impl JobPorts,
     order: &RestoreOrder,
 ) -> Result<Preview, EngineError> {
     let meter = Meter::default();
-    meter.begin(world);
-    let seen = run(world, order, &meter).await;
+    meter.begin(ports);
+    let seen = run(ports, order, &meter).await;
     let record = match &seen {
         Ok(_) => event(order, Level::Info, "preview_completed"),
         Err(error) => event(order, Level::Error, "preview_failed").with_cause(error),
     };
-    world.log(&meter.on(record, world));
+    ports.log(&meter.on(record, ports));
     seen
 }
 
 async fn run<T: DeserializeOwned>(
-    world: &impl World,
+    ports: &impl JobPorts,
     order: &RestoreOrder,
     meter: &Meter,
 ) -> Result<T, EngineError> {
-    match prepare_and_execute(world, order, meter).await {
+    match prepare_and_execute(ports, order, meter).await {
         Ok(reply) => read_outcome(reply),
         Err(error) => {
-            fail(world, order, &error).await;
+            fail(ports, order, &error).await;
             Err(error)
         }
     }
 }
 
 async fn prepare_and_execute(
-    world: &impl World,
+    ports: &impl JobPorts,
     order: &RestoreOrder,
     meter: &Meter,
 ) -> Result<Value, EngineError> {
-    prepare(world, order, meter).await?;
-    execute(world, order).await
+    prepare(ports, order, meter).await?;
+    execute(ports, order).await
 }
 
 /// What comes from an archive is staged; the log is in the database already.
 pub(crate) async fn prepare(
-    world: &impl World,
+    ports: &impl JobPorts,
     order: &RestoreOrder,
     meter: &Meter,
 ) -> Result<(), EngineError> {
     match (order.backup_id, &order.manifest, &order.manifest_sha256) {
         (None, ..) => Ok(()),
         (Some(_), Some(object), Some(sha256)) => {
-            let chain = read_chain(world, order, object, sha256).await?;
-            stage(world, order, &chain, meter).await
+            let chain = read_chain(ports, order, object, sha256).await?;
+            stage(ports, order, &chain, meter).await
         }
         (Some(_), ..) => Err(Fault::Missing("the backup's manifest".to_owned()).into()),
     }
@@ -157,7 +157,7 @@ pub(crate) async fn prepare(
 
 /// `chain` begins with the backup that was asked for, and ends with the full one.
 async fn stage(
-    world: &impl World,
+    ports: &impl JobPorts,
     order: &RestoreOrder,
     chain: &[Archive],
     meter: &Meter,
@@ -170,7 +170,7 @@ async fn stage(
         .filter(|table| is_chosen(order, table))
         .map(|table| (table, pieces(chain, table, order.rewind)))
         .collect();
-    note(world, order, chosen.iter().map(|(_, all)| lines(all)).sum()).await?;
+    note(ports, order, chosen.iter().map(|(_, all)| lines(all)).sum()).await?;
     for (ordinal, (table, pieces)) in (1_u32..).zip(chosen) {
         let room = Room {
             ordinal,
@@ -180,8 +180,8 @@ async fn stage(
         };
         let stored = pieces.iter().map(|piece| piece.stored.chunk.stored_bytes);
         meter.count(room.lines, stored.sum());
-        if let Some(next) = make_room(world, order, &room).await? {
-            stage_table(world, order, ordinal, next, &pieces).await?;
+        if let Some(next) = make_room(ports, order, &room).await? {
+            stage_table(ports, order, ordinal, next, &pieces).await?;
         }
     }
     Ok(())
@@ -212,7 +212,7 @@ struct Room<'a> {
 
 /// Gives which piece is the next to be staged: an earlier driver may have come further than none.
 async fn make_room(
-    world: &impl World,
+    ports: &impl JobPorts,
     order: &RestoreOrder,
     room: &Room<'_>,
 ) -> Result<Option<u32>, EngineError> {
@@ -225,14 +225,14 @@ async fn make_room(
                      "columns": columns, "groups": groups, "rows": room.lines,
                      "rewind": order.rewind && !table.whole },
     });
-    ask(world, "m23_stage_table", &arguments).await
+    ask(ports, "m23_stage_table", &arguments).await
 }
 
 /// Two chunks of rows are on their way side by side, as no two of them have a key in common; a history
 /// waits for what comes before it, and is waited for. After a failure nothing more is begun, and what
 /// has begun is waited for: the database could not take it away.
 async fn stage_table(
-    world: &impl World,
+    ports: &impl JobPorts,
     order: &RestoreOrder,
     ordinal: u32,
     next: u32,
@@ -249,7 +249,7 @@ async fn stage_table(
             if failed.get() {
                 return Ok(());
             }
-            let staged = stage_piece(world, order, ordinal, *seq, piece).await;
+            let staged = stage_piece(ports, order, ordinal, *seq, piece).await;
             failed.set(failed.get() || staged.is_err());
             staged
         });
@@ -260,22 +260,22 @@ async fn stage_table(
 }
 
 async fn stage_piece(
-    world: &impl World,
+    ports: &impl JobPorts,
     order: &RestoreOrder,
     ordinal: u32,
     seq: u32,
     piece: &Piece<'_>,
 ) -> Result<(), EngineError> {
-    let lines = piece.stored.read(&Bucket(world)).await?;
+    let lines = piece.stored.read(&Bucket(ports)).await?;
     if piece.kind == Kind::Rewind {
         // What an image leaves out is looked for elsewhere: the database relies on these marks.
         piece.stored.check(&lines)?;
     }
-    send(world, order, ordinal, (seq, piece, lines)).await
+    send(ports, order, ordinal, (seq, piece, lines)).await
 }
 
 async fn send(
-    world: &impl World,
+    ports: &impl JobPorts,
     order: &RestoreOrder,
     ordinal: u32,
     (seq, piece, lines): (u32, &Piece<'_>, Vec<u8>),
@@ -284,14 +284,14 @@ async fn send(
         "restore_id": order.work_id, "lease": order.lease,
         "ordinal": ordinal, "seq": seq, "rows": piece.stored.chunk.rows, "kind": piece.kind.word(),
         "version": piece.stored.version(), "from": place(piece.stored),
-        "fingerprint": piece.stored.fingerprint(&Bucket(world)).await?,
+        "fingerprint": piece.stored.fingerprint(&Bucket(ports)).await?,
     });
     let mut body = head.to_string().into_bytes();
     body.reserve(lines.len() + 1);
     body.push(b'\n');
     body.extend_from_slice(&lines);
     drop(lines);
-    persistently(world, async || world.send("m23_stage_chunk", &body).await).await?;
+    retry_passing(ports, async || ports.send("m23_stage_chunk", &body).await).await?;
     Ok(())
 }
 
@@ -304,19 +304,19 @@ fn place(stored: Stored<'_>) -> Value {
 }
 
 /// How much there is to stage; the database counts from there.
-async fn note(world: &impl World, order: &RestoreOrder, total: u64) -> Result<(), EngineError> {
+async fn note(ports: &impl JobPorts, order: &RestoreOrder, total: u64) -> Result<(), EngineError> {
     let arguments = json!({
         "p_restore_id": order.work_id, "p_lease": order.lease,
         "p_progress": { "phase": "staging", "rows": 0, "total_rows": total },
     });
-    tell(world, "m23_note_restore", &arguments).await?;
+    tell(ports, "m23_note_restore", &arguments).await?;
     Ok(())
 }
 
 /// Not tried twice: an answer that was lost may have been the commit.
-async fn execute(world: &impl World, order: &RestoreOrder) -> Result<Value, EngineError> {
+async fn execute(ports: &impl JobPorts, order: &RestoreOrder) -> Result<Value, EngineError> {
     let arguments = json!({ "p_restore_id": order.work_id, "p_lease": order.lease });
-    Ok(world.execute("m23_execute_restore", &arguments).await?)
+    Ok(ports.execute("m23_execute_restore", &arguments).await?)
 }
 
 /// The database has noted in the log row what it answers here, a failure as well.
@@ -342,13 +342,13 @@ fn refused(refusal: Refusal) -> EngineError {
 
 /// Says in the log row what ended the restore. The lease decides: once the one transaction has
 /// committed, or failed by itself, the database refuses this.
-async fn fail(world: &impl World, order: &RestoreOrder, error: &EngineError) {
+async fn fail(ports: &impl JobPorts, order: &RestoreOrder, error: &EngineError) {
     let arguments = json!({
         "p_restore_id": order.work_id, "p_lease": order.lease, "p_error": error.sentence(),
     });
-    let told = world.call("m23_fail_restore", &arguments).await;
+    let told = ports.call("m23_fail_restore", &arguments).await;
     if let Err(untold) = told {
-        world.log(
+        ports.log(
             &event(order, Level::Warn, "failure_not_recorded")
                 .with_cause(&EngineError::from(untold)),
         );

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Where the caller stands: `m23_authorize`.
+/// The answer of `m23_authorize`: who the caller is in their tenant.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Standing {
+pub(crate) struct AuthorizeReply {
     pub(crate) tenant_id: Option<Uuid>,
     role: Option<String>,
     allowed: bool,
@@ -24,7 +24,7 @@ pub(crate) struct Standing {
     pub(crate) faults: Vec<String>,
 }
 
-impl Standing {
+impl AuthorizeReply {
     /// Asks for a user's own tenant, or for the one that the service names.
     pub(crate) async fn ask<D: RequestDatabase>(
         database: &D,
@@ -52,8 +52,8 @@ impl Standing {
     }
 }
 
-/// A request to be counted: the argument of `m23_admit`.
-pub(crate) struct Application<'a> {
+/// A request as it is counted: the argument of `m23_admit`.
+pub(crate) struct Counted<'a> {
     pub(crate) id: Uuid,
     pub(crate) function: FunctionName,
     pub(crate) tenant_id: Uuid,
@@ -78,7 +78,7 @@ pub(crate) enum Outcome {
 
 /// The answer of `m23_admit`.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Admission {
+pub(crate) struct AdmitReply {
     pub(crate) outcome: Outcome,
     pub(crate) limit: u32,
     pub(crate) used: u32,
@@ -94,11 +94,11 @@ pub(crate) struct StoredAnswer {
     pub(crate) body: Value,
 }
 
-impl Application<'_> {
-    pub(crate) async fn submit<D: RequestDatabase>(
+impl Counted<'_> {
+    pub(crate) async fn admit<D: RequestDatabase>(
         &self,
         database: &D,
-    ) -> Result<Admission, Failure> {
+    ) -> Result<AdmitReply, Failure> {
         let arguments = json!({ "p_request": {
             "id": self.id,
             "function": self.function.as_str(),

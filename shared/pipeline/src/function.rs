@@ -24,6 +24,8 @@ pub trait Function {
 pub struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
+    /// Whether it was given before, to the first request with its Idempotency-Key.
+    pub(crate) replayed: bool,
 }
 
 impl Answer {
@@ -45,6 +47,10 @@ impl Answer {
 
     fn with_status(status: u16, body: &impl Serialize) -> Result<Self, Failure> {
         let body = serde_json::to_value(body).map_err(Failure::internal)?;
-        Ok(Self { status, body })
+        Ok(Self {
+            status,
+            body,
+            replayed: false,
+        })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In scope: CORS and method, the body's size, the token, validation with all faults at once,
 //! tenant and role, the rate limit, idempotency, the handler's call, and the one place where a
-//! [`Failure`] becomes a status, a code and a sentence. Everything the outside world does is
+//! [`Failure`] becomes a status, a code and a sentence. Everything the platform does is
 //! behind [`Platform`] and the ports (`m23-ports`), so that all of it is tested natively.
 //!
 //! Not in scope: what a function does ([`Function::handle`]), how the platform does it
@@ -33,6 +33,6 @@ pub use database::{Caller, RequestDatabase, decode_error};
 pub use failure::{Cause, Failure};
 pub use function::{Answer, Function};
 pub use health::{Inquiry, health_inquiry, health_response};
-pub use run::{Handled, Pipeline, refuse_unconfigured};
+pub use run::{Answered, Pipeline, refuse_unconfigured};
 pub use services::{Ids, Platform};
 pub use settings::{Settings, SettingsFault};

@@ -1,7 +1,7 @@
 //! The pipeline itself.
 
 use crate::admission::{
-    Admission, Application, Outcome, Standing, StoredAnswer, abandon, audit, finish, give_back,
+    AdmitReply, AuthorizeReply, Counted, Outcome, StoredAnswer, abandon, audit, finish, give_back,
 };
 use crate::admitted::{Admitted, Identity};
 use crate::audit::{AuditEntry, Event, Origin};
@@ -26,7 +26,7 @@ use uuid::Uuid;
 /// Runs requests: one pipeline for all five functions.
 #[derive(Debug)]
 pub struct Pipeline<'a, P> {
-    /// The outside world.
+    /// The platform.
     pub platform: &'a P,
     /// The deployment's settings.
     pub settings: &'a Settings,
@@ -36,7 +36,7 @@ pub struct Pipeline<'a, P> {
 
 /// A request that is answered, and what the audit has to say of it afterwards.
 #[derive(Debug)]
-pub struct Handled {
+pub struct Answered {
     /// The answer.
     pub response: Response<Vec<u8>>,
     /// For [`Pipeline::conclude`]; none where the tenant is not known.
@@ -55,20 +55,14 @@ struct Trace {
     admitted: bool,
 }
 
-/// A request that may be counted.
-struct Candidate<'a, R> {
+/// A request whose caller, form, tenant and role are good: it may be counted.
+struct Authorized<'a, R> {
     request: R,
     identity: Identity,
     tenant_id: Uuid,
     role: Role,
     key: Option<String>,
     body: &'a [u8],
-}
-
-/// An answer, and whether it was given before.
-struct Reply {
-    answer: Answer,
-    replayed: bool,
 }
 
 impl<P: Platform> Pipeline<'_, P> {
@@ -78,12 +72,12 @@ impl<P: Platform> Pipeline<'_, P> {
         &self,
         function: &F,
         request: Request<B>,
-    ) -> Handled {
+    ) -> Answered {
         let (parts, mut body) = request.into_parts();
         let mut trace = Trace::begin(self.platform, F::NAME, Origin::of(&parts.headers));
         let outcome = match kind(&parts.method, &parts.uri, F::NAME) {
             Ok(Kind::Preflight) => {
-                return Handled {
+                return Answered {
                     response: Envelope::new(trace.request_id).preflight(),
                     entry: None,
                 };
@@ -123,8 +117,8 @@ impl<P: Platform> Pipeline<'_, P> {
     ) -> Failure {
         if let Ok((identity, service)) = self.identify(headers, trace).await {
             // Whether it can be known or not: the answer is this failure.
-            let _standing = self
-                .stand(&identity, service.as_ref(), &Probe::default(), trace)
+            let _reply = self
+                .ask_authorization(&identity, service.as_ref(), &Probe::default(), trace)
                 .await;
         }
         failure
@@ -136,33 +130,31 @@ impl<P: Platform> Pipeline<'_, P> {
         parts: &Parts,
         body: &mut B,
         trace: &mut Trace,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Answer, Failure> {
         let body = match read_bounded(&parts.headers, body).await {
             Ok(body) => body,
             Err(failure) => {
                 return Err(self.refuse_unread(failure, &parts.headers, trace).await);
             }
         };
-        let candidate = self.examine::<F>(&parts.headers, &body, trace).await?;
-        let log = self.log_of(F::NAME, &candidate, trace);
-        if let (Some(log), None) = (&log, &candidate.key) {
-            self.refuse_early(log, candidate.role, trace).await?;
+        let authorized = self.authorize::<F>(&parts.headers, &body, trace).await?;
+        let log = self.log_of(F::NAME, &authorized, trace);
+        if let (Some(log), None) = (&log, &authorized.key) {
+            self.refuse_early(log, authorized.role, trace).await?;
         }
-        let admission = self.apply(&candidate, trace).await?;
-        match admission.outcome {
+        let counted = self.count(&authorized, trace).await?;
+        match counted.outcome {
             Outcome::Admitted => {
-                let counted_at = admission
-                    .counted_at
-                    .unwrap_or_else(|| self.platform.now_ms());
+                let counted_at = counted.counted_at.unwrap_or_else(|| self.platform.now_ms());
                 let noted = self.note(log.as_ref(), counted_at, trace);
-                let (_, outcome) = join(noted, self.work(function, candidate, trace)).await;
+                let (_, outcome) = join(noted, self.work(function, authorized, trace)).await;
                 if let (Some(log), true) = (&log, outcome.as_ref().is_err_and(is_our_fault)) {
                     self.give_back(log, counted_at, trace).await;
                 }
                 outcome
             }
-            Outcome::Replay => replay(admission.response),
-            Outcome::Limited => Err(self.limited(candidate.role, trace)),
+            Outcome::Replay => replay(counted.response),
+            Outcome::Limited => Err(self.limited(authorized.role, trace)),
             Outcome::Running => Err(Failure::StillRunning),
             Outcome::KeyReused => Err(Failure::Invalid(vec![
                 "Idempotency-Key: was used with another body".to_owned(),
@@ -171,32 +163,32 @@ impl<P: Platform> Pipeline<'_, P> {
     }
 
     /// Token, validation, tenant and role. Nothing here uses up quota.
-    async fn examine<'a, F: Function>(
+    async fn authorize<'a, F: Function>(
         &self,
         headers: &HeaderMap,
         body: &'a [u8],
         trace: &mut Trace,
-    ) -> Result<Candidate<'a, F::Request>, Failure> {
+    ) -> Result<Authorized<'a, F::Request>, Failure> {
         let (identity, service) = self.identify(headers, trace).await?;
         let reading: Reading<F::Request> = read_request(body);
         let dry_run = reading.probe.dry_run;
-        let standing = self
-            .stand(&identity, service.as_ref(), &reading.probe, trace)
+        let reply = self
+            .ask_authorization(&identity, service.as_ref(), &reading.probe, trace)
             .await?;
         if service.is_none() && headers.contains_key(TENANT) {
             return Err(Failure::TenantNamed);
         }
         let of_headers = service.map_or_else(Vec::new, |call| call.faults(F::NAME, dry_run));
         let key = idempotency_key(headers);
-        let (request, key) = without_faults(reading.request, key, of_headers, &standing)?;
-        let tenant_id = standing.tenant_id.ok_or(match identity {
+        let (request, key) = without_faults(reading.request, key, of_headers, &reply)?;
+        let tenant_id = reply.tenant_id.ok_or(match identity {
             Identity::User(..) => Failure::NoTenant,
             Identity::Service => Failure::UnknownTenant,
         })?;
-        let role = standing
+        let role = reply
             .permitted(F::NAME, dry_run)
             .ok_or(Failure::NotPermitted(F::NAME))?;
-        Ok(Candidate {
+        Ok(Authorized {
             request,
             identity,
             tenant_id,
@@ -226,22 +218,23 @@ impl<P: Platform> Pipeline<'_, P> {
         Ok((Identity::User(id, token), None))
     }
 
-    /// Where the caller stands, in their tenant or in the one that the service names.
-    async fn stand(
+    /// Asks who the caller is in their tenant, or in the one that the service names.
+    async fn ask_authorization(
         &self,
         identity: &Identity,
         service: Option<&ServiceCall>,
         probe: &Probe,
         trace: &mut Trace,
-    ) -> Result<Standing, Failure> {
+    ) -> Result<AuthorizeReply, Failure> {
         let named = match service {
             Some(call) => Some(call.tenant_id.ok_or(Failure::UnknownTenant)?),
             None => None,
         };
         let caller = identity.caller();
-        let standing = Standing::ask(self.platform, caller, named, trace.function, probe).await?;
-        trace.stand(&standing, self.limit(trace.function));
-        Ok(standing)
+        let reply =
+            AuthorizeReply::ask(self.platform, caller, named, trace.function, probe).await?;
+        trace.note_caller(&reply, self.limit(trace.function));
+        Ok(reply)
     }
 
     async fn sign_in(&self, token: &BearerToken, trace: &mut Trace) -> Result<Uuid, Failure> {
@@ -270,14 +263,14 @@ impl<P: Platform> Pipeline<'_, P> {
     fn log_of<R>(
         &self,
         function: FunctionName,
-        candidate: &Candidate<'_, R>,
+        authorized: &Authorized<'_, R>,
         trace: &Trace,
     ) -> Option<WindowLog> {
-        candidate.identity.user_id()?;
+        authorized.identity.user_id()?;
         let limit = trace
             .window
             .map_or_else(|| self.limit(function), |window| window.limit);
-        Some(WindowLog::new(function, candidate.tenant_id, limit))
+        Some(WindowLog::new(function, authorized.tenant_id, limit))
     }
 
     /// Refuses at the edge what the database would refuse anyway. A request with an
@@ -302,31 +295,31 @@ impl<P: Platform> Pipeline<'_, P> {
         }
     }
 
-    async fn apply<R>(
+    async fn count<R>(
         &self,
-        candidate: &Candidate<'_, R>,
+        authorized: &Authorized<'_, R>,
         trace: &mut Trace,
-    ) -> Result<Admission, Failure> {
+    ) -> Result<AdmitReply, Failure> {
         let limit = self.limit(trace.function);
-        let admission = Application {
+        let counted = Counted {
             id: trace.request_id,
             function: trace.function,
-            tenant_id: candidate.tenant_id,
-            user_id: candidate.identity.user_id(),
+            tenant_id: authorized.tenant_id,
+            user_id: authorized.identity.user_id(),
             limit,
-            key: candidate.key.as_deref(),
-            body_sha256: self.platform.sha256(candidate.body).await?,
+            key: authorized.key.as_deref(),
+            body_sha256: self.platform.sha256(authorized.body).await?,
             origin: &trace.origin,
         }
-        .submit(self.platform)
+        .admit(self.platform)
         .await?;
         trace.window = Some(Window {
-            limit: admission.limit,
-            used: admission.used,
-            reset: admission.reset,
+            limit: counted.limit,
+            used: counted.used,
+            reset: counted.reset,
         });
-        trace.admitted = admission.outcome == Outcome::Admitted;
-        Ok(admission)
+        trace.admitted = counted.outcome == Outcome::Admitted;
+        Ok(counted)
     }
 
     async fn note(&self, log: Option<&WindowLog>, counted_at: u64, trace: &Trace) {
@@ -359,23 +352,20 @@ impl<P: Platform> Pipeline<'_, P> {
     async fn work<F: Function>(
         &self,
         function: &F,
-        candidate: Candidate<'_, F::Request>,
+        authorized: Authorized<'_, F::Request>,
         trace: &Trace,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<Answer, Failure> {
         let caller = Admitted::new(
             trace.request_id,
-            candidate.tenant_id,
-            candidate.identity,
-            candidate.role,
+            authorized.tenant_id,
+            authorized.identity,
+            authorized.role,
         );
-        let outcome = function.handle(&caller, candidate.request).await;
-        if candidate.key.is_some() {
+        let outcome = function.handle(&caller, authorized.request).await;
+        if authorized.key.is_some() {
             self.keep(&outcome, trace).await;
         }
-        outcome.map(|answer| Reply {
-            answer,
-            replayed: false,
-        })
+        outcome
     }
 
     /// Keeps a final outcome under its Idempotency-Key; frees the key of one that may go better
@@ -448,28 +438,28 @@ impl Trace {
         }
     }
 
-    /// Takes over where the caller stands; a caller without a tenant has no window but an
+    /// Takes over who the caller is; a caller without a tenant has no window but an
     /// untouched one.
-    fn stand(&mut self, standing: &Standing, limit: u32) {
-        if standing.tenant_id.is_some() {
-            self.tenant_id = standing.tenant_id;
+    fn note_caller(&mut self, reply: &AuthorizeReply, limit: u32) {
+        if reply.tenant_id.is_some() {
+            self.tenant_id = reply.tenant_id;
             self.window = Some(Window {
-                limit: standing.raised.map_or(limit, |raised| raised.max(limit)),
-                used: standing.used,
-                reset: standing.reset,
+                limit: reply.raised.map_or(limit, |raised| raised.max(limit)),
+                used: reply.used,
+                reset: reply.reset,
             });
         }
     }
 
-    fn end<P: Clock + Log>(self, platform: &P, outcome: Result<Reply, Failure>) -> Handled {
+    fn end<P: Clock + Log>(self, platform: &P, outcome: Result<Answer, Failure>) -> Answered {
         let now_ms = platform.now_ms();
         let mut envelope = Envelope::new(self.request_id);
         if let Some(window) = &self.window {
             envelope = envelope.with_window(window, now_ms / 1000);
         }
         let response = match &outcome {
-            Ok(reply) if reply.replayed => envelope.marked_as_replay().answer(&reply.answer),
-            Ok(reply) => envelope.answer(&reply.answer),
+            Ok(answer) if answer.replayed => envelope.marked_as_replay().answer(answer),
+            Ok(answer) => envelope.answer(answer),
             Err(failure) => envelope.refusal(failure),
         };
         let status = response.status().as_u16();
@@ -490,11 +480,11 @@ impl Trace {
         }
         platform.log(&record);
         let entry = self.entry(status, &outcome);
-        Handled { response, entry }
+        Answered { response, entry }
     }
 
     /// A call of nobody's tenant is in nobody's audit.
-    fn entry(self, status: u16, outcome: &Result<Reply, Failure>) -> Option<AuditEntry> {
+    fn entry(self, status: u16, outcome: &Result<Answer, Failure>) -> Option<AuditEntry> {
         Some(AuditEntry {
             tenant_id: self.tenant_id?,
             actor: self.user_id,
@@ -540,10 +530,10 @@ fn without_faults<R>(
     request: Result<R, Vec<String>>,
     key: Result<Option<String>, String>,
     of_headers: Vec<String>,
-    standing: &Standing,
+    reply: &AuthorizeReply,
 ) -> Result<(R, Option<String>), Failure> {
-    let of_the_database = match standing.tenant_id {
-        Some(_) => standing.faults.clone(),
+    let of_the_database = match reply.tenant_id {
+        Some(_) => reply.faults.clone(),
         None => Vec::new(),
     };
     match (request, key) {
@@ -560,13 +550,11 @@ fn without_faults<R>(
     }
 }
 
-fn replay(stored: Option<StoredAnswer>) -> Result<Reply, Failure> {
+fn replay(stored: Option<StoredAnswer>) -> Result<Answer, Failure> {
     let stored = stored.ok_or_else(|| Failure::internal("a replay without an answer"))?;
-    Ok(Reply {
-        answer: Answer {
-            status: stored.status,
-            body: stored.body,
-        },
+    Ok(Answer {
+        status: stored.status,
+        body: stored.body,
         replayed: true,
     })
 }

@@ -1,8 +1,8 @@
 //! One event of the clock: its heartbeat, its work, and beside it the watch over everything.
 
 use crate::health::version;
+use crate::runtime::Runtime;
 use crate::watch::watch;
-use crate::workers::Workers;
 use futures_util::future::join;
 use m23_contract::FunctionName;
 use m23_ports::{Database as _, Level, Log as _, Record};
@@ -14,23 +14,23 @@ pub async fn scheduled(
     env: Env,
     context: ScheduleContext,
     function: FunctionName,
-    work: impl AsyncFnOnce(&Workers),
+    work: impl AsyncFnOnce(&Runtime),
 ) {
-    let workers = match Workers::for_schedule(env, context) {
-        Ok(workers) => workers,
+    let runtime = match Runtime::for_schedule(env, context) {
+        Ok(runtime) => runtime,
         Err(fault) => return console_error!("{fault}"),
     };
-    beat(&workers, function, false).await;
-    join(work(&workers), watch(&workers)).await;
-    beat(&workers, function, true).await;
+    beat(&runtime, function, false).await;
+    join(work(&runtime), watch(&runtime)).await;
+    beat(&runtime, function, true).await;
 }
 
-async fn beat(workers: &Workers, function: FunctionName, ended: bool) {
+async fn beat(runtime: &Runtime, function: FunctionName, ended: bool) {
     let arguments = json!({
         "p_name": function.as_str(), "p_ended": ended, "p_version": version(),
-        "p_error": workers.fault(),
+        "p_error": runtime.fault(),
     });
-    if let Err(error) = workers.call("m23_heartbeat", &arguments).await {
-        workers.log(&Record::new(Level::Warn, "heartbeat_not_noted").with_cause(&error));
+    if let Err(error) = runtime.call("m23_heartbeat", &arguments).await {
+        runtime.log(&Record::new(Level::Warn, "heartbeat_not_noted").with_cause(&error));
     }
 }

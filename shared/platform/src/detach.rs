@@ -1,8 +1,8 @@
 //! Work that may outlast its caller's patience: it goes on after the answer.
 
-use crate::bounded::bounded;
 use crate::failure::failure_of;
-use crate::workers::Workers;
+use crate::runtime::Runtime;
+use crate::timeout::bounded;
 use futures_channel::oneshot;
 use m23_engine::{EngineError, RestoreOrder};
 use m23_pipeline::Failure;
@@ -19,11 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(24);
 /// # Errors
 /// [`Failure::Internal`] when the platform has dropped the work.
 pub async fn or_detach<T: 'static>(
-    workers: &Workers,
+    runtime: &Runtime,
     work: impl Future<Output = T> + 'static,
 ) -> Result<Option<T>, Failure> {
     let (sender, receiver) = oneshot::channel();
-    workers.wait_until(async move {
+    runtime.wait_until(async move {
         let _caller_may_be_gone = sender.send(work.await);
     });
     match bounded(PATIENCE, receiver).await {
@@ -39,19 +39,19 @@ pub async fn or_detach<T: 'static>(
 /// # Errors
 /// Why it failed; live data is then as it was.
 pub(crate) async fn drive_or_detach<T: 'static>(
-    workers: &Workers,
+    runtime: &Runtime,
     order: RestoreOrder,
-    drive: impl AsyncFnOnce(&Workers, &RestoreOrder) -> Result<T, EngineError> + 'static,
+    drive: impl AsyncFnOnce(&Runtime, &RestoreOrder) -> Result<T, EngineError> + 'static,
 ) -> Result<Option<T>, Failure> {
-    let world = workers.clone();
+    let ports = runtime.clone();
     let arguments = json!({ "p_restore_id": order.work_id, "p_lease": order.lease });
-    let work = async move { drive(&world, &order).await };
-    let outcome = or_detach(workers, work).await?;
+    let work = async move { drive(&ports, &order).await };
+    let outcome = or_detach(runtime, work).await?;
     let outcome = outcome.transpose().map_err(failure_of)?;
     if outcome.is_none()
-        && let Err(error) = workers.call("m23_detach_restore", &arguments).await
+        && let Err(error) = runtime.call("m23_detach_restore", &arguments).await
     {
-        workers.log(&Record::new(Level::Warn, "restore_not_detached").with_cause(&error));
+        runtime.log(&Record::new(Level::Warn, "restore_not_detached").with_cause(&error));
     }
     Ok(outcome)
 }

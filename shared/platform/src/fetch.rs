@@ -1,7 +1,7 @@
 //! One HTTP exchange, in bounded time.
 
 use crate::body::Body;
-use crate::bounded::bounded;
+use crate::timeout::bounded;
 use std::time::Duration;
 use worker::{AbortController, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 

@@ -1,8 +1,8 @@
 //! Looks whether the parts answer. What was found is kept for a while: whoever asks often asks this isolate, and not
 //! the database.
 
-use crate::bounded::bounded;
-use crate::workers::{Workers, ambient};
+use crate::runtime::{Runtime, ambient};
+use crate::timeout::bounded;
 use futures_util::future::join3;
 use m23_contract::{DatabaseHealth, Health, PartStatus};
 use m23_pipeline::Caller;
@@ -25,7 +25,7 @@ thread_local! {
 }
 
 /// How the service is, or was a moment ago.
-pub(crate) async fn health(workers: &Workers) -> Health {
+pub(crate) async fn health(runtime: &Runtime) -> Health {
     let kept = KEPT.with_borrow(Clone::clone);
     if let Some((at, health)) = kept
         && (LOOKING.get() || ambient::now_ms().saturating_sub(at) < KEPT_MS)
@@ -33,7 +33,7 @@ pub(crate) async fn health(workers: &Workers) -> Health {
         return health;
     }
     let looking = Looking::begin();
-    let health = look(workers).await;
+    let health = look(runtime).await;
     drop(looking);
     KEPT.set(Some((ambient::now_ms(), health.clone())));
     health
@@ -65,42 +65,42 @@ impl Drop for Looking {
     }
 }
 
-async fn look(workers: &Workers) -> Health {
+async fn look(runtime: &Runtime) -> Health {
     let (database, kv, objects) = join3(
-        ask_database(workers),
-        answers(workers, "kv", read_windows(workers)),
-        answers(workers, "objects", read_archives(workers)),
+        ask_database(runtime),
+        answers(runtime, "kv", read_rate_windows(runtime)),
+        answers(runtime, "objects", read_archives(runtime)),
     )
     .await;
     Health::new(version(), database, kv, objects)
 }
 
-async fn ask_database(workers: &Workers) -> Option<DatabaseHealth> {
-    let asked = workers
+async fn ask_database(runtime: &Runtime) -> Option<DatabaseHealth> {
+    let asked = runtime
         .database()
         .rpc(Caller::Service, "m23_health", &json!({}), PATIENCE)
         .await
         .map_err(|error| error.to_string());
     let said =
         asked.and_then(|said| serde_json::from_value(said).map_err(|error| error.to_string()));
-    said.map_err(|cause| not_answering(workers, "database", &cause))
+    said.map_err(|cause| not_answering(runtime, "database", &cause))
         .ok()
 }
 
-async fn read_windows(workers: &Workers) -> Result<(), String> {
-    let store = workers.windows().map_err(|error| error.to_string())?;
+async fn read_rate_windows(runtime: &Runtime) -> Result<(), String> {
+    let store = runtime.rate_windows().map_err(|error| error.to_string())?;
     let read = store.get(NAME).text().await;
     read.map(drop).map_err(|error| error.to_string())
 }
 
-async fn read_archives(workers: &Workers) -> Result<(), String> {
-    let archives = workers.archives().map_err(|error| error.to_string())?;
+async fn read_archives(runtime: &Runtime) -> Result<(), String> {
+    let archives = runtime.archives().map_err(|error| error.to_string())?;
     let read = archives.head(NAME).await;
     read.map(drop).map_err(|error| error.to_string())
 }
 
 async fn answers(
-    workers: &Workers,
+    runtime: &Runtime,
     part: &str,
     read: impl Future<Output = Result<(), String>>,
 ) -> PartStatus {
@@ -108,14 +108,14 @@ async fn answers(
     match outcome.unwrap_or_else(|timed_out| Err(timed_out.to_string())) {
         Ok(()) => PartStatus::Ok,
         Err(cause) => {
-            not_answering(workers, part, &cause);
+            not_answering(runtime, part, &cause);
             PartStatus::Down
         }
     }
 }
 
 /// The cause is for our log alone.
-fn not_answering(workers: &Workers, part: &str, cause: &str) {
+fn not_answering(runtime: &Runtime, part: &str, cause: &str) {
     let record = Record::new(Level::Warn, "part_not_answering");
-    workers.log(&record.with("part", part).with("cause", cause));
+    runtime.log(&record.with("part", part).with("cause", cause));
 }

@@ -9,26 +9,25 @@
 //! [`PostgRest`] are plain enough to stand behind them.
 
 mod body;
-mod bounded;
 mod clock;
-mod console;
 mod crypto;
 mod detach;
-mod driving;
 mod failure;
 mod fetch;
 mod health;
 mod issuer;
+mod job_ports;
+mod log;
 mod objects;
 mod postgrest;
+mod rate_windows;
 mod restore_call;
 mod rpc_as_user;
+mod runtime;
 mod serve;
+mod timeout;
 mod watch;
-mod windows;
-mod workers;
 
-pub use bounded::{TimedOut, bounded};
 pub use clock::scheduled;
 pub use crypto::sha256;
 pub use detach::or_detach;
@@ -37,5 +36,6 @@ pub use objects::{ArchiveBucket, ObjectPage, ObjectSummary, ObjectsFailed, Put};
 pub use postgrest::{Accept, Payload, PostgRest, Rest, RpcCall};
 pub use restore_call::{RestoreCall, serve_restore};
 pub use rpc_as_user::rpc_as_user;
+pub use runtime::{NotReady, Runtime};
 pub use serve::serve;
-pub use workers::{NotReady, Workers};
+pub use timeout::{TimedOut, bounded};

@@ -1,6 +1,6 @@
 //! The archive's bucket in R2: objects are created once, read whole, listed and deleted.
 
-use crate::bounded::bounded;
+use crate::timeout::bounded;
 use js_sys::{ArrayBuffer, Uint8Array};
 use std::time::Duration;
 use wasm_bindgen::JsCast;

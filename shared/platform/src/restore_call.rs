@@ -3,8 +3,8 @@
 
 use crate::detach::drive_or_detach;
 use crate::rpc_as_user::rpc_as_user;
+use crate::runtime::Runtime;
 use crate::serve::serve;
-use crate::workers::Workers;
 use m23_contract::{FunctionName, Preview, Validate};
 use m23_engine::{RestoreOrder, RestoreOutcome, drive_preview, drive_restore};
 use m23_pipeline::{Admitted, Answer, Failure, Function};
@@ -62,9 +62,9 @@ pub async fn serve_restore<C: RestoreCall>(
     serve(request, env, context, Restore::<C>::new).await
 }
 
-/// One of the three functions with its outside world.
+/// One of the three functions with its runtime.
 struct Restore<C> {
-    workers: Workers,
+    runtime: Runtime,
     call: PhantomData<C>,
 }
 
@@ -85,23 +85,23 @@ impl<C: RestoreCall> Function for Restore<C> {
 }
 
 impl<C: RestoreCall> Restore<C> {
-    fn new(workers: &Workers) -> Self {
+    fn new(runtime: &Runtime) -> Self {
         Self {
-            workers: workers.clone(),
+            runtime: runtime.clone(),
             call: PhantomData,
         }
     }
 
     async fn look(&self, caller: &Admitted, request: &C::Request) -> Result<Answer, Failure> {
         let argument = (C::PARAMETER, request);
-        let told: Value = rpc_as_user(&self.workers, caller, C::PREVIEW, argument, PREVIEW).await?;
+        let told: Value = rpc_as_user(&self.runtime, caller, C::PREVIEW, argument, PREVIEW).await?;
         if told.get("work_id").is_none() {
             let seen: Preview = read(told)?;
             return Answer::done(&C::Answer::from(seen));
         }
         let order: RestoreOrder = read(told)?;
         let work = order.work_id;
-        match drive_or_detach(&self.workers, order, drive_preview).await? {
+        match drive_or_detach(&self.runtime, order, drive_preview).await? {
             Some(seen) => Answer::done(&C::Answer::from(seen)),
             None => Answer::accepted(&C::accepted(work)),
         }
@@ -110,9 +110,9 @@ impl<C: RestoreCall> Restore<C> {
     async fn restore(&self, caller: &Admitted, request: &C::Request) -> Result<Answer, Failure> {
         let argument = (C::PARAMETER, request);
         let order: RestoreOrder =
-            rpc_as_user(&self.workers, caller, C::BEGIN, argument, BEGIN).await?;
+            rpc_as_user(&self.runtime, caller, C::BEGIN, argument, BEGIN).await?;
         let work = order.work_id;
-        match drive_or_detach(&self.workers, order, drive_restore).await? {
+        match drive_or_detach(&self.runtime, order, drive_restore).await? {
             Some(outcome) => Answer::done(&C::completed(work, outcome)),
             None => Answer::accepted(&C::accepted(work)),
         }

@@ -1,6 +1,6 @@
 //! Calls of the database in the name of a request's caller.
 
-use crate::workers::Workers;
+use crate::runtime::Runtime;
 use m23_pipeline::{Admitted, Failure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,14 +13,14 @@ use std::time::Duration;
 /// # Errors
 /// What the database refuses, or [`Failure::Internal`] for an answer of another form.
 pub async fn rpc_as_user<T: DeserializeOwned>(
-    workers: &Workers,
+    runtime: &Runtime,
     caller: &Admitted,
     function: &str,
     (parameter, request): (&str, &impl Serialize),
     patience: Duration,
 ) -> Result<T, Failure> {
     let arguments = json!({ "p_request_id": caller.request_id(), parameter: request });
-    let answer = workers
+    let answer = runtime
         .database()
         .rpc(caller.caller(), function, &arguments, patience)
         .await?;

@@ -1,8 +1,8 @@
 //! From a Worker's request to the pipeline and back.
 
-use crate::bounded::bounded;
 use crate::health::{health, unusable};
-use crate::workers::{Workers, ambient, ambient::Bare, shared_keys};
+use crate::runtime::{Runtime, ambient, ambient::Bare, shared_keys};
+use crate::timeout::bounded;
 use futures_channel::oneshot;
 use futures_util::StreamExt as _;
 use m23_pipeline::{
@@ -24,7 +24,7 @@ const UNTIL_CONCLUDED: [Duration; 4] = [
     Duration::from_secs(0),
 ];
 
-/// Serves one request with the function that `build` makes of the outside world.
+/// Serves one request with the function that `build` makes of the runtime.
 ///
 /// The request is worked off even when its caller hangs up meanwhile, so that what was begun is
 /// finished, logged and kept under its Idempotency-Key.
@@ -35,32 +35,32 @@ pub async fn serve<F: Function + 'static>(
     request: Request,
     env: Env,
     context: Context,
-    build: impl FnOnce(&Workers) -> F,
+    build: impl FnOnce(&Runtime) -> F,
 ) -> worker::Result<Response> {
     let request = incoming(request)?;
     if let Some(inquiry) = health_inquiry(request.method(), request.uri(), F::NAME) {
         return tell_health(inquiry, env, context).await;
     }
-    let workers = match Workers::for_request(env, context) {
-        Ok(workers) => workers,
+    let runtime = match Runtime::for_request(env, context) {
+        Ok(runtime) => runtime,
         Err(fault) => {
             return outgoing(refuse_unconfigured(&Bare, F::NAME, request, fault).await);
         }
     };
-    let function = build(&workers);
+    let function = build(&runtime);
     let (sender, receiver) = oneshot::channel();
-    let world = workers.clone();
-    workers.wait_until(async move {
+    let ports = runtime.clone();
+    runtime.wait_until(async move {
         let keys = shared_keys();
         let pipeline = Pipeline {
-            platform: &world,
-            settings: world.settings(),
+            platform: &ports,
+            settings: ports.settings(),
             keys: &keys,
         };
-        let handled = pipeline.run(&function, request).await;
-        let _caller_may_be_gone = sender.send(handled.response);
+        let answered = pipeline.run(&function, request).await;
+        let _caller_may_be_gone = sender.send(answered.response);
         for pause in UNTIL_CONCLUDED {
-            if !pipeline.conclude(handled.entry.as_ref()).await {
+            if !pipeline.conclude(answered.entry.as_ref()).await {
                 break;
             }
             Delay::from(pause).await;
@@ -75,8 +75,8 @@ pub async fn serve<F: Function + 'static>(
 async fn tell_health(inquiry: Inquiry, env: Env, context: Context) -> worker::Result<Response> {
     let known = match inquiry {
         Inquiry::Preflight | Inquiry::Other => None,
-        Inquiry::Ask | Inquiry::Head => Some(match Workers::for_request(env, context) {
-            Ok(workers) => health(&workers).await,
+        Inquiry::Ask | Inquiry::Head => Some(match Runtime::for_request(env, context) {
+            Ok(runtime) => health(&runtime).await,
             Err(fault) => {
                 worker::console_error!("{fault}");
                 unusable()

@@ -3,7 +3,7 @@
 
 use crate::crypto;
 use crate::fetch::Outgoing;
-use crate::workers::Workers;
+use crate::runtime::Runtime;
 use m23_alerts::{Courier, Webhook, deliver};
 use m23_ports::{Clock as _, Database as _, DatabaseError, DigestFailed, Level, Log as _, Record};
 use serde_json::{Value, json};
@@ -16,29 +16,29 @@ const DELIVERING_MS: u64 = 20_000;
 /// A receiver says within this time that it has a message.
 const RECEIVING: Duration = Duration::from_secs(10);
 
-pub(crate) async fn watch(workers: &Workers) {
-    if let Err(error) = workers.call("m23_watch", &json!({})).await {
-        workers.log(&Record::new(Level::Error, "not_watched").with_cause(&error));
+pub(crate) async fn watch(runtime: &Runtime) {
+    if let Err(error) = runtime.call("m23_watch", &json!({})).await {
+        runtime.log(&Record::new(Level::Error, "not_watched").with_cause(&error));
     }
-    let is_development = workers.settings().supabase_url.starts_with("http://");
-    let fault = match Webhook::read(|name| workers.variable(name), is_development) {
+    let is_development = runtime.settings().supabase_url.starts_with("http://");
+    let fault = match Webhook::read(|name| runtime.variable(name), is_development) {
         Ok(None) => return,
         Ok(Some(webhook)) => {
-            deliver(workers, &webhook, workers.now_ms() + DELIVERING_MS).await;
+            deliver(runtime, &webhook, runtime.now_ms() + DELIVERING_MS).await;
             None
         }
         Err(fault) => {
-            workers.log(&Record::new(Level::Error, "webhook_unusable").with_cause(&fault));
+            runtime.log(&Record::new(Level::Error, "webhook_unusable").with_cause(&fault));
             Some(fault.to_string())
         }
     };
     let arguments = json!({ "p_name": "alerts", "p_ended": true, "p_error": fault });
-    if let Err(error) = workers.call("m23_heartbeat", &arguments).await {
-        workers.log(&Record::new(Level::Warn, "heartbeat_not_noted").with_cause(&error));
+    if let Err(error) = runtime.call("m23_heartbeat", &arguments).await {
+        runtime.log(&Record::new(Level::Warn, "heartbeat_not_noted").with_cause(&error));
     }
 }
 
-impl Courier for Workers {
+impl Courier for Runtime {
     async fn ask(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError> {
         self.call(name, arguments).await
     }

@@ -6,10 +6,10 @@ use super::plan::{Depth, Known, Plan, Progress, save};
 use super::tally::Tally;
 use crate::error::EngineError;
 use crate::job::{Claim, Driven, Job, Words, drive, take_up};
+use crate::job_ports::JobPorts;
 use crate::order::RestoreOrder;
 use crate::reply::{ask, parse};
 use crate::restore::prepare;
-use crate::world::World;
 use m23_contract::RecoveryTestResults;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -50,71 +50,71 @@ impl Job for Plan {
 
     async fn run(
         &self,
-        world: &impl World,
+        ports: &impl JobPorts,
         deadline: u64,
     ) -> Result<Option<Self::Done>, EngineError> {
-        Ok(run(world, self, deadline).await?.map(Box::new))
+        Ok(run(ports, self, deadline).await?.map(Box::new))
     }
 }
 
 /// Drives a test that is waiting for it: `test`, or any when `None`. From `deadline` on (Unix
 /// milliseconds) it reads no further object, and lets go of the test. Gives what it found.
 pub async fn drive_test(
-    world: &impl World,
+    ports: &impl JobPorts,
     test: Option<Uuid>,
     deadline: u64,
 ) -> Driven<Box<RecoveryTestResults>> {
-    drive::<Plan>(world, test, deadline).await
+    drive::<Plan>(ports, test, deadline).await
 }
 
 /// Drives the tests that nobody drives, until there are none or the `deadline` has come.
-pub async fn take_up_tests(world: &impl World, deadline: u64) {
-    take_up::<Plan>(world, deadline).await;
+pub async fn take_up_tests(ports: &impl JobPorts, deadline: u64) {
+    take_up::<Plan>(ports, deadline).await;
 }
 
 /// Gives the results, or nothing when time was up before the end.
 async fn run(
-    world: &impl World,
+    ports: &impl JobPorts,
     plan: &Plan,
     deadline: u64,
 ) -> Result<Option<RecoveryTestResults>, EngineError> {
     let mut progress = plan.state.clone();
-    let whole = examine(world, plan, &mut progress, deadline).await?;
-    save(world, plan, &progress).await?;
+    let whole = examine(ports, plan, &mut progress, deadline).await?;
+    save(ports, plan, &progress).await?;
     if !whole {
         return Ok(None);
     }
     let trial = match plan.level {
-        Depth::Deep => try_restore(world, plan, &mut progress.tally).await?,
+        Depth::Deep => try_restore(ports, plan, &mut progress.tally).await?,
         Depth::Basic | Depth::Full => None,
     };
-    finish(world, plan, &progress.tally, trial).await.map(Some)
+    finish(ports, plan, &progress.tally, trial).await.map(Some)
 }
 
 /// Examines a chain. Gives whether that is done, or else was stopped by the deadline.
 async fn examine(
-    world: &impl World,
+    ports: &impl JobPorts,
     plan: &Plan,
     progress: &mut Progress,
     deadline: u64,
 ) -> Result<bool, EngineError> {
     let mut found = Tally::default();
-    let archives = read_archives(world, plan, &mut found).await?;
+    let archives = read_archives(ports, plan, &mut found).await?;
     if !progress.listed {
-        list(world, &archives, &mut found).await?;
+        list(ports, &archives, &mut found).await?;
         progress.tally.add(found);
         progress.listed = true;
     }
     if plan.level == Depth::Basic {
         return Ok(true);
     }
-    read(world, plan, &archives, progress, deadline).await
+    read(ports, plan, &archives, progress, deadline).await
 }
 
 /// A backup without an archive cannot be restored, which was found already; nor is one that is
 /// damaged: it could only fail at the same place.
 async fn try_restore(
-    world: &impl World,
+    ports: &impl JobPorts,
     plan: &Plan,
     tally: &mut Tally,
 ) -> Result<Option<Value>, EngineError> {
@@ -130,8 +130,8 @@ async fn try_restore(
         return Ok(None);
     }
     let names = json!({ "p_test_id": plan.test_id, "p_lease": plan.lease });
-    let order: RestoreOrder = ask(world, "m23_stage_test", &names).await?;
-    match prepare(world, &order, &plan.meter).await {
+    let order: RestoreOrder = ask(ports, "m23_stage_test", &names).await?;
+    match prepare(ports, &order, &plan.meter).await {
         Ok(()) => {}
         Err(error) if error.is_passing() => return Err(error),
         Err(error) => {
@@ -144,7 +144,7 @@ async fn try_restore(
             return Ok(None);
         }
     }
-    let reply = world.execute("m23_execute_test", &names).await?;
+    let reply = ports.execute("m23_execute_test", &names).await?;
     let trial: Trial = parse("m23_execute_test", reply)?;
     tally.add(trial.tally);
     Ok(Some(
@@ -153,7 +153,7 @@ async fn try_restore(
 }
 
 async fn finish(
-    world: &impl World,
+    ports: &impl JobPorts,
     plan: &Plan,
     tally: &Tally,
     trial: Option<Value>,
@@ -161,5 +161,5 @@ async fn finish(
     let arguments = json!({
         "p_test_id": plan.test_id, "p_lease": plan.lease, "p_tally": tally, "p_restore": trial,
     });
-    ask(world, "m23_finish_test", &arguments).await
+    ask(ports, "m23_finish_test", &arguments).await
 }

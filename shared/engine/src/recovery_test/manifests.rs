@@ -5,8 +5,8 @@ use super::plan::{Depth, Known, Plan};
 use super::tally::{Tally, UNSAFE_DEFINITION};
 use crate::bucket::Bucket;
 use crate::error::EngineError;
-use crate::retry::persistently;
-use crate::world::World;
+use crate::job_ports::JobPorts;
+use crate::retry::retry_passing;
 use m23_archive::definition::check_definitions;
 use m23_archive::reader::{Archive, Fault, find_key};
 use m23_archive::{Chunk, Manifest, check_link};
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// The archives whose manifests can be relied on.
 pub(super) async fn read_archives(
-    world: &impl World,
+    ports: &impl JobPorts,
     plan: &Plan,
     tally: &mut Tally,
 ) -> Result<Vec<Archive>, EngineError> {
@@ -28,7 +28,7 @@ pub(super) async fn read_archives(
             );
             continue;
         };
-        match read_known(world, plan, known, object).await {
+        match read_known(ports, plan, known, object).await {
             Ok((mut archive, bytes)) => {
                 tally.pass();
                 if let Err(error) = check_definitions(&archive.manifest) {
@@ -39,7 +39,7 @@ pub(super) async fn read_archives(
                     link(known, object, manifest, parent, plan, tally);
                 }
                 if archive.manifest.encryption.is_some() {
-                    match unlock(world, plan.level, &mut archive, &bytes, archives.last()).await {
+                    match unlock(ports, plan.level, &mut archive, &bytes, archives.last()).await {
                         Ok(()) => tally.pass(),
                         Err(error) => note(tally, object, error, key_kind)?,
                     }
@@ -53,13 +53,13 @@ pub(super) async fn read_archives(
 }
 
 async fn read_known(
-    world: &impl World,
+    ports: &impl JobPorts,
     plan: &Plan,
     known: &Known,
     object: &str,
 ) -> Result<(Archive, Vec<u8>), EngineError> {
     let sha256 = known.manifest_sha256.as_deref().unwrap_or_default();
-    let (archive, bytes) = Archive::read(&Bucket(world), object, sha256).await?;
+    let (archive, bytes) = Archive::read(&Bucket(ports), object, sha256).await?;
     let facts = &archive.manifest.facts;
     if (facts.tenant_id, facts.backup_id) == (plan.tenant_id, known.backup_id) {
         Ok((archive, bytes))
@@ -70,7 +70,7 @@ async fn read_known(
 
 /// The key is there; one level further, it opens, and the manifest is authentic.
 async fn unlock(
-    world: &impl World,
+    ports: &impl JobPorts,
     level: Depth,
     archive: &mut Archive,
     bytes: &[u8],
@@ -79,10 +79,10 @@ async fn unlock(
     match (&archive.manifest.encryption, level) {
         (Some(encryption), Depth::Basic) => {
             let tenant = archive.manifest.facts.tenant_id;
-            find_key(&Bucket(world), tenant, encryption.key_id).await?;
+            find_key(&Bucket(ports), tenant, encryption.key_id).await?;
             Ok(())
         }
-        _ => archive.unlock(&Bucket(world), bytes, near).await,
+        _ => archive.unlock(&Bucket(ports), bytes, near).await,
     }
 }
 
@@ -109,13 +109,13 @@ fn link(
 
 /// Every object is there, with its size.
 pub(super) async fn list(
-    world: &impl World,
+    ports: &impl JobPorts,
     archives: &[Archive],
     tally: &mut Tally,
 ) -> Result<(), EngineError> {
     for archive in archives {
         let prefix = format!("{}/", archive.manifest.prefix());
-        let sizes = persistently(world, async || world.sizes(&prefix).await).await?;
+        let sizes = retry_passing(ports, async || ports.sizes(&prefix).await).await?;
         for stored in archive.all_chunks() {
             check_size(stored.chunk, &sizes, tally);
         }

@@ -2,9 +2,9 @@
 
 use super::tally::Tally;
 use crate::error::EngineError;
+use crate::job_ports::JobPorts;
 use crate::meter::Meter;
 use crate::reply::tell;
-use crate::world::World;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -60,12 +60,12 @@ impl Known {
 
 /// Notes how far the examination has come, and renews the lease.
 pub(super) async fn save(
-    world: &impl World,
+    ports: &impl JobPorts,
     plan: &Plan,
     progress: &Progress,
 ) -> Result<(), EngineError> {
     let arguments = json!({
         "p_test_id": plan.test_id, "p_lease": plan.lease, "p_state": progress,
     });
-    tell(world, "m23_save_test", &arguments).await
+    tell(ports, "m23_save_test", &arguments).await
 }

@@ -2,15 +2,15 @@
 //! complete and exact.
 
 use crate::backups::JOB;
+use crate::fake_ports::{Driven, FakePorts, NEVER};
 use crate::faults::{BOTH, Break, Fault, INTERNAL, REFUSAL, When};
-use crate::world::{Driven, NEVER, World};
 
 /// The steps of a drive that nothing disturbs.
 fn calm() -> Vec<String> {
-    let world = World::new();
-    assert_eq!(world.back_up(NEVER), Some(Driven::Completed(JOB)));
-    world.assert_exact("nothing breaks");
-    let steps = world.steps.borrow();
+    let ports = FakePorts::new();
+    assert_eq!(ports.back_up(NEVER), Some(Driven::Completed(JOB)));
+    ports.assert_exact("nothing breaks");
+    let steps = ports.steps.borrow();
     steps.iter().map(|step| step.name.clone()).collect()
 }
 
@@ -22,14 +22,14 @@ fn every_step(test: impl Fn(usize, &str, When)) {
     }
 }
 
-fn drive_to_the_end(world: &World, case: &str) {
-    world.mend();
-    let driven = world.back_up(NEVER);
+fn drive_to_the_end(ports: &FakePorts, case: &str) {
+    ports.mend();
+    let driven = ports.back_up(NEVER);
     assert!(
         matches!(driven, Some(Driven::Completed(_) | Driven::Nothing)),
         "{case}: {driven:?}"
     );
-    world.assert_exact(case);
+    ports.assert_exact(case);
 }
 
 #[test]
@@ -46,9 +46,9 @@ fn a_backup_stores_every_chunk_once_and_the_manifest_last() {
 fn where_a_driver_dies_the_next_goes_on() {
     every_step(|number, name, when| {
         let case = format!("dies at {number} ({name}), {when:?}");
-        let world = World::breaking(Fault::at(number, when, Break::Death));
-        assert_eq!(world.back_up(NEVER), None, "{case}");
-        drive_to_the_end(&world, &case);
+        let ports = FakePorts::breaking(Fault::at(number, when, Break::Death));
+        assert_eq!(ports.back_up(NEVER), None, "{case}");
+        drive_to_the_end(&ports, &case);
     });
 }
 
@@ -60,17 +60,17 @@ fn drivers_that_die_one_after_another_get_to_the_end() {
     for lifetime in recorded.unwrap() + 1..steps.len() {
         for when in BOTH {
             let case = format!("each dies at its step {lifetime}, {when:?}");
-            let world = World::new();
+            let ports = FakePorts::new();
             for _driver in 0..10 {
-                world.mend();
-                let step = world.steps.borrow().len() + lifetime;
-                world
+                ports.mend();
+                let step = ports.steps.borrow().len() + lifetime;
+                ports
                     .faults
                     .borrow_mut()
                     .push(Fault::at(step, when, Break::Death));
-                world.back_up(NEVER);
+                ports.back_up(NEVER);
             }
-            world.assert_exact(&case);
+            ports.assert_exact(&case);
         }
     }
 }
@@ -79,14 +79,14 @@ fn drivers_that_die_one_after_another_get_to_the_end() {
 fn an_outage_at_any_step_pauses_and_the_next_drive_goes_on() {
     every_step(|number, name, when| {
         let case = format!("everything is away from {number} ({name}), {when:?}");
-        let world = World::breaking(Fault::from(number, when, Break::Passing));
+        let ports = FakePorts::breaking(Fault::from(number, when, Break::Passing));
         let expected = match name {
             "m23_claim_backup" => Driven::Nothing,
             _ => Driven::Paused(JOB),
         };
-        assert_eq!(world.back_up(NEVER), Some(expected), "{case}");
-        assert_ne!(world.backups.borrow().status, "failed", "{case}");
-        drive_to_the_end(&world, &case);
+        assert_eq!(ports.back_up(NEVER), Some(expected), "{case}");
+        assert_ne!(ports.backups.borrow().status, "failed", "{case}");
+        drive_to_the_end(&ports, &case);
     });
 }
 
@@ -94,8 +94,8 @@ fn an_outage_at_any_step_pauses_and_the_next_drive_goes_on() {
 fn a_passing_fault_is_waited_for_and_the_drive_goes_on() {
     every_step(|number, name, when| {
         let case = format!("{number} ({name}) is away once, {when:?}");
-        let world = World::breaking(Fault::at(number, when, Break::Passing));
-        let driven = world.back_up(NEVER).unwrap();
+        let ports = FakePorts::breaking(Fault::at(number, when, Break::Passing));
+        let driven = ports.back_up(NEVER).unwrap();
         match (name, when) {
             // The lost answer was the lease: the job waits until that has run out.
             ("m23_claim_backup", When::After) => assert_eq!(driven, Driven::Nothing, "{case}"),
@@ -103,11 +103,11 @@ fn a_passing_fault_is_waited_for_and_the_drive_goes_on() {
             ("m23_finish_backup", When::After) => assert_eq!(driven, Driven::Paused(JOB), "{case}"),
             _ => {
                 assert_eq!(driven, Driven::Completed(JOB), "{case}");
-                assert_eq!(*world.pauses.borrow(), [200], "{case}");
-                world.assert_exact(&case);
+                assert_eq!(*ports.pauses.borrow(), [200], "{case}");
+                ports.assert_exact(&case);
             }
         }
-        drive_to_the_end(&world, &case);
+        drive_to_the_end(&ports, &case);
     });
 }
 
@@ -115,9 +115,9 @@ fn a_passing_fault_is_waited_for_and_the_drive_goes_on() {
 fn a_step_is_tried_four_times() {
     every_step(|number, name, when| {
         let case = format!("everything is away from {number} ({name}), {when:?}");
-        let world = World::breaking(Fault::from(number, when, Break::Passing));
-        world.back_up(NEVER);
-        let steps = world.steps.borrow();
+        let ports = FakePorts::breaking(Fault::from(number, when, Break::Passing));
+        ports.back_up(NEVER);
+        let steps = ports.steps.borrow();
         let tries = |name: &str| {
             let since = steps.iter().skip(number);
             since.filter(|step| step.name == name).count()
@@ -127,7 +127,7 @@ fn a_step_is_tried_four_times() {
             assert!(tries(other) <= 4, "{case}: {other}");
         }
         for pause in [200, 1_000, 3_000] {
-            let paused = world
+            let paused = ports
                 .pauses
                 .borrow()
                 .iter()
@@ -148,21 +148,21 @@ fn a_hard_fault_ends_the_job_and_shows_nothing_internal() {
             return; // a store is away, or works
         }
         let case = format!("{number} ({name}) fails, {when:?}");
-        let world = World::breaking(Fault::at(number, when, Break::Hard));
-        let driven = world.back_up(NEVER).unwrap();
+        let ports = FakePorts::breaking(Fault::at(number, when, Break::Hard));
+        let driven = ports.back_up(NEVER).unwrap();
         assert!(
-            world.log_text().contains("m23.secret"),
+            ports.log_text().contains("m23.secret"),
             "{case}: the log tells"
         );
         match (name, when) {
             ("m23_claim_backup", _) => {
                 assert_eq!(driven, Driven::Nothing, "{case}");
-                drive_to_the_end(&world, &case);
+                drive_to_the_end(&ports, &case);
             }
-            ("m23_finish_backup", When::After) => drive_to_the_end(&world, &case),
+            ("m23_finish_backup", When::After) => drive_to_the_end(&ports, &case),
             _ => {
                 assert_eq!(driven, Driven::Failed(JOB), "{case}");
-                assert_failed(&world, "an internal fault; the log tells which", &case);
+                assert_failed(&ports, "an internal fault; the log tells which", &case);
             }
         }
     });
@@ -175,23 +175,23 @@ fn what_the_database_refuses_is_what_the_job_says() {
             return;
         }
         let case = format!("{number} ({name}) is refused");
-        let world = World::breaking(Fault::at(number, when, Break::Refused));
-        assert_eq!(world.back_up(NEVER), Some(Driven::Failed(JOB)), "{case}");
-        assert_failed(&world, REFUSAL, &case);
+        let ports = FakePorts::breaking(Fault::at(number, when, Break::Refused));
+        assert_eq!(ports.back_up(NEVER), Some(Driven::Failed(JOB)), "{case}");
+        assert_failed(&ports, REFUSAL, &case);
     });
 }
 
 #[test]
 fn a_digest_that_cannot_be_computed_ends_the_job() {
-    let world = World::new();
-    world.no_digest.set(true);
-    assert_eq!(world.back_up(NEVER), Some(Driven::Failed(JOB)));
+    let ports = FakePorts::new();
+    ports.no_digest.set(true);
+    assert_eq!(ports.back_up(NEVER), Some(Driven::Failed(JOB)));
     assert_failed(
-        &world,
+        &ports,
         "an internal fault; the log tells which",
         "no digest",
     );
-    assert!(world.objects.borrow().is_empty());
+    assert!(ports.objects.borrow().is_empty());
 }
 
 #[test]
@@ -208,11 +208,11 @@ fn a_failure_that_cannot_be_recorded_is_logged_and_the_next_drive_goes_on() {
             return;
         }
         let case = format!("everything fails from {number} ({name}), {when:?}");
-        let world = World::breaking(Fault::from(number, when, Break::Hard));
-        assert_eq!(world.back_up(NEVER), Some(Driven::Failed(JOB)), "{case}");
-        assert!(world.log_text().contains("failure_not_recorded"), "{case}");
-        if world.backups.borrow().status != "failed" {
-            drive_to_the_end(&world, &case);
+        let ports = FakePorts::breaking(Fault::from(number, when, Break::Hard));
+        assert_eq!(ports.back_up(NEVER), Some(Driven::Failed(JOB)), "{case}");
+        assert!(ports.log_text().contains("failure_not_recorded"), "{case}");
+        if ports.backups.borrow().status != "failed" {
+            drive_to_the_end(&ports, &case);
         }
     });
 }
@@ -222,17 +222,17 @@ fn a_failure_that_cannot_be_recorded_is_logged_and_the_next_drive_goes_on() {
 #[test]
 fn a_backup_is_not_called_complete_with_another_manifest_than_the_stored_one() {
     let finish = calm().len() - 1;
-    let world = World::breaking(Fault::at(finish, When::Before, Break::Death));
-    assert_eq!(world.back_up(NEVER), None);
-    world.backups.borrow_mut().server_version += 1;
-    world.mend();
-    assert_eq!(world.back_up(NEVER), Some(Driven::Failed(JOB)));
-    let error = world.backups.borrow().error.clone().unwrap();
+    let ports = FakePorts::breaking(Fault::at(finish, When::Before, Break::Death));
+    assert_eq!(ports.back_up(NEVER), None);
+    ports.backups.borrow_mut().server_version += 1;
+    ports.mend();
+    assert_eq!(ports.back_up(NEVER), Some(Driven::Failed(JOB)));
+    let error = ports.backups.borrow().error.clone().unwrap();
     assert!(error.contains("manifest.json"), "{error}");
 }
 
-fn assert_failed(world: &World, sentence: &str, case: &str) {
-    let backups = world.backups.borrow();
+fn assert_failed(ports: &FakePorts, sentence: &str, case: &str) {
+    let backups = ports.backups.borrow();
     assert_eq!(backups.status, "failed", "{case}");
     assert_eq!(backups.error.as_deref(), Some(sentence), "{case}");
     assert!(!sentence.contains(INTERNAL), "{case}");
@@ -240,11 +240,11 @@ fn assert_failed(world: &World, sentence: &str, case: &str) {
         backups.lease.is_none() && backups.manifest.is_none(),
         "{case}"
     );
-    assert_eq!(world.begun("m23_release_work"), 0, "{case}");
+    assert_eq!(ports.begun("m23_release_work"), 0, "{case}");
     drop(backups);
-    world.mend();
+    ports.mend();
     assert_eq!(
-        world.back_up(NEVER),
+        ports.back_up(NEVER),
         Some(Driven::Nothing),
         "{case}: it is over"
     );
@@ -253,10 +253,10 @@ fn assert_failed(world: &World, sentence: &str, case: &str) {
 #[test]
 fn a_chunk_whose_answer_breaks_off_is_asked_for_again() {
     for answers in 1..4 {
-        let world = World::new();
-        world.broken_answers.set(answers);
-        assert_eq!(world.back_up(NEVER), Some(Driven::Completed(JOB)));
-        world.assert_exact("after answers that broke off");
-        assert_eq!(world.begun("m23_read_chunk"), 8 + answers);
+        let ports = FakePorts::new();
+        ports.broken_answers.set(answers);
+        assert_eq!(ports.back_up(NEVER), Some(Driven::Completed(JOB)));
+        ports.assert_exact("after answers that broke off");
+        assert_eq!(ports.begun("m23_read_chunk"), 8 + answers);
     }
 }

@@ -1,7 +1,7 @@
 //! The half of the fake database that serves backups: one job, its lease, its chunks.
 
+use crate::fake_ports::{FakePorts, LEASE_MS, Lease, check_lease, keep_lease, sha256};
 use crate::faults::refused;
-use crate::world::{LEASE_MS, Lease, World, check_lease, keep_lease, sha256};
 use m23_archive::{Manifest, unpack};
 use m23_contract::ErrorCode;
 use m23_ports::DatabaseError;
@@ -222,7 +222,7 @@ impl Backups {
     }
 }
 
-impl World {
+impl FakePorts {
     /// The backup is complete and holds every row once; the store holds nothing else; the
     /// manifest came last; every name tells its bytes.
     pub fn assert_exact(&self, case: &str) {

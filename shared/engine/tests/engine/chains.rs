@@ -1,9 +1,9 @@
 //! A chain is read back to its full backup, and staged in its order; every object of it is verified.
 
 use crate::backups::{JOB, TENANT};
+use crate::fake_ports::{FakePorts, sha256};
 use crate::faults::{BOTH, Break, Fault};
 use crate::restores::{begin, begun, everything};
-use crate::world::{World, sha256};
 use m23_archive::{Chunk, ChunkPlace, Facts, Lines, Manifest, Version, manifest_object, pack};
 use m23_engine::{ErrorClass, RestoreOrder};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ const FIRST_HISTORY: &str = "U\t1\t13\t2026-01-02 04:00:00+00\t0001\trow of a\n\
                              I\t3\t14\t2026-01-02 05:00:00+00\t0009\t\\N\n";
 const ROWS: &str = "0001\tchanged\n0009\tnew\n";
 
-fn store(world: &World, lines: Lines, text: &str) -> Chunk {
+fn store(ports: &FakePorts, lines: Lines, text: &str) -> Chunk {
     let stored = pack(text.as_bytes()).unwrap();
     let sha256 = sha256(&stored);
     let prefix = format!("tenants/{TENANT}/backups/{TIP}");
@@ -42,23 +42,23 @@ fn store(world: &World, lines: Lines, text: &str) -> Chunk {
         sha256,
         fingerprint: None,
     };
-    world
+    ports
         .objects
         .borrow_mut()
         .insert(chunk.object.clone(), stored);
     chunk
 }
 
-/// A world with a full backup and an incremental one, and a restore of that.
-fn chained() -> (World, RestoreOrder) {
+/// A ports with a full backup and an incremental one, and a restore of that.
+fn chained() -> (FakePorts, RestoreOrder) {
     chained_by(Version::Two, json!([[]]), HISTORY)
 }
 
 /// The same with an incremental of a version, with groups and a log for its first table.
-pub fn chained_by(version: Version, groups: Value, history: &str) -> (World, RestoreOrder) {
-    let (world, full) = begun();
-    let history = store(&world, Lines::History, history);
-    let rows = store(&world, Lines::Rows, ROWS);
+pub fn chained_by(version: Version, groups: Value, history: &str) -> (FakePorts, RestoreOrder) {
+    let (ports, full) = begun();
+    let history = store(&ports, Lines::History, history);
+    let rows = store(&ports, Lines::Rows, ROWS);
     let table = |name: &str| {
         let groups = (name == "a").then(|| groups.clone());
         let chunks = |chunk: &Chunk| {
@@ -91,8 +91,8 @@ pub fn chained_by(version: Version, groups: Value, history: &str) -> (World, Res
         manifest_sha256: Some(sha256(&bytes)),
         ..full
     };
-    world.objects.borrow_mut().insert(object, bytes);
-    (world, order)
+    ports.objects.borrow_mut().insert(object, bytes);
+    (ports, order)
 }
 
 fn at_tip() -> BTreeMap<String, String> {
@@ -104,20 +104,20 @@ fn at_tip() -> BTreeMap<String, String> {
 
 #[test]
 fn a_member_is_its_parent_without_the_changed_keys_and_with_its_rows() {
-    let (world, order) = chained();
-    world.in_flight.most.set(0);
-    assert!(world.restore(&order).unwrap().is_ok());
-    let restores = world.restores.borrow();
+    let (ports, order) = chained();
+    ports.in_flight.most.set(0);
+    assert!(ports.restore(&order).unwrap().is_ok());
+    let restores = ports.restores.borrow();
     assert_eq!(restores.written, Some(at_tip()));
-    assert!(world.in_flight.most.get() <= 2, "memory stays flat");
+    assert!(ports.in_flight.most.get() <= 2, "memory stays flat");
 }
 
 #[test]
 fn the_last_history_is_kept_where_the_database_goes_back_by_it() {
-    let (world, mut order) = chained();
+    let (ports, mut order) = chained();
     order.rewind = true;
-    assert!(world.restore(&order).unwrap().is_ok());
-    let restores = world.restores.borrow();
+    assert!(ports.restore(&order).unwrap().is_ok());
+    let restores = ports.restores.borrow();
     let kept = restores.kinds.iter().filter(|kind| *kind == "rewind");
     assert_eq!(kept.count(), 1);
     assert!(!restores.kinds.contains(&"history".to_owned()));
@@ -125,19 +125,19 @@ fn the_last_history_is_kept_where_the_database_goes_back_by_it() {
 
 #[test]
 fn the_database_is_told_which_columns_an_image_may_leave_out() {
-    let (world, order) = chained();
-    assert!(world.restore(&order).unwrap().is_ok());
-    let restores = world.restores.borrow();
+    let (ports, order) = chained();
+    assert!(ports.restore(&order).unwrap().is_ok());
+    let restores = ports.restores.borrow();
     assert_eq!(restores.groups["a"], json!([[]]));
     assert_eq!(restores.groups["b"], json!([]), "no group is none");
 }
 
 #[test]
 fn a_member_of_version_1_is_staged_as_one() {
-    let (world, mut order) = chained_by(Version::One, Value::Null, FIRST_HISTORY);
+    let (ports, mut order) = chained_by(Version::One, Value::Null, FIRST_HISTORY);
     order.rewind = true;
-    assert!(world.restore(&order).unwrap().is_ok());
-    let restores = world.restores.borrow();
+    assert!(ports.restore(&order).unwrap().is_ok());
+    let restores = ports.restores.borrow();
     assert_eq!(restores.written, Some(at_tip()));
     assert!(restores.groups.values().all(Value::is_null));
 }
@@ -151,10 +151,10 @@ fn a_history_that_breaks_a_rule_is_not_gone_back_by() {
         ("\t0\t0002", "\t0002"),
     ] {
         let history = HISTORY.replacen(good, bad, 1);
-        let (world, mut order) = chained_by(Version::Two, json!([[]]), &history);
+        let (ports, mut order) = chained_by(Version::Two, json!([[]]), &history);
         order.rewind = true;
-        let error = world.restore(&order).unwrap().unwrap_err();
-        assert_eq!(world.begun("m23_execute_restore"), 0, "{bad:?}");
+        let error = ports.restore(&order).unwrap().unwrap_err();
+        assert_eq!(ports.begun("m23_execute_restore"), 0, "{bad:?}");
         assert!(matches!(error.classify(), ErrorClass::Archive(_)));
     }
 }
@@ -165,18 +165,18 @@ fn every_object_of_the_chain_is_verified_before_anything_is_written() {
     assert!(objects.len() > 6);
     for object in objects {
         for altered in [true, false] {
-            let (world, order) = chained();
+            let (ports, order) = chained();
             if altered {
-                let mut all = world.objects.borrow_mut();
+                let mut all = ports.objects.borrow_mut();
                 let bytes = all.get_mut(&object).unwrap();
                 let middle = bytes.len() / 2;
                 bytes[middle] ^= 1;
             } else {
-                world.objects.borrow_mut().remove(&object);
+                ports.objects.borrow_mut().remove(&object);
             }
-            let error = world.restore(&order).unwrap().unwrap_err();
-            assert_eq!(world.begun("m23_execute_restore"), 0, "{object}");
-            assert!(world.restores.borrow().failures[0].contains(&object));
+            let error = ports.restore(&order).unwrap().unwrap_err();
+            assert_eq!(ports.begun("m23_execute_restore"), 0, "{object}");
+            assert!(ports.restores.borrow().failures[0].contains(&object));
             assert!(matches!(error.classify(), ErrorClass::Archive(_)));
         }
     }
@@ -185,20 +185,20 @@ fn every_object_of_the_chain_is_verified_before_anything_is_written() {
 #[test]
 fn whatever_step_is_away_for_a_moment_the_rows_are_the_same() {
     let steps = {
-        let (world, order) = chained();
-        world.restore(&order).unwrap().unwrap();
-        world.steps.borrow().len()
+        let (ports, order) = chained();
+        ports.restore(&order).unwrap().unwrap();
+        ports.steps.borrow().len()
     };
     for number in 0..steps - 1 {
         for when in BOTH {
-            let (world, order) = chained();
+            let (ports, order) = chained();
             let fault = Fault::at(number, when, Break::Passing);
-            world
+            ports
                 .faults
                 .borrow_mut()
                 .push(fault.sparing("m23_execute_restore"));
-            assert!(world.restore(&order).unwrap().is_ok(), "step {number}");
-            let written = world.restores.borrow().written.clone();
+            assert!(ports.restore(&order).unwrap().is_ok(), "step {number}");
+            let written = ports.restores.borrow().written.clone();
             assert_eq!(written, Some(at_tip()), "step {number} {when:?}");
         }
     }
@@ -206,9 +206,9 @@ fn whatever_step_is_away_for_a_moment_the_rows_are_the_same() {
 
 #[test]
 fn a_restore_of_the_full_backup_reads_nothing_of_what_builds_on_it() {
-    let (world, _) = chained();
-    world.steps.borrow_mut().clear();
-    let order = begin(&world);
-    assert!(world.restore(&order).unwrap().is_ok());
-    assert_eq!(world.restores.borrow().written, Some(everything()));
+    let (ports, _) = chained();
+    ports.steps.borrow_mut().clear();
+    let order = begin(&ports);
+    assert!(ports.restore(&order).unwrap().is_ok());
+    assert_eq!(ports.restores.borrow().written, Some(everything()));
 }

@@ -74,7 +74,7 @@ impl Fault {
     }
 }
 
-/// What a part of the outside world says when it breaks.
+/// What a part of the platform says when it breaks.
 pub trait Broken {
     fn broken(how: Break) -> Self;
 }

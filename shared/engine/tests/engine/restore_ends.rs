@@ -11,8 +11,8 @@ const EXECUTE: &str = "m23_execute_restore";
 
 #[test]
 fn an_outcome_is_given_as_the_database_said_it() {
-    let (world, order) = begun();
-    let outcome = world.restore(&order).unwrap().unwrap();
+    let (ports, order) = begun();
+    let outcome = ports.restore(&order).unwrap().unwrap();
     assert_eq!(outcome.restored_tables, ["a", "b", "c", "d"]);
     assert_eq!(
         (outcome.rows_restored, outcome.stats.insert_count),
@@ -22,9 +22,9 @@ fn an_outcome_is_given_as_the_database_said_it() {
 
 #[test]
 fn the_line_of_a_restore_says_whose_it_was_how_long_it_took_and_what_it_moved() {
-    let (world, order) = begun();
-    world.restore(&order).unwrap().unwrap();
-    let said = world.line(
+    let (ports, order) = begun();
+    ports.restore(&order).unwrap().unwrap();
+    let said = ports.line(
         "restore_completed",
         ["work_id", "tenant_id", "backup_id", "rows", "rows_restored"],
     );
@@ -39,7 +39,7 @@ fn the_line_of_a_restore_says_whose_it_was_how_long_it_took_and_what_it_moved() 
             json!(10)
         ]
     );
-    let [ms, bytes] = world.line("restore_completed", ["ms", "bytes"]);
+    let [ms, bytes] = ports.line("restore_completed", ["ms", "bytes"]);
     assert!(
         ms.as_u64() > Some(0) && bytes.as_u64() > Some(0),
         "{ms} {bytes}"
@@ -48,20 +48,20 @@ fn the_line_of_a_restore_says_whose_it_was_how_long_it_took_and_what_it_moved() 
 
 #[test]
 fn progress_is_noted_before_the_first_row_is_staged() {
-    let (world, order) = begun();
-    world.restore(&order).unwrap().unwrap();
+    let (ports, order) = begun();
+    ports.restore(&order).unwrap().unwrap();
     let noted = json!({ "phase": "staging", "rows": 0, "total_rows": 10 });
-    assert_eq!(world.restores.borrow().notes, [noted]);
-    assert!(world.first("m23_note_restore") < world.first("m23_stage_table"));
+    assert_eq!(ports.restores.borrow().notes, [noted]);
+    assert!(ports.first("m23_note_restore") < ports.first("m23_stage_table"));
 }
 
 #[test]
 fn only_the_chosen_tables_are_read() {
     for chosen in [&["a"][..], &["b"], &["c", "d"]] {
-        let (world, mut order) = begun();
+        let (ports, mut order) = begun();
         order.tables = Some(chosen.iter().map(|name| format!("public.{name}")).collect());
-        world.restore(&order).unwrap().unwrap();
-        let restores = world.restores.borrow();
+        ports.restore(&order).unwrap().unwrap();
+        let restores = ports.restores.borrow();
         assert_eq!(restores.written, Some(wanted(chosen)));
         let total: usize = wanted(chosen)
             .values()
@@ -73,38 +73,38 @@ fn only_the_chosen_tables_are_read() {
 
 #[test]
 fn a_table_that_is_gone_is_left_out_unread() {
-    let (world, order) = begun();
-    world.restores.borrow_mut().gone = vec!["a", "d"];
-    world.restore(&order).unwrap().unwrap();
-    assert_eq!(world.restores.borrow().written, Some(wanted(&["b", "c"])));
-    assert_eq!(world.begun("get"), 3, "the manifest, and two chunks of c");
+    let (ports, order) = begun();
+    ports.restores.borrow_mut().gone = vec!["a", "d"];
+    ports.restore(&order).unwrap().unwrap();
+    assert_eq!(ports.restores.borrow().written, Some(wanted(&["b", "c"])));
+    assert_eq!(ports.begun("get"), 3, "the manifest, and two chunks of c");
 }
 
 #[test]
 fn work_on_the_log_alone_is_executed_at_once() {
-    let (world, mut order) = begun();
+    let (ports, mut order) = begun();
     (order.backup_id, order.manifest, order.manifest_sha256) = (None, None, None);
-    assert!(world.restore(&order).unwrap().is_ok());
-    assert_eq!(world.steps.borrow().len(), 1);
-    assert_eq!(world.begun(EXECUTE), 1);
+    assert!(ports.restore(&order).unwrap().is_ok());
+    assert_eq!(ports.steps.borrow().len(), 1);
+    assert_eq!(ports.begun(EXECUTE), 1);
 }
 
 #[test]
 fn a_refusal_of_the_transaction_keeps_its_code_its_sentence_and_its_details() {
-    let (world, _) = begun();
+    let (ports, _) = begun();
     for code in ErrorCode::ALL {
         for details in [
             vec![],
             vec!["planHash: another".to_owned(), "two".to_owned()],
         ] {
-            let order = begin(&world);
-            world.steps.borrow_mut().clear();
+            let order = begin(&ports);
+            ports.steps.borrow_mut().clear();
             let refusal = json!({ "code": code, "message": "not as asked", "details": details });
-            world.restores.borrow_mut().answer = Some(json!({ "error": refusal }));
-            let error = world.restore(&order).unwrap().unwrap_err();
-            assert_eq!(world.begun(EXECUTE), 1, "{code}");
+            ports.restores.borrow_mut().answer = Some(json!({ "error": refusal }));
+            let error = ports.restore(&order).unwrap().unwrap_err();
+            assert_eq!(ports.begun(EXECUTE), 1, "{code}");
             assert_eq!(
-                world.begun("m23_fail_restore"),
+                ports.begun("m23_fail_restore"),
                 0,
                 "{code}: the database has noted it"
             );
@@ -132,11 +132,11 @@ fn a_fault_of_the_transaction_is_logged_with_its_cause_and_not_shown() {
         json!({ "code": "INTERNAL", "message": "of our own", "cause": INTERNAL }),
         json!({ "code": "NO_SUCH_CODE", "message": INTERNAL }),
     ] {
-        let (world, order) = begun();
-        world.restores.borrow_mut().answer = Some(json!({ "error": refusal }));
-        let error = world.restore(&order).unwrap().unwrap_err();
+        let (ports, order) = begun();
+        ports.restores.borrow_mut().answer = Some(json!({ "error": refusal }));
+        let error = ports.restore(&order).unwrap().unwrap_err();
         assert!(!error.sentence().contains("secret"));
-        assert!(world.log_text().contains("m23.secret"));
+        assert!(ports.log_text().contains("m23.secret"));
         assert!(matches!(
             error.classify(),
             ErrorClass::Database(DatabaseError::Failed(_))
@@ -152,11 +152,11 @@ fn an_answer_in_an_unknown_form_is_a_fault_of_ours() {
         json!({ "error": "no" }),
         json!({}),
     ] {
-        let (world, order) = begun();
-        world.restores.borrow_mut().answer = Some(answer);
-        let error = world.restore(&order).unwrap().unwrap_err();
+        let (ports, order) = begun();
+        ports.restores.borrow_mut().answer = Some(answer);
+        let error = ports.restore(&order).unwrap().unwrap_err();
         assert!(matches!(error.classify(), ErrorClass::Internal(_)));
-        assert_eq!(world.begun(EXECUTE), 1);
+        assert_eq!(ports.begun(EXECUTE), 1);
     }
 }
 
@@ -164,17 +164,17 @@ fn an_answer_in_an_unknown_form_is_a_fault_of_ours() {
 fn two_chunks_are_in_memory_at_most_and_the_next_is_fetched_while_one_is_sent() {
     for database in 1..6 {
         for store in 1..6 {
-            let (world, order) = begun();
-            world.in_flight.most.set(0);
-            world.patience.set((database, store));
-            world.restore(&order).unwrap().unwrap();
-            let most = world.in_flight.most.get();
+            let (ports, order) = begun();
+            ports.in_flight.most.set(0);
+            ports.patience.set((database, store));
+            ports.restore(&order).unwrap().unwrap();
+            let most = ports.in_flight.most.get();
             let overlaps = store < database;
             assert!(
                 most == 2 || (most == 1 && !overlaps),
                 "speeds {database} and {store}: {most}"
             );
-            assert_eq!(world.restores.borrow().written, Some(everything()));
+            assert_eq!(ports.restores.borrow().written, Some(everything()));
         }
     }
 }

@@ -1,18 +1,18 @@
 //! Every byte of an archive is verified before the one transaction that touches live data.
 
 use crate::backups::{JOB, TENANT};
+use crate::fake_ports::{FakePorts, sha256};
 use crate::restores::{begin, begun, everything};
-use crate::world::{World, sha256};
 use m23_engine::{ErrorClass, RestoreOrder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// The restore ends before anything is written, and says which object is the matter.
-fn assert_refused(world: &World, order: &RestoreOrder, named: &str, case: &str) {
-    let error = world.restore(order).unwrap().unwrap_err();
-    let restores = world.restores.borrow();
-    assert_eq!(world.begun("m23_execute_restore"), 0, "{case}");
-    assert_eq!(world.begun("m23_fail_restore"), 1, "{case}");
+fn assert_refused(ports: &FakePorts, order: &RestoreOrder, named: &str, case: &str) {
+    let error = ports.restore(order).unwrap().unwrap_err();
+    let restores = ports.restores.borrow();
+    assert_eq!(ports.begun("m23_execute_restore"), 0, "{case}");
+    assert_eq!(ports.begun("m23_fail_restore"), 1, "{case}");
     assert_eq!(restores.failures.len(), 1, "{case}");
     assert!(
         restores.failures[0].contains(named),
@@ -27,27 +27,27 @@ fn assert_refused(world: &World, order: &RestoreOrder, named: &str, case: &str) 
 
 /// For every object of one archive: puts `change` of it in its place, restores, and puts it back.
 fn with_each_object(cases: impl Fn(&str, &[u8]) -> Vec<Option<Vec<u8>>>) {
-    let (world, _) = begun();
-    let objects = world.objects.borrow().clone();
+    let (ports, _) = begun();
+    let objects = ports.objects.borrow().clone();
     for (object, bytes) in &objects {
         for (number, changed) in cases(object, bytes).into_iter().enumerate() {
             match changed {
-                Some(changed) => world.objects.borrow_mut().insert(object.clone(), changed),
-                None => world.objects.borrow_mut().remove(object),
+                Some(changed) => ports.objects.borrow_mut().insert(object.clone(), changed),
+                None => ports.objects.borrow_mut().remove(object),
             };
-            world.steps.borrow_mut().clear();
-            let order = begin(&world);
-            assert_refused(&world, &order, object, &format!("{object}, case {number}"));
-            world.objects.borrow_mut().clone_from(&objects);
+            ports.steps.borrow_mut().clear();
+            let order = begin(&ports);
+            assert_refused(&ports, &order, object, &format!("{object}, case {number}"));
+            ports.objects.borrow_mut().clone_from(&objects);
         }
     }
-    world.steps.borrow_mut().clear();
-    let order = begin(&world);
+    ports.steps.borrow_mut().clear();
+    let order = begin(&ports);
     assert!(
-        world.restore(&order).unwrap().is_ok(),
+        ports.restore(&order).unwrap().is_ok(),
         "as it was, it can be restored"
     );
-    assert_eq!(world.restores.borrow().written, Some(everything()));
+    assert_eq!(ports.restores.borrow().written, Some(everything()));
 }
 
 #[test]
@@ -93,18 +93,18 @@ fn an_object_in_the_place_of_another_is_refused() {
 
 #[test]
 fn a_manifest_with_another_hash_than_the_databases_is_refused() {
-    let (world, mut order) = begun();
+    let (ports, mut order) = begun();
     order.manifest_sha256 = Some(sha256(b"another"));
-    assert_refused(&world, &order, "manifest.json", "another hash");
+    assert_refused(&ports, &order, "manifest.json", "another hash");
 }
 
 #[test]
 fn a_backup_whose_manifest_is_unknown_is_refused() {
     for known in [(true, false), (false, true), (false, false)] {
-        let (world, mut order) = begun();
+        let (ports, mut order) = begun();
         order.manifest = order.manifest.filter(|_| known.0);
         order.manifest_sha256 = order.manifest_sha256.filter(|_| known.1);
-        assert_refused(&world, &order, "manifest", &format!("{known:?}"));
+        assert_refused(&ports, &order, "manifest", &format!("{known:?}"));
     }
 }
 
@@ -112,10 +112,10 @@ fn a_backup_whose_manifest_is_unknown_is_refused() {
 fn the_manifest_of_another_backup_or_tenant_is_refused() {
     let other = Uuid::from_u128(0x077e5);
     for (tenant, backup) in [(other, JOB), (TENANT, other), (other, other)] {
-        let (world, mut order) = begun();
+        let (ports, mut order) = begun();
         (order.tenant_id, order.backup_id) = (tenant, Some(backup));
         assert_refused(
-            &world,
+            &ports,
             &order,
             "manifest.json",
             &format!("{tenant} {backup}"),
@@ -124,20 +124,20 @@ fn the_manifest_of_another_backup_or_tenant_is_refused() {
 }
 
 /// Forges a manifest whose hash the database believes to be right.
-fn forge(edit: impl Fn(&mut Value)) -> (World, RestoreOrder) {
-    let (world, mut order) = begun();
+fn forge(edit: impl Fn(&mut Value)) -> (FakePorts, RestoreOrder) {
+    let (ports, mut order) = begun();
     let object = order.manifest.clone().unwrap();
-    let mut manifest = serde_json::from_slice(&world.objects.borrow()[&object]).unwrap();
+    let mut manifest = serde_json::from_slice(&ports.objects.borrow()[&object]).unwrap();
     edit(&mut manifest);
     let bytes = manifest.to_string().into_bytes();
     order.manifest_sha256 = Some(sha256(&bytes));
-    world.objects.borrow_mut().insert(object, bytes);
-    (world, order)
+    ports.objects.borrow_mut().insert(object, bytes);
+    (ports, order)
 }
 
 #[test]
 fn a_manifest_that_claims_another_tenants_objects_is_refused() {
-    let (world, order) = forge(|manifest| {
+    let (ports, order) = forge(|manifest| {
         let object = &mut manifest["tables"][0]["chunks"][0]["object"];
         *object = json!(
             object
@@ -146,14 +146,14 @@ fn a_manifest_that_claims_another_tenants_objects_is_refused() {
                 .replace(&JOB.to_string(), &TENANT.to_string())
         );
     });
-    assert_refused(&world, &order, "manifest.json", "another's chunk");
-    assert_eq!(world.begun("get"), 1, "it was not even looked at");
+    assert_refused(&ports, &order, "manifest.json", "another's chunk");
+    assert_eq!(ports.begun("get"), 1, "it was not even looked at");
 }
 
 #[test]
 fn a_manifest_that_contradicts_its_chunks_is_refused() {
     for count in ["rows", "bytes", "stored_bytes"] {
-        let (world, order) = forge(|manifest| {
+        let (ports, order) = forge(|manifest| {
             for sum in [count, "tables"] {
                 let number = match sum {
                     "tables" => &mut manifest["tables"][0]["chunks"][0][count],
@@ -162,12 +162,12 @@ fn a_manifest_that_contradicts_its_chunks_is_refused() {
                 *number = json!(number.as_u64().unwrap() + 1);
             }
         });
-        assert_refused(&world, &order, "000001-", count);
+        assert_refused(&ports, &order, "000001-", count);
     }
 }
 
 #[test]
 fn a_manifest_of_a_later_version_is_refused() {
-    let (world, order) = forge(|manifest| manifest["version"] = json!(3));
-    assert_refused(&world, &order, "version 3", "a later version");
+    let (ports, order) = forge(|manifest| manifest["version"] = json!(3));
+    assert_refused(&ports, &order, "version 3", "a later version");
 }

@@ -1,7 +1,7 @@
 //! The half of the fake database that serves restores: one restore, its lease, its staging.
 
 use crate::backups::{JOB, TABLES, TENANT, rows};
-use crate::world::{Driven, LEASE_MS, Lease, NEVER, World, keep_lease};
+use crate::fake_ports::{Driven, FakePorts, LEASE_MS, Lease, NEVER, keep_lease};
 use m23_engine::RestoreOrder;
 use m23_ports::{Clock as _, DatabaseError};
 use serde_json::{Value, json};
@@ -174,22 +174,22 @@ pub fn everything() -> BTreeMap<String, String> {
     wanted(&TABLES.map(|(name, _)| name))
 }
 
-/// A world with a complete backup, and a restore of it that has just begun. Its steps are counted
+/// A ports with a complete backup, and a restore of it that has just begun. Its steps are counted
 /// from here.
-pub fn begun() -> (World, RestoreOrder) {
-    let world = World::new();
-    assert_eq!(world.back_up(NEVER), Some(Driven::Completed(JOB)));
-    world.steps.borrow_mut().clear();
-    world.logged.borrow_mut().clear();
-    let order = begin(&world);
-    (world, order)
+pub fn begun() -> (FakePorts, RestoreOrder) {
+    let ports = FakePorts::new();
+    assert_eq!(ports.back_up(NEVER), Some(Driven::Completed(JOB)));
+    ports.steps.borrow_mut().clear();
+    ports.logged.borrow_mut().clear();
+    let order = begin(&ports);
+    (ports, order)
 }
 
-/// Begins a restore of the world's backup.
-pub fn begin(world: &World) -> RestoreOrder {
-    let until = world.now_ms() + LEASE_MS;
-    let (object, hash, _) = world.backups.borrow().manifest.clone().unwrap();
-    *world.restores.borrow_mut() = Restores {
+/// Begins a restore of the ports's backup.
+pub fn begin(ports: &FakePorts) -> RestoreOrder {
+    let until = ports.now_ms() + LEASE_MS;
+    let (object, hash, _) = ports.backups.borrow().manifest.clone().unwrap();
+    *ports.restores.borrow_mut() = Restores {
         lease: Some(Lease {
             token: TOKEN,
             until,

@@ -1,6 +1,6 @@
-//! AES-256-GCM of another maker than the Workers', and worlds whose archives are encrypted.
+//! AES-256-GCM of another maker than the Workers', and ports whose archives are encrypted.
 
-use crate::world::World;
+use crate::fake_ports::FakePorts;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, aes::cipher::Array};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -29,7 +29,7 @@ pub fn decrypt(key: &[u8; KEY], sealed: Sealed<'_>, context: &[u8]) -> Option<Ve
     cipher.decrypt(&Array(*sealed.nonce), payload).ok()
 }
 
-/// Sealed bytes with a nonce that no world uses.
+/// Sealed bytes with a nonce that no ports uses.
 pub fn seal(key: &[u8; KEY], bytes: &[u8], context: &[u8]) -> Vec<u8> {
     let nonce = [0xee; NONCE];
     let body = encrypt(key, &nonce, bytes, context);
@@ -48,12 +48,12 @@ pub fn masters(current: Option<[u8; KEY]>, previous: Option<[u8; KEY]>) -> Maste
     MasterKeys::read(text).unwrap()
 }
 
-impl World {
-    /// A world with a master key.
+impl FakePorts {
+    /// A ports with a master key.
     pub fn sealed() -> Self {
-        let mut world = Self::new();
-        world.master_keys = masters(Some(MASTER), None);
-        world
+        let mut ports = Self::new();
+        ports.master_keys = masters(Some(MASTER), None);
+        ports
     }
 
     /// The objects that are keys.

@@ -2,9 +2,9 @@
 //! executed then.
 
 use crate::backups::{JOB, TENANT};
+use crate::fake_ports::{Driven, FakePorts, NEVER, sha256};
 use crate::restores::{begin, everything};
 use crate::sealed::{MASTER, OTHER, masters, seal};
-use crate::world::{Driven, NEVER, World, sha256};
 use m23_archive::seal::{Sealed, mac_to_bytes, manifest_context};
 use m23_archive::{KeyObject, key_object};
 use m23_engine::{ErrorClass, RestoreOrder};
@@ -13,59 +13,59 @@ use uuid::Uuid;
 
 const STRANGER: Uuid = Uuid::from_u128(0x077e5);
 
-fn begun() -> (World, RestoreOrder) {
-    let world = World::sealed();
-    assert_eq!(world.back_up(NEVER), Some(Driven::Completed(JOB)));
-    world.steps.borrow_mut().clear();
-    let order = begin(&world);
-    (world, order)
+fn begun() -> (FakePorts, RestoreOrder) {
+    let ports = FakePorts::sealed();
+    assert_eq!(ports.back_up(NEVER), Some(Driven::Completed(JOB)));
+    ports.steps.borrow_mut().clear();
+    let order = begin(&ports);
+    (ports, order)
 }
 
-fn assert_refused(world: &World, order: &RestoreOrder, sentence: &str) {
-    let error = world.restore(order).unwrap().unwrap_err();
-    assert_eq!(world.begun("m23_execute_restore"), 0, "{sentence}");
+fn assert_refused(ports: &FakePorts, order: &RestoreOrder, sentence: &str) {
+    let error = ports.restore(order).unwrap().unwrap_err();
+    assert_eq!(ports.begun("m23_execute_restore"), 0, "{sentence}");
     match error.classify() {
         ErrorClass::Archive(fault) => {
             assert!(fault.contains(sentence), "{sentence}: {fault}");
-            assert_eq!(world.restores.borrow().failures, [fault]);
+            assert_eq!(ports.restores.borrow().failures, [fault]);
         }
         other => panic!("{sentence}: {other:?}"),
     }
 }
 
 /// Puts an object in the store, or takes it out.
-fn put(world: &World, object: &str, bytes: Option<Vec<u8>>) {
+fn put(ports: &FakePorts, object: &str, bytes: Option<Vec<u8>>) {
     match bytes {
-        Some(bytes) => world.objects.borrow_mut().insert(object.to_owned(), bytes),
-        None => world.objects.borrow_mut().remove(object),
+        Some(bytes) => ports.objects.borrow_mut().insert(object.to_owned(), bytes),
+        None => ports.objects.borrow_mut().remove(object),
     };
 }
 
 #[test]
 fn what_was_sealed_comes_back() {
-    let (world, order) = begun();
-    world.restore(&order).unwrap().unwrap();
-    assert_eq!(world.restores.borrow().written, Some(everything()));
+    let (ports, order) = begun();
+    ports.restore(&order).unwrap().unwrap();
+    assert_eq!(ports.restores.borrow().written, Some(everything()));
 }
 
 #[test]
 fn without_a_master_key_nothing_is_read() {
-    let (mut world, order) = begun();
-    world.master_keys = masters(None, None);
+    let (mut ports, order) = begun();
+    ports.master_keys = masters(None, None);
     assert_refused(
-        &world,
+        &ports,
         &order,
         "this backup is encrypted and no ARCHIVE_KEY is configured",
     );
-    assert_eq!(world.begun("get"), 1, "the manifest alone");
+    assert_eq!(ports.begun("get"), 1, "the manifest alone");
 }
 
 #[test]
 fn another_master_key_is_told_of() {
-    let (mut world, order) = begun();
-    world.master_keys = masters(Some(OTHER), None);
+    let (mut ports, order) = begun();
+    ports.master_keys = masters(Some(OTHER), None);
     assert_refused(
-        &world,
+        &ports,
         &order,
         "this backup was encrypted under another master key",
     );
@@ -73,32 +73,32 @@ fn another_master_key_is_told_of() {
 
 #[test]
 fn the_previous_master_key_opens_what_it_has_wrapped() {
-    let (mut world, order) = begun();
-    world.master_keys = masters(Some(OTHER), Some(MASTER));
-    world.restore(&order).unwrap().unwrap();
-    assert_eq!(world.restores.borrow().written, Some(everything()));
+    let (mut ports, order) = begun();
+    ports.master_keys = masters(Some(OTHER), Some(MASTER));
+    ports.restore(&order).unwrap().unwrap();
+    assert_eq!(ports.restores.borrow().written, Some(everything()));
 }
 
 #[test]
 fn an_erased_key_is_told_of() {
-    let (world, order) = begun();
-    put(&world, &world.keys()[0], None);
-    assert_refused(&world, &order, "its key was erased or is missing");
+    let (ports, order) = begun();
+    put(&ports, &ports.keys()[0], None);
+    assert_refused(&ports, &order, "its key was erased or is missing");
 }
 
 #[test]
 fn a_key_object_altered_in_any_byte_opens_nothing() {
-    let (world, _) = begun();
-    let object = world.keys()[0].clone();
-    let bytes = world.objects.borrow()[&object].clone();
+    let (ports, _) = begun();
+    let object = ports.keys()[0].clone();
+    let bytes = ports.objects.borrow()[&object].clone();
     for at in 0..bytes.len() {
         let mut altered = bytes.clone();
         altered[at] ^= 1;
-        put(&world, &object, Some(altered));
-        let order = begin(&world);
-        let outcome = world.restore(&order).unwrap();
+        put(&ports, &object, Some(altered));
+        let order = begin(&ports);
+        let outcome = ports.restore(&order).unwrap();
         // A blank or a base64 bit that means nothing may change without harm.
-        let harmless = KeyObject::parse(&world.objects.borrow()[&object]).ok()
+        let harmless = KeyObject::parse(&ports.objects.borrow()[&object]).ok()
             == KeyObject::parse(&bytes).ok();
         assert_eq!(outcome.is_ok(), harmless, "byte {at}");
     }
@@ -106,20 +106,20 @@ fn a_key_object_altered_in_any_byte_opens_nothing() {
 
 #[test]
 fn a_key_object_that_is_cut_opens_nothing() {
-    let (world, order) = begun();
-    let object = world.keys()[0].clone();
-    let bytes = world.objects.borrow()[&object].clone();
-    put(&world, &object, Some(bytes[..bytes.len() / 2].to_vec()));
-    assert_refused(&world, &order, "the key object cannot be read");
+    let (ports, order) = begun();
+    let object = ports.keys()[0].clone();
+    let bytes = ports.objects.borrow()[&object].clone();
+    put(&ports, &object, Some(bytes[..bytes.len() / 2].to_vec()));
+    assert_refused(&ports, &order, "the key object cannot be read");
 }
 
 /// A key object of another tenant under the same master key, as it is, and with this tenant's ids
 /// written over its own.
 #[test]
 fn another_tenants_key_object_opens_nothing() {
-    let (world, order) = begun();
-    let object = world.keys()[0].clone();
-    let own = KeyObject::parse(&world.objects.borrow()[&object]).unwrap();
+    let (ports, order) = begun();
+    let object = ports.keys()[0].clone();
+    let own = KeyObject::parse(&ports.objects.borrow()[&object]).unwrap();
     let wrapped = seal(&MASTER, &[7; 32], &KeyObject::context(STRANGER, own.key_id));
     let theirs = |tenant| {
         let wrapped = Sealed::split(&wrapped).unwrap();
@@ -127,18 +127,18 @@ fn another_tenants_key_object_opens_nothing() {
             .to_bytes()
             .unwrap()
     };
-    put(&world, &object, Some(theirs(STRANGER)));
-    assert_refused(&world, &order, "is the key of another tenant");
-    put(&world, &object, Some(theirs(TENANT)));
-    assert_refused(&world, &begin(&world), "cannot be unwrapped");
+    put(&ports, &object, Some(theirs(STRANGER)));
+    assert_refused(&ports, &order, "is the key of another tenant");
+    put(&ports, &object, Some(theirs(TENANT)));
+    assert_refused(&ports, &begin(&ports), "cannot be unwrapped");
 }
 
 #[test]
 fn a_manifest_without_its_mac_or_with_another_is_refused() {
-    let (world, _) = begun();
+    let (ports, _) = begun();
     let mac = format!("tenants/{TENANT}/backups/{JOB}/manifest.mac");
-    let right = world.objects.borrow()[&mac].clone();
-    let sealed = seal(&world.data_key(), &[], &manifest_context(b"{}"));
+    let right = ports.objects.borrow()[&mac].clone();
+    let sealed = seal(&ports.data_key(), &[], &manifest_context(b"{}"));
     let of_another_manifest = mac_to_bytes(Sealed::split(&sealed).unwrap());
     let mut flipped = right.clone();
     flipped[20] = if flipped[20] == b'A' { b'B' } else { b'A' };
@@ -152,40 +152,40 @@ fn a_manifest_without_its_mac_or_with_another_is_refused() {
         (Some(flipped), "it cannot be decrypted"),
         (Some(of_another_manifest), "it cannot be decrypted"),
     ] {
-        put(&world, &mac, bytes);
-        assert_refused(&world, &begin(&world), sentence);
-        assert_eq!(world.begun("m23_stage_table"), 0);
+        put(&ports, &mac, bytes);
+        assert_refused(&ports, &begin(&ports), sentence);
+        assert_eq!(ports.begun("m23_stage_table"), 0);
     }
 }
 
 #[test]
 fn a_manifest_that_was_made_to_look_plain_is_refused_by_its_hash() {
-    let (world, order) = begun();
+    let (ports, order) = begun();
     let object = order.manifest.clone().unwrap();
-    let mut manifest: Value = serde_json::from_slice(&world.objects.borrow()[&object]).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&ports.objects.borrow()[&object]).unwrap();
     manifest["encryption"] = Value::Null;
-    put(&world, &object, Some(manifest.to_string().into_bytes()));
-    assert_refused(&world, &order, "its SHA-256 is another");
+    put(&ports, &object, Some(manifest.to_string().into_bytes()));
+    assert_refused(&ports, &order, "its SHA-256 is another");
 }
 
 /// Rewrites the manifest as somebody would who has the data key and the database's record, so that
 /// only what binds a chunk to its place is left to refuse it.
-fn forge(world: &World, edit: impl Fn(&mut Value)) -> RestoreOrder {
-    let mut order = begin(world);
+fn forge(ports: &FakePorts, edit: impl Fn(&mut Value)) -> RestoreOrder {
+    let mut order = begin(ports);
     let object = order.manifest.clone().unwrap();
-    let mut manifest: Value = serde_json::from_slice(&world.objects.borrow()[&object]).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&ports.objects.borrow()[&object]).unwrap();
     edit(&mut manifest);
     let bytes = manifest.to_string().into_bytes();
-    let sealed = seal(&world.data_key(), &[], &manifest_context(&bytes));
+    let sealed = seal(&ports.data_key(), &[], &manifest_context(&bytes));
     let mac = mac_to_bytes(Sealed::split(&sealed).unwrap());
-    put(world, &object.replace(".json", ".mac"), Some(mac));
+    put(ports, &object.replace(".json", ".mac"), Some(mac));
     order.manifest_sha256 = Some(sha256(&bytes));
-    put(world, &object, Some(bytes));
+    put(ports, &object, Some(bytes));
     order
 }
 
 /// Says that a table's first chunk has other stored bytes.
-fn exchange(manifest: &mut Value, world: &World, bytes: &[u8]) {
+fn exchange(manifest: &mut Value, ports: &FakePorts, bytes: &[u8]) {
     let before = manifest["tables"][0]["chunks"][0].clone();
     let digest = sha256(bytes);
     let old = before["sha256"].as_str().unwrap();
@@ -193,7 +193,7 @@ fn exchange(manifest: &mut Value, world: &World, bytes: &[u8]) {
         .as_str()
         .unwrap()
         .replace(&old[..16], &digest[..16]);
-    put(world, &object, Some(bytes.to_vec()));
+    put(ports, &object, Some(bytes.to_vec()));
     let chunk = &mut manifest["tables"][0]["chunks"][0];
     chunk["object"] = json!(object);
     chunk["sha256"] = json!(digest);
@@ -205,58 +205,58 @@ fn exchange(manifest: &mut Value, world: &World, bytes: &[u8]) {
 
 #[test]
 fn a_chunk_in_the_place_of_another_is_refused_whatever_the_manifest_says() {
-    let (world, _) = begun();
+    let (ports, _) = begun();
     let chunks: Vec<(String, Vec<u8>)> = {
-        let objects = world.objects.borrow();
+        let objects = ports.objects.borrow();
         let sealed = objects.iter().filter(|(name, _)| name.ends_with(".enc"));
         sealed
             .map(|(name, bytes)| (name.clone(), bytes.clone()))
             .collect()
     };
-    let kept = world.objects.borrow().clone();
+    let kept = ports.objects.borrow().clone();
     for (name, bytes) in &chunks {
-        let order = forge(&world, |manifest| exchange(manifest, &world, bytes));
+        let order = forge(&ports, |manifest| exchange(manifest, &ports, bytes));
         if name.contains("001-public.a/000001-") {
-            world.restore(&order).unwrap().unwrap();
+            ports.restore(&order).unwrap().unwrap();
         } else {
-            assert_refused(&world, &order, "it cannot be decrypted");
+            assert_refused(&ports, &order, "it cannot be decrypted");
         }
-        world.objects.borrow_mut().clone_from(&kept);
-        world.steps.borrow_mut().clear();
+        ports.objects.borrow_mut().clone_from(&kept);
+        ports.steps.borrow_mut().clear();
     }
 }
 
 #[test]
 fn a_sealed_chunk_that_is_cut_is_refused_whatever_the_manifest_says() {
-    let (world, _) = begun();
-    let kept = world.objects.borrow().clone();
+    let (ports, _) = begun();
+    let kept = ports.objects.borrow().clone();
     let (_, bytes) = kept
         .iter()
         .find(|(name, _)| name.contains("001-public.a/000001-"))
         .unwrap();
     for end in [0, 11, 27, 28, bytes.len() - 1] {
-        let order = forge(&world, |manifest| exchange(manifest, &world, &bytes[..end]));
+        let order = forge(&ports, |manifest| exchange(manifest, &ports, &bytes[..end]));
         let sentence = if end < 28 {
             ""
         } else {
             "it cannot be decrypted"
         };
-        assert_refused(&world, &order, sentence);
-        world.objects.borrow_mut().clone_from(&kept);
+        assert_refused(&ports, &order, sentence);
+        ports.objects.borrow_mut().clone_from(&kept);
     }
 }
 
 #[test]
 fn a_plain_chunk_in_a_sealed_backup_is_refused() {
-    let (world, _) = begun();
+    let (ports, _) = begun();
     let plain = m23_archive::pack(b"0000\trow of a\n0001\trow of a\n").unwrap();
-    let order = forge(&world, |manifest| exchange(manifest, &world, &plain));
-    assert_refused(&world, &order, "it cannot be decrypted");
+    let order = forge(&ports, |manifest| exchange(manifest, &ports, &plain));
+    assert_refused(&ports, &order, "it cannot be decrypted");
 }
 
 #[test]
 fn key_objects_lie_where_the_format_says() {
-    let (world, _) = begun();
-    let key = world.backups.borrow().key.unwrap();
-    assert_eq!(world.keys(), [key_object(TENANT, key)]);
+    let (ports, _) = begun();
+    let key = ports.backups.borrow().key.unwrap();
+    assert_eq!(ports.keys(), [key_object(TENANT, key)]);
 }

@@ -1,6 +1,6 @@
 //! What the audit is told of a call.
 
-use crate::world::{Stub, TENANT, USER, World, post, post_with_key, request, token};
+use crate::fake_ports::{FakePorts, Stub, TENANT, USER, post, post_with_key, request, token};
 use http::Request;
 use m23_contract::ErrorCode;
 use m23_pipeline::{Answer, Failure};
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 const FULL: &str = r#"{"jobType":"full"}"#;
 
 /// The entries that were written after answers.
-fn entries(world: &World) -> Vec<Value> {
-    let calls = world.calls.borrow();
+fn entries(ports: &FakePorts) -> Vec<Value> {
+    let calls = ports.calls.borrow();
     calls
         .iter()
         .filter(|(name, ..)| name == "m23_audit")
@@ -22,14 +22,16 @@ fn entries(world: &World) -> Vec<Value> {
         .collect()
 }
 
-fn outcome(world: &World) -> Vec<Value> {
-    entries(world)
+fn outcome(ports: &FakePorts) -> Vec<Value> {
+    entries(ports)
         .iter()
         .map(|entry| json!([entry["event"], entry["status"], entry["code"]]))
         .collect()
 }
 
-fn from_somewhere(mut request: Request<crate::world::Pieces>) -> Request<crate::world::Pieces> {
+fn from_somewhere(
+    mut request: Request<crate::fake_ports::Pieces>,
+) -> Request<crate::fake_ports::Pieces> {
     for (name, value) in [
         ("cf-connecting-ip", "192.0.2.7"),
         ("user-agent", "a browser"),
@@ -42,14 +44,14 @@ fn from_somewhere(mut request: Request<crate::world::Pieces>) -> Request<crate::
 
 #[test]
 fn a_call_is_noted_as_it_is_admitted_and_again_when_it_has_ended() {
-    let world = World::new();
-    world.run(&Stub::new(), from_somewhere(post(FULL)));
-    let calls = world.calls.borrow();
+    let ports = FakePorts::new();
+    ports.run(&Stub::new(), from_somewhere(post(FULL)));
+    let calls = ports.calls.borrow();
     let (_, _, admitted) = calls.iter().find(|(name, ..)| name == "m23_admit").unwrap();
     let origin = json!({"from_address": "192.0.2.7", "user_agent": "a browser"});
     assert_eq!(admitted["p_request"]["from"], origin);
     drop(calls);
-    let written = entries(&world);
+    let written = entries(&ports);
     assert_eq!(
         written,
         [
@@ -63,9 +65,9 @@ fn a_call_is_noted_as_it_is_admitted_and_again_when_it_has_ended() {
 #[test]
 fn a_call_that_failed_has_its_code() {
     let ends_as = |failure: fn() -> Failure, status: u16, code: ErrorCode| {
-        let world = World::new();
-        world.run(&Stub::that(move || Err(failure())), post(FULL));
-        assert_eq!(outcome(&world), [json!(["ended", status, code])]);
+        let ports = FakePorts::new();
+        ports.run(&Stub::that(move || Err(failure())), post(FULL));
+        assert_eq!(outcome(&ports), [json!(["ended", status, code])]);
     };
     ends_as(|| Failure::BackupNotFound, 404, ErrorCode::BackupNotFound);
     ends_as(
@@ -78,77 +80,77 @@ fn a_call_that_failed_has_its_code() {
 
 #[test]
 fn a_call_that_was_not_admitted_is_refused_in_the_audit() {
-    let refused = |world: &World, body: &str, outcomes: Value| {
-        world.run(&Stub::new(), post(body));
-        assert_eq!(json!(outcome(world).last()), outcomes);
+    let refused = |ports: &FakePorts, body: &str, outcomes: Value| {
+        ports.run(&Stub::new(), post(body));
+        assert_eq!(json!(outcome(ports).last()), outcomes);
     };
-    let world = World::new();
-    refused(&world, "{}", json!(["refused", 400, "VALIDATION_FAILED"]));
-    world.role.replace(Some("viewer"));
+    let ports = FakePorts::new();
+    refused(&ports, "{}", json!(["refused", 400, "VALIDATION_FAILED"]));
+    ports.role.replace(Some("viewer"));
     refused(
-        &world,
+        &ports,
         FULL,
         json!(["refused", 403, "INSUFFICIENT_PERMISSIONS"]),
     );
-    world.role.replace(Some("owner"));
+    ports.role.replace(Some("owner"));
     for _ in 0..10 {
-        world.run(&Stub::new(), post(FULL));
+        ports.run(&Stub::new(), post(FULL));
     }
-    refused(&world, FULL, json!(["refused", 429, "RATE_LIMIT_EXCEEDED"]));
-    world.store_down.set(true); // the database refuses, not the edge
-    refused(&world, FULL, json!(["refused", 429, "RATE_LIMIT_EXCEEDED"]));
-    world.run(
+    refused(&ports, FULL, json!(["refused", 429, "RATE_LIMIT_EXCEEDED"]));
+    ports.store_down.set(true); // the database refuses, not the edge
+    refused(&ports, FULL, json!(["refused", 429, "RATE_LIMIT_EXCEEDED"]));
+    ports.run(
         &Stub::new(),
         request("GET", Some(&token(&[], "good")), FULL),
     );
     assert_eq!(
-        json!(outcome(&world).last()),
+        json!(outcome(&ports).last()),
         json!(["refused", 405, "METHOD_NOT_ALLOWED"])
     );
 }
 
 #[test]
 fn an_answer_that_is_given_again_says_so() {
-    let world = World::new();
-    world.run(&Stub::new(), post_with_key(FULL, "k"));
-    world.run(&Stub::new(), post_with_key(FULL, "k"));
+    let ports = FakePorts::new();
+    ports.run(&Stub::new(), post_with_key(FULL, "k"));
+    ports.run(&Stub::new(), post_with_key(FULL, "k"));
     assert_eq!(
-        outcome(&world),
+        outcome(&ports),
         [json!(["ended", 200, null]), json!(["replayed", 200, null])]
     );
 }
 
 #[test]
 fn nobody_is_in_nobodys_audit() {
-    let world = World::new();
-    world.run(&Stub::new(), request("POST", None, FULL));
-    world.run(&Stub::new(), request("POST", Some("Bearer x"), FULL));
-    world.run(&Stub::new(), request("OPTIONS", None, ""));
-    world.tenant.set(None);
-    world.run(&Stub::new(), post(FULL));
-    assert_eq!(entries(&world), Vec::<Value>::new());
+    let ports = FakePorts::new();
+    ports.run(&Stub::new(), request("POST", None, FULL));
+    ports.run(&Stub::new(), request("POST", Some("Bearer x"), FULL));
+    ports.run(&Stub::new(), request("OPTIONS", None, ""));
+    ports.tenant.set(None);
+    ports.run(&Stub::new(), post(FULL));
+    assert_eq!(entries(&ports), Vec::<Value>::new());
 }
 
 #[test]
 fn an_outcome_that_cannot_be_written_changes_no_answer_and_is_logged() {
-    let world = World::new();
-    world.break_function("m23_audit", DatabaseError::Unavailable("away".to_owned()));
-    let reply = world.run(&Stub::that(|| Answer::done(&json!({"n": 1}))), post(FULL));
+    let ports = FakePorts::new();
+    ports.break_function("m23_audit", DatabaseError::Unavailable("away".to_owned()));
+    let reply = ports.run(&Stub::that(|| Answer::done(&json!({"n": 1}))), post(FULL));
     assert_eq!((reply.status, reply.body), (200, json!({"n": 1})));
-    assert!(world.log_text().contains("outcome not audited"));
+    assert!(ports.log_text().contains("outcome not audited"));
 }
 
 #[test]
 fn an_outcome_is_written_again_while_the_database_is_away() {
-    let world = World::new();
+    let ports = FakePorts::new();
     let away = DatabaseError::Unavailable("away".to_owned());
     let broken = DatabaseError::Failed("broken".to_owned());
     for (error, again) in [(Some(away), true), (Some(broken), false), (None, false)] {
-        world.mend();
+        ports.mend();
         if let Some(error) = error {
-            world.break_function("m23_audit", error);
+            ports.break_function("m23_audit", error);
         }
-        world.run(&Stub::new(), post(FULL));
-        assert_eq!(world.again.get(), again);
+        ports.run(&Stub::new(), post(FULL));
+        assert_eq!(ports.again.get(), again);
     }
 }

@@ -8,8 +8,8 @@
 
 mod audit;
 mod edge;
+mod fake_ports;
 mod idempotency;
 mod quota;
 mod refusals;
 mod service;
-mod world;

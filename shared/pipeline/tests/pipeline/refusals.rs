@@ -1,6 +1,6 @@
 //! Tokens, validation, tenant, role; and what an upstream failure looks like.
 
-use crate::world::{NOW, Pitr, Stub, World, post, request, token};
+use crate::fake_ports::{FakePorts, NOW, Pitr, Stub, post, request, token};
 use m23_auth::bearer_token;
 use m23_contract::ErrorCode;
 use m23_pipeline::{Answer, Caller, Failure, decode_error};
@@ -11,7 +11,7 @@ const FULL: &str = r#"{"jobType":"full"}"#;
 
 #[test]
 fn a_caller_without_a_good_token_is_refused_before_the_database() {
-    let world = World::new();
+    let ports = FakePorts::new();
     let bad = [
         None,
         Some("Bearer x".to_owned()),
@@ -25,7 +25,7 @@ fn a_caller_without_a_good_token_is_refused_before_the_database() {
         Some(token(&[("is_anonymous", json!(true))], "good")),
     ];
     for authorization in bad {
-        let reply = world.run(
+        let reply = ports.run(
             &Stub::new(),
             request("POST", authorization.as_deref(), FULL),
         );
@@ -33,14 +33,14 @@ fn a_caller_without_a_good_token_is_refused_before_the_database() {
         assert_eq!(reply.header("www-authenticate"), "Bearer");
         assert_eq!(reply.window(), ("", "", ""), "not an authenticated caller");
     }
-    assert!(world.calls.borrow().is_empty());
+    assert!(ports.calls.borrow().is_empty());
 }
 
 #[test]
 fn the_anon_key_is_told_to_sign_in() {
-    let world = World::new();
+    let ports = FakePorts::new();
     for key in ["Bearer anon", &token(&[("role", json!("anon"))], "good")] {
-        let reply = world.run(&Stub::new(), request("POST", Some(key), FULL));
+        let reply = ports.run(&Stub::new(), request("POST", Some(key), FULL));
         assert_eq!((reply.status, reply.code()), (401, "AUTH_REQUIRED"));
         assert_eq!(
             reply.body["error"],
@@ -51,7 +51,7 @@ fn the_anon_key_is_told_to_sign_in() {
 
 #[test]
 fn a_refused_validation_uses_no_quota_and_shows_the_window() {
-    let world = World::new();
+    let ports = FakePorts::new();
     for body in [
         "",
         "{",
@@ -59,7 +59,7 @@ fn a_refused_validation_uses_no_quota_and_shows_the_window() {
         r#"{"jobType":"x"}"#,
         r#"{"jobType":"full","dryrun":1}"#,
     ] {
-        let reply = world.run(&Stub::new(), post(body));
+        let reply = ports.run(&Stub::new(), post(body));
         assert_eq!(
             (reply.status, reply.code()),
             (400, "VALIDATION_FAILED"),
@@ -72,20 +72,20 @@ fn a_refused_validation_uses_no_quota_and_shows_the_window() {
                 .is_some_and(|lines| !lines.is_empty())
         );
     }
-    assert_eq!(world.called("m23_admit"), 0);
+    assert_eq!(ports.called("m23_admit"), 0);
 }
 
 #[test]
 fn the_faults_of_body_header_and_database_come_together() {
-    let world = World::new();
-    world
+    let ports = FakePorts::new();
+    ports
         .faults
         .borrow_mut()
         .push("tables: \"nope\" is not protected");
     let mut request = post(r#"{"jobType":"x","tables":["nope"]}"#);
     let key = http::HeaderValue::from_bytes(b"caf\xe9").unwrap();
     request.headers_mut().insert("idempotency-key", key);
-    let reply = world.run(&Stub::new(), request);
+    let reply = ports.run(&Stub::new(), request);
     assert_eq!(
         reply.body["details"],
         json!([
@@ -94,35 +94,35 @@ fn the_faults_of_body_header_and_database_come_together() {
             "tables: \"nope\" is not protected"
         ])
     );
-    let calls = world.calls.borrow();
+    let calls = ports.calls.borrow();
     assert_eq!(calls[0].2["p_tables"], json!(["nope"]));
 }
 
 #[test]
 fn a_fault_that_only_the_database_sees_is_a_fault() {
-    let world = World::new();
-    world
+    let ports = FakePorts::new();
+    ports
         .faults
         .borrow_mut()
         .push("tables: \"nope\" is unknown");
-    let reply = world.run(
+    let reply = ports.run(
         &Stub::new(),
         post(r#"{"jobType":"full","tables":["nope"]}"#),
     );
     assert_eq!((reply.status, reply.code()), (400, "VALIDATION_FAILED"));
-    assert_eq!(world.called("m23_admit"), 0);
+    assert_eq!(ports.called("m23_admit"), 0);
 }
 
 #[test]
 fn a_caller_with_no_tenant_is_refused_and_learns_nothing() {
-    let world = World::new();
-    world.tenant.set(None);
-    *world.role.borrow_mut() = None;
-    world
+    let ports = FakePorts::new();
+    ports.tenant.set(None);
+    *ports.role.borrow_mut() = None;
+    ports
         .faults
         .borrow_mut()
         .push("tables: \"secret\" is not protected");
-    let reply = world.run(&Stub::new(), post(FULL));
+    let reply = ports.run(&Stub::new(), post(FULL));
     assert_eq!((reply.status, reply.code()), (403, "TENANT_NOT_FOUND"));
     assert_eq!(reply.window(), ("10", "10", &*NOW.to_string()));
     assert!(!reply.body.to_string().contains("secret"));
@@ -130,10 +130,10 @@ fn a_caller_with_no_tenant_is_refused_and_learns_nothing() {
 
 #[test]
 fn a_role_that_does_not_allow_it_is_refused_and_not_counted() {
-    let world = World::new();
+    let ports = FakePorts::new();
     for role in ["viewer", "superuser", ""] {
-        *world.role.borrow_mut() = Some(role);
-        let reply = world.run(&Stub::new(), post(FULL));
+        *ports.role.borrow_mut() = Some(role);
+        let reply = ports.run(&Stub::new(), post(FULL));
         assert_eq!(
             (reply.status, reply.code()),
             (403, "INSUFFICIENT_PERMISSIONS"),
@@ -141,17 +141,17 @@ fn a_role_that_does_not_allow_it_is_refused_and_not_counted() {
         );
         assert_eq!(reply.window().1, "10");
     }
-    assert_eq!(world.called("m23_admit"), 0);
+    assert_eq!(ports.called("m23_admit"), 0);
 }
 
 #[test]
 fn an_operator_may_look_but_not_restore() {
-    let world = World::new();
-    *world.role.borrow_mut() = Some("operator");
+    let ports = FakePorts::new();
+    *ports.role.borrow_mut() = Some("operator");
     let run = |body: &str| {
         let mut request = post(body);
         *request.uri_mut() = "https://edge/".parse().unwrap();
-        world.run(&Pitr, request).code().to_owned()
+        ports.run(&Pitr, request).code().to_owned()
     };
     let at = r#""targetTimestamp":"2026-01-31T10:31:00Z""#;
     assert_eq!(run(&format!("{{{at},\"dryRun\":true}}")), "UNAVAILABLE");
@@ -164,44 +164,44 @@ fn an_operator_may_look_but_not_restore() {
 #[test]
 fn an_upstream_that_does_not_answer_is_a_503_that_says_when_and_not_why() {
     for name in ["m23_authorize", "m23_admit"] {
-        let world = World::new();
-        world.break_function(
+        let ports = FakePorts::new();
+        ports.break_function(
             name,
             DatabaseError::Unavailable("10.0.0.7 refused".to_owned()),
         );
-        let reply = world.run(&Stub::new(), post(FULL));
+        let reply = ports.run(&Stub::new(), post(FULL));
         assert_eq!((reply.status, reply.code()), (503, "UNAVAILABLE"));
         assert_eq!(reply.header("retry-after"), "5");
         assert_eq!(reply.window().0, "10");
         assert!(!reply.body.to_string().contains("10.0.0.7"));
-        assert!(world.log_text().contains("10.0.0.7"));
+        assert!(ports.log_text().contains("10.0.0.7"));
     }
-    let world = World::new();
-    world.keys_down.set(true);
-    let reply = world.run(&Stub::new(), post(FULL));
+    let ports = FakePorts::new();
+    ports.keys_down.set(true);
+    let reply = ports.run(&Stub::new(), post(FULL));
     assert_eq!((reply.status, reply.code()), (503, "UNAVAILABLE"));
     assert!(!reply.body.to_string().contains("10.0.0.7"));
 }
 
 #[test]
 fn a_fault_of_ours_shows_no_sql() {
-    let world = World::new();
+    let ports = FakePorts::new();
     let cause = "42P01 (404): relation \"m23.requests\" does not exist";
-    world.break_function("m23_admit", DatabaseError::Failed(cause.to_owned()));
-    let reply = world.run(&Stub::new(), post(FULL));
+    ports.break_function("m23_admit", DatabaseError::Failed(cause.to_owned()));
+    let reply = ports.run(&Stub::new(), post(FULL));
     assert_eq!((reply.status, reply.code()), (500, "INTERNAL"));
     assert!(!reply.body.to_string().contains("relation"));
-    assert!(world.log_text().contains("42P01"));
+    assert!(ports.log_text().contains("42P01"));
 }
 
 #[test]
 fn a_token_that_the_database_does_not_take_is_a_401() {
-    let world = World::new();
-    world.break_function(
+    let ports = FakePorts::new();
+    ports.break_function(
         "m23_authorize",
         DatabaseError::TokenRefused("expired".to_owned()),
     );
-    let reply = world.run(&Stub::new(), post(FULL));
+    let reply = ports.run(&Stub::new(), post(FULL));
     assert_eq!((reply.status, reply.code()), (401, "AUTH_REQUIRED"));
 }
 
@@ -225,8 +225,8 @@ fn every_failure_has_its_status_code_and_sentence() {
     let seen: Vec<(u16, String)> = failures
         .into_iter()
         .map(|failure| {
-            let world = World::new();
-            let reply = world.run(&Stub::that(move || Err(failure())), post(FULL));
+            let ports = FakePorts::new();
+            let reply = ports.run(&Stub::that(move || Err(failure())), post(FULL));
             assert_eq!(reply.body["success"], false);
             assert!(reply.body["error"].as_str().unwrap().ends_with('.'));
             assert!(!reply.body.to_string().contains("4711"));
@@ -254,9 +254,9 @@ fn every_failure_has_its_status_code_and_sentence() {
 
 #[test]
 fn a_long_work_is_answered_202() {
-    let world = World::new();
+    let ports = FakePorts::new();
     let stub = Stub::that(|| Answer::accepted(&json!({"success": true})));
-    assert_eq!(world.run(&stub, post(FULL)).status, 202);
+    assert_eq!(ports.run(&stub, post(FULL)).status, 202);
 }
 
 fn decoded(status: u16, body: &Value) -> DatabaseError {
@@ -279,7 +279,7 @@ fn a_refusal_in_the_contracts_words_is_passed_on() {
 
 #[test]
 fn the_databases_words_become_a_sentence() {
-    let world = World::new();
+    let ports = FakePorts::new();
     let stub = Stub::that(|| {
         Err(Failure::Refused {
             code: ErrorCode::BackupNotFound,
@@ -287,7 +287,7 @@ fn the_databases_words_become_a_sentence() {
             details: vec!["backupJobId: unknown".to_owned()],
         })
     });
-    let reply = world.run(&stub, post(FULL));
+    let reply = ports.run(&stub, post(FULL));
     assert_eq!(
         reply.body,
         json!({"success": false, "error": "No such backup in this tenant.",
@@ -333,14 +333,14 @@ fn passing_trouble_and_lasting_trouble_are_told_apart() {
 #[test]
 fn a_full_disk_is_told_to_the_operator_and_not_to_the_caller() {
     let full = json!({"code": "53100", "message": "could not extend file \"base/5/16384\""});
-    let world = World::new();
-    world.break_function("m23_admit", decoded(503, &full));
-    let reply = world.run(&Stub::new(), post(FULL));
+    let ports = FakePorts::new();
+    ports.break_function("m23_admit", decoded(503, &full));
+    let reply = ports.run(&Stub::new(), post(FULL));
     assert_eq!((reply.status, reply.code()), (503, "UNAVAILABLE"));
     assert_eq!(reply.header("retry-after"), "5");
     assert!(!reply.body.to_string().contains("disk"));
     assert!(
-        world
+        ports
             .log_text()
             .contains("the database's disk is full: see")
     );

@@ -1,6 +1,6 @@
 //! Calls with the service key, for a tenant that they name.
 
-use crate::world::{Pieces, Pitr, Stub, TENANT, World, post, request, token};
+use crate::fake_ports::{FakePorts, Pieces, Pitr, Stub, TENANT, post, request, token};
 use http::{HeaderValue, Request};
 use m23_contract::{FunctionName, RecoveryTestRequest, Role};
 use m23_pipeline::{Admitted, Answer, Caller, Failure, Function};
@@ -31,15 +31,15 @@ fn for_the_tenant(body: &str) -> Request<Pieces> {
 
 #[test]
 fn the_service_key_may_call_for_the_tenant_that_it_names_with_an_owners_rights() {
-    let world = World::new();
+    let ports = FakePorts::new();
     let stub = Stub::new();
-    assert_eq!(world.run(&stub, for_the_tenant(FULL)).status, 200);
-    let handled = stub.handled.borrow();
-    let caller = &handled[0].0;
+    assert_eq!(ports.run(&stub, for_the_tenant(FULL)).status, 200);
+    let answered = stub.answered.borrow();
+    let caller = &answered[0].0;
     assert_eq!(caller.tenant_id(), TENANT);
     assert_eq!((caller.user_id(), caller.role()), (None, Role::Owner));
     assert!(matches!(caller.caller(), Caller::Service));
-    let calls = world.calls.borrow();
+    let calls = ports.calls.borrow();
     assert!(calls.iter().all(|(_, as_user, _)| !as_user));
 }
 
@@ -51,14 +51,14 @@ fn only_the_very_key_counts() {
         "Bearer SERVICE-KEY",
         &token(&[("role", json!("service_role"))], "good"),
     ] {
-        let world = World::new();
+        let ports = FakePorts::new();
         let call = with(
             request("POST", Some(other), FULL),
             &[("x-m23-tenant", &tenant()), ("x-m23-reason", WHY)],
         );
-        let reply = world.run(&Stub::new(), call);
+        let reply = ports.run(&Stub::new(), call);
         assert_eq!((reply.status, reply.code()), (401, "AUTH_REQUIRED"));
-        assert!(world.calls.borrow().is_empty());
+        assert!(ports.calls.borrow().is_empty());
     }
 }
 
@@ -73,11 +73,11 @@ fn the_service_key_is_never_taken_from_a_browser_or_without_a_tenant() {
         &[("x-m23-tenant", ""), reason],
         &[("x-m23-tenant", "%20"), reason],
     ] {
-        let world = World::new();
-        let reply = world.run(&Stub::new(), service(headers, FULL));
+        let ports = FakePorts::new();
+        let reply = ports.run(&Stub::new(), service(headers, FULL));
         assert_eq!((reply.status, reply.code()), (401, "AUTH_REQUIRED"));
         assert_eq!(reply.window(), ("", "", ""));
-        assert!(world.calls.borrow().is_empty());
+        assert!(ports.calls.borrow().is_empty());
     }
 }
 
@@ -95,33 +95,33 @@ fn a_tenant_that_nothing_knows_is_not_found() {
         "caf\u{e9}",
         &long,
     ] {
-        let world = World::new();
+        let ports = FakePorts::new();
         let call = service(&[("x-m23-tenant", named), ("x-m23-reason", WHY)], FULL);
-        let reply = world.run(&Stub::new(), call);
+        let reply = ports.run(&Stub::new(), call);
         assert_eq!(
             (reply.status, reply.code()),
             (403, "TENANT_NOT_FOUND"),
             "{named}"
         );
-        assert_eq!(world.called("m23_admit") + world.called("m23_audit"), 0);
+        assert_eq!(ports.called("m23_admit") + ports.called("m23_audit"), 0);
     }
-    let world = World::new();
+    let ports = FakePorts::new();
     let twice = [("x-m23-tenant", &*tenant()), ("x-m23-tenant", &*unknown)];
-    assert_eq!(world.run(&Stub::new(), service(&twice, FULL)).status, 403);
+    assert_eq!(ports.run(&Stub::new(), service(&twice, FULL)).status, 403);
 }
 
 #[test]
 fn a_user_who_names_a_tenant_is_refused() {
     for named in [&*tenant(), "", "%zz"] {
-        let world = World::new();
-        let reply = world.run(&Stub::new(), with(post(FULL), &[("x-m23-tenant", named)]));
+        let ports = FakePorts::new();
+        let reply = ports.run(&Stub::new(), with(post(FULL), &[("x-m23-tenant", named)]));
         assert_eq!(
             (reply.status, reply.code()),
             (403, "INSUFFICIENT_PERMISSIONS")
         );
-        assert_eq!(world.called("m23_admit"), 0);
+        assert_eq!(ports.called("m23_admit"), 0);
         assert_eq!(
-            world.called("m23_audit"),
+            ports.called("m23_audit"),
             1,
             "it is in their tenant's audit"
         );
@@ -131,7 +131,7 @@ fn a_user_who_names_a_tenant_is_refused() {
 fn faults(headers: &[(&'static str, &str)], body: &str) -> Value {
     let tenant = tenant();
     let named = [&[("x-m23-tenant", &*tenant)], headers].concat();
-    let reply = World::new().run(&Stub::new(), service(&named, body));
+    let reply = FakePorts::new().run(&Stub::new(), service(&named, body));
     assert_eq!((reply.status, reply.code()), (400, "VALIDATION_FAILED"));
     reply.body["details"].clone()
 }
@@ -164,12 +164,12 @@ fn a_dry_run_and_a_recovery_test_need_no_reason() {
         call
     };
     let test = r#"{"test_name":"x","test_type":"manual","validation_level":"basic"}"#;
-    assert_eq!(World::new().run(&Test, at_root(test)).status, 200);
+    assert_eq!(FakePorts::new().run(&Test, at_root(test)).status, 200);
     let at = r#""targetTimestamp":"2026-01-31T10:31:00Z""#;
-    let dry = World::new().run(&Pitr, at_root(&format!("{{{at},\"dryRun\":true}}")));
+    let dry = FakePorts::new().run(&Pitr, at_root(&format!("{{{at},\"dryRun\":true}}")));
     assert_eq!(dry.code(), "UNAVAILABLE", "it came to the handler");
     let real = format!("{{{at},\"confirmRestore\":true}}");
-    assert_eq!(World::new().run(&Pitr, at_root(&real)).status, 400);
+    assert_eq!(FakePorts::new().run(&Pitr, at_root(&real)).status, 400);
 }
 
 #[test]
@@ -204,37 +204,37 @@ fn reason_and_operator_are_short_percent_encoded_text() {
         &[("x-m23-tenant", &tenant()), ("x-m23-reason", &longest)],
         FULL,
     );
-    assert_eq!(World::new().run(&Stub::new(), call).status, 200);
+    assert_eq!(FakePorts::new().run(&Stub::new(), call).status, 200);
 }
 
 #[test]
 fn the_services_calls_use_up_no_quota_and_none_is_refused_for_it() {
-    let world = World::new();
+    let ports = FakePorts::new();
     for _ in 0..12 {
-        let reply = world.run(&Stub::new(), for_the_tenant(FULL));
+        let reply = ports.run(&Stub::new(), for_the_tenant(FULL));
         assert_eq!((reply.status, reply.window().1), (200, "10"));
     }
-    assert!(world.store.borrow().is_empty(), "nor the edge's");
+    assert!(ports.store.borrow().is_empty(), "nor the edge's");
     for _ in 0..10 {
-        assert_eq!(world.run(&Stub::new(), post(FULL)).status, 200);
+        assert_eq!(ports.run(&Stub::new(), post(FULL)).status, 200);
     }
-    assert_eq!(world.run(&Stub::new(), post(FULL)).status, 429);
-    let reply = world.run(&Stub::new(), for_the_tenant(FULL));
+    assert_eq!(ports.run(&Stub::new(), post(FULL)).status, 429);
+    let reply = ports.run(&Stub::new(), for_the_tenant(FULL));
     assert_eq!((reply.status, reply.window().1), (200, "0"));
 }
 
 #[test]
 fn the_audit_has_the_reason_and_the_person() {
-    let world = World::new();
+    let ports = FakePorts::new();
     let named = ("x-m23-tenant", &*tenant());
     let who = ("x-m23-operator", "Ada%20L.");
-    world.run(
+    ports.run(
         &Stub::new(),
         service(&[named, ("x-m23-reason", WHY), who], FULL),
     );
-    world.run(&Stub::new(), service(&[named, who], FULL));
+    ports.run(&Stub::new(), service(&[named, who], FULL));
     let purpose = json!({"caller": "service", "reason": "the customer\u{2019}s import", "operator": "Ada L."});
-    let calls = world.calls.borrow();
+    let calls = ports.calls.borrow();
     let admitted = calls.iter().find(|(name, ..)| name == "m23_admit").unwrap();
     assert_eq!(admitted.2["p_request"]["from"]["detail"], purpose);
     assert_eq!(admitted.2["p_request"]["user_id"], Value::Null);
@@ -254,22 +254,22 @@ fn the_audit_has_the_reason_and_the_person() {
             json!(["refused", null, refused])
         ]
     );
-    assert!(!world.log_text().contains("import"), "the log has no prose");
+    assert!(!ports.log_text().contains("import"), "the log has no prose");
 }
 
 #[test]
 fn no_preflight_allows_the_services_headers() {
-    let reply = World::new().run(&Stub::new(), request("OPTIONS", None, ""));
+    let reply = FakePorts::new().run(&Stub::new(), request("OPTIONS", None, ""));
     assert!(!reply.header("access-control-allow-headers").contains("m23"));
     assert!(!reply.header("access-control-allow-headers").contains('*'));
 }
 
 #[test]
 fn the_service_may_repeat_a_call_under_its_key() {
-    let world = World::new();
+    let ports = FakePorts::new();
     let again = || with(for_the_tenant(FULL), &[("idempotency-key", "k")]);
-    assert_eq!(world.run(&Stub::new(), again()).status, 200);
-    let reply = world.run(&Stub::new(), again());
+    assert_eq!(ports.run(&Stub::new(), again()).status, 200);
+    let reply = ports.run(&Stub::new(), again());
     assert_eq!(
         (reply.status, reply.header("idempotent-replayed")),
         (200, "true")

@@ -1,6 +1,6 @@
 //! The rate window's log in Workers KV.
 
-use crate::bounded::bounded;
+use crate::timeout::bounded;
 use m23_rate_limit::{Keys, StoreFailed};
 use std::time::Duration;
 use worker::KvStore;

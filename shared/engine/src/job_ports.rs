@@ -1,11 +1,11 @@
-//! What driving a job needs of the outside world.
+//! What driving a job needs of the platform.
 
 use crate::cipher::Cipher;
 use m23_ports::{Clock, Database, Digest, Log, Objects};
 
 /// The database with the service key, the object store, a cipher, and time.
 #[allow(async_fn_in_trait)]
-pub trait World: Cipher + Clock + Database + Digest + Log + Objects {
+pub trait JobPorts: Cipher + Clock + Database + Digest + Log + Objects {
     /// Lets some time pass.
     async fn pause(&self, milliseconds: u32);
 

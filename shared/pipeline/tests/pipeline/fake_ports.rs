@@ -1,4 +1,4 @@
-//! The outside world as fakes: an issuer, a database that counts exactly, a store of keys, a
+//! The platform as fakes: an issuer, a database that counts exactly, a store of keys, a
 //! clock; each of them can break.
 
 use base64::Engine as _;
@@ -49,7 +49,7 @@ pub struct Counted {
     pub by_service: bool,
 }
 
-pub struct World {
+pub struct FakePorts {
     pub role: RefCell<Option<&'static str>>,
     pub tenant: Cell<Option<Uuid>>,
     pub faults: RefCell<Vec<&'static str>>,
@@ -69,7 +69,7 @@ pub struct World {
     next_id: Cell<u128>,
 }
 
-impl World {
+impl FakePorts {
     pub fn new() -> Self {
         Self {
             role: RefCell::new(Some("owner")),
@@ -114,10 +114,10 @@ impl World {
             settings: &settings,
             keys: &keys,
         };
-        let handled = block_on(pipeline.run(function, request));
-        let again = block_on(pipeline.conclude(handled.entry.as_ref()));
+        let answered = block_on(pipeline.run(function, request));
+        let again = block_on(pipeline.conclude(answered.entry.as_ref()));
         self.again.set(again);
-        Reply::of(handled.response)
+        Reply::of(answered.response)
     }
 
     fn authorize(&self, arguments: &Value) -> Value {
@@ -233,7 +233,7 @@ pub fn settings(more: &[(&str, &str)]) -> Settings {
     .unwrap()
 }
 
-impl RequestDatabase for World {
+impl RequestDatabase for FakePorts {
     async fn call(
         &self,
         caller: Caller<'_>,
@@ -260,7 +260,7 @@ impl RequestDatabase for World {
     }
 }
 
-impl WindowStore for World {
+impl WindowStore for FakePorts {
     async fn put_key(&self, name: &str, _ttl_seconds: u64) -> Result<(), StoreFailed> {
         if self.store_down.get() {
             return Err(StoreFailed("down".to_owned()));
@@ -293,7 +293,7 @@ impl WindowStore for World {
     }
 }
 
-impl KeySource for World {
+impl KeySource for FakePorts {
     async fn fetch_keys(&self) -> Result<String, KeySourceFailed> {
         if self.keys_down.get() {
             return Err(KeySourceFailed("no route to 10.0.0.7".to_owned()));
@@ -304,7 +304,7 @@ impl KeySource for World {
     }
 }
 
-impl SignatureCheck for World {
+impl SignatureCheck for FakePorts {
     async fn verify(
         &self,
         _key: VerificationKey<'_>,
@@ -315,7 +315,7 @@ impl SignatureCheck for World {
     }
 }
 
-impl Digest for World {
+impl Digest for FakePorts {
     async fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], DigestFailed> {
         let mut sum = [0_u8; 32];
         for (index, byte) in bytes.iter().enumerate() {
@@ -325,20 +325,20 @@ impl Digest for World {
     }
 }
 
-impl Clock for World {
+impl Clock for FakePorts {
     fn now_ms(&self) -> u64 {
         NOW_MS
     }
 }
 
-impl Ids for World {
+impl Ids for FakePorts {
     fn new_id(&self) -> Uuid {
         self.next_id.set(self.next_id.get() + 1);
         Uuid::from_u128(self.next_id.get())
     }
 }
 
-impl Log for World {
+impl Log for FakePorts {
     fn log(&self, record: &Record) {
         self.logged.borrow_mut().push(record.clone());
     }
@@ -347,7 +347,7 @@ impl Log for World {
 /// A function whose outcome a test decides.
 pub struct Stub {
     pub outcome: RefCell<Box<dyn Fn() -> Result<Answer, Failure>>>,
-    pub handled: RefCell<Vec<(Admitted, BackupCreateRequest)>>,
+    pub answered: RefCell<Vec<(Admitted, BackupCreateRequest)>>,
 }
 
 impl Stub {
@@ -358,7 +358,7 @@ impl Stub {
     pub fn that(outcome: impl Fn() -> Result<Answer, Failure> + 'static) -> Self {
         Self {
             outcome: RefCell::new(Box::new(outcome)),
-            handled: RefCell::default(),
+            answered: RefCell::default(),
         }
     }
 
@@ -372,7 +372,7 @@ impl Function for Stub {
     const NAME: FunctionName = FunctionName::BackupCreate;
 
     async fn handle(&self, caller: &Admitted, request: Self::Request) -> Result<Answer, Failure> {
-        self.handled.borrow_mut().push((caller.clone(), request));
+        self.answered.borrow_mut().push((caller.clone(), request));
         (self.outcome.borrow())()
     }
 }

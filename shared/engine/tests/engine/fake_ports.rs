@@ -1,9 +1,9 @@
-//! The outside world in memory: a database that behaves like the functions of the migrations, a
+//! The ports in memory: a database that behaves like the functions of the migrations, a
 //! create-only store that checks SHA-256, a clock that only steps and pauses move, and a log.
 
 use crate::backups::Backups;
-use crate::examinations::Examinations;
 use crate::faults::{Break, Broken, Fault, When, give_way, refused};
+use crate::recovery_tests::RecoveryTests;
 use crate::restores::Restores;
 use crate::sealed;
 use m23_archive::KEY;
@@ -117,10 +117,10 @@ pub enum Driven {
     Failed(Uuid),
 }
 
-pub struct World {
+pub struct FakePorts {
     pub backups: RefCell<Backups>,
     pub restores: RefCell<Restores>,
-    pub examinations: RefCell<Examinations>,
+    pub recovery_tests: RefCell<RecoveryTests>,
     pub objects: RefCell<BTreeMap<String, Vec<u8>>>,
     /// The names of all objects, in the order in which they were created.
     pub created: RefCell<Vec<String>>,
@@ -148,13 +148,13 @@ pub struct World {
     dead: Cell<bool>,
 }
 
-impl World {
-    /// A world with a job that waits for a driver.
+impl FakePorts {
+    /// A ports with a job that waits for a driver.
     pub fn new() -> Self {
         Self {
             backups: RefCell::new(Backups::new()),
             restores: RefCell::default(),
-            examinations: RefCell::default(),
+            recovery_tests: RefCell::default(),
             objects: RefCell::default(),
             created: RefCell::default(),
             steps: RefCell::default(),
@@ -179,15 +179,15 @@ impl World {
 
     /// The same, where the database says how far the next chunk will go.
     pub fn looking_ahead(count: usize) -> Self {
-        let world = Self::new();
-        world.backups.borrow_mut().looks_ahead = Some(count);
-        world
+        let ports = Self::new();
+        ports.backups.borrow_mut().looks_ahead = Some(count);
+        ports
     }
 
     pub fn breaking(fault: Fault) -> Self {
-        let world = Self::new();
-        world.faults.borrow_mut().push(fault);
-        world
+        let ports = Self::new();
+        ports.faults.borrow_mut().push(fault);
+        ports
     }
 
     /// Drives the job; `None` when the driver was killed.
@@ -222,7 +222,7 @@ impl World {
     }
 
     /// Drives the recovery test; `None` when the driver was killed.
-    pub fn examine(&self, deadline: u64) -> Option<m23_engine::Driven<Box<RecoveryTestResults>>> {
+    pub fn run_test(&self, deadline: u64) -> Option<m23_engine::Driven<Box<RecoveryTestResults>>> {
         self.live(drive_test(self, None, deadline))
     }
 
@@ -351,9 +351,9 @@ impl World {
             "m23_claim_restore" => Ok(self.restores.borrow_mut().claim(now)),
             "m23_next_collection" | "m23_note_collected" => Ok(self.collecting(name)),
             "m23_claim_test" | "m23_save_test" | "m23_finish_test" | "m23_fail_test" => {
-                self.examinations.borrow_mut().call(name, arguments, now)
+                self.recovery_tests.borrow_mut().call(name, arguments, now)
             }
-            "m23_release_work" if self.examinations.borrow_mut().release(arguments) => {
+            "m23_release_work" if self.recovery_tests.borrow_mut().release(arguments) => {
                 Ok(Value::Null)
             }
             _ => self.backups.borrow_mut().call(name, arguments, now),
@@ -367,7 +367,7 @@ pub fn sha256(bytes: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl Database for World {
+impl Database for FakePorts {
     async fn call(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError> {
         let reply = self.query(name, arguments).await;
         if name == "m23_record_chunk" && reply.is_ok() {
@@ -418,7 +418,7 @@ impl Database for World {
     }
 }
 
-impl Objects for World {
+impl Objects for FakePorts {
     async fn put_new(
         &self,
         object: &str,
@@ -470,7 +470,7 @@ impl Objects for World {
     }
 }
 
-impl m23_engine::World for World {
+impl m23_engine::JobPorts for FakePorts {
     async fn pause(&self, milliseconds: u32) {
         self.pauses.borrow_mut().push(milliseconds);
         self.wait(milliseconds.into());
@@ -482,7 +482,7 @@ impl m23_engine::World for World {
     }
 }
 
-impl Digest for World {
+impl Digest for FakePorts {
     async fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], DigestFailed> {
         if self.no_digest.get() {
             return Err(DigestFailed(crate::faults::INTERNAL.to_owned()));
@@ -491,7 +491,7 @@ impl Digest for World {
     }
 }
 
-impl Cipher for World {
+impl Cipher for FakePorts {
     fn master_keys(&self) -> &MasterKeys {
         &self.master_keys
     }
@@ -528,13 +528,13 @@ impl Cipher for World {
     }
 }
 
-impl Clock for World {
+impl Clock for FakePorts {
     fn now_ms(&self) -> u64 {
         self.now.get()
     }
 }
 
-impl Log for World {
+impl Log for FakePorts {
     fn log(&self, record: &Record) {
         self.logged.borrow_mut().push(record.clone());
     }

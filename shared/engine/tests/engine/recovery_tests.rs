@@ -3,10 +3,10 @@
 
 use crate::backups::{JOB, TENANT};
 use crate::chains::{HISTORY, TIP, chained_by};
+use crate::fake_ports::{self, FakePorts, LEASE_MS, Lease, NEVER, keep_lease};
 use crate::faults::{BOTH, Break, Fault};
-use crate::world::{Driven, LEASE_MS, Lease, NEVER, World, keep_lease};
 use m23_archive::Version;
-use m23_engine::Driven as Examined;
+use m23_engine::Driven;
 use m23_ports::DatabaseError;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ const CHUNKS: usize = 6;
 
 /// The half of the fake database that serves recovery tests: one test, its lease, its state.
 #[derive(Default)]
-pub struct Examinations {
+pub struct RecoveryTests {
     lease: Option<Lease>,
     leases: u128,
     state: Option<Value>,
@@ -28,7 +28,7 @@ pub struct Examinations {
     tally: Option<Value>,
 }
 
-impl Examinations {
+impl RecoveryTests {
     pub fn call(&mut self, name: &str, given: &Value, now: u64) -> Result<Value, DatabaseError> {
         if name == "m23_claim_test" {
             return Ok(self.claim(now));
@@ -83,41 +83,44 @@ impl Examinations {
     }
 }
 
-/// A world with a complete backup, and a test of it that waits for a driver.
-fn begun(level: &'static str) -> World {
-    let world = World::new();
-    assert_eq!(world.back_up(NEVER), Some(Driven::Completed(JOB)));
-    world.steps.borrow_mut().clear();
-    world.pauses.borrow_mut().clear();
-    let (object, hash, _) = world.backups.borrow().manifest.clone().unwrap();
-    *world.examinations.borrow_mut() = Examinations {
+/// A ports with a complete backup, and a test of it that waits for a driver.
+fn begun(level: &'static str) -> FakePorts {
+    let ports = FakePorts::new();
+    assert_eq!(
+        ports.back_up(NEVER),
+        Some(fake_ports::Driven::Completed(JOB))
+    );
+    ports.steps.borrow_mut().clear();
+    ports.pauses.borrow_mut().clear();
+    let (object, hash, _) = ports.backups.borrow().manifest.clone().unwrap();
+    *ports.recovery_tests.borrow_mut() = RecoveryTests {
         level,
         archives: vec![(JOB, object, hash)],
-        ..Examinations::default()
+        ..RecoveryTests::default()
     };
-    world
+    ports
 }
 
-fn tally(world: &World) -> Value {
-    world.examinations.borrow().tally.clone().unwrap()
+fn tally(ports: &FakePorts) -> Value {
+    ports.recovery_tests.borrow().tally.clone().unwrap()
 }
 
 fn unhurried(level: &'static str) -> Value {
-    let world = begun(level);
+    let ports = begun(level);
     assert!(matches!(
-        world.examine(NEVER),
-        Some(Examined::Completed(TEST, _))
+        ports.run_test(NEVER),
+        Some(Driven::Completed(TEST, _))
     ));
-    tally(&world)
+    tally(&ports)
 }
 
 #[test]
 fn the_line_of_a_test_says_whose_it_was_how_long_it_took_and_what_it_read() {
-    let world = begun("full");
-    world.examine(NEVER);
-    let said = world.line("test_completed", ["test_id", "tenant_id", "rows"]);
+    let ports = begun("full");
+    ports.run_test(NEVER);
+    let said = ports.line("test_completed", ["test_id", "tenant_id", "rows"]);
     assert_eq!(said, [json!(TEST), json!(TENANT), json!(10)]);
-    let [ms, bytes] = world.line("test_completed", ["ms", "bytes"]);
+    let [ms, bytes] = ports.line("test_completed", ["ms", "bytes"]);
     assert!(
         ms.as_u64() > Some(0) && bytes.as_u64() > Some(0),
         "{ms} {bytes}"
@@ -126,28 +129,28 @@ fn the_line_of_a_test_says_whose_it_was_how_long_it_took_and_what_it_read() {
 
 #[test]
 fn a_list_of_objects_reads_the_manifest_and_no_chunk() {
-    let world = begun("basic");
-    let Some(Examined::Completed(TEST, results)) = world.examine(NEVER) else {
+    let ports = begun("basic");
+    let Some(Driven::Completed(TEST, results)) = ports.run_test(NEVER) else {
         panic!("it ran");
     };
     assert_eq!((results.issues_found, results.validations_passed), (0, 7));
-    assert_eq!(world.begun("get"), 1);
-    assert!(matches!(world.examine(NEVER), Some(Examined::Nothing)));
+    assert_eq!(ports.begun("get"), 1);
+    assert!(matches!(ports.run_test(NEVER), Some(Driven::Nothing)));
 }
 
 #[test]
 fn an_examination_whose_time_is_up_goes_on_where_it_stopped() {
-    let world = begun("full");
+    let ports = begun("full");
     for _ in 0..CHUNKS - 1 {
-        assert!(matches!(world.examine(0), Some(Examined::Paused(TEST))));
+        assert!(matches!(ports.run_test(0), Some(Driven::Paused(TEST))));
     }
     assert!(matches!(
-        world.examine(0),
-        Some(Examined::Completed(TEST, _))
+        ports.run_test(0),
+        Some(Driven::Completed(TEST, _))
     ));
-    assert_eq!(tally(&world), unhurried("full"));
+    assert_eq!(tally(&ports), unhurried("full"));
     assert_eq!(
-        world.begun("get"),
+        ports.begun("get"),
         CHUNKS + CHUNKS,
         "every chunk once, and the manifest each time"
     );
@@ -157,57 +160,57 @@ fn an_examination_whose_time_is_up_goes_on_where_it_stopped() {
 fn a_driver_that_dies_anywhere_loses_nothing() {
     let whole = unhurried("full");
     let steps = {
-        let world = begun("full");
-        world.examine(NEVER);
-        world.steps.borrow().len()
+        let ports = begun("full");
+        ports.run_test(NEVER);
+        ports.steps.borrow().len()
     };
     for step in 0..steps {
         for when in BOTH {
-            let world = begun("full");
-            world
+            let ports = begun("full");
+            ports
                 .faults
                 .borrow_mut()
                 .push(Fault::at(step, when, Break::Death));
-            world.examine(NEVER);
-            world.mend();
-            world.examine(NEVER);
-            assert_eq!(tally(&world), whole, "died at {step}, {when:?}");
+            ports.run_test(NEVER);
+            ports.mend();
+            ports.run_test(NEVER);
+            assert_eq!(tally(&ports), whole, "died at {step}, {when:?}");
         }
     }
 }
 
 #[test]
 fn a_store_that_is_away_ends_the_drive_and_not_the_test() {
-    let world = begun("full");
-    world
+    let ports = begun("full");
+    ports
         .faults
         .borrow_mut()
         .push(Fault::from(3, BOTH[0], Break::Passing).sparing("m23_release_work"));
-    assert!(matches!(world.examine(NEVER), Some(Examined::Paused(TEST))));
-    world.mend();
+    assert!(matches!(ports.run_test(NEVER), Some(Driven::Paused(TEST))));
+    ports.mend();
     assert!(matches!(
-        world.examine(NEVER),
-        Some(Examined::Completed(TEST, _))
+        ports.run_test(NEVER),
+        Some(Driven::Completed(TEST, _))
     ));
-    assert_eq!(tally(&world), unhurried("full"));
+    assert_eq!(tally(&ports), unhurried("full"));
 }
 
 #[test]
 fn a_long_examination_keeps_its_lease() {
-    let world = begun("full");
-    world.slow.set(3_000);
+    let ports = begun("full");
+    ports.slow.set(3_000);
     assert!(matches!(
-        world.examine(NEVER),
-        Some(Examined::Completed(TEST, _))
+        ports.run_test(NEVER),
+        Some(Driven::Completed(TEST, _))
     ));
-    assert!(world.examinations.borrow().saved > 2);
+    assert!(ports.recovery_tests.borrow().saved > 2);
 }
 
 #[test]
 fn what_is_damaged_is_found_and_the_rest_is_looked_at() {
-    let world = begun("full");
+    let ports = begun("full");
     let (removed, altered) = {
-        let mut objects = world.objects.borrow_mut();
+        let mut objects = ports.objects.borrow_mut();
         let chunks: Vec<String> = objects
             .keys()
             .filter(|name| name.ends_with(".copy.gz"))
@@ -218,8 +221,8 @@ fn what_is_damaged_is_found_and_the_rest_is_looked_at() {
         bytes[12] ^= 1;
         (chunks[1].clone(), chunks[2].clone())
     };
-    world.examine(NEVER);
-    let tally = tally(&world);
+    ports.run_test(NEVER);
+    let tally = tally(&ports);
     let kinds_of = |object: &str| -> Vec<&Value> {
         let findings = tally["findings"].as_array().unwrap().iter();
         findings
@@ -238,16 +241,16 @@ fn what_is_damaged_is_found_and_the_rest_is_looked_at() {
 
 /// What is found of the log of an incremental whose first table has one group, without columns.
 fn found_of_history(history: &str) -> Vec<Value> {
-    let (world, order) = chained_by(Version::Two, json!([[]]), history);
-    let (full, sha256, _) = world.backups.borrow().manifest.clone().unwrap();
+    let (ports, order) = chained_by(Version::Two, json!([[]]), history);
+    let (full, sha256, _) = ports.backups.borrow().manifest.clone().unwrap();
     let tip = (TIP, order.manifest.unwrap(), order.manifest_sha256.unwrap());
-    *world.examinations.borrow_mut() = Examinations {
+    *ports.recovery_tests.borrow_mut() = RecoveryTests {
         level: "full",
         archives: vec![(JOB, full, sha256), tip],
-        ..Examinations::default()
+        ..RecoveryTests::default()
     };
-    world.examine(NEVER);
-    let tally = tally(&world);
+    ports.run_test(NEVER);
+    let tally = tally(&ports);
     let findings = tally["findings"].as_array().unwrap().iter();
     let is_of_history = |found: &&Value| found["object"].as_str().unwrap().contains("/history-");
     findings.filter(is_of_history).cloned().collect()

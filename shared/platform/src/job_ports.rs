@@ -1,8 +1,8 @@
-//! The outside world of a job, as the engine sees it.
+//! The ports of a job.
 
 use crate::postgrest::{Accept, Payload, Rest, RpcCall};
-use crate::workers::Workers;
-use m23_engine::World;
+use crate::runtime::Runtime;
+use m23_engine::JobPorts;
 use m23_pipeline::Caller;
 use m23_ports::{Database, DatabaseError, Objects, StoreFailed};
 use serde_json::Value;
@@ -16,7 +16,7 @@ const STEP: Duration = Duration::from_secs(65);
 /// A restore's one transaction: as long as the database allows it.
 const TRANSACTION: Duration = Duration::from_secs(3_660);
 
-impl Database for Workers {
+impl Database for Runtime {
     async fn call(&self, name: &str, arguments: &Value) -> Result<Value, DatabaseError> {
         self.database().rpc_as_service(name, arguments, STEP).await
     }
@@ -47,7 +47,7 @@ impl Database for Workers {
     }
 }
 
-impl Objects for Workers {
+impl Objects for Runtime {
     async fn put_new(
         &self,
         object: &str,
@@ -100,7 +100,7 @@ impl Objects for Workers {
     }
 }
 
-impl World for Workers {
+impl JobPorts for Runtime {
     async fn pause(&self, milliseconds: u32) {
         Delay::from(Duration::from_millis(milliseconds.into())).await;
     }

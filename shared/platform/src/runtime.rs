@@ -1,11 +1,11 @@
-//! The outside world of one event, as the pipeline and the handlers see it.
+//! Everything outside that one event may use: the pipeline's and the engine's ports.
 
-use crate::console;
 use crate::crypto;
 use crate::issuer;
+use crate::log;
 use crate::objects::ArchiveBucket;
 use crate::postgrest::PostgRest;
-use crate::windows;
+use crate::rate_windows;
 use m23_archive::KEY;
 use m23_archive::seal::{NONCE, Sealed};
 use m23_auth::{
@@ -67,12 +67,12 @@ struct Shared {
 
 /// Everything that one event may use. Cheap to clone.
 #[derive(Clone)]
-pub struct Workers {
+pub struct Runtime {
     shared: Rc<Shared>,
 }
 
-impl Workers {
-    /// The world of a request.
+impl Runtime {
+    /// The runtime of a request.
     ///
     /// # Errors
     /// [`NotReady`] when the deployment's settings cannot be used.
@@ -80,7 +80,7 @@ impl Workers {
         Self::new(env, Lifetime::Request(context))
     }
 
-    /// The world of a scheduled event.
+    /// The runtime of a scheduled event.
     ///
     /// # Errors
     /// [`NotReady`] when the deployment's settings cannot be used.
@@ -148,19 +148,19 @@ impl Workers {
         self.shared.fault.get()
     }
 
-    pub(crate) fn windows(&self) -> Result<KvStore, StoreFailed> {
+    pub(crate) fn rate_windows(&self) -> Result<KvStore, StoreFailed> {
         let store = self.shared.env.kv(RATE_WINDOWS);
         store.map_err(|error| StoreFailed(error.to_string()))
     }
 }
 
-impl std::fmt::Debug for Workers {
+impl std::fmt::Debug for Runtime {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Workers").finish_non_exhaustive()
+        formatter.debug_struct("Runtime").finish_non_exhaustive()
     }
 }
 
-impl RequestDatabase for Workers {
+impl RequestDatabase for Runtime {
     async fn call(
         &self,
         caller: Caller<'_>,
@@ -172,27 +172,27 @@ impl RequestDatabase for Workers {
     }
 }
 
-impl WindowStore for Workers {
+impl WindowStore for Runtime {
     async fn put_key(&self, name: &str, ttl_seconds: u64) -> Result<(), StoreFailed> {
-        windows::put_key(&self.windows()?, name, ttl_seconds).await
+        rate_windows::put_key(&self.rate_windows()?, name, ttl_seconds).await
     }
 
     async fn delete_key(&self, name: &str) -> Result<(), StoreFailed> {
-        windows::delete_key(&self.windows()?, name).await
+        rate_windows::delete_key(&self.rate_windows()?, name).await
     }
 
     async fn list_keys(&self, prefix: &str, cursor: Option<&str>) -> Result<Keys, StoreFailed> {
-        windows::list_keys(&self.windows()?, prefix, cursor).await
+        rate_windows::list_keys(&self.rate_windows()?, prefix, cursor).await
     }
 }
 
-impl KeySource for Workers {
+impl KeySource for Runtime {
     async fn fetch_keys(&self) -> Result<String, KeySourceFailed> {
         issuer::fetch_keys(&self.settings().supabase_url).await
     }
 }
 
-impl SignatureCheck for Workers {
+impl SignatureCheck for Runtime {
     async fn verify(
         &self,
         key: VerificationKey<'_>,
@@ -203,13 +203,13 @@ impl SignatureCheck for Workers {
     }
 }
 
-impl Digest for Workers {
+impl Digest for Runtime {
     async fn sha256(&self, bytes: &[u8]) -> Result<[u8; 32], DigestFailed> {
         crypto::sha256(bytes).await
     }
 }
 
-impl Cipher for Workers {
+impl Cipher for Runtime {
     fn master_keys(&self) -> &MasterKeys {
         &self.shared.master_keys
     }
@@ -238,24 +238,24 @@ impl Cipher for Workers {
     }
 }
 
-impl Clock for Workers {
+impl Clock for Runtime {
     fn now_ms(&self) -> u64 {
         ambient::now_ms()
     }
 }
 
-impl Ids for Workers {
+impl Ids for Runtime {
     fn new_id(&self) -> Uuid {
         ambient::new_id()
     }
 }
 
-impl Log for Workers {
+impl Log for Runtime {
     fn log(&self, record: &Record) {
         if record.level == Level::Error && !names_work(record) && self.fault().is_none() {
             self.shared.fault.set(Some(record.event));
         }
-        console::write(record);
+        log::write(record);
     }
 }
 
@@ -268,7 +268,7 @@ fn names_work(record: &Record) -> bool {
 
 /// What needs no settings: time, ids, the console.
 pub(crate) mod ambient {
-    use super::{Clock, Ids, Log, Record, Uuid, console};
+    use super::{Clock, Ids, Log, Record, Uuid, log};
 
     pub(crate) fn now_ms() -> u64 {
         worker::Date::now().as_millis()
@@ -295,7 +295,7 @@ pub(crate) mod ambient {
 
     impl Log for Bare {
         fn log(&self, record: &Record) {
-            console::write(record);
+            log::write(record);
         }
     }
 }
