@@ -31,10 +31,7 @@ fn stored(object: &str) -> Vec<u8> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 fn manifest_bytes(tenant: u128, backup: u128) -> Vec<u8> {

@@ -66,12 +66,6 @@ impl TableName {
         })
     }
 
-    /// The name as it was written.
-    #[must_use]
-    pub fn as_written(&self) -> &str {
-        &self.raw
-    }
-
     /// The schema; `public` where none was written.
     #[must_use]
     pub fn schema(&self) -> &str {

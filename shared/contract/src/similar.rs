@@ -1,5 +1,7 @@
 //! Which known name was probably meant.
 
+use strsim::levenshtein;
+
 /// The known name closest to `written`, if one is close enough to be worth suggesting.
 pub(crate) fn suggestion(written: &str, known: &[&'static str]) -> Option<&'static str> {
     let plain = plain(written);
@@ -8,7 +10,7 @@ pub(crate) fn suggestion(written: &str, known: &[&'static str]) -> Option<&'stat
     }
     known
         .iter()
-        .map(|name| (distance(&plain, &self::plain(name)), *name))
+        .map(|name| (levenshtein(&plain, &self::plain(name)), *name))
         .filter(|(distance, name)| *distance <= name.len() / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
@@ -20,25 +22,6 @@ fn plain(name: &str) -> String {
         .filter(|letter| !matches!(letter, '_' | '-' | ' '))
         .flat_map(char::to_lowercase)
         .collect()
-}
-
-/// Levenshtein's distance, one row at a time.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, letter) in left.chars().enumerate() {
-        let mut next = Vec::with_capacity(row.len());
-        let mut before = index + 1;
-        next.push(before);
-        for (pair, other) in row.windows(2).zip(&right) {
-            let &[diagonal, above] = pair else { continue };
-            let cost = usize::from(letter != *other);
-            before = (diagonal + cost).min(above + 1).min(before + 1);
-            next.push(before);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]

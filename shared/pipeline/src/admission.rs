@@ -106,7 +106,7 @@ impl Counted<'_> {
             "user_id": self.user_id,
             "limit": self.limit,
             "idempotency_key": self.key,
-            "body_sha256": hex(&self.body_sha256),
+            "body_sha256": hex::encode(self.body_sha256),
             "from": self.origin,
         }});
         decode(
@@ -175,12 +175,4 @@ pub(crate) async fn abandon<D: RequestDatabase>(database: &D, id: Uuid) -> Resul
 
 fn decode<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
     serde_json::from_value(value).map_err(Failure::internal)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

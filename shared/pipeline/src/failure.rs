@@ -51,18 +51,6 @@ pub enum Failure {
         /// An owner is told whom to ask for more.
         is_owner: bool,
     },
-    /// No such backup in this tenant.
-    #[error("backup not found")]
-    BackupNotFound,
-    /// No such snapshot in this tenant.
-    #[error("snapshot not found")]
-    SnapshotNotFound,
-    /// Another restore or rollback of this tenant is running.
-    #[error("restore in progress")]
-    RestoreInProgress,
-    /// The confirmed plan no longer holds.
-    #[error("plan changed")]
-    PlanChanged,
     /// The backup cannot be used; what is wrong with it.
     #[error("backup unusable")]
     BackupUnusable(Vec<String>),
@@ -160,25 +148,6 @@ impl Failure {
                 retry_after: Some(*retry_after),
                 ..plain(ErrorCode::RateLimitExceeded, limit_sentence(*is_owner))
             },
-            Self::BackupNotFound => plain(
-                ErrorCode::BackupNotFound,
-                "There is no such backup in this tenant.",
-            ),
-            Self::SnapshotNotFound => plain(
-                ErrorCode::SnapshotNotFound,
-                "There is no such snapshot in this tenant.",
-            ),
-            Self::RestoreInProgress => Report {
-                retry_after: Some(RETRY_SOON_SECONDS),
-                ..plain(
-                    ErrorCode::RestoreInProgress,
-                    "A restore or rollback of this tenant is running; wait for its end.",
-                )
-            },
-            Self::PlanChanged => plain(
-                ErrorCode::PlanChanged,
-                "The data has changed since the plan was made; look at a new plan first.",
-            ),
             Self::BackupUnusable(faults) => Report {
                 details: faults.clone(),
                 ..plain(

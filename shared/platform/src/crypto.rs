@@ -14,7 +14,7 @@ use web_sys::{CryptoKey, SubtleCrypto, WorkerGlobalScope};
 ///
 /// # Errors
 /// [`DigestFailed`] when the platform refuses.
-pub async fn sha256(bytes: &[u8]) -> Result<[u8; 32], DigestFailed> {
+pub(crate) async fn sha256(bytes: &[u8]) -> Result<[u8; 32], DigestFailed> {
     digest(bytes)
         .await
         .map_err(|error| DigestFailed(said(&error)))

@@ -55,11 +55,10 @@ impl Objects for Runtime {
         sha256: [u8; 32],
     ) -> Result<(), StoreFailed> {
         let archives = self.archives().map_err(failed)?;
-        let _created_or_there = archives
+        archives
             .put_new(object, bytes, sha256)
             .await
-            .map_err(failed)?;
-        Ok(())
+            .map_err(failed)
     }
 
     async fn get(&self, object: &str) -> Result<Option<Vec<u8>>, StoreFailed> {

@@ -5,8 +5,7 @@
 //! and the glue between a Worker's request and the pipeline ([`serve`]), and around an event of the clock ([`scheduled`]).
 //!
 //! Not in scope: any decision about a request, which is `m23-pipeline`'s, and anything of backups
-//! and restores, which is `m23-engine`'s: that crate has traits of its own, and [`ArchiveBucket`] and
-//! [`PostgRest`] are plain enough to stand behind them.
+//! and restores, which is `m23-engine`'s: [`Runtime`] implements the ports of both.
 
 mod body;
 mod clock;
@@ -29,13 +28,9 @@ mod timeout;
 mod watch;
 
 pub use clock::scheduled;
-pub use crypto::sha256;
 pub use detach::or_detach;
 pub use failure::failure_of;
-pub use objects::{ArchiveBucket, ObjectPage, ObjectSummary, ObjectsFailed, Put};
-pub use postgrest::{Accept, Payload, PostgRest, Rest, RpcCall};
 pub use restore_call::{RestoreCall, serve_restore};
 pub use rpc_as_user::rpc_as_user;
-pub use runtime::{NotReady, Runtime};
+pub use runtime::Runtime;
 pub use serve::serve;
-pub use timeout::{TimedOut, bounded};

@@ -13,65 +13,56 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// The store failed; trying again may help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the object store failed to {action} {key}: {cause}")]
-pub struct ObjectsFailed {
+pub(crate) struct ObjectsFailed {
     /// What was tried.
-    pub action: &'static str,
+    pub(crate) action: &'static str,
     /// Which object (or prefix).
-    pub key: String,
+    pub(crate) key: String,
     /// What the store said.
-    pub cause: String,
-}
-
-/// What a create-only put did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Put {
-    /// The object is there now.
-    Created,
-    /// An object of that key was there already; nothing was written.
-    AlreadyThere,
+    pub(crate) cause: String,
 }
 
 /// An object without its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectSummary {
+pub(crate) struct ObjectSummary {
     /// Its key.
-    pub key: String,
+    pub(crate) key: String,
     /// Its size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 /// A page of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ObjectPage {
+pub(crate) struct ObjectPage {
     /// The objects, by key.
-    pub objects: Vec<ObjectSummary>,
+    pub(crate) objects: Vec<ObjectSummary>,
     /// Where the next page begins, if there is one.
-    pub cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 /// A bucket.
 #[derive(Debug, Clone)]
-pub struct ArchiveBucket {
+pub(crate) struct ArchiveBucket {
     bucket: Bucket,
 }
 
 impl ArchiveBucket {
     /// Wraps a bucket binding.
     #[must_use]
-    pub const fn new(bucket: Bucket) -> Self {
+    pub(crate) const fn new(bucket: Bucket) -> Self {
         Self { bucket }
     }
 
-    /// Creates an object, never replaces one; the store checks the bytes against their SHA-256.
+    /// Creates an object, and leaves one that is already there as it is; the store checks the bytes against their SHA-256.
     ///
     /// # Errors
     /// [`ObjectsFailed`], also when the bytes do not have that digest.
-    pub async fn put_new(
+    pub(crate) async fn put_new(
         &self,
         key: &str,
         bytes: Vec<u8>,
         sha256: [u8; 32],
-    ) -> Result<Put, ObjectsFailed> {
+    ) -> Result<(), ObjectsFailed> {
         let absent = Conditional {
             etag_does_not_match: Some("*".to_owned()),
             ..Conditional::default()
@@ -86,15 +77,15 @@ impl ArchiveBucket {
             .execute();
         let stored = within("put", key, put).await;
         release(&value);
-        let stored = stored?;
-        Ok(stored.map_or(Put::AlreadyThere, |_| Put::Created))
+        let _created_or_there = stored?;
+        Ok(())
     }
 
     /// Reads an object whole; `None` when there is none.
     ///
     /// # Errors
     /// [`ObjectsFailed`].
-    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ObjectsFailed> {
+    pub(crate) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ObjectsFailed> {
         let read = async {
             let Some(object) = self.bucket.get(key).execute().await? else {
                 return Ok(None);
@@ -111,7 +102,7 @@ impl ArchiveBucket {
     ///
     /// # Errors
     /// [`ObjectsFailed`].
-    pub async fn head(&self, key: &str) -> Result<Option<ObjectSummary>, ObjectsFailed> {
+    pub(crate) async fn head(&self, key: &str) -> Result<Option<ObjectSummary>, ObjectsFailed> {
         let found = within("head", key, self.bucket.head(key)).await?;
         Ok(found.as_ref().map(summary))
     }
@@ -120,7 +111,7 @@ impl ArchiveBucket {
     ///
     /// # Errors
     /// [`ObjectsFailed`].
-    pub async fn list(
+    pub(crate) async fn list(
         &self,
         prefix: &str,
         cursor: Option<&str>,
@@ -140,7 +131,7 @@ impl ArchiveBucket {
     ///
     /// # Errors
     /// [`ObjectsFailed`].
-    pub async fn delete(&self, key: &str) -> Result<(), ObjectsFailed> {
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), ObjectsFailed> {
         within("delete", key, self.bucket.delete(key)).await
     }
 }

@@ -11,11 +11,11 @@ use std::time::Duration;
 use worker::Method;
 
 /// What is still to come of an answer.
-pub type Rest = Pin<Box<dyn Future<Output = Result<Vec<u8>, DatabaseError>>>>;
+pub(crate) type Rest = Pin<Box<dyn Future<Output = Result<Vec<u8>, DatabaseError>>>>;
 
 /// What a call sends.
 #[derive(Debug, Clone, Copy)]
-pub enum Payload<'a> {
+pub(crate) enum Payload<'a> {
     /// Named arguments.
     Json(&'a Value),
     /// One unnamed `bytea` parameter: the fast way for megabytes.
@@ -24,7 +24,7 @@ pub enum Payload<'a> {
 
 /// What a call wants back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accept {
+pub(crate) enum Accept {
     /// JSON.
     Json,
     /// The raw bytes of a function that returns `bytea`.
@@ -33,22 +33,22 @@ pub enum Accept {
 
 /// One call of a function.
 #[derive(Debug, Clone, Copy)]
-pub struct RpcCall<'a> {
+pub(crate) struct RpcCall<'a> {
     /// In whose name.
-    pub caller: Caller<'a>,
+    pub(crate) caller: Caller<'a>,
     /// Which function of the API schema.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// What is sent.
-    pub payload: Payload<'a>,
+    pub(crate) payload: Payload<'a>,
     /// What is wanted back.
-    pub accept: Accept,
+    pub(crate) accept: Accept,
     /// How long to wait for the whole answer.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// A project's PostgREST.
 #[derive(Debug, Clone)]
-pub struct PostgRest {
+pub(crate) struct PostgRest {
     base: String,
     anon_key: Secret,
     service_role_key: Secret,
@@ -57,7 +57,7 @@ pub struct PostgRest {
 impl PostgRest {
     /// The PostgREST of a deployment.
     #[must_use]
-    pub fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             base: format!("{}/rest/v1/rpc", settings.supabase_url),
             anon_key: settings.anon_key.clone(),
@@ -69,7 +69,7 @@ impl PostgRest {
     ///
     /// # Errors
     /// [`DatabaseError`].
-    pub async fn rpc_as_service(
+    pub(crate) async fn rpc_as_service(
         &self,
         name: &str,
         arguments: &Value,
@@ -83,7 +83,7 @@ impl PostgRest {
     ///
     /// # Errors
     /// [`DatabaseError`].
-    pub async fn rpc_lines_as_service(
+    pub(crate) async fn rpc_lines_as_service(
         &self,
         name: &str,
         arguments: &Value,
@@ -115,7 +115,7 @@ impl PostgRest {
     ///
     /// # Errors
     /// [`DatabaseError`].
-    pub async fn rpc(
+    pub(crate) async fn rpc(
         &self,
         caller: Caller<'_>,
         name: &str,
@@ -136,7 +136,7 @@ impl PostgRest {
     ///
     /// # Errors
     /// [`DatabaseError`].
-    pub async fn send_for_json(&self, call: RpcCall<'_>) -> Result<Value, DatabaseError> {
+    pub(crate) async fn send_for_json(&self, call: RpcCall<'_>) -> Result<Value, DatabaseError> {
         parsed(&self.send(call).await?)
     }
 
@@ -144,7 +144,7 @@ impl PostgRest {
     ///
     /// # Errors
     /// [`DatabaseError`].
-    pub async fn send(&self, call: RpcCall<'_>) -> Result<Vec<u8>, DatabaseError> {
+    pub(crate) async fn send(&self, call: RpcCall<'_>) -> Result<Vec<u8>, DatabaseError> {
         let incoming = self
             .exchange(call, async |outgoing| outgoing.send().await)
             .await?;

@@ -40,7 +40,7 @@ pub(crate) fn shared_keys() -> Rc<KeyCache> {
 
 /// Why an event cannot be served at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotReady {
+pub(crate) enum NotReady {
     /// The settings cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsFault),
@@ -76,7 +76,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`NotReady`] when the deployment's settings cannot be used.
-    pub fn for_request(env: Env, context: Context) -> Result<Self, NotReady> {
+    pub(crate) fn for_request(env: Env, context: Context) -> Result<Self, NotReady> {
         Self::new(env, Lifetime::Request(context))
     }
 
@@ -84,7 +84,7 @@ impl Runtime {
     ///
     /// # Errors
     /// [`NotReady`] when the deployment's settings cannot be used.
-    pub fn for_schedule(env: Env, context: ScheduleContext) -> Result<Self, NotReady> {
+    pub(crate) fn for_schedule(env: Env, context: ScheduleContext) -> Result<Self, NotReady> {
         Self::new(env, Lifetime::Schedule(context))
     }
 
@@ -106,13 +106,13 @@ impl Runtime {
 
     /// The deployment's settings.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &Settings {
         &self.shared.settings
     }
 
     /// The database's functions, with a timeout for each call.
     #[must_use]
-    pub fn database(&self) -> &PostgRest {
+    pub(crate) fn database(&self) -> &PostgRest {
         &self.shared.database
     }
 
@@ -120,13 +120,13 @@ impl Runtime {
     ///
     /// # Errors
     /// The platform's words when the binding is missing.
-    pub fn archives(&self) -> Result<ArchiveBucket, worker::Error> {
+    pub(crate) fn archives(&self) -> Result<ArchiveBucket, worker::Error> {
         self.shared.env.bucket(ARCHIVES).map(ArchiveBucket::new)
     }
 
     /// A variable or secret beyond the [`Settings`].
     #[must_use]
-    pub fn variable(&self, name: &str) -> Option<String> {
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
         self.shared
             .env
             .var(name)

@@ -9,13 +9,13 @@ use worker::Delay;
 /// The time was up first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no answer within {0:?}")]
-pub struct TimedOut(pub Duration);
+pub(crate) struct TimedOut(pub Duration);
 
 /// Waits for `work`, but no longer than `limit`.
 ///
 /// # Errors
 /// [`TimedOut`]; the work is dropped.
-pub async fn bounded<F: Future>(limit: Duration, work: F) -> Result<F::Output, TimedOut> {
+pub(crate) async fn bounded<F: Future>(limit: Duration, work: F) -> Result<F::Output, TimedOut> {
     let work = pin!(work);
     let delay = pin!(Delay::from(limit));
     match select(work, delay).await {

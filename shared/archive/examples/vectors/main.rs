@@ -114,7 +114,7 @@ fn write_chain(folder: &Path, chain: &Chain) {
                 before["backup_id"].as_str().unwrap()
             );
             facts["parent"] = json!({ "backup_id": before["backup_id"], "manifest": manifest_object(&object),
-                "sha256": hex(bytes), "position": before["position"], "position_at": before["position_at"] });
+                "sha256": sha256_of(bytes), "position": before["position"], "position_at": before["position_at"] });
             facts["base_backup_id"] = json!(chain.members.first().map(|full| full.id));
         }
         store_tables(folder, chain, id, &prefix, &mut facts);
@@ -180,7 +180,7 @@ fn store_chunk(
             &chunk_context(id, place.ordinal, place.lines, place.seq),
         );
     }
-    let sha256 = hex(&bytes);
+    let sha256 = sha256_of(&bytes);
     let object = place.object(&sha256);
     put(folder, &object, &bytes);
     json!({ "object": object, "rows": rows.len(), "bytes": lines.len(), "stored_bytes": bytes.len(), "sha256": sha256,
@@ -253,9 +253,6 @@ fn put(folder: &Path, object: &str, bytes: &[u8]) {
     write(path, bytes).unwrap();
 }
 
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+fn sha256_of(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
 }

@@ -363,8 +363,7 @@ impl FakePorts {
 }
 
 pub fn sha256(bytes: &[u8]) -> String {
-    let digest: [u8; 32] = sha2::Sha256::digest(bytes).into();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(sha2::Sha256::digest(bytes))
 }
 
 impl Database for FakePorts {

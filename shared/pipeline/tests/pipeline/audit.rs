@@ -1,6 +1,8 @@
 //! What the audit is told of a call.
 
-use crate::fake_ports::{FakePorts, Stub, TENANT, USER, post, post_with_key, request, token};
+use crate::fake_ports::{
+    FakePorts, Stub, TENANT, USER, post, post_with_key, refused_with, request, token,
+};
 use http::Request;
 use m23_contract::ErrorCode;
 use m23_pipeline::{Answer, Failure};
@@ -69,9 +71,13 @@ fn a_call_that_failed_has_its_code() {
         ports.run(&Stub::that(move || Err(failure())), post(FULL));
         assert_eq!(outcome(&ports), [json!(["ended", status, code])]);
     };
-    ends_as(|| Failure::BackupNotFound, 404, ErrorCode::BackupNotFound);
     ends_as(
-        || Failure::RestoreInProgress,
+        || refused_with(ErrorCode::BackupNotFound),
+        404,
+        ErrorCode::BackupNotFound,
+    );
+    ends_as(
+        || refused_with(ErrorCode::RestoreInProgress),
         409,
         ErrorCode::RestoreInProgress,
     );

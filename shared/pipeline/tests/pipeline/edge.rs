@@ -1,11 +1,11 @@
 //! CORS, methods, paths, sizes, and what every response carries.
 
 use crate::fake_ports::{
-    FakePorts, NOW, Pieces, Stub, USER, block_on, post, request, settings, token,
+    FakePorts, NOW, Pieces, Stub, USER, block_on, post, refused_with, request, settings, token,
 };
 use http::Request;
-use m23_contract::FunctionName;
-use m23_pipeline::{Failure, LARGEST_BODY, Settings, refuse_unconfigured};
+use m23_contract::{ErrorCode, FunctionName};
+use m23_pipeline::{LARGEST_BODY, Settings, refuse_unconfigured};
 use m23_ports::DatabaseError;
 use serde_json::json;
 
@@ -225,7 +225,10 @@ fn a_body_that_breaks_off_is_invalid() {
 #[test]
 fn one_line_is_logged_for_a_request_with_its_fields() {
     let ports = FakePorts::new();
-    let reply = ports.run(&Stub::that(|| Err(Failure::BackupNotFound)), post(FULL));
+    let reply = ports.run(
+        &Stub::that(|| Err(refused_with(ErrorCode::BackupNotFound))),
+        post(FULL),
+    );
     let logged = ports.logged.borrow();
     assert_eq!(logged.len(), 1);
     let line = serde_json::to_value(&logged[0]).unwrap();

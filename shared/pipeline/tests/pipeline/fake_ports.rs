@@ -7,7 +7,7 @@ use http::{Request, Response};
 use m23_auth::{
     KeyCache, KeySource, KeySourceFailed, SignatureCheck, SignatureCheckFailed, VerificationKey,
 };
-use m23_contract::{BackupCreateRequest, FunctionName, PitrRestoreRequest};
+use m23_contract::{BackupCreateRequest, ErrorCode, FunctionName, PitrRestoreRequest};
 use m23_pipeline::{
     Admitted, Answer, BodyFailed, BodySource, Caller, Failure, Function, Ids, Pipeline,
     RequestDatabase, Settings,
@@ -47,6 +47,15 @@ pub struct Counted {
     pub abandoned: bool,
     pub given_back: bool,
     pub by_service: bool,
+}
+
+/// A refusal of the database with this code.
+pub fn refused_with(code: ErrorCode) -> Failure {
+    Failure::Refused {
+        code,
+        sentence: "not as asked".to_owned(),
+        details: Vec::new(),
+    }
 }
 
 pub struct FakePorts {

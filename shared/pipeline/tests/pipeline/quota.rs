@@ -1,6 +1,9 @@
 //! The rate limit: exact in the database, early at the edge.
 
-use crate::fake_ports::{FakePorts, NOW, NOW_MS, Stub, TENANT, post, post_with_key, settings};
+use crate::fake_ports::{
+    FakePorts, NOW, NOW_MS, Stub, TENANT, post, post_with_key, refused_with, settings,
+};
+use m23_contract::ErrorCode;
 use m23_pipeline::Failure;
 use m23_ports::DatabaseError;
 
@@ -54,7 +57,10 @@ fn a_429_says_when_to_come_back() {
 #[test]
 fn a_request_counts_when_the_caller_is_refused() {
     let ports = FakePorts::new();
-    for failure in [|| Failure::BackupNotFound, || Failure::RestoreInProgress] {
+    for failure in [
+        || refused_with(ErrorCode::BackupNotFound),
+        || refused_with(ErrorCode::RestoreInProgress),
+    ] {
         ports.run(&Stub::that(move || Err(failure())), post(FULL));
     }
     assert_eq!(ports.run(&Stub::new(), post(FULL)).window().1, "7");
@@ -127,15 +133,9 @@ fn a_429_tells_an_owner_whom_to_ask() {
 
 #[test]
 fn whoever_meets_another_restore_is_told_when_to_come_back() {
-    let refused = || Failure::Refused {
-        code: m23_contract::ErrorCode::RestoreInProgress,
-        sentence: "another restore is running".to_owned(),
-        details: Vec::new(),
-    };
-    for failure in [|| Failure::RestoreInProgress, refused] {
-        let reply = FakePorts::new().run(&Stub::that(move || Err(failure())), post(FULL));
-        assert_eq!((reply.status, reply.header("retry-after")), (409, "5"));
-    }
+    let refused = || Err(refused_with(ErrorCode::RestoreInProgress));
+    let reply = FakePorts::new().run(&Stub::that(refused), post(FULL));
+    assert_eq!((reply.status, reply.header("retry-after")), (409, "5"));
 }
 
 #[test]

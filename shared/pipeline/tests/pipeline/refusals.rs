@@ -1,6 +1,6 @@
 //! Tokens, validation, tenant, role; and what an upstream failure looks like.
 
-use crate::fake_ports::{FakePorts, NOW, Pitr, Stub, post, request, token};
+use crate::fake_ports::{FakePorts, NOW, Pitr, Stub, post, refused_with, request, token};
 use m23_auth::bearer_token;
 use m23_contract::ErrorCode;
 use m23_pipeline::{Answer, Caller, Failure, decode_error};
@@ -208,10 +208,10 @@ fn a_token_that_the_database_does_not_take_is_a_401() {
 #[test]
 fn every_failure_has_its_status_code_and_sentence() {
     let failures: Vec<fn() -> Failure> = vec![
-        || Failure::BackupNotFound,
-        || Failure::SnapshotNotFound,
-        || Failure::RestoreInProgress,
-        || Failure::PlanChanged,
+        || refused_with(ErrorCode::BackupNotFound),
+        || refused_with(ErrorCode::SnapshotNotFound),
+        || refused_with(ErrorCode::RestoreInProgress),
+        || refused_with(ErrorCode::PlanChanged),
         || Failure::BackupUnusable(vec!["chunk 3: altered".to_owned()]),
         || Failure::StillRunning,
         || Failure::Refused {
