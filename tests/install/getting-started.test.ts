@@ -15,7 +15,7 @@ import { temporaryFolder } from '../dev-command.ts';
 import { catalogue, differences } from '../fixtures/catalogue.ts';
 import { type Block, blocksOf, pageText, runBlocks } from '../fixtures/page.ts';
 import { openStack } from '../fixtures/stack.ts';
-import { copyOlder, upgradedFolder } from '../fixtures/versions.ts';
+import { newerCheckout, olderCheckout } from '../fixtures/versions.ts';
 
 const GUIDE = 'docs/getting-started.md';
 const EXAMPLE = 'examples/notes-app/README.md';
@@ -31,22 +31,6 @@ function newProject(): string {
   symlinkSync(join(ROOT, 'node_modules', '.bin', 'supabase'), join(folder, 'node_modules', '.bin', 'supabase'));
   symlinkSync(join(ROOT, 'node_modules', '@supabase'), join(folder, 'node_modules', '@supabase'));
   symlinkSync(join(ROOT, 'client'), join(folder, 'node_modules', 'm23-client'));
-  return folder;
-}
-
-/** A checkout of the older version, as far as its migrations go. */
-function olderVersion(): string {
-  const folder = temporaryFolder();
-  mkdirSync(join(folder, 'supabase', 'migrations'), { recursive: true });
-  copyOlder(join(folder, 'supabase', 'migrations'));
-  return folder;
-}
-
-/** A checkout where the tree of now follows the older version, as far as its SQL goes. */
-function newVersion(): string {
-  const folder = temporaryFolder();
-  symlinkSync(upgradedFolder(), join(folder, 'supabase'));
-  cpSync(join(ROOT, 'supabase', 'uninstall.sql'), join(folder, 'supabase', 'uninstall.sql'));
   return folder;
 }
 
@@ -109,7 +93,7 @@ async function prepare(url: string): Promise<void> {
   await client.connect();
   untouched = await catalogue(client);
   await client.end();
-  env['M23'] = olderVersion();
+  env['M23'] = olderCheckout();
   await follow(under(GUIDE, '1.', '2.'));
 }
 
@@ -128,7 +112,7 @@ test('an upgrade keeps the protection, the log and the backups, and what was bef
   await runBlocks(['node notes.js remove ideas'], project, env);
   const log = await m23.getTransactionLogs();
 
-  env['M23'] = newVersion();
+  env['M23'] = newerCheckout();
   await follow(under(GUIDE, 'Upgrade'));
 
   assert.deepEqual(await m23.getTransactionLogs(), log);

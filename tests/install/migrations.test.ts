@@ -14,23 +14,34 @@ import { readMigrations } from '../../stack/migrations.ts';
 import { type PostgresMajor, ROOT } from '../../stack/places.ts';
 import { Postgres } from '../../stack/postgres.ts';
 import { temporaryFolder } from '../dev-command.ts';
+import { catalogue } from '../fixtures/catalogue.ts';
 import { actAsOwner, preview, recover } from '../fixtures/database.ts';
+import { newerCheckout, olderCheckout } from '../fixtures/versions.ts';
 
 const MAJORS: PostgresMajor[] = [15, 16, 17, 18];
 const ACME = '11111111-1111-4111-8111-111111111111';
 
-/** What a hosted project's `postgres` role may do, and no more. */
-const HOSTED_OWNER = `create role hosted_owner login password 'hosted' createrole createdb bypassrls replication;
-  grant anon, authenticated, service_role to hosted_owner with admin option;
-  create database hosted owner hosted_owner;`;
+const ROLES = [
+  'create role anon nologin',
+  'create role authenticated nologin',
+  'create role service_role nologin bypassrls',
+];
 
-async function push(url: string, ...more: string[]): Promise<string> {
+/** What a hosted project's `postgres` role may do, and no more. */
+const HOSTED_OWNER = [
+  `create role hosted_owner login password 'hosted' createrole createdb bypassrls replication`,
+  'grant anon, authenticated, service_role to hosted_owner with admin option',
+  'create database hosted owner hosted_owner',
+];
+
+/** Pushes a checkout's migrations. */
+async function push(url: string, checkout = ROOT): Promise<string> {
   const cli = join(ROOT, 'node_modules', '.bin', 'supabase');
   const { stdout, stderr } = await promisify(execFile)(
     cli,
-    ['db', 'push', '--db-url', `${url}?sslmode=disable`, '--yes', ...more],
+    ['db', 'push', '--db-url', `${url}?sslmode=disable`, '--yes'],
     {
-      cwd: ROOT,
+      cwd: checkout,
       env: { ...process.env, SUPABASE_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' },
     },
   );
@@ -97,19 +108,30 @@ async function restoresWithoutSilence(client: pg.Client): Promise<void> {
   assert.deepEqual([wouldFail?.code, wouldFail?.details], [error?.code, error?.details], 'a dry run foresees it');
 }
 
-/** Protect, change, look back: what breaks first when a version differs. */
-async function looksBack(client: pg.Client): Promise<void> {
+/** Protect, change, look back: what breaks first when a version differs. Gives the position of the first look. */
+async function looksBack(client: pg.Client): Promise<string> {
   await client.query(`set client_min_messages = warning; create table public.notes (id int primary key, tenant_id uuid not null, note text);
     select m23.protect_table('public.notes'); insert into public.notes values (1, '${ACME}', 'first')`);
   const {
     rows: [at],
   } = await client.query<{ at: string }>('select m23.current_position()::text as at');
   await client.query(`update public.notes set note = 'second'; insert into public.notes values (2, '${ACME}', 'more')`);
-  const { rows } = await client.query('select id, note from m23.as_of(null::public.notes, $1, $2::pg_snapshot)', [
-    ACME,
-    at!.at,
-  ]);
-  assert.deepEqual(rows, [{ id: 1, note: 'first' }]);
+  assert.deepEqual(await notesAt(client, at!.at), [{ id: 1, note: 'first' }]);
+  return at!.at;
+}
+
+async function notesAt(client: pg.Client, position: string): Promise<unknown[]> {
+  const query = 'select id, note from m23.as_of(null::public.notes, $1, $2::pg_snapshot)';
+  return (await client.query(query, [ACME, position])).rows;
+}
+
+/** A project like a hosted one; gives the address of its owner, who is no superuser. */
+async function hostedProject(postgres: Postgres): Promise<string> {
+  await withClient(postgres.url, async (client) => {
+    for (const statement of [...ROLES, ...HOSTED_OWNER]) await client.query(statement);
+  });
+  await withClient(postgres.url.replace(/\/postgres$/, '/hosted'), supabaseShape);
+  return postgres.urlFor('hosted_owner', 'hosted').replace(/\/postgres$/, '/hosted');
 }
 
 async function findings(client: pg.Client): Promise<Record<string, string>> {
@@ -136,16 +158,7 @@ describe('supabase db push', { concurrency: 2 }, () => {
 
   test('needs no superuser on a server shaped like a hosted project, and the doctor says what is less there', () =>
     withPostgres(17, async (postgres) => {
-      await withClient(postgres.url, (client) =>
-        client.query(
-          'create role anon nologin; create role authenticated nologin; create role service_role nologin bypassrls',
-        ),
-      );
-      await withClient(postgres.url, async (client) => {
-        for (const statement of HOSTED_OWNER.split(';\n')) await client.query(statement);
-      });
-      const owner = postgres.urlFor('hosted_owner', 'hosted').replace(/\/postgres$/, '/hosted');
-      await withClient(postgres.url.replace(/\/postgres$/, '/hosted'), supabaseShape);
+      const owner = await hostedProject(postgres);
       await push(owner);
       await withClient(owner, async (client) => {
         await looksBack(client);
@@ -159,5 +172,34 @@ describe('supabase db push', { concurrency: 2 }, () => {
         await client.query(`alter table public.notes drop column note; update public.notes set extra = 'x'`);
         assert.equal((await findings(client))['notes'], 'ok', 'the next write follows it');
       });
+    }));
+
+  test('upgrades an older version without a superuser', () =>
+    withPostgres(15, async (postgres) => {
+      const owner = await hostedProject(postgres);
+      await push(owner, olderCheckout());
+      const position = await withClient(owner, looksBack);
+      await push(owner, newerCheckout());
+      await withClient(owner, async (client) => {
+        await client.query(`update public.notes set note = 'third'`);
+        assert.deepEqual(await notesAt(client, position), [{ id: 1, note: 'first' }]);
+        assert.equal((await findings(client))['notes'], 'ok');
+      });
+    }));
+
+  test('is refused with all names that are taken, and changes nothing', () =>
+    withPostgres(17, async (postgres) => {
+      const before = await withClient(postgres.url, async (client) => {
+        await client.query(`create table public.audit_log (id int);
+          create function public.get_health() returns int language sql as 'select 1';
+          create schema supabase_migrations;
+          create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text)`);
+        return await catalogue(client);
+      });
+      await assert.rejects(push(postgres.url), (failure: { stderr: string }) => {
+        assert.match(failure.stderr, /taken: function public\.get_health\(\), table public\.audit_log/);
+        return true;
+      });
+      assert.deepEqual(await withClient(postgres.url, catalogue), before);
     }));
 });
