@@ -181,4 +181,18 @@ describe('an upgrade is refused', () => {
       /^M23 is of release \S+ here This file upgrades it from 0\.0\.1 to /,
     );
   });
+
+  test('with the names that are new to it and taken, and nothing is changed', async (t) => {
+    const client = await project(t);
+    await migrate(client, olderMigrations());
+    await client.query(`create function public.get_weather(p_of text) returns text language sql as $$ select p_of $$;
+      create function public.get_health(p_of text) returns text language sql as $$ select p_of $$`);
+    const older = await catalogue(client);
+    const more = `create function public.get_weather() returns text\nlanguage sql as $$ select 'fine' $$;`;
+    await assert.rejects(
+      migrate(client, upgradedMigrations(more)),
+      /because these names are taken: function public\.get_weather\(p_of text\)$/,
+    );
+    assert.deepEqual(await catalogue(client), older);
+  });
 });

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -125,6 +126,14 @@ async function notesAt(client: pg.Client, position: string): Promise<unknown[]> 
   return (await client.query(query, [ACME, position])).rows;
 }
 
+/** A checkout whose upgrade fails at its very end. */
+function failingCheckout(): string {
+  const checkout = newerCheckout();
+  const { version, name } = readMigrations(join(checkout, 'supabase', 'migrations')).at(-1)!;
+  appendFileSync(join(checkout, 'supabase', 'migrations', `${version}_${name}.sql`), 'select 1 / 0;\n');
+  return checkout;
+}
+
 /** A project like a hosted one; gives the address of its owner, who is no superuser. */
 async function hostedProject(postgres: Postgres): Promise<string> {
   await withClient(postgres.url, async (client) => {
@@ -174,11 +183,16 @@ describe('supabase db push', { concurrency: 2 }, () => {
       });
     }));
 
-  test('upgrades an older version without a superuser', () =>
+  test('upgrades an older version without a superuser, and changes nothing where that fails', () =>
     withPostgres(15, async (postgres) => {
       const owner = await hostedProject(postgres);
       await push(owner, olderCheckout());
       const position = await withClient(owner, looksBack);
+      const before = await withClient(owner, catalogue);
+      await assert.rejects(push(owner, failingCheckout()), (failure: { stderr: string }) =>
+        /division by zero/.test(failure.stderr),
+      );
+      assert.deepEqual(await withClient(owner, catalogue), before);
       await push(owner, newerCheckout());
       await withClient(owner, async (client) => {
         await client.query(`update public.notes set note = 'third'`);
