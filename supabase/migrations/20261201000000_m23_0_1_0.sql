@@ -16277,7 +16277,6 @@ create or replace function public.m23_claim_alerts(p_limit int default 10) retur
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare v_messages jsonb;
 begin
-  perform m23.refuse_other_versions();
   perform m23.queue_alerts();
   with due as (
       select d.id from m23.alert_deliveries d join m23.alerts a on a.id = d.alert_id

@@ -291,6 +291,21 @@ mod tests {
     }
 
     #[test]
+    fn the_tree_frozen_as_it_is_differs_in_nothing() {
+        let supabase = project::root().join("supabase");
+        let newest = super::read(&supabase.join("releases"))
+            .unwrap()
+            .pop()
+            .unwrap();
+        let tree = super::Tree::read(&supabase.join("schemas")).unwrap();
+        let installed = tree.install(&newest.version);
+        let before = super::Installed::read(&newest.version, &installed).unwrap();
+        let none = super::ByHand::default();
+        let rest = super::upgrade(&before, &tree, &none, &newest.version).unwrap();
+        assert_eq!(rest, None);
+    }
+
+    #[test]
     fn files_of_no_version_are_refused() {
         for path in [
             "migrations/20250101000000_m23_0_0_9.sql",
