@@ -1,9 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { channel } from 'node:diagnostics_channel';
 
-import { Miniflare, type MiniflareOptions } from 'miniflare';
-
 import { StackFailure, sentence } from './failure.ts';
+import { Miniflare, type MiniflareOptions } from './miniflare.ts';
 
 /** Far more than a busy machine needs, and the end of a wait that would have none. */
 const WITHIN_MS = 60_000;

@@ -1,6 +1,7 @@
 import { createWriteStream, existsSync, globSync, mkdirSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 
+import { StackFailure } from './failure.ts';
 import {
   Log,
   LogLevel,
@@ -8,9 +9,7 @@ import {
   type MiniflareOptions,
   type ModuleDefinition,
   type WorkerOptions,
-} from 'miniflare';
-
-import { StackFailure } from './failure.ts';
+} from './miniflare.ts';
 import type { CrashListener } from './part.ts';
 import { ROOT } from './places.ts';
 import { Runtime } from './runtime.ts';

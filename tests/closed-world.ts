@@ -2,8 +2,8 @@ import { globSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
-import { Miniflare } from 'miniflare';
 
+import { Miniflare } from '../stack/miniflare.ts';
 import { ROOT } from '../stack/places.ts';
 import { type FunctionName, readWranglerConfig } from '../stack/wrangler-config.ts';
 

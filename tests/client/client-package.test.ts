@@ -10,10 +10,10 @@ import { before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 
 import { build } from 'esbuild';
-import { Miniflare } from 'miniflare';
 import { publint } from 'publint';
 
 import { generate } from '../../client/generate.ts';
+import { Miniflare } from '../../stack/miniflare.ts';
 import { ROOT } from '../../stack/places.ts';
 import { temporaryFolder } from '../dev-command.ts';
 import { startBrowser } from '../fixtures/browser.ts';

@@ -25,7 +25,7 @@ interface Reply {
   body: { success: boolean; error?: string; code?: string; details?: string[]; [field: string]: unknown };
 }
 
-const { stack } = await openStack({ limits: { 'recovery-test': 2 } });
+const { stack } = await openStack({ others: 'contract', limits: { 'recovery-test': 2, 'backup-restore': 1000 } });
 
 /** Sends a request as it is, and checks what every response of a function must have. */
 async function send(name: string, init: RequestInit & { duplex?: 'half' }): Promise<Reply> {

@@ -4,8 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { Log, LogLevel, Miniflare } from 'miniflare';
-
+import { Log, LogLevel, Miniflare } from '../../stack/miniflare.ts';
 import { ROOT } from '../../stack/places.ts';
 
 /** Stands for wasm-bindgen's script around a module that traps or never answers. */

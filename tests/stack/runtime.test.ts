@@ -5,9 +5,8 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 
-import type { MiniflareOptions } from 'miniflare';
-
 import { StackFailure } from '../../stack/failure.ts';
+import type { MiniflareOptions } from '../../stack/miniflare.ts';
 import { claimPort } from '../../stack/ports.ts';
 import { Runtime } from '../../stack/runtime.ts';
 import { temporaryFolder } from '../dev-command.ts';

@@ -31,6 +31,11 @@ pub fn typescript() -> Result<Command> {
         // Type stripping warns on every start that it is experimental.
         .arg("--disable-warning=ExperimentalWarning")
         .env("NODE_OPTIONS", "--disable-warning=ExperimentalWarning")
+        // Each test file is a process of its own, and compiles the same packages.
+        .env(
+            "NODE_COMPILE_CACHE",
+            project::target_dir().join("node-cache"),
+        )
         .env("WRANGLER_SEND_METRICS", "false")
         .env("CI", "1");
     Ok(command)
