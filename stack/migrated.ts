@@ -54,7 +54,7 @@ async function template(folder: string, { major = 17, onCrash }: PostgresOptions
   const postgres = await start({ stateDir: fresh, ephemeral: true, major, onCrash });
   await besides(postgres, `alter database postgres rename to ${MIGRATED}`);
   await postgres.stop();
-  removeOlder(folder, `${major}-`, fresh);
+  removeOlder(folder, `${major}-`, place);
   try {
     renameSync(fresh, place);
   } catch {
@@ -79,6 +79,7 @@ async function besides(postgres: Postgres, statement: string): Promise<void> {
   await client.end();
 }
 
+/** Removes what was made of former migrations; what somebody else has just made of today's is `but`, and in use. */
 function removeOlder(folder: string, prefix: string, but: string): void {
   for (const name of readdirSync(folder)) {
     const older = join(folder, name);
