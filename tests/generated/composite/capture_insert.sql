@@ -9,7 +9,8 @@ begin
   
   if m23_log.layout_2('OID', '4a7f79015b640b74b365459a1d61476d') and random() > 0.004 and true then
     insert into m23_log.log_2_1 (tenant_id, op, actor, c1, c2, c3)
-    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r.order_no, r.line from new_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
+    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r.order_no, r.line
+      from new_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_2_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_2_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
@@ -22,7 +23,8 @@ begin
   end if;
   v_first := pg_current_wal_insert_lsn();
   insert into m23_log.log_2_1 (tenant_id, op, actor, c1, c2, c3)
-    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r.order_no, r.line from new_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
+    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r.order_no, r.line
+      from new_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_2_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_2_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;

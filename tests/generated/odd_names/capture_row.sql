@@ -3,7 +3,9 @@ begin
   if pg_catalog.current_setting('m23.seen_4', true) operator(pg_catalog.=) 'yes' then
     if (row(old.tenant_id, old."i d", old."it's {value}")::pg_catalog.record operator(pg_catalog.*<>) row(new.tenant_id, new."i d", new."it's {value}")::pg_catalog.record) then
       if (row(old.tenant_id, old."i d")::pg_catalog.record operator(pg_catalog.*<>) row(new.tenant_id, new."i d")::pg_catalog.record) then
-        perform pg_catalog.set_config('m23.changed_4_0', 'yes', true); perform pg_catalog.set_config('m23.changed_4', 'yes', true); perform pg_catalog.set_config('m23.moved_4', case when pg_catalog.current_setting('m23.moved_4', true) operator(pg_catalog.=) 'both' or (row(old.tenant_id)::pg_catalog.record operator(pg_catalog.*<>) row(new.tenant_id)::pg_catalog.record) and (row(old."i d")::pg_catalog.record operator(pg_catalog.*<>) row(new."i d")::pg_catalog.record) then 'both' else 'yes' end, true);
+        perform pg_catalog.set_config('m23.changed_4_0', 'yes', true); perform pg_catalog.set_config('m23.changed_4', 'yes', true); perform pg_catalog.set_config('m23.moved_4',
+          case when pg_catalog.current_setting('m23.moved_4', true) operator(pg_catalog.=) 'both'
+                    or (row(old.tenant_id)::pg_catalog.record operator(pg_catalog.*<>) row(new.tenant_id)::pg_catalog.record) and (row(old."i d")::pg_catalog.record operator(pg_catalog.*<>) row(new."i d")::pg_catalog.record) then 'both' else 'yes' end, true);
       else
         if (case when pg_catalog.current_setting('m23.changed_4_0', true) operator(pg_catalog.=) 'yes' then false else row(old."it's {value}")::pg_catalog.record operator(pg_catalog.*<>) row(new."it's {value}")::pg_catalog.record end) then perform pg_catalog.set_config('m23.changed_4_0', 'yes', true); perform pg_catalog.set_config('m23.changed_4', 'yes', true); end if;
       end if;
@@ -12,7 +14,9 @@ begin
     begin
     if (row(old.tenant_id, old."i d", old."it's {value}")::pg_catalog.record operator(pg_catalog.*<>) row(new.tenant_id, new."i d", new."it's {value}")::pg_catalog.record) then
       if (row(old.tenant_id, old."i d")::pg_catalog.record operator(pg_catalog.*<>) row(new.tenant_id, new."i d")::pg_catalog.record) then
-        perform pg_catalog.set_config('m23.changed_4_0', 'yes', true); perform pg_catalog.set_config('m23.changed_4', 'yes', true); perform pg_catalog.set_config('m23.moved_4', case when pg_catalog.current_setting('m23.moved_4', true) operator(pg_catalog.=) 'both' or (row(old.tenant_id)::pg_catalog.record operator(pg_catalog.*<>) row(new.tenant_id)::pg_catalog.record) and (row(old."i d")::pg_catalog.record operator(pg_catalog.*<>) row(new."i d")::pg_catalog.record) then 'both' else 'yes' end, true);
+        perform pg_catalog.set_config('m23.changed_4_0', 'yes', true); perform pg_catalog.set_config('m23.changed_4', 'yes', true); perform pg_catalog.set_config('m23.moved_4',
+          case when pg_catalog.current_setting('m23.moved_4', true) operator(pg_catalog.=) 'both'
+                    or (row(old.tenant_id)::pg_catalog.record operator(pg_catalog.*<>) row(new.tenant_id)::pg_catalog.record) and (row(old."i d")::pg_catalog.record operator(pg_catalog.*<>) row(new."i d")::pg_catalog.record) then 'both' else 'yes' end, true);
       else
         if (case when pg_catalog.current_setting('m23.changed_4_0', true) operator(pg_catalog.=) 'yes' then false else row(old."it's {value}")::pg_catalog.record operator(pg_catalog.*<>) row(new."it's {value}")::pg_catalog.record end) then perform pg_catalog.set_config('m23.changed_4_0', 'yes', true); perform pg_catalog.set_config('m23.changed_4', 'yes', true); end if;
       end if;
