@@ -13,6 +13,7 @@ import { migrate } from '../../stack/migrations.ts';
 import { catalogue } from '../fixtures/catalogue.ts';
 import { increment } from '../fixtures/chain.ts';
 import { backUp, call, lastRestore, ok, type RestoreLog, refusal, restored } from '../fixtures/functions.ts';
+import { OlderVersion } from '../fixtures/older-version.ts';
 import { newPlan, recoveryTest, resultsOf } from '../fixtures/recovery.ts';
 import { damage, openShop, type Rows, rowsOf, stock } from '../fixtures/shop.ts';
 import { openStack } from '../fixtures/stack.ts';
@@ -35,14 +36,14 @@ const then: {
   atFull?: Rows;
   part?: string;
   atPart?: Rows;
-  restore?: RestoreLog;
+  restore?: RestoreLog | undefined;
   snapshot?: string;
   moment?: string;
   atMoment?: Rows;
   plan?: string;
 } = {};
 
-const { stack, client, now, api } = await openStack({ prepare: installOlder, between });
+const { stack, client, now } = await openStack({ prepare: installOlder, between });
 
 before(async () => {
   await openShop(client);
@@ -81,31 +82,22 @@ async function between(rest: string): Promise<string> {
 
 /** Uses the older version: a chain, a restore, a snapshot, a plan, and changes after them. */
 async function use(): Promise<void> {
-  then.full = await backUp(stack, client, tenant);
+  const older = await OlderVersion.open(stack, tenant);
+  then.full = await older.backUp({ jobType: 'full' });
   then.atFull = await rowsOf(client, tenant);
+  const moment = await now();
   await damage(client, tenant);
-  then.part = await increment(stack, client, tenant, then.full);
+  then.part = await older.backUp({ jobType: 'incremental', baseBackupId: then.full });
   then.atPart = await rowsOf(client, tenant);
-  await restored(stack, tenant, then.full);
-  const log = await lastRestore(client, tenant);
-  assert.ok(log !== undefined);
-  then.restore = log;
-  then.snapshot = await snapshot();
+  await older.restoreTo(moment);
+  then.restore = await lastRestore(client, tenant);
+  assert.equal(then.restore?.status, 'completed');
+  then.snapshot = await older.keepSnapshot();
   then.plan = await newPlan(client, tenant);
   await client.query(`update shop.orders set note = 'later' where tenant_id = $1`, [tenant.id]);
   then.moment = await now();
   then.atMoment = await rowsOf(client, tenant);
-}
-
-async function snapshot(): Promise<string> {
-  const { data, error } = await api(tenant, 'owner').rpc('create_pitr_snapshot', {
-    p_tenant_id: tenant.id,
-    p_snapshot_name: 'then',
-    p_affected_tables: null,
-    p_created_by: tenant.userId('owner'),
-  });
-  assert.equal(error, null);
-  return String(data);
+  await older.close();
 }
 
 async function value(sql: string): Promise<unknown> {
