@@ -79,6 +79,21 @@ describe('a database', () => {
     assert.deepEqual(rows, [], 'without a history of migrations it is as good');
   });
 
+  test('has functions whose bodies name what is there: the migration itself does not look', async (t) => {
+    const client = await project(t);
+    await migrate(client);
+    await client.query(`begin; set local check_function_bodies = on;
+      do $$
+      declare v_function text;
+      begin
+        for v_function in select pg_get_functiondef(p.oid) from pg_proc p
+                           where p.pronamespace in ('m23'::regnamespace, 'm23_log'::regnamespace, 'public'::regnamespace)
+                             and p.prolang in (select l.oid from pg_language l where l.lanname in ('sql', 'plpgsql')) loop
+          execute v_function;
+        end loop;
+      end $$; rollback`);
+  });
+
   test('is the same when it was installed at once and when it was upgraded', async (t) => {
     const [fresh, old] = [await project(t), await project(t)];
     await migrate(fresh);
@@ -123,7 +138,10 @@ describe('an installation is refused', () => {
     await client.query(`create or replace function m23.memberships_of(p_user uuid) returns table (tenant_id uuid, role text)
       language sql stable as $$ select p_user, 'owner' $$`);
     const untouched = await catalogue(client);
-    await assert.rejects(migrate(client, upgraded), /m23\.memberships_of is your own function, and gives tenants as uuid/);
+    await assert.rejects(
+      migrate(client, upgraded),
+      /m23\.memberships_of is your own function, and gives tenants as uuid/,
+    );
     assert.deepEqual(await catalogue(client), untouched);
   });
 
