@@ -53,5 +53,32 @@ select results_eq($$ select state, finding from m23.doctor_versions() where stat
                         'whose calls are refused') $$, 'and the doctor does');
 select is(public.m23_health() -> 'works', 'false', 'as the health endpoint does');
 
+-- What an upgrade does at its end.
+create table public.captured (id int primary key, tenant_id uuid not null);
+create table public.altered (id int primary key, tenant_id uuid not null);
+create table public.suspended (id int primary key, tenant_id uuid not null);
+create table public.unlogged (id int primary key, tenant_id uuid not null);
+select m23.protect_table('public.captured'), m23.protect_table('public.altered'), m23.protect_table('public.suspended'),
+       m23.protect_table('public.unlogged');
+create temp table kept as select t.name, t.relid, 'm23_log.update_' || t.id as function from m23.protected_tables t;
+alter table public.suspended drop constraint suspended_pkey;
+alter table public.unlogged set unlogged;
+select bag_eq('select name from m23.protected_tables where suspended is not null', array['suspended', 'unlogged'],
+  'two of them are suspended');
+alter event trigger m23_follow_ddl disable;
+alter table public.altered add column note text;
+do $$
+declare v_function text;
+begin
+  for v_function in select k.function from kept k loop
+    execute format('create or replace function %s() returns trigger language plpgsql as %L', v_function,
+                   'begin raise exception ''of an older version''; end');
+  end loop;
+end $$;
+select m23.write_captures();
+select bag_eq($$ select k.name from kept k join pg_proc p on p.oid = k.function::regproc
+                  where p.prosrc ~ 'of an older version' $$, array['altered', 'suspended'],
+  'captures are written anew, but where the table has changed since, or no trigger calls them');
+
 select * from finish();
 rollback;
