@@ -1,7 +1,7 @@
 //! One event of the clock: its heartbeat, its work, and beside it the watch over everything.
 
-use crate::health::version;
 use crate::runtime::Runtime;
+use crate::version::version;
 use crate::watch::watch;
 use futures_util::future::join;
 use m23_contract::FunctionName;

@@ -3,6 +3,7 @@
 
 use crate::runtime::{Runtime, ambient};
 use crate::timeout::bounded;
+use crate::version::version;
 use futures_util::future::join3;
 use m23_contract::{DatabaseHealth, Health, PartStatus};
 use m23_pipeline::Caller;
@@ -42,11 +43,6 @@ pub(crate) async fn health(runtime: &Runtime) -> Health {
 /// The health of a deployment whose settings cannot be used.
 pub(crate) fn unusable() -> Health {
     Health::new(version(), None, PartStatus::Down, PartStatus::Down)
-}
-
-/// The release of this function.
-pub(crate) const fn version() -> &'static str {
-    env!("CARGO_PKG_VERSION")
 }
 
 /// Somebody looks. Who gives up, by being dropped, does not any more.

@@ -25,6 +25,7 @@ mod rpc_as_user;
 mod runtime;
 mod serve;
 mod timeout;
+mod version;
 mod watch;
 
 pub use clock::scheduled;

@@ -1,7 +1,7 @@
 //! The database's functions through PostgREST.
 
 use crate::fetch::Outgoing;
-use crate::health::version;
+use crate::version::version;
 use m23_auth::Secret;
 use m23_pipeline::{Caller, Settings, decode_error};
 use m23_ports::DatabaseError;
