@@ -1,4 +1,4 @@
-//! The release that the functions are of.
+//! Which release this is.
 
 /// The release of this function.
 pub(crate) const fn version() -> &'static str {
