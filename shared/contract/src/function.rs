@@ -1,4 +1,7 @@
-//! The five functions: names, default limits, and who may call them.
+//! The five functions: names, default limits, who may call them, and how long a call may last.
+
+/// A call that lasts longer than this is answered with 202, and its work goes on.
+pub const LONGEST_WAIT_SECONDS: u64 = 24;
 
 /// A role in a tenant. A string that is none of these gives no permission at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -21,7 +21,7 @@ mod similar;
 
 pub use error::{ErrorBody, ErrorCode, WouldFail};
 pub use fields::Fields;
-pub use function::{FunctionName, Role};
+pub use function::{FunctionName, LONGEST_WAIT_SECONDS, Role};
 pub use health::{DatabaseHealth, Health, HealthStatus, PartStatus, Versions};
 pub use names::{SchemaName, TableName};
 pub use request::{

@@ -12,7 +12,7 @@ mod operation;
 pub use errors::codes_of;
 pub use examples::{Example, examples_of};
 
-use m23_contract::FunctionName;
+use m23_contract::{FunctionName, LONGEST_WAIT_SECONDS};
 use serde_json::{Map, Value, json};
 
 /// The document.
@@ -33,7 +33,7 @@ pub fn document() -> Value {
             "title": "M23",
             "version": env!("CARGO_PKG_VERSION"),
             "summary": "Tenant-level backup and point-in-time recovery for Postgres.",
-            "description": DESCRIPTION,
+            "description": description(),
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },
         "servers": [{ "url": "/", "description": "The address that serves this document." }],
@@ -48,10 +48,14 @@ pub fn document() -> Value {
     })
 }
 
-const DESCRIPTION: &str = "Everything is confined to the tenant of the caller: the one that the user belongs to, \
+fn description() -> String {
+    format!(
+        "Everything is confined to the tenant of the caller: the one that the user belongs to, \
     or the one picked in `app_metadata.tenant_id`. Quotas are counted per tenant and function over a sliding \
-    hour. Work that outlasts 24 s goes on after a 202; its log row shows how it ended. The eight database functions \
-    and the tables are PostgREST's, and described in docs/api/rpc.md.";
+    hour. Work that outlasts {LONGEST_WAIT_SECONDS} s goes on after a 202; its log row shows how it ended. The eight database functions \
+    and the tables are PostgREST's, and described in docs/api/rpc.md."
+    )
+}
 
 /// Its headers stand here and not among the parameters: a user who sends them is refused.
 fn service() -> Value {

@@ -4,6 +4,7 @@ use crate::failure::failure_of;
 use crate::runtime::Runtime;
 use crate::timeout::bounded;
 use futures_channel::oneshot;
+use m23_contract::LONGEST_WAIT_SECONDS;
 use m23_engine::{EngineError, RestoreOrder};
 use m23_pipeline::Failure;
 use m23_ports::{Database as _, Level, Log as _, Record};
@@ -11,10 +12,9 @@ use serde_json::json;
 use std::future::Future;
 use std::time::Duration;
 
-/// A call that lasts longer is answered with 202, and its work goes on.
-const PATIENCE: Duration = Duration::from_secs(24);
+const LONGEST_WAIT: Duration = Duration::from_secs(LONGEST_WAIT_SECONDS);
 
-/// Does work that goes on when its caller does not wait for it: `None`, after 24 s.
+/// Does work that goes on when its caller does not wait for it: `None`, after [`LONGEST_WAIT_SECONDS`].
 ///
 /// # Errors
 /// [`Failure::Internal`] when the platform has dropped the work.
@@ -26,7 +26,7 @@ pub async fn or_detach<T: 'static>(
     runtime.wait_until(async move {
         let _caller_may_be_gone = sender.send(work.await);
     });
-    match bounded(PATIENCE, receiver).await {
+    match bounded(LONGEST_WAIT, receiver).await {
         Ok(Ok(outcome)) => Ok(Some(outcome)),
         Ok(Err(dropped)) => Err(Failure::internal(dropped)),
         Err(_still_running) => Ok(None),
