@@ -6,8 +6,6 @@ import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 
-import { createClient } from '@supabase/supabase-js';
-
 import { temporaryFolder } from '../dev-command.ts';
 import { bytesOf, objectsOf, prefixOf, tamperedWith } from '../fixtures/archive.ts';
 import { increment } from '../fixtures/chain.ts';
@@ -21,7 +19,7 @@ import { copyBucket, m23 } from '../fixtures/tool.ts';
 
 const [FIRST, SECOND] = [randomBytes(32).toString('base64'), randomBytes(32).toString('base64')] as const;
 
-const { stack, client, stocked } = await openShopStack({ vars: { ARCHIVE_KEY: FIRST } });
+const { stack, client, stocked, asService } = await openShopStack({ vars: { ARCHIVE_KEY: FIRST } });
 
 before(async () => {
   await client.query("update m23.settings set value = '20' where name = 'chunk_rows'");
@@ -76,7 +74,7 @@ async function assertUnusable(tenant: Tenant, backup: string, what: RegExp): Pro
 }
 
 async function erase(tenant: Tenant): Promise<unknown> {
-  const service = createClient(stack.url, stack.serviceRoleKey, { auth: { persistSession: false } });
+  const service = asService();
   const { data, error } = await service.rpc('erase_archive_key', { p_tenant_id: tenant.id });
   assert.equal(error, null);
   return data;

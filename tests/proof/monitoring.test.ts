@@ -22,7 +22,7 @@ const CRONS: readonly FunctionName[] = ['backup-create', 'backup-restore', 'reco
 const receiver = await Receiver.start();
 after(() => receiver.stop());
 const vars = { ALERT_WEBHOOK_URL: receiver.url, ALERT_WEBHOOK_SECRET: receiver.secret };
-const { stack, client } = await openShopStack({ twins: true, vars });
+const { stack, client, asService } = await openShopStack({ twins: true, vars });
 
 before(async () => {
   for (const name of CRONS) await stack.runCron(name);
@@ -219,7 +219,7 @@ describe('the operator of the platform', () => {
   });
 
   test('is nobody else but the service key', async () => {
-    const service = createClient(stack.url, stack.serviceRoleKey);
+    const service = asService();
     const tenant = await newTenant(stack, client);
     const headers = { authorization: `Bearer ${await tenant.token('owner')}` };
     const owner = createClient(stack.url, stack.anonKey, { global: { headers } });

@@ -5,8 +5,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 
-import { createClient } from '@supabase/supabase-js';
-
 import type { Role } from '../../stack/demo-tenants.ts';
 import { bytesOf, prefixOf } from '../fixtures/archive.ts';
 import { backUp, call, restored } from '../fixtures/functions.ts';
@@ -17,7 +15,7 @@ import { eventually } from '../fixtures/time.ts';
 
 let tenant: Tenant;
 
-const { stack, client } = await openShopStack({ limits: { 'pitr-restore': 2 } });
+const { stack, client, asService } = await openShopStack({ limits: { 'pitr-restore': 2 } });
 
 interface Entry {
   seq: number;
@@ -239,7 +237,7 @@ describe('every change through the API', () => {
     assert.equal((await rpc('drop_restore_copy', 'owner', { p_restore_log_id: restoreLogId })).status, 200);
     const object = `${prefixOf(tenant, backup)}manifest.json`;
     const manifest = await bytesOf(stack, object);
-    const service = createClient(stack.url, stack.serviceRoleKey);
+    const service = asService();
     const { error } = await service.rpc('adopt_backup', {
       p_manifest: JSON.parse(manifest.toString('utf8')),
       p_object: object,

@@ -22,7 +22,7 @@ const SNAPSHOT = { jobType: 'snapshot' };
 const WHY = 'the customer’s import, undone';
 const DRILL = { test_name: 'drill', test_type: 'manual', validation_level: 'deep' };
 
-const { stack, client, stocked } = await openShopStack({ limits: { 'pitr-restore': 1 } });
+const { stack, client, stocked, asService } = await openShopStack({ limits: { 'pitr-restore': 1 } });
 
 /** The headers of the service's call for a tenant. */
 function purpose(tenant: { id: string }, more: Sent = {}): Sent {
@@ -91,15 +91,8 @@ describe('the service', () => {
     await damage(client, tenant);
     const named = { 'x-m23-tenant': tenant.id };
     const look = ok(await raw('pitr-restore', stack.serviceRoleKey, named, { targetTimestamp, dryRun: true }));
-    const page = await fetch(`${stack.url}/rest/v1/rpc/get_pitr_preview_page`, {
-      method: 'POST',
-      headers: {
-        apikey: stack.serviceRoleKey,
-        authorization: `Bearer ${stack.serviceRoleKey}`,
-        'content-type': 'application/json',
-      },
-      body: JSON.stringify({ p_preview_id: look['previewId'], p_table: 'shop.accounts' }),
-    });
+    const args = { p_preview_id: look['previewId'], p_table: 'shop.accounts' };
+    const page = await asService().rpc('get_pitr_preview_page', args);
     assert.equal(page.status, 200);
     const confirmed = { targetTimestamp, confirmRestore: true, planHash: look['planHash'] };
     const done = ok(await service(tenant, 'pitr-restore', confirmed));
