@@ -131,7 +131,7 @@ async function backUp(shop: Shop): Promise<{ id: string; lines: string; rows: nu
       ...head,
     },
   ]);
-  await client.query(`select m23_finish_backup($1, $2, 'm', 'h', 1)`, [id, lease]);
+  await client.query(`select m23_finish_backup($1, $2, 'm', $3, 1)`, [id, lease, '0'.repeat(64)]);
   return { id, lines: text.slice(text.indexOf('\n') + 1), rows: head.rows };
 }
 
