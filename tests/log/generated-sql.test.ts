@@ -1,4 +1,4 @@
-// The SQL that M23 writes for a table, as it runs: golden files in tests/generated, one folder a sample table, for a
+// The SQL that M23 writes for a table, as it runs: golden files in supabase/generated, one folder a sample table, for a
 // reviewer to read.
 // `M23_WRITE_GOLDEN=1 cargo xtask test typescript --only generated-sql` writes them anew.
 import assert from 'node:assert/strict';
@@ -9,7 +9,7 @@ import { before, test } from 'node:test';
 import { ROOT } from '../../stack/places.ts';
 import { openDatabase } from '../fixtures/database.ts';
 
-const FOLDER = join(ROOT, 'tests', 'generated');
+const FOLDER = join(ROOT, 'supabase', 'generated');
 const TENANT = '11111111-1111-4111-8111-111111111111';
 
 /** The sample tables: how each is made, by the name of its folder. */
