@@ -386,6 +386,36 @@ create or replace function m23.newest_migration() returns text
 language sql immutable set search_path = '' as $$ select '20261201000000'::text $$;
 revoke all on function m23.newest_migration() from public, anon, authenticated, service_role;
 
+-- Tables that say who has access: memberships, roles, invitations. A restore leaves them as they are unless it names
+-- them, so that nobody comes back, and nobody is locked out, without being asked. Backups and snapshots have them.
+
+create table m23.access_tables (
+  relid oid primary key
+);
+
+select m23.close_table('m23.access_tables');
+
+-- Replaces the whole list; an empty one ends it. Each must be protected, as a restore touches no other.
+create or replace function m23.set_access_tables(p_tables regclass[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_other regclass;
+begin
+  select t into v_other from unnest(p_tables) t
+   where not exists (select from m23.protected_tables p where p.relid = t) limit 1;
+  if v_other is not null then
+    raise exception '% is not protected, so no restore changes it', v_other
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Call m23.protect_table first.';
+  end if;
+  delete from m23.access_tables;
+  insert into m23.access_tables select distinct t from unnest(p_tables) t;
+end $$;
+comment on function m23.set_access_tables(regclass[]) is
+  'Says which protected tables say who has access: a restore leaves them out unless it names them. '
+  'The list replaces the one before.';
+revoke all on function m23.set_access_tables(regclass[]) from public, anon, authenticated, service_role;
+
+comment on table m23.access_tables is 'Tables that say who has access; see m23.set_access_tables.';
+
 -- Tenancy: who belongs where. An existing project keeps its own membership table
 -- and replaces the body of m23.memberships_of; nothing else knows the table.
 
@@ -473,6 +503,108 @@ create table m23.tenant_looks (
 );
 
 select m23.close_table('m23.tenant_looks');
+
+-- Whether a table says who has access.
+create or replace function m23.is_access_table(p_relid oid) returns boolean
+language plpgsql stable set search_path = '' as
+$$ begin return exists (select from m23.access_tables a where a.relid = p_relid); end $$;
+revoke all on function m23.is_access_table(oid) from public, anon, authenticated, service_role;
+
+-- The tables of a restore, as m23.chosen_tables gives them, without those that say who has access and are not named.
+create or replace function m23.restored_tables(p_named text[], p_related boolean default false) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(
+    select c.name
+      from unnest(m23.chosen_tables(p_named, p_related)) with ordinality c (name, n)
+     where not m23.is_access_table((m23.find_table(c.name)).relid)
+        or p_named is not null and (m23.find_table(c.name)).relid in (select t.relid from m23.tables_named(p_named) t)
+     order by c.n);
+end $$;
+revoke all on function m23.restored_tables(text[], boolean) from public, anon, authenticated, service_role;
+
+-- The same of a backup's parts, by their names in it; null for all of them.
+create or replace function m23.restored_parts(p_job uuid, p_named text[]) returns text[]
+language plpgsql volatile set search_path = '' as $$
+begin
+  if p_named is not null or not exists (select from m23.access_tables) then
+    return m23.tables_in_backup(p_job, p_named);
+  end if;
+  return array(select b.schema_name || '.' || b.table_name from m23.backup_tables b
+                where b.job_id = p_job and not m23.is_access_table((m23.table_now(b)).relid) order by b.ordinal);
+end $$;
+revoke all on function m23.restored_parts(uuid, text[]) from public, anon, authenticated, service_role;
+
+-- A moment is a position, and where the server records commit times a time with it: then
+-- a transaction lies after the moment if the position does not see it or it was committed
+-- later. The two together are exact, because a transaction is stamped a little before it
+-- becomes visible.
+
+create type m23.moment as (
+  position pg_snapshot,
+  at       timestamptz,  -- with native commit times; else null
+  floor    xid8,         -- no transaction below it lies after the moment
+  taken    timestamptz   -- the time that the moment is of
+);
+
+-- What a caller must know of access: which tables a restore leaves out that have changed since the moment, and which it
+-- names.
+create or replace function m23.access_warnings(p_tenant text, p_named text[], p_moment m23.moment) returns text[]
+language plpgsql volatile set search_path = '' as $$
+begin
+  return array(
+    select case when p_named is null
+        then format('%s was left out, because it says who has access: name it in tables to restore it', t.name)
+        else format('%s says who has access: its rows that come back give access, and those that go take it',
+                    t.name) end
+      from (select p, m23.public_name(p.relid) as name
+              from m23.protected_tables p join m23.access_tables a on a.relid = p.relid
+              join pg_class c on c.oid = p.relid) t
+     where case when p_named is null
+                then p_moment.position is null or m23.has_changed(t.p, p_tenant, p_moment)
+                else (t.p).relid in (select n.relid from m23.tables_named(p_named) n) end
+     order by t.name);
+end $$;
+revoke all on function m23.access_warnings(text, text[], m23.moment) from public, anon, authenticated, service_role;
+
+-- The same of a restore of a backup: what it has, and leaves out or names.
+create or replace function m23.access_warnings(p_job uuid, p_named text[]) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare v_parts text[] := m23.restored_parts(p_job, p_named);
+begin
+  return array(
+    select case when b.schema_name || '.' || b.table_name = any (v_parts)
+        then format('%s says who has access: its rows that come back give access, and those that go take it', n.name)
+        else format('%s was left out, because it says who has access: name it in tables to restore it', n.name) end
+      from m23.backup_tables b, lateral (select m23.public_name((m23.table_now(b)).relid)) n (name)
+     where b.job_id = p_job and m23.is_access_table((m23.table_now(b)).relid)
+       and (p_named is null or b.schema_name || '.' || b.table_name = any (v_parts))
+     order by n.name);
+end $$;
+revoke all on function m23.access_warnings(uuid, text[]) from public, anon, authenticated, service_role;
+
+-- The doctor: what is in force on this server, in plain words, and what to do about it.
+
+create type m23.finding as (topic text, state text, finding text, advice text);
+
+-- Protected tables that look as if they said who has access, and are not declared: m23.memberships_of reads them, or
+-- they have a user and a role.
+create or replace function m23.doctor_access() returns setof m23.finding
+language sql stable set search_path = '' as $$
+  select m23.public_name(t.relid), 'warning', 'looks as if it said who has access, and a restore takes it along',
+         format('if it does, select m23.set_access_tables(array[…, %L]::regclass[]); '
+                'a restore leaves it out then, unless it names it', m23.qualified_name(t.relid))
+    from m23.protected_tables t join pg_class c on c.oid = t.relid
+   where not m23.is_access_table(t.relid)
+     and ((select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
+            ~ format('\m%s\M', regexp_replace(c.relname, '\W', '.', 'g'))
+          or (exists (select from pg_attribute a where a.attrelid = t.relid and not a.attisdropped
+                         and a.attname ~ '^(role|roles|permissions?)$')
+              and exists (select from pg_attribute a where a.attrelid = t.relid and not a.attisdropped
+                             and a.attname ~ '^(user|member|profile|account)_?id$')))
+   order by 1
+$$;
+revoke all on function m23.doctor_access() from public, anon, authenticated, service_role;
 
 -- Whether a protected table, or its log, has rows of a tenant. There may be many tables: the locks of each look
 -- are given back with it.
@@ -1743,18 +1875,6 @@ create table m23.commit_times (
 select m23.close_table('m23.commit_times');
 
 select m23.close_table('m23.incarnations');
-
--- A moment is a position, and where the server records commit times a time with it: then
--- a transaction lies after the moment if the position does not see it or it was committed
--- later. The two together are exact, because a transaction is stamped a little before it
--- becomes visible.
-
-create type m23.moment as (
-  position pg_snapshot,
-  at       timestamptz,  -- with native commit times; else null
-  floor    xid8,         -- no transaction below it lies after the moment
-  taken    timestamptz   -- the time that the moment is of
-);
 
 -- Writers note now and then what was committed: where the server records commit times, each
 -- minute at most and only every so many changes, for ticks only bound how much of the log has
@@ -4682,19 +4802,19 @@ language sql stable set search_path = '' as $q$
 $q$;
 revoke all on function m23.live_query(m23.protected_tables, int) from public, anon, authenticated, service_role;
 
--- Whether the log has anything of a tenant after a position.
-create or replace function m23.has_changed(p_table m23.protected_tables, p_tenant text, p_position pg_snapshot)
+-- Whether the log has anything of a tenant after a moment.
+create or replace function m23.has_changed(p_table m23.protected_tables, p_tenant text, p_moment m23.moment)
   returns boolean
 language plpgsql volatile set search_path = '' as $$
 declare v_changed boolean;
 begin
   execute format('select exists (select from %s l where l.tenant_id = %s and l.xid >= ($2).floor and %s)',
-                 m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_position)), m23.tenant_value(p_table, '$1'),
+                 m23.log_of(p_table.id, p_tenant, p_moment.floor), m23.tenant_value(p_table, '$1'),
                  m23.lies_after('l.xid'))
-    into v_changed using p_tenant, m23.moment_of(p_position);
+    into v_changed using p_tenant, p_moment;
   return v_changed;
 end $$;
-revoke all on function m23.has_changed(m23.protected_tables, text, pg_snapshot) from public, anon, authenticated,
+revoke all on function m23.has_changed(m23.protected_tables, text, m23.moment) from public, anon, authenticated,
   service_role;
 
 -- The rows of a tenant in a protected table (a null of its type) as of a moment.
@@ -10604,7 +10724,7 @@ declare
 begin
   v_work := m23.new_work(p_tenant, 'backup',
     p_job => v_job.id,
-    p_tables => m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
+    p_tables => m23.restored_parts(v_job.id, m23.list_of(p_restore -> 'tables')),
     p_plan_hash => p_restore ->> 'planHash',
     p_mode => coalesce(p_restore ->> 'mode', 'exact'),
     p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
@@ -10612,10 +10732,11 @@ begin
   if v_job.job_type = 'snapshot' then
     v_work := m23.from_snapshot(v_work);
   end if;
-  if v_work.dry_run then
-    return m23.begin_work(v_work);
-  end if;
-  v_begun := m23.log_restore(p_tenant, v_work, null, p_restore ->> 'targetSchema');
+  v_begun := case when v_work.dry_run then m23.begin_work(v_work)
+                  else m23.log_restore(p_tenant, v_work, null, p_restore ->> 'targetSchema') end;
+  perform m23.add_staging_warning(v_work.work_id, w)
+     from unnest(m23.access_warnings(v_job.id, m23.list_of(p_restore -> 'tables'))) w;
+  if v_work.dry_run then return v_begun; end if;
   update public.restore_logs set backup_job_id = v_job.id,
          metadata = metadata || jsonb_build_object('mode', v_work.mode)
    where id = v_work.work_id;
@@ -11168,8 +11289,7 @@ revoke all on function m23.gaps_of(m23.protected_tables, text) from public, anon
 create or replace function m23.look_at_pitr(p_work m23.restore_work, p_restore jsonb) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_moment m23.moment := case when (p_work.moment).position is not null then p_work.moment
-                              else m23.logged_moment(p_work) end;
+  v_moment m23.moment := m23.known_moment(p_work);
   v_tables text[] := case when p_work.job_id is null then p_work.tables
                           else m23.names_now(p_work.job_id, p_work.tables) end;
 begin
@@ -11178,7 +11298,8 @@ begin
     return null;
   end if;
   return m23.preview(p_work.tenant_id, v_moment, v_tables,
-    m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore)));
+    m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore))
+      || m23.access_warnings(p_work.tenant_id, m23.list_of(p_restore -> 'tables'), v_moment));
 end $$;
 revoke all on function m23.look_at_pitr(m23.restore_work, jsonb) from public, anon, authenticated, service_role;
 
@@ -11341,12 +11462,21 @@ declare v_chosen text[] := m23.list_of(p_restore -> 'tables');
 begin
   if v_chosen is null then
     return array(select b.schema_name || '.' || b.table_name from m23.backup_tables b
-                  where b.job_id = p_job and (m23.table_now(b)).id is not null order by b.ordinal);
+                  where b.job_id = p_job and (m23.table_now(b)).id is not null
+                    and not m23.is_access_table((m23.table_now(b)).relid) order by b.ordinal);
   end if;
   return m23.tables_in_backup(p_job,
-    m23.chosen_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
+    m23.restored_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
 end $$;
 revoke all on function m23.tables_of_member(uuid, jsonb) from public, anon, authenticated, service_role;
+
+-- The moment of work as the log knows it; null where only an archive does.
+create or replace function m23.known_moment(p_work m23.restore_work) returns m23.moment
+language plpgsql volatile set search_path = '' as $$
+begin
+  return case when (p_work.moment).position is not null then p_work.moment else m23.logged_moment(p_work) end;
+end $$;
+revoke all on function m23.known_moment(m23.restore_work) from public, anon, authenticated, service_role;
 
 -- A table that a member has whole begins anew there: of the time since the parent it says nothing.
 create or replace function m23.refuse_moment_in_whole(
@@ -11505,8 +11635,8 @@ begin
     v_work := m23.chain_work(p_tenant, p_restore);
     if v_work.work_id is not null then return v_work; end if;
   end if;
-  v_tables := m23.chosen_tables(m23.list_of(p_restore -> 'tables'),
-                                coalesce((p_restore ->> 'includeRelated')::boolean, false));
+  v_tables := m23.restored_tables(m23.list_of(p_restore -> 'tables'),
+                                  coalesce((p_restore ->> 'includeRelated')::boolean, false));
   v_moment := m23.requested_moment(p_tenant, (p_restore ->> 'targetTimestamp')::timestamptz, v_tables);
   if v_job is not null then
     v_parts := m23.tables_in_backup(v_job, v_tables);
@@ -11627,7 +11757,7 @@ create or replace function m23.preview_work(p_work m23.restore_work) returns jso
 language plpgsql volatile set search_path = '' as $$
 begin
   if p_work.job_id is null and p_work.mode = 'exact' then
-    return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, '{}');
+    return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, m23.staging_warnings(p_work.work_id));
   end if;
   perform m23.lock_tables(m23.relations_of(p_work));
   if m23.is_empty(p_work) then
@@ -14359,10 +14489,6 @@ select m23.close_table('m23.watches');
 
 comment on table m23.watches is 'When alerts were last looked for.';
 
--- The doctor: what is in force on this server, in plain words, and what to do about it.
-
-create type m23.finding as (topic text, state text, finding text, advice text);
-
 -- Mass deletes: whether a transaction or a minute of a tenant's has deleted much of a table. It is read from the log,
 -- once a minute and apart from capture, of the parts that have grown since.
 
@@ -14659,6 +14785,7 @@ begin
                    'insert into public.tenant_members (tenant_id, user_id, role) values (…, …, ''owner'')'
              where not exists (select from public.tenant_members)
   union all select * from m23.doctor_members()
+  union all select * from m23.doctor_access()
   union all select 'tables', 'warning', 'no table is protected yet', 'select m23.protect_table(''public.your_table'')'
              where not exists (select from m23.protected_tables)
   union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)
@@ -15362,7 +15489,7 @@ create or replace function public.calculate_pitr_stats(
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
 $$
 declare
-  v_tables  text[] := m23.chosen_tables(null, false);
+  v_tables  text[] := m23.restored_tables(null);
   v_targets m23.target[];
   v_moment  m23.moment;
 begin
@@ -16151,6 +16278,8 @@ begin
   update public.restore_logs
      set warnings = m23.moment_warnings(v_at, coalesce(v_work.moment_in_chain, v_work.moment),
                                         m23.named_tables(p_restore))
+                    || m23.access_warnings(v_request.tenant_id, m23.list_of(p_restore -> 'tables'),
+                                           m23.known_moment(v_work))
    where id = v_work.work_id;
   return v_begun;
 exception when query_canceled or others then  -- the others do not include it
@@ -16851,7 +16980,8 @@ begin
   perform m23.check_part(v_part, v_table, v_work);  -- an ALTER TABLE may have held that lock
   v_key := m23.part_key(v_table, p_history);
   v_path := m23.path_of(v_table.relid);
-  v_quiet := v_part.whole and not p_history and not m23.has_changed(v_table, v_work.tenant_id, v_work.position);
+  v_quiet := v_part.whole and not p_history
+    and not m23.has_changed(v_table, v_work.tenant_id, m23.moment_of(v_work.position));
   loop
     -- In one pass, without keeping the page: the rows come in order. The fingerprint is m23.fingerprint_of.
     v_query := format('
@@ -16880,7 +17010,7 @@ begin
     end if;
     -- What live rows show is in the log for every later statement: if it still has nothing, they were those of the
     -- position.
-    exit when not v_quiet or not m23.has_changed(v_table, v_work.tenant_id, v_work.position);
+    exit when not v_quiet or not m23.has_changed(v_table, v_work.tenant_id, m23.moment_of(v_work.position));
     v_quiet := false;
     v_next := null;
   end loop;

@@ -20,15 +20,15 @@ language sql stable as $q$
     m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), p_limit)
 $q$;
 
--- Whether the log has anything of a tenant after a position.
-create function m23.has_changed(p_table m23.protected_tables, p_tenant text, p_position pg_snapshot) returns boolean
+-- Whether the log has anything of a tenant after a moment.
+create function m23.has_changed(p_table m23.protected_tables, p_tenant text, p_moment m23.moment) returns boolean
 language plpgsql volatile as $$
 declare v_changed boolean;
 begin
   execute format('select exists (select from %s l where l.tenant_id = %s and l.xid >= ($2).floor and %s)',
-                 m23.log_of(p_table.id, p_tenant, pg_snapshot_xmin(p_position)), m23.tenant_value(p_table, '$1'),
+                 m23.log_of(p_table.id, p_tenant, p_moment.floor), m23.tenant_value(p_table, '$1'),
                  m23.lies_after('l.xid'))
-    into v_changed using p_tenant, m23.moment_of(p_position);
+    into v_changed using p_tenant, p_moment;
   return v_changed;
 end $$;
 

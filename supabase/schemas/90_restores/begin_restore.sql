@@ -8,7 +8,7 @@ declare
 begin
   v_work := m23.new_work(p_tenant, 'backup',
     p_job => v_job.id,
-    p_tables => m23.tables_in_backup(v_job.id, m23.list_of(p_restore -> 'tables')),
+    p_tables => m23.restored_parts(v_job.id, m23.list_of(p_restore -> 'tables')),
     p_plan_hash => p_restore ->> 'planHash',
     p_mode => coalesce(p_restore ->> 'mode', 'exact'),
     p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
@@ -16,10 +16,11 @@ begin
   if v_job.job_type = 'snapshot' then
     v_work := m23.from_snapshot(v_work);
   end if;
-  if v_work.dry_run then
-    return m23.begin_work(v_work);
-  end if;
-  v_begun := m23.log_restore(p_tenant, v_work, null, p_restore ->> 'targetSchema');
+  v_begun := case when v_work.dry_run then m23.begin_work(v_work)
+                  else m23.log_restore(p_tenant, v_work, null, p_restore ->> 'targetSchema') end;
+  perform m23.add_staging_warning(v_work.work_id, w)
+     from unnest(m23.access_warnings(v_job.id, m23.list_of(p_restore -> 'tables'))) w;
+  if v_work.dry_run then return v_begun; end if;
   update public.restore_logs set backup_job_id = v_job.id,
          metadata = metadata || jsonb_build_object('mode', v_work.mode)
    where id = v_work.work_id;

@@ -2,8 +2,7 @@
 create function m23.look_at_pitr(p_work m23.restore_work, p_restore jsonb) returns jsonb
 language plpgsql volatile as $$
 declare
-  v_moment m23.moment := case when (p_work.moment).position is not null then p_work.moment
-                              else m23.logged_moment(p_work) end;
+  v_moment m23.moment := m23.known_moment(p_work);
   v_tables text[] := case when p_work.job_id is null then p_work.tables
                           else m23.names_now(p_work.job_id, p_work.tables) end;
 begin
@@ -12,5 +11,6 @@ begin
     return null;
   end if;
   return m23.preview(p_work.tenant_id, v_moment, v_tables,
-    m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore)));
+    m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore))
+      || m23.access_warnings(p_work.tenant_id, m23.list_of(p_restore -> 'tables'), v_moment));
 end $$;

@@ -22,10 +22,18 @@ declare v_chosen text[] := m23.list_of(p_restore -> 'tables');
 begin
   if v_chosen is null then
     return array(select b.schema_name || '.' || b.table_name from m23.backup_tables b
-                  where b.job_id = p_job and (m23.table_now(b)).id is not null order by b.ordinal);
+                  where b.job_id = p_job and (m23.table_now(b)).id is not null
+                    and not m23.is_access_table((m23.table_now(b)).relid) order by b.ordinal);
   end if;
   return m23.tables_in_backup(p_job,
-    m23.chosen_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
+    m23.restored_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
+end $$;
+
+-- The moment of work as the log knows it; null where only an archive does.
+create function m23.known_moment(p_work m23.restore_work) returns m23.moment
+language plpgsql volatile as $$
+begin
+  return case when (p_work.moment).position is not null then p_work.moment else m23.logged_moment(p_work) end;
 end $$;
 
 -- A table that a member has whole begins anew there: of the time since the parent it says nothing.

@@ -18,8 +18,8 @@ begin
     v_work := m23.chain_work(p_tenant, p_restore);
     if v_work.work_id is not null then return v_work; end if;
   end if;
-  v_tables := m23.chosen_tables(m23.list_of(p_restore -> 'tables'),
-                                coalesce((p_restore ->> 'includeRelated')::boolean, false));
+  v_tables := m23.restored_tables(m23.list_of(p_restore -> 'tables'),
+                                  coalesce((p_restore ->> 'includeRelated')::boolean, false));
   v_moment := m23.requested_moment(p_tenant, (p_restore ->> 'targetTimestamp')::timestamptz, v_tables);
   if v_job is not null then
     v_parts := m23.tables_in_backup(v_job, v_tables);

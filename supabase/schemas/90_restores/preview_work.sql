@@ -3,7 +3,7 @@ create function m23.preview_work(p_work m23.restore_work) returns json
 language plpgsql volatile as $$
 begin
   if p_work.job_id is null and p_work.mode = 'exact' then
-    return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, '{}');
+    return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, m23.staging_warnings(p_work.work_id));
   end if;
   perform m23.lock_tables(m23.relations_of(p_work));
   if m23.is_empty(p_work) then

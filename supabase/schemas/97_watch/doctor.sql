@@ -58,6 +58,7 @@ begin
                    'insert into public.tenant_members (tenant_id, user_id, role) values (…, …, ''owner'')'
              where not exists (select from public.tenant_members)
   union all select * from m23.doctor_members()
+  union all select * from m23.doctor_access()
   union all select 'tables', 'warning', 'no table is protected yet', 'select m23.protect_table(''public.your_table'')'
              where not exists (select from m23.protected_tables)
   union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)

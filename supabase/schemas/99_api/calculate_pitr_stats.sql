@@ -5,7 +5,7 @@ create function public.calculate_pitr_stats(
 ) returns jsonb
 language plpgsql volatile security definer set row_security = off set statement_timeout = '60s' as $$
 declare
-  v_tables  text[] := m23.chosen_tables(null, false);
+  v_tables  text[] := m23.restored_tables(null);
   v_targets m23.target[];
   v_moment  m23.moment;
 begin

@@ -15,6 +15,8 @@ begin
   update public.restore_logs
      set warnings = m23.moment_warnings(v_at, coalesce(v_work.moment_in_chain, v_work.moment),
                                         m23.named_tables(p_restore))
+                    || m23.access_warnings(v_request.tenant_id, m23.list_of(p_restore -> 'tables'),
+                                           m23.known_moment(v_work))
    where id = v_work.work_id;
   return v_begun;
 exception when query_canceled or others then  -- the others do not include it

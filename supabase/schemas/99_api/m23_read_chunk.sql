@@ -36,7 +36,8 @@ begin
   perform m23.check_part(v_part, v_table, v_work);  -- an ALTER TABLE may have held that lock
   v_key := m23.part_key(v_table, p_history);
   v_path := m23.path_of(v_table.relid);
-  v_quiet := v_part.whole and not p_history and not m23.has_changed(v_table, v_work.tenant_id, v_work.position);
+  v_quiet := v_part.whole and not p_history
+    and not m23.has_changed(v_table, v_work.tenant_id, m23.moment_of(v_work.position));
   loop
     -- In one pass, without keeping the page: the rows come in order. The fingerprint is m23.fingerprint_of.
     v_query := format('
@@ -65,7 +66,7 @@ begin
     end if;
     -- What live rows show is in the log for every later statement: if it still has nothing, they were those of the
     -- position.
-    exit when not v_quiet or not m23.has_changed(v_table, v_work.tenant_id, v_work.position);
+    exit when not v_quiet or not m23.has_changed(v_table, v_work.tenant_id, m23.moment_of(v_work.position));
     v_quiet := false;
     v_next := null;
   end loop;
