@@ -601,9 +601,9 @@ language sql stable set search_path = '' as $$
      and ((select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
             ~ format('\m%s\M', regexp_replace(c.relname, '\W', '.', 'g'))
           or (exists (select from pg_attribute a where a.attrelid = t.relid and not a.attisdropped
-                         and a.attname ~ '^(role|roles|permissions?)$')
+                         and a.attname ~* '^(role|roles|permissions?)$')
               and exists (select from pg_attribute a where a.attrelid = t.relid and not a.attisdropped
-                             and a.attname ~ '^(user|member|profile|account)_?id$')))
+                             and a.attname ~* '^(user|member|profile|account)_?id$')))
    order by 1
 $$;
 revoke all on function m23.doctor_access() from public, anon, authenticated, service_role;
@@ -14785,7 +14785,9 @@ begin
   union all select * from m23.doctor_triggers()
   union all select 'members', 'warning', 'nobody belongs to a tenant yet, so nobody can call anything',
                    'insert into public.tenant_members (tenant_id, user_id, role) values (…, …, ''owner'')'
-             where not exists (select from public.tenant_members)
+             where not exists (select from public.tenant_members) and exists (
+               select from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure
+                 and p.prosrc ~ 'public\.tenant_members')  -- the application's own reads other tables
   union all select * from m23.doctor_members()
   union all select * from m23.doctor_access()
   union all select 'tables', 'warning', 'no table is protected yet', 'select m23.protect_table(''public.your_table'')'

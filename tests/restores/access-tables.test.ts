@@ -139,7 +139,7 @@ describe('the declaration', () => {
       (await client.query(`select topic from m23.doctor() where finding like 'looks as if it said who has access%'`))
         .rows;
     assert.deepEqual(await missed(), []);
-    await client.query(`select m23.set_access_tables('{}'); alter table app.members add user_id uuid`);
+    await client.query(`select m23.set_access_tables('{}'); alter table app.members add "userId" text`);
     assert.deepEqual(await missed(), [{ topic: 'app.members' }]);
     await client.query(`select m23.set_access_tables('{app.members}')`);
     assert.deepEqual(await missed(), []);

@@ -98,8 +98,8 @@ language sql stable as $$
      and ((select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
             ~ format('\m%s\M', regexp_replace(c.relname, '\W', '.', 'g'))
           or (exists (select from pg_attribute a where a.attrelid = t.relid and not a.attisdropped
-                         and a.attname ~ '^(role|roles|permissions?)$')
+                         and a.attname ~* '^(role|roles|permissions?)$')
               and exists (select from pg_attribute a where a.attrelid = t.relid and not a.attisdropped
-                             and a.attname ~ '^(user|member|profile|account)_?id$')))
+                             and a.attname ~* '^(user|member|profile|account)_?id$')))
    order by 1
 $$;

@@ -56,7 +56,9 @@ begin
   union all select * from m23.doctor_triggers()
   union all select 'members', 'warning', 'nobody belongs to a tenant yet, so nobody can call anything',
                    'insert into public.tenant_members (tenant_id, user_id, role) values (…, …, ''owner'')'
-             where not exists (select from public.tenant_members)
+             where not exists (select from public.tenant_members) and exists (
+               select from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure
+                 and p.prosrc ~ 'public\.tenant_members')  -- the application's own reads other tables
   union all select * from m23.doctor_members()
   union all select * from m23.doctor_access()
   union all select 'tables', 'warning', 'no table is protected yet', 'select m23.protect_table(''public.your_table'')'
