@@ -390,7 +390,7 @@ describe('RATE_LIMIT_EXCEEDED', () => {
       const one = await newTenant(stack, client);
       await client.query(
         `insert into m23.requests (id, tenant_id, user_id, function, counted_at)
-        select gen_random_uuid(), $1, $1, $2, clock_timestamp() - interval '50 minutes' from generate_series(1, 199)`,
+        select gen_random_uuid(), $1, $1::text::uuid, $2, clock_timestamp() - interval '50 minutes' from generate_series(1, 199)`,
         [one.id, name],
       );
       const body = name === 'backup-create' ? FULL : { backupJobId: randomUUID(), confirmRestore: true };

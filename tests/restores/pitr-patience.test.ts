@@ -151,7 +151,7 @@ async function workOf({ client, tenant }: Scene): Promise<string> {
 }
 
 describe('side by side,', { concurrency: true }, () => {
-  describe('a call that outlasts 25 seconds is answered with 202, and its work goes on to its end', {
+  describe('a call that outlasts 24 seconds is answered with 202, and its work goes on to its end', {
     concurrency: true,
   }, () => {
     test('a restore that waits for writers', async (t) => {
