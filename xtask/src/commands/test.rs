@@ -207,16 +207,7 @@ fn typescript_tests(files: &[PathBuf], version: Option<u8>) -> Result<(bool, boo
         println!("no test file has that name");
         return Ok((false, false));
     }
-    let mut command = with(
-        node::typescript()?,
-        &[
-            "--test",
-            "--test-reporter=spec",
-            "--test-concurrency=2",
-            // A file whose processes outlive a failure is ended, and fails; the longest takes a minute.
-            "--test-timeout=600000",
-        ],
-    );
+    let mut command = with(node::typescript()?, &["stack/typescript-tests.ts"]);
     if let Ok(own) = std::env::current_exe() {
         command.env("M23_XTASK", own);
     }
