@@ -653,17 +653,20 @@ begin
 end $$;
 revoke all on function m23.is_member(text) from public, anon, authenticated, service_role;
 
--- Refuses a caller who is not in the tenant with one of the roles; the service key is in all.
-create or replace function m23.require_role(p_tenant text, p_roles text[]) returns void
+-- Refuses a caller who is not in the tenant with one of the roles; the service key is in all. Gives the tenant as
+-- records name it: a caller may write a uuid in upper case.
+create or replace function m23.require_role(p_tenant text, p_roles text[]) returns text
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
+declare v_tenant text := m23.tenant_key(p_tenant);
 begin
-  if m23.is_service() then return; end if;
+  if m23.is_service() then return v_tenant; end if;
   perform m23.refuse_anonymous();
-  if p_tenant is null or not exists (select from m23.caller_memberships() m where m.tenant_id = p_tenant) then
+  if v_tenant is null or not exists (select from m23.caller_memberships() m where m.tenant_id = v_tenant) then
     perform m23.refuse('TENANT_NOT_FOUND', 'you do not belong to this tenant');
-  elsif not exists (select from m23.caller_memberships() m where m.tenant_id = p_tenant and m.role = any (p_roles)) then
+  elsif not exists (select from m23.caller_memberships() m where m.tenant_id = v_tenant and m.role = any (p_roles)) then
     perform m23.refuse('INSUFFICIENT_PERMISSIONS', 'your role in this tenant does not allow it');
   end if;
+  return v_tenant;
 end $$;
 revoke all on function m23.require_role(text, text[]) from public, anon, authenticated, service_role;
 
@@ -1790,6 +1793,16 @@ create or replace function m23.tenant_key(p_tenant text) returns text
 language plpgsql immutable strict set search_path = '' as
 $$ begin return coalesce(m23.uuid_of(p_tenant)::text, p_tenant); end $$;
 revoke all on function m23.tenant_key(text) from public, anon, authenticated, service_role;
+
+-- A tenant in the names of objects: a simple key as it is, of any other `~` and the first half of its SHA-256. Two
+-- tenants never share one, because `~` is in no simple key. The crate m23-tenant has the same rule.
+create or replace function m23.tenant_name(p_tenant text) returns text
+language plpgsql immutable strict set search_path = '' as $$
+begin
+  return case when p_tenant collate "C" ~ '^[A-Za-z0-9_-]{1,100}$' then p_tenant
+              else '~' || left(encode(sha256(convert_to(p_tenant, 'UTF8')), 'hex'), 32) end;
+end $$;
+revoke all on function m23.tenant_name(text) from public, anon, authenticated, service_role;
 
 -- The statement that makes an enum, composite type, range or domain again where there is none of its name.
 create or replace function m23.type_definition(p_type oid) returns text
@@ -6717,6 +6730,7 @@ create or replace function m23.raise_limit(p_tenant_id text, p_function text, p_
   returns void
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
+  p_tenant_id := m23.tenant_key(p_tenant_id);
   if p_until is null or p_until <= clock_timestamp() then
     raise exception 'p_until must be a time to come' using errcode = 'invalid_parameter_value';
   end if;
@@ -9591,9 +9605,9 @@ declare
   v_parent uuid := (p_manifest -> 'parent' ->> 'backup_id')::uuid;
   v_known  m23.backup_work;
 begin
-  if p_manifest ->> 'format' is distinct from 'm23-archive' or (p_manifest ->> 'version')::int not in (1, 2) then
+  if p_manifest ->> 'format' is distinct from 'm23-archive' or (p_manifest ->> 'version')::int not in (1, 2, 3) then
     raise exception 'this is not a manifest that this version knows' using errcode = 'invalid_parameter_value';
-  elsif p_object is distinct from format('tenants/%s/backups/%s/manifest.json', p_manifest ->> 'tenant_id', v_id) then
+  elsif p_object is distinct from m23.backup_prefix(p_manifest ->> 'tenant_id', v_id) || '/manifest.json' then
     raise exception 'the manifest of the backup % does not lie at %', v_id, p_object
       using errcode = 'invalid_parameter_value';
   end if;
@@ -9663,7 +9677,7 @@ revoke all on function m23.refuse_erased_key(uuid) from public, anon, authentica
 -- Where the key objects of a tenant lie in the bucket.
 create or replace function m23.keys_prefix(p_tenant text) returns text
 language sql immutable set search_path = '' as
-$$ select format('keys/%s/', p_tenant) $$;
+$$ select format('keys/%s/', m23.tenant_name(p_tenant)) $$;
 revoke all on function m23.keys_prefix(text) from public, anon, authenticated, service_role;
 
 -- For how long a deleted backup can be taken back.
@@ -9805,6 +9819,12 @@ begin
 end $$;
 revoke all on function m23.refuse_backup_faults(public.backup_jobs) from public, anon, authenticated, service_role;
 
+-- Where the objects of a backup lie in the bucket.
+create or replace function m23.backup_prefix(p_tenant text, p_job uuid) returns text
+language sql immutable set search_path = '' as
+$$ select format('tenants/%s/backups/%s', m23.tenant_name(p_tenant), p_job) $$;
+revoke all on function m23.backup_prefix(text, uuid) from public, anon, authenticated, service_role;
+
 -- Notes the position that a backup is of, and what is true of the database there. p_parent: what it builds on.
 create or replace function m23.note_backup_work(p_job public.backup_jobs, p_parent m23.backup_work) returns void
 language plpgsql set search_path = '' as $$
@@ -9814,7 +9834,7 @@ begin
   insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, prefix, commit_times, ticks,
                                definitions)
     values (p_job.id, p_job.tenant_id, v_taken.here, m23.incarnation(), v_taken.at,
-            format('tenants/%s/backups/%s', p_job.tenant_id, p_job.id),
+            m23.backup_prefix(p_job.tenant_id, p_job.id),
             m23.commit_times_since(p_parent.position_at), m23.ticks_between(p_parent, v_taken.here, v_taken.at),
             m23.type_definitions(p_job.tables));
 end $$;
@@ -11212,6 +11232,7 @@ create or replace function m23.forget_tenant(p_tenant text) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 declare v_removed jsonb;
 begin
+  p_tenant := m23.tenant_key(p_tenant);
   if current_setting('transaction_isolation') not like 'read %' then
     raise exception 'a tenant can only be forgotten under READ COMMITTED: what others commit meanwhile must be seen'
       using errcode = 'invalid_transaction_state';
@@ -11225,7 +11246,7 @@ begin
     on conflict (tenant_id) do update set at = excluded.at, xid = excluded.xid, incarnation = excluded.incarnation;
   delete from m23.restore_work where tenant_id = p_tenant;
   return jsonb_build_object('removed', v_removed,
-    'archives', jsonb_build_object('prefix', format('tenants/%s/', p_tenant),
+    'archives', jsonb_build_object('prefix', format('tenants/%s/', m23.tenant_name(p_tenant)),
       'note', 'archives in the bucket are not removed by the database: delete every object under the prefix'),
     'keys', jsonb_build_object('prefix', m23.keys_prefix(p_tenant),
       'note', 'nor are the keys of encrypted archives: erase_archive_key has them deleted, and what is left of the '
@@ -15497,7 +15518,7 @@ declare
   v_targets m23.target[];
   v_moment  m23.moment;
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   perform m23.begin_heavy_read(p_tenant_id, 'stats');
   v_moment := m23.requested_moment(p_tenant_id, p_target_timestamp, v_tables);
   v_targets := m23.logged_targets(v_tables, v_moment);
@@ -15568,7 +15589,7 @@ declare
   v_faults text[];
   v_id     uuid;
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
   perform m23.require_self(p_created_by, 'p_created_by');
   v_faults := m23.table_faults(p_affected_tables)
     || case when p_affected_tables = '{}' then array['p_affected_tables: is empty; leave it out for all tables']
@@ -15651,6 +15672,7 @@ begin
   if p_tenant_id is null then
     perform m23.refuse('VALIDATION_FAILED', 'nothing was erased', array['p_tenant_id: is required']);
   end if;
+  p_tenant_id := m23.tenant_key(p_tenant_id);
   perform m23.lock_keys(p_tenant_id);
   insert into m23.key_erasures (tenant_id) values (p_tenant_id) on conflict do nothing;
   update m23.archive_keys set erased_at = clock_timestamp(), retired_at = coalesce(retired_at, clock_timestamp())
@@ -15734,7 +15756,7 @@ returns table (snapshot_id uuid, snapshot_name text, snapshot_type text, created
                expires_at timestamptz, affected_tables text[], restore_log_id uuid)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return query select s.id, s.snapshot_name, s.snapshot_type, s.created_at, s.created_by, s.expires_at,
                       s.affected_tables, s.restore_log_id
     from public.pitr_snapshots s
@@ -15756,7 +15778,7 @@ returns table (seq bigint, created_at timestamptz, action text, actor uuid, requ
                user_agent text, outcome text, status int, code text, ended_at timestamptz, detail jsonb)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner']);
   return query
     (select null::bigint, r.since, r.action, r.actor, r.request_id, r.from_address, r.user_agent, r.event, r.status,
             r.code, null::timestamptz, m23.refusal_detail(r)
@@ -15798,7 +15820,7 @@ select m23.pin_text('public.get_backup_chain(uuid)');
 create or replace function public.get_backup_statistics(p_tenant_id text, p_days_back int default 30) returns jsonb
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return (select jsonb_build_object(
       'total_backups', count(*), 'successful_backups', count(*) filter (where status = 'completed'),
       'failed_backups', count(*) filter (where status = 'failed'),
@@ -15860,7 +15882,7 @@ select m23.pin_text('public.get_fleet()');
 create or replace function public.get_health(p_tenant_id text, p_days_back int default 30) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return m23.health(p_tenant_id, coalesce(p_days_back, 30));
 end $$;
 comment on function public.get_health(text, int) is
@@ -15881,7 +15903,7 @@ declare
                                                          'tables', to_jsonb(p_tables), 'dryRun', true));
   v_seen   jsonb;
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
   if jsonb_typeof(v_chosen) <> 'object' or v_chosen ?| '{targetTimestamp,tables,dryRun,confirmRestore,planHash}' then
     perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
       array['p_selection: must be an object of fields that choose what is looked at, such as includeRelated']);
@@ -15953,7 +15975,7 @@ returns table (rollback_id uuid, snapshot_id uuid, snapshot_name text, snapshot_
                warnings text[], pre_rollback_snapshot_id uuid)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return query select r.id, r.snapshot_id, s.snapshot_name, s.snapshot_type, r.created_at, r.completed_at, r.created_by,
                       r.reason, r.status, r.error_message, r.affected_tables, r.rows_restored, r.warnings,
                       r.pre_rollback_snapshot_id
@@ -15969,7 +15991,7 @@ create or replace function public.get_recovery_window(p_tenant_id text)
 returns table (table_name text, earliest timestamptz, latest timestamptz, commit_times text, gaps jsonb)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return query select * from m23.recovery_window(p_tenant_id);
 end $$;
 comment on function public.get_recovery_window(text) is
@@ -15995,7 +16017,7 @@ declare
   v_query  text;
   v_rows   jsonb;
 begin
-  perform m23.require_role(v_tenant, array['owner', 'admin', 'operator']);
+  v_tenant := m23.require_role(v_tenant, array['owner', 'admin', 'operator']);
   perform m23.begin_heavy_read(v_tenant, 'rows');
   if v_table.id is null then
     perform m23.refuse('VALIDATION_FAILED', 'the rows cannot be given',
@@ -16039,7 +16061,7 @@ declare
   v_bounds record;
   v_filter m23.log_filter;
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
   if v_faults <> '{}' then
     perform m23.refuse('VALIDATION_FAILED', 'the changes cannot be listed', v_faults);
   end if;
@@ -17323,7 +17345,7 @@ returns table (backup_id uuid, backup_name text, job_type text, created_at times
                reason text)
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return query select j.id, j.backup_name, j.job_type, j.created_at, j.backup_size_bytes, r.reason
     from m23.past_retention(p_tenant_id) r join public.backup_jobs j on j.id = r.backup_id order by j.created_at, j.id;
 end $$;
@@ -17343,7 +17365,7 @@ declare
   v_last   record;
   v_head   m23.audit_heads;
 begin
-  perform m23.require_role(p_tenant_id, array['owner']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner']);
   select * into v_head from m23.audit_heads where tenant_id = p_tenant_id for share;  -- nobody adds meanwhile
   select f.broken, f.reason into v_broken, v_reason from m23.audit_fault(p_tenant_id) f;
   select count(*), min(a.created_at) into v_count, v_since from public.audit_log a where a.tenant_id = p_tenant_id;

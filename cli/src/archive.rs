@@ -8,9 +8,11 @@ use crate::store::Store;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use m23_archive::reader::{self, Opener, Source, Stored};
 use m23_archive::seal::Sealed;
-use m23_archive::{Chunk, KEY, manifest_object};
+use m23_archive::{Chunk, KEY, backup_prefix, manifest_object};
+use m23_tenant::{TenantId, TenantName};
 use std::ops::Deref;
 use std::pin::pin;
+use std::str::FromStr;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
@@ -23,8 +25,11 @@ const ROOM: u32 = 2 * (Chunk::MOST_BYTES / UNIT) as u32 + 1;
 
 const UNIT: u64 = 1 << 20;
 
-/// A tenant, a backup of it, and what came of reading its manifest.
-pub type Read = (Uuid, Uuid, Result<Option<Backup>, CliError>);
+/// What a backup's tenant and itself are called in the store.
+pub type Id = (TenantName, Uuid);
+
+/// A backup, and what came of reading its manifest.
+pub type Read = (TenantName, Uuid, Result<Option<Backup>, CliError>);
 
 /// A store, and what opens it.
 pub struct Archive {
@@ -126,9 +131,9 @@ impl Archive {
     }
 
     /// The ids of all backups, or of a tenant's; one without a manifest too.
-    pub async fn list(&self, tenant: Option<Uuid>) -> Result<Vec<(Uuid, Uuid)>, CliError> {
+    pub async fn list(&self, tenant: Option<&TenantId>) -> Result<Vec<Id>, CliError> {
         let tenants = match tenant {
-            Some(tenant) => vec![tenant],
+            Some(tenant) => vec![tenant.name()],
             None => ids(self.store.folders("tenants").await?),
         };
         let listed = stream::iter(tenants).map(|tenant| self.list_of(tenant));
@@ -136,16 +141,20 @@ impl Archive {
         Ok(found.concat())
     }
 
-    async fn list_of(&self, tenant: Uuid) -> Result<Vec<(Uuid, Uuid)>, CliError> {
+    async fn list_of(&self, tenant: TenantName) -> Result<Vec<Id>, CliError> {
         let prefix = format!("tenants/{tenant}/backups");
-        let backups = ids(self.store.folders(&prefix).await?).into_iter();
-        Ok(backups.map(|backup| (tenant, backup)).collect())
+        let backups: Vec<Uuid> = ids(self.store.folders(&prefix).await?);
+        Ok(backups
+            .into_iter()
+            .map(|backup| (tenant.clone(), backup))
+            .collect())
     }
 
     /// Reads the manifests of backups, in their order.
-    pub fn read_all(&self, backups: Vec<(Uuid, Uuid)>) -> impl Stream<Item = Read> {
+    pub fn read_all(&self, backups: Vec<Id>) -> impl Stream<Item = Read> {
         let read = move |(tenant, backup)| async move {
-            (tenant, backup, self.read(tenant, backup).await)
+            let read = self.read(&tenant, backup).await;
+            (tenant, backup, read)
         };
         stream::iter(backups).map(read).buffered(AT_ONCE)
     }
@@ -153,15 +162,15 @@ impl Archive {
     /// Finds a backup by its id alone.
     pub async fn find(&self, backup: Uuid) -> Result<Backup, CliError> {
         let tenant = self.tenant_of(backup).await?;
-        let found = self.read(tenant, backup).await?;
+        let found = self.read(&tenant, backup).await?;
         found.ok_or_else(|| no_backup(backup))
     }
 
     /// Whose a backup is that has a manifest, whatever that says.
-    pub async fn tenant_of(&self, backup: Uuid) -> Result<Uuid, CliError> {
-        let tenants = ids(self.store.folders("tenants").await?);
-        let look = |tenant: Uuid| async move {
-            let object = manifest_object(&format!("tenants/{tenant}/backups/{backup}"));
+    pub async fn tenant_of(&self, backup: Uuid) -> Result<TenantName, CliError> {
+        let tenants: Vec<TenantName> = ids(self.store.folders("tenants").await?);
+        let look = |tenant: TenantName| async move {
+            let object = manifest_object(&backup_prefix(&tenant, backup));
             let is_there = self.store.has(&object).await?;
             Ok::<_, CliError>(is_there.then_some(tenant))
         };
@@ -176,8 +185,12 @@ impl Archive {
 
     /// Reads a backup's manifest and, with the key, checks that it was written by who has it.
     /// None when there is no manifest: then there is no backup.
-    pub async fn read(&self, tenant: Uuid, backup: Uuid) -> Result<Option<Backup>, CliError> {
-        let prefix = format!("tenants/{tenant}/backups/{backup}");
+    pub async fn read(
+        &self,
+        tenant: &TenantName,
+        backup: Uuid,
+    ) -> Result<Option<Backup>, CliError> {
+        let prefix = backup_prefix(tenant, backup);
         match reader::Archive::find(self, &prefix).await? {
             Some(found) => self.unlock(found, None).await.map(Some),
             None => Ok(None),
@@ -250,9 +263,7 @@ fn no_backup(backup: Uuid) -> CliError {
     ))
 }
 
-fn ids(names: Vec<String>) -> Vec<Uuid> {
-    names
-        .iter()
-        .filter_map(|name| Uuid::parse_str(name).ok())
-        .collect()
+/// What is called as it should be, of the names of folders.
+fn ids<T: FromStr>(names: Vec<String>) -> Vec<T> {
+    names.iter().filter_map(|name| name.parse().ok()).collect()
 }

@@ -3,6 +3,7 @@
 use crate::calls::arguments::{Backup, Restore, Rollback, Test};
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use m23_tenant::TenantId;
 use std::path::PathBuf;
 use uuid::Uuid;
 
@@ -171,8 +172,8 @@ pub struct Inspect {
     pub place: Place,
 
     /// Only this tenant's backups.
-    #[arg(long, value_name = "ID")]
-    pub tenant: Option<Uuid>,
+    #[arg(long, value_name = "KEY")]
+    pub tenant: Option<TenantId>,
 
     /// Show this backup.
     #[arg(long, value_name = "ID")]
@@ -185,8 +186,8 @@ pub struct Verify {
     pub place: Place,
 
     /// Only this tenant's backups.
-    #[arg(long, value_name = "ID")]
-    pub tenant: Option<Uuid>,
+    #[arg(long, value_name = "KEY")]
+    pub tenant: Option<TenantId>,
 
     /// Only this backup and those that its chain needs.
     #[arg(long, value_name = "ID")]
@@ -251,7 +252,8 @@ pub struct Erase {
     pub place: Place,
 
     /// The tenant whose archives are to become unreadable.
-    pub tenant: Uuid,
+    #[arg(value_name = "TENANT")]
+    pub tenant: TenantId,
 
     /// Do not ask.
     #[arg(long)]
@@ -280,6 +282,6 @@ pub struct Rebuild {
     pub root_certificate: Option<PathBuf>,
 
     /// Only this tenant's backups.
-    #[arg(long, value_name = "ID")]
-    pub tenant: Option<Uuid>,
+    #[arg(long, value_name = "KEY")]
+    pub tenant: Option<TenantId>,
 }

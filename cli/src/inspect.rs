@@ -7,6 +7,7 @@ use crate::report::{columns, print, size};
 use crate::terminal::plain;
 use futures_util::StreamExt;
 use m23_archive::{JobType, Table, Version};
+use m23_tenant::{TenantId, TenantName};
 use serde::Serialize;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -15,7 +16,10 @@ use uuid::Uuid;
 /// A backup in a list.
 #[derive(Serialize)]
 struct Listed {
-    tenant_id: Uuid,
+    /// None where only the hash of its key is known.
+    tenant_id: Option<TenantId>,
+    #[serde(skip)]
+    tenant: TenantName,
     backup_id: Uuid,
     #[serde(flatten)]
     found: Found,
@@ -52,7 +56,7 @@ struct Summary {
 /// A backup by itself.
 #[derive(Serialize)]
 struct Shown {
-    tenant_id: Uuid,
+    tenant_id: TenantId,
     backup_id: Uuid,
     #[serde(flatten)]
     summary: Summary,
@@ -90,8 +94,13 @@ pub async fn run(order: &Inspect) -> Result<ExitCode, CliError> {
 
 async fn list(archive: &Archive, order: &Inspect) -> Result<(), CliError> {
     let mut listed = Vec::new();
-    let mut read = pin!(archive.read_all(archive.list(order.tenant).await?));
-    while let Some((tenant_id, backup_id, found)) = read.next().await {
+    let mut read = pin!(archive.read_all(archive.list(order.tenant.as_ref()).await?));
+    while let Some((tenant, backup_id, found)) = read.next().await {
+        let known = found.as_ref().ok().and_then(Option::as_ref);
+        let tenant_id = known.map_or_else(
+            || tenant.tenant(),
+            |backup| Some(backup.manifest.facts.tenant_id.clone()),
+        );
         let found = match found {
             Ok(Some(backup)) => Found::Complete(Box::new(summary(&backup))),
             Ok(None) => Found::Unfinished,
@@ -102,13 +111,14 @@ async fn list(archive: &Archive, order: &Inspect) -> Result<(), CliError> {
         };
         listed.push(Listed {
             tenant_id,
+            tenant,
             backup_id,
             found,
         });
     }
     listed.sort_by_key(|one| match &one.found {
-        Found::Complete(summary) => (one.tenant_id, summary.position_at.clone()),
-        _ => (one.tenant_id, String::new()),
+        Found::Complete(summary) => (one.tenant.clone(), summary.position_at.clone()),
+        _ => (one.tenant.clone(), String::new()),
     });
     print(order.place.json, &listed, |listed| list_text(listed))
 }
@@ -123,11 +133,13 @@ fn list_text(listed: &[Listed]) -> String {
     let mut rows = vec![head.map(ToOwned::to_owned).to_vec()];
     for Listed {
         tenant_id,
+        tenant,
         backup_id,
         found,
     } in listed
     {
-        let mut row = vec![backup_id.to_string(), tenant_id.to_string()];
+        let shown = tenant_id.as_ref().map_or(tenant.to_string(), shown_tenant);
+        let mut row = vec![backup_id.to_string(), shown];
         match found {
             Found::Complete(of) => row.extend([
                 job_type(of.job_type).to_owned(),
@@ -154,7 +166,7 @@ async fn show(archive: &Archive, order: &Inspect, backup: Uuid) -> Result<(), Cl
     if let Some(tip) = chain.first() {
         let facts = &tip.manifest.facts;
         let shown = Shown {
-            tenant_id: facts.tenant_id,
+            tenant_id: facts.tenant_id.clone(),
             backup_id: facts.backup_id,
             summary: summary(tip),
             manifest: tip.object.clone(),
@@ -173,6 +185,10 @@ async fn show(archive: &Archive, order: &Inspect, backup: Uuid) -> Result<(), Cl
     Ok(())
 }
 
+fn shown_tenant(tenant: &TenantId) -> String {
+    plain(tenant.as_str()).into_owned()
+}
+
 fn show_text(shown: &Shown) -> String {
     let of = &shown.summary;
     let mut text = columns(&[
@@ -180,7 +196,7 @@ fn show_text(shown: &Shown) -> String {
             "backup".to_owned(),
             format!("{} \"{}\"", shown.backup_id, plain(&of.backup_name)),
         ],
-        vec!["tenant".to_owned(), shown.tenant_id.to_string()],
+        vec!["tenant".to_owned(), shown_tenant(&shown.tenant_id)],
         vec!["type".to_owned(), job_type(of.job_type).to_owned()],
         vec!["format".to_owned(), format!("version {}", of.version)],
         vec![

@@ -5,8 +5,8 @@ use crate::error::CliError;
 use m23_archive::reader::DataKey;
 use m23_archive::seal::Sealed;
 use m23_archive::{KEY, KeyObject, fingerprint, master_key};
+use m23_tenant::TenantId;
 use std::env;
-use uuid::Uuid;
 
 /// A master key.
 pub struct Master {
@@ -30,11 +30,11 @@ impl Master {
     }
 
     /// The key object of a tenant's key, wrapped by this master key.
-    pub fn wrap(&self, tenant: Uuid, opened: &DataKey) -> Result<KeyObject, CliError> {
+    pub fn wrap(&self, tenant: &TenantId, opened: &DataKey) -> Result<KeyObject, CliError> {
         let context = KeyObject::context(tenant, opened.id);
         let sealed = seal(&self.key, &opened.key, &context)?;
         let sealed = Sealed::split(&sealed).map_err(|error| CliError::Key(error.to_string()))?;
         let master = self.fingerprint.clone();
-        Ok(KeyObject::new(tenant, opened.id, master, sealed))
+        Ok(KeyObject::new(tenant.clone(), opened.id, master, sealed))
     }
 }

@@ -6,8 +6,10 @@ use crate::error::CliError;
 use crate::keyring::Master;
 use crate::report::print;
 use crate::store::Store;
+use crate::terminal::plain;
 use m23_archive::key_object;
 use m23_archive::reader::{find_key, unwrap};
+use m23_tenant::{TenantId, TenantName};
 use serde::Serialize;
 use std::io::{BufRead, Write, stderr, stdin};
 use std::process::ExitCode;
@@ -21,7 +23,7 @@ struct Rewrapped {
 
 #[derive(Serialize)]
 struct Erased {
-    tenant_id: Uuid,
+    tenant_id: TenantId,
     erased: usize,
 }
 
@@ -64,8 +66,8 @@ async fn rewrap_key(
     new: &Master,
 ) -> Result<bool, CliError> {
     let (tenant, key) =
-        ids(object).ok_or_else(|| CliError::damaged(object, "it is no key's name"))?;
-    let read = find_key(archive, tenant, key).await?;
+        named(object).ok_or_else(|| CliError::damaged(object, "it is no key's name"))?;
+    let read = find_key(archive, &tenant, key).await?;
     if read.master == new.fingerprint {
         unwrap(archive, &new.key, &read).await?;
         return Ok(false);
@@ -77,7 +79,7 @@ async fn rewrap_key(
         )));
     }
     let opened = unwrap(archive, &old.key, &read).await?;
-    let wrapped = new.wrap(tenant, &opened)?;
+    let wrapped = new.wrap(&read.tenant_id, &opened)?;
     let bytes = wrapped
         .to_bytes()
         .map_err(|error| CliError::in_object(object, &error))?;
@@ -89,26 +91,28 @@ fn needed(variable: &str) -> Result<Master, CliError> {
     Master::from_env(variable)?.ok_or_else(|| CliError::Usage(format!("{variable} is not set")))
 }
 
-fn ids(object: &str) -> Option<(Uuid, Uuid)> {
+fn named(object: &str) -> Option<(TenantName, Uuid)> {
     let (tenant, key) = object
         .strip_prefix("keys/")?
         .strip_suffix(".json")?
         .split_once('/')?;
-    let ids = (tenant.parse().ok()?, key.parse().ok()?);
-    (key_object(ids.0, ids.1) == object).then_some(ids)
+    let (tenant, key) = (tenant.parse().ok()?, key.parse().ok()?);
+    (key_object(&tenant, key) == object).then_some((tenant, key))
 }
 
 /// Removes a tenant's keys.
 pub async fn erase(order: &Erase) -> Result<ExitCode, CliError> {
     let store = Store::open(&order.place)?;
-    let objects = store.sizes(&format!("keys/{}", order.tenant)).await?;
+    let objects = store
+        .sizes(&format!("keys/{}", order.tenant.name()))
+        .await?;
     if objects.is_empty() {
         return Err(CliError::NotFound(format!(
             "there is no key of the tenant {}",
-            order.tenant
+            plain(order.tenant.as_str())
         )));
     }
-    if !order.yes && !is_confirmed(order.tenant, objects.len())? {
+    if !order.yes && !is_confirmed(&order.tenant, objects.len())? {
         return Err(CliError::Usage(
             "not confirmed: nothing was erased".to_owned(),
         ));
@@ -117,7 +121,7 @@ pub async fn erase(order: &Erase) -> Result<ExitCode, CliError> {
         store.delete(object).await?;
     }
     let report = Erased {
-        tenant_id: order.tenant,
+        tenant_id: order.tenant.clone(),
         erased: objects.len(),
     };
     print(order.place.json, &report, |Erased { erased, .. }| {
@@ -126,14 +130,14 @@ pub async fn erase(order: &Erase) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn is_confirmed(tenant: Uuid, count: usize) -> Result<bool, CliError> {
+fn is_confirmed(tenant: &TenantId, count: usize) -> Result<bool, CliError> {
     let mut terminal = stderr();
     write!(
         terminal,
-        "{count} keys will be erased, and no encrypted archive of this tenant can be read again.\nType the tenant's id to go on: "
+        "{count} keys will be erased, and no encrypted archive of this tenant can be read again.\nType the tenant's key to go on: "
     )?;
     terminal.flush()?;
     let mut answer = String::new();
     stdin().lock().read_line(&mut answer)?;
-    Ok(answer.trim() == tenant.to_string())
+    Ok(answer.trim() == tenant.as_str().trim())
 }

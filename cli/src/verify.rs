@@ -13,7 +13,8 @@ use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
 use m23_archive::definition::statements;
 use m23_archive::reader::Stored;
-use m23_archive::{mac_object, manifest_object};
+use m23_archive::{backup_prefix, mac_object, manifest_object};
+use m23_tenant::{TenantId, TenantName};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -33,7 +34,8 @@ struct Report {
 
 #[derive(Serialize)]
 struct Verified {
-    tenant_id: Uuid,
+    /// None where only the hash of its key is known.
+    tenant_id: Option<TenantId>,
     backup_id: Uuid,
     objects: usize,
     stored_bytes: u64,
@@ -45,6 +47,9 @@ struct Verified {
     /// Whether its manifest is there at all.
     #[serde(skip)]
     is_there: bool,
+    /// The manifest's object.
+    #[serde(skip)]
+    manifest: String,
 }
 
 #[derive(Serialize)]
@@ -90,12 +95,12 @@ async fn verify(archive: &Archive, order: &Verify, records: &Records) -> Result<
     };
     let mut waiting = match order.backup {
         Some(backup) => vec![(archive.tenant_of(backup).await?, backup)],
-        None => archive.list(order.tenant).await?,
+        None => archive.list(order.tenant.as_ref()).await?,
     };
     while let Some((tenant, id)) = waiting.pop() {
         let place = (report.backups.len() + 1, waiting.len());
         let (verified, parent) =
-            backup(archive, order, (tenant, id), place, records.get(id)).await?;
+            backup(archive, order, (&tenant, id), place, records.get(id)).await?;
         report.backups.push(verified);
         // Without a name every backup has its turn anyway. A forged chain may go in a circle.
         let is_done = |id| report.backups.iter().any(|done| done.backup_id == id);
@@ -110,13 +115,13 @@ async fn verify(archive: &Archive, order: &Verify, records: &Records) -> Result<
 async fn backup(
     archive: &Archive,
     order: &Verify,
-    (tenant, id): (Uuid, Uuid),
+    (tenant, id): (&TenantName, Uuid),
     (place, after): (usize, usize),
     known: Option<&Known>,
 ) -> Result<(Verified, Option<Uuid>), CliError> {
-    let prefix = format!("tenants/{tenant}/backups/{id}");
+    let prefix = backup_prefix(tenant, id);
     let object = manifest_object(&prefix);
-    let mut verified = Verified::new(tenant, id);
+    let mut verified = Verified::new(tenant.tenant(), id, &object);
     let read = match archive.read(tenant, id).await {
         Ok(Some(read)) => read,
         Ok(None) => {
@@ -134,6 +139,7 @@ async fn backup(
         }
     };
     verified.is_there = true;
+    verified.tenant_id = Some(read.manifest.facts.tenant_id.clone());
     verified.opened = !read.is_locked();
     verified.strangers = strangers(archive, &read).await?;
     if let Some(fault) = known.and_then(|known| known.fault(&read)) {
@@ -226,7 +232,7 @@ impl Report {
 }
 
 impl Verified {
-    const fn new(tenant_id: Uuid, backup_id: Uuid) -> Self {
+    fn new(tenant_id: Option<TenantId>, backup_id: Uuid, manifest: &str) -> Self {
         Self {
             tenant_id,
             backup_id,
@@ -236,12 +242,17 @@ impl Verified {
             findings: Vec::new(),
             strangers: Vec::new(),
             is_there: false,
+            manifest: manifest.to_owned(),
         }
     }
 
     /// A backup that the database holds to be complete, and of which the store has nothing.
     fn missing(known: &Known) -> Self {
-        let mut verified = Self::new(known.tenant_id, known.backup_id);
+        let mut verified = Self::new(
+            Some(known.tenant_id.clone()),
+            known.backup_id,
+            &known.manifest,
+        );
         verified.findings.push(Finding {
             object: known.manifest.clone(),
             fault: "it is missing, and the database holds this backup to be complete".to_owned(),
@@ -254,10 +265,7 @@ impl Verified {
     fn add(&mut self, error: CliError) -> Result<(), CliError> {
         let (object, fault, is_key) = match error {
             CliError::Damaged { object, fault } => (object, fault, false),
-            CliError::Key(fault) => {
-                let prefix = format!("tenants/{}/backups/{}", self.tenant_id, self.backup_id);
-                (manifest_object(&prefix), fault, true)
-            }
+            CliError::Key(fault) => (self.manifest.clone(), fault, true),
             other => return Err(other),
         };
         self.findings.push(Finding {

@@ -93,7 +93,7 @@ pub async fn plan(
         steps: Vec::new(),
     };
     for source in found.sources() {
-        let Some(backup) = archive.read(source.tenant_id, source.backup_id).await? else {
+        let Some(backup) = archive.read(&source.tenant, source.backup_id).await? else {
             continue;
         };
         for statement in statements(&backup.manifest) {

@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::progress;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
+use m23_tenant::TenantName;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -29,7 +30,7 @@ pub struct Found {
 pub struct Place {
     position_at: DateTime<Utc>,
     builds_on: bool,
-    pub tenant_id: Uuid,
+    pub tenant: TenantName,
     pub backup_id: Uuid,
 }
 
@@ -66,10 +67,10 @@ pub async fn find(archive: &Archive, order: &Rebuild) -> Result<Found, CliError>
         tables: BTreeMap::new(),
         refused: Vec::new(),
     };
-    let listed = archive.list(order.tenant).await?;
+    let listed = archive.list(order.tenant.as_ref()).await?;
     let bar = progress::count("reading manifests", listed.len(), order.place.json);
     let mut reading = pin!(archive.read_all(listed));
-    while let Some((tenant_id, backup_id, read)) = reading.next().await {
+    while let Some((tenant, backup_id, read)) = reading.next().await {
         bar.inc(1);
         let facts = match read {
             Ok(Some(backup)) => backup.archive.manifest.facts,
@@ -82,7 +83,7 @@ pub async fn find(archive: &Archive, order: &Rebuild) -> Result<Found, CliError>
         let place = Place {
             position_at: facts.position_at,
             builds_on: facts.parent.is_some(),
-            tenant_id,
+            tenant,
             backup_id,
         };
         for table in facts.tables {

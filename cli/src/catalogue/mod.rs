@@ -87,7 +87,7 @@ async fn adopt_all(
 ) -> Result<(), CliError> {
     let bar = progress::count("recording", found.backups.len(), order.place.json);
     for one in &found.backups {
-        let read = archive.read(one.tenant_id, one.backup_id).await;
+        let read = archive.read(&one.tenant, one.backup_id).await;
         let adopted = match read {
             Ok(Some(_)) if order.dry_run => Ok(()),
             Ok(Some(backup)) => adopt(client, &backup).await,

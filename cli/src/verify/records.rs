@@ -4,6 +4,8 @@ use crate::archive::Backup;
 use crate::arguments::Verify;
 use crate::database::{connect, fault};
 use crate::error::CliError;
+use m23_archive::{backup_prefix, manifest_object};
+use m23_tenant::TenantId;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -14,14 +16,14 @@ const SETTINGS: &str = "set row_security = off";
 /// A snapshot is a position inside the database, and has no archive.
 const RECORDS: &str = "\
 select j.id::text, j.tenant_id::text, w.manifest_sha256,
-       coalesce(w.manifest, format('tenants/%s/backups/%s/manifest.json', j.tenant_id, j.id)),
+       w.manifest,
        j.status = 'completed' and j.deleted_at is null
   from public.backup_jobs j left join m23.backup_work w on w.job_id = j.id
  where j.job_type <> 'snapshot' and ($1::text is null or j.tenant_id::text = $1)";
 
 /// A backup as the database knows it.
 pub struct Known {
-    pub tenant_id: Uuid,
+    pub tenant_id: TenantId,
     pub backup_id: Uuid,
     /// Its manifest's object, and the SHA-256 of that.
     pub manifest: String,
@@ -32,11 +34,15 @@ pub struct Known {
 
 impl Known {
     fn read(row: &Row) -> Option<Self> {
+        let backup_id = row.get::<_, String>(0).parse().ok()?;
+        let tenant_id: TenantId = row.get::<_, String>(1).parse().ok()?;
+        let noted: Option<String> = row.get(3);
+        let usual = || manifest_object(&backup_prefix(&tenant_id.name(), backup_id));
         Some(Self {
-            backup_id: row.get::<_, String>(0).parse().ok()?,
-            tenant_id: row.get::<_, String>(1).parse().ok()?,
+            manifest: noted.unwrap_or_else(usual),
+            backup_id,
+            tenant_id,
             sha256: row.get(2),
-            manifest: row.get(3),
             is_held: row.get(4),
         })
     }
@@ -68,7 +74,7 @@ impl Records {
         let client = connect(url, order.root_certificate.as_deref()).await?;
         let settled = client.batch_execute(SETTINGS).await;
         settled.map_err(|error| fault(&error))?;
-        let tenant = order.tenant.map(|tenant| tenant.to_string());
+        let tenant = order.tenant.as_ref().map(TenantId::to_string);
         let rows = client.query(RECORDS, &[&tenant]).await;
         let rows = rows.map_err(|error| fault(&error))?;
         let known = rows.iter().filter_map(Known::read);

@@ -34,9 +34,18 @@ pub struct Ran {
 impl Bucket {
     /// A copy of its own, named after the test.
     pub fn copy(name: &str) -> Self {
+        Self::copy_of("bucket", name)
+    }
+
+    /// The one with a tenant whose key is a text.
+    pub fn of_text(name: &str) -> Self {
+        Self::copy_of("texts/bucket", name)
+    }
+
+    fn copy_of(vectors_folder: &str, name: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::remove_dir_all(&folder).ok();
-        copy(&vectors().join("bucket"), &folder.join("bucket"));
+        copy(&vectors().join(vectors_folder), &folder.join("bucket"));
         Self {
             folder,
             key: None,

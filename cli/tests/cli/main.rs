@@ -11,4 +11,5 @@ mod inspect;
 mod keys;
 mod marks;
 mod s3;
+mod texts;
 mod verify;

@@ -85,7 +85,7 @@ fn what_is_left_out_is_found_whatever_the_order_of_lines() {
             history.iter_mut().for_each(|chunk| chunk.reverse());
         });
     }
-    assert_states(&bucket);
+    assert_states(&bucket, "states.json");
 }
 
 #[test]

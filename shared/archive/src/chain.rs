@@ -19,7 +19,7 @@ pub fn check_link(
         JobType::Full => Some(before.backup_id),
         JobType::Incremental => before.base_backup_id,
     };
-    if (named.backup_id, facts.tenant_id) != (before.backup_id, before.tenant_id) {
+    if (named.backup_id, &facts.tenant_id) != (before.backup_id, &before.tenant_id) {
         broken(child, "has another parent")
     } else if named.sha256 != parent_sha256 {
         broken(child, "was made when its parent's manifest was another")

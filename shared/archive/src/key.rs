@@ -3,6 +3,7 @@
 use crate::seal::{OVERHEAD, Sealed};
 use crate::{ArchiveError, strict};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use m23_tenant::TenantId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -17,7 +18,7 @@ pub struct KeyObject {
     /// Always [`KeyObject::VERSION`].
     pub version: u32,
     /// The tenant whose key it is.
-    pub tenant_id: Uuid,
+    pub tenant_id: TenantId,
     /// The key's id, which manifests name.
     pub key_id: Uuid,
     /// The [`fingerprint`] of the master key that wraps it.
@@ -34,7 +35,7 @@ impl KeyObject {
 
     /// The object of a data key that has just been sealed with [`KeyObject::context`].
     #[must_use]
-    pub fn new(tenant_id: Uuid, key_id: Uuid, master: String, wrapped: Sealed<'_>) -> Self {
+    pub fn new(tenant_id: TenantId, key_id: Uuid, master: String, wrapped: Sealed<'_>) -> Self {
         Self {
             format: Self::FORMAT.to_owned(),
             version: Self::VERSION,
@@ -85,7 +86,7 @@ impl KeyObject {
 
     /// What the sealed data key is bound to.
     #[must_use]
-    pub fn context(tenant: Uuid, key: Uuid) -> Vec<u8> {
+    pub fn context(tenant: &TenantId, key: Uuid) -> Vec<u8> {
         format!("m23-key/1 {tenant} {key}").into_bytes()
     }
 }
@@ -121,7 +122,7 @@ mod tests {
         let sealed = [9; KEY + OVERHEAD];
         let master = fingerprint(&[0xab; 32]);
         KeyObject::new(
-            Uuid::from_u128(1),
+            "acme".parse().unwrap(),
             Uuid::from_u128(2),
             master,
             Sealed::split(&sealed).unwrap(),

@@ -125,7 +125,9 @@ impl<'a> Entry<'a> {
         };
         let unchanged = match version {
             Version::One => 0,
-            Version::Two => groups(next()?).ok_or("has no number of unchanged groups")?,
+            Version::Two | Version::Three => {
+                groups(next()?).ok_or("has no number of unchanged groups")?
+            }
         };
         if unchanged != 0 && op != Op::Updated {
             return Err("leaves columns out, and is no update".to_owned());
@@ -187,34 +189,6 @@ pub fn check_lines(
         checked.map_err(|fault| ArchiveError::WrongLine { line, fault })?;
     }
     Ok(())
-}
-
-/// Checks that every row of a chunk, and every old row in its log, is the tenant's. The lines have
-/// been checked by [`check_lines`].
-///
-/// # Errors
-/// [`ArchiveError::Damaged`] or [`ArchiveError::ForeignRows`].
-pub fn check_tenant(
-    bytes: &[u8],
-    table: &Table,
-    kind: Lines,
-    version: Version,
-    tenant: &str,
-) -> Result<(), ArchiveError> {
-    let is_column = |column: &crate::Column| column.name == table.tenant_column;
-    let Some(place) = table.columns.iter().position(is_column) else {
-        return Ok(()); // which its manifest is refused for
-    };
-    let of_another = |row: &str| row.split('\t').nth(place) != Some(tenant);
-    let is_foreign = |line: &str| match kind {
-        Lines::Rows => of_another(line),
-        Lines::History => Entry::parse(line, version)
-            .is_ok_and(|entry| entry.op.has_image() && of_another(entry.row)),
-    };
-    match lines(bytes)?.filter(|(_, line)| is_foreign(line)).count() {
-        0 => Ok(()),
-        rows => Err(ArchiveError::ForeignRows(rows)),
-    }
 }
 
 /// What a column asks of its field.

@@ -1,5 +1,6 @@
 //! Names of objects. They tell a person what is inside, and never collide.
 
+use m23_tenant::TenantName;
 use uuid::Uuid;
 
 /// The manifest's object, below a backup's prefix.
@@ -16,7 +17,7 @@ pub fn mac_object(prefix: &str) -> String {
 
 /// The object of a tenant's wrapped data key.
 #[must_use]
-pub fn key_object(tenant: Uuid, key: Uuid) -> String {
+pub fn key_object(tenant: &TenantName, key: Uuid) -> String {
     format!("keys/{tenant}/{key}.json")
 }
 
@@ -86,7 +87,7 @@ pub(crate) const SEALED: &str = ".enc";
 
 /// The prefix under which a backup's objects lie.
 #[must_use]
-pub(crate) fn prefix(tenant: Uuid, backup: Uuid) -> String {
+pub fn backup_prefix(tenant: &TenantName, backup: Uuid) -> String {
     format!("tenants/{tenant}/backups/{backup}")
 }
 

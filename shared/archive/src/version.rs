@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What an archive calls itself.
 pub(crate) const FORMAT: &str = "m23-archive";
 
-/// A version of the format. A reader knows both; the members of a chain may differ.
+/// A version of the format. A reader knows all; the members of a chain may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub enum Version {
@@ -13,19 +13,27 @@ pub enum Version {
     One,
     /// An image of an update may leave out groups of columns that the update did not change.
     Two,
+    /// A tenant's key may be any text.
+    Three,
 }
 
 impl Version {
     /// That of what is written now.
-    pub const NEWEST: Self = Self::Two;
+    pub const NEWEST: Self = Self::Three;
 
     /// How many fields a line of history has before the table's columns.
     #[must_use]
     pub const fn head_fields(self) -> usize {
         match self {
             Self::One => 4,
-            Self::Two => 5,
+            Self::Two | Self::Three => 5,
         }
+    }
+
+    /// Whether tenants have keys of any type, and not only UUIDs.
+    #[must_use]
+    pub const fn has_tenants_of_any_key(self) -> bool {
+        matches!(self, Self::Three)
     }
 }
 
@@ -34,6 +42,7 @@ impl From<Version> for u32 {
         match version {
             Version::One => 1,
             Version::Two => 2,
+            Version::Three => 3,
         }
     }
 }
@@ -45,6 +54,7 @@ impl TryFrom<u32> for Version {
         match number {
             1 => Ok(Self::One),
             2 => Ok(Self::Two),
+            3 => Ok(Self::Three),
             other => Err(format!("there is no version {other}")),
         }
     }

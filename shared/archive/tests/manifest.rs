@@ -115,13 +115,13 @@ fn what_a_first_version_left_out_is_a_full_and_plain_backup() {
 
 #[test]
 fn another_format_or_a_later_version_is_refused_by_name() {
-    for other in [0, 3] {
+    for other in [0, 4] {
         let mut value = serde_json::to_value(manifest(full())).unwrap();
         value["version"] = json!(other);
         let refusal = Manifest::parse(&serde_json::to_vec(&value).unwrap()).unwrap_err();
         let refusal = refusal.to_string();
         assert!(
-            refusal.contains(&format!("version {other};")) && refusal.contains("1 to 2"),
+            refusal.contains(&format!("version {other};")) && refusal.contains("1 to 3"),
             "{refusal}"
         );
     }
@@ -132,10 +132,10 @@ fn another_format_or_a_later_version_is_refused_by_name() {
 }
 
 #[test]
-fn version_2_is_written_and_version_1_read() {
+fn version_3_is_written_and_those_before_are_read() {
     for facts in [full(), incremental()] {
         let written = manifest(facts);
-        assert_eq!(written.version, Version::Two);
+        assert_eq!(written.version, Version::Three);
         let mut value = serde_json::to_value(&written).unwrap();
         assert!(value["tables"][0].get("groups").is_none());
         value["version"] = json!(1);
@@ -386,7 +386,13 @@ fn rows_and_old_rows_of_another_tenant_are_counted() {
     let table = &manifest(incremental()).facts.tables[0];
     let check = |kind, text: &str| {
         check_lines(text.as_bytes(), table, kind, Version::Two).unwrap();
-        check_tenant(text.as_bytes(), table, kind, Version::Two, TENANT)
+        check_tenant(
+            text.as_bytes(),
+            table,
+            kind,
+            Version::Two,
+            &TENANT.parse().unwrap(),
+        )
     };
     let rows = format!("1\t{TENANT}\n2\t{FULL}\n3\t{NEXT}\n");
     assert_eq!(check(Lines::Rows, &rows), Err(ArchiveError::ForeignRows(2)));
@@ -398,6 +404,43 @@ fn rows_and_old_rows_of_another_tenant_are_counted() {
         assert_eq!(foreign, Err(ArchiveError::ForeignRows(1)), "{op}");
     }
     assert_eq!(check(Lines::History, &entry("I", "\\N")), Ok(()));
+}
+
+#[test]
+fn a_row_is_the_tenants_if_postgresql_holds_the_keys_to_be_equal() {
+    let holds = |type_name: &str, field: &str, tenant: &str| {
+        let mut table = manifest(full()).facts.tables[0].clone();
+        table.columns[1].type_name = type_name.to_owned();
+        let line = format!("1\t{field}\n");
+        let tenant = tenant.parse().unwrap();
+        check_tenant(
+            line.as_bytes(),
+            &table,
+            Lines::Rows,
+            Version::Three,
+            &tenant,
+        )
+        .is_ok()
+    };
+    for (type_name, field, tenant) in [
+        ("text", "cm4x/ä\\\\\\t", "cm4x/ä\\\t"),
+        ("bigint", "42", "42"),
+        ("bpchar", "acme  ", "acme"),
+        ("app.citext", "Ärzte", "ärzte"),
+        ("app.org_id", "ACME ", "acme"),
+    ] {
+        assert!(holds(type_name, field, tenant), "{type_name} {field}");
+    }
+    for (type_name, field, tenant) in [
+        ("text", "acme ", "acme"),
+        ("text", "ACME", "acme"),
+        ("bigint", "421", "42"),
+        ("bpchar", "ACME", "acme"),
+        ("app.citext", "acme2", "acme"),
+        ("text", "\\N", "\\N"),
+    ] {
+        assert!(!holds(type_name, field, tenant), "{type_name} {field}");
+    }
 }
 
 #[test]

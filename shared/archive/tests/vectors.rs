@@ -8,9 +8,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use m23_archive::definition::check_definitions;
 use m23_archive::seal::{Sealed, chunk_context, mac_from_bytes, manifest_context};
 use m23_archive::{
-    ArchiveError, KEY, KeyObject, Lines, Manifest, Version, check_lines, check_link, fingerprint,
-    key_object, mac_object, manifest_object, master_key, unpack,
+    ArchiveError, KEY, KeyObject, Lines, Manifest, Version, backup_prefix, check_lines, check_link,
+    check_tenant, fingerprint, key_object, mac_object, manifest_object, master_key, unpack,
 };
+use m23_tenant::TenantId;
 use sha2::{Digest, Sha256};
 use std::fs::{read, read_dir};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,11 @@ fn vectors() -> PathBuf {
 }
 
 fn stored(object: &str) -> Vec<u8> {
-    read(vectors().join("bucket").join(object)).unwrap()
+    stored_in("bucket", object)
+}
+
+fn stored_in(bucket: &str, object: &str) -> Vec<u8> {
+    read(vectors().join(bucket).join(object)).unwrap()
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -59,13 +64,49 @@ fn given_keys() -> serde_json::Value {
 /// The data key that a manifest names, unwrapped with the given master key.
 fn data_key(manifest: &Manifest) -> Option<[u8; KEY]> {
     let key_id = manifest.encryption.as_ref()?.key_id;
-    let tenant = manifest.facts.tenant_id;
-    let object = KeyObject::parse(&stored(&key_object(tenant, key_id))).unwrap();
+    let tenant = &manifest.facts.tenant_id;
+    let bucket = if tenant.is_uuid() { "bucket" } else { TEXTS };
+    let object = key_object(&tenant.name(), key_id);
+    let object = KeyObject::parse(&stored_in(bucket, &object)).unwrap();
     let master = master_key(given_keys()["ARCHIVE_KEY"].as_str().unwrap()).unwrap();
     assert_eq!(object.master, fingerprint(&Sha256::digest(master).into()));
     let context = KeyObject::context(tenant, key_id);
     let opened = open(&master, &object.wrapped().unwrap(), &context).unwrap();
     Some(opened.try_into().unwrap())
+}
+
+/// The store of a tenant whose key is a text.
+const TEXTS: &str = "texts/bucket";
+const TEXT: &str = "cm4x/ä\"'\\";
+
+fn of_text(backup: u128) -> Vec<u8> {
+    let tenant: TenantId = TEXT.parse().unwrap();
+    let prefix = backup_prefix(&tenant.name(), Uuid::from_u128(backup));
+    stored_in(TEXTS, &manifest_object(&prefix))
+}
+
+#[test]
+fn a_tenant_of_any_text_has_a_chain_and_a_key_under_a_name_made_of_its_hash() {
+    let [full, second] = [0xc1, 0xc2].map(of_text);
+    let manifests = [&full, &second].map(|bytes| Manifest::parse(bytes).unwrap());
+    check_link(&manifests[1], &manifests[0], &sha256(&full)).unwrap();
+    for manifest in manifests {
+        let tenant = &manifest.facts.tenant_id;
+        assert_eq!((tenant.as_str(), manifest.version), (TEXT, Version::Three));
+        assert!(manifest.prefix().starts_with("tenants/~"));
+        let key = data_key(&manifest).unwrap();
+        let table = &manifest.facts.tables[0];
+        for (lines, seq, chunk) in table.objects() {
+            let sealed = stored_in(TEXTS, &chunk.object);
+            let context = chunk_context(manifest.facts.backup_id, 1, lines, seq);
+            let opened = unpack(&open(&key, &sealed, &context).unwrap(), chunk).unwrap();
+            check_lines(&opened, table, lines, manifest.version).unwrap();
+            check_tenant(&opened, table, lines, manifest.version, tenant).unwrap();
+            let other = "cm4x/ä\"'\\\\".parse().unwrap();
+            let foreign = check_tenant(&opened, table, lines, manifest.version, &other);
+            assert!(matches!(foreign, Err(ArchiveError::ForeignRows(_))));
+        }
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use m23_archive::reader::DataKey;
 use m23_archive::seal::{chunk_context, fingerprint_context, fingerprint_to_text};
 use m23_archive::{ArchiveError, ChunkPlace, Facts, Lines, Manifest, Packer, manifest_object};
 use m23_ports::{Database, DatabaseError};
+use m23_tenant::TenantId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::pin::pin;
@@ -30,7 +31,7 @@ const AT_ONCE: usize = 512 * 1024;
 struct Plan {
     job_id: Uuid,
     lease: Uuid,
-    tenant_id: Uuid,
+    tenant_id: TenantId,
     #[serde(skip)]
     meter: Meter,
     prefix: String,
@@ -113,7 +114,7 @@ impl Job for Plan {
         Claim {
             id: self.job_id,
             lease: self.lease,
-            tenant_id: self.tenant_id,
+            tenant_id: &self.tenant_id,
             meter: &self.meter,
         }
     }

@@ -47,7 +47,7 @@ pub(crate) async fn read_chain(
     let bucket = Bucket(ports);
     let (mut tip, bytes) = Archive::read(&bucket, object, sha256).await?;
     let facts = &tip.manifest.facts;
-    if (facts.tenant_id, Some(facts.backup_id)) != (order.tenant_id, order.backup_id) {
+    if (&facts.tenant_id, Some(facts.backup_id)) != (&order.tenant_id, order.backup_id) {
         return Err(Fault::Exchanged(object.to_owned()).into());
     }
     tip.unlock(&bucket, &bytes, None).await?;

@@ -5,6 +5,7 @@ use crate::job_ports::JobPorts;
 use crate::reply::{ask, tell};
 use crate::retry::retry_passing;
 use m23_ports::{Level, Record};
+use m23_tenant::TenantId;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 struct Erasure {
     work_id: Uuid,
     lease: Uuid,
-    tenant_id: Uuid,
+    tenant_id: TenantId,
     prefix: String,
 }
 
@@ -36,7 +37,7 @@ pub async fn erase_keys(ports: &impl JobPorts) {
     }
 }
 
-async fn erase_next(ports: &impl JobPorts) -> Result<Option<(Uuid, usize)>, EngineError> {
+async fn erase_next(ports: &impl JobPorts) -> Result<Option<(TenantId, usize)>, EngineError> {
     let Some(erasure): Option<Erasure> = ask(ports, "m23_claim_erasure", &json!({})).await? else {
         return Ok(None);
     };

@@ -6,6 +6,7 @@ use crate::job_ports::JobPorts;
 use crate::meter::Meter;
 use crate::reply::{ask, tell};
 use m23_ports::{Level, Record};
+use m23_tenant::TenantId;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use uuid::Uuid;
@@ -44,7 +45,7 @@ pub(crate) struct Words {
 pub(crate) struct Claim<'a> {
     pub(crate) id: Uuid,
     pub(crate) lease: Uuid,
-    pub(crate) tenant_id: Uuid,
+    pub(crate) tenant_id: &'a TenantId,
     pub(crate) meter: &'a Meter,
 }
 

@@ -11,6 +11,7 @@ use m23_archive::reader::{DataKey, Fault, KeyFault, find_key, read_key};
 use m23_archive::seal::Sealed;
 use m23_archive::{KEY, KeyObject, fingerprint, key_object};
 use m23_ports::{Level, Record};
+use m23_tenant::TenantId;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 /// What the database says of a backup's key.
 #[derive(Debug, Deserialize)]
 pub(crate) struct KeyPlan {
-    pub(crate) tenant_id: Uuid,
+    pub(crate) tenant_id: TenantId,
     /// What this backup is sealed with, once that is decided.
     key_id: Option<Uuid>,
     /// What the tenant's backups are sealed with.
@@ -55,7 +56,7 @@ pub(crate) async fn backup_key(
             ask(ports, "m23_choose_key", &arguments).await?
         }
     };
-    match read_key(&Bucket(ports), plan.tenant_id, key_id).await {
+    match read_key(&Bucket(ports), &plan.tenant_id, key_id).await {
         Err(EngineError::Archive(Fault::Key(KeyFault::OtherMaster { object, .. }))) => {
             Err(EngineError::UnusableKey(object))
         }
@@ -67,18 +68,18 @@ pub(crate) async fn backup_key(
 /// that the database knows was there.
 async fn offer_key(ports: &impl JobPorts, plan: &KeyPlan) -> Result<Uuid, EngineError> {
     let Some(known) = plan.tenant_key_id else {
-        return make_key(ports, plan.tenant_id).await;
+        return make_key(ports, &plan.tenant_id).await;
     };
-    match find_key(&Bucket(ports), plan.tenant_id, known).await {
+    match find_key(&Bucket(ports), &plan.tenant_id.name(), known).await {
         Err(EngineError::Archive(Fault::Key(fault @ KeyFault::Missing(_)))) => {
             ports.log(&Record::new(Level::Warn, "archive_key_missing").with_cause(&fault));
-            make_key(ports, plan.tenant_id).await
+            make_key(ports, &plan.tenant_id).await
         }
         found => found.map(|object| object.key_id),
     }
 }
 
-async fn make_key(ports: &impl JobPorts, tenant: Uuid) -> Result<Uuid, EngineError> {
+async fn make_key(ports: &impl JobPorts, tenant: &TenantId) -> Result<Uuid, EngineError> {
     let Some(master) = &ports.master_keys().current else {
         return Err(KeyFault::NoMaster.into());
     };
@@ -88,12 +89,12 @@ async fn make_key(ports: &impl JobPorts, tenant: Uuid) -> Result<Uuid, EngineErr
     let mut key = [0; KEY];
     ports.randomise(&mut key)?;
 
-    let object = key_object(tenant, id);
+    let object = key_object(&tenant.name(), id);
     let fault = |error| EngineError::in_part(&object, error);
     let wrapped = seal(ports, master, &key, &KeyObject::context(tenant, id)).await?;
     let wrapped = Sealed::split(&wrapped).map_err(fault)?;
     let master = fingerprint(&ports.sha256(master).await?);
-    let bytes = KeyObject::new(tenant, id, master, wrapped)
+    let bytes = KeyObject::new(tenant.clone(), id, master, wrapped)
         .to_bytes()
         .map_err(fault)?;
     let digest = ports.sha256(&bytes).await?;

@@ -1,5 +1,6 @@
 //! What the database asks a driver to restore.
 
+use m23_tenant::TenantId;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -11,7 +12,7 @@ pub struct RestoreOrder {
     /// The right to drive it.
     pub lease: Uuid,
     /// The only tenant it may touch.
-    pub tenant_id: Uuid,
+    pub tenant_id: TenantId,
     /// The backup to read from; none when the log alone has the rows.
     pub backup_id: Option<Uuid>,
     /// The manifest's object.

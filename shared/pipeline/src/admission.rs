@@ -4,6 +4,7 @@ use crate::audit::{AuditEntry, Origin};
 use crate::database::{Caller, RequestDatabase};
 use crate::failure::Failure;
 use m23_contract::{FunctionName, Probe, Role};
+use m23_tenant::TenantId;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 /// The answer of `m23_authorize`: who the caller is in their tenant.
 #[derive(Debug, Deserialize)]
 pub(crate) struct AuthorizeReply {
-    pub(crate) tenant_id: Option<Uuid>,
+    pub(crate) tenant_id: Option<TenantId>,
     role: Option<String>,
     allowed: bool,
     pub(crate) used: u32,
@@ -29,7 +30,7 @@ impl AuthorizeReply {
     pub(crate) async fn ask<D: RequestDatabase>(
         database: &D,
         caller: Caller<'_>,
-        tenant_id: Option<Uuid>,
+        tenant_id: Option<&TenantId>,
         function: FunctionName,
         probe: &Probe,
     ) -> Result<Self, Failure> {
@@ -56,7 +57,7 @@ impl AuthorizeReply {
 pub(crate) struct Counted<'a> {
     pub(crate) id: Uuid,
     pub(crate) function: FunctionName,
-    pub(crate) tenant_id: Uuid,
+    pub(crate) tenant_id: &'a TenantId,
     /// `None`: the service, which uses up no quota.
     pub(crate) user_id: Option<Uuid>,
     pub(crate) limit: u32,

@@ -3,6 +3,7 @@
 use crate::database::Caller;
 use m23_auth::BearerToken;
 use m23_contract::Role;
+use m23_tenant::TenantId;
 use uuid::Uuid;
 
 /// Who calls, as the token says.
@@ -36,7 +37,7 @@ impl Identity {
 #[derive(Debug, Clone)]
 pub struct Admitted {
     request_id: Uuid,
-    tenant_id: Uuid,
+    tenant_id: TenantId,
     identity: Identity,
     role: Role,
 }
@@ -44,7 +45,7 @@ pub struct Admitted {
 impl Admitted {
     pub(crate) const fn new(
         request_id: Uuid,
-        tenant_id: Uuid,
+        tenant_id: TenantId,
         identity: Identity,
         role: Role,
     ) -> Self {
@@ -64,8 +65,8 @@ impl Admitted {
 
     /// The one tenant that this request may touch.
     #[must_use]
-    pub const fn tenant_id(&self) -> Uuid {
-        self.tenant_id
+    pub const fn tenant_id(&self) -> &TenantId {
+        &self.tenant_id
     }
 
     /// The user; `None` for the service.

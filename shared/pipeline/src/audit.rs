@@ -4,6 +4,7 @@
 use crate::service::Purpose;
 use http::HeaderMap;
 use m23_contract::ErrorCode;
+use m23_tenant::TenantId;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -43,7 +44,7 @@ pub(crate) enum Event {
 /// One entry, to be written after the answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct AuditEntry {
-    pub(crate) tenant_id: Uuid,
+    pub(crate) tenant_id: TenantId,
     /// `None`: the service key.
     pub(crate) actor: Option<Uuid>,
     pub(crate) action: &'static str,

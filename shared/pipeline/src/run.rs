@@ -21,6 +21,7 @@ use m23_auth::{BearerToken, KeyCache, Refusal, authenticate, bearer_token};
 use m23_contract::{ErrorBody, ErrorCode, FunctionName, Probe, Reading, Role, read_request};
 use m23_ports::{Clock, Level, Log, Record};
 use m23_rate_limit::{Window, WindowLog};
+use m23_tenant::TenantId;
 use uuid::Uuid;
 
 /// Runs requests: one pipeline for all five functions.
@@ -49,7 +50,7 @@ struct Trace {
     request_id: Uuid,
     started_ms: u64,
     user_id: Option<Uuid>,
-    tenant_id: Option<Uuid>,
+    tenant_id: Option<TenantId>,
     window: Option<Window>,
     origin: Origin,
     admitted: bool,
@@ -59,7 +60,7 @@ struct Trace {
 struct Authorized<'a, R> {
     request: R,
     identity: Identity,
-    tenant_id: Uuid,
+    tenant_id: TenantId,
     role: Role,
     key: Option<String>,
     body: &'a [u8],
@@ -181,13 +182,12 @@ impl<P: Platform> Pipeline<'_, P> {
         let of_headers = service.map_or_else(Vec::new, |call| call.faults(F::NAME, dry_run));
         let key = idempotency_key(headers);
         let (request, key) = without_faults(reading.request, key, of_headers, &reply)?;
+        let role = reply.permitted(F::NAME, dry_run);
         let tenant_id = reply.tenant_id.ok_or(match identity {
             Identity::User(..) => Failure::NoTenant,
             Identity::Service => Failure::UnknownTenant,
         })?;
-        let role = reply
-            .permitted(F::NAME, dry_run)
-            .ok_or(Failure::NotPermitted(F::NAME))?;
+        let role = role.ok_or(Failure::NotPermitted(F::NAME))?;
         Ok(Authorized {
             request,
             identity,
@@ -227,7 +227,7 @@ impl<P: Platform> Pipeline<'_, P> {
         trace: &mut Trace,
     ) -> Result<AuthorizeReply, Failure> {
         let named = match service {
-            Some(call) => Some(call.tenant_id.ok_or(Failure::UnknownTenant)?),
+            Some(call) => Some(call.tenant_id.as_ref().ok_or(Failure::UnknownTenant)?),
             None => None,
         };
         let caller = identity.caller();
@@ -270,7 +270,8 @@ impl<P: Platform> Pipeline<'_, P> {
         let limit = trace
             .window
             .map_or_else(|| self.limit(function), |window| window.limit);
-        Some(WindowLog::new(function, authorized.tenant_id, limit))
+        let tenant = authorized.tenant_id.name();
+        Some(WindowLog::new(function, &tenant, limit))
     }
 
     /// Refuses at the edge what the database would refuse anyway. A request with an
@@ -304,7 +305,7 @@ impl<P: Platform> Pipeline<'_, P> {
         let counted = Counted {
             id: trace.request_id,
             function: trace.function,
-            tenant_id: authorized.tenant_id,
+            tenant_id: &authorized.tenant_id,
             user_id: authorized.identity.user_id(),
             limit,
             key: authorized.key.as_deref(),
@@ -442,7 +443,7 @@ impl Trace {
     /// untouched one.
     fn note_caller(&mut self, reply: &AuthorizeReply, limit: u32) {
         if reply.tenant_id.is_some() {
-            self.tenant_id = reply.tenant_id;
+            self.tenant_id.clone_from(&reply.tenant_id);
             self.window = Some(Window {
                 limit: reply.raised.map_or(limit, |raised| raised.max(limit)),
                 used: reply.used,
@@ -511,12 +512,14 @@ impl Trace {
     }
 
     fn record(&self, level: Level, event: &'static str) -> Record {
-        let id = |id: Option<Uuid>| id.map(|id| id.to_string());
         Record::new(level, event)
             .with("request_id", self.request_id.to_string())
             .with("function", self.function.as_str())
-            .with("tenant_id", id(self.tenant_id))
-            .with("user_id", id(self.user_id))
+            .with(
+                "tenant_id",
+                self.tenant_id.as_ref().map(TenantId::to_string),
+            )
+            .with("user_id", self.user_id.map(|id| id.to_string()))
             .with("service", self.origin.purpose.is_some())
     }
 }
@@ -532,7 +535,7 @@ fn without_faults<R>(
     of_headers: Vec<String>,
     reply: &AuthorizeReply,
 ) -> Result<(R, Option<String>), Failure> {
-    let of_the_database = match reply.tenant_id {
+    let of_the_database = match &reply.tenant_id {
         Some(_) => reply.faults.clone(),
         None => Vec::new(),
     };

@@ -3,9 +3,9 @@
 use http::{HeaderMap, HeaderValue, header::ORIGIN};
 use m23_auth::Refusal;
 use m23_contract::FunctionName;
+use m23_tenant::TenantId;
 use percent_encoding::percent_decode;
 use serde::Serialize;
-use uuid::Uuid;
 
 pub(crate) const TENANT: &str = "x-m23-tenant";
 const REASON: &str = "x-m23-reason";
@@ -17,8 +17,8 @@ const LONGEST_OPERATOR: usize = 200;
 /// What the headers of such a call say.
 #[derive(Debug)]
 pub(crate) struct ServiceCall {
-    /// `None`: what was sent is no tenant's id.
-    pub(crate) tenant_id: Option<Uuid>,
+    /// `None`: what was sent can be no tenant's key.
+    pub(crate) tenant_id: Option<TenantId>,
     reason: Result<Option<String>, String>,
     operator: Result<Option<String>, String>,
 }
@@ -47,7 +47,7 @@ impl ServiceCall {
             return Err(Refusal::NoTenantNamed);
         }
         Ok(Self {
-            tenant_id: tenant.ok().flatten().as_deref().and_then(tenant_id),
+            tenant_id: tenant.ok().flatten().and_then(|key| key.try_into().ok()),
             reason: short_text(headers, REASON, LONGEST_REASON),
             operator: short_text(headers, OPERATOR, LONGEST_OPERATOR),
         })
@@ -78,11 +78,6 @@ impl ServiceCall {
     }
 }
 
-fn tenant_id(text: &str) -> Option<Uuid> {
-    let usual = (text.len() == 36).then_some(text)?;
-    Uuid::try_parse(usual).ok()
-}
-
 /// A header that is percent-encoded UTF-8; none where it is blank.
 fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
     let mut values = headers.get_all(name).iter();
@@ -93,8 +88,7 @@ fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
         return Err(format!("{name}: is given twice"));
     }
     let text = decoded(value).ok_or_else(|| format!("{name}: must be percent-encoded UTF-8"))?;
-    let text = text.trim();
-    Ok((!text.is_empty()).then(|| text.to_owned()))
+    Ok(Some(text).filter(|text| !text.trim().is_empty()))
 }
 
 fn decoded(value: &HeaderValue) -> Option<String> {
@@ -110,7 +104,7 @@ fn decoded(value: &HeaderValue) -> Option<String> {
 }
 
 fn short_text(headers: &HeaderMap, name: &str, longest: usize) -> Result<Option<String>, String> {
-    let text = text(headers, name)?;
+    let text = text(headers, name)?.map(|text| text.trim().to_owned());
     if text.iter().any(|text| text.chars().count() > longest) {
         return Err(format!("{name}: must have at most {longest} characters"));
     }

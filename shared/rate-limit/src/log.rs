@@ -2,6 +2,7 @@
 
 use crate::{WINDOW_SECONDS, Window};
 use m23_contract::FunctionName;
+use m23_tenant::TenantName;
 use uuid::Uuid;
 
 /// A larger log is not read at the edge; the database alone decides then.
@@ -44,7 +45,7 @@ pub struct WindowLog {
 impl WindowLog {
     /// The log of `function` for `tenant`.
     #[must_use]
-    pub fn new(function: FunctionName, tenant: Uuid, limit: u32) -> Self {
+    pub fn new(function: FunctionName, tenant: &TenantName, limit: u32) -> Self {
         Self {
             prefix: format!("rate/{function}/{tenant}/"),
             limit,

@@ -3,6 +3,7 @@
 
 use m23_contract::FunctionName;
 use m23_rate_limit::{Keys, StoreFailed, Window, WindowLog, WindowStore};
+use m23_tenant::TenantName;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -73,8 +74,12 @@ fn store(page: usize) -> FakeStore {
     store
 }
 
+fn tenant(id: Uuid) -> TenantName {
+    id.to_string().parse().unwrap()
+}
+
 fn log_of(limit: u32) -> WindowLog {
-    WindowLog::new(FunctionName::BackupCreate, Uuid::nil(), limit)
+    WindowLog::new(FunctionName::BackupCreate, &tenant(Uuid::nil()), limit)
 }
 
 fn note(store: &FakeStore, ages_seconds: &[u64]) {
@@ -130,8 +135,8 @@ fn another_tenant_or_function_does_not_count() {
     let store = store(1000);
     note(&store, &[1, 2, 3]);
     for log in [
-        WindowLog::new(FunctionName::PitrRestore, Uuid::nil(), 3),
-        WindowLog::new(FunctionName::BackupCreate, Uuid::max(), 3),
+        WindowLog::new(FunctionName::PitrRestore, &tenant(Uuid::nil()), 3),
+        WindowLog::new(FunctionName::BackupCreate, &tenant(Uuid::max()), 3),
     ] {
         assert_eq!(block_on(log.refuses(&store, NOW_MS)).unwrap(), None);
     }

@@ -16,17 +16,20 @@ begin
   return m23.is_service() or exists (select from m23.caller_memberships() m where m.tenant_id = p_tenant);
 end $$;
 
--- Refuses a caller who is not in the tenant with one of the roles; the service key is in all.
-create function m23.require_role(p_tenant text, p_roles text[]) returns void
+-- Refuses a caller who is not in the tenant with one of the roles; the service key is in all. Gives the tenant as
+-- records name it: a caller may write a uuid in upper case.
+create function m23.require_role(p_tenant text, p_roles text[]) returns text
 language plpgsql stable security definer set row_security = off as $$
+declare v_tenant text := m23.tenant_key(p_tenant);
 begin
-  if m23.is_service() then return; end if;
+  if m23.is_service() then return v_tenant; end if;
   perform m23.refuse_anonymous();
-  if p_tenant is null or not exists (select from m23.caller_memberships() m where m.tenant_id = p_tenant) then
+  if v_tenant is null or not exists (select from m23.caller_memberships() m where m.tenant_id = v_tenant) then
     perform m23.refuse('TENANT_NOT_FOUND', 'you do not belong to this tenant');
-  elsif not exists (select from m23.caller_memberships() m where m.tenant_id = p_tenant and m.role = any (p_roles)) then
+  elsif not exists (select from m23.caller_memberships() m where m.tenant_id = v_tenant and m.role = any (p_roles)) then
     perform m23.refuse('INSUFFICIENT_PERMISSIONS', 'your role in this tenant does not allow it');
   end if;
+  return v_tenant;
 end $$;
 
 -- Only the service key may name somebody else.

@@ -108,3 +108,12 @@ end $$;
 -- A tenant's name as records keep it: that of a uuid in lower case, as PostgreSQL prints it.
 create function m23.tenant_key(p_tenant text) returns text
 language plpgsql immutable strict as $$ begin return coalesce(m23.uuid_of(p_tenant)::text, p_tenant); end $$;
+
+-- A tenant in the names of objects: a simple key as it is, of any other `~` and the first half of its SHA-256. Two
+-- tenants never share one, because `~` is in no simple key. The crate m23-tenant has the same rule.
+create function m23.tenant_name(p_tenant text) returns text
+language plpgsql immutable strict as $$
+begin
+  return case when p_tenant collate "C" ~ '^[A-Za-z0-9_-]{1,100}$' then p_tenant
+              else '~' || left(encode(sha256(convert_to(p_tenant, 'UTF8')), 'hex'), 32) end;
+end $$;

@@ -22,6 +22,7 @@ end $$;
 create function m23.raise_limit(p_tenant_id text, p_function text, p_limit int, p_until timestamptz) returns void
 language plpgsql volatile security definer set row_security = off as $$
 begin
+  p_tenant_id := m23.tenant_key(p_tenant_id);
   if p_until is null or p_until <= clock_timestamp() then
     raise exception 'p_until must be a time to come' using errcode = 'invalid_parameter_value';
   end if;

@@ -8,9 +8,9 @@ declare
   v_parent uuid := (p_manifest -> 'parent' ->> 'backup_id')::uuid;
   v_known  m23.backup_work;
 begin
-  if p_manifest ->> 'format' is distinct from 'm23-archive' or (p_manifest ->> 'version')::int not in (1, 2) then
+  if p_manifest ->> 'format' is distinct from 'm23-archive' or (p_manifest ->> 'version')::int not in (1, 2, 3) then
     raise exception 'this is not a manifest that this version knows' using errcode = 'invalid_parameter_value';
-  elsif p_object is distinct from format('tenants/%s/backups/%s/manifest.json', p_manifest ->> 'tenant_id', v_id) then
+  elsif p_object is distinct from m23.backup_prefix(p_manifest ->> 'tenant_id', v_id) || '/manifest.json' then
     raise exception 'the manifest of the backup % does not lie at %', v_id, p_object
       using errcode = 'invalid_parameter_value';
   end if;

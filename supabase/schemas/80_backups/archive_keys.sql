@@ -70,4 +70,4 @@ end $$;
 -- Where the key objects of a tenant lie in the bucket.
 create function m23.keys_prefix(p_tenant text) returns text
 language sql immutable as
-$$ select format('keys/%s/', p_tenant) $$;
+$$ select format('keys/%s/', m23.tenant_name(p_tenant)) $$;

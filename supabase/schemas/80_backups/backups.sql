@@ -105,6 +105,11 @@ begin
   end if;
 end $$;
 
+-- Where the objects of a backup lie in the bucket.
+create function m23.backup_prefix(p_tenant text, p_job uuid) returns text
+language sql immutable as
+$$ select format('tenants/%s/backups/%s', m23.tenant_name(p_tenant), p_job) $$;
+
 -- Notes the position that a backup is of, and what is true of the database there. p_parent: what it builds on.
 create function m23.note_backup_work(p_job public.backup_jobs, p_parent m23.backup_work) returns void
 language plpgsql as $$
@@ -114,7 +119,7 @@ begin
   insert into m23.backup_work (job_id, tenant_id, position, incarnation, position_at, prefix, commit_times, ticks,
                                definitions)
     values (p_job.id, p_job.tenant_id, v_taken.here, m23.incarnation(), v_taken.at,
-            format('tenants/%s/backups/%s', p_job.tenant_id, p_job.id),
+            m23.backup_prefix(p_job.tenant_id, p_job.id),
             m23.commit_times_since(p_parent.position_at), m23.ticks_between(p_parent, v_taken.here, v_taken.at),
             m23.type_definitions(p_job.tables));
 end $$;

@@ -3,6 +3,7 @@ create function m23.forget_tenant(p_tenant text) returns jsonb
 language plpgsql volatile security definer set row_security = off as $$
 declare v_removed jsonb;
 begin
+  p_tenant := m23.tenant_key(p_tenant);
   if current_setting('transaction_isolation') not like 'read %' then
     raise exception 'a tenant can only be forgotten under READ COMMITTED: what others commit meanwhile must be seen'
       using errcode = 'invalid_transaction_state';
@@ -16,7 +17,7 @@ begin
     on conflict (tenant_id) do update set at = excluded.at, xid = excluded.xid, incarnation = excluded.incarnation;
   delete from m23.restore_work where tenant_id = p_tenant;
   return jsonb_build_object('removed', v_removed,
-    'archives', jsonb_build_object('prefix', format('tenants/%s/', p_tenant),
+    'archives', jsonb_build_object('prefix', format('tenants/%s/', m23.tenant_name(p_tenant)),
       'note', 'archives in the bucket are not removed by the database: delete every object under the prefix'),
     'keys', jsonb_build_object('prefix', m23.keys_prefix(p_tenant),
       'note', 'nor are the keys of encrypted archives: erase_archive_key has them deleted, and what is left of the '

@@ -9,7 +9,7 @@ declare
   v_targets m23.target[];
   v_moment  m23.moment;
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   perform m23.begin_heavy_read(p_tenant_id, 'stats');
   v_moment := m23.requested_moment(p_tenant_id, p_target_timestamp, v_tables);
   v_targets := m23.logged_targets(v_tables, v_moment);

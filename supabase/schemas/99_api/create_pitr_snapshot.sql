@@ -8,7 +8,7 @@ declare
   v_faults text[];
   v_id     uuid;
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
   perform m23.require_self(p_created_by, 'p_created_by');
   v_faults := m23.table_faults(p_affected_tables)
     || case when p_affected_tables = '{}' then array['p_affected_tables: is empty; leave it out for all tables']

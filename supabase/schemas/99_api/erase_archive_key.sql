@@ -6,6 +6,7 @@ begin
   if p_tenant_id is null then
     perform m23.refuse('VALIDATION_FAILED', 'nothing was erased', array['p_tenant_id: is required']);
   end if;
+  p_tenant_id := m23.tenant_key(p_tenant_id);
   perform m23.lock_keys(p_tenant_id);
   insert into m23.key_erasures (tenant_id) values (p_tenant_id) on conflict do nothing;
   update m23.archive_keys set erased_at = clock_timestamp(), retired_at = coalesce(retired_at, clock_timestamp())

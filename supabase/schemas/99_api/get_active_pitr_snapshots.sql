@@ -4,7 +4,7 @@ returns table (snapshot_id uuid, snapshot_name text, snapshot_type text, created
                expires_at timestamptz, affected_tables text[], restore_log_id uuid)
 language plpgsql volatile security definer set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return query select s.id, s.snapshot_name, s.snapshot_type, s.created_at, s.created_by, s.expires_at,
                       s.affected_tables, s.restore_log_id
     from public.pitr_snapshots s

@@ -4,7 +4,7 @@ returns table (seq bigint, created_at timestamptz, action text, actor uuid, requ
                user_agent text, outcome text, status int, code text, ended_at timestamptz, detail jsonb)
 language plpgsql volatile security definer set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner']);
   return query
     (select null::bigint, r.since, r.action, r.actor, r.request_id, r.from_address, r.user_agent, r.event, r.status,
             r.code, null::timestamptz, m23.refusal_detail(r)

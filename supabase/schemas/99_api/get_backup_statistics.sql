@@ -2,7 +2,7 @@
 create function public.get_backup_statistics(p_tenant_id text, p_days_back int default 30) returns jsonb
 language plpgsql stable security definer set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return (select jsonb_build_object(
       'total_backups', count(*), 'successful_backups', count(*) filter (where status = 'completed'),
       'failed_backups', count(*) filter (where status = 'failed'),

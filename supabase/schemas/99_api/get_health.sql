@@ -2,7 +2,7 @@
 create function public.get_health(p_tenant_id text, p_days_back int default 30) returns jsonb
 language plpgsql volatile security definer set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return m23.health(p_tenant_id, coalesce(p_days_back, 30));
 end $$;
 comment on function public.get_health(text, int) is

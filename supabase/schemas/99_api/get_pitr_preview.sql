@@ -10,7 +10,7 @@ declare
                                                          'tables', to_jsonb(p_tables), 'dryRun', true));
   v_seen   jsonb;
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
   if jsonb_typeof(v_chosen) <> 'object' or v_chosen ?| '{targetTimestamp,tables,dryRun,confirmRestore,planHash}' then
     perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
       array['p_selection: must be an object of fields that choose what is looked at, such as includeRelated']);

@@ -6,7 +6,7 @@ returns table (rollback_id uuid, snapshot_id uuid, snapshot_name text, snapshot_
                warnings text[], pre_rollback_snapshot_id uuid)
 language plpgsql volatile security definer set row_security = off as $$
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   return query select r.id, r.snapshot_id, s.snapshot_name, s.snapshot_type, r.created_at, r.completed_at, r.created_by,
                       r.reason, r.status, r.error_message, r.affected_tables, r.rows_restored, r.warnings,
                       r.pre_rollback_snapshot_id

@@ -14,7 +14,7 @@ declare
   v_query  text;
   v_rows   jsonb;
 begin
-  perform m23.require_role(v_tenant, array['owner', 'admin', 'operator']);
+  v_tenant := m23.require_role(v_tenant, array['owner', 'admin', 'operator']);
   perform m23.begin_heavy_read(v_tenant, 'rows');
   if v_table.id is null then
     perform m23.refuse('VALIDATION_FAILED', 'the rows cannot be given',

@@ -13,7 +13,7 @@ declare
   v_bounds record;
   v_filter m23.log_filter;
 begin
-  perform m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
   if v_faults <> '{}' then
     perform m23.refuse('VALIDATION_FAILED', 'the changes cannot be listed', v_faults);
   end if;

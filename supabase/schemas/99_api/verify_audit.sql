@@ -9,7 +9,7 @@ declare
   v_last   record;
   v_head   m23.audit_heads;
 begin
-  perform m23.require_role(p_tenant_id, array['owner']);
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner']);
   select * into v_head from m23.audit_heads where tenant_id = p_tenant_id for share;  -- nobody adds meanwhile
   select f.broken, f.reason into v_broken, v_reason from m23.audit_fault(p_tenant_id) f;
   select count(*), min(a.created_at) into v_count, v_since from public.audit_log a where a.tenant_id = p_tenant_id;

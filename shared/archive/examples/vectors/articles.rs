@@ -80,3 +80,25 @@ pub fn second(_: bool) -> Value {
         "tables": [articles],
     })
 }
+
+pub fn full_of_text(native: bool) -> Value {
+    of_text(full(native))
+}
+
+pub fn second_of_text(native: bool) -> Value {
+    of_text(second(native))
+}
+
+/// The same of a table whose tenants are texts.
+fn of_text(mut facts: Value) -> Value {
+    let table = &mut facts["tables"][0];
+    table["columns"][1]["type"] = json!("text");
+    let create = &mut table["definition"]["create"][0];
+    *create = json!(
+        create
+            .as_str()
+            .unwrap()
+            .replace("tenant_id uuid", "tenant_id text")
+    );
+    facts
+}

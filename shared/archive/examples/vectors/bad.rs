@@ -33,14 +33,18 @@ pub fn write(bucket: &Path) {
         ),
     );
     write_definitions(&bad, &read(&manifest_object(SECOND_FULL)));
-    write_keys(&bad, &read(&key_object(Uuid::from_u128(0xe), KEY_ID)));
+    write_keys(
+        &bad,
+        &read(&key_object(&crate::numbered_tenant(0xe).name(), KEY_ID)),
+    );
 }
 
 /// Of an incremental of version 1.
 fn write_manifests(bad: &Path, manifest: &Value) {
     for (name, path, value) in [
         ("another-format", "/format", json!("tar")),
-        ("later-version", "/version", json!(3)),
+        ("later-version", "/version", json!(4)),
+        ("tenant-that-is-no-uuid", "/tenant_id", json!("acme")),
         ("version-zero", "/version", json!(0)),
         ("unknown-field", "/compression", json!("zstd")),
         (

@@ -14,8 +14,9 @@ use aes_gcm::{Aes256Gcm, aes::cipher::Array};
 use m23_archive::seal::{NONCE, Sealed, chunk_context, mac_to_bytes, manifest_context};
 use m23_archive::{
     Algorithm, ChunkPlace, Encryption, Facts, KEY, KeyObject, Lines, Manifest, Version,
-    fingerprint, key_object, mac_object, manifest_object, pack,
+    backup_prefix, fingerprint, key_object, mac_object, manifest_object, pack,
 };
+use m23_tenant::TenantId;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs::{create_dir_all, remove_dir_all, write};
@@ -31,7 +32,7 @@ const FINGERPRINTS: [&str; 2] = ["9736416853010574951", "2748179348104759538"];
 
 /// A tenant with a chain.
 struct Chain {
-    tenant: Uuid,
+    tenant: TenantId,
     sealed: bool,
     /// Native commit times, or ticks.
     native: bool,
@@ -72,23 +73,35 @@ const ARTICLES: [(Version, Telling); 2] = [
     (Version::Two, articles::second),
 ];
 
+/// A key that is simple neither in names nor in lines.
+const TEXT: &str = "cm4x/ä\"'\\";
+
+const ARTICLES_OF_TEXT: [(Version, Telling); 2] = [
+    (Version::Three, articles::full_of_text),
+    (Version::Three, articles::second_of_text),
+];
+
 fn main() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors/bucket");
-    remove_dir_all(&folder).ok();
+    let vectors = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("vectors");
+    let folder = vectors.join("bucket");
+    let texts = vectors.join("texts/bucket");
+    for bucket in [&folder, &texts] {
+        remove_dir_all(bucket).ok();
+    }
     let plain = Chain {
-        tenant: Uuid::from_u128(0xa),
+        tenant: numbered_tenant(0xa),
         sealed: false,
         native: true,
         members: numbered(0xa1, &MIXED),
     };
     let sealed = Chain {
-        tenant: Uuid::from_u128(0xe),
+        tenant: numbered_tenant(0xe),
         sealed: true,
         native: false,
         members: numbered(0xe1, &MIXED),
     };
     let second_version = Chain {
-        tenant: Uuid::from_u128(0xb),
+        tenant: numbered_tenant(0xb),
         sealed: false,
         native: true,
         members: numbered(0xb1, &ARTICLES),
@@ -96,8 +109,20 @@ fn main() {
     for chain in [plain, sealed, second_version] {
         write_chain(&folder, &chain);
     }
-    write_key(&folder, Uuid::from_u128(0xe));
+    write_key(&folder, &numbered_tenant(0xe));
     bad::write(&folder);
+    let of_text = Chain {
+        tenant: TEXT.parse().unwrap(),
+        sealed: true,
+        native: true,
+        members: numbered(0xc1, &ARTICLES_OF_TEXT),
+    };
+    write_chain(&texts, &of_text);
+    write_key(&texts, &of_text.tenant);
+}
+
+fn numbered_tenant(number: u128) -> TenantId {
+    Uuid::from_u128(number).to_string().parse().unwrap()
 }
 
 fn write_chain(folder: &Path, chain: &Chain) {
@@ -105,14 +130,11 @@ fn write_chain(folder: &Path, chain: &Chain) {
     for member in &chain.members {
         let id = member.id;
         let mut facts = (member.telling)(chain.native);
-        let prefix = format!("tenants/{}/backups/{id}", chain.tenant);
+        let prefix = backup_prefix(&chain.tenant.name(), id);
         common(&mut facts, chain, id);
         if let Some((before, bytes)) = &parent {
-            let object = format!(
-                "tenants/{}/backups/{}",
-                chain.tenant,
-                before["backup_id"].as_str().unwrap()
-            );
+            let id = before["backup_id"].as_str().unwrap().parse().unwrap();
+            let object = backup_prefix(&chain.tenant.name(), id);
             facts["parent"] = json!({ "backup_id": before["backup_id"], "manifest": manifest_object(&object),
                 "sha256": sha256_of(bytes), "position": before["position"], "position_at": before["position_at"] });
             facts["base_backup_id"] = json!(chain.members.first().map(|full| full.id));
@@ -168,7 +190,7 @@ fn store_chunk(
         .map(|line| {
             line.as_str()
                 .unwrap()
-                .replace("TENANT", &chain.tenant.to_string())
+                .replace("TENANT", &chain.tenant.as_str().replace('\\', "\\\\"))
                 + "\n"
         })
         .collect();
@@ -219,13 +241,18 @@ fn store_manifest(
     bytes
 }
 
-fn write_key(folder: &Path, tenant: Uuid) {
+fn write_key(folder: &Path, tenant: &TenantId) {
     let wrapped = seal(&MASTER, &DATA_KEY, &KeyObject::context(tenant, KEY_ID));
     let master = fingerprint(&Sha256::digest(MASTER).into());
-    let object = KeyObject::new(tenant, KEY_ID, master, Sealed::split(&wrapped).unwrap());
+    let object = KeyObject::new(
+        tenant.clone(),
+        KEY_ID,
+        master,
+        Sealed::split(&wrapped).unwrap(),
+    );
     put(
         folder,
-        &key_object(tenant, KEY_ID),
+        &key_object(&tenant.name(), KEY_ID),
         &object.to_bytes().unwrap(),
     );
 }

@@ -8,6 +8,7 @@ type Checked = Result<(), ArchiveError>;
 
 pub(crate) fn manifest(manifest: &Manifest) -> Checked {
     let facts = &manifest.facts;
+    check_tenant(manifest)?;
     check_chain(facts)?;
     check_ticks(facts)?;
     let mut tables = BTreeSet::new();
@@ -27,6 +28,14 @@ pub(crate) fn manifest(manifest: &Manifest) -> Checked {
     }
 }
 
+fn check_tenant(manifest: &Manifest) -> Checked {
+    if manifest.version.has_tenants_of_any_key() || manifest.facts.tenant_id.is_uuid() {
+        Ok(())
+    } else {
+        wrong("its tenant is no UUID, which those of its version are")
+    }
+}
+
 fn check_chain(facts: &Facts) -> Checked {
     match (facts.job_type, facts.base_backup_id, &facts.parent) {
         (JobType::Full, None, None) => Ok(()),
@@ -43,7 +52,7 @@ fn check_chain(facts: &Facts) -> Checked {
 }
 
 fn check_parent(facts: &Facts, parent: &Parent) -> Checked {
-    let prefix = names::prefix(facts.tenant_id, parent.backup_id);
+    let prefix = names::backup_prefix(&facts.tenant_id.name(), parent.backup_id);
     if parent.manifest != names::manifest_object(&prefix) {
         wrong("its parent's manifest is not an object of its parent")
     } else if !is_digest(&parent.sha256) {

@@ -6,6 +6,7 @@ use crate::table::sum;
 use crate::version::FORMAT;
 use crate::{ArchiveError, Chunk, Position, Table, Version, names, strict};
 use chrono::{DateTime, Utc};
+use m23_tenant::TenantId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -53,7 +54,7 @@ pub struct Facts {
     /// The backup's id: `backup_jobs.id`.
     pub backup_id: Uuid,
     /// The only tenant whose rows are inside.
-    pub tenant_id: Uuid,
+    pub tenant_id: TenantId,
     /// Its name.
     pub backup_name: String,
     /// What it builds upon.
@@ -191,7 +192,7 @@ impl Manifest {
     /// Where its objects lie.
     #[must_use]
     pub fn prefix(&self) -> String {
-        names::prefix(self.facts.tenant_id, self.facts.backup_id)
+        names::backup_prefix(&self.facts.tenant_id.name(), self.facts.backup_id)
     }
 
     /// Its rows, bytes and stored bytes, as its chunks have them.

@@ -80,7 +80,7 @@ impl Archive {
         let Some(encryption) = &self.manifest.encryption else {
             return Ok(());
         };
-        let (tenant, id) = (self.manifest.facts.tenant_id, encryption.key_id);
+        let (tenant, id) = (&self.manifest.facts.tenant_id, encryption.key_id);
         let known = near.and_then(|archive| archive.key.clone());
         let key = match known.filter(|key| key.id == id) {
             Some(key) => key,

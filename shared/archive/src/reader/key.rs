@@ -3,6 +3,7 @@
 use super::{Fault, KeyFault, Opener, Source};
 use crate::seal::{Sealed, mac_from_bytes, manifest_context};
 use crate::{Algorithm, Encryption, KEY, KeyObject, fingerprint, key_object, mac_object};
+use m23_tenant::{TenantId, TenantName};
 use uuid::Uuid;
 
 /// No key object is larger.
@@ -88,14 +89,14 @@ async fn open<O: Opener>(
 /// [`KeyFault::Missing`], [`KeyFault::Exchanged`], or an object that breaks the format.
 pub async fn find_key<S: Source>(
     source: &S,
-    tenant: Uuid,
+    tenant: &TenantName,
     key: Uuid,
 ) -> Result<KeyObject, S::Error> {
     let object = key_object(tenant, key);
     let bytes = source.get(&object, MOST_KEY_BYTES).await?;
     let bytes = bytes.ok_or_else(|| Fault::from(KeyFault::Missing(object.clone())))?;
     let read = KeyObject::parse(&bytes).map_err(|error| Fault::damaged(&object, error))?;
-    if (read.tenant_id, read.key_id) == (tenant, key) {
+    if (&read.tenant_id.name(), read.key_id) == (tenant, key) {
         Ok(read)
     } else {
         Err(Fault::from(KeyFault::Exchanged(object)).into())
@@ -106,18 +107,22 @@ pub async fn find_key<S: Source>(
 ///
 /// # Errors
 /// [`KeyFault`].
-pub async fn read_key<O: Opener>(opener: &O, tenant: Uuid, key: Uuid) -> Result<DataKey, O::Error> {
+pub async fn read_key<O: Opener>(
+    opener: &O,
+    tenant: &TenantId,
+    key: Uuid,
+) -> Result<DataKey, O::Error> {
     if opener.masters().next().is_none() {
         return Err(Fault::from(KeyFault::NoMaster).into());
     }
-    let found = find_key(opener, tenant, key).await?;
+    let found = find_key(opener, &tenant.name(), key).await?;
     for master in opener.masters() {
         if fingerprint(&opener.sha256(&master).await?) == found.master {
             return unwrap(opener, &master, &found).await;
         }
     }
     let fault = KeyFault::OtherMaster {
-        object: key_object(tenant, key),
+        object: key_object(&tenant.name(), key),
         master: found.master,
     };
     Err(Fault::from(fault).into())
@@ -132,8 +137,8 @@ pub async fn unwrap<O: Opener>(
     master: &[u8; KEY],
     found: &KeyObject,
 ) -> Result<DataKey, O::Error> {
-    let (tenant, id) = (found.tenant_id, found.key_id);
-    let object = key_object(tenant, id);
+    let (tenant, id) = (&found.tenant_id, found.key_id);
+    let object = key_object(&tenant.name(), id);
     let wrapped = found
         .wrapped()
         .map_err(|error| Fault::damaged(&object, error))?;

@@ -62,13 +62,13 @@ impl Stored<'_> {
         let lines = self.read(opener).await?;
         self.fingerprint(opener).await?;
         self.check(&lines)?;
-        let tenant = self.archive.manifest.facts.tenant_id.to_string();
+        let tenant = &self.archive.manifest.facts.tenant_id;
         self.in_it(check_tenant(
             &lines,
             self.table,
             self.lines,
             self.version(),
-            &tenant,
+            tenant,
         ))?;
         Ok(lines)
     }

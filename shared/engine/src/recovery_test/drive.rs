@@ -43,7 +43,7 @@ impl Job for Plan {
         Claim {
             id: self.test_id,
             lease: self.lease,
-            tenant_id: self.tenant_id,
+            tenant_id: &self.tenant_id,
             meter: &self.meter,
         }
     }

@@ -61,7 +61,7 @@ async fn read_known(
     let sha256 = known.manifest_sha256.as_deref().unwrap_or_default();
     let (archive, bytes) = Archive::read(&Bucket(ports), object, sha256).await?;
     let facts = &archive.manifest.facts;
-    if (facts.tenant_id, facts.backup_id) == (plan.tenant_id, known.backup_id) {
+    if (&facts.tenant_id, facts.backup_id) == (&plan.tenant_id, known.backup_id) {
         Ok((archive, bytes))
     } else {
         Err(Fault::Exchanged(object.to_owned()).into())
@@ -78,8 +78,8 @@ async fn unlock(
 ) -> Result<(), EngineError> {
     match (&archive.manifest.encryption, level) {
         (Some(encryption), Depth::Basic) => {
-            let tenant = archive.manifest.facts.tenant_id;
-            find_key(&Bucket(ports), tenant, encryption.key_id).await?;
+            let tenant = archive.manifest.facts.tenant_id.name();
+            find_key(&Bucket(ports), &tenant, encryption.key_id).await?;
             Ok(())
         }
         _ => archive.unlock(&Bucket(ports), bytes, near).await,

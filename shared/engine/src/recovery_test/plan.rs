@@ -5,6 +5,7 @@ use crate::error::EngineError;
 use crate::job_ports::JobPorts;
 use crate::meter::Meter;
 use crate::reply::tell;
+use m23_tenant::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -23,7 +24,7 @@ pub(super) enum Depth {
 pub(super) struct Plan {
     pub(super) test_id: Uuid,
     pub(super) lease: Uuid,
-    pub(super) tenant_id: Uuid,
+    pub(super) tenant_id: TenantId,
     #[serde(skip)]
     pub(super) meter: Meter,
     pub(super) level: Depth,

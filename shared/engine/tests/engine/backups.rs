@@ -5,12 +5,18 @@ use crate::faults::refused;
 use m23_archive::{Manifest, unpack};
 use m23_contract::ErrorCode;
 use m23_ports::DatabaseError;
+use m23_tenant::TenantId;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 pub const JOB: Uuid = Uuid::from_u128(0xb);
 pub const TENANT: Uuid = Uuid::from_u128(0xa);
+
+/// The tenant of a UUID.
+pub fn tenant(id: Uuid) -> TenantId {
+    id.to_string().parse().unwrap()
+}
 
 /// The tables of the tenant, and their rows: with a last chunk that is not full, with none, with
 /// full chunks only, and with one row.

@@ -1,6 +1,6 @@
 //! Every byte of an archive is verified before the one transaction that touches live data.
 
-use crate::backups::{JOB, TENANT};
+use crate::backups::{JOB, TENANT, tenant};
 use crate::fake_ports::{FakePorts, sha256};
 use crate::restores::{begin, begun, everything};
 use m23_engine::{ErrorClass, RestoreOrder};
@@ -111,15 +111,10 @@ fn a_backup_whose_manifest_is_unknown_is_refused() {
 #[test]
 fn the_manifest_of_another_backup_or_tenant_is_refused() {
     let other = Uuid::from_u128(0x077e5);
-    for (tenant, backup) in [(other, JOB), (TENANT, other), (other, other)] {
+    for (id, backup) in [(other, JOB), (TENANT, other), (other, other)] {
         let (ports, mut order) = begun();
-        (order.tenant_id, order.backup_id) = (tenant, Some(backup));
-        assert_refused(
-            &ports,
-            &order,
-            "manifest.json",
-            &format!("{tenant} {backup}"),
-        );
+        (order.tenant_id, order.backup_id) = (tenant(id), Some(backup));
+        assert_refused(&ports, &order, "manifest.json", &format!("{id} {backup}"));
     }
 }
 
@@ -168,6 +163,6 @@ fn a_manifest_that_contradicts_its_chunks_is_refused() {
 
 #[test]
 fn a_manifest_of_a_later_version_is_refused() {
-    let (ports, order) = forge(|manifest| manifest["version"] = json!(3));
-    assert_refused(&ports, &order, "version 3", "a later version");
+    let (ports, order) = forge(|manifest| manifest["version"] = json!(4));
+    assert_refused(&ports, &order, "version 4", "a later version");
 }

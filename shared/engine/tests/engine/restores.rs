@@ -1,6 +1,6 @@
 //! The half of the fake database that serves restores: one restore, its lease, its staging.
 
-use crate::backups::{JOB, TABLES, TENANT, rows};
+use crate::backups::{JOB, TABLES, TENANT, rows, tenant};
 use crate::fake_ports::{Driven, FakePorts, LEASE_MS, Lease, NEVER, keep_lease};
 use m23_engine::RestoreOrder;
 use m23_ports::{Clock as _, DatabaseError};
@@ -201,7 +201,7 @@ pub fn begin(ports: &FakePorts) -> RestoreOrder {
     RestoreOrder {
         work_id: RESTORE,
         lease: TOKEN,
-        tenant_id: TENANT,
+        tenant_id: tenant(TENANT),
         backup_id: Some(JOB),
         manifest: Some(object),
         manifest_sha256: Some(hash),

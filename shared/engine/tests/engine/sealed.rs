@@ -66,7 +66,7 @@ impl FakePorts {
     /// The one data key, as somebody with the master key gets it.
     pub fn data_key(&self) -> [u8; KEY] {
         let object = KeyObject::parse(&self.objects.borrow()[&self.keys()[0]]).unwrap();
-        let context = KeyObject::context(object.tenant_id, object.key_id);
+        let context = KeyObject::context(&object.tenant_id, object.key_id);
         let wrapped = object.wrapped().unwrap();
         let opened = decrypt(&MASTER, Sealed::split(&wrapped).unwrap(), &context).unwrap();
         opened.try_into().unwrap()

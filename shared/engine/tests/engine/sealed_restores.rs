@@ -1,7 +1,7 @@
 //! An encrypted archive is read with the right key, as it was written, or not at all; nothing is
 //! executed then.
 
-use crate::backups::{JOB, TENANT};
+use crate::backups::{JOB, TENANT, tenant};
 use crate::fake_ports::{Driven, FakePorts, NEVER, sha256};
 use crate::restores::{begin, everything};
 use crate::sealed::{MASTER, OTHER, masters, seal};
@@ -120,10 +120,14 @@ fn another_tenants_key_object_opens_nothing() {
     let (ports, order) = begun();
     let object = ports.keys()[0].clone();
     let own = KeyObject::parse(&ports.objects.borrow()[&object]).unwrap();
-    let wrapped = seal(&MASTER, &[7; 32], &KeyObject::context(STRANGER, own.key_id));
-    let theirs = |tenant| {
+    let wrapped = seal(
+        &MASTER,
+        &[7; 32],
+        &KeyObject::context(&tenant(STRANGER), own.key_id),
+    );
+    let theirs = |id| {
         let wrapped = Sealed::split(&wrapped).unwrap();
-        KeyObject::new(tenant, own.key_id, own.master.clone(), wrapped)
+        KeyObject::new(tenant(id), own.key_id, own.master.clone(), wrapped)
             .to_bytes()
             .unwrap()
     };
@@ -258,5 +262,5 @@ fn a_plain_chunk_in_a_sealed_backup_is_refused() {
 fn key_objects_lie_where_the_format_says() {
     let (ports, _) = begun();
     let key = ports.backups.borrow().key.unwrap();
-    assert_eq!(ports.keys(), [key_object(TENANT, key)]);
+    assert_eq!(ports.keys(), [key_object(&tenant(TENANT).name(), key)]);
 }

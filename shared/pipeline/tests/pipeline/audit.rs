@@ -132,7 +132,7 @@ fn nobody_is_in_nobodys_audit() {
     ports.run(&Stub::new(), request("POST", None, FULL));
     ports.run(&Stub::new(), request("POST", Some("Bearer x"), FULL));
     ports.run(&Stub::new(), request("OPTIONS", None, ""));
-    ports.tenant.set(None);
+    ports.tenant.replace(None);
     ports.run(&Stub::new(), post(FULL));
     assert_eq!(entries(&ports), Vec::<Value>::new());
 }

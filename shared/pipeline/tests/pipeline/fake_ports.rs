@@ -14,6 +14,7 @@ use m23_pipeline::{
 };
 use m23_ports::{Clock, DatabaseError, Digest, DigestFailed, Log, Record};
 use m23_rate_limit::{Keys, StoreFailed, WindowStore};
+use m23_tenant::TenantId;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -60,7 +61,7 @@ pub fn refused_with(code: ErrorCode) -> Failure {
 
 pub struct FakePorts {
     pub role: RefCell<Option<&'static str>>,
-    pub tenant: Cell<Option<Uuid>>,
+    pub tenant: RefCell<Option<TenantId>>,
     pub faults: RefCell<Vec<&'static str>>,
     /// The limit that somebody has raised.
     pub raised: Cell<Option<u64>>,
@@ -82,7 +83,7 @@ impl FakePorts {
     pub fn new() -> Self {
         Self {
             role: RefCell::new(Some("owner")),
-            tenant: Cell::new(Some(TENANT)),
+            tenant: RefCell::new(TENANT.to_string().parse().ok()),
             faults: RefCell::default(),
             raised: Cell::new(None),
             counted: RefCell::default(),
@@ -136,7 +137,7 @@ impl FakePorts {
         let allowed = role
             .and_then(m23_contract::Role::parse)
             .is_some_and(|role| function.allows(role, dry_run));
-        json!({"tenant_id": self.tenant.get(), "role": role, "allowed": allowed,
+        json!({"tenant_id": *self.tenant.borrow(), "role": role, "allowed": allowed,
             "used": self.used(), "reset": NOW + 3600,
             "raised": self.raised.get(), "faults": *self.faults.borrow()})
     }

@@ -116,7 +116,7 @@ fn a_fault_that_only_the_database_sees_is_a_fault() {
 #[test]
 fn a_caller_with_no_tenant_is_refused_and_learns_nothing() {
     let ports = FakePorts::new();
-    ports.tenant.set(None);
+    ports.tenant.replace(None);
     *ports.role.borrow_mut() = None;
     ports
         .faults

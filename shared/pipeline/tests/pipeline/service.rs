@@ -36,7 +36,7 @@ fn the_service_key_may_call_for_the_tenant_that_it_names_with_an_owners_rights()
     assert_eq!(ports.run(&stub, for_the_tenant(FULL)).status, 200);
     let answered = stub.answered.borrow();
     let caller = &answered[0].0;
-    assert_eq!(caller.tenant_id(), TENANT);
+    assert_eq!(caller.tenant_id().as_str(), tenant());
     assert_eq!((caller.user_id(), caller.role()), (None, Role::Owner));
     assert!(matches!(caller.caller(), Caller::Service));
     let calls = ports.calls.borrow();
@@ -108,6 +108,23 @@ fn a_tenant_that_nothing_knows_is_not_found() {
     let ports = FakePorts::new();
     let twice = [("x-m23-tenant", &*tenant()), ("x-m23-tenant", &*unknown)];
     assert_eq!(ports.run(&Stub::new(), service(&twice, FULL)).status, 403);
+}
+
+/// What the database is asked for is the key as it was sent, and a uuid as PostgreSQL prints it.
+#[test]
+fn a_tenant_is_named_by_any_text_in_percent_encoding() {
+    for (sent, key) in [
+        ("cm4x%2F%C3%A4%22%27", "cm4x/\u{e4}\"'"),
+        ("42", "42"),
+        ("%20acme%20", " acme "),
+        (&tenant().to_uppercase(), &tenant()),
+    ] {
+        let ports = FakePorts::new();
+        let call = service(&[("x-m23-tenant", sent), ("x-m23-reason", WHY)], FULL);
+        ports.run(&Stub::new(), call);
+        let calls = ports.calls.borrow();
+        assert_eq!(calls[0].2["p_tenant_id"], json!(key), "{sent}");
+    }
 }
 
 #[test]
