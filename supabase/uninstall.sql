@@ -5,7 +5,7 @@
 -- m23.caller_tenants, say).
 do $$
 declare
-  v_tables   constant text[] := '{tenant_members, backup_jobs, restore_logs, pitr_snapshots, pitr_rollbacks, dr_plans, recovery_tests, health_snapshots, audit_log}';
+  v_tables   constant text[] := m23.own_tables();
   v_table    regclass;
   v_function regprocedure;
   v_others   text;

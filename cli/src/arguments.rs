@@ -64,6 +64,18 @@ Examples:
     /// Make a database know its backups again.
     #[command(subcommand)]
     Catalogue(Catalogue),
+    /// Protect every table of a database that hangs on a tenant.
+    ///
+    /// Tables are found by foreign keys and by the tenant columns in use. Those that only look like a
+    /// tenant's are shown with the statement to call, and are left to you.
+    #[command(after_help = "\
+Examples:
+  m23 protect --database \"$DATABASE_URL\" public.organizations --dry-run   # shows the plan
+  m23 protect --database \"$DATABASE_URL\" public.organizations
+  m23 protect --database \"$DATABASE_URL\" --tenant-column workspace_id
+
+A table is protected in a transaction of its own. May be run again: what is protected stays as it is.")]
+    Protect(Protect),
 }
 
 #[derive(Subcommand)]
@@ -284,4 +296,31 @@ pub struct Rebuild {
     /// Only this tenant's backups.
     #[arg(long, value_name = "KEY")]
     pub tenant: Option<TenantId>,
+}
+
+#[derive(Args)]
+pub struct Protect {
+    /// The table whose rows are the tenants. Without it, tenant columns in use tell.
+    #[arg(value_name = "ROOT")]
+    pub root: Option<String>,
+
+    /// The column that tells tenants apart where no foreign key does.
+    #[arg(long, value_name = "NAME")]
+    pub tenant_column: Option<String>,
+
+    /// Show the plan, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// The database, as its owner: postgresql://…
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub database: String,
+
+    /// Certificates (PEM) that vouch for the database's, where the system's do not.
+    #[arg(long, value_name = "FILE", env = "PGSSLROOTCERT")]
+    pub root_certificate: Option<PathBuf>,
+
+    /// Print JSON, and no progress.
+    #[arg(long)]
+    pub json: bool,
 }

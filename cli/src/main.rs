@@ -1,6 +1,6 @@
 //! `m23`: calls the five functions over HTTP; reads, verifies and extracts archives on a folder or an
-//! S3-compatible store, looks after their keys, and rebuilds a database's catalogue of them, for which
-//! no service need run.
+//! S3-compatible store, looks after their keys, and rebuilds a database's catalogue of them; protects
+//! a database's tables. For these no service need run.
 
 mod archive;
 mod arguments;
@@ -15,6 +15,7 @@ mod keyring;
 mod keys;
 mod layers;
 mod progress;
+mod protect;
 mod report;
 mod store;
 mod terminal;
@@ -59,6 +60,7 @@ async fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Archive(arguments::Archive::Extract(order)) => extract::run(&order).await,
         Command::Keys(arguments::Keys::Rewrap(order)) => keys::rewrap(&order).await,
         Command::Keys(arguments::Keys::Erase(order)) => keys::erase(&order).await,
+        Command::Protect(order) => protect::run(&order).await,
         Command::Catalogue(arguments::Catalogue::Rebuild(order)) => {
             catalogue::rebuild(&order).await
         }

@@ -1573,6 +1573,25 @@ begin
 end $$;
 revoke all on function m23.make_like(text, oid, text, text) from public, anon, authenticated, service_role;
 
+-- M23's tables beside those of the application, in public. Nobody protects them.
+create or replace function m23.own_tables() returns text[]
+language sql immutable set search_path = '' as $$
+  select array['tenant_members', 'backup_jobs', 'restore_logs', 'pitr_snapshots', 'pitr_rollbacks', 'dr_plans',
+               'recovery_tests', 'health_snapshots', 'audit_log']
+$$;
+revoke all on function m23.own_tables() from public, anon, authenticated, service_role;
+
+-- The schema of a table that belongs to the system or to M23, with the reason; null where it is the application's.
+create or replace function m23.not_the_applications(p_table oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case when n.nspname = 'public' and c.relname = any (m23.own_tables()) then 'it is a table of M23'
+                      when n.nspname in ('auth', 'information_schema', 'm23', 'm23_log', 'm23_staging')
+                        or n.nspname like 'pg\_%' then format('the schema %s belongs to the system', n.nspname) end
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
+end $$;
+revoke all on function m23.not_the_applications(oid) from public, anon, authenticated, service_role;
+
 -- The protected table that a name means; null where it means none.
 create or replace function m23.find_table(p_name text) returns m23.protected_tables
 language plpgsql stable security definer set search_path = '' set row_security = off as
@@ -2597,14 +2616,12 @@ create or replace function m23.protect_table(p_table regclass, p_tenant_column n
 language plpgsql set search_path = '' as $$
 declare
   v_class    pg_class;
-  v_schema   text;
   v_tenant   pg_attribute;
   v_obstacle m23.obstacle;
   v_already  m23.protected_tables;
   v_row      m23.protected_tables;
 begin
   select * into v_class from pg_class where oid = p_table;
-  v_schema := v_class.relnamespace::regnamespace::text;
   if v_class.relkind not in ('r', 'p') or v_class.relispartition or v_class.relpersistence = 't' then
     raise exception '% cannot be protected: only ordinary and partitioned tables can, and it is %', p_table,
       case when v_class.relispartition then 'a partition; protect the table that it is part of'
@@ -2613,8 +2630,8 @@ begin
            when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
       using errcode = 'wrong_object_type';
   end if;
-  if v_schema in ('pg_catalog', 'information_schema', 'auth', 'm23', 'm23_log', 'm23_staging') then
-    raise exception '% cannot be protected: the schema % belongs to the system', p_table, v_schema
+  if m23.not_the_applications(p_table) is not null then
+    raise exception '% cannot be protected: %', p_table, m23.not_the_applications(p_table)
       using errcode = 'insufficient_privilege';
   end if;
   select * into v_tenant from pg_attribute
@@ -2651,6 +2668,9 @@ begin
   end if;
   perform m23.write_capture(v_row);
   perform m23.note_tick();
+  if v_already.id is null then
+    perform m23.warn_of_protection(v_row);
+  end if;
 end $$;
 comment on function m23.protect_table(regclass, name) is
   'Puts a table under protection: from the end of this transaction on, every change of it can be undone. '
@@ -2929,6 +2949,21 @@ comment on function m23.unprotect_table(regclass) is
   'Takes a table out of protection and drops its history. Backups of it stay as they are.';
 revoke all on function m23.unprotect_table(regclass) from public, anon, authenticated, service_role;
 
+-- Warns of what a newly protected table leaves open.
+create or replace function m23.warn_of_protection(p_table m23.protected_tables) returns void
+language plpgsql stable set search_path = '' as $$
+declare v_sentence text;
+begin
+  for v_sentence in select m23.tenant_column_doubt(p_table)
+                    union all select m23.relatives_sentences(p_table.relid) loop
+    if v_sentence is not null then
+      raise warning '% %', m23.public_name(p_table.relid), v_sentence
+        using hint = 'select * from m23.plan_protection() says what hangs on a tenant, and how it is protected.';
+    end if;
+  end loop;
+end $$;
+revoke all on function m23.warn_of_protection(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- Writes all that captures a table: its log, and its functions and triggers.
 create or replace function m23.write_capture(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
@@ -3130,6 +3165,65 @@ language sql immutable set search_path = '' as $$
                  ('layout', 'regclass, text')) f (name, arguments)
 $$;
 revoke all on function m23.capture_functions(int) from public, anon, authenticated, service_role;
+
+create or replace function m23.plan_protection(root regclass default null, tenant_column name default null)
+returns table (table_name text, belongs text, how text, statement text, why_not text, advice text)
+language plpgsql stable rows 200 set search_path = '' as $$
+begin
+  return query
+  select p.table_name, p.belongs, p.how, p.statement, p.why_not, p.advice
+    from m23.belongings(root, tenant_column) b cross join lateral m23.planned_protection(b) p
+   order by m23.order_of_belonging(b.belongs), p.belongs = 'cannot', p.table_name;
+end $$;
+comment on function m23.plan_protection(regclass, name) is
+  'Which tables hang on a tenant, by what, and the statement that protects each. It changes nothing. The root is the '
+  'table whose rows are the tenants; where there is none, a tenant column tells.';
+revoke all on function m23.plan_protection(regclass, name) from public, anon, authenticated, service_role;
+
+-- What that means for a table's rows, a sentence each, which goes on from its name.
+create or replace function m23.relatives_sentences(p_relid oid) returns setof text
+language plpgsql stable rows 2 set search_path = '' as $$
+begin
+  return query
+  with relatives (name, is_parent, loses, action) as (
+    select m23.public_name(r.relid), r.is_parent, r.action in ('c', 'n', 'd'), upper(m23.referential_action(r.action))
+      from m23.unprotected_relatives(p_relid) r)
+  select format('is referred to by %s, not protected: what its deleted rows take along there does not come back',
+                string_agg(format('%s (ON DELETE %s)', r.name, r.action), ', ' order by r.name, r.action))
+    from relatives r where not r.is_parent and r.loses having count(*) > 0
+  union all
+  select format('is referred to by %s, not protected: such rows stay as they are in a restore',
+                string_agg(distinct r.name, ', '))
+    from relatives r where not r.is_parent and not r.loses having count(*) > 0
+  union all
+  select format('refers to %s, not protected: a row that is deleted there does not come back, nor do rows that need it',
+                string_agg(distinct r.name, ', '))
+    from relatives r where r.is_parent having count(*) > 0;
+end $$;
+revoke all on function m23.relatives_sentences(oid) from public, anon, authenticated, service_role;
+
+-- Why a table's tenant column may not be the tenant's, a sentence that goes on from the table's name; null where
+-- nothing speaks against it. It is a warning: only who knows the application can tell.
+create or replace function m23.tenant_column_doubt(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_column text := m23.tenant_column(p_table);
+  v_parent oid;
+  v_theirs text;
+begin
+  select m23.root_of(k.confrelid), m23.other_tenant_column(p_table, k) into v_parent, v_theirs
+    from m23.references_from(p_table.relid) k
+   where k.conkey = array[p_table.tenant_attnum] and m23.other_tenant_column(p_table, k) is not null limit 1;
+  if v_theirs is not null then
+    return format('is protected by "%s", which refers to %s; that has a tenant column itself, "%s": '
+                  'is "%1$s" really the tenant?', v_column, m23.public_name(v_parent), v_theirs);
+  elsif not m23.is_known_as_tenant(p_table) and m23.is_nearly_unique(p_table.relid, v_column) then
+    return format('is protected by "%s", in which nearly each row has a value of its own: is that really the tenant?',
+                  v_column);
+  end if;
+  return null;
+end $$;
+revoke all on function m23.tenant_column_doubt(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Types of the application, as they were. The log and archives keep a value of such a type as text, which is read by
 -- the present type: a label of an enum can have another name by now, a composite type other attributes. Their numbers
@@ -3459,6 +3553,191 @@ create or replace function m23.logged_type(p_column m23.column_shape) returns te
 language sql immutable set search_path = '' as
 $$ select case when p_column.native then p_column.type_name else 'text' end $$;
 revoke all on function m23.logged_type(m23.column_shape) from public, anon, authenticated, service_role;
+
+-- Which tables hang on a tenant, by what the catalogue says: foreign keys, and columns that are named and typed as a
+-- tenant column in use. Nothing is found by a name alone; what looks like it is asked about.
+
+-- How a table hangs on a tenant.
+create type m23.belonging as (
+  relid     oid,
+  belongs   text,  -- 'root', 'direct', 'path', 'asks' or 'global'
+  attnum    int2,  -- its tenant column; null where it has none
+  arguments text,  -- of m23.protect_table, beside the table; null where there is nothing to call
+  how       text
+);
+
+-- How each table of the application hangs on a tenant, whether it is protected or not.
+create or replace function m23.belongings(p_root regclass, p_tenant_column name) returns setof m23.belonging
+language plpgsql stable rows 200 set search_path = '' as $$
+declare
+  v_column name := m23.tenant_column_to_plan(p_root, p_tenant_column);
+  v_tables oid[] := array(select m23.applications_tables());
+  v_ties   m23.tie[] := array(select k from m23.ties() k);
+  v_roots  m23.belonging[] := array(select r from m23.tenant_roots(p_root, v_column) r);
+  v_known  m23.belonging[] := v_roots || array(select d from m23.tenancy_declared(v_roots) d);
+  v_used   m23.used_column[] := array(select u from m23.tenant_columns_in_use(p_root, v_column, v_roots, v_ties) u);
+  v_more   m23.belonging[];
+begin
+  loop
+    v_more := array(select b from m23.tenancy_by_column(m23.without(v_tables, v_known), v_known, v_ties, v_used) b);
+    exit when cardinality(v_more) = 0;
+    v_known := v_known || v_more;
+  end loop;
+  loop
+    v_more := array(select b from m23.tenancy_by_path(m23.without(v_tables, v_known), v_known, v_ties) b);
+    exit when cardinality(v_more) = 0;
+    v_known := v_known || v_more;
+  end loop;
+  v_known := v_known || array(select b from m23.tenancy_by_likeness(m23.without(v_tables, v_known), v_known, v_ties,
+                                                                    v_used) b);
+  return query select * from unnest(v_known);
+  return query select (m23.new_belonging(t, 'global', 'nothing ties its rows to a tenant')).*
+                 from unnest(m23.without(v_tables, v_known)) t;
+end $$;
+revoke all on function m23.belongings(regclass, name) from public, anon, authenticated, service_role;
+
+-- Parents come first: where a table is asked about, those that it hangs on are known.
+create or replace function m23.order_of_belonging(p_belongs text) returns int
+language sql immutable set search_path = '' as
+$$ select array_position(array['root', 'direct', 'path', 'asks', 'cannot', 'global'], p_belongs) $$;
+revoke all on function m23.order_of_belonging(text) from public, anon, authenticated, service_role;
+
+-- A table of the plan.
+create type m23.planned_table as (
+  relid      oid,
+  attnum     int2,  -- the tenant column of one that can be protected without a question; null of others
+  table_name text,
+  belongs    text,
+  how        text,
+  statement  text,
+  why_not    text,
+  advice     text
+);
+
+-- What the plan says of a table.
+create or replace function m23.planned_protection(p_belonging m23.belonging) returns m23.planned_table
+language plpgsql stable set search_path = '' as $$
+declare
+  v_plan     m23.planned_table;
+  v_obstacle m23.obstacle;
+begin
+  v_plan.relid := p_belonging.relid;
+  v_plan.table_name := m23.public_name(p_belonging.relid);
+  v_plan.belongs := p_belonging.belongs;
+  v_plan.how := p_belonging.how;
+  v_plan.advice := m23.delete_triggers_sentence(p_belonging.relid);
+  if p_belonging.belongs = 'global'
+     or exists (select from m23.protected_tables t where t.relid = p_belonging.relid) then
+    return v_plan;
+  end if;
+  if m23.not_the_applications(p_belonging.relid) is not null
+     or m23.is_system_schema(m23.schema_of(p_belonging.relid)) then
+    v_plan.why_not := 'it belongs to the system, and stays as it is';
+    return v_plan;
+  end if;
+  select * into v_obstacle from m23.obstacles(p_belonging.relid, coalesce(p_belonging.attnum, 0::int2)) o
+   where p_belonging.attnum is not null or o.kind not like '%tenant column%' limit 1;
+  if v_obstacle.kind is not null then
+    v_plan.belongs := 'cannot';
+    v_plan.why_not := 'it ' || v_obstacle.sentence;
+    v_plan.advice := v_obstacle.advice;
+    return v_plan;
+  end if;
+  v_plan.statement := format('select m23.protect_table(%L, %s)', m23.qualified_name(p_belonging.relid),
+                             p_belonging.arguments);
+  if p_belonging.arguments like 'via => %' then
+    v_plan.why_not := 'this version protects no table whose tenant is found through another table';
+    v_plan.advice := coalesce(v_plan.advice, 'until a version does, a restore leaves its rows as they are');
+  elsif p_belonging.belongs = 'asks' then
+    v_plan.why_not := 'whether its rows are a tenant''s is for you to say';
+    v_plan.advice := coalesce(v_plan.advice, 'call the statement if they are');
+  else
+    v_plan.attnum := p_belonging.attnum;
+  end if;
+  return v_plan;
+end $$;
+revoke all on function m23.planned_protection(m23.belonging) from public, anon, authenticated, service_role;
+
+-- Tables that a protected one refers to, or is referred to by, and that are not protected themselves: rows that fall
+-- with its rows do not come back, and rows of it that refer to a deleted one cannot.
+create or replace function m23.unprotected_relatives(p_relid oid)
+returns table (relid oid, is_parent boolean, action "char")
+language plpgsql stable rows 3 set search_path = '' as $$
+begin
+  return query
+  select distinct k.relid, k.is_parent, k.action
+    from (select m23.root_of(f.confrelid), true, f.confdeltype from m23.references_from(p_relid) f
+          union all
+          select m23.root_of(f.conrelid), false, f.confdeltype from m23.references_to(p_relid) f)
+         k (relid, is_parent, action)
+   where k.relid <> p_relid and not exists (select from m23.protected_tables t where t.relid = k.relid);
+end $$;
+revoke all on function m23.unprotected_relatives(oid) from public, anon, authenticated, service_role;
+
+-- Whether a table's tenant column is one elsewhere, too: of the same name and type in another protected table, or
+-- referred to, as a root's is.
+create or replace function m23.is_known_as_tenant(p_table m23.protected_tables) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from m23.references_to(p_table.relid) k where k.confkey = array[p_table.tenant_attnum])
+      or exists (select from m23.protected_tables t
+                  where t.id <> p_table.id and t.tenant_type = p_table.tenant_type
+                    and m23.tenant_column(t) = m23.tenant_column(p_table));
+end $$;
+revoke all on function m23.is_known_as_tenant(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Whether nearly every row has a value of its own in a column, as far as the first rows tell.
+create or replace function m23.is_nearly_unique(p_relid oid, p_column text) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare v_is boolean;
+begin
+  execute m23.fill($q$
+    select count(*) >= 20 and count(distinct s.value) >= 0.9 * count(*)
+      from (select t.{column}::text as value from {table} t where t.{column} is not null limit 1000) s $q$,
+    'column', quote_ident(p_column), 'table', m23.qualified_name(p_relid)) into v_is;
+  return v_is;
+end $$;
+revoke all on function m23.is_nearly_unique(oid, text) from public, anon, authenticated, service_role;
+
+-- The tenant column of a table that a tenant column refers to, other than the one it refers to: declared, or named and
+-- typed as that of other protected tables, or `tenant_id`. Null where there is none.
+create or replace function m23.other_tenant_column(p_table m23.protected_tables, p_key pg_constraint) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select a.attname from pg_attribute a
+     where a.attrelid = p_key.confrelid and a.attnum > 0 and not a.attisdropped and a.attnum <> p_key.confkey[1]
+       and (a.attname = 'tenant_id'
+            or exists (select from m23.protected_tables t
+                        where t.relid = a.attrelid and t.tenant_attnum = a.attnum)
+            or exists (select from m23.protected_tables t
+                         join pg_attribute theirs on theirs.attrelid = t.relid and theirs.attnum = t.tenant_attnum
+                        where t.id <> p_table.id and theirs.attname = a.attname
+                          and m23.base_type(theirs.atttypid) = m23.base_type(a.atttypid)))
+     order by a.attnum limit 1);
+end $$;
+revoke all on function m23.other_tenant_column(m23.protected_tables, pg_constraint) from public, anon, authenticated,
+  service_role;
+
+-- Foreign keys: a restore that silences triggers has to keep them by itself. A key over partitioned tables has
+-- constraints for their partitions as well, which are parts of its own (conparentid): the root's says it all. A key
+-- that is a partition's alone is one in its own right.
+
+-- The foreign keys of a table, or of partitions of it, that are kept.
+create or replace function m23.references_from(p_relid oid) returns setof pg_constraint
+language plpgsql stable rows 2 set search_path = '' as $$
+declare v_relids oid[] := m23.with_partitions(p_relid);
+begin
+  return query select k.* from pg_constraint k
+    where k.contype = 'f' and k.conparentid = 0 and k.conrelid = any (v_relids) and m23.is_enforced(k);
+end $$;
+revoke all on function m23.references_from(oid) from public, anon, authenticated, service_role;
+
+-- The table that a partition is part of; another table is its own.
+create or replace function m23.root_of(p_relid oid) returns oid
+language plpgsql stable strict set search_path = '' as
+$$ begin return coalesce(pg_partition_root(p_relid), p_relid); end $$;
+revoke all on function m23.root_of(oid) from public, anon, authenticated, service_role;
 
 -- The bounds of a partition, in the table's present names.
 create or replace function m23.bounds_of(p_partition oid, p_table m23.protected_tables) returns m23.bounds
@@ -3937,6 +4216,330 @@ begin
 end $$;
 revoke all on function m23.trigger_marks(oid) from public, anon, authenticated, service_role;
 
+-- The application's tables: no partitions, no copies, nothing of an extension, of the system or of M23.
+create or replace function m23.applications_tables() returns setof oid
+language plpgsql stable rows 200 set search_path = '' as $$
+begin
+  return query
+  select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
+     and (n.nspname = 'public' or not m23.is_system_schema(n.nspname)) and m23.not_the_applications(c.oid) is null
+     and not exists (select from pg_depend d
+                      where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+     and not exists (select from public.restore_logs r where r.target_schema = n.nspname);
+end $$;
+revoke all on function m23.applications_tables() from public, anon, authenticated, service_role;
+
+-- A belonging, by its fields.
+create or replace function m23.new_belonging(
+  p_relid oid, p_belongs text, p_how text, p_attnum int2 default null, p_arguments text default null
+) returns m23.belonging
+language plpgsql immutable set search_path = '' as $$
+declare v_new m23.belonging;
+begin
+  v_new.relid := p_relid;
+  v_new.belongs := p_belongs;
+  v_new.how := p_how;
+  v_new.attnum := p_attnum;
+  v_new.arguments := p_arguments;
+  return v_new;
+end $$;
+revoke all on function m23.new_belonging(oid, text, text, int2, text) from public, anon, authenticated, service_role;
+
+-- A foreign key between two tables, and how loosely it ties its rows: 1, each row refers to one; 2, some do not; 3, a
+-- row outlives what it refers to.
+create type m23.tie as (
+  relid          oid,
+  attnums        int2[],
+  parent         oid,
+  parent_attnums int2[],
+  looseness      int
+);
+
+-- A column by which tables of the application tell tenants apart.
+create type m23.used_column as (
+  name text,
+  type oid,
+  firm boolean  -- it is that of protected tables, or the caller has named it
+);
+
+-- Tables with a tenant column: one that refers to a root, or to another table's tenant column, or one that is named and
+-- typed as a tenant column in use. Of several the one with the name of protected tables' goes first, then one that is
+-- NOT NULL; where two are alike, it is asked.
+create or replace function m23.tenancy_by_column(
+  p_tables oid[], p_known m23.belonging[], p_ties m23.tie[], p_used m23.used_column[]
+) returns setof m23.belonging
+language plpgsql stable rows 100 set search_path = '' as $$
+begin
+  return query
+  with referring (relid, attnum, looseness, parent) as (
+    select k.relid, c.attnum, k.looseness, k.parent
+      from unnest(p_ties) k
+     cross join lateral unnest(k.attnums, k.parent_attnums) c (attnum, parent_attnum)
+      join unnest(p_known) t on t.relid = k.parent and t.attnum = c.parent_attnum),
+  named (relid, attnum, firm) as (
+    select a.attrelid, a.attnum, u.firm
+      from unnest(p_used) u
+      join pg_attribute a on a.attname = u.name and a.attnum > 0 and not a.attisdropped
+                         and a.attrelid = any (p_tables) and m23.base_type(a.atttypid) = u.type
+     -- A key of its own, and a reference to something else, are no tenants.
+     where m23.key_attnums(a.attrelid) is distinct from array[a.attnum]
+       and (u.firm or not exists (select from unnest(p_ties) k
+                                   where k.relid = a.attrelid and a.attnum = any (k.attnums)))
+       and not exists (select from unnest(p_ties) k
+                        where k.relid = a.attrelid and k.attnums = array[a.attnum]
+                          and not exists (select from referring r where r.relid = k.relid and r.attnum = a.attnum))),
+  ranked (relid, attnum, rank, how) as (
+    select n.relid, n.attnum, case when n.firm then 0 else 2 end, 'which is named and typed as a tenant column in use'
+      from named n
+    union all
+    select r.relid, r.attnum, case r.looseness when 1 then 1 else 3 end,
+           format('which refers to %s', m23.public_name(r.parent))
+      from referring r where r.looseness < 3),
+  best as (
+    select distinct on (b.relid, b.attnum) b.* from (
+      select r.*, min(r.rank) over (partition by r.relid) as least from ranked r where r.relid = any (p_tables)) b
+     where b.rank = b.least order by b.relid, b.attnum, b.how desc),
+  counted as (select b.*, count(*) over (partition by b.relid) as alike from best b)
+  select d.* from counted c cross join lateral m23.belongs_by(c.relid, 'direct', c.attnum, c.how) d where c.alike = 1
+  union all
+  select (m23.new_belonging(c.relid, 'asks',
+            'by one of its columns ' || string_agg(format('"%s"', a.attname), ', ' order by a.attnum)
+              || ', which are alike: name the tenant''s',
+            null, (array_agg(quote_literal(a.attname) order by a.attnum))[1])).*
+    from counted c join pg_attribute a on a.attrelid = c.relid and a.attnum = c.attnum
+   where c.alike > 1 group by c.relid;
+end $$;
+revoke all on function m23.tenancy_by_column(oid[], m23.belonging[], m23.tie[], m23.used_column[]) from public, anon,
+  authenticated, service_role;
+
+-- Tables that look as if they hung on a tenant, though no foreign key says so: each is asked about.
+create or replace function m23.tenancy_by_likeness(
+  p_tables oid[], p_known m23.belonging[], p_ties m23.tie[], p_used m23.used_column[]
+) returns setof m23.belonging
+language plpgsql stable rows 20 set search_path = '' as $$
+begin
+  return query
+  with columns as materialized (
+    select a.attrelid as relid, a.attnum, a.attname::text as name, a.atttypid as type from pg_attribute a
+     where a.attrelid = any (p_tables) and a.attnum > 0 and not a.attisdropped),
+  parents as materialized (
+    select t.relid, t.belongs, lower(translate(c.relname, '_', '')) as name, k.atttypid as type
+      from unnest(p_known) t join pg_class c on c.oid = t.relid
+      join pg_attribute k on k.attrelid = t.relid and array[k.attnum] = m23.key_attnums(t.relid)),
+  looks as (
+    select c.relid, 1 as rank, c.attnum,
+           format('by its column "%s", which is named as a tenant column in use and is of another type', c.name) as how,
+           quote_literal(c.name) as arguments
+      from columns c
+     where exists (select from unnest(p_used) u where u.name = c.name)
+       and not exists (select from unnest(p_used) u where u.name = c.name and u.type = m23.base_type(c.type))
+    union all
+    select c.relid, 2, c.attnum,
+           format('through "%s", which looks like a reference to %s', c.name, m23.public_name(p.relid)),
+           case when p.belongs = 'root' then quote_literal(c.name) else m23.via(c.name, p.relid, true) end
+      from columns c join parents p on p.type = c.type
+       and lower(translate(c.name, '_', '')) in (p.name || 'id', regexp_replace(p.name, 's$', '') || 'id',
+                                                 regexp_replace(p.name, 'es$', '') || 'id',
+                                                 regexp_replace(p.name, 'ies$', 'y') || 'id')
+     where m23.key_attnums(c.relid) is distinct from array[c.attnum]
+       and not exists (select from unnest(p_ties) k where k.relid = c.relid and c.attnum = any (k.attnums))
+    union all
+    select c.relid, 3, c.attnum,
+           format('through "%s", by what "%s" says', c.name, kind.name),
+           m23.via(format('%s by %s', c.name, kind.name), null, false) || ', parents => ''{…}'''
+      from columns c
+      join columns kind on kind.relid = c.relid and lower(kind.name) ~ '.type$' and lower(c.name) ~ '.id$'
+       and lower(regexp_replace(kind.name, '_?type$', '', 'i')) = lower(regexp_replace(c.name, '_?id$', '', 'i'))
+    union all
+    select k.parent, 4, 0::int2, format('because the tenant''s row in %s points at it', m23.public_name(k.relid)),
+           'via => ' || quote_literal(format('<- %s (%s)', m23.qualified_name(k.relid),
+                                             m23.columns_text(k.relid, k.attnums)))
+      from unnest(p_ties) k join unnest(p_known) r on r.relid = k.relid and r.belongs = 'root'
+     where k.parent = any (p_tables))
+  select (m23.new_belonging(l.relid, 'asks', l.how, null, l.arguments)).*
+    from (select distinct on (x.relid) x.* from looks x order by x.relid, x.rank, x.attnum) l;
+end $$;
+revoke all on function m23.tenancy_by_likeness(oid[], m23.belonging[], m23.tie[], m23.used_column[]) from public, anon,
+  authenticated, service_role;
+
+-- Tables that refer to one that hangs on a tenant, by the firmest references that there are; none where no table is
+-- left that does. It is asked about a table whose rows outlive what they refer to, about one with several references of
+-- which none must be set, and about what hangs on those.
+create or replace function m23.tenancy_by_path(
+  p_tables oid[], p_known m23.belonging[], p_ties m23.tie[]
+) returns setof m23.belonging
+language plpgsql stable rows 100 set search_path = '' as $$
+begin
+  return query
+  with open as (
+    select k.relid, k.attnums, k.parent,
+           case when t.belongs = 'asks' then 4 else k.looseness end as looseness, t.attnum as tenant_attnum,
+           k.parent_attnums, m23.columns_text(k.relid, k.attnums) as columns,
+           count(*) over (partition by k.relid, k.attnums) as over_these
+      from unnest(p_ties) k join unnest(p_known) t on t.relid = k.parent
+     where k.relid = any (p_tables)),
+  firmest as (
+    select o.*, count(*) over (partition by o.relid) as alike,
+           row_number() over (partition by o.relid order by o.attnums, o.parent) as place
+      from open o where o.looseness = (select min(looseness) from open))
+  select (case
+    when f.looseness = 3 and f.parent_attnums = array[f.tenant_attnum]
+      then m23.new_belonging(f.relid, 'asks',
+        format('by "%s", if that is its owner: it refers to %s, but a row outlives it', f.columns,
+               m23.public_name(f.parent)), null, quote_literal(f.columns))
+    when f.looseness > 1 and (f.looseness > 2 or f.alike > 1)
+      then m23.new_belonging(f.relid, 'asks',
+        format(case f.looseness when 2 then 'through one of several references, of which none must be set, such as '
+                                            '"%s" to %s'
+                                when 3 then 'through "%s" to %s, if that is its owner: a row outlives it'
+                                else 'through "%s" to %s, which asks itself' end, f.columns, m23.public_name(f.parent)),
+        null, m23.via(f.columns, f.parent, f.over_these > 1))
+    else m23.new_belonging(f.relid, 'path', format('through "%s" to %s', f.columns, m23.public_name(f.parent)),
+                           null, m23.via(f.columns, f.parent, f.over_these > 1)) end).*
+    from firmest f where f.place = 1;
+end $$;
+revoke all on function m23.tenancy_by_path(oid[], m23.belonging[], m23.tie[]) from public, anon, authenticated,
+  service_role;
+
+-- Tables that are protected: their tenant column was declared.
+create or replace function m23.tenancy_declared(p_roots m23.belonging[]) returns setof m23.belonging
+language plpgsql stable rows 100 set search_path = '' as $$
+begin
+  return query
+  select d.* from m23.protected_tables t
+    cross join lateral m23.belongs_by(t.relid, 'direct', t.tenant_attnum, 'as it was declared') d
+   where d.relid is not null and not exists (select from unnest(p_roots) r where r.relid = t.relid);
+end $$;
+revoke all on function m23.tenancy_declared(m23.belonging[]) from public, anon, authenticated, service_role;
+
+-- The column that tells tenants apart where nothing else does: the one that is named, else `tenant_id` where neither a
+-- root is named nor a table protected.
+create or replace function m23.tenant_column_to_plan(p_root regclass, p_tenant_column name) returns name
+language plpgsql stable set search_path = '' as $$
+begin
+  return coalesce(p_tenant_column, case when p_root is null and not exists (select from m23.protected_tables)
+                                        then 'tenant_id' end);
+end $$;
+revoke all on function m23.tenant_column_to_plan(regclass, name) from public, anon, authenticated, service_role;
+
+-- The tenant columns that are in use: those of protected tables, those that refer to a root, and the one that is named,
+-- of the type that the named root's key has, or most columns of the name.
+create or replace function m23.tenant_columns_in_use(
+  p_root regclass, p_tenant_column name, p_roots m23.belonging[], p_ties m23.tie[]
+) returns setof m23.used_column
+language plpgsql stable rows 5 set search_path = '' as $$
+begin
+  return query
+  select u.name::text, u.type, bool_or(u.firm) from (
+    select a.attname, m23.base_type(a.atttypid), true
+      from m23.protected_tables t
+      join pg_attribute a on a.attrelid = t.relid and a.attnum = t.tenant_attnum and not a.attisdropped
+     where not exists (select from unnest(p_roots) r where r.relid = t.relid)
+    union all
+    select a.attname, m23.base_type(a.atttypid), a.attname is not distinct from p_tenant_column
+      from unnest(p_ties) k
+      join unnest(p_roots) r on r.relid = k.parent and array[r.attnum] = k.parent_attnums
+      join pg_attribute a on a.attrelid = k.relid and a.attnum = k.attnums[1]
+     where k.looseness < 3
+    union all
+    select p_tenant_column, m23.base_type(a.atttypid), true
+      from unnest(p_roots) r join pg_attribute a on a.attrelid = r.relid and a.attnum = r.attnum
+     where r.relid = p_root
+    union all
+    select p_tenant_column, m23.most_common_type(p_tenant_column), true where p_root is null) u (name, type, firm)
+   where u.name is not null and m23.tenant_type(u.type) is not null
+   group by u.name, u.type;
+end $$;
+revoke all on function m23.tenant_columns_in_use(regclass, name, m23.belonging[], m23.tie[]) from public, anon,
+  authenticated, service_role;
+
+-- The tables whose rows are the tenants: the one that is named, else those that tenant columns refer to.
+create or replace function m23.tenant_roots(p_root regclass, p_tenant_column name) returns setof m23.belonging
+language plpgsql stable rows 1 set search_path = '' as $$
+declare v_attnum int2 := m23.root_attnum(p_root, p_tenant_column);
+begin
+  if p_root is not null and v_attnum is null then
+    raise exception '% has no key of one column by which its rows, the tenants, are named', p_root
+      using errcode = 'undefined_column', hint = 'Name that column as the second argument.';
+  elsif p_root is not null then
+    return query select (m23.belongs_by(p_root, 'root', v_attnum, 'whose rows are the tenants')).*;
+    return;
+  end if;
+  return query
+  with tenant_columns (relid, attnum) as (
+    select t.relid, t.tenant_attnum from m23.protected_tables t
+    union
+    select a.attrelid, a.attnum from pg_attribute a
+     where a.attname = p_tenant_column and a.attnum > 0 and not a.attisdropped
+       and a.attrelid in (select m23.applications_tables())),
+  ties (relid, attnum, parent, parent_attnum) as (
+    select t.relid, t.attnums[1], t.parent, t.parent_attnums[1] from m23.ties() t where cardinality(t.attnums) = 1)
+  select r.* from (
+    select distinct k.parent, k.parent_attnum from ties k join tenant_columns c using (relid, attnum)
+     where not exists (select from m23.protected_tables t
+                        where t.relid = k.parent and t.tenant_attnum <> k.parent_attnum)
+       and not exists (select from ties up join tenant_columns c using (relid, attnum)
+                        where up.relid = k.parent and up.attnum = k.parent_attnum)
+    union
+    select t.relid, t.tenant_attnum from m23.protected_tables t
+     where t.key_attnums = array[t.tenant_attnum]
+       and exists (select from ties k where k.parent = t.relid and k.parent_attnum = t.tenant_attnum)
+       and not exists (select from ties k where k.relid = t.relid and k.attnum = t.tenant_attnum)) found (relid, attnum)
+  cross join lateral m23.belongs_by(found.relid, 'root', found.attnum, 'whose rows are the tenants') r;
+end $$;
+revoke all on function m23.tenant_roots(regclass, name) from public, anon, authenticated, service_role;
+
+-- All foreign keys between two tables.
+create or replace function m23.ties() returns setof m23.tie
+language plpgsql stable rows 500 set search_path = '' as $$
+begin
+  return query
+  select k.conrelid, k.conkey, k.confrelid, k.confkey,
+         case when not exists (select from pg_attribute a
+                                where a.attrelid = k.conrelid and a.attnum = any (k.conkey) and not a.attnotnull) then 1
+              when k.confdeltype in ('n', 'd') then 3 else 2 end
+    from pg_constraint k
+   where k.contype = 'f' and k.conparentid = 0 and k.conrelid <> k.confrelid and m23.is_enforced(k);
+end $$;
+revoke all on function m23.ties() from public, anon, authenticated, service_role;
+
+-- The tables among these of which nothing is known yet.
+create or replace function m23.without(p_tables oid[], p_known m23.belonging[]) returns oid[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select t from unnest(p_tables) t where t not in (select k.relid from unnest(p_known) k));
+end $$;
+revoke all on function m23.without(oid[], m23.belonging[]) from public, anon, authenticated, service_role;
+
+-- What is to be known of them; null where there is none.
+create or replace function m23.delete_triggers_sentence(p_relid oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return 'acts on deletes by ' || m23.delete_triggers(p_relid)
+         || ': what that does outside of the table (files over HTTP, say) no restore undoes';
+end $$;
+revoke all on function m23.delete_triggers_sentence(oid) from public, anon, authenticated, service_role;
+
+-- The schema of a table. `public` is none of the system's.
+create or replace function m23.schema_of(p_table oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select nullif(n.nspname, 'public') from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where c.oid = p_table);
+end $$;
+revoke all on function m23.schema_of(oid) from public, anon, authenticated, service_role;
+
+-- The foreign keys that refer to a table, or to partitions of it, and are kept.
+create or replace function m23.references_to(p_relid oid) returns setof pg_constraint
+language plpgsql stable rows 2 set search_path = '' as $$
+declare v_relids oid[] := m23.with_partitions(p_relid);
+begin
+  return query select k.* from pg_constraint k
+    where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any (v_relids) and m23.is_enforced(k);
+end $$;
+revoke all on function m23.references_to(oid) from public, anon, authenticated, service_role;
+
 -- The lowest bounds of a partition, from its own upwards, that look at the tenant's column alone.
 create or replace function m23.tenant_bounds(p_partition oid, p_tenant_column text) returns text
 language plpgsql stable set search_path = '' as $$
@@ -4325,6 +4928,147 @@ begin
   return null;
 end $$;
 revoke all on function m23_log.count_statements() from public, anon, authenticated, service_role;
+
+-- Records: the tables that a client reads through the API, each under row-level
+-- security. Rows are written by M23's functions; clients insert only what a policy
+-- and a column grant below name.
+
+create table public.backup_jobs (
+  id                uuid primary key default gen_random_uuid(),
+  tenant_id         text not null default m23.caller_tenant(),
+  backup_name       text not null check (char_length(backup_name) between 1 and 200),
+  description       text check (char_length(description) <= 2000),
+  job_type          text not null check (job_type in ('full', 'incremental', 'snapshot')),
+  status            text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed')),
+  tables            text[] check (cardinality(tables) > 0),
+  created_at        timestamptz not null default now(),
+  created_by        uuid default auth.uid(),
+  started_at        timestamptz,
+  completed_at      timestamptz,
+  backup_size_bytes bigint check (backup_size_bytes >= 0),
+  duration_seconds  numeric,
+  error_message     text,
+  deleted_at        timestamptz,  -- its objects go when the grace period has passed
+  is_incremental    boolean generated always as (job_type = 'incremental') stored,
+  base_backup_id    uuid references public.backup_jobs (id),
+  parent_backup_id  uuid references public.backup_jobs (id),
+  metadata          jsonb not null default '{}',
+  check (id not in (base_backup_id, parent_backup_id))
+);
+
+create index backup_jobs_tenant on public.backup_jobs (tenant_id, created_at desc);
+
+create index backup_jobs_pending on public.backup_jobs (tenant_id, created_at) where status = 'pending';
+
+create index backup_jobs_open on public.backup_jobs (tenant_id) where status in ('pending', 'in_progress');
+
+create index backup_jobs_completed on public.backup_jobs (completed_at) where status = 'completed';
+
+create index backup_jobs_base on public.backup_jobs (base_backup_id) where base_backup_id is not null;
+
+create index backup_jobs_parent on public.backup_jobs (parent_backup_id) where parent_backup_id is not null;
+
+comment on table public.backup_jobs is 'Backups, requested, running and done. metadata.progress follows the work.';
+
+create table public.restore_logs (
+  id               uuid primary key default gen_random_uuid(),
+  tenant_id        text not null,
+  created_at       timestamptz not null default now(),
+  created_by       uuid default auth.uid(),
+  restore_type     text not null check (restore_type in ('backup', 'pitr')),
+  backup_job_id    uuid references public.backup_jobs (id),
+  target_timestamp timestamptz,
+  target_schema    text,
+  tables           text[],
+  snapshot_id      uuid,
+  status           text not null default 'pending'
+                   check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
+  error_message    text,
+  started_at       timestamptz,
+  completed_at     timestamptz,
+  duration_seconds numeric,
+  rows_restored    bigint check (rows_restored >= 0),
+  stats            jsonb,
+  warnings         text[] not null default '{}',
+  metadata         jsonb not null default '{}'
+);
+
+-- The same for a table with a tenant column.
+create or replace function m23.belongs_by(p_relid oid, p_belongs text, p_attnum int2, p_how text) returns m23.belonging
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select m23.new_belonging(p_relid, p_belongs, format('by its column "%s", %s', a.attname, p_how), p_attnum,
+                                   quote_literal(a.attname))
+            from pg_attribute a where a.attrelid = p_relid and a.attnum = p_attnum);
+end $$;
+revoke all on function m23.belongs_by(oid, text, int2, text) from public, anon, authenticated, service_role;
+
+-- Columns of a table by their names.
+create or replace function m23.columns_text(p_relid oid, p_attnums int2[]) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(a.attname, ', ' order by n.place)
+            from unnest(p_attnums) with ordinality n (attnum, place)
+            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
+end $$;
+revoke all on function m23.columns_text(oid, int2[]) from public, anon, authenticated, service_role;
+
+-- Columns by their numbers, each with an alias before it, as a list.
+create or replace function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
+            from unnest(p_attnums) with ordinality n (attnum, ord)
+            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
+end $$;
+revoke all on function m23.columns_text(oid, int2[], text) from public, anon, authenticated, service_role;
+
+-- The argument that names a path; with the parent where the columns do not tell it.
+create or replace function m23.via(p_columns text, p_parent oid, p_with_parent boolean) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return 'via => ' || quote_literal(p_columns || case when p_with_parent
+                                                      then ' -> ' || m23.qualified_name(p_parent) else '' end);
+end $$;
+revoke all on function m23.via(text, oid, boolean) from public, anon, authenticated, service_role;
+
+-- The type that most of the application's columns of a name have; null where no type has most.
+create or replace function m23.most_common_type(p_column name) returns oid
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select case when count(*) = 1 then min(c.type) end from (
+      select n.type, n.count, max(n.count) over () as most from (
+        select m23.base_type(a.atttypid), count(*) from pg_attribute a
+         where a.attname = p_column and a.attnum > 0 and not a.attisdropped
+           and a.attrelid in (select m23.applications_tables()) group by 1) n (type, count)) c
+     where c.count = c.most);
+end $$;
+revoke all on function m23.most_common_type(name) from public, anon, authenticated, service_role;
+
+-- The column by which a root's rows are told apart, and its children's refer to it.
+create or replace function m23.root_attnum(p_root oid, p_tenant_column name) returns int2
+language plpgsql stable set search_path = '' as $$
+declare v_key int2[] := m23.key_attnums(p_root);
+begin
+  return coalesce(
+    (select t.tenant_attnum from m23.protected_tables t where t.relid = p_root),
+    case when cardinality(v_key) = 1 then v_key[1] end,
+    (select a.attnum from pg_attribute a
+      where a.attrelid = p_root and a.attname = p_tenant_column and a.attnum > 0 and not a.attisdropped));
+end $$;
+revoke all on function m23.root_attnum(oid, name) from public, anon, authenticated, service_role;
+
+-- The application's triggers that act when rows of a table are deleted.
+create or replace function m23.delete_triggers(p_relid oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(distinct format('"%s"', t.tgname), ', ')
+            from pg_trigger t
+           where t.tgrelid = any (m23.with_partitions(p_relid)) and not t.tgisinternal and t.tgenabled <> 'D'
+             and t.tgtype & 8 <> 0 and t.tgname !~ '^(aaa|zzz)_m23_');
+end $$;
+revoke all on function m23.delete_triggers(oid) from public, anon, authenticated, service_role;
 
 -- Groups of columns that an update may leave out of its image: which they are, and how an update
 -- tells that it has changed one.
@@ -5909,6 +6653,52 @@ begin
 end $$;
 revoke all on function m23.write_captures() from public, anon, authenticated, service_role;
 
+-- Each lock is waited for shortly; what is not got is said. Relatives that are not protected yet are in the rows.
+create or replace function m23.protect_schema(root regclass default null, tenant_column name default null)
+returns table (table_name text, belongs text, how text, statement text, why_not text, advice text)
+language plpgsql rows 200 set search_path = '' set lock_timeout = '200ms' set client_min_messages = error as $$
+declare v_plan m23.planned_table;
+begin
+  for v_plan in
+    select p.* from m23.belongings(root, tenant_column) b cross join lateral m23.planned_protection(b) p
+     order by m23.order_of_belonging(b.belongs), p.belongs = 'cannot', p.table_name
+  loop
+    v_plan := m23.protect_planned(v_plan);
+    return query select v_plan.table_name, v_plan.belongs, v_plan.how, v_plan.statement, v_plan.why_not, v_plan.advice;
+  end loop;
+end $$;
+comment on function m23.protect_schema(regclass, name) is
+  'Protects, in one transaction, every table that m23.plan_protection ties to a tenant without a question, and gives '
+  'the rows of that plan: one that was protected has no statement any more. A table whose lock is not had within '
+  '200 ms is left, and says so: call it again.';
+revoke all on function m23.protect_schema(regclass, name) from public, anon, authenticated, service_role;
+
+-- Protects a table of the plan; what keeps it from being protected is said in its row.
+create or replace function m23.protect_planned(p_plan m23.planned_table) returns m23.planned_table
+language plpgsql set search_path = '' as $$
+declare
+  v_message text;
+  v_hint    text;
+begin
+  if p_plan.attnum is null then return p_plan; end if;
+  perform m23.protect_table(p_plan.relid, (select a.attname from pg_attribute a
+                                            where a.attrelid = p_plan.relid and a.attnum = p_plan.attnum));
+  p_plan.statement := null;
+  return p_plan;
+exception
+  when lock_not_available then
+    p_plan.why_not := 'another transaction holds a lock of it: nothing was done with it';
+    p_plan.advice := 'call it again';
+    return p_plan;
+  when others then
+    get stacked diagnostics v_message = message_text, v_hint = pg_exception_hint;
+    p_plan.belongs := 'cannot';
+    p_plan.why_not := v_message;
+    p_plan.advice := nullif(v_hint, '');
+    return p_plan;
+end $$;
+revoke all on function m23.protect_planned(m23.planned_table) from public, anon, authenticated, service_role;
+
 -- The audit: every call of the five functions, and every change that somebody makes through the
 -- API. Entries are only ever added; each contains the hash of the one before it in its tenant's
 -- chain, so that a chain which was edited no longer fits together.
@@ -6021,70 +6811,6 @@ begin
   return null;
 end $$;
 revoke all on function m23.audit_row() from public, anon, authenticated, service_role;
-
--- Records: the tables that a client reads through the API, each under row-level
--- security. Rows are written by M23's functions; clients insert only what a policy
--- and a column grant below name.
-
-create table public.backup_jobs (
-  id                uuid primary key default gen_random_uuid(),
-  tenant_id         text not null default m23.caller_tenant(),
-  backup_name       text not null check (char_length(backup_name) between 1 and 200),
-  description       text check (char_length(description) <= 2000),
-  job_type          text not null check (job_type in ('full', 'incremental', 'snapshot')),
-  status            text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed')),
-  tables            text[] check (cardinality(tables) > 0),
-  created_at        timestamptz not null default now(),
-  created_by        uuid default auth.uid(),
-  started_at        timestamptz,
-  completed_at      timestamptz,
-  backup_size_bytes bigint check (backup_size_bytes >= 0),
-  duration_seconds  numeric,
-  error_message     text,
-  deleted_at        timestamptz,  -- its objects go when the grace period has passed
-  is_incremental    boolean generated always as (job_type = 'incremental') stored,
-  base_backup_id    uuid references public.backup_jobs (id),
-  parent_backup_id  uuid references public.backup_jobs (id),
-  metadata          jsonb not null default '{}',
-  check (id not in (base_backup_id, parent_backup_id))
-);
-
-create index backup_jobs_tenant on public.backup_jobs (tenant_id, created_at desc);
-
-create index backup_jobs_pending on public.backup_jobs (tenant_id, created_at) where status = 'pending';
-
-create index backup_jobs_open on public.backup_jobs (tenant_id) where status in ('pending', 'in_progress');
-
-create index backup_jobs_completed on public.backup_jobs (completed_at) where status = 'completed';
-
-create index backup_jobs_base on public.backup_jobs (base_backup_id) where base_backup_id is not null;
-
-create index backup_jobs_parent on public.backup_jobs (parent_backup_id) where parent_backup_id is not null;
-
-comment on table public.backup_jobs is 'Backups, requested, running and done. metadata.progress follows the work.';
-
-create table public.restore_logs (
-  id               uuid primary key default gen_random_uuid(),
-  tenant_id        text not null,
-  created_at       timestamptz not null default now(),
-  created_by       uuid default auth.uid(),
-  restore_type     text not null check (restore_type in ('backup', 'pitr')),
-  backup_job_id    uuid references public.backup_jobs (id),
-  target_timestamp timestamptz,
-  target_schema    text,
-  tables           text[],
-  snapshot_id      uuid,
-  status           text not null default 'pending'
-                   check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
-  error_message    text,
-  started_at       timestamptz,
-  completed_at     timestamptz,
-  duration_seconds numeric,
-  rows_restored    bigint check (rows_restored >= 0),
-  stats            jsonb,
-  warnings         text[] not null default '{}',
-  metadata         jsonb not null default '{}'
-);
 
 create index restore_logs_tenant on public.restore_logs (tenant_id, created_at desc);
 
@@ -7903,51 +8629,11 @@ end $$;
 revoke all on function m23.references_at_risk(text, m23.target[], m23.target) from public, anon, authenticated,
   service_role;
 
--- Foreign keys: a restore that silences triggers has to keep them by itself. A key over partitioned tables has
--- constraints for their partitions as well, which are parts of its own (conparentid): the root's says it all. A key
--- that is a partition's alone is one in its own right.
-
--- The foreign keys of a table, or of partitions of it, that are kept.
-create or replace function m23.references_from(p_relid oid) returns setof pg_constraint
-language plpgsql stable rows 2 set search_path = '' as $$
-declare v_relids oid[] := m23.with_partitions(p_relid);
-begin
-  return query select k.* from pg_constraint k
-    where k.contype = 'f' and k.conparentid = 0 and k.conrelid = any (v_relids) and m23.is_enforced(k);
-end $$;
-revoke all on function m23.references_from(oid) from public, anon, authenticated, service_role;
-
--- The foreign keys that refer to a table, or to partitions of it, and are kept.
-create or replace function m23.references_to(p_relid oid) returns setof pg_constraint
-language plpgsql stable rows 2 set search_path = '' as $$
-declare v_relids oid[] := m23.with_partitions(p_relid);
-begin
-  return query select k.* from pg_constraint k
-    where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any (v_relids) and m23.is_enforced(k);
-end $$;
-revoke all on function m23.references_to(oid) from public, anon, authenticated, service_role;
-
--- The table that a partition is part of; another table is its own.
-create or replace function m23.root_of(p_relid oid) returns oid
-language plpgsql stable strict set search_path = '' as
-$$ begin return coalesce(pg_partition_root(p_relid), p_relid); end $$;
-revoke all on function m23.root_of(oid) from public, anon, authenticated, service_role;
-
 -- The condition that a row, the only one in sight, is one of a partition: always, of another table.
 create or replace function m23.partition_condition(p_relid oid) returns text
 language plpgsql stable strict set search_path = '' as
 $$ begin return coalesce(pg_get_partition_constraintdef(p_relid), 'true'); end $$;
 revoke all on function m23.partition_condition(oid) from public, anon, authenticated, service_role;
-
--- Columns by their numbers, each with an alias before it, as a list.
-create or replace function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
-            from unnest(p_attnums) with ordinality n (attnum, ord)
-            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
-end $$;
-revoke all on function m23.columns_text(oid, int2[], text) from public, anon, authenticated, service_role;
 
 -- The condition that the columns of two rows agree by these operators, one for each pair of columns. A foreign
 -- key has its own: by name alone, `=` would compare citext as text, and for ltree there would be none.
@@ -7973,7 +8659,7 @@ language plpgsql stable set search_path = '' as $$
 begin
   return m23.columns_agree(k.conpfeqop, p_parent, k.confrelid, k.confkey, p_child, k.conrelid, k.conkey);
 end $$;
-revoke all on function m23.refers(k pg_constraint, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.refers(pg_constraint, text, text) from public, anon, authenticated, service_role;
 
 -- The condition that two parents are one to a child.
 create or replace function m23.alike_parents(k pg_constraint, p_left text, p_right text) returns text
@@ -7981,7 +8667,7 @@ language plpgsql stable set search_path = '' as $$
 begin
   return m23.columns_agree(k.conppeqop, p_left, k.confrelid, k.confkey, p_right, k.confrelid, k.confkey);
 end $$;
-revoke all on function m23.alike_parents(k pg_constraint, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.alike_parents(pg_constraint, text, text) from public, anon, authenticated, service_role;
 
 -- The condition that two children refer to one parent.
 create or replace function m23.alike_children(k pg_constraint, p_left text, p_right text) returns text
@@ -7989,7 +8675,7 @@ language plpgsql stable set search_path = '' as $$
 begin
   return m23.columns_agree(k.conffeqop, p_left, k.conrelid, k.conkey, p_right, k.conrelid, k.conkey);
 end $$;
-revoke all on function m23.alike_children(k pg_constraint, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.alike_children(pg_constraint, text, text) from public, anon, authenticated, service_role;
 
 -- Whether a plan has all of these columns.
 create or replace function m23.columns_planned(p_relid oid, p_attnums int2[], p_columns text[]) returns boolean
@@ -8542,7 +9228,7 @@ begin
     unfit := unfit || array_remove(v_said, null);
   end loop;
 end $$;
-revoke all on function m23.plan_fitting(text, targets m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_fitting(text, m23.target[]) from public, anon, authenticated, service_role;
 
 -- What a plan comes to, for a caller; with that it is over.
 create or replace function m23.plan_report(p_warnings text[]) returns jsonb
@@ -8672,8 +9358,7 @@ begin
       from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
   end loop;
 end $$;
-revoke all on function m23.plan_targets(text, targets m23.target[], boolean) from public, anon, authenticated,
-  service_role;
+revoke all on function m23.plan_targets(text, m23.target[], boolean) from public, anon, authenticated, service_role;
 
 -- Refuses a moment that the log does not reach. That of a backup has no time: its rows do not
 -- come from the log.
@@ -8932,7 +9617,7 @@ exception when data_exception or integrity_constraint_violation then
     select m23.unfit_columns(t, p_tenant) from unnest(m23.complete_targets(m23.with_entries(p_tenant, targets))) t));
   raise;
 end $$;
-revoke all on function m23.plan_all(text, targets m23.target[], boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_all(text, m23.target[], boolean) from public, anon, authenticated, service_role;
 
 -- A refusal as a caller would be told of it.
 create or replace function m23.refusal_told(p_code text, p_message text, p_details text[] default '{}') returns jsonb
@@ -14763,24 +15448,6 @@ begin
 end $$;
 revoke all on function m23.new_finding(text, text, text, text) from public, anon, authenticated, service_role;
 
--- Tables that look like a tenant's and are not protected: easy to forget, costly to miss.
-create or replace function m23.doctor_unprotected() returns setof m23.finding
-language sql stable set search_path = '' as $$
-  select m23.public_name(c.oid), 'warning', 'not protected, though it has a column "tenant_id"',
-         format('select m23.protect_table(%L)', m23.qualified_name(c.oid))
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and a.atttypid = 'uuid'::regtype
-     and not a.attisdropped
-   where c.relkind = 'r' and n.nspname not in ('m23', 'm23_log', 'm23_staging', 'auth', 'information_schema')
-     and n.nspname not like 'pg\_%'
-     and not (n.nspname = 'public'
-              and c.relname in ('tenant_members', 'backup_jobs', 'restore_logs', 'pitr_snapshots', 'pitr_rollbacks',
-                                'dr_plans', 'recovery_tests', 'health_snapshots', 'audit_log'))
-     and not exists (select from public.restore_logs r where r.target_schema = n.nspname)
-     and not exists (select from m23.protected_tables t where t.relid = c.oid)
-$$;
-revoke all on function m23.doctor_unprotected() from public, anon, authenticated, service_role;
-
 -- The copies, and what keeps those that have expired.
 create or replace function m23.doctor_copies() returns setof m23.finding
 language sql stable set search_path = '' as $$
@@ -14812,7 +15479,7 @@ begin
   union all select 'tables', 'warning', 'no table is protected yet', 'select m23.protect_table(''public.your_table'')'
              where not exists (select from m23.protected_tables)
   union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)
-  union all (select * from m23.doctor_unprotected() order by 1)
+  union all select * from m23.doctor_coverage()
   union all select * from m23.doctor_paths()
   union all select * from m23.doctor_quoting()
   union all select * from m23.doctor_hooks()
@@ -14858,6 +15525,67 @@ language sql stable set search_path = '' as $$
     from m23.failed_alerts() f having count(*) > 0
 $$;
 revoke all on function m23.doctor_alerts() from public, anon, authenticated, service_role;
+
+-- How many of the tables that hang on a tenant are protected, which are not, and what that costs those that are. Tables
+-- are found by foreign keys and by the columns of protected ones.
+create or replace function m23.doctor_coverage() returns setof m23.finding
+language plpgsql stable set search_path = '' as $$
+declare v_hang m23.belonging[];
+begin
+  if not exists (select from m23.protected_tables) then return; end if;
+  v_hang := array(select b from m23.belongings(null, null) b
+                   where b.belongs in ('root', 'direct', 'path') and m23.public_name(b.relid) is not null
+                     and m23.not_the_applications(b.relid) is null);
+  return query
+  select (m23.new_finding('coverage', case when c.bare = 0 then 'ok' else 'warning' end,
+            format('%s of %s tables that hang on a tenant are protected', c.every - c.bare, c.every),
+            case when c.bare > 0 then 'select * from m23.plan_protection() says how each is protected' end)).*
+    from (select count(*), count(*) filter (where not m23.is_protected(h.relid)) from unnest(v_hang) h) c (every, bare)
+   where c.every > 0;
+  return query
+  select (m23.new_finding(p.table_name, 'warning', 'not protected, though it hangs on a tenant ' || p.how
+                            || coalesce('; ' || p.why_not, ''),
+                          coalesce(case when p.why_not is null then p.statement end, p.advice))).*
+    from unnest(v_hang) h cross join lateral m23.planned_protection(h) p
+   where not m23.is_protected(h.relid) order by p.table_name;
+  return query select * from m23.doctor_relatives(v_hang);
+end $$;
+revoke all on function m23.doctor_coverage() from public, anon, authenticated, service_role;
+
+-- What protected tables lose by relatives that are not protected, and by triggers that act on deletes.
+create or replace function m23.doctor_relatives(p_hang m23.belonging[]) returns setof m23.finding
+language plpgsql stable set search_path = '' as $$
+begin
+  return query
+  select (m23.new_finding(m23.public_name(t.relid), 'warning', s, 'select * from m23.plan_protection() says how those '
+                          'tables are protected')).*
+    from m23.protected_tables t cross join lateral m23.relatives_sentences(t.relid) s
+   where s not like 'refers to %'
+      or exists (select from m23.unprotected_relatives(t.relid) r
+                  where r.is_parent and r.relid in (select h.relid from unnest(p_hang) h))
+   order by t.id;
+  return query
+  select (m23.new_finding('references', 'ok', format('protected tables refer to %s, which are no tenant''s: a row that '
+                          'is deleted there does not come back, nor do rows that need it',
+                          m23.some_of(array_agg(distinct m23.public_name(r.relid)))))).*
+    from m23.protected_tables t cross join lateral m23.unprotected_relatives(t.relid) r
+   where r.is_parent and r.relid not in (select h.relid from unnest(p_hang) h) having count(*) > 0;
+  return query
+  select (m23.new_finding(m23.public_name(t.relid), case when hooked.told then 'ok' else 'warning' end, s,
+                          case when not hooked.told then 'undo it in an after_restore hook, m23.set_after_restore'
+                          end)).*
+    from m23.protected_tables t cross join lateral m23.delete_triggers_sentence(t.relid) s
+   cross join lateral (select exists (select from m23.after_restore_hooks h
+                                       where h.relid is null or h.relid = t.relid)) hooked (told)
+   where s is not null order by t.id;
+end $$;
+revoke all on function m23.doctor_relatives(m23.belonging[]) from public, anon, authenticated, service_role;
+
+-- Whether a table is protected.
+create or replace function m23.is_protected(p_relid oid) returns boolean
+language plpgsql stable set search_path = '' as
+$$ begin return exists (select from m23.protected_tables t where t.relid = p_relid); end $$;
+revoke all on function m23.is_protected(oid) from public, anon, authenticated, service_role;
 
 -- Whether the functions' clocks come.
 create or replace function m23.doctor_crons() returns setof m23.finding

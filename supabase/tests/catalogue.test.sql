@@ -14,8 +14,7 @@ create temp view our_tables as
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
    where c.relkind in ('r', 'p')
      and (n.nspname in ('m23', 'm23_log', 'm23_staging')
-          or (n.nspname = 'public' and c.relname in ('tenant_members', 'backup_jobs', 'restore_logs', 'pitr_snapshots', 'pitr_rollbacks',
-                                                     'dr_plans', 'recovery_tests', 'health_snapshots', 'audit_log')));
+          or (n.nspname = 'public' and c.relname = any (m23.own_tables())));
 
 -- A protected table, so that generated code is looked at as well.
 create schema catalogue_test;

@@ -3,14 +3,12 @@ create function m23.protect_table(p_table regclass, p_tenant_column name default
 language plpgsql as $$
 declare
   v_class    pg_class;
-  v_schema   text;
   v_tenant   pg_attribute;
   v_obstacle m23.obstacle;
   v_already  m23.protected_tables;
   v_row      m23.protected_tables;
 begin
   select * into v_class from pg_class where oid = p_table;
-  v_schema := v_class.relnamespace::regnamespace::text;
   if v_class.relkind not in ('r', 'p') or v_class.relispartition or v_class.relpersistence = 't' then
     raise exception '% cannot be protected: only ordinary and partitioned tables can, and it is %', p_table,
       case when v_class.relispartition then 'a partition; protect the table that it is part of'
@@ -19,8 +17,8 @@ begin
            when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
       using errcode = 'wrong_object_type';
   end if;
-  if v_schema in ('pg_catalog', 'information_schema', 'auth', 'm23', 'm23_log', 'm23_staging') then
-    raise exception '% cannot be protected: the schema % belongs to the system', p_table, v_schema
+  if m23.not_the_applications(p_table) is not null then
+    raise exception '% cannot be protected: %', p_table, m23.not_the_applications(p_table)
       using errcode = 'insufficient_privilege';
   end if;
   select * into v_tenant from pg_attribute
@@ -57,6 +55,9 @@ begin
   end if;
   perform m23.write_capture(v_row);
   perform m23.note_tick();
+  if v_already.id is null then
+    perform m23.warn_of_protection(v_row);
+  end if;
 end $$;
 comment on function m23.protect_table(regclass, name) is
   'Puts a table under protection: from the end of this transaction on, every change of it can be undone. '

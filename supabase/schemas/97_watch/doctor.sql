@@ -16,23 +16,6 @@ begin
   return v_finding;
 end $$;
 
--- Tables that look like a tenant's and are not protected: easy to forget, costly to miss.
-create function m23.doctor_unprotected() returns setof m23.finding
-language sql stable as $$
-  select m23.public_name(c.oid), 'warning', 'not protected, though it has a column "tenant_id"',
-         format('select m23.protect_table(%L)', m23.qualified_name(c.oid))
-    from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and a.atttypid = 'uuid'::regtype
-     and not a.attisdropped
-   where c.relkind = 'r' and n.nspname not in ('m23', 'm23_log', 'm23_staging', 'auth', 'information_schema')
-     and n.nspname not like 'pg\_%'
-     and not (n.nspname = 'public'
-              and c.relname in ('tenant_members', 'backup_jobs', 'restore_logs', 'pitr_snapshots', 'pitr_rollbacks',
-                                'dr_plans', 'recovery_tests', 'health_snapshots', 'audit_log'))
-     and not exists (select from public.restore_logs r where r.target_schema = n.nspname)
-     and not exists (select from m23.protected_tables t where t.relid = c.oid)
-$$;
-
 -- The copies, and what keeps those that have expired.
 create function m23.doctor_copies() returns setof m23.finding
 language sql stable as $$
@@ -64,7 +47,7 @@ begin
   union all select 'tables', 'warning', 'no table is protected yet', 'select m23.protect_table(''public.your_table'')'
              where not exists (select from m23.protected_tables)
   union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)
-  union all (select * from m23.doctor_unprotected() order by 1)
+  union all select * from m23.doctor_coverage()
   union all select * from m23.doctor_paths()
   union all select * from m23.doctor_quoting()
   union all select * from m23.doctor_hooks()

@@ -194,6 +194,16 @@ fn arguments(text: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// What the names of types begin with that are several words.
+const BEGINS_A_TYPE: [&str; 6] = [
+    "double",
+    "timestamp",
+    "time",
+    "character",
+    "bit",
+    "interval",
+];
+
 /// The type of an argument, without its name, mode and default; none of what is given back.
 fn type_of(argument: &str) -> Option<String> {
     let argument = argument.split(" default ").next().unwrap_or_default();
@@ -203,7 +213,7 @@ fn type_of(argument: &str) -> Option<String> {
     }
     match words.first() {
         None | Some(&"out") => return None,
-        Some(name) if words.len() > 1 && name.starts_with("p_") => {
+        Some(name) if words.len() > 1 && !BEGINS_A_TYPE.contains(name) => {
             words.remove(0);
         }
         Some(_) => {}
@@ -305,6 +315,10 @@ mod tests {
                 "m23.f(int, int)",
             ),
             ("create function m23.f(int, m23.t) as", "m23.f(int, m23.t)"),
+            (
+                "create function m23.f(root regclass default null, via timestamp with time zone) as",
+                "m23.f(regclass, timestamp with time zone)",
+            ),
         ] {
             assert_eq!(signature(head).unwrap(), wanted);
         }
