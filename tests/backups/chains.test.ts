@@ -150,8 +150,8 @@ describe('an incremental', () => {
     );
     const { rows: wrong } = await client.query(
       `
-      select w.job_id, l.xid from m23.backup_work w cross join (select distinct xid from ${log?.name} where tenant_id = $1) l
-       where w.tenant_id = $1 and pg_visible_in_snapshot(l.xid, w.position) <> (pg_xact_commit_timestamp(l.xid::xid) <= w.position_at)`,
+      select w.job_id, l.xid from m23.backup_work w cross join (select distinct xid from ${log?.name} where tenant_id = $1::text::uuid) l
+       where w.tenant_id = $1::text and pg_visible_in_snapshot(l.xid, w.position) <> (pg_xact_commit_timestamp(l.xid::xid) <= w.position_at)`,
       [tenant.id],
     );
     assert.deepEqual(wrong, []);
