@@ -1,8 +1,12 @@
 // A tenant is named by the text of the application's own key, whatever the column's type: capture, reads of the past and
 // restores know it in tables whose columns have different types, and one tenant has one fence.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, beforeEach, describe, test } from 'node:test';
 
+import { ROOT } from '../../stack/places.ts';
 import { openDatabase, recover, rowTexts } from '../fixtures/database.ts';
 
 const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
@@ -157,4 +161,73 @@ test('a type that changes to one that its log does not keep suspends the table, 
   assert.equal(await suspended(), null);
   await client.query('alter table app.ints alter tenant type text');
   assert.equal(await suspended(), 'a tenant column of another type');
+});
+
+test('the name of a tenant in the bucket is the one that the Workers and the tool make', async () => {
+  const vectors = readFileSync(join(ROOT, 'shared', 'tenant', 'names.tsv'), 'utf8')
+    .trimEnd()
+    .split('\n');
+  for (const [key, name] of vectors.map((line) => line.split('\t'))) {
+    const { rows } = await client.query<{ name: string }>('select m23.tenant_name($1) as name', [key]);
+    assert.equal(rows[0]!.name, name, key);
+  }
+});
+
+describe('a tenant that is a uuid in upper case', () => {
+  const TENANT = 'abcdef11-1111-4111-8111-111111111111';
+  const member = randomUUID();
+
+  /** Calls a function of the API with the tenant in upper case, as somebody. */
+  async function called(claims: object, name: string, more: string): Promise<unknown> {
+    await client.query(`select set_config('request.jwt.claims', $1, false)`, [JSON.stringify(claims)]);
+    try {
+      const { rows } = await client.query<{ value: unknown }>(
+        `select to_jsonb(array(select to_jsonb(r) from public.${name}(p_tenant_id => $1${more}) r)) as value`,
+        [TENANT.toUpperCase()],
+      );
+      return rows[0]!.value;
+    } finally {
+      await client.query(`select set_config('request.jwt.claims', '', false)`);
+    }
+  }
+
+  const user = { sub: member, role: 'authenticated' };
+  const service = { role: 'service_role' };
+
+  before(async () => {
+    await client.query(`insert into public.tenant_members values ($1, $2, 'owner')`, [TENANT, member]);
+    await client.query(`insert into public.backup_jobs (tenant_id, backup_name, job_type) values ($1, 'b', 'full')`, [
+      TENANT,
+    ]);
+  });
+
+  test('is the tenant to every function that takes one', async () => {
+    const {
+      rows: [found],
+    } = await client.query<{ names: string[] }>(`
+      select array_agg(p.proname::text order by p.proname) as names from pg_proc p
+       where p.pronamespace = 'public'::regnamespace and 'p_tenant_id' = any (p.proargnames)
+         and p.proname not like 'm23\\_%'`);
+    const arguments_: Record<string, string> = {
+      calculate_pitr_stats: ', p_target_timestamp => clock_timestamp()',
+      create_pitr_snapshot: `, p_snapshot_name => 's', p_affected_tables => null, p_created_by => '${member}'`,
+      get_pitr_preview: ', p_target_timestamp => clock_timestamp()',
+      get_rows_as_of: `, p_table => 'app.uuids', p_timestamp => clock_timestamp()`,
+    };
+    const ofService = ['erase_archive_key', 'forget_tenant'];
+    const statistics = (await called(user, 'get_backup_statistics', '')) as { total_backups: number }[];
+    assert.equal(statistics[0]!.total_backups, 1, 'its own records are found');
+    const others = found!.names.filter((name) => !ofService.includes(name));
+    assert.ok(others.length >= 12);
+    for (const name of others) await called(user, name, arguments_[name] ?? '');
+    await called(service, 'erase_archive_key', '');
+    await called(service, 'forget_tenant', '');
+    const { rows } = await client.query(`
+      select 1 from public.audit_log where tenant_id ~ '[A-Z]' union all
+      select 1 from m23.key_erasures where tenant_id ~ '[A-Z]' union all
+      select 1 from public.pitr_snapshots where tenant_id ~ '[A-Z]' union all
+      select 1 from m23.forgotten where tenant_id ~ '[A-Z]' union all
+      select 1 from public.backup_jobs where tenant_id = '${TENANT}'`);
+    assert.deepEqual(rows, [], 'nothing is recorded under another name, and all was forgotten');
+  });
 });
