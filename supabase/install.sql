@@ -2013,7 +2013,14 @@ begin
 end $$;
 revoke all on function m23.fence_key(text) from public, anon, authenticated, service_role;
 
--- The same as an expression of a tenant as a log keeps it. Capture asks for it row by row: that of a uuid is a hash
+-- The key of the caller's tenant: whoever writes asks for it with no more rights than a writer has.
+create or replace function m23.caller_fence() returns bigint
+language plpgsql stable security definer set search_path = '' set row_security = off as
+$$ begin return m23.fence_key(m23.caller_tenant()); end $$;
+revoke all on function m23.caller_fence() from public, anon, authenticated, service_role;
+grant execute on function m23.caller_fence() to authenticated, service_role;
+
+-- The same as m23.fence_key, as an expression of a tenant as a log keeps it. Capture asks for it row by row: that of a uuid is a hash
 -- that costs nearly nothing. One tenant has one fence, whatever the types of its columns, so a text may be a uuid's.
 create or replace function m23.fence_of(p_tenant text, p_type text) returns text
 language sql immutable set search_path = '' as
@@ -4893,7 +4900,7 @@ select m23.pin_text('m23.follow_layout(int, oid)');
 -- restore could have planned, but for the parents that it refers to, and asks when it logs.
 create or replace function m23_log.before() returns trigger language plpgsql as $$
 declare
-  v_tenant pg_catalog.text;
+  v_fence  pg_catalog.int8;
   v_open   pg_catalog.text;
   v_null   pg_catalog.uuid;
 begin
@@ -4902,10 +4909,10 @@ begin
     if pg_catalog.current_setting('request.jwt.claims', true) operator(pg_catalog.<>) ''
        and pg_catalog.concat(pg_catalog.current_setting('m23.fenced', true)) operator(pg_catalog.<>) 'yes' then
       begin
-        v_tenant := m23.caller_tenant();
+        v_fence := m23.caller_fence();
       exception when others then null;  -- they ask when they log
       end;
-      perform pg_catalog.pg_advisory_xact_lock_shared(m23.fence_key(v_tenant));
+      perform pg_catalog.pg_advisory_xact_lock_shared(v_fence);
       perform pg_catalog.set_config('m23.fenced', 'yes', true);
     end if;
     if pg_catalog.pg_current_xact_id_if_assigned() is not null then

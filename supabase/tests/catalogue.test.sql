@@ -43,7 +43,7 @@ select is_empty($$ select name from our_functions where proacl is null or exists
 select is_empty($$ select name from our_functions where has_function_privilege('anon', oid, 'execute') $$,
   'anon may execute nothing');
 select set_eq($$ select name from our_functions where has_function_privilege('authenticated', oid, 'execute') $$,
-  array['m23.caller_tenants(text[])', 'm23.caller_tenant()', 'm23.caller_membership()', 'm23.picked_tenant()', 'm23.may_build_on(text,uuid)', 'm23.transaction_log()',
+  array['m23.caller_tenants(text[])', 'm23.caller_tenant()', 'm23.caller_fence()', 'm23.caller_membership()', 'm23.picked_tenant()', 'm23.may_build_on(text,uuid)', 'm23.transaction_log()',
         'm23_authorize(text,boolean,text[],text,timestamp with time zone,uuid,text)', 'm23_begin_backup(uuid,jsonb)', 'm23_begin_restore(uuid,jsonb)',
         'm23_begin_test(uuid,jsonb)', 'm23_begin_pitr(uuid,jsonb)', 'm23_preview_pitr(uuid,jsonb)', 'm23_begin_rollback(uuid,jsonb)', 'm23_preview_rollback(uuid,jsonb)',
         'calculate_pitr_stats(text,timestamp with time zone,timestamp with time zone)', 'cancel_restore(uuid)',

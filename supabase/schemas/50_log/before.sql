@@ -5,7 +5,7 @@
 -- search path: the caller's
 create function m23_log.before() returns trigger language plpgsql as $$
 declare
-  v_tenant pg_catalog.text;
+  v_fence  pg_catalog.int8;
   v_open   pg_catalog.text;
   v_null   pg_catalog.uuid;
 begin
@@ -14,10 +14,10 @@ begin
     if pg_catalog.current_setting('request.jwt.claims', true) operator(pg_catalog.<>) ''
        and pg_catalog.concat(pg_catalog.current_setting('m23.fenced', true)) operator(pg_catalog.<>) 'yes' then
       begin
-        v_tenant := m23.caller_tenant();
+        v_fence := m23.caller_fence();
       exception when others then null;  -- they ask when they log
       end;
-      perform pg_catalog.pg_advisory_xact_lock_shared(m23.fence_key(v_tenant));
+      perform pg_catalog.pg_advisory_xact_lock_shared(v_fence);
       perform pg_catalog.set_config('m23.fenced', 'yes', true);
     end if;
     if pg_catalog.pg_current_xact_id_if_assigned() is not null then
