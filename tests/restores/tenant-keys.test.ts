@@ -145,34 +145,6 @@ describe('one tenant in tables of several types', () => {
   });
 });
 
-test('a column that cannot tell tenants apart is refused, with the types that can', async () => {
-  await client.query('create table app.odd (id int primary key, tenant numeric)');
-  await assert.rejects(client.query(`select m23.protect_table('app.odd', 'tenant')`), /uuid, text or a whole number/);
-});
-
-test('a type that changes to one that its log does not keep suspends the table, and one that it does is no change', async () => {
-  const suspended = async (): Promise<unknown> => {
-    const { rows } = await client.query(
-      `select t.suspended from m23.protected_tables t where t.relid = 'app.ints'::regclass`,
-    );
-    return rows[0]!.suspended;
-  };
-  await client.query('alter table app.ints alter tenant type bigint');
-  assert.equal(await suspended(), null);
-  await client.query('alter table app.ints alter tenant type text');
-  assert.equal(await suspended(), 'a tenant column of another type');
-});
-
-test('the name of a tenant in the bucket is the one that the Workers and the tool make', async () => {
-  const vectors = readFileSync(join(ROOT, 'shared', 'tenant', 'names.tsv'), 'utf8')
-    .trimEnd()
-    .split('\n');
-  for (const [key, name] of vectors.map((line) => line.split('\t'))) {
-    const { rows } = await client.query<{ name: string }>('select m23.tenant_name($1) as name', [key]);
-    assert.equal(rows[0]!.name, name, key);
-  }
-});
-
 describe('a tenant that is a uuid in upper case', () => {
   const TENANT = 'abcdef11-1111-4111-8111-111111111111';
   const member = randomUUID();
@@ -230,4 +202,32 @@ describe('a tenant that is a uuid in upper case', () => {
       select 1 from public.backup_jobs where tenant_id = '${TENANT}'`);
     assert.deepEqual(rows, [], 'nothing is recorded under another name, and all was forgotten');
   });
+});
+
+test('a column that cannot tell tenants apart is refused, with the types that can', async () => {
+  await client.query('create table app.odd (id int primary key, tenant numeric)');
+  await assert.rejects(client.query(`select m23.protect_table('app.odd', 'tenant')`), /uuid, text or a whole number/);
+});
+
+test('a type that changes to one that its log does not keep suspends the table, and one that it does is no change', async () => {
+  const suspended = async (): Promise<unknown> => {
+    const { rows } = await client.query(
+      `select t.suspended from m23.protected_tables t where t.relid = 'app.ints'::regclass`,
+    );
+    return rows[0]!.suspended;
+  };
+  await client.query('alter table app.ints alter tenant type bigint');
+  assert.equal(await suspended(), null);
+  await client.query('alter table app.ints alter tenant type text');
+  assert.equal(await suspended(), 'a tenant column of another type');
+});
+
+test('the name of a tenant in the bucket is the one that the Workers and the tool make', async () => {
+  const vectors = readFileSync(join(ROOT, 'shared', 'tenant', 'names.tsv'), 'utf8')
+    .trimEnd()
+    .split('\n');
+  for (const [key, name] of vectors.map((line) => line.split('\t'))) {
+    const { rows } = await client.query<{ name: string }>('select m23.tenant_name($1) as name', [key]);
+    assert.equal(rows[0]!.name, name, key);
+  }
 });

@@ -13,7 +13,6 @@ import { backUp, type Body, call, completed, ok, refusal, restored } from '../fi
 import { recoveryTest, resultsOf } from '../fixtures/recovery.ts';
 import { openStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
-import { eventually } from '../fixtures/time.ts';
 import { copyBucket, m23 } from '../fixtures/tool.ts';
 
 interface App {
@@ -177,10 +176,8 @@ for (const { schema, types, mine, other, name } of APPS) {
       const admin = asService();
       const erased = await admin.rpc('erase_archive_key', { p_tenant_id: mine });
       assert.deepEqual([erased.error, (erased.data as Body)['prefix']], [null, `keys/${named}/`]);
-      await eventually(
-        async () => (await stack.archives.list({ prefix: `keys/${named}/` })).objects.length,
-        (count) => count === 0,
-      );
+      await stack.runCron('backup-create');
+      assert.deepEqual((await stack.archives.list({ prefix: `keys/${named}/` })).objects, []);
       const forgotten = await admin.rpc('forget_tenant', { p_tenant_id: mine });
       assert.equal(forgotten.error, null);
       assert.equal((forgotten.data as { archives: { prefix: string } }).archives.prefix, `tenants/${named}/`);
