@@ -6185,11 +6185,13 @@ language plpgsql stable set search_path = '' as $$
 declare v_concerns boolean := true;
 begin
   if p_bounds.of_tenant is not null then
-    execute format('select %s from (select $1 as %I) r', p_bounds.of_tenant,
+    execute format('select %s from (select (%s)::%s as %I) r', p_bounds.of_tenant, m23.tenant_value(p_table, '$1'),
+                   format_type(m23.tenant_base_type(p_table), null),
                    p_bounds.names[array_position(p_bounds.attnums, p_table.tenant_attnum)])
       into v_concerns using p_tenant;
   end if;
   return v_concerns is not false;
+exception when numeric_value_out_of_range then return false;  -- no row can have that number
 end $$;
 revoke all on function m23.can_concern(m23.bounds, m23.protected_tables, text) from public, anon, authenticated,
   service_role;

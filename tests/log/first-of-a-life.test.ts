@@ -22,5 +22,5 @@ test('two sessions that are the first to protect a table note one life of the da
   const { rows } = await client.query('select incarnation from m23.protected_tables group by 1');
   assert.equal(rows.length, 1);
   for (const table of ['one', 'two'])
-    await client.query(`select m23.as_of(null::public.${table}, gen_random_uuid(), m23.current_position())`);
+    await client.query(`select m23.as_of(null::public.${table}, gen_random_uuid()::text, m23.current_position())`);
 });

@@ -644,7 +644,7 @@ describe('another history begins', () => {
     await client.query(`select m23.forget_tenant('${TENANT}')`);
     assert.deepEqual((await reasons()).sort(), ['the table was not protected yet', 'the tenant was forgotten']);
     await refuses(at, range('the tenant was forgotten'));
-    assert.deepEqual(await one(`m23.target_faults(gen_random_uuid(), '${at}', null)`), []);
+    assert.deepEqual(await one(`m23.target_faults(gen_random_uuid()::text, '${at}', null)`), []);
     await client.query('delete from m23.forgotten');
   });
 

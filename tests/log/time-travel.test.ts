@@ -480,15 +480,15 @@ describe('capture never stands in the way of the application', () => {
 
   test('a table without a key or a tenant column is refused, saying which', async () => {
     await client.query(`create schema refused; set search_path = refused, public; create table nokey (tenant_id uuid); create table notenant (id int primary key);
-      create table textual (id int primary key, tenant_id text); create view v as select 1`);
+      create table numeral (id int primary key, tenant_id numeric); create view v as select 1`);
     await assert.rejects(
       client.query(`select m23.protect_table('nokey')`),
       /nokey cannot be protected: it has no primary key/,
     );
     await assert.rejects(client.query(`select m23.protect_table('notenant')`), /notenant has no column "tenant_id"/);
     await assert.rejects(
-      client.query(`select m23.protect_table('textual')`),
-      /must be an ordinary column of type uuid, and is text/,
+      client.query(`select m23.protect_table('numeral')`),
+      /must be an ordinary column of type uuid, text or a whole number, and is numeric/,
     );
     await assert.rejects(
       client.query(`select m23.protect_table('v')`),

@@ -66,11 +66,13 @@ language plpgsql stable as $$
 declare v_concerns boolean := true;
 begin
   if p_bounds.of_tenant is not null then
-    execute format('select %s from (select $1 as %I) r', p_bounds.of_tenant,
+    execute format('select %s from (select (%s)::%s as %I) r', p_bounds.of_tenant, m23.tenant_value(p_table, '$1'),
+                   format_type(m23.tenant_base_type(p_table), null),
                    p_bounds.names[array_position(p_bounds.attnums, p_table.tenant_attnum)])
       into v_concerns using p_tenant;
   end if;
   return v_concerns is not false;
+exception when numeric_value_out_of_range then return false;  -- no row can have that number
 end $$;
 
 -- The partitions that a tenant can have had rows in and that were removed after a moment, in this order.
