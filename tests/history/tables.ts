@@ -50,7 +50,7 @@ export async function imagesIn(client: pg.Client, schema: string, tenant: string
 
 /** A tenant's rows as of a moment, a timestamptz as text: M23's answer. */
 export async function imagesAsOf(client: pg.Client, tenant: string, at: string): Promise<Images> {
-  return await imagesOf(client, (name) => `m23.as_of(null::history.${name}, $1::uuid, $2::timestamptz)`, 'true', [
+  return await imagesOf(client, (name) => `m23.as_of(null::history.${name}, $1::text, $2::timestamptz)`, 'true', [
     tenant,
     at,
   ]);

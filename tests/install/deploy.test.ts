@@ -67,6 +67,6 @@ describe('configuration', () => {
       [...FUNCTIONS],
     );
     const gateway = readFileSync(join(ROOT, 'gateway', 'index.js'), 'utf8');
-    for (const { binding } of readWranglerConfig('.').services ?? []) assert.ok(gateway.includes(`"${binding}"`));
+    for (const { binding } of readWranglerConfig('.').services ?? []) assert.ok(gateway.includes(`'${binding}'`));
   });
 });

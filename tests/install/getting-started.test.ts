@@ -1,7 +1,7 @@
 // docs/getting-started.md and the README of examples/notes-app, followed literally: a project of its own,
 // M23 brought in, used and taken out again. What needs an account is what the development stack is for.
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -15,6 +15,7 @@ import { temporaryFolder } from '../dev-command.ts';
 import { catalogue, differences } from '../fixtures/catalogue.ts';
 import { type Block, blocksOf, pageText, runBlocks } from '../fixtures/page.ts';
 import { openStack } from '../fixtures/stack.ts';
+import { eventually } from '../fixtures/time.ts';
 import { newerCheckout, olderCheckout } from '../fixtures/versions.ts';
 
 const GUIDE = 'docs/getting-started.md';
@@ -94,7 +95,26 @@ async function prepare(url: string): Promise<void> {
   untouched = await catalogue(client);
   await client.end();
   env['M23'] = olderCheckout();
-  await follow(under(GUIDE, '1.', '2.'));
+  await follow(under(GUIDE, '1.', '2.').map((block) => ({ ...block, code: withUuids(block.code) })));
+}
+
+/** The guide as it was for 0.0.1, whose tenants were uuids. */
+function withUuids(code: string): string {
+  return code
+    .replace('returns table (tenant_id text, role text)', 'returns table (tenant_id uuid, role text)')
+    .replace('m.org_id::text', 'm.org_id');
+}
+
+/** What the upgrade from 0.0.1 asks for: memberships that give tenants as text. */
+async function giveTenantsAsText(): Promise<void> {
+  const file = join(project, 'supabase', 'migrations', '20270101000000_protect.sql');
+  const sql = readFileSync(file, 'utf8')
+    .replace('returns table (tenant_id uuid, role text)', 'returns table (tenant_id text, role text)')
+    .replace('m.org_id, case', 'm.org_id::text, case');
+  writeFileSync(file, sql);
+  await database.query(
+    `drop function m23.memberships_of(uuid); ${sql.slice(0, sql.indexOf('select m23.protect_table'))}`,
+  );
 }
 
 test('the application works as before', async () => {
@@ -113,8 +133,15 @@ test('an upgrade keeps the protection, the log and the backups, and what was bef
   const log = await m23.getTransactionLogs();
 
   env['M23'] = newerCheckout();
+  await giveTenantsAsText();
   await follow(under(GUIDE, 'Upgrade'));
 
+  const answered = (): Promise<boolean> =>
+    m23.getTransactionLogs().then(
+      () => true,
+      () => false,
+    );
+  await eventually(answered, (known) => known); // PostgREST reads the new functions a moment later
   assert.deepEqual(await m23.getTransactionLogs(), log);
   await runBlocks(['node notes.js add groceries eggs'], project, env);
   assert.deepEqual(
