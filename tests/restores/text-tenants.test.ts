@@ -9,7 +9,7 @@ import { temporaryFolder } from '../dev-command.ts';
 import { bytesOf } from '../fixtures/archive.ts';
 import { increment } from '../fixtures/chain.ts';
 import { rowTexts } from '../fixtures/database.ts';
-import { backUp, type Body, call, completed, ok, refusal, restored } from '../fixtures/functions.ts';
+import { type Body, backUp, call, completed, ok, refusal, restored } from '../fixtures/functions.ts';
 import { recoveryTest, resultsOf } from '../fixtures/recovery.ts';
 import { openStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
