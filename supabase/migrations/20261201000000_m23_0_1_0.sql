@@ -3598,8 +3598,8 @@ begin
   v_known := v_known || array(select b from m23.tenancy_by_likeness(m23.without(v_tables, v_known), v_known, v_ties,
                                                                     v_used) b);
   return query select * from unnest(v_known);
-  return query select (m23.new_belonging(t, 'global', 'nothing ties its rows to a tenant')).*
-                 from unnest(m23.without(v_tables, v_known)) t;
+  return query select b.* from unnest(m23.without(v_tables, v_known)) t
+                cross join lateral m23.new_belonging(t, 'global', 'nothing ties its rows to a tenant') b;
 end $$;
 revoke all on function m23.belongings(regclass, name) from public, anon, authenticated, service_role;
 
@@ -4364,8 +4364,9 @@ begin
                                              m23.columns_text(k.relid, k.attnums)))
       from unnest(p_ties) k join unnest(p_known) r on r.relid = k.relid and r.belongs = 'root'
      where k.parent = any (p_tables))
-  select (m23.new_belonging(l.relid, 'asks', l.how, null, l.arguments)).*
-    from (select distinct on (x.relid) x.* from looks x order by x.relid, x.rank, x.attnum) l;
+  select b.*
+    from (select distinct on (x.relid) x.* from looks x order by x.relid, x.rank, x.attnum) l
+   cross join lateral m23.new_belonging(l.relid, 'asks', l.how, null, l.arguments) b;
 end $$;
 revoke all on function m23.tenancy_by_likeness(oid[], m23.belonging[], m23.tie[], m23.used_column[]) from public, anon,
   authenticated, service_role;
@@ -4470,7 +4471,7 @@ begin
     raise exception '% has no key of one column by which its rows, the tenants, are named', p_root
       using errcode = 'undefined_column', hint = 'Name that column as the second argument.';
   elsif p_root is not null then
-    return query select (m23.belongs_by(p_root, 'root', v_attnum, 'whose rows are the tenants')).*;
+    return query select * from m23.belongs_by(p_root, 'root', v_attnum, 'whose rows are the tenants');
     return;
   end if;
   return query
@@ -14334,7 +14335,7 @@ declare v_plan text := m23.setting('default_plan');
 begin
   if v_plan <> '' and not exists (select from public.dr_plans where tenant_id = p_tenant)
      and not exists (select from m23.forgotten where tenant_id = p_tenant) then
-    insert into public.dr_plans select (m23.default_plan(p_tenant, v_plan::jsonb)).*;
+    insert into public.dr_plans select * from m23.default_plan(p_tenant, v_plan::jsonb);
   end if;
 end $$;
 revoke all on function m23.give_default_plan(text) from public, anon, authenticated, service_role;
@@ -15487,7 +15488,7 @@ begin
   union all select * from m23.doctor_access()
   union all select 'tables', 'warning', 'no table is protected yet', 'select m23.protect_table(''public.your_table'')'
              where not exists (select from m23.protected_tables)
-  union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)
+  union all (select d.* from m23.protected_tables t cross join lateral m23.doctor_table(t) d order by t.id)
   union all select * from m23.doctor_coverage()
   union all select * from m23.doctor_paths()
   union all select * from m23.doctor_quoting()

@@ -23,8 +23,8 @@ begin
   v_known := v_known || array(select b from m23.tenancy_by_likeness(m23.without(v_tables, v_known), v_known, v_ties,
                                                                     v_used) b);
   return query select * from unnest(v_known);
-  return query select (m23.new_belonging(t, 'global', 'nothing ties its rows to a tenant')).*
-                 from unnest(m23.without(v_tables, v_known)) t;
+  return query select b.* from unnest(m23.without(v_tables, v_known)) t
+                cross join lateral m23.new_belonging(t, 'global', 'nothing ties its rows to a tenant') b;
 end $$;
 
 -- The column that tells tenants apart where nothing else does: the one that is named, else `tenant_id` where neither a

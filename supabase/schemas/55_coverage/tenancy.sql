@@ -91,7 +91,7 @@ begin
     raise exception '% has no key of one column by which its rows, the tenants, are named', p_root
       using errcode = 'undefined_column', hint = 'Name that column as the second argument.';
   elsif p_root is not null then
-    return query select (m23.belongs_by(p_root, 'root', v_attnum, 'whose rows are the tenants')).*;
+    return query select * from m23.belongs_by(p_root, 'root', v_attnum, 'whose rows are the tenants');
     return;
   end if;
   return query

@@ -42,6 +42,7 @@ begin
                                              m23.columns_text(k.relid, k.attnums)))
       from unnest(p_ties) k join unnest(p_known) r on r.relid = k.relid and r.belongs = 'root'
      where k.parent = any (p_tables))
-  select (m23.new_belonging(l.relid, 'asks', l.how, null, l.arguments)).*
-    from (select distinct on (x.relid) x.* from looks x order by x.relid, x.rank, x.attnum) l;
+  select b.*
+    from (select distinct on (x.relid) x.* from looks x order by x.relid, x.rank, x.attnum) l
+   cross join lateral m23.new_belonging(l.relid, 'asks', l.how, null, l.arguments) b;
 end $$;

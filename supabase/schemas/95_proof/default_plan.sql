@@ -21,6 +21,6 @@ declare v_plan text := m23.setting('default_plan');
 begin
   if v_plan <> '' and not exists (select from public.dr_plans where tenant_id = p_tenant)
      and not exists (select from m23.forgotten where tenant_id = p_tenant) then
-    insert into public.dr_plans select (m23.default_plan(p_tenant, v_plan::jsonb)).*;
+    insert into public.dr_plans select * from m23.default_plan(p_tenant, v_plan::jsonb);
   end if;
 end $$;

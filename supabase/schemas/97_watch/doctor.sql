@@ -46,7 +46,7 @@ begin
   union all select * from m23.doctor_access()
   union all select 'tables', 'warning', 'no table is protected yet', 'select m23.protect_table(''public.your_table'')'
              where not exists (select from m23.protected_tables)
-  union all (select (m23.doctor_table(t)).* from m23.protected_tables t order by t.id)
+  union all (select d.* from m23.protected_tables t cross join lateral m23.doctor_table(t) d order by t.id)
   union all select * from m23.doctor_coverage()
   union all select * from m23.doctor_paths()
   union all select * from m23.doctor_quoting()
