@@ -516,6 +516,7 @@ revoke all on function m23.is_access_table(oid) from public, anon, authenticated
 create or replace function m23.restored_tables(p_named text[], p_related boolean default false) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
+  if not exists (select from m23.access_tables) then return m23.chosen_tables(p_named, p_related); end if;
   return array(
     select c.name
       from unnest(m23.chosen_tables(p_named, p_related)) with ordinality c (name, n)

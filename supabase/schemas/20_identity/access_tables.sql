@@ -33,6 +33,7 @@ language plpgsql stable as $$ begin return exists (select from m23.access_tables
 create function m23.restored_tables(p_named text[], p_related boolean default false) returns text[]
 language plpgsql stable as $$
 begin
+  if not exists (select from m23.access_tables) then return m23.chosen_tables(p_named, p_related); end if;
   return array(
     select c.name
       from unnest(m23.chosen_tables(p_named, p_related)) with ordinality c (name, n)
