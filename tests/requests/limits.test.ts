@@ -119,7 +119,7 @@ describe('an admitted request', () => {
 describe('another restore that runs', () => {
   test('is told with the time to wait, by the functions and by the database', async () => {
     await client.query(
-      `insert into m23.restore_work (work_id, tenant_id, kind, moment) values ($1, $1, 'pitr', m23.moment_of(pg_current_snapshot()))`,
+      `insert into m23.restore_work (work_id, tenant_id, kind, moment) values ($1::text::uuid, $1::text, 'pitr', m23.moment_of(pg_current_snapshot()))`,
       [tenant.id],
     );
     await client.query('select m23.take_lease($1)', [tenant.id]);
@@ -149,7 +149,7 @@ describe('another restore that runs', () => {
       rows: [backend],
     } = await dead.query<{ pid: number }>('select pg_backend_pid() as pid');
     await dead.query(
-      `insert into m23.restore_work (work_id, tenant_id, kind, moment) values ($1, $1, 'pitr', m23.moment_of(pg_current_snapshot()))`,
+      `insert into m23.restore_work (work_id, tenant_id, kind, moment) values ($1::text::uuid, $1::text, 'pitr', m23.moment_of(pg_current_snapshot()))`,
       [tenant.id],
     );
     await dead.query('select m23.take_lease($1)', [tenant.id]);

@@ -58,6 +58,7 @@ end $$;
 create function m23.access_warnings(p_tenant text, p_named text[], p_moment m23.moment) returns text[]
 language plpgsql volatile as $$
 begin
+  if not exists (select from m23.access_tables) then return '{}'; end if;
   return array(
     select case when p_named is null
         then format('%s was left out, because it says who has access: name it in tables to restore it', t.name)
@@ -65,7 +66,7 @@ begin
                     t.name) end
       from (select p, m23.public_name(p.relid) as name
               from m23.protected_tables p join m23.access_tables a on a.relid = p.relid
-              join pg_class c on c.oid = p.relid) t
+              join pg_class c on c.oid = p.relid offset 0) t  -- no other table's log is looked into
      where case when p_named is null
                 then p_moment.position is null or m23.has_changed(t.p, p_tenant, p_moment)
                 else (t.p).relid in (select n.relid from m23.tables_named(p_named) n) end
