@@ -223,7 +223,7 @@ describe('a manifest that even the database takes for the right one', () => {
     await refusedWhenForged(() => JSON.stringify({ ...whole, tables: foreign.tables }), /another backup|sums/);
   });
   test('is refused when it is of a version to come', () =>
-    refusedWhenForged((text) => text.replace(/"version": ?2/, '"version":3'), /version 3/));
+    refusedWhenForged((text) => text.replace(/"version": ?3/, '"version":4'), /version 4/));
   test('is refused when it is no JSON', () => refusedWhenForged(() => 'gone', /manifest\.json/));
   test('is refused when it promises other rows than there are', () =>
     refusedWhenForged((text) => {
