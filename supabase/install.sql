@@ -2022,8 +2022,9 @@ $$ begin return m23.fence_key(m23.caller_tenant()); end $$;
 revoke all on function m23.caller_fence() from public, anon, authenticated, service_role;
 grant execute on function m23.caller_fence() to authenticated, service_role;
 
--- The same as m23.fence_key, as an expression of a tenant as a log keeps it. Capture asks for it row by row: that of a uuid is a hash
--- that costs nearly nothing. One tenant has one fence, whatever the types of its columns, so a text may be a uuid's.
+-- The same as m23.fence_key, as an expression of a tenant as a log keeps it. Capture asks for it row by row: that of a
+-- uuid is a hash that costs nearly nothing. One tenant has one fence, whatever the types of its columns, so a text may
+-- be a uuid's.
 create or replace function m23.fence_of(p_tenant text, p_type text) returns text
 language sql immutable set search_path = '' as
 $outer$

@@ -18,8 +18,9 @@ create function m23.caller_fence() returns bigint
 language plpgsql stable security definer set row_security = off as
 $$ begin return m23.fence_key(m23.caller_tenant()); end $$;
 
--- The same as m23.fence_key, as an expression of a tenant as a log keeps it. Capture asks for it row by row: that of a uuid is a hash
--- that costs nearly nothing. One tenant has one fence, whatever the types of its columns, so a text may be a uuid's.
+-- The same as m23.fence_key, as an expression of a tenant as a log keeps it. Capture asks for it row by row: that of a
+-- uuid is a hash that costs nearly nothing. One tenant has one fence, whatever the types of its columns, so a text may
+-- be a uuid's.
 create function m23.fence_of(p_tenant text, p_type text) returns text
 language sql immutable as
 $outer$
