@@ -1253,7 +1253,8 @@ revoke all on function m23.refuses_nulls(oid, int2) from public, anon, authentic
 create or replace function m23.key_attnums(p_table oid) returns int2[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index where indexrelid = m23.key_index(p_table));
+  return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index
+           where indexrelid = (select m23.key_index(p_table)));
 end $$;
 comment on function m23.key_attnums(oid) is
   'The columns of a table''s key (m23.key_index), in its order; what the index includes besides is no part of it.';
@@ -1303,7 +1304,7 @@ language plpgsql stable set search_path = '' as $$
 begin
   return (select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name,
                                    m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
-      from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indexrelid = m23.key_index(p_relid));
+      from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indexrelid = (select m23.key_index(p_relid)));
 end $$;
 revoke all on function m23.key_match(oid, text, text) from public, anon, authenticated, service_role;
 
@@ -1317,7 +1318,7 @@ begin
              format('(%s[%s])::%s', p_after, c.key_ord, c.type_name) as given,
              m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
         from m23.columns_of(p_relid, p_of_key => true) c
-        join pg_index i on i.indexrelid = m23.key_index(p_relid))
+        join pg_index i on i.indexrelid = (select m23.key_index(p_relid)))
     select format('(%s is null or %s)', p_after, case when count(distinct follows) = 1
         then format('(%s) %s (%s)', string_agg(mine, ', ' order by n), min(follows), string_agg(given, ', ' order by n))
         else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given),
@@ -1339,7 +1340,7 @@ begin
       else format('exists (select from %s t where %s)', p_relation, m23.key_match(p_relid, 't', p_alias)) end
       from (select m23.equality(i.indexrelid, c.key_ord) as equality
               from m23.columns_of(p_relid, p_of_key => true) c
-              join pg_index i on i.indexrelid = m23.key_index(p_relid)) e);
+              join pg_index i on i.indexrelid = (select m23.key_index(p_relid))) e);
 end $$;
 revoke all on function m23.key_in(oid, text, text) from public, anon, authenticated, service_role;
 
@@ -1703,34 +1704,41 @@ revoke all on function m23.tenant_column(m23.protected_tables) from public, anon
 
 -- The type in which a log keeps the tenants of a column of this type; null where it cannot be a tenant column.
 create or replace function m23.tenant_type(p_type oid) returns text
-language sql stable set search_path = '' as $$
-  select case when t.base = 'uuid'::regtype then 'uuid'
-              when t.base in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) then 'bigint'
-              when t.base in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype) then 'text'
-              when m23.is_citext(t.base) then 'text' end
-    from (select m23.base_type(p_type)) t (base)
-$$;
+language plpgsql stable set search_path = '' as $$
+declare v_base oid := m23.base_type(p_type);
+begin
+  return case when v_base = 'uuid'::regtype then 'uuid'
+              when v_base in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) then 'bigint'
+              when v_base in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype) then 'text'
+              when m23.is_citext(v_base) then 'text' end;
+end $$;
 revoke all on function m23.tenant_type(oid) from public, anon, authenticated, service_role;
 
 -- The type that a domain is made of, however deep; any other type itself.
 create or replace function m23.base_type(p_type oid) returns oid
-language sql stable set search_path = '' as $$
-  with recursive types (id, depth) as (
-    select p_type, 0
-    union all
-    select t.typbasetype, types.depth + 1 from types join pg_type t on t.oid = types.id where t.typtype = 'd')
-  select id from types order by depth desc limit 1
-$$;
+language plpgsql stable set search_path = '' as $$
+declare
+  v_type oid := p_type;
+  v_base oid;
+begin
+  loop
+    select t.typbasetype into v_base from pg_type t where t.oid = v_type and t.typtype = 'd';
+    if not found then return v_type; end if;
+    v_type := v_base;
+  end loop;
+end $$;
 revoke all on function m23.base_type(oid) from public, anon, authenticated, service_role;
 
--- Whether a type is the extension citext's.
+-- Whether a type is the extension citext's; none of the server's own has so high a number.
 create or replace function m23.is_citext(p_type oid) returns boolean
-language sql stable set search_path = '' as $$
-  select exists (select from pg_type t
-                   join pg_depend d on d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e'
-                   join pg_extension e on e.oid = d.refobjid
-                  where t.oid = p_type and t.typname = 'citext' and e.extname = 'citext')
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return p_type >= 16384 and exists (
+    select from pg_type t
+      join pg_depend d on d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e'
+      join pg_extension e on e.oid = d.refobjid
+     where t.oid = p_type and t.typname = 'citext' and e.extname = 'citext');
+end $$;
 revoke all on function m23.is_citext(oid) from public, anon, authenticated, service_role;
 
 -- The type of a table's tenant column, domains resolved.
@@ -3448,7 +3456,7 @@ begin
   return array(select o.oid::regoperator::text
       from pg_index i cross join generate_series(1, i.indnkeyatts) n
       join pg_operator o on o.oid = m23.comparison_operator(i.indexrelid, n, 3)
-     where i.indexrelid = m23.key_index(p_table) and o.oprnamespace <> 'pg_catalog'::regnamespace order by n);
+     where i.indexrelid = (select m23.key_index(p_table)) and o.oprnamespace <> 'pg_catalog'::regnamespace order by n);
 end $$;
 revoke all on function m23.key_operators(oid) from public, anon, authenticated, service_role;
 

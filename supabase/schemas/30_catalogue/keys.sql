@@ -3,7 +3,8 @@
 create function m23.key_attnums(p_table oid) returns int2[]
 language plpgsql stable as $$
 begin
-  return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index where indexrelid = m23.key_index(p_table));
+  return (select (indkey::int2[])[0:indnkeyatts - 1] from pg_index
+           where indexrelid = (select m23.key_index(p_table)));
 end $$;
 comment on function m23.key_attnums(oid) is
   'The columns of a table''s key (m23.key_index), in its order; what the index includes besides is no part of it.';
@@ -48,7 +49,7 @@ language plpgsql stable as $$
 begin
   return (select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name,
                                    m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
-      from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indexrelid = m23.key_index(p_relid));
+      from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indexrelid = (select m23.key_index(p_relid)));
 end $$;
 
 -- The condition that a row `r` comes after a key (a parameter, text[] or null), in the order of the key's index. One
@@ -61,7 +62,7 @@ begin
              format('(%s[%s])::%s', p_after, c.key_ord, c.type_name) as given,
              m23.comparison(i.indexrelid, c.key_ord, 3) as equals, m23.comparison(i.indexrelid, c.key_ord, 5) as follows
         from m23.columns_of(p_relid, p_of_key => true) c
-        join pg_index i on i.indexrelid = m23.key_index(p_relid))
+        join pg_index i on i.indexrelid = (select m23.key_index(p_relid)))
     select format('(%s is null or %s)', p_after, case when count(distinct follows) = 1
         then format('(%s) %s (%s)', string_agg(mine, ', ' order by n), min(follows), string_agg(given, ', ' order by n))
         else '(' || string_agg((select concat(string_agg(format('%s %s %s and ', b.mine, b.equals, b.given),
@@ -82,5 +83,5 @@ begin
       else format('exists (select from %s t where %s)', p_relation, m23.key_match(p_relid, 't', p_alias)) end
       from (select m23.equality(i.indexrelid, c.key_ord) as equality
               from m23.columns_of(p_relid, p_of_key => true) c
-              join pg_index i on i.indexrelid = m23.key_index(p_relid)) e);
+              join pg_index i on i.indexrelid = (select m23.key_index(p_relid))) e);
 end $$;

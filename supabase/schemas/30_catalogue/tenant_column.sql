@@ -11,32 +11,39 @@ end $$;
 
 -- The type in which a log keeps the tenants of a column of this type; null where it cannot be a tenant column.
 create function m23.tenant_type(p_type oid) returns text
-language sql stable as $$
-  select case when t.base = 'uuid'::regtype then 'uuid'
-              when t.base in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) then 'bigint'
-              when t.base in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype) then 'text'
-              when m23.is_citext(t.base) then 'text' end
-    from (select m23.base_type(p_type)) t (base)
-$$;
+language plpgsql stable as $$
+declare v_base oid := m23.base_type(p_type);
+begin
+  return case when v_base = 'uuid'::regtype then 'uuid'
+              when v_base in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) then 'bigint'
+              when v_base in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype) then 'text'
+              when m23.is_citext(v_base) then 'text' end;
+end $$;
 
 -- The type that a domain is made of, however deep; any other type itself.
 create function m23.base_type(p_type oid) returns oid
-language sql stable as $$
-  with recursive types (id, depth) as (
-    select p_type, 0
-    union all
-    select t.typbasetype, types.depth + 1 from types join pg_type t on t.oid = types.id where t.typtype = 'd')
-  select id from types order by depth desc limit 1
-$$;
+language plpgsql stable as $$
+declare
+  v_type oid := p_type;
+  v_base oid;
+begin
+  loop
+    select t.typbasetype into v_base from pg_type t where t.oid = v_type and t.typtype = 'd';
+    if not found then return v_type; end if;
+    v_type := v_base;
+  end loop;
+end $$;
 
--- Whether a type is the extension citext's.
+-- Whether a type is the extension citext's; none of the server's own has so high a number.
 create function m23.is_citext(p_type oid) returns boolean
-language sql stable as $$
-  select exists (select from pg_type t
-                   join pg_depend d on d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e'
-                   join pg_extension e on e.oid = d.refobjid
-                  where t.oid = p_type and t.typname = 'citext' and e.extname = 'citext')
-$$;
+language plpgsql stable as $$
+begin
+  return p_type >= 16384 and exists (
+    select from pg_type t
+      join pg_depend d on d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e'
+      join pg_extension e on e.oid = d.refobjid
+     where t.oid = p_type and t.typname = 'citext' and e.extname = 'citext');
+end $$;
 
 -- The type of a table's tenant column, domains resolved.
 create function m23.tenant_base_type(p_table m23.protected_tables) returns oid

@@ -61,7 +61,7 @@ begin
   return array(select o.oid::regoperator::text
       from pg_index i cross join generate_series(1, i.indnkeyatts) n
       join pg_operator o on o.oid = m23.comparison_operator(i.indexrelid, n, 3)
-     where i.indexrelid = m23.key_index(p_table) and o.oprnamespace <> 'pg_catalog'::regnamespace order by n);
+     where i.indexrelid = (select m23.key_index(p_table)) and o.oprnamespace <> 'pg_catalog'::regnamespace order by n);
 end $$;
 
 -- Whether a foreign key of a table updates its rows when a row that it refers to changes or goes.

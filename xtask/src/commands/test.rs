@@ -134,6 +134,7 @@ fn run_suite(suite: Suite, arguments: &Arguments) -> Result<(bool, bool)> {
 
 fn cargo_test() -> Result<bool> {
     let mut cargo = project::native_cargo("test");
+    cargo.arg("--no-fail-fast");
     let status = cargo.status().context("cargo could not be started")?;
     Ok(status.success())
 }
