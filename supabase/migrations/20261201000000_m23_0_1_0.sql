@@ -1304,7 +1304,8 @@ language plpgsql stable set search_path = '' as $$
 begin
   return (select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name,
                                    m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
-      from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indexrelid = (select m23.key_index(p_relid)));
+      from m23.columns_of(p_relid, p_of_key => true) c
+      join pg_index i on i.indexrelid = (select m23.key_index(p_relid)));
 end $$;
 revoke all on function m23.key_match(oid, text, text) from public, anon, authenticated, service_role;
 

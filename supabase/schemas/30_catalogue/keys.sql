@@ -49,7 +49,8 @@ language plpgsql stable as $$
 begin
   return (select string_agg(format('%1$s.%3$I %4$s %2$s.%3$I', p_left, p_right, c.name,
                                    m23.equality(i.indexrelid, c.key_ord)), ' and ' order by c.key_ord)
-      from m23.columns_of(p_relid, p_of_key => true) c join pg_index i on i.indexrelid = (select m23.key_index(p_relid)));
+      from m23.columns_of(p_relid, p_of_key => true) c
+      join pg_index i on i.indexrelid = (select m23.key_index(p_relid)));
 end $$;
 
 -- The condition that a row `r` comes after a key (a parameter, text[] or null), in the order of the key's index. One
