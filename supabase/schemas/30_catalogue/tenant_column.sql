@@ -38,7 +38,8 @@ end $$;
 create function m23.is_citext(p_type oid) returns boolean
 language plpgsql stable as $$
 begin
-  return p_type >= 16384 and exists (
+  if p_type < 16384 then return false; end if;  -- without a look at extensions
+  return exists (
     select from pg_type t
       join pg_depend d on d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e'
       join pg_extension e on e.oid = d.refobjid
