@@ -71,7 +71,11 @@ async function write(client: pg.Client, setting: Setting): Promise<Outcome> {
   const { tables } = setting.shape;
   const watcher = await connect();
   const writers = await Writers.start(connect, count, { tables, seed, transactions });
-  const keeping = keepMoments(watcher, tables, new Draw(randomNumbers(seed)), () => writers.writing);
+  const keeping = keepMoments(watcher, tables, {
+    draw: new Draw(randomNumbers(seed)),
+    pause: Math.min(150, 5 * transactions),
+    going: () => writers.writing,
+  });
   const [kept] = await Promise.allSettled([keeping]);
   await watcher.end();
   await writers.ended();

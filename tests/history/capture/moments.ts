@@ -57,20 +57,25 @@ export class Reader {
   }
 }
 
-/** Keeps moments for as long as somebody writes. */
-export async function keepMoments(
-  client: pg.Client,
-  tables: readonly Table[],
-  draw: Draw,
-  going: () => boolean,
-): Promise<Moment[]> {
+/** When moments are kept. */
+export interface Pace {
+  draw: Draw;
+  /** The longest pause between two of them, in milliseconds. */
+  pause: number;
+  /** Whether somebody still writes. */
+  going: () => boolean;
+}
+
+/** Keeps moments for as long as somebody writes, and one when all have ended. */
+export async function keepMoments(client: pg.Client, tables: readonly Table[], pace: Pace): Promise<Moment[]> {
   await client.query(`set default_transaction_isolation = 'repeatable read'; set deadlock_timeout = '10s'`);
   const reader = await Reader.open(client, tables);
   const moments: Moment[] = [];
-  while (going()) {
+  while (pace.going()) {
     moments.push(await momentNow(client, reader, tables));
-    await pause(draw.below(150));
+    await pause(pace.draw.below(pace.pause));
   }
+  moments.push(await momentNow(client, reader, tables));
   return moments;
 }
 
