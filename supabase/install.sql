@@ -482,7 +482,7 @@ create table m23.incarnations (
 create table m23.protected_tables (
   id            int primary key generated always as identity,
   relid         oid not null unique,
-  tenant_attnum int2 not null check (tenant_attnum > 0),
+  tenant_attnum int2 check (tenant_attnum > 0),
   key_attnums   int2[] not null check (cardinality(key_attnums) > 0),
   name          text not null,  -- as it was last seen
   protected_at  timestamptz not null default clock_timestamp(),
@@ -494,7 +494,15 @@ create table m23.protected_tables (
   triggers      text[],                     -- marks of its triggers, as they were written last
   suspended     text,                       -- m23.obstacle.kind: what has kept it from being captured since its history
   tenant_type   text not null check (tenant_type in ('uuid', 'bigint', 'text')),  -- in which its log keeps tenants
-  check (pruned_below = '0' or pruned_at is not null)
+  -- A path: a row is its parent's tenant's, whose parent_attnums are equal to the row's via_attnums.
+  parent_id     int references m23.protected_tables (id),
+  via_attnums   int2[],
+  parent_attnums int2[],
+  check (pruned_below = '0' or pruned_at is not null),
+  constraint a_tenant_column_or_a_path check ((parent_id is null) = (tenant_attnum is not null)),
+  constraint a_path_has_columns
+    check (parent_id is null = (via_attnums is null) and parent_id is null = (parent_attnums is null)
+           and cardinality(via_attnums) = cardinality(parent_attnums) and via_attnums <> '{}')
 );
 
 -- How far the look at each log has come.
@@ -621,9 +629,9 @@ declare
 begin
   if m23.logged_tables(array(select id from m23.protected_tables), p_tenant, '0') <> '{}' then return true; end if;
   for v_table in select * from m23.protected_tables order by id loop
+    continue when m23.qualified_name(v_table.relid) is null or not m23.tells_tenants(v_table);
     v_look := format('exists (select from %s r where %s)', m23.qualified_name(v_table.relid),
                      m23.belongs_to(v_table, 'r', '$1'));
-    continue when v_look is null or m23.qualified_name(v_table.relid) is null or m23.tenant_column(v_table) is null;
     begin
       execute 'select ' || v_look into v_found using p_tenant;
       raise exception 'the locks are given back' using errcode = 'M2303';
@@ -885,6 +893,8 @@ create type m23.column_shape as (
 select m23.close_table('m23.protected_tables');
 
 create index protected_tables_incarnation on m23.protected_tables (incarnation);
+
+create index protected_tables_parent on m23.protected_tables (parent_id);
 
 comment on table m23.protected_tables is 'The tables under protection, and since when.';
 
@@ -1696,7 +1706,7 @@ revoke all on function m23.key_of(oid) from public, anon, authenticated, service
 -- The tenant column: whose a row is. A caller names a tenant by the text of the application's own key, whatever the
 -- column's type; a log keeps it as uuid, bigint or text, so that one tenant may be an int here and a bigint there.
 
--- The name of a table's tenant column; null when it was dropped.
+-- The name of a table's tenant column; null when it was dropped, and for a table that finds its tenants by a path.
 create or replace function m23.tenant_column(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -1745,10 +1755,11 @@ begin
 end $$;
 revoke all on function m23.is_citext(oid) from public, anon, authenticated, service_role;
 
--- The type of a table's tenant column, domains resolved.
+-- The type of a table's tenant column, or of the one at the end of its path, domains resolved.
 create or replace function m23.tenant_base_type(p_table m23.protected_tables) returns oid
 language plpgsql stable set search_path = '' as $$
 begin
+  if p_table.parent_id is not null then return m23.tenant_base_type(m23.parent_of(p_table)); end if;
   return (select m23.base_type(a.atttypid) from pg_attribute a
            where a.attrelid = p_table.relid and a.attnum = p_table.tenant_attnum and not a.attisdropped);
 end $$;
@@ -1759,6 +1770,7 @@ create or replace function m23.row_tenant(p_table m23.protected_tables, p_row te
 language plpgsql stable set search_path = '' as $$
 declare v_type oid := m23.tenant_base_type(p_table);
 begin
+  if p_table.parent_id is not null then return m23.path_tenant(p_table, p_row); end if;
   return format(case when v_type in ('int2'::regtype, 'int4'::regtype) then '%s.%I::bigint'
                      when v_type = 'bpchar'::regtype then '%s.%I::text'
                      when m23.is_citext(v_type) then 'lower(%s.%I::text)'
@@ -1786,6 +1798,39 @@ begin
 end $$;
 revoke all on function m23.is_logged_of(int, text) from public, anon, authenticated, service_role;
 
+-- A copy of a table that finds its tenants by a path: it holds rows of one tenant only.
+create or replace function m23.has_no_tenants(p_table m23.protected_tables) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  return p_table.parent_id is null and p_table.tenant_attnum is null and p_table.relid is not null;
+end $$;
+revoke all on function m23.has_no_tenants(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The columns of a table that say whose its rows are: the tenant column, or those of its path.
+create or replace function m23.tenancy_attnums(p_table m23.protected_tables) returns int2[]
+language plpgsql immutable set search_path = '' as $$
+begin return coalesce(p_table.via_attnums, array_remove(array[p_table.tenant_attnum], null)); end $$;
+revoke all on function m23.tenancy_attnums(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The same by their names.
+create or replace function m23.tenancy_columns(p_table m23.protected_tables) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select a.attname::text from pg_attribute a
+                where a.attrelid = p_table.relid and not a.attisdropped
+                  and a.attnum = any (m23.tenancy_attnums(p_table)) order by a.attnum);
+end $$;
+revoke all on function m23.tenancy_columns(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- How a table tells tenants apart, for a reader: `the column "org_id"`, or `task_id → tasks`.
+create or replace function m23.tenancy_text(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_table.parent_id is null then return format('the column "%s"', m23.tenant_column(p_table)); end if;
+  return m23.path_text(p_table);
+end $$;
+revoke all on function m23.tenancy_text(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- The condition that a live row is the tenant's, said so that the application's own index on the column serves it.
 create or replace function m23.belongs_to(p_table m23.protected_tables, p_row text, p_tenant text) returns text
 language plpgsql stable set search_path = '' as $$
@@ -1793,7 +1838,9 @@ declare
   v_type oid  := m23.tenant_base_type(p_table);
   v_name text := quote_ident(m23.tenant_column(p_table));
 begin
-  return case when m23.is_citext(v_type)
+  if p_table.parent_id is not null then return m23.path_belongs_to(p_table, p_row, p_tenant); end if;
+  return case when m23.has_no_tenants(p_table) then 'true'
+              when m23.is_citext(v_type)
                 then (select format('%1$s.%2$s operator(%3$I.=) (%4$s)::%3$I.citext',
                                     p_row, v_name, n.nspname, p_tenant)
                         from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.oid = v_type)
@@ -1834,6 +1881,235 @@ begin
               else '~' || left(encode(sha256(convert_to(p_tenant, 'UTF8')), 'hex'), 32) end;
 end $$;
 revoke all on function m23.tenant_name(text) from public, anon, authenticated, service_role;
+
+-- Tenancy through a parent: a table without a tenant column finds the tenant of a row by its parent's. What goes up the
+-- path is an expression of the row, of one lookup by key a hop. A row whose parent is not there is whose that parent
+-- was last (m23.absent_parents).
+
+-- The parent's table on a table's path.
+create or replace function m23.parent_of(p_table m23.protected_tables) returns m23.protected_tables
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select p from m23.protected_tables p where p.id = p_table.parent_id);
+end $$;
+revoke all on function m23.parent_of(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The tables whose paths lead through a table, the near ones first, each once.
+create or replace function m23.path_children(p_id int) returns setof m23.protected_tables
+language plpgsql stable rows 2 set search_path = '' as $$
+begin
+  return query
+  with recursive below (id, depth) as (
+    select t.id, 1 from m23.protected_tables t where t.parent_id = p_id
+    union all
+    select t.id, b.depth + 1 from below b join m23.protected_tables t on t.parent_id = b.id)
+  select t.* from below b join m23.protected_tables t on t.id = b.id order by b.depth, t.id;
+end $$;
+revoke all on function m23.path_children(int) from public, anon, authenticated, service_role;
+
+-- The foreign key that a path goes along: for each pair of columns the same. Null where there is none, or the server
+-- does not keep it.
+create or replace function m23.path_constraint(p_table m23.protected_tables) returns pg_constraint
+language plpgsql stable set search_path = '' as $$
+declare v_parent oid := (m23.parent_of(p_table)).relid;
+begin
+  return (select k from pg_constraint k
+           where k.contype = 'f' and k.conparentid = 0 and k.conrelid = p_table.relid and k.confrelid = v_parent
+             and m23.is_enforced(k)
+             and cardinality(k.conkey) = cardinality(p_table.via_attnums)
+             and not exists (
+               select from unnest(k.conkey, k.confkey) u (mine, theirs)
+                where not exists (select from unnest(p_table.via_attnums, p_table.parent_attnums) p (mine, theirs)
+                                   where (p.mine, p.theirs) = (u.mine, u.theirs)))
+           order by k.convalidated desc, k.condeferrable, k.oid limit 1);
+end $$;
+revoke all on function m23.path_constraint(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The operators by which a path's pairs of columns are equal: its foreign key's, else those of the types. One is null
+-- where two columns cannot be compared.
+create or replace function m23.path_operators(p_table m23.protected_tables) returns oid[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_parent oid := (m23.parent_of(p_table)).relid;
+  v_key    pg_constraint := m23.path_constraint(p_table);
+begin
+  return array(
+    select coalesce((select k.operator from unnest(v_key.conkey, v_key.conpfeqop) k (attnum, operator)
+                      where k.attnum = u.mine limit 1),
+                    m23.equality_of(theirs.atttypid, mine.atttypid))
+      from unnest(p_table.via_attnums, p_table.parent_attnums) with ordinality u (mine, theirs, n)
+      left join pg_attribute mine on mine.attrelid = p_table.relid and mine.attnum = u.mine
+      left join pg_attribute theirs on theirs.attrelid = v_parent and theirs.attnum = u.theirs
+     order by u.n);
+end $$;
+revoke all on function m23.path_operators(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The operator by which values of two types are equal, as an index of the left one has it; null where there is none.
+create or replace function m23.equality_of(p_left oid, p_right oid) returns oid
+language plpgsql stable set search_path = '' as $$
+declare
+  v_left  oid := m23.base_type(p_left);
+  v_right oid := m23.base_type(p_right);
+begin
+  if v_left = 'varchar'::regtype then v_left := 'text'::regtype; end if;
+  if v_right = 'varchar'::regtype then v_right := 'text'::regtype; end if;
+  return (select o.amopopr
+            from pg_opclass c join pg_am m on m.oid = c.opcmethod and m.amname = 'btree'
+            join pg_amop o on o.amopfamily = c.opcfamily and o.amopstrategy = 3
+                          and o.amoplefttype = c.opcintype and o.amoprighttype = v_right
+           where c.opcintype = v_left and c.opcdefault limit 1);
+end $$;
+revoke all on function m23.equality_of(oid, oid) from public, anon, authenticated, service_role;
+
+-- The condition that a row is a child of a parent's row.
+create or replace function m23.is_child_of(p_table m23.protected_tables, p_row text, p_parent text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.columns_agree(m23.path_operators(p_table), p_parent, (m23.parent_of(p_table)).relid,
+                           p_table.parent_attnums, p_row, p_table.relid, p_table.via_attnums);
+end $$;
+revoke all on function m23.is_child_of(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
+
+-- A parent's key as its children have it, text[]: of a child's row (its own columns), or of the parent's.
+create or replace function m23.path_key(p_relid oid, p_attnums int2[], p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('array[%s]', string_agg(format(case when m23.is_citext(m23.base_type(a.atttypid))
+                                                            then 'lower(%s.%I::text)' else '%s.%I::text' end,
+                                                       p_row, a.attname), ', ' order by u.n))
+            from unnest(p_attnums) with ordinality u (attnum, n)
+            join pg_attribute a on a.attrelid = p_relid and a.attnum = u.attnum);
+end $$;
+revoke all on function m23.path_key(oid, int2[], text) from public, anon, authenticated, service_role;
+
+-- The condition that none of a row's columns on its path is null.
+create or replace function m23.has_parent_key(p_table m23.protected_tables, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I is not null', p_row, a.attname), ' and ' order by u.n)
+            from unnest(p_table.via_attnums) with ordinality u (attnum, n)
+            join pg_attribute a on a.attrelid = p_table.relid and a.attnum = u.attnum);
+end $$;
+revoke all on function m23.has_parent_key(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- The expression of the tenant of a row, by its path. The parent that is there decides, whatever its tenant is; only
+-- where there is none does the note of an absent one.
+create or replace function m23.path_tenant(p_table m23.protected_tables, p_row text) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_parent m23.protected_tables := m23.parent_of(p_table);
+  v_alias  text := 'm23_p' || v_parent.id;
+begin
+  return m23.fill($sql$(select m23_s.tenant from (
+        select {tenant} as tenant from {parent} {alias} where {is_child}
+        union all
+        (select m23_a.tenant_id::{type} from m23.absent_parents m23_a
+          where m23_a.table_id = {id} and m23_a.key = {key} order by m23_a.noted_at desc limit 1)) m23_s limit 1)$sql$,
+    'tenant', m23.row_tenant(v_parent, v_alias), 'parent', m23.qualified_name(v_parent.relid), 'alias', v_alias,
+    'is_child', m23.is_child_of(p_table, p_row, v_alias), 'type', p_table.tenant_type, 'id', p_table.id::text,
+    'key', m23.path_key(p_table.relid, p_table.via_attnums, p_row));
+end $outer$;
+revoke all on function m23.path_tenant(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- The condition that a live row is the tenant's, from the tenant's parents to their children: by the application's
+-- index on the path's columns where it has one.
+create or replace function m23.path_belongs_to(p_table m23.protected_tables, p_row text, p_tenant text) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_parent m23.protected_tables := m23.parent_of(p_table);
+  v_alias  text := 'm23_p' || v_parent.id;
+  v_absent text := m23.fill($sql$select {columns} from m23.absent_parents m23_a
+       where m23_a.table_id = {id} and m23_a.tenant_id = ({tenant})::text
+         and not exists (select from m23.absent_parents m23_l
+                          where m23_l.table_id = m23_a.table_id and m23_l.key = m23_a.key
+                            and m23_l.noted_at > m23_a.noted_at)
+         and not exists (select from (select {named}) m23_k join {parent} {alias} on {is_parent})$sql$,
+    'columns', m23.absent_key(p_table), 'named', m23.absent_key(p_table), 'id', p_table.id::text,
+    'tenant', m23.tenant_value(p_table, p_tenant), 'parent', m23.qualified_name(v_parent.relid), 'alias', v_alias,
+    'is_parent', m23.is_child_of(p_table, 'm23_k', v_alias));
+begin
+  if m23.path_equality(p_table) is null then
+    return m23.fill($sql$(exists (select from {parent} {alias} where {is_child} and {belongs})
+      or exists (select from ({absent}) m23_k where {is_same}))$sql$,
+      'parent', m23.qualified_name(v_parent.relid), 'alias', v_alias,
+      'is_child', m23.is_child_of(p_table, p_row, v_alias), 'belongs', m23.belongs_to(v_parent, v_alias, p_tenant),
+      'absent', v_absent, 'is_same', format('%s = %s', m23.path_key(p_table.relid, p_table.via_attnums, 'm23_k'),
+                                            m23.path_key(p_table.relid, p_table.via_attnums, p_row)));
+  end if;
+  return m23.fill($sql$({mine}) {equals} any (
+      select {theirs} from {parent} {alias} where {belongs}
+      union all
+      {absent})$sql$,
+    'mine', m23.columns_text(p_table.relid, p_table.via_attnums, p_row),
+    'theirs', m23.columns_text(v_parent.relid, p_table.parent_attnums, v_alias),
+    'equals', m23.path_equality(p_table),
+    'parent', m23.qualified_name(v_parent.relid), 'alias', v_alias, 'absent', v_absent,
+    'belongs', m23.belongs_to(v_parent, v_alias, p_tenant));
+end $outer$;
+revoke all on function m23.path_belongs_to(m23.protected_tables, text, text) from public, anon, authenticated,
+  service_role;
+
+-- The columns of a path by the key of an absent parent `m23_a`, as a select list.
+create or replace function m23.absent_key(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('(m23_a.key[%s])::%s as %I', u.n, format_type(a.atttypid, null), a.attname),
+                            ', ' order by u.n)
+            from unnest(p_table.via_attnums) with ordinality u (attnum, n)
+            join pg_attribute a on a.attrelid = p_table.relid and a.attnum = u.attnum);
+end $$;
+revoke all on function m23.absent_key(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The one operator, by name, that compares all columns of a path; null where they need several.
+create or replace function m23.path_equality(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case when count(distinct (o.oprnamespace, o.oprname)) = 1
+                      then min(format('operator(%I.%s)', n.nspname, o.oprname)) end
+            from unnest(m23.path_operators(p_table)) u (operator)
+            join pg_operator o on o.oid = u.operator join pg_namespace n on n.oid = o.oprnamespace);
+end $$;
+revoke all on function m23.path_equality(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- A path for a reader: `task_id → tasks → "org_id"`.
+create or replace function m23.path_text(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_parent m23.protected_tables := m23.parent_of(p_table);
+begin
+  return format('%s → %s (%s)', array_to_string(m23.tenancy_columns(p_table), ', '),
+                coalesce(m23.public_name(v_parent.relid), v_parent.name), m23.tenancy_text(v_parent));
+end $$;
+revoke all on function m23.path_text(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Whether every row of a path's table has a parent, at the end of each statement: the server sees to it.
+create or replace function m23.path_is_kept(p_table m23.protected_tables) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare v_key pg_constraint := m23.path_constraint(p_table);
+begin
+  return v_key.oid is not null and v_key.convalidated and not v_key.condeferrable;
+end $$;
+revoke all on function m23.path_is_kept(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- A path as an archive has it: `{"columns", "parent": {"schema", "name"}, "parent_columns"}`; null where there is none.
+create or replace function m23.path_facts(p_table m23.protected_tables) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare v_parent oid := (m23.parent_of(p_table)).relid;
+begin
+  return (select jsonb_build_object('columns', m23.column_names(p_table.relid, p_table.via_attnums),
+                                    'parent', jsonb_build_object('schema', n.nspname, 'name', c.relname),
+                                    'parent_columns', m23.column_names(v_parent, p_table.parent_attnums))
+            from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = v_parent);
+end $$;
+revoke all on function m23.path_facts(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The names of columns by their numbers, in this order.
+create or replace function m23.column_names(p_relid oid, p_attnums int2[]) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select a.attname::text from unnest(p_attnums) with ordinality u (attnum, n)
+                 join pg_attribute a on a.attrelid = p_relid and a.attnum = u.attnum order by u.n);
+end $$;
+revoke all on function m23.column_names(oid, int2[]) from public, anon, authenticated, service_role;
 
 -- The statement that makes an enum, composite type, range or domain again where there is none of its name.
 create or replace function m23.type_definition(p_type oid) returns text
@@ -2371,6 +2647,38 @@ begin
 end $$;
 revoke all on function m23.tick() from public, anon, authenticated, service_role;
 
+-- Parents that are not there: of tables that find their tenants by a path, whose the rows are that refer to them. A
+-- parent that is deleted is noted before it goes, so that its children are the tenant's still, in whatever order a
+-- statement, a foreign key's action or a deferred constraint takes them. A row that comes before its parent is noted as
+-- nobody's, until the parent comes.
+
+create table m23.absent_parents (
+  table_id  int not null,     -- the children's
+  parent_id int not null,     -- the table that they refer to; no foreign keys: a writer would lock catalogue rows
+  key       text[] not null,  -- what they refer with (m23.path_key)
+  tenant_id text,             -- null: nobody's
+  noted_at  pg_lsn not null default pg_current_wal_insert_lsn(),
+  xid       xid8 not null default pg_current_xact_id(),
+  constraint a_key_has_no_nulls check (array_position(key, null) is null and key <> '{}')
+);
+
+select m23.close_table('m23.absent_parents');
+
+create index absent_parents_key on m23.absent_parents (table_id, key, noted_at);
+
+create index absent_parents_tenant on m23.absent_parents (table_id, tenant_id);
+
+create index absent_parents_parent on m23.absent_parents (parent_id);
+
+comment on table m23.absent_parents is
+  'Keys that rows refer to and that no parent has (any more): whose those rows are. The last note of a key counts.';
+
+-- How m23.protect_table reads `via`: the columns that refer to the parent, and the parent.
+
+-- What `via` says. `task_id`, `org_id, task_id`, `task_id -> public.tasks`: columns of the table. `<- public.orgs
+-- (settings_id)`: columns of the parent, which refer to the table.
+create type m23.path_words as (columns text[], parent text, points boolean);
+
 -- Keeping what they are --------------------------------------------------------------------
 
 create table m23.type_versions (
@@ -2634,53 +2942,34 @@ end $$;
 revoke all on function m23.foresee_drop() from public, anon, authenticated, service_role;
 select m23.pin_text('m23.foresee_drop()');
 
-create or replace function m23.protect_table(p_table regclass, p_tenant_column name default 'tenant_id') returns void
+create or replace function m23.protect_table(p_table regclass, p_tenant_column name default null, via text default null)
+returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_class    pg_class;
-  v_tenant   pg_attribute;
+  v_already  m23.protected_tables := (select t from m23.protected_tables t where t.relid = p_table);
+  v_wanted   m23.protected_tables;
   v_obstacle m23.obstacle;
-  v_already  m23.protected_tables;
   v_row      m23.protected_tables;
 begin
-  select * into v_class from pg_class where oid = p_table;
-  if v_class.relkind not in ('r', 'p') or v_class.relispartition or v_class.relpersistence = 't' then
-    raise exception '% cannot be protected: only ordinary and partitioned tables can, and it is %', p_table,
-      case when v_class.relispartition then 'a partition; protect the table that it is part of'
-           when v_class.relpersistence = 't' then 'temporary'
-           when v_class.relkind in ('v', 'm') then 'a view'
-           when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
-      using errcode = 'wrong_object_type';
-  end if;
-  if m23.not_the_applications(p_table) is not null then
-    raise exception '% cannot be protected: %', p_table, m23.not_the_applications(p_table)
-      using errcode = 'insufficient_privilege';
-  end if;
-  select * into v_tenant from pg_attribute
-   where attrelid = p_table and attname = p_tenant_column and attnum > 0 and not attisdropped;
-  if v_tenant.attnum is null then
-    raise exception '% has no column "%" to tell its tenants apart', p_table, p_tenant_column
-      using errcode = 'undefined_column',
-            hint = 'Name the tenant column: select m23.protect_table(''schema.table'', ''column'').';
-  end if;
-  select * into v_already from m23.protected_tables where relid = p_table;
-  if v_already.tenant_attnum <> v_tenant.attnum and m23.tenant_column(v_already) is not null then
-    raise exception '% is protected already, with another tenant column', p_table
-      using errcode = 'object_not_in_prerequisite_state',
-            hint = 'Call m23.unprotect_table first; its history is dropped then.';
-  end if;
-
+  perform m23.refuse_unprotectable(p_table);
+  v_wanted := m23.declared_tenancy(p_table, p_tenant_column, via, v_already);
   -- Writers in flight end first: whatever is written from here on is captured.
-  execute format('lock table %s in share row exclusive mode', m23.qualified_name(p_table));
-  select * into v_obstacle from m23.obstacles(p_table, v_tenant.attnum) limit 1;
+  perform m23.lock_to_protect(p_table, v_wanted, v_already);
+  v_wanted.relid := p_table;
+  v_wanted.id := v_already.id;
+  v_wanted.key_attnums := m23.key_attnums(p_table);
+  v_obstacle := m23.obstacle_of(v_wanted);
   if v_obstacle.kind is not null then
     raise exception '% cannot be protected: it %', p_table, v_obstacle.sentence
       using errcode = v_obstacle.code, hint = v_obstacle.advice;
   end if;
-  insert into m23.protected_tables as t (relid, tenant_attnum, tenant_type, key_attnums, name, incarnation)
-    values (p_table, v_tenant.attnum, m23.tenant_type(v_tenant.atttypid), m23.key_attnums(p_table),
-            m23.public_name(p_table), m23.incarnation())
-    on conflict (relid) do update set tenant_attnum = excluded.tenant_attnum  -- the former may have been dropped
+  insert into m23.protected_tables as t (relid, tenant_attnum, parent_id, via_attnums, parent_attnums, tenant_type,
+                                         key_attnums, name, incarnation)
+    values (p_table, v_wanted.tenant_attnum, v_wanted.parent_id, v_wanted.via_attnums, v_wanted.parent_attnums,
+            v_wanted.tenant_type, v_wanted.key_attnums, m23.public_name(p_table), m23.incarnation())
+    on conflict (relid) do update  -- the former tenancy may be gone
+      set tenant_attnum = excluded.tenant_attnum, parent_id = excluded.parent_id,
+          via_attnums = excluded.via_attnums, parent_attnums = excluded.parent_attnums
     returning * into v_row;
   -- What was logged in another life of the database, or missed, is no history.
   if v_row.incarnation <> m23.incarnation() then
@@ -2688,19 +2977,25 @@ begin
   elsif v_already.id is not null then
     v_row := m23.end_broken_history(v_row);
   end if;
+  if v_row.parent_id is not null and v_already.parent_id is distinct from v_row.parent_id then
+    perform m23.write_capture(m23.parent_of(v_row));
+    perform m23.begin_path(v_row);
+  end if;
   perform m23.write_capture(v_row);
   perform m23.note_tick();
   if v_already.id is null then
     perform m23.warn_of_protection(v_row);
   end if;
 end $$;
-comment on function m23.protect_table(regclass, name) is
+comment on function m23.protect_table(regclass, name, text) is
   'Puts a table under protection: from the end of this transaction on, every change of it can be undone. '
-  'It needs a primary key, or a unique index over columns that are NOT NULL, and a tenant column of type uuid, text or '
-  'a whole number. '
-  'Called again, it renews the capture.';
-revoke all on function m23.protect_table(regclass, name) from public, anon, authenticated, service_role;
-select m23.pin_text('m23.protect_table(regclass, name)');
+  'It needs a primary key, or a unique index over columns that are NOT NULL, and a tenant: a column of type uuid, text '
+  'or a whole number (the column "tenant_id" unless another is named), or a path to a protected table: '
+  'via => ''task_id'', ''org_id, task_id'', ''task_id -> public.tasks'' (without a foreign key, or where there are '
+  'several), ''<- public.organizations (settings_id)'' (the tenant''s row points at it). '
+  'Called again without either, it renews the capture.';
+revoke all on function m23.protect_table(regclass, name, text) from public, anon, authenticated, service_role;
+select m23.pin_text('m23.protect_table(regclass, name, text)');
 
 -- Whether the functions of a table's capture were written for another layout, or a server that records commit times
 -- where this one does not, or the other way round.
@@ -2744,6 +3039,7 @@ create or replace function m23.follow_table(p_table m23.protected_tables) return
 language plpgsql set search_path = '' as $$
 begin
   perform m23.bring_up_to_date(p_table);
+  perform m23.follow_path(c) from m23.path_children(p_table.id) c;
 exception
   when lock_not_available or deadlock_detected or serialization_failure then raise;
   when others then
@@ -2766,7 +3062,8 @@ revoke all on function m23.follow_types() from public, anon, authenticated, serv
 create or replace function m23.obstacle_of(p_table m23.protected_tables) returns m23.obstacle
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select o from m23.obstacles(p_table.relid, p_table.tenant_attnum) o limit 1);
+  return coalesce((select o from m23.obstacles(p_table.relid, p_table.tenant_attnum) o limit 1),
+                  m23.path_obstacle(p_table));
 end $$;
 revoke all on function m23.obstacle_of(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -2777,7 +3074,7 @@ language plpgsql set search_path = '' as $$
 begin
   perform m23.note_name(p_table);
   update m23.protected_tables set suspended = coalesce(suspended, p_kind) where id = p_table.id;
-  if p_kind not in ('unlogged', 'inheritance') then
+  if p_kind not in ('unlogged', 'inheritance', 'no path') then
     perform set_config('m23.writing_capture', 'yes', true);
     perform m23.drop_triggers(c.relid) from m23.captured_relations(p_table.relid) c;
     perform set_config('m23.writing_capture', '', true);
@@ -2850,9 +3147,50 @@ begin
   delete from m23.log_tenants where table_id = p_table.id;
   delete from m23.log_groups where table_id = p_table.id;
   delete from m23.removed_partitions where table_id = p_table.id;
+  perform m23.begin_path(p_table);
   return p_table;
 end $$;
 revoke all on function m23.begin_history(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- Notes the parents that rows of a table lack when its history begins.
+create or replace function m23.begin_path(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+begin
+  delete from m23.absent_parents where table_id = p_table.id;
+  if p_table.parent_id is null or m23.path_is_kept(p_table) then return; end if;
+  execute m23.note_missing(p_table, m23.qualified_name(p_table.relid));
+end $$;
+revoke all on function m23.begin_path(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The tenancy that a table is to have: the column or the path that is named; else what it has, else `tenant_id`.
+create or replace function m23.declared_tenancy(
+  p_table regclass, p_column name, p_via text, p_already m23.protected_tables
+) returns m23.protected_tables
+language plpgsql stable set search_path = '' as $$
+declare v_wanted m23.protected_tables;
+begin
+  if p_column is not null and p_via is not null then
+    raise exception 'a table has a tenant column or a path, not both' using errcode = 'invalid_parameter_value',
+      hint = 'A column of its own is better where there is one.';
+  elsif p_via is not null then
+    v_wanted := m23.declared_path(p_table, p_via);
+  elsif p_column is null and p_already.id is not null and m23.tells_tenants(p_already) then
+    return p_already;
+  else
+    v_wanted := m23.declared_column(p_table, coalesce(p_column, 'tenant_id'));
+  end if;
+  if p_already.id is not null and m23.tells_tenants(p_already)
+     and (v_wanted.tenant_attnum, v_wanted.parent_id, v_wanted.via_attnums, v_wanted.parent_attnums)
+         is distinct from (p_already.tenant_attnum, p_already.parent_id, p_already.via_attnums,
+                           p_already.parent_attnums) then
+    raise exception '% is protected already, by %', p_table, m23.tenancy_text(p_already)
+      using errcode = 'object_not_in_prerequisite_state',
+            hint = 'Call m23.unprotect_table first; its history is dropped then.';
+  end if;
+  return v_wanted;
+end $$;
+revoke all on function m23.declared_tenancy(regclass, name, text, m23.protected_tables) from public, anon,
+  authenticated, service_role;
 
 -- Another history where the former one has missed changes. Partitions that have gone are followed.
 create or replace function m23.end_broken_history(p_table m23.protected_tables) returns m23.protected_tables
@@ -2866,6 +3204,153 @@ begin
               else m23.begin_history(p_table, 'capture was switched off') end;
 end $$;
 revoke all on function m23.end_broken_history(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Locks a table, and before it the one that its path leads to first: what is deleted there is noted from here on.
+create or replace function m23.lock_to_protect(p_table regclass, p_wanted m23.protected_tables,
+  p_already m23.protected_tables)
+returns void
+language plpgsql set search_path = '' as $$
+begin
+  if p_wanted.parent_id is not null and p_already.parent_id is distinct from p_wanted.parent_id then
+    execute format('lock table %s in share row exclusive mode', m23.qualified_name((m23.parent_of(p_wanted)).relid));
+  end if;
+  execute format('lock table %s in share row exclusive mode', m23.qualified_name(p_table));
+end $$;
+revoke all on function m23.lock_to_protect(regclass, m23.protected_tables, m23.protected_tables) from public, anon,
+  authenticated, service_role;
+
+-- What m23.protect_table is asked for, before it takes a lock.
+
+-- Refuses what is no table of the application's whose rows stay.
+create or replace function m23.refuse_unprotectable(p_table regclass) returns void
+language plpgsql stable set search_path = '' as $$
+declare v_class pg_class := (select c from pg_class c where c.oid = p_table);
+begin
+  if v_class.relkind not in ('r', 'p') or v_class.relispartition or v_class.relpersistence = 't' then
+    raise exception '% cannot be protected: only ordinary and partitioned tables can, and it is %', p_table,
+      case when v_class.relispartition then 'a partition; protect the table that it is part of'
+           when v_class.relpersistence = 't' then 'temporary'
+           when v_class.relkind in ('v', 'm') then 'a view'
+           when v_class.relkind = 'f' then 'a foreign table' else 'no table' end
+      using errcode = 'wrong_object_type';
+  end if;
+  if m23.not_the_applications(p_table) is not null then
+    raise exception '% cannot be protected: %', p_table, m23.not_the_applications(p_table)
+      using errcode = 'insufficient_privilege';
+  end if;
+end $$;
+revoke all on function m23.refuse_unprotectable(regclass) from public, anon, authenticated, service_role;
+
+-- Warns of what a newly protected table leaves open.
+create or replace function m23.warn_of_protection(p_table m23.protected_tables) returns void
+language plpgsql stable set search_path = '' as $$
+declare v_sentence text;
+begin
+  for v_sentence in select m23.tenant_column_doubt(p_table) union all select m23.path_doubt(p_table)
+                    union all select m23.relatives_sentences(p_table.relid) loop
+    if v_sentence is not null then
+      raise warning '% %', m23.public_name(p_table.relid), v_sentence
+        using hint = 'select * from m23.plan_protection() says what hangs on a tenant, and how it is protected.';
+    end if;
+  end loop;
+end $$;
+revoke all on function m23.warn_of_protection(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Writes all that captures a table: its log, and its functions and triggers.
+create or replace function m23.write_capture(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare v_new boolean;
+begin
+  perform set_config('m23.writing_capture', 'yes', true);
+  perform m23.note_name(p_table);
+  if m23.key_is_another(p_table) then
+    p_table := m23.begin_history(p_table, 'the primary key was another');  -- by which rows of the log are told apart
+  end if;
+  v_new := to_regclass(m23.log_name(p_table.id)) is null;
+  perform m23.note_types(m23.column_types(array[p_table.relid]));
+  perform m23.write_log_table(p_table);
+  perform m23.write_log_groups(p_table);
+  perform m23.follow_partitions(p_table, v_new);
+  perform m23.write_capture_functions(p_table);
+  perform m23.write_triggers(p_table);
+  perform set_config('m23.writing_capture', '', true);
+end $$;
+revoke all on function m23.write_capture(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The layout of a table ----------------------------------------------------------
+
+-- What a capture depends on in its table.
+create or replace function m23.layout_of(p_table oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select md5(concat_ws(',', m23.qualified_name(p_table), m23.references_write(p_table),
+                     m23.references_itself(p_table), m23.insert_order_matters(p_table), m23.path_layout(p_table),
+                     array_to_string(m23.key_operators(p_table), ' '),
+                     string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native, c.generated,
+                                          c.key_ord), ',' order by c.attnum)))
+      from m23.columns_of(p_table) c);
+end $$;
+revoke all on function m23.layout_of(oid) from public, anon, authenticated, service_role;
+select m23.pin_text('m23.layout_of(oid)');
+
+-- Brings capture, log and history up to what a command has made of a table.
+create or replace function m23.bring_up_to_date(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare v_obstacle m23.obstacle := m23.obstacle_of(p_table);
+begin
+  if v_obstacle.kind is not null then
+    perform m23.suspend_capture(p_table, v_obstacle.kind);
+    return;
+  elsif p_table.suspended is not null then
+    p_table := m23.begin_history(p_table, 'capture was suspended: ' || p_table.suspended);
+  elsif m23.was_off(p_table, true) then
+    -- What this command has done to the triggers is put right before anybody can write.
+    p_table := m23.begin_history(p_table, 'capture was switched off');
+  end if;
+  perform m23.write_capture(p_table);
+end $$;
+revoke all on function m23.bring_up_to_date(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Whether rows are replicated into a table, or a partition of it, without being captured.
+create or replace function m23.misses_replication(p_table m23.protected_tables) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.is_subscribed(p_table.relid) and exists (
+    select from m23.captured_relations(p_table.relid) c
+     where c.leaf and not exists (select from pg_trigger g
+                                   where g.tgrelid = c.relid and g.tgname = 'aaa_m23_row_replicated'
+                                     and g.tgenabled = 'A'));
+end $$;
+revoke all on function m23.misses_replication(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Whether a table is still captured for a subscription that is gone.
+create or replace function m23.replication_has_ended(p_table m23.protected_tables) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from m23.captured_relations(p_table.relid) c join pg_trigger g on g.tgrelid = c.relid
+                  where g.tgname = 'aaa_m23_row_replicated') and not m23.is_subscribed(p_table.relid);
+end $$;
+revoke all on function m23.replication_has_ended(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Follows what a command has made of a table on a table's path: by its functions alone, because the command has locked
+-- the other table, and not this one.
+create or replace function m23.follow_path(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if not exists (select from pg_class where oid = p_table.relid) then return; end if;
+  if (m23.obstacle_of(p_table)).kind = 'no path' then
+    perform m23.suspend_capture(p_table, 'no path');
+  elsif p_table.suspended is null then
+    perform m23.follow_layout(p_table.id, p_table.relid);
+  end if;
+end $$;
+revoke all on function m23.follow_path(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The same for all that are known: each minute, and where a command has altered a type.
+create or replace function m23.renew_types() returns int
+language sql volatile set search_path = '' as
+$$ select m23.note_types(array(select k.type from m23.known_types() k)) $$;
+revoke all on function m23.renew_types() from public, anon, authenticated, service_role;
 
 -- The obstacles of a table and its tenant column, the worst first. Each may come later, by the application's
 -- migrations: those are never refused, so capture is suspended then. Asked for each table of every call: straight
@@ -2900,7 +3385,7 @@ begin
   union all
   select 'no tenant column', 'has no tenant column any more, so its rows are nobody''s',
          'add it again and call m23.protect_table, or call m23.unprotect_table', '42703'
-   where not exists (select from pg_attribute
+   where p_tenant_attnum is not null and not exists (select from pg_attribute
                       where attrelid = p_table and attnum = p_tenant_attnum and not attisdropped)
   union all
   select 'a tenant column of another type',
@@ -2955,122 +3440,37 @@ begin
 end $$;
 revoke all on function m23.obstacles(oid, int2) from public, anon, authenticated, service_role;
 
-create or replace function m23.unprotect_table(p_table regclass) returns void
-language plpgsql set search_path = '' as $$
-declare v_row m23.protected_tables;
+-- The obstacle of a path; null where there is none.
+create or replace function m23.path_obstacle(p_table m23.protected_tables) returns m23.obstacle
+language plpgsql stable set search_path = '' as $$
+declare
+  v_parent   m23.protected_tables := m23.parent_of(p_table);
+  v_above    m23.obstacle;
+  v_obstacle m23.obstacle;
+  v_fault    text := m23.path_fault(p_table);
 begin
-  delete from m23.protected_tables where relid = p_table returning * into v_row;
-  if v_row.id is null then
-    raise exception '% is not protected', p_table using errcode = 'undefined_object';
+  if p_table.parent_id is null then return null; end if;
+  if v_fault is not null then
+    v_obstacle.sentence := v_fault;
+    v_obstacle.advice := 'put it back, or call m23.unprotect_table and protect the table by another way';
+    v_obstacle.code := '42703';
+  else
+    v_above := m23.obstacle_of(v_parent);
+    if v_above.kind is null and v_parent.suspended is null then return null; end if;
+    v_obstacle.sentence := format('finds its tenants through %s, whose capture is suspended: %s',
+      m23.public_name(v_parent.relid), coalesce('it ' || v_above.sentence, v_parent.suspended));
+    v_obstacle.advice := coalesce(v_above.advice, 'the upkeep renews that within a minute');
+    v_obstacle.code := coalesce(v_above.code, '55000');
   end if;
-  perform m23.drop_triggers(c.relid) from m23.captured_relations(p_table) c;
-  execute format('drop function %s', m23.capture_functions(v_row.id));
-  execute format('drop table %s cascade', m23.log_name(v_row.id));
+  v_obstacle.kind := 'no path';
+  return v_obstacle;
 end $$;
-comment on function m23.unprotect_table(regclass) is
-  'Takes a table out of protection and drops its history. Backups of it stay as they are.';
-revoke all on function m23.unprotect_table(regclass) from public, anon, authenticated, service_role;
-
--- Warns of what a newly protected table leaves open.
-create or replace function m23.warn_of_protection(p_table m23.protected_tables) returns void
-language plpgsql stable set search_path = '' as $$
-declare v_sentence text;
-begin
-  for v_sentence in select m23.tenant_column_doubt(p_table)
-                    union all select m23.relatives_sentences(p_table.relid) loop
-    if v_sentence is not null then
-      raise warning '% %', m23.public_name(p_table.relid), v_sentence
-        using hint = 'select * from m23.plan_protection() says what hangs on a tenant, and how it is protected.';
-    end if;
-  end loop;
-end $$;
-revoke all on function m23.warn_of_protection(m23.protected_tables) from public, anon, authenticated, service_role;
-
--- Writes all that captures a table: its log, and its functions and triggers.
-create or replace function m23.write_capture(p_table m23.protected_tables) returns void
-language plpgsql set search_path = '' as $$
-declare v_new boolean;
-begin
-  perform set_config('m23.writing_capture', 'yes', true);
-  perform m23.note_name(p_table);
-  if m23.key_is_another(p_table) then
-    p_table := m23.begin_history(p_table, 'the primary key was another');  -- by which rows of the log are told apart
-  end if;
-  v_new := to_regclass(m23.log_name(p_table.id)) is null;
-  perform m23.note_types(m23.column_types(array[p_table.relid]));
-  perform m23.write_log_table(p_table);
-  perform m23.write_log_groups(p_table);
-  perform m23.follow_partitions(p_table, v_new);
-  perform m23.write_capture_functions(p_table);
-  perform m23.write_triggers(p_table);
-  perform set_config('m23.writing_capture', '', true);
-end $$;
-revoke all on function m23.write_capture(m23.protected_tables) from public, anon, authenticated, service_role;
-
--- The layout of a table ----------------------------------------------------------
-
--- What a capture depends on in its table.
-create or replace function m23.layout_of(p_table oid) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select md5(concat_ws(',', m23.qualified_name(p_table), m23.references_write(p_table),
-                     m23.references_itself(p_table), m23.insert_order_matters(p_table),
-                     array_to_string(m23.key_operators(p_table), ' '),
-                     string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native, c.generated,
-                                          c.key_ord), ',' order by c.attnum)))
-      from m23.columns_of(p_table) c);
-end $$;
-revoke all on function m23.layout_of(oid) from public, anon, authenticated, service_role;
-select m23.pin_text('m23.layout_of(oid)');
-
--- Brings capture, log and history up to what a command has made of a table.
-create or replace function m23.bring_up_to_date(p_table m23.protected_tables) returns void
-language plpgsql set search_path = '' as $$
-declare v_obstacle m23.obstacle := m23.obstacle_of(p_table);
-begin
-  if v_obstacle.kind is not null then
-    perform m23.suspend_capture(p_table, v_obstacle.kind);
-    return;
-  elsif p_table.suspended is not null then
-    p_table := m23.begin_history(p_table, 'capture was suspended: ' || p_table.suspended);
-  elsif m23.was_off(p_table, true) then
-    -- What this command has done to the triggers is put right before anybody can write.
-    p_table := m23.begin_history(p_table, 'capture was switched off');
-  end if;
-  perform m23.write_capture(p_table);
-end $$;
-revoke all on function m23.bring_up_to_date(m23.protected_tables) from public, anon, authenticated, service_role;
-
--- Whether rows are replicated into a table, or a partition of it, without being captured.
-create or replace function m23.misses_replication(p_table m23.protected_tables) returns boolean
-language plpgsql stable set search_path = '' as $$
-begin
-  return m23.is_subscribed(p_table.relid) and exists (
-    select from m23.captured_relations(p_table.relid) c
-     where c.leaf and not exists (select from pg_trigger g
-                                   where g.tgrelid = c.relid and g.tgname = 'aaa_m23_row_replicated'
-                                     and g.tgenabled = 'A'));
-end $$;
-revoke all on function m23.misses_replication(m23.protected_tables) from public, anon, authenticated, service_role;
-
--- Whether a table is still captured for a subscription that is gone.
-create or replace function m23.replication_has_ended(p_table m23.protected_tables) returns boolean
-language plpgsql stable set search_path = '' as $$
-begin
-  return exists (select from m23.captured_relations(p_table.relid) c join pg_trigger g on g.tgrelid = c.relid
-                  where g.tgname = 'aaa_m23_row_replicated') and not m23.is_subscribed(p_table.relid);
-end $$;
-revoke all on function m23.replication_has_ended(m23.protected_tables) from public, anon, authenticated, service_role;
-
--- The same for all that are known: each minute, and where a command has altered a type.
-create or replace function m23.renew_types() returns int
-language sql volatile set search_path = '' as
-$$ select m23.note_types(array(select k.type from m23.known_types() k)) $$;
-revoke all on function m23.renew_types() from public, anon, authenticated, service_role;
+revoke all on function m23.path_obstacle(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- The functions of one table's capture: written from templates for its present layout. Its rows are noted by
 --   m23_log.insert_<id>, update_<id>, delete_<id>   after each statement, from its transition tables
 --   m23_log.row_<id>                                after each updated row: has its key, its tenant or a group changed?
+--   m23_log.leaving_<id>                            before each deleted row that others find their tenants through
 --   m23_log.truncate_<id>                           before TRUNCATE, which fires no others
 --   m23_log.replicated_<id>                         after each row that comes by no statement, under a subscription
 --   m23_log.layout_<id>                             whether all this is still the table's layout
@@ -3153,6 +3553,113 @@ create or replace function m23.log_name(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23_log.log_' || p_table_id $$;
 revoke all on function m23.log_name(int) from public, anon, authenticated, service_role;
 
+-- The statement that notes those parents of new rows, a relation, that are not there, as nobody's. Where the server
+-- keeps the foreign key at once, only a session that silences triggers can write such rows.
+create or replace function m23.note_missing(p_table m23.protected_tables, p_rows text) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$insert into m23.absent_parents (table_id, parent_id, key)
+      select distinct {id}, {parent_id}, {key} from {rows} r
+       where {kept}{has_key} and not exists (select from {parent} m23_p where {is_child})
+         and not exists (select from m23.absent_parents a where a.table_id = {id} and a.key = {key})$sql$,
+    'id', p_table.id::text, 'parent_id', p_table.parent_id::text, 'rows', p_rows,
+    'key', m23.path_key(p_table.relid, p_table.via_attnums, 'r'),
+    'kept', case when m23.path_is_kept(p_table)
+                 then '(select current_setting(''session_replication_role'') = ''replica'') and ' else '' end,
+    'has_key', m23.has_parent_key(p_table, 'r'), 'parent', m23.qualified_name((m23.parent_of(p_table)).relid),
+    'is_child', m23.is_child_of(p_table, 'r', 'm23_p'));
+end $outer$;
+revoke all on function m23.note_missing(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- A tenant column, by its name.
+create or replace function m23.declared_column(p_table regclass, p_column name) returns m23.protected_tables
+language plpgsql stable set search_path = '' as $$
+declare
+  v_wanted m23.protected_tables;
+  v_type   oid;
+begin
+  select a.attnum, a.atttypid into v_wanted.tenant_attnum, v_type from pg_attribute a
+   where a.attrelid = p_table and a.attname = p_column and a.attnum > 0 and not a.attisdropped;
+  if v_wanted.tenant_attnum is null then
+    raise exception '% has no column "%" to tell its tenants apart', p_table, p_column
+      using errcode = 'undefined_column',
+            hint = 'Name the tenant column, select m23.protect_table(''schema.table'', ''column''), or a path to a '
+                   'table that has one, via => ''task_id''. m23.plan_protection() says which there are.';
+  end if;
+  v_wanted.tenant_type := m23.tenant_type(v_type);
+  return v_wanted;
+end $$;
+revoke all on function m23.declared_column(regclass, name) from public, anon, authenticated, service_role;
+
+-- A table's path as m23.protected_tables keeps it: parent_id, via_attnums and parent_attnums.
+create or replace function m23.declared_path(p_table oid, p_via text) returns m23.protected_tables
+language plpgsql stable set search_path = '' as $$
+declare
+  v_words  m23.path_words := m23.path_words(p_via);
+  v_parent oid := case when v_words.parent is not null then m23.path_relation(v_words.parent) end;
+  v_mine   int2[] := case when not v_words.points then m23.attnums_named(p_table, v_words.columns) end;
+  v_keys   pg_constraint[];
+  v_path   m23.protected_tables;
+begin
+  v_keys := case when v_words.points
+    then array(select k from m23.keys_over(v_parent, m23.attnums_named(v_parent, v_words.columns), p_table) k)
+    else array(select k from m23.keys_over(p_table, v_mine, v_parent) k) end;
+  if v_parent is null then v_parent := m23.only_parent(p_table, v_words, v_keys); end if;
+  v_path := m23.protected_parent(p_table, v_parent, p_via);
+  if v_words.points then
+    v_path.parent_attnums := coalesce((v_keys[1]).conkey, m23.attnums_named(v_parent, v_words.columns));
+    v_path.via_attnums := coalesce((v_keys[1]).confkey, m23.key_attnums(p_table));
+  else
+    v_path.via_attnums := coalesce((v_keys[1]).conkey, v_mine);
+    v_path.parent_attnums := coalesce((v_keys[1]).confkey, m23.key_attnums(v_parent));
+  end if;
+  if cardinality(v_path.via_attnums) is distinct from cardinality(v_path.parent_attnums) then
+    raise exception 'via says "%", which has % columns, and the key of the other table has %', p_via,
+      cardinality(v_words.columns),
+      case when v_words.points then cardinality(v_path.via_attnums) else cardinality(v_path.parent_attnums) end
+      using errcode = 'invalid_parameter_value';
+  end if;
+  return v_path;
+end $$;
+revoke all on function m23.declared_path(oid, text) from public, anon, authenticated, service_role;
+
+-- Whether a table can still tell its tenants apart.
+create or replace function m23.tells_tenants(p_table m23.protected_tables) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_table.parent_id is null then return m23.tenant_column(p_table) is not null; end if;
+  return m23.path_fault(p_table) is null and m23.tells_tenants(m23.parent_of(p_table));
+end $$;
+revoke all on function m23.tells_tenants(m23.protected_tables) from public, anon, authenticated, service_role;
+
+create or replace function m23.unprotect_table(p_table regclass) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_row      m23.protected_tables;
+  v_children text := (select string_agg(m23.public_name(c.relid), ', ' order by c.id)
+                        from m23.protected_tables t join m23.protected_tables c on c.parent_id = t.id
+                       where t.relid = p_table);
+begin
+  if v_children is not null then
+    raise exception '% find(s) the tenants of its rows through %', v_children, p_table
+      using errcode = 'dependent_objects_still_exist', hint = 'Unprotect what hangs on it first.';
+  end if;
+  delete from m23.protected_tables where relid = p_table returning * into v_row;
+  if v_row.id is null then
+    raise exception '% is not protected', p_table using errcode = 'undefined_object';
+  end if;
+  perform m23.drop_triggers(c.relid) from m23.captured_relations(p_table) c;
+  execute format('drop function %s', m23.capture_functions(v_row.id));
+  execute format('drop table %s cascade', m23.log_name(v_row.id));
+  delete from m23.absent_parents where table_id = v_row.id;
+  if exists (select from pg_class where oid = (m23.parent_of(v_row)).relid) then
+    perform m23.write_capture(m23.parent_of(v_row));
+  end if;
+end $$;
+comment on function m23.unprotect_table(regclass) is
+  'Takes a table out of protection and drops its history. Backups of it stay as they are.';
+revoke all on function m23.unprotect_table(regclass) from public, anon, authenticated, service_role;
+
 -- Why changes of a table may have gone unseen for good; null when none have.
 create or replace function m23.history_fault(p_table m23.protected_tables) returns text
 language plpgsql volatile set search_path = '' as $$
@@ -3179,14 +3686,17 @@ begin
 end $$;
 revoke all on function m23.key_is_another(m23.protected_tables) from public, anon, authenticated, service_role;
 
--- The functions of a table by their signatures, as `drop function` takes them.
-create or replace function m23.capture_functions(p_table_id int) returns text
-language sql immutable set search_path = '' as $$
-  select string_agg(format('m23_log.%s_%s(%s)', f.name, p_table_id, f.arguments), ', ')
-    from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('replicated', ''),
-                 ('layout', 'regclass, text')) f (name, arguments)
-$$;
-revoke all on function m23.capture_functions(int) from public, anon, authenticated, service_role;
+-- What is to be known of a table's path, a sentence that goes on from the table's name; null where nothing is. The rows
+-- of a tenant are found from its parents: without an index on the columns that lead there, by a look at all rows.
+create or replace function m23.path_doubt(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_columns text := array_to_string(m23.tenancy_columns(p_table), ', ');
+begin
+  if p_table.parent_id is null or m23.is_indexed(p_table.relid, p_table.via_attnums) then return null; end if;
+  return format('finds its tenants by "%s", which no index begins with: backups and restores look at all of its rows; '
+                'create index on %s (%1$s)', v_columns, m23.qualified_name(p_table.relid));
+end $$;
+revoke all on function m23.path_doubt(m23.protected_tables) from public, anon, authenticated, service_role;
 
 create or replace function m23.plan_protection(root regclass default null, tenant_column name default null)
 returns table (table_name text, belongs text, how text, statement text, why_not text, advice text)
@@ -3233,6 +3743,7 @@ declare
   v_parent oid;
   v_theirs text;
 begin
+  if p_table.parent_id is not null then return null; end if;
   select m23.root_of(k.confrelid), m23.other_tenant_column(p_table, k) into v_parent, v_theirs
     from m23.references_from(p_table.relid) k
    where k.conkey = array[p_table.tenant_attnum] and m23.other_tenant_column(p_table, k) is not null limit 1;
@@ -3320,6 +3831,7 @@ begin
       ('row', '', m23.row_function(p_table)),
       ('replicated', v_head || 'set row_security = off ' || m23.text_settings(p_table),
        m23.replicated_function(p_table)),
+      ('leaving', v_head || 'set row_security = off', m23.leaving_function(p_table)),
       ('truncate', v_head || 'set row_security = off', m23.truncate_function(p_table))) f (name, attributes, body)
   loop
     execute m23.fill('create or replace function m23_log.{name}_{id}() returns trigger
@@ -3429,7 +3941,7 @@ begin
     select m23.qualified_name(c.relid) as relation, t.*
       from m23.captured_relations(p_table.relid) c,
            m23.capture_triggers(c.leaf, c.partitioned, m23.insert_order_matters(p_table.relid),
-                                m23.is_subscribed(p_table.relid)) t
+                                m23.is_subscribed(p_table.relid), m23.is_parent(p_table)) t
   loop
     execute format('create trigger %I %s', v_trigger.name,
                    format(v_trigger.definition, p_table.id, v_trigger.relation));
@@ -3463,6 +3975,17 @@ begin
      where i.indexrelid = (select m23.key_index(p_table)) and o.oprnamespace <> 'pg_catalog'::regnamespace order by n);
 end $$;
 revoke all on function m23.key_operators(oid) from public, anon, authenticated, service_role;
+
+-- What a capture depends on besides, where a path leads to a row's tenant or others' paths lead through the table.
+create or replace function m23.path_layout(p_table oid) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_table m23.protected_tables := (select t from m23.protected_tables t where t.relid = p_table);
+begin
+  return (select concat_ws(' ', v_table.parent_id, v_table.via_attnums, v_table.parent_attnums,
+                           m23.layout_of((m23.parent_of(v_table)).relid), m23.path_is_kept(v_table))
+           where v_table.parent_id is not null);
+end $$;
+revoke all on function m23.path_layout(oid) from public, anon, authenticated, service_role;
 
 -- Whether rows of a table can be deleted by a foreign key's action in the statement that deletes others of it.
 create or replace function m23.references_itself(p_table oid) returns boolean
@@ -3519,6 +4042,29 @@ begin
 end $$;
 revoke all on function m23.is_subscribed(oid) from public, anon, authenticated, service_role;
 
+-- An ALTER TABLE that no event trigger has followed: brings log and capture up to the present
+-- layout, from within a trigger, where triggers cannot be made anew. Null where nothing can be
+-- logged: where there is an obstacle (m23.obstacles), or in a copy of the database.
+create or replace function m23.follow_layout(p_table_id int, p_relid oid) returns m23.protected_tables
+language plpgsql set search_path = '' as $$
+declare v_table m23.protected_tables;
+begin
+  perform pg_advisory_xact_lock(hashtextextended('m23.layout.' || p_table_id, 0));
+  select * into v_table from m23.protected_tables
+   where id = p_table_id and relid = coalesce(pg_partition_root(p_relid), p_relid);
+  if v_table.id is null or (m23.obstacle_of(v_table)).kind is not null then
+    return null;
+  end if;
+  if m23.capture_is_stale(v_table) then
+    perform m23.write_log_table(v_table);
+    perform m23.write_log_groups(v_table);
+    perform m23.write_capture_functions(v_table);
+  end if;
+  return v_table;
+end $$;
+revoke all on function m23.follow_layout(int, oid) from public, anon, authenticated, service_role;
+select m23.pin_text('m23.follow_layout(int, oid)');
+
 -- The types whose versions are kept in this life of the database, and what they are by the last one.
 create or replace function m23.known_types() returns table (type oid, numbers oid[], names text[])
 language sql stable rows 5 set search_path = '' as $$
@@ -3526,6 +4072,31 @@ language sql stable rows 5 set search_path = '' as $$
    where v.incarnation = m23.present_life() order by v.type, v.since desc
 $$;
 revoke all on function m23.known_types() from public, anon, authenticated, service_role;
+
+-- What keeps a table from being captured that finds its tenants by a path.
+
+-- What is wrong with the path itself, a sentence that goes on from the table's name; null where nothing is.
+create or replace function m23.path_fault(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_parent m23.protected_tables := m23.parent_of(p_table);
+begin
+  if p_table.parent_id is null then return null; end if;
+  return case
+    when not exists (select from pg_class c where c.oid = v_parent.relid)
+      then format('finds its tenants through %s, which does not exist any more', v_parent.name)
+    when cardinality(m23.tenancy_columns(p_table)) < cardinality(p_table.via_attnums)
+      then format('finds its tenants through %s, and has lost a column that leads there',
+                  m23.public_name(v_parent.relid))
+    when (select count(distinct a.attnum) from pg_attribute a
+           where a.attrelid = v_parent.relid and a.attnum = any (p_table.parent_attnums) and not a.attisdropped)
+         < (select count(distinct u) from unnest(p_table.parent_attnums) u)
+      then format('finds its tenants through %s, which has lost a column that it is found by',
+                  m23.public_name(v_parent.relid))
+    when array_position(m23.path_operators(p_table), null) is not null
+      then format('finds its tenants through %s, by columns that cannot be compared any more',
+                  m23.public_name(v_parent.relid)) end;
+end $$;
+revoke all on function m23.path_fault(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Whether a relation can be meant by the parts of a name.
 create or replace function m23.is_named(p_relation oid, p_name text[]) returns boolean
@@ -3559,12 +4130,131 @@ begin
 end $$;
 revoke all on function m23.began_at(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- The numbers of columns; one that is not there is refused.
+create or replace function m23.attnums_named(p_relid oid, p_columns text[]) returns int2[]
+language plpgsql stable set search_path = '' as $$
+declare v_missing text;
+begin
+  select u.name into v_missing from unnest(p_columns) u (name)
+   where not exists (select from pg_attribute a where a.attrelid = p_relid and a.attname = u.name and a.attnum > 0
+                        and not a.attisdropped);
+  if v_missing is not null then
+    raise exception '% has no column "%"', m23.public_name(p_relid), v_missing using errcode = 'undefined_column';
+  end if;
+  return array(select a.attnum from unnest(p_columns) with ordinality u (name, n)
+                 join pg_attribute a on a.attrelid = p_relid and a.attname = u.name and not a.attisdropped
+                order by u.n);
+end $$;
+revoke all on function m23.attnums_named(oid, text[]) from public, anon, authenticated, service_role;
+
+-- The foreign keys over these columns of a table, in whatever order; to one other table, if p_parent is given.
+create or replace function m23.keys_over(p_relid oid, p_attnums int2[], p_parent oid) returns setof pg_constraint
+language plpgsql stable rows 1 set search_path = '' as $$
+begin
+  return query
+  select k.* from m23.references_from(p_relid) k
+   where k.conrelid = p_relid and k.conkey @> p_attnums and k.conkey <@ p_attnums
+     and (p_parent is null or m23.root_of(k.confrelid) = p_parent)
+   order by k.oid;
+end $$;
+revoke all on function m23.keys_over(oid, int2[], oid) from public, anon, authenticated, service_role;
+
+-- The words of a `via`. One that has another form is refused.
+create or replace function m23.path_words(p_via text) returns m23.path_words
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_forward text[] := regexp_match(p_via, '^\s*([^<>()]+?)\s*(?:->\s*([^<>()]+?)\s*)?$');
+  v_back    text[] := regexp_match(p_via, '^\s*<-\s*([^<>()]+?)\s*\(([^<>()]+)\)\s*$');
+  v_words   m23.path_words;
+begin
+  if v_forward is null and v_back is null then
+    raise exception 'via says "%", which is no path', p_via using errcode = 'invalid_parameter_value',
+      hint = 'Say ''task_id'', ''org_id, task_id'', ''task_id -> public.tasks'' or ''<- public.orgs (settings_id)''.';
+  end if;
+  v_words.points := v_back is not null;
+  v_words.parent := case when v_words.points then v_back[1] else v_forward[2] end;
+  v_words.columns := array(
+    select coalesce((m23.parts_of_name(btrim(c)))[1], btrim(c))
+      from regexp_split_to_table(case when v_words.points then v_back[2] else v_forward[1] end, ',')
+           with ordinality u (c, n) order by u.n);
+  return v_words;
+end $$;
+revoke all on function m23.path_words(text) from public, anon, authenticated, service_role;
+
+-- The one table that the columns of a path refer to. None or several are refused, with what to say.
+create or replace function m23.only_parent(p_table oid, p_words m23.path_words, p_keys pg_constraint[]) returns oid
+language plpgsql stable set search_path = '' as $$
+declare
+  v_columns text := array_to_string(p_words.columns, ', ');
+  v_parents oid[] := array(select distinct m23.root_of((k).confrelid) from unnest(p_keys) k);
+begin
+  if cardinality(v_parents) = 1 then return v_parents[1]; end if;
+  raise exception '% has % by "%"', m23.public_name(p_table),
+    case when v_parents = '{}' then 'no foreign key' else 'foreign keys to several tables' end, v_columns
+    using errcode = 'invalid_parameter_value',
+          hint = format('Name the table: %s.', coalesce((
+            select string_agg(format('via => ''%s -> %s''', v_columns, m23.raw_name(p)), ' or ')
+              from unnest(v_parents) p),
+            format('via => ''%s -> schema.table''', v_columns)));
+end $$;
+revoke all on function m23.only_parent(oid, m23.path_words, pg_constraint[]) from public, anon, authenticated,
+  service_role;
+
+-- A table of a path, by its name; it has to be there.
+create or replace function m23.path_relation(p_name text) returns oid
+language plpgsql stable set search_path = '' as $$
+begin
+  if to_regclass(p_name) is null then
+    raise exception 'there is no table %', p_name using errcode = 'undefined_table',
+      hint = 'Name it with its schema, as ''task_id -> public.tasks''.';
+  end if;
+  return m23.root_of(to_regclass(p_name));
+end $$;
+revoke all on function m23.path_relation(text) from public, anon, authenticated, service_role;
+
+-- A path to a parent, which has to be protected, and not by a path through the table itself.
+create or replace function m23.protected_parent(p_table oid, p_parent oid, p_via text) returns m23.protected_tables
+language plpgsql stable set search_path = '' as $$
+declare
+  v_parent m23.protected_tables := (select t from m23.protected_tables t where t.relid = p_parent);
+  v_path   m23.protected_tables;
+begin
+  if p_parent = p_table then
+    raise exception 'via says "%", which leads from % to itself', p_via, m23.public_name(p_table)
+      using errcode = 'invalid_parameter_value',
+            hint = 'Name the column that leads to another table, or the tenant column of its own.';
+  elsif v_parent.id is null then
+    raise exception '% is not protected, and % is to find its tenants through it', m23.public_name(p_parent),
+      m23.public_name(p_table) using errcode = 'object_not_in_prerequisite_state',
+      hint = format('Protect it first: select m23.protect_table(%L, …).', m23.raw_name(p_parent));
+  elsif exists (select from m23.path_children((select t.id from m23.protected_tables t where t.relid = p_table)) c
+                 where c.id = v_parent.id) then
+    raise exception '% finds its tenants through %, and so not the other way round', m23.public_name(p_parent),
+      m23.public_name(p_table) using errcode = 'invalid_parameter_value';
+  end if;
+  v_path.parent_id := v_parent.id;
+  v_path.tenant_type := v_parent.tenant_type;
+  return v_path;
+end $$;
+revoke all on function m23.protected_parent(oid, oid, text) from public, anon, authenticated, service_role;
+
+-- The functions of a table by their signatures, as `drop function` takes them.
+create or replace function m23.capture_functions(p_table_id int) returns text
+language sql immutable set search_path = '' as $$
+  select string_agg(format('m23_log.%s_%s(%s)', f.name, p_table_id, f.arguments), ', ')
+    from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('replicated', ''),
+                 ('leaving', ''),
+                 ('layout', 'regclass, text')) f (name, arguments)
+$$;
+revoke all on function m23.capture_functions(int) from public, anon, authenticated, service_role;
+
 -- The capture triggers that a protected table should have, and does not, or not always enabled.
 create or replace function m23.missing_triggers(p_table m23.protected_tables) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
   return (select array_agg(distinct t.name)
-            from m23.captured_relations(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned, false, false) t
+            from m23.captured_relations(p_table.relid) c,
+                 m23.capture_triggers(c.leaf, c.partitioned, false, false, m23.is_parent(p_table)) t
            where not exists (select from pg_trigger g
                               where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A'));
 end $$;
@@ -3575,6 +4265,16 @@ create or replace function m23.logged_type(p_column m23.column_shape) returns te
 language sql immutable set search_path = '' as
 $$ select case when p_column.native then p_column.type_name else 'text' end $$;
 revoke all on function m23.logged_type(m23.column_shape) from public, anon, authenticated, service_role;
+
+-- Whether an index of all rows begins with these columns, in whatever order.
+create or replace function m23.is_indexed(p_relid oid, p_attnums int2[]) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from pg_index i
+                  where i.indrelid = p_relid and i.indisvalid and i.indpred is null
+                    and (i.indkey::int2[])[0:cardinality(p_attnums) - 1] @> p_attnums);
+end $$;
+revoke all on function m23.is_indexed(oid, int2[]) from public, anon, authenticated, service_role;
 
 -- Which tables hang on a tenant, by what the catalogue says: foreign keys, and columns that are named and typed as a
 -- tenant column in use. Nothing is found by a name alone; what looks like it is asked about.
@@ -3787,9 +4487,15 @@ begin
   execute m23.fill('insert into {log} (tenant_id, op, actor, {names})
                     select {tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
                      where {tenant} is not null and {shares_fence}',
-    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', m23.row_tenant(v_table, 'r'),
-    'op', quote_literal(p_op::text), 'expressions', v_fields.expressions, 'rows', m23.qualified_name(p_relation),
-    'shares_fence', m23.shares_fence(m23.row_tenant(v_table, 'r'), v_table.tenant_type, m23.log_part(v_table.id)));
+    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', m23.captured_tenant(v_table),
+    'op', quote_literal(p_op::text), 'expressions', v_fields.expressions,
+    'rows', m23.captured_rows(v_table, m23.qualified_name(p_relation)),
+    'shares_fence', m23.shares_fence(m23.captured_tenant(v_table), v_table.tenant_type, m23.log_part(v_table.id)));
+  if p_op = 'I' and v_table.parent_id is not null then
+    execute m23.note_missing(v_table, m23.qualified_name(p_relation));
+  elsif p_op = 'D' and m23.is_parent(v_table) then
+    execute m23.note_leaving(v_table, 'r', m23.qualified_name(p_relation));
+  end if;
 end $$;
 revoke all on function m23.log_rows(oid, int, "char") from public, anon, authenticated, service_role;
 select m23.pin_text('m23.log_rows(oid, int, "char")');
@@ -3937,7 +4643,7 @@ declare
 begin
   {tick}
   if {is_known} and random() > 0.004 and {in_order} then
-    {log};
+    {log};{paths}
     return v_null;
   end if;
   perform m23.tick();
@@ -3946,12 +4652,12 @@ begin
     return v_null;
   end if;
   v_first := pg_current_wal_insert_lsn();
-  {log};
+  {log};{paths}
   {order}
   return v_null;
 end $body$,
     'tick', m23.tick_statement(), 'id', p_table.id::text, 'is_known', m23.layout_check(p_table),
-    'log', m23.log_statement(p_table, 'insert'),
+    'log', m23.log_statement(p_table, 'insert'), 'paths', m23.path_branch(p_table, 'insert'),
     'in_order', case when m23.insert_order_matters(p_table.relid)
                      then format('concat(current_setting(%L, true)) = ''''', m23.open_setting(p_table.id))
                      else 'true' end,
@@ -4009,6 +4715,25 @@ begin
 end $outer$;
 revoke all on function m23.layout_function(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- The function before a deleted row of a table that others find their tenants through: it is noted as an absent parent
+-- before anything that hangs on it is logged.
+create or replace function m23.leaving_function(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  if not m23.is_parent(p_table) then return 'begin return old; end'; end if;
+  return m23.fill($body$
+declare v_stale text;
+begin
+  if {is_known} then
+    {note};
+  else
+    foreach v_stale in array m23.stale_leaving_statements({id}, tg_relid) loop execute v_stale using old; end loop;
+  end if;
+  return old;
+end $body$, 'is_known', m23.layout_check(p_table), 'note', m23.note_leaving(p_table, 'old'), 'id', p_table.id::text);
+end $outer$;
+revoke all on function m23.leaving_function(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- The function after a replicated row.
 create or replace function m23.replicated_function(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
@@ -4029,17 +4754,24 @@ begin
       else execute v_stale using old, new;
       end if;
     end loop;
+    return v_null;
   elsif tg_op = 'INSERT' then
     {insert};
   elsif tg_op = 'DELETE' then
     {delete};
   else
     {update};
-  end if;
+  end if;{paths}
   return v_null;
 end $body$,
     'statements', m23.statements_setting(p_table.id), 'tick', m23.tick_statement(), 'id', p_table.id::text,
     'is_known', m23.layout_check(p_table),
+    'paths', case when p_table.parent_id is null and not m23.is_parent(p_table) then '' else m23.fill($body$
+  if tg_op <> 'DELETE' then
+    foreach v_stale in array m23.row_path_statements({id}, lower(tg_op)) loop
+      if tg_op = 'INSERT' then execute v_stale using new, new; else execute v_stale using old, new; end if;
+    end loop;
+  end if;$body$, 'id', p_table.id::text) end,
     'insert', array_to_string(m23.row_statements(p_table, 'insert', 'old', 'new'), ''),
     'delete', array_to_string(m23.row_statements(p_table, 'delete', 'old', 'new'), ''),
     'update', array_to_string(m23.row_statements(p_table, 'update', 'old', 'new'), ';
@@ -4054,9 +4786,12 @@ create or replace function m23.row_function(p_table m23.protected_tables) return
 language plpgsql stable set search_path = '' as $outer$
 declare
   v_set    constant text := 'perform pg_catalog.set_config(%L, ''yes'', true);';
-  v_tenant text := m23.tenant_column(p_table);
+  v_tenancy text[] := m23.tenancy_columns(p_table);
   v_keys   text[] := array(select c.name from m23.columns_of(p_table.relid) c
-                            where c.key_ord is not null or c.attnum = p_table.tenant_attnum);
+                            where c.key_ord is not null or c.name = any (v_tenancy)
+                               or c.attnum = any (m23.parent_attnums(p_table)));
+  v_key    text[] := array(select c.name from m23.columns_of(p_table.relid, p_of_key => true) c
+                            where c.name <> all (v_tenancy));
   v_wide   text[] := array(select c.name from m23.log_groups g
                              join m23.groupable_columns(p_table) c on c.attnum = any (g.attnums)
                             where g.table_id = p_table.id and g.in_use and g.wide);
@@ -4072,8 +4807,8 @@ begin
           case when pg_catalog.current_setting({moved}, true) operator(pg_catalog.=) 'both'
                     or ({tenant_differs}) and ({key_differs}) then 'both' else 'yes' end, true);$body$,
                      'moved', quote_literal(m23.moved_flag(p_table.id)),
-                     'tenant_differs', m23.columns_differ(array[v_tenant]),
-                     'key_differs', coalesce(nullif(m23.columns_differ(array_remove(v_keys, v_tenant)), ''), 'false'))),
+                     'tenant_differs', m23.columns_differ(v_tenancy),
+                     'key_differs', coalesce(nullif(m23.columns_differ(v_key), ''), 'false'))),
          concat_ws(' ', string_agg(format('if (case when %s then false else %s end) then %s %s end if;',
                                           m23.has_changed_group(p_table.id, g.bit), m23.columns_differ(d.names, v_wide),
                                           format(v_set, m23.group_flag(p_table.id, g.bit)),
@@ -4143,7 +4878,7 @@ begin
    where a.attrelid = p_table.relid and c.relkind = 'r' and c.relnatts <= 500
      and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
      and a.attlen = -1 and a.atttypid <> 'numeric'::regtype
-     and a.attnum <> p_table.tenant_attnum and a.attnum <> all (p_table.key_attnums)
+     and a.attnum <> all (m23.tenancy_attnums(p_table) || m23.parent_attnums(p_table) || p_table.key_attnums)
      and not exists (select from pg_constraint k
                       where k.conrelid = a.attrelid and k.contype = 'f' and a.attnum = any (k.conkey))
    order by a.attnum;
@@ -4192,7 +4927,7 @@ revoke all on function m23.open_log_part(int) from public, anon, authenticated, 
 
 -- The triggers of a captured relation: %1 is the table's id, %2 the relation.
 create or replace function m23.capture_triggers(p_leaf boolean, p_partitioned boolean, p_insert_order boolean,
-                                     p_subscribed boolean)
+                                     p_subscribed boolean, p_is_parent boolean default false)
 returns table (name text, definition text)
 language sql immutable rows 6 set search_path = '' as $$
   select t.name, t.definition from (values
@@ -4210,6 +4945,8 @@ language sql immutable rows 6 set search_path = '' as $$
      'for each statement execute function m23_log.delete_%1$s()'),
     ('aaa_m23_row', not p_partitioned,
      'after update on %2$s for each row execute function m23_log.row_%1$s()'),
+    ('zzz_m23_leaving', p_leaf and p_is_parent,
+     'before delete on %2$s for each row execute function m23_log.leaving_%1$s()'),
     ('zzz_m23_log_truncate', p_leaf,
      'before truncate on %2$s for each statement execute function m23_log.truncate_%1$s()'),
     ('aaa_m23_row_replicated', p_subscribed and p_leaf,
@@ -4220,8 +4957,14 @@ language sql immutable rows 6 set search_path = '' as $$
      'after insert or update or delete on %2$s for each statement execute function m23_log.count_statements(%1$s)')
   ) t (name, applies, definition) where t.applies
 $$;
-revoke all on function m23.capture_triggers(boolean, boolean, boolean, boolean) from public, anon, authenticated,
-  service_role;
+revoke all on function m23.capture_triggers(boolean, boolean, boolean, boolean, boolean) from public, anon,
+  authenticated, service_role;
+
+-- Whether other tables find their tenants through a table.
+create or replace function m23.is_parent(p_table m23.protected_tables) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin return exists (select from m23.protected_tables c where c.parent_id = p_table.id); end $$;
+revoke all on function m23.is_parent(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Capture switched off ---------------------------------------------------------------------
 -- ENABLE and DISABLE TRIGGER write the trigger's row in the catalogue anew, so that its number
@@ -4237,6 +4980,24 @@ begin
                 where g.tgname ~ '^(aaa|zzz)_m23_' order by 1);
 end $$;
 revoke all on function m23.trigger_marks(oid) from public, anon, authenticated, service_role;
+
+-- The condition that the columns of two rows agree by these operators, one for each pair of columns. A foreign
+-- key has its own: by name alone, `=` would compare citext as text, and for ltree there would be none.
+create or replace function m23.columns_agree(
+  p_operators oid[], p_left text, p_left_relid oid, p_left_attnums int2[],
+  p_right text, p_right_relid oid, p_right_attnums int2[]
+) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I operator(%I.%s) %s.%I',
+             p_left, l.attname, n.nspname, o.oprname, p_right, r.attname), ' and ' order by u.n)
+      from unnest(p_operators, p_left_attnums, p_right_attnums) with ordinality u (operator, left_num, right_num, n)
+      join pg_operator o on o.oid = u.operator join pg_namespace n on n.oid = o.oprnamespace
+      join pg_attribute l on l.attrelid = p_left_relid and l.attnum = u.left_num
+      join pg_attribute r on r.attrelid = p_right_relid and r.attnum = u.right_num);
+end $$;
+revoke all on function m23.columns_agree(oid[], text, oid, int2[], text, oid, int2[]) from public, anon, authenticated,
+  service_role;
 
 -- The application's tables: no partitions, no copies, nothing of an extension, of the system or of M23.
 create or replace function m23.applications_tables() returns setof oid
@@ -4591,6 +5352,24 @@ exception when invalid_text_representation then return null;
 end $$;
 revoke all on function m23.actor() from public, anon, authenticated, service_role;
 
+-- The rows of a relation of a table, with their tenants where a path leads to them.
+create or replace function m23.captured_rows(p_table m23.protected_tables, p_rows text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when p_table.parent_id is null then p_rows
+              else format('(select r.*, %s as m23_tenant from %s r offset 0)', m23.row_tenant(p_table, 'r'),
+                          p_rows) end;
+end $$;
+revoke all on function m23.captured_rows(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- The expression of the tenant of a row `r` of m23.captured_rows: looked up once, where a path leads to it.
+create or replace function m23.captured_tenant(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when p_table.parent_id is null then m23.row_tenant(p_table, 'r') else 'r.m23_tenant' end;
+end $$;
+revoke all on function m23.captured_tenant(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- The log's present columns for a table, and the expressions that fill them from a row `r`: with all groups of columns
 -- that an image can leave out, none, or some, by what was changed (m23.changed_groups).
 create or replace function m23.log_fields(p_table m23.protected_tables, p_keys_only boolean,
@@ -4616,6 +5395,23 @@ language sql stable set search_path = '' as
 $$ select m23.log_name(p_table_id) || '_' || max(part) from m23.log_parts where table_id = p_table_id $$;
 revoke all on function m23.log_part(int) from public, anon, authenticated, service_role;
 
+-- The statement that notes rows of a table as absent parents: a row `old` that goes, or all of a relation.
+create or replace function m23.note_leaving(p_table m23.protected_tables, p_row text, p_rows text default null)
+  returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$insert into m23.absent_parents (table_id, parent_id, key, tenant_id)
+      select v.table_id, {id}, v.key, v.tenant_id
+        from {rows}(values {values}) v (table_id, key, tenant_id) where array_position(v.key, null) is null$sql$,
+    'id', p_table.id::text, 'rows', coalesce(p_rows || ' ' || p_row || ' cross join lateral ', ''),
+    'values', (select string_agg(format('(%s, %s, (%s)::text)', c.id,
+                                        m23.path_key(p_table.relid, c.parent_attnums, p_row),
+                                        m23.row_tenant(p_table, p_row)), ', ' order by c.id)
+                 from m23.protected_tables c where c.parent_id = p_table.id));
+end $outer$;
+revoke all on function m23.note_leaving(m23.protected_tables, text, text) from public, anon, authenticated,
+  service_role;
+
 -- The whole number of a transaction that the catalogue knows by its last 32 bits.
 create or replace function m23.whole_xid(p_xid xid) returns xid8
 language sql stable set search_path = '' as $$
@@ -4636,6 +5432,7 @@ revoke all on function m23.changed_flag(int) from public, anon, authenticated, s
 create or replace function m23.layout_check(p_table m23.protected_tables) returns text
 language sql stable set search_path = '' as $$
   select format('m23_log.layout_%s(%L, %L)', p_table.id, p_table.relid, m23.layout_of(p_table.relid))
+         || case when p_table.parent_id is null then '' else ' and ' || m23.layout_check(m23.parent_of(p_table)) end
 $$;
 revoke all on function m23.layout_check(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -4663,7 +5460,7 @@ declare
                                                     where g.table_id = p_table.id and g.in_use) end;
   v_fields record := m23.log_fields(p_table, p_event = 'insert', case when v_bits is null then 'all' else p_groups end);
   v_log    text := m23.log_part(p_table.id);
-  v_tenant text := m23.row_tenant(p_table, 'r');
+  v_tenant text := m23.captured_tenant(p_table);
 begin
   return m23.fill($sql$insert into {log} (tenant_id, op, actor, {names}{unchanged})
     select {tenant}, '{op}', {actor}, {expressions}{bits}
@@ -4673,7 +5470,8 @@ begin
     'log', v_log, 'tenant', v_tenant, 'op', upper(left(p_event, 1)), 'actor', m23.logged_actor(),
     'unchanged', case when v_bits is null then '' else ', unchanged' end, 'bits', coalesce(', ' || v_bits, ''),
     'names', v_fields.names, 'expressions', v_fields.expressions,
-    'rows', coalesce(p_rows, case p_event when 'insert' then 'new_rows' else 'old_rows' end),
+    'rows', m23.captured_rows(
+      p_table, coalesce(p_rows, case p_event when 'insert' then 'new_rows' else 'old_rows' end)),
     'shares_fence', m23.shares_fence(v_tenant, p_table.tenant_type, v_log));
 end $outer$;
 revoke all on function m23.log_statement(m23.protected_tables, text, text, text) from public, anon, authenticated,
@@ -4685,8 +5483,9 @@ create or replace function m23.moves_branch(p_table m23.protected_tables) return
 language plpgsql stable set search_path = '' as $outer$
 begin
   return m23.fill($body$if v_known and {moved} then
-    {statements};
+    {statements};{paths}
   end if;$body$,
+    'paths', m23.path_branch(p_table, 'update'),
     'moved', case when (select relkind from pg_class where oid = p_table.relid) = 'p' then 'true'
                   else format('current_setting(%L, true) <> ''''', m23.moved_flag(p_table.id)) end,
     'statements', array_to_string(m23.move_statements(p_table), ';
@@ -4767,7 +5566,8 @@ language plpgsql set search_path = '' as $$
 declare v_table m23.protected_tables := m23.follow_layout(p_table_id, p_relid);
 begin
   if v_table.id is null then return '{}'; end if;
-  return m23.log_statement(v_table, p_event) || case when p_event = 'update' then m23.move_statements(v_table) end;
+  return m23.log_statement(v_table, p_event) || case when p_event = 'update' then m23.move_statements(v_table) end
+    || m23.path_statements(v_table, p_event);
 end $$;
 revoke all on function m23.stale_capture_statements(int, oid, text) from public, anon, authenticated, service_role;
 
@@ -4814,11 +5614,45 @@ begin
 end $outer$;
 revoke all on function m23.insert_order(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- What a function after a statement does besides where paths lead to its table's tenants, or through it.
+create or replace function m23.path_branch(p_table m23.protected_tables, p_event text) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return concat(
+    case when p_table.parent_id is not null then E'\n    ' || m23.note_missing(p_table, 'new_rows') || ';' end,
+    case when m23.is_parent(p_table) then m23.fill($body$
+    if {is_due} then
+      foreach v_stale in array m23.subtree_statements({id}, '{event}') loop execute v_stale; end loop;
+    end if;$body$, 'id', p_table.id::text, 'event', p_event,
+      'is_due', case p_event when 'update' then 'true' else m23.fill(
+        'exists (select from m23.absent_parents a where a.parent_id = {id})', 'id', p_table.id::text) end) end);
+end $outer$;
+revoke all on function m23.path_branch(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
 -- Whether a table has the layout that a capture was written for, by its catalogue.
 create or replace function m23.has_layout(p_table regclass, p_layout text) returns boolean
 language plpgsql immutable set search_path = '' as
 $$ begin return coalesce(m23.layout_of(p_table) = p_layout, false); end $$;
 revoke all on function m23.has_layout(regclass, text) from public, anon, authenticated, service_role;
+
+-- The same where no event trigger has followed an ALTER TABLE; the row is $1.
+create or replace function m23.stale_leaving_statements(p_table_id int, p_relid oid) returns text[]
+language plpgsql set search_path = '' as $$
+declare v_table m23.protected_tables := m23.follow_layout(p_table_id, p_relid);
+begin
+  if v_table.id is null then return '{}'; end if;
+  return array[m23.note_leaving(v_table, 'm23_r', '(select ($1).*)')];
+end $$;
+revoke all on function m23.stale_leaving_statements(int, oid) from public, anon, authenticated, service_role;
+
+-- The statements besides where paths lead to a table's tenants, or through it; the row is $1 before and $2 after.
+create or replace function m23.row_path_statements(p_table_id int, p_event text) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select m23.path_statements(t, p_event, '(select ($1).*)', '(select ($2).*)')
+            from m23.protected_tables t where t.id = p_table_id);
+end $$;
+revoke all on function m23.row_path_statements(int, text) from public, anon, authenticated, service_role;
 
 -- What is logged of one row that was written, by the expressions for it before and after.
 create or replace function m23.row_statements(p_table m23.protected_tables, p_event text, p_old text, p_new text)
@@ -4839,7 +5673,9 @@ create or replace function m23.stale_row_statements(p_table_id int, p_relid oid,
 language plpgsql set search_path = '' as $$
 declare v_table m23.protected_tables := m23.follow_layout(p_table_id, p_relid);
 begin
-  return case when v_table.id is null then '{}' else m23.row_statements(v_table, p_event, '($1)', '($2)') end;
+  return case when v_table.id is null then '{}'
+              else m23.row_statements(v_table, p_event, '($1)', '($2)')
+                || m23.row_path_statements(p_table_id, p_event) end;
 end $$;
 revoke all on function m23.stale_row_statements(int, oid, text) from public, anon, authenticated, service_role;
 
@@ -4885,28 +5721,14 @@ create or replace function m23.moved_flag(p_table_id int) returns text
 language sql immutable set search_path = '' as $$ select 'm23.moved_' || p_table_id $$;
 revoke all on function m23.moved_flag(int) from public, anon, authenticated, service_role;
 
--- An ALTER TABLE that no event trigger has followed: brings log and capture up to the present
--- layout, from within a trigger, where triggers cannot be made anew. Null where nothing can be
--- logged: where there is an obstacle (m23.obstacles), or in a copy of the database.
-create or replace function m23.follow_layout(p_table_id int, p_relid oid) returns m23.protected_tables
-language plpgsql set search_path = '' as $$
-declare v_table m23.protected_tables;
+-- The columns of a table by which others refer to it on their paths.
+create or replace function m23.parent_attnums(p_table m23.protected_tables) returns int2[]
+language plpgsql stable set search_path = '' as $$
 begin
-  perform pg_advisory_xact_lock(hashtextextended('m23.layout.' || p_table_id, 0));
-  select * into v_table from m23.protected_tables
-   where id = p_table_id and relid = coalesce(pg_partition_root(p_relid), p_relid);
-  if v_table.id is null or (m23.obstacle_of(v_table)).kind is not null then
-    return null;
-  end if;
-  if m23.capture_is_stale(v_table) then
-    perform m23.write_log_table(v_table);
-    perform m23.write_log_groups(v_table);
-    perform m23.write_capture_functions(v_table);
-  end if;
-  return v_table;
+  return array(select distinct a from m23.protected_tables c, unnest(c.parent_attnums) a
+                where c.parent_id = p_table.id order by a);
 end $$;
-revoke all on function m23.follow_layout(int, oid) from public, anon, authenticated, service_role;
-select m23.pin_text('m23.follow_layout(int, oid)');
+revoke all on function m23.parent_attnums(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Fires before an update or delete, after the application's own such triggers. It has its writer's
 -- rights only, and no path of its own: both would cost more than all that it does, and every name in it is qualified.
@@ -5236,6 +6058,44 @@ begin
 end $outer$;
 revoke all on function m23.new_rows_of_key(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- The same as statements, for rows by the names of relations.
+create or replace function m23.path_statements(
+  p_table m23.protected_tables, p_event text, p_old text default 'old_rows', p_new text default 'new_rows'
+) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_event = 'delete' then return '{}'; end if;
+  return case when p_table.parent_id is not null then array[m23.note_missing(p_table, p_new)] else '{}' end
+      || case when m23.is_parent(p_table) then m23.subtree_statements(p_table.id, p_event, p_old, p_new) else '{}' end;
+end $$;
+revoke all on function m23.path_statements(m23.protected_tables, text, text, text) from public, anon, authenticated,
+  service_role;
+
+-- What a statement does to the rows of other tables that find their tenants through its own: where a row changes its
+-- tenant, or the key by which children refer to it, they leave and arrive with no statement of their own. So does what
+-- has waited for a parent.
+
+-- The statements for all tables below one. `insert`, `update`: p_old and p_new are its rows before and after; `settle`:
+-- the rows that are there (p_new) are looked up among the absent parents.
+create or replace function m23.subtree_statements(
+  p_table_id int, p_event text, p_old text default 'old_rows', p_new text default 'new_rows'
+) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_table m23.protected_tables := (select t from m23.protected_tables t where t.id = p_table_id);
+  v_child m23.protected_tables;
+  v_said  text[] := '{}';
+begin
+  for v_child in select * from m23.protected_tables where parent_id = p_table_id order by id loop
+    continue when (m23.obstacle_of(v_child)).kind is not null;
+    if p_event = 'update' then v_said := v_said || m23.note_lost_keys(v_table, v_child, p_old, p_new); end if;
+    v_said := v_said || m23.moves_below(v_child, m23.parent_changes(v_table, v_child, p_event, p_old, p_new), '', 'r')
+                     || m23.forget_absent(v_table, v_child, p_new);
+  end loop;
+  return v_said;
+end $$;
+revoke all on function m23.subtree_statements(int, text, text, text) from public, anon, authenticated, service_role;
+
 -- The bits of the groups that a column is or has been in: an image that has any of them does not carry it.
 create or replace function m23.column_bits(p_table m23.protected_tables, p_attnum int2) returns int
 language sql stable set search_path = '' as $$
@@ -5282,6 +6142,86 @@ begin
 end $$;
 revoke all on function m23.value_before(m23.protected_tables, m23.column_shape, boolean) from public, anon,
   authenticated, service_role;
+
+-- Parents that are there are no longer absent.
+create or replace function m23.forget_absent(p_table m23.protected_tables, p_child m23.protected_tables, p_new text)
+  returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$delete from m23.absent_parents a
+       where a.table_id = {child_id} and a.key in (select {key} from {new} r)$sql$,
+    'child_id', p_child.id::text, 'key', m23.path_key(p_table.relid, p_child.parent_attnums, 'r'), 'new', p_new);
+end $outer$;
+revoke all on function m23.forget_absent(m23.protected_tables, m23.protected_tables, text) from public, anon,
+  authenticated, service_role;
+
+-- The statements that log what leaves and arrives in a table and those below it. p_changes: m23.parent_changes; p_joins
+-- leads from them (`k`) to the table that is the parent of p_table, p_alias of the level above.
+create or replace function m23.moves_below(p_table m23.protected_tables, p_changes text, p_joins text, p_above text)
+returns text[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_parent text := case when p_joins = '' then 'k' else p_above end;
+  v_alias  text := 'm23_c' || p_table.id;
+  v_child  m23.protected_tables;
+  v_said   text[];
+begin
+  v_said := m23.logged_moves(p_table, p_changes, p_joins || format(
+    ' join %s r on %s', m23.qualified_name(p_table.relid), m23.is_child_of(p_table, 'r', v_parent)));
+  for v_child in select * from m23.protected_tables where parent_id = p_table.id order by id loop
+    continue when (m23.obstacle_of(v_child)).kind is not null;
+    v_said := v_said || m23.moves_below(v_child, p_changes,
+      p_joins || format(' join %s %s on %s', m23.qualified_name(p_table.relid), v_alias,
+                        m23.is_child_of(p_table, v_alias, v_parent)), v_alias);
+  end loop;
+  return v_said;
+end $$;
+revoke all on function m23.moves_below(m23.protected_tables, text, text, text) from public, anon, authenticated,
+  service_role;
+
+-- Keys that an update has taken away: the children stay whose they were.
+create or replace function m23.note_lost_keys(
+  p_table m23.protected_tables, p_child m23.protected_tables, p_old text, p_new text
+) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$insert into m23.absent_parents (table_id, parent_id, key, tenant_id)
+      select {child_id}, {id}, {old_key}, ({tenant})::text from {old} r
+       where array_position({old_key}, null) is null and {old_key} not in (select {new_key} from {new} n)$sql$,
+    'child_id', p_child.id::text, 'id', p_table.id::text, 'tenant', m23.row_tenant(p_table, 'r'),
+    'old_key', m23.path_key(p_table.relid, p_child.parent_attnums, 'r'),
+    'new_key', m23.path_key(p_table.relid, p_child.parent_attnums, 'n'), 'old', p_old, 'new', p_new);
+end $outer$;
+revoke all on function m23.note_lost_keys(m23.protected_tables, m23.protected_tables, text, text) from public, anon,
+  authenticated, service_role;
+
+-- The parents that may have changed their tenant, as a relation: the columns that children refer to, by their names,
+-- and m23_before, the tenant before as text. A key that was not there before is whose its absent parent's note says;
+-- m23_is_new: this transaction has noted it for rows that came before their parent.
+create or replace function m23.parent_changes(
+  p_table m23.protected_tables, p_child m23.protected_tables, p_event text, p_old text, p_new text
+) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_holes text[] := array[
+    'note', 'a.tenant_id as m23_before, (a.tenant_id is null and a.xid = pg_current_xact_id()) is true as m23_is_new',
+    'last', m23.fill('select a.tenant_id, a.xid from m23.absent_parents a
+                       where a.table_id = {child_id} and a.key = {key} order by a.noted_at desc limit 1',
+                     'child_id', p_child.id::text, 'key', m23.path_key(p_table.relid, p_child.parent_attnums, 'r')),
+    'columns', m23.columns_text(p_table.relid, p_child.parent_attnums, 'r'),
+    'tenant', m23.row_tenant(p_table, 'r'), 'old', p_old, 'new', p_new];
+begin
+  return case p_event when 'update' then m23.fill($sql$
+      select {columns}, ({tenant})::text as m23_before, false as m23_is_new from {old} r
+      except select {columns}, ({tenant})::text, false from {new} r
+      union all
+      select r.*, {note} from (select {columns} from {new} r except select {columns} from {old} r) r
+        cross join lateral ({last}) a$sql$, variadic v_holes)
+    else m23.fill($sql$
+      select distinct {columns}, {note} from {new} r cross join lateral ({last}) a$sql$, variadic v_holes) end;
+end $outer$;
+revoke all on function m23.parent_changes(m23.protected_tables, m23.protected_tables, text, text, text) from public,
+  anon, authenticated, service_role;
 
 -- What a column gets in a row that comes back without a value for it, as of a time before the column was there: from a
 -- function that the project names (m23.set_fill), else the column's default.
@@ -5356,6 +6296,41 @@ begin
 end $$;
 revoke all on function m23.filled_columns(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- The statements that log the moves of one table: its image and that it left, under the tenant of before, and that it
+-- arrived. What this transaction has logged of such a row since it was the new tenant's last belongs to the tenant of
+-- before: a statement that changes parents and children together logs them in no order.
+create or replace function m23.logged_moves(p_table m23.protected_tables, p_changes text, p_joins text) returns text[]
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_all  record := m23.log_fields(p_table, false);
+  v_key  record := m23.log_fields(p_table, true);
+  v_rows text := m23.fill($sql$(select r.*, k.m23_before::{type} as m23_before, k.m23_is_new, {after} as m23_after
+        from ({changes}) k{joins} offset 0) r$sql$,
+    'type', p_table.tenant_type, 'after', m23.row_tenant(p_table, 'r'), 'changes', p_changes, 'joins', p_joins);
+  v_log  text := m23.log_part(p_table.id);
+begin
+  return array[m23.fill($sql$update {log} l set tenant_id = r.m23_before from {rows}
+       where r.m23_before <> r.m23_after and l.tenant_id = r.m23_after and l.xid = pg_current_xact_id()
+         and ({names}) = ({expressions})
+         and not exists (select from {log} d
+                          where d.tenant_id = l.tenant_id and d.xid = l.xid and d.change_id >= l.change_id
+                            and d.op in ('D', 'o', 'l') and ({names_of_d}) = ({expressions}))$sql$,
+      'log', v_log, 'rows', v_rows, 'names', m23.prefixed(v_key.names, 'l'),
+      'names_of_d', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions)]
+    || (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
+      select {tenant}, {op}, {actor}, {expressions} from {rows}
+       where r.m23_before is distinct from r.m23_after and {tenant} is not null and {shares_fence}$sql$,
+          'log', v_log, 'names', case s.n when 1 then v_all.names else v_key.names end, 'tenant', s.tenant,
+          'op', s.op, 'actor', m23.logged_actor(),
+          'expressions', case s.n when 1 then v_all.expressions else v_key.expressions end, 'rows', v_rows,
+          'shares_fence', m23.shares_fence(s.tenant, p_table.tenant_type, v_log)) order by s.n)
+        from (values (1, '''U''', 'r.m23_before'), (2, '''l''', 'r.m23_before'),
+                     (3, '(case when r.m23_is_new then ''I'' else ''a'' end)::"char"', 'r.m23_after'))
+               s (n, op, tenant));
+end $outer$;
+revoke all on function m23.logged_moves(m23.protected_tables, text, text) from public, anon, authenticated,
+  service_role;
+
 -- What has to be put into other words in values of a type as of a change id, or of a position, by the numbers of
 -- the types within: `{}` for nothing.
 create or replace function m23.former_words(p_type oid, p_at pg_lsn, p_position pg_snapshot) returns jsonb
@@ -5381,6 +6356,12 @@ begin
     else format('m23.in_present_words(%s, %s, %L)', p_text, p_type, p_words) end;
 end $$;
 revoke all on function m23.present_words(text, oid, jsonb) from public, anon, authenticated, service_role;
+
+-- Names of a list, each with an alias before it.
+create or replace function m23.prefixed(p_names text, p_alias text) returns text
+language sql immutable set search_path = '' as
+$$ select p_alias || '.' || replace(p_names, ', ', ', ' || p_alias || '.') $$;
+revoke all on function m23.prefixed(text, text) from public, anon, authenticated, service_role;
 
 -- Where the present attributes stand in a value of so many fields, if not in their order: `{"2": [1, null, 2]}`.
 create or replace function m23.former_fields(p_type oid, p_at pg_lsn, p_position pg_snapshot) returns jsonb
@@ -5569,9 +6550,20 @@ create or replace function m23.is_tenants(p_table m23.protected_tables, p_row te
 language plpgsql stable strict set search_path = '' as
 $$
 begin
+  if m23.has_no_tenants(p_table) then return 'true'; end if;
   return format('greatest(%s) = %s', m23.row_tenant(p_table, p_row), m23.tenant_value(p_table, p_tenant));
 end $$;
 revoke all on function m23.is_tenants(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
+
+-- The condition that a live row, one of few that are found by their keys, is the tenant's: where a path leads to it, by
+-- the row and not by the tenant's parents.
+create or replace function m23.is_there(p_table m23.protected_tables, p_row text, p_tenant text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when p_table.parent_id is null then m23.belongs_to(p_table, p_row, p_tenant)
+              else m23.is_tenants(p_table, p_row, p_tenant) end;
+end $$;
+revoke all on function m23.is_there(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
 
 -- A tenant's live rows, with the same parameters: those of the moment as long as nothing lies after it.
 create or replace function m23.live_query(p_table m23.protected_tables, p_limit int) returns text
@@ -5670,7 +6662,7 @@ begin
       where (exists (select from {live} t where {is_there} and {same_key}))::int - r.m23_balance = 1 {limit})$sql$,
     'touched', m23.touched_since(p_table, p_log, p_moment, p_after),
     'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
-    'is_its', m23.belongs_to(p_table, 'r', '$1'), 'is_there', m23.belongs_to(p_table, 't', '$1'),
+    'is_its', m23.belongs_to(p_table, 'r', '$1'), 'is_there', m23.is_there(p_table, 't', '$1'),
     'key_after', m23.key_after(p_table.relid, p_after),
     'is_touched', m23.key_in(p_table.relid, 'r', 'touched'),
     'same_key', m23.key_match(p_table.relid, 't', 'r'),
@@ -5679,6 +6671,28 @@ begin
 end $outer$;
 revoke all on function m23.as_of_query(m23.protected_tables, text, int, text, text) from public, anon, authenticated,
   service_role;
+
+-- The `via` of a path as an archive has it (m23.path_facts); null where there is none.
+create or replace function m23.via_of_facts(p_table regclass, p_path jsonb) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_parent  oid := to_regclass(format('%I.%I', p_path -> 'parent' ->> 'schema', p_path -> 'parent' ->> 'name'));
+  v_columns text[] := m23.list_of(p_path -> 'columns');
+  v_theirs  text[] := m23.list_of(p_path -> 'parent_columns');
+begin
+  if p_path is null then return null; end if;
+  if v_parent is null then
+    raise exception '% found its tenants through %.%, which does not exist', p_table, p_path -> 'parent' ->> 'schema',
+      p_path -> 'parent' ->> 'name' using errcode = 'undefined_table';
+  end if;
+  if exists (select from m23.keys_over(v_parent, m23.attnums_named(v_parent, v_theirs), p_table)) then
+    return format('<- %s (%s)', m23.qualified_name(v_parent),
+                  (select string_agg(quote_ident(c), ', ') from unnest(v_theirs) c));
+  end if;
+  return format('%s -> %s', (select string_agg(quote_ident(c), ', ') from unnest(v_columns) c),
+                m23.qualified_name(v_parent));
+end $$;
+revoke all on function m23.via_of_facts(regclass, jsonb) from public, anon, authenticated, service_role;
 
 -- Drops a part that holds nothing that is needed: no transaction below p_needed is.
 create or replace function m23.drop_log_part(p_table m23.protected_tables, p_part int, p_needed xid8) returns void
@@ -6361,7 +7375,7 @@ declare v_obstacle m23.obstacle := m23.obstacle_of(p_table);
 begin
   perform set_config('lock_timeout', '200ms', true);
   if v_obstacle.kind is null then
-    perform m23.protect_table(p_table.relid, m23.tenant_column(p_table)::name);
+    perform m23.protect_table(p_table.relid);
     return true;
   elsif p_table.suspended is null then
     perform m23.suspend_capture(p_table, v_obstacle.kind);
@@ -6437,10 +7451,12 @@ begin
       join pg_index i on i.indrelid = t.relid and i.indisprimary
       join pg_class x on x.oid = i.indexrelid
       join pg_am m on m.oid = x.relam and m.amname = 'btree'
-      join pg_attribute a on a.attrelid = t.relid and a.attnum = t.tenant_attnum
-                         and not a.attisdropped and m23.tenant_type(a.atttypid) = t.tenant_type and a.attgenerated = ''
      where t.id = any (p_ids) and t.suspended is null
        and t.relid <> all (v_temporal)
+       and (case when t.parent_id is not null then m23.obstacle_of(t) is null
+                 else exists (select from pg_attribute a
+                               where a.attrelid = t.relid and a.attnum = t.tenant_attnum and not a.attisdropped
+                                 and m23.tenant_type(a.atttypid) = t.tenant_type and a.attgenerated = '') end)
        and (i.indkey::int2[])[0:i.indnkeyatts - 1] = t.key_attnums
        and not exists (select from pg_attribute o
                         where o.attrelid = t.relid and not o.attisdropped
@@ -6460,6 +7476,67 @@ begin
                                 where g.tgrelid = t.relid));
 end $$;
 revoke all on function m23.sound_tables(int[]) from public, anon, authenticated, service_role;
+
+-- Brings the absent parents up to what is there: those that have come without being seen, as where two sessions wrote
+-- parent and child at once, and those that nobody refers to any more. Gives how many notes went.
+create or replace function m23.settle_absent_parents() returns bigint
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_child  m23.protected_tables;
+  v_parent m23.protected_tables;
+  v_said   text;
+  v_before bigint := (select count(*) from m23.absent_parents);
+begin
+  delete from m23.absent_parents a where not exists (select from m23.protected_tables t
+                                                      where t.id = a.table_id and t.parent_id = a.parent_id);
+  for v_child in
+    select t.* from m23.protected_tables t
+     where t.suspended is null and exists (select from m23.absent_parents a where a.table_id = t.id)
+  loop
+    continue when (m23.obstacle_of(v_child)).kind is not null;
+    v_parent := m23.parent_of(v_child);
+    foreach v_said in array m23.settling_statements(v_parent, v_child) loop execute v_said; end loop;
+  end loop;
+  return v_before - (select count(*) from m23.absent_parents);
+end $$;
+revoke all on function m23.settle_absent_parents() from public, anon, authenticated, service_role;
+
+-- The statements that do so for one table: only notes of transactions that have ended are looked at.
+create or replace function m23.settling_statements(p_parent m23.protected_tables, p_child m23.protected_tables)
+  returns text[]
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_ended text := 'a.table_id = ' || p_child.id || ' and a.xid < pg_snapshot_xmin(pg_current_snapshot())';
+  v_there text := m23.fill($sql$(select {alias}.* from (select distinct {keys} from m23.absent_parents m23_a
+        where m23_a.table_id = {id} and m23_a.xid < pg_snapshot_xmin(pg_current_snapshot())) m23_k
+        join {parent} {alias} on {is_parent})$sql$,
+    'keys', m23.absent_key(p_child), 'id', p_child.id::text, 'parent', m23.qualified_name(p_parent.relid),
+    'alias', 'm23_p', 'is_parent', m23.is_child_of(p_child, 'm23_k', 'm23_p'));
+begin
+  return m23.moves_below(p_child, m23.parent_changes(p_parent, p_child, 'settle', '', v_there), '', 'r')
+    || m23.forget_absent(p_parent, p_child, v_there)
+    || m23.fill($sql$delete from m23.absent_parents m23_a using (select m23_a.key as m23_key, {keys}
+             from (select distinct a.key from m23.absent_parents a where {ended}) m23_a) k
+       where m23_a.table_id = {id} and m23_a.key = k.m23_key
+         and not exists (select from {child} r where {is_same})$sql$,
+      'keys', m23.absent_key(p_child), 'ended', v_ended, 'id', p_child.id::text,
+      'child', m23.qualified_name(p_child.relid), 'is_same', m23.same_path_columns(p_child, 'r', 'k'));
+end $outer$;
+revoke all on function m23.settling_statements(m23.protected_tables, m23.protected_tables) from public, anon,
+  authenticated, service_role;
+
+-- The condition that two rows of a table refer to the same parent.
+create or replace function m23.same_path_columns(p_table m23.protected_tables, p_left text, p_right text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.columns_agree(
+    array(select m23.equality_of(a.atttypid, a.atttypid)
+            from unnest(p_table.via_attnums) with ordinality u (attnum, n)
+            join pg_attribute a on a.attrelid = p_table.relid and a.attnum = u.attnum order by u.n),
+    p_left, p_table.relid, p_table.via_attnums, p_right, p_table.relid, p_table.via_attnums);
+end $$;
+revoke all on function m23.same_path_columns(m23.protected_tables, text, text) from public, anon, authenticated,
+  service_role;
 
 -- Who is at it already does it.
 create or replace function m23.sweep_logs() returns bigint
@@ -7935,6 +9012,7 @@ begin
     end if;
   end loop;
   for n in 1..cardinality(v_ordered) loop
+    perform m23.note_parents_to_come(v_ordered[n], p_tenant);
     v_count := m23.apply_table(v_ordered[n], p_tenant, p_quiet);
     update m23.plan p set written = p.written + v_count where p.table_id = ((v_ordered[n]).tbl).id;
   end loop;
@@ -8648,6 +9726,9 @@ begin
       from m23.references_from((p_target.tbl).relid) k
      where v_plan.writes > 0 and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
     union all
+    select null::pg_constraint, true, p.other, p.condition from m23.path_at_risk(p_tenant, p_targets, p_target) p
+     where v_plan.writes > 0
+    union all
     select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from m23.references_to((p_target.tbl).relid) k
      where v_plan.deletes > 0 and m23.columns_planned(k.confrelid, k.confkey, p_target.columns);
 end $$;
@@ -8659,24 +9740,6 @@ create or replace function m23.partition_condition(p_relid oid) returns text
 language plpgsql stable strict set search_path = '' as
 $$ begin return coalesce(pg_get_partition_constraintdef(p_relid), 'true'); end $$;
 revoke all on function m23.partition_condition(oid) from public, anon, authenticated, service_role;
-
--- The condition that the columns of two rows agree by these operators, one for each pair of columns. A foreign
--- key has its own: by name alone, `=` would compare citext as text, and for ltree there would be none.
-create or replace function m23.columns_agree(
-  p_operators oid[], p_left text, p_left_relid oid, p_left_attnums int2[],
-  p_right text, p_right_relid oid, p_right_attnums int2[]
-) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('%s.%I operator(%I.%s) %s.%I',
-             p_left, l.attname, n.nspname, o.oprname, p_right, r.attname), ' and ' order by u.n)
-      from unnest(p_operators, p_left_attnums, p_right_attnums) with ordinality u (operator, left_num, right_num, n)
-      join pg_operator o on o.oid = u.operator join pg_namespace n on n.oid = o.oprnamespace
-      join pg_attribute l on l.attrelid = p_left_relid and l.attnum = u.left_num
-      join pg_attribute r on r.attrelid = p_right_relid and r.attnum = u.right_num);
-end $$;
-revoke all on function m23.columns_agree(oid[], text, oid, int2[], text, oid, int2[]) from public, anon, authenticated,
-  service_role;
 
 -- The condition that a child refers to a parent, each given by its alias.
 create or replace function m23.refers(k pg_constraint, p_parent text, p_child text) returns text
@@ -8855,7 +9918,7 @@ begin
         v_count := m23.number_of(v_path, format('select count(*) from %s d where %s',
                                                 m23.diff_name(v_target.tbl), v_broken.condition));
         if v_count = 0 then continue; end if;
-        if m23.is_among(p_targets, m23.root_of(v_broken.other)) then
+        if v_broken.key is null or m23.is_among(p_targets, m23.root_of(v_broken.other)) then
           v_left := v_left + m23.note_left(v_target, m23.leave_alone(v_target, v_broken.condition, v_path));
         else
           v_faults := v_faults
@@ -9014,11 +10077,13 @@ create or replace function m23.conditions_to_stay(p_target m23.target, p_tenant 
 language plpgsql stable set search_path = '' as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
-  v_tenant text := m23.row_tenant(v_table, 'r');
+  v_tenant text := case when not m23.has_no_tenants(v_table) then m23.row_tenant(v_table, 'r') end;
   v_left   text := to_regclass('pg_temp.m23_left_' || v_table.id);
 begin
   return array_remove(array[
-    format('%s is distinct from %s and %1$s is not null', v_tenant, m23.tenant_value(v_table, quote_literal(p_tenant))),
+    case when v_tenant is not null
+         then format('%s is distinct from %s and %1$s is not null', v_tenant,
+                     m23.tenant_value(v_table, quote_literal(p_tenant))) end,
     case when m23.may_be_nobodys(v_table) then format('%s is null and not %s', v_tenant,
       m23.key_in(v_table.relid, 'r',
                  format('(select * from %s where m23_op in (''T'', ''R''))', m23.diff_name(v_table)))) end,
@@ -9088,7 +10153,11 @@ revoke all on function m23.missing_values(m23.target) from public, anon, authent
 create or replace function m23.may_be_nobodys(p_table m23.protected_tables) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return not m23.refuses_nulls(p_table.relid, p_table.tenant_attnum);
+  if m23.has_no_tenants(p_table) then return false; end if;
+  return exists (select from unnest(m23.tenancy_attnums(p_table)) a (attnum)
+                  where not m23.refuses_nulls(p_table.relid, a.attnum))
+      or p_table.parent_id is not null
+         and (not m23.path_is_kept(p_table) or m23.may_be_nobodys(m23.parent_of(p_table)));
 end $$;
 revoke all on function m23.may_be_nobodys(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -9139,6 +10208,48 @@ begin
     select (t).tbl.relid from unnest(p_chosen) t);
 end $$;
 revoke all on function m23.opened_by(m23.target[], m23.target[]) from public, anon, authenticated, service_role;
+
+-- The condition that a planned row `d` would be another tenant's: by its path it refers to a parent that is there, is
+-- not the tenant's, and does not become so. Such a row is left alone. No foreign key is broken by it.
+create or replace function m23.path_at_risk(
+  p_tenant text, p_targets m23.target[], p_target m23.target, out other oid, out condition text
+) returns setof record
+language plpgsql stable rows 1 set search_path = '' as $outer$
+declare
+  v_table  m23.protected_tables := p_target.tbl;
+  v_parent m23.protected_tables := m23.parent_of(v_table);
+  v_plan   text := m23.diff_name((m23.planned_target(p_targets, v_parent.relid)).tbl);
+begin
+  if v_table.parent_id is null then return; end if;
+  other := v_parent.relid;
+  condition := m23.fill($sql$d.m23_op <> 'D' and exists (
+      select from {parent} p where {is_child} and ({is_its}) is not true{comes})$sql$,
+    'parent', m23.qualified_name(v_parent.relid), 'is_child', m23.is_child_of(v_table, 'd', 'p'),
+    'is_its', m23.is_tenants(v_parent, 'p', quote_literal(p_tenant)),
+    'comes', case when v_plan is null then ''
+                  else m23.fill(' and not exists (select from {plan} x where x.m23_op <> ''D'' and {same_key})',
+                                'plan', v_plan, 'same_key', m23.key_match(v_parent.relid, 'x', 'p')) end);
+  return next;
+end $outer$;
+revoke all on function m23.path_at_risk(text, m23.target[], m23.target) from public, anon, authenticated, service_role;
+
+-- Notes, before rows of a table are written, that those whose parents are not there (yet) are the tenant's.
+create or replace function m23.note_parents_to_come(p_target m23.target, p_tenant text) returns void
+language plpgsql set search_path = '' as $outer$
+declare v_table m23.protected_tables := p_target.tbl;
+begin
+  if v_table.parent_id is null then return; end if;
+  perform m23.run(p_target.path, m23.fill($sql$
+      insert into m23.absent_parents (table_id, parent_id, key, tenant_id)
+      select distinct {id}, {parent_id}, {key}, ({tenant})::text from {diff} d
+       where d.m23_op <> 'D' and {has_key} and not exists (select from {parent} p where {is_child})$sql$,
+    'id', v_table.id::text, 'parent_id', v_table.parent_id::text,
+    'key', m23.path_key(v_table.relid, v_table.via_attnums, 'd'),
+    'tenant', m23.tenant_value(v_table, quote_literal(p_tenant)), 'diff', m23.diff_name(v_table),
+    'has_key', m23.has_parent_key(v_table, 'd'), 'parent', m23.qualified_name((m23.parent_of(v_table)).relid),
+    'is_child', m23.is_child_of(v_table, 'd', 'p')));
+end $outer$;
+revoke all on function m23.note_parents_to_come(m23.target, text) from public, anon, authenticated, service_role;
 
 -- A plan: the difference between what a tenant's tables are and what they should be, in
 -- pg_temp.m23_diff_<id>: m23_op I (missing), T (missing, and nobody's row has its key), U (differs),
@@ -9286,40 +10397,39 @@ revoke all on function m23.plan_report(text[]) from public, anon, authenticated,
 -- changes, not of the table; with p_lock their live rows are taken as they are read, without waiting (m23.lock_rows
 -- says why). It takes the parameters of m23.touched_since.
 create or replace function m23.plan_statement(p_target m23.target, p_tenant text, p_lock boolean) returns text
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' as $outer$
 declare
   v_table  m23.protected_tables := p_target.tbl;
   v_logged boolean := p_target.wanted is null;
   v_takes  boolean := v_logged and p_lock;
-  -- null where there is no live row; a composite key can look like it
-  v_key    text := quote_ident(m23.tenant_column(v_table));
   v_values text[] := m23.wanted_values(p_target);
-  v_there  text := case when v_logged then format('((l.%s is not null)::int - w.m23_balance = 1)', v_key)
-                        else format('(w.%s is not null)', v_key) end;
+  -- null where there is no row: a column can look like it
+  v_there  text := case when v_logged then '((l.m23_place is not null)::int - w.m23_balance = 1)'
+                        else '(w.m23_wanted is not null)' end;
 begin
-  return format('insert into %1$s %2$s
-      select case when not %3$s then ''D'' when l.%4$s is null then ''I'' when %5$s then ''R'' else ''U'' end,
-             l.m23_place, %6$s
-        from %7$s w
-        %8$s join %14$s (select ctid as m23_place, r.* from %9$s r where %10$s %13$s) l on %11$s
-       where %3$s <> (l.%4$s is not null) or %3$s and %12$s',
-    m23.diff_name(v_table),
-    case when v_logged
-         then 'with ' || m23.touched_since(v_table, m23.log_of(v_table.id, p_tenant, (p_target.moment).floor)) end,
-    v_there, v_key, coalesce(m23.fixed_differ(p_target, 'w'), 'false'),
-    (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n)
-       from unnest(p_target.columns) with ordinality u (c, n)),
-    case when v_logged then 'touched' else format('(%s)', p_target.wanted) end,
-    case when v_logged then 'left' else 'full' end,
-    m23.qualified_name(v_table.relid),
-    case when v_logged then m23.is_tenants(v_table, 'r', '$1')
-         else m23.belongs_to(v_table, 'r', '$1') end,
-    case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end,
-    m23.differs(v_table, p_target.columns, v_values),
-    case when v_takes
-         then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'), m23.lock_to_change(v_table)) end,
-    case when v_takes then 'lateral' end);
-end $$;
+  return m23.fill($sql$insert into {diff} {touched}
+      select case when not {is_wanted} then 'D' when l.m23_place is null then 'I' when {fixed_differ} then 'R'
+                  else 'U' end,
+             l.m23_place, {values}
+        from {wanted} w
+        {join} (select ctid as m23_place, r.* from {live} r where {is_its} {lock}) l on {same_key}
+       where {is_wanted} <> (l.m23_place is not null) or {is_wanted} and {differs}$sql$,
+    'diff', m23.diff_name(v_table),
+    'touched', case when v_logged then 'with ' || m23.touched_since(
+                 v_table, m23.log_of(v_table.id, p_tenant, (p_target.moment).floor)) else '' end,
+    'is_wanted', v_there, 'fixed_differ', coalesce(m23.fixed_differ(p_target, 'w'), 'false'),
+    'values', (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n)
+                 from unnest(p_target.columns) with ordinality u (c, n)),
+    'wanted', case when v_logged then 'touched'
+                   else format('(select true as m23_wanted, w.* from (%s) w)', p_target.wanted) end,
+    'join', case when v_takes then 'left join lateral' when v_logged then 'left join' else 'full join' end,
+    'live', m23.qualified_name(v_table.relid),
+    'is_its', case when v_logged then m23.is_tenants(v_table, 'r', '$1') else m23.belongs_to(v_table, 'r', '$1') end,
+    'lock', case when v_takes then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'),
+                                          m23.lock_to_change(v_table)) else '' end,
+    'same_key', case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end,
+    'differs', m23.differs(v_table, p_target.columns, v_values));
+end $outer$;
 revoke all on function m23.plan_statement(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
 -- Plans a table, as m23.plan_statement says.
@@ -9724,7 +10834,7 @@ begin
   end if;
   select a.* into v_column from pg_attribute a join m23.columns_of(p_table) c on c.attnum = a.attnum
    where a.attrelid = p_table and a.attname = p_column and not c.generated and c.key_ord is null
-     and c.attnum <> v_table.tenant_attnum;
+     and c.attnum <> all (m23.tenancy_attnums(v_table));
   if v_column.attnum is null then
     raise exception '% has no column % that could be filled', p_table, quote_ident(p_column)
       using hint = 'Keys, tenants and generated columns always have a value of their own.';
@@ -10029,7 +11139,7 @@ declare
   v_update text;
   v_set    text := (select string_agg(format('%1$I = d.%1$I', c.name), ', ') from m23.columns_of((p_target.tbl).relid) c
                      where c.name = any (p_target.columns) and c.identity <> 'a'
-                       and (p_op = 'T' or c.attnum <> (p_target.tbl).tenant_attnum)
+                       and (p_op = 'T' or c.attnum is distinct from (p_target.tbl).tenant_attnum)
                        -- equal keys of most types can be stored otherwise
                        and (c.key_ord is null or c.type_name not in ('smallint', 'integer', 'bigint', 'uuid')));
 begin
@@ -10059,7 +11169,7 @@ create or replace function m23.wanted_values(p_target m23.target, p_live boolean
 language plpgsql stable set search_path = '' as $$
 declare
   v_archive boolean := p_target.wanted is not null and (p_target.moment).taken is null;
-  v_is_live text := case when p_live then format('l.%I is not null', m23.tenant_column(p_target.tbl)) end;
+  v_is_live text := case when p_live then 'l.m23_place is not null' end;
 begin
   return (select array_agg(case
         -- renamed or dropped meanwhile: whoever runs the query is told
@@ -10260,7 +11370,7 @@ create table m23.backup_tables (
   table_id       int not null,
   schema_name    text not null,
   table_name     text not null,
-  tenant_column  text not null,
+  tenant_column  text,
   columns        jsonb not null,
   attnums        int2[],  -- of these columns, in this life of the database: what they are called now
   key            text[] not null,
@@ -10269,7 +11379,9 @@ create table m23.backup_tables (
   estimated_rows bigint not null,
   done           boolean not null default false,
   history_done   boolean not null,
+  path           jsonb,   -- instead of a tenant column: m23.path_facts
   primary key (job_id, ordinal),
+  constraint a_tenant_column_or_a_path check ((tenant_column is null) = (path is not null)),
   constraint whole_has_no_history check (history_done or not whole),
   constraint has_key_and_columns check (cardinality(key) > 0 and jsonb_typeof(columns) = 'array'),
   constraint numbers_of_all_columns check (cardinality(attnums) = jsonb_array_length(columns)),
@@ -10663,7 +11775,8 @@ begin
     select from m23.backup_tables b
      where b.job_id = p_parent.job_id and b.table_id = p_table.id
        and b.columns = m23.shape_of(p_table.relid) and b.key = m23.key_of(p_table.relid)
-       and b.tenant_column = m23.tenant_column(p_table)
+       and b.tenant_column is not distinct from m23.tenant_column(p_table)
+       and b.path is not distinct from m23.path_facts(p_table)
        and format('%I.%I', b.schema_name, b.table_name) = m23.qualified_name(p_table.relid)));
 end $$;
 revoke all on function m23.is_whole(m23.protected_tables, m23.backup_work) from public, anon, authenticated,
@@ -10724,24 +11837,28 @@ revoke all on function m23.between_positions(m23.protected_tables, text) from pu
 
 -- The rows as of the member's position of the next keys that have changed since the parent's.
 create or replace function m23.changed_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
-language sql stable set search_path = '' as $q$
-  select format($$with %1$s, %2$s,
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$with {touched}, {between},
       changed as materialized (
-        select distinct %3$s
-          from (select %4$s from %5$s l where l.tenant_id = %15$s and l.xid >= ($4).floor
-                   and l.xid in (select xid from between_positions)) r where %6$s)
-    (select %7$s from changed k join %8$s r on %9$s where %10$s and not %11$s order by %3$s limit %14$s)
+        select distinct {keys}
+          from (select {images} from {log} l where l.tenant_id = {tenant} and l.xid >= ($4).floor
+                   and l.xid in (select xid from between_positions)) r where {key_after})
+    (select {columns} from changed k join {live} r on {is_changed_key} where {is_its} and not {is_touched}
+      order by {keys} limit {limit})
     union all
-    (select %7$s from touched r
-      where %12$s and (exists (select from %8$s t where %16$s and %13$s))::int - r.m23_balance = 1
-      order by %3$s limit %14$s)$$,
-    m23.touched_since(p_table, p_log), m23.between_positions(p_table, p_log), m23.key_list(p_table.relid, 'r'),
-    m23.log_images(p_table), p_log, m23.key_after(p_table.relid), m23.select_list(p_table.relid, 'r'),
-    m23.qualified_name(p_table.relid), m23.key_match(p_table.relid, 'k', 'r'), m23.belongs_to(p_table, 'r', '$1'),
-    m23.key_in(p_table.relid, 'r', 'touched'), m23.key_in(p_table.relid, 'r', 'changed'),
-    m23.key_match(p_table.relid, 't', 'r'), p_limit,
-    m23.tenant_value(p_table, '$1'), m23.belongs_to(p_table, 't', '$1'))
-$q$;
+    (select {columns} from touched r
+      where {is_changed} and (exists (select from {live} t where {is_there} and {same_key}))::int - r.m23_balance = 1
+      order by {keys} limit {limit})$sql$,
+    'touched', m23.touched_since(p_table, p_log), 'between', m23.between_positions(p_table, p_log),
+    'keys', m23.key_list(p_table.relid, 'r'), 'images', m23.log_images(p_table), 'log', p_log,
+    'tenant', m23.tenant_value(p_table, '$1'), 'key_after', m23.key_after(p_table.relid),
+    'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
+    'is_changed_key', m23.key_match(p_table.relid, 'k', 'r'), 'is_its', m23.is_there(p_table, 'r', '$1'),
+    'is_touched', m23.key_in(p_table.relid, 'r', 'touched'), 'is_changed', m23.key_in(p_table.relid, 'r', 'changed'),
+    'is_there', m23.is_there(p_table, 't', '$1'), 'same_key', m23.key_match(p_table.relid, 't', 'r'),
+    'limit', p_limit::text);
+end $outer$;
 revoke all on function m23.changed_query(m23.protected_tables, text, int) from public, anon, authenticated,
   service_role;
 
@@ -11025,10 +12142,10 @@ begin
             coalesce(p_manifest ->> 'commit_times', 'native'), coalesce(p_manifest -> 'ticks', '[]'),
             regexp_replace(p_object, '/manifest\.json$', ''), p_object, p_sha256,
             (p_manifest -> 'encryption' ->> 'key_id')::uuid);
-  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, key, whole,
-                                 estimated_rows, done, history_done)
+  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, path, columns, key,
+                                 whole, estimated_rows, done, history_done)
     select v_id, n, coalesce((m23.find_table((t ->> 'schema') || '.' || (t ->> 'name'))).id, 0), t ->> 'schema',
-           t ->> 'name', t ->> 'tenant_column', t -> 'columns',
+           t ->> 'name', t ->> 'tenant_column', nullif(t -> 'path', 'null'), t -> 'columns',
            m23.list_of(t -> 'key'), coalesce((t ->> 'whole')::boolean, true), 0, true, true
       from jsonb_array_elements(p_manifest -> 'tables') with ordinality u (t, n);
   insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint,
@@ -11052,10 +12169,10 @@ declare v_logged int[] := m23.logged_tables(
   array(select t.id from m23.protected_tables t where p_parent.job_id is not null), p_job.tenant_id,
   pg_snapshot_xmin(p_parent.position));
 begin
-  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, attnums,
-                                 key, definition, whole, history_done, estimated_rows)
+  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, path, columns,
+                                 attnums, key, definition, whole, history_done, estimated_rows)
     select p_job.id, row_number() over (order by n.nspname, c.relname), t.id, n.nspname, c.relname,
-           m23.tenant_column(t), m23.shape_of(t.relid),
+           m23.tenant_column(t), m23.path_facts(t), m23.shape_of(t.relid),
            array(select f.attnum from m23.columns_of(t.relid) f where not f.generated order by f.attnum),
            m23.key_of(t.relid),
            coalesce((select b.definition from m23.backup_tables b where b.job_id = p_like and b.table_id = t.id),
@@ -12287,9 +13404,8 @@ declare
 begin
   execute m23.fill($sql$
       select count(*) filter (where m23_at is null),
-             count(*) filter (where m23_op in ('U', 'D') and {tenant} is distinct from {its_id}) from {history} r$sql$,
-    'tenant', m23.row_tenant(p_table, 'r'),
-    'its_id', m23.tenant_value(p_table, quote_literal(p_work.tenant_id)),
+             count(*) filter (where m23_op in ('U', 'D') and {is_foreign}) from {history} r$sql$,
+    'is_foreign', m23.is_foreign(p_table, p_work.tenant_id),
     'history', p_staged.history) into v_undated, v_foreign;
   if v_undated > 0 and (p_work.moment_in_chain).position is null then
     perform m23.refuse('BACKUP_UNUSABLE',
@@ -12405,12 +13521,12 @@ begin
     v_log := m23.log_of((v_target.tbl).id, p_tenant, v_from);
     perform m23.run_between(v_target, p_tenant, p_from, m23.fill($sql$
         insert into m23.plan (table_id, name, inserts, updates, deletes)
-        select $5, $6, count(*) filter (where l.{tenant} is null),
-               count(*) filter (where l.{tenant} is not null and w.{tenant} is not null),
-               count(*) filter (where w.{tenant} is null)
-          from ({wanted}) w full join ({from}) l on {same_key}
-         where w.{tenant} is null or l.{tenant} is null or {differs}$sql$,
-      'tenant', quote_ident(m23.tenant_column(v_target.tbl)), 'wanted', m23.as_of_query(v_target.tbl, v_log),
+        select $5, $6, count(*) filter (where l.m23_there is null),
+               count(*) filter (where l.m23_there and w.m23_there), count(*) filter (where w.m23_there is null)
+          from (select true as m23_there, w.* from ({wanted}) w) w
+          full join (select true as m23_there, l.* from ({from}) l) l on {same_key}
+         where w.m23_there is null or l.m23_there is null or {differs}$sql$,
+      'wanted', m23.as_of_query(v_target.tbl, v_log),
       'from', m23.as_of_query(v_target.tbl, v_log, p_moment => '$4'),
       'same_key', m23.key_match((v_target.tbl).relid, 'w', 'l'),
       'differs', m23.differs(v_target.tbl, v_target.columns,
@@ -13013,10 +14129,10 @@ language sql stable set search_path = '' as $q$
   select format($$with since_backup as (with %1$s select * from touched),
       since_moment as (with %2$s select * from touched),
       changed as materialized (select %3$s from since_backup r union select %3$s from since_moment r)
-    select %4$s from (%5$s) r left join (select * from %6$s r where %7$s) l on %8$s
+    select %4$s from (%5$s) r left join (select r.ctid as m23_place, r.* from %6$s r where %7$s) l on %8$s
      where not exists (select from changed t where %9$s)
     union all
-    select %10$s from (%11$s) r left join (select * from %6$s r where %7$s) l on %8$s
+    select %10$s from (%11$s) r left join (select r.ctid as m23_place, r.* from %6$s r where %7$s) l on %8$s
      where exists (select from changed t where %9$s)$$,
     m23.touched_since(p_table, p_log, format('%L::m23.moment', m23.moment_of(p_backup))),
     m23.touched_since(p_table, p_log), m23.key_list(p_table.relid, 'r'),
@@ -13027,13 +14143,24 @@ language sql stable set search_path = '' as $q$
     m23.key_match(p_table.relid, 'l', 'r'),
     m23.key_match(p_table.relid, 't', 'r'),
     (select string_agg(format(case when c.name = any (m23.newer_columns(p_table, p_moment))
-                                   then 'case when l.%1$I is not null then l.%2$I else r.%2$I end' else 'r.%2$I' end,
-                              m23.tenant_column(p_table), c.name), ', ' order by c.attnum)
+                                   then 'case when l.m23_place is not null then l.%1$I else r.%1$I end'
+                                   else 'r.%1$I' end, c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
     m23.as_of_query(p_table, p_log))
 $q$;
 revoke all on function m23.staged_at_moment(m23.staged_tables, text, m23.protected_tables, pg_snapshot, m23.moment,
   text) from public, anon, authenticated, service_role;
+
+-- The condition that a row `r` of an archive is another tenant's. Where a path leads to it, the parent that is there
+-- now says nothing of then: a plan sees to it that no row comes to hang on another tenant's (m23.path_at_risk).
+create or replace function m23.is_foreign(p_table m23.protected_tables, p_tenant text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  if m23.tenant_column(p_table) is null then return 'false'; end if;
+  return format('%s is distinct from %s', m23.row_tenant(p_table, 'r'),
+                m23.tenant_value(p_table, quote_literal(p_tenant)));
+end $$;
+revoke all on function m23.is_foreign(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
 -- The rows of a staged table: all that the manifest promises (staging does not survive a
 -- crash of the server), and this tenant's. An archive holds no others; should one do so
@@ -13045,9 +14172,8 @@ declare
   v_rows    bigint;
   v_foreign bigint;
 begin
-  execute format('select count(*), count(*) filter (where %s is distinct from %s) from %s r',
-    m23.row_tenant(p_table, 'r'), m23.tenant_value(p_table, quote_literal(p_tenant)), p_staged.staging)
-    into v_rows, v_foreign;
+  execute format('select count(*), count(*) filter (where %s) from %s r', m23.is_foreign(p_table, p_tenant),
+                 p_staged.staging) into v_rows, v_foreign;
   if v_rows <> p_staged.standing then
     perform m23.refuse('UNAVAILABLE',
                        'the database was restarted while the archive was read back; start the restore again');
@@ -14576,6 +15702,9 @@ begin
   v_copy := v_live;
   v_copy.id := 2000000000 + p_staged.ordinal;
   v_copy.relid := v_name::regclass;
+  v_copy.parent_id := null;  -- it holds rows of one tenant only
+  v_copy.via_attnums := null;
+  v_copy.parent_attnums := null;
   v_copy.tenant_attnum := (select attnum from pg_attribute
                             where attrelid = v_copy.relid and attname = m23.tenant_column(v_live));
   v_made.staged := p_staged;
@@ -15120,9 +16249,8 @@ revoke all on function m23.look_at(m23.scratch) from public, anon, authenticated
 create or replace function m23.count_foreign(p_scratch m23.scratch, p_tenant text) returns bigint
 language plpgsql set search_path = '' as $$
 begin
-  return m23.number_of(p_scratch.path, format('select count(*) from %s r where %s is distinct from %s',
-    m23.qualified_name((p_scratch.copy).relid), m23.row_tenant(p_scratch.copy, 'r'),
-    m23.tenant_value(p_scratch.copy, quote_literal(p_tenant))));
+  return m23.number_of(p_scratch.path, format('select count(*) from %s r where %s',
+    m23.qualified_name((p_scratch.copy).relid), m23.is_foreign(p_scratch.copy, p_tenant)));
 end $$;
 revoke all on function m23.count_foreign(m23.scratch, text) from public, anon, authenticated, service_role;
 
@@ -15879,9 +17007,9 @@ begin
                array_to_string(m23.drifted_columns(p_table), ', ')),
         v_protect)
     else m23.new_finding(v_name, 'ok',
-      format('protected since %s by the column "%s"; log of %s%s',
+      format('protected since %s by %s; log of %s%s',
              to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
-             m23.tenant_column(p_table),
+             m23.tenancy_text(p_table),
              pg_size_pretty((select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i
                               where i.inhparent = m23.log_name(p_table.id)::regclass)),
              m23.lost_partitions(p_table))
@@ -16046,7 +17174,7 @@ language sql volatile rows 10 set search_path = '' as $$
     cross join lateral (select to_regclass(m23.log_name(p.table_id) || '_' || p.part)::oid) c (relid)
     cross join lateral (select pg_stat_get_tuples_inserted(c.relid)) i (inserted)
     left join m23.delete_looks l on l.table_id = p.table_id and l.part = p.part and l.incarnation = t.incarnation
-   where c.relid is not null and t.suspended is null and m23.tenant_column(t) is not null
+   where c.relid is not null and t.suspended is null and m23.tells_tenants(t)
      and t.incarnation = (select m23.incarnation())
      and (l.inserted is distinct from i.inserted or not current_setting('track_counts')::boolean)
    order by l.seen_at nulls first, p.table_id, p.part
@@ -17008,7 +18136,8 @@ begin
       'base_backup_id', j.base_backup_id, 'parent', m23.parent_facts(j.parent_backup_id),
       'commit_times', w.commit_times, 'ticks', w.ticks, 'definitions', w.definitions,
       'tables', (select json_agg(json_build_object(
-          'schema', t.schema_name, 'name', t.table_name, 'tenant_column', t.tenant_column, 'key', t.key,
+          'schema', t.schema_name, 'name', t.table_name, 'tenant_column', t.tenant_column,
+          'path', t.path, 'key', t.key,
           'columns', t.columns, 'definition', t.definition, 'whole', t.whole, 'groups', m23.groups_of_part(t),
           'chunks', m23.chunks_of(t, false), 'history', m23.chunks_of(t, true))
           order by t.ordinal) from m23.backup_tables t where t.job_id = j.id)))
@@ -17963,9 +19092,9 @@ begin
                     order by c.n);
   select array_agg(c.name order by c.attnum) into v_columns from m23.columns_of(v_table.relid) c
    where c.name = any (v_fields) and not c.generated;
-  if not m23.key_of(v_table.relid) <@ v_columns or m23.tenant_column(v_table) <> all (v_columns) then
+  if not m23.key_of(v_table.relid) || m23.tenancy_columns(v_table) <@ v_columns then
     perform m23.refuse('BACKUP_UNUSABLE',
-                       format('%s has another primary key or tenant column than when it was backed up', v_name));
+                       format('%s has another primary key, tenant column or path than when it was backed up', v_name));
   end if;
   insert into m23.staging_warnings (work_id, said)
     select p_restore_id, w.said from (
@@ -18053,6 +19182,7 @@ begin
     select * from (values
         ('requests', 'sweep_requests', true), ('snapshots', 'sweep_snapshots', false),
         ('previews', 'sweep_previews', false), ('commit times', 'keep_commit_times', false),
+        ('absent parents', 'settle_absent_parents', false),
         ('log parts', 'sweep_logs', false), ('tenants', 'see_tenants', false),
         ('restores', 'sweep_restores', true), ('copies', 'sweep_copies', true),
         ('captures', 'renew_captures', true), ('jobs', 'sweep_pending_jobs', true),

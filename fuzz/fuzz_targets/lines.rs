@@ -14,7 +14,8 @@ fn table() -> Table {
     Table {
         schema: "s".to_owned(),
         name: "t".to_owned(),
-        tenant_column: "t".to_owned(),
+        tenant_column: Some("t".to_owned()),
+        path: None,
         key: vec!["k".to_owned()],
         columns: ["k", "t", "v"].map(column).to_vec(),
         whole: false,

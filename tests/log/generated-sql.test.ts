@@ -13,7 +13,7 @@ const FOLDER = join(ROOT, 'supabase', 'generated');
 const TENANT = '11111111-1111-4111-8111-111111111111';
 
 /** The sample tables: how each is made, by the name of its folder. */
-const SAMPLES: Record<string, { name: string; sql: string }> = {
+const SAMPLES: Record<string, { name: string; sql: string; protect?: string }> = {
   plain: {
     name: 'public.tasks',
     sql: `create table public.projects (id int primary key, tenant_id uuid not null);
@@ -33,6 +33,17 @@ const SAMPLES: Record<string, { name: string; sql: string }> = {
       create table public.events_old partition of public.events for values from (minvalue) to ('2026-01-01');
       create table public.events_new partition of public.events for values from ('2026-01-01') to (maxvalue)`,
   },
+  path_of_one_hop: {
+    name: 'public.comments',
+    sql: `create table public.comments (id int primary key, task_id int not null references public.tasks on delete cascade,
+        body text)`,
+    protect: `select m23.protect_table('public.comments', via => 'task_id')`,
+  },
+  path_of_two_hops: {
+    name: 'public.reactions',
+    sql: `create table public.reactions (comment_id int, emoji text, primary key (comment_id, emoji))`,
+    protect: `select m23.protect_table('public.reactions', via => 'comment_id -> public.comments')`,
+  },
   odd_names: {
     name: `public."ta{b}le $1 %s"`,
     sql: `create table public."ta{b}le $1 %s" ("tenant_id" uuid not null, "i d" int primary key, "co""st$2" numeric,
@@ -43,16 +54,16 @@ const SAMPLES: Record<string, { name: string; sql: string }> = {
 const { client } = await openDatabase();
 
 before(async () => {
-  for (const { name, sql } of Object.values(SAMPLES)) {
+  for (const { name, sql, protect } of Object.values(SAMPLES)) {
     await client.query(sql);
-    await client.query('select m23.protect_table($1::regclass)', [name]);
+    await client.query(protect ?? `select m23.protect_table('${name.replaceAll("'", "''")}')`);
   }
 });
 
 /** What is generated for a table, by the name of its file. `t` is the table's row of m23.protected_tables. */
 const FILES: Record<string, string> = {
   ...Object.fromEntries(
-    ['insert', 'update', 'delete', 'row', 'layout'].map((name) => [
+    ['insert', 'update', 'delete', 'row', 'leaving', 'layout'].map((name) => [
       `capture_${name}`,
       `(select p.prosrc from pg_proc p where p.oid::regproc::text = 'm23_log.${name}_' || t.id)`,
     ]),

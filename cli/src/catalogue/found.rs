@@ -6,6 +6,7 @@ use crate::error::CliError;
 use crate::progress;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
+use m23_archive::TenantPath;
 use m23_tenant::TenantName;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -38,7 +39,8 @@ pub struct Place {
 #[derive(Clone)]
 pub struct Newest {
     pub place: Place,
-    pub tenant_column: String,
+    pub tenant_column: Option<String>,
+    pub path: Option<TenantPath>,
 }
 
 /// A backup that cannot be recorded, and why.
@@ -90,6 +92,7 @@ pub async fn find(archive: &Archive, order: &Rebuild) -> Result<Found, CliError>
             let newest = Newest {
                 place: place.clone(),
                 tenant_column: table.tenant_column,
+                path: table.path,
             };
             let known = found.tables.entry((table.schema, table.name));
             let known = known.or_insert_with(|| newest.clone());

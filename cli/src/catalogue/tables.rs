@@ -1,7 +1,7 @@
 //! The tables of a store's backups are protected, where they are there.
 
 use super::definitions::Step;
-use super::found::Found;
+use super::found::{Found, Newest};
 use crate::arguments::Rebuild;
 use crate::database::fault;
 use crate::error::CliError;
@@ -16,7 +16,8 @@ const IS_PROTECTED: &str =
 const IS_THERE: &str = "select to_regclass(format('%I.%I', $1::text, $2::text)) is not null";
 
 const PROTECT: &str =
-    "select m23.protect_table(format('%I.%I', $1::text, $2::text)::regclass, $3::text::name)";
+    "select m23.protect_table(t, $3::text::name, m23.via_of_facts(t, $4::text::jsonb))
+       from format('%I.%I', $1::text, $2::text) n, lateral (select n::regclass as t) r";
 
 /// A table, and whether it is protected.
 #[derive(Serialize)]
@@ -63,14 +64,13 @@ pub async fn protect(
 ) -> Result<Vec<Protection>, CliError> {
     let bar = progress::count("protecting", found.tables.len(), order.place.json);
     let mut all = Vec::new();
-    for ((schema, name), newest) in &found.tables {
-        let tenant_column = &newest.tenant_column;
+    for ((schema, name), newest) in parents_first(found) {
         let done = if order.dry_run {
             let will_be_made = |step: &Step| step.is_planned_for(schema, name);
             let will_be_made = definitions.iter().any(will_be_made);
             foresee(client, schema, name, will_be_made).await
         } else {
-            protect_one(client, schema, name, tenant_column).await
+            protect_one(client, schema, name, newest).await
         };
         let (protection, fault) = match done {
             Ok(outcome) => (outcome, None),
@@ -86,6 +86,23 @@ pub async fn protect(
     }
     bar.finish_and_clear();
     Ok(all)
+}
+
+/// The tables, those behind which others find their tenants before these.
+fn parents_first(found: &Found) -> Vec<(&(String, String), &Newest)> {
+    let mut all: Vec<_> = found.tables.iter().collect();
+    all.sort_by_key(|(_, newest)| hops(found, newest, found.tables.len()));
+    all
+}
+
+/// How many hops a path has, at most so many.
+fn hops(found: &Found, newest: &Newest, most: usize) -> usize {
+    let Some(path) = newest.path.as_ref().filter(|_| most > 0) else {
+        return 0;
+    };
+    let parent = (path.parent.schema.clone(), path.parent.name.clone());
+    let above = found.tables.get(&parent);
+    1 + above.map_or(0, |above| hops(found, above, most - 1))
 }
 
 async fn foresee(
@@ -107,13 +124,15 @@ async fn protect_one(
     client: &Client,
     schema: &str,
     name: &str,
-    tenant_column: &str,
+    newest: &Newest,
 ) -> Result<Outcome, CliError> {
     if ask(client, IS_PROTECTED, schema, name).await? {
         return Ok(Outcome::There);
     }
+    let path = newest.path.as_ref().map(serde_json::to_string).transpose();
+    let path = path.map_err(|error| CliError::Refused(error.to_string()))?;
     let protected = client
-        .execute(PROTECT, &[&schema, &name, &tenant_column])
+        .execute(PROTECT, &[&schema, &name, &newest.tenant_column, &path])
         .await;
     protected.map_err(|error| fault(&error))?;
     Ok(Outcome::Made)

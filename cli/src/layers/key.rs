@@ -246,7 +246,8 @@ mod tests {
         Table {
             schema: "public".to_owned(),
             name: "t".to_owned(),
-            tenant_column: "k0".to_owned(),
+            tenant_column: Some("k0".to_owned()),
+            path: None,
             key: (0..types.len()).rev().map(name).collect(),
             columns: types.iter().enumerate().map(column).collect(),
             whole: true,

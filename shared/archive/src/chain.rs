@@ -43,8 +43,8 @@ fn check_tables(child: &Manifest, parent: &Manifest) -> Result<(), ArchiveError>
         let name = (&table.schema, &table.name);
         let is_continued = parent.facts.tables.iter().any(|before| {
             (&before.schema, &before.name) == name
-                && (&before.columns, &before.key, &before.tenant_column)
-                    == (&table.columns, &table.key, &table.tenant_column)
+                && (&before.columns, &before.key) == (&table.columns, &table.key)
+                && (&before.tenant_column, &before.path) == (&table.tenant_column, &table.path)
         });
         if !is_continued {
             let what = format!(

@@ -43,6 +43,6 @@ pub use line::{Entry, Op, check_lines, lines, value};
 pub use manifest::{Algorithm, CommitTimes, Encryption, Facts, JobType, Manifest, Parent, Tick};
 pub use names::{ChunkPlace, Lines, backup_prefix, key_object, mac_object, manifest_object};
 pub use position::Position;
-pub use table::{Chunk, Column, Definition, Table};
+pub use table::{Chunk, Column, Definition, Table, TableName, TenantPath};
 pub use tenant::check_tenant;
 pub use version::Version;

@@ -11,8 +11,12 @@ pub struct Table {
     pub schema: String,
     /// Its name, unquoted.
     pub name: String,
-    /// The column that holds the tenant.
-    pub tenant_column: String,
+    /// The column that holds the tenant; absent where a path leads to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_column: Option<String>,
+    /// Instead of a tenant column: where the tenant of a row is found. Version 3 knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<TenantPath>,
     /// The primary key's columns, in order.
     pub key: Vec<String>,
     /// The columns in the order of a line's fields. Generated ones are not stored.
@@ -35,6 +39,26 @@ pub struct Table {
     /// SQL that makes the table again.
     #[serde(default)]
     pub definition: Definition,
+}
+
+/// A row is the tenant's whose parent's row is: the one whose `parent_columns` are equal to the row's `columns`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantPath {
+    /// Columns of the table.
+    pub columns: Vec<String>,
+    /// The other table.
+    pub parent: TableName,
+    /// Its columns, in the same order.
+    pub parent_columns: Vec<String>,
+}
+
+/// A table's name, unquoted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TableName {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
 }
 
 fn yes() -> bool {
@@ -62,6 +86,16 @@ impl Table {
             })
         };
         self.columns.iter().map(bits).collect()
+    }
+
+    /// The columns that say whose a row is.
+    #[must_use]
+    pub fn tenancy_columns(&self) -> &[String] {
+        match (&self.tenant_column, &self.path) {
+            (Some(column), _) => std::slice::from_ref(column),
+            (None, Some(path)) => &path.columns,
+            (None, None) => &[],
+        }
     }
 
     /// Rows in all its chunks; the log is not counted.

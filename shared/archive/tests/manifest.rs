@@ -193,10 +193,10 @@ fn groups_that_say_nothing_clear_are_refused() {
             ("no column", |m| {
                 m["tables"][0]["groups"] = json!([["nope"]])
             }),
-            ("key or tenant", |m| {
+            ("key, tenant column", |m| {
                 m["tables"][0]["groups"] = json!([[], ["id"]])
             }),
-            ("key or tenant", |m| {
+            ("key, tenant column", |m| {
                 m["tables"][0]["groups"] = json!([["body", "tenant_id"]])
             }),
             ("twice", |m| {
@@ -326,6 +326,15 @@ fn a_table_that_contradicts_itself_is_refused() {
             ("key", |m| m["tables"][0]["key"] = json!(["id", "id"])),
             ("tenant column", |m| {
                 m["tables"][0]["tenant_column"] = json!("nope")
+            }),
+            ("tenant column", |m| {
+                m["tables"][0]["path"] = json!({ "columns": ["id"], "parent_columns": ["id"],
+                    "parent": { "schema": "public", "name": "p" } })
+            }),
+            ("path", |m| {
+                m["tables"][0]["tenant_column"] = json!(null);
+                m["tables"][0]["path"] = json!({ "columns": ["nope"], "parent_columns": ["id"],
+                    "parent": { "schema": "public", "name": "p" } })
             }),
             ("column twice", |m| {
                 m["tables"][0]["columns"][1]["name"] = json!("id")

@@ -110,6 +110,24 @@ fn a_tenant_of_any_text_has_a_chain_and_a_key_under_a_name_made_of_its_hash() {
 }
 
 #[test]
+fn a_table_may_find_its_tenants_by_a_path() {
+    for bytes in [0xc1, 0xc2].map(of_text) {
+        let manifest = Manifest::parse(&bytes).unwrap();
+        assert_eq!(manifest.to_bytes().unwrap(), bytes);
+        let [articles, notes] = &manifest.facts.tables[..] else {
+            panic!("two tables")
+        };
+        let path = notes.path.as_ref().unwrap();
+        assert_eq!(
+            (&*path.parent.schema, &*path.parent.name),
+            (&*articles.schema, &*articles.name)
+        );
+        assert_eq!(notes.tenancy_columns(), path.columns);
+        assert_eq!((&notes.tenant_column, &articles.path), (&None, &None));
+    }
+}
+
+#[test]
 fn manifests_are_read_and_written_as_they_are() {
     for (tenant, backups) in CHAINS {
         for &backup in backups {

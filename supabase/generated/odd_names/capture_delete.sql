@@ -11,28 +11,28 @@ declare
   v_stale     text;
 begin
   
-  if m23_log.layout_4('OID', '899d4cb4a211138090c162c0075802d3') and random() > 0.004 and concat(current_setting('m23.open_4', true)) = '' then
-    insert into m23_log.log_4_1 (tenant_id, op, actor, c1, c2, c3, c4, c5)
+  if m23_log.layout_6('OID', '899d4cb4a211138090c162c0075802d3') and random() > 0.004 and concat(current_setting('m23.open_6', true)) = '' then
+    insert into m23_log.log_6_1 (tenant_id, op, actor, c1, c2, c3, c4, c5)
     select r.tenant_id, 'D', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r."i d", r."co""st$2", r."it's {value}", r."select"
       from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
-             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
-                    when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
     return v_null;
   end if;
-  v_known := m23_log.layout_4('OID', '899d4cb4a211138090c162c0075802d3');
-  v_open := current_setting('m23.open_4', true);
+  v_known := m23_log.layout_6('OID', '899d4cb4a211138090c162c0075802d3');
+  v_open := current_setting('m23.open_6', true);
   if (v_open <> '') is not true or random() < 0.004 then perform m23.tick(); end if;
   v_first := pg_current_wal_insert_lsn();
   if v_known then
-    insert into m23_log.log_4_1 (tenant_id, op, actor, c1, c2, c3, c4, c5)
+    insert into m23_log.log_6_1 (tenant_id, op, actor, c1, c2, c3, c4, c5)
     select r.tenant_id, 'D', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r."i d", r."co""st$2", r."it's {value}", r."select"
       from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
-             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
-                    when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
   else
-    foreach v_stale in array m23.stale_capture_statements(4, tg_relid, 'delete') loop execute v_stale; end loop;
+    foreach v_stale in array m23.stale_capture_statements(6, tg_relid, 'delete') loop execute v_stale; end loop;
   end if;
   if v_open <> '' then
     v_statement := split_part(v_open, ',', -1);
@@ -46,7 +46,7 @@ begin
     if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > v_start then
       if v_known then
         v_direct := v_statement is null or substr(split_part(v_statement, '@', 1), 2)::int = pg_trigger_depth();
-        update m23_log.log_4_1 l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
+        update m23_log.log_6_1 l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
       from unnest(array(select o.m23_place
           from (select o.*, min(o.m23_change_id) filter (where (v_direct and not false or o.m23_op in ('I', 'n', 'a') and o.m23_balance >= 0))
                               over (partition by o.m23_tenant, o."i d") as m23_next
@@ -57,7 +57,7 @@ begin
                                           over (partition by e.m23_tenant, e."i d" order by e.m23_change_id
                                                 rows between unbounded preceding and 1 preceding), 0) as m23_balance
                           from (select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op,
-                                       l.ctid as m23_place, (l.c2) as "i d" from m23_log.log_4_1 l
+                                       l.ctid as m23_place, (l.c2) as "i d" from m23_log.log_6_1 l
                                  where l.tenant_id in (select r.tenant_id from old_rows r)
                                    and l.xid = pg_current_xact_id() and l.change_id >= v_start) e) o
                  where o.m23_own and o.m23_change_id < v_first) o
@@ -65,10 +65,10 @@ begin
          group by o.m23_place, o.m23_change_id order by o.m23_change_id)) with ordinality later (place, n)
      where l.ctid = later.place;
       else
-        perform m23.log_after('m23_log.log_4_1', v_start, v_first);
+        perform m23.log_after('m23_log.log_6_1', v_start, v_first);
       end if;
     end if;
-    perform set_config('m23.open_4', concat(pg_current_wal_insert_lsn(),
+    perform set_config('m23.open_6', concat(pg_current_wal_insert_lsn(),
                                         substr(v_others, nullif(strpos(v_others, ','), 0))), true);
   end if;
   

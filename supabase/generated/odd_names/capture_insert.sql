@@ -7,26 +7,26 @@ declare
   v_stale     text;
 begin
   
-  if m23_log.layout_4('OID', '899d4cb4a211138090c162c0075802d3') and random() > 0.004 and true then
-    insert into m23_log.log_4_1 (tenant_id, op, actor, c2)
+  if m23_log.layout_6('OID', '899d4cb4a211138090c162c0075802d3') and random() > 0.004 and true then
+    insert into m23_log.log_6_1 (tenant_id, op, actor, c2)
     select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r."i d"
       from new_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
-             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
-                    when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
     return v_null;
   end if;
   perform m23.tick();
-  if not m23_log.layout_4('OID', '899d4cb4a211138090c162c0075802d3') then
-    foreach v_stale in array m23.stale_capture_statements(4, tg_relid, 'insert') loop execute v_stale; end loop;
+  if not m23_log.layout_6('OID', '899d4cb4a211138090c162c0075802d3') then
+    foreach v_stale in array m23.stale_capture_statements(6, tg_relid, 'insert') loop execute v_stale; end loop;
     return v_null;
   end if;
   v_first := pg_current_wal_insert_lsn();
-  insert into m23_log.log_4_1 (tenant_id, op, actor, c2)
+  insert into m23_log.log_6_1 (tenant_id, op, actor, c2)
     select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r."i d"
       from new_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
-             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
-                    when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
   
   return v_null;

@@ -11,28 +11,28 @@ declare
   v_stale     text;
 begin
   
-  if m23_log.layout_4('OID', '899d4cb4a211138090c162c0075802d3') and random() > 0.004 and concat(current_setting('m23.open_4', true), current_setting('m23.changed_4', true)) = '' then
-    insert into m23_log.log_4_1 (tenant_id, op, actor, c1, c2, c3, c5, unchanged)
+  if m23_log.layout_6('OID', '899d4cb4a211138090c162c0075802d3') and random() > 0.004 and concat(current_setting('m23.open_6', true), current_setting('m23.changed_6', true)) = '' then
+    insert into m23_log.log_6_1 (tenant_id, op, actor, c1, c2, c3, c5, unchanged)
     select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r."i d", r."co""st$2", r."select", 1
       from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
-             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
-                    when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
     return v_null;
   end if;
-  v_known := m23_log.layout_4('OID', '899d4cb4a211138090c162c0075802d3');
-  v_open := current_setting('m23.open_4', true);
+  v_known := m23_log.layout_6('OID', '899d4cb4a211138090c162c0075802d3');
+  v_open := current_setting('m23.open_6', true);
   if (v_open <> '') is not true or random() < 0.004 then perform m23.tick(); end if;
   v_first := pg_current_wal_insert_lsn();
   if v_known then
-    insert into m23_log.log_4_1 (tenant_id, op, actor, c1, c2, c3, c4, c5, unchanged)
+    insert into m23_log.log_6_1 (tenant_id, op, actor, c1, c2, c3, c4, c5, unchanged)
     select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r."i d", r."co""st$2", case when changed.g0 then r."it's {value}" end, r."select", nullif(case when changed.g0 then 0 else 1 end, 0)
-      from (select pg_catalog.current_setting('m23.changed_4_0', true) operator(pg_catalog.=) 'yes' as g0 offset 0) changed, old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
-             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
-                    when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
+      from (select pg_catalog.current_setting('m23.changed_6_0', true) operator(pg_catalog.=) 'yes' as g0 offset 0) changed, old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
   else
-    foreach v_stale in array m23.stale_capture_statements(4, tg_relid, 'update') loop execute v_stale; end loop;
+    foreach v_stale in array m23.stale_capture_statements(6, tg_relid, 'update') loop execute v_stale; end loop;
   end if;
   if v_open <> '' then
     v_statement := split_part(v_open, ',', -1);
@@ -46,7 +46,7 @@ begin
     if v_open not like ',%' and split_part(v_open, ',', 1)::pg_lsn > v_start then
       if v_known then
         v_direct := v_statement is null or substr(split_part(v_statement, '@', 1), 2)::int = pg_trigger_depth();
-        update m23_log.log_4_1 l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
+        update m23_log.log_6_1 l set change_id = pg_current_wal_insert_lsn() + later.n::numeric
       from unnest(array(select o.m23_place
           from (select o.*, min(o.m23_change_id) filter (where true)
                               over (partition by o.m23_tenant, o."i d") as m23_next
@@ -57,7 +57,7 @@ begin
                                           over (partition by e.m23_tenant, e."i d" order by e.m23_change_id
                                                 rows between unbounded preceding and 1 preceding), 0) as m23_balance
                           from (select l.tenant_id as m23_tenant, l.change_id as m23_change_id, l.op as m23_op,
-                                       l.ctid as m23_place, (l.c2) as "i d" from m23_log.log_4_1 l
+                                       l.ctid as m23_place, (l.c2) as "i d" from m23_log.log_6_1 l
                                  where l.tenant_id in (select r.tenant_id from old_rows r)
                                    and l.xid = pg_current_xact_id() and l.change_id >= v_start) e) o
                  where o.m23_own and o.m23_change_id < v_first) o
@@ -65,16 +65,16 @@ begin
          group by o.m23_place, o.m23_change_id order by o.m23_change_id)) with ordinality later (place, n)
      where l.ctid = later.place;
       else
-        perform m23.log_after('m23_log.log_4_1', v_start, v_first);
+        perform m23.log_after('m23_log.log_6_1', v_start, v_first);
       end if;
     end if;
-    perform set_config('m23.open_4', concat(pg_current_wal_insert_lsn(),
+    perform set_config('m23.open_6', concat(pg_current_wal_insert_lsn(),
                                         substr(v_others, nullif(strpos(v_others, ','), 0))), true);
   end if;
-  if v_known and current_setting('m23.moved_4', true) <> '' then
-    insert into m23_log.log_4_1 (tenant_id, op, actor, c2)
+  if v_known and current_setting('m23.moved_6', true) <> '' then
+    insert into m23_log.log_6_1 (tenant_id, op, actor, c2)
     select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row
-                                    or current_setting('m23.moved_4', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
+                                    or current_setting('m23.moved_6', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
                                then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r."i d"
       from (select r.*, row_number() over (partition by r.m23_tenant, r."i d", r.m23_n) as m23_nth,
                    sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
@@ -85,12 +85,12 @@ begin
               from (select r.tenant_id as m23_tenant, r."i d", 1 as m23_n from old_rows r
                     union all select r.tenant_id, r."i d", -1 from new_rows r) r) r
      where r.m23_n > 0 and r.m23_nth > r.m23_of_row and true and pg_advisory_xact_lock_shared(uuid_hash_extended(r.m23_tenant, 0)
-             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
-                    when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
-    insert into m23_log.log_4_1 (tenant_id, op, actor, c2)
+    insert into m23_log.log_6_1 (tenant_id, op, actor, c2)
     select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row
-                                    or current_setting('m23.moved_4', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
+                                    or current_setting('m23.moved_6', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
                                then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r."i d"
       from (select r.*, row_number() over (partition by r.m23_tenant, r."i d", r.m23_n) as m23_nth,
                    sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
@@ -101,8 +101,8 @@ begin
               from (select r.tenant_id as m23_tenant, r."i d", 1 as m23_n from new_rows r
                     union all select r.tenant_id, r."i d", -1 from old_rows r) r) r
      where r.m23_n > 0 and r.m23_nth > r.m23_of_row and true and pg_advisory_xact_lock_shared(uuid_hash_extended(r.m23_tenant, 0)
-             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
-                    when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
   end if;
   return v_null;

@@ -1,14 +1,14 @@
 select coalesce(r.tenant_id::text, '\N') || chr(9) || coalesce(r."i d"::text, '\N') || chr(9) || coalesce(r."co""st$2"::text, '\N') || chr(9) || coalesce(replace(replace(replace(replace((r."it's {value}"::text) collate "C", '\', '\\'), chr(9), '\t'), chr(10), '\n'), chr(13), '\r'), '\N') || chr(9) || coalesce(r."select"::text, '\N') as m23_line, r."i d" from (with 
     later as materialized (
       select x.xid
-        from (select distinct l.xid from (select * from m23_log.log_4_1 union all select * from m23.entries_beside(null::m23_log.log_4, 4, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l where l.tenant_id = m23.uuid_of($1) and l.xid >= ($2).floor) x
+        from (select distinct l.xid from (select * from m23_log.log_6_1 union all select * from m23.entries_beside(null::m23_log.log_6, 6, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l where l.tenant_id = m23.uuid_of($1) and l.xid >= ($2).floor) x
        where (x.xid >= ($2).floor and (not pg_visible_in_snapshot(x.xid, ($2).position)
       or (($2).at is not null
           and coalesce((select c.at from m23.commit_times c where c.xid = x.xid),
                        pg_xact_commit_timestamp(x.xid::xid)) > ($2).at)))),
     logged as (
       select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged,
-                              l.c1 as tenant_id, l.c2 as "i d", l.c3 as "co""st$2", l.c4 as "it's {value}", l.c5 as "select" from (select * from m23_log.log_4_1 union all select * from m23.entries_beside(null::m23_log.log_4, 4, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l
+                              l.c1 as tenant_id, l.c2 as "i d", l.c3 as "co""st$2", l.c4 as "it's {value}", l.c5 as "select" from (select * from m23_log.log_6_1 union all select * from m23.entries_beside(null::m23_log.log_6, 6, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l
                         where l.tenant_id = m23.uuid_of($1) and l.xid >= ($2).floor
                           and l.xid in (select xid from later)) r
        where ($3 is null or (r."i d") operator(pg_catalog.>) (($3[1])::integer))),

@@ -1,14 +1,14 @@
-insert into pg_temp.m23_diff_4 with 
+insert into pg_temp.m23_diff_6 with 
     later as materialized (
       select x.xid
-        from (select distinct l.xid from (select * from m23_log.log_4_1 union all select * from m23.entries_beside(null::m23_log.log_4, 4, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l where l.tenant_id = m23.uuid_of($1) and l.xid >= ($2).floor) x
+        from (select distinct l.xid from (select * from m23_log.log_6_1 union all select * from m23.entries_beside(null::m23_log.log_6, 6, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l where l.tenant_id = m23.uuid_of($1) and l.xid >= ($2).floor) x
        where (x.xid >= ($2).floor and (not pg_visible_in_snapshot(x.xid, ($2).position)
       or (($2).at is not null
           and coalesce((select c.at from m23.commit_times c where c.xid = x.xid),
                        pg_xact_commit_timestamp(x.xid::xid)) > ($2).at)))),
     logged as (
       select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged,
-                              l.c1 as tenant_id, l.c2 as "i d", l.c3 as "co""st$2", l.c4 as "it's {value}", l.c5 as "select" from (select * from m23_log.log_4_1 union all select * from m23.entries_beside(null::m23_log.log_4, 4, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l
+                              l.c1 as tenant_id, l.c2 as "i d", l.c3 as "co""st$2", l.c4 as "it's {value}", l.c5 as "select" from (select * from m23_log.log_6_1 union all select * from m23.entries_beside(null::m23_log.log_6, 6, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l
                         where l.tenant_id = m23.uuid_of($1) and l.xid >= ($2).floor
                           and l.xid in (select xid from later)) r
        where ($3 is null or (r."i d") operator(pg_catalog.>) (($3[1])::integer))),
@@ -43,8 +43,9 @@ insert into pg_temp.m23_diff_4 with
                          order by r.m23_op not in ('U', 'D') or r.m23_unchanged & 1 <> 0, r.m23_change_id
                          rows between unbounded preceding and unbounded following)
        order by r."i d", r.m23_op not in ('U', 'D'), r.m23_change_id) t left join public."ta{b}le $1 %s" l on (t.m23_unchanged & 1 <> 0 and not t.m23_has_1) and greatest(l.tenant_id) = m23.uuid_of($1) and l."i d" operator(pg_catalog.=) t."i d")
-      select case when not ((l.tenant_id is not null)::int - w.m23_balance = 1) then 'D' when l.tenant_id is null then 'I' when false then 'R' else 'U' end,
-             l.m23_place, case when ((l.tenant_id is not null)::int - w.m23_balance = 1) then w.tenant_id else l.tenant_id end, case when ((l.tenant_id is not null)::int - w.m23_balance = 1) then w."i d" else l."i d" end, case when ((l.tenant_id is not null)::int - w.m23_balance = 1) then w."co""st$2" else l."co""st$2" end, case when ((l.tenant_id is not null)::int - w.m23_balance = 1) then w."it's {value}" else l."it's {value}" end, case when ((l.tenant_id is not null)::int - w.m23_balance = 1) then w."select" else l."select" end
+      select case when not ((l.m23_place is not null)::int - w.m23_balance = 1) then 'D' when l.m23_place is null then 'I' when false then 'R'
+                  else 'U' end,
+             l.m23_place, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.tenant_id else l.tenant_id end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w."i d" else l."i d" end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w."co""st$2" else l."co""st$2" end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w."it's {value}" else l."it's {value}" end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w."select" else l."select" end
         from touched w
         left join lateral (select ctid as m23_place, r.* from public."ta{b}le $1 %s" r where greatest(r.tenant_id) = m23.uuid_of($1) and w."i d" operator(pg_catalog.=) r."i d" for update nowait) l on true
-       where ((l.tenant_id is not null)::int - w.m23_balance = 1) <> (l.tenant_id is not null) or ((l.tenant_id is not null)::int - w.m23_balance = 1) and (l."i d" is distinct from w."i d" or (l."it's {value}")::pg_catalog.text collate pg_catalog."C" is distinct from (w."it's {value}")::pg_catalog.text collate pg_catalog."C" or l."select" is distinct from w."select" or l.tenant_id is distinct from w.tenant_id or row(l."co""st$2")::record operator(pg_catalog.*<>) row(w."co""st$2")::record and row(l."co""st$2")::text <> row(w."co""st$2")::text)
+       where ((l.m23_place is not null)::int - w.m23_balance = 1) <> (l.m23_place is not null) or ((l.m23_place is not null)::int - w.m23_balance = 1) and (l."i d" is distinct from w."i d" or (l."it's {value}")::pg_catalog.text collate pg_catalog."C" is distinct from (w."it's {value}")::pg_catalog.text collate pg_catalog."C" or l."select" is distinct from w."select" or l.tenant_id is distinct from w.tenant_id or row(l."co""st$2")::record operator(pg_catalog.*<>) row(w."co""st$2")::record and row(l."co""st$2")::text <> row(w."co""st$2")::text)

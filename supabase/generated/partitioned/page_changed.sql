@@ -27,7 +27,8 @@ select coalesce(r.tenant_id::text, '\N') || chr(9) || coalesce(r.id::text, '\N')
         select distinct r.id, r.at
           from (select l.c1 as tenant_id, l.c2 as id, l.c3 as at, l.c4 as body from (select * from m23_log.log_3_1 union all select * from m23.entries_beside(null::m23_log.log_3, 3, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l where l.tenant_id = m23.uuid_of($1) and l.xid >= ($4).floor
                    and l.xid in (select xid from between_positions)) r where ($3 is null or (r.id, r.at) operator(pg_catalog.>) (($3[1])::bigint, ($3[2])::date)))
-    (select r.tenant_id, r.id, r.at, r.body from changed k join public.events r on k.id operator(pg_catalog.=) r.id and k.at operator(pg_catalog.=) r.at where r.tenant_id = m23.uuid_of($1) and not (r.id, r.at) operator(pg_catalog.=) any (select t.id, t.at from touched t) order by r.id, r.at limit 100)
+    (select r.tenant_id, r.id, r.at, r.body from changed k join public.events r on k.id operator(pg_catalog.=) r.id and k.at operator(pg_catalog.=) r.at where r.tenant_id = m23.uuid_of($1) and not (r.id, r.at) operator(pg_catalog.=) any (select t.id, t.at from touched t)
+      order by r.id, r.at limit 100)
     union all
     (select r.tenant_id, r.id, r.at, r.body from touched r
       where (r.id, r.at) operator(pg_catalog.=) any (select t.id, t.at from changed t) and (exists (select from public.events t where t.tenant_id = m23.uuid_of($1) and t.id operator(pg_catalog.=) r.id and t.at operator(pg_catalog.=) r.at))::int - r.m23_balance = 1

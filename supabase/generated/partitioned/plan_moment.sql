@@ -21,8 +21,9 @@ insert into pg_temp.m23_diff_3 with
       window w as (partition by r.id, r.at order by r.m23_op not in ('U', 'D'), r.m23_change_id
                    rows between unbounded preceding and unbounded following)
        order by r.id, r.at, r.m23_op not in ('U', 'D'), r.m23_change_id)
-      select case when not ((l.tenant_id is not null)::int - w.m23_balance = 1) then 'D' when l.tenant_id is null then 'I' when false then 'R' else 'U' end,
-             l.m23_place, case when ((l.tenant_id is not null)::int - w.m23_balance = 1) then w.tenant_id else l.tenant_id end, case when ((l.tenant_id is not null)::int - w.m23_balance = 1) then w.id else l.id end, case when ((l.tenant_id is not null)::int - w.m23_balance = 1) then w.at else l.at end, case when ((l.tenant_id is not null)::int - w.m23_balance = 1) then w.body else l.body end
+      select case when not ((l.m23_place is not null)::int - w.m23_balance = 1) then 'D' when l.m23_place is null then 'I' when false then 'R'
+                  else 'U' end,
+             l.m23_place, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.tenant_id else l.tenant_id end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.id else l.id end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.at else l.at end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.body else l.body end
         from touched w
         left join lateral (select ctid as m23_place, r.* from public.events r where greatest(r.tenant_id) = m23.uuid_of($1) and w.id operator(pg_catalog.=) r.id and w.at operator(pg_catalog.=) r.at for update nowait) l on true
-       where ((l.tenant_id is not null)::int - w.m23_balance = 1) <> (l.tenant_id is not null) or ((l.tenant_id is not null)::int - w.m23_balance = 1) and (l.at is distinct from w.at or l.id is distinct from w.id or l.tenant_id is distinct from w.tenant_id or row(l.body)::record operator(pg_catalog.*<>) row(w.body)::record and row(l.body)::text <> row(w.body)::text)
+       where ((l.m23_place is not null)::int - w.m23_balance = 1) <> (l.m23_place is not null) or ((l.m23_place is not null)::int - w.m23_balance = 1) and (l.at is distinct from w.at or l.id is distinct from w.id or l.tenant_id is distinct from w.tenant_id or row(l.body)::record operator(pg_catalog.*<>) row(w.body)::record and row(l.body)::text <> row(w.body)::text)

@@ -14,6 +14,9 @@ begin
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
+    if exists (select from m23.absent_parents a where a.parent_id = 1) then
+      foreach v_stale in array m23.subtree_statements(1, 'insert') loop execute v_stale; end loop;
+    end if;
     return v_null;
   end if;
   perform m23.tick();
@@ -28,6 +31,9 @@ begin
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
+    if exists (select from m23.absent_parents a where a.parent_id = 1) then
+      foreach v_stale in array m23.subtree_statements(1, 'insert') loop execute v_stale; end loop;
+    end if;
   
   return v_null;
 end

@@ -107,6 +107,9 @@ begin
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_1_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
+    if true then
+      foreach v_stale in array m23.subtree_statements(1, 'update') loop execute v_stale; end loop;
+    end if;
   end if;
   return v_null;
 end

@@ -53,7 +53,8 @@ select coalesce(r.id::text, '\N') || chr(9) || coalesce(r.tenant_id::text, '\N')
         select distinct r.id
           from (select l.c1 as id, l.c2 as tenant_id, l.c3 as project_id, l.c4 as "Title", l.c5 as body, l.c6 as labels, l.c7 as done from (select * from m23_log.log_1_1 union all select * from m23.entries_beside(null::m23_log.log_1, 1, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l where l.tenant_id = m23.uuid_of($1) and l.xid >= ($4).floor
                    and l.xid in (select xid from between_positions)) r where ($3 is null or (r.id) operator(pg_catalog.>) (($3[1])::integer)))
-    (select r.id, r.tenant_id, r.project_id, r."Title", r.body, r.labels, r.done from changed k join public.tasks r on k.id operator(pg_catalog.=) r.id where r.tenant_id = m23.uuid_of($1) and not (r.id) operator(pg_catalog.=) any (select t.id from touched t) order by r.id limit 100)
+    (select r.id, r.tenant_id, r.project_id, r."Title", r.body, r.labels, r.done from changed k join public.tasks r on k.id operator(pg_catalog.=) r.id where r.tenant_id = m23.uuid_of($1) and not (r.id) operator(pg_catalog.=) any (select t.id from touched t)
+      order by r.id limit 100)
     union all
     (select r.id, r.tenant_id, r.project_id, r."Title", r.body, r.labels, r.done from touched r
       where (r.id) operator(pg_catalog.=) any (select t.id from changed t) and (exists (select from public.tasks t where t.tenant_id = m23.uuid_of($1) and t.id operator(pg_catalog.=) r.id))::int - r.m23_balance = 1

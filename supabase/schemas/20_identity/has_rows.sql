@@ -9,9 +9,9 @@ declare
 begin
   if m23.logged_tables(array(select id from m23.protected_tables), p_tenant, '0') <> '{}' then return true; end if;
   for v_table in select * from m23.protected_tables order by id loop
+    continue when m23.qualified_name(v_table.relid) is null or not m23.tells_tenants(v_table);
     v_look := format('exists (select from %s r where %s)', m23.qualified_name(v_table.relid),
                      m23.belongs_to(v_table, 'r', '$1'));
-    continue when v_look is null or m23.qualified_name(v_table.relid) is null or m23.tenant_column(v_table) is null;
     begin
       execute 'select ' || v_look into v_found using p_tenant;
       raise exception 'the locks are given back' using errcode = 'M2303';

@@ -3,7 +3,7 @@
 create table m23.protected_tables (
   id            int primary key generated always as identity,
   relid         oid not null unique,
-  tenant_attnum int2 not null check (tenant_attnum > 0),
+  tenant_attnum int2 check (tenant_attnum > 0),
   key_attnums   int2[] not null check (cardinality(key_attnums) > 0),
   name          text not null,  -- as it was last seen
   protected_at  timestamptz not null default clock_timestamp(),
@@ -15,10 +15,19 @@ create table m23.protected_tables (
   triggers      text[],                     -- marks of its triggers, as they were written last
   suspended     text,                       -- m23.obstacle.kind: what has kept it from being captured since its history
   tenant_type   text not null check (tenant_type in ('uuid', 'bigint', 'text')),  -- in which its log keeps tenants
-  check (pruned_below = '0' or pruned_at is not null)
+  -- A path: a row is its parent's tenant's, whose parent_attnums are equal to the row's via_attnums.
+  parent_id     int references m23.protected_tables (id),
+  via_attnums   int2[],
+  parent_attnums int2[],
+  check (pruned_below = '0' or pruned_at is not null),
+  constraint a_tenant_column_or_a_path check ((parent_id is null) = (tenant_attnum is not null)),
+  constraint a_path_has_columns
+    check (parent_id is null = (via_attnums is null) and parent_id is null = (parent_attnums is null)
+           and cardinality(via_attnums) = cardinality(parent_attnums) and via_attnums <> '{}')
 );
 select m23.close_table('m23.protected_tables');
 create index protected_tables_incarnation on m23.protected_tables (incarnation);
+create index protected_tables_parent on m23.protected_tables (parent_id);
 comment on table m23.protected_tables is 'The tables under protection, and since when.';
 
 -- The protected table that a name means; null where it means none.

@@ -1,7 +1,7 @@
 -- The tenant column: whose a row is. A caller names a tenant by the text of the application's own key, whatever the
 -- column's type; a log keeps it as uuid, bigint or text, so that one tenant may be an int here and a bigint there.
 
--- The name of a table's tenant column; null when it was dropped.
+-- The name of a table's tenant column; null when it was dropped, and for a table that finds its tenants by a path.
 create function m23.tenant_column(p_table m23.protected_tables) returns text
 language plpgsql stable as $$
 begin
@@ -46,10 +46,11 @@ begin
      where t.oid = p_type and t.typname = 'citext' and e.extname = 'citext');
 end $$;
 
--- The type of a table's tenant column, domains resolved.
+-- The type of a table's tenant column, or of the one at the end of its path, domains resolved.
 create function m23.tenant_base_type(p_table m23.protected_tables) returns oid
 language plpgsql stable as $$
 begin
+  if p_table.parent_id is not null then return m23.tenant_base_type(m23.parent_of(p_table)); end if;
   return (select m23.base_type(a.atttypid) from pg_attribute a
            where a.attrelid = p_table.relid and a.attnum = p_table.tenant_attnum and not a.attisdropped);
 end $$;
@@ -59,6 +60,7 @@ create function m23.row_tenant(p_table m23.protected_tables, p_row text) returns
 language plpgsql stable as $$
 declare v_type oid := m23.tenant_base_type(p_table);
 begin
+  if p_table.parent_id is not null then return m23.path_tenant(p_table, p_row); end if;
   return format(case when v_type in ('int2'::regtype, 'int4'::regtype) then '%s.%I::bigint'
                      when v_type = 'bpchar'::regtype then '%s.%I::text'
                      when m23.is_citext(v_type) then 'lower(%s.%I::text)'
@@ -83,6 +85,35 @@ begin
   return (select 'l.tenant_id = ' || m23.tenant_value(t, p_tenant) from m23.protected_tables t where t.id = p_table_id);
 end $$;
 
+-- A copy of a table that finds its tenants by a path: it holds rows of one tenant only.
+create function m23.has_no_tenants(p_table m23.protected_tables) returns boolean
+language plpgsql immutable as $$
+begin
+  return p_table.parent_id is null and p_table.tenant_attnum is null and p_table.relid is not null;
+end $$;
+
+-- The columns of a table that say whose its rows are: the tenant column, or those of its path.
+create function m23.tenancy_attnums(p_table m23.protected_tables) returns int2[]
+language plpgsql immutable as $$
+begin return coalesce(p_table.via_attnums, array_remove(array[p_table.tenant_attnum], null)); end $$;
+
+-- The same by their names.
+create function m23.tenancy_columns(p_table m23.protected_tables) returns text[]
+language plpgsql stable as $$
+begin
+  return array(select a.attname::text from pg_attribute a
+                where a.attrelid = p_table.relid and not a.attisdropped
+                  and a.attnum = any (m23.tenancy_attnums(p_table)) order by a.attnum);
+end $$;
+
+-- How a table tells tenants apart, for a reader: `the column "org_id"`, or `task_id → tasks`.
+create function m23.tenancy_text(p_table m23.protected_tables) returns text
+language plpgsql stable as $$
+begin
+  if p_table.parent_id is null then return format('the column "%s"', m23.tenant_column(p_table)); end if;
+  return m23.path_text(p_table);
+end $$;
+
 -- The condition that a live row is the tenant's, said so that the application's own index on the column serves it.
 create function m23.belongs_to(p_table m23.protected_tables, p_row text, p_tenant text) returns text
 language plpgsql stable as $$
@@ -90,7 +121,9 @@ declare
   v_type oid  := m23.tenant_base_type(p_table);
   v_name text := quote_ident(m23.tenant_column(p_table));
 begin
-  return case when m23.is_citext(v_type)
+  if p_table.parent_id is not null then return m23.path_belongs_to(p_table, p_row, p_tenant); end if;
+  return case when m23.has_no_tenants(p_table) then 'true'
+              when m23.is_citext(v_type)
                 then (select format('%1$s.%2$s operator(%3$I.=) (%4$s)::%3$I.citext',
                                     p_row, v_name, n.nspname, p_tenant)
                         from pg_type t join pg_namespace n on n.oid = t.typnamespace where t.oid = v_type)

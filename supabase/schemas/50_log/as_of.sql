@@ -9,7 +9,17 @@ create function m23.is_tenants(p_table m23.protected_tables, p_row text, p_tenan
 language plpgsql stable strict as
 $$
 begin
+  if m23.has_no_tenants(p_table) then return 'true'; end if;
   return format('greatest(%s) = %s', m23.row_tenant(p_table, p_row), m23.tenant_value(p_table, p_tenant));
+end $$;
+
+-- The condition that a live row, one of few that are found by their keys, is the tenant's: where a path leads to it, by
+-- the row and not by the tenant's parents.
+create function m23.is_there(p_table m23.protected_tables, p_row text, p_tenant text) returns text
+language plpgsql stable as $$
+begin
+  return case when p_table.parent_id is null then m23.belongs_to(p_table, p_row, p_tenant)
+              else m23.is_tenants(p_table, p_row, p_tenant) end;
 end $$;
 
 -- A tenant's live rows, with the same parameters: those of the moment as long as nothing lies after it.

@@ -13,7 +13,7 @@ begin
       where (exists (select from {live} t where {is_there} and {same_key}))::int - r.m23_balance = 1 {limit})$sql$,
     'touched', m23.touched_since(p_table, p_log, p_moment, p_after),
     'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
-    'is_its', m23.belongs_to(p_table, 'r', '$1'), 'is_there', m23.belongs_to(p_table, 't', '$1'),
+    'is_its', m23.belongs_to(p_table, 'r', '$1'), 'is_there', m23.is_there(p_table, 't', '$1'),
     'key_after', m23.key_after(p_table.relid, p_after),
     'is_touched', m23.key_in(p_table.relid, 'r', 'touched'),
     'same_key', m23.key_match(p_table.relid, 't', 'r'),

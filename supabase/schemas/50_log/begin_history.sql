@@ -17,5 +17,6 @@ begin
   delete from m23.log_tenants where table_id = p_table.id;
   delete from m23.log_groups where table_id = p_table.id;
   delete from m23.removed_partitions where table_id = p_table.id;
+  perform m23.begin_path(p_table);
   return p_table;
 end $$;

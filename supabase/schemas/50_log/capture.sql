@@ -47,11 +47,21 @@ create function m23.layout_of(p_table oid) returns text
 language plpgsql stable as $$
 begin
   return (select md5(concat_ws(',', m23.qualified_name(p_table), m23.references_write(p_table),
-                     m23.references_itself(p_table), m23.insert_order_matters(p_table),
+                     m23.references_itself(p_table), m23.insert_order_matters(p_table), m23.path_layout(p_table),
                      array_to_string(m23.key_operators(p_table), ' '),
                      string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native, c.generated,
                                           c.key_ord), ',' order by c.attnum)))
       from m23.columns_of(p_table) c);
+end $$;
+
+-- What a capture depends on besides, where a path leads to a row's tenant or others' paths lead through the table.
+create function m23.path_layout(p_table oid) returns text
+language plpgsql stable as $$
+declare v_table m23.protected_tables := (select t from m23.protected_tables t where t.relid = p_table);
+begin
+  return (select concat_ws(' ', v_table.parent_id, v_table.via_attnums, v_table.parent_attnums,
+                           m23.layout_of((m23.parent_of(v_table)).relid), m23.path_is_kept(v_table))
+           where v_table.parent_id is not null);
 end $$;
 
 -- The operators by which a table's key is compared, where they are an extension's: it can be moved to another schema.
@@ -123,7 +133,8 @@ language plpgsql as $$
 declare v_table m23.protected_tables := m23.follow_layout(p_table_id, p_relid);
 begin
   if v_table.id is null then return '{}'; end if;
-  return m23.log_statement(v_table, p_event) || case when p_event = 'update' then m23.move_statements(v_table) end;
+  return m23.log_statement(v_table, p_event) || case when p_event = 'update' then m23.move_statements(v_table) end
+    || m23.path_statements(v_table, p_event);
 end $$;
 
 -- Logs every row of a relation as deleted (with its image) or inserted (its key): for rows
@@ -140,7 +151,13 @@ begin
   execute m23.fill('insert into {log} (tenant_id, op, actor, {names})
                     select {tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
                      where {tenant} is not null and {shares_fence}',
-    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', m23.row_tenant(v_table, 'r'),
-    'op', quote_literal(p_op::text), 'expressions', v_fields.expressions, 'rows', m23.qualified_name(p_relation),
-    'shares_fence', m23.shares_fence(m23.row_tenant(v_table, 'r'), v_table.tenant_type, m23.log_part(v_table.id)));
+    'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', m23.captured_tenant(v_table),
+    'op', quote_literal(p_op::text), 'expressions', v_fields.expressions,
+    'rows', m23.captured_rows(v_table, m23.qualified_name(p_relation)),
+    'shares_fence', m23.shares_fence(m23.captured_tenant(v_table), v_table.tenant_type, m23.log_part(v_table.id)));
+  if p_op = 'I' and v_table.parent_id is not null then
+    execute m23.note_missing(v_table, m23.qualified_name(p_relation));
+  elsif p_op = 'D' and m23.is_parent(v_table) then
+    execute m23.note_leaving(v_table, 'r', m23.qualified_name(p_relation));
+  end if;
 end $$;

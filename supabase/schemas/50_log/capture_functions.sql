@@ -1,6 +1,7 @@
 -- The functions of one table's capture: written from templates for its present layout. Its rows are noted by
 --   m23_log.insert_<id>, update_<id>, delete_<id>   after each statement, from its transition tables
 --   m23_log.row_<id>                                after each updated row: has its key, its tenant or a group changed?
+--   m23_log.leaving_<id>                            before each deleted row that others find their tenants through
 --   m23_log.truncate_<id>                           before TRUNCATE, which fires no others
 --   m23_log.replicated_<id>                         after each row that comes by no statement, under a subscription
 --   m23_log.layout_<id>                             whether all this is still the table's layout
@@ -27,6 +28,7 @@ $outer$;
 create function m23.layout_check(p_table m23.protected_tables) returns text
 language sql stable as $$
   select format('m23_log.layout_%s(%L, %L)', p_table.id, p_table.relid, m23.layout_of(p_table.relid))
+         || case when p_table.parent_id is null then '' else ' and ' || m23.layout_check(m23.parent_of(p_table)) end
 $$;
 
 -- What an update does with keys that have moved. In a partitioned table it always looks for them: a row that goes to
@@ -35,8 +37,9 @@ create function m23.moves_branch(p_table m23.protected_tables) returns text
 language plpgsql stable as $outer$
 begin
   return m23.fill($body$if v_known and {moved} then
-    {statements};
+    {statements};{paths}
   end if;$body$,
+    'paths', m23.path_branch(p_table, 'update'),
     'moved', case when (select relkind from pg_class where oid = p_table.relid) = 'p' then 'true'
                   else format('current_setting(%L, true) <> ''''', m23.moved_flag(p_table.id)) end,
     'statements', array_to_string(m23.move_statements(p_table), ';
@@ -100,5 +103,6 @@ create function m23.capture_functions(p_table_id int) returns text
 language sql immutable as $$
   select string_agg(format('m23_log.%s_%s(%s)', f.name, p_table_id, f.arguments), ', ')
     from (values ('insert', ''), ('update', ''), ('delete', ''), ('row', ''), ('truncate', ''), ('replicated', ''),
+                 ('leaving', ''),
                  ('layout', 'regclass, text')) f (name, arguments)
 $$;

@@ -15,7 +15,7 @@ end $$;
 
 -- The triggers of a captured relation: %1 is the table's id, %2 the relation.
 create function m23.capture_triggers(p_leaf boolean, p_partitioned boolean, p_insert_order boolean,
-                                     p_subscribed boolean)
+                                     p_subscribed boolean, p_is_parent boolean default false)
 returns table (name text, definition text)
 language sql immutable rows 6 as $$
   select t.name, t.definition from (values
@@ -33,6 +33,8 @@ language sql immutable rows 6 as $$
      'for each statement execute function m23_log.delete_%1$s()'),
     ('aaa_m23_row', not p_partitioned,
      'after update on %2$s for each row execute function m23_log.row_%1$s()'),
+    ('zzz_m23_leaving', p_leaf and p_is_parent,
+     'before delete on %2$s for each row execute function m23_log.leaving_%1$s()'),
     ('zzz_m23_log_truncate', p_leaf,
      'before truncate on %2$s for each statement execute function m23_log.truncate_%1$s()'),
     ('aaa_m23_row_replicated', p_subscribed and p_leaf,
@@ -56,7 +58,7 @@ begin
     select m23.qualified_name(c.relid) as relation, t.*
       from m23.captured_relations(p_table.relid) c,
            m23.capture_triggers(c.leaf, c.partitioned, m23.insert_order_matters(p_table.relid),
-                                m23.is_subscribed(p_table.relid)) t
+                                m23.is_subscribed(p_table.relid), m23.is_parent(p_table)) t
   loop
     execute format('create trigger %I %s', v_trigger.name,
                    format(v_trigger.definition, p_table.id, v_trigger.relation));
@@ -80,7 +82,8 @@ create function m23.missing_triggers(p_table m23.protected_tables) returns text[
 language plpgsql stable as $$
 begin
   return (select array_agg(distinct t.name)
-            from m23.captured_relations(p_table.relid) c, m23.capture_triggers(c.leaf, c.partitioned, false, false) t
+            from m23.captured_relations(p_table.relid) c,
+                 m23.capture_triggers(c.leaf, c.partitioned, false, false, m23.is_parent(p_table)) t
            where not exists (select from pg_trigger g
                               where g.tgrelid = c.relid and g.tgname = t.name and g.tgenabled = 'A'));
 end $$;

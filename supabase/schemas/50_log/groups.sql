@@ -32,7 +32,7 @@ begin
    where a.attrelid = p_table.relid and c.relkind = 'r' and c.relnatts <= 500
      and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
      and a.attlen = -1 and a.atttypid <> 'numeric'::regtype
-     and a.attnum <> p_table.tenant_attnum and a.attnum <> all (p_table.key_attnums)
+     and a.attnum <> all (m23.tenancy_attnums(p_table) || m23.parent_attnums(p_table) || p_table.key_attnums)
      and not exists (select from pg_constraint k
                       where k.conrelid = a.attrelid and k.contype = 'f' and a.attnum = any (k.conkey))
    order by a.attnum;

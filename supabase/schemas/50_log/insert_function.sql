@@ -15,7 +15,7 @@ declare
 begin
   {tick}
   if {is_known} and random() > 0.004 and {in_order} then
-    {log};
+    {log};{paths}
     return v_null;
   end if;
   perform m23.tick();
@@ -24,12 +24,12 @@ begin
     return v_null;
   end if;
   v_first := pg_current_wal_insert_lsn();
-  {log};
+  {log};{paths}
   {order}
   return v_null;
 end $body$,
     'tick', m23.tick_statement(), 'id', p_table.id::text, 'is_known', m23.layout_check(p_table),
-    'log', m23.log_statement(p_table, 'insert'),
+    'log', m23.log_statement(p_table, 'insert'), 'paths', m23.path_branch(p_table, 'insert'),
     'in_order', case when m23.insert_order_matters(p_table.relid)
                      then format('concat(current_setting(%L, true)) = ''''', m23.open_setting(p_table.id))
                      else 'true' end,

@@ -31,7 +31,7 @@ begin
   union all
   select 'no tenant column', 'has no tenant column any more, so its rows are nobody''s',
          'add it again and call m23.protect_table, or call m23.unprotect_table', '42703'
-   where not exists (select from pg_attribute
+   where p_tenant_attnum is not null and not exists (select from pg_attribute
                       where attrelid = p_table and attnum = p_tenant_attnum and not attisdropped)
   union all
   select 'a tenant column of another type',

@@ -12,7 +12,8 @@ create type m23.obstacle as (
 create function m23.obstacle_of(p_table m23.protected_tables) returns m23.obstacle
 language plpgsql stable as $$
 begin
-  return (select o from m23.obstacles(p_table.relid, p_table.tenant_attnum) o limit 1);
+  return coalesce((select o from m23.obstacles(p_table.relid, p_table.tenant_attnum) o limit 1),
+                  m23.path_obstacle(p_table));
 end $$;
 
 -- Notes that a table cannot be captured any more, for an obstacle of that kind. What fires would only be in the
@@ -22,7 +23,7 @@ language plpgsql as $$
 begin
   perform m23.note_name(p_table);
   update m23.protected_tables set suspended = coalesce(suspended, p_kind) where id = p_table.id;
-  if p_kind not in ('unlogged', 'inheritance') then
+  if p_kind not in ('unlogged', 'inheritance', 'no path') then
     perform set_config('m23.writing_capture', 'yes', true);
     perform m23.drop_triggers(c.relid) from m23.captured_relations(p_table.relid) c;
     perform set_config('m23.writing_capture', '', true);
@@ -74,8 +75,16 @@ end $$;
 
 create function m23.unprotect_table(p_table regclass) returns void
 language plpgsql as $$
-declare v_row m23.protected_tables;
+declare
+  v_row      m23.protected_tables;
+  v_children text := (select string_agg(m23.public_name(c.relid), ', ' order by c.id)
+                        from m23.protected_tables t join m23.protected_tables c on c.parent_id = t.id
+                       where t.relid = p_table);
 begin
+  if v_children is not null then
+    raise exception '% find(s) the tenants of its rows through %', v_children, p_table
+      using errcode = 'dependent_objects_still_exist', hint = 'Unprotect what hangs on it first.';
+  end if;
   delete from m23.protected_tables where relid = p_table returning * into v_row;
   if v_row.id is null then
     raise exception '% is not protected', p_table using errcode = 'undefined_object';
@@ -83,6 +92,10 @@ begin
   perform m23.drop_triggers(c.relid) from m23.captured_relations(p_table) c;
   execute format('drop function %s', m23.capture_functions(v_row.id));
   execute format('drop table %s cascade', m23.log_name(v_row.id));
+  delete from m23.absent_parents where table_id = v_row.id;
+  if exists (select from pg_class where oid = (m23.parent_of(v_row)).relid) then
+    perform m23.write_capture(m23.parent_of(v_row));
+  end if;
 end $$;
 comment on function m23.unprotect_table(regclass) is
   'Takes a table out of protection and drops its history. Backups of it stay as they are.';

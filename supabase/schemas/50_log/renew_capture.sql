@@ -6,7 +6,7 @@ declare v_obstacle m23.obstacle := m23.obstacle_of(p_table);
 begin
   perform set_config('lock_timeout', '200ms', true);
   if v_obstacle.kind is null then
-    perform m23.protect_table(p_table.relid, m23.tenant_column(p_table)::name);
+    perform m23.protect_table(p_table.relid);
     return true;
   elsif p_table.suspended is null then
     perform m23.suspend_capture(p_table, v_obstacle.kind);

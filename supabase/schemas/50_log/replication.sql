@@ -42,7 +42,17 @@ create function m23.stale_row_statements(p_table_id int, p_relid oid, p_event te
 language plpgsql as $$
 declare v_table m23.protected_tables := m23.follow_layout(p_table_id, p_relid);
 begin
-  return case when v_table.id is null then '{}' else m23.row_statements(v_table, p_event, '($1)', '($2)') end;
+  return case when v_table.id is null then '{}'
+              else m23.row_statements(v_table, p_event, '($1)', '($2)')
+                || m23.row_path_statements(p_table_id, p_event) end;
+end $$;
+
+-- The statements besides where paths lead to a table's tenants, or through it; the row is $1 before and $2 after.
+create function m23.row_path_statements(p_table_id int, p_event text) returns text[]
+language plpgsql stable as $$
+begin
+  return (select m23.path_statements(t, p_event, '(select ($1).*)', '(select ($2).*)')
+            from m23.protected_tables t where t.id = p_table_id);
 end $$;
 
 -- Whether rows are replicated into a table, or a partition of it, without being captured.

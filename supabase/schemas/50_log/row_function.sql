@@ -5,9 +5,12 @@ create function m23.row_function(p_table m23.protected_tables) returns text
 language plpgsql stable as $outer$
 declare
   v_set    constant text := 'perform pg_catalog.set_config(%L, ''yes'', true);';
-  v_tenant text := m23.tenant_column(p_table);
+  v_tenancy text[] := m23.tenancy_columns(p_table);
   v_keys   text[] := array(select c.name from m23.columns_of(p_table.relid) c
-                            where c.key_ord is not null or c.attnum = p_table.tenant_attnum);
+                            where c.key_ord is not null or c.name = any (v_tenancy)
+                               or c.attnum = any (m23.parent_attnums(p_table)));
+  v_key    text[] := array(select c.name from m23.columns_of(p_table.relid, p_of_key => true) c
+                            where c.name <> all (v_tenancy));
   v_wide   text[] := array(select c.name from m23.log_groups g
                              join m23.groupable_columns(p_table) c on c.attnum = any (g.attnums)
                             where g.table_id = p_table.id and g.in_use and g.wide);
@@ -23,8 +26,8 @@ begin
           case when pg_catalog.current_setting({moved}, true) operator(pg_catalog.=) 'both'
                     or ({tenant_differs}) and ({key_differs}) then 'both' else 'yes' end, true);$body$,
                      'moved', quote_literal(m23.moved_flag(p_table.id)),
-                     'tenant_differs', m23.columns_differ(array[v_tenant]),
-                     'key_differs', coalesce(nullif(m23.columns_differ(array_remove(v_keys, v_tenant)), ''), 'false'))),
+                     'tenant_differs', m23.columns_differ(v_tenancy),
+                     'key_differs', coalesce(nullif(m23.columns_differ(v_key), ''), 'false'))),
          concat_ws(' ', string_agg(format('if (case when %s then false else %s end) then %s %s end if;',
                                           m23.has_changed_group(p_table.id, g.bit), m23.columns_differ(d.names, v_wide),
                                           format(v_set, m23.group_flag(p_table.id, g.bit)),

@@ -7,11 +7,25 @@ create function m23.follow_table(p_table m23.protected_tables) returns void
 language plpgsql as $$
 begin
   perform m23.bring_up_to_date(p_table);
+  perform m23.follow_path(c) from m23.path_children(p_table.id) c;
 exception
   when lock_not_available or deadlock_detected or serialization_failure then raise;
   when others then
     raise warning 'M23 cannot follow what was made of %, and captures it no more: %', p_table.name, sqlerrm;
     perform m23.suspend_capture(p_table, 'it could not be followed');
+end $$;
+
+-- Follows what a command has made of a table on a table's path: by its functions alone, because the command has locked
+-- the other table, and not this one.
+create function m23.follow_path(p_table m23.protected_tables) returns void
+language plpgsql as $$
+begin
+  if not exists (select from pg_class where oid = p_table.relid) then return; end if;
+  if (m23.obstacle_of(p_table)).kind = 'no path' then
+    perform m23.suspend_capture(p_table, 'no path');
+  elsif p_table.suspended is null then
+    perform m23.follow_layout(p_table.id, p_table.relid);
+  end if;
 end $$;
 
 -- Follows what a command has made of a type. Where that fails, the upkeep does so.

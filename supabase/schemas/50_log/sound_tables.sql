@@ -15,10 +15,12 @@ begin
       join pg_index i on i.indrelid = t.relid and i.indisprimary
       join pg_class x on x.oid = i.indexrelid
       join pg_am m on m.oid = x.relam and m.amname = 'btree'
-      join pg_attribute a on a.attrelid = t.relid and a.attnum = t.tenant_attnum
-                         and not a.attisdropped and m23.tenant_type(a.atttypid) = t.tenant_type and a.attgenerated = ''
      where t.id = any (p_ids) and t.suspended is null
        and t.relid <> all (v_temporal)
+       and (case when t.parent_id is not null then m23.obstacle_of(t) is null
+                 else exists (select from pg_attribute a
+                               where a.attrelid = t.relid and a.attnum = t.tenant_attnum and not a.attisdropped
+                                 and m23.tenant_type(a.atttypid) = t.tenant_type and a.attgenerated = '') end)
        and (i.indkey::int2[])[0:i.indnkeyatts - 1] = t.key_attnums
        and not exists (select from pg_attribute o
                         where o.attrelid = t.relid and not o.attisdropped

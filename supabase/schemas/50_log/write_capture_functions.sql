@@ -16,6 +16,7 @@ begin
       ('row', '', m23.row_function(p_table)),
       ('replicated', v_head || 'set row_security = off ' || m23.text_settings(p_table),
        m23.replicated_function(p_table)),
+      ('leaving', v_head || 'set row_security = off', m23.leaving_function(p_table)),
       ('truncate', v_head || 'set row_security = off', m23.truncate_function(p_table))) f (name, attributes, body)
   loop
     execute m23.fill('create or replace function m23_log.{name}_{id}() returns trigger

@@ -39,7 +39,7 @@ create function m23.warn_of_protection(p_table m23.protected_tables) returns voi
 language plpgsql stable as $$
 declare v_sentence text;
 begin
-  for v_sentence in select m23.tenant_column_doubt(p_table)
+  for v_sentence in select m23.tenant_column_doubt(p_table) union all select m23.path_doubt(p_table)
                     union all select m23.relatives_sentences(p_table.relid) loop
     if v_sentence is not null then
       raise warning '% %', m23.public_name(p_table.relid), v_sentence

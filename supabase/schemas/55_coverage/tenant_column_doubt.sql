@@ -7,6 +7,7 @@ declare
   v_parent oid;
   v_theirs text;
 begin
+  if p_table.parent_id is not null then return null; end if;
   select m23.root_of(k.confrelid), m23.other_tenant_column(p_table, k) into v_parent, v_theirs
     from m23.references_from(p_table.relid) k
    where k.conkey = array[p_table.tenant_attnum] and m23.other_tenant_column(p_table, k) is not null limit 1;

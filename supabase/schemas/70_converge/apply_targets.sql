@@ -16,6 +16,7 @@ begin
     end if;
   end loop;
   for n in 1..cardinality(v_ordered) loop
+    perform m23.note_parents_to_come(v_ordered[n], p_tenant);
     v_count := m23.apply_table(v_ordered[n], p_tenant, p_quiet);
     update m23.plan p set written = p.written + v_count where p.table_id = ((v_ordered[n]).tbl).id;
   end loop;

@@ -77,6 +77,9 @@ begin
       from m23.references_from((p_target.tbl).relid) k
      where v_plan.writes > 0 and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
     union all
+    select null::pg_constraint, true, p.other, p.condition from m23.path_at_risk(p_tenant, p_targets, p_target) p
+     where v_plan.writes > 0
+    union all
     select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from m23.references_to((p_target.tbl).relid) k
      where v_plan.deletes > 0 and m23.columns_planned(k.confrelid, k.confkey, p_target.columns);
 end $$;

@@ -20,7 +20,7 @@ begin
         v_count := m23.number_of(v_path, format('select count(*) from %s d where %s',
                                                 m23.diff_name(v_target.tbl), v_broken.condition));
         if v_count = 0 then continue; end if;
-        if m23.is_among(p_targets, m23.root_of(v_broken.other)) then
+        if v_broken.key is null or m23.is_among(p_targets, m23.root_of(v_broken.other)) then
           v_left := v_left + m23.note_left(v_target, m23.leave_alone(v_target, v_broken.condition, v_path));
         else
           v_faults := v_faults

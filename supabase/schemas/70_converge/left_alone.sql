@@ -27,11 +27,13 @@ create function m23.conditions_to_stay(p_target m23.target, p_tenant text) retur
 language plpgsql stable as $$
 declare
   v_table  m23.protected_tables := p_target.tbl;
-  v_tenant text := m23.row_tenant(v_table, 'r');
+  v_tenant text := case when not m23.has_no_tenants(v_table) then m23.row_tenant(v_table, 'r') end;
   v_left   text := to_regclass('pg_temp.m23_left_' || v_table.id);
 begin
   return array_remove(array[
-    format('%s is distinct from %s and %1$s is not null', v_tenant, m23.tenant_value(v_table, quote_literal(p_tenant))),
+    case when v_tenant is not null
+         then format('%s is distinct from %s and %1$s is not null', v_tenant,
+                     m23.tenant_value(v_table, quote_literal(p_tenant))) end,
     case when m23.may_be_nobodys(v_table) then format('%s is null and not %s', v_tenant,
       m23.key_in(v_table.relid, 'r',
                  format('(select * from %s where m23_op in (''T'', ''R''))', m23.diff_name(v_table)))) end,

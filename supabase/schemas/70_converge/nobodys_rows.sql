@@ -4,7 +4,11 @@
 create function m23.may_be_nobodys(p_table m23.protected_tables) returns boolean
 language plpgsql stable as $$
 begin
-  return not m23.refuses_nulls(p_table.relid, p_table.tenant_attnum);
+  if m23.has_no_tenants(p_table) then return false; end if;
+  return exists (select from unnest(m23.tenancy_attnums(p_table)) a (attnum)
+                  where not m23.refuses_nulls(p_table.relid, a.attnum))
+      or p_table.parent_id is not null
+         and (not m23.path_is_kept(p_table) or m23.may_be_nobodys(m23.parent_of(p_table)));
 end $$;
 
 -- The condition that a row is nobody's, said so that no index serves it, as m23.is_tenants().

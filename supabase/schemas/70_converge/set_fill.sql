@@ -12,7 +12,7 @@ begin
   end if;
   select a.* into v_column from pg_attribute a join m23.columns_of(p_table) c on c.attnum = a.attnum
    where a.attrelid = p_table and a.attname = p_column and not c.generated and c.key_ord is null
-     and c.attnum <> v_table.tenant_attnum;
+     and c.attnum <> all (m23.tenancy_attnums(v_table));
   if v_column.attnum is null then
     raise exception '% has no column % that could be filled', p_table, quote_ident(p_column)
       using hint = 'Keys, tenants and generated columns always have a value of their own.';

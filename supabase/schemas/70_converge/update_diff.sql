@@ -5,7 +5,7 @@ declare
   v_update text;
   v_set    text := (select string_agg(format('%1$I = d.%1$I', c.name), ', ') from m23.columns_of((p_target.tbl).relid) c
                      where c.name = any (p_target.columns) and c.identity <> 'a'
-                       and (p_op = 'T' or c.attnum <> (p_target.tbl).tenant_attnum)
+                       and (p_op = 'T' or c.attnum is distinct from (p_target.tbl).tenant_attnum)
                        -- equal keys of most types can be stored otherwise
                        and (c.key_ord is null or c.type_name not in ('smallint', 'integer', 'bigint', 'uuid')));
 begin

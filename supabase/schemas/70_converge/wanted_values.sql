@@ -6,7 +6,7 @@ create function m23.wanted_values(p_target m23.target, p_live boolean default tr
 language plpgsql stable as $$
 declare
   v_archive boolean := p_target.wanted is not null and (p_target.moment).taken is null;
-  v_is_live text := case when p_live then format('l.%I is not null', m23.tenant_column(p_target.tbl)) end;
+  v_is_live text := case when p_live then 'l.m23_place is not null' end;
 begin
   return (select array_agg(case
         -- renamed or dropped meanwhile: whoever runs the query is told

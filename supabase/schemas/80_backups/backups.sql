@@ -27,7 +27,7 @@ create table m23.backup_tables (
   table_id       int not null,
   schema_name    text not null,
   table_name     text not null,
-  tenant_column  text not null,
+  tenant_column  text,
   columns        jsonb not null,
   attnums        int2[],  -- of these columns, in this life of the database: what they are called now
   key            text[] not null,
@@ -36,7 +36,9 @@ create table m23.backup_tables (
   estimated_rows bigint not null,
   done           boolean not null default false,
   history_done   boolean not null,
+  path           jsonb,   -- instead of a tenant column: m23.path_facts
   primary key (job_id, ordinal),
+  constraint a_tenant_column_or_a_path check ((tenant_column is null) = (path is not null)),
   constraint whole_has_no_history check (history_done or not whole),
   constraint has_key_and_columns check (cardinality(key) > 0 and jsonb_typeof(columns) = 'array'),
   constraint numbers_of_all_columns check (cardinality(attnums) = jsonb_array_length(columns)),

@@ -44,7 +44,8 @@ begin
     select from m23.backup_tables b
      where b.job_id = p_parent.job_id and b.table_id = p_table.id
        and b.columns = m23.shape_of(p_table.relid) and b.key = m23.key_of(p_table.relid)
-       and b.tenant_column = m23.tenant_column(p_table)
+       and b.tenant_column is not distinct from m23.tenant_column(p_table)
+       and b.path is not distinct from m23.path_facts(p_table)
        and format('%I.%I', b.schema_name, b.table_name) = m23.qualified_name(p_table.relid)));
 end $$;
 

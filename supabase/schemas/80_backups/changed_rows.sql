@@ -11,24 +11,28 @@ $q$;
 
 -- The rows as of the member's position of the next keys that have changed since the parent's.
 create function m23.changed_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
-language sql stable as $q$
-  select format($$with %1$s, %2$s,
+language plpgsql stable as $outer$
+begin
+  return m23.fill($sql$with {touched}, {between},
       changed as materialized (
-        select distinct %3$s
-          from (select %4$s from %5$s l where l.tenant_id = %15$s and l.xid >= ($4).floor
-                   and l.xid in (select xid from between_positions)) r where %6$s)
-    (select %7$s from changed k join %8$s r on %9$s where %10$s and not %11$s order by %3$s limit %14$s)
+        select distinct {keys}
+          from (select {images} from {log} l where l.tenant_id = {tenant} and l.xid >= ($4).floor
+                   and l.xid in (select xid from between_positions)) r where {key_after})
+    (select {columns} from changed k join {live} r on {is_changed_key} where {is_its} and not {is_touched}
+      order by {keys} limit {limit})
     union all
-    (select %7$s from touched r
-      where %12$s and (exists (select from %8$s t where %16$s and %13$s))::int - r.m23_balance = 1
-      order by %3$s limit %14$s)$$,
-    m23.touched_since(p_table, p_log), m23.between_positions(p_table, p_log), m23.key_list(p_table.relid, 'r'),
-    m23.log_images(p_table), p_log, m23.key_after(p_table.relid), m23.select_list(p_table.relid, 'r'),
-    m23.qualified_name(p_table.relid), m23.key_match(p_table.relid, 'k', 'r'), m23.belongs_to(p_table, 'r', '$1'),
-    m23.key_in(p_table.relid, 'r', 'touched'), m23.key_in(p_table.relid, 'r', 'changed'),
-    m23.key_match(p_table.relid, 't', 'r'), p_limit,
-    m23.tenant_value(p_table, '$1'), m23.belongs_to(p_table, 't', '$1'))
-$q$;
+    (select {columns} from touched r
+      where {is_changed} and (exists (select from {live} t where {is_there} and {same_key}))::int - r.m23_balance = 1
+      order by {keys} limit {limit})$sql$,
+    'touched', m23.touched_since(p_table, p_log), 'between', m23.between_positions(p_table, p_log),
+    'keys', m23.key_list(p_table.relid, 'r'), 'images', m23.log_images(p_table), 'log', p_log,
+    'tenant', m23.tenant_value(p_table, '$1'), 'key_after', m23.key_after(p_table.relid),
+    'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
+    'is_changed_key', m23.key_match(p_table.relid, 'k', 'r'), 'is_its', m23.is_there(p_table, 'r', '$1'),
+    'is_touched', m23.key_in(p_table.relid, 'r', 'touched'), 'is_changed', m23.key_in(p_table.relid, 'r', 'changed'),
+    'is_there', m23.is_there(p_table, 't', '$1'), 'same_key', m23.key_match(p_table.relid, 't', 'r'),
+    'limit', p_limit::text);
+end $outer$;
 
 -- What the log says next of the changes between the two positions, with the time of each one's
 -- commit where the server knows it.

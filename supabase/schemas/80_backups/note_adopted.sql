@@ -27,10 +27,10 @@ begin
             coalesce(p_manifest ->> 'commit_times', 'native'), coalesce(p_manifest -> 'ticks', '[]'),
             regexp_replace(p_object, '/manifest\.json$', ''), p_object, p_sha256,
             (p_manifest -> 'encryption' ->> 'key_id')::uuid);
-  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, key, whole,
-                                 estimated_rows, done, history_done)
+  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, path, columns, key,
+                                 whole, estimated_rows, done, history_done)
     select v_id, n, coalesce((m23.find_table((t ->> 'schema') || '.' || (t ->> 'name'))).id, 0), t ->> 'schema',
-           t ->> 'name', t ->> 'tenant_column', t -> 'columns',
+           t ->> 'name', t ->> 'tenant_column', nullif(t -> 'path', 'null'), t -> 'columns',
            m23.list_of(t -> 'key'), coalesce((t ->> 'whole')::boolean, true), 0, true, true
       from jsonb_array_elements(p_manifest -> 'tables') with ordinality u (t, n);
   insert into m23.backup_chunks (job_id, ordinal, history, seq, object, rows, bytes, stored_bytes, sha256, fingerprint,

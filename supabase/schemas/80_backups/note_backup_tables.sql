@@ -6,10 +6,10 @@ declare v_logged int[] := m23.logged_tables(
   array(select t.id from m23.protected_tables t where p_parent.job_id is not null), p_job.tenant_id,
   pg_snapshot_xmin(p_parent.position));
 begin
-  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, columns, attnums,
-                                 key, definition, whole, history_done, estimated_rows)
+  insert into m23.backup_tables (job_id, ordinal, table_id, schema_name, table_name, tenant_column, path, columns,
+                                 attnums, key, definition, whole, history_done, estimated_rows)
     select p_job.id, row_number() over (order by n.nspname, c.relname), t.id, n.nspname, c.relname,
-           m23.tenant_column(t), m23.shape_of(t.relid),
+           m23.tenant_column(t), m23.path_facts(t), m23.shape_of(t.relid),
            array(select f.attnum from m23.columns_of(t.relid) f where not f.generated order by f.attnum),
            m23.key_of(t.relid),
            coalesce((select b.definition from m23.backup_tables b where b.job_id = p_like and b.table_id = t.id),

@@ -109,9 +109,8 @@ declare
 begin
   execute m23.fill($sql$
       select count(*) filter (where m23_at is null),
-             count(*) filter (where m23_op in ('U', 'D') and {tenant} is distinct from {its_id}) from {history} r$sql$,
-    'tenant', m23.row_tenant(p_table, 'r'),
-    'its_id', m23.tenant_value(p_table, quote_literal(p_work.tenant_id)),
+             count(*) filter (where m23_op in ('U', 'D') and {is_foreign}) from {history} r$sql$,
+    'is_foreign', m23.is_foreign(p_table, p_work.tenant_id),
     'history', p_staged.history) into v_undated, v_foreign;
   if v_undated > 0 and (p_work.moment_in_chain).position is null then
     perform m23.refuse('BACKUP_UNUSABLE',

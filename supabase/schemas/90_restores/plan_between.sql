@@ -16,12 +16,12 @@ begin
     v_log := m23.log_of((v_target.tbl).id, p_tenant, v_from);
     perform m23.run_between(v_target, p_tenant, p_from, m23.fill($sql$
         insert into m23.plan (table_id, name, inserts, updates, deletes)
-        select $5, $6, count(*) filter (where l.{tenant} is null),
-               count(*) filter (where l.{tenant} is not null and w.{tenant} is not null),
-               count(*) filter (where w.{tenant} is null)
-          from ({wanted}) w full join ({from}) l on {same_key}
-         where w.{tenant} is null or l.{tenant} is null or {differs}$sql$,
-      'tenant', quote_ident(m23.tenant_column(v_target.tbl)), 'wanted', m23.as_of_query(v_target.tbl, v_log),
+        select $5, $6, count(*) filter (where l.m23_there is null),
+               count(*) filter (where l.m23_there and w.m23_there), count(*) filter (where w.m23_there is null)
+          from (select true as m23_there, w.* from ({wanted}) w) w
+          full join (select true as m23_there, l.* from ({from}) l) l on {same_key}
+         where w.m23_there is null or l.m23_there is null or {differs}$sql$,
+      'wanted', m23.as_of_query(v_target.tbl, v_log),
       'from', m23.as_of_query(v_target.tbl, v_log, p_moment => '$4'),
       'same_key', m23.key_match((v_target.tbl).relid, 'w', 'l'),
       'differs', m23.differs(v_target.tbl, v_target.columns,

@@ -17,6 +17,9 @@ begin
   v_copy := v_live;
   v_copy.id := 2000000000 + p_staged.ordinal;
   v_copy.relid := v_name::regclass;
+  v_copy.parent_id := null;  -- it holds rows of one tenant only
+  v_copy.via_attnums := null;
+  v_copy.parent_attnums := null;
   v_copy.tenant_attnum := (select attnum from pg_attribute
                             where attrelid = v_copy.relid and attname = m23.tenant_column(v_live));
   v_made.staged := p_staged;

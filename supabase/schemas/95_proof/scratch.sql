@@ -46,9 +46,8 @@ end $$;
 create function m23.count_foreign(p_scratch m23.scratch, p_tenant text) returns bigint
 language plpgsql as $$
 begin
-  return m23.number_of(p_scratch.path, format('select count(*) from %s r where %s is distinct from %s',
-    m23.qualified_name((p_scratch.copy).relid), m23.row_tenant(p_scratch.copy, 'r'),
-    m23.tenant_value(p_scratch.copy, quote_literal(p_tenant))));
+  return m23.number_of(p_scratch.path, format('select count(*) from %s r where %s',
+    m23.qualified_name((p_scratch.copy).relid), m23.is_foreign(p_scratch.copy, p_tenant)));
 end $$;
 
 -- Converges the copies to what a query gives of each, as a restore does to live tables; gives

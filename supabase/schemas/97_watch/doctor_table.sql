@@ -36,9 +36,9 @@ begin
                array_to_string(m23.drifted_columns(p_table), ', ')),
         v_protect)
     else m23.new_finding(v_name, 'ok',
-      format('protected since %s by the column "%s"; log of %s%s',
+      format('protected since %s by %s; log of %s%s',
              to_char(p_table.protected_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'),
-             m23.tenant_column(p_table),
+             m23.tenancy_text(p_table),
              pg_size_pretty((select sum(pg_total_relation_size(i.inhrelid)) from pg_inherits i
                               where i.inhparent = m23.log_name(p_table.id)::regclass)),
              m23.lost_partitions(p_table))

@@ -28,7 +28,7 @@ language sql volatile rows 10 as $$
     cross join lateral (select to_regclass(m23.log_name(p.table_id) || '_' || p.part)::oid) c (relid)
     cross join lateral (select pg_stat_get_tuples_inserted(c.relid)) i (inserted)
     left join m23.delete_looks l on l.table_id = p.table_id and l.part = p.part and l.incarnation = t.incarnation
-   where c.relid is not null and t.suspended is null and m23.tenant_column(t) is not null
+   where c.relid is not null and t.suspended is null and m23.tells_tenants(t)
      and t.incarnation = (select m23.incarnation())
      and (l.inserted is distinct from i.inserted or not current_setting('track_counts')::boolean)
    order by l.seen_at nulls first, p.table_id, p.part

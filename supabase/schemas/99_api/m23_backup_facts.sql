@@ -15,7 +15,8 @@ begin
       'base_backup_id', j.base_backup_id, 'parent', m23.parent_facts(j.parent_backup_id),
       'commit_times', w.commit_times, 'ticks', w.ticks, 'definitions', w.definitions,
       'tables', (select json_agg(json_build_object(
-          'schema', t.schema_name, 'name', t.table_name, 'tenant_column', t.tenant_column, 'key', t.key,
+          'schema', t.schema_name, 'name', t.table_name, 'tenant_column', t.tenant_column,
+          'path', t.path, 'key', t.key,
           'columns', t.columns, 'definition', t.definition, 'whole', t.whole, 'groups', m23.groups_of_part(t),
           'chunks', m23.chunks_of(t, false), 'history', m23.chunks_of(t, true))
           order by t.ordinal) from m23.backup_tables t where t.job_id = j.id)))

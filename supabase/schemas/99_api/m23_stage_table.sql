@@ -38,9 +38,9 @@ begin
                     order by c.n);
   select array_agg(c.name order by c.attnum) into v_columns from m23.columns_of(v_table.relid) c
    where c.name = any (v_fields) and not c.generated;
-  if not m23.key_of(v_table.relid) <@ v_columns or m23.tenant_column(v_table) <> all (v_columns) then
+  if not m23.key_of(v_table.relid) || m23.tenancy_columns(v_table) <@ v_columns then
     perform m23.refuse('BACKUP_UNUSABLE',
-                       format('%s has another primary key or tenant column than when it was backed up', v_name));
+                       format('%s has another primary key, tenant column or path than when it was backed up', v_name));
   end if;
   insert into m23.staging_warnings (work_id, said)
     select p_restore_id, w.said from (

@@ -91,6 +91,7 @@ pub fn second_of_text(native: bool) -> Value {
 
 /// The same of a table whose tenants are texts.
 fn of_text(mut facts: Value) -> Value {
+    let is_full = facts["job_type"] == "full";
     let table = &mut facts["tables"][0];
     table["columns"][1]["type"] = json!("text");
     let create = &mut table["definition"]["create"][0];
@@ -100,5 +101,30 @@ fn of_text(mut facts: Value) -> Value {
             .unwrap()
             .replace("tenant_id uuid", "tenant_id text")
     );
+    if let Some(tables) = facts["tables"].as_array_mut() {
+        tables.push(notes(is_full));
+    }
     facts
+}
+
+/// A table without a tenant column: a note is of the tenant whose article it is of. None changes.
+fn notes(is_full: bool) -> Value {
+    let chunks = if is_full {
+        json!([["1\tcolour", "1\tsize", "2\tsize"]])
+    } else {
+        json!([])
+    };
+    json!({
+        "schema": "shop", "name": "notes", "key": ["article", "name"],
+        "path": { "columns": ["article"], "parent": { "schema": "shop", "name": "articles" },
+                  "parent_columns": ["id"] },
+        "columns": [{ "name": "article", "type": "bigint", "not_null": true },
+                    { "name": "name", "type": "text", "not_null": true }],
+        "whole": is_full, "chunks": chunks, "history": [],
+        "definition": {
+            "create": ["create table shop.notes (article bigint not null, name text not null)"],
+            "finish": ["alter table shop.notes add primary key (article, name)"],
+            "references": ["alter table shop.notes add foreign key (article) references shop.articles (id)"],
+        },
+    })
 }

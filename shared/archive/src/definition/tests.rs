@@ -7,7 +7,8 @@ fn table() -> Table {
     Table {
         schema: "shop".to_owned(),
         name: "Orders".to_owned(),
-        tenant_column: "t".to_owned(),
+        tenant_column: Some("t".to_owned()),
+        path: None,
         key: vec!["k".to_owned()],
         columns: Vec::new(),
         whole: true,

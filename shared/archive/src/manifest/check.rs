@@ -17,6 +17,7 @@ pub(crate) fn manifest(manifest: &Manifest) -> Checked {
             return wrong_table(table, "stands there twice");
         }
         check_columns(table)?;
+        check_tenancy(manifest.version, table)?;
         check_wholeness(facts, table)?;
         check_groups(manifest.version, table)?;
         check_chunks(manifest, ordinal, table)?;
@@ -82,10 +83,26 @@ fn check_columns(table: &Table) -> Checked {
     if key.is_empty() || key.len() != table.key.len() || !key.is_subset(&names) {
         return wrong_table(table, "has no key among its columns");
     }
-    if !names.contains(&table.tenant_column) {
-        return wrong_table(table, "has no tenant column among its columns");
-    }
     Ok(())
+}
+
+fn check_tenancy(version: Version, table: &Table) -> Checked {
+    let is_column = |name: &String| table.columns.iter().any(|column| column.name == *name);
+    match (&table.tenant_column, &table.path) {
+        (Some(column), None) if is_column(column) => Ok(()),
+        (None, Some(_)) if version < Version::Three => {
+            wrong_table(table, "has a path, which its version does not know")
+        }
+        (None, Some(path)) => {
+            let [mine, theirs] = [path.columns.len(), path.parent_columns.len()];
+            if mine == 0 || mine != theirs || !path.columns.iter().all(is_column) {
+                wrong_table(table, "has a path that is not of its columns")
+            } else {
+                Ok(())
+            }
+        }
+        _ => wrong_table(table, "has no tenant column among its columns"),
+    }
 }
 
 fn check_wholeness(facts: &Facts, table: &Table) -> Checked {
@@ -111,7 +128,8 @@ fn check_groups(version: Version, table: &Table) -> Checked {
         return wrong_table(table, "has too many groups");
     }
     let is_column = |name: &String| table.columns.iter().any(|column| column.name == *name);
-    let is_always_there = |name: &String| table.key.contains(name) || table.tenant_column == *name;
+    let is_always_there =
+        |name: &String| table.key.contains(name) || table.tenancy_columns().contains(name);
     for group in table.groups() {
         if group.iter().collect::<BTreeSet<_>>().len() != group.len() {
             return wrong_table(table, "has a name twice in a group");
@@ -120,7 +138,7 @@ fn check_groups(version: Version, table: &Table) -> Checked {
             return wrong_table(table, "has a name in a group that is no column");
         }
         if group.iter().any(is_always_there) {
-            return wrong_table(table, "has its key or tenant column in a group");
+            return wrong_table(table, "has its key, tenant column or path in a group");
         }
     }
     Ok(())

@@ -1,0 +1,55 @@
+#variable_conflict use_variable
+declare
+  v_null      uuid;
+  v_open      text;
+  v_statement text;
+  v_first     pg_lsn;
+  v_stale     text;
+begin
+  
+  if m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09') and random() > 0.004 and true then
+    insert into m23_log.log_4_1 (tenant_id, op, actor, c1)
+    select r.m23_tenant, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
+      from (select r.*, (select m23_s.tenant from (
+        select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) r.task_id
+        union all
+        (select m23_a.tenant_id::uuid from m23.absent_parents m23_a
+          where m23_a.table_id = 4 and m23_a.key = array[r.task_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1) as m23_tenant from new_rows r offset 0) r where r.m23_tenant is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.m23_tenant, 0)
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
+                    else 9151314442816847872 end) is not null;
+    insert into m23.absent_parents (table_id, parent_id, key)
+      select distinct 4, 1, array[r.task_id::text] from new_rows r
+       where (select current_setting('session_replication_role') = 'replica') and r.task_id is not null and not exists (select from public.tasks m23_p where m23_p.id operator(pg_catalog.=) r.task_id)
+         and not exists (select from m23.absent_parents a where a.table_id = 4 and a.key = array[r.task_id::text]);
+    if exists (select from m23.absent_parents a where a.parent_id = 4) then
+      foreach v_stale in array m23.subtree_statements(4, 'insert') loop execute v_stale; end loop;
+    end if;
+    return v_null;
+  end if;
+  perform m23.tick();
+  if not m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09') then
+    foreach v_stale in array m23.stale_capture_statements(4, tg_relid, 'insert') loop execute v_stale; end loop;
+    return v_null;
+  end if;
+  v_first := pg_current_wal_insert_lsn();
+  insert into m23_log.log_4_1 (tenant_id, op, actor, c1)
+    select r.m23_tenant, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
+      from (select r.*, (select m23_s.tenant from (
+        select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) r.task_id
+        union all
+        (select m23_a.tenant_id::uuid from m23.absent_parents m23_a
+          where m23_a.table_id = 4 and m23_a.key = array[r.task_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1) as m23_tenant from new_rows r offset 0) r where r.m23_tenant is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.m23_tenant, 0)
+             & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
+                    when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
+                    else 9151314442816847872 end) is not null;
+    insert into m23.absent_parents (table_id, parent_id, key)
+      select distinct 4, 1, array[r.task_id::text] from new_rows r
+       where (select current_setting('session_replication_role') = 'replica') and r.task_id is not null and not exists (select from public.tasks m23_p where m23_p.id operator(pg_catalog.=) r.task_id)
+         and not exists (select from m23.absent_parents a where a.table_id = 4 and a.key = array[r.task_id::text]);
+    if exists (select from m23.absent_parents a where a.parent_id = 4) then
+      foreach v_stale in array m23.subtree_statements(4, 'insert') loop execute v_stale; end loop;
+    end if;
+  
+  return v_null;
+end

@@ -1,0 +1,1 @@
+begin return old; end
