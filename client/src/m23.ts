@@ -13,6 +13,7 @@ import type {
   LogStatus,
   NewBackupJob,
   NewDRPlan,
+  OnBlocked,
   PITRRestoreRequest,
   PITRRestoreResponse,
   PITRRollback,
@@ -71,6 +72,8 @@ export interface PITRChoice extends CallOptions {
   tables?: readonly string[] | undefined;
   /** Also the tables that those are tied to by foreign keys. */
   includeRelated?: boolean | undefined;
+  /** What becomes of rows that need a row which is not there and cannot come. Default `refuse`. */
+  onBlocked?: OnBlocked | undefined;
 }
 
 /** Of which tenant to ask. */
@@ -163,7 +166,7 @@ export interface M23 {
    * against the limit.
    * Gives: the figures, and the `snapshotId` that undoes it.
    * Throws: `VALIDATION_FAILED` (a moment out of reach, a broken reference), `PLAN_CHANGED` (the
-   * `planHash` no longer holds), `CONFLICT` (rules of now), `RESTORE_IN_PROGRESS`, `BACKUP_NOT_FOUND`, `BACKUP_UNUSABLE`,
+   * `planHash` no longer holds), `CONFLICT` (blocked rows, rules of now), `RESTORE_IN_PROGRESS`, `BACKUP_NOT_FOUND`, `BACKUP_UNUSABLE`,
    * `INSUFFICIENT_PERMISSIONS`, `RATE_LIMIT_EXCEEDED`; `WORK_FAILED`, `WORK_CANCELLED`.
    */
   executePITR(restore: PITRRestoreRequest, options?: WorkOptions<RestoreLog>): Promise<PITRRestoreResponse>;
@@ -179,7 +182,7 @@ export interface M23 {
     targetTimestamp: string | Date,
     baseBackupId?: string,
     tables?: readonly string[],
-    options?: RequestOptions,
+    options?: RequestOptions & { onBlocked?: OnBlocked | undefined },
   ): Promise<PITRPreview>;
   /**
    * The same as {@link M23.getPITRPreview} as far as the log reaches, without a call that is counted.
@@ -224,7 +227,7 @@ export interface M23 {
     snapshotId: string,
     reason?: string,
     dryRun?: boolean,
-    options?: WorkOptions<PITRRollback> & { planHash?: string | undefined },
+    options?: WorkOptions<PITRRollback> & { planHash?: string | undefined; onBlocked?: OnBlocked | undefined },
   ): Promise<PITRRollbackResponse>;
   /**
    * Lists the snapshots that can be rolled back to, newest first.

@@ -43,16 +43,21 @@ export function pitr(project: () => Project): PITR {
         dryRun: true,
         ...(baseBackupId === undefined ? {} : { baseBackupId }),
         ...(tables === undefined ? {} : { tables }),
+        ...(options.onBlocked === undefined ? {} : { onBlocked: options.onBlocked }),
       };
       return previewOf(project(), await executePITR(request, options));
     },
 
     async lookAtPITR(targetTimestamp, choice = {}) {
+      const selection = {
+        ...(choice.includeRelated === undefined ? {} : { includeRelated: choice.includeRelated }),
+        ...(choice.onBlocked === undefined ? {} : { onBlocked: choice.onBlocked }),
+      };
       const args = {
         p_tenant_id: await tenantOr(project(), choice.tenantId, choice),
         p_target_timestamp: moment(targetTimestamp),
         ...(choice.tables === undefined ? {} : { p_tables: [...choice.tables] }),
-        ...(choice.includeRelated === undefined ? {} : { p_selection: { includeRelated: choice.includeRelated } }),
+        ...(Object.keys(selection).length === 0 ? {} : { p_selection: selection }),
       };
       const seen = await read(project().rpc('get_pitr_preview', args), choice);
       return previewOf(project(), seen as unknown as PITRRestoreResponse);
@@ -81,6 +86,7 @@ export function pitr(project: () => Project): PITR {
         snapshotId,
         ...(reason === undefined ? {} : { reason }),
         ...(options.planHash === undefined ? {} : { planHash: options.planHash }),
+        ...(options.onBlocked === undefined ? {} : { onBlocked: options.onBlocked }),
         ...(dryRun ? { dryRun } : { confirmRollback: true }),
       };
       const answer = await invoke<PITRRollbackResponse>(project(), 'pitr-rollback', request, options);

@@ -1,6 +1,6 @@
 import type { CallOptions } from './options.ts';
 import { type Project, read } from './supabase.ts';
-import type { PITRRestoreResponse, PITRStats, PreviewChange } from './types.ts';
+import type { PITRRestoreResponse, PITRStats, PreviewChange, WouldFail } from './types.ts';
 
 /** A row of a preview, with the table that it is in. */
 export interface PreviewRow extends PreviewChange {
@@ -19,6 +19,8 @@ export interface PITRPreview {
   readonly planHash: string | undefined;
   /** What cannot be as asked. */
   readonly warnings: readonly string[];
+  /** Why the execution would be refused, if it would. */
+  readonly wouldFail: WouldFail | undefined;
   /** All changes, of all tables or of one; fetched page by page while they are read. */
   rows(table?: string, options?: CallOptions): AsyncGenerator<PreviewRow, void, undefined>;
 }
@@ -28,7 +30,15 @@ const NOTHING: PITRStats = { totalOperations: 0, insertCount: 0, updateCount: 0,
 
 /** A dry run's answer as a preview. */
 export function previewOf(project: Project, answer: PITRRestoreResponse): PITRPreview {
-  const { stats = NOTHING, previewChanges = {}, changeCounts = {}, planHash, warnings = [], previewId } = answer;
+  const {
+    stats = NOTHING,
+    previewChanges = {},
+    changeCounts = {},
+    planHash,
+    warnings = [],
+    previewId,
+    wouldFail,
+  } = answer;
 
   async function* rowsOf(table: string, options: CallOptions): AsyncGenerator<PreviewRow, void, undefined> {
     const first = previewChanges[table] ?? [];
@@ -49,6 +59,7 @@ export function previewOf(project: Project, answer: PITRRestoreResponse): PITRPr
     changeCounts,
     planHash,
     warnings,
+    wouldFail,
     async *rows(table, options = {}) {
       for (const name of table === undefined ? Object.keys(changeCounts) : [table]) yield* rowsOf(name, options);
     },

@@ -20,6 +20,9 @@ export type TestType = Schemas['TestType'];
 export type ValidationLevel = Schemas['ValidationLevel'];
 export type PreviewChange = Schemas['PreviewChange'];
 export type PITRStats = Schemas['PitrStats'];
+export type WouldFail = Schemas['WouldFail'];
+/** What becomes of rows that need a row which is not there and cannot come; `refuse` when absent. */
+export type OnBlocked = NonNullable<PITRRestoreRequest['onBlocked']>;
 
 export type BackupCreateRequest = Schemas['BackupCreateRequest'];
 export type BackupCreateResponse = Schemas['BackupCreateResponse'];

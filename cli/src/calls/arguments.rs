@@ -106,7 +106,18 @@ pub struct Create {
     pub base: Option<Uuid>,
 }
 
-/// Whether to look or to do it.
+/// What becomes of rows that need a row which is not there and cannot come.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum OnBlocked {
+    /// Nothing is done.
+    Refuse,
+    /// They are left as they are, with what hangs on them.
+    Skip,
+    /// Their reference is set null; where it may not be, they are skipped.
+    Null,
+}
+
+/// Whether to look or to do it, and what may be left out.
 #[derive(Args)]
 pub struct Decision {
     /// Only look, as without --confirm.
@@ -120,6 +131,10 @@ pub struct Decision {
     /// Do what the dry run with this hash has shown, or nothing.
     #[arg(long, value_name = "HASH")]
     pub plan_hash: Option<String>,
+
+    /// What becomes of rows that need a row which is not there and cannot come; `refuse` without it.
+    #[arg(long, value_enum)]
+    pub on_blocked: Option<OnBlocked>,
 }
 
 /// What a restore does with live rows.

@@ -9,7 +9,8 @@ use crate::progress;
 use crate::report::print;
 use api::Api;
 use arguments::{
-    BackupRestore, Connection, Create, Decision, JobType, Level, Mode, Restore, Rollback, Test,
+    BackupRestore, Connection, Create, Decision, JobType, Level, Mode, OnBlocked, Restore,
+    Rollback, Test,
 };
 use chrono::SecondsFormat;
 use outcome::Outcome;
@@ -168,6 +169,14 @@ fn decide(body: &mut Map<String, Value>, decision: &Decision, confirmation: &str
     body.insert(field.to_owned(), json!(true));
     if let Some(hash) = &decision.plan_hash {
         body.insert("planHash".to_owned(), json!(hash));
+    }
+    if let Some(choice) = decision.on_blocked {
+        let choice = match choice {
+            OnBlocked::Refuse => "refuse",
+            OnBlocked::Skip => "skip",
+            OnBlocked::Null => "null",
+        };
+        body.insert("onBlocked".to_owned(), json!(choice));
     }
 }
 

@@ -122,6 +122,18 @@ fn the_call_is_what_the_command_line_says() {
 }
 
 #[test]
+fn the_three_calls_that_restore_say_what_becomes_of_blocked_rows() {
+    let id = "6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11";
+    for call in [&LOOK[..], &["backup", "restore", id], &["rollback", id]] {
+        let (url, served) = address(vec![Turn::Answer(200, "", seen())]);
+        let ran = m23(&url, &[call, &["--on-blocked", "null"]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.error);
+        let request = served.join().unwrap().remove(0);
+        assert!(request.contains(r#""onBlocked":"null""#), "{request}");
+    }
+}
+
+#[test]
 fn a_call_whose_answer_was_lost_is_repeated_under_its_key() {
     let later = json!({"success": false, "code": "UNAVAILABLE", "error": "Not yet."});
     let (url, served) = address(vec![

@@ -179,6 +179,11 @@ export interface components {
          * @enum {unknown}
          */
         readonly mode?: 'exact' | 'missing_only' | 'overwrite_existing' | '';
+        /**
+         * @description What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
+         * @enum {unknown}
+         */
+        readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
         /** @description The plan that the caller saw and confirms. */
         readonly planHash?: string | null;
         /** @description Which of its tables; all when absent. */
@@ -346,6 +351,11 @@ export interface components {
        * @default false
        */
       readonly includeRelated?: boolean | null;
+      /**
+       * @description What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
+       * @enum {unknown}
+       */
+      readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
       /** @description The plan that the caller saw and confirms. */
       readonly planHash?: string | null;
       /** @description Which tables; every protected one when absent. */
@@ -408,6 +418,11 @@ export interface components {
        * @default false
        */
       readonly dryRun?: boolean | null;
+      /**
+       * @description What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
+       * @enum {unknown}
+       */
+      readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
       /** @description The plan that the caller saw and confirms. */
       readonly planHash?: string | null;
       /** @description Why, for the log. */

@@ -25,7 +25,7 @@ pub use function::{FunctionName, LONGEST_WAIT_SECONDS, Role};
 pub use health::{DatabaseHealth, Health, HealthStatus, PartStatus, Versions};
 pub use names::{SchemaName, TableName};
 pub use request::{
-    BackupCreateRequest, BackupRestoreRequest, JobType, NewBackup, PitrRestoreRequest,
+    BackupCreateRequest, BackupRestoreRequest, JobType, NewBackup, OnBlocked, PitrRestoreRequest,
     PitrRollbackRequest, Probe, Reading, RecoveryTestRequest, RestoreMode, TestType, Validate,
     ValidationLevel, read_request,
 };

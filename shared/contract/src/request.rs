@@ -195,6 +195,26 @@ pub enum RestoreMode {
     OverwriteExisting,
 }
 
+/// What becomes of rows that need a row which is not there and cannot come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum OnBlocked {
+    /// Nothing is done.
+    #[default]
+    Refuse,
+    /// They are left as they are, with what hangs on them.
+    Skip,
+    /// Their reference is set null; where it may not be, they are skipped.
+    Null,
+}
+
+impl OnBlocked {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// `backup-restore`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -223,6 +243,13 @@ pub struct BackupRestoreRequest {
         schemars(default, schema_with = "crate::schema::optional_mode")
     )]
     pub mode: RestoreMode,
+    /// What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
+    #[serde(skip_serializing_if = "OnBlocked::is_default")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_on_blocked")
+    )]
+    pub on_blocked: OnBlocked,
     /// Only look?
     #[cfg_attr(
         feature = "schema",
@@ -248,6 +275,7 @@ impl Validate for BackupRestoreRequest {
         "tables",
         "targetSchema",
         "mode",
+        "onBlocked",
         "dryRun",
         "confirmRestore",
         "planHash",
@@ -256,6 +284,7 @@ impl Validate for BackupRestoreRequest {
     fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
         let backup_job_id = fields.required_uuid("backupJobId");
         probe.tables = fields.tables("tables");
+        let on_blocked = on_blocked(fields);
         probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");
         probe.target_schema = fields.schema("targetSchema");
         let mode = restore_mode(fields);
@@ -274,6 +303,7 @@ impl Validate for BackupRestoreRequest {
             tables: probe.tables.clone(),
             target_schema: probe.target_schema.clone(),
             mode,
+            on_blocked,
             dry_run: probe.dry_run,
             confirm_restore: !probe.dry_run,
             plan_hash,
@@ -291,6 +321,18 @@ fn restore_mode(fields: &mut Fields) -> RestoreMode {
         ("overwrite_existing", RestoreMode::OverwriteExisting),
     ];
     fields.choice("mode", &choices).unwrap_or_default()
+}
+
+fn on_blocked(fields: &mut Fields) -> OnBlocked {
+    if !fields.has("onBlocked") {
+        return OnBlocked::Refuse;
+    }
+    let choices = [
+        ("refuse", OnBlocked::Refuse),
+        ("skip", OnBlocked::Skip),
+        ("null", OnBlocked::Null),
+    ];
+    fields.choice("onBlocked", &choices).unwrap_or_default()
 }
 
 /// `pitr-restore`.
@@ -317,6 +359,13 @@ pub struct PitrRestoreRequest {
         schemars(default, schema_with = "crate::schema::optional_boolean")
     )]
     pub include_related: bool,
+    /// What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
+    #[serde(skip_serializing_if = "OnBlocked::is_default")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_on_blocked")
+    )]
+    pub on_blocked: OnBlocked,
     /// Only look?
     #[cfg_attr(
         feature = "schema",
@@ -342,6 +391,7 @@ impl Validate for PitrRestoreRequest {
         "baseBackupId",
         "tables",
         "includeRelated",
+        "onBlocked",
         "dryRun",
         "confirmRestore",
         "planHash",
@@ -353,6 +403,7 @@ impl Validate for PitrRestoreRequest {
         probe.base_backup_id = base_backup_id;
         probe.tables = fields.tables("tables");
         let include_related = fields.boolean("includeRelated").unwrap_or(false);
+        let on_blocked = on_blocked(fields);
         probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");
         let plan_hash = fields.line("planHash", LONGEST_HASH);
         Some(Self {
@@ -360,6 +411,7 @@ impl Validate for PitrRestoreRequest {
             base_backup_id,
             tables: probe.tables.clone(),
             include_related,
+            on_blocked,
             dry_run: probe.dry_run,
             confirm_restore: !probe.dry_run,
             plan_hash,
@@ -382,6 +434,13 @@ pub struct PitrRollbackRequest {
         schemars(default, schema_with = "crate::schema::optional_text::<LONGEST_PROSE>")
     )]
     pub reason: Option<String>,
+    /// What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
+    #[serde(skip_serializing_if = "OnBlocked::is_default")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_on_blocked")
+    )]
+    pub on_blocked: OnBlocked,
     /// Only look?
     #[cfg_attr(
         feature = "schema",
@@ -405,6 +464,7 @@ impl Validate for PitrRollbackRequest {
     const FIELDS: &'static [&'static str] = &[
         "snapshotId",
         "reason",
+        "onBlocked",
         "dryRun",
         "confirmRollback",
         "planHash",
@@ -413,11 +473,13 @@ impl Validate for PitrRollbackRequest {
     fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
         let snapshot_id = fields.required_uuid("snapshotId");
         let reason = fields.text("reason", LONGEST_PROSE);
+        let on_blocked = on_blocked(fields);
         probe.dry_run = dry_run_or_confirmed(fields, "confirmRollback");
         let plan_hash = fields.line("planHash", LONGEST_HASH);
         Some(Self {
             snapshot_id: snapshot_id?,
             reason,
+            on_blocked,
             dry_run: probe.dry_run,
             confirm_rollback: !probe.dry_run,
             plan_hash,

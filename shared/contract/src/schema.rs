@@ -45,6 +45,11 @@ pub(crate) fn optional_mode(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["exact", "missing_only", "overwrite_existing", null] })
 }
 
+/// What becomes of blocked rows, or nothing.
+pub(crate) fn optional_on_blocked(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["refuse", "skip", "null", null] })
+}
+
 /// `null` counts as absent.
 fn optional(mut schema: Schema) -> Schema {
     if let Some(kind) = schema.remove("type") {

@@ -58,6 +58,25 @@ fn every_request_of_the_contract_is_accepted() {
 }
 
 #[test]
+fn what_becomes_of_blocked_rows_is_passed_on_where_it_is_said() {
+    let passed = |more: Value| {
+        let mut body = json!({"snapshotId": ID, "dryRun": true});
+        body["onBlocked"] = more;
+        let request = read_request::<PitrRollbackRequest>(body.to_string().as_bytes()).request;
+        request.map(|request| json!(request)["onBlocked"].clone())
+    };
+    assert_eq!(passed(json!("skip")), Ok(json!("skip")));
+    assert_eq!(passed(json!("null")), Ok(json!("null")));
+    assert_eq!(passed(Value::Null), Ok(Value::Null));
+    assert_eq!(passed(json!("refuse")), Ok(Value::Null));
+    let wrong = json!({"backupJobId": ID, "dryRun": true, "onBlocked": "leave",
+        "targetTimestamp": "2026-01-31T10:31:00Z"});
+    let said = "onBlocked: must be one of refuse, skip, null".to_owned();
+    assert!(faults::<BackupRestoreRequest>(&wrong).contains(&said));
+    assert!(faults::<PitrRestoreRequest>(&wrong).contains(&said));
+}
+
+#[test]
 fn null_counts_as_absent() {
     let body = json!({"jobType": "full", "tables": null, "baseBackupId": null, "jobId": null});
     assert!(faults::<BackupCreateRequest>(&body).is_empty());

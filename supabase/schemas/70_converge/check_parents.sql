@@ -1,6 +1,8 @@
 -- Written rows whose parent does not exist; existing parents are locked against deletion. Of a key that is
 -- NOT VALID, rows that were there may have referred to nothing before: the plan has seen to what they refer to now.
-create function m23.check_parents(p_targets m23.target[], p_target m23.target) returns text[]
+create function m23.check_parents(
+  p_targets m23.target[], p_target m23.target, inout faults text[], inout blocked text[]
+)
 language plpgsql as $$
 declare
   v_key    pg_constraint;
@@ -9,7 +11,6 @@ declare
   v_rows   text;
   v_match  text;
   v_count  bigint;
-  v_faults text[] := '{}';
 begin
   for v_key in
     select k.* from m23.references_from((p_target.tbl).relid) k
@@ -26,7 +27,9 @@ begin
         select count(*) from %s d where row(%s) is not null and (d.m23_op in (''I'', ''T'') or %L)
            and not exists (select from %s p where %s)',
       v_rows, m23.columns_text(v_key.conrelid, v_key.conkey, 'd'), v_key.convalidated, v_parent, v_match));
-    if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
+    if v_count > 0 then
+      select * into faults, blocked
+        from m23.tell_broken(p_targets, p_target, v_key, true, v_count, faults, blocked);
+    end if;
   end loop;
-  return v_faults;
 end $$;

@@ -1,20 +1,28 @@
 -- Checks what was written: foreign keys in both directions, deferrable constraints, then that nothing differs from the
--- plan any more. Takes sequences past the rows that came back. p_since: the log's place before the writing.
+-- plan any more. What blocks rows has come since the plan: it is made anew, if they are not to be refused. Takes
+-- sequences past the rows that came back. p_since: the log's place before the writing.
 create function m23.check_targets(
-  p_tenant text, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean
+  p_tenant text, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean,
+  p_on_blocked text
 ) returns void
 language plpgsql as $$
 declare
   v_changed m23.target[] := m23.targets_with_changes(p_targets);
   v_target  m23.target;
   v_faults  text[] := '{}';
+  v_blocked text[] := '{}';
 begin
   foreach v_target in array v_changed loop
-    v_faults := v_faults || m23.check_parents(p_targets, v_target) || m23.check_children(p_targets, v_target);
+    select * into v_faults, v_blocked from m23.check_parents(p_targets, v_target, v_faults, v_blocked);
+    select * into v_faults, v_blocked from m23.check_children(p_targets, v_target, v_faults, v_blocked);
     perform m23.check_deferrable(v_target, p_tenant);
   end loop;
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
+  elsif p_on_blocked = 'refuse' then
+    perform m23.refuse_blocked(v_blocked);
+  elsif v_blocked <> '{}' then
+    raise exception 'rows that are needed have gone meanwhile' using errcode = 'lock_not_available';
   end if;
   foreach v_target in array v_changed loop
     -- The defaults of a deep test's copies name the live tables' sequences.

@@ -17,7 +17,9 @@ end $$;
 -- Changed rows are few among many: the planner should think well of indexes, and knows too little
 -- of them to compile anything.
 -- Gives `{"stats", "warnings"}`.
-create function m23.converge(p_tenant text, p_targets m23.target[], p_plan_hash text, p_work uuid) returns jsonb
+create function m23.converge(
+  p_tenant text, p_targets m23.target[], p_on_blocked text, p_plan_hash text, p_work uuid
+) returns jsonb
 language plpgsql set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_role     text := current_setting('session_replication_role');
@@ -28,17 +30,18 @@ declare
   v_quiet    boolean;
   v_warnings text[] := '{}';
 begin
-  v_plan := m23.plan_all(p_tenant, p_targets, p_lock => true);
+  v_plan := m23.plan_all(p_tenant, p_targets, p_on_blocked, p_lock => true);
   v_targets := v_plan.targets;
   v_alone := not m23.sets_off(v_targets);
   if p_plan_hash is not null then
-    if p_plan_hash <> m23.plan_hash(p_tenant, v_targets) then
+    if p_plan_hash <> m23.plan_hash(p_tenant, v_targets, p_on_blocked) then
       perform m23.refuse('PLAN_CHANGED', 'the data has changed since the plan was made; look at a new plan first');
     end if;
   end if;
   if cardinality(v_plan.faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
+  perform m23.refuse_blocked(v_plan.blocked);
   if not v_alone then
     v_warnings := m23.check_triggers(v_targets);
   end if;
@@ -46,7 +49,7 @@ begin
   v_quiet := v_alone or current_setting('session_replication_role') = 'replica' and cardinality(v_warnings) = 0;
   begin
     perform m23.apply_targets(p_tenant, v_targets, v_quiet);
-    perform m23.check_targets(p_tenant, v_targets, p_targets, v_since, v_quiet);
+    perform m23.check_targets(p_tenant, v_targets, p_targets, v_since, v_quiet, p_on_blocked);
   exception when data_exception or integrity_constraint_violation then
     perform m23.refuse_rows(m23.broken_rules(p_tenant, v_targets));
     raise;

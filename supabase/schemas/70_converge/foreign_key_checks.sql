@@ -1,29 +1,21 @@
 -- What a restore would break of foreign keys, in both directions: foreseen from the plan, which is what a dry run says
 -- and what spares a restore the writing; and noted for the check after it.
 
--- What to do about a table that was not chosen.
-create function m23.advice_for_table(p_relid oid, p_otherwise text) returns text
-language sql stable as $$
-  select format(case when exists (select from m23.protected_tables t where t.relid = m23.root_of(p_relid))
-                     then 'add "%s"' else '"%s" is not protected: %s' end,
-                m23.public_name(m23.root_of(p_relid)), p_otherwise)
-$$;
-
 -- What to say of planned rows that refer to rows which do not exist.
 create function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
-language sql stable as $$
-  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows,
-                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
-                m23.advice_for_table(p_key.confrelid, 'put them back first'))
-$$;
+language plpgsql stable as $$
+begin
+  return format('%s row(s) of "%s" need rows of "%s" that do not exist', p_rows, m23.public_name(p_key.conrelid),
+                m23.public_name(p_key.confrelid));
+end $$;
 
 -- What to say of rows that would go and that others refer to.
 create function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns text
-language sql stable as $$
-  select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows,
-                m23.public_name(p_key.confrelid), m23.public_name(p_key.conrelid),
-                m23.advice_for_table(p_key.conrelid, 'take them away first'))
-$$;
+language plpgsql stable as $$
+begin
+  return format('%s row(s) of "%s" would go, and rows of "%s" need them', p_rows, m23.public_name(p_key.confrelid),
+                m23.public_name(p_key.conrelid));
+end $$;
 
 -- The rows that the plan of a table lets go (`=`) or will be there (`<>`), as far as they are in a partition.
 create function m23.planned_rows(p_table m23.protected_tables, p_partition oid, p_are_d text) returns text
@@ -65,21 +57,25 @@ begin
 end $$;
 
 -- The foreign keys that the plan of a table may break, each with its condition: it `needs` rows of the other
--- table, or the other table needs its rows.
+-- table, or the other table needs its rows. yields: which of these rows stand back for other tenants, or hang on one
+-- that does.
 create function m23.references_at_risk(p_tenant text, p_targets m23.target[], p_target m23.target)
-returns table (key pg_constraint, needs boolean, other oid, condition text)
+returns table (key pg_constraint, needs boolean, other oid, condition text, yields text)
 language plpgsql stable rows 5 as $$
 declare v_plan record;
 begin
   select p.inserts + p.updates as writes, p.deletes into v_plan from m23.plan p where p.table_id = (p_target.tbl).id;
   return query
-    select k, true, k.confrelid, m23.lacks_parent(p_tenant, p_targets, p_target, k)
-      from m23.references_from((p_target.tbl).relid) k
+    select k, true, k.confrelid, c.lacks, c.lacks || ' and ' || m23.hangs_on_left(p_targets, p_target, k)
+      from m23.references_from((p_target.tbl).relid) k,
+           lateral (select m23.lacks_parent(p_tenant, p_targets, p_target, k) offset 0) c (lacks)
      where v_plan.writes > 0 and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
     union all
-    select null::pg_constraint, true, p.other, p.condition from m23.path_at_risk(p_tenant, p_targets, p_target) p
-     where v_plan.writes > 0
+    select null::pg_constraint, true, p.other, p.condition, p.condition
+      from m23.path_at_risk(p_tenant, p_targets, p_target) p where v_plan.writes > 0
     union all
-    select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from m23.references_to((p_target.tbl).relid) k
+    select k, false, k.conrelid, c.needed, c.needed
+      from m23.references_to((p_target.tbl).relid) k,
+           lateral (select m23.leaves_need(p_targets, p_target, k) offset 0) c (needed)
      where v_plan.deletes > 0 and m23.columns_planned(k.confrelid, k.confkey, p_target.columns);
 end $$;

@@ -1,7 +1,7 @@
 -- Why an execution of what is planned would be refused, as `{"code", "error", "details"}`, null where it would not; and
 -- what it would say of triggers.
 create function m23.foresee(
-  p_tenant text, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[]
+  p_tenant text, p_targets m23.target[], p_unfit text[], p_blocked text[], out refusal jsonb, out warnings text[]
 )
 language plpgsql as $$
 declare
@@ -19,6 +19,7 @@ begin
   refusal := case
     when exists (select from m23.restore_work w where w.tenant_id = p_tenant and w.kind <> 'test' and not w.dry_run)
       then m23.refusal_told('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running')
+    when p_blocked <> '{}' then m23.refusal_told('CONFLICT', m23.blocked_sentence(), p_blocked)
     when not v_silenced and warnings <> '{}'
       then m23.refusal_told('VALIDATION_FAILED', 'the restore cannot be made as asked', warnings)
     when v_rules <> '{}'

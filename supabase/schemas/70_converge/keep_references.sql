@@ -1,35 +1,30 @@
--- Keeps the plan within the foreign keys. A planned row that would break one is left alone where the
--- other table is planned as well: then that row is another tenant's, or was left itself. Else a choice
--- of more tables would help: gives such faults, each naming what to add.
-create function m23.keep_references(p_tenant text, p_targets m23.target[]) returns text[]
+-- Keeps the plan within the foreign keys. A planned row that would break one is left alone where it stands back for
+-- another tenant, or hangs on a row that does. Where a choice of more tables would help, that is a fault, which names
+-- what to add. Else the row is blocked: p_on_blocked says what becomes of it (`refuse`, `skip` or `null`).
+create function m23.keep_references(
+  p_tenant text, p_targets m23.target[], p_on_blocked text, out faults text[], out blocked text[]
+)
 language plpgsql as $$
 declare
   v_target m23.target;
-  v_broken record;
-  v_path   text;
-  v_count  bigint;
-  v_left   bigint;
-  v_faults text[];
+  v_risk   record;
+  v_kept   record;
+  v_moved  bigint;
 begin
   loop  -- until nothing more hangs on what was left
-    v_left := 0;
-    v_faults := '{}';
+    v_moved := 0;
+    faults := '{}';
+    blocked := '{}';
     foreach v_target in array p_targets loop
-      for v_broken in select * from m23.references_at_risk(p_tenant, p_targets, v_target) loop
-        v_path := m23.path_with(p_targets, v_target, v_broken.other);
-        v_count := m23.number_of(v_path, format('select count(*) from %s d where %s',
-                                                m23.diff_name(v_target.tbl), v_broken.condition));
-        if v_count = 0 then continue; end if;
-        if v_broken.key is null or m23.is_among(p_targets, m23.root_of(v_broken.other)) then
-          v_left := v_left + m23.note_left(v_target, m23.leave_alone(v_target, v_broken.condition, v_path));
-        else
-          v_faults := v_faults
-            || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count)
-                    else m23.leaves_child(v_broken.key, v_count) end;
+      for v_risk in select * from m23.references_at_risk(p_tenant, p_targets, v_target) loop
+        v_kept := m23.keep_reference(p_tenant, p_targets, v_target, v_risk, p_on_blocked);
+        v_moved := v_moved + v_kept.moved;
+        if v_kept.broken > 0 then
+          select * into faults, blocked
+            from m23.tell_broken(p_targets, v_target, v_risk.key, v_risk.needs, v_kept.broken, faults, blocked);
         end if;
       end loop;
     end loop;
-    exit when v_left = 0;
+    exit when v_moved = 0;
   end loop;
-  return v_faults;
 end $$;

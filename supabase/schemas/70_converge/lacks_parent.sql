@@ -29,3 +29,17 @@ begin
         || ' and '
       || m23.is_tenants(v_parent.tbl, 'p', quote_literal(p_tenant)) || ')'));
 end $$;
+
+-- The condition that a planned row `d` refers to a row of the tenant's that was left for another tenant's sake; null
+-- where none was.
+create function m23.hangs_on_left(p_targets m23.target[], p_target m23.target, p_key pg_constraint) returns text
+language plpgsql stable as $$
+declare
+  v_left text := to_regclass('pg_temp.m23_left_' || ((m23.planned_target(p_targets, p_key.confrelid)).tbl).id);
+begin
+  if v_left is null then return null; end if;
+  return format('d.ctid in (select n.ctid from %s n join (select * from %s where m23_op <> ''D'' and m23_lacks is null
+                                                             and %s) p on %s)',
+    m23.planned_rows(p_target.tbl, p_key.conrelid, '<>'), v_left, m23.partition_condition(p_key.confrelid),
+    m23.refers(p_key, 'p', 'n'));
+end $$;

@@ -1,16 +1,21 @@
 -- Rows that others stand in the way of are left alone: the plan lets go of them, and counts them.
 
--- Takes rows out of the plan into pg_temp.m23_left_<id>; gives how many.
-create function m23.leave_alone(p_target m23.target, p_condition text, p_path text default null) returns bigint
+-- Takes rows out of the plan into pg_temp.m23_left_<id>; gives how many. p_lacks: the foreign key that blocks them;
+-- null where they stand back for another tenant, or are out of reach.
+create function m23.leave_alone(
+  p_target m23.target, p_condition text, p_path text default null, p_lacks oid default null
+) returns bigint
 language plpgsql as $$
 declare
   v_id   int := (p_target.tbl).id;
   v_diff text := m23.diff_name(p_target.tbl);
 begin
-  execute format('create temp table if not exists m23_left_%s on commit drop as select * from %s where false',
-                 v_id, v_diff);
-  return m23.run(coalesce(p_path, p_target.path), format('with gone as (delete from %s d where %s returning d.*)
-                                 insert into pg_temp.m23_left_%s select * from gone', v_diff, p_condition, v_id));
+  execute format('create temp table if not exists m23_left_%s on commit drop as
+      select *, null::oid as m23_lacks from %s where false', v_id, v_diff);
+  return m23.run(coalesce(p_path, p_target.path), m23.fill($sql$
+      with gone as (delete from {diff} d where {condition} returning d.*)
+      insert into pg_temp.m23_left_{id} select *, {lacks}::oid from gone$sql$,
+    'diff', v_diff, 'condition', p_condition, 'id', v_id::text, 'lacks', coalesce(p_lacks::text, 'null')));
 end $$;
 
 -- Adds to the rows of a table that were left alone; gives how many these are.
@@ -40,7 +45,7 @@ begin
     case when v_left is not null then m23.key_in(v_table.relid, 'r', v_left) end], null);
 end $$;
 
--- Leaves the rows whose values are kept by rows that were left; gives how many.
+-- Leaves the rows whose values are kept by rows that were left, or that nulls make collide; gives how many.
 create function m23.leave_dependent(p_tenant text, p_targets m23.target[]) returns bigint
 language plpgsql as $$
 declare
@@ -48,7 +53,7 @@ declare
   v_left   bigint := 0;
 begin
   for v_target in
-    select t.* from unnest(p_targets) t join m23.plan p on p.table_id = (t.tbl).id and p.left_alone > 0
+    select t.* from unnest(p_targets) t join m23.plan p on p.table_id = (t.tbl).id and p.left_alone + p.nulled > 0
   loop
     v_left := v_left + m23.note_left(v_target, m23.leave_claimed(v_target, p_tenant));
   end loop;

@@ -55,15 +55,18 @@ create unlogged table m23.plans (
   written    bigint not null default 0,
   unreachable bigint not null default 0,  -- of those left alone
   taken_back bigint not null default 0,  -- of the inserts
+  blocked    bigint not null default 0,  -- of those left alone
+  nulled     bigint not null default 0,  -- references that were set null
   primary key (backend, table_id),
   constraint no_negative_counts
-    check (least(inserts, updates, deletes, left_alone, unreachable, taken_back, written) >= 0
-           and unreachable <= left_alone)
+    check (least(inserts, updates, deletes, left_alone, unreachable, taken_back, written, blocked, nulled) >= 0
+           and unreachable + blocked <= left_alone)
 );
 select m23.close_table('m23.plans');
 
 create view m23.plan with (security_invoker = true) as
-  select table_id, name, left_alone, inserts, updates, deletes, warnings, written, unreachable, taken_back
+  select table_id, name, left_alone, inserts, updates, deletes, warnings, written, unreachable, taken_back,
+         blocked, nulled
     from m23.plans where backend = pg_backend_pid();
 
 -- Forgets the plan of this backend.
@@ -86,16 +89,16 @@ begin
      where ((t).tbl).id <> all (p_planned);
 end $$;
 
--- What a plan is: the rows that it would write, and those that they would replace. Any
--- change of either makes it another plan.
-create function m23.plan_hash(p_tenant text, p_targets m23.target[]) returns text
+-- What a plan is: the rows that it would write, those that they would replace, and what becomes of blocked ones. Any
+-- change of these makes it another plan.
+create function m23.plan_hash(p_tenant text, p_targets m23.target[], p_on_blocked text) returns text
 language plpgsql as $$
 declare
   v_ids  int[] := array(select (t).tbl.id from unnest(p_targets) t);
   v_sums text[] := array(select m23.digest_of(p_targets[n], p_tenant) from generate_subscripts(p_targets, 1) n
                           order by n);
 begin
-  return encode(sha256(convert_to(coalesce((
+  return encode(sha256(convert_to(concat(nullif(p_on_blocked, 'refuse') || chr(10), (
     select string_agg(concat_ws(chr(10), p.name, coalesce(s.sum, '0')), chr(10) order by p.name collate "C")
-      from m23.plan p left join unnest(v_ids, v_sums) s (id, sum) on s.id = p.table_id), ''), 'UTF8')), 'hex');
+      from m23.plan p left join unnest(v_ids, v_sums) s (id, sum) on s.id = p.table_id)), 'UTF8')), 'hex');
 end $$;

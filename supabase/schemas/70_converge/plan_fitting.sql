@@ -1,6 +1,8 @@
--- Plans the targets whose values fit their types of now; the others are told of. Gives the foreign keys that this
--- choice of tables would break; not where some table is not among them.
-create function m23.plan_fitting(p_tenant text, inout targets m23.target[], out faults text[], out unfit text[])
+-- Plans the targets whose values fit their types of now; the others are told of. Gives what m23.plan_targets says of
+-- foreign keys; not where some table is not among them.
+create function m23.plan_fitting(
+  p_tenant text, inout targets m23.target[], p_on_blocked text, out faults text[], out blocked text[], out unfit text[]
+)
 language plpgsql as $$
 declare
   v_plan  record;
@@ -10,9 +12,10 @@ begin
   unfit := '{}';
   loop
     begin
-      v_plan := m23.plan_targets(p_tenant, targets);
+      v_plan := m23.plan_targets(p_tenant, targets, p_on_blocked);
       targets := v_plan.targets;
       faults := case when unfit = '{}' then v_plan.faults else '{}' end;
+      blocked := case when unfit = '{}' then v_plan.blocked else '{}' end;
       return;
     exception when data_exception or integrity_constraint_violation then
       select array_agg(((t).tbl).id) filter (where said <> '{}'), array_agg(s) into v_unfit, v_said

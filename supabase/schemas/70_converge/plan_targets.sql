@@ -1,7 +1,8 @@
 -- Plans the targets. Gives those that there can be something to do for, complete, and the foreign keys that this choice
--- of tables would break. No other table is opened.
+-- of tables would break; and what is to be said of blocked rows, if they are to be refused. No other table is opened.
 create function m23.plan_targets(
-  p_tenant text, inout targets m23.target[], out faults text[], p_lock boolean default false
+  p_tenant text, inout targets m23.target[], p_on_blocked text, out faults text[], out blocked text[],
+  p_lock boolean default false
 )
 language plpgsql as $$
 declare
@@ -12,6 +13,7 @@ declare
   v_arrived bigint;
   v_taken   bigint;
   v_gone    record;
+  v_kept    record;
 begin
   targets := m23.with_entries(p_tenant, v_chosen);
   perform m23.lock_tables(m23.opened_by(targets, v_chosen)) where not p_lock;
@@ -22,6 +24,7 @@ begin
   perform m23.end_plan();  -- one that was given up
   perform m23.plan_nothing(v_chosen, array(select (t).tbl.id from unnest(targets) t));
   foreach v_target in array targets loop
+    perform m23.forget_nulled(v_target.tbl);
     perform m23.plan_table(v_target, p_tenant, p_lock);
     select * into v_count from m23.count_diff(v_target.tbl);
     v_taken := case when v_count.inserts > 0 then m23.take_back(v_target) else 0 end;
@@ -37,12 +40,16 @@ begin
                 || v_gone.warnings);
   end loop;
   loop
-    faults := m23.keep_references(p_tenant, targets);
-    if not exists (select from m23.plan where left_alone > 0) then return; end if;
+    v_kept := m23.keep_references(p_tenant, targets, p_on_blocked);
+    faults := v_kept.faults;
+    blocked := v_kept.blocked;
+    if not exists (select from m23.plan where left_alone + nulled > 0) then return; end if;
     exit when m23.leave_dependent(p_tenant, targets) = 0;
   end loop;
   foreach v_target in array targets loop
-    update m23.plan p set inserts = c.inserts, updates = c.updates, deletes = c.deletes, taken_back = c.taken_back
-      from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
+    update m23.plan p
+       set inserts = c.inserts, updates = c.updates, deletes = c.deletes, taken_back = c.taken_back,
+           blocked = b.skipped, warnings = p.warnings || b.warnings
+      from m23.count_diff(v_target.tbl) c, m23.blocked_outcome(v_target) b where p.table_id = (v_target.tbl).id;
   end loop;
 end $$;

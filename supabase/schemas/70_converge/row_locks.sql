@@ -27,10 +27,10 @@ end $$;
 -- Notes which rows a plan would change, as pg_temp.m23_early_<id>.
 -- Made without the fence, it may be wrong: it only says which rows are worth taking first. Gives the targets that have
 -- some.
-create function m23.plan_early(p_tenant text, p_targets m23.target[]) returns m23.target[]
+create function m23.plan_early(p_tenant text, p_targets m23.target[], p_on_blocked text) returns m23.target[]
 language plpgsql as $$
 declare
-  v_plan   record := m23.plan_targets(p_tenant, p_targets);
+  v_plan   record := m23.plan_targets(p_tenant, p_targets, p_on_blocked);
   v_target m23.target;
 begin
   foreach v_target in array v_plan.targets loop

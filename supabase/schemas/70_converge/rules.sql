@@ -61,14 +61,16 @@ end $$;
 
 -- m23.plan_targets, which says in words where values do not fit.
 create function m23.plan_all(
-  p_tenant text, inout targets m23.target[], out faults text[], p_lock boolean default false
+  p_tenant text, inout targets m23.target[], p_on_blocked text, out faults text[], out blocked text[],
+  p_lock boolean default false
 )
 language plpgsql as $$
 declare v_plan record;
 begin
-  v_plan := m23.plan_targets(p_tenant, targets, p_lock);
+  v_plan := m23.plan_targets(p_tenant, targets, p_on_blocked, p_lock);
   targets := v_plan.targets;
   faults := v_plan.faults;
+  blocked := v_plan.blocked;
 exception when data_exception or integrity_constraint_violation then
   perform m23.refuse_rows(array(
     select m23.unfit_columns(t, p_tenant) from unnest(m23.complete_targets(m23.with_entries(p_tenant, targets))) t));

@@ -1,6 +1,7 @@
 -- Accepts a rollback to a snapshot; gives the order for its worker. p_plan_hash: the plan that was looked at.
 create function m23.begin_rollback(
-  p_tenant text, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text
+  p_tenant text, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text default null,
+  p_on_blocked text default null
 ) returns json
 language plpgsql volatile as $$
 declare
@@ -15,7 +16,8 @@ begin
     p_work => v_id,
     p_moment => m23.snapshot_moment(v_snapshot),
     p_tables => v_chosen.tables,
-    p_plan_hash => p_plan_hash));
+    p_plan_hash => p_plan_hash,
+    p_on_blocked => p_on_blocked));
   insert into public.pitr_rollbacks (id, tenant_id, created_by, snapshot_id, reason, status, affected_tables, warnings)
     values (v_id, p_tenant, p_by, v_snapshot.id, p_reason, 'in_progress', v_chosen.tables,
             v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));

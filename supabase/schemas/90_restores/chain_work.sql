@@ -34,5 +34,6 @@ begin
     p_tables => v_tables,
     p_plan_hash => p_restore ->> 'planHash',
     p_in_chain => v_in_chain,
-    p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
+    p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false),
+    p_on_blocked => p_restore ->> 'onBlocked');
 end $$;

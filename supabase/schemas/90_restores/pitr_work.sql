@@ -35,5 +35,6 @@ begin
     p_moment => v_moment,
     p_tables => case when v_job is null then v_tables else v_parts end,
     p_plan_hash => p_restore ->> 'planHash',
-    p_dry_run => v_dry);
+    p_dry_run => v_dry,
+    p_on_blocked => p_restore ->> 'onBlocked');
 end $$;

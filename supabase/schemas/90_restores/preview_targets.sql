@@ -1,7 +1,7 @@
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice. Without a
 -- moment the first 10,000 rows of each table are kept for the pages to come.
 create function m23.preview_targets(
-  p_tenant text, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]
+  p_tenant text, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[]
 ) returns jsonb
 language plpgsql volatile set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -17,14 +17,14 @@ declare
   v_preview m23.previews;
   v_foreseen record;
 begin
-  v_plan := m23.plan_fitting(p_tenant, p_targets);
+  v_plan := m23.plan_fitting(p_tenant, p_targets, p_on_blocked);
   if cardinality(v_plan.faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
-  v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit);
-  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone)
-    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets),
-            exists (select from m23.plan p where p.left_alone > 0))
+  v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit, v_plan.blocked);
+  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone, on_blocked)
+    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets, p_on_blocked),
+            exists (select from m23.plan p where p.left_alone + p.nulled > 0), p_on_blocked)
     returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
   foreach v_target in array m23.targets_with_changes(v_plan.targets) loop

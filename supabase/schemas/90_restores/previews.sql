@@ -28,7 +28,8 @@ create table m23.previews (
   moment     m23.moment,  -- none: of rows that were staged, and are kept in m23.preview_rows
   tables     text[] not null,
   plan_hash  text not null,
-  left_alone boolean not null,  -- some rows are: which, only all tables together tell
+  left_alone boolean not null,  -- some rows are, or have lost a reference: which, only all tables together tell
+  on_blocked text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
   constraint hash_is_sha256 check (plan_hash ~ '^[0-9a-f]{64}$')
 );
 
@@ -101,10 +102,13 @@ language sql immutable as $$
 $$;
 
 -- What a restore of tables to a moment of the log would do.
-create function m23.preview(p_tenant text, p_moment m23.moment, p_tables text[], p_warnings text[]) returns jsonb
+create function m23.preview(
+  p_tenant text, p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[]
+) returns jsonb
 language plpgsql volatile as $$
 begin
-  return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_warnings);
+  return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_on_blocked,
+                             p_warnings);
 end $$;
 
 -- A page of rows that were kept.

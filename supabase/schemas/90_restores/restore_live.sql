@@ -14,7 +14,8 @@ begin
       v_snapshot := m23.new_snapshot(p_work.tenant_id,
         format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
         'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
-      return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.plan_hash, v_snapshot, p_work.work_id)
+      return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.on_blocked, p_work.plan_hash, v_snapshot,
+                                 p_work.work_id)
           || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names);
     exception when undefined_column or undefined_table then  -- a part of a log was dropped meanwhile, say
       if v_left = 0 then raise; end if;

@@ -15,6 +15,7 @@ create table m23.restore_work (
   mode            text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
   dry_run         boolean not null default false,
   detached        boolean not null default false,  -- nobody waits for its answer: any worker may go on with it
+  on_blocked      text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
   constraint has_a_source check (kind in ('rollback', 'test') or job_id is not null or (moment).position is not null),
   constraint rollback_reads_no_backup check (kind <> 'rollback' or job_id is null),
   constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
@@ -30,7 +31,8 @@ select m23.close_table('m23.restore_work');
 create function m23.new_work(
   p_tenant text, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
   p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
-  p_in_chain m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false
+  p_in_chain m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false,
+  p_on_blocked text default null
 ) returns m23.restore_work
 language plpgsql volatile as $$
 declare v_work m23.restore_work;
@@ -46,6 +48,7 @@ begin
   v_work.mode := p_mode;
   v_work.dry_run := p_dry_run;
   v_work.detached := false;
+  v_work.on_blocked := coalesce(p_on_blocked, 'refuse');
   return v_work;
 end $$;
 

@@ -59,7 +59,8 @@ declare
   v_done jsonb;
 begin
   v_done := m23.converge(p_tenant, array(
-    select m23.scratch_target(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n), null, p_work);
+    select m23.scratch_target(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n),
+    'refuse', null, p_work);
   for v_left in
     select relname from pg_class
      where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks'

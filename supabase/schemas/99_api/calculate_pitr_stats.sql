@@ -14,7 +14,7 @@ begin
   v_moment := m23.requested_moment(p_tenant_id, p_target_timestamp, v_tables);
   v_targets := m23.logged_targets(v_tables, v_moment);
   if p_base_backup_timestamp is null then
-    perform m23.plan_all(p_tenant_id, v_targets);
+    perform m23.plan_all(p_tenant_id, v_targets, 'refuse');
   else
     perform m23.plan_between(p_tenant_id, v_targets,
                              m23.requested_moment(p_tenant_id, p_base_backup_timestamp, v_tables));

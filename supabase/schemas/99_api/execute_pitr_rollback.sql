@@ -22,7 +22,7 @@ begin
     end if;
     perform m23.count_call(v_tenant, auth.uid(), 'pitr-rollback');
   end if;
-  v_begun := m23.begin_rollback(v_tenant, p_snapshot_id, p_initiated_by, p_reason, null);
+  v_begun := m23.begin_rollback(v_tenant, p_snapshot_id, p_initiated_by, p_reason);
   v_outcome := public.m23_execute_restore((v_begun ->> 'work_id')::uuid, (v_begun ->> 'lease')::uuid);
   if v_outcome -> 'error' is not null then
     perform m23.refuse(v_outcome -> 'error' ->> 'code', v_outcome -> 'error' ->> 'message',

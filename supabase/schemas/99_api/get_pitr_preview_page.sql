@@ -26,7 +26,8 @@ begin
                        array[format('p_table: "%s" is not in this preview', p_table)]);
   end if;
   v_plan := m23.plan_targets(v_preview.tenant_id,
-                             case when v_preview.left_alone then v_targets else array[v_target] end);
+                             case when v_preview.left_alone then v_targets else array[v_target] end,
+                             v_preview.on_blocked);
   perform m23.end_plan();
   select t.* into v_target from unnest(v_plan.targets) t where (t.tbl).id = (v_target.tbl).id;
   if (v_target.tbl).id is null then return '[]'; end if;  -- nothing of it differs

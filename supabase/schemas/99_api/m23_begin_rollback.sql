@@ -7,7 +7,7 @@ declare
 begin
   perform m23.refuse_body('pitr-rollback', p_rollback, false);
   return m23.begin_rollback(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid, auth.uid(),
-                            p_rollback ->> 'reason', p_rollback ->> 'planHash');
+                            p_rollback ->> 'reason', p_rollback ->> 'planHash', p_rollback ->> 'onBlocked');
 exception when query_canceled or others then  -- the others do not include it
   if not m23.is_api_call() then raise; end if;
   get stacked diagnostics v_detail = pg_exception_detail;

@@ -13,6 +13,7 @@ begin
   select * into v_chosen from m23.rollback_tables(v_snapshot);
   perform m23.refuse_unreached_snapshot(v_snapshot, v_chosen.tables);
   return m23.preview(v_request.tenant_id, m23.snapshot_moment(v_snapshot), v_chosen.tables,
+                     coalesce(p_rollback ->> 'onBlocked', 'refuse'),
                      v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
 exception when query_canceled or others then  -- the others do not include it
   if not m23.is_api_call() then raise; end if;
