@@ -4,13 +4,13 @@ import { readFileSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
 
 import { rowTexts } from '../fixtures/database.ts';
-import { backUp, call, lastRestore, refusal, restore, restored } from '../fixtures/functions.ts';
+import { backUp, call, lastRestore, type Reply, refusal, restore, restored } from '../fixtures/functions.ts';
 import { damage, placesOf, placesOfOthers, type Rows, rowsOf, SHOP, stock } from '../fixtures/shop.ts';
 import { openShopStack } from '../fixtures/stack.ts';
 import { newTenant, type Tenant } from '../fixtures/tenants.ts';
-import { assertWarned, leftAlone } from '../fixtures/warnings.ts';
+import { assertWarned, leftAlone, skipped } from '../fixtures/warnings.ts';
 
-const { stack, client } = await openShopStack();
+const { stack, client, now } = await openShopStack();
 
 before(async () => {
   await client.query(readFileSync(new URL('../fixtures/samples.sql', import.meta.url), 'utf8'));
@@ -717,5 +717,103 @@ describe('a table whose shape has changed since', () => {
       `(2,${tenant.id},e,f,g)`,
     ]);
     await client.query('drop table shop.shapes');
+  });
+});
+
+describe('a row that needs a user who was deleted since', () => {
+  before(async () => {
+    await client.query(`create schema desk;
+      create table desk.memos (id int primary key, tenant_id uuid not null, v text,
+        author uuid references auth.users on delete set null);
+      create table desk.seats (id int primary key, tenant_id uuid not null,
+        holder uuid not null references auth.users on delete cascade);
+      select m23.protect_table('desk.memos'), m23.protect_table('desk.seats')`);
+  });
+
+  const TABLES = ['desk.memos', 'desk.seats'];
+
+  /** A tenant whose user is deleted after the backup, and then memos are lost. */
+  async function deserted(): Promise<{ tenant: Tenant; full: string; snapshot: string; at: string }> {
+    const tenant = await newTenant(stack, client);
+    const gone = tenant.userId('viewer');
+    await client.query('delete from desk.memos; delete from desk.seats');
+    await client.query(`insert into auth.users (id, email) values ($1, $1::text || '@test.example')`, [gone]);
+    await client.query(
+      `with memos as (insert into desk.memos values (1, $1, 'a', $2), (2, $1, 'b', null), (3, $1, 'c', $2))
+       insert into desk.seats values (1, $1, $2)`,
+      [tenant.id, gone],
+    );
+    const full = await backUp(stack, client, tenant, { jobType: 'full', tables: TABLES });
+    const snapshot = await backUp(stack, client, tenant, { jobType: 'snapshot', tables: TABLES });
+    const at = await now();
+    await client.query('delete from auth.users where id = $1', [gone]);
+    await client.query(`delete from desk.memos where id = 1; update desk.memos set v = 'x' where id = 2`);
+    return { tenant, full, snapshot, at };
+  }
+
+  const memos = (): Promise<string[]> => rowTexts(client, 'select id, v, author from desk.memos');
+  const ask = async (tenant: Tenant, name: string, body: object): Promise<Reply> =>
+    await call(stack, name, await tenant.token('admin'), body);
+
+  test('refuses the restore by 409, unless the caller says what becomes of it', async () => {
+    const { tenant, full, snapshot } = await deserted();
+    const live = await memos();
+    const reply = await restore(stack, tenant, full);
+    assert.deepEqual(refusal(reply), [409, 'CONFLICT']);
+    assert.match(
+      String(reply.body.details),
+      /desk\.memos\.author \(memos_author_fkey\): 2 row\(s\) of "desk\.memos" need rows of "auth\.users".* "auth\.users" is not protected: put them back first, or set onBlocked: "skip" .*; "null" sets author null/,
+    );
+    const look = await ask(tenant, 'backup-restore', { backupJobId: full, dryRun: true });
+    assert.equal(look.status, 200);
+    const { success: _, ...told } = reply.body;
+    assert.deepEqual(look.body['wouldFail'], told, 'a dry run says the same');
+    assert.deepEqual(await memos(), live, 'nothing was changed');
+    const wrong = await restore(stack, tenant, full, { onBlocked: 'leave' });
+    assert.deepEqual(refusal(wrong), [400, 'VALIDATION_FAILED']);
+    assert.deepEqual(wrong.body.details, ['onBlocked: must be one of refuse, skip, null']);
+
+    const skipping = { mode: 'missing_only', onBlocked: 'skip' };
+    const skippedRows = await restored(stack, tenant, snapshot, skipping);
+    assertWarned(skippedRows['warnings'] as string[], skipped('desk.memos', 1), skipped('desk.seats', 1));
+    assert.deepEqual(await memos(), live);
+  });
+
+  test('is restored without the user by null, as its dry run says', async () => {
+    const { tenant, full } = await deserted();
+    const look = await ask(tenant, 'backup-restore', { backupJobId: full, dryRun: true, onBlocked: 'null' });
+    const done = await restored(stack, tenant, full, { onBlocked: 'null', planHash: look.body['planHash'] });
+    assert.deepEqual(done['warnings'], look.body['warnings']);
+    assertWarned(
+      done['warnings'] as string[],
+      /^desk\.memos: 2 row\(s\) have no author: they need rows of "auth\.users" that are not there/,
+      skipped('desk.seats', 1),
+    );
+    assert.equal(done['rowsRestored'], 2);
+    assert.deepEqual(await memos(), ['(1,a,)', '(2,b,)', '(3,c,)']);
+    await restored(stack, tenant, full, { targetSchema: 'desk_then' });
+    assert.equal((await rowTexts(client, 'select from desk_then.memos where author is not null')).length, 2);
+  });
+
+  test('is so in pitr-restore, from the log and from the archive, and in pitr-rollback', async () => {
+    const { tenant, full, at } = await deserted();
+    const moment = { targetTimestamp: at, tables: TABLES, confirmRestore: true };
+    assert.deepEqual(refusal(await ask(tenant, 'pitr-restore', moment)), [409, 'CONFLICT']);
+    const fromArchive = { ...moment, baseBackupId: full };
+    assert.deepEqual(refusal(await ask(tenant, 'pitr-restore', fromArchive)), [409, 'CONFLICT']);
+    const done = await ask(tenant, 'pitr-restore', { ...fromArchive, onBlocked: 'null' });
+    assert.equal(done.status, 200, JSON.stringify(done.body));
+    assert.deepEqual(await memos(), ['(1,a,)', '(2,b,)', '(3,c,)']);
+
+    const user = tenant.userId('operator');
+    await client.query(`insert into auth.users (id, email) values ($1, $1::text || '@test.example')`, [user]);
+    await client.query('update desk.memos set author = $1', [user]);
+    const later = await ask(tenant, 'pitr-restore', { ...moment, onBlocked: 'null' });
+    await client.query('delete from auth.users where id = $1', [user]);
+    const back = { snapshotId: later.body['snapshotId'], confirmRollback: true };
+    const barred = await ask(tenant, 'pitr-rollback', back);
+    assert.deepEqual(refusal(barred), [409, 'CONFLICT']);
+    const undone = await ask(tenant, 'pitr-rollback', { ...back, onBlocked: 'skip' });
+    assertWarned(undone.body['warnings'] as string[], skipped('desk.memos', 3));
   });
 });

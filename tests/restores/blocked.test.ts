@@ -12,7 +12,8 @@ import {
   recover,
   rowTexts,
 } from '../fixtures/database.ts';
-import { assertWarned, leftAlone } from '../fixtures/warnings.ts';
+import { eventually } from '../fixtures/time.ts';
+import { assertWarned, leftAlone, skipped } from '../fixtures/warnings.ts';
 
 const ACME = '11111111-1111-4111-8111-111111111111';
 const BIRCH = '22222222-2222-4222-8222-222222222222';
@@ -20,7 +21,7 @@ const OWNER = 'aaaaaaaa-0000-4000-8000-000000000001';
 
 type OnBlocked = 'refuse' | 'skip' | 'null';
 
-const { client, now } = await openDatabase();
+const { postgres, client, now } = await openDatabase();
 
 before(async () => {
   await actAsOwner(client, ACME, OWNER);
@@ -539,4 +540,47 @@ test('a choice of tables that would break a foreign key stays one, whatever beco
       `tables: 1 row(s) of "${schema}.child" need rows of "${schema}.parent" that do not exist; add "${schema}.parent"`,
     ]);
   }
+});
+
+test('a needed row that goes while the restore writes is seen: it refuses, or plans anew', async (t) => {
+  const schema = await place(
+    `create table kind (id int primary key); insert into kind values (1), (2);
+    create table item (id int primary key, tenant_id uuid not null, kind int references kind);
+    insert into item values (1, '${ACME}', 1), (2, '${ACME}', 2);
+    create function wait_for_gate() returns trigger language plpgsql as $$ begin
+      perform pg_advisory_xact_lock_shared(2);
+      while not pg_try_advisory_xact_lock_shared(1) loop perform pg_sleep(0.01); end loop;
+      return new;
+    end $$;
+    create trigger wait_for_gate before insert on item for each row execute function wait_for_gate();
+    alter table item enable always trigger wait_for_gate`,
+    ['kind'],
+  );
+  const at = await now();
+  await client.query('delete from item');
+  const other = await postgres.connect();
+  t.after(() => other.end());
+  await other.query(`select set_config('request.jwt.claims', $1, false)`, [
+    JSON.stringify({ sub: OWNER, role: 'authenticated' }),
+  ]);
+  const ask = await toMoment(schema, at);
+
+  /** Restores, and takes the needed row away once the first row is about to be written. */
+  async function meanwhile(onBlocked: OnBlocked): Promise<Outcome> {
+    await client.query('insert into kind values (1) on conflict do nothing; select pg_advisory_lock(1)');
+    const restoring = recover(other, ACME, OWNER, { ...ask, onBlocked });
+    await eventually(
+      () => rows('select from pg_locks where locktype = $$advisory$$ and objid = 2 and classid = 0 and granted'),
+      (held) => held.length > 0,
+    );
+    await client.query('delete from kind where id = 1; select pg_advisory_unlock(1)');
+    return await restoring;
+  }
+
+  const refusing = await meanwhile('refuse');
+  assert.equal(refusing.error?.code, 'CONFLICT');
+  assert.match(refusing.error.details.join(), /1 row\(s\) of "b\d+\.item" need rows of "b\d+\.kind" that do not exist/);
+  const skipping = await meanwhile('skip');
+  assertWarned(skipping.warnings, /fire always/, skipped(`${schema}.item`, 1));
+  assert.deepEqual(await rows('select id from item'), ['(2)']);
 });

@@ -31,7 +31,7 @@ pub enum ErrorCode {
     PayloadTooLarge,
     /// The plan that was confirmed no longer holds.
     PlanChanged,
-    /// The table's present rules do not take the rows; the details name table, column and constraint.
+    /// Rows are blocked, or the table's present rules do not take them; the details name table, column and constraint.
     Conflict,
     /// The backup is unfinished, damaged, undecryptable, or its chain is broken.
     BackupUnusable,

@@ -123,7 +123,8 @@ const fn meaning(code: ErrorCode) -> &'static str {
             "The data has changed since the plan of `planHash` was made; look at a new one."
         }
         ErrorCode::Conflict => {
-            "A table's present rules do not take the rows; `details` name table, column, constraint, and the way on."
+            "Rows are blocked and `onBlocked` is `refuse`, or a table's present rules do not take them; `details` name \
+             table, column, constraint, and the way on."
         }
         ErrorCode::BackupUnusable => {
             "The backup is unfinished, damaged, cannot be decrypted, or its chain is broken."

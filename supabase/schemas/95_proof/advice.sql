@@ -26,7 +26,10 @@ language sql immutable as $$
            'Make a full backup now, and find out who has written to the bucket.'
     when p_kind in ('shape_changed', 'not_protected')
       then 'The tables have changed since this backup: make a full backup of them as they are now.'
-    when p_kind in ('constraint_broken', 'reference_broken')
+    when p_kind = 'reference_broken'
+      then 'Rows refer to rows that are not there: restore with onBlocked ("skip" or "null"), or beside the live data. '
+           'If a table is missing in the backup, make a full backup of all related tables.'
+    when p_kind = 'constraint_broken'
       then 'The rows no longer fit the constraints or tables of today: make a full backup of all related tables, or '
            'restore beside the live data.'
     when p_kind in ('fingerprint_differs', 'round_trip_differs', 'not_restorable')
