@@ -1,7 +1,7 @@
 -- Blocked rows: those that need a row which is not there and cannot come, because its table is not protected or it is
--- another tenant's; and those that would go, although a row of a table that is not protected needs them. The caller
--- says what becomes of them (`onBlocked`): everything is refused, they are skipped, or their references are set null.
--- What stands in another tenant's way is none of these: it is left alone, whatever the caller says.
+-- another tenant's. The caller says what becomes of them (`onBlocked`): everything is refused, they are skipped, or
+-- their references are set null. What stands in another tenant's way is none of these: it is left alone, whatever the
+-- caller says.
 
 -- Whether a choice of more tables would help: the other table of a foreign key is protected, and was not chosen.
 create function m23.is_of_choice(p_targets m23.target[], p_other oid) returns boolean

@@ -1,6 +1,6 @@
 -- Checks what was written: foreign keys in both directions, deferrable constraints, then that nothing differs from the
--- plan any more. What blocks rows has come since the plan: it is made anew, if they are not to be refused. Takes
--- sequences past the rows that came back. p_since: the log's place before the writing.
+-- plan any more. What breaks a foreign key has come since the plan, which is made anew if blocked rows are not to be
+-- refused. Takes sequences past the rows that came back. p_since: the log's place before the writing.
 create function m23.check_targets(
   p_tenant text, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean,
   p_on_blocked text
@@ -17,13 +17,12 @@ begin
     select * into v_faults, v_blocked from m23.check_children(p_targets, v_target, v_faults, v_blocked);
     perform m23.check_deferrable(v_target, p_tenant);
   end loop;
-  if cardinality(v_faults) > 0 then
+  if p_on_blocked <> 'refuse' and v_faults || v_blocked <> '{}' then
+    raise exception 'rows that others need have gone meanwhile' using errcode = 'lock_not_available';
+  elsif cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
-  elsif p_on_blocked = 'refuse' then
-    perform m23.refuse_blocked(v_blocked);
-  elsif v_blocked <> '{}' then
-    raise exception 'rows that are needed have gone meanwhile' using errcode = 'lock_not_available';
   end if;
+  perform m23.refuse_blocked(v_blocked);
   foreach v_target in array v_changed loop
     -- The defaults of a deep test's copies name the live tables' sequences.
     continue when not exists (select from m23.protected_tables t where t.relid = (v_target.tbl).relid);

@@ -1,6 +1,6 @@
 -- Keeps the plan within the foreign keys. A planned row that would break one is left alone where it stands back for
 -- another tenant, or hangs on a row that does. Where a choice of more tables would help, that is a fault, which names
--- what to add. Else the row is blocked: p_on_blocked says what becomes of it (`refuse`, `skip` or `null`).
+-- what to add. Else p_on_blocked says what becomes of the row (`refuse`, `skip` or `null`).
 create function m23.keep_references(
   p_tenant text, p_targets m23.target[], p_on_blocked text, out faults text[], out blocked text[]
 )
