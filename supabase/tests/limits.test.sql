@@ -133,6 +133,13 @@ select is(pg_temp.faults('pitr-restore', '{"targetTimestamp": "yesterday", "tabl
 select is(pg_temp.faults('pitr-restore', '{"targetTimestamp": "2026-02-30T00:00:00Z", "tables": ["a", 7], "confirmRestore": true}'),
   'targetTimestamp: must be an ISO 8601 timestamp with a time zone, such as 2026-01-31T10:31:00Z; tables: entry 2 must be a string', 'that there is');
 select is(pg_temp.faults('pitr-restore', '{"targetTimestamp": "2026-01-31T10:31:00.123456+02:00", "includeRelated": false, "dryRun": true, "confirmRestore": null}'), '', 'null counts as absent');
+select is((select array_agg(pg_temp.faults(f, jsonb_build_object(k, v, 'dryRun', true, 'onBlocked', 'leave')))
+             from (values ('backup-restore', 'backupJobId', '6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11'),
+                          ('pitr-restore', 'targetTimestamp', '2026-01-31T10:31:00Z'),
+                          ('pitr-rollback', 'snapshotId', '6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11')) b (f, k, v)),
+  array_fill('onBlocked: must be one of refuse, skip, null'::text, array[3]), 'blocked rows become one of three things');
+select is(pg_temp.faults('pitr-rollback', '{"snapshotId": "6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11", "dryRun": true,
+                                            "onBlocked": "null"}'), '', 'one of which is a word');
 select is(pg_temp.faults('pitr-restore', '[]'), 'body: must be a JSON object', 'no object');
 select is(pg_temp.faults('backup-create', '{"jobId": "6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11", "jobType": "full"}'), 'jobType: cannot be combined with jobId', 'a job alone');
 select is(pg_temp.faults('backup-create', '{}'), 'jobType: is required and must be one of full, incremental, snapshot', 'or a description');

@@ -208,6 +208,10 @@ describe('point-in-time recovery', () => {
     const looked = await m23.lookAtPITR(at, { tables: ['customers', 'projects', 'tasks'], includeRelated: true });
     assert.deepEqual({ ...looked, rows: null }, { ...preview, rows: null }, 'the same without a call that is counted');
     assert.deepEqual(await m23.getPITRStats(at, await now(), { tenantId }), stats);
+    const { planHash } = await m23.lookAtPITR(at, { tables: ['customers', 'projects', 'tasks'], onBlocked: 'skip' });
+    assert.notEqual(planHash, preview.planHash, 'what becomes of blocked rows is part of the plan');
+    const same = await m23.getPITRPreview(at, undefined, ['customers', 'projects', 'tasks'], { onBlocked: 'skip' });
+    assert.equal(same.planHash, planHash);
 
     const done = await m23.executePITR({ targetTimestamp: at.toISOString(), confirmRestore: true });
     assert.deepEqual([done.success, done.status, done.stats], [true, 'completed', stats]);
@@ -219,6 +223,7 @@ describe('point-in-time recovery', () => {
     assert.equal(look.stats?.deleteCount, stats.insertCount);
     const undone = await m23.executePITRRollback(snapshots[0]!.snapshot_id, 'by mistake', false, {
       planHash: look.planHash,
+      onBlocked: 'refuse',
     });
     assert.deepEqual([undone.success, undone.rowsRestored], [true, stats.totalOperations]);
     assert.equal((await supabase.from('customers').select('id').in('id', lost)).data?.length, 0);
