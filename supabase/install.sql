@@ -8402,6 +8402,7 @@ language sql immutable rows 10 set search_path = '' as $$
     ('backup-restore', 'tables',           'tables',  false, null, null),
     ('backup-restore', 'targetSchema',     'schema',  false, null, null),
     ('backup-restore', 'mode',             'word',    false, null, '{exact,missing_only,overwrite_existing}'),
+    ('backup-restore', 'onBlocked',        'word',    false, null, '{refuse,skip,"null"}'),
     ('backup-restore', 'dryRun',           'boolean', false, null, null),
     ('backup-restore', 'confirmRestore',   'boolean', false, null, null),
     ('backup-restore', 'planHash',         'line',    false, 128,  null),
@@ -8409,11 +8410,13 @@ language sql immutable rows 10 set search_path = '' as $$
     ('pitr-restore',   'baseBackupId',     'uuid',    false, null, null),
     ('pitr-restore',   'tables',           'tables',  false, null, null),
     ('pitr-restore',   'includeRelated',   'boolean', false, null, null),
+    ('pitr-restore',   'onBlocked',        'word',    false, null, '{refuse,skip,"null"}'),
     ('pitr-restore',   'dryRun',           'boolean', false, null, null),
     ('pitr-restore',   'confirmRestore',   'boolean', false, null, null),
     ('pitr-restore',   'planHash',         'line',    false, 128,  null),
     ('pitr-rollback',  'snapshotId',       'uuid',    true,  null, null),
     ('pitr-rollback',  'reason',           'text',    false, 2000, null),
+    ('pitr-rollback',  'onBlocked',        'word',    false, null, '{refuse,skip,"null"}'),
     ('pitr-rollback',  'dryRun',           'boolean', false, null, null),
     ('pitr-rollback',  'confirmRollback',  'boolean', false, null, null),
     ('pitr-rollback',  'planHash',         'line',    false, 128,  null),
@@ -8912,16 +8915,19 @@ create unlogged table m23.plans (
   written    bigint not null default 0,
   unreachable bigint not null default 0,  -- of those left alone
   taken_back bigint not null default 0,  -- of the inserts
+  blocked    bigint not null default 0,  -- of those left alone
+  nulled     bigint not null default 0,  -- references that were set null
   primary key (backend, table_id),
   constraint no_negative_counts
-    check (least(inserts, updates, deletes, left_alone, unreachable, taken_back, written) >= 0
-           and unreachable <= left_alone)
+    check (least(inserts, updates, deletes, left_alone, unreachable, taken_back, written, blocked, nulled) >= 0
+           and unreachable + blocked <= left_alone)
 );
 
 select m23.close_table('m23.plans');
 
 create view m23.plan with (security_invoker = true) as
-  select table_id, name, left_alone, inserts, updates, deletes, warnings, written, unreachable, taken_back
+  select table_id, name, left_alone, inserts, updates, deletes, warnings, written, unreachable, taken_back,
+         blocked, nulled
     from m23.plans where backend = pg_backend_pid();
 
 -- A column that takes its values from a sequence.
@@ -9064,6 +9070,104 @@ begin
 end $$;
 revoke all on function m23.arrival_warnings(m23.target, bigint) from public, anon, authenticated, service_role;
 
+-- Blocked rows: those that need a row which is not there and cannot come, because its table is not protected or it is
+-- another tenant's. The caller says what becomes of them (`onBlocked`): everything is refused, they are skipped, or
+-- their references are set null. What stands in another tenant's way is none of these: it is left alone, whatever the
+-- caller says.
+
+-- Whether a choice of more tables would help: the other table of a foreign key is protected, and was not chosen.
+create or replace function m23.is_of_choice(p_targets m23.target[], p_other oid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  return not m23.is_among(p_targets, m23.root_of(p_other))
+     and exists (select from m23.protected_tables t where t.relid = m23.root_of(p_other));
+end $$;
+revoke all on function m23.is_of_choice(m23.target[], oid) from public, anon, authenticated, service_role;
+
+-- A foreign key for a reader: table, columns, and the constraint's name.
+create or replace function m23.reference_name(p_key pg_constraint) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return format('%s.%s (%s)', m23.public_name(p_key.conrelid), m23.reference_columns(p_key), p_key.conname);
+end $$;
+revoke all on function m23.reference_name(pg_constraint) from public, anon, authenticated, service_role;
+
+-- The columns of a foreign key for a reader; several stand in brackets.
+create or replace function m23.reference_columns(p_key pg_constraint) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format(case when count(*) = 1 then '%s' else '(%s)' end, string_agg(a.attname, ', ' order by u.n))
+            from unnest(p_key.conkey) with ordinality u (attnum, n)
+            join pg_attribute a on a.attrelid = p_key.conrelid and a.attnum = u.attnum);
+end $$;
+revoke all on function m23.reference_columns(pg_constraint) from public, anon, authenticated, service_role;
+
+-- Refuses a restore because of blocked rows.
+create or replace function m23.refuse_blocked(p_blocked text[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if cardinality(p_blocked) > 0 then
+    perform m23.refuse('CONFLICT', m23.blocked_sentence(), p_blocked);
+  end if;
+end $$;
+revoke all on function m23.refuse_blocked(text[]) from public, anon, authenticated, service_role;
+
+-- What a refusal because of blocked rows is called, wherever it is said.
+create or replace function m23.blocked_sentence() returns text
+language sql immutable set search_path = '' as
+$$ select 'rows are blocked by references that cannot be kept; nothing was changed' $$;
+revoke all on function m23.blocked_sentence() from public, anon, authenticated, service_role;
+
+-- What became of a table's blocked rows, a sentence for each foreign key; and how many were skipped.
+create or replace function m23.blocked_outcome(p_target m23.target, out skipped bigint, out warnings text[])
+language plpgsql set search_path = '' as $$
+begin
+  select coalesce(sum(b.rows) filter (where b.became <> 'nulled'), 0),
+         coalesce(array_agg(m23.blocked_warning(p_target, b.key, b.became, b.rows)
+                            order by (b.key).conname, (b.key).oid, b.became), '{}')
+    into skipped, warnings
+    from m23.blocked_rows(p_target) b;
+end $$;
+revoke all on function m23.blocked_outcome(m23.target) from public, anon, authenticated, service_role;
+
+-- What to say of rows that a foreign key has blocked.
+create or replace function m23.blocked_warning(p_target m23.target, p_key pg_constraint, p_became text, p_rows bigint)
+  returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return format(case p_became
+      when 'kept' then '%s: %s row(s) were left as they are: rows of "%s" need them (%s)'
+      when 'skipped' then '%s: %s row(s) were left as they are: they need rows of "%s" that are not there (%s)'
+      else '%s: %s row(s) have no %5$s: they need rows of "%3$s" that are not there (%4$s)' end,
+    m23.public_name((p_target.tbl).relid), p_rows,
+    m23.public_name(case p_became when 'kept' then p_key.conrelid else p_key.confrelid end),
+    m23.reference_name(p_key), array_to_string(m23.columns_to_null(p_target, p_key), ' and '));
+end $$;
+revoke all on function m23.blocked_warning(m23.target, pg_constraint, text, bigint) from public, anon, authenticated,
+  service_role;
+
+-- How many rows of a table's plan each foreign key has blocked, and what became of them: `skipped`, `kept` (they should
+-- have gone), or `nulled`. A row that was left in the end is not among the latter.
+create or replace function m23.blocked_rows(p_target m23.target) returns table (key pg_constraint, became text,
+  rows bigint)
+language plpgsql volatile rows 2 set search_path = '' as $$
+declare
+  v_left   text := to_regclass('pg_temp.m23_left_' || (p_target.tbl).id);
+  v_nulled text := to_regclass('pg_temp.m23_nulled_' || (p_target.tbl).id);
+  v_each   text := concat_ws(' union all ',
+    'select m23_lacks, case m23_op when ''D'' then ''kept'' else ''skipped'' end from ' || v_left
+      || ' where m23_lacks is not null',
+    'select r.m23_lacks, ''nulled'' from ' || v_nulled || ' r where '
+      || coalesce('not ' || m23.key_in((p_target.tbl).relid, 'r', v_left), 'true'));
+begin
+  if v_each = '' then return; end if;
+  return query execute format('
+      select k, g.became, g.rows
+        from (select e.lacks, e.became, count(*) as rows from (%s) e (lacks, became) group by 1, 2) g
+        join pg_constraint k on k.oid = g.lacks', v_each);
+end $$;
+revoke all on function m23.blocked_rows(m23.target) from public, anon, authenticated, service_role;
+
 -- A lock that a hook did not get is not its failure: the restore holds the fence, waits for
 -- nobody and tries again.
 create or replace function m23.call_hook(p_hook m23.after_restore_hooks, p_tenant text, p_changes jsonb) returns text
@@ -9091,12 +9195,13 @@ revoke all on function m23.call_hook(m23.after_restore_hooks, text, jsonb) from 
   service_role;
 
 -- Rows of any table, of any tenant, that refer to what has vanished.
-create or replace function m23.check_children(p_targets m23.target[], p_target m23.target) returns text[]
+create or replace function m23.check_children(
+  p_targets m23.target[], p_target m23.target, inout faults text[], inout blocked text[]
+)
 language plpgsql set search_path = '' as $$
 declare
   v_key    pg_constraint;
   v_count  bigint;
-  v_faults text[] := '{}';
 begin
   for v_key in select * from m23.references_to((p_target.tbl).relid) loop
     v_count := m23.number_of(m23.path_with(p_targets, p_target, v_key.conrelid), format('
@@ -9104,11 +9209,14 @@ begin
          where exists (select from %s c where %s) and not exists (select from %s p where %s)',
       v_key.oid, m23.qualified_name(v_key.conrelid), m23.refers(v_key, 'g', 'c'),
       m23.qualified_name(v_key.confrelid), m23.alike_parents(v_key, 'p', 'g')));
-    if v_count > 0 then v_faults := v_faults || m23.leaves_child(v_key, v_count); end if;
+    if v_count > 0 then
+      select * into faults, blocked
+        from m23.tell_broken(p_targets, p_target, v_key, false, v_count, faults, blocked);
+    end if;
   end loop;
-  return v_faults;
 end $$;
-revoke all on function m23.check_children(m23.target[], m23.target) from public, anon, authenticated, service_role;
+revoke all on function m23.check_children(m23.target[], m23.target, text[], text[]) from public, anon, authenticated,
+  service_role;
 
 -- Checks deferrable constraints: triggers keep them, which are silent, so that no write has run into them. What
 -- another tenant has written since the plan, nobody has run into either: the plan is made anew.
@@ -9163,7 +9271,9 @@ revoke all on function m23.check_hooks(text[]) from public, anon, authenticated,
 
 -- Written rows whose parent does not exist; existing parents are locked against deletion. Of a key that is
 -- NOT VALID, rows that were there may have referred to nothing before: the plan has seen to what they refer to now.
-create or replace function m23.check_parents(p_targets m23.target[], p_target m23.target) returns text[]
+create or replace function m23.check_parents(
+  p_targets m23.target[], p_target m23.target, inout faults text[], inout blocked text[]
+)
 language plpgsql set search_path = '' as $$
 declare
   v_key    pg_constraint;
@@ -9172,7 +9282,6 @@ declare
   v_rows   text;
   v_match  text;
   v_count  bigint;
-  v_faults text[] := '{}';
 begin
   for v_key in
     select k.* from m23.references_from((p_target.tbl).relid) k
@@ -9189,30 +9298,40 @@ begin
         select count(*) from %s d where row(%s) is not null and (d.m23_op in (''I'', ''T'') or %L)
            and not exists (select from %s p where %s)',
       v_rows, m23.columns_text(v_key.conrelid, v_key.conkey, 'd'), v_key.convalidated, v_parent, v_match));
-    if v_count > 0 then v_faults := v_faults || m23.needs_parent(v_key, v_count); end if;
+    if v_count > 0 then
+      select * into faults, blocked
+        from m23.tell_broken(p_targets, p_target, v_key, true, v_count, faults, blocked);
+    end if;
   end loop;
-  return v_faults;
 end $$;
-revoke all on function m23.check_parents(m23.target[], m23.target) from public, anon, authenticated, service_role;
+revoke all on function m23.check_parents(m23.target[], m23.target, text[], text[]) from public, anon, authenticated,
+  service_role;
 
 -- Checks what was written: foreign keys in both directions, deferrable constraints, then that nothing differs from the
--- plan any more. Takes sequences past the rows that came back. p_since: the log's place before the writing.
+-- plan any more. What breaks a foreign key has come since the plan, which is made anew if blocked rows are not to be
+-- refused. Takes sequences past the rows that came back. p_since: the log's place before the writing.
 create or replace function m23.check_targets(
-  p_tenant text, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean
+  p_tenant text, p_targets m23.target[], p_chosen m23.target[], p_since pg_lsn, p_quiet boolean,
+  p_on_blocked text
 ) returns void
 language plpgsql set search_path = '' as $$
 declare
   v_changed m23.target[] := m23.targets_with_changes(p_targets);
   v_target  m23.target;
   v_faults  text[] := '{}';
+  v_blocked text[] := '{}';
 begin
   foreach v_target in array v_changed loop
-    v_faults := v_faults || m23.check_parents(p_targets, v_target) || m23.check_children(p_targets, v_target);
+    select * into v_faults, v_blocked from m23.check_parents(p_targets, v_target, v_faults, v_blocked);
+    select * into v_faults, v_blocked from m23.check_children(p_targets, v_target, v_faults, v_blocked);
     perform m23.check_deferrable(v_target, p_tenant);
   end loop;
-  if cardinality(v_faults) > 0 then
+  if p_on_blocked <> 'refuse' and v_faults || v_blocked <> '{}' then
+    raise exception 'rows that others need have gone meanwhile' using errcode = 'lock_not_available';
+  elsif cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_faults);
   end if;
+  perform m23.refuse_blocked(v_blocked);
   foreach v_target in array v_changed loop
     -- The defaults of a deep test's copies name the live tables' sequences.
     continue when not exists (select from m23.protected_tables t where t.relid = (v_target.tbl).relid);
@@ -9225,7 +9344,7 @@ begin
     perform m23.refuse_difference(t, p_tenant) from unnest(m23.written_beside(p_tenant, p_targets, p_chosen)) t;
   end if;
 end $$;
-revoke all on function m23.check_targets(text, m23.target[], m23.target[], pg_lsn, boolean) from public, anon,
+revoke all on function m23.check_targets(text, m23.target[], m23.target[], pg_lsn, boolean, text) from public, anon,
   authenticated, service_role;
 
 -- Whether a table is as it was planned, once it is written.
@@ -9257,6 +9376,7 @@ language plpgsql set search_path = '' as $$
 declare v_rows bigint;
 begin
   perform m23.plan_table(p_target, p_tenant);
+  perform m23.null_again(p_target, p_tenant);
   select c.inserts + c.updates + c.deletes - p.left_alone into v_rows
     from m23.count_diff(p_target.tbl) c, m23.plan p where p.table_id = (p_target.tbl).id;
   return v_rows;
@@ -9368,6 +9488,30 @@ begin
 end $$;
 revoke all on function m23.index_parts(pg_index) from public, anon, authenticated, service_role;
 
+-- The columns that are set null where a reference of a table cannot come: none that says whose the row is, none of its
+-- key, none that must have a value. A foreign key that names columns (SET NULL (…)) has only these set null; MATCH FULL
+-- wants all of its columns, or none.
+create or replace function m23.columns_to_null(p_target m23.target, p_key pg_constraint) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_table m23.protected_tables := p_target.tbl;
+  v_names text[] := array(
+    select a.attname::text from unnest(p_key.conkey) with ordinality u (attnum, n)
+      join pg_attribute a on a.attrelid = p_key.conrelid and a.attnum = u.attnum
+     where u.attnum = any (coalesce(nullif(p_key.confdelsetcols, '{}'), p_key.conkey))
+       and a.attname = any (p_target.columns) and a.attname is distinct from m23.tenant_column(v_table)
+       and not exists (select from m23.columns_of(v_table.relid, p_of_key => true) c where c.name = a.attname)
+       and not exists (
+         select from m23.captured_relations(v_table.relid) r
+           join pg_attribute o on o.attrelid = r.relid and o.attname = a.attname
+          where m23.is_never_null(o))
+     order by u.n);
+begin
+  return case when p_key.confmatchtype = 'f' and cardinality(v_names) < cardinality(p_key.conkey) then '{}'
+              else v_names end;
+end $$;
+revoke all on function m23.columns_to_null(m23.target, pg_constraint) from public, anon, authenticated, service_role;
+
 -- Columns of a live row `l` with the expressions that are wanted for them, and what tells two of
 -- them apart. `value`: their type's equality, as none of its values is stored in two ways; that is
 -- quickest. `image`: what is stored. `text`: for where two images may stand for one value; it costs
@@ -9413,8 +9557,9 @@ revoke all on function m23.targets_with_changes(m23.target[]) from public, anon,
 -- Changed rows are few among many: the planner should think well of indexes, and knows too little
 -- of them to compile anything.
 -- Gives `{"stats", "warnings"}`.
-create or replace function m23.converge(p_tenant text, p_targets m23.target[], p_plan_hash text, p_work uuid)
-  returns jsonb
+create or replace function m23.converge(
+  p_tenant text, p_targets m23.target[], p_on_blocked text, p_plan_hash text, p_work uuid
+) returns jsonb
 language plpgsql set search_path = '' set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_role     text := current_setting('session_replication_role');
@@ -9425,17 +9570,18 @@ declare
   v_quiet    boolean;
   v_warnings text[] := '{}';
 begin
-  v_plan := m23.plan_all(p_tenant, p_targets, p_lock => true);
+  v_plan := m23.plan_all(p_tenant, p_targets, p_on_blocked, p_lock => true);
   v_targets := v_plan.targets;
   v_alone := not m23.sets_off(v_targets);
   if p_plan_hash is not null then
-    if p_plan_hash <> m23.plan_hash(p_tenant, v_targets) then
+    if p_plan_hash <> m23.plan_hash(p_tenant, v_targets, p_on_blocked) then
       perform m23.refuse('PLAN_CHANGED', 'the data has changed since the plan was made; look at a new plan first');
     end if;
   end if;
   if cardinality(v_plan.faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
+  perform m23.refuse_blocked(v_plan.blocked);
   if not v_alone then
     v_warnings := m23.check_triggers(v_targets);
   end if;
@@ -9443,7 +9589,7 @@ begin
   v_quiet := v_alone or current_setting('session_replication_role') = 'replica' and cardinality(v_warnings) = 0;
   begin
     perform m23.apply_targets(p_tenant, v_targets, v_quiet);
-    perform m23.check_targets(p_tenant, v_targets, p_targets, v_since, v_quiet);
+    perform m23.check_targets(p_tenant, v_targets, p_targets, v_since, v_quiet, p_on_blocked);
   exception when data_exception or integrity_constraint_violation then
     perform m23.refuse_rows(m23.broken_rules(p_tenant, v_targets));
     raise;
@@ -9455,14 +9601,15 @@ begin
   perform m23.stop_if_cancelled(p_work);
   return m23.plan_report(v_warnings);
 end $$;
-revoke all on function m23.converge(text, m23.target[], text, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.converge(text, m23.target[], text, text, uuid) from public, anon, authenticated,
+  service_role;
 
 -- Has the tenant to itself, or tries again: it waits for the fence while it holds
 -- nothing, and once it holds the fence it waits for nobody. Rolling the attempt back
 -- gives everything back, the fence too. After a first failure the rows are taken right
 -- after the fence: while a plan is made, more writers could come to hold some.
 create or replace function m23.converge_fenced(
-  p_tenant text, p_targets m23.target[], p_plan_hash text, p_snapshot uuid, p_work uuid
+  p_tenant text, p_targets m23.target[], p_on_blocked text, p_plan_hash text, p_snapshot uuid, p_work uuid
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -9474,14 +9621,14 @@ begin
   loop
     begin
       perform set_config('lock_timeout', v_wait || 's', true);
-      if v_again then v_early := m23.plan_early(p_tenant, p_targets); end if;
+      if v_again then v_early := m23.plan_early(p_tenant, p_targets, p_on_blocked); end if;
       perform m23.await_fence(p_tenant, p_work, v_deadline);
       -- Long enough for the space that a busy table or log grows by, and shorter than the
       -- server takes to look for deadlocks: nobody else becomes a victim.
       perform set_config('lock_timeout', '200ms', true);
       if v_again then perform m23.lock_early(p_tenant, v_early); end if;
       update public.pitr_snapshots set snapshot_data = snapshot_data || m23.snapshot_here() where id = p_snapshot;
-      return m23.converge(p_tenant, p_targets, p_plan_hash, p_work);
+      return m23.converge(p_tenant, p_targets, p_on_blocked, p_plan_hash, p_work);
     exception when lock_not_available or deadlock_detected then
       if clock_timestamp() > v_deadline then
         perform m23.refuse('UNAVAILABLE',
@@ -9493,7 +9640,7 @@ begin
     perform pg_sleep(0.02);
   end loop;
 end $$;
-revoke all on function m23.converge_fenced(text, m23.target[], text, uuid, uuid) from public, anon, authenticated,
+revoke all on function m23.converge_fenced(text, m23.target[], text, text, uuid, uuid) from public, anon, authenticated,
   service_role;
 
 -- A sum over the planned rows of a table and those that they would replace. What live rows keep is among the latter; a
@@ -9642,31 +9789,22 @@ revoke all on function m23.or_else(text, text) from public, anon, authenticated,
 -- What a restore would break of foreign keys, in both directions: foreseen from the plan, which is what a dry run says
 -- and what spares a restore the writing; and noted for the check after it.
 
--- What to do about a table that was not chosen.
-create or replace function m23.advice_for_table(p_relid oid, p_otherwise text) returns text
-language sql stable set search_path = '' as $$
-  select format(case when exists (select from m23.protected_tables t where t.relid = m23.root_of(p_relid))
-                     then 'add "%s"' else '"%s" is not protected: %s' end,
-                m23.public_name(m23.root_of(p_relid)), p_otherwise)
-$$;
-revoke all on function m23.advice_for_table(oid, text) from public, anon, authenticated, service_role;
-
 -- What to say of planned rows that refer to rows which do not exist.
 create or replace function m23.needs_parent(p_key pg_constraint, p_rows bigint) returns text
-language sql stable set search_path = '' as $$
-  select format('tables: %s row(s) of "%s" need rows of "%s" that do not exist; %s', p_rows,
-                m23.public_name(p_key.conrelid), m23.public_name(p_key.confrelid),
-                m23.advice_for_table(p_key.confrelid, 'put them back first'))
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return format('%s row(s) of "%s" need rows of "%s" that do not exist', p_rows, m23.public_name(p_key.conrelid),
+                m23.public_name(p_key.confrelid));
+end $$;
 revoke all on function m23.needs_parent(pg_constraint, bigint) from public, anon, authenticated, service_role;
 
 -- What to say of rows that would go and that others refer to.
 create or replace function m23.leaves_child(p_key pg_constraint, p_rows bigint) returns text
-language sql stable set search_path = '' as $$
-  select format('tables: %s row(s) of "%s" would go, and rows of "%s" need them; %s', p_rows,
-                m23.public_name(p_key.confrelid), m23.public_name(p_key.conrelid),
-                m23.advice_for_table(p_key.conrelid, 'take them away first'))
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return format('%s row(s) of "%s" would go, and rows of "%s" need them', p_rows, m23.public_name(p_key.confrelid),
+                m23.public_name(p_key.conrelid));
+end $$;
 revoke all on function m23.leaves_child(pg_constraint, bigint) from public, anon, authenticated, service_role;
 
 -- The rows that the plan of a table lets go (`=`) or will be there (`<>`), as far as they are in a partition.
@@ -9714,22 +9852,26 @@ revoke all on function m23.leaves_need(m23.target[], m23.target, pg_constraint) 
   service_role;
 
 -- The foreign keys that the plan of a table may break, each with its condition: it `needs` rows of the other
--- table, or the other table needs its rows.
+-- table, or the other table needs its rows. yields: which of these rows stand back for other tenants, or hang on one
+-- that does.
 create or replace function m23.references_at_risk(p_tenant text, p_targets m23.target[], p_target m23.target)
-returns table (key pg_constraint, needs boolean, other oid, condition text)
+returns table (key pg_constraint, needs boolean, other oid, condition text, yields text)
 language plpgsql stable rows 5 set search_path = '' as $$
 declare v_plan record;
 begin
   select p.inserts + p.updates as writes, p.deletes into v_plan from m23.plan p where p.table_id = (p_target.tbl).id;
   return query
-    select k, true, k.confrelid, m23.lacks_parent(p_tenant, p_targets, p_target, k)
-      from m23.references_from((p_target.tbl).relid) k
+    select k, true, k.confrelid, c.lacks, c.lacks || ' and ' || m23.hangs_on_left(p_targets, p_target, k)
+      from m23.references_from((p_target.tbl).relid) k,
+           lateral (select m23.lacks_parent(p_tenant, p_targets, p_target, k) offset 0) c (lacks)
      where v_plan.writes > 0 and m23.columns_planned(k.conrelid, k.conkey, p_target.columns)
     union all
-    select null::pg_constraint, true, p.other, p.condition from m23.path_at_risk(p_tenant, p_targets, p_target) p
-     where v_plan.writes > 0
+    select null::pg_constraint, true, p.other, p.condition, p.condition
+      from m23.path_at_risk(p_tenant, p_targets, p_target) p where v_plan.writes > 0
     union all
-    select k, false, k.conrelid, m23.leaves_need(p_targets, p_target, k) from m23.references_to((p_target.tbl).relid) k
+    select k, false, k.conrelid, c.needed, c.needed
+      from m23.references_to((p_target.tbl).relid) k,
+           lateral (select m23.leaves_need(p_targets, p_target, k) offset 0) c (needed)
      where v_plan.deletes > 0 and m23.columns_planned(k.confrelid, k.confkey, p_target.columns);
 end $$;
 revoke all on function m23.references_at_risk(text, m23.target[], m23.target) from public, anon, authenticated,
@@ -9777,7 +9919,7 @@ revoke all on function m23.columns_planned(oid, int2[], text[]) from public, ano
 -- Why an execution of what is planned would be refused, as `{"code", "error", "details"}`, null where it would not; and
 -- what it would say of triggers.
 create or replace function m23.foresee(
-  p_tenant text, p_targets m23.target[], p_unfit text[], out refusal jsonb, out warnings text[]
+  p_tenant text, p_targets m23.target[], p_unfit text[], p_blocked text[], out refusal jsonb, out warnings text[]
 )
 language plpgsql set search_path = '' as $$
 declare
@@ -9795,13 +9937,14 @@ begin
   refusal := case
     when exists (select from m23.restore_work w where w.tenant_id = p_tenant and w.kind <> 'test' and not w.dry_run)
       then m23.refusal_told('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running')
+    when p_blocked <> '{}' then m23.refusal_told('CONFLICT', m23.blocked_sentence(), p_blocked)
     when not v_silenced and warnings <> '{}'
       then m23.refusal_told('VALIDATION_FAILED', 'the restore cannot be made as asked', warnings)
     when v_rules <> '{}'
       then m23.refusal_told('CONFLICT', m23.rules_sentence(), v_rules) end;
   if not v_silenced then warnings := '{}'; end if;
 end $$;
-revoke all on function m23.foresee(text, m23.target[], text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.foresee(text, m23.target[], text[], text[]) from public, anon, authenticated, service_role;
 
 -- How far the numbers of a sequence go in a column that has them within a text, as by 'INV-' || nextval(…): of the
 -- numbers that a value could hold, the last one that gives the same value again.
@@ -9896,42 +10039,73 @@ begin
 end $$;
 revoke all on function m23.insert_diff(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
--- Keeps the plan within the foreign keys. A planned row that would break one is left alone where the
--- other table is planned as well: then that row is another tenant's, or was left itself. Else a choice
--- of more tables would help: gives such faults, each naming what to add.
-create or replace function m23.keep_references(p_tenant text, p_targets m23.target[]) returns text[]
+-- Keeps the plan of a table within one foreign key. Gives how many rows have changed for that or left the plan, and how
+-- many break it all the same.
+create or replace function m23.keep_reference(
+  p_tenant text, p_targets m23.target[], p_target m23.target, p_risk record, p_on_blocked text,
+  out moved bigint, out broken bigint
+)
+language plpgsql set search_path = '' as $$
+declare
+  v_path text := m23.path_with(p_targets, p_target, p_risk.other);
+  v_left bigint := 0;
+begin
+  moved := 0;
+  broken := m23.number_of(v_path, format('select count(*) from %s d where %s', m23.diff_name(p_target.tbl),
+                                         p_risk.condition));
+  if broken = 0 then return; end if;
+  if (p_risk.key).oid is null then  -- a row that its path would make another tenant's
+    moved := m23.note_left(p_target, m23.leave_alone(p_target, p_risk.yields, v_path));
+    broken := 0;
+    return;
+  end if;
+  if m23.is_of_choice(p_targets, p_risk.other) then return; end if;
+  if p_risk.needs and p_on_blocked = 'null' then
+    moved := m23.null_references(p_target, p_tenant, p_risk.key, p_risk.condition, v_path);
+  end if;
+  if moved < broken and p_risk.yields is not null and m23.is_among(p_targets, m23.root_of(p_risk.other)) then
+    v_left := m23.leave_alone(p_target, p_risk.yields, v_path);
+  end if;
+  if moved + v_left < broken and p_on_blocked <> 'refuse' then
+    v_left := v_left + m23.leave_alone(p_target, p_risk.condition, v_path, (p_risk.key).oid);
+  end if;
+  moved := moved + m23.note_left(p_target, v_left);
+  broken := broken - moved;
+end $$;
+revoke all on function m23.keep_reference(text, m23.target[], m23.target, record, text) from public, anon,
+  authenticated, service_role;
+
+-- Keeps the plan within the foreign keys. A planned row that would break one is left alone where it stands back for
+-- another tenant, or hangs on a row that does. Where a choice of more tables would help, that is a fault, which names
+-- what to add. Else p_on_blocked says what becomes of the row (`refuse`, `skip` or `null`).
+create or replace function m23.keep_references(
+  p_tenant text, p_targets m23.target[], p_on_blocked text, out faults text[], out blocked text[]
+)
 language plpgsql set search_path = '' as $$
 declare
   v_target m23.target;
-  v_broken record;
-  v_path   text;
-  v_count  bigint;
-  v_left   bigint;
-  v_faults text[];
+  v_risk   record;
+  v_kept   record;
+  v_moved  bigint;
 begin
   loop  -- until nothing more hangs on what was left
-    v_left := 0;
-    v_faults := '{}';
+    v_moved := 0;
+    faults := '{}';
+    blocked := '{}';
     foreach v_target in array p_targets loop
-      for v_broken in select * from m23.references_at_risk(p_tenant, p_targets, v_target) loop
-        v_path := m23.path_with(p_targets, v_target, v_broken.other);
-        v_count := m23.number_of(v_path, format('select count(*) from %s d where %s',
-                                                m23.diff_name(v_target.tbl), v_broken.condition));
-        if v_count = 0 then continue; end if;
-        if v_broken.key is null or m23.is_among(p_targets, m23.root_of(v_broken.other)) then
-          v_left := v_left + m23.note_left(v_target, m23.leave_alone(v_target, v_broken.condition, v_path));
-        else
-          v_faults := v_faults
-            || case when v_broken.needs then m23.needs_parent(v_broken.key, v_count)
-                    else m23.leaves_child(v_broken.key, v_count) end;
+      for v_risk in select * from m23.references_at_risk(p_tenant, p_targets, v_target) loop
+        v_kept := m23.keep_reference(p_tenant, p_targets, v_target, v_risk, p_on_blocked);
+        v_moved := v_moved + v_kept.moved;
+        if v_kept.broken > 0 then
+          select * into faults, blocked
+            from m23.tell_broken(p_targets, v_target, v_risk.key, v_risk.needs, v_kept.broken, faults, blocked);
         end if;
       end loop;
     end loop;
-    exit when v_left = 0;
+    exit when v_moved = 0;
   end loop;
-  return v_faults;
 end $$;
-revoke all on function m23.keep_references(text, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.keep_references(text, m23.target[], text) from public, anon, authenticated, service_role;
 
 -- The condition that a planned row `d` comes to refer to a row that there will not be. One of the tenant's
 -- that was left, because another tenant has its key now, is none either: nothing is hung on that tenant's row.
@@ -9965,6 +10139,23 @@ begin
       || m23.is_tenants(v_parent.tbl, 'p', quote_literal(p_tenant)) || ')'));
 end $$;
 revoke all on function m23.lacks_parent(text, m23.target[], m23.target, pg_constraint) from public, anon, authenticated,
+  service_role;
+
+-- The condition that a planned row `d` refers to a row of the tenant's that was left for another tenant's sake; null
+-- where none was.
+create or replace function m23.hangs_on_left(p_targets m23.target[], p_target m23.target, p_key pg_constraint)
+  returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_left text := to_regclass('pg_temp.m23_left_' || ((m23.planned_target(p_targets, p_key.confrelid)).tbl).id);
+begin
+  if v_left is null then return null; end if;
+  return format('d.ctid in (select n.ctid from %s n join (select * from %s where m23_op <> ''D'' and m23_lacks is null
+                                                             and %s) p on %s)',
+    m23.planned_rows(p_target.tbl, p_key.conrelid, '<>'), v_left, m23.partition_condition(p_key.confrelid),
+    m23.refers(p_key, 'p', 'n'));
+end $$;
+revoke all on function m23.hangs_on_left(m23.target[], m23.target, pg_constraint) from public, anon, authenticated,
   service_role;
 
 -- Leaves the rows that an index does not take together with one that stays as it is. p_inserting: some are missing;
@@ -10047,20 +10238,24 @@ revoke all on function m23.lies_within(m23.protected_tables, m23.bounds[], text)
 
 -- Rows that others stand in the way of are left alone: the plan lets go of them, and counts them.
 
--- Takes rows out of the plan into pg_temp.m23_left_<id>; gives how many.
-create or replace function m23.leave_alone(p_target m23.target, p_condition text, p_path text default null)
-  returns bigint
+-- Takes rows out of the plan into pg_temp.m23_left_<id>; gives how many. p_lacks: the foreign key that blocks them;
+-- null where they stand back for another tenant, or are out of reach.
+create or replace function m23.leave_alone(
+  p_target m23.target, p_condition text, p_path text default null, p_lacks oid default null
+) returns bigint
 language plpgsql set search_path = '' as $$
 declare
   v_id   int := (p_target.tbl).id;
   v_diff text := m23.diff_name(p_target.tbl);
 begin
-  execute format('create temp table if not exists m23_left_%s on commit drop as select * from %s where false',
-                 v_id, v_diff);
-  return m23.run(coalesce(p_path, p_target.path), format('with gone as (delete from %s d where %s returning d.*)
-                                 insert into pg_temp.m23_left_%s select * from gone', v_diff, p_condition, v_id));
+  execute format('create temp table if not exists m23_left_%s on commit drop as
+      select *, null::oid as m23_lacks from %s where false', v_id, v_diff);
+  return m23.run(coalesce(p_path, p_target.path), m23.fill($sql$
+      with gone as (delete from {diff} d where {condition} returning d.*)
+      insert into pg_temp.m23_left_{id} select *, {lacks}::oid from gone$sql$,
+    'diff', v_diff, 'condition', p_condition, 'id', v_id::text, 'lacks', coalesce(p_lacks::text, 'null')));
 end $$;
-revoke all on function m23.leave_alone(m23.target, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.leave_alone(m23.target, text, text, oid) from public, anon, authenticated, service_role;
 
 -- Adds to the rows of a table that were left alone; gives how many these are.
 create or replace function m23.note_left(p_target m23.target, p_left bigint) returns bigint
@@ -10091,7 +10286,7 @@ begin
 end $$;
 revoke all on function m23.conditions_to_stay(m23.target, text) from public, anon, authenticated, service_role;
 
--- Leaves the rows whose values are kept by rows that were left; gives how many.
+-- Leaves the rows whose values are kept by rows that were left, or that nulls make collide; gives how many.
 create or replace function m23.leave_dependent(p_tenant text, p_targets m23.target[]) returns bigint
 language plpgsql set search_path = '' as $$
 declare
@@ -10099,7 +10294,7 @@ declare
   v_left   bigint := 0;
 begin
   for v_target in
-    select t.* from unnest(p_targets) t join m23.plan p on p.table_id = (t.tbl).id and p.left_alone > 0
+    select t.* from unnest(p_targets) t join m23.plan p on p.table_id = (t.tbl).id and p.left_alone + p.nulled > 0
   loop
     v_left := v_left + m23.note_left(v_target, m23.leave_claimed(v_target, p_tenant));
   end loop;
@@ -10190,6 +10385,121 @@ begin
     'same_key', m23.key_match((p_target.tbl).relid, 'l', 'd'), 'is_nobodys', m23.is_nobodys(p_target.tbl, 'l')));
 end $$;
 revoke all on function m23.take_back(m23.target) from public, anon, authenticated, service_role;
+
+-- Sets a reference of planned rows null where a condition holds and the table's checks take it; gives of how many.
+-- They are noted in pg_temp.m23_nulled_<id>.
+create or replace function m23.null_references(
+  p_target m23.target, p_tenant text, p_key pg_constraint, p_condition text, p_path text
+) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_id    int := (p_target.tbl).id;
+  v_diff  text := m23.diff_name(p_target.tbl);
+  v_names text[] := m23.columns_to_null(p_target, p_key);
+  v_rows  bigint;
+begin
+  if v_names = '{}' then return 0; end if;
+  execute format('create temp table if not exists m23_nulled_%s on commit drop as
+      select %s, null::oid as m23_lacks from %s d where false', v_id, m23.key_list((p_target.tbl).relid, 'd'), v_diff);
+  v_rows := m23.run(p_path, m23.fill($sql$
+      with nulled as (update {diff} d set {set} where {condition} and {is_taken} returning {key})
+      insert into pg_temp.m23_nulled_{id} select *, {lacks}::oid from nulled$sql$,
+    'diff', v_diff, 'set', m23.set_null(v_names), 'condition', p_condition,
+    'is_taken', m23.takes_nulls(p_target, v_names, p_condition), 'key', m23.key_list((p_target.tbl).relid, 'd'),
+    'id', v_id::text, 'lacks', p_key.oid::text));
+  if v_rows = 0 then return 0; end if;
+  update m23.plan set nulled = nulled + v_rows where table_id = v_id;
+  perform m23.drop_unchanged(p_target, p_tenant, p_path);
+  return v_rows;
+end $$;
+revoke all on function m23.null_references(m23.target, text, pg_constraint, text, text) from public, anon,
+  authenticated, service_role;
+
+-- References that cannot come are set null, where the caller wants that (`onBlocked: 'null'`) and the table allows it.
+
+-- Whether a column can never be null.
+create or replace function m23.is_never_null(p_column pg_attribute) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return p_column.attnotnull
+      or m23.type_with_nulls(p_column.attrelid, p_column.attnum) <> format_type(p_column.atttypid, -1);
+end $$;
+revoke all on function m23.is_never_null(pg_attribute) from public, anon, authenticated, service_role;
+
+-- The assignments that set columns null.
+create or replace function m23.set_null(p_names text[]) returns text
+language sql immutable set search_path = '' as
+$$ select string_agg(format('%I = null', c), ', ') from unnest(p_names) c $$;
+revoke all on function m23.set_null(text[]) from public, anon, authenticated, service_role;
+
+-- The condition that the checks of a table take a planned row `d` with nulls in some columns, of the rows for which a
+-- condition holds.
+create or replace function m23.takes_nulls(p_target m23.target, p_names text[], p_condition text) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_refused text := (select string_agg(format('not (%s)', pg_get_expr(k.conbin, k.conrelid)), ' or ')
+                       from pg_constraint k
+                      where k.conrelid = (p_target.tbl).relid and k.contype = 'c' and m23.is_enforced(k));
+begin
+  if v_refused is null then return 'true'; end if;
+  return m23.fill($sql$d.ctid not in (
+      select m23_new.m23_row
+        from (select r.*{generated}
+                from (select d.ctid as m23_row, {columns} from {diff} d where {condition}) r) m23_new
+       where {refused})$sql$,
+    'generated', coalesce((m23.generated_columns(p_target)).list, ''), 'diff', m23.diff_name(p_target.tbl),
+    'columns', (select string_agg(format(case when c = any (p_names) then 'case when false then d.%1$I end as %1$I'
+                                              else 'd.%I' end, c), ', ') from unnest(p_target.columns) c),
+    'condition', p_condition, 'refused', v_refused);
+end $$;
+revoke all on function m23.takes_nulls(m23.target, text[], text) from public, anon, authenticated, service_role;
+
+-- Takes rows out of the plan whose live row is as planned, now that a reference of theirs is null.
+create or replace function m23.drop_unchanged(p_target m23.target, p_tenant text, p_path text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_table  m23.protected_tables := p_target.tbl;
+  v_nulled text := 'pg_temp.m23_nulled_' || v_table.id;
+begin
+  perform m23.run(p_path, m23.fill($sql$
+      delete from {diff} d using {live} l
+       where d.m23_op = 'U' and {is_nulled} and {same_key} and {is_tenants} and not {differs}$sql$,
+    'diff', m23.diff_name(v_table), 'live', m23.qualified_name(v_table.relid),
+    'is_nulled', m23.key_in(v_table.relid, 'd', v_nulled), 'same_key', m23.key_match(v_table.relid, 'l', 'd'),
+    'is_tenants', m23.is_tenants(v_table, 'l', quote_literal(p_tenant)),
+    'differs', m23.differs(v_table, p_target.columns,
+                           array(select format('d.%I', c) from unnest(p_target.columns) c))));
+end $$;
+revoke all on function m23.drop_unchanged(m23.target, text, text) from public, anon, authenticated, service_role;
+
+-- Sets the same references null in a plan that was made anew.
+create or replace function m23.null_again(p_target m23.target, p_tenant text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_nulled text := to_regclass('pg_temp.m23_nulled_' || (p_target.tbl).id);
+  v_key    pg_constraint;
+begin
+  if v_nulled is null then return; end if;
+  for v_key in
+    execute format('select k.* from pg_constraint k where k.oid in (select m23_lacks from %s)', v_nulled)
+  loop
+    perform m23.run(p_target.path, m23.fill($sql$
+        update {diff} d set {set} from {nulled} n where d.m23_op <> 'D' and n.m23_lacks = {lacks} and {same_key}$sql$,
+      'diff', m23.diff_name(p_target.tbl), 'set', m23.set_null(m23.columns_to_null(p_target, v_key)),
+      'nulled', v_nulled, 'lacks', v_key.oid::text, 'same_key', m23.key_match((p_target.tbl).relid, 'n', 'd')));
+  end loop;
+  perform m23.drop_unchanged(p_target, p_tenant, p_target.path);
+end $$;
+revoke all on function m23.null_again(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Forgets which references of a table's plan were set null.
+create or replace function m23.forget_nulled(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare v_nulled text := to_regclass('pg_temp.m23_nulled_' || p_table.id);
+begin
+  if v_nulled is not null then execute format('drop table %s', v_nulled); end if;
+end $$;
+revoke all on function m23.forget_nulled(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- The tables that a plan of some of the chosen ones can open: those, and what foreign keys tie to them.
 create or replace function m23.opened_by(p_targets m23.target[], p_chosen m23.target[]) returns oid[]
@@ -10320,25 +10630,26 @@ begin
 end $$;
 revoke all on function m23.plan_nothing(m23.target[], int[]) from public, anon, authenticated, service_role;
 
--- What a plan is: the rows that it would write, and those that they would replace. Any
--- change of either makes it another plan.
-create or replace function m23.plan_hash(p_tenant text, p_targets m23.target[]) returns text
+-- What a plan is: the rows that it would write, those that they would replace, and what becomes of blocked ones. Any
+-- change of these makes it another plan.
+create or replace function m23.plan_hash(p_tenant text, p_targets m23.target[], p_on_blocked text) returns text
 language plpgsql set search_path = '' as $$
 declare
   v_ids  int[] := array(select (t).tbl.id from unnest(p_targets) t);
   v_sums text[] := array(select m23.digest_of(p_targets[n], p_tenant) from generate_subscripts(p_targets, 1) n
                           order by n);
 begin
-  return encode(sha256(convert_to(coalesce((
+  return encode(sha256(convert_to(concat(nullif(p_on_blocked, 'refuse') || chr(10), (
     select string_agg(concat_ws(chr(10), p.name, coalesce(s.sum, '0')), chr(10) order by p.name collate "C")
-      from m23.plan p left join unnest(v_ids, v_sums) s (id, sum) on s.id = p.table_id), ''), 'UTF8')), 'hex');
+      from m23.plan p left join unnest(v_ids, v_sums) s (id, sum) on s.id = p.table_id)), 'UTF8')), 'hex');
 end $$;
-revoke all on function m23.plan_hash(text, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_hash(text, m23.target[], text) from public, anon, authenticated, service_role;
 
--- Plans the targets whose values fit their types of now; the others are told of. Gives the foreign keys that this
--- choice of tables would break; not where some table is not among them.
-create or replace function m23.plan_fitting(p_tenant text, inout targets m23.target[], out faults text[],
-  out unfit text[])
+-- Plans the targets whose values fit their types of now; the others are told of. Gives what m23.plan_targets says of
+-- foreign keys; not where some table is not among them.
+create or replace function m23.plan_fitting(
+  p_tenant text, inout targets m23.target[], p_on_blocked text, out faults text[], out blocked text[], out unfit text[]
+)
 language plpgsql set search_path = '' as $$
 declare
   v_plan  record;
@@ -10348,9 +10659,10 @@ begin
   unfit := '{}';
   loop
     begin
-      v_plan := m23.plan_targets(p_tenant, targets);
+      v_plan := m23.plan_targets(p_tenant, targets, p_on_blocked);
       targets := v_plan.targets;
       faults := case when unfit = '{}' then v_plan.faults else '{}' end;
+      blocked := case when unfit = '{}' then v_plan.blocked else '{}' end;
       return;
     exception when data_exception or integrity_constraint_violation then
       select array_agg(((t).tbl).id) filter (where said <> '{}'), array_agg(s) into v_unfit, v_said
@@ -10364,7 +10676,7 @@ begin
     unfit := unfit || array_remove(v_said, null);
   end loop;
 end $$;
-revoke all on function m23.plan_fitting(text, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_fitting(text, m23.target[], text) from public, anon, authenticated, service_role;
 
 -- What a plan comes to, for a caller; with that it is over.
 create or replace function m23.plan_report(p_warnings text[]) returns jsonb
@@ -10375,7 +10687,8 @@ declare
         'totalOperations', coalesce(sum(inserts + updates + deletes), 0), 'insertCount', coalesce(sum(inserts), 0),
         'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
         'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
-      'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) w))
+      'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) with ordinality u (w, n)
+                                                order by name, n))
         || coalesce(jsonb_agg(
              format('%s: %s row(s) that had become nobody''s (their tenant is null) were taken back as they were then',
                     name, taken_back)
@@ -10383,8 +10696,8 @@ declare
         || coalesce(jsonb_agg(
              format('%s: %s row(s) were left alone: their key, or a value that only one row may have, is another '
                     'tenant''s or nobody''s, they came from there, or they depend on such a row',
-                    name, left_alone - unreachable)
-             order by name) filter (where left_alone > unreachable), '[]'))
+                    name, left_alone - unreachable - blocked)
+             order by name) filter (where left_alone > unreachable + blocked), '[]'))
     from m23.plan);
 begin
   perform m23.end_plan();
@@ -10446,9 +10759,10 @@ end $$;
 revoke all on function m23.plan_table(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
 -- Plans the targets. Gives those that there can be something to do for, complete, and the foreign keys that this choice
--- of tables would break. No other table is opened.
+-- of tables would break; and what is to be said of blocked rows, if they are to be refused. No other table is opened.
 create or replace function m23.plan_targets(
-  p_tenant text, inout targets m23.target[], out faults text[], p_lock boolean default false
+  p_tenant text, inout targets m23.target[], p_on_blocked text, out faults text[], out blocked text[],
+  p_lock boolean default false
 )
 language plpgsql set search_path = '' as $$
 declare
@@ -10459,6 +10773,7 @@ declare
   v_arrived bigint;
   v_taken   bigint;
   v_gone    record;
+  v_kept    record;
 begin
   targets := m23.with_entries(p_tenant, v_chosen);
   perform m23.lock_tables(m23.opened_by(targets, v_chosen)) where not p_lock;
@@ -10469,6 +10784,7 @@ begin
   perform m23.end_plan();  -- one that was given up
   perform m23.plan_nothing(v_chosen, array(select (t).tbl.id from unnest(targets) t));
   foreach v_target in array targets loop
+    perform m23.forget_nulled(v_target.tbl);
     perform m23.plan_table(v_target, p_tenant, p_lock);
     select * into v_count from m23.count_diff(v_target.tbl);
     v_taken := case when v_count.inserts > 0 then m23.take_back(v_target) else 0 end;
@@ -10484,16 +10800,21 @@ begin
                 || v_gone.warnings);
   end loop;
   loop
-    faults := m23.keep_references(p_tenant, targets);
-    if not exists (select from m23.plan where left_alone > 0) then return; end if;
+    v_kept := m23.keep_references(p_tenant, targets, p_on_blocked);
+    faults := v_kept.faults;
+    blocked := v_kept.blocked;
+    if not exists (select from m23.plan where left_alone + nulled > 0) then return; end if;
     exit when m23.leave_dependent(p_tenant, targets) = 0;
   end loop;
   foreach v_target in array targets loop
-    update m23.plan p set inserts = c.inserts, updates = c.updates, deletes = c.deletes, taken_back = c.taken_back
-      from m23.count_diff(v_target.tbl) c where p.table_id = (v_target.tbl).id;
+    update m23.plan p
+       set inserts = c.inserts, updates = c.updates, deletes = c.deletes, taken_back = c.taken_back,
+           blocked = b.skipped, warnings = p.warnings || b.warnings
+      from m23.count_diff(v_target.tbl) c, m23.blocked_outcome(v_target) b where p.table_id = (v_target.tbl).id;
   end loop;
 end $$;
-revoke all on function m23.plan_targets(text, m23.target[], boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_targets(text, m23.target[], text, boolean) from public, anon, authenticated,
+  service_role;
 
 -- Refuses a moment that the log does not reach. That of a backup has no time: its rows do not
 -- come from the log.
@@ -10638,10 +10959,10 @@ revoke all on function m23.lock_rows(m23.target, text, text, text, "char"[], tex
 -- Notes which rows a plan would change, as pg_temp.m23_early_<id>.
 -- Made without the fence, it may be wrong: it only says which rows are worth taking first. Gives the targets that have
 -- some.
-create or replace function m23.plan_early(p_tenant text, p_targets m23.target[]) returns m23.target[]
+create or replace function m23.plan_early(p_tenant text, p_targets m23.target[], p_on_blocked text) returns m23.target[]
 language plpgsql set search_path = '' as $$
 declare
-  v_plan   record := m23.plan_targets(p_tenant, p_targets);
+  v_plan   record := m23.plan_targets(p_tenant, p_targets, p_on_blocked);
   v_target m23.target;
 begin
   foreach v_target in array v_plan.targets loop
@@ -10651,7 +10972,7 @@ begin
   end loop;
   return v_plan.targets;
 end $$;
-revoke all on function m23.plan_early(text, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_early(text, m23.target[], text) from public, anon, authenticated, service_role;
 
 -- Takes the rows that m23.plan_early has found, without waiting for any.
 create or replace function m23.lock_early(p_tenant text, p_targets m23.target[]) returns void
@@ -10739,20 +11060,22 @@ revoke all on function m23.refuse_rows(text[]) from public, anon, authenticated,
 
 -- m23.plan_targets, which says in words where values do not fit.
 create or replace function m23.plan_all(
-  p_tenant text, inout targets m23.target[], out faults text[], p_lock boolean default false
+  p_tenant text, inout targets m23.target[], p_on_blocked text, out faults text[], out blocked text[],
+  p_lock boolean default false
 )
 language plpgsql set search_path = '' as $$
 declare v_plan record;
 begin
-  v_plan := m23.plan_targets(p_tenant, targets, p_lock);
+  v_plan := m23.plan_targets(p_tenant, targets, p_on_blocked, p_lock);
   targets := v_plan.targets;
   faults := v_plan.faults;
+  blocked := v_plan.blocked;
 exception when data_exception or integrity_constraint_violation then
   perform m23.refuse_rows(array(
     select m23.unfit_columns(t, p_tenant) from unnest(m23.complete_targets(m23.with_entries(p_tenant, targets))) t));
   raise;
 end $$;
-revoke all on function m23.plan_all(text, m23.target[], boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.plan_all(text, m23.target[], text, boolean) from public, anon, authenticated, service_role;
 
 -- A refusal as a caller would be told of it.
 create or replace function m23.refusal_told(p_code text, p_message text, p_details text[] default '{}') returns jsonb
@@ -11004,6 +11327,38 @@ begin
                   where k.relid = p_relid and k.id not in (select (t).tbl.id from unnest(p_targets) t));
 end $$;
 revoke all on function m23.is_among(m23.target[], oid) from public, anon, authenticated, service_role;
+
+-- Adds what is to be said of a foreign key that some rows would break: a fault of the choice of tables, or rows that
+-- are blocked. A row that should go from under one that needs it is no blocked row: to refuse it is a matter of the
+-- choice, whatever the other table is.
+create or replace function m23.tell_broken(
+  p_targets m23.target[], p_target m23.target, p_key pg_constraint, p_needs boolean, p_rows bigint,
+  inout faults text[], inout blocked text[]
+)
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_other text := m23.public_name(m23.root_of(case when p_needs then p_key.confrelid else p_key.conrelid end));
+  v_skip  text := 'set onBlocked: "skip" leaves these rows as they are, with what hangs on them';
+  v_nulls text[];
+begin
+  if m23.is_of_choice(p_targets, case when p_needs then p_key.confrelid else p_key.conrelid end) then
+    faults := faults || format('tables: %s; add "%s"', case when p_needs then m23.needs_parent(p_key, p_rows)
+                                                            else m23.leaves_child(p_key, p_rows) end, v_other);
+  elsif not p_needs then
+    faults := faults || format('tables: %s; "%s" is not protected: take them away first, or %s',
+                               m23.leaves_child(p_key, p_rows), v_other, v_skip);
+  else
+    v_nulls := m23.columns_to_null(p_target, p_key);
+    blocked := blocked || format('%s: %s; %s, or %s%s', m23.reference_name(p_key), m23.needs_parent(p_key, p_rows),
+      case when m23.is_among(p_targets, m23.root_of(p_key.confrelid))
+             then 'this restore has none of these to bring back'
+           else format('"%s" is not protected: put them back first', v_other) end,
+      v_skip,
+      case when v_nulls <> '{}' then format('; "null" sets %s null', array_to_string(v_nulls, ' and ')) else '' end);
+  end if;
+end $$;
+revoke all on function m23.tell_broken(m23.target[], m23.target, pg_constraint, boolean, bigint, text[], text[])
+  from public, anon, authenticated, service_role;
 
 -- What is said of the triggers of tables that will be written: those that fire although triggers are silenced, or those
 -- that cannot be.
@@ -12371,7 +12726,8 @@ create table m23.previews (
   moment     m23.moment,  -- none: of rows that were staged, and are kept in m23.preview_rows
   tables     text[] not null,
   plan_hash  text not null,
-  left_alone boolean not null,  -- some rows are: which, only all tables together tell
+  left_alone boolean not null,  -- some rows are, or have lost a reference: which, only all tables together tell
+  on_blocked text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
   constraint hash_is_sha256 check (plan_hash ~ '^[0-9a-f]{64}$')
 );
 
@@ -12498,6 +12854,7 @@ create table m23.restore_work (
   mode            text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
   dry_run         boolean not null default false,
   detached        boolean not null default false,  -- nobody waits for its answer: any worker may go on with it
+  on_blocked      text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
   constraint has_a_source check (kind in ('rollback', 'test') or job_id is not null or (moment).position is not null),
   constraint rollback_reads_no_backup check (kind <> 'rollback' or job_id is null),
   constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
@@ -12574,7 +12931,8 @@ begin
     p_tables => m23.restored_parts(v_job.id, m23.list_of(p_restore -> 'tables')),
     p_plan_hash => p_restore ->> 'planHash',
     p_mode => coalesce(p_restore ->> 'mode', 'exact'),
-    p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
+    p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false),
+    p_on_blocked => p_restore ->> 'onBlocked');
   perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
   if v_job.job_type = 'snapshot' then
     v_work := m23.from_snapshot(v_work);
@@ -12593,7 +12951,8 @@ revoke all on function m23.begin_restore(text, jsonb) from public, anon, authent
 
 -- Accepts a rollback to a snapshot; gives the order for its worker. p_plan_hash: the plan that was looked at.
 create or replace function m23.begin_rollback(
-  p_tenant text, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text
+  p_tenant text, p_snapshot uuid, p_by uuid, p_reason text, p_plan_hash text default null,
+  p_on_blocked text default null
 ) returns json
 language plpgsql volatile set search_path = '' as $$
 declare
@@ -12608,13 +12967,15 @@ begin
     p_work => v_id,
     p_moment => m23.snapshot_moment(v_snapshot),
     p_tables => v_chosen.tables,
-    p_plan_hash => p_plan_hash));
+    p_plan_hash => p_plan_hash,
+    p_on_blocked => p_on_blocked));
   insert into public.pitr_rollbacks (id, tenant_id, created_by, snapshot_id, reason, status, affected_tables, warnings)
     values (v_id, p_tenant, p_by, v_snapshot.id, p_reason, 'in_progress', v_chosen.tables,
             v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
   return v_begun;
 end $$;
-revoke all on function m23.begin_rollback(text, uuid, uuid, text, text) from public, anon, authenticated, service_role;
+revoke all on function m23.begin_rollback(text, uuid, uuid, text, text, text) from public, anon, authenticated,
+  service_role;
 
 -- The work of a restore to a time from a chain: which member is read, and the moment inside it
 -- (none when the time is the member's own). Null when the time lies after all members, or so far
@@ -12652,7 +13013,8 @@ begin
     p_tables => v_tables,
     p_plan_hash => p_restore ->> 'planHash',
     p_in_chain => v_in_chain,
-    p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false));
+    p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false),
+    p_on_blocked => p_restore ->> 'onBlocked');
 end $$;
 revoke all on function m23.chain_work(text, jsonb) from public, anon, authenticated, service_role;
 
@@ -13145,7 +13507,7 @@ begin
   if p_work.job_id is not null and not m23.log_reaches(p_work.tenant_id, v_tables, v_moment) then
     return null;
   end if;
-  return m23.preview(p_work.tenant_id, v_moment, v_tables,
+  return m23.preview(p_work.tenant_id, v_moment, v_tables, p_work.on_blocked,
     m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore))
       || m23.access_warnings(p_work.tenant_id, m23.list_of(p_restore -> 'tables'), v_moment));
 end $$;
@@ -13499,7 +13861,8 @@ begin
     p_moment => v_moment,
     p_tables => case when v_job is null then v_tables else v_parts end,
     p_plan_hash => p_restore ->> 'planHash',
-    p_dry_run => v_dry);
+    p_dry_run => v_dry,
+    p_on_blocked => p_restore ->> 'onBlocked');
 end $$;
 revoke all on function m23.pitr_work(text, jsonb) from public, anon, authenticated, service_role;
 
@@ -13554,7 +13917,7 @@ revoke all on function m23.run_between(m23.target, text, m23.moment, text) from 
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice. Without a
 -- moment the first 10,000 rows of each table are kept for the pages to come.
 create or replace function m23.preview_targets(
-  p_tenant text, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_warnings text[]
+  p_tenant text, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[]
 ) returns jsonb
 language plpgsql volatile set search_path = '' set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -13570,14 +13933,14 @@ declare
   v_preview m23.previews;
   v_foreseen record;
 begin
-  v_plan := m23.plan_fitting(p_tenant, p_targets);
+  v_plan := m23.plan_fitting(p_tenant, p_targets, p_on_blocked);
   if cardinality(v_plan.faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
-  v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit);
-  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone)
-    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets),
-            exists (select from m23.plan p where p.left_alone > 0))
+  v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit, v_plan.blocked);
+  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone, on_blocked)
+    values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets, p_on_blocked),
+            exists (select from m23.plan p where p.left_alone + p.nulled > 0), p_on_blocked)
     returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
   foreach v_target in array m23.targets_with_changes(v_plan.targets) loop
@@ -13596,7 +13959,7 @@ begin
     'previewId', v_preview.id, 'planHash', v_preview.plan_hash, 'truncated', case when v_cut then true end,
     'wouldFail', v_foreseen.refusal)) || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts);
 end $$;
-revoke all on function m23.preview_targets(text, m23.target[], m23.moment, text[], text[]) from public, anon,
+revoke all on function m23.preview_targets(text, m23.target[], m23.moment, text[], text, text[]) from public, anon,
   authenticated, service_role;
 
 -- The preview of work whose rows are staged, or come from a snapshot.
@@ -13604,14 +13967,15 @@ create or replace function m23.preview_work(p_work m23.restore_work) returns jso
 language plpgsql volatile set search_path = '' as $$
 begin
   if p_work.job_id is null and p_work.mode = 'exact' then
-    return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, m23.staging_warnings(p_work.work_id));
+    return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, p_work.on_blocked,
+                       m23.staging_warnings(p_work.work_id));
   end if;
   perform m23.lock_tables(m23.relations_of(p_work));
   if m23.is_empty(p_work) then
     return m23.plan_report('{}') || jsonb_build_object('previewChanges', '{}'::jsonb, 'changeCounts', '{}'::jsonb,
       'wouldFail', m23.refusal_told('CONFLICT', m23.empty_sentence(), m23.staging_warnings(p_work.work_id)));
   end if;
-  return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null,
+  return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null, p_work.on_blocked,
     m23.staging_warnings(p_work.work_id)
       || case when (p_work.moment_in_chain).taken is not null and (p_work.moment_in_chain).position is not null
               then array[format('this server recorded no commit times: the moment taken is %s',
@@ -13660,13 +14024,16 @@ language sql immutable set search_path = '' as $$ select 1000000::bigint $$;
 revoke all on function m23.preview_bytes() from public, anon, authenticated, service_role;
 
 -- What a restore of tables to a moment of the log would do.
-create or replace function m23.preview(p_tenant text, p_moment m23.moment, p_tables text[], p_warnings text[])
-  returns jsonb
+create or replace function m23.preview(
+  p_tenant text, p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[]
+) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 begin
-  return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_warnings);
+  return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_on_blocked,
+                             p_warnings);
 end $$;
-revoke all on function m23.preview(text, m23.moment, text[], text[]) from public, anon, authenticated, service_role;
+revoke all on function m23.preview(text, m23.moment, text[], text, text[]) from public, anon, authenticated,
+  service_role;
 
 -- A page of rows that were kept.
 create or replace function m23.page_of(p_rows jsonb, p_offset int, p_limit int) returns jsonb
@@ -13814,7 +14181,8 @@ begin
       v_snapshot := m23.new_snapshot(p_work.tenant_id,
         format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
         'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
-      return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.plan_hash, v_snapshot, p_work.work_id)
+      return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.on_blocked, p_work.plan_hash, v_snapshot,
+                                 p_work.work_id)
           || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names);
     exception when undefined_column or undefined_table then  -- a part of a log was dropped meanwhile, say
       if v_left = 0 then raise; end if;
@@ -13827,7 +14195,8 @@ revoke all on function m23.restore_live(m23.restore_work, uuid) from public, ano
 create or replace function m23.new_work(
   p_tenant text, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
   p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
-  p_in_chain m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false
+  p_in_chain m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false,
+  p_on_blocked text default null
 ) returns m23.restore_work
 language plpgsql volatile set search_path = '' as $$
 declare v_work m23.restore_work;
@@ -13843,9 +14212,10 @@ begin
   v_work.mode := p_mode;
   v_work.dry_run := p_dry_run;
   v_work.detached := false;
+  v_work.on_blocked := coalesce(p_on_blocked, 'refuse');
   return v_work;
 end $$;
-revoke all on function m23.new_work(text, text, uuid, uuid, m23.moment, text[], text, m23.moment, text, boolean)
+revoke all on function m23.new_work(text, text, uuid, uuid, m23.moment, text[], text, m23.moment, text, boolean, text)
   from public, anon, authenticated, service_role;
 
 -- Takes work away, with what it has staged, its lease and a wish to cancel it.
@@ -16267,7 +16637,8 @@ declare
   v_done jsonb;
 begin
   v_done := m23.converge(p_tenant, array(
-    select m23.scratch_target(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n), null, p_work);
+    select m23.scratch_target(p_all[n], p_wanted[n]) from generate_subscripts(p_all, 1) n order by n),
+    'refuse', null, p_work);
   for v_left in
     select relname from pg_class
      where relnamespace = pg_my_temp_schema() and relkind = 'r' and relname ~ '^m23_' and relname <> 'm23_checks'
@@ -17405,7 +17776,7 @@ begin
   v_moment := m23.requested_moment(p_tenant_id, p_target_timestamp, v_tables);
   v_targets := m23.logged_targets(v_tables, v_moment);
   if p_base_backup_timestamp is null then
-    perform m23.plan_all(p_tenant_id, v_targets);
+    perform m23.plan_all(p_tenant_id, v_targets, 'refuse');
   else
     perform m23.plan_between(p_tenant_id, v_targets,
                              m23.requested_moment(p_tenant_id, p_base_backup_timestamp, v_tables));
@@ -17596,7 +17967,7 @@ begin
     end if;
     perform m23.count_call(v_tenant, auth.uid(), 'pitr-rollback');
   end if;
-  v_begun := m23.begin_rollback(v_tenant, p_snapshot_id, p_initiated_by, p_reason, null);
+  v_begun := m23.begin_rollback(v_tenant, p_snapshot_id, p_initiated_by, p_reason);
   v_outcome := public.m23_execute_restore((v_begun ->> 'work_id')::uuid, (v_begun ->> 'lease')::uuid);
   if v_outcome -> 'error' is not null then
     perform m23.refuse(v_outcome -> 'error' ->> 'code', v_outcome -> 'error' ->> 'message',
@@ -17835,7 +18206,8 @@ begin
                        array[format('p_table: "%s" is not in this preview', p_table)]);
   end if;
   v_plan := m23.plan_targets(v_preview.tenant_id,
-                             case when v_preview.left_alone then v_targets else array[v_target] end);
+                             case when v_preview.left_alone then v_targets else array[v_target] end,
+                             v_preview.on_blocked);
   perform m23.end_plan();
   select t.* into v_target from unnest(v_plan.targets) t where (t.tbl).id = (v_target.tbl).id;
   if (v_target.tbl).id is null then return '[]'; end if;  -- nothing of it differs
@@ -18229,7 +18601,7 @@ declare
 begin
   perform m23.refuse_body('pitr-rollback', p_rollback, false);
   return m23.begin_rollback(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid, auth.uid(),
-                            p_rollback ->> 'reason', p_rollback ->> 'planHash');
+                            p_rollback ->> 'reason', p_rollback ->> 'planHash', p_rollback ->> 'onBlocked');
 exception when query_canceled or others then  -- the others do not include it
   if not m23.is_api_call() then raise; end if;
   get stacked diagnostics v_detail = pg_exception_detail;
@@ -18840,6 +19212,7 @@ begin
   select * into v_chosen from m23.rollback_tables(v_snapshot);
   perform m23.refuse_unreached_snapshot(v_snapshot, v_chosen.tables);
   return m23.preview(v_request.tenant_id, m23.snapshot_moment(v_snapshot), v_chosen.tables,
+                     coalesce(p_rollback ->> 'onBlocked', 'refuse'),
                      v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
 exception when query_canceled or others then  -- the others do not include it
   if not m23.is_api_call() then raise; end if;
