@@ -93,8 +93,8 @@ select results_eq($$ select topic, advice from m23.doctor()
   $$ values ('docs.later', 'select m23.protect_table(''docs.later'', ''organization_id'')') $$,
   'new tables are found by the columns in use, not by the name tenant_id');
 select set_has($$ select topic, finding from m23.doctor() $$,
-  $$ values ('docs.teams', 'is referred to by docs.documents (ON DELETE CASCADE), not protected: '
-                           'what its deleted rows take along there does not come back') $$,
+  $$ values ('docs.teams', 'is referred to by docs.documents (ON DELETE CASCADE, "documents_team_id_fkey"), '
+                           'not protected: what its deleted rows take along there does not come back') $$,
   'the doctor tells of rows that fall with those of a protected table');
 
 -- Whole keys; a membership that has only a unique index.
@@ -153,8 +153,8 @@ create trigger erase_file after delete on docs.events for each row execute funct
 create trigger touch after insert or update on docs.teams for each row execute function docs.erase();
 select results_eq($$ select table_name, advice from m23.plan_protection('docs.organizations')
     where advice like 'acts%' $$,
-  $$ values ('docs.events', 'acts on deletes by "erase_file": what that does outside of the table '
-                           '(files over HTTP, say) no restore undoes') $$,
+  $$ values ('docs.events', 'acts on deletes by "erase_file" (nothing outside was recognised in its code): what that '
+                           'does outside of the table (files over HTTP, say) no restore undoes') $$,
   'triggers that act on deletes are named by the plan');
 select results_eq($$ select topic, state from m23.doctor() where finding like 'acts on deletes%' $$,
   $$ values ('docs.events', 'warning') $$, 'and by the doctor');
@@ -172,7 +172,7 @@ select m23.protect_table('work.tasks', 'project_id');
 select is(array(select "row" from pg_temp.warnings('work.tasks') "row"), array[
   'is protected by "project_id", which refers to work.projects; that has a tenant column itself, "tenant_id": '
   'is "project_id" really the tenant?',
-  'is referred to by work.comments (ON DELETE SET NULL), not protected: '
+  'is referred to by work.comments (ON DELETE SET NULL, "comments_task_id_fkey"), not protected: '
   'what its deleted rows take along there does not come back',
   'refers to work.projects, not protected: a row that is deleted there does not come back, nor do rows that need it'],
   'a column that is nobody''s tenant is noticed, and so is each relative that is not protected');

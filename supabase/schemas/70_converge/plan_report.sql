@@ -8,7 +8,8 @@ declare
         'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
         'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
       'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) with ordinality u (w, n)
-                                                order by name, n))
+                                                order by name, n)
+                            || m23.planned_losses())
         || coalesce(jsonb_agg(
              format('%s: %s row(s) that had become nobody''s (their tenant is null) were taken back as they were then',
                     name, taken_back)

@@ -50,7 +50,3 @@ begin
                                        where h.relid is null or h.relid = t.relid)) hooked (told)
    where s is not null order by t.id;
 end $$;
-
--- Whether a table is protected.
-create function m23.is_protected(p_relid oid) returns boolean
-language plpgsql stable as $$ begin return exists (select from m23.protected_tables t where t.relid = p_relid); end $$;
