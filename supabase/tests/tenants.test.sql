@@ -39,6 +39,37 @@ select is(m23.see_tenants() + m23.see_tenants(), 1::bigint, 'each log is looked 
 select m23.forget_tenant('ffffffff-0000-4000-8000-000000000000');
 select is(pg_temp.tenants(), '{1,2,3,4,5,6,7,8,9}', 'a tenant that was forgotten is none until it writes again');
 
+-- Roots: the tables that tenant columns refer to.
+create table tenants_test.orgs (id varchar(20) primary key, name text);
+create table tenants_test.docs (id int primary key, org varchar(20) not null references tenants_test.orgs);
+create table tenants_test.accounts (id char(5) primary key, "displayName" varchar);
+create table tenants_test.files (id int primary key, account_id char(5) not null references tenants_test.accounts);
+create table tenants_test.people (id serial primary key);
+create table tenants_test.lists (id int primary key, person int not null references tenants_test.people);
+insert into tenants_test.orgs values ('acme', 'Acme Ltd'), ('bare', null);
+insert into tenants_test.accounts values ('x', 'Ex');
+insert into tenants_test.people values (42);
+create function pg_temp.of_roots() returns table (tenant_id text, name text) language sql as
+$$ select t.* from m23.tenants() t where t.tenant_id !~ '-0000-4000-8000-' $$;
+select is_empty('select * from pg_temp.of_roots()', 'a table to which no protected one refers names no tenants');
+select m23.protect_table('tenants_test.orgs', 'id'), m23.protect_table('tenants_test.docs', 'org'),
+       m23.protect_table('tenants_test.files', 'account_id'), m23.protect_table('tenants_test.lists', 'person');
+select set_eq('select * from pg_temp.of_roots()',
+  $$ values ('acme', 'Acme Ltd'), ('bare', null), ('x', 'Ex'), ('42', null) $$,
+  'rows of a root are tenants, with their names, be it protected or not, by a key of any type');
+select is(array(select t || ':' || m23.knows_tenant(t) from unnest('{acme,x,42,y,7}'::text[]) t order by t),
+  '{42:true,7:false,acme:true,x:true,y:false}', 'the service may call for them, though nothing else knows them');
+select m23.see_tenants() from generate_series(1, 6);
+delete from tenants_test.orgs;
+select m23.see_tenants() from generate_series(1, 6);
+select set_eq($$ select * from pg_temp.of_roots() where tenant_id ~ '[a-z]' $$,
+  $$ values ('acme', null), ('bare', null), ('x', 'Ex') $$,
+  'and one whose row was deleted goes on being one, by the log');
+select is(m23.knows_tenant('acme'), true, 'for which the service may call');
+select m23.unprotect_table('tenants_test.orgs');
+select is(m23.has_rows('acme'), false, 'even if the log is gone');
+select is(m23.knows_tenant('acme'), true, 'if the upkeep has seen it');
+
 create or replace function m23.tenants() returns table (tenant_id text, name text)
 language sql stable security definer set search_path = '' set row_security = off as $$ values ('a'::text,
     'Acme'::text) $$;

@@ -6,6 +6,7 @@ create function m23.has_records(p_tenant text) returns boolean
 language plpgsql stable as $$
 begin
   return exists (select from public.backup_jobs where tenant_id = p_tenant)
+      or exists (select from m23.seen_tenants where tenant_id = p_tenant)
       or exists (select from m23.audit_heads where tenant_id = p_tenant)
       or exists (select from m23.requests where tenant_id = p_tenant)
       or exists (select from public.restore_logs where tenant_id = p_tenant)
@@ -30,7 +31,8 @@ end $$;
 create function m23.knows_tenant(p_tenant text) returns boolean
 language plpgsql volatile security definer set row_security = off as $$
 begin
-  return p_tenant is not null and (m23.has_records(p_tenant) or m23.has_rows(p_tenant) or m23.has_members(p_tenant));
+  return p_tenant is not null and (m23.has_records(p_tenant) or m23.has_rows(p_tenant)
+                                   or m23.is_root_tenant(p_tenant) or m23.has_members(p_tenant));
 end $$;
 comment on function m23.knows_tenant(text) is
   'Whether any record, protected table, log or membership has heard of a tenant.';

@@ -39,11 +39,16 @@ end $$;
 create function m23.tenants() returns table (tenant_id text, name text)
 language plpgsql stable security definer rows 1000 set row_security = off as $$
 begin
-  return query select known.id::text, null::text
-    from (select m23.tenants_in('public.tenant_members') union select m23.tenants_in('public.backup_jobs')
-          union select m23.tenants_in('public.dr_plans') union select m23.tenants_in('public.restore_logs')
-          union select m23.tenants_in('public.pitr_snapshots') union select m23.tenants_in('m23.audit_heads')
-          union select s.tenant_id from m23.seen_tenants s) known (id);
+  return query select known.id, max(known.name)
+    from (select r.tenant_id, r.name from m23.root_tenants() r
+          union
+          select m23.tenants_in(t), null
+            from unnest('{public.tenant_members, public.backup_jobs, public.dr_plans, public.restore_logs,
+                          public.pitr_snapshots, m23.audit_heads}'::regclass[]) t
+          union
+          select s.tenant_id, null from m23.seen_tenants s) known (id, name)
+   group by known.id;
 end $$;
 comment on function m23.tenants() is
-  'Every tenant, with its name where one is known. Replace this function to use your own table of tenants.';
+  'Every tenant, with its name where one is known: rows of the table that tenant columns refer to, and what '
+  'memberships, records and logs know. Replace this function to use your own table of tenants.';
