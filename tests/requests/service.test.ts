@@ -245,6 +245,78 @@ describe('a reason', () => {
   });
 });
 
+describe('a tenant whose own row and members are deleted', () => {
+  const tables = ['club.orgs', 'club.members', 'club.notes'];
+  const world = async (id: string): Promise<string[]> => {
+    const { rows } = await client.query<{ row: string }>(
+      `select row::text from (select 'orgs' as t, o::text as r from club.orgs o where o.id = $1
+         union all select 'members', m::text from club.members m where m.org_id = $1
+         union all select 'notes', n::text from club.notes n where n.org_id = $1) row order by 1`,
+      [id],
+    );
+    return rows.map(({ row }) => row);
+  };
+  const owner = randomUUID();
+  const token = (): Promise<string> => tokenOf(stack, owner);
+
+  /** A tenant of the club, with its only way in. */
+  async function club(id: string): Promise<{ id: string }> {
+    await client.query('insert into club.orgs values ($1)', [id]);
+    await client.query(`insert into club.members values ($1, $2, 'owner')`, [id, owner]);
+    await client.query('insert into club.notes (org_id) values ($1), ($1)', [id]);
+    return { id };
+  }
+
+  before(async () => {
+    await client.query(`create schema club;
+      create table club.orgs (id text primary key);
+      create table club.members (org_id text references club.orgs on delete cascade, user_id uuid, role text,
+                                 primary key (org_id, user_id));
+      create table club.notes (id serial primary key, org_id text not null references club.orgs on delete cascade);
+      select m23.protect_table('club.orgs', 'id'), m23.protect_table('club.members', 'org_id'),
+             m23.protect_table('club.notes', 'org_id'), m23.set_access_tables('{club.members}');
+      create or replace function m23.memberships_of(p_user uuid) returns table (tenant_id text, role text)
+      language sql stable security definer rows 3 set search_path = '' set row_security = off as
+      $$ select m.tenant_id, m.role from public.tenant_members m where m.user_id = p_user
+         union all select m.org_id, m.role from club.members m where m.user_id = p_user $$`);
+  });
+
+  test('is shut to its owner, and the service brings it back to a moment before, with the members that it names', async () => {
+    const tenant = await club('chess');
+    const [whole, targetTimestamp] = [await world('chess'), await now()];
+    await client.query(`delete from club.orgs where id = 'chess'`);
+    assert.deepEqual(refusal(await raw('pitr-restore', await token(), {}, { targetTimestamp, dryRun: true })), [
+      403,
+      'TENANT_NOT_FOUND',
+    ]);
+    const seen = ok(await service(tenant, 'pitr-restore', { targetTimestamp, tables, dryRun: true }));
+    assert.equal(seen['wouldFail'], undefined);
+    const done = ok(await service(tenant, 'pitr-restore', { targetTimestamp, tables, confirmRestore: true }));
+    assert.equal(done['status'], 'completed');
+    assert.deepEqual(await world('chess'), whole);
+    ok(await raw('pitr-restore', await token(), {}, { targetTimestamp, dryRun: true }));
+  });
+
+  test('comes back from an archive as well, even if the log has forgotten it', async () => {
+    const tenant = await club('go');
+    const whole = await world('go');
+    const backupJobId = String(ok(await service(tenant, 'backup-create', { jobType: 'full' }))['jobId']);
+    await completed(client, backupJobId);
+    await client.query(`delete from club.orgs where id = 'go';
+      select m23.unprotect_table(t::regclass) from unnest('{${tables.join()}}'::text[]) t;
+      select m23.protect_table('club.orgs', 'id'), m23.protect_table('club.members', 'org_id'),
+             m23.protect_table('club.notes', 'org_id'), m23.set_access_tables('{club.members}')`);
+    const first = ok(await service(tenant, 'backup-restore', { backupJobId, confirmRestore: true }));
+    assert.match(String(first['warnings']), /club\.members was left out, because it says who has access/);
+    assert.deepEqual(
+      await world('go'),
+      whole.filter((row) => !row.startsWith('(members')),
+    );
+    ok(await service(tenant, 'backup-restore', { backupJobId, tables: ['club.members'], confirmRestore: true }));
+    assert.deepEqual(await world('go'), whole);
+  });
+});
+
 describe('the client package with the service key', () => {
   test('restores for the tenant that its client names, and waits for the end', async () => {
     const { tenant, rows, moment } = await lost();
