@@ -25,15 +25,28 @@ comment on function m23.set_access_tables(regclass[]) is
   'Says which protected tables say who has access: a restore leaves them out unless it names them. '
   'The list replaces the one before.';
 
+-- The protected tables that say who has access: those declared, and M23's own.
+create function m23.tables_of_access() returns setof m23.protected_tables
+language plpgsql stable rows 2 as $$
+begin
+  return query
+  select t.* from m23.protected_tables t
+   where t.relid in (select a.relid from m23.access_tables a) or t.relid = to_regclass('public.tenant_members');
+end $$;
+
 -- Whether a table says who has access.
 create function m23.is_access_table(p_relid oid) returns boolean
-language plpgsql stable as $$ begin return exists (select from m23.access_tables a where a.relid = p_relid); end $$;
+language plpgsql stable as $$
+begin
+  return exists (select from m23.access_tables a where a.relid = p_relid)
+      or p_relid = to_regclass('public.tenant_members');
+end $$;
 
 -- The tables of a restore, as m23.chosen_tables gives them, without those that say who has access and are not named.
 create function m23.restored_tables(p_named text[], p_related boolean default false) returns text[]
 language plpgsql stable as $$
 begin
-  if not exists (select from m23.access_tables) then return m23.chosen_tables(p_named, p_related); end if;
+  if not exists (select from m23.tables_of_access()) then return m23.chosen_tables(p_named, p_related); end if;
   return array(
     select c.name
       from unnest(m23.chosen_tables(p_named, p_related)) with ordinality c (name, n)
@@ -46,7 +59,7 @@ end $$;
 create function m23.restored_parts(p_job uuid, p_named text[]) returns text[]
 language plpgsql volatile as $$
 begin
-  if p_named is not null or not exists (select from m23.access_tables) then
+  if p_named is not null or not exists (select from m23.tables_of_access()) then
     return m23.tables_in_backup(p_job, p_named);
   end if;
   return array(select b.schema_name || '.' || b.table_name from m23.backup_tables b
@@ -58,15 +71,14 @@ end $$;
 create function m23.access_warnings(p_tenant text, p_named text[], p_moment m23.moment) returns text[]
 language plpgsql volatile as $$
 begin
-  if not exists (select from m23.access_tables) then return '{}'; end if;
   return array(
     select case when p_named is null
         then format('%s was left out, because it says who has access: name it in tables to restore it', t.name)
         else format('%s says who has access: its rows that come back give access, and those that go take it',
                     t.name) end
       from (select p, m23.public_name(p.relid) as name
-              from m23.protected_tables p join m23.access_tables a on a.relid = p.relid
-              join pg_class c on c.oid = p.relid offset 0) t  -- no other table's log is looked into
+              from m23.tables_of_access() p join pg_class c on c.oid = p.relid
+            offset 0) t  -- no other table's log is looked into
      where case when p_named is null
                 then p_moment.position is null or m23.has_changed(t.p, p_tenant, p_moment)
                 else (t.p).relid in (select n.relid from m23.tables_named(p_named) n) end
@@ -88,20 +100,60 @@ begin
      order by n.name);
 end $$;
 
--- Protected tables that look as if they said who has access, and are not declared: m23.memberships_of reads them, or
--- they have a user and a role.
+-- Why a table looks as if it said who has access, a sentence that goes on from its name; null where it does not. It has
+-- a user and a role, or is called like memberships or invitations, or m23.memberships_of names it.
+create function m23.likeness_to_access(p_relid oid) returns text
+language plpgsql stable as $$
+declare v_name text := (select c.relname from pg_class c where c.oid = p_relid);
+begin
+  if m23.is_access_table(p_relid)
+     or v_name !~* '(^|_)(member|membership|invitation|invite|collaborator)s?$'
+    and v_name !~ '(Member|Membership|Invitation|Invite|Collaborator)s?$'
+    and not (m23.user_column(p_relid) is not null and m23.role_column(p_relid) is not null)
+    and (select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
+          !~ format('\m%s\M', regexp_replace(v_name, '\W', '.', 'g')) then
+    return null;
+  end if;
+  return 'looks as if it said who has access, and a restore takes it along';
+end $$;
+
+-- The column of a table that names a user: one that refers to the accounts, or is called so; null where there is none.
+create function m23.user_column(p_relid oid) returns text
+language plpgsql stable as $$
+begin
+  return (
+    select a.attname::text from pg_attribute a
+     cross join lateral (select exists (
+             select from pg_constraint k where k.conrelid = p_relid and k.contype = 'f'
+                and k.conkey = array[a.attnum] and k.confrelid = to_regclass('auth.users'))) refers (to_users)
+     where a.attrelid = p_relid and a.attnum > 0 and not a.attisdropped
+       and (refers.to_users or a.attname ~* '^((user|member|profile|account)_?(id)?|email)$')
+       and not exists (select from m23.protected_tables t where t.relid = p_relid and t.tenant_attnum = a.attnum)
+     order by not refers.to_users, a.attname ~* 'email', a.attname !~* 'user', a.attnum limit 1);
+end $$;
+
+-- The column of a table that names a role; null where there is none.
+create function m23.role_column(p_relid oid) returns text
+language plpgsql stable as $$
+begin
+  return (select a.attname::text from pg_attribute a
+           where a.attrelid = p_relid and a.attnum > 0 and not a.attisdropped
+             and a.attname ~* '^(roles?(_?id)?|permissions?|access_?level)$' order by a.attnum limit 1);
+end $$;
+
+-- What to do about a table that looks so.
+create function m23.access_advice(p_relid oid) returns text
+language plpgsql stable as $$
+begin
+  return format('if it does, select m23.set_access_tables(array[…, %L]::regclass[]); '
+                'a restore leaves it out then, unless it names it', m23.qualified_name(p_relid));
+end $$;
+
+-- Protected tables that look as if they said who has access, and are not declared.
 create function m23.doctor_access() returns setof m23.finding
 language sql stable as $$
-  select m23.public_name(t.relid), 'warning', 'looks as if it said who has access, and a restore takes it along',
-         format('if it does, select m23.set_access_tables(array[…, %L]::regclass[]); '
-                'a restore leaves it out then, unless it names it', m23.qualified_name(t.relid))
+  select m23.public_name(t.relid), 'warning', l.likeness, m23.access_advice(t.relid)
     from m23.protected_tables t join pg_class c on c.oid = t.relid
-   where not m23.is_access_table(t.relid)
-     and ((select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
-            ~ format('\m%s\M', regexp_replace(c.relname, '\W', '.', 'g'))
-          or (exists (select from pg_attribute a where a.attrelid = t.relid and not a.attisdropped
-                         and a.attname ~* '^(role|roles|permissions?)$')
-              and exists (select from pg_attribute a where a.attrelid = t.relid and not a.attisdropped
-                             and a.attname ~* '^(user|member|profile|account)_?id$')))
-   order by 1
+   cross join lateral (select m23.likeness_to_access(t.relid)) l (likeness)
+   where l.likeness is not null order by 1
 $$;

@@ -39,7 +39,8 @@ begin
   v_plan.table_name := m23.public_name(p_belonging.relid);
   v_plan.belongs := p_belonging.belongs;
   v_plan.how := p_belonging.how;
-  v_plan.advice := m23.delete_triggers_sentence(p_belonging.relid);
+  v_plan.advice := nullif(concat_ws('; ', m23.delete_triggers_sentence(p_belonging.relid),
+    m23.likeness_to_access(p_belonging.relid) || ': ' || m23.access_advice(p_belonging.relid)), '');
   if p_belonging.belongs = 'global'
      or exists (select from m23.protected_tables t where t.relid = p_belonging.relid) then
     return v_plan;

@@ -52,6 +52,7 @@ begin
   select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
    where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
      and (n.nspname = 'public' or not m23.is_system_schema(n.nspname)) and m23.not_the_applications(c.oid) is null
+     and not (n.nspname = 'public' and c.relname = any (m23.own_tables()))
      and not exists (select from pg_depend d
                       where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
      and not exists (select from public.restore_logs r where r.target_schema = n.nspname);

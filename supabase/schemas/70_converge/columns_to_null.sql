@@ -9,7 +9,7 @@ declare
     select a.attname::text from unnest(p_key.conkey) with ordinality u (attnum, n)
       join pg_attribute a on a.attrelid = p_key.conrelid and a.attnum = u.attnum
      where u.attnum = any (coalesce(nullif(p_key.confdelsetcols, '{}'), p_key.conkey))
-       and a.attname = any (p_target.columns) and a.attname is distinct from m23.tenant_column(v_table)
+       and a.attname = any (p_target.columns) and a.attname <> all (m23.tenancy_columns(v_table))
        and not exists (select from m23.columns_of(v_table.relid, p_of_key => true) c where c.name = a.attname)
        and not exists (
          select from m23.captured_relations(v_table.relid) r

@@ -28,6 +28,7 @@ declare
   v_targets  m23.target[];
   v_alone    boolean;
   v_quiet    boolean;
+  v_belonged boolean := m23.spared_belongs(p_tenant);
   v_warnings text[] := '{}';
 begin
   v_plan := m23.plan_all(p_tenant, p_targets, p_on_blocked, p_lock => true);
@@ -45,11 +46,13 @@ begin
   if not v_alone then
     v_warnings := m23.check_triggers(v_targets);
   end if;
+  perform m23.note_access(p_tenant, v_targets);
   perform m23.stop_if_cancelled(p_work);
   v_quiet := v_alone or current_setting('session_replication_role') = 'replica' and cardinality(v_warnings) = 0;
   begin
     perform m23.apply_targets(p_tenant, v_targets, v_quiet);
     perform m23.check_targets(p_tenant, v_targets, p_targets, v_since, v_quiet, p_on_blocked);
+    perform m23.refuse_lost_access(p_tenant, v_targets) where v_belonged;
   exception when data_exception or integrity_constraint_violation then
     perform m23.refuse_rows(m23.broken_rules(p_tenant, v_targets));
     raise;

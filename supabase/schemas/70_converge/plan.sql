@@ -53,7 +53,7 @@ create unlogged table m23.plans (
   deletes    bigint not null,
   warnings   text[] not null default '{}',
   written    bigint not null default 0,
-  unreachable bigint not null default 0,  -- of those left alone
+  unreachable bigint not null default 0,  -- of those left alone, and told of by warnings of their own
   taken_back bigint not null default 0,  -- of the inserts
   blocked    bigint not null default 0,  -- of those left alone
   nulled     bigint not null default 0,  -- references that were set null

@@ -14,6 +14,7 @@ declare
   v_taken   bigint;
   v_gone    record;
   v_kept    record;
+  v_spared  record;
 begin
   targets := m23.with_entries(p_tenant, v_chosen);
   perform m23.lock_tables(m23.opened_by(targets, v_chosen)) where not p_lock;
@@ -32,12 +33,14 @@ begin
     v_left := case when v_count.inserts + v_count.updates > 0
                      then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end + v_arrived;
     select * into v_gone from m23.leave_unreachable(v_target, p_tenant);
+    select * into v_spared from m23.keep_access(v_target, p_tenant);
     insert into m23.plan (table_id, name, inserts, updates, deletes, left_alone, unreachable, taken_back, warnings)
       values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid),
-              v_count.inserts, v_count.updates, v_count.deletes, v_left + v_gone.left_alone, v_gone.left_alone,
+              v_count.inserts, v_count.updates, v_count.deletes, v_left + v_gone.left_alone + v_spared.left_alone,
+              v_gone.left_alone + v_spared.left_alone,
               case when v_taken > 0 then (m23.count_diff(v_target.tbl)).taken_back else 0 end,
               m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived)
-                || v_gone.warnings);
+                || v_gone.warnings || v_spared.warnings);
   end loop;
   loop
     v_kept := m23.keep_references(p_tenant, targets, p_on_blocked);

@@ -13,6 +13,7 @@ begin
     p_mode => coalesce(p_restore ->> 'mode', 'exact'),
     p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false),
     p_on_blocked => p_restore ->> 'onBlocked');
+  v_work.named := m23.tables_named_by(v_job.id, m23.list_of(p_restore -> 'tables'));
   perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
   if v_job.job_type = 'snapshot' then
     v_work := m23.from_snapshot(v_work);

@@ -16,6 +16,7 @@ declare
 begin
   if v_job is not null then
     v_work := m23.chain_work(p_tenant, p_restore);
+    v_work.named := m23.tables_named_by(v_job, m23.list_of(p_restore -> 'tables'));
     if v_work.work_id is not null then return v_work; end if;
   end if;
   v_tables := m23.restored_tables(m23.list_of(p_restore -> 'tables'),
@@ -30,11 +31,13 @@ begin
       v_job := null;
     end if;
   end if;
-  return m23.new_work(p_tenant, 'pitr',
+  v_work := m23.new_work(p_tenant, 'pitr',
     p_job => v_job,
     p_moment => v_moment,
     p_tables => case when v_job is null then v_tables else v_parts end,
     p_plan_hash => p_restore ->> 'planHash',
     p_dry_run => v_dry,
     p_on_blocked => p_restore ->> 'onBlocked');
+  v_work.named := m23.tables_named_by(v_job, m23.list_of(p_restore -> 'tables'));
+  return v_work;
 end $$;

@@ -22,9 +22,11 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
   v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit, v_plan.blocked);
-  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone, on_blocked)
+  perform m23.note_access(p_tenant, v_plan.targets);
+  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone, on_blocked, spares)
     values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets, p_on_blocked),
-            exists (select from m23.plan p where p.left_alone + p.nulled > 0), p_on_blocked)
+            exists (select from m23.plan p where p.left_alone + p.nulled > 0), p_on_blocked,
+            current_setting('m23.spares', true))
     returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
   foreach v_target in array m23.targets_with_changes(v_plan.targets) loop

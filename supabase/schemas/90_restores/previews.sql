@@ -30,6 +30,7 @@ create table m23.previews (
   plan_hash  text not null,
   left_alone boolean not null,  -- some rows are, or have lost a reference: which, only all tables together tell
   on_blocked text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
+  spares     text,  -- whose access is left as it is: m23.spare_access
   constraint hash_is_sha256 check (plan_hash ~ '^[0-9a-f]{64}$')
 );
 

@@ -7,6 +7,7 @@ declare
   v_names    text[];
   v_snapshot uuid;
 begin
+  perform m23.spare_access(p_work.caller, p_work.named);
   for v_left in reverse 4..0 loop
     begin
       v_targets := m23.targets_of(p_work);

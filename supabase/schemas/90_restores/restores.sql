@@ -16,6 +16,8 @@ create table m23.restore_work (
   dry_run         boolean not null default false,
   detached        boolean not null default false,  -- nobody waits for its answer: any worker may go on with it
   on_blocked      text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
+  named           oid[],        -- the tables that the request named; null: none
+  caller          uuid,         -- null: the service
   constraint has_a_source check (kind in ('rollback', 'test') or job_id is not null or (moment).position is not null),
   constraint rollback_reads_no_backup check (kind <> 'rollback' or job_id is null),
   constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
@@ -49,6 +51,7 @@ begin
   v_work.dry_run := p_dry_run;
   v_work.detached := false;
   v_work.on_blocked := coalesce(p_on_blocked, 'refuse');
+  v_work.caller := auth.uid();
   return v_work;
 end $$;
 

@@ -21,6 +21,13 @@ language sql stable as $$
    cross join lateral (select m23.public_name(t.relid)) c (name)
 $$;
 
+-- The tables that a rollback names: of a restore it takes back what that has touched.
+create function m23.tables_of_rollback(p_snapshot public.pitr_snapshots, p_tables text[]) returns oid[]
+language plpgsql volatile as $$
+begin
+  return case when p_snapshot.snapshot_type = 'pre_restore' then m23.tables_named_by(null, p_tables) end;
+end $$;
+
 -- The log row of a rollback that is done. The snapshot that it used is used up.
 create function m23.finish_rollback(p_rollback public.pitr_rollbacks, p_outcome jsonb) returns json
 language plpgsql as $$

@@ -11,6 +11,7 @@ declare
 begin
   p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   perform m23.begin_heavy_read(p_tenant_id, 'stats');
+  perform m23.spare_access(auth.uid(), null);
   v_moment := m23.requested_moment(p_tenant_id, p_target_timestamp, v_tables);
   v_targets := m23.logged_targets(v_tables, v_moment);
   if p_base_backup_timestamp is null then

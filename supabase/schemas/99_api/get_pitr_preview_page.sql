@@ -19,6 +19,7 @@ begin
       from m23.preview_rows r where r.preview_id = p_preview_id and r.table_name = p_table;
     if found then return v_rows; end if;
   end if;
+  perform set_config('m23.spares', v_preview.spares, true);
   v_targets := m23.logged_targets(v_preview.tables, v_preview.moment);
   select (t).* into v_target from unnest(v_targets) t where m23.public_name((t).tbl.relid) = p_table;
   if (v_target.tbl).id is null then

@@ -12,6 +12,7 @@ begin
   v_snapshot := m23.usable_snapshot(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid);
   select * into v_chosen from m23.rollback_tables(v_snapshot);
   perform m23.refuse_unreached_snapshot(v_snapshot, v_chosen.tables);
+  perform m23.spare_access(auth.uid(), m23.tables_of_rollback(v_snapshot, v_chosen.tables));
   return m23.preview(v_request.tenant_id, m23.snapshot_moment(v_snapshot), v_chosen.tables,
                      coalesce(p_rollback ->> 'onBlocked', 'refuse'),
                      v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
