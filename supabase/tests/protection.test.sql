@@ -159,6 +159,18 @@ select results_eq($$ select table_name, advice from m23.plan_protection('docs.or
 select results_eq($$ select topic, state from m23.doctor() where finding like 'acts on deletes%' $$,
   $$ values ('docs.events', 'warning') $$, 'and by the doctor');
 
+-- Tables that look as if they said who has access.
+create table docs.memberships (id int primary key, organization_id text not null);
+create table docs.grants (id int primary key, organization_id text not null, account_id uuid, role text);
+create table docs.invitations (id int primary key);
+select results_eq($$ select table_name, advice from m23.plan_protection('docs.organizations')
+    where advice ~ 'who has access' order by 1 $$,
+  $$ select t, 'looks as if it said who has access, and a restore takes it along: if it does, '
+               'select m23.set_access_tables(array[…, ' || quote_literal(t) || ']::regclass[]); '
+               'a restore leaves it out then, unless it names it'
+       from unnest('{docs.grants, docs.memberships}'::text[]) t $$,
+  'are asked about by the plan, if a tenant has them');
+
 -- What a new protection leaves open is what protect_table warns of.
 create function pg_temp.warnings(p_table regclass) returns setof text language sql as $$
   select w from m23.protected_tables t,

@@ -317,6 +317,28 @@ describe('a tenant whose own row and members are deleted', () => {
   });
 });
 
+test("a tenant's rows and M23's own memberships come back from an archive, once these are protected", async () => {
+  await client.query(`select m23.protect_table('public.tenant_members')`);
+  try {
+    const tenant = await stocked();
+    const members = async (): Promise<unknown[]> =>
+      (await client.query('select * from public.tenant_members where tenant_id = $1 order by 2', [tenant.id])).rows;
+    const [rows, people] = [await rowsOf(client, tenant), await members()];
+    const backupJobId = String(ok(await service(tenant, 'backup-create', { jobType: 'full' }))['jobId']);
+    await completed(client, backupJobId);
+    await damage(client, tenant);
+    await client.query('delete from public.tenant_members where tenant_id = $1', [tenant.id]);
+    ok(await service(tenant, 'backup-restore', { backupJobId, confirmRestore: true }));
+    assert.deepEqual([await rowsOf(client, tenant), await members()], [rows, []]);
+    ok(await service(tenant, 'backup-restore', { backupJobId, tables: ['tenant_members'], confirmRestore: true }));
+    assert.deepEqual(await members(), people);
+    const tested = ok(await service(tenant, 'recovery-test', { ...DRILL, backup_job_id: backupJobId }));
+    assert.equal((tested['results'] as { issuesFound: number }).issuesFound, 0, JSON.stringify(tested));
+  } finally {
+    await client.query(`select m23.unprotect_table('public.tenant_members')`);
+  }
+});
+
 describe('the client package with the service key', () => {
   test('restores for the tenant that its client names, and waits for the end', async () => {
     const { tenant, rows, moment } = await lost();

@@ -34,10 +34,10 @@ begin
     using p_after, p_limit;
 end $$;
 
--- replaceable: the application may have its own
--- open to: service_role
-create function m23.tenants() returns table (tenant_id text, name text)
-language plpgsql stable security definer rows 1000 set row_security = off as $$
+-- Every tenant that M23 knows of, with its name where one is known: rows of the tables that tenant columns refer to,
+-- and what memberships, records and logs know.
+create function m23.known_tenants() returns table (tenant_id text, name text)
+language plpgsql stable rows 1000 as $$
 begin
   return query select known.id, max(known.name)
     from (select r.tenant_id, r.name from m23.root_tenants() r
@@ -49,6 +49,11 @@ begin
           select s.tenant_id, null from m23.seen_tenants s) known (id, name)
    group by known.id;
 end $$;
+
+-- replaceable: the application may have its own
+-- open to: service_role
+create function m23.tenants() returns table (tenant_id text, name text)
+language plpgsql stable security definer rows 1000 set row_security = off as
+$$ begin return query select t.tenant_id, t.name from m23.known_tenants() t; end $$;
 comment on function m23.tenants() is
-  'Every tenant, with its name where one is known: rows of the table that tenant columns refer to, and what '
-  'memberships, records and logs know. Replace this function to use your own table of tenants.';
+  'Every tenant, with its name where one is known. Replace this function to use your own table of tenants.';

@@ -39,8 +39,7 @@ begin
   v_plan.table_name := m23.public_name(p_belonging.relid);
   v_plan.belongs := p_belonging.belongs;
   v_plan.how := p_belonging.how;
-  v_plan.advice := nullif(concat_ws('; ', m23.delete_triggers_sentence(p_belonging.relid),
-    m23.likeness_to_access(p_belonging.relid) || ': ' || m23.access_advice(p_belonging.relid)), '');
+  v_plan.advice := m23.advice_of_table(p_belonging);
   if p_belonging.belongs = 'global'
      or exists (select from m23.protected_tables t where t.relid = p_belonging.relid) then
     return v_plan;
@@ -70,6 +69,16 @@ begin
     v_plan.attnum := p_belonging.attnum;
   end if;
   return v_plan;
+end $$;
+
+-- What is to be known of a table before it is protected, and after: its triggers on deletes, and whether it looks as if
+-- it said who has access. Null where there is nothing.
+create function m23.advice_of_table(p_belonging m23.belonging) returns text
+language plpgsql stable as $$
+begin
+  return nullif(concat_ws('; ', m23.delete_triggers_sentence(p_belonging.relid),
+    case when p_belonging.belongs <> 'global' and m23.not_the_applications(p_belonging.relid) is null
+         then m23.likeness_to_access(p_belonging.relid) || ': ' || m23.access_advice(p_belonging.relid) end), '');
 end $$;
 
 -- The schema of a table. `public` is none of the system's.
