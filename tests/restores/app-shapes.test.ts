@@ -1,0 +1,117 @@
+// The main job on applications of several shapes, over HTTP and on the real parts: each is protected, backed up in full
+// and by increments, damaged as its users would, and taken back in every way there is. After each step every row of
+// both tenants is what it should be: those of one as they were, and those of the other untouched.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { APP_SHAPES, type AppShape, type Rows } from '../fixtures/app-shapes.ts';
+import { manifestOf } from '../fixtures/archive.ts';
+import { increment } from '../fixtures/chain.ts';
+import { type Body, backUp, call, ok, restored } from '../fixtures/functions.ts';
+import { recoveryTest, resultsOf } from '../fixtures/recovery.ts';
+import { openStack } from '../fixtures/stack.ts';
+import { newTenant, type Tenant } from '../fixtures/tenants.ts';
+
+const { stack, client, now, asService } = await openStack();
+
+const pitr = async (tenant: Tenant, targetTimestamp: string, more: Record<string, unknown>): Promise<Body> =>
+  ok(await call(stack, 'pitr-restore', await tenant.token('admin'), { targetTimestamp, ...more }));
+
+const count = (rows: Rows): number => Object.values(rows).reduce((sum, table) => sum + table.length, 0);
+
+/** A tenant, with what its rows and everybody else's are before and after it was damaged. */
+interface Damaged {
+  tenant: Tenant;
+  backup: string;
+  wanted: Rows;
+  damaged: Rows;
+}
+
+for (const shape of APP_SHAPES) describe(`an application with ${shape.kind}`, () => mainJob(shape));
+
+function mainJob(shape: AppShape): void {
+  const tenants: Tenant[] = [];
+  const tips: string[] = [];
+  let moment: string;
+  let whole: Rows;
+  let second: Damaged;
+  let first: Damaged;
+
+  before(async () => {
+    await shape.open(client);
+    for (const key of shape.tenants) tenants.push(await newTenant(stack, client, key));
+  });
+  after(() => shape.close(client));
+
+  test("is backed up in full and by increments, each row in its tenant's archives alone", async () => {
+    const full = await Promise.all(tenants.map((tenant) => backUp(stack, client, tenant)));
+    const manifests = await Promise.all(tenants.map((tenant, n) => manifestOf(stack, tenant, full[n]!)));
+    assert.equal(
+      manifests.reduce((sum, { rows }) => sum + rows, 0),
+      count(await shape.rows(client)),
+    );
+    for (const { id } of tenants) await shape.write(client, 'work', id);
+    tips.push(...(await Promise.all(tenants.map((tenant, n) => increment(stack, client, tenant, full[n]!)))));
+    whole = await shape.rows(client);
+    moment = await now();
+  });
+
+  test('is damaged by its users, who delete, overwrite and add', async () => {
+    await shape.write(client, 'damage', tenants[1]!.id);
+    const between = await shape.rows(client);
+    await shape.write(client, 'damage', tenants[0]!.id);
+    second = { tenant: tenants[1]!, backup: tips[1]!, wanted: whole, damaged: between };
+    first = { tenant: tenants[0]!, backup: tips[0]!, wanted: between, damaged: await shape.rows(client) };
+    for (const { wanted, damaged } of [first, second]) {
+      for (const table of Object.keys(wanted)) assert.notDeepEqual(damaged[table], wanted[table], table);
+    }
+  });
+
+  for (const [which, one] of [
+    ['one tenant', () => first],
+    ['the other', () => second],
+  ] as const) {
+    test(`${which} looks, goes back to a moment, and undoes that`, async () => {
+      const { tenant, wanted, damaged } = one();
+      const seen = await pitr(tenant, moment, { dryRun: true });
+      assert.deepEqual([seen['wouldFail'], seen['warnings']], [undefined, []]);
+      assert.deepEqual(await shape.rows(client), damaged);
+      const done = await pitr(tenant, moment, { confirmRestore: true, planHash: seen['planHash'] });
+      assert.deepEqual(done['warnings'], []);
+      assert.deepEqual(done['stats'], seen['stats']);
+      assert.deepEqual(await shape.rows(client), wanted);
+      const body = { snapshotId: done['snapshotId'], confirmRollback: true };
+      const undone = ok(await call(stack, 'pitr-rollback', await tenant.token('admin'), body));
+      assert.deepEqual(undone['warnings'] ?? [], []);
+      assert.deepEqual(await shape.rows(client), damaged);
+    });
+
+    test(`${which} comes back from the archives, which a deep recovery test proves`, async () => {
+      const { tenant, backup, wanted } = one();
+      const done = await restored(stack, tenant, backup);
+      assert.deepEqual(done['warnings'] ?? [], []);
+      assert.deepEqual(await shape.rows(client), wanted);
+      const reply = await recoveryTest(stack, tenant, { validation_level: 'deep', backup_job_id: backup });
+      assert.deepEqual(resultsOf(reply).findings, []);
+    });
+  }
+
+  if (shape.leaves) {
+    test('a tenant that was deleted comes back with all that was its own', async () => {
+      const targetTimestamp = await now();
+      await shape.write(client, 'leave', tenants[0]!.id);
+      assert.ok(count(await shape.rows(client)) < count(whole));
+      await pitr(tenants[0]!, targetTimestamp, { confirmRestore: true });
+      assert.deepEqual(await shape.rows(client), whole);
+    });
+  }
+
+  test('a tenant is forgotten, and the other can still go back', async () => {
+    const forgotten = await asService().rpc('forget_tenant', { p_tenant_id: tenants[0]!.id });
+    assert.equal(forgotten.error, null);
+    assert.deepEqual(await shape.rows(client), whole);
+    await pitr(tenants[1]!, moment, { confirmRestore: true });
+    await restored(stack, tenants[1]!, tips[1]!);
+    assert.deepEqual(await shape.rows(client), whole);
+  });
+}
