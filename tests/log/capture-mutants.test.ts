@@ -61,6 +61,11 @@ const MUTANTS: Mutant[] = [
     weaken: edited('row', /(operator\(pg_catalog\.=\) 'yes' then\n)[\s\S]*?(\n {2}else\n {4}begin)/, '$1null;$2'),
   },
   {
+    rule: 'a tenant whose case does not count is told by its spelling',
+    shape: 'keyed',
+    weaken: only('keyed.folded', edited('insert', /select lower\((r\.tenant_id::text)\), 'I'/g, "select $1, 'I'")),
+  },
+  {
     rule: 'the statement tells which columns it names, in the place of its rows',
     shape: 'rewritten',
     weaken: toldByStatement,
@@ -120,6 +125,14 @@ function edited(captured: Captured, pattern: RegExp, text: string): Weakening {
     const weak = own.replace(pattern, text);
     assert.notEqual(weak, own, `${captured}_${id} has no ${pattern}`);
     await client.query(weak);
+  };
+}
+
+/** Weakens one table of a shape. */
+function only(name: string, weaken: Weakening): Weakening {
+  return async (client, id) => {
+    const { rows } = await client.query('select from m23.protected_tables where id = $1 and name = $2', [id, name]);
+    if (rows.length > 0) await weaken(client, id);
   };
 }
 

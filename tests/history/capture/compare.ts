@@ -2,7 +2,7 @@
 import type pg from 'pg';
 
 import { type Moment, placeOf, type Reader } from './moments.ts';
-import { type Table, TENANTS } from './tables.ts';
+import { type Table, tenantsOf } from './tables.ts';
 import type { Trace } from './writers.ts';
 
 /** A row that was answered wrongly. */
@@ -44,7 +44,7 @@ async function differencesAt(
 ): Promise<Difference[]> {
   const found: Difference[] = [];
   for (const table of tables) {
-    for (const tenant of TENANTS) {
+    for (const tenant of tenantsOf(table).tenants) {
       const [wanted, answer] = [rows.get(placeOf(table, tenant))!, await reader.asOf(table, tenant, position)];
       for (const key of new Set([...wanted.keys(), ...answer.keys()])) {
         const [expected, actual] = [wanted.get(key), answer.get(key)];

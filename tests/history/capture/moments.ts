@@ -3,7 +3,7 @@ import type pg from 'pg';
 
 import { pause } from '../../fixtures/time.ts';
 import type { Draw } from '../statements.ts';
-import { type Table, TENANTS } from './tables.ts';
+import { isTenants, type Table, tenantsOf } from './tables.ts';
 
 /** A tenant's rows of one table, by key; wide values are told by their digest. */
 export type Rows = Map<string, string>;
@@ -14,7 +14,7 @@ export interface Moment {
   rows: Map<string, Rows>;
 }
 
-export const placeOf = (table: Table, tenant: string): string => `${table.name} of ${tenant.slice(-1)}`;
+export const placeOf = (table: Table, tenant: string): string => `${table.name} of ${tenant}`;
 
 /** Reads rows of tables as texts that can be compared and shown. */
 export class Reader {
@@ -40,7 +40,7 @@ export class Reader {
   }
 
   async live(table: Table, tenant: string): Promise<Rows> {
-    return await this.#read(table, `${table.name} r where r.tenant_id = $1`, [tenant]);
+    return await this.#read(table, `${table.name} r where ${isTenants(table, 'r')}`, [tenant]);
   }
 
   /** M23's answer. */
@@ -88,7 +88,7 @@ async function momentNow(client: pg.Client, reader: Reader, tables: readonly Tab
   } = await client.query<{ position: string }>('select m23.current_position()::text as position');
   const rows = new Map<string, Rows>();
   for (const table of tables) {
-    for (const tenant of TENANTS) rows.set(placeOf(table, tenant), await reader.live(table, tenant));
+    for (const tenant of tenantsOf(table).tenants) rows.set(placeOf(table, tenant), await reader.live(table, tenant));
   }
   await client.query('rollback');
   return { position: row?.position ?? '', rows };

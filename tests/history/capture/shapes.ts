@@ -9,6 +9,7 @@ import {
   RAW,
   TAGS,
   type Table,
+  tenantColumn,
   type WideColumn,
 } from './tables.ts';
 
@@ -23,17 +24,23 @@ const WIDE: readonly WideColumn[] = [BODY, NOTE, DOC, RAW, TAGS];
 
 const WIDE_SQL = 'body text, note text, doc jsonb, raw bytea, tags text[]';
 
-const COLUMNS = `tenant_id uuid not null, views int, ${WIDE_SQL}`;
+const columns = (type: string): string => `tenant_id ${type} not null, views int, ${WIDE_SQL}`;
+
+const COLUMNS = columns('uuid');
 
 /** A table's wide values stay as wide as they are: what is longer than a quarter of a page moves out of the row. */
 function uncompressed({ name, wide }: Table): string {
   return `alter table ${name} ${wide.map((column) => `alter ${column.name} set storage external`).join(', ')};`;
 }
 
+function protection({ name, through }: Table): string {
+  return `select m23.protect_table('${name}'${through === undefined ? '' : `, via => 'parent'`});`;
+}
+
 function shape(name: string, tables: readonly Table[], sql: string): Shape {
   const storage = tables.map(uncompressed).join('\n');
   const triggers = tables.map(applicationTriggers).join('\n');
-  const protect = tables.map((table) => `select m23.protect_table('${table.name}');`).join('\n');
+  const protect = tables.map(protection).join('\n');
   return { name, tables, sql: `create schema ${name}; ${sql} ${storage} ${triggers} ${protect}` };
 }
 
@@ -216,5 +223,101 @@ function types(): Shape {
   );
 }
 
+/** Tenants that are named by keys of other types: texts, padded ones, those whose case does not count, whole numbers. */
+function keyed(): Shape {
+  const tables: Table[] = [
+    { name: 'keyed.texts', wide: WIDE, conflict: 'id', tenant: tenantColumn('text', ['cm4x/ä $1', 'acme']) },
+    { name: 'keyed.padded', wide: [BODY, NOTE], conflict: 'id', tenant: tenantColumn('char(12)', ['acme', 'birch']) },
+    {
+      name: 'keyed.folded',
+      wide: [DOC, BODY],
+      swaps: true,
+      tenant: tenantColumn('keyed.citext', ['acme', 'birch'], 'ACME', 'Birch'),
+    },
+    { name: 'keyed.numbers', wide: [NOTE], conflict: 'tenant_id, id', tenant: tenantColumn('int', ['42', '7']) },
+  ];
+  return shape(
+    'keyed',
+    tables,
+    `
+    create extension citext schema keyed;
+    create table keyed.texts (id int primary key, parent int, ${columns('text')});
+    create table keyed.padded (id int primary key, parent int, ${columns('char(12)')});
+    create table keyed.folded (id int primary key deferrable initially immediate, parent int,
+      ${columns('keyed.citext')});
+    create table keyed.numbers (${columns('int')}, id int, parent int, primary key (tenant_id, id));`,
+  );
+}
+
+/** Children that find their tenant through a parent, which is deleted, gets another key, or changes its tenant. */
+function children(): Shape {
+  const projects: Table = { name: 'children.projects', wide: [NOTE], conflict: 'id' };
+  const through = { parent: projects.name, through: projects };
+  const tables: Table[] = [
+    projects,
+    { name: 'children.tasks', wide: [BODY, NOTE], conflict: 'id', ...through },
+    { name: 'children.ideas', wide: [DOC, BODY], swaps: true, ...through },
+    { name: 'children.hours', wide: [NOTE], conflict: 'id', ...through },
+  ];
+  return shape(
+    'children',
+    tables,
+    `
+    create table children.projects (id int primary key, parent int, ${COLUMNS});
+    create table children.tasks (id int primary key, views int, ${WIDE_SQL},
+      parent int references children.projects on delete cascade on update cascade);
+    create table children.ideas (id int primary key deferrable initially immediate, views int, ${WIDE_SQL},
+      parent int references children.projects on delete set null on update cascade);
+    create table children.hours (id int primary key, views int, ${WIDE_SQL},
+      parent int default 1 references children.projects on update set null on delete set default
+        deferrable initially deferred);
+    create index on children.tasks (parent);
+    create index on children.ideas (parent);
+    create index on children.hours (parent);`,
+  );
+}
+
+/** Grandchildren, whose parents get other parents. */
+function grandchildren(): Shape {
+  const projects: Table = {
+    name: 'grandchildren.projects',
+    wide: [NOTE],
+    conflict: 'id',
+    tenant: tenantColumn('text', ['acme', 'birch']),
+  };
+  const tasks: Table = {
+    name: 'grandchildren.tasks',
+    wide: [BODY],
+    conflict: 'id',
+    parent: projects.name,
+    through: projects,
+  };
+  const through = { parent: tasks.name, through: tasks };
+  const tables: Table[] = [
+    projects,
+    tasks,
+    { name: 'grandchildren.lines', wide: [DOC, BODY], conflict: 'id', ...through },
+    { name: 'grandchildren.marks', wide: [NOTE], conflict: 'id', ...through },
+  ];
+  return shape(
+    'grandchildren',
+    tables,
+    `
+    create table grandchildren.projects (id int primary key, parent int, ${columns('text')});
+    create table grandchildren.tasks (id int primary key, views int, ${WIDE_SQL},
+      parent int references grandchildren.projects on delete cascade on update cascade);
+    create table grandchildren.lines (id int primary key, views int, ${WIDE_SQL},
+      parent int references grandchildren.tasks on delete cascade on update cascade);
+    create table grandchildren.marks (id int primary key, views int, ${WIDE_SQL},
+      parent int references grandchildren.tasks on delete set null on update cascade deferrable initially deferred);
+    create index on grandchildren.tasks (parent);
+    create index on grandchildren.lines (parent);
+    create index on grandchildren.marks (parent);`,
+  );
+}
+
 /** All of them. */
-export const SHAPES: readonly Shape[] = [plain(), rewritten(), reflexive(), family(), partitioned(), types()];
+export const SHAPES: readonly Shape[] = [plain(), rewritten(), reflexive(), family(), partitioned(), types(), keyed()];
+
+/** Those whose tenants are found through parents. */
+export const PATH_SHAPES: readonly Shape[] = [children(), grandchildren()];

@@ -1,6 +1,6 @@
 // Random statements of a history of capture: every kind of write that the order of images depends on.
 import type { Draw } from '../statements.ts';
-import { insertion, KEYS, type Table, TENANTS, type WideColumn } from './tables.ts';
+import { insertion, KEYS, ownerOf, type Table, tenantsOf, type WideColumn } from './tables.ts';
 
 interface Scene {
   draw: Draw;
@@ -13,10 +13,25 @@ const LENGTHS = [5, 5, 5, 2_500, 9_000];
 
 const key = (draw: Draw): number => 1 + draw.below(KEYS);
 const views = (draw: Draw): number => 1 + draw.below(400);
-const tenant = (draw: Draw): string => `'${draw.one(TENANTS)}'::uuid`;
 const wideColumn = ({ draw, table }: Scene): WideColumn => draw.one(table.wide);
 const wideText = (draw: Draw): string =>
   `'${views(draw)}' || repeat('${draw.one(['a', 'b', 'c'])}', ${draw.one(LENGTHS)})`;
+
+/** Whose a row can be: a tenant's, or that of a parent, if there is one. */
+function owner({ draw, table }: Scene): string {
+  if (table.through !== undefined) {
+    return `(select min(id) from ${table.through.name} where id >= ${key(draw)})`;
+  }
+  const { type, spellings } = tenantsOf(table);
+  return `'${draw.one(spellings)}'::${type}`;
+}
+
+/** Both tenants, or two parents. */
+function exchanged(scene: Scene): [string, string] {
+  if (scene.table.through !== undefined) return [owner(scene), owner(scene)];
+  const { type, tenants } = tenantsOf(scene.table);
+  return [`'${tenants[0]}'::${type}`, `'${tenants[1]}'::${type}`];
+}
 
 /** A wide column given another value: short, some 3 KB, some 9 KB. */
 function another(scene: Scene): string {
@@ -25,8 +40,9 @@ function another(scene: Scene): string {
 }
 
 /** Inserts a row with drawn values, or one for each row of a FROM clause. */
-function inserting({ draw, table }: Scene, id: string | number, from = ''): string {
-  return insertion(table, String(id), tenant(draw), views(draw), wideText(draw), from);
+function inserting(scene: Scene, id: string | number, from = ''): string {
+  const { draw, table } = scene;
+  return insertion(table, String(id), owner(scene), views(draw), wideText(draw), from);
 }
 
 /** The same where the key is not there. */
@@ -96,13 +112,15 @@ const MOVES: Statement[] = [
   ({ draw, table }) => `update ${table.name} set id = ${key(draw)} where id = ${key(draw)}`,
   ({ draw, table }) => `update ${table.name} set id = id + 100 where id in (${key(draw)}, ${key(draw)})`,
   ({ draw, table }) => `update ${table.name} set id = id - 100 where id > 100 and id % 3 = ${draw.below(3)}`,
-  ({ draw, table }) => `update ${table.name} set tenant_id = ${tenant(draw)} where id = ${key(draw)}`,
+  (scene) => `update ${scene.table.name} set ${ownerOf(scene.table)} = ${owner(scene)} where id = ${key(scene.draw)}`,
   (scene) =>
-    `update ${scene.table.name} set views = views + 1, tenant_id = ${tenant(scene.draw)}, ${another(scene)}
+    `update ${scene.table.name} set views = views + 1, ${ownerOf(scene.table)} = ${owner(scene)}, ${another(scene)}
       where id = ${key(scene.draw)}`,
-  ({ draw, table }) => {
-    const [one, other] = TENANTS;
-    return `update ${table.name} set tenant_id = case tenant_id when '${one}' then '${other}' else '${one}' end::uuid
+  (scene) => {
+    const { draw, table } = scene;
+    const column = ownerOf(table);
+    const [one, other] = exchanged(scene);
+    return `update ${table.name} set ${column} = case when ${column} = ${one} then ${other} else ${one} end
       where id % 17 = ${draw.below(17)}`;
   },
 ];
@@ -127,8 +145,10 @@ const NESTED: Statement[] = [
   },
   ({ draw, table }) => `select ${table.name}_poke(g) from generate_series(${key(draw)}, ${key(draw)}) g`,
   ({ draw, table }) => `delete from ${table.name} where id = ${key(draw)} and ${table.name}_poke(${key(draw)}) > 0`,
-  ({ draw, table }) =>
-    insertion(table, `${key(draw)}`, tenant(draw), `${table.name}_poke(${key(draw)})`, wideText(draw)),
+  (scene) => {
+    const { draw, table } = scene;
+    return insertion(table, `${key(draw)}`, owner(scene), `${table.name}_poke(${key(draw)})`, wideText(draw));
+  },
 ];
 
 const MERGES: Statement[] = [
@@ -140,8 +160,8 @@ const MERGES: Statement[] = [
       when matched and t.views % 2 = 0 then update set views = t.views + 3
       when matched and t.views % 3 = 0 then update set ${another({ draw, table })}
       when matched then delete
-      when not matched then insert (id, tenant_id, views, ${columns.join(', ')})
-        values (s.id, ${tenant(draw)}, 4, ${table.wide.map(({ holding }) => holding(`'merged'::text`)).join(', ')})`;
+      when not matched then insert (id, ${ownerOf(table)}, views, ${columns.join(', ')})
+        values (s.id, ${owner({ draw, table })}, 4, ${table.wide.map(({ holding }) => holding(`'merged'::text`)).join(', ')})`;
   },
 ];
 
@@ -157,15 +177,20 @@ const CTES: Statement[] = [
   ({ draw, table }) => `with a as (update ${table.name} set views = ${views(draw)} where id = ${key(draw)}),
       b as (update ${table.name} set id = ${key(draw)} where id = ${key(draw)}) select`,
   (scene) => `with a as (update ${scene.table.name} set ${another(scene)} where id = ${key(scene.draw)})
-      update ${scene.table.name} set tenant_id = ${tenant(scene.draw)}, views = 3 where id = ${key(scene.draw)}`,
+      update ${scene.table.name} set ${ownerOf(scene.table)} = ${owner(scene)}, views = 3
+      where id = ${key(scene.draw)}`,
   (scene) => {
     const { draw, table } = scene;
     const id = key(draw);
     return `with a as (${absent(scene, id)}), b as (update ${table.name} set views = 5 where id = ${id + 1})
       update ${table.name} set ${another(scene)} where id = ${id + 2}`;
   },
-  ({ draw, table }) => `with d as (delete from ${table.name} where id % 11 = ${draw.below(11)} returning id, tenant_id)
-      ${insertion(table, 'd.id', 'd.tenant_id', views(draw), wideText(draw), `from d${draw.one(['', ' limit 1'])}`)}`,
+  ({ draw, table }) => {
+    const column = ownerOf(table);
+    const again = `from d${draw.one(['', ' limit 1'])}`;
+    return `with d as (delete from ${table.name} where id % 11 = ${draw.below(11)} returning id, ${column})
+      ${insertion(table, 'd.id', `d.${column}`, views(draw), wideText(draw), again)}`;
+  },
 ];
 
 const PARENTS: Statement[] = [

@@ -1,6 +1,20 @@
 // The tables of a history of capture, and what an application's own triggers do to them.
 
-export const TENANTS = ['00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-00000000000b'] as const;
+/** Two tenants, and how a column names them. */
+export interface TenantColumn {
+  type: string;
+  /** As callers name them. */
+  tenants: readonly [string, string];
+  /** As the application may write them. */
+  spellings: readonly string[];
+}
+
+/** A column of a type, with two tenants as callers name them, and other ways to write them. */
+export function tenantColumn(type: string, tenants: readonly [string, string], ...more: string[]): TenantColumn {
+  return { type, tenants, spellings: [...tenants, ...more] };
+}
+
+const UUIDS = tenantColumn('uuid', ['00000000-0000-4000-8000-00000000000a', '00000000-0000-4000-8000-00000000000b']);
 
 /** Keys are drawn from 1 to this. */
 export const KEYS = 60;
@@ -27,19 +41,42 @@ export const TAGS: WideColumn = { name: 'tags', holding: LIST };
 export const AS_GIVEN: WideColumn = { name: 'given', holding: JSON_OF };
 export const MARKUP: WideColumn = { name: 'markup', holding: XML };
 
-/** Every table has id, tenant_id, parent and views, and some wide columns. */
+/** Every table has id, parent and views, and some wide columns; and tenant_id, unless a row is its parent's tenant's. */
 export interface Table {
   /** With its schema, as SQL writes it. */
   name: string;
   /** The table that `parent` refers to. */
   parent?: string;
   wide: readonly WideColumn[];
+  /** What tenant_id is; a uuid, if nothing is said. */
+  tenant?: TenantColumn;
+  /** The table whose tenants its rows have, through `parent`: it has no tenant_id. */
+  through?: Table;
   /** What ON CONFLICT names; a deferrable key can not be named. */
   conflict?: string;
   /** The key is deferrable, so that rows can exchange keys. */
   swaps?: boolean;
   /** Its partitions. */
   parts?: readonly string[];
+}
+
+/** The column that says whose a row is. */
+export function ownerOf(table: Table): string {
+  return table.through === undefined ? 'tenant_id' : 'parent';
+}
+
+/** The tenants of a table's rows, and how they are named. */
+export function tenantsOf({ tenant, through }: Table): TenantColumn {
+  return through === undefined ? (tenant ?? UUIDS) : tenantsOf(through);
+}
+
+/** The condition that a live row belongs to the tenant `$1`, through parents as they are. */
+export function isTenants(table: Table, row: string): string {
+  const { through } = table;
+  if (through === undefined) return `lower(${row}.tenant_id::text) = lower($1)`;
+  const parent = `${row}p`;
+  const belongs = isTenants(through, parent);
+  return `exists (select from ${through.name} ${parent} where ${parent}.id = ${row}.parent and ${belongs})`;
 }
 
 /** A table's name without its schema. */
@@ -51,13 +88,13 @@ export function nameOf(table: Table): string {
 export function insertion(
   table: Table,
   id: string,
-  tenant: string,
+  owner: string,
   views: string | number,
   text: string,
   where = '',
 ): string {
-  const columns = ['id', 'tenant_id', 'views', ...table.wide.map(({ name }) => name)].join(', ');
-  const values = [id, tenant, views, ...table.wide.map(({ holding }) => holding(text))].join(', ');
+  const columns = ['id', ownerOf(table), 'views', ...table.wide.map(({ name }) => name)].join(', ');
+  const values = [id, owner, views, ...table.wide.map(({ holding }) => holding(text))].join(', ');
   return `insert into ${table.name} (${columns}) select ${values} ${where}`;
 }
 
@@ -79,7 +116,7 @@ export function applicationTriggers(table: Table): string {
       if pg_trigger_depth() > 3 then return null; end if;
       if old.views % 7 = 0 then update ${name} set views = views + 1 where id = old.id + 1; end if;
       if old.views % 11 = 0 then
-        ${insertion(table, 'old.id', 'old.tenant_id', 1, `'back'::text`, absent)};
+        ${insertion(table, 'old.id', `old.${ownerOf(table)}`, 1, `'back'::text`, absent)};
       end if;
       return null;
     end $$;
@@ -133,7 +170,7 @@ function rowTriggerBody(table: Table): string {
       if new.views % 17 = 0 then delete from ${name} where id = new.id + 2; end if;
       if new.views % 19 = 0 then
         delete from ${name} where id = new.id;
-        ${insertion(table, 'new.id', 'new.tenant_id', 1, `'again'::text`)};
+        ${insertion(table, 'new.id', `new.${ownerOf(table)}`, 1, `'again'::text`)};
         update ${name} set views = 2 where id = new.id;
       end if;
       if new.views % 23 = 0 then
