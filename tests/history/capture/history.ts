@@ -6,7 +6,7 @@ import { Draw } from '../statements.ts';
 import { compare, tell, type Verdict } from './compare.ts';
 import { keepMoments, Reader } from './moments.ts';
 import type { Shape } from './shapes.ts';
-import { insertion, KEYS, type Table, tenantsOf } from './tables.ts';
+import { insertion, KEYS, parentFrom, type Table, tenantsOf } from './tables.ts';
 import { type Tally, Writers } from './writers.ts';
 
 const SHOWN = 3;
@@ -51,11 +51,12 @@ async function makeTables(client: pg.Client, { tables, sql }: Shape): Promise<vo
 }
 
 function firstRows(table: Table): string {
+  const { through } = table;
   const { type, tenants } = tenantsOf(table);
   return insertion(
     table,
     'g',
-    table.through === undefined ? `(array['${tenants.join("', '")}'])[1 + g % 2]::${type}` : 'g',
+    through === undefined ? `(array['${tenants.join("', '")}'])[1 + g % 2]::${type}` : parentFrom(through, 'g'),
     'g',
     `'first ' || g || repeat('z', (g % 3) * 3000)`,
     `from generate_series(1, ${Math.floor((KEYS * 2) / 3)}) g`,

@@ -1,6 +1,6 @@
 // Random statements of a history of capture: every kind of write that the order of images depends on.
 import type { Draw } from '../statements.ts';
-import { insertion, KEYS, ownerOf, type Table, tenantsOf, type WideColumn } from './tables.ts';
+import { insertion, KEYS, ownerOf, parentFrom, type Table, tenantsOf, type WideColumn } from './tables.ts';
 
 interface Scene {
   draw: Draw;
@@ -19,9 +19,7 @@ const wideText = (draw: Draw): string =>
 
 /** Whose a row can be: a tenant's, or that of a parent, if there is one. */
 function owner({ draw, table }: Scene): string {
-  if (table.through !== undefined) {
-    return `(select min(id) from ${table.through.name} where id >= ${key(draw)})`;
-  }
+  if (table.through !== undefined) return parentFrom(table.through, key(draw));
   const { type, spellings } = tenantsOf(table);
   return `'${draw.one(spellings)}'::${type}`;
 }

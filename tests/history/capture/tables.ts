@@ -70,6 +70,11 @@ export function tenantsOf({ tenant, through }: Table): TenantColumn {
   return through === undefined ? (tenant ?? UUIDS) : tenantsOf(through);
 }
 
+/** The parent that is next to a key. */
+export function parentFrom(through: Table, from: string | number): string {
+  return `(select min(id) from ${through.name} where id >= ${from})`;
+}
+
 /** The condition that a live row belongs to the tenant `$1`, through parents as they are. */
 export function isTenants(table: Table, row: string): string {
   const { through } = table;
