@@ -10,12 +10,15 @@ import { increment } from '../fixtures/chain.ts';
 import { type Body, backUp, call, ok, restored } from '../fixtures/functions.ts';
 import { recoveryTest, resultsOf } from '../fixtures/recovery.ts';
 import { openStack } from '../fixtures/stack.ts';
-import { newTenant, type Tenant } from '../fixtures/tenants.ts';
+import { newTenant, type Tenant, tokenOf } from '../fixtures/tenants.ts';
 
 const { stack, client, now, asService } = await openStack();
 
 const pitr = async (tenant: Tenant, targetTimestamp: string, more: Record<string, unknown>): Promise<Body> =>
   ok(await call(stack, 'pitr-restore', await tenant.token('admin'), { targetTimestamp, ...more }));
+
+/** The tenant that a user is. */
+const ownTenant = (id: string): Tenant => ({ id, userId: () => id, token: () => tokenOf(stack, id) });
 
 const count = (rows: Rows): number => Object.values(rows).reduce((sum, table) => sum + table.length, 0);
 
@@ -39,7 +42,7 @@ function mainJob(shape: AppShape): void {
 
   before(async () => {
     await shape.open(client);
-    for (const key of shape.tenants) tenants.push(await newTenant(stack, client, key));
+    for (const key of shape.tenants) tenants.push(shape.ofUsers ? ownTenant(key) : await newTenant(stack, client, key));
   });
   after(() => shape.close(client));
 
