@@ -64,7 +64,7 @@ function firstRows(table: Table): string {
 }
 
 async function dropTables(client: pg.Client, { name, tables }: Shape): Promise<void> {
-  for (const table of tables) await client.query(`select m23.unprotect_table('${table.name}')`);
+  for (const table of tables.toReversed()) await client.query(`select m23.unprotect_table('${table.name}')`);
   await client.query(`drop schema ${name} cascade`);
 }
 
