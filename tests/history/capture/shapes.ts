@@ -1,7 +1,7 @@
 // The shapes of tables that histories of capture are written in: each in a schema of its own.
 import {
   AS_GIVEN,
-  applicationTriggers,
+  applicationCode,
   BODY,
   DOC,
   MARKUP,
@@ -39,9 +39,9 @@ function protection({ name, through }: Table): string {
 
 function shape(name: string, tables: readonly Table[], sql: string): Shape {
   const storage = tables.map(uncompressed).join('\n');
-  const triggers = tables.map(applicationTriggers).join('\n');
+  const code = tables.map(applicationCode).join('\n');
   const protect = tables.map(protection).join('\n');
-  return { name, tables, sql: `create schema ${name}; ${sql} ${storage} ${triggers} ${protect}` };
+  return { name, tables, sql: `create schema ${name}; ${sql} ${storage} ${code} ${protect}` };
 }
 
 function plain(): Shape {
@@ -251,7 +251,7 @@ function keyed(): Shape {
 
 /** Children that find their tenant through a parent, which is deleted, gets another key, or changes its tenant. */
 function children(): Shape {
-  const projects: Table = { name: 'children.projects', wide: [NOTE], conflict: 'id' };
+  const projects: Table = { name: 'children.projects', wide: [NOTE], conflict: 'id', calm: true };
   const through = { parent: projects.name, through: projects };
   const tables: Table[] = [
     projects,
@@ -283,12 +283,14 @@ function grandchildren(): Shape {
     name: 'grandchildren.projects',
     wide: [NOTE],
     conflict: 'id',
+    calm: true,
     tenant: tenantColumn('text', ['acme', 'birch']),
   };
   const tasks: Table = {
     name: 'grandchildren.tasks',
     wide: [BODY],
     conflict: 'id',
+    calm: true,
     parent: projects.name,
     through: projects,
   };

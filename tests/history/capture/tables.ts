@@ -54,6 +54,8 @@ export interface Table {
   through?: Table;
   /** What ON CONFLICT names; a deferrable key can not be named. */
   conflict?: string;
+  /** No trigger of the application writes it. */
+  calm?: boolean;
   /** The key is deferrable, so that rows can exchange keys. */
   swaps?: boolean;
   /** Its partitions. */
@@ -104,11 +106,14 @@ export function insertion(
 }
 
 /** Functions and triggers of the application that write the same table from within its statements. */
-export function applicationTriggers(table: Table): string {
+export function applicationCode(table: Table): string {
+  return (table.calm === true ? '' : triggers(table)) + functions(table);
+}
+
+function triggers(table: Table): string {
   const { name } = table;
   const own = nameOf(table);
   const absent = `where not exists (select from ${name} where id = old.id)`;
-  const elsewhere = table.wide.map((column) => `${column.name} = ${column.holding(`'elsewhere'::text`)}`).join(', ');
   return `
     create function ${name}_row() returns trigger language plpgsql as $$
     begin
@@ -142,7 +147,13 @@ export function applicationTriggers(table: Table): string {
     create trigger zzzzz_${own} before update or delete on ${name} for each statement
       execute function ${name}_statement();
     create constraint trigger late_${own} after update on ${name} deferrable initially deferred
-      for each row when (new.views % 31 = 0) execute function ${name}_row();
+      for each row when (new.views % 31 = 0) execute function ${name}_row();`;
+}
+
+function functions(table: Table): string {
+  const { name } = table;
+  const elsewhere = table.wide.map((column) => `${column.name} = ${column.holding(`'elsewhere'::text`)}`).join(', ');
+  return `
     create function ${name}_poke(p_id int) returns int language plpgsql as $$
     begin
       update ${name} set views = views + 1, ${table.wide[0]!.name} = ${table.wide[0]!.holding(`'poked'::text`)}
