@@ -69,8 +69,10 @@ async function dropTables(client: pg.Client, { name, tables }: Shape): Promise<v
 }
 
 async function write(client: pg.Client, setting: Setting): Promise<Outcome> {
-  const { connect, seed, transactions, writers: count = 3 } = setting;
-  const { tables } = setting.shape;
+  const { connect, seed, writers: wanted = 3 } = setting;
+  const { tables, writers: most = wanted } = setting.shape;
+  const count = Math.min(wanted, most);
+  const transactions = Math.ceil((setting.transactions * wanted) / count);
   const watcher = await connect();
   const writers = await Writers.start(connect, count, { tables, seed, transactions });
   const keeping = keepMoments(watcher, tables, {

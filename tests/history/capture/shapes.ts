@@ -18,6 +18,8 @@ export interface Shape {
   name: string;
   tables: readonly Table[];
   sql: string;
+  /** How many may write at once; any number, if nothing is said. */
+  writers?: number;
 }
 
 const WIDE: readonly WideColumn[] = [BODY, NOTE, DOC, RAW, TAGS];
@@ -321,5 +323,5 @@ function grandchildren(): Shape {
 /** All of them. */
 export const SHAPES: readonly Shape[] = [plain(), rewritten(), reflexive(), family(), partitioned(), types(), keyed()];
 
-/** Those whose tenants are found through parents. */
-export const PATH_SHAPES: readonly Shape[] = [children(), grandchildren()];
+/** Those whose tenants are found through parents. A child that is written while its parent moves is left to one writer. */
+export const PATH_SHAPES: readonly Shape[] = [children(), grandchildren()].map((one) => ({ ...one, writers: 1 }));
