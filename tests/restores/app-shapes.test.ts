@@ -20,7 +20,7 @@ const pitr = async (tenant: Tenant, targetTimestamp: string, more: Record<string
 /** The tenant that a user is. */
 const ownTenant = (id: string): Tenant => ({ id, userId: () => id, token: () => tokenOf(stack, id) });
 
-const count = (rows: Rows): number => Object.values(rows).reduce((sum, table) => sum + table.length, 0);
+const count = (rows: Rows, tables: string[]): number => tables.reduce((sum, table) => sum + rows[table]!.length, 0);
 
 /** A tenant, with what its rows and everybody else's are before and after it was damaged. */
 interface Damaged {
@@ -38,6 +38,8 @@ for (const shape of APP_SHAPES) describe(`an application with ${shape.kind}`, ()
 function mainJob(shape: AppShape): void {
   const tenants: Tenant[] = [];
   const tips: string[] = [];
+  /** The tables whose rows are tenants'; the others have what is nobody's. */
+  let owned: string[];
   let moment: string;
   let whole: Rows;
   let second: Damaged;
@@ -50,6 +52,7 @@ function mainJob(shape: AppShape): void {
 
   before(async () => {
     await shape.open(client);
+    owned = await shape.ownedTables(client);
     for (const key of shape.tenants) tenants.push(shape.ofUsers ? ownTenant(key) : await newTenant(stack, client, key));
   });
   after(() => shape.close(client));
@@ -59,7 +62,7 @@ function mainJob(shape: AppShape): void {
     const manifests = await Promise.all(tenants.map((tenant, n) => manifestOf(stack, tenant, full[n]!)));
     assert.equal(
       manifests.reduce((sum, { rows }) => sum + rows, 0),
-      count(await shape.rows(client)),
+      count(await shape.rows(client), owned),
     );
     for (const { id } of tenants) await shape.write(client, 'work', id);
     tips.push(...(await Promise.all(tenants.map((tenant, n) => increment(stack, client, tenant, full[n]!)))));
@@ -74,7 +77,7 @@ function mainJob(shape: AppShape): void {
     second = { tenant: tenants[1]!, backup: tips[1]!, wanted: whole, damaged: between };
     first = { tenant: tenants[0]!, backup: tips[0]!, wanted: between, damaged: await shape.rows(client) };
     for (const { wanted, damaged } of [first, second]) {
-      for (const table of Object.keys(wanted)) assert.notDeepEqual(damaged[table], wanted[table], table);
+      for (const table of owned) assert.notDeepEqual(damaged[table], wanted[table], table);
     }
   });
 
@@ -111,7 +114,7 @@ function mainJob(shape: AppShape): void {
     test('a tenant that was deleted comes back with all that was its own', async () => {
       const targetTimestamp = await now();
       await shape.write(client, 'leave', tenants[0]!.id);
-      assert.ok(count(await shape.rows(client)) < count(whole));
+      assert.ok(count(await shape.rows(client), owned) < count(whole, owned));
       await pitr(tenants[0]!, targetTimestamp, { confirmRestore: true });
       assert.deepEqual(await shape.rows(client), whole);
     });

@@ -320,8 +320,17 @@ function grandchildren(): Shape {
   );
 }
 
-/** All of them. */
-export const SHAPES: readonly Shape[] = [plain(), rewritten(), reflexive(), family(), partitioned(), types(), keyed()];
+/** A child that is written while its parent moves to another tenant is left to one writer. */
+const PATHS: readonly Shape[] = [children(), grandchildren()].map((one) => ({ ...one, writers: 1 }));
 
-/** Those whose tenants are found through parents. A child that is written while its parent moves is left to one writer. */
-export const PATH_SHAPES: readonly Shape[] = [children(), grandchildren()].map((one) => ({ ...one, writers: 1 }));
+/** All of them. */
+export const SHAPES: readonly Shape[] = [
+  plain(),
+  rewritten(),
+  reflexive(),
+  family(),
+  partitioned(),
+  types(),
+  keyed(),
+  ...PATHS,
+];
