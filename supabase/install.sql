@@ -353,7 +353,7 @@ language sql stable rows 12 set search_path = '' as $$
       ('standard_conforming_strings', 'on', false), ('xmloption', 'content', false), ('array_nulls', 'on', false),
       ('quote_all_identifiers', 'off', false), ('transform_null_equals', 'off', false),
       ('restrict_nonsystem_relation_kind', '', false)) t (name, value, prints)
-   where exists (select from pg_settings s where s.name ilike t.name)  -- the last one came with a minor version
+   where current_setting(t.name, true) is not null  -- the last one came with a minor version
 $$;
 revoke all on function m23.text_settings() from public, anon, authenticated, service_role;
 
@@ -920,25 +920,30 @@ revoke all on function m23.columns_of(oid, boolean) from public, anon, authentic
 -- A value's text as PostgreSQL would print it. A cast to text is the same for most
 -- types, and faster; it would cut the blanks of char(n).
 create or replace function m23.text_of(p_column m23.column_shape, p_alias text) returns text
-language sql immutable set search_path = '' as $$
-  select case
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case
     when p_column.type_name = 'boolean'
     then format('case when %1$s.%2$I then ''t'' when not %1$s.%2$I then ''f'' end', p_alias, p_column.name)
     when p_column.native and p_column.type_name not in ('bpchar', 'character', '"char"', 'inet')
       then format('%s.%I::text', p_alias, p_column.name)
     -- IS NULL also holds for a composite value whose fields are all null, which is no null.
     else format('case when %1$s.%2$I is not distinct from null then null else concat(%1$s.%2$I) end',
-                p_alias, p_column.name) end
-$$;
+                p_alias, p_column.name) end;
+end $$;
 revoke all on function m23.text_of(m23.column_shape, text) from public, anon, authenticated, service_role;
 
 -- The type by which a column's values are read where some can be missing: an entry of the log need not carry them all.
 -- A domain that refuses nulls gives way to what it is made of.
 create or replace function m23.type_with_nulls(p_table oid, p_attnum int2) returns text
 language plpgsql stable set search_path = '' as $$
+declare v_type oid := (select a.atttypid from pg_attribute a where a.attrelid = p_table and a.attnum = p_attnum);
 begin
+  if not exists (select from pg_type t where t.oid = v_type and t.typtype = 'd') then
+    return format_type(v_type, -1);
+  end if;
   return (with recursive under (type, depth) as (
-      select a.atttypid, 0 from pg_attribute a where a.attrelid = p_table and a.attnum = p_attnum
+      select v_type, 0
       union all
       select t.typbasetype, u.depth + 1 from under u join pg_type t on t.oid = u.type and t.typtype = 'd')
     select format_type((array_agg(u.type order by case when of.refuses then -u.depth else u.depth end))[1], -1)
@@ -952,10 +957,11 @@ revoke all on function m23.type_with_nulls(oid, int2) from public, anon, authent
 
 -- The columns of a table that hold values of their own, for a select list.
 create or replace function m23.select_list(p_relid oid, p_alias text) returns text
-language sql stable set search_path = '' as $$
-  select string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.attnum)
-    from m23.columns_of(p_relid) c where not c.generated
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.attnum)
+      from m23.columns_of(p_relid) c where not c.generated);
+end $$;
 revoke all on function m23.select_list(oid, text) from public, anon, authenticated, service_role;
 
 -- Definitions: the SQL that makes a protected table again where there is none, with the types
@@ -2274,7 +2280,8 @@ revoke all on function m23.clock_fault(timestamptz) from public, anon, authentic
 
 -- Whether the server records commit times.
 create or replace function m23.commit_times_are_native() returns boolean
-language sql stable set search_path = '' as $$ select current_setting('track_commit_timestamp')::boolean $$;
+language plpgsql stable set search_path = '' as
+$$ begin return current_setting('track_commit_timestamp')::boolean; end $$;
 revoke all on function m23.commit_times_are_native() from public, anon, authenticated, service_role;
 
 -- Whether the server has recorded commit times ever since.
@@ -2312,13 +2319,13 @@ grant execute on function m23.caller_fence() to authenticated, service_role;
 -- uuid is a hash that costs nearly nothing. One tenant has one fence, whatever the types of its columns, so a text may
 -- be a uuid's.
 create or replace function m23.fence_of(p_tenant text, p_type text) returns text
-language sql immutable set search_path = '' as
-$outer$
-  select format(case p_type when 'uuid' then 'uuid_hash_extended(%s, 0)'
+language plpgsql immutable set search_path = '' as $outer$
+begin
+  return format(case p_type when 'uuid' then 'uuid_hash_extended(%s, 0)'
                             when 'bigint' then 'hashtextextended((%s)::text, 0)'
                             else $case$case when %1$s ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-             then uuid_hash_extended((%1$s)::uuid, 0) else hashtextextended(lower(%1$s), 0) end$case$ end, p_tenant)
-$outer$;
+             then uuid_hash_extended((%1$s)::uuid, 0) else hashtextextended(lower(%1$s), 0) end$case$ end, p_tenant);
+end $outer$;
 revoke all on function m23.fence_of(text, text) from public, anon, authenticated, service_role;
 
 -- The bits of a fence that a stripe is told by; the lower ones are those of no application's own keys.
@@ -2348,12 +2355,13 @@ revoke all on function m23.fence_bits() from public, anon, authenticated, servic
 -- How capture shares the fence of a row's tenant, as a condition that always holds. A transaction's first
 -- rows of a log ask for their tenant's own key, without a look at what other tables have asked for.
 create or replace function m23.shares_fence(p_tenant text, p_type text, p_log text) returns text
-language sql immutable set search_path = '' as $$
-  select format($condition$pg_advisory_xact_lock_shared(%1$s
+language plpgsql immutable set search_path = '' as $$
+begin
+  return format($condition$pg_advisory_xact_lock_shared(%1$s
              & case when pg_stat_get_xact_tuples_inserted(%2$L::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted(%2$L::regclass) < 256 then m23.fence_bits()
-                    else %3$s end) is not null$condition$, m23.fence_of(p_tenant, p_type), p_log, m23.stripe_bits())
-$$;
+                    else %3$s end) is not null$condition$, m23.fence_of(p_tenant, p_type), p_log, m23.stripe_bits());
+end $$;
 comment on function m23.shares_fence(text, text, text) is
   'The condition by which a row of the tenant p_tenant (an expression of p_type), logged in p_log, shares its  fence.';
 revoke all on function m23.shares_fence(text, text, text) from public, anon, authenticated, service_role;
@@ -3494,9 +3502,8 @@ language plpgsql stable rows 1 set search_path = '' as $$
 begin
   return query
   select c.oid, c.relkind = 'r', r.relkind = 'p'
-    from pg_class r, pg_class c
+    from pg_class r join pg_class c on c.oid = any (m23.with_partitions(p_relid))
    where r.oid = p_relid
-     and (c.oid = p_relid or r.relkind = 'p' and c.oid in (select t.relid from pg_partition_tree(p_relid) t))
    order by c.oid = p_relid desc, c.oid;
 end $$;
 revoke all on function m23.captured_relations(oid) from public, anon, authenticated, service_role;
@@ -3550,7 +3557,7 @@ revoke all on function m23.history_since(m23.protected_tables) from public, anon
 
 -- The log of a table: all its parts, which inherit from it.
 create or replace function m23.log_name(p_table_id int) returns text
-language sql immutable set search_path = '' as $$ select 'm23_log.log_' || p_table_id $$;
+language plpgsql immutable set search_path = '' as $$ begin return 'm23_log.log_' || p_table_id; end $$;
 revoke all on function m23.log_name(int) from public, anon, authenticated, service_role;
 
 -- The statement that notes those parents of new rows, a relation, that are not there, as nobody's. Where the server
@@ -3885,11 +3892,17 @@ revoke all on function m23.write_log_groups(m23.protected_tables) from public, a
 create or replace function m23.write_log_table(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
 declare
-  v_log    text := m23.log_name(p_table.id);
-  v_new    boolean := to_regclass(v_log) is null;
-  v_column record;
-  v_name   text;
+  v_log     text := m23.log_name(p_table.id);
+  v_new     boolean := to_regclass(v_log) is null;
+  v_columns text[];
 begin
+  update m23.log_columns f set column_name = c.name
+    from m23.columns_of(p_table.relid) c where f.table_id = p_table.id and f.attnum = c.attnum;
+  update m23.log_columns f set until_xid = pg_current_xact_id()
+   where f.table_id = p_table.id and f.until_xid is null
+     and not exists (select from m23.columns_of(p_table.relid) c
+                      where c.attnum = f.attnum and not c.generated and m23.logged_type(c) = f.type_name);
+  v_columns := array(select format('%s %s', c.name, c.type_name) from m23.columns_to_log(p_table) c order by c.attnum);
   if v_new then
     execute format('create table %s (
         tenant_id %s not null,
@@ -3897,33 +3910,19 @@ begin
         change_id pg_lsn not null default pg_current_wal_insert_lsn(),
         op        "char" not null,
         unchanged int,
-        actor     uuid)', v_log, p_table.tenant_type);
+        actor     uuid, %s)', v_log, p_table.tenant_type, array_to_string(v_columns, ', '));
     perform m23.close_table(v_log::regclass);
     execute format('revoke all on %s from public, anon, authenticated', v_log);
     perform m23.open_log_part(p_table.id);
+  elsif v_columns <> '{}' then
+    execute format('alter table %s add %s', v_log, array_to_string(v_columns, ', add '));
   end if;
-  update m23.log_columns f set column_name = c.name
-    from m23.columns_of(p_table.relid) c where f.table_id = p_table.id and f.attnum = c.attnum;
-  update m23.log_columns f set until_xid = pg_current_xact_id()
-   where f.table_id = p_table.id and f.until_xid is null
-     and not exists (select from m23.columns_of(p_table.relid) c
-                      where c.attnum = f.attnum and not c.generated and m23.logged_type(c) = f.type_name);
-  for v_column in
-    select c.attnum, c.name, c.type_name as column_type, m23.logged_type(c) as type_name,
-           (select count(*) from m23.log_columns f where f.table_id = p_table.id and f.attnum = c.attnum) as versions
-      from m23.columns_of(p_table.relid) c
-     where not c.generated
-       and not exists (select from m23.log_columns f
-                        where f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null)
-  loop
-    v_name := concat('c', v_column.attnum, '_' || nullif(v_column.versions, 0));
-    execute format('alter table %s add column %s %s', v_log, v_name, v_column.type_name);
-    insert into m23.log_columns (table_id, name, attnum, column_name, type_name, column_type, since, generated)
-      values (p_table.id, v_name, v_column.attnum, v_column.name, v_column.type_name, v_column.column_type,
-              case when v_new then '0/0' else pg_current_wal_insert_lsn() end,
-              not v_new and v_column.versions = 0
-                and v_column.attnum <= (select t.attributes from m23.protected_tables t where t.id = p_table.id));
-  end loop;
+  insert into m23.log_columns (table_id, name, attnum, column_name, type_name, column_type, since, generated)
+    select p_table.id, c.name, c.attnum, c.column_name, c.type_name, c.column_type,
+           case when v_new then '0/0' else pg_current_wal_insert_lsn() end,
+           not v_new and c.versions = 0
+             and c.attnum <= (select t.attributes from m23.protected_tables t where t.id = p_table.id)
+      from m23.columns_to_log(p_table) c;
   update m23.protected_tables t set attributes = c.relnatts
     from pg_class c where t.id = p_table.id and c.oid = p_table.relid;
 end $$;
@@ -3992,12 +3991,10 @@ create or replace function m23.references_itself(p_table oid) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
   return exists (with recursive taken (relid) as (
-      select p_table
+      select c.relid from m23.cascades_from(p_table) c
       union
-      select k.conrelid
-        from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c')
-    select from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c'
-     where k.conrelid = p_table);
+      select c.relid from taken t cross join lateral m23.cascades_from(t.relid) c)
+    select from taken t where t.relid = p_table);
 end $$;
 revoke all on function m23.references_itself(oid) from public, anon, authenticated, service_role;
 
@@ -4262,8 +4259,8 @@ revoke all on function m23.missing_triggers(m23.protected_tables) from public, a
 
 -- The type that a column has in the log.
 create or replace function m23.logged_type(p_column m23.column_shape) returns text
-language sql immutable set search_path = '' as
-$$ select case when p_column.native then p_column.type_name else 'text' end $$;
+language plpgsql immutable set search_path = '' as
+$$ begin return case when p_column.native then p_column.type_name else 'text' end; end $$;
 revoke all on function m23.logged_type(m23.column_shape) from public, anon, authenticated, service_role;
 
 -- Whether an index of all rows begins with these columns, in whatever order.
@@ -4427,15 +4424,19 @@ create or replace function m23.other_tenant_column(p_table m23.protected_tables,
 language plpgsql stable set search_path = '' as $$
 begin
   return (
+    with used as materialized (
+      select distinct c.attname, c.atttypid
+        from m23.protected_tables t
+       cross join lateral (select a.attname, a.atttypid from pg_attribute a
+                            where a.attrelid = t.relid and a.attnum = t.tenant_attnum offset 0) c
+       where t.id <> p_table.id)
     select a.attname from pg_attribute a
      where a.attrelid = p_key.confrelid and a.attnum > 0 and not a.attisdropped and a.attnum <> p_key.confkey[1]
        and (a.attname = 'tenant_id'
             or exists (select from m23.protected_tables t
                         where t.relid = a.attrelid and t.tenant_attnum = a.attnum)
-            or exists (select from m23.protected_tables t
-                         join pg_attribute theirs on theirs.attrelid = t.relid and theirs.attnum = t.tenant_attnum
-                        where t.id <> p_table.id and theirs.attname = a.attname
-                          and m23.base_type(theirs.atttypid) = m23.base_type(a.atttypid)))
+            or exists (select from used u
+                        where u.attname = a.attname and m23.base_type(u.atttypid) = m23.base_type(a.atttypid)))
      order by a.attnum limit 1);
 end $$;
 revoke all on function m23.other_tenant_column(m23.protected_tables, pg_constraint) from public, anon, authenticated,
@@ -4532,7 +4533,8 @@ language sql stable set search_path = '' as $$
 $$;
 revoke all on function m23.type_parts(oid) from public, anon, authenticated, service_role;
 
--- The types that others use and the server does not bring along, and those that these use.
+-- The types that others use and the server does not bring along, and those that these use. Each is looked up by itself:
+-- every table and every log has two more, and the planner would read them all.
 create or replace function m23.types_within(p_types oid[]) returns table (type oid, depth int)
 language plpgsql stable rows 5 set search_path = '' as $$
 begin
@@ -4541,7 +4543,8 @@ begin
     select unnest(p_types), 0
     union
     select next.type, u.depth + 1
-      from used u join pg_type t on t.oid = u.type
+      from used u
+      cross join lateral (select y.* from pg_type y where y.oid = u.type offset 0) t
       cross join lateral (
         select nullif(t.typelem, 0) as type where t.typcategory = 'A'
         union all select nullif(t.typbasetype, 0)
@@ -4550,7 +4553,8 @@ begin
         union all select r.rngsubtype from pg_range r where r.rngtypid = t.oid
         union all select r.rngtypid from pg_range r where r.rngmultitypid = t.oid) next
      where next.type is not null and u.depth < 50)
-  select t.oid, max(u.depth) from used u join pg_type t on t.oid = u.type
+  select t.oid, max(u.depth)
+    from used u cross join lateral (select y.* from pg_type y where y.oid = u.type offset 0) t
    where t.typnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
      and t.typtype in ('e', 'd', 'c', 'r', 'b') and t.typcategory <> 'A'
    group by t.oid;
@@ -4909,6 +4913,22 @@ exception when lock_not_available then return '{}';  -- there is a next time
 end $$;
 revoke all on function m23.wide_columns(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- The columns of a table that its log does not have, or has in another type, as the log is to have them; versions: how
+-- many it has of that column.
+create or replace function m23.columns_to_log(p_table m23.protected_tables)
+returns table (name text, attnum int2, type_name text, column_name text, column_type text, versions bigint)
+language plpgsql stable rows 5 set search_path = '' as $$
+begin
+  return query
+  select concat('c', c.attnum, '_' || nullif(had.versions, 0)), c.attnum, m23.logged_type(c), c.name, c.type_name,
+         had.versions
+    from m23.columns_of(p_table.relid) c
+   cross join lateral (select count(*), count(*) filter (where f.until_xid is null) from m23.log_columns f
+                        where f.table_id = p_table.id and f.attnum = c.attnum) had (versions, current)
+   where not c.generated and had.current = 0;
+end $$;
+revoke all on function m23.columns_to_log(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- Two that open one at once would both take the next number: the second waits, and takes the one after it.
 create or replace function m23.open_log_part(p_table_id int) returns void
 language plpgsql set search_path = '' as $$
@@ -4980,6 +5000,17 @@ begin
                 where g.tgname ~ '^(aaa|zzz)_m23_' order by 1);
 end $$;
 revoke all on function m23.trigger_marks(oid) from public, anon, authenticated, service_role;
+
+-- The tables whose rows a foreign key's action deletes with a table's. Its triggers lead to them: there is no index on
+-- what foreign keys refer to, and a look at all of them for each table would take the square of their number.
+create or replace function m23.cascades_from(p_table oid) returns table (relid oid)
+language plpgsql stable rows 2 set search_path = '' as $$
+begin
+  return query
+  select k.conrelid from pg_trigger g join pg_constraint k on k.oid = g.tgconstraint
+   where g.tgrelid = p_table and k.contype = 'f' and k.confrelid = p_table and k.confdeltype = 'c';
+end $$;
+revoke all on function m23.cascades_from(oid) from public, anon, authenticated, service_role;
 
 -- The condition that the columns of two rows agree by these operators, one for each pair of columns. A foreign
 -- key has its own: by name alone, `=` would compare citext as text, and for ltree there would be none.
@@ -5375,24 +5406,28 @@ revoke all on function m23.captured_tenant(m23.protected_tables) from public, an
 create or replace function m23.log_fields(p_table m23.protected_tables, p_keys_only boolean,
   p_groups text default 'all',
                                out names text, out expressions text)
-language sql stable set search_path = '' as $$
+language plpgsql stable set search_path = '' as $$
+begin
   select string_agg(f.name, ', ' order by c.attnum),
          string_agg(case when p_groups = 'some' and g.bit is not null
                          then format('case when changed.g%s then %s end', g.bit, e.value) else e.value end,
                     ', ' order by c.attnum)
+    into names, expressions
     from m23.columns_of(p_table.relid) c
     join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
    cross join lateral (select case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end) e (value)
     left join m23.log_groups g on g.table_id = p_table.id and g.in_use and c.attnum = any (g.attnums)
-   where not c.generated and (c.key_ord is not null or not p_keys_only) and (p_groups <> 'none' or g.bit is null)
-$$;
+   where not c.generated and (c.key_ord is not null or not p_keys_only) and (p_groups <> 'none' or g.bit is null);
+end $$;
 revoke all on function m23.log_fields(m23.protected_tables, boolean, text) from public, anon, authenticated,
   service_role;
 
 -- The part of a log that capture writes into.
 create or replace function m23.log_part(p_table_id int) returns text
-language sql stable set search_path = '' as
-$$ select m23.log_name(p_table_id) || '_' || max(part) from m23.log_parts where table_id = p_table_id $$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select m23.log_name(p_table_id) || '_' || max(part) from m23.log_parts where table_id = p_table_id);
+end $$;
 revoke all on function m23.log_part(int) from public, anon, authenticated, service_role;
 
 -- The statement that notes rows of a table as absent parents: a row `old` that goes, or all of a relation.
@@ -5414,12 +5449,14 @@ revoke all on function m23.note_leaving(m23.protected_tables, text, text) from p
 
 -- The whole number of a transaction that the catalogue knows by its last 32 bits.
 create or replace function m23.whole_xid(p_xid xid) returns xid8
-language sql stable set search_path = '' as $$
-  select greatest(0, near.xid - 2147483648
-                     + mod(mod(p_xid::text::numeric - near.xid + 2147483648, 4294967296) + 4294967296, 4294967296)
-                    )::text::xid8
-    from (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as xid) near
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select greatest(0, near.xid - 2147483648
+                       + mod(mod(p_xid::text::numeric - near.xid + 2147483648, 4294967296) + 4294967296, 4294967296)
+                      )::text::xid8
+      from (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as xid) near);
+end $$;
 revoke all on function m23.whole_xid(xid) from public, anon, authenticated, service_role;
 
 -- The setting by which the function after a row tells the one after the statement that a group or a key was changed.
@@ -5687,33 +5724,36 @@ revoke all on function m23.statements_setting(int) from public, anon, authentica
 -- The condition that a column, or a list of them, differs in `old` and `new` by what is stored. A value that lies
 -- outside its row, and was not touched, lies where it did, which only a server from 17 on tells.
 create or replace function m23.columns_differ(p_columns text[], p_wide text[] default '{}') returns text
-language sql stable set search_path = '' as $$
-  select concat_ws(' or ',
+language plpgsql stable set search_path = '' as $$
+declare v_knows boolean := current_setting('server_version_num')::int >= 170000;
+begin
+  return concat_ws(' or ',
     (select format('row(%s)::pg_catalog.record operator(pg_catalog.*<>) row(%s)::pg_catalog.record',
                    string_agg(format('old.%I', c), ', '), string_agg(format('new.%I', c), ', '))
-       from unnest(p_columns) c where c <> all (p_wide) or not v.knows having count(*) > 0),
+       from unnest(p_columns) c where c <> all (p_wide) or not v_knows having count(*) > 0),
     (select string_agg(format(
          'case when pg_catalog.pg_column_toast_chunk_id(old.%1$I)
                     operator(pg_catalog.=) pg_catalog.pg_column_toast_chunk_id(new.%1$I) then false
                else row(old.%1$I)::pg_catalog.record operator(pg_catalog.*<>) row(new.%1$I)::pg_catalog.record end', c),
                        ' or ')
-       from unnest(p_columns) c where c = any (p_wide) and v.knows))
-    from (select current_setting('server_version_num')::int >= 170000) v (knows)
-$$;
+       from unnest(p_columns) c where c = any (p_wide) and v_knows));
+end $$;
 revoke all on function m23.columns_differ(text[], text[]) from public, anon, authenticated, service_role;
 
 -- The setting that says, to the end of the transaction, that a row's column of a group was changed. A trigger
 -- for each row writes it, which fires before the one that logs the statement.
 create or replace function m23.group_flag(p_table_id int, p_bit int) returns text
-language sql immutable set search_path = '' as $$ select format('m23.changed_%s_%s', p_table_id, p_bit) $$;
+language plpgsql immutable set search_path = '' as
+$$ begin return format('m23.changed_%s_%s', p_table_id, p_bit); end $$;
 revoke all on function m23.group_flag(int, int) from public, anon, authenticated, service_role;
 
 -- The condition that a row has changed a group.
 create or replace function m23.has_changed_group(p_table_id int, p_bit int) returns text
-language sql immutable set search_path = '' as $$
-  select format('pg_catalog.current_setting(%L, true) operator(pg_catalog.=) ''yes''',
-                m23.group_flag(p_table_id, p_bit))
-$$;
+language plpgsql immutable set search_path = '' as $$
+begin
+  return format('pg_catalog.current_setting(%L, true) operator(pg_catalog.=) ''yes''',
+                m23.group_flag(p_table_id, p_bit));
+end $$;
 revoke all on function m23.has_changed_group(int, int) from public, anon, authenticated, service_role;
 
 -- The setting by which it tells that a key was; `both`: a row has changed its key and its tenant.
@@ -5921,11 +5961,12 @@ revoke all on function m23.delete_triggers(oid) from public, anon, authenticated
 -- Which groups a statement has changed, as a relation of one row with a column for each. It is asked once: asked for
 -- each row, the settings would be half of what logging the row costs.
 create or replace function m23.changed_groups(p_table_id int) returns text
-language sql stable set search_path = '' as $$
-  select format('(select %s offset 0) changed',
-                string_agg(format('%s as g%s', m23.has_changed_group(p_table_id, g.bit), g.bit), ', ' order by g.bit))
-    from m23.log_groups g where g.table_id = p_table_id and g.in_use
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('(select %s offset 0) changed',
+                  string_agg(format('%s as g%s', m23.has_changed_group(p_table_id, g.bit), g.bit), ', ' order by g.bit))
+      from m23.log_groups g where g.table_id = p_table_id and g.in_use);
+end $$;
 revoke all on function m23.changed_groups(int) from public, anon, authenticated, service_role;
 
 -- The column of who writes, in generated code: a look at one setting where nobody is signed in.
@@ -5937,12 +5978,13 @@ revoke all on function m23.logged_actor() from public, anon, authenticated, serv
 
 -- The value of `unchanged` for an update: the bits of the groups that nobody has changed; null for none.
 create or replace function m23.unchanged_bits(p_table m23.protected_tables) returns text
-language sql stable set search_path = '' as $$
-  select 'nullif('
-         || string_agg(format('case when changed.g%s then 0 else %s end', g.bit, 1 << g.bit), ' + ' order by g.bit)
-         || ', 0)'
-    from m23.log_groups g where g.table_id = p_table.id and g.in_use
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select 'nullif('
+           || string_agg(format('case when changed.g%s then 0 else %s end', g.bit, 1 << g.bit), ' + ' order by g.bit)
+           || ', 0)'
+      from m23.log_groups g where g.table_id = p_table.id and g.in_use);
+end $$;
 revoke all on function m23.unchanged_bits(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Keys that an update takes away or makes: the sets of keys before and after are compared. How many rows there are is
@@ -6098,10 +6140,11 @@ revoke all on function m23.subtree_statements(int, text, text, text) from public
 
 -- The bits of the groups that a column is or has been in: an image that has any of them does not carry it.
 create or replace function m23.column_bits(p_table m23.protected_tables, p_attnum int2) returns int
-language sql stable set search_path = '' as $$
-  select coalesce(bit_or(1 << g.bit), 0)
-    from m23.log_groups g where g.table_id = p_table.id and p_attnum = any (g.attnums)
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select coalesce(bit_or(1 << g.bit), 0)
+      from m23.log_groups g where g.table_id = p_table.id and p_attnum = any (g.attnums));
+end $$;
 revoke all on function m23.column_bits(m23.protected_tables, int2) from public, anon, authenticated, service_role;
 
 -- The column `l.<p_name>` of a log, which has the type p_type, in the type that the table has now.
@@ -6240,15 +6283,16 @@ create table m23.fills (
 
 -- A value of one type as one of another: as its text would be read, but for what becomes JSON.
 create or replace function m23.converted(p_value text, p_from text, p_to text) returns text
-language sql immutable set search_path = '' as $$
-  select case
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case
     when p_from = p_to then p_value
     when p_from = 'text' then format('(%s)::%s', p_value, p_to)
     when p_to in ('json', 'jsonb')
          and p_from not in ('json', 'jsonb', 'character varying', 'character', 'bpchar', 'name')
     then format('pg_catalog.to_jsonb(%s)::%s', p_value, p_to)
-    else format('(case when %1$s is not null then concat(%1$s) end)::%2$s', p_value, p_to) end
-$$;
+    else format('(case when %1$s is not null then concat(%1$s) end)::%2$s', p_value, p_to) end;
+end $$;
 revoke all on function m23.converted(text, text, text) from public, anon, authenticated, service_role;
 
 -- The value of an expression of a text, $1, as JSON; the text where it fails.
@@ -6958,7 +7002,8 @@ revoke all on function m23.operations() from public, anon, authenticated, servic
 
 -- One part of a log.
 create or replace function m23.part_name(p_table_id int, p_part int) returns text
-language sql immutable set search_path = '' as $$ select format('m23_log.log_%s_%s', p_table_id, p_part) $$;
+language plpgsql immutable set search_path = '' as
+$$ begin return format('m23_log.log_%s_%s', p_table_id, p_part); end $$;
 revoke all on function m23.part_name(int, int) from public, anon, authenticated, service_role;
 
 -- The log's column for a key column, which is never retyped: that would begin another history.

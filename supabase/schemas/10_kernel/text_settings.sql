@@ -11,7 +11,7 @@ language sql stable rows 12 as $$
       ('standard_conforming_strings', 'on', false), ('xmloption', 'content', false), ('array_nulls', 'on', false),
       ('quote_all_identifiers', 'off', false), ('transform_null_equals', 'off', false),
       ('restrict_nonsystem_relation_kind', '', false)) t (name, value, prints)
-   where exists (select from pg_settings s where s.name ilike t.name)  -- the last one came with a minor version
+   where current_setting(t.name, true) is not null  -- the last one came with a minor version
 $$;
 
 create function m23.pin_text(variadic p_functions regprocedure[]) returns void

@@ -33,24 +33,29 @@ comment on function m23.columns_of(oid, boolean) is
 -- A value's text as PostgreSQL would print it. A cast to text is the same for most
 -- types, and faster; it would cut the blanks of char(n).
 create function m23.text_of(p_column m23.column_shape, p_alias text) returns text
-language sql immutable as $$
-  select case
+language plpgsql immutable as $$
+begin
+  return case
     when p_column.type_name = 'boolean'
     then format('case when %1$s.%2$I then ''t'' when not %1$s.%2$I then ''f'' end', p_alias, p_column.name)
     when p_column.native and p_column.type_name not in ('bpchar', 'character', '"char"', 'inet')
       then format('%s.%I::text', p_alias, p_column.name)
     -- IS NULL also holds for a composite value whose fields are all null, which is no null.
     else format('case when %1$s.%2$I is not distinct from null then null else concat(%1$s.%2$I) end',
-                p_alias, p_column.name) end
-$$;
+                p_alias, p_column.name) end;
+end $$;
 
 -- The type by which a column's values are read where some can be missing: an entry of the log need not carry them all.
 -- A domain that refuses nulls gives way to what it is made of.
 create function m23.type_with_nulls(p_table oid, p_attnum int2) returns text
 language plpgsql stable as $$
+declare v_type oid := (select a.atttypid from pg_attribute a where a.attrelid = p_table and a.attnum = p_attnum);
 begin
+  if not exists (select from pg_type t where t.oid = v_type and t.typtype = 'd') then
+    return format_type(v_type, -1);
+  end if;
   return (with recursive under (type, depth) as (
-      select a.atttypid, 0 from pg_attribute a where a.attrelid = p_table and a.attnum = p_attnum
+      select v_type, 0
       union all
       select t.typbasetype, u.depth + 1 from under u join pg_type t on t.oid = u.type and t.typtype = 'd')
     select format_type((array_agg(u.type order by case when of.refuses then -u.depth else u.depth end))[1], -1)
@@ -63,7 +68,8 @@ end $$;
 
 -- The columns of a table that hold values of their own, for a select list.
 create function m23.select_list(p_relid oid, p_alias text) returns text
-language sql stable as $$
-  select string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.attnum)
-    from m23.columns_of(p_relid) c where not c.generated
-$$;
+language plpgsql stable as $$
+begin
+  return (select string_agg(format('%s.%I', p_alias, c.name), ', ' order by c.attnum)
+      from m23.columns_of(p_relid) c where not c.generated);
+end $$;

@@ -2,7 +2,7 @@
 
 -- Whether the server records commit times.
 create function m23.commit_times_are_native() returns boolean
-language sql stable as $$ select current_setting('track_commit_timestamp')::boolean $$;
+language plpgsql stable as $$ begin return current_setting('track_commit_timestamp')::boolean; end $$;
 
 -- Copies of commit times that the server is about to forget.
 create table m23.commit_times (

@@ -22,13 +22,13 @@ $$ begin return m23.fence_key(m23.caller_tenant()); end $$;
 -- uuid is a hash that costs nearly nothing. One tenant has one fence, whatever the types of its columns, so a text may
 -- be a uuid's.
 create function m23.fence_of(p_tenant text, p_type text) returns text
-language sql immutable as
-$outer$
-  select format(case p_type when 'uuid' then 'uuid_hash_extended(%s, 0)'
+language plpgsql immutable as $outer$
+begin
+  return format(case p_type when 'uuid' then 'uuid_hash_extended(%s, 0)'
                             when 'bigint' then 'hashtextextended((%s)::text, 0)'
                             else $case$case when %1$s ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-             then uuid_hash_extended((%1$s)::uuid, 0) else hashtextextended(lower(%1$s), 0) end$case$ end, p_tenant)
-$outer$;
+             then uuid_hash_extended((%1$s)::uuid, 0) else hashtextextended(lower(%1$s), 0) end$case$ end, p_tenant);
+end $outer$;
 
 -- The bits of a fence that a stripe is told by; the lower ones are those of no application's own keys.
 create function m23.stripe_bits() returns bigint
@@ -54,12 +54,13 @@ end $$;
 -- How capture shares the fence of a row's tenant, as a condition that always holds. A transaction's first
 -- rows of a log ask for their tenant's own key, without a look at what other tables have asked for.
 create function m23.shares_fence(p_tenant text, p_type text, p_log text) returns text
-language sql immutable as $$
-  select format($condition$pg_advisory_xact_lock_shared(%1$s
+language plpgsql immutable as $$
+begin
+  return format($condition$pg_advisory_xact_lock_shared(%1$s
              & case when pg_stat_get_xact_tuples_inserted(%2$L::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted(%2$L::regclass) < 256 then m23.fence_bits()
-                    else %3$s end) is not null$condition$, m23.fence_of(p_tenant, p_type), p_log, m23.stripe_bits())
-$$;
+                    else %3$s end) is not null$condition$, m23.fence_of(p_tenant, p_type), p_log, m23.stripe_bits());
+end $$;
 comment on function m23.shares_fence(text, text, text) is
   'The condition by which a row of the tenant p_tenant (an expression of p_type), logged in p_log, shares its  fence.';
 

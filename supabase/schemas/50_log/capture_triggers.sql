@@ -7,9 +7,8 @@ language plpgsql stable rows 1 as $$
 begin
   return query
   select c.oid, c.relkind = 'r', r.relkind = 'p'
-    from pg_class r, pg_class c
+    from pg_class r join pg_class c on c.oid = any (m23.with_partitions(p_relid))
    where r.oid = p_relid
-     and (c.oid = p_relid or r.relkind = 'p' and c.oid in (select t.relid from pg_partition_tree(p_relid) t))
    order by c.oid = p_relid desc, c.oid;
 end $$;
 

@@ -29,12 +29,14 @@ comment on table m23.type_versions is
 
 -- The whole number of a transaction that the catalogue knows by its last 32 bits.
 create function m23.whole_xid(p_xid xid) returns xid8
-language sql stable as $$
-  select greatest(0, near.xid - 2147483648
-                     + mod(mod(p_xid::text::numeric - near.xid + 2147483648, 4294967296) + 4294967296, 4294967296)
-                    )::text::xid8
-    from (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as xid) near
-$$;
+language plpgsql stable as $$
+begin
+  return (
+    select greatest(0, near.xid - 2147483648
+                       + mod(mod(p_xid::text::numeric - near.xid + 2147483648, 4294967296) + 4294967296, 4294967296)
+                      )::text::xid8
+      from (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as xid) near);
+end $$;
 
 -- What an enum or a composite type is made of now: labels or attributes by their numbers, and who altered it last.
 create function m23.type_parts(p_type oid, out numbers oid[], out names text[], out xid xid8)

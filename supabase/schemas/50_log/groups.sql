@@ -4,20 +4,22 @@
 -- Which groups a statement has changed, as a relation of one row with a column for each. It is asked once: asked for
 -- each row, the settings would be half of what logging the row costs.
 create function m23.changed_groups(p_table_id int) returns text
-language sql stable as $$
-  select format('(select %s offset 0) changed',
-                string_agg(format('%s as g%s', m23.has_changed_group(p_table_id, g.bit), g.bit), ', ' order by g.bit))
-    from m23.log_groups g where g.table_id = p_table_id and g.in_use
-$$;
+language plpgsql stable as $$
+begin
+  return (select format('(select %s offset 0) changed',
+                  string_agg(format('%s as g%s', m23.has_changed_group(p_table_id, g.bit), g.bit), ', ' order by g.bit))
+      from m23.log_groups g where g.table_id = p_table_id and g.in_use);
+end $$;
 
 -- The value of `unchanged` for an update: the bits of the groups that nobody has changed; null for none.
 create function m23.unchanged_bits(p_table m23.protected_tables) returns text
-language sql stable as $$
-  select 'nullif('
-         || string_agg(format('case when changed.g%s then 0 else %s end', g.bit, 1 << g.bit), ' + ' order by g.bit)
-         || ', 0)'
-    from m23.log_groups g where g.table_id = p_table.id and g.in_use
-$$;
+language plpgsql stable as $$
+begin
+  return (select 'nullif('
+           || string_agg(format('case when changed.g%s then 0 else %s end', g.bit, 1 << g.bit), ' + ' order by g.bit)
+           || ', 0)'
+      from m23.log_groups g where g.table_id = p_table.id and g.in_use);
+end $$;
 
 -- The columns that can be left out: of variable length, but for numbers, keys and what foreign keys refer with,
 -- by which the order of changes is told. A table of very many columns has none, as a query into its past names each of
@@ -40,10 +42,11 @@ end $$;
 
 -- The bits of the groups that a column is or has been in: an image that has any of them does not carry it.
 create function m23.column_bits(p_table m23.protected_tables, p_attnum int2) returns int
-language sql stable as $$
-  select coalesce(bit_or(1 << g.bit), 0)
-    from m23.log_groups g where g.table_id = p_table.id and p_attnum = any (g.attnums)
-$$;
+language plpgsql stable as $$
+begin
+  return (select coalesce(bit_or(1 << g.bit), 0)
+      from m23.log_groups g where g.table_id = p_table.id and p_attnum = any (g.attnums));
+end $$;
 
 -- The groups by bit, as lists of the columns' present names; null where there are none.
 create function m23.groups_of(p_table m23.protected_tables) returns jsonb
@@ -58,16 +61,17 @@ $$;
 -- The condition that a column, or a list of them, differs in `old` and `new` by what is stored. A value that lies
 -- outside its row, and was not touched, lies where it did, which only a server from 17 on tells.
 create function m23.columns_differ(p_columns text[], p_wide text[] default '{}') returns text
-language sql stable as $$
-  select concat_ws(' or ',
+language plpgsql stable as $$
+declare v_knows boolean := current_setting('server_version_num')::int >= 170000;
+begin
+  return concat_ws(' or ',
     (select format('row(%s)::pg_catalog.record operator(pg_catalog.*<>) row(%s)::pg_catalog.record',
                    string_agg(format('old.%I', c), ', '), string_agg(format('new.%I', c), ', '))
-       from unnest(p_columns) c where c <> all (p_wide) or not v.knows having count(*) > 0),
+       from unnest(p_columns) c where c <> all (p_wide) or not v_knows having count(*) > 0),
     (select string_agg(format(
          'case when pg_catalog.pg_column_toast_chunk_id(old.%1$I)
                     operator(pg_catalog.=) pg_catalog.pg_column_toast_chunk_id(new.%1$I) then false
                else row(old.%1$I)::pg_catalog.record operator(pg_catalog.*<>) row(new.%1$I)::pg_catalog.record end', c),
                        ' or ')
-       from unnest(p_columns) c where c = any (p_wide) and v.knows))
-    from (select current_setting('server_version_num')::int >= 170000) v (knows)
-$$;
+       from unnest(p_columns) c where c = any (p_wide) and v_knows));
+end $$;

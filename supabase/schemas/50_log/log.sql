@@ -86,16 +86,18 @@ comment on table m23.log_groups is
 
 -- The log of a table: all its parts, which inherit from it.
 create function m23.log_name(p_table_id int) returns text
-language sql immutable as $$ select 'm23_log.log_' || p_table_id $$;
+language plpgsql immutable as $$ begin return 'm23_log.log_' || p_table_id; end $$;
 
 -- One part of a log.
 create function m23.part_name(p_table_id int, p_part int) returns text
-language sql immutable as $$ select format('m23_log.log_%s_%s', p_table_id, p_part) $$;
+language plpgsql immutable as $$ begin return format('m23_log.log_%s_%s', p_table_id, p_part); end $$;
 
 -- The part of a log that capture writes into.
 create function m23.log_part(p_table_id int) returns text
-language sql stable as
-$$ select m23.log_name(p_table_id) || '_' || max(part) from m23.log_parts where table_id = p_table_id $$;
+language plpgsql stable as $$
+begin
+  return (select m23.log_name(p_table_id) || '_' || max(part) from m23.log_parts where table_id = p_table_id);
+end $$;
 
 -- Two that open one at once would both take the next number: the second waits, and takes the one after it.
 create function m23.open_log_part(p_table_id int) returns void
@@ -114,35 +116,38 @@ end $$;
 
 -- The type that a column has in the log.
 create function m23.logged_type(p_column m23.column_shape) returns text
-language sql immutable as $$ select case when p_column.native then p_column.type_name else 'text' end $$;
+language plpgsql immutable as $$ begin return case when p_column.native then p_column.type_name else 'text' end; end $$;
 
 -- The setting that says, to the end of the transaction, that a row's column of a group was changed. A trigger
 -- for each row writes it, which fires before the one that logs the statement.
 create function m23.group_flag(p_table_id int, p_bit int) returns text
-language sql immutable as $$ select format('m23.changed_%s_%s', p_table_id, p_bit) $$;
+language plpgsql immutable as $$ begin return format('m23.changed_%s_%s', p_table_id, p_bit); end $$;
 
 -- The condition that a row has changed a group.
 create function m23.has_changed_group(p_table_id int, p_bit int) returns text
-language sql immutable as $$
-  select format('pg_catalog.current_setting(%L, true) operator(pg_catalog.=) ''yes''',
-                m23.group_flag(p_table_id, p_bit))
-$$;
+language plpgsql immutable as $$
+begin
+  return format('pg_catalog.current_setting(%L, true) operator(pg_catalog.=) ''yes''',
+                m23.group_flag(p_table_id, p_bit));
+end $$;
 
 -- The log's present columns for a table, and the expressions that fill them from a row `r`: with all groups of columns
 -- that an image can leave out, none, or some, by what was changed (m23.changed_groups).
 create function m23.log_fields(p_table m23.protected_tables, p_keys_only boolean, p_groups text default 'all',
                                out names text, out expressions text)
-language sql stable as $$
+language plpgsql stable as $$
+begin
   select string_agg(f.name, ', ' order by c.attnum),
          string_agg(case when p_groups = 'some' and g.bit is not null
                          then format('case when changed.g%s then %s end', g.bit, e.value) else e.value end,
                     ', ' order by c.attnum)
+    into names, expressions
     from m23.columns_of(p_table.relid) c
     join m23.log_columns f on f.table_id = p_table.id and f.attnum = c.attnum and f.until_xid is null
    cross join lateral (select case when c.native then format('r.%I', c.name) else m23.text_of(c, 'r') end) e (value)
     left join m23.log_groups g on g.table_id = p_table.id and g.in_use and c.attnum = any (g.attnums)
-   where not c.generated and (c.key_ord is not null or not p_keys_only) and (p_groups <> 'none' or g.bit is null)
-$$;
+   where not c.generated and (c.key_ord is not null or not p_keys_only) and (p_groups <> 'none' or g.bit is null);
+end $$;
 
 -- The log's column for a key column, which is never retyped: that would begin another history.
 create function m23.log_field(p_table m23.protected_tables, p_attnum int2) returns text

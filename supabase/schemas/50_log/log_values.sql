@@ -2,15 +2,16 @@
 
 -- A value of one type as one of another: as its text would be read, but for what becomes JSON.
 create function m23.converted(p_value text, p_from text, p_to text) returns text
-language sql immutable as $$
-  select case
+language plpgsql immutable as $$
+begin
+  return case
     when p_from = p_to then p_value
     when p_from = 'text' then format('(%s)::%s', p_value, p_to)
     when p_to in ('json', 'jsonb')
          and p_from not in ('json', 'jsonb', 'character varying', 'character', 'bpchar', 'name')
     then format('pg_catalog.to_jsonb(%s)::%s', p_value, p_to)
-    else format('(case when %1$s is not null then concat(%1$s) end)::%2$s', p_value, p_to) end
-$$;
+    else format('(case when %1$s is not null then concat(%1$s) end)::%2$s', p_value, p_to) end;
+end $$;
 
 -- The column `l.<p_name>` of a log, which has the type p_type, in the type that the table has now.
 -- p_shown: as JSON, or as it was logged where it does not fit.

@@ -27,15 +27,19 @@ create function m23.other_tenant_column(p_table m23.protected_tables, p_key pg_c
 language plpgsql stable as $$
 begin
   return (
+    with used as materialized (
+      select distinct c.attname, c.atttypid
+        from m23.protected_tables t
+       cross join lateral (select a.attname, a.atttypid from pg_attribute a
+                            where a.attrelid = t.relid and a.attnum = t.tenant_attnum offset 0) c
+       where t.id <> p_table.id)
     select a.attname from pg_attribute a
      where a.attrelid = p_key.confrelid and a.attnum > 0 and not a.attisdropped and a.attnum <> p_key.confkey[1]
        and (a.attname = 'tenant_id'
             or exists (select from m23.protected_tables t
                         where t.relid = a.attrelid and t.tenant_attnum = a.attnum)
-            or exists (select from m23.protected_tables t
-                         join pg_attribute theirs on theirs.attrelid = t.relid and theirs.attnum = t.tenant_attnum
-                        where t.id <> p_table.id and theirs.attname = a.attname
-                          and m23.base_type(theirs.atttypid) = m23.base_type(a.atttypid)))
+            or exists (select from used u
+                        where u.attname = a.attname and m23.base_type(u.atttypid) = m23.base_type(a.atttypid)))
      order by a.attnum limit 1);
 end $$;
 
