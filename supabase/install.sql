@@ -3991,10 +3991,12 @@ create or replace function m23.references_itself(p_table oid) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
   return exists (with recursive taken (relid) as (
-      select c.relid from m23.cascades_from(p_table) c
+      select p_table
       union
-      select c.relid from taken t cross join lateral m23.cascades_from(t.relid) c)
-    select from taken t where t.relid = p_table);
+      select k.conrelid
+        from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c')
+    select from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c'
+     where k.conrelid = p_table);
 end $$;
 revoke all on function m23.references_itself(oid) from public, anon, authenticated, service_role;
 
@@ -5000,17 +5002,6 @@ begin
                 where g.tgname ~ '^(aaa|zzz)_m23_' order by 1);
 end $$;
 revoke all on function m23.trigger_marks(oid) from public, anon, authenticated, service_role;
-
--- The tables whose rows a foreign key's action deletes with a table's. Its triggers lead to them: there is no index on
--- what foreign keys refer to, and a look at all of them for each table would take the square of their number.
-create or replace function m23.cascades_from(p_table oid) returns table (relid oid)
-language plpgsql stable rows 2 set search_path = '' as $$
-begin
-  return query
-  select k.conrelid from pg_trigger g join pg_constraint k on k.oid = g.tgconstraint
-   where g.tgrelid = p_table and k.contype = 'f' and k.confrelid = p_table and k.confdeltype = 'c';
-end $$;
-revoke all on function m23.cascades_from(oid) from public, anon, authenticated, service_role;
 
 -- The condition that the columns of two rows agree by these operators, one for each pair of columns. A foreign
 -- key has its own: by name alone, `=` would compare citext as text, and for ltree there would be none.

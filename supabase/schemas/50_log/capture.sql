@@ -83,25 +83,17 @@ begin
                     and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('n', 'd')));
 end $$;
 
--- The tables whose rows a foreign key's action deletes with a table's. Its triggers lead to them: there is no index on
--- what foreign keys refer to, and a look at all of them for each table would take the square of their number.
-create function m23.cascades_from(p_table oid) returns table (relid oid)
-language plpgsql stable rows 2 as $$
-begin
-  return query
-  select k.conrelid from pg_trigger g join pg_constraint k on k.oid = g.tgconstraint
-   where g.tgrelid = p_table and k.contype = 'f' and k.confrelid = p_table and k.confdeltype = 'c';
-end $$;
-
 -- Whether rows of a table can be deleted by a foreign key's action in the statement that deletes others of it.
 create function m23.references_itself(p_table oid) returns boolean
 language plpgsql stable as $$
 begin
   return exists (with recursive taken (relid) as (
-      select c.relid from m23.cascades_from(p_table) c
+      select p_table
       union
-      select c.relid from taken t cross join lateral m23.cascades_from(t.relid) c)
-    select from taken t where t.relid = p_table);
+      select k.conrelid
+        from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c')
+    select from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c'
+     where k.conrelid = p_table);
 end $$;
 
 -- Whether the time of an arrival has to be told exactly: rows can be changed by foreign keys' actions, and by what
