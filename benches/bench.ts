@@ -3,6 +3,7 @@ import { StackFailure, sentence } from '../stack/failure.ts';
 import { stopRequested } from '../stack/supervised.ts';
 import { backup } from './backup.ts';
 import { capture } from './capture.ts';
+import { find } from './find.ts';
 import { fleet } from './fleet.ts';
 import { independence } from './independence.ts';
 import { many } from './many.ts';
@@ -23,6 +24,7 @@ const MEASUREMENTS: Record<Name, (place: Place, options: Options) => Promise<Sec
   references,
   writers,
   fleet,
+  find,
   many: (_place, options) => many(options),
   backup: (_place, options) => backup(options),
   proof: (_place, options) => proof(options),

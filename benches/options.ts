@@ -13,6 +13,7 @@ export const NAMES = [
   'fleet',
   'backup',
   'proof',
+  'find',
 ] as const;
 export type Name = (typeof NAMES)[number];
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::calls::arguments::{Backup, Restore, Rollback, Test};
+use crate::history::arguments::History;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use m23_tenant::TenantId;
@@ -19,7 +20,7 @@ Exit codes:
   7  the API refuses the call; the output says why
   8  the tenant's limit for this function is used up";
 
-/// M23 from a terminal: tenants are backed up, restored and tested through its API; archives are
+/// M23 from a terminal: tenants are backed up, restored, tested and looked into through its API; archives are
 /// inspected, verified and extracted without it.
 #[derive(Parser)]
 #[command(name = "m23", version, after_help = EXIT_CODES)]
@@ -55,6 +56,9 @@ Examples:
   m23 test
   m23 test --backup 6f1c… --level deep --tenant 0b7e…")]
     Test(Test),
+    /// Tell what happened to a tenant's rows.
+    #[command(subcommand)]
+    History(History),
     /// Look into archives, verify them, extract their rows.
     #[command(subcommand)]
     Archive(Archive),

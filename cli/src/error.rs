@@ -169,7 +169,12 @@ impl Refusal {
                 .and_then(Value::as_str)
                 .map(ToOwned::to_owned)
         };
-        let details = body.get("details").and_then(Value::as_array);
+        // The database gives them as JSON text.
+        let details = match body.get("details") {
+            Some(Value::String(text)) => serde_json::from_str(text).ok(),
+            details => details.cloned(),
+        };
+        let details = details.as_ref().and_then(Value::as_array);
         Self {
             code: text("code").unwrap_or_else(|| format!("status {status}")),
             sentence: text("error")

@@ -10,6 +10,7 @@ mod cipher;
 mod database;
 mod error;
 mod extract;
+mod history;
 mod inspect;
 mod keyring;
 mod keys;
@@ -55,6 +56,7 @@ async fn run(command: Command) -> Result<ExitCode, CliError> {
         Command::Restore(order) => calls::restore(&order).await,
         Command::Rollback(order) => calls::rollback(&order).await,
         Command::Test(order) => calls::test(&order).await,
+        Command::History(order) => history::run(&order).await,
         Command::Archive(arguments::Archive::Inspect(order)) => inspect::run(&order).await,
         Command::Archive(arguments::Archive::Verify(order)) => verify::run(&order).await,
         Command::Archive(arguments::Archive::Extract(order)) => extract::run(&order).await,

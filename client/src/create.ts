@@ -1,4 +1,5 @@
 import { backups } from './backups.ts';
+import { history } from './history.ts';
 import type { M23 } from './m23.ts';
 import { pitr } from './pitr.ts';
 import { recovery } from './recovery.ts';
@@ -12,5 +13,5 @@ export function createM23(supabase: SupabaseLike): M23 {
 
 /** The functions on whatever client `project` gives when they are called. */
 export function bind(project: () => Project): M23 {
-  return { ...backups(project), ...restores(project), ...pitr(project), ...recovery(project) };
+  return { ...backups(project), ...restores(project), ...pitr(project), ...history(project), ...recovery(project) };
 }

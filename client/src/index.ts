@@ -5,10 +5,16 @@ export type { components, operations, paths } from './generated/openapi.ts';
 export type {
   BackupFilter,
   ExecutedBackup,
+  FoundRowsFilter,
+  HistogramChoice,
   M23,
   PITRChoice,
   RestoreFilter,
+  RowHistoryFilter,
+  Search,
   TenantOptions,
+  TransactionChanges,
+  TransactionFilter,
   TransactionLogFilter,
 } from './m23.ts';
 export type { CallOptions, ListOptions, RequestOptions, WatchOptions, WorkOptions } from './options.ts';

@@ -7,8 +7,11 @@ import type {
   BackupRestoreRequest,
   BackupRestoreResponse,
   BackupStatus,
+  ChangeBucket,
   DisasterRecoveryPlan,
+  FoundRow,
   HealthSnapshot,
+  HistoryEvent,
   JobType,
   LogStatus,
   NewBackupJob,
@@ -23,7 +26,11 @@ import type {
   RecoveryTestRequest,
   RecoveryTestResponse,
   RestoreLog,
+  RowChange,
+  Transaction,
+  TransactionChange,
   TransactionLog,
+  Values,
 } from './types.ts';
 
 /** What {@link M23.executeBackup} gives: the answer of `backup-create`, and the job as it stands now. */
@@ -62,6 +69,69 @@ export interface TransactionLogFilter extends CallOptions {
   limit?: number | undefined;
   /** Only changes older than this one: the last row gives the next page. */
   before?: Pick<TransactionLog, 'id' | 'transaction_id'> | undefined;
+}
+
+/** What a search found so far. */
+export interface Search<Row> {
+  rows: Row[];
+  /** Up to when it looked, if it has taken its time and not looked everywhere. */
+  searchedBack?: string;
+  /** Where the next page begins; absent if there were no rows. */
+  before?: object;
+}
+
+/** A range of time, and where in it to begin. */
+interface RangeOptions extends TenantOptions {
+  /** Committed at or after this time. */
+  since?: string | Date | undefined;
+  /** Committed before this time. */
+  until?: string | Date | undefined;
+  /** At most this many, up to 1,000. Default 100. */
+  limit?: number | undefined;
+  /** The `before` of the search so far. */
+  before?: object | undefined;
+}
+
+/** Which changes to count. */
+export interface HistogramChoice extends TenantOptions {
+  /** Into how many parts the time is divided, up to 1,000. Default 100. */
+  buckets?: number | undefined;
+  /** `orders` or `schema.orders`; every protected table when absent. */
+  tables?: readonly string[] | undefined;
+  /** Who made the changes: a user's id. */
+  actor?: string | undefined;
+}
+
+/** Which transactions to list. */
+export interface TransactionFilter extends RangeOptions {
+  /** The newest first, or those that changed or deleted most rows. Default `time`. */
+  order?: 'time' | 'rows' | 'deletes' | undefined;
+  /** Who made a change: a user's id. */
+  actor?: string | undefined;
+  source?: string | undefined;
+}
+
+/** Which changes of a transaction to list. */
+export interface TransactionChanges extends TenantOptions {
+  /** At most this many, up to 1,000. Default 100. */
+  limit?: number | undefined;
+  /** The last row of the page before. */
+  before?: Pick<TransactionChange, 'id' | 'table_name'> | undefined;
+}
+
+/** Which rows to find. */
+export interface FoundRowsFilter extends RangeOptions {
+  /** `{ column: value }`, or `{ column: { gte, gt, lte, lt, in } }`; null is a null. */
+  where?: Values | undefined;
+  operation?: 'UPDATE' | 'DELETE' | undefined;
+}
+
+/** Which changes of a row to list. */
+export interface RowHistoryFilter extends TenantOptions {
+  /** At most this many, up to 1,000. Default 100. */
+  limit?: number | undefined;
+  /** The last row of the page before. */
+  before?: Pick<RowChange, 'id'> | undefined;
 }
 
 /** What a look at a moment is of. */
@@ -202,6 +272,54 @@ export interface M23 {
    * Throws: `VALIDATION_FAILED` for a filter that cannot be read, `INSUFFICIENT_PERMISSIONS`.
    */
   getTransactionLogs(filter?: TransactionLogFilter): Promise<TransactionLog[]>;
+  /**
+   * How many rows were inserted, updated and deleted when, table by table. Not counted by the rate limit.
+   *
+   * Needs: owner, admin or operator.
+   * Gives: the parts of the time that have changes; those of a minute or more begin with a minute.
+   * Throws: `VALIDATION_FAILED`, `INSUFFICIENT_PERMISSIONS`.
+   */
+  getChangeHistogram(since: string | Date, until: string | Date, choice?: HistogramChoice): Promise<ChangeBucket[]>;
+  /**
+   * Backups, snapshots, restores, rollbacks, tests, gaps and schema changes between two times, newest first.
+   *
+   * Needs: owner, admin or operator.
+   * Gives: at most 1,000 of them.
+   * Throws: `VALIDATION_FAILED`, `INSUFFICIENT_PERMISSIONS`.
+   */
+  getEvents(since: string | Date, until: string | Date, options?: TenantOptions): Promise<HistoryEvent[]>;
+  /**
+   * Lists transactions: the newest first, or the largest.
+   *
+   * Needs: owner, admin or operator.
+   * Gives: a page; its `before` gives the next one. `searchedBack` is there if it has not looked everywhere.
+   * Throws: `VALIDATION_FAILED`, `INSUFFICIENT_PERMISSIONS`.
+   */
+  getTransactions(filter?: TransactionFilter): Promise<Search<Transaction>>;
+  /**
+   * What a transaction has changed, the last change first, with each row before and after it.
+   *
+   * Needs: owner, admin or operator.
+   * Gives: changes; `before` with the last row gives the next page. None, if it changed nothing of the tenant's.
+   * Throws: `VALIDATION_FAILED`, `INSUFFICIENT_PERMISSIONS`.
+   */
+  getTransaction(transactionId: string, filter?: TransactionChanges): Promise<TransactionChange[]>;
+  /**
+   * Finds rows of a table as they were before they were changed or deleted, the newest change first.
+   *
+   * Needs: owner, admin or operator.
+   * Gives: a page; its `before` gives the next one. `searchedBack` is there if it has not looked everywhere.
+   * Throws: `VALIDATION_FAILED` for a filter that does not fit the table, `INSUFFICIENT_PERMISSIONS`.
+   */
+  findRows(table: string, filter?: FoundRowsFilter): Promise<Search<FoundRow>>;
+  /**
+   * Every change of one row, the newest first, with the row before and after it.
+   *
+   * Needs: owner, admin or operator.
+   * Gives: changes; `before` with the last row gives the next page.
+   * Throws: `VALIDATION_FAILED` for a key that is none of the table's, `INSUFFICIENT_PERMISSIONS`.
+   */
+  getRowHistory(table: string, key: Values, filter?: RowHistoryFilter): Promise<RowChange[]>;
   /**
    * How many rows a restore of all tables to a moment would change; with a second moment, the net
    * difference between the two. Not counted by the rate limit.

@@ -38,6 +38,18 @@ export const getPITRPreview: M23['getPITRPreview'] = shared.getPITRPreview;
 export const lookAtPITR: M23['lookAtPITR'] = shared.lookAtPITR;
 /** See {@link M23.getTransactionLogs}. */
 export const getTransactionLogs: M23['getTransactionLogs'] = shared.getTransactionLogs;
+/** See {@link M23.getChangeHistogram}. */
+export const getChangeHistogram: M23['getChangeHistogram'] = shared.getChangeHistogram;
+/** See {@link M23.getEvents}. */
+export const getEvents: M23['getEvents'] = shared.getEvents;
+/** See {@link M23.getTransactions}. */
+export const getTransactions: M23['getTransactions'] = shared.getTransactions;
+/** See {@link M23.getTransaction}. */
+export const getTransaction: M23['getTransaction'] = shared.getTransaction;
+/** See {@link M23.findRows}. */
+export const findRows: M23['findRows'] = shared.findRows;
+/** See {@link M23.getRowHistory}. */
+export const getRowHistory: M23['getRowHistory'] = shared.getRowHistory;
 /** See {@link M23.getPITRStats}. */
 export const getPITRStats: M23['getPITRStats'] = shared.getPITRStats;
 /** See {@link M23.executePITRRollback}. */

@@ -104,6 +104,65 @@ export type TransactionLog = Narrow<
   }
 >;
 
+/** The values of a row by its columns. Numbers that a double cannot hold are strings. */
+export type Values = Record<string, unknown>;
+
+/** How many rows of a table were changed in one part of a range of time. */
+export type ChangeBucket = Narrow<
+  Database['public']['Functions']['get_change_histogram']['Returns'][number],
+  { operation: 'INSERT' | 'UPDATE' | 'DELETE' }
+>;
+/** What happened beside the changes of rows. `id` is that of its record; `null` for a gap. */
+export type HistoryEvent = Narrow<
+  Database['public']['Functions']['get_events']['Returns'][number],
+  { kind: 'backup' | 'snapshot' | 'restore' | 'rollback' | 'test' | 'gap' | 'schema_change'; id: string | null }
+>;
+/** A transaction and how many rows it changed. `source`: `restore` or `rollback` with its id, for what M23 wrote. */
+export type Transaction = Omit<
+  Narrow<
+    Database['public']['Functions']['get_transactions']['Returns'][number],
+    { actor: string | null; source: string | null }
+  >,
+  'searched_back'
+>;
+/** A change of a row within a transaction; null where there was no row before, or is none after it. */
+export type TransactionChange = Narrow<
+  Database['public']['Functions']['get_transaction']['Returns'][number],
+  Pick<TransactionLog, 'operation'> & {
+    row_key: Values;
+    changed_columns: string[] | null;
+    old_values: Values | null;
+    new_values: Values | null;
+    actor: string | null;
+  }
+>;
+/** A row as it was before a change. */
+export type FoundRow = Omit<
+  Narrow<
+    Database['public']['Functions']['find_rows']['Returns'][number],
+    {
+      operation: 'UPDATE' | 'DELETE';
+      row_key: Values;
+      old_values: Values;
+      actor: string | null;
+      source: string | null;
+    }
+  >,
+  'searched_back'
+>;
+/** A change of one row. `restore_log_id`: the restore that made it. */
+export type RowChange = Narrow<
+  Database['public']['Functions']['get_row_history']['Returns'][number],
+  Pick<TransactionLog, 'operation'> & {
+    changed_columns: string[] | null;
+    old_values: Values | null;
+    new_values: Values | null;
+    actor: string | null;
+    source: string | null;
+    restore_log_id: string | null;
+  }
+>;
+
 /** A backup that is described and not yet run. */
 export interface NewBackupJob {
   jobType: JobType;

@@ -28,13 +28,14 @@ declare
     tenant_members_user}';
   v_functions constant text[] := '{adopt_backup, calculate_health_score, calculate_pitr_stats, cancel_backup,
     cancel_restore, create_pitr_snapshot, delete_backup, drop_restore_copy,
-    erase_archive_key, execute_pitr_rollback, forget_tenant, get_active_pitr_snapshots,
-    get_audit_log, get_backup_chain, get_backup_statistics, get_current_tenant,
-    get_doctor, get_fleet, get_health, get_pitr_preview, get_pitr_preview_page,
-    get_pitr_rollback_history, get_recovery_window, get_rows_as_of,
-    get_transaction_logs, keep_backup, m23_abandon_request, m23_admit, m23_audit,
-    m23_authorize, m23_backup_facts, m23_begin_backup, m23_begin_pitr,
-    m23_begin_restore, m23_begin_rollback, m23_begin_scheduled_backups,
+    erase_archive_key, execute_pitr_rollback, find_rows, forget_tenant,
+    get_active_pitr_snapshots, get_audit_log, get_backup_chain, get_backup_statistics,
+    get_change_histogram, get_current_tenant, get_doctor, get_events, get_fleet,
+    get_health, get_pitr_preview, get_pitr_preview_page, get_pitr_rollback_history,
+    get_recovery_window, get_row_history, get_rows_as_of, get_transaction,
+    get_transaction_logs, get_transactions, keep_backup, m23_abandon_request,
+    m23_admit, m23_audit, m23_authorize, m23_backup_facts, m23_begin_backup,
+    m23_begin_pitr, m23_begin_restore, m23_begin_rollback, m23_begin_scheduled_backups,
     m23_begin_scheduled_tests, m23_begin_test, m23_choose_key, m23_claim_alerts,
     m23_claim_backup, m23_claim_erasure, m23_claim_restore, m23_claim_test,
     m23_detach_restore, m23_execute_restore, m23_execute_test, m23_fail_backup,
@@ -145,6 +146,7 @@ insert into m23.settings (name, value, about) values
   ('request_days',         '7',       'how long a request and its idempotent answer are kept'),
   ('log_days',             '30',      'how long the log is kept, and so how far back one can go'),
   ('log_part_hours',       '24',      'how long one part of a log is written'),
+  ('log_part_bytes',       '268435456', 'how large one part of a log gets before the next is begun'),
   ('commit_times_age',     '50000000', 'transactions after which a commit time is copied'),
   ('commit_times_kept',    '0',       'the transaction up to which commit times have been copied'),
   ('limit.pitr-rollback',  '5',       'calls an hour and tenant; the edge function writes its own limit here'),
@@ -7098,14 +7100,15 @@ create or replace function m23.prune_key() returns bigint
 language sql immutable set search_path = '' as $$ select hashtextextended('m23.prune_logs', 0) $$;
 revoke all on function m23.prune_key() from public, anon, authenticated, service_role;
 
--- What is to be done now of one kind, as much as one transaction has locks for; the upkeep comes again in a minute.
--- A part is closed when it is time and something was written into it, and sealed by a later run. Of a log only the
--- oldest parts are dropped, so that what is left is whole. Where capture is suspended, nothing is logged and nothing
--- can be read.
+-- What is to be done now of one kind, as much as one transaction has locks for; the upkeep comes again in a minute. A
+-- part is closed when it is time and something was written into it, or once it is large, and sealed by a later run. Of
+-- a log only the oldest parts are dropped, so that what is left is whole. Where capture is suspended, nothing is logged
+-- and nothing can be read.
 create or replace function m23.log_steps(p_step text, p_needed xid8) returns table (tbl m23.protected_tables, part int)
 language plpgsql volatile set search_path = '' as $$
 declare
   v_most constant int := 50;
+  v_bytes bigint := m23.setting('log_part_bytes')::bigint;
   v_hours interval := make_interval(hours => m23.setting('log_part_hours')::int);
 begin
   return query
@@ -7118,8 +7121,8 @@ begin
        when 'drop' then p_needed is not null and p.part < (
          select min(k.part) from m23.log_parts k
           where k.table_id = p.table_id and (not k.sealed or m23.part_reaches(k.table_id, k.part, p_needed)))
-       when 'close' then p.closed_at is null and p.opened_at <= clock_timestamp() - v_hours
-         and pg_relation_size(to_regclass(m23.part_name(p.table_id, p.part))) > 0 end
+       when 'close' then p.closed_at is null and pg_relation_size(to_regclass(m23.part_name(p.table_id, p.part))) >
+         case when p.opened_at <= clock_timestamp() - v_hours then 0 else v_bytes end end
    order by p.opened_at, p.part limit v_most;
 end $$;
 revoke all on function m23.log_steps(text, xid8) from public, anon, authenticated, service_role;
@@ -13412,6 +13415,7 @@ begin
       get diagnostics v_count = row_count;
       v_removed := v_removed + v_count;
     end loop;
+    perform m23.forget_sums(v_table, p_tenant);
   end loop;
   delete from m23.log_tenants where tenant_id = p_tenant;
   return v_removed;
@@ -15033,6 +15037,1317 @@ begin
 end $$;
 revoke all on function m23.with_newer(m23.staged_tables, m23.protected_tables, text) from public, anon, authenticated,
   service_role;
+
+-- Changes as they are told: each entry of the log with the row before it and after it. What a row was after a change is
+-- its next image or, if there is none, the live row.
+
+-- Which entries: null for all. `id` is a change id as a number.
+create type m23.pick as (
+  xid xid8, key jsonb, op "char", since timestamptz, until timestamptz, from_xid xid8, from_id numeric, before_xid xid8,
+  before_id numeric, filter jsonb, most int
+);
+
+-- A change as it is told.
+create type m23.told_change as (
+  table_name text, id bigint, transaction_id xid8, at timestamptz, actor uuid, operation text, row_key jsonb,
+  changed_columns text[], old_values jsonb, new_values jsonb
+);
+
+-- What has happened to a tenant's data beside its own changes: for the axis of a history.
+
+create type m23.event as (at timestamptz, kind text, id text, summary text);
+
+-- How many rows were changed when. Buckets of a minute or more begin with a minute: so the summaries, which are by
+-- minute, say exactly what lies in them. What is left of the minutes in which the range begins and ends is read from
+-- the log, as all that no summary has.
+
+create type m23.counted_bucket as (
+  bucket_start timestamptz, table_name text, operation text, row_count bigint, transaction_count bigint
+);
+
+-- Summaries of the log: what a part of it comes to, made once, by the upkeep, when the part is sealed. Writers have no
+-- share in it. Whoever searches reads the summary of a part that has one, and the entries of the others as they are.
+
+insert into m23.settings (name, value, about) values
+  ('search_seconds', '5', 'how long one search of the history goes on; it says how far it came'),
+  ('search_step',    '50000', 'entries of a log that a search looks at before it asks the clock');
+
+create table m23.part_summaries (
+  table_id int not null,
+  part     int not null,
+  seen     pg_snapshot not null,  -- every transaction that it sees is in the summary
+  keyed    boolean not null,      -- the part has an index by key
+  made_at  timestamptz not null default clock_timestamp(),
+  primary key (table_id, part),
+  foreign key (table_id, part) references m23.log_parts (table_id, part) on delete cascade
+);
+
+select m23.close_table('m23.part_summaries');
+
+comment on table m23.part_summaries is 'Which parts of the logs have a summary, and of which transactions.';
+
+create table m23.change_sums (
+  table_id     int not null,
+  part         int not null,
+  tenant_id    text not null,         -- as the log has it
+  minute       timestamptz not null,  -- in which they were committed
+  operation    text not null check (operation in ('INSERT', 'UPDATE', 'DELETE')),
+  actor        uuid,
+  rows         bigint not null check (rows > 0),
+  transactions bigint not null check (transactions > 0),
+  foreign key (table_id, part) references m23.part_summaries (table_id, part) on delete cascade
+);
+
+select m23.close_table('m23.change_sums');
+
+create index change_sums_part on m23.change_sums (table_id, part);
+
+create index change_sums_minute on m23.change_sums (tenant_id, table_id, minute);
+
+comment on table m23.change_sums is 'How many rows of a part were changed in each minute, by whom.';
+
+create table m23.large_transactions (
+  table_id  int not null,
+  part      int not null,
+  tenant_id text not null,  -- as the log has it
+  xid       xid8 not null,
+  at        timestamptz not null,
+  actor     uuid,
+  inserts   bigint not null,
+  updates   bigint not null,
+  deletes   bigint not null,
+  check (least(inserts, updates, deletes) >= 0 and inserts + updates + deletes > 0),
+  foreign key (table_id, part) references m23.part_summaries (table_id, part) on delete cascade
+);
+
+select m23.close_table('m23.large_transactions');
+
+create index large_transactions_part on m23.large_transactions (table_id, part, xid);
+
+create index large_transactions_at on m23.large_transactions (tenant_id, at);
+
+comment on table m23.large_transactions is
+  'Transactions that changed ten rows of a part or more, and the hundred largest of each tenant.';
+
+-- Transactions and how many rows of a tenant's each has changed.
+
+create type m23.table_changes as (
+  table_id int, xid xid8, at timestamptz, actor uuid, inserts bigint, updates bigint, deletes bigint
+);
+
+-- A transaction as it is told.
+create type m23.told_transaction as (
+  xid xid8, at timestamptz, actor uuid, source text, inserts bigint, updates bigint, deletes bigint, tables text[]
+);
+
+-- Which transactions: null for all. With p_order other than time, `before_rows` is what the last one of the page before
+-- was ordered by.
+create type m23.transaction_filter as (
+  since timestamptz, until timestamptz, first xid8, beyond xid8, actor uuid, source text, by_deletes boolean,
+  before_xid xid8, before_rows bigint, most int
+);
+
+-- No transaction below it has changed a row after a transaction of this number began.
+create or replace function m23.floor_of(p_xid xid8) returns xid8
+language plpgsql stable set search_path = '' as $$
+begin
+  return coalesce((select pg_snapshot_xmin(t.position) from m23.ticks t
+                    where t.incarnation = (select m23.present_life()) and pg_snapshot_xmax(t.position) <= p_xid
+                    order by pg_snapshot_xmax(t.position) desc, t.at desc limit 1), '0');
+end $$;
+revoke all on function m23.floor_of(xid8) from public, anon, authenticated, service_role;
+
+-- The condition that an entry `l` is picked, by $2.
+create or replace function m23.pick_condition(p_table m23.protected_tables, p_pick m23.pick, p_shown boolean)
+  returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return concat(
+    format('l.tenant_id = %s and (l.op <> ''a'' or l.xid >= %L)', m23.tenant_value(p_table, '$1'),
+           p_table.pruned_below),
+    case when p_pick.xid is not null then ' and l.xid = ($2).xid' end,
+    case when p_pick.key is not null then ' and ' || m23.has_key(p_table, '($2).key') end,
+    case when p_pick.from_xid is not null then
+      ' and (l.xid, l.change_id) >= (($2).from_xid, ''0/0''::pg_lsn + coalesce(($2).from_id, 0))' end,
+    case when p_pick.before_xid is not null then
+      ' and (l.xid, l.change_id) < (($2).before_xid, ''0/0''::pg_lsn + ($2).before_id)'
+         when p_pick.before_id is not null then ' and l.change_id < ''0/0''::pg_lsn + ($2).before_id' end,
+    case when p_pick.op is not null then ' and l.op = ($2).op' end,
+    case when p_pick.since is not null then format(' and %s >= ($2).since', m23.committed_at()) end,
+    case when p_pick.until is not null then format(' and %s < ($2).until', m23.committed_at()) end,
+    case when p_pick.filter is not null then
+      ' and l.op in (''U'', ''D'')'
+      || case when p_shown then '' else ' and ' || m23.image_passes(p_table, p_pick.filter) end end);
+end $$;
+revoke all on function m23.pick_condition(m23.protected_tables, m23.pick, boolean) from public, anon, authenticated,
+  service_role;
+
+-- A change as the walk below reads it.
+create or replace function m23.told(p_table text, p_entry record, p_before jsonb, p_after jsonb) returns m23.told_change
+language plpgsql stable set search_path = '' as $$
+declare v_told m23.told_change;
+begin
+  v_told.table_name := p_table;
+  v_told.id := p_entry.id;
+  v_told.transaction_id := p_entry.xid;
+  v_told.at := p_entry.at;
+  v_told.actor := p_entry.actor;
+  v_told.operation := (select o.name from m23.operations() o where o.op = p_entry.op);
+  v_told.row_key := m23.double_safe(p_entry.row_key);
+  v_told.old_values := m23.double_safe(p_before);
+  v_told.new_values := m23.double_safe(p_after);
+  -- Of an update after which the row has another key or tenant, only the row before is known here.
+  v_told.changed_columns := case when coalesce(p_before, p_after) is not null
+                                      and (p_entry.op <> 'U' or p_after is not null)
+                                 then m23.differing_columns(p_before, p_after) end;
+  return v_told;
+end $$;
+revoke all on function m23.told(text, record, jsonb, jsonb) from public, anon, authenticated, service_role;
+
+-- The columns that two rows have different values in: all, if one of the rows is not there. Numbers by how they are
+-- written: 1.0 and 1.00 differ.
+create or replace function m23.differing_columns(p_before jsonb, p_after jsonb) returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return array(select coalesce(b.key, a.key)
+                 from jsonb_each(coalesce(p_before, '{}')) b full join jsonb_each(coalesce(p_after, '{}')) a using (key)
+                where b.value::text is distinct from a.value::text order by 1);
+end $$;
+revoke all on function m23.differing_columns(jsonb, jsonb) from public, anon, authenticated, service_role;
+
+-- Changes of a table, newest first by their transactions or, for one row or transaction, by their order. Each key's
+-- entries are walked from the live row backwards. A row that has another key or tenant from a change on is not looked
+-- for there.
+create or replace function m23.walked_changes(p_table m23.protected_tables, p_tenant text, p_pick m23.pick,
+  p_shown boolean)
+returns setof m23.told_change
+language plpgsql stable set search_path = '' as $$
+declare
+  v_query text := m23.changes_query(p_table, p_tenant, p_pick, p_shown);
+  v_path  text := m23.path_of(p_table.relid);
+  v_name  text := m23.public_name(p_table.relid);
+  v_entry record;
+  v_key   bigint;
+  v_row   jsonb;
+  v_after jsonb;
+begin
+  perform set_config('search_path', v_path, true);
+  for v_entry in execute v_query using p_tenant, p_pick loop
+    if v_entry.key_no is distinct from v_key then
+      v_key := v_entry.key_no;
+      v_row := v_entry.live;
+    end if;
+    v_after := case when v_entry.op in ('U', 'I', 'n', 'a') then v_row end;
+    v_row := v_entry.image || coalesce((select jsonb_object_agg(m, v_row -> m) from unnest(v_entry.missing) m
+                                         where v_row ? m), '{}');
+    if v_entry.picked then return next m23.told(v_name, v_entry, v_row, v_after); end if;
+  end loop;
+end $$;
+revoke all on function m23.walked_changes(m23.protected_tables, text, m23.pick, boolean) from public, anon,
+  authenticated, service_role;
+
+-- The same, whatever has become of the table's types since: a value that does not fit its column any more is told as
+-- it was logged. What was opened is let go of, for there may be hundreds of tables.
+create or replace function m23.told_changes(p_table m23.protected_tables, p_tenant text, p_pick m23.pick)
+returns setof m23.told_change
+language plpgsql stable set search_path = '' as $$
+declare v_told m23.told_change[];
+begin
+  begin
+    begin
+      v_told := array(select c from m23.walked_changes(p_table, p_tenant, p_pick, false) c);
+    exception when data_exception or integrity_constraint_violation or undefined_function then
+      v_told := array(select c from m23.walked_changes(p_table, p_tenant, p_pick, true) c);
+    end;
+    raise sqlstate 'M2303';
+  exception when sqlstate 'M2303' then null;
+  end;
+  return query select t.* from unnest(v_told) t;
+end $$;
+revoke all on function m23.told_changes(m23.protected_tables, text, m23.pick) from public, anon, authenticated,
+  service_role;
+
+-- The entries of a log that are picked ($2) of a tenant's ($1), and those of their keys since, each key's from the last
+-- to the first, with the live row beside the last. Parts with an index by key are asked key by key, the others are read
+-- once for all keys.
+create or replace function m23.changes_query(p_table m23.protected_tables, p_tenant text, p_pick m23.pick,
+  p_shown boolean)
+returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_from   xid8 := m23.floor_of(coalesce(p_pick.xid, p_pick.from_xid));
+  v_parts  int[] := m23.hold_parts(p_table.id, m23.parts_of(p_table.id, p_tenant, v_from));
+  v_plain  text[] := m23.plain_key(p_table);
+  v_keyed  int[] := array(select s.part from m23.part_summaries s
+                           where s.table_id = p_table.id and s.part = any (v_parts) and s.keyed
+                             and v_plain is not null order by s.part);
+  v_tenant text := m23.tenant_value(p_table, '$1');
+begin
+  return m23.fill($sql$
+    with picked as materialized (
+      select l.* from {log} l where {is_picked} order by {order} limit ($2).most),
+    keys as materialized (
+      select {key_of_k}, min(k.m23_id) as m23_first
+        from (select l.change_id as m23_id, {key_values} from picked l) k group by {key_of_k}),
+    logged as materialized (
+      {indexed}select l.* from {others} l
+       where l.tenant_id = {tenant} and l.xid >= {from} and l.change_id >= (select min(k.m23_first) from keys k)
+         and {is_among_keys}),
+    entries as (
+      select l.change_id as m23_id, l.xid as m23_xid, l.op as m23_op, l.actor as m23_actor, {key_values},
+             coalesce(u.names, '{}') as m23_missing,
+             case when l.op in ('U', 'D')
+                  then (select to_jsonb(m23_v) from (select {images}) m23_v) - coalesce(u.names, '{}') end as m23_image,
+             (select to_jsonb(m23_k) from (select {key}) m23_k) as m23_key,
+             exists (select from picked p where p.change_id = l.change_id and p.xid = l.xid) as m23_picked
+        from logged l, lateral (select {unchanged}) u (names)
+       where l.op <> 'a' or l.xid >= {pruned}),
+    ordered as (
+      select r.*, dense_rank() over (order by {key_of_r}) as m23_key_no,
+             row_number() over (partition by {key_of_r} order by r.m23_id desc) as m23_nth
+        from entries r)
+    select r.m23_key_no as key_no, (r.m23_id - '0/0')::bigint as id, r.m23_xid as xid,
+           case when r.m23_picked then (select {at} from (select r.m23_xid as xid) l) end as at, r.m23_actor as actor,
+           r.m23_op as op, r.m23_key as row_key, r.m23_image as image, r.m23_missing as missing, r.m23_picked as picked,
+           case when r.m23_nth = 1
+                then (select to_jsonb(m23_t)
+                        from (select {columns} from {live} t where {is_its} and {has_key}) m23_t) end as live
+      from ordered r order by r.m23_key_no, r.m23_nth$sql$,
+    'log', m23.parts_as_log(p_table.id, v_parts, v_parts, p_tenant, v_from),
+    'is_picked', m23.pick_condition(p_table, p_pick, p_shown),
+    'order', case when coalesce(p_pick.xid, p_pick.from_xid) is null or p_pick.xid is not null
+                  then 'l.change_id desc' else 'l.xid desc, l.change_id desc' end,
+    'key_of_k', m23.numbered_key(p_table.relid, 'k'), 'key_of_r', m23.numbered_key(p_table.relid, 'r'),
+    'key_values', m23.key_values(p_table),
+    'indexed', case when v_keyed = '{}' then '' else m23.fill($sql$
+      select l.* from keys k cross join lateral (
+        select l.* from {parts} l
+         where l.tenant_id = {tenant} and l.change_id >= k.m23_first and {same_key} offset 0) l
+      union all
+      $sql$, 'parts', m23.parts_as_log(p_table.id, v_keyed), 'tenant', v_tenant, 'same_key', (
+        select string_agg(format('l.%s operator(pg_catalog.=) k.m23_k%s', p.name, p.n), ' and ' order by p.n)
+          from unnest(v_plain) with ordinality p (name, n))) end,
+    'others', m23.parts_as_log(p_table.id, array(select p from unnest(v_parts) p where p <> all (v_keyed)), v_parts,
+                               p_tenant, v_from),
+    'tenant', v_tenant, 'from', quote_literal(v_from) || '::xid8', 'is_among_keys', m23.is_among_keys(p_table),
+    'images', m23.log_images(p_table, p_shown), 'unchanged', m23.unchanged_names(p_table),
+    'key', (select string_agg(format('%s as %I', m23.log_value(p_table, c, p_shown), c.name), ', ' order by c.key_ord)
+              from m23.columns_of(p_table.relid, p_of_key => true) c),
+    'pruned', quote_literal(p_table.pruned_below), 'at', m23.committed_at(),
+    'columns', m23.select_list(p_table.relid, 't'), 'live', m23.qualified_name(p_table.relid),
+    'is_its', m23.is_tenants(p_table, 't', '$1'), 'has_key', m23.has_numbered_key(p_table.relid));
+end $outer$;
+revoke all on function m23.changes_query(m23.protected_tables, text, m23.pick, boolean) from public, anon,
+  authenticated, service_role;
+
+-- Parts of a log as a relation; with what came into others since p_known were listed, if a tenant is given.
+create or replace function m23.parts_as_log(p_table_id int, p_parts int[], p_known int[] default null,
+  p_tenant text default null,
+                                 p_from xid8 default null)
+returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_parts text[] := array(select 'select * from ' || m23.part_name(p_table_id, p) from unnest(p_parts) p);
+begin
+  if p_tenant is not null then
+    v_parts := v_parts || m23.fill('select * from m23.entries_beside(null::{log}, {table}, {known}, {tenant}, {from})',
+      'log', m23.log_name(p_table_id), 'table', p_table_id::text, 'known', quote_literal(p_known) || '::int[]',
+      'tenant', quote_literal(p_tenant), 'from', quote_nullable(p_from) || '::xid8');
+  end if;
+  return format('(%s)', array_to_string(v_parts, ' union all '));
+end $$;
+revoke all on function m23.parts_as_log(int, int[], int[], text, xid8) from public, anon, authenticated, service_role;
+
+-- The records of a tenant, as events.
+create or replace function m23.recorded_events(p_tenant text, p_since timestamptz, p_until timestamptz)
+  returns setof m23.event
+language plpgsql stable set search_path = '' as $$
+begin
+  return query
+  select j.created_at, 'backup', j.id::text, format('%s backup "%s": %s', j.job_type, j.backup_name, j.status)
+    from public.backup_jobs j where j.tenant_id = p_tenant and j.created_at >= p_since and j.created_at < p_until
+  union all
+  select s.created_at, 'snapshot', s.id::text,
+         format('%s snapshot "%s": %s', s.snapshot_type, s.snapshot_name, s.status)
+    from public.pitr_snapshots s where s.tenant_id = p_tenant and s.created_at >= p_since and s.created_at < p_until
+  union all
+  select r.created_at, 'restore', r.id::text,
+         concat(case r.restore_type when 'pitr' then 'restore to ' || m23.iso(r.target_timestamp)
+                                    else 'restore of a backup' end, ': ', r.status, m23.rows_told(r.rows_restored))
+    from public.restore_logs r where r.tenant_id = p_tenant and r.created_at >= p_since and r.created_at < p_until
+  union all
+  select b.created_at, 'rollback', b.id::text, concat('rollback: ', b.status, m23.rows_told(b.rows_restored))
+    from public.pitr_rollbacks b where b.tenant_id = p_tenant and b.created_at >= p_since and b.created_at < p_until
+  union all
+  select t.created_at, 'test', t.id::text, format('recovery test "%s": %s', t.test_name, t.status)
+    from public.recovery_tests t where t.tenant_id = p_tenant and t.created_at >= p_since and t.created_at < p_until;
+end $$;
+revoke all on function m23.recorded_events(text, timestamptz, timestamptz) from public, anon, authenticated,
+  service_role;
+
+-- `, 12 rows`; nothing where it is not known.
+create or replace function m23.rows_told(p_rows bigint) returns text
+language sql immutable set search_path = '' as $$
+  select format(', %s %s', p_rows, case p_rows when 1 then 'row' else 'rows' end) where p_rows is not null
+$$;
+revoke all on function m23.rows_told(bigint) from public, anon, authenticated, service_role;
+
+-- Columns that were added, retyped or dropped since the present history of a table began.
+create or replace function m23.column_events() returns setof m23.event
+language plpgsql stable set search_path = '' as $$
+begin
+  return query
+  select m23.time_of(c.xid), 'schema_change', c.xid::text,
+         format('%s: column %s %s', m23.public_name(t.relid), f.column_name, c.what)
+    from m23.log_columns f join m23.protected_tables t on t.id = f.table_id join pg_class r on r.oid = t.relid
+   cross join lateral (
+     select f.since_xid, case when f.name = 'c' || f.attnum then 'was added'
+                              else format('is %s now', f.column_type) end where f.since > '0/0'
+     union all
+     select f.until_xid, 'was dropped' where f.until_xid is not null and not exists (
+       select from m23.log_columns l where l.table_id = f.table_id and l.attnum = f.attnum and l.until_xid is null))
+     c (xid, what);
+end $$;
+revoke all on function m23.column_events() from public, anon, authenticated, service_role;
+
+-- The events of a tenant between two times, newest first, at most a thousand.
+create or replace function m23.events(p_tenant text, p_since timestamptz, p_until timestamptz) returns setof m23.event
+language plpgsql volatile set search_path = '' as $$
+begin
+  return query
+  select e.* from (
+    select * from m23.recorded_events(p_tenant, p_since, p_until)
+    union all
+    select * from m23.column_events()
+    union all
+    select g.until, 'gap', null::text, format('%s: nothing before is known: %s', m23.public_name(t.relid), g.reason)
+      from m23.protected_tables t join pg_class c on c.oid = t.relid cross join lateral m23.gaps_of(t, p_tenant) g) e
+   where e.at >= p_since and e.at < p_until
+   order by e.at desc, e.kind, e.id limit 1000;
+end $$;
+revoke all on function m23.events(text, timestamptz, timestamptz) from public, anon, authenticated, service_role;
+
+-- Rows of a table as they were before a change that a filter lets through, newest first, a stretch of the log at a
+-- time. If it has taken its time, the last row has the transaction that it came to, and no operation.
+create or replace function m23.found_rows(p_table m23.protected_tables, p_tenant text, p_pick m23.pick)
+returns setof m23.told_change
+language plpgsql stable set search_path = '' as $$
+declare
+  v_until  timestamptz := clock_timestamp() + m23.search_time();
+  v_first  xid8 := coalesce((m23.transactions_between(p_pick.since, p_pick.until)).first, '0');
+  v_test   text := m23.json_passes(p_table.relid, p_pick.filter);
+  v_left   int := p_pick.most;
+  -- Those of keys are found at once.
+  v_step   int := case when m23.names_keys(p_table.relid, p_pick.filter) then 2147483647 else 1000 end;
+  v_told   m23.told_change[];
+  v_one    m23.told_change;
+begin
+  loop
+    p_pick.from_xid := greatest(v_first, m23.step_back(array[p_table.id], p_tenant, v_first, p_pick.before_xid,
+                                                       v_step));
+    loop
+      v_told := array(select c from m23.told_changes(p_table, p_tenant, p_pick) c
+                       order by c.transaction_id desc, c.id desc);
+      foreach v_one in array v_told loop
+        if m23.passes(p_table.relid, v_test, v_one.old_values) then
+          return next v_one;
+          v_left := v_left - 1;
+          if v_left = 0 then return; end if;
+        end if;
+      end loop;
+      exit when cardinality(v_told) < p_pick.most;
+      p_pick.before_xid := v_one.transaction_id;
+      p_pick.before_id := v_one.id;
+    end loop;
+    if p_pick.from_xid <= v_first then return; end if;
+    p_pick.before_xid := p_pick.from_xid;
+    p_pick.before_id := 0;
+    if clock_timestamp() > v_until then
+      v_one := null;
+      v_one.transaction_id := p_pick.from_xid;
+      v_one.id := 0;
+      v_one.at := m23.time_of(p_pick.from_xid);
+      return next v_one;
+      return;
+    end if;
+    v_step := least(v_step * 4, m23.setting('search_step')::int);
+  end loop;
+end $$;
+revoke all on function m23.found_rows(m23.protected_tables, text, m23.pick) from public, anon, authenticated,
+  service_role;
+
+-- Where the buckets of a range begin.
+create or replace function m23.bucket_starts(p_since timestamptz, p_until timestamptz, p_buckets int)
+  returns timestamptz[]
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_seconds numeric := extract(epoch from p_until - p_since) / p_buckets;
+begin
+  return array(
+    select distinct greatest(p_since, case when v_seconds >= 60 then to_timestamp(floor(b.at / 60) * 60)
+                                           else to_timestamp(b.at) end) as start
+      from generate_series(0, p_buckets - 1) n
+     cross join lateral (select (extract(epoch from p_since) + n * v_seconds)::float8) b (at) order by start);
+end $$;
+revoke all on function m23.bucket_starts(timestamptz, timestamptz, int) from public, anon, authenticated, service_role;
+
+-- A table's share of a histogram.
+create or replace function m23.table_histogram(p_table m23.protected_tables, p_tenant text, p_since timestamptz,
+                                    p_until timestamptz, p_starts timestamptz[], p_actor uuid)
+returns setof m23.counted_bucket
+language plpgsql stable set search_path = '' as $$
+declare
+  v_wide  boolean := p_until - p_since >= make_interval(mins => cardinality(p_starts));
+  v_from  timestamptz := date_trunc('minute', p_since + interval '1 minute' - interval '1 microsecond');
+  v_to    timestamptz := date_trunc('minute', p_until);
+  v_query text;
+begin
+  if not v_wide or v_from > v_to then v_from := null; v_to := null; end if;
+  v_query := m23.histogram_query(p_table, p_tenant, p_since, p_until, v_from, v_to);
+  return query execute v_query
+    using p_tenant, p_since, p_until, v_from, v_to, p_starts, p_actor, m23.logged_tenant(p_table, p_tenant);
+end $$;
+revoke all on function m23.table_histogram(m23.protected_tables, text, timestamptz, timestamptz, timestamptz[], uuid)
+  from public, anon, authenticated, service_role;
+
+-- The histogram of some tables.
+create or replace function m23.change_histogram(p_tenant text, p_since timestamptz, p_until timestamptz, p_buckets int,
+                                     p_tables text[], p_actor uuid)
+returns setof m23.counted_bucket
+language plpgsql stable set search_path = '' as $$
+declare
+  v_starts  timestamptz[] := m23.bucket_starts(p_since, p_until, p_buckets);
+  v_table   m23.protected_tables;
+  v_buckets m23.counted_bucket[];
+begin
+  for v_table in
+    select t.* from m23.tables_with_entries(p_tables, p_tenant, (m23.transactions_between(p_since, p_until)).first) t
+  loop
+    begin
+      v_buckets := array(select b from m23.table_histogram(v_table, p_tenant, p_since, p_until, v_starts, p_actor) b);
+      raise sqlstate 'M2303';
+    exception when sqlstate 'M2303' then null;
+    end;
+    return query select b.* from unnest(v_buckets) b;
+  end loop;
+end $$;
+revoke all on function m23.change_histogram(text, timestamptz, timestamptz, int, text[], uuid) from public, anon,
+  authenticated, service_role;
+
+-- The query of a table's histogram: $1 tenant, $2 since, $3 until, $4 and $5 the whole minutes among them (null: there
+-- are none), $6 where buckets begin, $7 actor, $8 the tenant as the log has it.
+create or replace function m23.histogram_query(p_table m23.protected_tables, p_tenant text, p_since timestamptz,
+                                    p_until timestamptz, p_from timestamptz, p_to timestamptz)
+returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_range record := m23.transactions_between(p_since, p_until);
+  v_parts int[] := m23.hold_parts(p_table.id, m23.parts_of(p_table.id, p_tenant, v_range.first));
+begin
+  return m23.fill($sql$
+    with changed as materialized (
+      select l.xid, l.lower, l.upper, {counted} from ({entries}) l
+       where ($7 is null or l.actor = $7) and (l.op <> 'a' or l.xid >= {pruned})
+       group by l.xid, l.lower, l.upper),
+    timed as materialized (
+      select l.xid, coalesce({at}, clock_timestamp()) as at from (select distinct c.xid from changed c) l),
+    counted as (
+      select t.at, o.name as operation, o.rows, 1::bigint as transactions
+        from changed c join timed t on t.xid = c.xid and t.at >= c.lower and t.at < c.upper
+       cross join lateral (values ('INSERT', c.inserts), ('UPDATE', c.updates), ('DELETE', c.deletes)) o (name, rows)
+       where o.rows > 0
+      union all
+      select s.minute, s.operation, s.rows, s.transactions from m23.change_sums s
+       where s.tenant_id = $8 and s.table_id = {table} and s.minute >= $4 and s.minute < $5
+         and ($7 is null or s.actor = $7))
+    select ($6)[width_bucket(c.at, $6)], {name}::text, c.operation, sum(c.rows)::bigint, sum(c.transactions)::bigint
+      from counted c group by 1, 3$sql$,
+    'counted', m23.counted_changes(), 'pruned', quote_literal(p_table.pruned_below), 'at', m23.committed_at(),
+    'table', p_table.id::text, 'name', quote_literal(m23.public_name(p_table.relid)),
+    'entries', (
+      select string_agg(m23.fill($sql$
+        select l.xid, l.op, l.actor, {lower} as lower, {upper} as upper from {log} l
+         where l.tenant_id = {tenant} and {visible}
+           and l.xid >= {first} and ({beyond} is null or l.xid < {beyond})$sql$,
+        'log', s.log, 'tenant', m23.tenant_value(p_table, '$1'), 'lower', s.lower, 'upper', s.upper,
+        'first', quote_literal(coalesce(s.first, '0')) || '::xid8', 'beyond', quote_nullable(s.beyond) || '::xid8',
+        'visible', s.visible), ' union all ')
+        from m23.stretches_to_read(p_table, p_tenant, v_parts, p_since, p_until, p_from, p_to) s));
+end $outer$;
+revoke all on function m23.histogram_query(m23.protected_tables, text, timestamptz, timestamptz, timestamptz,
+  timestamptz) from public, anon, authenticated, service_role;
+
+-- What has to be read of a log for a histogram: each stretch with the times that it is read for, and transactions that
+-- can have been committed then.
+create or replace function m23.stretches_to_read(p_table m23.protected_tables, p_tenant text, p_parts int[],
+  p_since timestamptz,
+                                      p_until timestamptz, p_from timestamptz, p_to timestamptz)
+returns table (log text, lower text, upper text, first xid8, beyond xid8, visible text)
+language plpgsql stable rows 20 set search_path = '' as $$
+declare
+  v_all  record := m23.transactions_between(p_since, p_until);
+  v_head record := m23.transactions_between(p_since, p_from);
+  v_tail record := m23.transactions_between(p_to, p_until);
+begin
+  return query
+  with part as (
+    select m23.part_name(p_table.id, p.part) as name, s.seen, pg_snapshot_xmin(s.seen) as low,
+           format('pg_visible_in_snapshot(l.xid, %L)', s.seen) as is_seen
+      from unnest(p_parts) p (part)
+      left join m23.part_summaries s on s.table_id = p_table.id and s.part = p.part and p_from is not null)
+  select p.name, '$2', '$3', v_all.first, v_all.beyond, 'true' from part p where p.seen is null
+  union all
+  select p.name, '$2', '$3', greatest(v_all.first, p.low), v_all.beyond, 'not ' || p.is_seen
+    from part p where p.seen is not null
+  union all
+  select p.name, '$2', '$4', v_head.first, v_head.beyond, p.is_seen
+    from part p where p.seen is not null and p_since < p_from
+  union all
+  select p.name, '$5', '$3', v_tail.first, v_tail.beyond, p.is_seen
+    from part p where p.seen is not null and p_to < p_until
+  union all
+  select m23.parts_as_log(p_table.id, '{}', p_parts, p_tenant, v_all.first), '$2', '$3', v_all.first, v_all.beyond,
+         'true';
+end $$;
+revoke all on function m23.stretches_to_read(m23.protected_tables, text, int[], timestamptz, timestamptz, timestamptz,
+  timestamptz) from public, anon, authenticated, service_role;
+
+-- Keys in queries of the log. An entry's key stands as m23_k1, m23_k2, … in the present types of its columns.
+
+-- The columns of a log that hold a table's key as it is, by their names in the log, in the order of the key; null where
+-- one is kept as text or compared in a way of its own: no index of ours serves it.
+create or replace function m23.plain_key(p_table m23.protected_tables) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select case when bool_and(c.native and coalesce(o.collisdeterministic, true)
+                              and m23.equality(m23.key_index(p_table.relid), c.key_ord) = 'operator(pg_catalog.=)')
+                then array_agg(m23.log_field(p_table, c.attnum) order by c.key_ord) end
+      from m23.columns_of(p_table.relid, p_of_key => true) c
+      join pg_attribute a on a.attrelid = p_table.relid and a.attnum = c.attnum
+      left join pg_collation o on o.oid = a.attcollation);
+end $$;
+revoke all on function m23.plain_key(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Makes the index by which a row's entries are found in a sealed part. A key that is too long for it goes without.
+create or replace function m23.index_part(p_table m23.protected_tables, p_part int) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare v_key text[] := m23.plain_key(p_table);
+begin
+  if v_key is null or cardinality(v_key) > 16 then return false; end if;
+  execute format('create index if not exists log_%1$s_%2$s_by_key on %3$s (tenant_id, %4$s)', p_table.id, p_part,
+                 m23.part_name(p_table.id, p_part), array_to_string(v_key, ', '));
+  return true;
+exception when program_limit_exceeded then return false;
+end $$;
+revoke all on function m23.index_part(m23.protected_tables, int) from public, anon, authenticated, service_role;
+
+-- The key of an entry `l`, for a select list.
+create or replace function m23.key_values(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s as m23_k%s', m23.log_value(p_table, c), c.key_ord), ', ' order by c.key_ord)
+            from m23.columns_of(p_table.relid, p_of_key => true) c);
+end $$;
+revoke all on function m23.key_values(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The same as a list, of a relation that has it.
+create or replace function m23.numbered_key(p_relid oid, p_alias text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.m23_k%s', p_alias, c.key_ord), ', ' order by c.key_ord)
+            from m23.columns_of(p_relid, p_of_key => true) c);
+end $$;
+revoke all on function m23.numbered_key(oid, text) from public, anon, authenticated, service_role;
+
+-- The condition that a live row `t` has the key of `r`.
+create or replace function m23.has_numbered_key(p_relid oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('t.%I %s r.m23_k%s', c.name, m23.equality(i.relid, c.key_ord), c.key_ord), ' and '
+                            order by c.key_ord)
+            from m23.columns_of(p_relid, p_of_key => true) c, (select m23.key_index(p_relid) offset 0) i (relid));
+end $$;
+revoke all on function m23.has_numbered_key(oid) from public, anon, authenticated, service_role;
+
+-- The condition that an entry `l` has one of the keys of the relation `keys`. As a list that is hashed once.
+create or replace function m23.is_among_keys(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select case when count(distinct e.equality) = 1
+                then format('(%s) %s any (select %s from keys k)', string_agg(e.value, ', ' order by e.n),
+                            min(e.equality), m23.numbered_key(p_table.relid, 'k'))
+                else format('exists (select from keys k where %s)',
+                            string_agg(format('%s %s k.m23_k%s', e.value, e.equality, e.n), ' and ' order by e.n)) end
+      from (select c.key_ord as n, m23.log_value(p_table, c) as value, m23.equality(i.relid, c.key_ord) as equality
+              from m23.columns_of(p_table.relid, p_of_key => true) c,
+                   (select m23.key_index(p_table.relid) offset 0) i (relid)) e);
+end $$;
+revoke all on function m23.is_among_keys(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The condition that an entry `l` has the key of a JSON object, an expression.
+create or replace function m23.has_key(p_table m23.protected_tables, p_key text) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_plain text[] := m23.plain_key(p_table);
+begin
+  return (
+    select string_agg(format('%s %s (%s ->> %L)::%s',
+                             coalesce('l.' || v_plain[c.key_ord], m23.log_value(p_table, c)),
+                             m23.equality(i.relid, c.key_ord), p_key, c.name, c.type_name), ' and ' order by c.key_ord)
+      from m23.columns_of(p_table.relid, p_of_key => true) c,
+           (select m23.key_index(p_table.relid) offset 0) i (relid));
+end $$;
+revoke all on function m23.has_key(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- What is wrong with a key that a caller names a row of a table by.
+create or replace function m23.key_faults(p_relid oid, p_key jsonb) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare v_key text[] := m23.key_of(p_relid);
+begin
+  if jsonb_typeof(p_key) is distinct from 'object' then
+    return array[format('p_key: must be an object of %s', array_to_string(v_key, ', '))];
+  end if;
+  return array(
+    select format('p_key.%s: %s', coalesce(k.name, c.name), case
+        when c.name is null then 'is no column of the key, which is ' || array_to_string(v_key, ', ')
+        when coalesce(jsonb_typeof(p_key -> c.name), 'null') = 'null' then 'is required'
+        else m23.misfit(p_relid, p_key -> c.name, c.type_name) end)
+      from jsonb_object_keys(p_key) k (name)
+      full join m23.columns_of(p_relid, p_of_key => true) c on c.name = k.name
+     where c.name is null or coalesce(jsonb_typeof(p_key -> c.name), 'null') = 'null'
+        or m23.misfit(p_relid, p_key -> c.name, c.type_name) is not null
+     order by 1);
+end $$;
+revoke all on function m23.key_faults(oid, jsonb) from public, anon, authenticated, service_role;
+
+-- A tenant's transactions by the rows that they have changed, or deleted, the largest first. Parts with a summary tell
+-- of their large ones, and of their hundred largest; the others are read. What a transaction has changed in a part with
+-- a summary, without being large there, is looked up for those that are given.
+create or replace function m23.largest_transactions(p_tenant text, p_wanted m23.transaction_filter)
+returns setof m23.told_transaction
+language plpgsql stable set search_path = '' as $$
+declare
+  v_own     jsonb := (select jsonb_object_agg(o.xid, o.source) from m23.own_transactions(p_tenant) o);
+  v_tables  m23.protected_tables[] := array(select t from m23.tables_with_entries(null, p_tenant, p_wanted.first) t);
+  v_changes m23.table_changes[] := array(
+    select c from unnest(v_tables) t cross join lateral (
+      select * from m23.summarized_changes(t, p_tenant, p_wanted)
+      union all
+      select * from m23.open_changes(t, p_tenant, p_wanted.first, p_wanted.beyond)) c);
+  v_found   m23.told_transaction[];
+begin
+  v_found := array(
+    select t from m23.timed_transactions(array(
+      select m23.ranked_transaction(r.xid, r.at)
+        from (select c.xid, max(c.at) as at,
+                     sum(c.deletes + case when p_wanted.by_deletes then 0 else c.inserts + c.updates end) as rows
+                from unnest(m23.actors_changes(v_changes, p_wanted.actor)) c group by c.xid) r
+       where r.rows > 0 and (p_wanted.before_rows is null
+                             or (r.rows, r.xid) < (p_wanted.before_rows, p_wanted.before_xid))
+       order by r.rows desc, r.xid desc), v_own, p_wanted) t);
+  v_changes := array(select c from unnest(v_changes) c
+                      where c.xid in (select f.xid from unnest(v_found) f))
+    || array(select c from unnest(v_tables) t
+              cross join lateral m23.small_changes(t, p_tenant, array(select f.xid from unnest(v_found) f)) c);
+  return query
+    select f.xid, f.at, coalesce(f.actor, j.actor), f.source, j.inserts, j.updates, j.deletes, j.tables
+      from unnest(v_found) with ordinality f (xid, at, actor, source, inserts, updates, deletes, tables, n)
+      join m23.joined_changes(v_changes) j on j.xid = f.xid order by f.n;
+end $$;
+revoke all on function m23.largest_transactions(text, m23.transaction_filter) from public, anon, authenticated,
+  service_role;
+
+-- A transaction of which only the number, and perhaps the time, is known yet.
+create or replace function m23.ranked_transaction(p_xid xid8, p_at timestamptz) returns m23.told_transaction
+language sql immutable set search_path = '' as
+$$ select p_xid, p_at, null::uuid, null::text, null::bigint, null::bigint, null::bigint, null::text[] $$;
+revoke all on function m23.ranked_transaction(xid8, timestamptz) from public, anon, authenticated, service_role;
+
+-- The large transactions of a table's parts with a summary.
+create or replace function m23.summarized_changes(p_table m23.protected_tables, p_tenant text,
+  p_wanted m23.transaction_filter)
+returns setof m23.table_changes
+language plpgsql stable set search_path = '' as $$
+declare v_tenant text := m23.logged_tenant(p_table, p_tenant);
+begin
+  return query
+  select g.table_id, g.xid, g.at, g.actor, g.inserts, g.updates, g.deletes from m23.large_transactions g
+   where g.tenant_id = v_tenant and g.table_id = p_table.id
+     and (p_wanted.since is null or g.at >= p_wanted.since) and (p_wanted.until is null or g.at < p_wanted.until);
+end $$;
+revoke all on function m23.summarized_changes(m23.protected_tables, text, m23.transaction_filter) from public, anon,
+  authenticated, service_role;
+
+-- What no summary has, of transactions from p_from on and below p_to: the parts without one, and what came late into
+-- the others.
+create or replace function m23.open_changes(p_table m23.protected_tables, p_tenant text, p_from xid8, p_to xid8)
+returns setof m23.table_changes
+language plpgsql stable set search_path = '' as $$
+begin
+  return query select * from m23.changes_given(m23.fill($sql$
+    select l.xid, null::timestamptz as at, l.actor, {counted} from {open} l
+     where l.tenant_id = {tenant} and l.xid >= $2 and ($3 is null or l.xid < $3)
+       and (l.op <> 'a' or l.xid >= {pruned})
+     group by l.xid, l.actor$sql$,
+    'counted', m23.counted_changes(), 'open', m23.unsummarized_log(p_table, p_tenant, p_from),
+    'tenant', m23.tenant_value(p_table, '$1'), 'pruned', quote_literal(p_table.pruned_below)),
+    p_table, p_tenant, p_from, p_to);
+end $$;
+revoke all on function m23.open_changes(m23.protected_tables, text, xid8, xid8) from public, anon, authenticated,
+  service_role;
+
+-- A table's entries that are in no summary, as a relation.
+create or replace function m23.unsummarized_log(p_table m23.protected_tables, p_tenant text, p_from xid8) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_parts int[] := m23.hold_parts(p_table.id, m23.parts_of(p_table.id, p_tenant, p_from));
+begin
+  return (
+    select format('(%s)', string_agg(q.query, ' union all ' order by q.n))
+      from (select p.part as n, 'select * from ' || m23.part_name(p_table.id, p.part)
+                     || case when s.part is null then '' else
+                          format(' l where l.tenant_id = %s and l.xid >= %L and not pg_visible_in_snapshot(l.xid, %L)',
+                                 m23.tenant_value(p_table, '$1'), pg_snapshot_xmin(s.seen), s.seen) end as query
+              from unnest(v_parts) p (part)
+              left join m23.part_summaries s on s.table_id = p_table.id and s.part = p.part
+            union all
+            select null, format('select * from m23.entries_beside(null::%s, %s, %L::int[], %L, %L::xid8)',
+                                m23.log_name(p_table.id), p_table.id, v_parts, p_tenant, p_from)) q);
+end $$;
+revoke all on function m23.unsummarized_log(m23.protected_tables, text, xid8) from public, anon, authenticated,
+  service_role;
+
+-- What transactions have changed in parts with a summary in which they are not large.
+create or replace function m23.small_changes(p_table m23.protected_tables, p_tenant text, p_xids xid8[])
+returns setof m23.table_changes
+language plpgsql stable set search_path = '' as $$
+declare
+  v_parts int[] := array(select s.part from m23.part_summaries s
+                          where s.table_id = p_table.id
+                            and s.part = any (m23.parts_of(p_table.id, p_tenant,
+                                                           (select min(x) from unnest(p_xids) x))));
+  v_query text;
+begin
+  v_parts := m23.hold_parts(p_table.id, v_parts);
+  if v_parts = '{}' or p_xids = '{}' then return; end if;
+  v_query := (
+    select string_agg(m23.fill($sql$
+      select l.xid, null::timestamptz as at, l.actor, {counted}
+        from (select x.xid from unnest({xids}::xid8[]) x (xid)
+               where not exists (select from m23.large_transactions g
+                                  where g.table_id = {table} and g.part = {number} and g.xid = x.xid)) x
+       cross join lateral (select l.* from {part} l where l.tenant_id = {tenant} and l.xid = x.xid offset 0) l
+       where pg_visible_in_snapshot(l.xid, {seen}) group by l.xid, l.actor$sql$,
+      'counted', m23.counted_changes(), 'xids', quote_literal(p_xids), 'table', p_table.id::text,
+      'number', s.part::text, 'part', m23.part_name(p_table.id, s.part), 'tenant', m23.tenant_value(p_table, '$1'),
+      'seen', quote_literal(s.seen) || '::pg_snapshot'), ' union all ')
+      from m23.part_summaries s where s.table_id = p_table.id and s.part = any (v_parts));
+  return query select * from m23.changes_given(v_query, p_table, p_tenant, null, null);
+end $$;
+revoke all on function m23.small_changes(m23.protected_tables, text, xid8[]) from public, anon, authenticated,
+  service_role;
+
+-- A tenant's transactions from the one that began last to the first, a stretch of the logs at a time. It begins with a
+-- small one, and goes on until there are enough, all were looked at, or it has taken its time: then the last row has
+-- the transaction that it came to, and nothing else but how far back that is.
+create or replace function m23.newest_transactions(p_tenant text, p_wanted m23.transaction_filter)
+returns setof m23.told_transaction
+language plpgsql stable set search_path = '' as $$
+declare
+  v_until  timestamptz := clock_timestamp() + m23.search_time();
+  v_tables int[] := array(select t.id from m23.tables_with_entries(null, p_tenant, p_wanted.first) t);
+  v_own    jsonb := (select jsonb_object_agg(o.xid, o.source) from m23.own_transactions(p_tenant) o);
+  v_step   int := 1000;
+  v_to     xid8 := least(p_wanted.beyond, p_wanted.before_xid);
+  v_from   xid8;
+  v_count  int;
+begin
+  loop
+    v_from := greatest(p_wanted.first, m23.step_back(v_tables, p_tenant, p_wanted.first, v_to, v_step));
+    return query
+      select t.* from m23.timed_transactions(array(
+        select j from m23.joined_changes(m23.actors_changes(array(
+            select c from m23.protected_tables p, m23.changes_within(p, p_tenant, v_from, v_to) c
+             where p.id = any (v_tables)), p_wanted.actor)) j order by j.xid desc), v_own, p_wanted) t;
+    get diagnostics v_count = row_count;
+    p_wanted.most := p_wanted.most - v_count;
+    exit when p_wanted.most <= 0 or v_from <= p_wanted.first;
+    if clock_timestamp() > v_until then
+      return query select v_from, m23.time_of(v_from), null::uuid, null::text, null::bigint, null::bigint, null::bigint,
+                          null::text[];
+      return;
+    end if;
+    v_to := v_from;
+    v_step := least(v_step * 4, m23.setting('search_step')::int);
+  end loop;
+end $$;
+revoke all on function m23.newest_transactions(text, m23.transaction_filter) from public, anon, authenticated,
+  service_role;
+
+-- The transaction at which so many entries of one of these tables lie, looked at from p_to (null: the end) backwards;
+-- no table has more of them from there on, but for that transaction's own.
+create or replace function m23.step_back(p_tables int[], p_tenant text, p_from xid8, p_to xid8, p_step int) returns xid8
+language plpgsql stable set search_path = '' as $$
+declare
+  v_table m23.protected_tables;
+  v_there xid8;
+  v_last  xid8 := '0';
+begin
+  for v_table in select t.* from m23.protected_tables t where t.id = any (p_tables) loop
+    begin
+      execute format('select l.xid from %s l where l.tenant_id = %s and l.xid >= $2 and ($3 is null or l.xid < $3)
+                       order by l.xid desc offset $4 limit 1',
+                     m23.log_of(v_table.id, p_tenant, p_from), m23.tenant_value(v_table, '$1'))
+        into v_there using p_tenant, p_from, p_to, p_step;
+      raise sqlstate 'M2303';
+    exception when sqlstate 'M2303' then v_last := greatest(v_last, v_there);
+    end;
+  end loop;
+  return v_last;
+end $$;
+revoke all on function m23.step_back(int[], text, xid8, xid8, int) from public, anon, authenticated, service_role;
+
+-- The transactions of a tenant's that are M23's own: a restore, or a rollback. Each has left a snapshot of before.
+create or replace function m23.own_transactions(p_tenant text)
+returns table (xid xid8, restore_log_id uuid, source text)
+language plpgsql stable rows 10 set search_path = '' as $$
+begin
+  return query
+  select (s.snapshot_data ->> 'transaction')::xid8, s.restore_log_id,
+         coalesce('restore ' || s.restore_log_id, 'rollback ' || r.id)
+    from public.pitr_snapshots s left join public.pitr_rollbacks r on r.pre_rollback_snapshot_id = s.id
+   where s.tenant_id = p_tenant and s.snapshot_type = 'pre_restore'
+     and s.snapshot_data ->> 'incarnation' = (select m23.present_life())::text;
+end $$;
+revoke all on function m23.own_transactions(text) from public, anon, authenticated, service_role;
+
+-- Pages: what callers give to get the next one.
+
+-- How many rows a page has, by what is asked for: 100, from 1 to 1,000.
+create or replace function m23.page_size(p_limit int) returns int
+language sql immutable set search_path = '' as $$ select least(greatest(coalesce(p_limit, 100), 1), 1000) $$;
+revoke all on function m23.page_size(int) from public, anon, authenticated, service_role;
+
+-- What is wrong with the last row of the page before, of which these fields are needed.
+create or replace function m23.cursor_faults(p_before jsonb, p_fields text[]) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare v_fault constant text[] := array['p_before: the last row of the page before, or its '
+                                         || array_to_string(p_fields, ', ')];
+begin
+  if coalesce(jsonb_typeof(p_before), 'null') = 'null' then return '{}'; end if;
+  if jsonb_typeof(p_before) <> 'object' then return v_fault; end if;
+  return case when exists (
+      select from unnest(p_fields) f
+       where p_before ->> f is null or f <> 'table_name' and p_before ->> f !~ '^\d{1,18}$') then v_fault else '{}' end;
+end $$;
+revoke all on function m23.cursor_faults(jsonb, text[]) from public, anon, authenticated, service_role;
+
+-- What is wrong with a transaction's number.
+create or replace function m23.transaction_faults(p_transaction_id text) returns text[]
+language sql immutable set search_path = '' as $$
+  select case when p_transaction_id ~ '^[1-9]\d{0,17}$' then '{}'::text[]
+              else array['p_transaction_id: must be the transaction_id of a change'] end
+$$;
+revoke all on function m23.transaction_faults(text) from public, anon, authenticated, service_role;
+
+-- What is wrong with a range of time.
+create or replace function m23.range_faults(p_since timestamptz, p_until timestamptz, p_required boolean) returns text[]
+language sql immutable set search_path = '' as $$
+  select array_remove(array[
+    case when p_required and p_since is null then 'p_since: is required' end,
+    case when p_required and p_until is null then 'p_until: is required' end,
+    case when p_since >= p_until then 'p_until: must be after p_since' end,
+    case when not isfinite(coalesce(p_since, 'epoch')) or not isfinite(coalesce(p_until, 'epoch'))
+         then 'p_since, p_until: must be times' end], null)
+$$;
+revoke all on function m23.range_faults(timestamptz, timestamptz, boolean) from public, anon, authenticated,
+  service_role;
+
+-- How long a search goes on.
+create or replace function m23.search_time() returns interval
+language plpgsql stable set search_path = '' as
+$$ begin return make_interval(secs => m23.setting('search_seconds')::float8); end $$;
+revoke all on function m23.search_time() from public, anon, authenticated, service_role;
+
+-- When a transaction was committed.
+create or replace function m23.time_of(p_xid xid8) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+declare v_at timestamptz;
+begin
+  execute format('select %s from (select $1 as xid) l', m23.committed_at()) into v_at using p_xid;
+  return v_at;
+end $$;
+revoke all on function m23.time_of(xid8) from public, anon, authenticated, service_role;
+
+-- Filters of rows: `{"column": value}`, or `{"column": {"gte": …, "lt": …, "in": […]}}`. Values are data, read by
+-- the column's type, and null is IS NULL.
+
+-- Why a JSON value is none of a type; null where it is one. The path is that of the table that has the type.
+create or replace function m23.misfit(p_relid oid, p_value jsonb, p_type text) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_path text := m23.path_of(p_relid);
+begin
+  if jsonb_typeof(p_value) in ('object', 'array') and p_type not in ('json', 'jsonb') then
+    return 'must be a value, and no ' || jsonb_typeof(p_value);
+  end if;
+  perform set_config('search_path', v_path, true);
+  execute format('select $1::%s', p_type) using p_value #>> '{}';
+  return null;
+exception when others then return format('"%s" is no %s', left(p_value #>> '{}', 80), p_type);
+end $$;
+revoke all on function m23.misfit(oid, jsonb, text) from public, anon, authenticated, service_role;
+
+-- A filter term by term.
+create or replace function m23.filter_terms(p_relid oid, p_filter jsonb)
+returns table (column_name text, attnum int2, type_name text, comparison text, operator text, value jsonb)
+language plpgsql stable rows 5 set search_path = '' as $$
+begin
+  return query
+  select f.key, c.attnum, m23.type_with_nulls(p_relid, c.attnum), t.comparison, o.sign, t.value
+    from jsonb_each(p_filter) f
+    left join m23.columns_of(p_relid) c on c.name = f.key and not c.generated
+   cross join lateral (select e.key, e.value from jsonb_each(case jsonb_typeof(f.value) when 'object' then f.value
+                                                             else jsonb_build_object('eq', f.value) end) e)
+         t (comparison, value)
+    left join (values ('eq', '='), ('gte', '>='), ('gt', '>'), ('lte', '<='), ('lt', '<'), ('in', '=')) o (name, sign)
+      on o.name = t.comparison and (jsonb_typeof(f.value) <> 'object' or o.name <> 'eq')
+   order by f.key, t.comparison;
+end $$;
+revoke all on function m23.filter_terms(oid, jsonb) from public, anon, authenticated, service_role;
+
+-- Whether values of a type can be compared so.
+create or replace function m23.is_comparable(p_relid oid, p_type text, p_operator text) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare v_path text := m23.path_of(p_relid);
+begin
+  perform set_config('search_path', v_path, true);
+  execute format('select null::%s %s null::%1$s', p_type, p_operator);
+  return true;
+exception when undefined_function or ambiguous_function then return false;
+end $$;
+revoke all on function m23.is_comparable(oid, text, text) from public, anon, authenticated, service_role;
+
+-- What is wrong with one term; null for nothing.
+create or replace function m23.term_fault(p_relid oid, p_type text, p_operator text, p_comparison text, p_value jsonb)
+  returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case
+    when p_type is null then 'is no column of the table whose values are kept'
+    when p_operator is null then format('%s is none of gte, gt, lte, lt, in', p_comparison)
+    when not m23.is_comparable(p_relid, p_type, p_operator) then format('values of %s cannot be compared so', p_type)
+    when p_comparison = 'in' and jsonb_typeof(p_value) <> 'array' then 'in: must be an array'
+    when p_comparison = 'in' and jsonb_array_length(p_value) > 1000 then 'in: has more than 1,000 values'
+    when p_comparison = 'in'
+      then (select m23.misfit(p_relid, e, p_type) from jsonb_array_elements(p_value) e
+             where m23.misfit(p_relid, e, p_type) is not null limit 1)
+    when jsonb_typeof(p_value) = 'null' and p_comparison <> 'eq' then p_comparison || ': must have a value'
+    when jsonb_typeof(p_value) <> 'null' then m23.misfit(p_relid, p_value, p_type) end;
+end $$;
+revoke all on function m23.term_fault(oid, text, text, text, jsonb) from public, anon, authenticated, service_role;
+
+-- What is wrong with a filter.
+create or replace function m23.filter_faults(p_relid oid, p_filter jsonb, p_name text) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  if coalesce(jsonb_typeof(p_filter), 'object') <> 'object' then
+    return array[p_name || ': must be an object of columns and values'];
+  end if;
+  return array(select format('%s.%s: %s', p_name, t.column_name, f.fault) from m23.filter_terms(p_relid, p_filter) t
+                cross join lateral (
+                  select m23.term_fault(p_relid, t.type_name, t.operator, t.comparison, t.value)) f (fault)
+                where f.fault is not null);
+end $$;
+revoke all on function m23.filter_faults(oid, jsonb, text) from public, anon, authenticated, service_role;
+
+-- The condition that a value, an expression of its column's type, passes a term.
+create or replace function m23.term_condition(p_value text, p_type text, p_operator text, p_comparison text,
+  p_operand jsonb)
+returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case
+    when p_comparison = 'in' then
+      (select concat(format('(%s = any (array[%s]::%s[])', p_value,
+                            string_agg(quote_literal(e #>> '{}'), ', ') filter (where jsonb_typeof(e) <> 'null'),
+                            p_type),
+                     case when bool_or(jsonb_typeof(e) = 'null') then format(' or %s is null', p_value) end, ')')
+         from jsonb_array_elements(p_operand) e)
+    when jsonb_typeof(p_operand) = 'null' then format('%s is null', p_value)
+    else format('%s %s %L::%s', p_value, p_operator, p_operand #>> '{}', p_type) end;
+end $$;
+revoke all on function m23.term_condition(text, text, text, text, jsonb) from public, anon, authenticated, service_role;
+
+-- The condition that the image of an entry `l` passes a filter, or does not carry the column that would tell.
+create or replace function m23.image_passes(p_table m23.protected_tables, p_filter jsonb) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select coalesce(string_agg(case b.bits when 0 then t.condition
+                                     else format('(coalesce(l.unchanged, 0) & %s <> 0 or %s)', b.bits, t.condition) end,
+                                     ' and '), 'true')
+            from (select c.attnum, m23.term_condition(m23.log_value(p_table, c), f.type_name, f.operator, f.comparison,
+                                                      f.value) as condition
+                    from m23.filter_terms(p_table.relid, p_filter) f
+                    join m23.columns_of(p_table.relid) c on c.attnum = f.attnum) t,
+                 lateral (select m23.column_bits(p_table, t.attnum)) b (bits));
+end $$;
+revoke all on function m23.image_passes(m23.protected_tables, jsonb) from public, anon, authenticated, service_role;
+
+-- Whether a filter says what the whole key is: such rows are found by the index of a part that has one.
+create or replace function m23.names_keys(p_relid oid, p_filter jsonb) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return not exists (select from m23.columns_of(p_relid, p_of_key => true) c
+                      where not exists (select from m23.filter_terms(p_relid, p_filter) t
+                                         where t.attnum = c.attnum and t.comparison in ('eq', 'in')
+                                           and jsonb_typeof(t.value) <> 'null'));
+end $$;
+revoke all on function m23.names_keys(oid, jsonb) from public, anon, authenticated, service_role;
+
+-- The condition that a row as JSON, $1, passes a filter.
+create or replace function m23.json_passes(p_relid oid, p_filter jsonb) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select coalesce(string_agg(m23.term_condition(format('($1 ->> %L)::%s', t.column_name, t.type_name),
+                                                        t.type_name, t.operator, t.comparison, t.value), ' and '),
+                          'true')
+            from m23.filter_terms(p_relid, p_filter) t);
+end $$;
+revoke all on function m23.json_passes(oid, jsonb) from public, anon, authenticated, service_role;
+
+-- Whether a row as JSON passes that condition; a value that does not fit its column any more does not.
+create or replace function m23.passes(p_relid oid, p_condition text, p_row jsonb) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_path   text := m23.path_of(p_relid);
+  v_passes boolean;
+begin
+  perform set_config('search_path', v_path, true);
+  execute format('select %s', p_condition) into v_passes using p_row;
+  return coalesce(v_passes, false);
+exception when data_exception then return false;
+end $$;
+revoke all on function m23.passes(oid, text, jsonb) from public, anon, authenticated, service_role;
+
+-- How many rows the entries `l` of a log come to. A row that leaves for another tenant is gone, and one that comes from
+-- one is new; an update that takes a row away is told as that.
+create or replace function m23.counted_changes() returns text
+language sql immutable set search_path = '' as $$
+  select $sql$count(*) filter (where l.op in ('I', 'a')) as inserts,
+             greatest(0, count(*) filter (where l.op = 'U') - count(*) filter (where l.op = 'l')) as updates,
+             count(*) filter (where l.op in ('D', 'l')) as deletes$sql$
+$$;
+revoke all on function m23.counted_changes() from public, anon, authenticated, service_role;
+
+-- A tenant as the log of a table keeps it, as text; null where it cannot have rows there.
+create or replace function m23.logged_tenant(p_table m23.protected_tables, p_tenant text) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_tenant text;
+begin
+  execute format('select (%s)::text', m23.tenant_value(p_table, '$1')) into v_tenant using p_tenant;
+  return v_tenant;
+end $$;
+revoke all on function m23.logged_tenant(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- Forgets what the summaries of a table have of a tenant.
+create or replace function m23.forget_sums(p_table_id int, p_tenant text) returns void
+language plpgsql volatile set search_path = '' as $$
+declare v_tenant text := (select m23.logged_tenant(t, p_tenant) from m23.protected_tables t where t.id = p_table_id);
+begin
+  perform pg_advisory_xact_lock(m23.prune_key());  -- none is being made
+  delete from m23.change_sums where tenant_id = v_tenant and table_id = p_table_id;
+  delete from m23.large_transactions where tenant_id = v_tenant and table_id = p_table_id;
+end $$;
+revoke all on function m23.forget_sums(int, text) from public, anon, authenticated, service_role;
+
+-- Holds parts of a log until the transaction ends; gives those that are there.
+create or replace function m23.hold_parts(p_table_id int, p_parts int[]) returns int[]
+language plpgsql volatile set search_path = '' as $$
+declare v_there int[];
+begin
+  loop
+    begin
+      v_there := array(select p from unnest(p_parts) p
+                        where to_regclass(m23.part_name(p_table_id, p)) is not null order by p);
+      exit when v_there = '{}';
+      execute format('lock table %s in access share mode',
+                     (select string_agg(m23.part_name(p_table_id, p), ', ' order by p) from unnest(v_there) p));
+      exit;
+    exception when undefined_table then null;  -- one was dropped meanwhile
+    end;
+  end loop;
+  return v_there;
+end $$;
+revoke all on function m23.hold_parts(int, int[]) from public, anon, authenticated, service_role;
+
+-- The upkeep of the summaries, oldest part first, for a second or two; gives how many were made. A part is dropped or
+-- forgotten under the same lock.
+create or replace function m23.sweep_summaries() returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_until timestamptz := clock_timestamp() + interval '2 seconds';
+  v_part  record;
+  v_count bigint := 0;
+begin
+  if not pg_try_advisory_xact_lock(m23.prune_key()) then return 0; end if;
+  for v_part in
+    select t as tbl, p.part from m23.log_parts p join m23.protected_tables t on t.id = p.table_id
+     where p.sealed and t.suspended is null and exists (select from pg_class c where c.oid = t.relid)
+       and not exists (select from m23.part_summaries s where s.table_id = p.table_id and s.part = p.part)
+     order by p.closed_at, p.table_id limit 50
+  loop
+    exit when clock_timestamp() > v_until;
+    v_count := v_count + m23.summarize_part(v_part.tbl, v_part.part)::int;
+  end loop;
+  return v_count;
+end $$;
+revoke all on function m23.sweep_summaries() from public, anon, authenticated, service_role;
+
+-- Makes the summary of a sealed part, and its index by key. It waits for no lock: what somebody alters meanwhile is
+-- summarized the next time.
+create or replace function m23.summarize_part(p_table m23.protected_tables, p_part int) returns boolean
+language plpgsql volatile set search_path = '' set lock_timeout = '200ms' as $$
+declare
+  v_keyed boolean := m23.index_part(p_table, p_part);
+  v_seen  pg_snapshot := m23.current_position();
+begin
+  insert into m23.part_summaries (table_id, part, seen, keyed) values (p_table.id, p_part, v_seen, v_keyed);
+  execute m23.fill($sql$
+    with changed as materialized (
+      select l.tenant_id::text as tenant_id, l.xid, l.actor, {counted}
+        from {part} l
+       where pg_visible_in_snapshot(l.xid, $3) and (l.op <> 'a' or l.xid >= {pruned})
+       group by l.tenant_id, l.xid, l.actor),
+    timed as materialized (
+      select l.xid, coalesce({at}, clock_timestamp()) as at from (select distinct c.xid from changed c) l),
+    ranked as (
+      select c.*, t.at, sum(c.inserts + c.updates + c.deletes) over one as rows,
+             dense_rank() over (partition by c.tenant_id order by c.inserts + c.updates + c.deletes desc, c.xid) as nth,
+             dense_rank() over (partition by c.tenant_id order by c.deletes desc, c.xid) as nth_by_deletes
+        from changed c join timed t on t.xid = c.xid
+       where c.inserts + c.updates + c.deletes > 0
+      window one as (partition by c.tenant_id, c.xid)),
+    summed as (
+      insert into m23.change_sums (table_id, part, tenant_id, minute, operation, actor, rows, transactions)
+        select $1, $2, r.tenant_id, date_trunc('minute', r.at), o.name, r.actor, sum(o.rows), count(*)
+          from ranked r
+         cross join lateral (values ('INSERT', r.inserts), ('UPDATE', r.updates), ('DELETE', r.deletes)) o (name, rows)
+         where o.rows > 0 group by r.tenant_id, date_trunc('minute', r.at), o.name, r.actor)
+    insert into m23.large_transactions (table_id, part, tenant_id, xid, at, actor, inserts, updates, deletes)
+      select $1, $2, r.tenant_id, r.xid, r.at, r.actor, r.inserts, r.updates, r.deletes
+        from ranked r where r.rows >= 10 or r.nth <= 100 or r.nth_by_deletes <= 100$sql$,
+    'counted', m23.counted_changes(), 'part', m23.part_name(p_table.id, p_part),
+    'pruned', quote_literal(p_table.pruned_below), 'at', m23.committed_at())
+    using p_table.id, p_part, v_seen;
+  return true;
+exception when lock_not_available or deadlock_detected or undefined_table then
+  return false;
+end $$;
+revoke all on function m23.summarize_part(m23.protected_tables, int) from public, anon, authenticated, service_role;
+
+-- A filter by what callers say; the last row of the page before is p_before.
+create or replace function m23.transactions_wanted(p_since timestamptz, p_until timestamptz, p_order text, p_actor uuid,
+                                        p_source text, p_limit int, p_before jsonb)
+returns m23.transaction_filter
+language plpgsql stable set search_path = '' as $$
+declare
+  v_bounds record := m23.transactions_between(p_since, p_until);
+  v_wanted m23.transaction_filter;
+begin
+  v_wanted.since := p_since;
+  v_wanted.until := p_until;
+  v_wanted.first := coalesce(v_bounds.first, '0');
+  v_wanted.beyond := v_bounds.beyond;
+  v_wanted.actor := p_actor;
+  v_wanted.source := p_source;
+  v_wanted.by_deletes := p_order = 'deletes';
+  v_wanted.before_xid := p_before ->> 'transaction_id';
+  v_wanted.before_rows := (p_before ->> 'deletes')::bigint + case when p_order = 'deletes' then 0 else
+    (p_before ->> 'inserts')::bigint + (p_before ->> 'updates')::bigint end;
+  v_wanted.most := m23.page_size(p_limit);
+  return v_wanted;
+end $$;
+revoke all on function m23.transactions_wanted(timestamptz, timestamptz, text, uuid, text, int, jsonb) from public,
+  anon, authenticated, service_role;
+
+-- What a query gives of the changes of a table; what it has opened is let go of.
+create or replace function m23.changes_given(p_query text, p_table m23.protected_tables, p_tenant text, p_from xid8,
+  p_to xid8)
+returns setof m23.table_changes
+language plpgsql stable set search_path = '' as $$
+declare v_changes m23.table_changes[];
+begin
+  begin
+    execute format('select array(select row(%s, c.xid, c.at, c.actor, c.inserts, c.updates, c.deletes)'
+                   '::m23.table_changes from (%s) c)', p_table.id, p_query)
+      into v_changes using p_tenant, p_from, p_to;
+    raise sqlstate 'M2303';
+  exception when sqlstate 'M2303' then null;
+  end;
+  return query select c.* from unnest(v_changes) c;
+end $$;
+revoke all on function m23.changes_given(text, m23.protected_tables, text, xid8, xid8) from public, anon, authenticated,
+  service_role;
+
+-- What each transaction from p_from on and below p_to (null: any) has changed in a table, without its time.
+create or replace function m23.changes_within(p_table m23.protected_tables, p_tenant text, p_from xid8, p_to xid8)
+returns setof m23.table_changes
+language plpgsql stable set search_path = '' as $$
+begin
+  return query select * from m23.changes_given(m23.fill($sql$
+    select l.xid, null::timestamptz as at, l.actor, {counted} from {log} l
+     where l.tenant_id = {tenant} and l.xid >= $2 and ($3 is null or l.xid < $3)
+       and (l.op <> 'a' or l.xid >= {pruned})
+     group by l.xid, l.actor$sql$,
+    'counted', m23.counted_changes(), 'log', m23.log_of(p_table.id, p_tenant, p_from),
+    'tenant', m23.tenant_value(p_table, '$1'), 'pruned', quote_literal(p_table.pruned_below)),
+    p_table, p_tenant, p_from, p_to);
+end $$;
+revoke all on function m23.changes_within(m23.protected_tables, text, xid8, xid8) from public, anon, authenticated,
+  service_role;
+
+-- Changes of tables put together by transaction. The actor is who has changed most rows.
+create or replace function m23.joined_changes(p_changes m23.table_changes[]) returns setof m23.told_transaction
+language plpgsql stable rows 100 set search_path = '' as $$
+begin
+  return query
+  select c.xid, max(c.at), (array_agg(c.actor order by c.inserts + c.updates + c.deletes desc, c.actor))[1], null::text,
+         sum(c.inserts)::bigint, sum(c.updates)::bigint, sum(c.deletes)::bigint,
+         array(select m23.public_name(t.relid) from m23.protected_tables t
+                where t.id = any (array_agg(c.table_id)) order by 1)
+    from unnest(p_changes) c group by c.xid having sum(c.inserts + c.updates + c.deletes) > 0;
+end $$;
+revoke all on function m23.joined_changes(m23.table_changes[]) from public, anon, authenticated, service_role;
+
+-- Whether a transaction of the changes is an actor's.
+create or replace function m23.actors_changes(p_changes m23.table_changes[], p_actor uuid) returns m23.table_changes[]
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_actor is null then return p_changes; end if;
+  return array(select c from unnest(p_changes) c
+                where c.xid in (select o.xid from unnest(p_changes) o where o.actor = p_actor));
+end $$;
+revoke all on function m23.actors_changes(m23.table_changes[], uuid) from public, anon, authenticated, service_role;
+
+-- With the time of each, within the range, and its source. Times are looked up for as many as are given.
+create or replace function m23.timed_transactions(p_found m23.told_transaction[], p_own jsonb,
+  p_wanted m23.transaction_filter)
+returns setof m23.told_transaction
+language plpgsql stable rows 100 set search_path = '' as $$
+begin
+  return query execute m23.fill($sql$
+    select x.xid, x.at, coalesce(($3).actor, x.actor), x.source, x.inserts, x.updates, x.deletes, x.tables
+      from (select l.xid, coalesce(l.at, {at}, clock_timestamp()) as at, l.actor, $2 ->> l.xid::text as source,
+                   l.inserts, l.updates, l.deletes, l.tables
+              from (select * from unnest($1) with ordinality
+                           u (xid, at, actor, source, inserts, updates, deletes, tables, n) order by u.n offset 0) l
+            offset 0) x
+     where (($3).since is null or x.at >= ($3).since) and (($3).until is null or x.at < ($3).until)
+       and (($3).source is null or x.source = ($3).source) limit ($3).most$sql$,
+    'at', m23.committed_at()) using p_found, p_own, p_wanted;
+end $$;
+revoke all on function m23.timed_transactions(m23.told_transaction[], jsonb, m23.transaction_filter) from public, anon,
+  authenticated, service_role;
 
 -- The calendar: when something that is due every so often is due next, in a time zone.
 
@@ -18017,6 +19332,53 @@ revoke all on function public.execute_pitr_rollback(uuid, uuid, text) from publi
 grant execute on function public.execute_pitr_rollback(uuid, uuid, text) to authenticated, service_role;
 select m23.pin_text('public.execute_pitr_rollback(uuid, uuid, text)');
 
+create or replace function public.find_rows(
+  p_tenant_id text, p_table text, p_filter jsonb default null, p_operation text default null,
+  p_since timestamptz default null, p_until timestamptz default null, p_limit int default 100,
+  p_before jsonb default null
+) returns table (row_key jsonb, old_values jsonb, operation text, transaction_id text, at timestamptz, actor uuid,
+                 source text, id bigint, searched_back timestamptz)
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
+$$
+declare
+  v_table  m23.protected_tables := m23.find_table(p_table);
+  v_faults text[];
+  v_pick   m23.pick;
+begin
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  v_faults := m23.range_faults(p_since, p_until, false) || m23.cursor_faults(p_before, '{id,transaction_id}')
+    || case when v_table.id is null then array[format('p_table: "%s" is not a protected table', p_table)]
+            else m23.filter_faults(v_table.relid, p_filter, 'p_filter') end
+    || case when p_operation not in ('UPDATE', 'DELETE')
+            then array['p_operation: one of UPDATE, DELETE: a row that is new was not there before'] else '{}' end;
+  if v_faults <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the rows cannot be found', v_faults);
+  end if;
+  perform m23.begin_heavy_read(p_tenant_id, 'find');
+  v_pick.filter := coalesce(nullif(p_filter, 'null'), '{}');
+  v_pick.op := (select o.op from m23.operations() o where o.name = p_operation);
+  v_pick.since := p_since;
+  v_pick.until := p_until;
+  v_pick.before_xid := p_before ->> 'transaction_id';
+  v_pick.before_id := p_before ->> 'id';
+  v_pick.most := m23.page_size(p_limit);
+  return query
+  select c.row_key, c.old_values, c.operation, c.transaction_id::text, case when c.operation is not null then c.at end,
+         c.actor, o.source, c.id, case when c.operation is null then c.at end
+    from m23.found_rows(v_table, p_tenant_id, v_pick) c
+    left join m23.own_transactions(p_tenant_id) o on o.xid = c.transaction_id
+   order by c.transaction_id desc, c.id desc;
+end $$;
+comment on function public.find_rows(text, text, jsonb, text, timestamptz, timestamptz, int, jsonb) is
+  'Rows as they were before they were changed or deleted, newest change first, that p_filter lets through; at most '
+  'p_limit (1,000), from before the row p_before. A last row with searched_back and no operation says how far the '
+  'search came: it is the p_before to go on with. Owner, admin and operator.';
+revoke all on function public.find_rows(text, text, jsonb, text, timestamptz, timestamptz, int, jsonb) from public,
+  anon, authenticated, service_role;
+grant execute on function public.find_rows(text, text, jsonb, text, timestamptz, timestamptz, int, jsonb)
+  to authenticated, service_role;
+select m23.pin_text('public.find_rows(text, text, jsonb, text, timestamptz, timestamptz, int, jsonb)');
+
 -- The same for supabase.rpc, with the service key alone.
 create or replace function public.forget_tenant(p_tenant_id text) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '1h' as
@@ -18123,6 +19485,36 @@ revoke all on function public.get_backup_statistics(text, int) from public, anon
 grant execute on function public.get_backup_statistics(text, int) to authenticated, service_role;
 select m23.pin_text('public.get_backup_statistics(text, int)');
 
+create or replace function public.get_change_histogram(
+  p_tenant_id text, p_since timestamptz, p_until timestamptz, p_buckets int default 100, p_tables text[] default null,
+  p_actor uuid default null
+) returns table (bucket_start timestamptz, table_name text, operation text, row_count bigint, transaction_count bigint)
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
+$$
+declare
+  v_faults text[] := m23.range_faults(p_since, p_until, true)
+    || array(select 'p_' || f from unnest(m23.table_faults(p_tables)) f)
+    || case when p_buckets not between 1 and 1000 then array['p_buckets: must be from 1 to 1,000'] else '{}' end;
+begin
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  if v_faults <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the changes cannot be counted', v_faults);
+  end if;
+  perform m23.begin_heavy_read(p_tenant_id, 'histogram');
+  return query
+  select h.* from m23.change_histogram(p_tenant_id, p_since, p_until, coalesce(p_buckets, 100), p_tables, p_actor) h
+   order by h.bucket_start, h.table_name, h.operation;
+end $$;
+comment on function public.get_change_histogram(text, timestamptz, timestamptz, int, text[], uuid) is
+  'How many rows, by how many transactions, were inserted, updated and deleted in each of p_buckets (1,000) parts of '
+  'the time from p_since to p_until. Buckets without changes are left out; those of a minute or more begin with one. '
+  'Owner, admin and operator.';
+revoke all on function public.get_change_histogram(text, timestamptz, timestamptz, int, text[], uuid) from public, anon,
+  authenticated, service_role;
+grant execute on function public.get_change_histogram(text, timestamptz, timestamptz, int, text[], uuid)
+  to authenticated, service_role;
+select m23.pin_text('public.get_change_histogram(text, timestamptz, timestamptz, int, text[], uuid)');
+
 create or replace function public.get_current_tenant() returns text
 language plpgsql stable security definer set search_path = '' set row_security = off as $$
 begin
@@ -18146,6 +19538,24 @@ comment on function public.get_doctor() is
 revoke all on function public.get_doctor() from public, anon, authenticated, service_role;
 grant execute on function public.get_doctor() to authenticated, service_role;
 select m23.pin_text('public.get_doctor()');
+
+create or replace function public.get_events(p_tenant_id text, p_since timestamptz, p_until timestamptz)
+returns table (at timestamptz, kind text, id text, summary text)
+language plpgsql volatile security definer set search_path = '' set row_security = off as $$
+declare v_faults text[] := m23.range_faults(p_since, p_until, true);
+begin
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  if v_faults <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the events cannot be listed', v_faults);
+  end if;
+  return query select e.* from m23.events(p_tenant_id, p_since, p_until) e;
+end $$;
+comment on function public.get_events(text, timestamptz, timestamptz) is
+  'Backups, snapshots, restores, rollbacks, recovery tests, gaps of the history and schema changes from p_since on and '
+  'before p_until, newest first, at most 1,000. Owner, admin and operator.';
+revoke all on function public.get_events(text, timestamptz, timestamptz) from public, anon, authenticated, service_role;
+grant execute on function public.get_events(text, timestamptz, timestamptz) to authenticated, service_role;
+select m23.pin_text('public.get_events(text, timestamptz, timestamptz)');
 
 create or replace function public.get_fleet()
 returns table (tenant_id text, name text, last_backup_at timestamptz, rpo_minutes int, late boolean,
@@ -18289,6 +19699,41 @@ revoke all on function public.get_recovery_window(text) from public, anon, authe
 grant execute on function public.get_recovery_window(text) to authenticated, service_role;
 select m23.pin_text('public.get_recovery_window(text)');
 
+create or replace function public.get_row_history(p_tenant_id text, p_table text, p_key jsonb, p_limit int default 100,
+                                       p_before jsonb default null)
+returns table (at timestamptz, transaction_id text, actor uuid, source text, operation text, changed_columns text[],
+               old_values jsonb, new_values jsonb, restore_log_id uuid, id bigint)
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
+$$
+declare
+  v_table  m23.protected_tables := m23.find_table(p_table);
+  v_faults text[];
+  v_pick   m23.pick;
+begin
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  v_faults := case when v_table.id is null then array[format('p_table: "%s" is not a protected table', p_table)]
+                   else m23.key_faults(v_table.relid, p_key) end || m23.cursor_faults(p_before, '{id}');
+  if v_faults <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the history cannot be given', v_faults);
+  end if;
+  perform m23.begin_heavy_read(p_tenant_id, 'row history');
+  v_pick.key := p_key;
+  v_pick.before_id := p_before ->> 'id';
+  v_pick.most := m23.page_size(p_limit);
+  return query
+  select c.at, c.transaction_id::text, c.actor, o.source, c.operation, c.changed_columns, c.old_values, c.new_values,
+         o.restore_log_id, c.id
+    from m23.told_changes(v_table, p_tenant_id, v_pick) c
+    left join m23.own_transactions(p_tenant_id) o on o.xid = c.transaction_id order by c.id desc;
+end $$;
+comment on function public.get_row_history(text, text, jsonb, int, jsonb) is
+  'Every change of the row that has the key p_key, newest first, with the row before and after it; at most p_limit '
+  '(1,000), older than the row p_before. Owner, admin and operator.';
+revoke all on function public.get_row_history(text, text, jsonb, int, jsonb) from public, anon, authenticated,
+  service_role;
+grant execute on function public.get_row_history(text, text, jsonb, int, jsonb) to authenticated, service_role;
+select m23.pin_text('public.get_row_history(text, text, jsonb, int, jsonb)');
+
 create or replace function public.get_rows_as_of(
   p_table text, p_timestamp timestamptz, p_after jsonb default null, p_limit int default 100,
   p_tenant_id text default null
@@ -18335,6 +19780,38 @@ revoke all on function public.get_rows_as_of(text, timestamptz, jsonb, int, text
 grant execute on function public.get_rows_as_of(text, timestamptz, jsonb, int, text) to authenticated, service_role;
 select m23.pin_text('public.get_rows_as_of(text, timestamptz, jsonb, int, text)');
 
+create or replace function public.get_transaction(p_tenant_id text, p_transaction_id text, p_limit int default 100,
+                                       p_before jsonb default null)
+returns table (table_name text, operation text, row_key jsonb, changed_columns text[], old_values jsonb,
+               new_values jsonb, id bigint, actor uuid)
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
+$$
+declare
+  v_faults text[] := m23.transaction_faults(p_transaction_id) || m23.cursor_faults(p_before, '{id,table_name}');
+  v_pick   m23.pick;
+begin
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  if v_faults <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the transaction cannot be given', v_faults);
+  end if;
+  perform m23.begin_heavy_read(p_tenant_id, 'transaction');
+  v_pick.xid := p_transaction_id;
+  v_pick.before_id := (p_before ->> 'id')::numeric + 1;
+  v_pick.most := m23.page_size(p_limit) + (p_before is not null)::int;
+  return query
+  select c.table_name, c.operation, c.row_key, c.changed_columns, c.old_values, c.new_values, c.id, c.actor
+    from m23.tables_with_entries(null, p_tenant_id, v_pick.xid) t
+   cross join lateral m23.told_changes(t, p_tenant_id, v_pick) c
+   where p_before is null or (c.id, c.table_name) < ((p_before ->> 'id')::bigint, p_before ->> 'table_name')
+   order by c.id desc, c.table_name desc limit m23.page_size(p_limit);
+end $$;
+comment on function public.get_transaction(text, text, int, jsonb) is
+  'What a transaction has changed, last change first, with each row before and after it; at most p_limit (1,000), from '
+  'before the row p_before. Nothing, if it has changed nothing of the tenant''s. Owner, admin and operator.';
+revoke all on function public.get_transaction(text, text, int, jsonb) from public, anon, authenticated, service_role;
+grant execute on function public.get_transaction(text, text, int, jsonb) to authenticated, service_role;
+select m23.pin_text('public.get_transaction(text, text, int, jsonb)');
+
 -- A page of the log, newest first: transactions by their beginning, the changes of each by their order. So stands the
 -- log's index: a page reads a page, and what its filters pass over in the transactions that they leave.
 create or replace function public.get_transaction_logs(
@@ -18377,6 +19854,50 @@ revoke all on function public.get_transaction_logs(text, text, text, uuid, times
 grant execute on function public.get_transaction_logs(text, text, text, uuid, timestamptz, timestamptz, jsonb, int)
   to authenticated, service_role;
 select m23.pin_text('public.get_transaction_logs(text, text, text, uuid, timestamptz, timestamptz, jsonb, int)');
+
+create or replace function public.get_transactions(
+  p_tenant_id text, p_since timestamptz default null, p_until timestamptz default null, p_order text default 'time',
+  p_actor uuid default null, p_source text default null, p_limit int default 100, p_before jsonb default null
+) returns table (transaction_id text, at timestamptz, actor uuid, source text, inserts bigint, updates bigint,
+                 deletes bigint, tables text[], searched_back timestamptz)
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
+$$
+declare
+  v_is_by_time boolean := coalesce(p_order, 'time') = 'time';
+  v_faults     text[] := m23.range_faults(p_since, p_until, false)
+    || m23.cursor_faults(p_before, case when coalesce(p_order, 'time') = 'time' then '{transaction_id}'
+                                        else '{transaction_id,inserts,updates,deletes}' end::text[])
+    || case when p_order not in ('time', 'rows', 'deletes')
+            then array['p_order: one of time, rows, deletes'] else '{}' end;
+  v_wanted     m23.transaction_filter;
+begin
+  p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
+  if v_faults <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the transactions cannot be listed', v_faults);
+  end if;
+  perform m23.begin_heavy_read(p_tenant_id, 'transactions');
+  v_wanted := m23.transactions_wanted(p_since, p_until, p_order, p_actor, p_source, p_limit,
+                                      nullif(p_before, 'null'));
+  if v_is_by_time then
+    return query
+      select t.xid::text, case when t.inserts is not null then t.at end, t.actor, t.source, t.inserts, t.updates,
+             t.deletes, t.tables, case when t.inserts is null then t.at end
+        from m23.newest_transactions(p_tenant_id, v_wanted) t;
+  else
+    return query
+      select t.xid::text, t.at, t.actor, t.source, t.inserts, t.updates, t.deletes, t.tables, null::timestamptz
+        from m23.largest_transactions(p_tenant_id, v_wanted) t;
+  end if;
+end $$;
+comment on function public.get_transactions(text, timestamptz, timestamptz, text, uuid, text, int, jsonb) is
+  'The transactions that changed rows of the tenant, committed from p_since on and before p_until: the newest first, '
+  'or those with most rows or deletes; at most p_limit (1,000), after the row p_before. A last row with searched_back '
+  'and no figures says how far the search came: it is the p_before to go on with. Owner, admin and operator.';
+revoke all on function public.get_transactions(text, timestamptz, timestamptz, text, uuid, text, int, jsonb)
+  from public, anon, authenticated, service_role;
+grant execute on function public.get_transactions(text, timestamptz, timestamptz, text, uuid, text, int, jsonb)
+  to authenticated, service_role;
+select m23.pin_text('public.get_transactions(text, timestamptz, timestamptz, text, uuid, text, int, jsonb)');
 
 create or replace function public.keep_backup(p_backup_id uuid) returns boolean
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
@@ -19592,8 +21113,8 @@ begin
     select * from (values
         ('requests', 'sweep_requests', true), ('snapshots', 'sweep_snapshots', false),
         ('previews', 'sweep_previews', false), ('commit times', 'keep_commit_times', false),
-        ('absent parents', 'settle_absent_parents', false),
-        ('log parts', 'sweep_logs', false), ('tenants', 'see_tenants', false),
+        ('absent parents', 'settle_absent_parents', false), ('log parts', 'sweep_logs', false),
+        ('summaries', 'sweep_summaries', false), ('tenants', 'see_tenants', false),
         ('restores', 'sweep_restores', true), ('copies', 'sweep_copies', true),
         ('captures', 'renew_captures', true), ('jobs', 'sweep_pending_jobs', true),
         -- Last, as calls of their tenants wait for the audit until the end.

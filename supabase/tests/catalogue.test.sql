@@ -6,7 +6,7 @@ create temp view our_functions as
   select p.oid, p.oid::regprocedure::text as name, p.prosecdef, p.proconfig, p.proacl, n.nspname
     from pg_proc p join pg_namespace n on n.oid = p.pronamespace
    where n.nspname in ('m23', 'm23_log') or (n.nspname = 'public' and (p.proname like 'm23\_%' or p.proname like '%pitr%'
-      or p.proname like '%backup%' or p.proname in ('plan_retention', 'get_current_tenant', 'get_health', 'calculate_health_score', 'get_audit_log', 'verify_audit', 'get_fleet', 'get_doctor', 'get_recovery_window', 'get_rows_as_of', 'get_transaction_logs',
+      or p.proname like '%backup%' or p.proname in ('plan_retention', 'get_current_tenant', 'get_health', 'calculate_health_score', 'get_audit_log', 'verify_audit', 'get_fleet', 'get_doctor', 'get_recovery_window', 'get_rows_as_of', 'get_transaction_logs', 'get_change_histogram', 'get_events', 'get_transactions', 'get_transaction', 'find_rows', 'get_row_history',
                                                       'cancel_restore', 'drop_restore_copy', 'forget_tenant', 'erase_archive_key')));
 
 create temp view our_tables as
@@ -49,7 +49,10 @@ select set_eq($$ select name from our_functions where has_function_privilege('au
         'calculate_pitr_stats(text,timestamp with time zone,timestamp with time zone)', 'cancel_restore(uuid)',
         'create_pitr_snapshot(text,text,text[],uuid,uuid)', 'drop_restore_copy(uuid)', 'execute_pitr_rollback(uuid,uuid,text)', 'cancel_backup(uuid)', 'delete_backup(uuid)', 'keep_backup(uuid)', 'plan_retention(text)', 'get_backup_chain(uuid)', 'get_backup_statistics(text,integer)', 'get_active_pitr_snapshots(text)',
         'get_current_tenant()', 'get_fleet()', 'get_doctor()', 'get_audit_log(text,bigint,integer)', 'verify_audit(text)', 'get_health(text,integer)', 'calculate_health_score(text,integer)', 'get_pitr_preview(text,timestamp with time zone,text[],jsonb)', 'get_pitr_preview_page(uuid,text,integer,integer)', 'get_pitr_rollback_history(text,integer)', 'get_recovery_window(text)',
-        'get_rows_as_of(text,timestamp with time zone,jsonb,integer,text)', 'get_transaction_logs(text,text,text,uuid,timestamp with time zone,timestamp with time zone,jsonb,integer)'],
+        'get_rows_as_of(text,timestamp with time zone,jsonb,integer,text)', 'get_transaction_logs(text,text,text,uuid,timestamp with time zone,timestamp with time zone,jsonb,integer)',
+        'get_change_histogram(text,timestamp with time zone,timestamp with time zone,integer,text[],uuid)', 'get_events(text,timestamp with time zone,timestamp with time zone)',
+        'get_transactions(text,timestamp with time zone,timestamp with time zone,text,uuid,text,integer,jsonb)', 'get_transaction(text,text,integer,jsonb)',
+        'find_rows(text,text,jsonb,text,timestamp with time zone,timestamp with time zone,integer,jsonb)', 'get_row_history(text,text,jsonb,integer,jsonb)'],
   'a signed-in user may execute these and no others');
 
 select is_empty($$ select name from our_tables where not relrowsecurity $$, 'every table has row-level security');

@@ -296,6 +296,57 @@ describe('point-in-time recovery', () => {
     }
   });
 
+  test('tells what happened: when, in which transactions, to which rows', async () => {
+    const { supabase, m23, tenantId, userId } = await user(1, 'operator');
+    const since = await now();
+    const names = ['lost', 'kept'].map((name) => ({ tenant_id: tenantId, name: `${name} ${since.getTime()}` }));
+    const { data } = await supabase.from('customers').insert(names).select();
+    const [lost] = data as { id: number; name: string }[];
+    assert.equal((await supabase.from('customers').update({ email: 'l@c.example' }).eq('id', lost!.id)).error, null);
+    assert.equal((await supabase.from('customers').delete().eq('id', lost!.id)).error, null);
+    const until = await now();
+
+    const buckets = await m23.getChangeHistogram(since, until, { buckets: 1, tables: ['customers'], actor: userId });
+    assert.deepEqual(
+      buckets.map(({ operation, row_count, transaction_count }) => [operation, row_count, transaction_count]),
+      [
+        ['DELETE', 1, 1],
+        ['INSERT', 2, 1],
+        ['UPDATE', 1, 1],
+      ],
+    );
+    const { rows: newest, before } = await m23.getTransactions({ since, until, limit: 2 });
+    const { rows: oldest } = await m23.getTransactions({ since, until, before });
+    assert.deepEqual(
+      [...newest, ...oldest].map(({ inserts, updates, deletes, tables }) => [inserts, updates, deletes, tables]),
+      [
+        [0, 0, 1, ['customers']],
+        [0, 1, 0, ['customers']],
+        [2, 0, 0, ['customers']],
+      ],
+    );
+    const changes = await m23.getTransaction(oldest[0]!.transaction_id);
+    assert.deepEqual(
+      changes.map(({ operation, old_values, new_values }) => [operation, old_values, new_values?.['name']]),
+      names.reverse().map(({ name }) => ['INSERT', null, name]),
+    );
+    const found = await m23.findRows('customers', { where: { name: lost!.name }, operation: 'DELETE', since });
+    assert.deepEqual([found.rows.length, found.searchedBack], [1, undefined]);
+    assert.deepEqual(found.rows[0]?.old_values['email'], 'l@c.example');
+    const history = await m23.getRowHistory('customers', { id: lost!.id }, { limit: 2 });
+    const [made] = await m23.getRowHistory('customers', { id: lost!.id }, { before: history.at(-1) });
+    assert.deepEqual(
+      [made?.operation, ...history.map((c) => c.changed_columns?.includes('email'))],
+      ['INSERT', true, true],
+    );
+    assert.deepEqual(await m23.getEvents(since, until), []);
+    const viewer = await user(1, 'viewer');
+    assert.equal((await failure(viewer.m23.findRows('customers'))).code, 'INSUFFICIENT_PERMISSIONS');
+    assert.deepEqual((await failure(m23.findRows('customers', { where: { size: 1 } }))).details, [
+      'p_filter.size: is no column of the table whose values are kept',
+    ]);
+  });
+
   test('lists more changes than a page of the database, page by page, each once', async () => {
     const { supabase, tenantId } = await user(1, 'owner');
     const since = await now();

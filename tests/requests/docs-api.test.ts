@@ -72,7 +72,7 @@ async function readersThings(): Promise<Record<string, string>> {
 function shape(value: unknown, name = ''): unknown {
   if (Array.isArray(value)) return value.length === 0 ? [] : [shape(value[0])];
   if (typeof value !== 'object' || value === null) return value === null ? 'string' : typeof value;
-  if (['key', 'now', 'then', 'row_key', 'old_values'].includes(name)) return 'a row';
+  if (['key', 'now', 'then', 'row_key', 'old_values', 'new_values'].includes(name)) return 'a row';
   return Object.fromEntries(
     Object.entries(value)
       .sort()
@@ -80,7 +80,7 @@ function shape(value: unknown, name = ''): unknown {
   );
 }
 
-for (const page of [...FUNCTIONS, 'rpc', 'service']) {
+for (const page of [...FUNCTIONS, 'rpc', 'history', 'service']) {
   test(`the examples of ${page} do what its page says`, async () => {
     const blocks = blocksOf(`docs/api/${page}.md`);
     const commands = blocks.filter(({ language }) => language === 'sh').map(({ code }) => code);

@@ -401,6 +401,34 @@ describe('the command line', () => {
     assert.match(tested, /: completed\n {2}\d+ checks passed, 0 issues found$/m);
   });
 
+  test('tells what happened to the rows of a tenant', async () => {
+    const since = await now();
+    const { id } = await one<{ id: number }>('select min(id) as id from shop.accounts where tenant_id = $1', [
+      tenant.id,
+    ]);
+    await client.query(`update shop.accounts set code = 'lost' where id = $1`, [id]);
+    await client.query(`update shop.accounts set code = 'found' where id = $1`, [id]);
+    const until = await now();
+    const listed = await done(['history', 'transactions', '--since', since, '--until', until]);
+    const lines = listed.trim().split('\n');
+    assert.equal(lines.length, 2);
+    const last = found(lines[0]!, / (\d+) {2}\+0 ~1 -0 {2}- +shop\.accounts$/);
+    const change = /code: "lost" → "found"/;
+    assert.match(await done(['history', 'transaction', last]), change);
+    assert.match(await done(['history', 'row', 'shop.accounts', '--key', `id=${id}`, '--limit', '1']), change);
+    const [row] = JSON.parse(
+      await done(['history', 'find', 'shop.accounts', '--where', 'code=lost', '--json']),
+    ) as { transaction_id: string }[];
+    assert.equal(row?.transaction_id, last);
+    const counted = await done(['history', 'counts', '--since', since, '--until', until, '--buckets', '1']);
+    assert.match(counted, / 2 {2}UPDATE {2}shop\.accounts$/m);
+    assert.equal(await done(['history', 'events', '--since', since, '--until', until]), 'no events\n');
+    const refused = await m23(['history', 'find', 'shop.accounts', '--where', 'size=1'], asService);
+    assert.deepEqual([refused.code, /size: is no column/.test(refused.errors)], [7, true]);
+    const user = { M23_URL: stack.url, M23_ANON_KEY: stack.anonKey, M23_TOKEN: await tenant.token('operator') };
+    assert.match((await m23(['history', 'transaction', last], user)).output, change);
+  });
+
   test('does nothing where the hash of a dry run holds no more', async () => {
     const ran = await m23(['restore', '--to', await now(), '--confirm', '--plan-hash', 'x'], asService);
     assert.deepEqual([ran.code, /^error: (\w+): /.exec(ran.errors)?.[1]], [7, 'PLAN_CHANGED']);

@@ -88,6 +88,34 @@ impl Api {
         }
     }
 
+    /// Asks a function of the database that only reads.
+    pub async fn ask(&self, function: &str, args: &Map<String, Value>) -> Result<Value, CliError> {
+        let body = serde_json::to_vec(args).map_err(|error| CliError::Usage(error.to_string()))?;
+        let mut attempt = 1;
+        loop {
+            let mut request = self
+                .client
+                .post(format!("{}/rest/v1/rpc/{function}", self.url))
+                .header("authorization", self.authorization.clone())
+                .header("content-type", "application/json")
+                .body(body.clone());
+            if let Some(key) = &self.apikey {
+                request = request.header("apikey", key.clone());
+            }
+            match sent(request).await {
+                Ok(answer) if !answer.is_to_come_again() || attempt == ATTEMPTS => {
+                    return answer.given();
+                }
+                Ok(answer) => sleep(answer.pause).await,
+                Err(error) if attempt == ATTEMPTS || error.is_builder() => {
+                    return Err(unreachable(error, &self.url));
+                }
+                Err(_) => sleep(PAUSE).await,
+            }
+            attempt += 1;
+        }
+    }
+
     /// The row that follows some work; `None` where no answer came, which may pass.
     pub async fn row(&self, table: &str, id: &str) -> Result<Option<Map<String, Value>>, CliError> {
         let mut request = self
@@ -119,11 +147,14 @@ impl Api {
 }
 
 fn judged(sent: Result<Answer, reqwest::Error>, url: &str) -> Result<Map<String, Value>, CliError> {
-    let answer = sent.map_err(|error| CliError::Unreachable {
+    sent.map_err(|error| unreachable(error, url))?.judged()
+}
+
+fn unreachable(error: reqwest::Error, url: &str) -> CliError {
+    CliError::Unreachable {
         what: url.to_owned(),
         cause: causes(&error.without_url()),
-    })?;
-    answer.judged()
+    }
 }
 
 fn credential(connection: &Connection) -> Result<(&str, bool), CliError> {
@@ -191,15 +222,25 @@ impl Answer {
     fn judged(&self) -> Result<Map<String, Value>, CliError> {
         match &self.body {
             Value::Object(body) if self.status.is_success() => Ok(body.clone()),
-            _ => {
-                let refusal =
-                    Refusal::of(&self.body, self.status.as_u16(), self.request_id.clone());
-                Err(match self.status {
-                    StatusCode::TOO_MANY_REQUESTS => CliError::OverTheLimit(Box::new(refusal)),
-                    _ if self.is_to_come_again() => CliError::Away(Box::new(refusal)),
-                    _ => CliError::RefusedByApi(Box::new(refusal)),
-                })
-            }
+            _ => Err(self.refusal()),
+        }
+    }
+
+    /// The body, whatever it is made of, or what the refusal means.
+    fn given(self) -> Result<Value, CliError> {
+        if self.status.is_success() {
+            Ok(self.body)
+        } else {
+            Err(self.refusal())
+        }
+    }
+
+    fn refusal(&self) -> CliError {
+        let refusal = Refusal::of(&self.body, self.status.as_u16(), self.request_id.clone());
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => CliError::OverTheLimit(Box::new(refusal)),
+            _ if self.is_to_come_again() => CliError::Away(Box::new(refusal)),
+            _ => CliError::RefusedByApi(Box::new(refusal)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The five functions from a terminal: a tenant is backed up, restored, taken back, tested.
 
-mod api;
+pub mod api;
 pub mod arguments;
 mod outcome;
 

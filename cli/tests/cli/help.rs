@@ -15,6 +15,12 @@ fn every_command_explains_itself_with_an_example() {
         "backup restore",
         "restore",
         "rollback",
+        "history transactions",
+        "history transaction",
+        "history row",
+        "history find",
+        "history counts",
+        "history events",
         "test",
     ] {
         let ran = bucket.m23(&format!("{command} --help"));
@@ -49,6 +55,10 @@ fn exit_codes_tell_what_was_wrong() {
         ("test --url http://127.0.0.1:1 --token a".to_owned(), 3),
         ("restore --url http://127.0.0.1:1 --token a --to yesterday".to_owned(), 2),
         ("restore --url http://127.0.0.1:1 --token a --to 2026-01-31T10:31:00Z --dry-run --confirm".to_owned(), 2),
+        ("history row orders --url http://127.0.0.1:1 --token a".to_owned(), 2),
+        ("history row orders --key id --url http://127.0.0.1:1 --token a".to_owned(), 2),
+        ("history find orders --filter 1 --url http://127.0.0.1:1 --token a".to_owned(), 2),
+        ("history transactions --url http://127.0.0.1:1 --token a --tenant b".to_owned(), 3),
         ("backup restore 00000000-0000-0000-0000-0000000000a1 --url http://127.0.0.1:1 --token a --into copy".to_owned(), 2),
     ] {
         let ran = bucket.m23(&arguments);

@@ -562,6 +562,29 @@ export type Database = {
         Args: { p_initiated_by: string; p_reason?: string; p_snapshot_id: string };
         Returns: string;
       };
+      find_rows: {
+        Args: {
+          p_before?: Json;
+          p_filter?: Json;
+          p_limit?: number;
+          p_operation?: string;
+          p_since?: string;
+          p_table: string;
+          p_tenant_id: string;
+          p_until?: string;
+        };
+        Returns: {
+          actor: string;
+          at: string;
+          id: number;
+          old_values: Json;
+          operation: string;
+          row_key: Json;
+          searched_back: string;
+          source: string;
+          transaction_id: string;
+        }[];
+      };
       forget_tenant: { Args: { p_tenant_id: string }; Returns: Json };
       get_active_pitr_snapshots: {
         Args: { p_tenant_id: string };
@@ -624,6 +647,23 @@ export type Database = {
         };
       };
       get_backup_statistics: { Args: { p_days_back?: number; p_tenant_id: string }; Returns: Json };
+      get_change_histogram: {
+        Args: {
+          p_actor?: string;
+          p_buckets?: number;
+          p_since: string;
+          p_tables?: string[];
+          p_tenant_id: string;
+          p_until: string;
+        };
+        Returns: {
+          bucket_start: string;
+          operation: string;
+          row_count: number;
+          table_name: string;
+          transaction_count: number;
+        }[];
+      };
       get_current_tenant: { Args: Record<PropertyKey, never>; Returns: string };
       get_doctor: {
         Args: Record<PropertyKey, never>;
@@ -632,6 +672,15 @@ export type Database = {
           finding: string;
           state: string;
           topic: string;
+        }[];
+      };
+      get_events: {
+        Args: { p_since: string; p_tenant_id: string; p_until: string };
+        Returns: {
+          at: string;
+          id: string;
+          kind: string;
+          summary: string;
         }[];
       };
       get_fleet: {
@@ -690,9 +739,37 @@ export type Database = {
           table_name: string;
         }[];
       };
+      get_row_history: {
+        Args: { p_before?: Json; p_key: Json; p_limit?: number; p_table: string; p_tenant_id: string };
+        Returns: {
+          actor: string;
+          at: string;
+          changed_columns: string[];
+          id: number;
+          new_values: Json;
+          old_values: Json;
+          operation: string;
+          restore_log_id: string;
+          source: string;
+          transaction_id: string;
+        }[];
+      };
       get_rows_as_of: {
         Args: { p_after?: Json; p_limit?: number; p_table: string; p_tenant_id?: string; p_timestamp: string };
         Returns: Json;
+      };
+      get_transaction: {
+        Args: { p_before?: Json; p_limit?: number; p_tenant_id: string; p_transaction_id: string };
+        Returns: {
+          actor: string;
+          changed_columns: string[];
+          id: number;
+          new_values: Json;
+          old_values: Json;
+          operation: string;
+          row_key: Json;
+          table_name: string;
+        }[];
       };
       get_transaction_logs: {
         Args: {
@@ -716,6 +793,29 @@ export type Database = {
           tenant_id: string;
           transaction_id: string;
           unchanged_columns: string[];
+        }[];
+      };
+      get_transactions: {
+        Args: {
+          p_actor?: string;
+          p_before?: Json;
+          p_limit?: number;
+          p_order?: string;
+          p_since?: string;
+          p_source?: string;
+          p_tenant_id: string;
+          p_until?: string;
+        };
+        Returns: {
+          actor: string;
+          at: string;
+          deletes: number;
+          inserts: number;
+          searched_back: string;
+          source: string;
+          tables: string[];
+          transaction_id: string;
+          updates: number;
         }[];
       };
       keep_backup: { Args: { p_backup_id: string }; Returns: boolean };

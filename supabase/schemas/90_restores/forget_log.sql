@@ -14,6 +14,7 @@ begin
       get diagnostics v_count = row_count;
       v_removed := v_removed + v_count;
     end loop;
+    perform m23.forget_sums(v_table, p_tenant);
   end loop;
   delete from m23.log_tenants where tenant_id = p_tenant;
   return v_removed;

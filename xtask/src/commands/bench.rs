@@ -10,7 +10,7 @@ use clap::builder::PossibleValuesParser;
 use crate::commands::scripts;
 
 /// The groups of benchmarks, as `benches/options.ts` knows them.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "capture",
     "rewind",
     "independence",
@@ -20,6 +20,7 @@ const NAMES: [&str; 9] = [
     "fleet",
     "backup",
     "proof",
+    "find",
 ];
 
 /// Arguments of `cargo xtask bench`.
