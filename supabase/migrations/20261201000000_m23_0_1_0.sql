@@ -514,17 +514,30 @@ create table m23.tenant_looks (
 
 select m23.close_table('m23.tenant_looks');
 
+-- The protected tables that say who has access: those declared, and M23's own.
+create or replace function m23.tables_of_access() returns setof m23.protected_tables
+language plpgsql stable rows 2 set search_path = '' as $$
+begin
+  return query
+  select t.* from m23.protected_tables t
+   where t.relid in (select a.relid from m23.access_tables a) or t.relid = to_regclass('public.tenant_members');
+end $$;
+revoke all on function m23.tables_of_access() from public, anon, authenticated, service_role;
+
 -- Whether a table says who has access.
 create or replace function m23.is_access_table(p_relid oid) returns boolean
-language plpgsql stable set search_path = '' as
-$$ begin return exists (select from m23.access_tables a where a.relid = p_relid); end $$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from m23.access_tables a where a.relid = p_relid)
+      or p_relid = to_regclass('public.tenant_members');
+end $$;
 revoke all on function m23.is_access_table(oid) from public, anon, authenticated, service_role;
 
 -- The tables of a restore, as m23.chosen_tables gives them, without those that say who has access and are not named.
 create or replace function m23.restored_tables(p_named text[], p_related boolean default false) returns text[]
 language plpgsql stable set search_path = '' as $$
 begin
-  if not exists (select from m23.access_tables) then return m23.chosen_tables(p_named, p_related); end if;
+  if not exists (select from m23.tables_of_access()) then return m23.chosen_tables(p_named, p_related); end if;
   return array(
     select c.name
       from unnest(m23.chosen_tables(p_named, p_related)) with ordinality c (name, n)
@@ -538,7 +551,7 @@ revoke all on function m23.restored_tables(text[], boolean) from public, anon, a
 create or replace function m23.restored_parts(p_job uuid, p_named text[]) returns text[]
 language plpgsql volatile set search_path = '' as $$
 begin
-  if p_named is not null or not exists (select from m23.access_tables) then
+  if p_named is not null or not exists (select from m23.tables_of_access()) then
     return m23.tables_in_backup(p_job, p_named);
   end if;
   return array(select b.schema_name || '.' || b.table_name from m23.backup_tables b
@@ -563,15 +576,14 @@ create type m23.moment as (
 create or replace function m23.access_warnings(p_tenant text, p_named text[], p_moment m23.moment) returns text[]
 language plpgsql volatile set search_path = '' as $$
 begin
-  if not exists (select from m23.access_tables) then return '{}'; end if;
   return array(
     select case when p_named is null
         then format('%s was left out, because it says who has access: name it in tables to restore it', t.name)
         else format('%s says who has access: its rows that come back give access, and those that go take it',
                     t.name) end
       from (select p, m23.public_name(p.relid) as name
-              from m23.protected_tables p join m23.access_tables a on a.relid = p.relid
-              join pg_class c on c.oid = p.relid offset 0) t  -- no other table's log is looked into
+              from m23.tables_of_access() p join pg_class c on c.oid = p.relid
+            offset 0) t  -- no other table's log is looked into
      where case when p_named is null
                 then p_moment.position is null or m23.has_changed(t.p, p_tenant, p_moment)
                 else (t.p).relid in (select n.relid from m23.tables_named(p_named) n) end
@@ -595,26 +607,70 @@ begin
 end $$;
 revoke all on function m23.access_warnings(uuid, text[]) from public, anon, authenticated, service_role;
 
+-- Why a table looks as if it said who has access, a sentence that goes on from its name; null where it does not. It has
+-- a user and a role, or is called like memberships or invitations, or m23.memberships_of names it.
+create or replace function m23.likeness_to_access(p_relid oid) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_name text := (select c.relname from pg_class c where c.oid = p_relid);
+begin
+  if m23.is_access_table(p_relid)
+     or v_name !~* '(^|_)(member|membership|invitation|invite|collaborator)s?$'
+    and v_name !~ '(Member|Membership|Invitation|Invite|Collaborator)s?$'
+    and not (m23.user_column(p_relid) is not null and m23.role_column(p_relid) is not null)
+    and (select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
+          !~ format('\m%s\M', regexp_replace(v_name, '\W', '.', 'g')) then
+    return null;
+  end if;
+  return 'looks as if it said who has access, and a restore takes it along';
+end $$;
+revoke all on function m23.likeness_to_access(oid) from public, anon, authenticated, service_role;
+
+-- The column of a table that names a user: one that refers to the accounts, or is called so; null where there is none.
+create or replace function m23.user_column(p_relid oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select a.attname::text from pg_attribute a
+     cross join lateral (select exists (
+             select from pg_constraint k where k.conrelid = p_relid and k.contype = 'f'
+                and k.conkey = array[a.attnum] and k.confrelid = to_regclass('auth.users'))) refers (to_users)
+     where a.attrelid = p_relid and a.attnum > 0 and not a.attisdropped
+       and (refers.to_users or a.attname ~* '^((user|member|profile|account)_?(id)?|email)$')
+       and not exists (select from m23.protected_tables t where t.relid = p_relid and t.tenant_attnum = a.attnum)
+     order by not refers.to_users, a.attname ~* 'email', a.attname !~* 'user', a.attnum limit 1);
+end $$;
+revoke all on function m23.user_column(oid) from public, anon, authenticated, service_role;
+
+-- The column of a table that names a role; null where there is none.
+create or replace function m23.role_column(p_relid oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select a.attname::text from pg_attribute a
+           where a.attrelid = p_relid and a.attnum > 0 and not a.attisdropped
+             and a.attname ~* '^(roles?(_?id)?|permissions?|access_?level)$' order by a.attnum limit 1);
+end $$;
+revoke all on function m23.role_column(oid) from public, anon, authenticated, service_role;
+
+-- What to do about a table that looks so.
+create or replace function m23.access_advice(p_relid oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return format('if it does, select m23.set_access_tables(array[…, %L]::regclass[]); '
+                'a restore leaves it out then, unless it names it', m23.qualified_name(p_relid));
+end $$;
+revoke all on function m23.access_advice(oid) from public, anon, authenticated, service_role;
+
 -- The doctor: what is in force on this server, in plain words, and what to do about it.
 
 create type m23.finding as (topic text, state text, finding text, advice text);
 
--- Protected tables that look as if they said who has access, and are not declared: m23.memberships_of reads them, or
--- they have a user and a role.
+-- Protected tables that look as if they said who has access, and are not declared.
 create or replace function m23.doctor_access() returns setof m23.finding
 language sql stable set search_path = '' as $$
-  select m23.public_name(t.relid), 'warning', 'looks as if it said who has access, and a restore takes it along',
-         format('if it does, select m23.set_access_tables(array[…, %L]::regclass[]); '
-                'a restore leaves it out then, unless it names it', m23.qualified_name(t.relid))
+  select m23.public_name(t.relid), 'warning', l.likeness, m23.access_advice(t.relid)
     from m23.protected_tables t join pg_class c on c.oid = t.relid
-   where not m23.is_access_table(t.relid)
-     and ((select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
-            ~ format('\m%s\M', regexp_replace(c.relname, '\W', '.', 'g'))
-          or (exists (select from pg_attribute a where a.attrelid = t.relid and not a.attisdropped
-                         and a.attname ~* '^(role|roles|permissions?)$')
-              and exists (select from pg_attribute a where a.attrelid = t.relid and not a.attisdropped
-                             and a.attname ~* '^(user|member|profile|account)_?id$')))
-   order by 1
+   cross join lateral (select m23.likeness_to_access(t.relid)) l (likeness)
+   where l.likeness is not null order by 1
 $$;
 revoke all on function m23.doctor_access() from public, anon, authenticated, service_role;
 
@@ -642,6 +698,18 @@ begin
   return false;
 end $$;
 revoke all on function m23.has_rows(text) from public, anon, authenticated, service_role;
+
+-- The tables that a request names by its list, by number: their names now, or those that the backup has for them. Null
+-- where it names none.
+create or replace function m23.tables_named_by(p_job uuid, p_named text[]) returns oid[]
+language plpgsql volatile set search_path = '' as $$
+begin
+  if p_named is null then return null; end if;
+  return array(
+    select t.relid from m23.tables_named(p_named || m23.names_now(p_job, array(
+      select c.part_name from m23.parts_called(p_job) c where c.name = any (p_named)))) t);
+end $$;
+revoke all on function m23.tables_named_by(uuid, text[]) from public, anon, authenticated, service_role;
 
 -- Which role may call which function: the contract's table, as the database enforces it.
 create or replace function m23.may_call(p_function text, p_role text, p_dry_run boolean) returns boolean
@@ -734,6 +802,7 @@ create or replace function m23.has_records(p_tenant text) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
   return exists (select from public.backup_jobs where tenant_id = p_tenant)
+      or exists (select from m23.seen_tenants where tenant_id = p_tenant)
       or exists (select from m23.audit_heads where tenant_id = p_tenant)
       or exists (select from m23.requests where tenant_id = p_tenant)
       or exists (select from public.restore_logs where tenant_id = p_tenant)
@@ -760,7 +829,8 @@ revoke all on function m23.has_members(text) from public, anon, authenticated, s
 create or replace function m23.knows_tenant(p_tenant text) returns boolean
 language plpgsql volatile security definer set search_path = '' set row_security = off as $$
 begin
-  return p_tenant is not null and (m23.has_records(p_tenant) or m23.has_rows(p_tenant) or m23.has_members(p_tenant));
+  return p_tenant is not null and (m23.has_records(p_tenant) or m23.has_rows(p_tenant)
+                                   or m23.is_root_tenant(p_tenant) or m23.has_members(p_tenant));
 end $$;
 comment on function m23.knows_tenant(text) is
   'Whether any record, protected table, log or membership has heard of a tenant.';
@@ -862,15 +932,26 @@ begin
 end $$;
 revoke all on function m23.tenants_in(regclass, text, bigint) from public, anon, authenticated, service_role;
 
-create or replace function m23.tenants() returns table (tenant_id text, name text)
-language plpgsql stable security definer rows 1000 set search_path = '' set row_security = off as $$
+-- Every tenant that M23 knows of, with its name where one is known: rows of the tables that tenant columns refer to,
+-- and what memberships, records and logs know.
+create or replace function m23.known_tenants() returns table (tenant_id text, name text)
+language plpgsql stable rows 1000 set search_path = '' as $$
 begin
-  return query select known.id::text, null::text
-    from (select m23.tenants_in('public.tenant_members') union select m23.tenants_in('public.backup_jobs')
-          union select m23.tenants_in('public.dr_plans') union select m23.tenants_in('public.restore_logs')
-          union select m23.tenants_in('public.pitr_snapshots') union select m23.tenants_in('m23.audit_heads')
-          union select s.tenant_id from m23.seen_tenants s) known (id);
+  return query select known.id, max(known.name)
+    from (select r.tenant_id, r.name from m23.root_tenants() r
+          union
+          select m23.tenants_in(t), null
+            from unnest('{public.tenant_members, public.backup_jobs, public.dr_plans, public.restore_logs,
+                          public.pitr_snapshots, m23.audit_heads}'::regclass[]) t
+          union
+          select s.tenant_id, null from m23.seen_tenants s) known (id, name)
+   group by known.id;
 end $$;
+revoke all on function m23.known_tenants() from public, anon, authenticated, service_role;
+
+create or replace function m23.tenants() returns table (tenant_id text, name text)
+language plpgsql stable security definer rows 1000 set search_path = '' set row_security = off as
+$$ begin return query select t.tenant_id, t.name from m23.known_tenants() t; end $$;
 comment on function m23.tenants() is
   'Every tenant, with its name where one is known. Replace this function to use your own table of tenants.';
 revoke all on function m23.tenants() from public, anon, authenticated, service_role;
@@ -1595,7 +1676,8 @@ begin
 end $$;
 revoke all on function m23.make_like(text, oid, text, text) from public, anon, authenticated, service_role;
 
--- M23's tables beside those of the application, in public. Nobody protects them.
+-- M23's tables beside those of the application, in public. Only the memberships among them can be protected: they are
+-- the application's own, if it has no other.
 create or replace function m23.own_tables() returns text[]
 language sql immutable set search_path = '' as $$
   select array['tenant_members', 'backup_jobs', 'restore_logs', 'pitr_snapshots', 'pitr_rollbacks', 'dr_plans',
@@ -1607,7 +1689,8 @@ revoke all on function m23.own_tables() from public, anon, authenticated, servic
 create or replace function m23.not_the_applications(p_table oid) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select case when n.nspname = 'public' and c.relname = any (m23.own_tables()) then 'it is a table of M23'
+  return (select case when n.nspname = 'public' and c.relname = any (m23.own_tables())
+                       and c.relname <> 'tenant_members' then 'it is a table of M23'
                       when n.nspname in ('auth', 'information_schema', 'm23', 'm23_log', 'm23_staging')
                         or n.nspname like 'pg\_%' then format('the schema %s belongs to the system', n.nspname) end
             from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table);
@@ -3724,20 +3807,19 @@ create or replace function m23.relatives_sentences(p_relid oid) returns setof te
 language plpgsql stable rows 2 set search_path = '' as $$
 begin
   return query
-  with relatives (name, is_parent, loses, action) as (
-    select m23.public_name(r.relid), r.is_parent, r.action in ('c', 'n', 'd'), upper(m23.referential_action(r.action))
-      from m23.unprotected_relatives(p_relid) r)
   select format('is referred to by %s, not protected: what its deleted rows take along there does not come back',
-                string_agg(format('%s (ON DELETE %s)', r.name, r.action), ', ' order by r.name, r.action))
-    from relatives r where not r.is_parent and r.loses having count(*) > 0
+                string_agg(m23.loss_label(l.relid, l.parent, p_relid, l.action, l.constraint_name), ', '
+                           order by l.parent <> p_relid, m23.public_name(l.relid), l.constraint_name))
+    from m23.unprotected_losses(p_relid) l having count(*) > 0
   union all
   select format('is referred to by %s, not protected: such rows stay as they are in a restore',
-                string_agg(distinct r.name, ', '))
-    from relatives r where not r.is_parent and not r.loses having count(*) > 0
+                string_agg(distinct m23.public_name(r.relid), ', '))
+    from m23.unprotected_relatives(p_relid) r
+   where not r.is_parent and r.action not in ('c', 'n', 'd') having count(*) > 0
   union all
   select format('refers to %s, not protected: a row that is deleted there does not come back, nor do rows that need it',
-                string_agg(distinct r.name, ', '))
-    from relatives r where r.is_parent having count(*) > 0;
+                string_agg(distinct m23.public_name(r.relid), ', '))
+    from m23.unprotected_relatives(p_relid) r where r.is_parent having count(*) > 0;
 end $$;
 revoke all on function m23.relatives_sentences(oid) from public, anon, authenticated, service_role;
 
@@ -4346,7 +4428,7 @@ begin
   v_plan.table_name := m23.public_name(p_belonging.relid);
   v_plan.belongs := p_belonging.belongs;
   v_plan.how := p_belonging.how;
-  v_plan.advice := m23.delete_triggers_sentence(p_belonging.relid);
+  v_plan.advice := m23.advice_of_table(p_belonging);
   if p_belonging.belongs = 'global'
      or exists (select from m23.protected_tables t where t.relid = p_belonging.relid) then
     return v_plan;
@@ -4378,6 +4460,38 @@ begin
   return v_plan;
 end $$;
 revoke all on function m23.planned_protection(m23.belonging) from public, anon, authenticated, service_role;
+
+-- A table that loses rows, with the constraint and, where that is not the protected table, what it refers to.
+create or replace function m23.loss_label(
+  p_relid oid, p_parent oid, p_protected oid, p_action "char", p_constraint text
+) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return format('%s%s (ON DELETE %s, "%s")',
+                case when p_parent <> p_protected then format('through %s ', m23.public_name(p_parent)) else '' end,
+                m23.public_name(p_relid), upper(m23.referential_action(p_action)), p_constraint);
+end $$;
+revoke all on function m23.loss_label(oid, oid, oid, "char", text) from public, anon, authenticated, service_role;
+
+-- What deleted rows of a table take along in tables that are not protected, by which constraint: rows (ON DELETE
+-- CASCADE), the rows that hang on those, or references (SET NULL, SET DEFAULT). `parent` is the table referred to.
+create or replace function m23.unprotected_losses(p_relid oid)
+returns table (relid oid, parent oid, action "char", constraint_name text)
+language plpgsql stable rows 2 set search_path = '' as $$
+begin
+  return query
+  with recursive lost (relid, parent, action, constraint_name) as (
+    select m23.root_of(k.conrelid), p_relid, k.confdeltype, k.conname::text from m23.references_to(p_relid) k
+     where m23.root_of(k.conrelid) <> p_relid and k.confdeltype in ('c', 'n', 'd')
+       and not m23.is_protected(m23.root_of(k.conrelid))
+    union
+    select m23.root_of(k.conrelid), l.relid, k.confdeltype, k.conname::text
+      from lost l cross join lateral m23.references_to(l.relid) k
+     where l.action = 'c' and k.confdeltype in ('c', 'n', 'd')
+       and m23.root_of(k.conrelid) not in (p_relid, l.relid) and not m23.is_protected(m23.root_of(k.conrelid)))
+  select l.relid, l.parent, l.action, l.constraint_name from lost l;
+end $$;
+revoke all on function m23.unprotected_losses(oid) from public, anon, authenticated, service_role;
 
 -- Tables that a protected one refers to, or is referred to by, and that are not protected themselves: rows that fall
 -- with its rows do not come back, and rows of it that refer to a deleted one cannot.
@@ -5029,6 +5143,7 @@ begin
   select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
    where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
      and (n.nspname = 'public' or not m23.is_system_schema(n.nspname)) and m23.not_the_applications(c.oid) is null
+     and not (n.nspname = 'public' and c.relname = any (m23.own_tables()))
      and not exists (select from pg_depend d
                       where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
      and not exists (select from public.restore_logs r where r.target_schema = n.nspname);
@@ -5318,14 +5433,16 @@ begin
 end $$;
 revoke all on function m23.without(oid[], m23.belonging[]) from public, anon, authenticated, service_role;
 
--- What is to be known of them; null where there is none.
-create or replace function m23.delete_triggers_sentence(p_relid oid) returns text
+-- What is to be known of a table before it is protected, and after: its triggers on deletes, and whether it looks as if
+-- it said who has access. Null where there is nothing.
+create or replace function m23.advice_of_table(p_belonging m23.belonging) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return 'acts on deletes by ' || m23.delete_triggers(p_relid)
-         || ': what that does outside of the table (files over HTTP, say) no restore undoes';
+  return nullif(concat_ws('; ', m23.delete_triggers_sentence(p_belonging.relid),
+    case when p_belonging.belongs <> 'global' and m23.not_the_applications(p_belonging.relid) is null
+         then m23.likeness_to_access(p_belonging.relid) || ': ' || m23.access_advice(p_belonging.relid) end), '');
 end $$;
-revoke all on function m23.delete_triggers_sentence(oid) from public, anon, authenticated, service_role;
+revoke all on function m23.advice_of_table(m23.belonging) from public, anon, authenticated, service_role;
 
 -- The schema of a table. `public` is none of the system's.
 create or replace function m23.schema_of(p_table oid) returns text
@@ -5335,6 +5452,12 @@ begin
            where c.oid = p_table);
 end $$;
 revoke all on function m23.schema_of(oid) from public, anon, authenticated, service_role;
+
+-- Whether a table is protected.
+create or replace function m23.is_protected(p_relid oid) returns boolean
+language plpgsql stable set search_path = '' as
+$$ begin return exists (select from m23.protected_tables t where t.relid = p_relid); end $$;
+revoke all on function m23.is_protected(oid) from public, anon, authenticated, service_role;
 
 -- The foreign keys that refer to a table, or to partitions of it, and are kept.
 create or replace function m23.references_to(p_relid oid) returns setof pg_constraint
@@ -5935,16 +6058,16 @@ begin
 end $$;
 revoke all on function m23.root_attnum(oid, name) from public, anon, authenticated, service_role;
 
--- The application's triggers that act when rows of a table are deleted.
-create or replace function m23.delete_triggers(p_relid oid) returns text
+-- What is known of a table's triggers on deletes, a sentence that goes on from its name; null where it has none.
+create or replace function m23.delete_triggers_sentence(p_relid oid) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select string_agg(distinct format('"%s"', t.tgname), ', ')
-            from pg_trigger t
-           where t.tgrelid = any (m23.with_partitions(p_relid)) and not t.tgisinternal and t.tgenabled <> 'D'
-             and t.tgtype & 8 <> 0 and t.tgname !~ '^(aaa|zzz)_m23_');
+  return (
+    select 'acts on deletes by ' || string_agg(m23.trigger_label(t.name, t.acts, t.unread), ', ' order by t.name)
+           || ': what that does outside of the table (files over HTTP, say) no restore undoes'
+      from m23.delete_triggers(p_relid) t having count(*) > 0);
 end $$;
-revoke all on function m23.delete_triggers(oid) from public, anon, authenticated, service_role;
+revoke all on function m23.delete_triggers_sentence(oid) from public, anon, authenticated, service_role;
 
 -- Groups of columns that an update may leave out of its image: which they are, and how an update
 -- tells that it has changed one.
@@ -6129,6 +6252,36 @@ begin
 end $$;
 revoke all on function m23.subtree_statements(int, text, text, text) from public, anon, authenticated, service_role;
 
+-- The application's triggers that act when rows of a table are deleted, and what is recognised of what they do outside
+-- of it. It is read in their code, as far as that goes: that nothing is recognised proves nothing.
+create or replace function m23.delete_triggers(p_relid oid)
+returns table (name text, acts text[], unread text[])
+language plpgsql stable rows 1 set search_path = '' as $$
+begin
+  return query
+  select t.tgname::text,
+         array(select distinct a from unnest(c.codes) code, m23.acts_in(code, p_relid, c.schemas) a order by a),
+         array(select distinct u from unnest(c.functions) f, m23.unread_in(f) u order by u)
+    from (select distinct on (g.tgname) g.tgname, g.tgfoid from pg_trigger g
+           where g.tgrelid = any (m23.with_partitions(p_relid)) and not g.tgisinternal and g.tgenabled <> 'D'
+             and g.tgtype & 40 <> 0  -- DELETE, TRUNCATE
+             and g.tgname !~ '^(aaa|zzz)_m23_' order by g.tgname) t
+   cross join lateral (select s, m23.functions_reached(t.tgfoid, s) from m23.schemas_for(t.tgfoid, p_relid) s)
+         r (schemas, functions)
+   cross join lateral (select r.schemas, r.functions, array(select m23.readable_code(f) from unnest(r.functions) f))
+         c (schemas, functions, codes);
+end $$;
+revoke all on function m23.delete_triggers(oid) from public, anon, authenticated, service_role;
+
+-- A trigger, with what was recognised of it.
+create or replace function m23.trigger_label(p_name text, p_acts text[], p_unread text[]) returns text
+language sql immutable set search_path = '' as $$
+  select format('"%s" (%s)', p_name, concat_ws('; ', nullif(array_to_string(p_acts, ', '), ''),
+    case when p_unread <> '{}' then 'not all could be read: ' || array_to_string(p_unread, ', ')
+         when p_acts = '{}' then 'nothing outside was recognised in its code' end))
+$$;
+revoke all on function m23.trigger_label(text, text[], text[]) from public, anon, authenticated, service_role;
+
 -- The bits of the groups that a column is or has been in: an image that has any of them does not carry it.
 create or replace function m23.column_bits(p_table m23.protected_tables, p_attnum int2) returns int
 language plpgsql stable set search_path = '' as $$
@@ -6270,6 +6423,104 @@ create table m23.fills (
   primary key (table_id, attnum)
 );
 
+-- What code does outside of a table, as far as it is recognised: calls that no transaction takes back, and writes to
+-- tables that are not protected.
+create or replace function m23.acts_in(p_code text, p_relid oid, p_schemas text[]) returns setof text
+language plpgsql stable rows 2 set search_path = '' as $$
+begin
+  return query
+  select k.what || ' (' || regexp_replace(lower(c[1]), '\s', '', 'g') || ')'
+    from (values
+      ('sends HTTP requests', '\m((?:net|supabase_functions|extensions)\s*\.\s*http\w*|http(?:_\w+)?)\s*\('),
+      ('runs statements on another server', '\m(dblink\w*)\s*\('),
+      ('hands work to a queue, a schedule or listeners',
+       '\m((?:pgmq\w*|graphile_worker|pgboss|realtime|cron)\s*\.\s*\w+|pg_notify)\s*\('),
+      ('writes files of the server', '\m(lo_unlink|lo_export|pg_file_\w+)\s*\(')) k (what, pattern),
+    regexp_matches(p_code, k.pattern, 'gi') c
+  union
+  select case left(lower(w[1]), 3) when 'ins' then 'inserts into ' when 'del' then 'deletes from '
+              when 'upd' then 'updates ' when 'mer' then 'merges into ' else 'empties ' end
+         || m23.public_name(r.relid)
+    from regexp_matches(p_code, '\m(insert\s+into|delete\s+from|merge\s+into|truncate(?:\s+table)?|update)\s+'
+                                '(?:only\s+)?(?:("[^"]+"|[[:alpha:]_][\w$]*)\s*\.\s*)?("[^"]+"|[[:alpha:]_][\w$]*)',
+                        'gi') w,
+    lateral (select m23.root_of(c.oid) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+              where c.relname = m23.name_in_code(w[3]) and c.relkind in ('r', 'p', 'f', 'v')
+                and n.nspname = any (case when w[2] is null then p_schemas else array[m23.name_in_code(w[2])] end)
+              order by array_position(p_schemas, n.nspname::text) limit 1) r (relid)
+   where r.relid <> m23.root_of(p_relid) and not m23.is_protected(r.relid);
+end $$;
+revoke all on function m23.acts_in(text, oid, text[]) from public, anon, authenticated, service_role;
+
+-- A function, and those of the application that it calls by name, however deep. What extensions have is known by name.
+create or replace function m23.functions_reached(p_function oid, p_schemas text[]) returns oid[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_known oid[] := array[p_function];
+  v_more  oid[] := v_known;
+begin
+  while cardinality(v_more) > 0 loop
+    v_more := array(
+      select distinct p.oid
+        from unnest(v_more) f,
+             regexp_matches(m23.readable_code(f),
+                            '(?:("[^"]+"|[[:alpha:]_][\w$]*)\s*\.\s*)?("[^"]+"|[[:alpha:]_][\w$]*)\s*\(', 'g') m
+        join pg_proc p on p.proname = m23.name_in_code(m[2])
+        join pg_namespace n on n.oid = p.pronamespace
+       where n.nspname = any (case when m[1] is null then p_schemas else array[m23.name_in_code(m[1])] end)
+         and n.nspname not in ('pg_catalog', 'information_schema', 'm23') and p.oid <> all (v_known)
+         and not exists (select from pg_depend d
+                          where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e'));
+    v_known := v_known || v_more;
+  end loop;
+  return v_known;
+end $$;
+revoke all on function m23.functions_reached(oid, text[]) from public, anon, authenticated, service_role;
+
+-- The code of a function without its comments, its own name first; empty where it is in a language that is not read.
+create or replace function m23.readable_code(p_function oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select n.nspname || '.' || p.proname || '('
+           || case when l.lanname in ('sql', 'plpgsql')
+                then regexp_replace(regexp_replace(coalesce(pg_get_function_sqlbody(p.oid), p.prosrc),
+                                                   '/\*.*?\*/', ' ', 'g'), '--[^\n]*', ' ', 'g') else '' end
+      from pg_proc p join pg_language l on l.oid = p.prolang join pg_namespace n on n.oid = p.pronamespace
+     where p.oid = p_function);
+end $$;
+revoke all on function m23.readable_code(oid) from public, anon, authenticated, service_role;
+
+-- The schemas in which names in the code of a trigger are looked for: those of the function's own path, the table's,
+-- the function's, and those of its owner.
+create or replace function m23.schemas_for(p_function oid, p_relid oid) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select trim(both ' "' from s)
+                 from pg_proc p, unnest(p.proconfig) c, string_to_table(substr(c, length('search_path=') + 1), ',') s
+                where p.oid = p_function and c like 'search_path=%')
+      || array(select n.nspname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                where c.oid = p_relid)
+      || array(select n.nspname::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+                where p.oid = p_function)
+      || array(select s.name from pg_proc p, m23.path_of_role(p.proowner) s where p.oid = p_function);
+end $$;
+revoke all on function m23.schemas_for(oid, oid) from public, anon, authenticated, service_role;
+
+-- Why the code of a function is not read, or not wholly.
+create or replace function m23.unread_in(p_function oid) returns setof text
+language plpgsql stable rows 1 set search_path = '' as $$
+begin
+  return query
+  select case when l.lanname not in ('sql', 'plpgsql') then format('"%s" is written in %s', p.proname, l.lanname)
+              else format('"%s" makes statements as it runs', p.proname) end
+    from pg_proc p join pg_language l on l.oid = p.prolang
+   where p.oid = p_function and l.lanname <> 'internal'
+     and (l.lanname not in ('sql', 'plpgsql')
+          or l.lanname = 'plpgsql' and m23.readable_code(p.oid) ~* '\mexecute\M(?!\s+(function|procedure)\M)');
+end $$;
+revoke all on function m23.unread_in(oid) from public, anon, authenticated, service_role;
+
 -- Values of the log in the table's present names and types.
 
 -- A value of one type as one of another: as its text would be read, but for what becomes JSON.
@@ -6365,6 +6616,13 @@ begin
 end $outer$;
 revoke all on function m23.logged_moves(m23.protected_tables, text, text) from public, anon, authenticated,
   service_role;
+
+-- A name as the catalogue has it.
+create or replace function m23.name_in_code(p_name text) returns text
+language sql immutable set search_path = '' as $$
+  select case when p_name like '"%' then replace(trim(both '"' from p_name), '""', '"') else lower(p_name) end
+$$;
+revoke all on function m23.name_in_code(text) from public, anon, authenticated, service_role;
 
 -- What has to be put into other words in values of a type as of a change id, or of a position, by the numbers of
 -- the types within: `{}` for nothing.
@@ -7792,6 +8050,17 @@ begin
 end $$;
 revoke all on function m23.write_captures() from public, anon, authenticated, service_role;
 
+-- What a restore says of a table whose rows come back: what triggers did outside of it when they were deleted.
+create or replace function m23.delete_trigger_warnings(p_relid oid) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(
+    select format('%s: the trigger %s acts on deletes; what it did outside of the table is not undone',
+                  m23.public_name(p_relid), m23.trigger_label(t.name, t.acts, t.unread))
+      from m23.delete_triggers(p_relid) t where t.acts <> '{}' or t.unread <> '{}' order by t.name);
+end $$;
+revoke all on function m23.delete_trigger_warnings(oid) from public, anon, authenticated, service_role;
+
 -- Each lock is waited for shortly; what is not got is said. Relatives that are not protected yet are in the rows.
 create or replace function m23.protect_schema(root regclass default null, tenant_column name default null)
 returns table (table_name text, belongs text, how text, statement text, why_not text, advice text)
@@ -7837,6 +8106,85 @@ exception
     return p_plan;
 end $$;
 revoke all on function m23.protect_planned(m23.planned_table) from public, anon, authenticated, service_role;
+
+-- What a restore says of a table whose rows come back: what they took along when they were deleted stays lost.
+create or replace function m23.loss_warnings(p_relid oid) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(
+    select format('any rows of %s that %s %s were not protected and do not %s back (ON DELETE %s, "%s")',
+                  m23.public_name(l.relid), case l.action when 'c' then 'hung on' else 'referred to' end,
+                  m23.public_name(l.parent), case l.action when 'c' then 'come' else 'get that' end,
+                  upper(m23.referential_action(l.action)), l.constraint_name)
+      from m23.unprotected_losses(p_relid) l
+     order by l.parent <> p_relid, m23.public_name(l.relid), l.constraint_name);
+end $$;
+revoke all on function m23.loss_warnings(oid) from public, anon, authenticated, service_role;
+
+-- The tenants as rows of the tables that tenant columns refer to, the roots.
+
+-- Each root as if it were protected by its tenants' key: that says how its rows name them.
+create or replace function m23.roots() returns setof m23.protected_tables
+language plpgsql stable rows 1 set search_path = '' as $$
+declare
+  v_root  m23.belonging;
+  v_table m23.protected_tables;
+begin
+  for v_root in select * from m23.tenant_roots(null, null) loop
+    v_table := null;
+    select t.* into v_table from m23.protected_tables t where t.relid = v_root.relid;
+    v_table.relid := v_root.relid;
+    v_table.tenant_attnum := v_root.attnum;
+    v_table.tenant_type := (select m23.tenant_type(a.atttypid) from pg_attribute a
+                             where a.attrelid = v_root.relid and a.attnum = v_root.attnum);
+    if v_table.tenant_type is not null and has_table_privilege(v_root.relid, 'select') then return next v_table; end if;
+  end loop;
+end $$;
+revoke all on function m23.roots() from public, anon, authenticated, service_role;
+
+-- The tenants that are rows of a root, each with its name where the table has a column for that.
+create or replace function m23.root_tenants() returns table (tenant_id text, name text)
+language plpgsql stable rows 1000 set search_path = '' as $$
+declare v_root m23.protected_tables;
+begin
+  for v_root in select * from m23.roots() loop
+    return query execute m23.fill(
+      'select ({tenant})::text, {name} from {root} r where {tenant} is not null',
+      'tenant', m23.row_tenant(v_root, 'r'), 'root', m23.qualified_name(v_root.relid),
+      'name', coalesce('r.' || quote_ident(m23.name_column(v_root)) || '::text', 'null::text'));
+  end loop;
+end $$;
+revoke all on function m23.root_tenants() from public, anon, authenticated, service_role;
+
+-- The column with the names of a root's rows: a text that is called like one. Null where there is none.
+create or replace function m23.name_column(p_root m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select a.attname::text
+            from unnest('{name,display_name,displayname,title,company_name,slug}'::text[])
+                 with ordinality n (name, rank)
+            join pg_attribute a on a.attrelid = p_root.relid and lower(a.attname) = n.name and not a.attisdropped
+           where a.attnum > 0 and a.attnum <> p_root.tenant_attnum and m23.tenant_type(a.atttypid) = 'text'
+           order by n.rank limit 1);
+end $$;
+revoke all on function m23.name_column(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Whether a row of a root is a tenant, by its key.
+create or replace function m23.is_root_tenant(p_tenant text) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  v_root  m23.protected_tables;
+  v_found boolean;
+begin
+  for v_root in select * from m23.roots() loop
+    execute m23.fill('select exists (select from {root} r where {belongs})',
+      'root', m23.qualified_name(v_root.relid), 'belongs', m23.belongs_to(v_root, 'r', '$1'))
+      into v_found using p_tenant;
+    if v_found then return true; end if;
+  end loop;
+  return false;
+end $$;
+revoke all on function m23.is_root_tenant(text) from public, anon, authenticated, service_role;
 
 -- The audit: every call of the five functions, and every change that somebody makes through the
 -- API. Entries are only ever added; each contains the hash of the one before it in its tenant's
@@ -8950,7 +9298,7 @@ create unlogged table m23.plans (
   deletes    bigint not null,
   warnings   text[] not null default '{}',
   written    bigint not null default 0,
-  unreachable bigint not null default 0,  -- of those left alone
+  unreachable bigint not null default 0,  -- of those left alone, and told of by warnings of their own
   taken_back bigint not null default 0,  -- of the inserts
   blocked    bigint not null default 0,  -- of those left alone
   nulled     bigint not null default 0,  -- references that were set null
@@ -9536,7 +9884,7 @@ declare
     select a.attname::text from unnest(p_key.conkey) with ordinality u (attnum, n)
       join pg_attribute a on a.attrelid = p_key.conrelid and a.attnum = u.attnum
      where u.attnum = any (coalesce(nullif(p_key.confdelsetcols, '{}'), p_key.conkey))
-       and a.attname = any (p_target.columns) and a.attname is distinct from m23.tenant_column(v_table)
+       and a.attname = any (p_target.columns) and a.attname <> all (m23.tenancy_columns(v_table))
        and not exists (select from m23.columns_of(v_table.relid, p_of_key => true) c where c.name = a.attname)
        and not exists (
          select from m23.captured_relations(v_table.relid) r
@@ -9605,6 +9953,7 @@ declare
   v_targets  m23.target[];
   v_alone    boolean;
   v_quiet    boolean;
+  v_belonged boolean := m23.spared_belongs(p_tenant);
   v_warnings text[] := '{}';
 begin
   v_plan := m23.plan_all(p_tenant, p_targets, p_on_blocked, p_lock => true);
@@ -9622,11 +9971,13 @@ begin
   if not v_alone then
     v_warnings := m23.check_triggers(v_targets);
   end if;
+  perform m23.note_access(p_tenant, v_targets);
   perform m23.stop_if_cancelled(p_work);
   v_quiet := v_alone or current_setting('session_replication_role') = 'replica' and cardinality(v_warnings) = 0;
   begin
     perform m23.apply_targets(p_tenant, v_targets, v_quiet);
     perform m23.check_targets(p_tenant, v_targets, p_targets, v_since, v_quiet, p_on_blocked);
+    perform m23.refuse_lost_access(p_tenant, v_targets) where v_belonged;
   exception when data_exception or integrity_constraint_violation then
     perform m23.refuse_rows(m23.broken_rules(p_tenant, v_targets));
     raise;
@@ -10076,6 +10427,127 @@ begin
 end $$;
 revoke all on function m23.insert_diff(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
+-- A restore takes nobody's own access, nor that of the last owner, unless its request names the table: those rows stay
+-- as they are. Which plans this holds for is said for the transaction, in m23.spares.
+
+-- Says whose access the plans of this transaction leave as it is, and in which tables they do not, because these were
+-- named. The caller is null for the service.
+create or replace function m23.spare_access(p_caller uuid, p_named oid[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform set_config('m23.spares', jsonb_build_object('caller', p_caller, 'named', to_jsonb(p_named))::text, true);
+end $$;
+revoke all on function m23.spare_access(uuid, oid[]) from public, anon, authenticated, service_role;
+
+-- Takes such rows out of the plan of a table; gives how many, and what to say of them.
+create or replace function m23.keep_access(p_target m23.target, p_tenant text, out left_alone bigint,
+  out warnings text[])
+language plpgsql set search_path = '' as $$
+declare
+  v_spares jsonb := nullif(current_setting('m23.spares', true), '')::jsonb;
+  v_relid  oid := (p_target.tbl).relid;
+  v_own    bigint := 0;
+  v_last   bigint := 0;
+begin
+  left_alone := 0;
+  warnings := '{}';
+  if v_spares is null or v_spares -> 'named' @> to_jsonb(v_relid)
+     or not m23.is_access_table(v_relid) and m23.likeness_to_access(v_relid) is null then
+    return;
+  end if;
+  if v_spares ->> 'caller' is not null and m23.user_column(v_relid) is not null then
+    v_own := m23.leave_alone(p_target, m23.changes_access(p_target, p_tenant,
+      format('l.%I::text = %L', m23.user_column(v_relid), v_spares ->> 'caller')));
+  end if;
+  if m23.role_column(v_relid) is not null and m23.loses_last_owner(p_target, p_tenant) then
+    v_last := m23.leave_alone(p_target, m23.changes_access(p_target, p_tenant, m23.is_owner(v_relid, 'l')));
+  end if;
+  left_alone := v_own + v_last;
+  warnings := array(
+    select format('%s: %s row(s) were left alone: they are %s access, which a restore leaves as it is unless tables '
+                  'names the table', m23.public_name(v_relid), k.kept, k.whose)
+      from (values (v_own, 'your own'), (v_last, 'the last owner''s')) k (kept, whose) where k.kept > 0);
+end $$;
+revoke all on function m23.keep_access(m23.target, text) from public, anon, authenticated, service_role;
+
+-- The condition that a planned row `d` takes or changes the access that a live row `l` gives, one that fits.
+create or replace function m23.changes_access(p_target m23.target, p_tenant text, p_fits text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.fill(
+    $q$d.m23_op in ('D', 'U', 'R') and exists (
+         select from {live} l where {same_key} and {is_tenants} and {fits} and (d.m23_op = 'D' or {differs}))$q$,
+    'live', m23.qualified_name((p_target.tbl).relid), 'same_key', m23.key_match((p_target.tbl).relid, 'l', 'd'),
+    'is_tenants', m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), 'fits', p_fits,
+    'differs', m23.access_differs((p_target.tbl).relid));
+end $$;
+revoke all on function m23.changes_access(m23.target, text, text) from public, anon, authenticated, service_role;
+
+-- The condition that a planned row `d` gives another access than the live row `l`: to another user, or in another role.
+create or replace function m23.access_differs(p_relid oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return coalesce((select string_agg(format('l.%1$I::text is distinct from d.%1$I::text', c), ' or ')
+                     from unnest(array[m23.user_column(p_relid), m23.role_column(p_relid)]) c where c is not null),
+                  'true');
+end $$;
+revoke all on function m23.access_differs(oid) from public, anon, authenticated, service_role;
+
+-- The condition that a row is an owner's.
+create or replace function m23.is_owner(p_relid oid, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return format('lower(%s.%I::text) = ''owner''', p_row, m23.role_column(p_relid));
+end $$;
+revoke all on function m23.is_owner(oid, text) from public, anon, authenticated, service_role;
+
+-- Whether the plan of a table leaves a tenant that has an owner without one.
+create or replace function m23.loses_last_owner(p_target m23.target, p_tenant text) returns boolean
+language plpgsql set search_path = '' as $$
+declare v_relid oid := (p_target.tbl).relid;
+begin
+  return m23.number_of(p_target.path, m23.fill($q$
+      select (exists (select from {live} l where {is_tenants} and {is_owner})
+              and not exists (select from {live} l where {is_tenants} and {is_owner} and not exists (
+                                select from {diff} d where d.m23_op in ('D', 'U', 'R') and {same_key}))
+              and not exists (select from {diff} d where d.m23_op <> 'D' and {comes_as_owner}))::int$q$,
+    'live', m23.qualified_name(v_relid), 'diff', m23.diff_name(p_target.tbl),
+    'is_tenants', m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), 'is_owner', m23.is_owner(v_relid, 'l'),
+    'same_key', m23.key_match(v_relid, 'l', 'd'), 'comes_as_owner', m23.is_owner(v_relid, 'd'))) = 1;
+end $$;
+revoke all on function m23.loses_last_owner(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Whether the caller, whose access is left as it is, belongs to a tenant.
+create or replace function m23.spared_belongs(p_tenant text) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (
+    select from m23.memberships_of((nullif(current_setting('m23.spares', true), '')::jsonb ->> 'caller')::uuid) m
+     where m.tenant_id = p_tenant);
+end $$;
+revoke all on function m23.spared_belongs(text) from public, anon, authenticated, service_role;
+
+-- Refuses a restore that has taken the caller's own access by a table that it does not name, and whose columns do not
+-- say whose access its rows are.
+create or replace function m23.refuse_lost_access(p_tenant text, p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_named   jsonb := nullif(current_setting('m23.spares', true), '')::jsonb -> 'named';
+  v_changed oid[] := array(select (t).tbl.relid from unnest(m23.targets_with_changes(p_targets)) t);
+  v_unnamed text[] := array(select m23.public_name(c) from unnest(v_changed) c
+                             where (v_named @> to_jsonb(c)) is not true order by 1);
+begin
+  if m23.spared_belongs(p_tenant) or v_unnamed = '{}' or exists (
+       select from unnest(v_changed) c where v_named @> to_jsonb(c)
+          and (m23.is_access_table(c) or m23.likeness_to_access(c) is not null)) then
+    return;
+  end if;
+  perform m23.refuse('CONFLICT', 'this restore would take your own access', array[format(
+    'tables: your access hangs on rows of one of these, which would change: %s; name it in tables to restore it, or '
+    'leave it out', array_to_string(v_unnamed, ', '))]);
+end $$;
+revoke all on function m23.refuse_lost_access(text, m23.target[]) from public, anon, authenticated, service_role;
+
 -- Keeps the plan of a table within one foreign key. Gives how many rows have changed for that or left the plan, and how
 -- many break it all the same.
 create or replace function m23.keep_reference(
@@ -10358,6 +10830,17 @@ begin
 end $$;
 revoke all on function m23.lock_planned(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
+-- What was lost with rows that a plan brings back, and stays lost: a sentence each.
+create or replace function m23.planned_losses() returns text[]
+language plpgsql volatile set search_path = '' as $$
+begin
+  return array(
+    select w from m23.plan p join m23.protected_tables t on t.id = p.table_id
+     cross join lateral unnest(m23.loss_warnings(t.relid) || m23.delete_trigger_warnings(t.relid)) w
+     where p.inserts > p.taken_back order by p.name, w);
+end $$;
+revoke all on function m23.planned_losses() from public, anon, authenticated, service_role;
+
 -- Columns that must have a value, where planned rows have none.
 create or replace function m23.missing_values(p_target m23.target) returns setof text
 language plpgsql set search_path = '' as $$
@@ -10422,6 +10905,76 @@ begin
     'same_key', m23.key_match((p_target.tbl).relid, 'l', 'd'), 'is_nobodys', m23.is_nobodys(p_target.tbl, 'l')));
 end $$;
 revoke all on function m23.take_back(m23.target) from public, anon, authenticated, service_role;
+
+-- Notes, among the warnings of a plan, whose access it changes: for each table that says who has access, or looks as if
+-- it did. It is asked before the plan is carried out.
+create or replace function m23.note_access(p_tenant text, p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_said   text[];
+begin
+  foreach v_target in array m23.targets_with_changes(p_targets) loop
+    continue when not m23.is_access_table((v_target.tbl).relid)
+                  and m23.likeness_to_access((v_target.tbl).relid) is null;
+    v_said := m23.access_changes(v_target, p_tenant);
+    update m23.plan p set warnings = p.warnings || format('%s: access changes: %s%s', p.name,
+           array_to_string(v_said[1:20], ', '), ' and ' || nullif(greatest(cardinality(v_said) - 20, 0), 0) || ' more')
+     where p.table_id = (v_target.tbl).id and v_said <> '{}';
+  end loop;
+end $$;
+revoke all on function m23.note_access(text, m23.target[]) from public, anon, authenticated, service_role;
+
+-- Whose access a plan changes, each as `who: before → after`: by user and role, as far as the table has such columns;
+-- else by its key, and `access`.
+create or replace function m23.access_changes(p_target m23.target, p_tenant text) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_relid oid := (p_target.tbl).relid;
+  v_said  text[];
+begin
+  perform set_config('search_path', p_target.path, true);
+  execute m23.fill($q$
+    select coalesce(array_agg(format('%s: %s → %s', a.who, coalesce(a.before, 'none'), coalesce(a.after, 'none'))
+                              order by a.who, a.before, a.after), '{none}')
+      from (select c.who, c.before, c.after
+              from {diff} d left join {live} l on {same_key} and {is_tenants} and d.m23_op not in ('I', 'T')
+             cross join lateral (
+               values ({live_who}, {live_role}, case when {same_who} then {planned_role} end, {was} and not {same_who}),
+                      ({planned_who}, case when {same_who} then {live_role} end, {planned_role}, {comes})
+             ) c (who, before, after, counts)
+             where c.counts and c.before is distinct from c.after) a$q$,
+    'none', '{}', 'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name(v_relid),
+    'same_key', m23.key_match(v_relid, 'l', 'd'),
+    'is_tenants', m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)),
+    'live_who', m23.who_has_access(v_relid, 'l'), 'planned_who', m23.who_has_access(v_relid, 'd'),
+    'live_role', m23.role_of_access(v_relid, 'l'), 'planned_role', m23.role_of_access(v_relid, 'd'),
+    'same_who', format('(d.m23_op in (''U'', ''R'') and %s is not distinct from %s)',
+                       m23.who_has_access(v_relid, 'l'), m23.who_has_access(v_relid, 'd')),
+    'was', 'd.m23_op in (''D'', ''U'', ''R'')', 'comes', 'd.m23_op <> ''D''') into v_said;
+  return v_said;
+end $$;
+revoke all on function m23.access_changes(m23.target, text) from public, anon, authenticated, service_role;
+
+-- The expression of who gets access by a row.
+create or replace function m23.who_has_access(p_relid oid, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_user text := m23.user_column(p_relid);
+begin
+  return (select format('concat_ws('' '', %s)', string_agg(format('%s.%I', p_row, c), ', ' order by n))
+            from unnest(case when v_user is null then m23.key_of(p_relid) else array[v_user] end)
+                 with ordinality u (c, n));
+end $$;
+revoke all on function m23.who_has_access(oid, text) from public, anon, authenticated, service_role;
+
+-- The expression of the role that a row gives.
+create or replace function m23.role_of_access(p_relid oid, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when m23.role_column(p_relid) is null then '''access'''
+              else format('coalesce(%s.%I::text, ''access'')', p_row, m23.role_column(p_relid)) end;
+end $$;
+revoke all on function m23.role_of_access(oid, text) from public, anon, authenticated, service_role;
 
 -- Sets a reference of planned rows null where a condition holds and the table's checks take it; gives of how many.
 -- They are noted in pg_temp.m23_nulled_<id>.
@@ -10725,7 +11278,8 @@ declare
         'updateCount', coalesce(sum(updates), 0), 'deleteCount', coalesce(sum(deletes), 0),
         'affectedTables', coalesce(jsonb_agg(name order by name) filter (where inserts + updates + deletes > 0), '[]')),
       'warnings', to_jsonb(p_warnings || array(select w from m23.plan, unnest(warnings) with ordinality u (w, n)
-                                                order by name, n))
+                                                order by name, n)
+                            || m23.planned_losses())
         || coalesce(jsonb_agg(
              format('%s: %s row(s) that had become nobody''s (their tenant is null) were taken back as they were then',
                     name, taken_back)
@@ -10811,6 +11365,7 @@ declare
   v_taken   bigint;
   v_gone    record;
   v_kept    record;
+  v_spared  record;
 begin
   targets := m23.with_entries(p_tenant, v_chosen);
   perform m23.lock_tables(m23.opened_by(targets, v_chosen)) where not p_lock;
@@ -10829,12 +11384,14 @@ begin
     v_left := case when v_count.inserts + v_count.updates > 0
                      then m23.leave_claimed(v_target, p_tenant, v_count.inserts > 0) else 0 end + v_arrived;
     select * into v_gone from m23.leave_unreachable(v_target, p_tenant);
+    select * into v_spared from m23.keep_access(v_target, p_tenant);
     insert into m23.plan (table_id, name, inserts, updates, deletes, left_alone, unreachable, taken_back, warnings)
       values ((v_target.tbl).id, m23.public_name((v_target.tbl).relid),
-              v_count.inserts, v_count.updates, v_count.deletes, v_left + v_gone.left_alone, v_gone.left_alone,
+              v_count.inserts, v_count.updates, v_count.deletes, v_left + v_gone.left_alone + v_spared.left_alone,
+              v_gone.left_alone + v_spared.left_alone,
               case when v_taken > 0 then (m23.count_diff(v_target.tbl)).taken_back else 0 end,
               m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived)
-                || v_gone.warnings);
+                || v_gone.warnings || v_spared.warnings);
   end loop;
   loop
     v_kept := m23.keep_references(p_tenant, targets, p_on_blocked);
@@ -12765,6 +13322,7 @@ create table m23.previews (
   plan_hash  text not null,
   left_alone boolean not null,  -- some rows are, or have lost a reference: which, only all tables together tell
   on_blocked text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
+  spares     text,  -- whose access is left as it is: m23.spare_access
   constraint hash_is_sha256 check (plan_hash ~ '^[0-9a-f]{64}$')
 );
 
@@ -12892,6 +13450,8 @@ create table m23.restore_work (
   dry_run         boolean not null default false,
   detached        boolean not null default false,  -- nobody waits for its answer: any worker may go on with it
   on_blocked      text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
+  named           oid[],        -- the tables that the request named; null: none
+  caller          uuid,         -- null: the service
   constraint has_a_source check (kind in ('rollback', 'test') or job_id is not null or (moment).position is not null),
   constraint rollback_reads_no_backup check (kind <> 'rollback' or job_id is null),
   constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
@@ -12970,6 +13530,7 @@ begin
     p_mode => coalesce(p_restore ->> 'mode', 'exact'),
     p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false),
     p_on_blocked => p_restore ->> 'onBlocked');
+  v_work.named := m23.tables_named_by(v_job.id, m23.list_of(p_restore -> 'tables'));
   perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
   if v_job.job_type = 'snapshot' then
     v_work := m23.from_snapshot(v_work);
@@ -12997,15 +13558,19 @@ declare
   v_id       uuid := gen_random_uuid();
   v_chosen   record;
   v_begun    json;
+  v_work     m23.restore_work;
 begin
   select * into v_chosen from m23.rollback_tables(v_snapshot);
   perform m23.refuse_unreached_snapshot(v_snapshot, v_chosen.tables);
-  v_begun := m23.begin_work(m23.new_work(p_tenant, 'rollback',
+  v_work := m23.new_work(p_tenant, 'rollback',
     p_work => v_id,
     p_moment => m23.snapshot_moment(v_snapshot),
     p_tables => v_chosen.tables,
     p_plan_hash => p_plan_hash,
-    p_on_blocked => p_on_blocked));
+    p_on_blocked => p_on_blocked);
+  v_work.named := m23.tables_of_rollback(v_snapshot, v_chosen.tables);
+  v_work.caller := p_by;
+  v_begun := m23.begin_work(v_work);
   insert into public.pitr_rollbacks (id, tenant_id, created_by, snapshot_id, reason, status, affected_tables, warnings)
     values (v_id, p_tenant, p_by, v_snapshot.id, p_reason, 'in_progress', v_chosen.tables,
             v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));
@@ -13545,6 +14110,7 @@ begin
   if p_work.job_id is not null and not m23.log_reaches(p_work.tenant_id, v_tables, v_moment) then
     return null;
   end if;
+  perform m23.spare_access(p_work.caller, p_work.named);
   return m23.preview(p_work.tenant_id, v_moment, v_tables, p_work.on_blocked,
     m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore))
       || m23.access_warnings(p_work.tenant_id, m23.list_of(p_restore -> 'tables'), v_moment));
@@ -13880,6 +14446,7 @@ declare
 begin
   if v_job is not null then
     v_work := m23.chain_work(p_tenant, p_restore);
+    v_work.named := m23.tables_named_by(v_job, m23.list_of(p_restore -> 'tables'));
     if v_work.work_id is not null then return v_work; end if;
   end if;
   v_tables := m23.restored_tables(m23.list_of(p_restore -> 'tables'),
@@ -13894,13 +14461,15 @@ begin
       v_job := null;
     end if;
   end if;
-  return m23.new_work(p_tenant, 'pitr',
+  v_work := m23.new_work(p_tenant, 'pitr',
     p_job => v_job,
     p_moment => v_moment,
     p_tables => case when v_job is null then v_tables else v_parts end,
     p_plan_hash => p_restore ->> 'planHash',
     p_dry_run => v_dry,
     p_on_blocked => p_restore ->> 'onBlocked');
+  v_work.named := m23.tables_named_by(v_job, m23.list_of(p_restore -> 'tables'));
+  return v_work;
 end $$;
 revoke all on function m23.pitr_work(text, jsonb) from public, anon, authenticated, service_role;
 
@@ -13976,9 +14545,11 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
   v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit, v_plan.blocked);
-  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone, on_blocked)
+  perform m23.note_access(p_tenant, v_plan.targets);
+  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone, on_blocked, spares)
     values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets, p_on_blocked),
-            exists (select from m23.plan p where p.left_alone + p.nulled > 0), p_on_blocked)
+            exists (select from m23.plan p where p.left_alone + p.nulled > 0), p_on_blocked,
+            current_setting('m23.spares', true))
     returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
   foreach v_target in array m23.targets_with_changes(v_plan.targets) loop
@@ -14004,6 +14575,7 @@ revoke all on function m23.preview_targets(text, m23.target[], m23.moment, text[
 create or replace function m23.preview_work(p_work m23.restore_work) returns json
 language plpgsql volatile set search_path = '' as $$
 begin
+  perform m23.spare_access(p_work.caller, p_work.named);
   if p_work.job_id is null and p_work.mode = 'exact' then
     return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, p_work.on_blocked,
                        m23.staging_warnings(p_work.work_id));
@@ -14212,6 +14784,7 @@ declare
   v_names    text[];
   v_snapshot uuid;
 begin
+  perform m23.spare_access(p_work.caller, p_work.named);
   for v_left in reverse 4..0 loop
     begin
       v_targets := m23.targets_of(p_work);
@@ -14251,6 +14824,7 @@ begin
   v_work.dry_run := p_dry_run;
   v_work.detached := false;
   v_work.on_blocked := coalesce(p_on_blocked, 'refuse');
+  v_work.caller := auth.uid();
   return v_work;
 end $$;
 revoke all on function m23.new_work(text, text, uuid, uuid, m23.moment, text[], text, m23.moment, text, boolean, text)
@@ -14396,6 +14970,15 @@ language sql stable set search_path = '' as $$
    cross join lateral (select m23.public_name(t.relid)) c (name)
 $$;
 revoke all on function m23.rollback_tables(public.pitr_snapshots) from public, anon, authenticated, service_role;
+
+-- The tables that a rollback names: of a restore it takes back what that has touched.
+create or replace function m23.tables_of_rollback(p_snapshot public.pitr_snapshots, p_tables text[]) returns oid[]
+language plpgsql volatile set search_path = '' as $$
+begin
+  return case when p_snapshot.snapshot_type = 'pre_restore' then m23.tables_named_by(null, p_tables) end;
+end $$;
+revoke all on function m23.tables_of_rollback(public.pitr_snapshots, text[]) from public, anon, authenticated,
+  service_role;
 
 -- The log row of a rollback that is done. The snapshot that it used is used up.
 create or replace function m23.finish_rollback(p_rollback public.pitr_rollbacks, p_outcome jsonb) returns json
@@ -18457,12 +19040,6 @@ begin
 end $$;
 revoke all on function m23.doctor_relatives(m23.belonging[]) from public, anon, authenticated, service_role;
 
--- Whether a table is protected.
-create or replace function m23.is_protected(p_relid oid) returns boolean
-language plpgsql stable set search_path = '' as
-$$ begin return exists (select from m23.protected_tables t where t.relid = p_relid); end $$;
-revoke all on function m23.is_protected(oid) from public, anon, authenticated, service_role;
-
 -- Whether the functions' clocks come.
 create or replace function m23.doctor_crons() returns setof m23.finding
 language sql stable set search_path = '' as $$
@@ -19122,6 +19699,7 @@ declare
 begin
   p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator', 'viewer']);
   perform m23.begin_heavy_read(p_tenant_id, 'stats');
+  perform m23.spare_access(auth.uid(), null);
   v_moment := m23.requested_moment(p_tenant_id, p_target_timestamp, v_tables);
   v_targets := m23.logged_targets(v_tables, v_moment);
   if p_base_backup_timestamp is null then
@@ -19643,6 +20221,7 @@ begin
       from m23.preview_rows r where r.preview_id = p_preview_id and r.table_name = p_table;
     if found then return v_rows; end if;
   end if;
+  perform set_config('m23.spares', v_preview.spares, true);
   v_targets := m23.logged_targets(v_preview.tables, v_preview.moment);
   select (t).* into v_target from unnest(v_targets) t where m23.public_name((t).tbl.relid) = p_table;
   if (v_target.tbl).id is null then
@@ -20766,6 +21345,7 @@ begin
   v_snapshot := m23.usable_snapshot(v_request.tenant_id, (p_rollback ->> 'snapshotId')::uuid);
   select * into v_chosen from m23.rollback_tables(v_snapshot);
   perform m23.refuse_unreached_snapshot(v_snapshot, v_chosen.tables);
+  perform m23.spare_access(auth.uid(), m23.tables_of_rollback(v_snapshot, v_chosen.tables));
   return m23.preview(v_request.tenant_id, m23.snapshot_moment(v_snapshot), v_chosen.tables,
                      coalesce(p_rollback ->> 'onBlocked', 'refuse'),
                      v_chosen.warnings || m23.changed_since_restore(v_snapshot, v_chosen.tables));

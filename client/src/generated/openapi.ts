@@ -179,6 +179,11 @@ export interface components {
          * @enum {unknown}
          */
         readonly mode?: 'exact' | 'missing_only' | 'overwrite_existing' | '';
+        /**
+         * @description What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
+         * @enum {unknown}
+         */
+        readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
         /** @description The plan that the caller saw and confirms. */
         readonly planHash?: string | null;
         /** @description Which of its tables; all when absent. */
@@ -346,6 +351,11 @@ export interface components {
        * @default false
        */
       readonly includeRelated?: boolean | null;
+      /**
+       * @description What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
+       * @enum {unknown}
+       */
+      readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
       /** @description The plan that the caller saw and confirms. */
       readonly planHash?: string | null;
       /** @description Which tables; every protected one when absent. */
@@ -408,6 +418,11 @@ export interface components {
        * @default false
        */
       readonly dryRun?: boolean | null;
+      /**
+       * @description What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
+       * @enum {unknown}
+       */
+      readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
       /** @description The plan that the caller saw and confirms. */
       readonly planHash?: string | null;
       /** @description Why, for the log. */
@@ -1043,7 +1058,7 @@ export interface operations {
           };
         };
       };
-      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
+      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: Rows are blocked and `onBlocked` is `refuse`, or a table's present rules do not take them; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
           readonly 'Retry-After': components['headers']['Retry-After'];
@@ -1308,7 +1323,7 @@ export interface operations {
           };
         };
       };
-      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
+      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: Rows are blocked and `onBlocked` is `refuse`, or a table's present rules do not take them; `details` name table, column, constraint, and the way on. `BACKUP_UNUSABLE`: The backup is unfinished, damaged, cannot be decrypted, or its chain is broken. */
       409: {
         headers: {
           readonly 'Retry-After': components['headers']['Retry-After'];
@@ -1547,7 +1562,7 @@ export interface operations {
           };
         };
       };
-      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: A table's present rules do not take the rows; `details` name table, column, constraint, and the way on. */
+      /** @description `RESTORE_IN_PROGRESS`: A restore or rollback of this tenant is running; try again after `Retry-After`. `PLAN_CHANGED`: The data has changed since the plan of `planHash` was made; look at a new one. `CONFLICT`: Rows are blocked and `onBlocked` is `refuse`, or a table's present rules do not take them; `details` name table, column, constraint, and the way on. */
       409: {
         headers: {
           readonly 'Retry-After': components['headers']['Retry-After'];
