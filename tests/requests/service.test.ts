@@ -416,9 +416,9 @@ describe('the command line', () => {
     const change = /code: "lost" → "found"/;
     assert.match(await done(['history', 'transaction', last]), change);
     assert.match(await done(['history', 'row', 'shop.accounts', '--key', `id=${id}`, '--limit', '1']), change);
-    const [row] = JSON.parse(
-      await done(['history', 'find', 'shop.accounts', '--where', 'code=lost', '--json']),
-    ) as { transaction_id: string }[];
+    const [row] = JSON.parse(await done(['history', 'find', 'shop.accounts', '--where', 'code=lost', '--json'])) as {
+      transaction_id: string;
+    }[];
     assert.equal(row?.transaction_id, last);
     const counted = await done(['history', 'counts', '--since', since, '--until', until, '--buckets', '1']);
     assert.match(counted, / 2 {2}UPDATE {2}shop\.accounts$/m);
