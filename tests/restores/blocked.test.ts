@@ -457,12 +457,14 @@ describe('by null', () => {
     assert.deepEqual(await rows('select id, kind, slot from item'), ['(2,,8)', '(9,,7)']);
   });
 
-  test('triggers that fire always are no difference: the rows are compared with what was planned', async () => {
+  test('what was planned is there, though a trigger that fires always has written too', async () => {
     const schema = await place(
       `create table kind (id int primary key); insert into kind values (1), (2);
       create table item (id int primary key, tenant_id uuid not null, kind int references kind, v text);
-      create function loud() returns trigger language plpgsql as $$ begin return new; end $$;
-      create trigger loud before insert or update on item for each row execute function loud();
+      create function loud() returns trigger language plpgsql as $$ begin
+        execute format('update %s set v = v where id = $1', tg_relid::regclass) using new.id; return null; end $$;
+      create trigger loud after insert or update on item for each row when (pg_trigger_depth() = 0)
+        execute function loud();
       alter table item enable always trigger loud;
       insert into item values (1, '${ACME}', 1, 'a'), (2, '${ACME}', 2, 'b'), (3, '${ACME}', 1, 'c')`,
       ['kind'],
