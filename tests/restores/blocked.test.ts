@@ -526,6 +526,31 @@ describe("another tenant's row", () => {
   });
 });
 
+test('the reference by which a row finds its tenant is never set null', async () => {
+  await client.query(`insert into auth.users (id) values ('${user(3)}') on conflict do nothing`);
+  const schema = await place(
+    `create table task (id int primary key, tenant_id uuid not null);
+    create table comment (id int primary key, v text, task int references task on delete cascade,
+      author uuid references auth.users on delete set null);
+    create index on comment (task);
+    insert into task values (1, '${ACME}'), (2, '${ACME}');
+    insert into comment values (1, 'a', 1, '${user(3)}'), (2, 'b', 2, '${user(3)}'), (3, 'c', 1, '${user(3)}')`,
+    ['comment'],
+  );
+  await client.query(`select m23.protect_table('comment', via => 'task')`);
+  const at = await now();
+  await client.query(`delete from auth.users where id = '${user(3)}'; delete from comment where id = 1;
+    update comment set v = 'x' where id = 3; delete from task where id = 2; insert into task values (2, '${BIRCH}')`);
+  const { seen } = await done(await toMoment(schema, at), 'null');
+  assertWarned(
+    seen.warnings,
+    leftAlone(`${schema}.task`, 1),
+    leftAlone(`${schema}.comment`, 1),
+    new RegExp(`^${schema}.comment: 2 row\\(s\\) have no author`),
+  );
+  assert.deepEqual(await rows('table comment'), ['(1,a,1,)', '(3,c,1,)']);
+});
+
 test('a choice of tables that would break a foreign key stays one, whatever becomes of blocked rows', async () => {
   const schema = await place(`
     create table parent (id int primary key, tenant_id uuid not null);
