@@ -101,7 +101,9 @@ describe('a restore says nothing of them', () => {
     );
     assert.equal(
       fault,
-      `tables: 1 row(s) of "${schema}.tasks" would go, and rows of "${schema}.comments" need them; "${schema}.comments" is not protected: take them away first`,
+      `tables: 1 row(s) of "${schema}.tasks" would go, and rows of "${schema}.comments" need them; "${schema}.comments" ` +
+        'is not protected: take them away first, or set onBlocked: "skip" leaves these rows as they are, with what ' +
+        'hangs on them',
     );
     assert.deepEqual(others, []);
     assert.deepEqual(await rowTexts(client, 'table comments'), ['(3)']);
