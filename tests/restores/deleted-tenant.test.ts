@@ -90,7 +90,7 @@ test('a row of an unprotected table of tenants has to be put back first: the ref
   assert.equal((await authorized()).tenant_id, ACME, 'the log knows it');
   const body = { targetTimestamp, tables: everything.tables.filter((name) => name !== 'app.orgs') };
   const refused = await recover(client, ACME, null, body);
-  assert.equal(refused.error?.code, 'VALIDATION_FAILED');
+  assert.equal(refused.error?.code, 'CONFLICT');
   assert.match(refused.error.details.join(), /"app\.orgs" is not protected: put them back first/);
   await client.query(`insert into app.orgs values ('${ACME}', 'Acme')`);
   assert.equal((await recover(client, ACME, null, body)).error, undefined);
