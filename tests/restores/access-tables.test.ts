@@ -35,8 +35,8 @@ before(async () => {
 });
 
 beforeEach(async () => {
-  await client.query(`select m23.unprotect_table(relid) from m23.protected_tables;
-    drop table if exists app.members, app.notes;
+  await client.query(`select m23.unprotect_table(relid) from m23.protected_tables order by id desc;
+    drop table if exists app.members, app.notes, app.seats, app.accounts, app.grants;
     create table app.members (name text primary key, org text not null, role text);
     create table app.notes (id int primary key, org text not null);
     insert into app.members values ('ann', '${TENANT}', 'owner'), ('ben', '${TENANT}', 'viewer');
@@ -234,6 +234,25 @@ describe('a restore that does not name them, and takes them along because nobody
     assert.deepEqual(await members(), ['(ben)', '(dan)']);
     assert.ok(taken.snapshot_id);
   });
+});
+
+test('memberships that find their tenant through a parent are told of and kept alike', async () => {
+  await client.query(`create table app.accounts (id int primary key, org text not null); insert into app.accounts values (1, '${TENANT}');
+    create table app.seats (account_id int references app.accounts, user_id uuid, role text, primary key (account_id, user_id));
+    insert into app.seats values (1, md5('x')::uuid, 'owner');
+    select m23.protect_table('app.accounts', 'org'); select m23.protect_table('app.seats', via => 'account_id')`);
+  const targetTimestamp = await now();
+  await client.query(`update app.seats set role = 'viewer'; insert into app.seats values (1, '${OWNER}', 'owner')`);
+  const done = await asOwner(() => recover(client, TENANT, OWNER, { targetTimestamp }));
+  assert.equal(done.error, undefined);
+  assert.deepEqual(await rowTexts(client, 'select role from app.seats'), ['(owner)', '(owner)']);
+  const [user] = await rowTexts(client, `select md5('x')::uuid`);
+  assert.deepEqual(done.warnings, [
+    'app.seats: 1 row(s) were left alone: they are your own access, which a restore leaves as it is unless tables names the table',
+    `app.seats: access changes: ${user!.slice(1, -1)}: viewer → owner`,
+  ]);
+  await asService(() => recover(client, TENANT, null, { targetTimestamp, tables: ['app.seats'] }));
+  assert.deepEqual(await rowTexts(client, 'select role from app.seats'), ['(owner)']);
 });
 
 test('a restore that takes the own access by rows which do not say whose they are is refused, unless it names them', async () => {

@@ -128,7 +128,8 @@ begin
                 and k.conkey = array[a.attnum] and k.confrelid = to_regclass('auth.users'))) refers (to_users)
      where a.attrelid = p_relid and a.attnum > 0 and not a.attisdropped
        and (refers.to_users or a.attname ~* '^((user|member|profile|account)_?(id)?|email)$')
-       and not exists (select from m23.protected_tables t where t.relid = p_relid and t.tenant_attnum = a.attnum)
+       and not exists (select from m23.protected_tables t
+                        where t.relid = p_relid and a.attnum = any (m23.tenancy_attnums(t)))
      order by not refers.to_users, a.attname ~* 'email', a.attname !~* 'user', a.attnum limit 1);
 end $$;
 

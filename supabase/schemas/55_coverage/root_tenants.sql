@@ -12,6 +12,7 @@ begin
     select t.* into v_table from m23.protected_tables t where t.relid = v_root.relid;
     v_table.relid := v_root.relid;
     v_table.tenant_attnum := v_root.attnum;
+    v_table.parent_id := null;
     v_table.tenant_type := (select m23.tenant_type(a.atttypid) from pg_attribute a
                              where a.attrelid = v_root.relid and a.attnum = v_root.attnum);
     if v_table.tenant_type is not null and has_table_privilege(v_root.relid, 'select') then return next v_table; end if;

@@ -72,12 +72,12 @@ language plpgsql as $$
 declare v_relid oid := (p_target.tbl).relid;
 begin
   return m23.number_of(p_target.path, m23.fill($q$
-      select (exists (select from {live} l where {is_tenants} and {is_owner})
-              and not exists (select from {live} l where {is_tenants} and {is_owner} and not exists (
+      select (exists (select from {live} l where {belongs} and {is_owner})
+              and not exists (select from {live} l where {belongs} and {is_owner} and not exists (
                                 select from {diff} d where d.m23_op in ('D', 'U', 'R') and {same_key}))
               and not exists (select from {diff} d where d.m23_op <> 'D' and {comes_as_owner}))::int$q$,
     'live', m23.qualified_name(v_relid), 'diff', m23.diff_name(p_target.tbl),
-    'is_tenants', m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), 'is_owner', m23.is_owner(v_relid, 'l'),
+    'belongs', m23.belongs_to(p_target.tbl, 'l', quote_literal(p_tenant)), 'is_owner', m23.is_owner(v_relid, 'l'),
     'same_key', m23.key_match(v_relid, 'l', 'd'), 'comes_as_owner', m23.is_owner(v_relid, 'd'))) = 1;
 end $$;
 
