@@ -106,31 +106,33 @@ create function m23.likeness_to_access(p_relid oid) returns text
 language plpgsql stable as $$
 declare v_name text := (select c.relname from pg_class c where c.oid = p_relid);
 begin
-  if m23.is_access_table(p_relid)
-     or v_name !~* '(^|_)(member|membership|invitation|invite|collaborator)s?$'
-    and v_name !~ '(Member|Membership|Invitation|Invite|Collaborator)s?$'
-    and not (m23.user_column(p_relid) is not null and m23.role_column(p_relid) is not null)
-    and (select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
-          !~ format('\m%s\M', regexp_replace(v_name, '\W', '.', 'g')) then
-    return null;
+  if m23.is_access_table(p_relid) then return null; end if;
+  if v_name ~* '(^|_)(member|membership|invitation|invite|collaborator)s?$'
+     or v_name ~ '(Member|Membership|Invitation|Invite|Collaborator)s?$'
+     or (select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
+          ~ format('\m%s\M', regexp_replace(v_name, '\W', '.', 'g'))
+     or m23.role_column(p_relid) is not null and m23.user_column(p_relid) is not null then
+    return 'looks as if it said who has access, and a restore takes it along';
   end if;
-  return 'looks as if it said who has access, and a restore takes it along';
+  return null;
 end $$;
 
 -- The column of a table that names a user: one that refers to the accounts, or is called so; null where there is none.
 create function m23.user_column(p_relid oid) returns text
 language plpgsql stable as $$
+declare
+  v_users   oid := to_regclass('auth.users');
+  v_refers  int2[] := array(select k.conkey[1] from pg_constraint k
+                             where k.conrelid = p_relid and k.contype = 'f' and k.confrelid = v_users
+                               and cardinality(k.conkey) = 1);
+  v_tenancy int2[] := (select m23.tenancy_attnums(t) from m23.protected_tables t where t.relid = p_relid);
 begin
   return (
     select a.attname::text from pg_attribute a
-     cross join lateral (select exists (
-             select from pg_constraint k where k.conrelid = p_relid and k.contype = 'f'
-                and k.conkey = array[a.attnum] and k.confrelid = to_regclass('auth.users'))) refers (to_users)
      where a.attrelid = p_relid and a.attnum > 0 and not a.attisdropped
-       and (refers.to_users or a.attname ~* '^((user|member|profile|account)_?(id)?|email)$')
-       and not exists (select from m23.protected_tables t
-                        where t.relid = p_relid and a.attnum = any (m23.tenancy_attnums(t)))
-     order by not refers.to_users, a.attname ~* 'email', a.attname !~* 'user', a.attnum limit 1);
+       and (a.attnum = any (v_refers) or a.attname ~* '^((user|member|profile|account)_?(id)?|email)$')
+       and a.attnum <> all (coalesce(v_tenancy, '{}'))
+     order by a.attnum <> all (v_refers), a.attname ~* 'email', a.attname !~* 'user', a.attnum limit 1);
 end $$;
 
 -- The column of a table that names a role; null where there is none.
