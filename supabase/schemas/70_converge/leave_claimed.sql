@@ -10,7 +10,7 @@ declare
 begin
   for v_index in select i.* from m23.colliding_indexes(p_target) i where p_inserting or not m23.is_of_key(i) loop
     v_stays := m23.conditions_to_stay(p_target, p_tenant);  -- with what was left for the index before
-    continue when v_stays = '{}';
+    continue when v_stays = '{}';  -- a copy that holds rows of one tenant only
     v_left := v_left + m23.leave_alone(p_target, m23.fill($sql$d.m23_op <> 'D' and d.ctid in (
         select m.m23_row from (
           select r.m23_row, {parts} from (select r.ctid as m23_row, r.*{generated} from {diff} r) r
