@@ -101,14 +101,18 @@ function mainJob(shape: AppShape): void {
       if (!shape.outlive) assert.deepEqual(await shape.rows(client), damaged);
     });
 
-    test(`${which} comes back from the archives, which a deep recovery test proves`, async () => {
+    test(`${which} comes back from the archives`, async () => {
       const { tenant, backup, wanted } = one();
       expected(await restored(stack, tenant, backup), TAKEN_BACK);
       assert.deepEqual(await shape.rows(client), wanted);
-      const reply = await recoveryTest(stack, tenant, { validation_level: 'deep', backup_job_id: backup });
-      assert.deepEqual(resultsOf(reply).findings, []);
     });
   }
+
+  test('a deep recovery test has nothing to say of the archives', async () => {
+    const { tenant, backup } = first;
+    const reply = await recoveryTest(stack, tenant, { validation_level: 'deep', backup_job_id: backup });
+    assert.deepEqual(resultsOf(reply).findings, []);
+  });
 
   if (shape.leaves) {
     test('a tenant that was deleted comes back with all that was its own', async () => {
@@ -124,7 +128,6 @@ function mainJob(shape: AppShape): void {
     const forgotten = await asService().rpc('forget_tenant', { p_tenant_id: tenants[0]!.id });
     assert.equal(forgotten.error, null);
     assert.deepEqual(await shape.rows(client), whole);
-    await pitr(tenants[1]!, moment, { confirmRestore: true });
     await restored(stack, tenants[1]!, tips[1]!);
     assert.deepEqual(await shape.rows(client), whole);
   });
