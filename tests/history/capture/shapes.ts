@@ -253,7 +253,7 @@ function keyed(): Shape {
 
 /** Children that find their tenant through a parent, which is deleted, gets another key, or changes its tenant. */
 function children(): Shape {
-  const projects: Table = { name: 'children.projects', wide: [NOTE], conflict: 'id', calm: true };
+  const projects: Table = { name: 'children.projects', wide: [NOTE], conflict: 'id', calm: true, keepsKeys: true };
   const through = { parent: projects.name, through: projects };
   const tables: Table[] = [
     projects,
@@ -286,6 +286,7 @@ function grandchildren(): Shape {
     wide: [NOTE],
     conflict: 'id',
     calm: true,
+    keepsKeys: true,
     tenant: tenantColumn('text', ['acme', 'birch']),
   };
   const tasks: Table = {
@@ -293,6 +294,7 @@ function grandchildren(): Shape {
     wide: [BODY],
     conflict: 'id',
     calm: true,
+    keepsKeys: true,
     parent: projects.name,
     through: projects,
   };
@@ -320,7 +322,10 @@ function grandchildren(): Shape {
   );
 }
 
-/** A child that is written while its parent moves to another tenant is left to one writer. */
+/**
+ * Left out: a child that is written while its parent moves to another tenant, by one writer; and a parent that takes a
+ * key which another has given up, by keys that stay.
+ */
 const PATHS: readonly Shape[] = [children(), grandchildren()].map((one) => ({ ...one, writers: 1 }));
 
 /** All of them. */

@@ -106,10 +106,13 @@ const UPSERTS: Statement[] = [
   (scene) => `${inserting(scene, key(scene.draw))} on conflict do nothing`,
 ];
 
-const MOVES: Statement[] = [
+const KEYS_MOVE: Statement[] = [
   ({ draw, table }) => `update ${table.name} set id = ${key(draw)} where id = ${key(draw)}`,
   ({ draw, table }) => `update ${table.name} set id = id + 100 where id in (${key(draw)}, ${key(draw)})`,
   ({ draw, table }) => `update ${table.name} set id = id - 100 where id > 100 and id % 3 = ${draw.below(3)}`,
+];
+
+const OWNERS: Statement[] = [
   (scene) => `update ${scene.table.name} set ${ownerOf(scene.table)} = ${owner(scene)} where id = ${key(scene.draw)}`,
   (scene) =>
     `update ${scene.table.name} set views = views + 1, ${ownerOf(scene.table)} = ${owner(scene)}, ${another(scene)}
@@ -122,6 +125,8 @@ const MOVES: Statement[] = [
       where id % 17 = ${draw.below(17)}`;
   },
 ];
+
+const MOVES: Statement[] = [...KEYS_MOVE, ...OWNERS];
 
 const SWAPS: Statement[] = [
   ({ draw, table }) => {
@@ -163,6 +168,11 @@ const MERGES: Statement[] = [
   },
 ];
 
+const KEYS_IN_CTES: Statement[] = [
+  ({ draw, table }) => `with a as (update ${table.name} set views = ${views(draw)} where id = ${key(draw)}),
+      b as (update ${table.name} set id = ${key(draw)} where id = ${key(draw)}) select`,
+];
+
 const CTES: Statement[] = [
   (scene) => {
     const { draw, table } = scene;
@@ -172,8 +182,6 @@ const CTES: Statement[] = [
         d as (delete from ${table.name} where id = ${id + 2})
       update ${table.name} set ${another(scene)} where id = ${id + 3}`;
   },
-  ({ draw, table }) => `with a as (update ${table.name} set views = ${views(draw)} where id = ${key(draw)}),
-      b as (update ${table.name} set id = ${key(draw)} where id = ${key(draw)}) select`,
   (scene) => `with a as (update ${scene.table.name} set ${another(scene)} where id = ${key(scene.draw)})
       update ${scene.table.name} set ${ownerOf(scene.table)} = ${owner(scene)}, views = 3
       where id = ${key(scene.draw)}`,
@@ -199,6 +207,9 @@ const PARENTS: Statement[] = [
     `update ${table.name} t set parent = (select max(id) from ${table.parent} p where p.id <= t.id + 1)
       where id % 7 = ${draw.below(7)}`,
   ({ draw, table }) => `delete from ${table.parent} where id in (${key(draw)}, ${key(draw)}, ${key(draw)})`,
+];
+
+const PARENTS_KEYS: Statement[] = [
   ({ draw, table }) => `update ${table.parent} set id = id + 100 where id in (${key(draw)}, ${key(draw)})`,
   ({ draw, table }) => `update ${table.parent} set id = id - 100 where id > 100 and id % 3 = ${draw.below(3)}`,
 ];
@@ -216,13 +227,16 @@ const PARTS: Statement[] = [
 
 /** The kinds of statements that a table takes, each as often as it is listed. */
 function kinds(table: Table): Statement[][] {
+  const moves = table.keepsKeys === true ? OWNERS : MOVES;
+  const ctes = table.keepsKeys === true ? CTES : [...CTES, ...KEYS_IN_CTES];
+  const parents = table.through?.keepsKeys === true ? PARENTS : [...PARENTS, ...PARENTS_KEYS];
   const more = [
     ...(table.conflict === undefined ? [] : [UPSERTS]),
     ...(table.swaps === true ? [SWAPS] : []),
-    ...(table.parent === undefined ? [] : [PARENTS, PARENTS]),
+    ...(table.parent === undefined ? [] : [parents, parents]),
     ...(table.parts === undefined ? [] : [PARTS, PARTS]),
   ];
-  return [NARROW, NARROW, NARROW, WIDE, WIDE, ROWS, ROWS, MOVES, MOVES, NESTED, MERGES, CTES, ...more];
+  return [NARROW, NARROW, NARROW, WIDE, WIDE, ROWS, ROWS, moves, moves, NESTED, MERGES, ctes, ...more];
 }
 
 /** The next statement on one of some tables. */

@@ -56,6 +56,8 @@ export interface Table {
   conflict?: string;
   /** No trigger of the application writes it. */
   calm?: boolean;
+  /** No row gets another key. */
+  keepsKeys?: boolean;
   /** The key is deferrable, so that rows can exchange keys. */
   swaps?: boolean;
   /** Its partitions. */
