@@ -1347,6 +1347,30 @@ begin
 end $$;
 revoke all on function m23.refuses_nulls(oid, int2) from public, anon, authenticated, service_role;
 
+-- What gives a table a key that has none: columns of a unique index that must refuse nulls, else a primary key.
+create or replace function m23.key_advice(p_table oid) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_table  text := m23.qualified_name(p_table);
+  v_column text := (select case when exists (select from pg_attribute a where a.attrelid = p_table and a.attname = 'id'
+                                                and not a.attisdropped) then 'row_id' else 'id' end);
+begin
+  return coalesce((
+    select format('alter table %s %s, so that its unique index "%s" does; or create a unique index over columns that '
+                  'are NOT NULL', v_table,
+                  string_agg(format('alter column %I set not null', a.attname), ', ' order by k.n), c.relname)
+      from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am m on m.oid = c.relam
+     cross join lateral unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) with ordinality k (attnum, n)
+      join pg_attribute a on a.attrelid = p_table and a.attnum = k.attnum
+     where i.indrelid = p_table and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null
+       and i.indexprs is null and m.amname = 'btree' and not a.attnotnull
+     group by i.indexrelid, c.relname, i.indnkeyatts order by i.indnkeyatts, i.indexrelid limit 1),
+    format('alter table %s add primary key (…), or create a unique index over columns that are NOT NULL; if no columns '
+           'tell its rows apart: alter table %1$s add %I bigint generated always as identity primary key',
+           v_table, v_column));
+end $$;
+revoke all on function m23.key_advice(oid) from public, anon, authenticated, service_role;
+
 -- Primary keys: their columns, and the conditions and lists that find and order rows by them.
 
 create or replace function m23.key_attnums(p_table oid) returns int2[]
@@ -3069,7 +3093,7 @@ begin
     v_row := m23.end_broken_history(v_row);
   end if;
   if v_row.parent_id is not null and v_already.parent_id is distinct from v_row.parent_id then
-    perform m23.write_capture(m23.parent_of(v_row));
+    perform m23.write_parent_capture(v_row);
     perform m23.begin_path(v_row);
   end if;
   perform m23.write_capture(v_row);
@@ -3368,6 +3392,22 @@ begin
 end $$;
 revoke all on function m23.write_capture(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- Writes what captures a table when another one has come to find its tenants through it. Only what is done before a row
+-- leaves knows each of those; all else knows by which columns they refer to it.
+create or replace function m23.write_parent_capture(p_child m23.protected_tables) returns void
+language plpgsql set search_path = '' as $outer$
+declare v_parent m23.protected_tables := m23.parent_of(p_child);
+begin
+  if not m23.capture_is_stale(v_parent)
+     and exists (select from m23.protected_tables c where c.parent_id = v_parent.id and c.id <> p_child.id
+                    and c.parent_attnums = p_child.parent_attnums) then
+    perform m23.write_leaving_function(v_parent);
+  else
+    perform m23.write_capture(v_parent);
+  end if;
+end $outer$;
+revoke all on function m23.write_parent_capture(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- The layout of a table ----------------------------------------------------------
 
 -- What a capture depends on in its table.
@@ -3452,7 +3492,7 @@ begin
   return query
   select 'no primary key',
          'has no primary key, and no unique index over columns that are NOT NULL, so its rows cannot be told apart',
-         'alter table … add primary key (…), or create a unique index over columns that are NOT NULL', '42P16'
+         m23.key_advice(p_table), '42P16'
    where m23.key_index(p_table) is null
   union all
   select 'a generated column in its primary key',
@@ -3794,8 +3834,8 @@ language plpgsql stable rows 200 set search_path = '' as $$
 begin
   return query
   select p.table_name, p.belongs, p.how, p.statement, p.why_not, p.advice
-    from m23.belongings(root, tenant_column) b cross join lateral m23.planned_protection(b) p
-   order by m23.order_of_belonging(b.belongs), p.belongs = 'cannot', p.table_name;
+    from m23.planned(root, tenant_column) p
+   order by m23.order_of_belonging(p.belongs), p.hops, p.table_name;
 end $$;
 comment on function m23.plan_protection(regclass, name) is
   'Which tables hang on a tenant, by what, and the statement that protects each. It changes nothing. The root is the '
@@ -3920,14 +3960,11 @@ begin
       ('row', '', m23.row_function(p_table)),
       ('replicated', v_head || 'set row_security = off ' || m23.text_settings(p_table),
        m23.replicated_function(p_table)),
-      ('leaving', v_head || 'set row_security = off', m23.leaving_function(p_table)),
       ('truncate', v_head || 'set row_security = off', m23.truncate_function(p_table))) f (name, attributes, body)
   loop
-    execute m23.fill('create or replace function m23_log.{name}_{id}() returns trigger
-                        language plpgsql {attributes} as {body}',
-      'name', v_function.name, 'id', p_table.id::text, 'attributes', v_function.attributes,
-      'body', quote_literal(v_function.body));
+    perform m23.write_capture_function(p_table, v_function.name, v_function.attributes, v_function.body);
   end loop;
+  perform m23.write_leaving_function(p_table);
   execute format('revoke execute on function %s from public', m23.capture_functions(p_table.id));
 end $outer$;
 revoke all on function m23.write_capture_functions(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -4031,6 +4068,15 @@ begin
   update m23.protected_tables set triggers = m23.trigger_marks(relid) where id = p_table.id;
 end $$;
 revoke all on function m23.write_triggers(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Writes the one before a row leaves.
+create or replace function m23.write_leaving_function(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $outer$
+begin
+  perform m23.write_capture_function(p_table, 'leaving',
+    'security definer set search_path = '''' set row_security = off', m23.leaving_function(p_table));
+end $outer$;
+revoke all on function m23.write_leaving_function(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Whether the time of an arrival has to be told exactly: rows can be changed by foreign keys' actions, and by what
 -- triggers of the application do when rows arrive.
@@ -4357,49 +4403,7 @@ begin
 end $$;
 revoke all on function m23.is_indexed(oid, int2[]) from public, anon, authenticated, service_role;
 
--- Which tables hang on a tenant, by what the catalogue says: foreign keys, and columns that are named and typed as a
--- tenant column in use. Nothing is found by a name alone; what looks like it is asked about.
-
--- How a table hangs on a tenant.
-create type m23.belonging as (
-  relid     oid,
-  belongs   text,  -- 'root', 'direct', 'path', 'asks' or 'global'
-  attnum    int2,  -- its tenant column; null where it has none
-  arguments text,  -- of m23.protect_table, beside the table; null where there is nothing to call
-  how       text
-);
-
--- How each table of the application hangs on a tenant, whether it is protected or not.
-create or replace function m23.belongings(p_root regclass, p_tenant_column name) returns setof m23.belonging
-language plpgsql stable rows 200 set search_path = '' as $$
-declare
-  v_column name := m23.tenant_column_to_plan(p_root, p_tenant_column);
-  v_tables oid[] := array(select m23.applications_tables());
-  v_ties   m23.tie[] := array(select k from m23.ties() k);
-  v_roots  m23.belonging[] := array(select r from m23.tenant_roots(p_root, v_column) r);
-  v_known  m23.belonging[] := v_roots || array(select d from m23.tenancy_declared(v_roots) d);
-  v_used   m23.used_column[] := array(select u from m23.tenant_columns_in_use(p_root, v_column, v_roots, v_ties) u);
-  v_more   m23.belonging[];
-begin
-  loop
-    v_more := array(select b from m23.tenancy_by_column(m23.without(v_tables, v_known), v_known, v_ties, v_used) b);
-    exit when cardinality(v_more) = 0;
-    v_known := v_known || v_more;
-  end loop;
-  loop
-    v_more := array(select b from m23.tenancy_by_path(m23.without(v_tables, v_known), v_known, v_ties) b);
-    exit when cardinality(v_more) = 0;
-    v_known := v_known || v_more;
-  end loop;
-  v_known := v_known || array(select b from m23.tenancy_by_likeness(m23.without(v_tables, v_known), v_known, v_ties,
-                                                                    v_used) b);
-  return query select * from unnest(v_known);
-  return query select b.* from unnest(m23.without(v_tables, v_known)) t
-                cross join lateral m23.new_belonging(t, 'global', 'nothing ties its rows to a tenant') b;
-end $$;
-revoke all on function m23.belongings(regclass, name) from public, anon, authenticated, service_role;
-
--- Parents come first: where a table is asked about, those that it hangs on are known.
+-- The order in which tables are told of.
 create or replace function m23.order_of_belonging(p_belongs text) returns int
 language sql immutable set search_path = '' as
 $$ select array_position(array['root', 'direct', 'path', 'asks', 'cannot', 'global'], p_belongs) $$;
@@ -4408,7 +4412,10 @@ revoke all on function m23.order_of_belonging(text) from public, anon, authentic
 -- A table of the plan.
 create type m23.planned_table as (
   relid      oid,
-  attnum     int2,  -- the tenant column of one that can be protected without a question; null of others
+  hangs      boolean,  -- on a tenant, without a question
+  is_ready   boolean,  -- its statement can be called without a question
+  parent     oid,      -- the table that it is to find its tenants through
+  hops       int,      -- parents come first
   table_name text,
   belongs    text,
   how        text,
@@ -4417,49 +4424,25 @@ create type m23.planned_table as (
   advice     text
 );
 
--- What the plan says of a table.
-create or replace function m23.planned_protection(p_belonging m23.belonging) returns m23.planned_table
-language plpgsql stable set search_path = '' as $$
+-- The plan of all tables. What finds its tenants through a table that cannot be protected cannot be, either.
+create or replace function m23.planned(p_root regclass, p_tenant_column name) returns setof m23.planned_table
+language plpgsql stable rows 200 set search_path = '' as $$
 declare
-  v_plan     m23.planned_table;
-  v_obstacle m23.obstacle;
+  v_belonging m23.belonging;
+  v_plan      m23.planned_table;
+  v_lost      oid[] := '{}';
 begin
-  v_plan.relid := p_belonging.relid;
-  v_plan.table_name := m23.public_name(p_belonging.relid);
-  v_plan.belongs := p_belonging.belongs;
-  v_plan.how := p_belonging.how;
-  v_plan.advice := m23.advice_of_table(p_belonging);
-  if p_belonging.belongs = 'global'
-     or exists (select from m23.protected_tables t where t.relid = p_belonging.relid) then
-    return v_plan;
-  end if;
-  if m23.not_the_applications(p_belonging.relid) is not null
-     or m23.is_system_schema(m23.schema_of(p_belonging.relid)) then
-    v_plan.why_not := 'it belongs to the system, and stays as it is';
-    return v_plan;
-  end if;
-  select * into v_obstacle from m23.obstacles(p_belonging.relid, coalesce(p_belonging.attnum, 0::int2)) o
-   where p_belonging.attnum is not null or o.kind not like '%tenant column%' limit 1;
-  if v_obstacle.kind is not null then
-    v_plan.belongs := 'cannot';
-    v_plan.why_not := 'it ' || v_obstacle.sentence;
-    v_plan.advice := v_obstacle.advice;
-    return v_plan;
-  end if;
-  v_plan.statement := format('select m23.protect_table(%L, %s)', m23.qualified_name(p_belonging.relid),
-                             p_belonging.arguments);
-  if p_belonging.arguments like 'via => %' then
-    v_plan.why_not := 'this version protects no table whose tenant is found through another table';
-    v_plan.advice := coalesce(v_plan.advice, 'until a version does, a restore leaves its rows as they are');
-  elsif p_belonging.belongs = 'asks' then
-    v_plan.why_not := 'whether its rows are a tenant''s is for you to say';
-    v_plan.advice := coalesce(v_plan.advice, 'call the statement if they are');
-  else
-    v_plan.attnum := p_belonging.attnum;
-  end if;
-  return v_plan;
+  for v_belonging in
+    select b.* from m23.belongings(p_root, p_tenant_column) b order by m23.order_of_belonging(b.belongs), b.hops
+  loop
+    v_plan := m23.planned_protection(v_belonging, v_belonging.parent = any (v_lost));
+    if v_plan.hangs and not v_plan.is_ready and not m23.is_protected(v_plan.relid) then
+      v_lost := v_lost || v_plan.relid;
+    end if;
+    return next v_plan;
+  end loop;
 end $$;
-revoke all on function m23.planned_protection(m23.belonging) from public, anon, authenticated, service_role;
+revoke all on function m23.planned(regclass, name) from public, anon, authenticated, service_role;
 
 -- A table that loses rows, with the constraint and, where that is not the protected table, what it refers to.
 create or replace function m23.loss_label(
@@ -4835,25 +4818,6 @@ begin
 end $outer$;
 revoke all on function m23.layout_function(m23.protected_tables) from public, anon, authenticated, service_role;
 
--- The function before a deleted row of a table that others find their tenants through: it is noted as an absent parent
--- before anything that hangs on it is logged.
-create or replace function m23.leaving_function(p_table m23.protected_tables) returns text
-language plpgsql stable set search_path = '' as $outer$
-begin
-  if not m23.is_parent(p_table) then return 'begin return old; end'; end if;
-  return m23.fill($body$
-declare v_stale text;
-begin
-  if {is_known} then
-    {note};
-  else
-    foreach v_stale in array m23.stale_leaving_statements({id}, tg_relid) loop execute v_stale using old; end loop;
-  end if;
-  return old;
-end $body$, 'is_known', m23.layout_check(p_table), 'note', m23.note_leaving(p_table, 'old'), 'id', p_table.id::text);
-end $outer$;
-revoke all on function m23.leaving_function(m23.protected_tables) from public, anon, authenticated, service_role;
-
 -- The function after a replicated row.
 create or replace function m23.replicated_function(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
@@ -4984,6 +4948,19 @@ begin
 end $body$, 'id', p_table.id::text, 'is_known', m23.layout_check(p_table));
 end $outer$;
 revoke all on function m23.truncate_function(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Writes one of them.
+create or replace function m23.write_capture_function(
+  p_table m23.protected_tables, p_name text, p_attributes text, p_body text
+) returns void
+language plpgsql set search_path = '' as $outer$
+begin
+  execute m23.fill('create or replace function m23_log.{name}_{id}() returns trigger
+                      language plpgsql {attributes} as {body}',
+    'name', p_name, 'id', p_table.id::text, 'attributes', p_attributes, 'body', quote_literal(p_body));
+end $outer$;
+revoke all on function m23.write_capture_function(m23.protected_tables, text, text, text) from public, anon,
+  authenticated, service_role;
 
 -- The columns that can be left out: of variable length, but for numbers, keys and what foreign keys refer with,
 -- by which the order of changes is told. A table of very many columns has none, as a query into its past names each of
@@ -5117,6 +5094,25 @@ begin
 end $$;
 revoke all on function m23.trigger_marks(oid) from public, anon, authenticated, service_role;
 
+-- The function before a deleted row of a table that others find their tenants through: it is noted as an absent parent
+-- before anything that hangs on it is logged.
+create or replace function m23.leaving_function(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  if not m23.is_parent(p_table) then return 'begin return old; end'; end if;
+  return m23.fill($body$
+declare v_stale text;
+begin
+  if {is_known} then
+    {note};
+  else
+    foreach v_stale in array m23.stale_leaving_statements({id}, tg_relid) loop execute v_stale using old; end loop;
+  end if;
+  return old;
+end $body$, 'is_known', m23.layout_check(p_table), 'note', m23.note_leaving(p_table, 'old'), 'id', p_table.id::text);
+end $outer$;
+revoke all on function m23.leaving_function(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- The condition that the columns of two rows agree by these operators, one for each pair of columns. A foreign
 -- key has its own: by name alone, `=` would compare citext as text, and for ltree there would be none.
 create or replace function m23.columns_agree(
@@ -5135,329 +5131,109 @@ end $$;
 revoke all on function m23.columns_agree(oid[], text, oid, int2[], text, oid, int2[]) from public, anon, authenticated,
   service_role;
 
--- The application's tables: no partitions, no copies, nothing of an extension, of the system or of M23.
-create or replace function m23.applications_tables() returns setof oid
+-- Which tables hang on a tenant, by what the catalogue says: foreign keys, and columns that are named and typed as a
+-- tenant column in use. Nothing is found by a name alone; what looks like it is asked about.
+
+-- How a table hangs on a tenant.
+create type m23.belonging as (
+  relid     oid,
+  belongs   text,    -- 'root', 'direct', 'path', 'asks' or 'global'
+  how       text,
+  arguments text[],  -- of m23.protect_table, beside the table, for each way there is; null where there is none
+  attnum    int2,    -- its tenant column; null where it has none
+  parent    oid,     -- the table that it is to find its tenants through
+  hops      int      -- how many tables away its tenants are named
+);
+
+-- How each table of the application hangs on a tenant, whether it is protected or not.
+create or replace function m23.belongings(p_root regclass, p_tenant_column name) returns setof m23.belonging
 language plpgsql stable rows 200 set search_path = '' as $$
+declare
+  v_column name := m23.tenant_column_to_plan(p_root, p_tenant_column);
+  v_tables oid[] := array(select m23.applications_tables());
+  v_ties   m23.tie[] := array(select k from m23.ties() k);
+  v_roots  m23.belonging[] := array(select r from m23.tenant_roots(p_root, v_column) r);
+  v_known  m23.belonging[] := v_roots || array(select d from m23.tenancy_declared(v_roots) d);
+  v_used   m23.used_column[] := array(select u from m23.tenant_columns_in_use(p_root, v_column, v_roots, v_ties) u);
+  v_found  m23.belonging[];
+  v_pointed m23.belonging[];
+  v_more   m23.belonging[];
 begin
-  return query
-  select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
-   where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
-     and (n.nspname = 'public' or not m23.is_system_schema(n.nspname)) and m23.not_the_applications(c.oid) is null
-     and not (n.nspname = 'public' and c.relname = any (m23.own_tables()))
-     and not exists (select from pg_depend d
-                      where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-     and not exists (select from public.restore_logs r where r.target_schema = n.nspname);
+  loop
+    v_more := array(select b from m23.tenancy_by_column(m23.without(v_tables, v_known), v_known, v_ties, v_used) b);
+    exit when v_more = '{}';
+    v_known := v_known || v_more;
+  end loop;
+  loop
+    v_found := array(select b from m23.tenancy_by_path(m23.without(v_tables, v_known), v_known, v_ties) b);
+    v_pointed := array(select b from m23.tenancy_by_pointer(m23.without(v_tables, v_known), v_known, v_ties) b);
+    v_more := coalesce(nullif(array(select b from unnest(v_found) b where b.belongs = 'path'), '{}'),
+                       nullif(array(select b from unnest(v_pointed) b where b.belongs = 'path'), '{}'),
+                       nullif(v_pointed, '{}'), v_found);
+    exit when v_more = '{}';
+    v_known := v_known || v_more;
+  end loop;
+  v_known := v_known || array(select b from m23.tenancy_by_likeness(m23.without(v_tables, v_known), v_known, v_ties,
+                                                                    v_used) b);
+  return query select * from unnest(v_known);
+  return query select b.* from unnest(m23.without(v_tables, v_known)) t
+                cross join lateral m23.new_belonging(t, 'global', 'nothing ties its rows to a tenant') b;
 end $$;
-revoke all on function m23.applications_tables() from public, anon, authenticated, service_role;
-
--- A belonging, by its fields.
-create or replace function m23.new_belonging(
-  p_relid oid, p_belongs text, p_how text, p_attnum int2 default null, p_arguments text default null
-) returns m23.belonging
-language plpgsql immutable set search_path = '' as $$
-declare v_new m23.belonging;
-begin
-  v_new.relid := p_relid;
-  v_new.belongs := p_belongs;
-  v_new.how := p_how;
-  v_new.attnum := p_attnum;
-  v_new.arguments := p_arguments;
-  return v_new;
-end $$;
-revoke all on function m23.new_belonging(oid, text, text, int2, text) from public, anon, authenticated, service_role;
-
--- A foreign key between two tables, and how loosely it ties its rows: 1, each row refers to one; 2, some do not; 3, a
--- row outlives what it refers to.
-create type m23.tie as (
-  relid          oid,
-  attnums        int2[],
-  parent         oid,
-  parent_attnums int2[],
-  looseness      int
-);
-
--- A column by which tables of the application tell tenants apart.
-create type m23.used_column as (
-  name text,
-  type oid,
-  firm boolean  -- it is that of protected tables, or the caller has named it
-);
-
--- Tables with a tenant column: one that refers to a root, or to another table's tenant column, or one that is named and
--- typed as a tenant column in use. Of several the one with the name of protected tables' goes first, then one that is
--- NOT NULL; where two are alike, it is asked.
-create or replace function m23.tenancy_by_column(
-  p_tables oid[], p_known m23.belonging[], p_ties m23.tie[], p_used m23.used_column[]
-) returns setof m23.belonging
-language plpgsql stable rows 100 set search_path = '' as $$
-begin
-  return query
-  with referring (relid, attnum, looseness, parent) as (
-    select k.relid, c.attnum, k.looseness, k.parent
-      from unnest(p_ties) k
-     cross join lateral unnest(k.attnums, k.parent_attnums) c (attnum, parent_attnum)
-      join unnest(p_known) t on t.relid = k.parent and t.attnum = c.parent_attnum),
-  named (relid, attnum, firm) as (
-    select a.attrelid, a.attnum, u.firm
-      from unnest(p_used) u
-      join pg_attribute a on a.attname = u.name and a.attnum > 0 and not a.attisdropped
-                         and a.attrelid = any (p_tables) and m23.base_type(a.atttypid) = u.type
-     -- A key of its own, and a reference to something else, are no tenants.
-     where m23.key_attnums(a.attrelid) is distinct from array[a.attnum]
-       and (u.firm or not exists (select from unnest(p_ties) k
-                                   where k.relid = a.attrelid and a.attnum = any (k.attnums)))
-       and not exists (select from unnest(p_ties) k
-                        where k.relid = a.attrelid and k.attnums = array[a.attnum]
-                          and not exists (select from referring r where r.relid = k.relid and r.attnum = a.attnum))),
-  ranked (relid, attnum, rank, how) as (
-    select n.relid, n.attnum, case when n.firm then 0 else 2 end, 'which is named and typed as a tenant column in use'
-      from named n
-    union all
-    select r.relid, r.attnum, case r.looseness when 1 then 1 else 3 end,
-           format('which refers to %s', m23.public_name(r.parent))
-      from referring r where r.looseness < 3),
-  best as (
-    select distinct on (b.relid, b.attnum) b.* from (
-      select r.*, min(r.rank) over (partition by r.relid) as least from ranked r where r.relid = any (p_tables)) b
-     where b.rank = b.least order by b.relid, b.attnum, b.how desc),
-  counted as (select b.*, count(*) over (partition by b.relid) as alike from best b)
-  select d.* from counted c cross join lateral m23.belongs_by(c.relid, 'direct', c.attnum, c.how) d where c.alike = 1
-  union all
-  select (m23.new_belonging(c.relid, 'asks',
-            'by one of its columns ' || string_agg(format('"%s"', a.attname), ', ' order by a.attnum)
-              || ', which are alike: name the tenant''s',
-            null, (array_agg(quote_literal(a.attname) order by a.attnum))[1])).*
-    from counted c join pg_attribute a on a.attrelid = c.relid and a.attnum = c.attnum
-   where c.alike > 1 group by c.relid;
-end $$;
-revoke all on function m23.tenancy_by_column(oid[], m23.belonging[], m23.tie[], m23.used_column[]) from public, anon,
-  authenticated, service_role;
-
--- Tables that look as if they hung on a tenant, though no foreign key says so: each is asked about.
-create or replace function m23.tenancy_by_likeness(
-  p_tables oid[], p_known m23.belonging[], p_ties m23.tie[], p_used m23.used_column[]
-) returns setof m23.belonging
-language plpgsql stable rows 20 set search_path = '' as $$
-begin
-  return query
-  with columns as materialized (
-    select a.attrelid as relid, a.attnum, a.attname::text as name, a.atttypid as type from pg_attribute a
-     where a.attrelid = any (p_tables) and a.attnum > 0 and not a.attisdropped),
-  parents as materialized (
-    select t.relid, t.belongs, lower(translate(c.relname, '_', '')) as name, k.atttypid as type
-      from unnest(p_known) t join pg_class c on c.oid = t.relid
-      join pg_attribute k on k.attrelid = t.relid and array[k.attnum] = m23.key_attnums(t.relid)),
-  looks as (
-    select c.relid, 1 as rank, c.attnum,
-           format('by its column "%s", which is named as a tenant column in use and is of another type', c.name) as how,
-           quote_literal(c.name) as arguments
-      from columns c
-     where exists (select from unnest(p_used) u where u.name = c.name)
-       and not exists (select from unnest(p_used) u where u.name = c.name and u.type = m23.base_type(c.type))
-    union all
-    select c.relid, 2, c.attnum,
-           format('through "%s", which looks like a reference to %s', c.name, m23.public_name(p.relid)),
-           case when p.belongs = 'root' then quote_literal(c.name) else m23.via(c.name, p.relid, true) end
-      from columns c join parents p on p.type = c.type
-       and lower(translate(c.name, '_', '')) in (p.name || 'id', regexp_replace(p.name, 's$', '') || 'id',
-                                                 regexp_replace(p.name, 'es$', '') || 'id',
-                                                 regexp_replace(p.name, 'ies$', 'y') || 'id')
-     where m23.key_attnums(c.relid) is distinct from array[c.attnum]
-       and not exists (select from unnest(p_ties) k where k.relid = c.relid and c.attnum = any (k.attnums))
-    union all
-    select c.relid, 3, c.attnum,
-           format('through "%s", by what "%s" says', c.name, kind.name),
-           m23.via(format('%s by %s', c.name, kind.name), null, false) || ', parents => ''{…}'''
-      from columns c
-      join columns kind on kind.relid = c.relid and lower(kind.name) ~ '.type$' and lower(c.name) ~ '.id$'
-       and lower(regexp_replace(kind.name, '_?type$', '', 'i')) = lower(regexp_replace(c.name, '_?id$', '', 'i'))
-    union all
-    select k.parent, 4, 0::int2, format('because the tenant''s row in %s points at it', m23.public_name(k.relid)),
-           'via => ' || quote_literal(format('<- %s (%s)', m23.qualified_name(k.relid),
-                                             m23.columns_text(k.relid, k.attnums)))
-      from unnest(p_ties) k join unnest(p_known) r on r.relid = k.relid and r.belongs = 'root'
-     where k.parent = any (p_tables))
-  select b.*
-    from (select distinct on (x.relid) x.* from looks x order by x.relid, x.rank, x.attnum) l
-   cross join lateral m23.new_belonging(l.relid, 'asks', l.how, null, l.arguments) b;
-end $$;
-revoke all on function m23.tenancy_by_likeness(oid[], m23.belonging[], m23.tie[], m23.used_column[]) from public, anon,
-  authenticated, service_role;
-
--- Tables that refer to one that hangs on a tenant, by the firmest references that there are; none where no table is
--- left that does. It is asked about a table whose rows outlive what they refer to, about one with several references of
--- which none must be set, and about what hangs on those.
-create or replace function m23.tenancy_by_path(
-  p_tables oid[], p_known m23.belonging[], p_ties m23.tie[]
-) returns setof m23.belonging
-language plpgsql stable rows 100 set search_path = '' as $$
-begin
-  return query
-  with open as (
-    select k.relid, k.attnums, k.parent,
-           case when t.belongs = 'asks' then 4 else k.looseness end as looseness, t.attnum as tenant_attnum,
-           k.parent_attnums, m23.columns_text(k.relid, k.attnums) as columns,
-           count(*) over (partition by k.relid, k.attnums) as over_these
-      from unnest(p_ties) k join unnest(p_known) t on t.relid = k.parent
-     where k.relid = any (p_tables)),
-  firmest as (
-    select o.*, count(*) over (partition by o.relid) as alike,
-           row_number() over (partition by o.relid order by o.attnums, o.parent) as place
-      from open o where o.looseness = (select min(looseness) from open))
-  select (case
-    when f.looseness = 3 and f.parent_attnums = array[f.tenant_attnum]
-      then m23.new_belonging(f.relid, 'asks',
-        format('by "%s", if that is its owner: it refers to %s, but a row outlives it', f.columns,
-               m23.public_name(f.parent)), null, quote_literal(f.columns))
-    when f.looseness > 1 and (f.looseness > 2 or f.alike > 1)
-      then m23.new_belonging(f.relid, 'asks',
-        format(case f.looseness when 2 then 'through one of several references, of which none must be set, such as '
-                                            '"%s" to %s'
-                                when 3 then 'through "%s" to %s, if that is its owner: a row outlives it'
-                                else 'through "%s" to %s, which asks itself' end, f.columns, m23.public_name(f.parent)),
-        null, m23.via(f.columns, f.parent, f.over_these > 1))
-    else m23.new_belonging(f.relid, 'path', format('through "%s" to %s', f.columns, m23.public_name(f.parent)),
-                           null, m23.via(f.columns, f.parent, f.over_these > 1)) end).*
-    from firmest f where f.place = 1;
-end $$;
-revoke all on function m23.tenancy_by_path(oid[], m23.belonging[], m23.tie[]) from public, anon, authenticated,
-  service_role;
-
--- Tables that are protected: their tenant column was declared.
-create or replace function m23.tenancy_declared(p_roots m23.belonging[]) returns setof m23.belonging
-language plpgsql stable rows 100 set search_path = '' as $$
-begin
-  return query
-  select d.* from m23.protected_tables t
-    cross join lateral m23.belongs_by(t.relid, 'direct', t.tenant_attnum, 'as it was declared') d
-   where d.relid is not null and not exists (select from unnest(p_roots) r where r.relid = t.relid);
-end $$;
-revoke all on function m23.tenancy_declared(m23.belonging[]) from public, anon, authenticated, service_role;
-
--- The column that tells tenants apart where nothing else does: the one that is named, else `tenant_id` where neither a
--- root is named nor a table protected.
-create or replace function m23.tenant_column_to_plan(p_root regclass, p_tenant_column name) returns name
-language plpgsql stable set search_path = '' as $$
-begin
-  return coalesce(p_tenant_column, case when p_root is null and not exists (select from m23.protected_tables)
-                                        then 'tenant_id' end);
-end $$;
-revoke all on function m23.tenant_column_to_plan(regclass, name) from public, anon, authenticated, service_role;
-
--- The tenant columns that are in use: those of protected tables, those that refer to a root, and the one that is named,
--- of the type that the named root's key has, or most columns of the name.
-create or replace function m23.tenant_columns_in_use(
-  p_root regclass, p_tenant_column name, p_roots m23.belonging[], p_ties m23.tie[]
-) returns setof m23.used_column
-language plpgsql stable rows 5 set search_path = '' as $$
-begin
-  return query
-  select u.name::text, u.type, bool_or(u.firm) from (
-    select a.attname, m23.base_type(a.atttypid), true
-      from m23.protected_tables t
-      join pg_attribute a on a.attrelid = t.relid and a.attnum = t.tenant_attnum and not a.attisdropped
-     where not exists (select from unnest(p_roots) r where r.relid = t.relid)
-    union all
-    select a.attname, m23.base_type(a.atttypid), a.attname is not distinct from p_tenant_column
-      from unnest(p_ties) k
-      join unnest(p_roots) r on r.relid = k.parent and array[r.attnum] = k.parent_attnums
-      join pg_attribute a on a.attrelid = k.relid and a.attnum = k.attnums[1]
-     where k.looseness < 3
-    union all
-    select p_tenant_column, m23.base_type(a.atttypid), true
-      from unnest(p_roots) r join pg_attribute a on a.attrelid = r.relid and a.attnum = r.attnum
-     where r.relid = p_root
-    union all
-    select p_tenant_column, m23.most_common_type(p_tenant_column), true where p_root is null) u (name, type, firm)
-   where u.name is not null and m23.tenant_type(u.type) is not null
-   group by u.name, u.type;
-end $$;
-revoke all on function m23.tenant_columns_in_use(regclass, name, m23.belonging[], m23.tie[]) from public, anon,
-  authenticated, service_role;
-
--- The tables whose rows are the tenants: the one that is named, else those that tenant columns refer to.
-create or replace function m23.tenant_roots(p_root regclass, p_tenant_column name) returns setof m23.belonging
-language plpgsql stable rows 1 set search_path = '' as $$
-declare v_attnum int2 := m23.root_attnum(p_root, p_tenant_column);
-begin
-  if p_root is not null and v_attnum is null then
-    raise exception '% has no key of one column by which its rows, the tenants, are named', p_root
-      using errcode = 'undefined_column', hint = 'Name that column as the second argument.';
-  elsif p_root is not null then
-    return query select * from m23.belongs_by(p_root, 'root', v_attnum, 'whose rows are the tenants');
-    return;
-  end if;
-  return query
-  with tenant_columns (relid, attnum) as (
-    select t.relid, t.tenant_attnum from m23.protected_tables t
-    union
-    select a.attrelid, a.attnum from pg_attribute a
-     where a.attname = p_tenant_column and a.attnum > 0 and not a.attisdropped
-       and a.attrelid in (select m23.applications_tables())),
-  ties (relid, attnum, parent, parent_attnum) as (
-    select t.relid, t.attnums[1], t.parent, t.parent_attnums[1] from m23.ties() t where cardinality(t.attnums) = 1)
-  select r.* from (
-    select distinct k.parent, k.parent_attnum from ties k join tenant_columns c using (relid, attnum)
-     where not exists (select from m23.protected_tables t
-                        where t.relid = k.parent and t.tenant_attnum <> k.parent_attnum)
-       and not exists (select from ties up join tenant_columns c using (relid, attnum)
-                        where up.relid = k.parent and up.attnum = k.parent_attnum)
-    union
-    select t.relid, t.tenant_attnum from m23.protected_tables t
-     where t.key_attnums = array[t.tenant_attnum]
-       and exists (select from ties k where k.parent = t.relid and k.parent_attnum = t.tenant_attnum)
-       and not exists (select from ties k where k.relid = t.relid and k.attnum = t.tenant_attnum)) found (relid, attnum)
-  cross join lateral m23.belongs_by(found.relid, 'root', found.attnum, 'whose rows are the tenants') r;
-end $$;
-revoke all on function m23.tenant_roots(regclass, name) from public, anon, authenticated, service_role;
-
--- All foreign keys between two tables.
-create or replace function m23.ties() returns setof m23.tie
-language plpgsql stable rows 500 set search_path = '' as $$
-begin
-  return query
-  select k.conrelid, k.conkey, k.confrelid, k.confkey,
-         case when not exists (select from pg_attribute a
-                                where a.attrelid = k.conrelid and a.attnum = any (k.conkey) and not a.attnotnull) then 1
-              when k.confdeltype in ('n', 'd') then 3 else 2 end
-    from pg_constraint k
-   where k.contype = 'f' and k.conparentid = 0 and k.conrelid <> k.confrelid and m23.is_enforced(k);
-end $$;
-revoke all on function m23.ties() from public, anon, authenticated, service_role;
-
--- The tables among these of which nothing is known yet.
-create or replace function m23.without(p_tables oid[], p_known m23.belonging[]) returns oid[]
-language plpgsql stable set search_path = '' as $$
-begin
-  return array(select t from unnest(p_tables) t where t not in (select k.relid from unnest(p_known) k));
-end $$;
-revoke all on function m23.without(oid[], m23.belonging[]) from public, anon, authenticated, service_role;
-
--- What is to be known of a table before it is protected, and after: its triggers on deletes, and whether it looks as if
--- it said who has access. Null where there is nothing.
-create or replace function m23.advice_of_table(p_belonging m23.belonging) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return nullif(concat_ws('; ', m23.delete_triggers_sentence(p_belonging.relid),
-    case when p_belonging.belongs <> 'global' and m23.not_the_applications(p_belonging.relid) is null
-         then m23.likeness_to_access(p_belonging.relid) || ': ' || m23.access_advice(p_belonging.relid) end), '');
-end $$;
-revoke all on function m23.advice_of_table(m23.belonging) from public, anon, authenticated, service_role;
-
--- The schema of a table. `public` is none of the system's.
-create or replace function m23.schema_of(p_table oid) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select nullif(n.nspname, 'public') from pg_class c join pg_namespace n on n.oid = c.relnamespace
-           where c.oid = p_table);
-end $$;
-revoke all on function m23.schema_of(oid) from public, anon, authenticated, service_role;
+revoke all on function m23.belongings(regclass, name) from public, anon, authenticated, service_role;
 
 -- Whether a table is protected.
 create or replace function m23.is_protected(p_relid oid) returns boolean
 language plpgsql stable set search_path = '' as
 $$ begin return exists (select from m23.protected_tables t where t.relid = p_relid); end $$;
 revoke all on function m23.is_protected(oid) from public, anon, authenticated, service_role;
+
+-- What the plan says of a table; p_parent_is_lost: the table that it hangs on cannot be protected.
+create or replace function m23.planned_protection(p_belonging m23.belonging, p_parent_is_lost boolean)
+  returns m23.planned_table
+language plpgsql stable set search_path = '' as $$
+declare
+  v_plan m23.planned_table;
+  v_calls text[] := array(select format('select m23.protect_table(%L, %s)', m23.qualified_name(p_belonging.relid), a)
+                            from unnest(p_belonging.arguments) with ordinality u (a, n) order by n);
+begin
+  v_plan.relid := p_belonging.relid;
+  v_plan.hangs := p_belonging.belongs in ('root', 'direct', 'path');
+  v_plan.is_ready := false;
+  v_plan.parent := p_belonging.parent;
+  v_plan.hops := p_belonging.hops;
+  v_plan.table_name := m23.public_name(p_belonging.relid);
+  v_plan.belongs := p_belonging.belongs;
+  v_plan.how := p_belonging.how;
+  v_plan.advice := m23.advice_of_table(p_belonging);
+  if p_belonging.belongs = 'global' or m23.is_protected(p_belonging.relid) then
+    return v_plan;
+  elsif m23.not_the_applications(p_belonging.relid) is not null
+        or m23.is_system_schema(m23.schema_of(p_belonging.relid)) then
+    v_plan.why_not := 'it belongs to the system, and stays as it is';
+    return v_plan;
+  elsif p_belonging.belongs = 'asks' then
+    return m23.asked(v_plan, v_calls);
+  end if;
+  select 'it ' || o.sentence, o.advice into v_plan.why_not, v_plan.advice
+    from m23.obstacles(p_belonging.relid, p_belonging.attnum) o limit 1;
+  if v_plan.why_not is null and p_parent_is_lost then
+    v_plan.why_not := format('its rows'' tenants are found through %s, which %s', m23.public_name(p_belonging.parent),
+                             case when m23.not_the_applications(p_belonging.parent) is null
+                                  then 'cannot be protected as it is' else 'belongs to the system' end);
+    v_plan.advice := case when m23.not_the_applications(p_belonging.parent) is null
+                          then format('see what to do about %s', m23.public_name(p_belonging.parent))
+                          else 'give it a tenant column of its own' end;
+  end if;
+  if v_plan.why_not is not null then
+    v_plan.belongs := 'cannot';
+    return v_plan;
+  end if;
+  v_plan.advice := m23.advice_of_table(p_belonging);
+  v_plan.statement := v_calls[1];
+  v_plan.is_ready := true;
+  return v_plan;
+end $$;
+revoke all on function m23.planned_protection(m23.belonging, boolean) from public, anon, authenticated, service_role;
 
 -- The foreign keys that refer to a table, or to partitions of it, and are kept.
 create or replace function m23.references_to(p_relid oid) returns setof pg_constraint
@@ -5786,16 +5562,6 @@ language plpgsql immutable set search_path = '' as
 $$ begin return coalesce(m23.layout_of(p_table) = p_layout, false); end $$;
 revoke all on function m23.has_layout(regclass, text) from public, anon, authenticated, service_role;
 
--- The same where no event trigger has followed an ALTER TABLE; the row is $1.
-create or replace function m23.stale_leaving_statements(p_table_id int, p_relid oid) returns text[]
-language plpgsql set search_path = '' as $$
-declare v_table m23.protected_tables := m23.follow_layout(p_table_id, p_relid);
-begin
-  if v_table.id is null then return '{}'; end if;
-  return array[m23.note_leaving(v_table, 'm23_r', '(select ($1).*)')];
-end $$;
-revoke all on function m23.stale_leaving_statements(int, oid) from public, anon, authenticated, service_role;
-
 -- The statements besides where paths lead to a table's tenants, or through it; the row is $1 before and $2 after.
 create or replace function m23.row_path_statements(p_table_id int, p_event text) returns text[]
 language plpgsql stable set search_path = '' as $$
@@ -5928,146 +5694,401 @@ begin
 end $$;
 revoke all on function m23_log.count_statements() from public, anon, authenticated, service_role;
 
--- Records: the tables that a client reads through the API, each under row-level
--- security. Rows are written by M23's functions; clients insert only what a policy
--- and a column grant below name.
+-- The same where no event trigger has followed an ALTER TABLE; the row is $1.
+create or replace function m23.stale_leaving_statements(p_table_id int, p_relid oid) returns text[]
+language plpgsql set search_path = '' as $$
+declare v_table m23.protected_tables := m23.follow_layout(p_table_id, p_relid);
+begin
+  if v_table.id is null then return '{}'; end if;
+  return array[m23.note_leaving(v_table, 'm23_r', '(select ($1).*)')];
+end $$;
+revoke all on function m23.stale_leaving_statements(int, oid) from public, anon, authenticated, service_role;
 
-create table public.backup_jobs (
-  id                uuid primary key default gen_random_uuid(),
-  tenant_id         text not null default m23.caller_tenant(),
-  backup_name       text not null check (char_length(backup_name) between 1 and 200),
-  description       text check (char_length(description) <= 2000),
-  job_type          text not null check (job_type in ('full', 'incremental', 'snapshot')),
-  status            text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed')),
-  tables            text[] check (cardinality(tables) > 0),
-  created_at        timestamptz not null default now(),
-  created_by        uuid default auth.uid(),
-  started_at        timestamptz,
-  completed_at      timestamptz,
-  backup_size_bytes bigint check (backup_size_bytes >= 0),
-  duration_seconds  numeric,
-  error_message     text,
-  deleted_at        timestamptz,  -- its objects go when the grace period has passed
-  is_incremental    boolean generated always as (job_type = 'incremental') stored,
-  base_backup_id    uuid references public.backup_jobs (id),
-  parent_backup_id  uuid references public.backup_jobs (id),
-  metadata          jsonb not null default '{}',
-  check (id not in (base_backup_id, parent_backup_id))
+-- The application's tables: no partitions, no copies, nothing of an extension, of the system or of M23.
+create or replace function m23.applications_tables() returns setof oid
+language plpgsql stable rows 200 set search_path = '' as $$
+begin
+  return query
+  select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
+   where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
+     and (n.nspname = 'public' or not m23.is_system_schema(n.nspname)) and m23.not_the_applications(c.oid) is null
+     and not (n.nspname = 'public' and c.relname = any (m23.own_tables()))
+     and not exists (select from pg_depend d
+                      where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+     and not exists (select from public.restore_logs r where r.target_schema = n.nspname);
+end $$;
+revoke all on function m23.applications_tables() from public, anon, authenticated, service_role;
+
+-- A belonging, by its fields.
+create or replace function m23.new_belonging(
+  p_relid oid, p_belongs text, p_how text, p_arguments text[] default null, p_attnum int2 default null,
+  p_parent oid default null, p_hops int default 0
+) returns m23.belonging
+language plpgsql immutable set search_path = '' as $$
+declare v_new m23.belonging;
+begin
+  v_new.relid := p_relid;
+  v_new.belongs := p_belongs;
+  v_new.how := p_how;
+  v_new.arguments := p_arguments;
+  v_new.attnum := p_attnum;
+  v_new.parent := p_parent;
+  v_new.hops := p_hops;
+  return v_new;
+end $$;
+revoke all on function m23.new_belonging(oid, text, text, text[], int2, oid, int) from public, anon, authenticated,
+  service_role;
+
+-- A foreign key between two tables, and how loosely it ties its rows: 1, each row refers to one; 2, some do not; 3, a
+-- row outlives what it refers to.
+create type m23.tie as (
+  relid          oid,
+  attnums        int2[],
+  parent         oid,
+  parent_attnums int2[],
+  looseness      int,
+  cascades       boolean  -- its rows are deleted with what they refer to
 );
 
-create index backup_jobs_tenant on public.backup_jobs (tenant_id, created_at desc);
-
-create index backup_jobs_pending on public.backup_jobs (tenant_id, created_at) where status = 'pending';
-
-create index backup_jobs_open on public.backup_jobs (tenant_id) where status in ('pending', 'in_progress');
-
-create index backup_jobs_completed on public.backup_jobs (completed_at) where status = 'completed';
-
-create index backup_jobs_base on public.backup_jobs (base_backup_id) where base_backup_id is not null;
-
-create index backup_jobs_parent on public.backup_jobs (parent_backup_id) where parent_backup_id is not null;
-
-comment on table public.backup_jobs is 'Backups, requested, running and done. metadata.progress follows the work.';
-
-create table public.restore_logs (
-  id               uuid primary key default gen_random_uuid(),
-  tenant_id        text not null,
-  created_at       timestamptz not null default now(),
-  created_by       uuid default auth.uid(),
-  restore_type     text not null check (restore_type in ('backup', 'pitr')),
-  backup_job_id    uuid references public.backup_jobs (id),
-  target_timestamp timestamptz,
-  target_schema    text,
-  tables           text[],
-  snapshot_id      uuid,
-  status           text not null default 'pending'
-                   check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
-  error_message    text,
-  started_at       timestamptz,
-  completed_at     timestamptz,
-  duration_seconds numeric,
-  rows_restored    bigint check (rows_restored >= 0),
-  stats            jsonb,
-  warnings         text[] not null default '{}',
-  metadata         jsonb not null default '{}'
+-- A column by which tables of the application tell tenants apart.
+create type m23.used_column as (
+  name text,
+  type oid,
+  firm boolean  -- it is that of protected tables, or the caller has named it
 );
 
--- The same for a table with a tenant column.
-create or replace function m23.belongs_by(p_relid oid, p_belongs text, p_attnum int2, p_how text) returns m23.belonging
-language plpgsql stable set search_path = '' as $$
+-- Tables with a tenant column: one that refers to a root, or to another table's tenant column, or one that is named and
+-- typed as a tenant column in use. Of several the one with the name of protected tables' goes first, then one that is
+-- NOT NULL; where two are alike, it is asked.
+create or replace function m23.tenancy_by_column(
+  p_tables oid[], p_known m23.belonging[], p_ties m23.tie[], p_used m23.used_column[]
+) returns setof m23.belonging
+language plpgsql stable rows 100 set search_path = '' as $$
 begin
-  return (select m23.new_belonging(p_relid, p_belongs, format('by its column "%s", %s', a.attname, p_how), p_attnum,
-                                   quote_literal(a.attname))
-            from pg_attribute a where a.attrelid = p_relid and a.attnum = p_attnum);
+  return query
+  with referring (relid, attnum, looseness, parent) as (
+    select k.relid, c.attnum, k.looseness, k.parent
+      from unnest(p_ties) k
+     cross join lateral unnest(k.attnums, k.parent_attnums) c (attnum, parent_attnum)
+      join unnest(p_known) t on t.relid = k.parent and t.attnum = c.parent_attnum),
+  named (relid, attnum, firm) as (
+    select a.attrelid, a.attnum, u.firm
+      from unnest(p_used) u
+      join pg_attribute a on a.attname = u.name and a.attnum > 0 and not a.attisdropped
+                         and a.attrelid = any (p_tables) and m23.base_type(a.atttypid) = u.type
+     -- A key of its own, and a reference to something else, are no tenants.
+     where m23.key_attnums(a.attrelid) is distinct from array[a.attnum]
+       and (u.firm or not exists (select from unnest(p_ties) k
+                                   where k.relid = a.attrelid and a.attnum = any (k.attnums)))
+       and not exists (select from unnest(p_ties) k
+                        where k.relid = a.attrelid and k.attnums = array[a.attnum]
+                          and not exists (select from referring r where r.relid = k.relid and r.attnum = a.attnum))),
+  ranked (relid, attnum, rank, how) as (
+    select n.relid, n.attnum, case when n.firm then 0 else 2 end, 'which is named and typed as a tenant column in use'
+      from named n
+    union all
+    select r.relid, r.attnum, case r.looseness when 1 then 1 else 3 end,
+           format('which refers to %s', m23.public_name(r.parent))
+      from referring r where r.looseness < 3),
+  best as (
+    select distinct on (b.relid, b.attnum) b.* from (
+      select r.*, min(r.rank) over (partition by r.relid) as least from ranked r where r.relid = any (p_tables)) b
+     where b.rank = b.least order by b.relid, b.attnum, b.how desc),
+  counted as (select b.*, count(*) over (partition by b.relid) as alike from best b)
+  select d.* from counted c cross join lateral m23.belongs_by(c.relid, 'direct', c.attnum, c.how) d where c.alike = 1
+  union all
+  select (m23.new_belonging(c.relid, 'asks',
+            'by one of its columns ' || string_agg(format('"%s"', a.attname), ', ' order by a.attnum)
+              || ', which are alike: name the tenant''s',
+            array_agg(quote_literal(a.attname) order by a.attnum))).*
+    from counted c join pg_attribute a on a.attrelid = c.relid and a.attnum = c.attnum
+   where c.alike > 1 group by c.relid;
 end $$;
-revoke all on function m23.belongs_by(oid, text, int2, text) from public, anon, authenticated, service_role;
+revoke all on function m23.tenancy_by_column(oid[], m23.belonging[], m23.tie[], m23.used_column[]) from public, anon,
+  authenticated, service_role;
 
--- Columns of a table by their names.
-create or replace function m23.columns_text(p_relid oid, p_attnums int2[]) returns text
-language plpgsql stable set search_path = '' as $$
+-- Tables that look as if they hung on a tenant, though no foreign key says so: each is asked about.
+create or replace function m23.tenancy_by_likeness(
+  p_tables oid[], p_known m23.belonging[], p_ties m23.tie[], p_used m23.used_column[]
+) returns setof m23.belonging
+language plpgsql stable rows 20 set search_path = '' as $$
 begin
-  return (select string_agg(a.attname, ', ' order by n.place)
-            from unnest(p_attnums) with ordinality n (attnum, place)
-            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
+  return query
+  with columns as materialized (
+    select a.attrelid as relid, a.attnum, a.attname::text as name, lower(translate(a.attname, '_', '')) as plain,
+           m23.base_type(a.atttypid) as type,
+           m23.key_attnums(a.attrelid) is not distinct from array[a.attnum]
+             or exists (select from unnest(p_ties) k where k.relid = a.attrelid and a.attnum = any (k.attnums)) as taken
+      from pg_attribute a where a.attrelid = any (p_tables) and a.attnum > 0 and not a.attisdropped),
+  looks (relid, rank, attnum, how, arguments, parent, hops) as (
+    select c.relid, 1, c.attnum,
+           format('by its column "%s", which is named as a tenant column in use and is of another type', c.name),
+           quote_literal(c.name), null::oid, 0
+      from columns c
+     where not c.taken and exists (select from unnest(p_used) u where u.name = c.name)
+       and not exists (select from unnest(p_used) u where u.name = c.name and u.type = c.type)
+    union all
+    select c.relid, r.rank, c.attnum, format('through "%s", which %s %s', c.name, r.likeness, m23.public_name(t.relid)),
+           case when t.belongs = 'root' then quote_literal(c.name)
+                else m23.via(c.relid, array[c.attnum], t.relid, p_ties) end,
+           t.relid, t.hops + 1
+      from m23.names_of_references(p_known, p_ties) r
+      join columns c on not c.taken and c.type = r.type and r.name = case r.rank when 2 then c.name else c.plain end
+      join unnest(p_known) t on t.relid = r.parent
+     where c.relid <> t.relid
+    union all
+    select c.relid, 4, c.attnum, format('through "%s", by what "%s" says', c.name, kind.name), null, null, 0
+      from columns c
+      join columns kind on kind.relid = c.relid and lower(kind.name) ~ '.type$' and lower(c.name) ~ '.id$'
+       and lower(regexp_replace(kind.name, '_?type$', '', 'i')) = lower(regexp_replace(c.name, '_?id$', '', 'i'))
+    union all
+    select p.relid, 5, 0, format('because the tenant''s row in %s points at it, if no other''s does',
+                                 m23.public_name(p.parent)), p.arguments, p.parent, p.hops
+      from m23.pointers(p_tables, p_known, p_ties) p where p.of_root),
+  best as (select distinct l.*, min(l.rank) over (partition by l.relid) as least from looks l)
+  select b.*
+    from (select l.relid, string_agg(distinct l.how, ', or ') as how,
+                 array_remove(array_agg(l.arguments order by l.attnum, l.hops, l.how), null) as arguments,
+                 (array_agg(l.parent order by l.attnum, l.hops, l.how))[1] as parent, max(l.hops) as hops
+            from best l where l.rank = l.least group by l.relid) t
+   cross join lateral m23.new_belonging(t.relid, 'asks', t.how, nullif(t.arguments, '{}'), null, t.parent, t.hops) b;
 end $$;
-revoke all on function m23.columns_text(oid, int2[]) from public, anon, authenticated, service_role;
+revoke all on function m23.tenancy_by_likeness(oid[], m23.belonging[], m23.tie[], m23.used_column[]) from public, anon,
+  authenticated, service_role;
 
--- Columns by their numbers, each with an alias before it, as a list.
-create or replace function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
-language plpgsql stable set search_path = '' as $$
+-- Tables that refer to one that hangs on a tenant, by the firmest references that there are; none where no table is
+-- left that does. Of several the one whose columns are all NOT NULL goes first, then the shortest path, then the one
+-- with whose rows its rows are deleted. Where two are alike it is asked, and so it is about a table whose rows outlive
+-- what they refer to, about one with several references of which none must be set, and about what hangs on those.
+create or replace function m23.tenancy_by_path(
+  p_tables oid[], p_known m23.belonging[], p_ties m23.tie[]
+) returns setof m23.belonging
+language plpgsql stable rows 100 set search_path = '' as $$
 begin
-  return (select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
-            from unnest(p_attnums) with ordinality n (attnum, ord)
-            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
+  return query
+  with open as (
+    select k.relid, k.attnums, k.parent, t.hops + 1 as hops, k.cascades,
+           case when t.belongs = 'asks' then 4 else k.looseness end as looseness,
+           k.parent_attnums = array[t.attnum] as by_tenant
+      from unnest(p_ties) k join unnest(p_known) t on t.relid = k.parent
+     where k.relid = any (p_tables)),
+  firmest as (
+    select o.*, case when o.looseness > 1 then 1
+                     else rank() over (partition by o.relid order by o.hops, o.cascades desc) end as place
+      from open o where o.looseness = (select min(looseness) from open)),
+  best as (
+    select distinct on (f.relid, f.attnums, f.parent) f.*,
+           format('"%s" to %s', m23.columns_text(f.relid, f.attnums), m23.public_name(f.parent)) as way,
+           case when f.looseness = 3 and f.by_tenant then quote_literal(m23.columns_text(f.relid, f.attnums))
+                else m23.via(f.relid, f.attnums, f.parent, p_ties) end as arguments
+      from firmest f
+     where f.place = 1  -- One key within another, to the same table, is the same way.
+       and not exists (select from firmest o where o.relid = f.relid and o.parent = f.parent and o.place = 1
+                          and o.attnums <@ f.attnums and not o.attnums @> f.attnums)),
+  told as (
+    select b.relid, min(b.looseness) as looseness, count(*) as alike, max(b.hops) as hops,
+           string_agg(b.way, ' or ' order by b.attnums, b.parent) as ways,
+           array_agg(b.arguments order by b.attnums, b.parent) as arguments,
+           (array_agg(b.parent order by b.attnums, b.parent))[1] as parent
+      from best b group by b.relid)
+  select b.*
+    from told t
+   cross join lateral m23.new_belonging(t.relid, case when t.looseness < 3 and t.alike = 1 then 'path' else 'asks' end,
+      case when t.looseness = 1 and t.alike > 1 then format('through %s, which are alike', t.ways)
+           when t.looseness = 2 and t.alike > 1 then format('through %s, of which none must be set', t.ways)
+           when t.looseness < 3 then format('through %s', t.ways)
+           when t.looseness = 3 then format('through %s, if that is its owner: a row outlives it', t.ways)
+           else format('through %s, which asks itself', t.ways) end,
+      t.arguments, null, t.parent, t.hops) b;
 end $$;
-revoke all on function m23.columns_text(oid, int2[], text) from public, anon, authenticated, service_role;
+revoke all on function m23.tenancy_by_path(oid[], m23.belonging[], m23.tie[]) from public, anon, authenticated,
+  service_role;
 
--- The argument that names a path; with the parent where the columns do not tell it.
-create or replace function m23.via(p_columns text, p_parent oid, p_with_parent boolean) returns text
-language plpgsql stable set search_path = '' as $$
+-- Tables that a tenant's rows point at, by a reference that no two of them share: each of their rows is one tenant's.
+-- It is asked about one that other rows of a tenant than the root's point at. One that other rows refer to as well
+-- (people who own an organisation, and are members of others) is none of these, nor is one that is pointed at twice.
+create or replace function m23.tenancy_by_pointer(
+  p_tables oid[], p_known m23.belonging[], p_ties m23.tie[]
+) returns setof m23.belonging
+language plpgsql stable rows 5 set search_path = '' as $$
 begin
-  return 'via => ' || quote_literal(p_columns || case when p_with_parent
-                                                      then ' -> ' || m23.qualified_name(p_parent) else '' end);
+  return query
+  select b.*
+    from m23.pointers(p_tables, p_known, p_ties) p
+   cross join lateral m23.new_belonging(p.relid, case when p.of_root then 'path' else 'asks' end,
+      format('because %s in %s points at it', case when p.of_root then 'the tenant''s row' else 'one row' end,
+             m23.public_name(p.parent)),
+      array[p.arguments], null, p.parent, p.hops) b
+   where p.pointers = 1 and p.is_unique;
 end $$;
-revoke all on function m23.via(text, oid, boolean) from public, anon, authenticated, service_role;
+revoke all on function m23.tenancy_by_pointer(oid[], m23.belonging[], m23.tie[]) from public, anon, authenticated,
+  service_role;
 
--- The type that most of the application's columns of a name have; null where no type has most.
-create or replace function m23.most_common_type(p_column name) returns oid
-language plpgsql stable set search_path = '' as $$
+-- Tables that are protected: their tenant column, or their path, was declared.
+create or replace function m23.tenancy_declared(p_roots m23.belonging[]) returns setof m23.belonging
+language plpgsql stable rows 100 set search_path = '' as $$
 begin
-  return (
-    select case when count(*) = 1 then min(c.type) end from (
-      select n.type, n.count, max(n.count) over () as most from (
-        select m23.base_type(a.atttypid), count(*) from pg_attribute a
-         where a.attname = p_column and a.attnum > 0 and not a.attisdropped
-           and a.attrelid in (select m23.applications_tables()) group by 1) n (type, count)) c
-     where c.count = c.most);
+  return query
+  with recursive declared (tbl, parent, hops) as (
+    select t, null::oid, 0 from m23.protected_tables t where t.parent_id is null
+    union all
+    select t, (d.tbl).relid, d.hops + 1 from declared d join m23.protected_tables t on t.parent_id = (d.tbl).id)
+  select b.* from declared d cross join lateral (
+      select case when d.parent is null
+        then m23.belongs_by((d.tbl).relid, 'direct', (d.tbl).tenant_attnum, 'as it was declared')
+        else m23.new_belonging((d.tbl).relid, 'path', format('through "%s" to %s, as it was declared',
+               array_to_string(m23.tenancy_columns(d.tbl), ', '), m23.public_name(d.parent)),
+               null, null, d.parent, d.hops) end as belonging) f
+   cross join lateral (select (f.belonging).*) b
+   where b.relid is not null and not exists (select from unnest(p_roots) r where r.relid = b.relid);
 end $$;
-revoke all on function m23.most_common_type(name) from public, anon, authenticated, service_role;
+revoke all on function m23.tenancy_declared(m23.belonging[]) from public, anon, authenticated, service_role;
 
--- The column by which a root's rows are told apart, and its children's refer to it.
-create or replace function m23.root_attnum(p_root oid, p_tenant_column name) returns int2
+-- The column that tells tenants apart where nothing else does: the one that is named, else `tenant_id` where neither a
+-- root is named nor a table protected.
+create or replace function m23.tenant_column_to_plan(p_root regclass, p_tenant_column name) returns name
 language plpgsql stable set search_path = '' as $$
-declare v_key int2[] := m23.key_attnums(p_root);
 begin
-  return coalesce(
-    (select t.tenant_attnum from m23.protected_tables t where t.relid = p_root),
-    case when cardinality(v_key) = 1 then v_key[1] end,
-    (select a.attnum from pg_attribute a
-      where a.attrelid = p_root and a.attname = p_tenant_column and a.attnum > 0 and not a.attisdropped));
+  return coalesce(p_tenant_column, case when p_root is null and not exists (select from m23.protected_tables)
+                                        then 'tenant_id' end);
 end $$;
-revoke all on function m23.root_attnum(oid, name) from public, anon, authenticated, service_role;
+revoke all on function m23.tenant_column_to_plan(regclass, name) from public, anon, authenticated, service_role;
 
--- What is known of a table's triggers on deletes, a sentence that goes on from its name; null where it has none.
-create or replace function m23.delete_triggers_sentence(p_relid oid) returns text
+-- The tenant columns that are in use: those of protected tables, those that refer to a root, and the one that is named,
+-- of the type that the named root's key has, or most columns of the name.
+create or replace function m23.tenant_columns_in_use(
+  p_root regclass, p_tenant_column name, p_roots m23.belonging[], p_ties m23.tie[]
+) returns setof m23.used_column
+language plpgsql stable rows 5 set search_path = '' as $$
+begin
+  return query
+  select u.name::text, u.type, bool_or(u.firm) from (
+    select a.attname, m23.base_type(a.atttypid), true
+      from m23.protected_tables t
+      join pg_attribute a on a.attrelid = t.relid and a.attnum = t.tenant_attnum and not a.attisdropped
+     where not exists (select from unnest(p_roots) r where r.relid = t.relid)
+       and (t.key_attnums <> array[t.tenant_attnum]  -- the key of another root is no name for tenants
+            or exists (select from unnest(p_ties) k where k.relid = t.relid and k.attnums = t.key_attnums))
+    union all
+    select a.attname, m23.base_type(a.atttypid), a.attname is not distinct from p_tenant_column
+      from unnest(p_ties) k
+      join unnest(p_roots) r on r.relid = k.parent and array[r.attnum] = k.parent_attnums
+      join pg_attribute a on a.attrelid = k.relid and a.attnum = k.attnums[1]
+     where k.looseness < 3
+    union all
+    select p_tenant_column, m23.base_type(a.atttypid), true
+      from unnest(p_roots) r join pg_attribute a on a.attrelid = r.relid and a.attnum = r.attnum
+     where r.relid = p_root
+    union all
+    select p_tenant_column, m23.most_common_type(p_tenant_column), true where p_root is null) u (name, type, firm)
+   where u.name is not null and m23.tenant_type(u.type) is not null
+   group by u.name, u.type;
+end $$;
+revoke all on function m23.tenant_columns_in_use(regclass, name, m23.belonging[], m23.tie[]) from public, anon,
+  authenticated, service_role;
+
+-- The tables whose rows are the tenants: the one that is named, else those that tenant columns refer to.
+create or replace function m23.tenant_roots(p_root regclass, p_tenant_column name) returns setof m23.belonging
+language plpgsql stable rows 1 set search_path = '' as $$
+declare v_attnum int2 := m23.root_attnum(p_root, p_tenant_column);
+begin
+  if p_root is not null and v_attnum is null then
+    raise exception '% has no key of one column by which its rows, the tenants, are named', p_root
+      using errcode = 'undefined_column', hint = 'Name that column as the second argument.';
+  elsif p_root is not null then
+    return query select * from m23.belongs_by(p_root, 'root', v_attnum, 'whose rows are the tenants');
+    return;
+  end if;
+  return query
+  with tenant_columns (relid, attnum) as (
+    select t.relid, t.tenant_attnum from m23.protected_tables t
+    union
+    select a.attrelid, a.attnum from pg_attribute a
+     where a.attname = p_tenant_column and a.attnum > 0 and not a.attisdropped
+       and a.attrelid in (select m23.applications_tables())),
+  ties (relid, attnum, parent, parent_attnum) as (
+    select t.relid, t.attnums[1], t.parent, t.parent_attnums[1] from m23.ties() t where cardinality(t.attnums) = 1)
+  select r.* from (
+    select distinct k.parent, k.parent_attnum from ties k join tenant_columns c using (relid, attnum)
+     where not exists (select from m23.protected_tables t
+                        where t.relid = k.parent and t.tenant_attnum is distinct from k.parent_attnum)
+       and not exists (select from ties up join tenant_columns c using (relid, attnum)
+                        where up.relid = k.parent and up.attnum = k.parent_attnum)
+    union
+    select t.relid, t.tenant_attnum from m23.protected_tables t
+     where t.key_attnums = array[t.tenant_attnum]
+       and exists (select from ties k where k.parent = t.relid and k.parent_attnum = t.tenant_attnum)
+       and not exists (select from ties k where k.relid = t.relid and k.attnum = t.tenant_attnum)) found (relid, attnum)
+  cross join lateral m23.belongs_by(found.relid, 'root', found.attnum, 'whose rows are the tenants') r;
+end $$;
+revoke all on function m23.tenant_roots(regclass, name) from public, anon, authenticated, service_role;
+
+-- All foreign keys between two tables.
+create or replace function m23.ties() returns setof m23.tie
+language plpgsql stable rows 500 set search_path = '' as $$
+begin
+  return query
+  select k.conrelid, k.conkey, k.confrelid, k.confkey,
+         case when not exists (select from pg_attribute a
+                                where a.attrelid = k.conrelid and a.attnum = any (k.conkey) and not a.attnotnull) then 1
+              when k.confdeltype in ('n', 'd') then 3 else 2 end,
+         k.confdeltype = 'c'
+    from pg_constraint k
+   where k.contype = 'f' and k.conparentid = 0 and k.conrelid <> k.confrelid and m23.is_enforced(k);
+end $$;
+revoke all on function m23.ties() from public, anon, authenticated, service_role;
+
+-- The tables among these of which nothing is known yet.
+create or replace function m23.without(p_tables oid[], p_known m23.belonging[]) returns oid[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return (
-    select 'acts on deletes by ' || string_agg(m23.trigger_label(t.name, t.acts, t.unread), ', ' order by t.name)
-           || ': what that does outside of the table (files over HTTP, say) no restore undoes'
-      from m23.delete_triggers(p_relid) t having count(*) > 0);
+  return array(select t from unnest(p_tables) t where t not in (select k.relid from unnest(p_known) k));
 end $$;
-revoke all on function m23.delete_triggers_sentence(oid) from public, anon, authenticated, service_role;
+revoke all on function m23.without(oid[], m23.belonging[]) from public, anon, authenticated, service_role;
+
+-- What is to be known of a table before it is protected, and after: its triggers on deletes, and whether it looks as if
+-- it said who has access. Null where there is nothing.
+create or replace function m23.advice_of_table(p_belonging m23.belonging) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return nullif(concat_ws('; ', m23.delete_triggers_sentence(p_belonging.relid),
+    case when p_belonging.belongs <> 'global' and m23.not_the_applications(p_belonging.relid) is null
+         then m23.likeness_to_access(p_belonging.relid) || ': ' || m23.access_advice(p_belonging.relid) end), '');
+end $$;
+revoke all on function m23.advice_of_table(m23.belonging) from public, anon, authenticated, service_role;
+
+-- What is said of a table that is asked about: what to call if its rows are a tenant's, and what stands in the way.
+create or replace function m23.asked(p_plan m23.planned_table, p_calls text[]) returns m23.planned_table
+language plpgsql stable set search_path = '' as $$
+declare
+  v_obstacle m23.obstacle := (select o from m23.obstacles(p_plan.relid, null) o limit 1);
+  v_when     text := case when p_plan.parent is not null and not m23.is_protected(p_plan.parent)
+                          then format(', when %s is protected', m23.public_name(p_plan.parent)) else '' end;
+begin
+  p_plan.why_not := case when cardinality(p_calls) > 1 then 'which of them leads to its owner is for you to say'
+                         else 'whether its rows are a tenant''s is for you to say' end;
+  if p_calls = '{}' then
+    p_plan.why_not := 'this version protects no table that says by a column of its own what a row hangs on';
+    p_plan.advice := 'give it a tenant column of its own if its rows are a tenant''s';
+  elsif v_obstacle.kind is not null then
+    p_plan.why_not := p_plan.why_not || '; it ' || v_obstacle.sentence;
+    p_plan.advice := v_obstacle.advice || '; then ' || m23.calls_text(p_calls) || v_when;
+  else
+    p_plan.advice := concat_ws('; ', p_plan.advice, m23.calls_text(p_calls) || v_when);
+  end if;
+  p_plan.statement := p_calls[1];
+  return p_plan;
+end $$;
+revoke all on function m23.asked(m23.planned_table, text[]) from public, anon, authenticated, service_role;
+
+-- The schema of a table. `public` is none of the system's.
+create or replace function m23.schema_of(p_table oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select nullif(n.nspname, 'public') from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where c.oid = p_table);
+end $$;
+revoke all on function m23.schema_of(oid) from public, anon, authenticated, service_role;
 
 -- Groups of columns that an update may leave out of its image: which they are, and how an update
 -- tells that it has changed one.
@@ -6252,35 +6273,196 @@ begin
 end $$;
 revoke all on function m23.subtree_statements(int, text, text, text) from public, anon, authenticated, service_role;
 
--- The application's triggers that act when rows of a table are deleted, and what is recognised of what they do outside
--- of it. It is read in their code, as far as that goes: that nothing is recognised proves nothing.
-create or replace function m23.delete_triggers(p_relid oid)
-returns table (name text, acts text[], unread text[])
-language plpgsql stable rows 1 set search_path = '' as $$
+-- Records: the tables that a client reads through the API, each under row-level
+-- security. Rows are written by M23's functions; clients insert only what a policy
+-- and a column grant below name.
+
+create table public.backup_jobs (
+  id                uuid primary key default gen_random_uuid(),
+  tenant_id         text not null default m23.caller_tenant(),
+  backup_name       text not null check (char_length(backup_name) between 1 and 200),
+  description       text check (char_length(description) <= 2000),
+  job_type          text not null check (job_type in ('full', 'incremental', 'snapshot')),
+  status            text not null default 'pending' check (status in ('pending', 'in_progress', 'completed', 'failed')),
+  tables            text[] check (cardinality(tables) > 0),
+  created_at        timestamptz not null default now(),
+  created_by        uuid default auth.uid(),
+  started_at        timestamptz,
+  completed_at      timestamptz,
+  backup_size_bytes bigint check (backup_size_bytes >= 0),
+  duration_seconds  numeric,
+  error_message     text,
+  deleted_at        timestamptz,  -- its objects go when the grace period has passed
+  is_incremental    boolean generated always as (job_type = 'incremental') stored,
+  base_backup_id    uuid references public.backup_jobs (id),
+  parent_backup_id  uuid references public.backup_jobs (id),
+  metadata          jsonb not null default '{}',
+  check (id not in (base_backup_id, parent_backup_id))
+);
+
+create index backup_jobs_tenant on public.backup_jobs (tenant_id, created_at desc);
+
+create index backup_jobs_pending on public.backup_jobs (tenant_id, created_at) where status = 'pending';
+
+create index backup_jobs_open on public.backup_jobs (tenant_id) where status in ('pending', 'in_progress');
+
+create index backup_jobs_completed on public.backup_jobs (completed_at) where status = 'completed';
+
+create index backup_jobs_base on public.backup_jobs (base_backup_id) where base_backup_id is not null;
+
+create index backup_jobs_parent on public.backup_jobs (parent_backup_id) where parent_backup_id is not null;
+
+comment on table public.backup_jobs is 'Backups, requested, running and done. metadata.progress follows the work.';
+
+create table public.restore_logs (
+  id               uuid primary key default gen_random_uuid(),
+  tenant_id        text not null,
+  created_at       timestamptz not null default now(),
+  created_by       uuid default auth.uid(),
+  restore_type     text not null check (restore_type in ('backup', 'pitr')),
+  backup_job_id    uuid references public.backup_jobs (id),
+  target_timestamp timestamptz,
+  target_schema    text,
+  tables           text[],
+  snapshot_id      uuid,
+  status           text not null default 'pending'
+                   check (status in ('pending', 'in_progress', 'completed', 'failed', 'cancelled')),
+  error_message    text,
+  started_at       timestamptz,
+  completed_at     timestamptz,
+  duration_seconds numeric,
+  rows_restored    bigint check (rows_restored >= 0),
+  stats            jsonb,
+  warnings         text[] not null default '{}',
+  metadata         jsonb not null default '{}'
+);
+
+-- The same for a table with a tenant column.
+create or replace function m23.belongs_by(p_relid oid, p_belongs text, p_attnum int2, p_how text) returns m23.belonging
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select m23.new_belonging(p_relid, p_belongs, format('by its column "%s", %s', a.attname, p_how),
+                                   array[quote_literal(a.attname)], p_attnum)
+            from pg_attribute a where a.attrelid = p_relid and a.attnum = p_attnum);
+end $$;
+revoke all on function m23.belongs_by(oid, text, int2, text) from public, anon, authenticated, service_role;
+
+-- What columns are called that refer to a table which hangs on a tenant: as foreign keys in use are (2), or by the
+-- table's own name (3), in lower case and without `_`.
+create or replace function m23.names_of_references(
+  p_known m23.belonging[], p_ties m23.tie[]
+) returns table (parent oid, rank int, name text, type oid, likeness text)
+language plpgsql stable rows 200 set search_path = '' as $$
 begin
   return query
-  select t.tgname::text,
-         array(select distinct a from unnest(c.codes) code, m23.acts_in(code, p_relid, c.schemas) a order by a),
-         array(select distinct u from unnest(c.functions) f, m23.unread_in(f) u order by u)
-    from (select distinct on (g.tgname) g.tgname, g.tgfoid from pg_trigger g
-           where g.tgrelid = any (m23.with_partitions(p_relid)) and not g.tgisinternal and g.tgenabled <> 'D'
-             and g.tgtype & 40 <> 0  -- DELETE, TRUNCATE
-             and g.tgname !~ '^(aaa|zzz)_m23_' order by g.tgname) t
-   cross join lateral (select s, m23.functions_reached(t.tgfoid, s) from m23.schemas_for(t.tgfoid, p_relid) s)
-         r (schemas, functions)
-   cross join lateral (select r.schemas, r.functions, array(select m23.readable_code(f) from unnest(r.functions) f))
-         c (schemas, functions, codes);
+  with parents as materialized (
+    select t.relid, lower(translate(c.relname, '_', '')) as name, k.attnum, m23.base_type(k.atttypid) as type
+      from unnest(p_known) t join pg_class c on c.oid = t.relid
+      join pg_attribute k on k.attrelid = t.relid and array[k.attnum] = m23.key_attnums(t.relid))
+  select distinct p.relid, 2, a.attname::text, p.type, 'is named and typed as references to'
+    from parents p
+    join unnest(p_ties) k on k.parent = p.relid and k.parent_attnums = array[p.attnum]
+    join pg_attribute a on a.attrelid = k.relid and a.attnum = k.attnums[1] and m23.base_type(a.atttypid) = p.type
+  union all
+  select distinct p.relid, 3, said.name || 'id', p.type, 'looks like a reference to'
+    from parents p
+   cross join lateral (values (p.name), (regexp_replace(p.name, 's$', '')), (regexp_replace(p.name, 'es$', '')),
+                              (regexp_replace(p.name, 'ies$', 'y'))) said (name);
 end $$;
-revoke all on function m23.delete_triggers(oid) from public, anon, authenticated, service_role;
+revoke all on function m23.names_of_references(m23.belonging[], m23.tie[]) from public, anon, authenticated,
+  service_role;
 
--- A trigger, with what was recognised of it.
-create or replace function m23.trigger_label(p_name text, p_acts text[], p_unread text[]) returns text
-language sql immutable set search_path = '' as $$
-  select format('"%s" (%s)', p_name, concat_ws('; ', nullif(array_to_string(p_acts, ', '), ''),
-    case when p_unread <> '{}' then 'not all could be read: ' || array_to_string(p_unread, ', ')
-         when p_acts = '{}' then 'nothing outside was recognised in its code' end))
-$$;
-revoke all on function m23.trigger_label(text, text[], text[]) from public, anon, authenticated, service_role;
+-- The references by which rows of a tenant point at tables that nothing else of a tenant refers to.
+create or replace function m23.pointers(p_tables oid[], p_known m23.belonging[], p_ties m23.tie[])
+returns table (relid oid, parent oid, of_root boolean, hops int, pointers bigint, is_unique boolean, arguments text)
+language plpgsql stable rows 5 set search_path = '' as $$
+begin
+  return query
+  select k.parent, k.relid, t.belongs = 'root', t.hops + 1, count(*) over (partition by k.parent),
+         m23.is_unique(k.relid, k.attnums),
+         'via => ' || quote_literal(format('<- %s (%s)', m23.qualified_name(k.relid),
+                                           m23.quoted_columns(k.relid, k.attnums)))
+    from unnest(p_ties) k
+    join unnest(p_known) t on t.relid = k.relid and t.belongs in ('root', 'direct', 'path')
+   where k.parent = any (p_tables)
+     and not exists (select from unnest(p_ties) o join unnest(p_known) h on h.relid = o.relid
+                      where o.parent = k.parent and o.relid <> k.relid);
+end $$;
+revoke all on function m23.pointers(oid[], m23.belonging[], m23.tie[]) from public, anon, authenticated, service_role;
+
+-- The argument that names a path; with the parent where the columns do not tell it.
+create or replace function m23.via(p_relid oid, p_attnums int2[], p_parent oid, p_ties m23.tie[]) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return 'via => ' || quote_literal(m23.quoted_columns(p_relid, p_attnums) || case
+    when array[p_parent] = array(select distinct k.parent from unnest(p_ties) k
+                                  where k.relid = p_relid and k.attnums @> p_attnums and k.attnums <@ p_attnums)
+      then '' else ' -> ' || m23.qualified_name(p_parent) end);
+end $$;
+revoke all on function m23.via(oid, int2[], oid, m23.tie[]) from public, anon, authenticated, service_role;
+
+-- Columns of a table by their names.
+create or replace function m23.columns_text(p_relid oid, p_attnums int2[]) returns text
+language plpgsql stable set search_path = '' as $$
+begin return array_to_string(m23.column_names(p_relid, p_attnums), ', '); end $$;
+revoke all on function m23.columns_text(oid, int2[]) from public, anon, authenticated, service_role;
+
+-- Columns by their numbers, each with an alias before it, as a list.
+create or replace function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
+            from unnest(p_attnums) with ordinality n (attnum, ord)
+            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
+end $$;
+revoke all on function m23.columns_text(oid, int2[], text) from public, anon, authenticated, service_role;
+
+-- The type that most of the application's columns of a name have; null where no type has most.
+create or replace function m23.most_common_type(p_column name) returns oid
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select case when count(*) = 1 then min(c.type) end from (
+      select n.type, n.count, max(n.count) over () as most from (
+        select m23.base_type(a.atttypid), count(*) from pg_attribute a
+         where a.attname = p_column and a.attnum > 0 and not a.attisdropped
+           and a.attrelid in (select m23.applications_tables()) group by 1) n (type, count)) c
+     where c.count = c.most);
+end $$;
+revoke all on function m23.most_common_type(name) from public, anon, authenticated, service_role;
+
+-- The column by which a root's rows are told apart, and its children's refer to it.
+create or replace function m23.root_attnum(p_root oid, p_tenant_column name) returns int2
+language plpgsql stable set search_path = '' as $$
+declare v_key int2[] := m23.key_attnums(p_root);
+begin
+  return coalesce(
+    (select t.tenant_attnum from m23.protected_tables t where t.relid = p_root),
+    case when cardinality(v_key) = 1 then v_key[1] end,
+    (select a.attnum from pg_attribute a
+      where a.attrelid = p_root and a.attname = p_tenant_column and a.attnum > 0 and not a.attisdropped));
+end $$;
+revoke all on function m23.root_attnum(oid, name) from public, anon, authenticated, service_role;
+
+-- What is known of a table's triggers on deletes, a sentence that goes on from its name; null where it has none.
+create or replace function m23.delete_triggers_sentence(p_relid oid) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select 'acts on deletes by ' || string_agg(m23.trigger_label(t.name, t.acts, t.unread), ', ' order by t.name)
+           || ': what that does outside of the table (files over HTTP, say) no restore undoes'
+      from m23.delete_triggers(p_relid) t having count(*) > 0);
+end $$;
+revoke all on function m23.delete_triggers_sentence(oid) from public, anon, authenticated, service_role;
+
+-- Which of these statements to call.
+create or replace function m23.calls_text(p_calls text[]) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when cardinality(p_calls) = 1 then 'call the statement if they are'
+              else 'call one of these if they are: ' || array_to_string(p_calls, ' or ') end;
+end $$;
+revoke all on function m23.calls_text(text[]) from public, anon, authenticated, service_role;
 
 -- The bits of the groups that a column is or has been in: an image that has any of them does not carry it.
 create or replace function m23.column_bits(p_table m23.protected_tables, p_attnum int2) returns int
@@ -6423,6 +6605,151 @@ create table m23.fills (
   primary key (table_id, attnum)
 );
 
+-- Whether no two rows of a table have the same values in these columns.
+create or replace function m23.is_unique(p_relid oid, p_attnums int2[]) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from pg_index i
+                  where i.indrelid = p_relid and i.indisunique and i.indisvalid and i.indpred is null
+                    and i.indexprs is null and (i.indkey::int2[])[0:i.indnkeyatts - 1] <@ p_attnums);
+end $$;
+revoke all on function m23.is_unique(oid, int2[]) from public, anon, authenticated, service_role;
+
+-- The same as SQL has them.
+create or replace function m23.quoted_columns(p_relid oid, p_attnums int2[]) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(quote_ident(u.name), ', ' order by u.n)
+            from unnest(m23.column_names(p_relid, p_attnums)) with ordinality u (name, n));
+end $$;
+revoke all on function m23.quoted_columns(oid, int2[]) from public, anon, authenticated, service_role;
+
+-- The application's triggers that act when rows of a table are deleted, and what is recognised of what they do outside
+-- of it. It is read in their code, as far as that goes: that nothing is recognised proves nothing.
+create or replace function m23.delete_triggers(p_relid oid)
+returns table (name text, acts text[], unread text[])
+language plpgsql stable rows 1 set search_path = '' as $$
+begin
+  return query
+  select t.tgname::text,
+         array(select distinct a from unnest(c.codes) code, m23.acts_in(code, p_relid, c.schemas) a order by a),
+         array(select distinct u from unnest(c.functions) f, m23.unread_in(f) u order by u)
+    from (select distinct on (g.tgname) g.tgname, g.tgfoid from pg_trigger g
+           where g.tgrelid = any (m23.with_partitions(p_relid)) and not g.tgisinternal and g.tgenabled <> 'D'
+             and g.tgtype & 40 <> 0  -- DELETE, TRUNCATE
+             and g.tgname !~ '^(aaa|zzz)_m23_' order by g.tgname) t
+   cross join lateral (select s, m23.functions_reached(t.tgfoid, s) from m23.schemas_for(t.tgfoid, p_relid) s)
+         r (schemas, functions)
+   cross join lateral (select r.schemas, r.functions, array(select m23.readable_code(f) from unnest(r.functions) f))
+         c (schemas, functions, codes);
+end $$;
+revoke all on function m23.delete_triggers(oid) from public, anon, authenticated, service_role;
+
+-- A trigger, with what was recognised of it.
+create or replace function m23.trigger_label(p_name text, p_acts text[], p_unread text[]) returns text
+language sql immutable set search_path = '' as $$
+  select format('"%s" (%s)', p_name, concat_ws('; ', nullif(array_to_string(p_acts, ', '), ''),
+    case when p_unread <> '{}' then 'not all could be read: ' || array_to_string(p_unread, ', ')
+         when p_acts = '{}' then 'nothing outside was recognised in its code' end))
+$$;
+revoke all on function m23.trigger_label(text, text[], text[]) from public, anon, authenticated, service_role;
+
+-- Values of the log in the table's present names and types.
+
+-- A value of one type as one of another: as its text would be read, but for what becomes JSON.
+create or replace function m23.converted(p_value text, p_from text, p_to text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case
+    when p_from = p_to then p_value
+    when p_from = 'text' then format('(%s)::%s', p_value, p_to)
+    when p_to in ('json', 'jsonb')
+         and p_from not in ('json', 'jsonb', 'character varying', 'character', 'bpchar', 'name')
+    then format('pg_catalog.to_jsonb(%s)::%s', p_value, p_to)
+    else format('(case when %1$s is not null then concat(%1$s) end)::%2$s', p_value, p_to) end;
+end $$;
+revoke all on function m23.converted(text, text, text) from public, anon, authenticated, service_role;
+
+-- The value of an expression of a text, $1, as JSON; the text where it fails.
+create or replace function m23.json_of(p_value text, p_expression text) returns jsonb
+language plpgsql stable set search_path = '' as $$
+declare v_json jsonb;
+begin
+  execute format('select pg_catalog.to_jsonb(%s)', p_expression) into v_json using p_value;
+  return v_json;
+exception when others then return to_jsonb(p_value);
+end $$;
+revoke all on function m23.json_of(text, text) from public, anon, authenticated, service_role;
+
+-- The expression of a text that a log's row `l` holds: what it has to be read by depends on when it was logged.
+create or replace function m23.logged_words(p_text text, p_type oid) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_since pg_lsn;
+  v_then  text;
+  v_last  text;
+  v_text  text;
+begin
+  if not exists (select from m23.type_versions where since > '0/0') then return p_text; end if;
+  for v_since in
+    select distinct v.since from m23.types_within(array[p_type]) u join m23.type_versions v on v.type = u.type
+     where v.incarnation = m23.present_life() order by v.since
+  loop
+    v_then := m23.present_words(p_text, p_type, m23.former_words(p_type, v_since, null));
+    continue when v_then = v_last;
+    v_text := case when v_last is null then v_then
+                   else format('case when l.change_id >= %L then %s else %s end', v_since, v_then, v_text) end;
+    v_last := v_then;
+  end loop;
+  return coalesce(v_text, p_text);
+end $$;
+revoke all on function m23.logged_words(text, oid) from public, anon, authenticated, service_role;
+
+-- The columns of a table that a function fills.
+create or replace function m23.filled_columns(p_table m23.protected_tables) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select a.attname from m23.fills f
+                 join pg_attribute a on a.attrelid = p_table.relid and a.attnum = f.attnum
+                where f.table_id = p_table.id);
+end $$;
+revoke all on function m23.filled_columns(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The statements that log the moves of one table: its image and that it left, under the tenant of before, and that it
+-- arrived. What this transaction has logged of such a row since it was the new tenant's last belongs to the tenant of
+-- before: a statement that changes parents and children together logs them in no order.
+create or replace function m23.logged_moves(p_table m23.protected_tables, p_changes text, p_joins text) returns text[]
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_all  record := m23.log_fields(p_table, false);
+  v_key  record := m23.log_fields(p_table, true);
+  v_rows text := m23.fill($sql$(select r.*, k.m23_before::{type} as m23_before, k.m23_is_new, {after} as m23_after
+        from ({changes}) k{joins} offset 0) r$sql$,
+    'type', p_table.tenant_type, 'after', m23.row_tenant(p_table, 'r'), 'changes', p_changes, 'joins', p_joins);
+  v_log  text := m23.log_part(p_table.id);
+begin
+  return array[m23.fill($sql$update {log} l set tenant_id = r.m23_before from {rows}
+       where r.m23_before <> r.m23_after and l.tenant_id = r.m23_after and l.xid = pg_current_xact_id()
+         and ({names}) = ({expressions})
+         and not exists (select from {log} d
+                          where d.tenant_id = l.tenant_id and d.xid = l.xid and d.change_id >= l.change_id
+                            and d.op in ('D', 'o', 'l') and ({names_of_d}) = ({expressions}))$sql$,
+      'log', v_log, 'rows', v_rows, 'names', m23.prefixed(v_key.names, 'l'),
+      'names_of_d', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions)]
+    || (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
+      select {tenant}, {op}, {actor}, {expressions} from {rows}
+       where r.m23_before is distinct from r.m23_after and {tenant} is not null and {shares_fence}$sql$,
+          'log', v_log, 'names', case s.n when 1 then v_all.names else v_key.names end, 'tenant', s.tenant,
+          'op', s.op, 'actor', m23.logged_actor(),
+          'expressions', case s.n when 1 then v_all.expressions else v_key.expressions end, 'rows', v_rows,
+          'shares_fence', m23.shares_fence(s.tenant, p_table.tenant_type, v_log)) order by s.n)
+        from (values (1, '''U''', 'r.m23_before'), (2, '''l''', 'r.m23_before'),
+                     (3, '(case when r.m23_is_new then ''I'' else ''a'' end)::"char"', 'r.m23_after'))
+               s (n, op, tenant));
+end $outer$;
+revoke all on function m23.logged_moves(m23.protected_tables, text, text) from public, anon, authenticated,
+  service_role;
+
 -- What code does outside of a table, as far as it is recognised: calls that no transaction takes back, and writes to
 -- tables that are not protected.
 create or replace function m23.acts_in(p_code text, p_relid oid, p_schemas text[]) returns setof text
@@ -6521,109 +6848,6 @@ begin
 end $$;
 revoke all on function m23.unread_in(oid) from public, anon, authenticated, service_role;
 
--- Values of the log in the table's present names and types.
-
--- A value of one type as one of another: as its text would be read, but for what becomes JSON.
-create or replace function m23.converted(p_value text, p_from text, p_to text) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-  return case
-    when p_from = p_to then p_value
-    when p_from = 'text' then format('(%s)::%s', p_value, p_to)
-    when p_to in ('json', 'jsonb')
-         and p_from not in ('json', 'jsonb', 'character varying', 'character', 'bpchar', 'name')
-    then format('pg_catalog.to_jsonb(%s)::%s', p_value, p_to)
-    else format('(case when %1$s is not null then concat(%1$s) end)::%2$s', p_value, p_to) end;
-end $$;
-revoke all on function m23.converted(text, text, text) from public, anon, authenticated, service_role;
-
--- The value of an expression of a text, $1, as JSON; the text where it fails.
-create or replace function m23.json_of(p_value text, p_expression text) returns jsonb
-language plpgsql stable set search_path = '' as $$
-declare v_json jsonb;
-begin
-  execute format('select pg_catalog.to_jsonb(%s)', p_expression) into v_json using p_value;
-  return v_json;
-exception when others then return to_jsonb(p_value);
-end $$;
-revoke all on function m23.json_of(text, text) from public, anon, authenticated, service_role;
-
--- The expression of a text that a log's row `l` holds: what it has to be read by depends on when it was logged.
-create or replace function m23.logged_words(p_text text, p_type oid) returns text
-language plpgsql stable set search_path = '' as $$
-declare
-  v_since pg_lsn;
-  v_then  text;
-  v_last  text;
-  v_text  text;
-begin
-  if not exists (select from m23.type_versions where since > '0/0') then return p_text; end if;
-  for v_since in
-    select distinct v.since from m23.types_within(array[p_type]) u join m23.type_versions v on v.type = u.type
-     where v.incarnation = m23.present_life() order by v.since
-  loop
-    v_then := m23.present_words(p_text, p_type, m23.former_words(p_type, v_since, null));
-    continue when v_then = v_last;
-    v_text := case when v_last is null then v_then
-                   else format('case when l.change_id >= %L then %s else %s end', v_since, v_then, v_text) end;
-    v_last := v_then;
-  end loop;
-  return coalesce(v_text, p_text);
-end $$;
-revoke all on function m23.logged_words(text, oid) from public, anon, authenticated, service_role;
-
--- The columns of a table that a function fills.
-create or replace function m23.filled_columns(p_table m23.protected_tables) returns text[]
-language plpgsql stable set search_path = '' as $$
-begin
-  return array(select a.attname from m23.fills f
-                 join pg_attribute a on a.attrelid = p_table.relid and a.attnum = f.attnum
-                where f.table_id = p_table.id);
-end $$;
-revoke all on function m23.filled_columns(m23.protected_tables) from public, anon, authenticated, service_role;
-
--- The statements that log the moves of one table: its image and that it left, under the tenant of before, and that it
--- arrived. What this transaction has logged of such a row since it was the new tenant's last belongs to the tenant of
--- before: a statement that changes parents and children together logs them in no order.
-create or replace function m23.logged_moves(p_table m23.protected_tables, p_changes text, p_joins text) returns text[]
-language plpgsql stable set search_path = '' as $outer$
-declare
-  v_all  record := m23.log_fields(p_table, false);
-  v_key  record := m23.log_fields(p_table, true);
-  v_rows text := m23.fill($sql$(select r.*, k.m23_before::{type} as m23_before, k.m23_is_new, {after} as m23_after
-        from ({changes}) k{joins} offset 0) r$sql$,
-    'type', p_table.tenant_type, 'after', m23.row_tenant(p_table, 'r'), 'changes', p_changes, 'joins', p_joins);
-  v_log  text := m23.log_part(p_table.id);
-begin
-  return array[m23.fill($sql$update {log} l set tenant_id = r.m23_before from {rows}
-       where r.m23_before <> r.m23_after and l.tenant_id = r.m23_after and l.xid = pg_current_xact_id()
-         and ({names}) = ({expressions})
-         and not exists (select from {log} d
-                          where d.tenant_id = l.tenant_id and d.xid = l.xid and d.change_id >= l.change_id
-                            and d.op in ('D', 'o', 'l') and ({names_of_d}) = ({expressions}))$sql$,
-      'log', v_log, 'rows', v_rows, 'names', m23.prefixed(v_key.names, 'l'),
-      'names_of_d', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions)]
-    || (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
-      select {tenant}, {op}, {actor}, {expressions} from {rows}
-       where r.m23_before is distinct from r.m23_after and {tenant} is not null and {shares_fence}$sql$,
-          'log', v_log, 'names', case s.n when 1 then v_all.names else v_key.names end, 'tenant', s.tenant,
-          'op', s.op, 'actor', m23.logged_actor(),
-          'expressions', case s.n when 1 then v_all.expressions else v_key.expressions end, 'rows', v_rows,
-          'shares_fence', m23.shares_fence(s.tenant, p_table.tenant_type, v_log)) order by s.n)
-        from (values (1, '''U''', 'r.m23_before'), (2, '''l''', 'r.m23_before'),
-                     (3, '(case when r.m23_is_new then ''I'' else ''a'' end)::"char"', 'r.m23_after'))
-               s (n, op, tenant));
-end $outer$;
-revoke all on function m23.logged_moves(m23.protected_tables, text, text) from public, anon, authenticated,
-  service_role;
-
--- A name as the catalogue has it.
-create or replace function m23.name_in_code(p_name text) returns text
-language sql immutable set search_path = '' as $$
-  select case when p_name like '"%' then replace(trim(both '"' from p_name), '""', '"') else lower(p_name) end
-$$;
-revoke all on function m23.name_in_code(text) from public, anon, authenticated, service_role;
-
 -- What has to be put into other words in values of a type as of a change id, or of a position, by the numbers of
 -- the types within: `{}` for nothing.
 create or replace function m23.former_words(p_type oid, p_at pg_lsn, p_position pg_snapshot) returns jsonb
@@ -6655,6 +6879,13 @@ create or replace function m23.prefixed(p_names text, p_alias text) returns text
 language sql immutable set search_path = '' as
 $$ select p_alias || '.' || replace(p_names, ', ', ', ' || p_alias || '.') $$;
 revoke all on function m23.prefixed(text, text) from public, anon, authenticated, service_role;
+
+-- A name as the catalogue has it.
+create or replace function m23.name_in_code(p_name text) returns text
+language sql immutable set search_path = '' as $$
+  select case when p_name like '"%' then replace(trim(both '"' from p_name), '""', '"') else lower(p_name) end
+$$;
+revoke all on function m23.name_in_code(text) from public, anon, authenticated, service_role;
 
 -- Where the present attributes stand in a value of so many fields, if not in their order: `{"2": [1, null, 2]}`.
 create or replace function m23.former_fields(p_type oid, p_at pg_lsn, p_position pg_snapshot) returns jsonb
@@ -8068,17 +8299,17 @@ language plpgsql rows 200 set search_path = '' set lock_timeout = '200ms' set cl
 declare v_plan m23.planned_table;
 begin
   for v_plan in
-    select p.* from m23.belongings(root, tenant_column) b cross join lateral m23.planned_protection(b) p
-     order by m23.order_of_belonging(b.belongs), p.belongs = 'cannot', p.table_name
+    select p.* from m23.planned(root, tenant_column) p
+     order by m23.order_of_belonging(p.belongs), p.hops, p.table_name
   loop
     v_plan := m23.protect_planned(v_plan);
     return query select v_plan.table_name, v_plan.belongs, v_plan.how, v_plan.statement, v_plan.why_not, v_plan.advice;
   end loop;
 end $$;
 comment on function m23.protect_schema(regclass, name) is
-  'Protects, in one transaction, every table that m23.plan_protection ties to a tenant without a question, and gives '
-  'the rows of that plan: one that was protected has no statement any more. A table whose lock is not had within '
-  '200 ms is left, and says so: call it again.';
+  'Protects, in one transaction, every table that m23.plan_protection ties to a tenant without a question, parents '
+  'before their children, and gives the rows of that plan: one that was protected has no statement any more. A table '
+  'whose lock is not had within 200 ms is left, and says so: call it again.';
 revoke all on function m23.protect_schema(regclass, name) from public, anon, authenticated, service_role;
 
 -- Protects a table of the plan; what keeps it from being protected is said in its row.
@@ -8088,9 +8319,13 @@ declare
   v_message text;
   v_hint    text;
 begin
-  if p_plan.attnum is null then return p_plan; end if;
-  perform m23.protect_table(p_plan.relid, (select a.attname from pg_attribute a
-                                            where a.attrelid = p_plan.relid and a.attnum = p_plan.attnum));
+  if not p_plan.is_ready then return p_plan; end if;
+  if p_plan.parent is not null and not m23.is_protected(p_plan.parent) then
+    p_plan.why_not := format('%s is not protected yet', m23.public_name(p_plan.parent));
+    p_plan.advice := 'call it again when that is';
+    return p_plan;
+  end if;
+  execute p_plan.statement;
   p_plan.statement := null;
   return p_plan;
 exception
@@ -18989,12 +19224,11 @@ revoke all on function m23.doctor_alerts() from public, anon, authenticated, ser
 -- are found by foreign keys and by the columns of protected ones.
 create or replace function m23.doctor_coverage() returns setof m23.finding
 language plpgsql stable set search_path = '' as $$
-declare v_hang m23.belonging[];
+declare v_hang m23.planned_table[];
 begin
   if not exists (select from m23.protected_tables) then return; end if;
-  v_hang := array(select b from m23.belongings(null, null) b
-                   where b.belongs in ('root', 'direct', 'path') and m23.public_name(b.relid) is not null
-                     and m23.not_the_applications(b.relid) is null);
+  v_hang := array(select p from m23.planned(null, null) p
+                   where p.hangs and p.table_name is not null and m23.not_the_applications(p.relid) is null);
   return query
   select (m23.new_finding('coverage', case when c.bare = 0 then 'ok' else 'warning' end,
             format('%s of %s tables that hang on a tenant are protected', c.every - c.bare, c.every),
@@ -19002,17 +19236,16 @@ begin
     from (select count(*), count(*) filter (where not m23.is_protected(h.relid)) from unnest(v_hang) h) c (every, bare)
    where c.every > 0;
   return query
-  select (m23.new_finding(p.table_name, 'warning', 'not protected, though it hangs on a tenant ' || p.how
-                            || coalesce('; ' || p.why_not, ''),
-                          coalesce(case when p.why_not is null then p.statement end, p.advice))).*
-    from unnest(v_hang) h cross join lateral m23.planned_protection(h) p
-   where not m23.is_protected(h.relid) order by p.table_name;
-  return query select * from m23.doctor_relatives(v_hang);
+  select (m23.new_finding(h.table_name, 'warning', 'not protected, though it hangs on a tenant ' || h.how
+                            || coalesce('; ' || h.why_not, ''), coalesce(h.statement, h.advice))).*
+    from unnest(v_hang) h where not m23.is_protected(h.relid)
+   order by m23.order_of_belonging(h.belongs), h.hops, h.table_name;
+  return query select * from m23.doctor_relatives(array(select h.relid from unnest(v_hang) h));
 end $$;
 revoke all on function m23.doctor_coverage() from public, anon, authenticated, service_role;
 
 -- What protected tables lose by relatives that are not protected, and by triggers that act on deletes.
-create or replace function m23.doctor_relatives(p_hang m23.belonging[]) returns setof m23.finding
+create or replace function m23.doctor_relatives(p_hang oid[]) returns setof m23.finding
 language plpgsql stable set search_path = '' as $$
 begin
   return query
@@ -19021,14 +19254,14 @@ begin
     from m23.protected_tables t cross join lateral m23.relatives_sentences(t.relid) s
    where s not like 'refers to %'
       or exists (select from m23.unprotected_relatives(t.relid) r
-                  where r.is_parent and r.relid in (select h.relid from unnest(p_hang) h))
+                  where r.is_parent and r.relid = any (p_hang))
    order by t.id;
   return query
   select (m23.new_finding('references', 'ok', format('protected tables refer to %s, which are no tenant''s: a row that '
                           'is deleted there does not come back, nor do rows that need it',
                           m23.some_of(array_agg(distinct m23.public_name(r.relid)))))).*
     from m23.protected_tables t cross join lateral m23.unprotected_relatives(t.relid) r
-   where r.is_parent and r.relid not in (select h.relid from unnest(p_hang) h) having count(*) > 0;
+   where r.is_parent and r.relid <> all (p_hang) having count(*) > 0;
   return query
   select (m23.new_finding(m23.public_name(t.relid), case when hooked.told then 'ok' else 'warning' end, s,
                           case when not hooked.told then 'undo it in an after_restore hook, m23.set_after_restore'
@@ -19038,7 +19271,7 @@ begin
                                        where h.relid is null or h.relid = t.relid)) hooked (told)
    where s is not null order by t.id;
 end $$;
-revoke all on function m23.doctor_relatives(m23.belonging[]) from public, anon, authenticated, service_role;
+revoke all on function m23.doctor_relatives(oid[]) from public, anon, authenticated, service_role;
 
 -- Whether the functions' clocks come.
 create or replace function m23.doctor_crons() returns setof m23.finding

@@ -36,6 +36,8 @@ before(async () => {
     create table app.tasks (id int primary key, org_id text not null references app.orgs);
     create table app.notes (id int primary key, org_id text not null);
     create table app.comments (id int primary key, task_id int not null references app.tasks on delete cascade);
+    create table app.texts (task_id int not null references app.tasks, note_id int not null references app.notes,
+      primary key (task_id, note_id));
     create table app.countries (id int primary key)`);
 });
 
@@ -49,6 +51,7 @@ test('a table whose lock is held is left, and told of; the others are protected'
     const tasks = rows.find((row) => row.table_name === 'app.tasks')!;
     assert.match(tasks.why_not!, /another transaction holds a lock/);
     assert.match(tasks.statement!, /protect_table\('app.tasks', 'org_id'\)/);
+    assert.match(rows.find((row) => row.table_name === 'app.comments')!.why_not!, /app\.tasks is not protected yet/);
     assert.deepEqual(await protectedTables(), ['app.notes', 'app.orgs']);
   } finally {
     await client.query('rollback');
@@ -60,8 +63,8 @@ test('a dry run shows the plan and changes nothing', async () => {
   const ran = await protect('app.orgs', '--dry-run');
   assert.equal(ran.code, 0, ran.errors);
   assert.match(ran.output, /app\.tasks +direct +to be protected/);
-  assert.match(ran.output, /app\.comments +path +left +through "task_id" to app\.tasks/);
-  assert.match(ran.output, /dry run, nothing was changed: 3 tables to protect, 0 protected already, 1 left to you/);
+  assert.match(ran.output, /app\.comments +path +to be protected +through "task_id" to app\.tasks/);
+  assert.match(ran.output, /dry run, nothing was changed: 4 tables to protect, 0 protected already, 1 left to you/);
   assert.doesNotMatch(ran.output, /countries/);
   assert.deepEqual(await protectedTables(), []);
 });
@@ -69,20 +72,22 @@ test('a dry run shows the plan and changes nothing', async () => {
 test('each table is protected by itself, and what is protected stays as it is', async () => {
   const first = await protect('app.orgs', '--json');
   assert.equal(first.code, 0, first.errors);
-  const wanted = { 'app.comments': 'left', 'app.countries': 'left' };
+  const wanted = { 'app.texts': 'left', 'app.countries': 'left' };
   assert.deepEqual(outcomes(first.output), {
     'app.orgs': 'made',
     'app.tasks': 'made',
     'app.notes': 'made',
+    'app.comments': 'made',
     ...wanted,
   });
   const { rows } = await client.query('select count(distinct xid)::int as transactions from m23.protected_tables');
-  assert.deepEqual(rows, [{ transactions: 3 }]);
+  assert.deepEqual(rows, [{ transactions: 4 }]);
   const again = await protect('--json');
   assert.deepEqual(outcomes(again.output), {
     'app.orgs': 'there',
     'app.tasks': 'there',
     'app.notes': 'there',
+    'app.comments': 'there',
     ...wanted,
   });
 });

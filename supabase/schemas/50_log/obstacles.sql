@@ -7,7 +7,7 @@ begin
   return query
   select 'no primary key',
          'has no primary key, and no unique index over columns that are NOT NULL, so its rows cannot be told apart',
-         'alter table … add primary key (…), or create a unique index over columns that are NOT NULL', '42P16'
+         m23.key_advice(p_table), '42P16'
    where m23.key_index(p_table) is null
   union all
   select 'a generated column in its primary key',

@@ -35,7 +35,7 @@ begin
     v_row := m23.end_broken_history(v_row);
   end if;
   if v_row.parent_id is not null and v_already.parent_id is distinct from v_row.parent_id then
-    perform m23.write_capture(m23.parent_of(v_row));
+    perform m23.write_parent_capture(v_row);
     perform m23.begin_path(v_row);
   end if;
   perform m23.write_capture(v_row);

@@ -8,16 +8,22 @@ declare
   v_roots  m23.belonging[] := array(select r from m23.tenant_roots(p_root, v_column) r);
   v_known  m23.belonging[] := v_roots || array(select d from m23.tenancy_declared(v_roots) d);
   v_used   m23.used_column[] := array(select u from m23.tenant_columns_in_use(p_root, v_column, v_roots, v_ties) u);
+  v_found  m23.belonging[];
+  v_pointed m23.belonging[];
   v_more   m23.belonging[];
 begin
   loop
     v_more := array(select b from m23.tenancy_by_column(m23.without(v_tables, v_known), v_known, v_ties, v_used) b);
-    exit when cardinality(v_more) = 0;
+    exit when v_more = '{}';
     v_known := v_known || v_more;
   end loop;
   loop
-    v_more := array(select b from m23.tenancy_by_path(m23.without(v_tables, v_known), v_known, v_ties) b);
-    exit when cardinality(v_more) = 0;
+    v_found := array(select b from m23.tenancy_by_path(m23.without(v_tables, v_known), v_known, v_ties) b);
+    v_pointed := array(select b from m23.tenancy_by_pointer(m23.without(v_tables, v_known), v_known, v_ties) b);
+    v_more := coalesce(nullif(array(select b from unnest(v_found) b where b.belongs = 'path'), '{}'),
+                       nullif(array(select b from unnest(v_pointed) b where b.belongs = 'path'), '{}'),
+                       nullif(v_pointed, '{}'), v_found);
+    exit when v_more = '{}';
     v_known := v_known || v_more;
   end loop;
   v_known := v_known || array(select b from m23.tenancy_by_likeness(m23.without(v_tables, v_known), v_known, v_ties,

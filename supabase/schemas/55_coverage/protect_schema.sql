@@ -5,17 +5,17 @@ language plpgsql rows 200 set lock_timeout = '200ms' set client_min_messages = e
 declare v_plan m23.planned_table;
 begin
   for v_plan in
-    select p.* from m23.belongings(root, tenant_column) b cross join lateral m23.planned_protection(b) p
-     order by m23.order_of_belonging(b.belongs), p.belongs = 'cannot', p.table_name
+    select p.* from m23.planned(root, tenant_column) p
+     order by m23.order_of_belonging(p.belongs), p.hops, p.table_name
   loop
     v_plan := m23.protect_planned(v_plan);
     return query select v_plan.table_name, v_plan.belongs, v_plan.how, v_plan.statement, v_plan.why_not, v_plan.advice;
   end loop;
 end $$;
 comment on function m23.protect_schema(regclass, name) is
-  'Protects, in one transaction, every table that m23.plan_protection ties to a tenant without a question, and gives '
-  'the rows of that plan: one that was protected has no statement any more. A table whose lock is not had within '
-  '200 ms is left, and says so: call it again.';
+  'Protects, in one transaction, every table that m23.plan_protection ties to a tenant without a question, parents '
+  'before their children, and gives the rows of that plan: one that was protected has no statement any more. A table '
+  'whose lock is not had within 200 ms is left, and says so: call it again.';
 
 -- Protects a table of the plan; what keeps it from being protected is said in its row.
 create function m23.protect_planned(p_plan m23.planned_table) returns m23.planned_table
@@ -24,9 +24,13 @@ declare
   v_message text;
   v_hint    text;
 begin
-  if p_plan.attnum is null then return p_plan; end if;
-  perform m23.protect_table(p_plan.relid, (select a.attname from pg_attribute a
-                                            where a.attrelid = p_plan.relid and a.attnum = p_plan.attnum));
+  if not p_plan.is_ready then return p_plan; end if;
+  if p_plan.parent is not null and not m23.is_protected(p_plan.parent) then
+    p_plan.why_not := format('%s is not protected yet', m23.public_name(p_plan.parent));
+    p_plan.advice := 'call it again when that is';
+    return p_plan;
+  end if;
+  execute p_plan.statement;
   p_plan.statement := null;
   return p_plan;
 exception

@@ -4,10 +4,12 @@
 -- How a table hangs on a tenant.
 create type m23.belonging as (
   relid     oid,
-  belongs   text,  -- 'root', 'direct', 'path', 'asks' or 'global'
-  attnum    int2,  -- its tenant column; null where it has none
-  arguments text,  -- of m23.protect_table, beside the table; null where there is nothing to call
-  how       text
+  belongs   text,    -- 'root', 'direct', 'path', 'asks' or 'global'
+  how       text,
+  arguments text[],  -- of m23.protect_table, beside the table, for each way there is; null where there is none
+  attnum    int2,    -- its tenant column; null where it has none
+  parent    oid,     -- the table that it is to find its tenants through
+  hops      int      -- how many tables away its tenants are named
 );
 
 -- A foreign key between two tables, and how loosely it ties its rows: 1, each row refers to one; 2, some do not; 3, a
@@ -17,12 +19,14 @@ create type m23.tie as (
   attnums        int2[],
   parent         oid,
   parent_attnums int2[],
-  looseness      int
+  looseness      int,
+  cascades       boolean  -- its rows are deleted with what they refer to
 );
 
 -- A belonging, by its fields.
 create function m23.new_belonging(
-  p_relid oid, p_belongs text, p_how text, p_attnum int2 default null, p_arguments text default null
+  p_relid oid, p_belongs text, p_how text, p_arguments text[] default null, p_attnum int2 default null,
+  p_parent oid default null, p_hops int default 0
 ) returns m23.belonging
 language plpgsql immutable as $$
 declare v_new m23.belonging;
@@ -30,8 +34,10 @@ begin
   v_new.relid := p_relid;
   v_new.belongs := p_belongs;
   v_new.how := p_how;
-  v_new.attnum := p_attnum;
   v_new.arguments := p_arguments;
+  v_new.attnum := p_attnum;
+  v_new.parent := p_parent;
+  v_new.hops := p_hops;
   return v_new;
 end $$;
 
@@ -39,8 +45,8 @@ end $$;
 create function m23.belongs_by(p_relid oid, p_belongs text, p_attnum int2, p_how text) returns m23.belonging
 language plpgsql stable as $$
 begin
-  return (select m23.new_belonging(p_relid, p_belongs, format('by its column "%s", %s', a.attname, p_how), p_attnum,
-                                   quote_literal(a.attname))
+  return (select m23.new_belonging(p_relid, p_belongs, format('by its column "%s", %s', a.attname, p_how),
+                                   array[quote_literal(a.attname)], p_attnum)
             from pg_attribute a where a.attrelid = p_relid and a.attnum = p_attnum);
 end $$;
 
@@ -66,7 +72,8 @@ begin
   select k.conrelid, k.conkey, k.confrelid, k.confkey,
          case when not exists (select from pg_attribute a
                                 where a.attrelid = k.conrelid and a.attnum = any (k.conkey) and not a.attnotnull) then 1
-              when k.confdeltype in ('n', 'd') then 3 else 2 end
+              when k.confdeltype in ('n', 'd') then 3 else 2 end,
+         k.confdeltype = 'c'
     from pg_constraint k
    where k.contype = 'f' and k.conparentid = 0 and k.conrelid <> k.confrelid and m23.is_enforced(k);
 end $$;
@@ -107,7 +114,7 @@ begin
   select r.* from (
     select distinct k.parent, k.parent_attnum from ties k join tenant_columns c using (relid, attnum)
      where not exists (select from m23.protected_tables t
-                        where t.relid = k.parent and t.tenant_attnum <> k.parent_attnum)
+                        where t.relid = k.parent and t.tenant_attnum is distinct from k.parent_attnum)
        and not exists (select from ties up join tenant_columns c using (relid, attnum)
                         where up.relid = k.parent and up.attnum = k.parent_attnum)
     union
@@ -138,6 +145,8 @@ begin
       from m23.protected_tables t
       join pg_attribute a on a.attrelid = t.relid and a.attnum = t.tenant_attnum and not a.attisdropped
      where not exists (select from unnest(p_roots) r where r.relid = t.relid)
+       and (t.key_attnums <> array[t.tenant_attnum]  -- the key of another root is no name for tenants
+            or exists (select from unnest(p_ties) k where k.relid = t.relid and k.attnums = t.key_attnums))
     union all
     select a.attname, m23.base_type(a.atttypid), a.attname is not distinct from p_tenant_column
       from unnest(p_ties) k

@@ -41,17 +41,26 @@ begin
   select (m23.new_belonging(c.relid, 'asks',
             'by one of its columns ' || string_agg(format('"%s"', a.attname), ', ' order by a.attnum)
               || ', which are alike: name the tenant''s',
-            null, (array_agg(quote_literal(a.attname) order by a.attnum))[1])).*
+            array_agg(quote_literal(a.attname) order by a.attnum))).*
     from counted c join pg_attribute a on a.attrelid = c.relid and a.attnum = c.attnum
    where c.alike > 1 group by c.relid;
 end $$;
 
--- Tables that are protected: their tenant column was declared.
+-- Tables that are protected: their tenant column, or their path, was declared.
 create function m23.tenancy_declared(p_roots m23.belonging[]) returns setof m23.belonging
 language plpgsql stable rows 100 as $$
 begin
   return query
-  select d.* from m23.protected_tables t
-    cross join lateral m23.belongs_by(t.relid, 'direct', t.tenant_attnum, 'as it was declared') d
-   where d.relid is not null and not exists (select from unnest(p_roots) r where r.relid = t.relid);
+  with recursive declared (tbl, parent, hops) as (
+    select t, null::oid, 0 from m23.protected_tables t where t.parent_id is null
+    union all
+    select t, (d.tbl).relid, d.hops + 1 from declared d join m23.protected_tables t on t.parent_id = (d.tbl).id)
+  select b.* from declared d cross join lateral (
+      select case when d.parent is null
+        then m23.belongs_by((d.tbl).relid, 'direct', (d.tbl).tenant_attnum, 'as it was declared')
+        else m23.new_belonging((d.tbl).relid, 'path', format('through "%s" to %s, as it was declared',
+               array_to_string(m23.tenancy_columns(d.tbl), ', '), m23.public_name(d.parent)),
+               null, null, d.parent, d.hops) end as belonging) f
+   cross join lateral (select (f.belonging).*) b
+   where b.relid is not null and not exists (select from unnest(p_roots) r where r.relid = b.relid);
 end $$;
