@@ -4114,17 +4114,18 @@ begin
 end $$;
 revoke all on function m23.path_layout(oid) from public, anon, authenticated, service_role;
 
--- Whether rows of a table can be deleted by a foreign key's action in the statement that deletes others of it.
+-- Whether rows of a table can be deleted by a foreign key's action in the statement that deletes others of it. What
+-- takes them is looked for upwards, where an index finds it.
 create or replace function m23.references_itself(p_table oid) returns boolean
 language plpgsql stable set search_path = '' as $$
 begin
-  return exists (with recursive taken (relid) as (
-      select p_table
+  return exists (with recursive takers (relid) as (
+      select k.confrelid from pg_constraint k where k.conrelid = p_table and k.contype = 'f' and k.confdeltype = 'c'
       union
-      select k.conrelid
-        from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c')
-    select from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c'
-     where k.conrelid = p_table);
+      select up.relid from takers t
+       cross join lateral (select k.confrelid from pg_constraint k
+                            where k.conrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c' offset 0) up (relid))
+    select from takers t where t.relid = p_table);
 end $$;
 revoke all on function m23.references_itself(oid) from public, anon, authenticated, service_role;
 

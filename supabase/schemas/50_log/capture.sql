@@ -83,17 +83,18 @@ begin
                     and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('n', 'd')));
 end $$;
 
--- Whether rows of a table can be deleted by a foreign key's action in the statement that deletes others of it.
+-- Whether rows of a table can be deleted by a foreign key's action in the statement that deletes others of it. What
+-- takes them is looked for upwards, where an index finds it.
 create function m23.references_itself(p_table oid) returns boolean
 language plpgsql stable as $$
 begin
-  return exists (with recursive taken (relid) as (
-      select p_table
+  return exists (with recursive takers (relid) as (
+      select k.confrelid from pg_constraint k where k.conrelid = p_table and k.contype = 'f' and k.confdeltype = 'c'
       union
-      select k.conrelid
-        from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c')
-    select from taken t join pg_constraint k on k.confrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c'
-     where k.conrelid = p_table);
+      select up.relid from takers t
+       cross join lateral (select k.confrelid from pg_constraint k
+                            where k.conrelid = t.relid and k.contype = 'f' and k.confdeltype = 'c' offset 0) up (relid))
+    select from takers t where t.relid = p_table);
 end $$;
 
 -- Whether the time of an arrival has to be told exactly: rows can be changed by foreign keys' actions, and by what
