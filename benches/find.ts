@@ -60,9 +60,9 @@ const SEARCHES: Record<string, Search> = {
     [tenant, since, until],
   ],
   'the newest hundred transactions': ({ tenant }) => ['select * from public.get_transactions($1)', [tenant]],
-  'a histogram of 60 buckets': ({ tenant, since, until }) => [
-    'select * from public.get_change_histogram($1, $2, $3, 60)',
-    [tenant, since, until],
+  'a histogram of 60 buckets': ({ tenant, since }) => [
+    `select * from public.get_change_histogram($1, $2::timestamptz - interval '1 hour', $2::timestamptz + interval '1 hour', 60)`,
+    [tenant, since],
   ],
 };
 

@@ -146,7 +146,7 @@ insert into m23.settings (name, value, about) values
   ('request_days',         '7',       'how long a request and its idempotent answer are kept'),
   ('log_days',             '30',      'how long the log is kept, and so how far back one can go'),
   ('log_part_hours',       '24',      'how long one part of a log is written'),
-  ('log_part_bytes',       '268435456', 'how large one part of a log gets before the next is begun'),
+  ('log_part_bytes',       '134217728', 'how large one part of a log gets before the next is begun'),
   ('commit_times_age',     '50000000', 'transactions after which a commit time is copied'),
   ('commit_times_kept',    '0',       'the transaction up to which commit times have been copied'),
   ('limit.pitr-rollback',  '5',       'calls an hour and tenant; the edge function writes its own limit here'),
@@ -16256,14 +16256,14 @@ declare
   v_first  xid8 := coalesce((m23.transactions_between(p_pick.since, p_pick.until)).first, '0');
   v_test   text := m23.json_passes(p_table.relid, p_pick.filter);
   v_left   int := p_pick.most;
-  -- Those of keys are found at once.
-  v_step   int := case when m23.names_keys(p_table.relid, p_pick.filter) then 2147483647 else 1000 end;
+  v_keys   boolean := m23.names_keys(p_table.relid, p_pick.filter);  -- found by an index, and so at once
+  v_step   int := 1000;
   v_told   m23.told_change[];
   v_one    m23.told_change;
 begin
   loop
-    p_pick.from_xid := greatest(v_first, m23.step_back(array[p_table.id], p_tenant, v_first, p_pick.before_xid,
-                                                       v_step));
+    p_pick.from_xid := case when v_keys then v_first else greatest(
+      v_first, m23.step_back(array[p_table.id], p_tenant, v_first, p_pick.before_xid, v_step)) end;
     loop
       v_told := array(select c from m23.told_changes(p_table, p_tenant, p_pick) c
                        order by c.transaction_id desc, c.id desc);
@@ -20150,8 +20150,8 @@ create or replace function public.find_rows(
   p_before jsonb default null
 ) returns table (row_key jsonb, old_values jsonb, operation text, transaction_id text, at timestamptz, actor uuid,
                  source text, id bigint, searched_back timestamptz)
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
-$$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s'
+set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_table  m23.protected_tables := m23.find_table(p_table);
   v_faults text[];
@@ -20301,8 +20301,8 @@ create or replace function public.get_change_histogram(
   p_tenant_id text, p_since timestamptz, p_until timestamptz, p_buckets int default 100, p_tables text[] default null,
   p_actor uuid default null
 ) returns table (bucket_start timestamptz, table_name text, operation text, row_count bigint, transaction_count bigint)
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
-$$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s'
+set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_faults text[] := m23.range_faults(p_since, p_until, true)
     || array(select 'p_' || f from unnest(m23.table_faults(p_tables)) f)
@@ -20516,8 +20516,8 @@ create or replace function public.get_row_history(p_tenant_id text, p_table text
                                        p_before jsonb default null)
 returns table (at timestamptz, transaction_id text, actor uuid, source text, operation text, changed_columns text[],
                old_values jsonb, new_values jsonb, restore_log_id uuid, id bigint)
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
-$$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s'
+set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_table  m23.protected_tables := m23.find_table(p_table);
   v_faults text[];
@@ -20597,8 +20597,8 @@ create or replace function public.get_transaction(p_tenant_id text, p_transactio
                                        p_before jsonb default null)
 returns table (table_name text, operation text, row_key jsonb, changed_columns text[], old_values jsonb,
                new_values jsonb, id bigint, actor uuid)
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
-$$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s'
+set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_faults text[] := m23.transaction_faults(p_transaction_id) || m23.cursor_faults(p_before, '{id,table_name}');
   v_pick   m23.pick;
@@ -20673,8 +20673,8 @@ create or replace function public.get_transactions(
   p_actor uuid default null, p_source text default null, p_limit int default 100, p_before jsonb default null
 ) returns table (transaction_id text, at timestamptz, actor uuid, source text, inserts bigint, updates bigint,
                  deletes bigint, tables text[], searched_back timestamptz)
-language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
-$$
+language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s'
+set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_is_by_time boolean := coalesce(p_order, 'time') = 'time';
   v_faults     text[] := m23.range_faults(p_since, p_until, false)

@@ -323,6 +323,31 @@ test('nothing of another tenant is told, and a viewer is told nothing', async ()
   await actAs(OWNER);
 });
 
+test('what comes late into a part that has its summary is told, too', async () => {
+  const {
+    rows: [sealed],
+  } = await client.query<{ part: string; since: Date }>(
+    `select m23.part_name(s.table_id, min(s.part)) as part, clock_timestamp() as since from m23.part_summaries s
+      where s.table_id = (select id from m23.protected_tables where relid = 'app.marks'::regclass) group by s.table_id`,
+  );
+  const [since, filled] = [
+    sealed!.since,
+    "c1, c2, c3 from (values ('late', 'k')) v (c2, c3), (values ('acme')) o (c1)",
+  ];
+  await client.query(`insert into app.marks values ('${TENANT}', 'late', 'k', 1)`);
+  await client.query(`insert into ${sealed!.part} (tenant_id, op, c1, c2, c3) select '${TENANT}', 'I', ${filled}`);
+  const range = { p_since: hoursAgo(1), p_until: hoursAgo(-1), p_tables: ['app.marks'] };
+  const told = await find('get_row_history', { p_table: 'app.marks', p_key: { org: TENANT, code: 'late', kind: 'k' } });
+  assert.equal(told.length, 2);
+  const counted = await find('get_change_histogram', { ...range, p_since: since.toISOString(), p_buckets: 1 });
+  assert.deepEqual(
+    counted.map((bucket) => [bucket['operation'], bucket['row_count']]),
+    [['INSERT', 2]],
+  );
+  const [late] = await find('get_transactions', { p_since: since, p_order: 'rows', p_limit: 1 });
+  assert.equal(late!['inserts'], 1);
+});
+
 test('a restore is named as the source of what it wrote', async () => {
   const at = await now();
   await transaction(`update app.goods set name = 'wrong' where id = 110`);

@@ -17,7 +17,7 @@ insert into m23.settings (name, value, about) values
   ('request_days',         '7',       'how long a request and its idempotent answer are kept'),
   ('log_days',             '30',      'how long the log is kept, and so how far back one can go'),
   ('log_part_hours',       '24',      'how long one part of a log is written'),
-  ('log_part_bytes',       '268435456', 'how large one part of a log gets before the next is begun'),
+  ('log_part_bytes',       '134217728', 'how large one part of a log gets before the next is begun'),
   ('commit_times_age',     '50000000', 'transactions after which a commit time is copied'),
   ('commit_times_kept',    '0',       'the transaction up to which commit times have been copied'),
   ('limit.pitr-rollback',  '5',       'calls an hour and tenant; the edge function writes its own limit here'),

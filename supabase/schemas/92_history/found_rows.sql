@@ -8,14 +8,14 @@ declare
   v_first  xid8 := coalesce((m23.transactions_between(p_pick.since, p_pick.until)).first, '0');
   v_test   text := m23.json_passes(p_table.relid, p_pick.filter);
   v_left   int := p_pick.most;
-  -- Those of keys are found at once.
-  v_step   int := case when m23.names_keys(p_table.relid, p_pick.filter) then 2147483647 else 1000 end;
+  v_keys   boolean := m23.names_keys(p_table.relid, p_pick.filter);  -- found by an index, and so at once
+  v_step   int := 1000;
   v_told   m23.told_change[];
   v_one    m23.told_change;
 begin
   loop
-    p_pick.from_xid := greatest(v_first, m23.step_back(array[p_table.id], p_tenant, v_first, p_pick.before_xid,
-                                                       v_step));
+    p_pick.from_xid := case when v_keys then v_first else greatest(
+      v_first, m23.step_back(array[p_table.id], p_tenant, v_first, p_pick.before_xid, v_step)) end;
     loop
       v_told := array(select c from m23.told_changes(p_table, p_tenant, p_pick) c
                        order by c.transaction_id desc, c.id desc);

@@ -5,7 +5,8 @@ create function public.find_rows(
   p_before jsonb default null
 ) returns table (row_key jsonb, old_values jsonb, operation text, transaction_id text, at timestamptz, actor uuid,
                  source text, id bigint, searched_back timestamptz)
-language plpgsql volatile security definer set row_security = off set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set row_security = off set statement_timeout = '60s'
+set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_table  m23.protected_tables := m23.find_table(p_table);
   v_faults text[];

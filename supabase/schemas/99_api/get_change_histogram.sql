@@ -3,7 +3,8 @@ create function public.get_change_histogram(
   p_tenant_id text, p_since timestamptz, p_until timestamptz, p_buckets int default 100, p_tables text[] default null,
   p_actor uuid default null
 ) returns table (bucket_start timestamptz, table_name text, operation text, row_count bigint, transaction_count bigint)
-language plpgsql volatile security definer set row_security = off set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set row_security = off set statement_timeout = '60s'
+set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_faults text[] := m23.range_faults(p_since, p_until, true)
     || array(select 'p_' || f from unnest(m23.table_faults(p_tables)) f)

@@ -3,7 +3,8 @@ create function public.get_row_history(p_tenant_id text, p_table text, p_key jso
                                        p_before jsonb default null)
 returns table (at timestamptz, transaction_id text, actor uuid, source text, operation text, changed_columns text[],
                old_values jsonb, new_values jsonb, restore_log_id uuid, id bigint)
-language plpgsql volatile security definer set row_security = off set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set row_security = off set statement_timeout = '60s'
+set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_table  m23.protected_tables := m23.find_table(p_table);
   v_faults text[];

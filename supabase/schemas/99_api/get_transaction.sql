@@ -3,7 +3,8 @@ create function public.get_transaction(p_tenant_id text, p_transaction_id text, 
                                        p_before jsonb default null)
 returns table (table_name text, operation text, row_key jsonb, changed_columns text[], old_values jsonb,
                new_values jsonb, id bigint, actor uuid)
-language plpgsql volatile security definer set row_security = off set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set row_security = off set statement_timeout = '60s'
+set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_faults text[] := m23.transaction_faults(p_transaction_id) || m23.cursor_faults(p_before, '{id,table_name}');
   v_pick   m23.pick;

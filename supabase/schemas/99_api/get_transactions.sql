@@ -4,7 +4,8 @@ create function public.get_transactions(
   p_actor uuid default null, p_source text default null, p_limit int default 100, p_before jsonb default null
 ) returns table (transaction_id text, at timestamptz, actor uuid, source text, inserts bigint, updates bigint,
                  deletes bigint, tables text[], searched_back timestamptz)
-language plpgsql volatile security definer set row_security = off set statement_timeout = '60s' as $$
+language plpgsql volatile security definer set row_security = off set statement_timeout = '60s'
+set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
   v_is_by_time boolean := coalesce(p_order, 'time') = 'time';
   v_faults     text[] := m23.range_faults(p_since, p_until, false)
