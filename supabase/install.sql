@@ -615,31 +615,34 @@ create or replace function m23.likeness_to_access(p_relid oid) returns text
 language plpgsql stable set search_path = '' as $$
 declare v_name text := (select c.relname from pg_class c where c.oid = p_relid);
 begin
-  if m23.is_access_table(p_relid)
-     or v_name !~* '(^|_)(member|membership|invitation|invite|collaborator)s?$'
-    and v_name !~ '(Member|Membership|Invitation|Invite|Collaborator)s?$'
-    and not (m23.user_column(p_relid) is not null and m23.role_column(p_relid) is not null)
-    and (select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
-          !~ format('\m%s\M', regexp_replace(v_name, '\W', '.', 'g')) then
-    return null;
+  if m23.is_access_table(p_relid) then return null; end if;
+  if v_name ~* '(^|_)(member|membership|invitation|invite|collaborator)s?$'
+     or v_name ~ '(Member|Membership|Invitation|Invite|Collaborator)s?$'
+     or (select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
+          ~ format('\m%s\M', regexp_replace(v_name, '\W', '.', 'g'))
+     or m23.role_column(p_relid) is not null and m23.user_column(p_relid) is not null then
+    return 'looks as if it said who has access, and a restore takes it along';
   end if;
-  return 'looks as if it said who has access, and a restore takes it along';
+  return null;
 end $$;
 revoke all on function m23.likeness_to_access(oid) from public, anon, authenticated, service_role;
 
 -- The column of a table that names a user: one that refers to the accounts, or is called so; null where there is none.
 create or replace function m23.user_column(p_relid oid) returns text
 language plpgsql stable set search_path = '' as $$
+declare
+  v_users   oid := to_regclass('auth.users');
+  v_refers  int2[] := array(select k.conkey[1] from pg_constraint k
+                             where k.conrelid = p_relid and k.contype = 'f' and k.confrelid = v_users
+                               and cardinality(k.conkey) = 1);
+  v_tenancy int2[] := (select m23.tenancy_attnums(t) from m23.protected_tables t where t.relid = p_relid);
 begin
   return (
     select a.attname::text from pg_attribute a
-     cross join lateral (select exists (
-             select from pg_constraint k where k.conrelid = p_relid and k.contype = 'f'
-                and k.conkey = array[a.attnum] and k.confrelid = to_regclass('auth.users'))) refers (to_users)
      where a.attrelid = p_relid and a.attnum > 0 and not a.attisdropped
-       and (refers.to_users or a.attname ~* '^((user|member|profile|account)_?(id)?|email)$')
-       and not exists (select from m23.protected_tables t where t.relid = p_relid and t.tenant_attnum = a.attnum)
-     order by not refers.to_users, a.attname ~* 'email', a.attname !~* 'user', a.attnum limit 1);
+       and (a.attnum = any (v_refers) or a.attname ~* '^((user|member|profile|account)_?(id)?|email)$')
+       and a.attnum <> all (coalesce(v_tenancy, '{}'))
+     order by a.attnum <> all (v_refers), a.attname ~* 'email', a.attname !~* 'user', a.attnum limit 1);
 end $$;
 revoke all on function m23.user_column(oid) from public, anon, authenticated, service_role;
 
@@ -8373,6 +8376,7 @@ begin
     select t.* into v_table from m23.protected_tables t where t.relid = v_root.relid;
     v_table.relid := v_root.relid;
     v_table.tenant_attnum := v_root.attnum;
+    v_table.parent_id := null;
     v_table.tenant_type := (select m23.tenant_type(a.atttypid) from pg_attribute a
                              where a.attrelid = v_root.relid and a.attnum = v_root.attnum);
     if v_table.tenant_type is not null and has_table_privilege(v_root.relid, 'select') then return next v_table; end if;
@@ -10744,12 +10748,12 @@ language plpgsql set search_path = '' as $$
 declare v_relid oid := (p_target.tbl).relid;
 begin
   return m23.number_of(p_target.path, m23.fill($q$
-      select (exists (select from {live} l where {is_tenants} and {is_owner})
-              and not exists (select from {live} l where {is_tenants} and {is_owner} and not exists (
+      select (exists (select from {live} l where {belongs} and {is_owner})
+              and not exists (select from {live} l where {belongs} and {is_owner} and not exists (
                                 select from {diff} d where d.m23_op in ('D', 'U', 'R') and {same_key}))
               and not exists (select from {diff} d where d.m23_op <> 'D' and {comes_as_owner}))::int$q$,
     'live', m23.qualified_name(v_relid), 'diff', m23.diff_name(p_target.tbl),
-    'is_tenants', m23.is_tenants(p_target.tbl, 'l', quote_literal(p_tenant)), 'is_owner', m23.is_owner(v_relid, 'l'),
+    'belongs', m23.belongs_to(p_target.tbl, 'l', quote_literal(p_tenant)), 'is_owner', m23.is_owner(v_relid, 'l'),
     'same_key', m23.key_match(v_relid, 'l', 'd'), 'comes_as_owner', m23.is_owner(v_relid, 'd'))) = 1;
 end $$;
 revoke all on function m23.loses_last_owner(m23.target, text) from public, anon, authenticated, service_role;
@@ -10917,7 +10921,7 @@ declare
 begin
   for v_index in select i.* from m23.colliding_indexes(p_target) i where p_inserting or not m23.is_of_key(i) loop
     v_stays := m23.conditions_to_stay(p_target, p_tenant);  -- with what was left for the index before
-    continue when v_stays = '{}';
+    continue when v_stays = '{}';  -- a copy that holds rows of one tenant only
     v_left := v_left + m23.leave_alone(p_target, m23.fill($sql$d.m23_op <> 'D' and d.ctid in (
         select m.m23_row from (
           select r.m23_row, {parts} from (select r.ctid as m23_row, r.*{generated} from {diff} r) r
