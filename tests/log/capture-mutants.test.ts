@@ -66,6 +66,16 @@ const MUTANTS: Mutant[] = [
     weaken: only('keyed.folded', edited('insert', /select lower\((r\.tenant_id::text)\), 'I'/g, "select $1, 'I'")),
   },
   {
+    rule: 'a parent that changes its tenant takes no child along',
+    shape: 'children',
+    weaken: only('children.projects', edited('update', /foreach v_stale in array m23\.subtree.*$/gm, 'null;')),
+  },
+  {
+    rule: "a child that falls with its parent is nobody's",
+    shape: 'children',
+    weaken: only('children.tasks', edited('delete', /where m23_a\.table_id = \d+/g, 'where false')),
+  },
+  {
     rule: 'the statement tells which columns it names, in the place of its rows',
     shape: 'rewritten',
     weaken: toldByStatement,
