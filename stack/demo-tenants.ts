@@ -73,7 +73,7 @@ export async function seedDemo(client: pg.Client): Promise<void> {
     rows: [found],
   } = await client.query<{ ready: boolean; seeded: boolean }>(`
     select to_regclass('public.tenant_members') is not null
-             and to_regprocedure('m23.protect_table(regclass, name)') is not null as ready,
+             and to_regproc('m23.protect_table') is not null as ready,
            to_regclass('public.customers') is not null as seeded`);
   if (found === undefined || !found.ready) return;
   await seedMembers(client);
