@@ -16687,6 +16687,10 @@ declare
   v_from   xid8;
   v_count  int;
 begin
+  if p_wanted.source is not null then  -- only M23's own have one
+    p_wanted.first := (select min(o.xid) from m23.own_transactions(p_tenant) o where o.source = p_wanted.source);
+    if p_wanted.first is null then return; end if;
+  end if;
   loop
     v_from := greatest(p_wanted.first, m23.step_back(v_tables, p_tenant, p_wanted.first, v_to, v_step));
     return query
@@ -20609,6 +20613,7 @@ declare
   v_faults text[] := m23.transaction_faults(p_transaction_id) || m23.cursor_faults(p_before, '{id,table_name}');
   v_pick   m23.pick;
 begin
+  p_before := nullif(p_before, 'null');
   p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
   if v_faults <> '{}' then
     perform m23.refuse('VALIDATION_FAILED', 'the transaction cannot be given', v_faults);

@@ -206,6 +206,10 @@ test('a search by pages gives each once, in every order', async () => {
   const whole = await find('get_transaction', { ...one, p_limit: 1000 });
   assert.equal(whole.length, 40);
   assert.deepEqual(await pages('get_transaction', one, 7), whole);
+  assert.deepEqual(
+    await call('get_transaction', { p_tenant_id: TENANT, ...one, p_limit: 1000, p_before: null }),
+    whole,
+  );
   const rows = { p_table: 'app.goods', p_filter: { name: { in: ['thing 100', 'thing 101', null] } } };
   assert.deepEqual(await pages('find_rows', rows, 1), await find('find_rows', rows));
 });
@@ -346,6 +350,19 @@ test('what comes late into a part that has its summary is told, too', async () =
   );
   const [late] = await find('get_transactions', { p_since: since, p_order: 'rows', p_limit: 1 });
   assert.equal(late!['inserts'], 1);
+});
+
+test('rows that find their tenant by a path have their history as well', async () => {
+  await client.query(`create table app.lines (id int primary key, goods int not null references app.goods, text text);
+    select m23.protect_table('app.lines', via => 'goods')`);
+  const made = await transaction(`insert into app.lines values (1, 110, 'ours'), (2, 5002, 'theirs')`);
+  await client.query(`update app.lines set text = 'still ' || text`);
+  assert.deepEqual(
+    (await find('get_row_history', { p_table: 'app.lines', p_key: { id: 1 } })).map((c) => c['new_values']),
+    ['still ours', 'ours'].map((text) => ({ id: 1, goods: 110, text })),
+  );
+  assert.deepEqual(await find('get_row_history', { p_table: 'app.lines', p_key: { id: 2 } }), []);
+  assert.deepEqual((await find('get_transaction', { p_transaction_id: made })).length, 1);
 });
 
 test('a restore is named as the source of what it wrote', async () => {

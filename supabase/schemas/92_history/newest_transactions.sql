@@ -13,6 +13,10 @@ declare
   v_from   xid8;
   v_count  int;
 begin
+  if p_wanted.source is not null then  -- only M23's own have one
+    p_wanted.first := (select min(o.xid) from m23.own_transactions(p_tenant) o where o.source = p_wanted.source);
+    if p_wanted.first is null then return; end if;
+  end if;
   loop
     v_from := greatest(p_wanted.first, m23.step_back(v_tables, p_tenant, p_wanted.first, v_to, v_step));
     return query

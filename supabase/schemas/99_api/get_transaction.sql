@@ -9,6 +9,7 @@ declare
   v_faults text[] := m23.transaction_faults(p_transaction_id) || m23.cursor_faults(p_before, '{id,table_name}');
   v_pick   m23.pick;
 begin
+  p_before := nullif(p_before, 'null');
   p_tenant_id := m23.require_role(p_tenant_id, array['owner', 'admin', 'operator']);
   if v_faults <> '{}' then
     perform m23.refuse('VALIDATION_FAILED', 'the transaction cannot be given', v_faults);
