@@ -2091,7 +2091,9 @@ create or replace function m23.path_key(p_relid oid, p_attnums int2[], p_row tex
 language plpgsql stable set search_path = '' as $$
 begin
   return (select format('array[%s]', string_agg(format(case when m23.is_citext(m23.base_type(a.atttypid))
-                                                            then 'lower(%s.%I::text)' else '%s.%I::text' end,
+                                                            then 'lower(%s.%I::text)'
+                                                            when m23.base_type(a.atttypid) = 'numeric'::regtype
+                                                            then 'trim_scale(%s.%I)::text' else '%s.%I::text' end,
                                                        p_row, a.attname), ', ' order by u.n))
             from unnest(p_attnums) with ordinality u (attnum, n)
             join pg_attribute a on a.attrelid = p_relid and a.attnum = u.attnum);
@@ -2197,7 +2199,13 @@ begin
 end $$;
 revoke all on function m23.path_text(m23.protected_tables) from public, anon, authenticated, service_role;
 
--- Whether every row of a path's table has a parent, at the end of each statement: the server sees to it.
+-- Whether the server sees to it that every row of a path's table has a parent, at the latest when a transaction ends.
+create or replace function m23.path_is_enforced(p_table m23.protected_tables) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin return coalesce((m23.path_constraint(p_table)).convalidated, false); end $$;
+revoke all on function m23.path_is_enforced(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The same at the end of each statement.
 create or replace function m23.path_is_kept(p_table m23.protected_tables) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare v_key pg_constraint := m23.path_constraint(p_table);
@@ -4790,14 +4798,15 @@ declare
       then m23.fill($body$ begin return p_layout = {layout} and m23.has_layout({relid}, {layout}); end $body$,
                     'relid', p_table.relid::text, 'layout', quote_literal(m23.layout_of(p_table.relid)))
     else m23.fill($body$
-declare r {table};
+declare v_is boolean;
 begin
   if p_layout <> {layout} or has_column_privilege({relid}::oid, {next}::int2, 'select') is not null
      or to_json(jsonb_populate_record(null::{table}, '{}'))::text <> {names}
      or pg_get_constraintdef({key}) is distinct from {key_definition}{operators_gone} then
     return false;
   end if;
-  return array[{types}]::oid[] = {type_ids}::oid[];
+  execute {has_types} into v_is;  -- a variable of the table's type would fail before all this where it was renamed
+  return v_is;
 exception when others then return false;  -- it was renamed, say
 end $body$,
       'layout', quote_literal(m23.layout_of(p_table.relid)),
@@ -4811,10 +4820,12 @@ end $body$,
       'key', (select k.oid::text from pg_constraint k where k.conrelid = p_table.relid and k.contype = 'p'),
       'key_definition', quote_literal((select pg_get_constraintdef(k.oid) from pg_constraint k
                                         where k.conrelid = p_table.relid and k.contype = 'p')),
-      'types', (select string_agg(format('pg_typeof(r.%I)', c.name), ', ' order by c.attnum)
-                  from m23.columns_of(p_table.relid) c),
-      'type_ids', quote_literal((select array_agg(a.atttypid order by a.attnum) from pg_attribute a
-                                  where a.attrelid = p_table.relid and a.attnum > 0 and not a.attisdropped))) end;
+      'has_types', quote_literal((
+        select format('select array[%s]::oid[] = %L::oid[]',
+                      string_agg(format('pg_typeof((null::%s).%I)', m23.qualified_name(p_table.relid), a.attname), ', '
+                                 order by a.attnum),
+                      array_agg(a.atttypid order by a.attnum))
+          from pg_attribute a where a.attrelid = p_table.relid and a.attnum > 0 and not a.attisdropped))) end;
 begin
   return m23.fill($ddl$create or replace function m23_log.layout_{id}(p_table regclass, p_layout text) returns boolean
     language plpgsql immutable set search_path = '' as {body}$ddl$,
@@ -5362,8 +5373,9 @@ revoke all on function m23.changed_flag(int) from public, anon, authenticated, s
 -- names that layout: another session may have written all functions anew since this one was called.
 create or replace function m23.layout_check(p_table m23.protected_tables) returns text
 language sql stable set search_path = '' as $$
-  select format('m23_log.layout_%s(%L, %L)', p_table.id, p_table.relid, m23.layout_of(p_table.relid))
-         || case when p_table.parent_id is null then '' else ' and ' || m23.layout_check(m23.parent_of(p_table)) end
+  select format(case when p_table.parent_id is null then '%s' else '(%s and %s)' end,
+                format('m23_log.layout_%s(%L, %L)', p_table.id, p_table.relid, m23.layout_of(p_table.relid)),
+                case when p_table.parent_id is not null then m23.layout_check(m23.parent_of(p_table)) end)
 $$;
 revoke all on function m23.layout_check(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -6570,7 +6582,8 @@ revoke all on function m23.note_lost_keys(m23.protected_tables, m23.protected_ta
 
 -- The parents that may have changed their tenant, as a relation: the columns that children refer to, by their names,
 -- and m23_before, the tenant before as text. A key that was not there before is whose its absent parent's note says;
--- m23_is_new: this transaction has noted it for rows that came before their parent.
+-- m23_is_new: this transaction has noted it for rows that came before their parent. Where a foreign key is kept, notes
+-- of other transactions say nothing: their rows have gone since, or have got another parent.
 create or replace function m23.parent_changes(
   p_table m23.protected_tables, p_child m23.protected_tables, p_event text, p_old text, p_new text
 ) returns text
@@ -6579,7 +6592,9 @@ declare
   v_holes text[] := array[
     'note', 'a.tenant_id as m23_before, (a.tenant_id is null and a.xid = pg_current_xact_id()) is true as m23_is_new',
     'last', m23.fill('select a.tenant_id, a.xid from m23.absent_parents a
-                       where a.table_id = {child_id} and a.key = {key} order by a.noted_at desc limit 1',
+                       where a.table_id = {child_id} and a.key = {key}{is_recent} order by a.noted_at desc limit 1',
+                     'is_recent', case when m23.path_is_enforced(p_child)
+                                       then ' and a.xid = pg_current_xact_id()' else '' end,
                      'child_id', p_child.id::text, 'key', m23.path_key(p_table.relid, p_child.parent_attnums, 'r')),
     'columns', m23.columns_text(p_table.relid, p_child.parent_attnums, 'r'),
     'tenant', m23.row_tenant(p_table, 'r'), 'old', p_old, 'new', p_new];
@@ -8017,8 +8032,9 @@ declare
   v_said   text;
   v_before bigint := (select count(*) from m23.absent_parents);
 begin
-  delete from m23.absent_parents a where not exists (select from m23.protected_tables t
-                                                      where t.id = a.table_id and t.parent_id = a.parent_id);
+  delete from m23.absent_parents a
+   where not exists (select from m23.protected_tables t join pg_class c on c.oid = t.relid
+                      where t.id = a.table_id and t.parent_id = a.parent_id);
   for v_child in
     select t.* from m23.protected_tables t
      where t.suspended is null and exists (select from m23.absent_parents a where a.table_id = t.id)
@@ -8043,7 +8059,8 @@ declare
     'keys', m23.absent_key(p_child), 'id', p_child.id::text, 'parent', m23.qualified_name(p_parent.relid),
     'alias', 'm23_p', 'is_parent', m23.is_child_of(p_child, 'm23_k', 'm23_p'));
 begin
-  return m23.moves_below(p_child, m23.parent_changes(p_parent, p_child, 'settle', '', v_there), '', 'r')
+  return case when m23.path_is_enforced(p_child) then '{}'
+              else m23.moves_below(p_child, m23.parent_changes(p_parent, p_child, 'settle', '', v_there), '', 'r') end
     || m23.forget_absent(p_parent, p_child, v_there)
     || m23.fill($sql$delete from m23.absent_parents m23_a using (select m23_a.key as m23_key, {keys}
              from (select distinct a.key from m23.absent_parents a where {ended}) m23_a) k
@@ -14223,6 +14240,7 @@ begin
     perform m23.forget_sums(v_table, p_tenant);
   end loop;
   delete from m23.log_tenants where tenant_id = p_tenant;
+  delete from m23.absent_parents where tenant_id in (p_tenant, lower(p_tenant));
   return v_removed;
 end $$;
 revoke all on function m23.forget_log(text) from public, anon, authenticated, service_role;

@@ -153,6 +153,12 @@ const DAMAGES: readonly Damage[] = [
     whole: true,
   },
   {
+    name: "a key updated to one that another tenant's parent had",
+    kinds: ['cascading'],
+    sql: ['delete from app.p where id = 2', 'update app.p set id = 2 where id = 1'],
+    whole: true,
+  },
+  {
     name: 'a key and its children updated in one transaction',
     kinds: ['deferred', 'unconstrained'],
     sql: ['begin; update app.p set id = 9 where id = 1; update app.c set p_id = 9 where p_id = 1; commit'],

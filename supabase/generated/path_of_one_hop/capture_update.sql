@@ -11,7 +11,7 @@ declare
   v_stale     text;
 begin
   
-  if m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09') and random() > 0.004 and concat(current_setting('m23.open_4', true), current_setting('m23.changed_4', true)) = '' then
+  if (m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09')) and random() > 0.004 and concat(current_setting('m23.open_4', true), current_setting('m23.changed_4', true)) = '' then
     insert into m23_log.log_4_1 (tenant_id, op, actor, c1, c2, unchanged)
     select r.m23_tenant, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.task_id, 1
       from (select r.*, (select m23_s.tenant from (
@@ -24,7 +24,7 @@ begin
                     else 9151314442816847872 end) is not null;
     return v_null;
   end if;
-  v_known := m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09');
+  v_known := (m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09'));
   v_open := current_setting('m23.open_4', true);
   if (v_open <> '') is not true or random() < 0.004 then perform m23.tick(); end if;
   v_first := pg_current_wal_insert_lsn();

@@ -85,7 +85,9 @@ create function m23.path_key(p_relid oid, p_attnums int2[], p_row text) returns 
 language plpgsql stable as $$
 begin
   return (select format('array[%s]', string_agg(format(case when m23.is_citext(m23.base_type(a.atttypid))
-                                                            then 'lower(%s.%I::text)' else '%s.%I::text' end,
+                                                            then 'lower(%s.%I::text)'
+                                                            when m23.base_type(a.atttypid) = 'numeric'::regtype
+                                                            then 'trim_scale(%s.%I)::text' else '%s.%I::text' end,
                                                        p_row, a.attname), ', ' order by u.n))
             from unnest(p_attnums) with ordinality u (attnum, n)
             join pg_attribute a on a.attrelid = p_relid and a.attnum = u.attnum);
@@ -183,7 +185,12 @@ begin
                 coalesce(m23.public_name(v_parent.relid), v_parent.name), m23.tenancy_text(v_parent));
 end $$;
 
--- Whether every row of a path's table has a parent, at the end of each statement: the server sees to it.
+-- Whether the server sees to it that every row of a path's table has a parent, at the latest when a transaction ends.
+create function m23.path_is_enforced(p_table m23.protected_tables) returns boolean
+language plpgsql stable as $$
+begin return coalesce((m23.path_constraint(p_table)).convalidated, false); end $$;
+
+-- The same at the end of each statement.
 create function m23.path_is_kept(p_table m23.protected_tables) returns boolean
 language plpgsql stable as $$
 declare v_key pg_constraint := m23.path_constraint(p_table);

@@ -27,8 +27,9 @@ $outer$;
 -- names that layout: another session may have written all functions anew since this one was called.
 create function m23.layout_check(p_table m23.protected_tables) returns text
 language sql stable as $$
-  select format('m23_log.layout_%s(%L, %L)', p_table.id, p_table.relid, m23.layout_of(p_table.relid))
-         || case when p_table.parent_id is null then '' else ' and ' || m23.layout_check(m23.parent_of(p_table)) end
+  select format(case when p_table.parent_id is null then '%s' else '(%s and %s)' end,
+                format('m23_log.layout_%s(%L, %L)', p_table.id, p_table.relid, m23.layout_of(p_table.relid)),
+                case when p_table.parent_id is not null then m23.layout_check(m23.parent_of(p_table)) end)
 $$;
 
 -- What an update does with keys that have moved. In a partitioned table it always looks for them: a row that goes to

@@ -16,14 +16,15 @@ declare
       then m23.fill($body$ begin return p_layout = {layout} and m23.has_layout({relid}, {layout}); end $body$,
                     'relid', p_table.relid::text, 'layout', quote_literal(m23.layout_of(p_table.relid)))
     else m23.fill($body$
-declare r {table};
+declare v_is boolean;
 begin
   if p_layout <> {layout} or has_column_privilege({relid}::oid, {next}::int2, 'select') is not null
      or to_json(jsonb_populate_record(null::{table}, '{}'))::text <> {names}
      or pg_get_constraintdef({key}) is distinct from {key_definition}{operators_gone} then
     return false;
   end if;
-  return array[{types}]::oid[] = {type_ids}::oid[];
+  execute {has_types} into v_is;  -- a variable of the table's type would fail before all this where it was renamed
+  return v_is;
 exception when others then return false;  -- it was renamed, say
 end $body$,
       'layout', quote_literal(m23.layout_of(p_table.relid)),
@@ -37,10 +38,12 @@ end $body$,
       'key', (select k.oid::text from pg_constraint k where k.conrelid = p_table.relid and k.contype = 'p'),
       'key_definition', quote_literal((select pg_get_constraintdef(k.oid) from pg_constraint k
                                         where k.conrelid = p_table.relid and k.contype = 'p')),
-      'types', (select string_agg(format('pg_typeof(r.%I)', c.name), ', ' order by c.attnum)
-                  from m23.columns_of(p_table.relid) c),
-      'type_ids', quote_literal((select array_agg(a.atttypid order by a.attnum) from pg_attribute a
-                                  where a.attrelid = p_table.relid and a.attnum > 0 and not a.attisdropped))) end;
+      'has_types', quote_literal((
+        select format('select array[%s]::oid[] = %L::oid[]',
+                      string_agg(format('pg_typeof((null::%s).%I)', m23.qualified_name(p_table.relid), a.attname), ', '
+                                 order by a.attnum),
+                      array_agg(a.atttypid order by a.attnum))
+          from pg_attribute a where a.attrelid = p_table.relid and a.attnum > 0 and not a.attisdropped))) end;
 begin
   return m23.fill($ddl$create or replace function m23_log.layout_{id}(p_table regclass, p_layout text) returns boolean
     language plpgsql immutable set search_path = '' as {body}$ddl$,

@@ -47,7 +47,8 @@ end $outer$;
 
 -- The parents that may have changed their tenant, as a relation: the columns that children refer to, by their names,
 -- and m23_before, the tenant before as text. A key that was not there before is whose its absent parent's note says;
--- m23_is_new: this transaction has noted it for rows that came before their parent.
+-- m23_is_new: this transaction has noted it for rows that came before their parent. Where a foreign key is kept, notes
+-- of other transactions say nothing: their rows have gone since, or have got another parent.
 create function m23.parent_changes(
   p_table m23.protected_tables, p_child m23.protected_tables, p_event text, p_old text, p_new text
 ) returns text
@@ -56,7 +57,9 @@ declare
   v_holes text[] := array[
     'note', 'a.tenant_id as m23_before, (a.tenant_id is null and a.xid = pg_current_xact_id()) is true as m23_is_new',
     'last', m23.fill('select a.tenant_id, a.xid from m23.absent_parents a
-                       where a.table_id = {child_id} and a.key = {key} order by a.noted_at desc limit 1',
+                       where a.table_id = {child_id} and a.key = {key}{is_recent} order by a.noted_at desc limit 1',
+                     'is_recent', case when m23.path_is_enforced(p_child)
+                                       then ' and a.xid = pg_current_xact_id()' else '' end,
                      'child_id', p_child.id::text, 'key', m23.path_key(p_table.relid, p_child.parent_attnums, 'r')),
     'columns', m23.columns_text(p_table.relid, p_child.parent_attnums, 'r'),
     'tenant', m23.row_tenant(p_table, 'r'), 'old', p_old, 'new', p_new];
@@ -140,8 +143,9 @@ declare
   v_said   text;
   v_before bigint := (select count(*) from m23.absent_parents);
 begin
-  delete from m23.absent_parents a where not exists (select from m23.protected_tables t
-                                                      where t.id = a.table_id and t.parent_id = a.parent_id);
+  delete from m23.absent_parents a
+   where not exists (select from m23.protected_tables t join pg_class c on c.oid = t.relid
+                      where t.id = a.table_id and t.parent_id = a.parent_id);
   for v_child in
     select t.* from m23.protected_tables t
      where t.suspended is null and exists (select from m23.absent_parents a where a.table_id = t.id)
@@ -164,7 +168,8 @@ declare
     'keys', m23.absent_key(p_child), 'id', p_child.id::text, 'parent', m23.qualified_name(p_parent.relid),
     'alias', 'm23_p', 'is_parent', m23.is_child_of(p_child, 'm23_k', 'm23_p'));
 begin
-  return m23.moves_below(p_child, m23.parent_changes(p_parent, p_child, 'settle', '', v_there), '', 'r')
+  return case when m23.path_is_enforced(p_child) then '{}'
+              else m23.moves_below(p_child, m23.parent_changes(p_parent, p_child, 'settle', '', v_there), '', 'r') end
     || m23.forget_absent(p_parent, p_child, v_there)
     || m23.fill($sql$delete from m23.absent_parents m23_a using (select m23_a.key as m23_key, {keys}
              from (select distinct a.key from m23.absent_parents a where {ended}) m23_a) k

@@ -17,5 +17,6 @@ begin
     perform m23.forget_sums(v_table, p_tenant);
   end loop;
   delete from m23.log_tenants where tenant_id = p_tenant;
+  delete from m23.absent_parents where tenant_id in (p_tenant, lower(p_tenant));
   return v_removed;
 end $$;
