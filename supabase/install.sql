@@ -2237,6 +2237,19 @@ begin
 end $$;
 revoke all on function m23.column_names(oid, int2[]) from public, anon, authenticated, service_role;
 
+-- The condition that two rows of a table refer to the same parent.
+create or replace function m23.same_path_columns(p_table m23.protected_tables, p_left text, p_right text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.columns_agree(
+    array(select m23.equality_of(a.atttypid, a.atttypid)
+            from unnest(p_table.via_attnums) with ordinality u (attnum, n)
+            join pg_attribute a on a.attrelid = p_table.relid and a.attnum = u.attnum order by u.n),
+    p_left, p_table.relid, p_table.via_attnums, p_right, p_table.relid, p_table.via_attnums);
+end $$;
+revoke all on function m23.same_path_columns(m23.protected_tables, text, text) from public, anon, authenticated,
+  service_role;
+
 -- The statement that makes an enum, composite type, range or domain again where there is none of its name.
 create or replace function m23.type_definition(p_type oid) returns text
 language plpgsql stable set search_path = '' as $$
@@ -2906,6 +2919,24 @@ create table m23.forgotten (
 select m23.close_table('m23.forgotten');
 
 create index forgotten_incarnation on m23.forgotten (incarnation);
+
+-- Parents that have changed their tenant. A session that writes a child meanwhile still sees the parent as it was, and
+-- logs its row for the tenant of before: capture waits for nobody. When both have ended, the upkeep puts it right.
+
+create table m23.moved_parents (
+  table_id  int not null,     -- the children's
+  parent_id int not null,     -- the table that they refer to
+  key       text[] not null,  -- what they refer with (m23.path_key)
+  tenant_id text,             -- of before; null: nobody's
+  xid       xid8 not null default pg_current_xact_id()
+);
+
+select m23.close_table('m23.moved_parents');
+
+create index moved_parents_table on m23.moved_parents (table_id);
+
+comment on table m23.moved_parents is
+  'Parents that have changed their tenant, until nobody is at work any more who can have seen them as they were.';
 
 -- Partitions of protected tables, those that are there and those that have gone.
 
@@ -3795,6 +3826,7 @@ begin
   execute format('drop function %s', m23.capture_functions(v_row.id));
   execute format('drop table %s cascade', m23.log_name(v_row.id));
   delete from m23.absent_parents where table_id = v_row.id;
+  delete from m23.moved_parents where table_id = v_row.id;
   if exists (select from pg_class where oid = (m23.parent_of(v_row)).relid) then
     perform m23.write_capture(m23.parent_of(v_row));
   end if;
@@ -6286,6 +6318,7 @@ begin
     if p_event = 'update' then v_said := v_said || m23.note_lost_keys(v_table, v_child, p_old, p_new); end if;
     v_said := v_said || m23.moves_below(v_child, m23.parent_changes(v_table, v_child, p_event, p_old, p_new), '', 'r')
                      || m23.forget_absent(v_table, v_child, p_new);
+    if p_event = 'update' then v_said := v_said || m23.note_moved(v_table, v_child, p_old, p_new); end if;
   end loop;
   return v_said;
 end $$;
@@ -6543,9 +6576,11 @@ revoke all on function m23.forget_absent(m23.protected_tables, m23.protected_tab
   authenticated, service_role;
 
 -- The statements that log what leaves and arrives in a table and those below it. p_changes: m23.parent_changes; p_joins
--- leads from them (`k`) to the table that is the parent of p_table, p_alias of the level above.
-create or replace function m23.moves_below(p_table m23.protected_tables, p_changes text, p_joins text, p_above text)
-returns text[]
+-- leads from them (`k`) to the table that is the parent of p_table, p_above is its alias; p_late: by the upkeep, for
+-- rows of which nobody has logged it (m23.is_unmoved).
+create or replace function m23.moves_below(
+  p_table m23.protected_tables, p_changes text, p_joins text, p_above text, p_late boolean default false
+) returns text[]
 language plpgsql stable set search_path = '' as $$
 declare
   v_parent text := case when p_joins = '' then 'k' else p_above end;
@@ -6554,17 +6589,17 @@ declare
   v_said   text[];
 begin
   v_said := m23.logged_moves(p_table, p_changes, p_joins || format(
-    ' join %s r on %s', m23.qualified_name(p_table.relid), m23.is_child_of(p_table, 'r', v_parent)));
+    ' join %s r on %s', m23.qualified_name(p_table.relid), m23.is_child_of(p_table, 'r', v_parent)), p_late);
   for v_child in select * from m23.protected_tables where parent_id = p_table.id order by id loop
     continue when (m23.obstacle_of(v_child)).kind is not null;
     v_said := v_said || m23.moves_below(v_child, p_changes,
       p_joins || format(' join %s %s on %s', m23.qualified_name(p_table.relid), v_alias,
-                        m23.is_child_of(p_table, v_alias, v_parent)), v_alias);
+                        m23.is_child_of(p_table, v_alias, v_parent)), v_alias, p_late);
   end loop;
   return v_said;
 end $$;
-revoke all on function m23.moves_below(m23.protected_tables, text, text, text) from public, anon, authenticated,
-  service_role;
+revoke all on function m23.moves_below(m23.protected_tables, text, text, text, boolean) from public, anon,
+  authenticated, service_role;
 
 -- Keys that an update has taken away: the children stay whose they were.
 create or replace function m23.note_lost_keys(
@@ -6580,6 +6615,23 @@ begin
     'new_key', m23.path_key(p_table.relid, p_child.parent_attnums, 'n'), 'old', p_old, 'new', p_new);
 end $outer$;
 revoke all on function m23.note_lost_keys(m23.protected_tables, m23.protected_tables, text, text) from public, anon,
+  authenticated, service_role;
+
+-- The statement that notes them.
+create or replace function m23.note_moved(
+  p_table m23.protected_tables, p_child m23.protected_tables, p_old text, p_new text
+) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$insert into m23.moved_parents (table_id, parent_id, key, tenant_id)
+      select {child_id}, {id}, x.key, x.tenant
+        from (select {key} as key, ({tenant})::text as tenant from {old} r
+              except select {key}, ({tenant})::text from {new} r) x
+       where x.key in (select {key} from {new} r) and array_position(x.key, null) is null$sql$,
+    'child_id', p_child.id::text, 'id', p_table.id::text, 'tenant', m23.row_tenant(p_table, 'r'),
+    'key', m23.path_key(p_table.relid, p_child.parent_attnums, 'r'), 'old', p_old, 'new', p_new);
+end $outer$;
+revoke all on function m23.note_moved(m23.protected_tables, m23.protected_tables, text, text) from public, anon,
   authenticated, service_role;
 
 -- The parents that may have changed their tenant, as a relation: the columns that children refer to, by their names,
@@ -6738,28 +6790,34 @@ revoke all on function m23.filled_columns(m23.protected_tables) from public, ano
 
 -- The statements that log the moves of one table: its image and that it left, under the tenant of before, and that it
 -- arrived. What this transaction has logged of such a row since it was the new tenant's last belongs to the tenant of
--- before: a statement that changes parents and children together logs them in no order.
-create or replace function m23.logged_moves(p_table m23.protected_tables, p_changes text, p_joins text) returns text[]
+-- before: a statement that changes parents and children together logs them in no order. A row that another session is
+-- deleting is waited for: it is gone then.
+create or replace function m23.logged_moves(
+  p_table m23.protected_tables, p_changes text, p_joins text, p_late boolean default false
+) returns text[]
 language plpgsql stable set search_path = '' as $outer$
 declare
   v_all  record := m23.log_fields(p_table, false);
   v_key  record := m23.log_fields(p_table, true);
-  v_rows text := m23.fill($sql$(select r.*, k.m23_before::{type} as m23_before, k.m23_is_new, {after} as m23_after
-        from ({changes}) k{joins} offset 0) r$sql$,
-    'type', p_table.tenant_type, 'after', m23.row_tenant(p_table, 'r'), 'changes', p_changes, 'joins', p_joins);
+  v_rows text := m23.fill($sql$(select r.*, k.m23_before::{type} as m23_before, k.m23_is_new{since},
+                                       {after} as m23_after
+        from ({changes}) k{joins} offset 0 for key share of r) r$sql$,
+    'type', p_table.tenant_type, 'since', case when p_late then ', k.m23_since' else '' end,
+    'after', m23.row_tenant(p_table, 'r'), 'changes', p_changes, 'joins', p_joins);
   v_log  text := m23.log_part(p_table.id);
 begin
-  return array[m23.fill($sql$update {log} l set tenant_id = r.m23_before from {rows}
+  return case when p_late then '{}' else array[m23.fill($sql$update {log} l set tenant_id = r.m23_before from {rows}
        where r.m23_before <> r.m23_after and l.tenant_id = r.m23_after and l.xid = pg_current_xact_id()
          and ({names}) = ({expressions})
          and not exists (select from {log} d
                           where d.tenant_id = l.tenant_id and d.xid = l.xid and d.change_id >= l.change_id
                             and d.op in ('D', 'o', 'l') and ({names_of_d}) = ({expressions}))$sql$,
       'log', v_log, 'rows', v_rows, 'names', m23.prefixed(v_key.names, 'l'),
-      'names_of_d', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions)]
+      'names_of_d', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions)] end
     || (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
       select {tenant}, {op}, {actor}, {expressions} from {rows}
-       where r.m23_before is distinct from r.m23_after and {tenant} is not null and {shares_fence}$sql$,
+       where r.m23_before is distinct from r.m23_after and {tenant} is not null{is_unmoved} and {shares_fence}$sql$,
+          'is_unmoved', case when p_late then ' and ' || m23.is_unmoved(p_table) else '' end,
           'log', v_log, 'names', case s.n when 1 then v_all.names else v_key.names end, 'tenant', s.tenant,
           'op', s.op, 'actor', m23.logged_actor(),
           'expressions', case s.n when 1 then v_all.expressions else v_key.expressions end, 'rows', v_rows,
@@ -6768,7 +6826,7 @@ begin
                      (3, '(case when r.m23_is_new then ''I'' else ''a'' end)::"char"', 'r.m23_after'))
                s (n, op, tenant));
 end $outer$;
-revoke all on function m23.logged_moves(m23.protected_tables, text, text) from public, anon, authenticated,
+revoke all on function m23.logged_moves(m23.protected_tables, text, text, boolean) from public, anon, authenticated,
   service_role;
 
 -- What code does outside of a table, as far as it is recognised: calls that no transaction takes back, and writes to
@@ -6894,6 +6952,19 @@ begin
     else format('m23.in_present_words(%s, %s, %L)', p_text, p_type, p_words) end;
 end $$;
 revoke all on function m23.present_words(text, oid, jsonb) from public, anon, authenticated, service_role;
+
+-- The condition that nothing has been logged of a row `r` since its parent moved by which it left or came.
+create or replace function m23.is_unmoved(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare v_key record := m23.log_fields(p_table, true);
+begin
+  return m23.fill($sql$not exists (
+      select from {log} d where ({names}) = ({expressions}) and d.xid >= r.m23_since
+         and d.xid <> pg_current_xact_id()
+         and (d.tenant_id = r.m23_after or d.tenant_id = r.m23_before and d.op in ('l', 'o', 'D')))$sql$,
+    'log', m23.log_name(p_table.id), 'names', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions);
+end $outer$;
+revoke all on function m23.is_unmoved(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Names of a list, each with an alias before it.
 create or replace function m23.prefixed(p_names text, p_alias text) returns text
@@ -7753,6 +7824,46 @@ begin
 end $$;
 revoke all on function m23.tenant_fault(text, m23.moment) from public, anon, authenticated, service_role;
 
+-- Logs what was written under a parent while it moved; gives how many parents were looked at.
+create or replace function m23.settle_moved_parents() returns bigint
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_child   m23.protected_tables;
+  v_horizon xid8 := pg_snapshot_xmin(pg_current_snapshot());
+  v_said    text;
+  v_settled bigint := (select count(*) from m23.moved_parents where xid < v_horizon);
+begin
+  if v_settled = 0 then return 0; end if;
+  for v_child in
+    select t.* from m23.protected_tables t join pg_class c on c.oid = t.relid
+     where t.suspended is null and t.id in (select m.table_id from m23.moved_parents m where m.xid < v_horizon)
+     order by t.id
+  loop
+    continue when (m23.obstacle_of(v_child)).kind is not null;
+    foreach v_said in array m23.moves_below(v_child, m23.moves_to_settle(v_child, v_horizon), '', 'r', true) loop
+      execute v_said;
+    end loop;
+  end loop;
+  delete from m23.moved_parents where xid < v_horizon;
+  return v_settled;
+end $$;
+revoke all on function m23.settle_moved_parents() from public, anon, authenticated, service_role;
+
+-- Those parents of a table, as m23.parent_changes has them, each with the transaction that moved it.
+create or replace function m23.moves_to_settle(p_table m23.protected_tables, p_horizon xid8) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare v_parent m23.protected_tables := m23.parent_of(p_table);
+begin
+  return m23.fill($sql$select distinct {columns}, m.tenant_id as m23_before, false as m23_is_new, m.xid as m23_since
+      from m23.moved_parents m
+      join {parent} r on {key} = m.key where m.table_id = {id} and m.xid < {horizon}$sql$,
+    'columns', m23.columns_text(v_parent.relid, p_table.parent_attnums, 'r'),
+    'parent', m23.qualified_name(v_parent.relid),
+    'key', m23.path_key(v_parent.relid, p_table.parent_attnums, 'r'), 'id', p_table.id::text,
+    'horizon', quote_literal(p_horizon));
+end $outer$;
+revoke all on function m23.moves_to_settle(m23.protected_tables, xid8) from public, anon, authenticated, service_role;
+
 -- Whether a tenant can have had rows within bounds.
 create or replace function m23.can_concern(p_bounds m23.bounds, p_table m23.protected_tables, p_tenant text)
   returns boolean
@@ -7981,49 +8092,6 @@ begin
 end $$;
 revoke all on function m23.seal_log_part(int, int) from public, anon, authenticated, service_role;
 
--- The tables among these of which m23.capture_fault has nothing to say, as one look at the catalogue tells: ordinary
--- ones that nothing has been done to. Of the others it has to be asked.
-create or replace function m23.sound_tables(p_ids int[]) returns int[]
-language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
-declare
-  v_triggers name[] := array(select g.name from m23.capture_triggers(true, false, false, false) g);
-  v_temporal oid[] := case when current_setting('server_version_num')::int >= 180000 then array(
-    select r from pg_constraint k, unnest(array[k.conrelid, k.confrelid]) r
-     where k.contype = 'f' and m23.is_temporal(k)) else '{}' end;
-begin
-  return array(
-    select t.id
-      from m23.protected_tables t
-      join pg_class c on c.oid = t.relid and c.relkind = 'r' and c.relpersistence = 'p'
-      join pg_index i on i.indrelid = t.relid and i.indisprimary
-      join pg_class x on x.oid = i.indexrelid
-      join pg_am m on m.oid = x.relam and m.amname = 'btree'
-     where t.id = any (p_ids) and t.suspended is null
-       and t.relid <> all (v_temporal)
-       and (case when t.parent_id is not null then m23.obstacle_of(t) is null
-                 else exists (select from pg_attribute a
-                               where a.attrelid = t.relid and a.attnum = t.tenant_attnum and not a.attisdropped
-                                 and m23.tenant_type(a.atttypid) = t.tenant_type and a.attgenerated = '') end)
-       and (i.indkey::int2[])[0:i.indnkeyatts - 1] = t.key_attnums
-       and not exists (select from pg_attribute o
-                        where o.attrelid = t.relid and not o.attisdropped
-                          and (o.attname like 'm23\_%' or o.attnum = any (t.key_attnums) and o.attgenerated <> ''))
-       and not exists (select from pg_attribute k join pg_type y on y.oid = k.atttypid
-                         join m23.log_columns f on f.table_id = t.id and f.attnum = k.attnum and f.until_xid is null
-                        where k.attrelid = t.relid and k.attnum = any (t.key_attnums)
-                          and f.type_name <> case
-                            when y.typnamespace = 'pg_catalog'::regnamespace and y.typtype in ('b', 'r', 'm')
-                            then format_type(k.atttypid, -1) else 'text' end)
-       and not exists (select from pg_inherits h where h.inhrelid = t.relid)
-       and not exists (select from pg_inherits h where h.inhparent = t.relid)
-       and not exists (select from pg_subscription_rel s where s.srrelid = t.relid)
-       and not exists (select from m23.partitions p where p.table_id = t.id)
-       and (select array_agg(g.tgname) @> v_triggers from pg_trigger g where g.tgrelid = t.relid and g.tgenabled = 'A')
-       and t.triggers <@ array(select concat_ws('/', g.oid, g.xmin, g.tgrelid) from pg_trigger g
-                                where g.tgrelid = t.relid));
-end $$;
-revoke all on function m23.sound_tables(int[]) from public, anon, authenticated, service_role;
-
 -- Brings the absent parents up to what is there: those that have come without being seen, as where two sessions wrote
 -- parent and child at once, and those that nobody refers to any more. Gives how many notes went.
 create or replace function m23.settle_absent_parents() returns bigint
@@ -8074,18 +8142,48 @@ end $outer$;
 revoke all on function m23.settling_statements(m23.protected_tables, m23.protected_tables) from public, anon,
   authenticated, service_role;
 
--- The condition that two rows of a table refer to the same parent.
-create or replace function m23.same_path_columns(p_table m23.protected_tables, p_left text, p_right text) returns text
-language plpgsql stable set search_path = '' as $$
+-- The tables among these of which m23.capture_fault has nothing to say, as one look at the catalogue tells: ordinary
+-- ones that nothing has been done to. Of the others it has to be asked.
+create or replace function m23.sound_tables(p_ids int[]) returns int[]
+language plpgsql volatile set search_path = '' set plan_cache_mode = force_generic_plan as $$
+declare
+  v_triggers name[] := array(select g.name from m23.capture_triggers(true, false, false, false) g);
+  v_temporal oid[] := case when current_setting('server_version_num')::int >= 180000 then array(
+    select r from pg_constraint k, unnest(array[k.conrelid, k.confrelid]) r
+     where k.contype = 'f' and m23.is_temporal(k)) else '{}' end;
 begin
-  return m23.columns_agree(
-    array(select m23.equality_of(a.atttypid, a.atttypid)
-            from unnest(p_table.via_attnums) with ordinality u (attnum, n)
-            join pg_attribute a on a.attrelid = p_table.relid and a.attnum = u.attnum order by u.n),
-    p_left, p_table.relid, p_table.via_attnums, p_right, p_table.relid, p_table.via_attnums);
+  return array(
+    select t.id
+      from m23.protected_tables t
+      join pg_class c on c.oid = t.relid and c.relkind = 'r' and c.relpersistence = 'p'
+      join pg_index i on i.indrelid = t.relid and i.indisprimary
+      join pg_class x on x.oid = i.indexrelid
+      join pg_am m on m.oid = x.relam and m.amname = 'btree'
+     where t.id = any (p_ids) and t.suspended is null
+       and t.relid <> all (v_temporal)
+       and (case when t.parent_id is not null then m23.obstacle_of(t) is null
+                 else exists (select from pg_attribute a
+                               where a.attrelid = t.relid and a.attnum = t.tenant_attnum and not a.attisdropped
+                                 and m23.tenant_type(a.atttypid) = t.tenant_type and a.attgenerated = '') end)
+       and (i.indkey::int2[])[0:i.indnkeyatts - 1] = t.key_attnums
+       and not exists (select from pg_attribute o
+                        where o.attrelid = t.relid and not o.attisdropped
+                          and (o.attname like 'm23\_%' or o.attnum = any (t.key_attnums) and o.attgenerated <> ''))
+       and not exists (select from pg_attribute k join pg_type y on y.oid = k.atttypid
+                         join m23.log_columns f on f.table_id = t.id and f.attnum = k.attnum and f.until_xid is null
+                        where k.attrelid = t.relid and k.attnum = any (t.key_attnums)
+                          and f.type_name <> case
+                            when y.typnamespace = 'pg_catalog'::regnamespace and y.typtype in ('b', 'r', 'm')
+                            then format_type(k.atttypid, -1) else 'text' end)
+       and not exists (select from pg_inherits h where h.inhrelid = t.relid)
+       and not exists (select from pg_inherits h where h.inhparent = t.relid)
+       and not exists (select from pg_subscription_rel s where s.srrelid = t.relid)
+       and not exists (select from m23.partitions p where p.table_id = t.id)
+       and (select array_agg(g.tgname) @> v_triggers from pg_trigger g where g.tgrelid = t.relid and g.tgenabled = 'A')
+       and t.triggers <@ array(select concat_ws('/', g.oid, g.xmin, g.tgrelid) from pg_trigger g
+                                where g.tgrelid = t.relid));
 end $$;
-revoke all on function m23.same_path_columns(m23.protected_tables, text, text) from public, anon, authenticated,
-  service_role;
+revoke all on function m23.sound_tables(int[]) from public, anon, authenticated, service_role;
 
 -- Who is at it already does it.
 create or replace function m23.sweep_logs() returns bigint
@@ -14243,6 +14341,7 @@ begin
   end loop;
   delete from m23.log_tenants where tenant_id = p_tenant;
   delete from m23.absent_parents where tenant_id in (p_tenant, lower(p_tenant));
+  delete from m23.moved_parents where tenant_id in (p_tenant, lower(p_tenant));
   return v_removed;
 end $$;
 revoke all on function m23.forget_log(text) from public, anon, authenticated, service_role;
@@ -21956,7 +22055,8 @@ begin
     select * from (values
         ('requests', 'sweep_requests', true), ('snapshots', 'sweep_snapshots', false),
         ('previews', 'sweep_previews', false), ('commit times', 'keep_commit_times', false),
-        ('absent parents', 'settle_absent_parents', false), ('log parts', 'sweep_logs', false),
+        ('absent parents', 'settle_absent_parents', false), ('moved parents', 'settle_moved_parents', false),
+        ('log parts', 'sweep_logs', false),
         ('summaries', 'sweep_summaries', false), ('tenants', 'see_tenants', false),
         ('restores', 'sweep_restores', true), ('copies', 'sweep_copies', true),
         ('captures', 'renew_captures', true), ('jobs', 'sweep_pending_jobs', true),

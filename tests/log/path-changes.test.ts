@@ -313,3 +313,52 @@ test('what two sessions write at once, parent and child, is settled by the upkee
   await client.query('select m23.settle_absent_parents()');
   assert.deepEqual(await texts('select key from m23.absent_parents'), []);
 });
+
+describe('while a parent moves to another tenant', () => {
+  beforeEach(() => client.query(`select m23.protect_table('app.comments', via => 'task_id')`));
+
+  test("a child that another session makes was its former tenant's, once the upkeep has been there", async () => {
+    const mover = await postgres.connect();
+    try {
+      await mover.query(`begin; update app.tasks set org_id = 'B' where id = 1`);
+      await client.query(`insert into app.comments values (30, 1, 'meanwhile')`);
+      const at = await position();
+      await mover.query('commit');
+      await client.query('select m23.settle_moved_parents()');
+      assert.deepEqual(await asOf('app.comments', 'A', at), ['(1,1,mine)', '(30,1,meanwhile)']);
+      assert.deepEqual(await asOf('app.comments', 'B', at), ['(2,2,theirs)']);
+      const now = await position();
+      assert.deepEqual(await asOf('app.comments', 'A', now), []);
+      assert.equal((await asOf('app.comments', 'B', now)).length, 3);
+      await client.query('select m23.settle_moved_parents()');
+      assert.deepEqual(await asOf('app.comments', 'A', at), ['(1,1,mine)', '(30,1,meanwhile)']);
+      assert.deepEqual(await texts('select key from m23.moved_parents'), []);
+    } finally {
+      await mover.end();
+    }
+  });
+
+  test("a child that another session deletes is gone, and was its former tenant's", async () => {
+    const [at, mover] = [await position(), await postgres.connect()];
+    try {
+      await client.query('begin; delete from app.comments where id = 1');
+      const moving = mover.query(`update app.tasks set org_id = 'B' where id = 1`);
+      await client.query('select pg_sleep(0.2)');
+      await client.query('commit');
+      await moving;
+      assert.deepEqual(await asOf('app.comments', 'A', at), ['(1,1,mine)']);
+      assert.deepEqual(await asOf('app.comments', 'B', at), ['(2,2,theirs)']);
+      assert.equal((await asOf('app.comments', 'B', await position())).length, 1);
+    } finally {
+      await mover.end();
+    }
+  });
+});
+
+test('the notes of its parents are forgotten with a tenant, too', async () => {
+  await client.query(`select m23.protect_table('app.comments', via => 'task_id')`);
+  await client.query(`delete from app.tasks where id = 1; update app.tasks set org_id = 'A' where id = 2`);
+  await client.query(`select m23.forget_log('A'), m23.forget_log('B')`);
+  assert.deepEqual(await texts('select key from m23.absent_parents'), []);
+  assert.deepEqual(await texts('select key from m23.moved_parents'), []);
+});

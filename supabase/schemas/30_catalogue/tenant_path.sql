@@ -216,3 +216,14 @@ begin
   return array(select a.attname::text from unnest(p_attnums) with ordinality u (attnum, n)
                  join pg_attribute a on a.attrelid = p_relid and a.attnum = u.attnum order by u.n);
 end $$;
+
+-- The condition that two rows of a table refer to the same parent.
+create function m23.same_path_columns(p_table m23.protected_tables, p_left text, p_right text) returns text
+language plpgsql stable as $$
+begin
+  return m23.columns_agree(
+    array(select m23.equality_of(a.atttypid, a.atttypid)
+            from unnest(p_table.via_attnums) with ordinality u (attnum, n)
+            join pg_attribute a on a.attrelid = p_table.relid and a.attnum = u.attnum order by u.n),
+    p_left, p_table.relid, p_table.via_attnums, p_right, p_table.relid, p_table.via_attnums);
+end $$;

@@ -93,6 +93,7 @@ begin
   execute format('drop function %s', m23.capture_functions(v_row.id));
   execute format('drop table %s cascade', m23.log_name(v_row.id));
   delete from m23.absent_parents where table_id = v_row.id;
+  delete from m23.moved_parents where table_id = v_row.id;
   if exists (select from pg_class where oid = (m23.parent_of(v_row)).relid) then
     perform m23.write_capture(m23.parent_of(v_row));
   end if;

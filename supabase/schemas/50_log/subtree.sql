@@ -18,6 +18,7 @@ begin
     if p_event = 'update' then v_said := v_said || m23.note_lost_keys(v_table, v_child, p_old, p_new); end if;
     v_said := v_said || m23.moves_below(v_child, m23.parent_changes(v_table, v_child, p_event, p_old, p_new), '', 'r')
                      || m23.forget_absent(v_table, v_child, p_new);
+    if p_event = 'update' then v_said := v_said || m23.note_moved(v_table, v_child, p_old, p_new); end if;
   end loop;
   return v_said;
 end $$;
@@ -75,9 +76,11 @@ begin
 end $outer$;
 
 -- The statements that log what leaves and arrives in a table and those below it. p_changes: m23.parent_changes; p_joins
--- leads from them (`k`) to the table that is the parent of p_table, p_alias of the level above.
-create function m23.moves_below(p_table m23.protected_tables, p_changes text, p_joins text, p_above text)
-returns text[]
+-- leads from them (`k`) to the table that is the parent of p_table, p_above is its alias; p_late: by the upkeep, for
+-- rows of which nobody has logged it (m23.is_unmoved).
+create function m23.moves_below(
+  p_table m23.protected_tables, p_changes text, p_joins text, p_above text, p_late boolean default false
+) returns text[]
 language plpgsql stable as $$
 declare
   v_parent text := case when p_joins = '' then 'k' else p_above end;
@@ -86,40 +89,46 @@ declare
   v_said   text[];
 begin
   v_said := m23.logged_moves(p_table, p_changes, p_joins || format(
-    ' join %s r on %s', m23.qualified_name(p_table.relid), m23.is_child_of(p_table, 'r', v_parent)));
+    ' join %s r on %s', m23.qualified_name(p_table.relid), m23.is_child_of(p_table, 'r', v_parent)), p_late);
   for v_child in select * from m23.protected_tables where parent_id = p_table.id order by id loop
     continue when (m23.obstacle_of(v_child)).kind is not null;
     v_said := v_said || m23.moves_below(v_child, p_changes,
       p_joins || format(' join %s %s on %s', m23.qualified_name(p_table.relid), v_alias,
-                        m23.is_child_of(p_table, v_alias, v_parent)), v_alias);
+                        m23.is_child_of(p_table, v_alias, v_parent)), v_alias, p_late);
   end loop;
   return v_said;
 end $$;
 
 -- The statements that log the moves of one table: its image and that it left, under the tenant of before, and that it
 -- arrived. What this transaction has logged of such a row since it was the new tenant's last belongs to the tenant of
--- before: a statement that changes parents and children together logs them in no order.
-create function m23.logged_moves(p_table m23.protected_tables, p_changes text, p_joins text) returns text[]
+-- before: a statement that changes parents and children together logs them in no order. A row that another session is
+-- deleting is waited for: it is gone then.
+create function m23.logged_moves(
+  p_table m23.protected_tables, p_changes text, p_joins text, p_late boolean default false
+) returns text[]
 language plpgsql stable as $outer$
 declare
   v_all  record := m23.log_fields(p_table, false);
   v_key  record := m23.log_fields(p_table, true);
-  v_rows text := m23.fill($sql$(select r.*, k.m23_before::{type} as m23_before, k.m23_is_new, {after} as m23_after
-        from ({changes}) k{joins} offset 0) r$sql$,
-    'type', p_table.tenant_type, 'after', m23.row_tenant(p_table, 'r'), 'changes', p_changes, 'joins', p_joins);
+  v_rows text := m23.fill($sql$(select r.*, k.m23_before::{type} as m23_before, k.m23_is_new{since},
+                                       {after} as m23_after
+        from ({changes}) k{joins} offset 0 for key share of r) r$sql$,
+    'type', p_table.tenant_type, 'since', case when p_late then ', k.m23_since' else '' end,
+    'after', m23.row_tenant(p_table, 'r'), 'changes', p_changes, 'joins', p_joins);
   v_log  text := m23.log_part(p_table.id);
 begin
-  return array[m23.fill($sql$update {log} l set tenant_id = r.m23_before from {rows}
+  return case when p_late then '{}' else array[m23.fill($sql$update {log} l set tenant_id = r.m23_before from {rows}
        where r.m23_before <> r.m23_after and l.tenant_id = r.m23_after and l.xid = pg_current_xact_id()
          and ({names}) = ({expressions})
          and not exists (select from {log} d
                           where d.tenant_id = l.tenant_id and d.xid = l.xid and d.change_id >= l.change_id
                             and d.op in ('D', 'o', 'l') and ({names_of_d}) = ({expressions}))$sql$,
       'log', v_log, 'rows', v_rows, 'names', m23.prefixed(v_key.names, 'l'),
-      'names_of_d', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions)]
+      'names_of_d', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions)] end
     || (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
       select {tenant}, {op}, {actor}, {expressions} from {rows}
-       where r.m23_before is distinct from r.m23_after and {tenant} is not null and {shares_fence}$sql$,
+       where r.m23_before is distinct from r.m23_after and {tenant} is not null{is_unmoved} and {shares_fence}$sql$,
+          'is_unmoved', case when p_late then ' and ' || m23.is_unmoved(p_table) else '' end,
           'log', v_log, 'names', case s.n when 1 then v_all.names else v_key.names end, 'tenant', s.tenant,
           'op', s.op, 'actor', m23.logged_actor(),
           'expressions', case s.n when 1 then v_all.expressions else v_key.expressions end, 'rows', v_rows,
@@ -132,60 +141,3 @@ end $outer$;
 -- Names of a list, each with an alias before it.
 create function m23.prefixed(p_names text, p_alias text) returns text
 language sql immutable as $$ select p_alias || '.' || replace(p_names, ', ', ', ' || p_alias || '.') $$;
-
--- Brings the absent parents up to what is there: those that have come without being seen, as where two sessions wrote
--- parent and child at once, and those that nobody refers to any more. Gives how many notes went.
-create function m23.settle_absent_parents() returns bigint
-language plpgsql volatile as $$
-declare
-  v_child  m23.protected_tables;
-  v_parent m23.protected_tables;
-  v_said   text;
-  v_before bigint := (select count(*) from m23.absent_parents);
-begin
-  delete from m23.absent_parents a
-   where not exists (select from m23.protected_tables t join pg_class c on c.oid = t.relid
-                      where t.id = a.table_id and t.parent_id = a.parent_id);
-  for v_child in
-    select t.* from m23.protected_tables t
-     where t.suspended is null and exists (select from m23.absent_parents a where a.table_id = t.id)
-  loop
-    continue when (m23.obstacle_of(v_child)).kind is not null;
-    v_parent := m23.parent_of(v_child);
-    foreach v_said in array m23.settling_statements(v_parent, v_child) loop execute v_said; end loop;
-  end loop;
-  return v_before - (select count(*) from m23.absent_parents);
-end $$;
-
--- The statements that do so for one table: only notes of transactions that have ended are looked at.
-create function m23.settling_statements(p_parent m23.protected_tables, p_child m23.protected_tables) returns text[]
-language plpgsql stable as $outer$
-declare
-  v_ended text := 'a.table_id = ' || p_child.id || ' and a.xid < pg_snapshot_xmin(pg_current_snapshot())';
-  v_there text := m23.fill($sql$(select {alias}.* from (select distinct {keys} from m23.absent_parents m23_a
-        where m23_a.table_id = {id} and m23_a.xid < pg_snapshot_xmin(pg_current_snapshot())) m23_k
-        join {parent} {alias} on {is_parent})$sql$,
-    'keys', m23.absent_key(p_child), 'id', p_child.id::text, 'parent', m23.qualified_name(p_parent.relid),
-    'alias', 'm23_p', 'is_parent', m23.is_child_of(p_child, 'm23_k', 'm23_p'));
-begin
-  return case when m23.path_is_enforced(p_child) then '{}'
-              else m23.moves_below(p_child, m23.parent_changes(p_parent, p_child, 'settle', '', v_there), '', 'r') end
-    || m23.forget_absent(p_parent, p_child, v_there)
-    || m23.fill($sql$delete from m23.absent_parents m23_a using (select m23_a.key as m23_key, {keys}
-             from (select distinct a.key from m23.absent_parents a where {ended}) m23_a) k
-       where m23_a.table_id = {id} and m23_a.key = k.m23_key
-         and not exists (select from {child} r where {is_same})$sql$,
-      'keys', m23.absent_key(p_child), 'ended', v_ended, 'id', p_child.id::text,
-      'child', m23.qualified_name(p_child.relid), 'is_same', m23.same_path_columns(p_child, 'r', 'k'));
-end $outer$;
-
--- The condition that two rows of a table refer to the same parent.
-create function m23.same_path_columns(p_table m23.protected_tables, p_left text, p_right text) returns text
-language plpgsql stable as $$
-begin
-  return m23.columns_agree(
-    array(select m23.equality_of(a.atttypid, a.atttypid)
-            from unnest(p_table.via_attnums) with ordinality u (attnum, n)
-            join pg_attribute a on a.attrelid = p_table.relid and a.attnum = u.attnum order by u.n),
-    p_left, p_table.relid, p_table.via_attnums, p_right, p_table.relid, p_table.via_attnums);
-end $$;

@@ -18,5 +18,6 @@ begin
   end loop;
   delete from m23.log_tenants where tenant_id = p_tenant;
   delete from m23.absent_parents where tenant_id in (p_tenant, lower(p_tenant));
+  delete from m23.moved_parents where tenant_id in (p_tenant, lower(p_tenant));
   return v_removed;
 end $$;

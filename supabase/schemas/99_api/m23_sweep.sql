@@ -11,7 +11,8 @@ begin
     select * from (values
         ('requests', 'sweep_requests', true), ('snapshots', 'sweep_snapshots', false),
         ('previews', 'sweep_previews', false), ('commit times', 'keep_commit_times', false),
-        ('absent parents', 'settle_absent_parents', false), ('log parts', 'sweep_logs', false),
+        ('absent parents', 'settle_absent_parents', false), ('moved parents', 'settle_moved_parents', false),
+        ('log parts', 'sweep_logs', false),
         ('summaries', 'sweep_summaries', false), ('tenants', 'see_tenants', false),
         ('restores', 'sweep_restores', true), ('copies', 'sweep_copies', true),
         ('captures', 'renew_captures', true), ('jobs', 'sweep_pending_jobs', true),
