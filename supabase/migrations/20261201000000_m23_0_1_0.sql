@@ -16029,18 +16029,18 @@ comment on table m23.part_summaries is 'Which parts of the logs have a summary, 
 create table m23.change_sums (
   table_id     int not null,
   part         int not null,
+  n            bigint not null,       -- counts them
   tenant_id    text not null,         -- as the log has it
   minute       timestamptz not null,  -- in which they were committed
   operation    text not null check (operation in ('INSERT', 'UPDATE', 'DELETE')),
   actor        uuid,
   rows         bigint not null check (rows > 0),
   transactions bigint not null check (transactions > 0),
+  primary key (table_id, part, n),
   foreign key (table_id, part) references m23.part_summaries (table_id, part) on delete cascade
 );
 
 select m23.close_table('m23.change_sums');
-
-create index change_sums_part on m23.change_sums (table_id, part);
 
 create index change_sums_minute on m23.change_sums (tenant_id, table_id, minute);
 
@@ -16049,6 +16049,7 @@ comment on table m23.change_sums is 'How many rows of a part were changed in eac
 create table m23.large_transactions (
   table_id  int not null,
   part      int not null,
+  n         bigint not null,  -- counts them
   tenant_id text not null,  -- as the log has it
   xid       xid8 not null,
   at        timestamptz not null,
@@ -16057,12 +16058,11 @@ create table m23.large_transactions (
   updates   bigint not null,
   deletes   bigint not null,
   check (least(inserts, updates, deletes) >= 0 and inserts + updates + deletes > 0),
+  primary key (table_id, part, xid, n),
   foreign key (table_id, part) references m23.part_summaries (table_id, part) on delete cascade
 );
 
 select m23.close_table('m23.large_transactions');
-
-create index large_transactions_part on m23.large_transactions (table_id, part, xid);
 
 create index large_transactions_at on m23.large_transactions (tenant_id, at);
 
@@ -17172,13 +17172,14 @@ begin
        where c.inserts + c.updates + c.deletes > 0
       window one as (partition by c.tenant_id, c.xid)),
     summed as (
-      insert into m23.change_sums (table_id, part, tenant_id, minute, operation, actor, rows, transactions)
-        select $1, $2, r.tenant_id, date_trunc('minute', r.at), o.name, r.actor, sum(o.rows), count(*)
+      insert into m23.change_sums (table_id, part, n, tenant_id, minute, operation, actor, rows, transactions)
+        select $1, $2, row_number() over (), r.tenant_id, date_trunc('minute', r.at), o.name, r.actor, sum(o.rows),
+               count(*)
           from ranked r
          cross join lateral (values ('INSERT', r.inserts), ('UPDATE', r.updates), ('DELETE', r.deletes)) o (name, rows)
          where o.rows > 0 group by r.tenant_id, date_trunc('minute', r.at), o.name, r.actor)
-    insert into m23.large_transactions (table_id, part, tenant_id, xid, at, actor, inserts, updates, deletes)
-      select $1, $2, r.tenant_id, r.xid, r.at, r.actor, r.inserts, r.updates, r.deletes
+    insert into m23.large_transactions (table_id, part, n, tenant_id, xid, at, actor, inserts, updates, deletes)
+      select $1, $2, row_number() over (), r.tenant_id, r.xid, r.at, r.actor, r.inserts, r.updates, r.deletes
         from ranked r where r.rows >= 10 or r.nth <= 100 or r.nth_by_deletes <= 100$sql$,
     'counted', m23.counted_changes(), 'part', m23.part_name(p_table.id, p_part),
     'pruned', quote_literal(p_table.pruned_below), 'at', m23.committed_at())

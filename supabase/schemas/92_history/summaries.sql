@@ -20,22 +20,24 @@ comment on table m23.part_summaries is 'Which parts of the logs have a summary, 
 create table m23.change_sums (
   table_id     int not null,
   part         int not null,
+  n            bigint not null,       -- counts them
   tenant_id    text not null,         -- as the log has it
   minute       timestamptz not null,  -- in which they were committed
   operation    text not null check (operation in ('INSERT', 'UPDATE', 'DELETE')),
   actor        uuid,
   rows         bigint not null check (rows > 0),
   transactions bigint not null check (transactions > 0),
+  primary key (table_id, part, n),
   foreign key (table_id, part) references m23.part_summaries (table_id, part) on delete cascade
 );
 select m23.close_table('m23.change_sums');
-create index change_sums_part on m23.change_sums (table_id, part);
 create index change_sums_minute on m23.change_sums (tenant_id, table_id, minute);
 comment on table m23.change_sums is 'How many rows of a part were changed in each minute, by whom.';
 
 create table m23.large_transactions (
   table_id  int not null,
   part      int not null,
+  n         bigint not null,  -- counts them
   tenant_id text not null,  -- as the log has it
   xid       xid8 not null,
   at        timestamptz not null,
@@ -44,10 +46,10 @@ create table m23.large_transactions (
   updates   bigint not null,
   deletes   bigint not null,
   check (least(inserts, updates, deletes) >= 0 and inserts + updates + deletes > 0),
+  primary key (table_id, part, xid, n),
   foreign key (table_id, part) references m23.part_summaries (table_id, part) on delete cascade
 );
 select m23.close_table('m23.large_transactions');
-create index large_transactions_part on m23.large_transactions (table_id, part, xid);
 create index large_transactions_at on m23.large_transactions (tenant_id, at);
 comment on table m23.large_transactions is
   'Transactions that changed ten rows of a part or more, and the hundred largest of each tenant.';

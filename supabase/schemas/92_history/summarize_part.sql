@@ -23,13 +23,14 @@ begin
        where c.inserts + c.updates + c.deletes > 0
       window one as (partition by c.tenant_id, c.xid)),
     summed as (
-      insert into m23.change_sums (table_id, part, tenant_id, minute, operation, actor, rows, transactions)
-        select $1, $2, r.tenant_id, date_trunc('minute', r.at), o.name, r.actor, sum(o.rows), count(*)
+      insert into m23.change_sums (table_id, part, n, tenant_id, minute, operation, actor, rows, transactions)
+        select $1, $2, row_number() over (), r.tenant_id, date_trunc('minute', r.at), o.name, r.actor, sum(o.rows),
+               count(*)
           from ranked r
          cross join lateral (values ('INSERT', r.inserts), ('UPDATE', r.updates), ('DELETE', r.deletes)) o (name, rows)
          where o.rows > 0 group by r.tenant_id, date_trunc('minute', r.at), o.name, r.actor)
-    insert into m23.large_transactions (table_id, part, tenant_id, xid, at, actor, inserts, updates, deletes)
-      select $1, $2, r.tenant_id, r.xid, r.at, r.actor, r.inserts, r.updates, r.deletes
+    insert into m23.large_transactions (table_id, part, n, tenant_id, xid, at, actor, inserts, updates, deletes)
+      select $1, $2, row_number() over (), r.tenant_id, r.xid, r.at, r.actor, r.inserts, r.updates, r.deletes
         from ranked r where r.rows >= 10 or r.nth <= 100 or r.nth_by_deletes <= 100$sql$,
     'counted', m23.counted_changes(), 'part', m23.part_name(p_table.id, p_part),
     'pruned', quote_literal(p_table.pruned_below), 'at', m23.committed_at())

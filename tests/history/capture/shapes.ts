@@ -253,7 +253,7 @@ function keyed(): Shape {
 
 /** Children that find their tenant through a parent, which is deleted, gets another key, or changes its tenant. */
 function children(): Shape {
-  const projects: Table = { name: 'children.projects', wide: [NOTE], conflict: 'id', calm: true, keepsKeys: true };
+  const projects: Table = { name: 'children.projects', wide: [NOTE], conflict: 'id', calm: true };
   const through = { parent: projects.name, through: projects };
   const tables: Table[] = [
     projects,
@@ -286,7 +286,6 @@ function grandchildren(): Shape {
     wide: [NOTE],
     conflict: 'id',
     calm: true,
-    keepsKeys: true,
     tenant: tenantColumn('text', ['acme', 'birch']),
   };
   const tasks: Table = {
@@ -294,7 +293,6 @@ function grandchildren(): Shape {
     wide: [BODY],
     conflict: 'id',
     calm: true,
-    keepsKeys: true,
     parent: projects.name,
     through: projects,
   };
