@@ -3232,6 +3232,7 @@ create or replace function m23.suspend_capture(p_table m23.protected_tables, p_k
 language plpgsql set search_path = '' as $$
 begin
   perform m23.note_name(p_table);
+  perform m23.note_writes(p_table);
   update m23.protected_tables set suspended = coalesce(suspended, p_kind) where id = p_table.id;
   if p_kind not in ('unlogged', 'inheritance', 'no path') then
     perform set_config('m23.writing_capture', 'yes', true);
@@ -3356,6 +3357,7 @@ create or replace function m23.end_broken_history(p_table m23.protected_tables) 
 language plpgsql set search_path = '' as $$
 begin
   return case when m23.history_fault(p_table) is null then p_table
+              when m23.is_unwritten_since(p_table) and not m23.key_is_another(p_table) then m23.resume_history(p_table)
               when p_table.suspended is not null
               then m23.begin_history(p_table, 'capture was suspended: ' || p_table.suspended)
               when m23.misses_replication(p_table) then m23.begin_history(p_table, 'a subscription wrote to it unseen')
@@ -3476,6 +3478,8 @@ begin
   if v_obstacle.kind is not null then
     perform m23.suspend_capture(p_table, v_obstacle.kind);
     return;
+  elsif m23.is_unwritten_since(p_table) then
+    p_table := m23.resume_history(p_table);  -- a key that is another one by now begins a new history below
   elsif p_table.suspended is not null then
     p_table := m23.begin_history(p_table, 'capture was suspended: ' || p_table.suspended);
   elsif m23.was_off(p_table, true) then
@@ -3698,6 +3702,16 @@ begin
 end $$;
 revoke all on function m23.note_name(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- Notes it, when capture is suspended. A savepoint that is rolled back takes the note along.
+create or replace function m23.note_writes(p_table m23.protected_tables) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  if p_table.suspended is null and not m23.was_off(p_table, true) then
+    perform set_config('m23.suspended_' || p_table.id, coalesce(m23.writes_so_far(p_table), ''), true);
+  end if;
+end $$;
+revoke all on function m23.note_writes(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- The partitions, with such below them, that a text drops.
 create or replace function m23.partitions_to_drop(p_text text) returns setof oid
 language sql stable rows 1 set search_path = '' as $$
@@ -3850,6 +3864,15 @@ begin
 end $$;
 revoke all on function m23.history_fault(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- Whether nothing was written to a table since its capture was suspended.
+create or replace function m23.is_unwritten_since(p_table m23.protected_tables) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  return p_table.suspended is not null
+     and coalesce(current_setting('m23.suspended_' || p_table.id, true) = m23.writes_so_far(p_table), false);
+end $$;
+revoke all on function m23.is_unwritten_since(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- Whether a table's primary key is not the one that its log tells rows apart by.
 create or replace function m23.key_is_another(p_table m23.protected_tables) returns boolean
 language plpgsql stable set search_path = '' as $$
@@ -3860,6 +3883,15 @@ begin
                     where m23.logged_type(c) <> f.type_name));
 end $$;
 revoke all on function m23.key_is_another(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Goes on with a history that has missed nothing.
+create or replace function m23.resume_history(p_table m23.protected_tables) returns m23.protected_tables
+language plpgsql set search_path = '' as $$
+begin
+  update m23.protected_tables set suspended = null where id = p_table.id returning * into p_table;
+  return p_table;
+end $$;
+revoke all on function m23.resume_history(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- What is to be known of a table's path, a sentence that goes on from the table's name; null where nothing is. The rows
 -- of a tenant are found from its parents: without an index on the columns that lead there, by a look at all rows.
@@ -4270,6 +4302,22 @@ begin
                   m23.public_name(v_parent.relid)) end;
 end $$;
 revoke all on function m23.path_fault(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- A table whose capture is suspended and taken up again in one transaction, as by a migration that drops a primary key
+-- and makes it anew. Nobody else could write to it meanwhile; if the transaction has not either, the log is whole.
+
+-- What the transaction has written to a table so far, and where its rows lie; null where the server does not count.
+create or replace function m23.writes_so_far(p_table m23.protected_tables) returns text
+language plpgsql volatile set search_path = '' as $$
+begin
+  if not current_setting('track_counts')::boolean then return null; end if;
+  return pg_current_xact_id() || ' ' || (
+    select string_agg(concat_ws('/', c.relid, pg_relation_filenode(c.relid), pg_stat_get_xact_tuples_inserted(c.relid),
+                                pg_stat_get_xact_tuples_updated(c.relid), pg_stat_get_xact_tuples_deleted(c.relid)),
+                      ' ' order by c.relid)
+      from m23.captured_relations(p_table.relid) c);
+end $$;
+revoke all on function m23.writes_so_far(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Whether a relation can be meant by the parts of a name.
 create or replace function m23.is_named(p_relation oid, p_name text[]) returns boolean

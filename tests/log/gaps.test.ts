@@ -341,6 +341,49 @@ describe('capture that cannot go on', () => {
     });
   }
 
+  test('for the length of one transaction has missed nothing if that wrote nothing', async () => {
+    for (const migration of [
+      'alter table t drop constraint t_pkey; alter table t add primary key (id)',
+      `alter table t rename id to key; alter table t drop constraint t_pkey; alter table t add primary key (key);
+         alter table t rename key to id`,
+      `savepoint s; alter table t drop constraint t_pkey; alter table t add primary key (id, v);
+         rollback to s; alter table t drop constraint t_pkey; alter table t add primary key (id)`,
+      'alter table t add m23_op int; alter table t drop m23_op',
+    ]) {
+      await table();
+      const [at, then] = [await now(), await values()];
+      await client.query(`delete from t where id = 1; begin; ${migration}; commit; delete from t where id = 2`);
+      assert.deepEqual(await reasons(), ['the table was not protected yet'], migration);
+      assert.equal(await restore(at), undefined);
+      assert.equal(await values(), then);
+    }
+  });
+
+  test('for the length of one transaction begins another history if that wrote', async () => {
+    for (const [change, reason] of [
+      [`insert into t values (9, '${TENANT}', 'x'); delete from t where id = 9`, 'capture was suspended: no primary key'],
+      ['truncate t', 'capture was suspended: no primary key'],
+      [`set local track_counts = off; update t set v = 'x'`, 'capture was suspended: no primary key'],
+    ] as const) {
+      await table();
+      const at = await now();
+      await client.query(
+        `begin; alter table t drop constraint t_pkey; ${change}; alter table t add primary key (id); commit`,
+      );
+      assert.deepEqual(await reasons(), ['the table was not protected yet', reason], change);
+      await refuses(at, range(reason));
+    }
+  });
+
+  test('for the length of one transaction begins another history if the key is another by then', async () => {
+    await table();
+    const at = await now();
+    await client.query(
+      'begin; alter table t drop constraint t_pkey; alter table t add primary key (tenant_id, id); commit',
+    );
+    await refuses(at, range('the primary key was another'));
+  });
+
   test('without a tenant column goes on when the table is protected by another', async () => {
     const name = await table();
     const at = await now();

@@ -6,6 +6,8 @@ begin
   if v_obstacle.kind is not null then
     perform m23.suspend_capture(p_table, v_obstacle.kind);
     return;
+  elsif m23.is_unwritten_since(p_table) then
+    p_table := m23.resume_history(p_table);  -- a key that is another one by now begins a new history below
   elsif p_table.suspended is not null then
     p_table := m23.begin_history(p_table, 'capture was suspended: ' || p_table.suspended);
   elsif m23.was_off(p_table, true) then

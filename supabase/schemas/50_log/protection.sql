@@ -22,6 +22,7 @@ create function m23.suspend_capture(p_table m23.protected_tables, p_kind text) r
 language plpgsql as $$
 begin
   perform m23.note_name(p_table);
+  perform m23.note_writes(p_table);
   update m23.protected_tables set suspended = coalesce(suspended, p_kind) where id = p_table.id;
   if p_kind not in ('unlogged', 'inheritance', 'no path') then
     perform set_config('m23.writing_capture', 'yes', true);
@@ -35,11 +36,20 @@ create function m23.end_broken_history(p_table m23.protected_tables) returns m23
 language plpgsql as $$
 begin
   return case when m23.history_fault(p_table) is null then p_table
+              when m23.is_unwritten_since(p_table) and not m23.key_is_another(p_table) then m23.resume_history(p_table)
               when p_table.suspended is not null
               then m23.begin_history(p_table, 'capture was suspended: ' || p_table.suspended)
               when m23.misses_replication(p_table) then m23.begin_history(p_table, 'a subscription wrote to it unseen')
               when m23.key_is_another(p_table) then m23.begin_history(p_table, 'the primary key was another')
               else m23.begin_history(p_table, 'capture was switched off') end;
+end $$;
+
+-- Goes on with a history that has missed nothing.
+create function m23.resume_history(p_table m23.protected_tables) returns m23.protected_tables
+language plpgsql as $$
+begin
+  update m23.protected_tables set suspended = null where id = p_table.id returning * into p_table;
+  return p_table;
 end $$;
 
 -- Whether a table's primary key is not the one that its log tells rows apart by.
