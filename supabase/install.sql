@@ -7340,11 +7340,12 @@ revoke all on function m23.as_of_query(m23.protected_tables, text, int, text, te
 create or replace function m23.via_of_facts(p_table regclass, p_path jsonb) returns text
 language plpgsql stable set search_path = '' as $$
 declare
-  v_parent  oid := to_regclass(format('%I.%I', p_path -> 'parent' ->> 'schema', p_path -> 'parent' ->> 'name'));
+  v_parent  oid;
   v_columns text[] := m23.list_of(p_path -> 'columns');
   v_theirs  text[] := m23.list_of(p_path -> 'parent_columns');
 begin
   if p_path is null then return null; end if;
+  v_parent := to_regclass(format('%I.%I', p_path -> 'parent' ->> 'schema', p_path -> 'parent' ->> 'name'));
   if v_parent is null then
     raise exception '% found its tenants through %.%, which does not exist', p_table, p_path -> 'parent' ->> 'schema',
       p_path -> 'parent' ->> 'name' using errcode = 'undefined_table';

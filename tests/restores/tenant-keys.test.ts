@@ -180,7 +180,14 @@ describe('a tenant that is a uuid in upper case', () => {
       select array_agg(p.proname::text order by p.proname) as names from pg_proc p
        where p.pronamespace = 'public'::regnamespace and 'p_tenant_id' = any (p.proargnames)
          and p.proname not like 'm23\\_%'`);
+    const range = `, p_since => clock_timestamp() - interval '1 hour', p_until => clock_timestamp()`;
     const arguments_: Record<string, string> = {
+      find_rows: `, p_table => 'app.uuids'`,
+      get_change_histogram: range,
+      get_events: range,
+      get_row_history: `, p_table => 'app.uuids', p_key => '{"id": 1}'`,
+      get_transaction: `, p_transaction_id => '1'`,
+      get_transactions: range,
       calculate_pitr_stats: ', p_target_timestamp => clock_timestamp()',
       create_pitr_snapshot: `, p_snapshot_name => 's', p_affected_tables => null, p_created_by => '${member}'`,
       get_pitr_preview: ', p_target_timestamp => clock_timestamp()',
