@@ -361,7 +361,10 @@ describe('capture that cannot go on', () => {
 
   test('for the length of one transaction begins another history if that wrote', async () => {
     for (const [change, reason] of [
-      [`insert into t values (9, '${TENANT}', 'x'); delete from t where id = 9`, 'capture was suspended: no primary key'],
+      [
+        `insert into t values (9, '${TENANT}', 'x'); delete from t where id = 9`,
+        'capture was suspended: no primary key',
+      ],
       ['truncate t', 'capture was suspended: no primary key'],
       [`set local track_counts = off; update t set v = 'x'`, 'capture was suspended: no primary key'],
     ] as const) {
