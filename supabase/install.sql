@@ -5654,9 +5654,10 @@ begin
 end $outer$;
 revoke all on function m23.path_branch(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
--- Whether a table has the layout that a capture was written for, by its catalogue.
+-- Whether a table has the layout that a capture was written for, by its catalogue. It is not called immutable: the
+-- answer would stay in the plan of the function that asks, for as long as the session lives.
 create or replace function m23.has_layout(p_table regclass, p_layout text) returns boolean
-language plpgsql immutable set search_path = '' as
+language plpgsql stable set search_path = '' as
 $$ begin return coalesce(m23.layout_of(p_table) = p_layout, false); end $$;
 revoke all on function m23.has_layout(regclass, text) from public, anon, authenticated, service_role;
 

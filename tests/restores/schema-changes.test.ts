@@ -413,6 +413,13 @@ describe('an ALTER TABLE of which no event trigger tells lets every write pass, 
     await isLogged('update t2 set id = id + 100');
   });
 
+  test('a column added to a table with a generated one, for a session that has written to it', async () => {
+    await table();
+    await client.query('alter table t add size int generated always as (length(a)) stored; update t set n = n');
+    await client.query(`update t set n = n; alter table t add extra text; update t set extra = 'first'`);
+    await isLogged(`update t set extra = 'second'`);
+  });
+
   test('two writers at once', async () => {
     await table();
     await client.query('alter table t add column extra int; alter table t drop column a');

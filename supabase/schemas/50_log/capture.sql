@@ -110,9 +110,10 @@ begin
                     and (k.confupdtype in ('c', 'n', 'd') or k.confdeltype in ('c', 'n', 'd')));
 end $$;
 
--- Whether a table has the layout that a capture was written for, by its catalogue.
+-- Whether a table has the layout that a capture was written for, by its catalogue. It is not called immutable: the
+-- answer would stay in the plan of the function that asks, for as long as the session lives.
 create function m23.has_layout(p_table regclass, p_layout text) returns boolean
-language plpgsql immutable as
+language plpgsql stable as
 $$ begin return coalesce(m23.layout_of(p_table) = p_layout, false); end $$;
 
 -- Whether the functions of a table's capture were written for another layout, or a server that records commit times
