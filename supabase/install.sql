@@ -163,18 +163,23 @@ insert into m23.settings (name, value, about) values
 create or replace function m23.fill(p_template text, variadic p_holes text[]) returns text
 language plpgsql immutable set search_path = '' as $$
 declare
-  v_parts text[] := regexp_split_to_array(p_template, '\{[a-z_]+\}');
-  v_names text[] := array(select m[1] from regexp_matches(p_template, '\{([a-z_]+)\}', 'g') m);
+  v_parts text[] := string_to_array(p_template, '{');  -- a regular expression takes twice the time
+  v_text  text := coalesce(v_parts[1], '');
+  v_name  text;
   v_at    int;
-  v_text  text := v_parts[1];
 begin
-  for n in 1..cardinality(v_names) loop
-    v_at := array_position(p_holes, v_names[n]);
-    while v_at % 2 = 0 loop v_at := array_position(p_holes, v_names[n], v_at + 1); end loop;  -- that was a text
-    if v_at is null or p_holes[v_at + 1] is null then
-      raise exception 'nothing was given for {%} of a template', v_names[n] using errcode = 'null_value_not_allowed';
+  for n in 2..cardinality(v_parts) loop
+    v_name := split_part(v_parts[n], '}', 1);
+    if v_name !~ '^[a-z_]+$' or v_name = v_parts[n] then  -- a brace of the template's own
+      v_text := v_text || '{' || v_parts[n];
+      continue;
     end if;
-    v_text := v_text || p_holes[v_at + 1] || v_parts[n + 1];
+    v_at := array_position(p_holes, v_name);
+    while v_at % 2 = 0 loop v_at := array_position(p_holes, v_name, v_at + 1); end loop;  -- that was a text
+    if v_at is null or p_holes[v_at + 1] is null then
+      raise exception 'nothing was given for {%} of a template', v_name using errcode = 'null_value_not_allowed';
+    end if;
+    v_text := v_text || p_holes[v_at + 1] || substr(v_parts[n], length(v_name) + 2);
   end loop;
   return v_text;
 end $$;
@@ -3417,7 +3422,7 @@ begin
 end $$;
 revoke all on function m23.warn_of_protection(m23.protected_tables) from public, anon, authenticated, service_role;
 
--- Writes all that captures a table: its log, and its functions and triggers.
+-- Writes all that captures a table: its log, and its functions and triggers; and its statements.
 create or replace function m23.write_capture(p_table m23.protected_tables) returns void
 language plpgsql set search_path = '' as $$
 declare v_new boolean;
@@ -3434,6 +3439,7 @@ begin
   perform m23.follow_partitions(p_table, v_new);
   perform m23.write_capture_functions(p_table);
   perform m23.write_triggers(p_table);
+  perform m23.write_statements(p_table);
   perform set_config('m23.writing_capture', '', true);
 end $$;
 revoke all on function m23.write_capture(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -3521,6 +3527,7 @@ begin
     perform m23.suspend_capture(p_table, 'no path');
   elsif p_table.suspended is null then
     perform m23.follow_layout(p_table.id, p_table.relid);
+    perform m23.write_statements(p_table);
   end if;
 end $$;
 revoke all on function m23.follow_path(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -4124,6 +4131,26 @@ begin
 end $$;
 revoke all on function m23.write_log_table(m23.protected_tables) from public, anon, authenticated, service_role;
 
+-- Writes the statements of a table, where its layout is another. Nobody is waited for: while somebody else follows the
+-- layout, they are written at each use, and by the upkeep.
+create or replace function m23.write_statements(p_table m23.protected_tables) returns void
+language plpgsql volatile set search_path = '' as $$
+begin
+  if not pg_try_advisory_xact_lock(hashtextextended('m23.layout.' || p_table.id, 0)) or m23.has_statements(p_table) then
+    return;
+  end if;
+  delete from m23.table_statements where table_id = p_table.id;
+  insert into m23.table_statements (table_id, name, mark, pieces)
+    select p_table.id, w.name, m.mark, w.pieces
+      from (select m23.layout_mark(p_table) offset 0) m (mark)
+     cross join lateral m23.write_pieces(p_table, m23.statement_names()) w
+     where m.mark is not null;
+exception when others then  -- what is done to the table has done nothing wrong: they are written at each use
+  raise log 'm23: the statements of % were not written: % (%)', p_table.name, sqlerrm, sqlstate;
+end $$;
+revoke all on function m23.write_statements(m23.protected_tables) from public, anon, authenticated, service_role;
+select m23.pin_text('m23.write_statements(m23.protected_tables)');
+
 -- ENABLE ALWAYS: `session_replication_role = replica` silences other triggers, in a
 -- restore too, whose own writes are captured like any others. No trigger names a column, in a list or a condition:
 -- one that does keeps the application from altering or dropping that column.
@@ -4264,6 +4291,7 @@ begin
     perform m23.write_log_table(v_table);
     perform m23.write_log_groups(v_table);
     perform m23.write_capture_functions(v_table);
+    perform m23.write_statements(v_table);
   end if;
   return v_table;
 end $$;
@@ -5135,6 +5163,109 @@ begin
 end $$;
 revoke all on function m23.open_log_part(int) from public, anon, authenticated, service_role;
 
+-- Whether the statements that were written for a table are those of its present layout; also where none can be kept.
+create or replace function m23.has_statements(p_table m23.protected_tables) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare v_mark text := m23.layout_mark(p_table);
+begin
+  return array(select s.name || s.mark from m23.table_statements s where s.table_id = p_table.id order by s.name)
+       = array(select n || v_mark from unnest(m23.statement_names()) n where v_mark is not null order by n);
+end $$;
+revoke all on function m23.has_statements(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The mark of a table's layout: another one as soon as anything is another on which statements of the table depend
+-- (m23.table_statements). By what the catalogue says, not by versions of its rows: ANALYZE and GRANT change nothing.
+-- Null for a table whose statements depend on more: on functions that fill its columns.
+create or replace function m23.layout_mark(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_index  oid := m23.key_index(p_table.relid);
+  v_layout text;
+  v_types  oid[];
+  v_more   text := '';
+begin
+  if exists (select from m23.fills f where f.table_id = p_table.id) then return null; end if;
+  select row(m23.version(), m23.commit_times_are_native(), p_table.id, p_table.relid, p_table.tenant_attnum,
+             p_table.tenant_type, p_table.key_attnums, p_table.parent_id, p_table.via_attnums, p_table.parent_attnums,
+             n.nspname, c.relname, c.relkind, c.relnatts, i.indkey, i.indnkeyatts, i.indclass)::text
+           || (select string_agg(row(a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated,
+                                     a.attidentity, a.attcollation)::text, '' order by a.attnum)
+                 from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
+         -- What the server does not bring along can be renamed, and moved to another schema.
+         array(select a.atttypid from pg_attribute a
+                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                  and (a.atttypid >= 16384 or a.attcollation >= 16384))
+           || array(select u.class from unnest(i.indclass) u (class) where u.class >= 16384)
+    into v_layout, v_types
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_index i on i.indexrelid = v_index
+   where c.oid = p_table.relid;
+  if v_types <> '{}' then
+    v_more := m23.types_mark(p_table.relid, v_index);
+  end if;
+  if p_table.parent_id is not null then
+    v_more := v_more || m23.path_mark(p_table) || m23.layout_mark(m23.parent_of(p_table));
+  end if;
+  return md5(v_layout || m23.log_mark(p_table) || v_more);
+end $$;
+revoke all on function m23.layout_mark(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The names of the statements.
+create or replace function m23.statement_names() returns text[]
+language sql immutable set search_path = '' as $$
+  select '{plan_moment,plan_moment_locking,plan_staged,as_of,as_of_page,page_live,page_whole,page_changed,'
+         'page_history,key_ahead,staging}'::text[]
+$$;
+revoke all on function m23.statement_names() from public, anon, authenticated, service_role;
+
+-- The statements of a table: what M23 executes for it again and again, written when its layout is (m23.write_capture),
+-- and read by all others. What only a call knows is left open: the log's parts, a limit, wanted rows.
+
+create table m23.table_statements (
+  table_id int not null references m23.protected_tables (id) on delete cascade,
+  name     text not null,
+  mark     text not null,    -- m23.layout_mark of the table for which it was written
+  pieces   text[] not null,  -- by turns a text, and the name of a hole
+  primary key (table_id, name),
+  constraint begins_and_ends_with_a_text check (cardinality(pieces) % 2 = 1)
+);
+
+-- Statements of a table, written for its present layout, in pieces. What several have in common is written once.
+create or replace function m23.write_pieces(p_table m23.protected_tables, p_names text[]) returns table (name text,
+  pieces text[])
+language plpgsql stable rows 10 set search_path = '' as $$
+declare
+  v_edge    text := format('m23 %s ', gen_random_uuid());  -- in no name and no default: nobody has seen it before
+  v_log     text := v_edge || 'log' || v_edge;
+  v_limit   text := v_edge || 'limit' || v_edge;
+  v_target  m23.target := m23.new_target(p_table, p_columns => m23.stored_columns(p_table.relid), p_kept => '{}');
+  v_touched text;
+  v_page    text;
+  v_live    text;
+begin
+  if p_names && '{plan_moment,plan_moment_locking,as_of,as_of_page,page_whole,page_changed}' then
+    v_touched := m23.touched_since(p_table, v_log);
+  end if;
+  if p_names && '{as_of_page,page_whole}' then v_page := m23.as_of_page(p_table, v_touched, v_limit); end if;
+  if p_names && '{page_live,key_ahead}' then v_live := m23.live_query(p_table, v_limit); end if;
+  foreach name in array p_names loop
+    pieces := string_to_array(case name
+      when 'plan_moment' then m23.plan_moment(v_target, v_touched)
+      when 'plan_moment_locking' then m23.plan_moment_locking(v_target, v_touched, v_edge || 'lock' || v_edge)
+      when 'plan_staged' then m23.plan_staged(v_target, v_edge || 'wanted' || v_edge)
+      when 'as_of' then m23.as_of_query(p_table, v_touched)
+      when 'as_of_page' then v_page
+      when 'page_live' then m23.page_of_rows(p_table, v_live, v_limit)
+      when 'page_whole' then m23.page_of_rows(p_table, v_page, v_limit)
+      when 'page_changed' then m23.page_of_rows(
+        p_table, m23.changed_query(p_table, v_touched, v_log, v_limit), v_limit)
+      when 'page_history' then m23.page_history(p_table, v_log, v_limit)
+      when 'key_ahead' then m23.key_ahead_query(p_table, v_live, v_edge || 'skipped' || v_edge)
+      when 'staging' then m23.staging_of_all(p_table, v_edge || 'staging' || v_edge) end, v_edge);
+    return next;
+  end loop;
+end $$;
+revoke all on function m23.write_pieces(m23.protected_tables, text[]) from public, anon, authenticated, service_role;
+
 -- The triggers of a captured relation: %1 is the table's id, %2 the relation.
 create or replace function m23.capture_triggers(p_leaf boolean, p_partitioned boolean, p_insert_order boolean,
                                      p_subscribed boolean, p_is_parent boolean default false)
@@ -5748,6 +5879,316 @@ begin
                 where c.parent_id = p_table.id order by a);
 end $$;
 revoke all on function m23.parent_attnums(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- What a column gets in a row that comes back without a value for it, as of a time before the column was there: from a
+-- function that the project names (m23.set_fill), else the column's default.
+
+-- By names: a function that is made anew is another object.
+create table m23.fills (
+  table_id      int not null references m23.protected_tables (id) on delete cascade,
+  attnum        int2 not null,
+  schema_name   text not null,
+  function_name text not null,
+  takes_row     boolean not null,
+  primary key (table_id, attnum)
+);
+
+-- What statements depend on in a table's log: which column holds what, the groups, and what columns had before they
+-- were logged.
+create or replace function m23.log_mark(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return concat(
+    (select string_agg(row(l.attnum, l.name, l.type_name, l.since)::text, '' order by l.name)
+       from m23.log_columns l where l.table_id = p_table.id),
+    (select string_agg(row(g.bit, g.attnums)::text, '' order by g.bit)
+       from m23.log_groups g where g.table_id = p_table.id),
+    (select string_agg(row(d.adnum, pg_get_expr(d.adbin, d.adrelid))::text, '' order by d.adnum)
+       from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+      where d.adrelid = p_table.relid and a.attgenerated = ''
+        and d.adnum not in (select l.attnum from m23.log_columns l where l.table_id = p_table.id
+                             group by l.attnum having count(*) = 1 and min(l.since) = '0/0')));
+end $$;
+revoke all on function m23.log_mark(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- What statements depend on in a table's path, besides its parent: what pairs of its columns are compared with.
+create or replace function m23.path_mark(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(coalesce(row(o.oid, n.nspname, o.oprname)::text, ''), ',' order by u.n)
+            from unnest(m23.path_operators(p_table)) with ordinality u (operator, n)
+            left join pg_operator o on o.oid = u.operator left join pg_namespace n on n.oid = o.oprnamespace);
+end $$;
+revoke all on function m23.path_mark(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- What statements depend on in types, collations and operators that the server does not bring along.
+create or replace function m23.types_mark(p_relid oid, p_index oid) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_types oid[] := array(select a.atttypid from pg_attribute a
+                          where a.attrelid = p_relid and a.attnum > 0 and not a.attisdropped);
+begin
+  return concat(
+    (select string_agg(row(t.oid, n.nspname, t.typname, t.typtype, t.typbasetype, t.typnotnull, t.typtypmod,
+                           m23.is_citext(t.oid))::text, '' order by t.oid)
+       from m23.types_within(v_types) u join pg_type t on t.oid = u.type join pg_namespace n on n.oid = t.typnamespace),
+    (select string_agg(m23.logged_words('', u.type), ',' order by u.type) from unnest(v_types) u (type)
+      where u.type >= 16384),
+    (select string_agg(row(a.attnum, n.nspname, o.collname)::text, '' order by a.attnum)
+       from pg_attribute a join pg_collation o on o.oid = a.attcollation join pg_namespace n on n.oid = o.collnamespace
+      where a.attrelid = p_relid and a.attnum > 0 and not a.attisdropped),
+    (select string_agg(row(m23.comparison(p_index, n, 3), m23.comparison(p_index, n, 5))::text, '' order by n)
+       from generate_series(1, (select i.indnkeyatts from pg_index i where i.indexrelid = p_index)) n));
+end $$;
+revoke all on function m23.types_mark(oid, oid) from public, anon, authenticated, service_role;
+
+-- The first of a tenant's rows as of a moment by key, read in the order of an index where there is one. p_touched:
+-- m23.touched_since, whose parameters it has.
+create or replace function m23.as_of_page(p_table m23.protected_tables, p_touched text, p_limit text) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$with {touched}
+    (select {columns} from {live} r where {is_its} and {key_after} and not {is_touched}
+      order by {keys} limit {limit})
+    union all
+    (select {columns} from touched r
+      where (exists (select from {live} t where {is_there} and {same_key}))::int - r.m23_balance = 1
+      order by {keys} limit {limit})$sql$,
+    variadic m23.as_of_parts(p_table, p_touched)
+             || array['keys', m23.key_list(p_table.relid, 'r'), 'limit', p_limit]);
+end $outer$;
+revoke all on function m23.as_of_page(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
+
+-- A tenant's rows as of a moment. p_touched: m23.touched_since, whose parameters it has.
+create or replace function m23.as_of_query(p_table m23.protected_tables, p_touched text) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$with {touched}
+    (select {columns} from {live} r where {is_its} and {key_after} and not {is_touched})
+    union all
+    (select {columns} from touched r
+      where (exists (select from {live} t where {is_there} and {same_key}))::int - r.m23_balance = 1)$sql$,
+    variadic m23.as_of_parts(p_table, p_touched));
+end $outer$;
+revoke all on function m23.as_of_query(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- The rows as of the member's position of the next keys that have changed since the parent's.
+create or replace function m23.changed_query(
+  p_table m23.protected_tables, p_touched text, p_log text, p_limit text
+) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$with {touched}, {between},
+      changed as materialized (
+        select distinct {keys}
+          from (select {images} from {log} l where l.tenant_id = {tenant} and l.xid >= ($4).floor
+                   and l.xid in (select xid from between_positions)) r where {key_after})
+    (select {columns} from changed k join {live} r on {is_changed_key} where {is_its} and not {is_touched}
+      order by {keys} limit {limit})
+    union all
+    (select {columns} from touched r
+      where {is_changed} and (exists (select from {live} t where {is_there} and {same_key}))::int - r.m23_balance = 1
+      order by {keys} limit {limit})$sql$,
+    'touched', p_touched, 'between', m23.between_positions(p_table, p_log),
+    'keys', m23.key_list(p_table.relid, 'r'), 'images', m23.log_images(p_table), 'log', p_log,
+    'tenant', m23.tenant_value(p_table, '$1'), 'key_after', m23.key_after(p_table.relid),
+    'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
+    'is_changed_key', m23.key_match(p_table.relid, 'k', 'r'), 'is_its', m23.is_there(p_table, 'r', '$1'),
+    'is_touched', m23.key_in(p_table.relid, 'r', 'touched'), 'is_changed', m23.key_in(p_table.relid, 'r', 'changed'),
+    'is_there', m23.is_there(p_table, 't', '$1'), 'same_key', m23.key_match(p_table.relid, 't', 'r'),
+    'limit', p_limit);
+end $outer$;
+revoke all on function m23.changed_query(m23.protected_tables, text, text, text) from public, anon, authenticated,
+  service_role;
+
+-- The key of the first of live rows after so many others. p_live: m23.live_query.
+create or replace function m23.key_ahead_query(p_table m23.protected_tables, p_live text, p_skipped text) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill('select array[{key}] from ({live} offset {skipped}) r',
+    'key', m23.part_key(p_table, false), 'live', p_live, 'skipped', p_skipped);
+end $outer$;
+revoke all on function m23.key_ahead_query(m23.protected_tables, text, text) from public, anon, authenticated,
+  service_role;
+
+-- A tenant's live rows, with the parameters of m23.touched_since: those of the moment as long as nothing lies after it.
+create or replace function m23.live_query(p_table m23.protected_tables, p_limit text) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill('select {columns} from {live} r where {is_its} and {key_after} order by {keys} limit {limit}',
+    'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
+    'is_its', m23.belongs_to(p_table, 'r', '$1'), 'key_after', m23.key_after(p_table.relid),
+    'keys', m23.key_list(p_table.relid, 'r'), 'limit', p_limit);
+end $outer$;
+revoke all on function m23.live_query(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- Targets: which tables a restore is to make what of.
+
+-- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
+-- query, which may use the parameters of m23.touched_since for that moment.
+create type m23.target as (
+  tbl     m23.protected_tables,
+  moment  m23.moment,
+  wanted  text,
+  columns text[],  -- those that are planned
+  arrived text,    -- of an archive's rows: the keys that came from another tenant since
+  path    text,    -- m23.path_of the table: for statements that touch it
+  kept    text[]   -- those of the columns that are newer than the wanted rows: a live row keeps its value
+);
+
+-- A target, by its fields: what makes one names those that it has.
+create or replace function m23.new_target(
+  p_table m23.protected_tables, p_moment m23.moment default null, p_wanted text default null,
+  p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null
+) returns m23.target
+language plpgsql immutable set search_path = '' as $$
+declare v_target m23.target;
+begin
+  v_target.tbl := p_table;
+  v_target.moment := p_moment;
+  v_target.wanted := p_wanted;
+  v_target.columns := p_columns;
+  v_target.arrived := p_arrived;
+  v_target.path := p_path;
+  v_target.kept := p_kept;
+  return v_target;
+end $$;
+revoke all on function m23.new_target(m23.protected_tables, m23.moment, text, text[], text, text, text[]) from public,
+  anon, authenticated, service_role;
+
+-- Of an incremental: what the log says of these changes.
+create or replace function m23.page_history(p_table m23.protected_tables, p_log text, p_limit text) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$
+        select concat_ws(chr(9), r.m23_op, r.m23_change_id, r.m23_xid, coalesce(r.m23_at::text, '\N'),
+                         r.m23_unchanged, {line}) as m23_line,
+               r.m23_change_id, r.m23_xid
+          from ({entries}) r order by r.m23_change_id, r.m23_xid$sql$,
+    'line', m23.copy_line(p_table.relid), 'entries', m23.part_history_query(p_table, p_log, p_limit));
+end $outer$;
+revoke all on function m23.page_history(m23.protected_tables, text, text) from public, anon, authenticated,
+  service_role;
+
+-- The pages of a part of a backup, as m23.part_query says.
+
+-- Rows in the order of their keys: live ones, those as of the backup's position, or those of them that have changed.
+create or replace function m23.page_of_rows(p_table m23.protected_tables, p_rows text, p_limit text) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill('select {line} as m23_line, {keys} from ({rows}) r order by {keys} limit {limit}',
+    'line', m23.copy_line(p_table.relid), 'keys', m23.key_list(p_table.relid, 'r'), 'rows', p_rows, 'limit', p_limit);
+end $outer$;
+revoke all on function m23.page_of_rows(m23.protected_tables, text, text) from public, anon, authenticated,
+  service_role;
+
+-- Plans a table as of a moment. Only keys that have changed since are looked at, so that it takes the time of the
+-- changes, not of the table. p_touched: m23.touched_since, whose parameters it has.
+create or replace function m23.plan_moment(p_target m23.target, p_touched text) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$insert into {diff} with {touched}
+      select case when not {is_wanted} then 'D' when l.m23_place is null then 'I' when {fixed_differ} then 'R'
+                  else 'U' end,
+             l.m23_place, {values}
+        from touched w
+        left join (select ctid as m23_place, r.* from {live} r where {is_its}) l on {same_key}
+       where {is_wanted} <> (l.m23_place is not null) or {is_wanted} and {differs}$sql$,
+    variadic m23.plan_parts(p_target, '((l.m23_place is not null)::int - w.m23_balance = 1)') || array[
+      'touched', p_touched, 'is_its', m23.is_tenants(p_target.tbl, 'r', '$1'),
+      'same_key', m23.key_match((p_target.tbl).relid, 'w', 'l')]);
+end $outer$;
+revoke all on function m23.plan_moment(m23.target, text) from public, anon, authenticated, service_role;
+
+-- The same as m23.plan_moment; the live rows are taken as they are read, without waiting (m23.lock_rows says why).
+-- p_lock: how.
+create or replace function m23.plan_moment_locking(p_target m23.target, p_touched text, p_lock text) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$insert into {diff} with {touched}
+      select case when not {is_wanted} then 'D' when l.m23_place is null then 'I' when {fixed_differ} then 'R'
+                  else 'U' end,
+             l.m23_place, {values}
+        from touched w
+        left join lateral (select ctid as m23_place, r.* from {live} r
+                            where {is_its} and {same_key} for {lock} nowait) l on true
+       where {is_wanted} <> (l.m23_place is not null) or {is_wanted} and {differs}$sql$,
+    variadic m23.plan_parts(p_target, '((l.m23_place is not null)::int - w.m23_balance = 1)') || array[
+      'touched', p_touched, 'is_its', m23.is_tenants(p_target.tbl, 'r', '$1'),
+      'same_key', m23.key_match((p_target.tbl).relid, 'w', 'r'), 'lock', p_lock]);
+end $outer$;
+revoke all on function m23.plan_moment_locking(m23.target, text, text) from public, anon, authenticated, service_role;
+
+-- Plans a table by the rows of a query. p_wanted: the query.
+create or replace function m23.plan_staged(p_target m23.target, p_wanted text) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$insert into {diff}
+      select case when not {is_wanted} then 'D' when l.m23_place is null then 'I' when {fixed_differ} then 'R'
+                  else 'U' end,
+             l.m23_place, {values}
+        from (select true as m23_wanted, w.* from ({wanted}) w) w
+        full join (select ctid as m23_place, r.* from {live} r where {is_its}) l on {same_key}
+       where {is_wanted} <> (l.m23_place is not null) or {is_wanted} and {differs}$sql$,
+    variadic m23.plan_parts(p_target, '(w.m23_wanted is not null)') || array[
+      'wanted', p_wanted, 'is_its', m23.belongs_to(p_target.tbl, 'r', '$1'),
+      'same_key', m23.key_match((p_target.tbl).relid, 'w', 'l')]);
+end $outer$;
+revoke all on function m23.plan_staged(m23.target, text) from public, anon, authenticated, service_role;
+
+-- The same for an archive that has the table's columns of now, in their types.
+create or replace function m23.staging_of_all(p_table m23.protected_tables, p_staging text) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_staged m23.staged_tables;
+begin
+  v_staged.staging := p_staging;
+  v_staged.fields := m23.stored_columns(p_table.relid);
+  v_staged.columns := v_staged.fields;
+  v_staged.types := m23.stored_types(p_table.relid);
+  return m23.staging_of(v_staged, p_table, null);
+end $$;
+revoke all on function m23.staging_of_all(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- The columns of a table that hold values of their own.
+create or replace function m23.stored_columns(p_relid oid) returns text[]
+language plpgsql stable set search_path = '' as
+$$ begin return array(select c.name from m23.columns_of(p_relid) c where not c.generated order by c.attnum); end $$;
+revoke all on function m23.stored_columns(oid) from public, anon, authenticated, service_role;
+
+-- The start of every query into the past: a WITH list whose last part, `touched`, has one
+-- row for each key that has changed since a moment, with its first old image and the
+-- balance of arrivals and departures (m23_balance). Parameters, by the names that are given:
+--   $1        tenant, as text
+--   p_moment  an m23.moment
+--   p_after   a key as text[], or null: only rows with a greater key
+-- p_log: the log's entries from the moment's floor on, as m23.log_of() gives them.
+create or replace function m23.touched_since(
+  p_table m23.protected_tables, p_log text, p_moment text default '$2', p_after text default '$3'
+) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$
+    later as materialized (
+      select x.xid
+        from (select distinct l.xid from {log} l where l.tenant_id = {tenant} and l.xid >= ({moment}).floor) x
+       where {lies_after}),
+    logged as (
+      select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged,
+                              {images} from {log} l
+                        where l.tenant_id = {tenant} and l.xid >= ({moment}).floor
+                          and l.xid in (select xid from later)) r
+       where {key_after}),
+    touched as ({first_images})$sql$,
+    'log', p_log, 'tenant', m23.tenant_value(p_table, '$1'), 'moment', p_moment,
+    'lies_after', m23.lies_after('x.xid', p_moment),
+    'images', m23.log_images(p_table), 'key_after', m23.key_after(p_table.relid, p_after),
+    'first_images', m23.first_images(
+      p_table.relid,
+      array(select c.name from m23.columns_of(p_table.relid) c where not c.generated order by c.attnum),
+      m23.groups_of(p_table), 'logged', m23.qualified_name(p_table.relid), m23.is_tenants(p_table, 'l', '$1')));
+end $outer$;
+revoke all on function m23.touched_since(m23.protected_tables, text, text, text) from public, anon, authenticated,
+  service_role;
 
 -- Fires before an update or delete, after the application's own such triggers. It has its writer's
 -- rights only, and no path of its own: both would cost more than all that it does, and every name in it is qualified.
@@ -6373,6 +6814,303 @@ begin
 end $$;
 revoke all on function m23.subtree_statements(int, text, text, text) from public, anon, authenticated, service_role;
 
+-- The expression of a text that a log's row `l` holds: what it has to be read by depends on when it was logged.
+create or replace function m23.logged_words(p_text text, p_type oid) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_since pg_lsn;
+  v_then  text;
+  v_last  text;
+  v_text  text;
+begin
+  if not exists (select from m23.type_versions where since > '0/0') then return p_text; end if;
+  for v_since in
+    select distinct v.since from m23.types_within(array[p_type]) u join m23.type_versions v on v.type = u.type
+     where v.incarnation = m23.present_life() order by v.since
+  loop
+    v_then := m23.present_words(p_text, p_type, m23.former_words(p_type, v_since, null));
+    continue when v_then = v_last;
+    v_text := case when v_last is null then v_then
+                   else format('case when l.change_id >= %L then %s else %s end', v_since, v_then, v_text) end;
+    v_last := v_then;
+  end loop;
+  return coalesce(v_text, p_text);
+end $$;
+revoke all on function m23.logged_words(text, oid) from public, anon, authenticated, service_role;
+
+-- What both queries as of a moment say of a table.
+create or replace function m23.as_of_parts(p_table m23.protected_tables, p_touched text) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array[
+    'touched', p_touched,
+    'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
+    'is_its', m23.belongs_to(p_table, 'r', '$1'), 'is_there', m23.is_there(p_table, 't', '$1'),
+    'key_after', m23.key_after(p_table.relid),
+    'is_touched', m23.key_in(p_table.relid, 'r', 'touched'),
+    'same_key', m23.key_match(p_table.relid, 't', 'r')];
+end $$;
+revoke all on function m23.as_of_parts(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- Reading an incremental: what has changed between the position of its parent and its own.
+
+-- The transactions that have changed a tenant's rows between the two positions.
+create or replace function m23.between_positions(p_table m23.protected_tables, p_log text) returns text
+language sql stable set search_path = '' as $q$
+  select format($$between_positions as materialized (
+    select x.xid from (select distinct l.xid from %s l where l.tenant_id = %s and l.xid >= ($4).floor) x
+     where not pg_visible_in_snapshot(x.xid, ($4).position) and pg_visible_in_snapshot(x.xid, ($2).position))$$, p_log,
+    m23.tenant_value(p_table, '$1'))
+$q$;
+revoke all on function m23.between_positions(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- The condition that a live row, one of few that are found by their keys, is the tenant's: where a path leads to it, by
+-- the row and not by the tenant's parents.
+create or replace function m23.is_there(p_table m23.protected_tables, p_row text, p_tenant text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when p_table.parent_id is null then m23.belongs_to(p_table, p_row, p_tenant)
+              else m23.is_tenants(p_table, p_row, p_tenant) end;
+end $$;
+revoke all on function m23.is_there(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
+
+-- The log's columns of a row `l`, in the table's names and types.
+create or replace function m23.log_images(p_table m23.protected_tables, p_shown boolean default false) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s as %I', case when f.is_plain then 'l.' || f.name
+                                                    else m23.log_value(p_table, c, p_shown) end, c.name),
+                            ', ' order by c.attnum)
+      from m23.columns_of(p_table.relid) c
+      left join lateral (
+           select min(l.name) as name,
+                  min(l.since) = '0/0' and count(*) = 1 and min(l.type_name) = c.type_name
+                  -- That JSON shows \u0000 is not sure.
+                  and not (p_shown and c.type_name in ('json', 'json[]')) as is_plain
+             from m23.log_columns l where l.table_id = p_table.id and l.attnum = c.attnum) f on true
+     where not c.generated);
+end $$;
+revoke all on function m23.log_images(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
+
+-- The key of such a line `r`, as texts.
+create or replace function m23.part_key(p_table m23.protected_tables, p_history boolean) returns text
+language sql stable set search_path = '' as $$
+  select case when p_history then 'r.m23_change_id::text, r.m23_xid::text' else
+    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord)
+       from m23.columns_of(p_table.relid, p_of_key => true) c) end
+$$;
+revoke all on function m23.part_key(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
+
+-- The lines of a chunk: rows in the text format of COPY.
+
+-- One line of COPY's text format for a row `r`: tab-separated, \N for null, and
+-- backslash, tab, newline and carriage return escaped. With a list: of these columns only.
+create or replace function m23.copy_line(p_relid oid, p_columns text[] default null) returns text
+language sql stable set search_path = '' as $$
+  select string_agg(case
+      when c.plain then format('coalesce(%s, ''\N'')', m23.text_of(c, 'r'))
+      when c.type_name = 'jsonb'  -- it escapes the others itself
+        then format('coalesce(replace((%s) collate "C", ''\'', ''\\''), ''\N'')', m23.text_of(c, 'r'))
+      when c.type_name = 'bytea' then format('coalesce(''\'' || r.%I::text, ''\N'')', c.name)
+      -- A column's own collation may be one that replace() does not support.
+      else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), '
+                  'chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
+                  m23.text_of(c, 'r')) end, ' || chr(9) || ' order by c.attnum)
+    from m23.columns_of(p_relid) c where not c.generated and (p_columns is null or c.name = any (p_columns))
+$$;
+revoke all on function m23.copy_line(oid, text[]) from public, anon, authenticated, service_role;
+
+-- What the log says next of the changes between the two positions, with the time of each one's
+-- commit where the server knows it.
+create or replace function m23.part_history_query(p_table m23.protected_tables, p_log text, p_limit text) returns text
+language sql stable set search_path = '' as $q$
+  select format($$with %s
+    select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at,
+           coalesce(l.unchanged, 0) as m23_unchanged, %s
+      from %s l where l.tenant_id = %s and l.xid >= ($4).floor and l.xid in (select xid from between_positions)
+       and ($3 is null or (l.change_id, l.xid) > ('0/0'::pg_lsn + ($3[1])::numeric, ($3[2])::xid8))
+     order by l.change_id, l.xid limit %s$$,
+    m23.between_positions(p_table, p_log),
+    case when m23.commit_times_are_native()
+         then 'coalesce((select c.at from m23.commit_times c where c.xid = l.xid), '
+              'pg_xact_commit_timestamp(l.xid::xid))'
+         else 'null::timestamptz' end,
+    m23.log_images(p_table), p_log, m23.tenant_value(p_table, '$1'), p_limit)
+$q$;
+revoke all on function m23.part_history_query(m23.protected_tables, text, text) from public, anon, authenticated,
+  service_role;
+
+-- The time-travel read: a tenant's rows of one table as of a position. Live rows, with
+-- the first old images of whatever has changed since laid over them. Backups, previews
+-- and a user's own look into the past are all this one query.
+
+-- The condition that a live row, which is found by its key or its place, is the tenant's; p_tenant is an
+-- expression. Said so that no index serves it: of a tenant that has grown since the last ANALYZE the planner
+-- believes that it has next to no rows, and would look through all of them for each planned one.
+create or replace function m23.is_tenants(p_table m23.protected_tables, p_row text, p_tenant text) returns text
+language plpgsql stable strict set search_path = '' as
+$$
+begin
+  if m23.has_no_tenants(p_table) then return 'true'; end if;
+  return format('greatest(%s) = %s', m23.row_tenant(p_table, p_row), m23.tenant_value(p_table, p_tenant));
+end $$;
+revoke all on function m23.is_tenants(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
+
+-- What every such statement says of its table. p_is_wanted: the condition that there is a wanted row; it is not null
+-- where a column looks like no row.
+create or replace function m23.plan_parts(p_target m23.target, p_is_wanted text) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare v_values text[] := m23.wanted_values(p_target);
+begin
+  return array[
+    'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid), 'is_wanted', p_is_wanted,
+    'fixed_differ', coalesce(m23.fixed_differ(p_target, 'w'), 'false'),
+    'values', (select string_agg(format('case when %s then %s else l.%I end', p_is_wanted, v_values[n], c), ', '
+                                 order by n) from unnest(p_target.columns) with ordinality u (c, n)),
+    'differs', m23.differs(p_target.tbl, p_target.columns, v_values)];
+end $$;
+revoke all on function m23.plan_parts(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Restores: an archive is first read into staging, every hash checked by the worker;
+-- live data is touched only by the one transaction at the end.
+
+-- Restores and rollbacks that are under way: one for a tenant at a time. A test that restores
+-- touches no live data, and stands in nobody's way.
+create table m23.restore_work (
+  work_id         uuid primary key,
+  tenant_id       text not null,
+  kind            text not null check (kind in ('backup', 'pitr', 'rollback', 'test')),
+  job_id          uuid,         -- the backup to read from
+  moment          m23.moment,   -- of the log; with a backup too: what changed since is taken from the log
+  tables          text[],       -- schema.table; null: all of the backup
+  plan_hash       text,
+  moment_in_chain m23.moment,   -- one between the backup and its parent: the staged rows are taken back to it
+  mode            text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
+  dry_run         boolean not null default false,
+  detached        boolean not null default false,  -- nobody waits for its answer: any worker may go on with it
+  on_blocked      text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
+  named           oid[],        -- the tables that the request named; null: none
+  caller          uuid,         -- null: the service
+  constraint has_a_source check (kind in ('rollback', 'test') or job_id is not null or (moment).position is not null),
+  constraint rollback_reads_no_backup check (kind <> 'rollback' or job_id is null),
+  constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
+  constraint in_chain_of_a_backup
+    check ((moment_in_chain).taken is null or kind = 'pitr' and job_id is not null and (moment).position is null),
+  constraint mode_is_for_backups check (mode = 'exact' or kind = 'backup'),
+  constraint dry_run_is_of_a_restore check (not dry_run or kind in ('backup', 'pitr'))
+);
+
+create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
+
+select m23.close_table('m23.restore_work');
+
+create table m23.staged_tables (
+  restore_id uuid not null references m23.restore_work (work_id) on delete cascade,
+  ordinal    int not null,
+  table_id   int not null,
+  staging    text not null,
+  fields     text[] not null,   -- the archive's columns, in the order of its lines
+  types      text[] not null,   -- that they had then
+  columns    text[] not null,   -- those that the live table has too
+  rows       bigint not null,   -- lines that the manifests promise
+  standing   bigint not null default 0,  -- rows that are there by now
+  altered    bigint not null default 0,  -- of a test: chunks that do not hold the lines which were backed up
+  history    text,              -- a relation with what the log says since the parent, to go back by
+  groups     jsonb,             -- of that: the columns that each bit of `unchanged` stands for
+  primary key (restore_id, ordinal),
+  constraint columns_are_fields check (columns <@ fields),
+  constraint no_negative_counts check (rows >= 0 and standing >= 0 and altered >= 0)
+);
+
+-- The statement that stages the rows of lines `$1`, as far as the archive and the table have the same columns.
+create or replace function m23.staging_of(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot
+) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.fill('insert into {staging} ({columns}) select {values} from {lines}',
+    'staging', p_staged.staging, 'columns', (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
+    'values', m23.line_values(p_staged, p_table, p_then, 0), 'lines', m23.whole_lines(p_staged, 0));
+end $$;
+revoke all on function m23.staging_of(m23.staged_tables, m23.protected_tables, pg_snapshot) from public, anon,
+  authenticated, service_role;
+
+-- The types of a table's columns that hold values of their own, as a manifest has them.
+create or replace function m23.stored_types(p_relid oid) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select c.type_name from m23.columns_of(p_relid) c where not c.generated order by c.attnum);
+end $$;
+revoke all on function m23.stored_types(oid) from public, anon, authenticated, service_role;
+
+-- A query for the first old image of each key among entries of a log: a relation with the table's columns p_columns and
+-- m23_op, m23_change_id and m23_unchanged. m23_balance is the key's arrivals less its departures. What the image does
+-- not carry is as in the key's next one that does, else as in the row of p_live, a relation, for which p_is_live holds
+-- (`l`). The next one is found by windows: of a join the planner would not know how much there is to join. They are
+-- dear: only keys with several images have them, in a list that is hashed, whatever the planner believes.
+create or replace function m23.first_images(p_relid oid, p_columns text[], p_groups jsonb, p_entries text, p_live text,
+                                 p_is_live text)
+returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_bits  int[] := array(select distinct m23.bits_in(p_groups, c) as bits from unnest(p_columns) c
+                          where m23.bits_in(p_groups, c) <> 0 order by bits);
+  v_keys  text := m23.key_list(p_relid, 'r');
+  v_first text := $sql$
+      select distinct on ({keys}) r.*, count(*) filter (where r.m23_op in ('U', 'D')) over w as m23_images,
+             sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+               over w as m23_balance{nexts}
+        from {entries} r
+       where {is_one}
+      window w as (partition by {keys} order by r.m23_op not in ('U', 'D'), r.m23_change_id
+                   rows between unbounded preceding and unbounded following){windows}
+       order by {keys}, r.m23_op not in ('U', 'D'), r.m23_change_id$sql$;
+begin
+  if v_bits = '{}' then
+    return m23.fill(v_first, 'keys', v_keys, 'entries', p_entries, 'is_one', 'true', 'nexts', '', 'windows', '');
+  end if;
+  return m23.fill($sql$
+      with m23_first as materialized ({first})
+      select t.m23_balance, {whole} from m23_first t where t.m23_unchanged = 0
+      union all
+      select t.m23_balance, {alone} from m23_first t left join {live} l on {is_live} and {same_key}
+       where t.m23_unchanged <> 0 and t.m23_images = 1
+      union all
+      select t.m23_balance, {several}
+        from ({first_of_several}) t left join {live} l on ({needs_live}) and {is_live} and {same_key}$sql$,
+    'first', m23.fill(v_first, 'keys', v_keys, 'entries', p_entries, 'is_one', 'true', 'nexts', '', 'windows', ''),
+    'first_of_several', m23.fill(v_first, 'keys', v_keys, 'entries', p_entries,
+      'is_one', format('(%s) is true', m23.key_in(
+        p_relid, 'r', '(select * from m23_first f where f.m23_unchanged <> 0 and f.m23_images > 1)')),
+      'nexts', m23.next_values(p_columns, p_groups, v_bits),
+      'windows', (select string_agg(m23.fill(',
+             w{bits} as (partition by {keys}
+                         order by r.m23_op not in (''U'', ''D'') or r.m23_unchanged & {bits} <> 0, r.m23_change_id
+                         rows between unbounded preceding and unbounded following)',
+                                             'bits', b::text, 'keys', v_keys), '') from unnest(v_bits) b)),
+    'live', p_live, 'is_live', p_is_live, 'same_key', m23.key_match(p_relid, 'l', 't'),
+    'needs_live', (select string_agg(format('t.m23_unchanged & %1$s <> 0 and not t.m23_has_%1$s', b), ' or ')
+                     from unnest(v_bits) b),
+    'whole', m23.image_values(p_columns, p_groups, 't.{column}'),
+    'alone', m23.image_values(p_columns, p_groups, 'case when t.m23_unchanged & {bits} = 0 then t.{column}
+                                                                      else l.{column} end as {column}'),
+    'several', m23.image_values(p_columns, p_groups, 'case when t.m23_unchanged & {bits} = 0 then t.{column}
+             when t.m23_has_{bits} then t.m23_next_{n} else l.{column} end as {column}'));
+end $outer$;
+revoke all on function m23.first_images(oid, text[], jsonb, text, text, text) from public, anon, authenticated,
+  service_role;
+
+-- The groups by bit, as lists of the columns' present names; null where there are none.
+create or replace function m23.groups_of(p_table m23.protected_tables) returns jsonb
+language sql stable set search_path = '' as $$
+  select jsonb_agg((select coalesce(jsonb_agg(a.attname order by a.attnum), '[]')
+                      from m23.log_groups g join pg_attribute a on a.attnum = any (g.attnums)
+                     where g.table_id = p_table.id and g.bit = b.bit
+                       and a.attrelid = p_table.relid and not a.attisdropped) order by b.bit)
+    from generate_series(0, (select max(g.bit) from m23.log_groups g where g.table_id = p_table.id)) b (bit)
+$$;
+revoke all on function m23.groups_of(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- Records: the tables that a client reads through the API, each under row-level
 -- security. Rows are written by M23's functions; clients insert only what a policy
 -- and a column grant below name.
@@ -6714,18 +7452,154 @@ end $outer$;
 revoke all on function m23.parent_changes(m23.protected_tables, m23.protected_tables, text, text, text) from public,
   anon, authenticated, service_role;
 
--- What a column gets in a row that comes back without a value for it, as of a time before the column was there: from a
--- function that the project names (m23.set_fill), else the column's default.
+-- What has to be put into other words in values of a type as of a change id, or of a position, by the numbers of
+-- the types within: `{}` for nothing.
+create or replace function m23.former_words(p_type oid, p_at pg_lsn, p_position pg_snapshot) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  if not exists (select from m23.type_versions where since > '0/0') then return '{}'; end if;
+  return (select coalesce(jsonb_object_agg(u.type, f.words) filter (where f.words is not null), '{}')
+            from m23.types_within(array[p_type]) u join pg_type t on t.oid = u.type
+           cross join lateral (select case t.typtype
+                                  when 'e' then m23.former_labels(u.type, p_at, p_position)
+                                  when 'c' then m23.former_fields(u.type, p_at, p_position) end) f (words));
+end $$;
+revoke all on function m23.former_words(oid, pg_lsn, pg_snapshot) from public, anon, authenticated, service_role;
 
--- By names: a function that is made anew is another object.
-create table m23.fills (
-  table_id      int not null references m23.protected_tables (id) on delete cascade,
-  attnum        int2 not null,
-  schema_name   text not null,
-  function_name text not null,
-  takes_row     boolean not null,
-  primary key (table_id, attnum)
-);
+-- The expression that puts a text, which is an expression, into present words.
+create or replace function m23.present_words(p_text text, p_type oid, p_words jsonb) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_enum oid := case when p_words <> '{}' then m23.enum_of(p_type) end;
+begin
+  return case when p_words = '{}' then p_text
+    when v_enum is not null
+    then format('coalesce(%1$L::jsonb ->> (%2$s), %2$s)', p_words -> v_enum::text, p_text)
+    else format('m23.in_present_words(%s, %s, %L)', p_text, p_type, p_words) end;
+end $$;
+revoke all on function m23.present_words(text, oid, jsonb) from public, anon, authenticated, service_role;
+
+-- A plan: the difference between what a tenant's tables are and what they should be, in
+-- pg_temp.m23_diff_<id>: m23_op I (missing), T (missing, and nobody's row has its key), U (differs),
+-- D (should not be), R (differs, and is written as delete and insert), m23_place where the live row
+-- lies, and the wanted row, or the live row of a D.
+
+-- The temporary table with a table's plan, qualified.
+create or replace function m23.diff_name(p_table m23.protected_tables) returns text
+language plpgsql immutable set search_path = '' as $$ begin return 'pg_temp.m23_diff_' || p_table.id; end $$;
+revoke all on function m23.diff_name(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The condition that a live row `l` is not the wanted one, given by one expression a column.
+create or replace function m23.differs(p_table m23.protected_tables, p_columns text[], p_wanted text[]) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select '(' || concat_ws(' or ',
+             string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
+             m23.images_differ(array_agg(u.live) filter (where u.by = 'image'),
+                               array_agg(u.wanted) filter (where u.by = 'image')),
+             m23.images_differ(array_agg(u.live) filter (where u.by = 'text'),
+                               array_agg(u.wanted) filter (where u.by = 'text'))
+               || format(' and row(%s)::text <> row(%s)::text',
+                         string_agg(u.live, ', ') filter (where u.by = 'text'),
+                         string_agg(u.wanted, ', ') filter (where u.by = 'text'))) || ')'
+            from m23.compared(p_table, p_columns, p_wanted) u);
+end $$;
+revoke all on function m23.differs(m23.protected_tables, text[], text[]) from public, anon, authenticated, service_role;
+
+-- The condition that a live row `l` differs from another in a column that takes no UPDATE; null where there is none.
+create or replace function m23.fixed_differ(p_target m23.target, p_other text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('l.%1$I is distinct from %2$s.%1$I', c.name, p_other), ' or ')
+            from m23.columns_of((p_target.tbl).relid) c
+           where c.identity = 'a' and c.name = any (p_target.columns) and c.name <> all (p_target.kept)
+             and c.key_ord is null);
+end $$;
+revoke all on function m23.fixed_differ(m23.target, text) from public, anon, authenticated, service_role;
+
+-- What a target wants of each column, from its row `w`. Of a column that was added since, the moment says nothing: a
+-- live row `l` keeps its value, and without one it gets what m23.filled says. So does a column that may not be null
+-- any more, where the project has said how.
+-- Without p_live there is no live row.
+create or replace function m23.wanted_values(p_target m23.target, p_live boolean default true) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_archive boolean := p_target.wanted is not null and (p_target.moment).taken is null;
+  v_is_live text := case when p_live then 'l.m23_place is not null' end;
+begin
+  return (select array_agg(case
+        -- renamed or dropped meanwhile: whoever runs the query is told
+        when a.attname is null then format('w.%I', u.name)
+        when a.attname = any (p_target.kept)
+          then m23.if_live(v_is_live, a.attname,
+                           m23.or_else(format('w.%I', a.attname),
+                                       m23.filled(p_target.tbl, a.attnum, p_target.columns, v_archive)))
+        else m23.or_else(case when a.atttypmod = -1 then format('w.%I', a.attname)
+                              else m23.fitted(format('w.%I', a.attname), a.atttypid, a.atttypmod) end,
+                         case when a.attnotnull then case when p_live then format('l.%I, ', a.attname) else '' end
+                                || m23.fill_call(p_target.tbl, a.attnum, p_target.columns) end) end
+        order by u.n)
+      from unnest(p_target.columns) with ordinality u (name, n)
+      left join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = u.name);
+end $$;
+revoke all on function m23.wanted_values(m23.target, boolean) from public, anon, authenticated, service_role;
+
+-- The values of a line `f` in the columns that are staged; p_skip fields come before them.
+create or replace function m23.line_values(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_skip int)
+returns text
+language sql stable set search_path = '' as $$
+  select string_agg(format('%s as %I', m23.field_value(p_table, c, format('f[%s]', f.place + p_skip),
+                                                       p_staged.types[f.place], p_then), c.name),
+                    ', ' order by c.attnum)
+    from m23.columns_of(p_table.relid) c cross join lateral (select array_position(p_staged.fields, c.name)) f (place)
+   where c.name = any (p_staged.columns)
+$$;
+revoke all on function m23.line_values(m23.staged_tables, m23.protected_tables, pg_snapshot, int) from public, anon,
+  authenticated, service_role;
+
+-- Lines with as many fields as there should be, as arrays `f`; cut once, and not for each field.
+create or replace function m23.whole_lines(p_staged m23.staged_tables, p_skip int) returns text
+language sql immutable set search_path = '' as $q$
+  select format($$(select * from (
+      select pg_catalog.string_to_array(line, chr(9), '\N') as f from string_to_table($1, chr(10)) line offset 0) x
+      where pg_catalog.cardinality(f) = %s) whole$$,
+                cardinality(p_staged.fields) + p_skip)
+$q$;
+revoke all on function m23.whole_lines(m23.staged_tables, int) from public, anon, authenticated, service_role;
+
+-- The bits of the groups that have a column, by groups as lists of names (m23.groups_of).
+create or replace function m23.bits_in(p_groups jsonb, p_column text) returns int
+language sql immutable set search_path = '' as $$
+  select coalesce(bit_or(1 << (g.n - 1)::int), 0)
+    from jsonb_array_elements(p_groups) with ordinality g (names, n) where g.names ? p_column
+$$;
+revoke all on function m23.bits_in(jsonb, text) from public, anon, authenticated, service_role;
+
+-- The columns of an image, those in groups as a template says.
+create or replace function m23.image_values(p_columns text[], p_groups jsonb, p_grouped text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return (select string_agg(case b.bits when 0 then format('t.%I', c.name)
+                              else m23.fill(p_grouped, 'column', quote_ident(c.name), 'bits', b.bits::text,
+                                            'n', c.n::text) end, ', ' order by c.n)
+            from unnest(p_columns) with ordinality c (name, n),
+                 lateral (select m23.bits_in(p_groups, c.name)) b (bits));
+end $$;
+revoke all on function m23.image_values(text[], jsonb, text) from public, anon, authenticated, service_role;
+
+-- Whether an image of a key carries a group, and the values of the first one that does.
+create or replace function m23.next_values(p_columns text[], p_groups jsonb, p_bits int[]) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return concat(
+    (select string_agg(m23.fill(', first_value(r.m23_op in (''U'', ''D'') and r.m23_unchanged & {bits} = 0)
+                   over w{bits} as m23_has_{bits}', 'bits', b::text), '') from unnest(p_bits) b),
+    (select string_agg(m23.fill(', first_value(r.{column}) over w{bits} as m23_next_{n}',
+                                'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text), '' order by c.n)
+       from unnest(p_columns) with ordinality c (name, n), lateral (select m23.bits_in(p_groups, c.name)) b (bits)
+      where b.bits <> 0));
+end $$;
+revoke all on function m23.next_values(text[], jsonb, int[]) from public, anon, authenticated, service_role;
 
 -- Whether no two rows of a table have the same values in these columns.
 create or replace function m23.is_unique(p_relid oid, p_attnums int2[]) returns boolean
@@ -6803,30 +7677,6 @@ exception when others then return to_jsonb(p_value);
 end $$;
 revoke all on function m23.json_of(text, text) from public, anon, authenticated, service_role;
 
--- The expression of a text that a log's row `l` holds: what it has to be read by depends on when it was logged.
-create or replace function m23.logged_words(p_text text, p_type oid) returns text
-language plpgsql stable set search_path = '' as $$
-declare
-  v_since pg_lsn;
-  v_then  text;
-  v_last  text;
-  v_text  text;
-begin
-  if not exists (select from m23.type_versions where since > '0/0') then return p_text; end if;
-  for v_since in
-    select distinct v.since from m23.types_within(array[p_type]) u join m23.type_versions v on v.type = u.type
-     where v.incarnation = m23.present_life() order by v.since
-  loop
-    v_then := m23.present_words(p_text, p_type, m23.former_words(p_type, v_since, null));
-    continue when v_then = v_last;
-    v_text := case when v_last is null then v_then
-                   else format('case when l.change_id >= %L then %s else %s end', v_since, v_then, v_text) end;
-    v_last := v_then;
-  end loop;
-  return coalesce(v_text, p_text);
-end $$;
-revoke all on function m23.logged_words(text, oid) from public, anon, authenticated, service_role;
-
 -- The columns of a table that a function fills.
 create or replace function m23.filled_columns(p_table m23.protected_tables) returns text[]
 language plpgsql stable set search_path = '' as $$
@@ -6877,6 +7727,206 @@ begin
 end $outer$;
 revoke all on function m23.logged_moves(m23.protected_tables, text, text, boolean) from public, anon, authenticated,
   service_role;
+
+-- Where the present attributes stand in a value of so many fields, if not in their order: `{"2": [1, null, 2]}`.
+create or replace function m23.former_fields(p_type oid, p_at pg_lsn, p_position pg_snapshot) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select jsonb_object_agg(cardinality(was.numbers), now.places)
+      from (select distinct on (cardinality(v.numbers)) v.numbers
+              from m23.versions_at(p_type, p_at, p_position) v order by cardinality(v.numbers), v.rank) was
+     cross join lateral (
+           select coalesce(jsonb_agg(array_position(was.numbers, a.attnum::int::oid) order by a.attnum), '[]') as places
+             from pg_type t join pg_attribute a on a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+            where t.oid = p_type) now
+     where now.places <> (select coalesce(jsonb_agg(n), '[]') from generate_series(1, cardinality(was.numbers)) n));
+end $$;
+revoke all on function m23.former_fields(oid, pg_lsn, pg_snapshot) from public, anon, authenticated, service_role;
+
+-- The labels that are called otherwise now: `{"former": "present"}`.
+create or replace function m23.former_labels(p_type oid, p_at pg_lsn, p_position pg_snapshot) returns jsonb
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select jsonb_object_agg(was.name, e.enumlabel)
+      from (select distinct on (p.name) p.name, p.number
+              from m23.versions_at(p_type, p_at, p_position) v, unnest(v.names, v.numbers) p (name, number)
+             order by p.name, v.rank) was
+      join pg_enum e on e.oid = was.number and e.enumlabel <> was.name);
+end $$;
+revoke all on function m23.former_labels(oid, pg_lsn, pg_snapshot) from public, anon, authenticated, service_role;
+
+-- An enum, under domains; null where a type is none.
+create or replace function m23.enum_of(p_type oid) returns oid
+language plpgsql stable set search_path = '' as $$
+begin
+  return (with recursive under (type) as (
+      select p_type union all select t.typbasetype from under u join pg_type t on t.oid = u.type and t.typtype = 'd')
+    select t.oid from under u join pg_type t on t.oid = u.type and t.typtype = 'e');
+end $$;
+revoke all on function m23.enum_of(oid) from public, anon, authenticated, service_role;
+
+-- A value's text in present words. Of a multirange the words are as they were.
+create or replace function m23.in_present_words(p_value text, p_type oid, p_words jsonb) returns text
+language plpgsql stable strict set search_path = '' as $$
+declare
+  v_type     pg_type;
+  v_elements text[];
+  v_fields   text[];
+  v_places   jsonb;
+begin
+  select * into v_type from pg_type where oid = p_type;
+  if v_type.typtype = 'd' then
+    return m23.in_present_words(p_value, v_type.typbasetype, p_words);
+  elsif v_type.typtype = 'e' then
+    return coalesce(p_words -> p_type::text ->> p_value, p_value);
+  elsif v_type.typcategory = 'A' and v_type.typelem <> 0 then
+    v_elements := array(select distinct e from unnest(p_value::text[]) e where e is not null);
+    return m23.with_elements(p_value::text[], v_elements,
+                             array(select m23.in_present_words(e, v_type.typelem, p_words)
+                                     from unnest(v_elements) with ordinality u (e, n) order by n));
+  elsif v_type.typtype = 'r' and p_value <> 'empty' then
+    v_fields := m23.fields_of(substr(p_value, 2, length(p_value) - 2));
+    return (select left(p_value, 1)
+                     || string_agg(m23.quoted_field(m23.in_present_words(f, r.rngsubtype, p_words)), ',' order by n)
+                     || right(p_value, 1)
+              from pg_range r, unnest(v_fields) with ordinality u (f, n) where r.rngtypid = p_type);
+  elsif v_type.typtype = 'c' then
+    v_fields := m23.fields_of(substr(p_value, 2, length(p_value) - 2));
+    v_places := coalesce(p_words -> p_type::text -> cardinality(v_fields)::text,
+                         (select jsonb_agg(n) from generate_series(1, cardinality(v_fields)) n));
+    return (select format('(%s)', string_agg(m23.quoted_field(
+                     m23.in_present_words(v_fields[p.place::int], a.type, p_words)), ',' order by p.n))
+              from jsonb_array_elements_text(v_places) with ordinality p (place, n)
+              left join (select c.atttypid as type, row_number() over (order by c.attnum) as n from pg_attribute c
+                          where c.attrelid = v_type.typrelid and c.attnum > 0 and not c.attisdropped) a on a.n = p.n);
+  end if;
+  return p_value;
+end $$;
+revoke all on function m23.in_present_words(text, oid, jsonb) from public, anon, authenticated, service_role;
+
+-- Columns of a live row `l` with the expressions that are wanted for them, and what tells two of
+-- them apart. `value`: their type's equality, as none of its values is stored in two ways; that is
+-- quickest. `image`: what is stored. `text`: for where two images may stand for one value; it costs
+-- ten times as much.
+create or replace function m23.compared(p_table m23.protected_tables, p_columns text[], p_wanted text[])
+returns table (live text, wanted text, by text)
+language plpgsql stable rows 20 set search_path = '' as $$
+begin
+  return query
+  select format(f.form, format('l.%I', c.name)), format(f.form, c.expression), f.by
+    from unnest(p_columns, p_wanted) with ordinality c (name, expression, n)
+    join pg_attribute a on a.attrelid = p_table.relid and a.attname = c.name
+    join pg_type t on t.oid = a.atttypid
+    cross join lateral (select case
+        when a.atttypid = any (array['text', 'varchar']::regtype[]::oid[])
+          then '(%s)::pg_catalog.text collate pg_catalog."C"'
+        when t.typtype = 'd' then '(%s)::' || m23.type_with_nulls(a.attrelid, a.attnum) else '%s' end, case
+        when a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timestamp',
+                                     'timestamptz', 'text', 'varchar', 'bytea']::regtype[]::oid[]) then 'value'
+        when a.atttypid = any (array['bpchar', 'json']::regtype[]::oid[]) then 'image'
+        else 'text' end) f (form, by)
+   order by c.n;
+end $$;
+revoke all on function m23.compared(m23.protected_tables, text[], text[]) from public, anon, authenticated,
+  service_role;
+
+-- Whether two rows differ, as conditions of a statement.
+
+-- Two rows are compared by what is stored, not by what their types call equal: that would miss
+-- 1.0 and 1.00, and some types have no equality.
+create or replace function m23.images_differ(p_these text[], p_those text[]) returns text
+language plpgsql immutable strict set search_path = '' as $$
+begin
+  return format('row(%s)::record operator(pg_catalog.*<>) row(%s)::record', array_to_string(p_these, ', '),
+                array_to_string(p_those, ', '));
+end $$;
+revoke all on function m23.images_differ(text[], text[]) from public, anon, authenticated, service_role;
+
+-- The call of a column's function for a wanted row `w` with some columns; null where it has none.
+create or replace function m23.fill_call(p_table m23.protected_tables, p_attnum int2, p_columns text[]) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('%I.%I(%s)::%s', f.schema_name, f.function_name,
+                        case when f.takes_row then m23.row_of_table(p_table.relid, p_columns) end,
+                        format_type(a.atttypid, a.atttypmod))
+            from m23.fills f join pg_attribute a on a.attrelid = p_table.relid and a.attnum = f.attnum
+           where f.table_id = p_table.id and f.attnum = p_attnum and m23.fill_function(f) is not null);
+end $$;
+revoke all on function m23.fill_call(m23.protected_tables, int2, text[]) from public, anon, authenticated, service_role;
+
+-- The value that a column gets in a wanted row `w` that has none: that of its function, else its default, where it must
+-- have a value or the row comes from an archive, which cannot have said that it had none.
+create or replace function m23.filled(
+  p_table m23.protected_tables, p_attnum int2, p_columns text[], p_archive boolean
+) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_column pg_attribute;
+  v_fill   text := m23.fill_call(p_table, p_attnum, p_columns);
+begin
+  if v_fill is not null then return v_fill; end if;
+  select * into v_column from pg_attribute where attrelid = p_table.relid and attnum = p_attnum;
+  if not (v_column.attnotnull or p_archive) then return null; end if;
+  return '(' || m23.default_of(p_table.relid, p_attnum) || ')::' || format_type(v_column.atttypid, v_column.atttypmod);
+end $$;
+revoke all on function m23.filled(m23.protected_tables, int2, text[], boolean) from public, anon, authenticated,
+  service_role;
+
+-- A value in the length and precision of a column, as an assignment would make it; one that
+-- does not fit stays as it is, for the assignment to refuse.
+create or replace function m23.fitted(p_value text, p_type oid, p_modifier int) returns text
+language sql stable set search_path = '' as $$
+  select case
+    when p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[])
+      then p_value
+    when p_type in ('varchar'::regtype, 'bpchar'::regtype)
+      then format('case when length(%1$s) <= %2$s then (%1$s)::%3$s else %1$s end', p_value, p_modifier - 4,
+                  format_type(p_type, p_modifier))
+    else format('(%s)::%s', p_value, format_type(p_type, p_modifier)) end
+$$;
+revoke all on function m23.fitted(text, oid, int) from public, anon, authenticated, service_role;
+
+-- The expression of a live row's column where there is such a row, else another. p_is_live: the condition; null, if
+-- there is never one.
+create or replace function m23.if_live(p_is_live text, p_column text, p_else text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when p_is_live is null then p_else
+              else format('case when %s then l.%I else %s end', p_is_live, p_column, p_else) end;
+end $$;
+revoke all on function m23.if_live(text, text, text) from public, anon, authenticated, service_role;
+
+-- A value, or another one where it is null and there is another one.
+create or replace function m23.or_else(p_value text, p_other text) returns text
+language plpgsql immutable set search_path = '' as
+$$ begin return case when p_other is null then p_value else format('coalesce(%s, %s)', p_value, p_other) end; end $$;
+revoke all on function m23.or_else(text, text) from public, anon, authenticated, service_role;
+
+-- The value of a field of a line, in the type that its column has now. A text of another type, or of before a type was
+-- altered, is read as what it was then: p_type is the column's type then, by name, and p_then the backup's position,
+-- where that is of this life.
+create or replace function m23.field_value(
+  p_table m23.protected_tables, p_column m23.column_shape, p_field text, p_type text, p_then pg_snapshot)
+returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_type oid := (select a.atttypid from pg_attribute a where a.attrelid = p_table.relid and a.attnum = p_column.attnum);
+  v_now  text := m23.type_with_nulls(p_table.relid, p_column.attnum);
+  v_text text := format('(case when pg_catalog.strpos(%1$s, ''\'') = 0 then %1$s else m23.copy_unescape(%1$s) end)',
+                        p_field);
+begin
+  return case
+    when p_column.plain and p_type = v_now then format('%s::%s', p_field, v_now)
+    -- a cast from text would not know "-", nor the number of what has been dropped
+    when p_column.type_name = 'regclass' then format('regclassin(textout(%s))', p_field)
+    when v_now in ('json', 'jsonb') and to_regtype(p_type) is not null
+    then m23.converted(format('(%s)::%s', v_text, to_regtype(p_type)), p_type, v_now)
+    else format('(%s)::%s', m23.present_words(v_text, v_type, case when p_then is null then '{}'
+                                                                   else m23.former_words(v_type, null, p_then) end),
+                v_now) end;
+end $$;
+revoke all on function m23.field_value(m23.protected_tables, m23.column_shape, text, text, pg_snapshot) from public,
+  anon, authenticated, service_role;
 
 -- What code does outside of a table, as far as it is recognised: calls that no transaction takes back, and writes to
 -- tables that are not protected.
@@ -6976,32 +8026,6 @@ begin
 end $$;
 revoke all on function m23.unread_in(oid) from public, anon, authenticated, service_role;
 
--- What has to be put into other words in values of a type as of a change id, or of a position, by the numbers of
--- the types within: `{}` for nothing.
-create or replace function m23.former_words(p_type oid, p_at pg_lsn, p_position pg_snapshot) returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  if not exists (select from m23.type_versions where since > '0/0') then return '{}'; end if;
-  return (select coalesce(jsonb_object_agg(u.type, f.words) filter (where f.words is not null), '{}')
-            from m23.types_within(array[p_type]) u join pg_type t on t.oid = u.type
-           cross join lateral (select case t.typtype
-                                  when 'e' then m23.former_labels(u.type, p_at, p_position)
-                                  when 'c' then m23.former_fields(u.type, p_at, p_position) end) f (words));
-end $$;
-revoke all on function m23.former_words(oid, pg_lsn, pg_snapshot) from public, anon, authenticated, service_role;
-
--- The expression that puts a text, which is an expression, into present words.
-create or replace function m23.present_words(p_text text, p_type oid, p_words jsonb) returns text
-language plpgsql stable set search_path = '' as $$
-declare v_enum oid := case when p_words <> '{}' then m23.enum_of(p_type) end;
-begin
-  return case when p_words = '{}' then p_text
-    when v_enum is not null
-    then format('coalesce(%1$L::jsonb ->> (%2$s), %2$s)', p_words -> v_enum::text, p_text)
-    else format('m23.in_present_words(%s, %s, %L)', p_text, p_type, p_words) end;
-end $$;
-revoke all on function m23.present_words(text, oid, jsonb) from public, anon, authenticated, service_role;
-
 -- The condition that nothing has been logged of a row `r` since its parent moved by which it left or came.
 create or replace function m23.is_unmoved(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
@@ -7020,89 +8044,6 @@ create or replace function m23.prefixed(p_names text, p_alias text) returns text
 language sql immutable set search_path = '' as
 $$ select p_alias || '.' || replace(p_names, ', ', ', ' || p_alias || '.') $$;
 revoke all on function m23.prefixed(text, text) from public, anon, authenticated, service_role;
-
--- A name as the catalogue has it.
-create or replace function m23.name_in_code(p_name text) returns text
-language sql immutable set search_path = '' as $$
-  select case when p_name like '"%' then replace(trim(both '"' from p_name), '""', '"') else lower(p_name) end
-$$;
-revoke all on function m23.name_in_code(text) from public, anon, authenticated, service_role;
-
--- Where the present attributes stand in a value of so many fields, if not in their order: `{"2": [1, null, 2]}`.
-create or replace function m23.former_fields(p_type oid, p_at pg_lsn, p_position pg_snapshot) returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select jsonb_object_agg(cardinality(was.numbers), now.places)
-      from (select distinct on (cardinality(v.numbers)) v.numbers
-              from m23.versions_at(p_type, p_at, p_position) v order by cardinality(v.numbers), v.rank) was
-     cross join lateral (
-           select coalesce(jsonb_agg(array_position(was.numbers, a.attnum::int::oid) order by a.attnum), '[]') as places
-             from pg_type t join pg_attribute a on a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-            where t.oid = p_type) now
-     where now.places <> (select coalesce(jsonb_agg(n), '[]') from generate_series(1, cardinality(was.numbers)) n));
-end $$;
-revoke all on function m23.former_fields(oid, pg_lsn, pg_snapshot) from public, anon, authenticated, service_role;
-
--- The labels that are called otherwise now: `{"former": "present"}`.
-create or replace function m23.former_labels(p_type oid, p_at pg_lsn, p_position pg_snapshot) returns jsonb
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select jsonb_object_agg(was.name, e.enumlabel)
-      from (select distinct on (p.name) p.name, p.number
-              from m23.versions_at(p_type, p_at, p_position) v, unnest(v.names, v.numbers) p (name, number)
-             order by p.name, v.rank) was
-      join pg_enum e on e.oid = was.number and e.enumlabel <> was.name);
-end $$;
-revoke all on function m23.former_labels(oid, pg_lsn, pg_snapshot) from public, anon, authenticated, service_role;
-
--- An enum, under domains; null where a type is none.
-create or replace function m23.enum_of(p_type oid) returns oid
-language plpgsql stable set search_path = '' as $$
-begin
-  return (with recursive under (type) as (
-      select p_type union all select t.typbasetype from under u join pg_type t on t.oid = u.type and t.typtype = 'd')
-    select t.oid from under u join pg_type t on t.oid = u.type and t.typtype = 'e');
-end $$;
-revoke all on function m23.enum_of(oid) from public, anon, authenticated, service_role;
-
--- A value's text in present words. Of a multirange the words are as they were.
-create or replace function m23.in_present_words(p_value text, p_type oid, p_words jsonb) returns text
-language plpgsql stable strict set search_path = '' as $$
-declare
-  v_type     pg_type;
-  v_elements text[];
-  v_fields   text[];
-  v_places   jsonb;
-begin
-  select * into v_type from pg_type where oid = p_type;
-  if v_type.typtype = 'd' then
-    return m23.in_present_words(p_value, v_type.typbasetype, p_words);
-  elsif v_type.typtype = 'e' then
-    return coalesce(p_words -> p_type::text ->> p_value, p_value);
-  elsif v_type.typcategory = 'A' and v_type.typelem <> 0 then
-    v_elements := array(select distinct e from unnest(p_value::text[]) e where e is not null);
-    return m23.with_elements(p_value::text[], v_elements,
-                             array(select m23.in_present_words(e, v_type.typelem, p_words)
-                                     from unnest(v_elements) with ordinality u (e, n) order by n));
-  elsif v_type.typtype = 'r' and p_value <> 'empty' then
-    v_fields := m23.fields_of(substr(p_value, 2, length(p_value) - 2));
-    return (select left(p_value, 1)
-                     || string_agg(m23.quoted_field(m23.in_present_words(f, r.rngsubtype, p_words)), ',' order by n)
-                     || right(p_value, 1)
-              from pg_range r, unnest(v_fields) with ordinality u (f, n) where r.rngtypid = p_type);
-  elsif v_type.typtype = 'c' then
-    v_fields := m23.fields_of(substr(p_value, 2, length(p_value) - 2));
-    v_places := coalesce(p_words -> p_type::text -> cardinality(v_fields)::text,
-                         (select jsonb_agg(n) from generate_series(1, cardinality(v_fields)) n));
-    return (select format('(%s)', string_agg(m23.quoted_field(
-                     m23.in_present_words(v_fields[p.place::int], a.type, p_words)), ',' order by p.n))
-              from jsonb_array_elements_text(v_places) with ordinality p (place, n)
-              left join (select c.atttypid as type, row_number() over (order by c.attnum) as n from pg_attribute c
-                          where c.attrelid = v_type.typrelid and c.attnum > 0 and not c.attisdropped) a on a.n = p.n);
-  end if;
-  return p_value;
-end $$;
-revoke all on function m23.in_present_words(text, oid, jsonb) from public, anon, authenticated, service_role;
 
 -- Present words -----------------------------------------------------------------------------
 
@@ -7151,6 +8092,55 @@ begin
 end $$;
 revoke all on function m23.with_elements(text[], text[], text[]) from public, anon, authenticated, service_role;
 
+-- The function of a fill; null where it is no longer there.
+create or replace function m23.fill_function(p_fill m23.fills) returns regprocedure
+language plpgsql stable set search_path = '' as $$
+begin
+  return to_regprocedure(format('%I.%I(%s)', p_fill.schema_name, p_fill.function_name, case when p_fill.takes_row then
+    (select m23.qualified_name(t.relid) from m23.protected_tables t where t.id = p_fill.table_id) end));
+end $$;
+revoke all on function m23.fill_function(m23.fills) from public, anon, authenticated, service_role;
+
+-- A wanted row `w`, which has some columns, as a row of its table.
+create or replace function m23.row_of_table(p_relid oid, p_columns text[]) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('row(%s)::%s', string_agg(
+                   case when a.attisdropped or a.attname <> all (p_columns) then 'null'
+                        else format('w.%I', a.attname) end,
+                   ', ' order by a.attnum) filter (where not a.attisdropped), m23.qualified_name(p_relid))
+            from pg_attribute a where a.attrelid = p_relid and a.attnum > 0);
+end $$;
+revoke all on function m23.row_of_table(oid, text[]) from public, anon, authenticated, service_role;
+
+-- What the database itself gives a column in a new row; null for nothing.
+create or replace function m23.default_of(p_relid oid, p_attnum int2) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select case when a.attidentity <> '' then
+                   format('nextval(%L::regclass)', pg_get_serial_sequence(m23.qualified_name(p_relid), a.attname))
+                 else (select pg_get_expr(d.adbin, d.adrelid) from pg_attrdef d
+                        where d.adrelid = p_relid and d.adnum = p_attnum) end
+            from pg_attribute a where a.attrelid = p_relid and a.attnum = p_attnum);
+end $$;
+revoke all on function m23.default_of(oid, int2) from public, anon, authenticated, service_role;
+
+create or replace function m23.copy_unescape(p_field text) returns text
+language sql immutable strict set search_path = '' as $$
+  select array_to_string(array(
+    select replace(replace(replace(part, '\t', chr(9)), '\n', chr(10)), '\r', chr(13))
+      from unnest(string_to_array(p_field, '\\')) with ordinality p (part, n) order by n), '\')
+$$;
+comment on function m23.copy_unescape(text) is 'A field of a COPY line without its escapes.';
+revoke all on function m23.copy_unescape(text) from public, anon, authenticated, service_role;
+
+-- A name as the catalogue has it.
+create or replace function m23.name_in_code(p_name text) returns text
+language sql immutable set search_path = '' as $$
+  select case when p_name like '"%' then replace(trim(both '"' from p_name), '""', '"') else lower(p_name) end
+$$;
+revoke all on function m23.name_in_code(text) from public, anon, authenticated, service_role;
+
 do $$
 begin
   create event trigger m23_foresee_drop on ddl_command_start when tag in ('DROP TABLE')
@@ -7166,6 +8156,12 @@ exception when insufficient_privilege then
   raise notice 'no right to make an event trigger: call m23.protect_table again after another primary key or a new '
                'partition';
 end $$;
+
+select m23.close_table('m23.table_statements');
+
+comment on table m23.table_statements is
+  'What M23 executes for each table, by the table''s present layout; the names between the texts stand for what a call '
+  'fills in.';
 
 -- An entry of the log, as its tenant reads it.
 create type m23.log_entry as (
@@ -7203,41 +8199,6 @@ comment on view public.transaction_logs is
 revoke all on public.transaction_logs from anon, authenticated;
 
 grant select on public.transaction_logs to authenticated;
-
--- The time-travel read: a tenant's rows of one table as of a position. Live rows, with
--- the first old images of whatever has changed since laid over them. Backups, previews
--- and a user's own look into the past are all this one query.
-
--- The condition that a live row, which is found by its key or its place, is the tenant's; p_tenant is an
--- expression. Said so that no index serves it: of a tenant that has grown since the last ANALYZE the planner
--- believes that it has next to no rows, and would look through all of them for each planned one.
-create or replace function m23.is_tenants(p_table m23.protected_tables, p_row text, p_tenant text) returns text
-language plpgsql stable strict set search_path = '' as
-$$
-begin
-  if m23.has_no_tenants(p_table) then return 'true'; end if;
-  return format('greatest(%s) = %s', m23.row_tenant(p_table, p_row), m23.tenant_value(p_table, p_tenant));
-end $$;
-revoke all on function m23.is_tenants(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
-
--- The condition that a live row, one of few that are found by their keys, is the tenant's: where a path leads to it, by
--- the row and not by the tenant's parents.
-create or replace function m23.is_there(p_table m23.protected_tables, p_row text, p_tenant text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return case when p_table.parent_id is null then m23.belongs_to(p_table, p_row, p_tenant)
-              else m23.is_tenants(p_table, p_row, p_tenant) end;
-end $$;
-revoke all on function m23.is_there(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
-
--- A tenant's live rows, with the same parameters: those of the moment as long as nothing lies after it.
-create or replace function m23.live_query(p_table m23.protected_tables, p_limit int) returns text
-language sql stable set search_path = '' as $q$
-  select format('select %1$s from %2$s r where %3$s and %4$s order by %5$s limit %6$s',
-    m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.belongs_to(p_table, 'r', '$1'),
-    m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), p_limit)
-$q$;
-revoke all on function m23.live_query(m23.protected_tables, int) from public, anon, authenticated, service_role;
 
 -- Whether the log has anything of a tenant after a moment.
 create or replace function m23.has_changed(p_table m23.protected_tables, p_tenant text, p_moment m23.moment)
@@ -7288,7 +8249,7 @@ begin
     left join pg_attrdef d on d.adrelid = v_row.relid and d.adnum = c.attnum
    where c.attnum = any (v_shape);
   return query execute format('select %s from (%s) r', v_select,
-                              m23.as_of_query(v_row, m23.log_of(v_row.id, p_tenant, p_moment.floor)))
+                              m23.statement(v_row, 'as_of', 'log', m23.log_of(v_row.id, p_tenant, p_moment.floor)))
     using p_tenant, p_moment, null::text[];
 exception when datatype_mismatch then
   raise exception '% was altered while it was read', m23.public_name(v_row.relid)
@@ -7311,31 +8272,6 @@ comment on function m23.as_of(anyelement, text, timestamptz) is
   'The rows of a tenant in a protected table as they were committed at a time: '
   'select * from m23.as_of(null::public.orders, tenant, timestamptz ''…'').';
 revoke all on function m23.as_of(anyelement, text, timestamptz) from public, anon, authenticated, service_role;
-
--- A tenant's rows as of a moment, with the parameters of m23.touched_since; with a limit the
--- first ones by key, read in the order of an index where there is one.
-create or replace function m23.as_of_query(
-  p_table m23.protected_tables, p_log text, p_limit int default null,
-  p_moment text default '$2', p_after text default '$3'
-) returns text
-language plpgsql stable set search_path = '' as $outer$
-begin
-  return m23.fill($sql$with {touched}
-    (select {columns} from {live} r where {is_its} and {key_after} and not {is_touched} {limit})
-    union all
-    (select {columns} from touched r
-      where (exists (select from {live} t where {is_there} and {same_key}))::int - r.m23_balance = 1 {limit})$sql$,
-    'touched', m23.touched_since(p_table, p_log, p_moment, p_after),
-    'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
-    'is_its', m23.belongs_to(p_table, 'r', '$1'), 'is_there', m23.is_there(p_table, 't', '$1'),
-    'key_after', m23.key_after(p_table.relid, p_after),
-    'is_touched', m23.key_in(p_table.relid, 'r', 'touched'),
-    'same_key', m23.key_match(p_table.relid, 't', 'r'),
-    'limit', case when p_limit is null then ''
-                  else format('order by %s limit %s', m23.key_list(p_table.relid, 'r'), p_limit) end);
-end $outer$;
-revoke all on function m23.as_of_query(m23.protected_tables, text, int, text, text) from public, anon, authenticated,
-  service_role;
 
 -- The `via` of a path as an archive has it (m23.path_facts); null where there is none.
 create or replace function m23.via_of_facts(p_table regclass, p_path jsonb) returns text
@@ -7378,97 +8314,6 @@ begin
 end $$;
 revoke all on function m23.drop_log_part(m23.protected_tables, int, xid8) from public, anon, authenticated,
   service_role;
-
--- A query for the first old image of each key among entries of a log: a relation with the table's columns p_columns and
--- m23_op, m23_change_id and m23_unchanged. m23_balance is the key's arrivals less its departures. What the image does
--- not carry is as in the key's next one that does, else as in the row of p_live, a relation, for which p_is_live holds
--- (`l`). The next one is found by windows: of a join the planner would not know how much there is to join. They are
--- dear: only keys with several images have them, in a list that is hashed, whatever the planner believes.
-create or replace function m23.first_images(p_relid oid, p_columns text[], p_groups jsonb, p_entries text, p_live text,
-                                 p_is_live text)
-returns text
-language plpgsql stable set search_path = '' as $outer$
-declare
-  v_bits  int[] := array(select distinct m23.bits_in(p_groups, c) as bits from unnest(p_columns) c
-                          where m23.bits_in(p_groups, c) <> 0 order by bits);
-  v_keys  text := m23.key_list(p_relid, 'r');
-  v_first text := $sql$
-      select distinct on ({keys}) r.*, count(*) filter (where r.m23_op in ('U', 'D')) over w as m23_images,
-             sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end)
-               over w as m23_balance{nexts}
-        from {entries} r
-       where {is_one}
-      window w as (partition by {keys} order by r.m23_op not in ('U', 'D'), r.m23_change_id
-                   rows between unbounded preceding and unbounded following){windows}
-       order by {keys}, r.m23_op not in ('U', 'D'), r.m23_change_id$sql$;
-begin
-  if v_bits = '{}' then
-    return m23.fill(v_first, 'keys', v_keys, 'entries', p_entries, 'is_one', 'true', 'nexts', '', 'windows', '');
-  end if;
-  return m23.fill($sql$
-      with m23_first as materialized ({first})
-      select t.m23_balance, {whole} from m23_first t where t.m23_unchanged = 0
-      union all
-      select t.m23_balance, {alone} from m23_first t left join {live} l on {is_live} and {same_key}
-       where t.m23_unchanged <> 0 and t.m23_images = 1
-      union all
-      select t.m23_balance, {several}
-        from ({first_of_several}) t left join {live} l on ({needs_live}) and {is_live} and {same_key}$sql$,
-    'first', m23.fill(v_first, 'keys', v_keys, 'entries', p_entries, 'is_one', 'true', 'nexts', '', 'windows', ''),
-    'first_of_several', m23.fill(v_first, 'keys', v_keys, 'entries', p_entries,
-      'is_one', format('(%s) is true', m23.key_in(
-        p_relid, 'r', '(select * from m23_first f where f.m23_unchanged <> 0 and f.m23_images > 1)')),
-      'nexts', m23.next_values(p_columns, p_groups, v_bits),
-      'windows', (select string_agg(m23.fill(',
-             w{bits} as (partition by {keys}
-                         order by r.m23_op not in (''U'', ''D'') or r.m23_unchanged & {bits} <> 0, r.m23_change_id
-                         rows between unbounded preceding and unbounded following)',
-                                             'bits', b::text, 'keys', v_keys), '') from unnest(v_bits) b)),
-    'live', p_live, 'is_live', p_is_live, 'same_key', m23.key_match(p_relid, 'l', 't'),
-    'needs_live', (select string_agg(format('t.m23_unchanged & %1$s <> 0 and not t.m23_has_%1$s', b), ' or ')
-                     from unnest(v_bits) b),
-    'whole', m23.image_values(p_columns, p_groups, 't.{column}'),
-    'alone', m23.image_values(p_columns, p_groups, 'case when t.m23_unchanged & {bits} = 0 then t.{column}
-                                                                      else l.{column} end as {column}'),
-    'several', m23.image_values(p_columns, p_groups, 'case when t.m23_unchanged & {bits} = 0 then t.{column}
-             when t.m23_has_{bits} then t.m23_next_{n} else l.{column} end as {column}'));
-end $outer$;
-revoke all on function m23.first_images(oid, text[], jsonb, text, text, text) from public, anon, authenticated,
-  service_role;
-
--- The bits of the groups that have a column, by groups as lists of names (m23.groups_of).
-create or replace function m23.bits_in(p_groups jsonb, p_column text) returns int
-language sql immutable set search_path = '' as $$
-  select coalesce(bit_or(1 << (g.n - 1)::int), 0)
-    from jsonb_array_elements(p_groups) with ordinality g (names, n) where g.names ? p_column
-$$;
-revoke all on function m23.bits_in(jsonb, text) from public, anon, authenticated, service_role;
-
--- The columns of an image, those in groups as a template says.
-create or replace function m23.image_values(p_columns text[], p_groups jsonb, p_grouped text) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-  return (select string_agg(m23.fill(case b.bits when 0 then 't.{column}' else p_grouped end,
-                                     'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text),
-                            ', ' order by c.n)
-            from unnest(p_columns) with ordinality c (name, n),
-                 lateral (select m23.bits_in(p_groups, c.name)) b (bits));
-end $$;
-revoke all on function m23.image_values(text[], jsonb, text) from public, anon, authenticated, service_role;
-
--- Whether an image of a key carries a group, and the values of the first one that does.
-create or replace function m23.next_values(p_columns text[], p_groups jsonb, p_bits int[]) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-  return concat(
-    (select string_agg(m23.fill(', first_value(r.m23_op in (''U'', ''D'') and r.m23_unchanged & {bits} = 0)
-                   over w{bits} as m23_has_{bits}', 'bits', b::text), '') from unnest(p_bits) b),
-    (select string_agg(m23.fill(', first_value(r.{column}) over w{bits} as m23_next_{n}',
-                                'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text), '' order by c.n)
-       from unnest(p_columns) with ordinality c (name, n), lateral (select m23.bits_in(p_groups, c.name)) b (bits)
-      where b.bits <> 0));
-end $$;
-revoke all on function m23.next_values(text[], jsonb, int[]) from public, anon, authenticated, service_role;
 
 -- Whether types that a table uses have been altered since a position, or may have been, as nobody has noted it yet.
 create or replace function m23.has_altered_type(p_relid oid, p_position pg_snapshot) returns boolean
@@ -7540,17 +8385,6 @@ begin
   end if;
 end $$;
 revoke all on function m23.refuse_obstacles(text[]) from public, anon, authenticated, service_role;
-
--- The groups by bit, as lists of the columns' present names; null where there are none.
-create or replace function m23.groups_of(p_table m23.protected_tables) returns jsonb
-language sql stable set search_path = '' as $$
-  select jsonb_agg((select coalesce(jsonb_agg(a.attname order by a.attnum), '[]')
-                      from m23.log_groups g join pg_attribute a on a.attnum = any (g.attnums)
-                     where g.table_id = p_table.id and g.bit = b.bit
-                       and a.attrelid = p_table.relid and not a.attisdropped) order by b.bit)
-    from generate_series(0, (select max(g.bit) from m23.log_groups g where g.table_id = p_table.id)) b (bit)
-$$;
-revoke all on function m23.groups_of(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- One table's entries of the log, p_log, under a filter, $2. p_shown: values that do not fit their columns any more as
 -- they were logged.
@@ -7757,24 +8591,6 @@ begin
    order by p.opened_at, p.part limit v_most;
 end $$;
 revoke all on function m23.log_steps(text, xid8) from public, anon, authenticated, service_role;
-
--- The log's columns of a row `l`, in the table's names and types.
-create or replace function m23.log_images(p_table m23.protected_tables, p_shown boolean default false) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('%s as %I', case when f.is_plain then 'l.' || f.name
-                                                    else m23.log_value(p_table, c, p_shown) end, c.name),
-                            ', ' order by c.attnum)
-      from m23.columns_of(p_table.relid) c
-      left join lateral (
-           select min(l.name) as name,
-                  min(l.since) = '0/0' and count(*) = 1 and min(l.type_name) = c.type_name
-                  -- That JSON shows \u0000 is not sure.
-                  and not (p_shown and c.type_name in ('json', 'json[]')) as is_plain
-             from m23.log_columns l where l.table_id = p_table.id and l.attnum = c.attnum) f on true
-     where not c.generated);
-end $$;
-revoke all on function m23.log_images(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
 
 -- The tables among these whose logs can have changes of a tenant from a transaction on. It only says less than all
 -- where there is nothing: parts that are sealed are known, and the others are looked into, some at a time. A schema
@@ -8243,40 +9059,53 @@ begin
 end $$;
 revoke all on function m23.sweep_logs() from public, anon, authenticated, service_role;
 
--- The start of every query into the past: a WITH list whose last part, `touched`, has one
--- row for each key that has changed since a moment, with its first old image and the
--- balance of arrivals and departures (m23_balance). Parameters, by the names that are given:
---   $1        tenant, as text
---   p_moment  an m23.moment
---   p_after   a key as text[], or null: only rows with a greater key
--- p_log: the log's entries from the moment's floor on, as m23.log_of() gives them.
-create or replace function m23.touched_since(
-  p_table m23.protected_tables, p_log text, p_moment text default '$2', p_after text default '$3'
-) returns text
-language plpgsql stable set search_path = '' as $outer$
+-- A statement with its holes filled; p_holes are names and texts by turns. What is filled in is never looked at.
+create or replace function m23.join_pieces(p_pieces text[], variadic p_holes text[]) returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_text text := p_pieces[1];
+  v_hole text;
 begin
-  return m23.fill($sql$
-    later as materialized (
-      select x.xid
-        from (select distinct l.xid from {log} l where l.tenant_id = {tenant} and l.xid >= ({moment}).floor) x
-       where {lies_after}),
-    logged as (
-      select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged,
-                              {images} from {log} l
-                        where l.tenant_id = {tenant} and l.xid >= ({moment}).floor
-                          and l.xid in (select xid from later)) r
-       where {key_after}),
-    touched as ({first_images})$sql$,
-    'log', p_log, 'tenant', m23.tenant_value(p_table, '$1'), 'moment', p_moment,
-    'lies_after', m23.lies_after('x.xid', p_moment),
-    'images', m23.log_images(p_table), 'key_after', m23.key_after(p_table.relid, p_after),
-    'first_images', m23.first_images(
-      p_table.relid,
-      array(select c.name from m23.columns_of(p_table.relid) c where not c.generated order by c.attnum),
-      m23.groups_of(p_table), 'logged', m23.qualified_name(p_table.relid), m23.is_tenants(p_table, 'l', '$1')));
-end $outer$;
-revoke all on function m23.touched_since(m23.protected_tables, text, text, text) from public, anon, authenticated,
-  service_role;
+  for n in 2..cardinality(p_pieces) by 2 loop
+    select p_holes[i + 1] into v_hole from generate_series(1, cardinality(p_holes), 2) i where p_holes[i] = p_pieces[n];
+    if v_hole is null then
+      raise exception 'nothing was given for {%} of a statement', p_pieces[n] using errcode = 'null_value_not_allowed';
+    end if;
+    v_text := v_text || v_hole || p_pieces[n + 1];
+  end loop;
+  return v_text;
+end $$;
+revoke all on function m23.join_pieces(text[], text[]) from public, anon, authenticated, service_role;
+
+-- A statement of a table: the one that was written, if that was for the present layout; else it is written now.
+create or replace function m23.statement(p_table m23.protected_tables, p_name text, variadic p_holes text[])
+  returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_pieces text[] := (select s.pieces from m23.table_statements s
+                       where s.table_id = p_table.id and s.name = p_name and s.mark = m23.layout_mark(p_table));
+begin
+  return m23.join_pieces(coalesce(v_pieces, (select w.pieces from m23.write_pieces(p_table, array[p_name]) w)),
+                         variadic p_holes);
+end $$;
+revoke all on function m23.statement(m23.protected_tables, text, text[]) from public, anon, authenticated, service_role;
+
+-- Writes the statements of tables whose layout has changed without anything that followed it; gives of how many.
+create or replace function m23.renew_statements() returns bigint
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_table m23.protected_tables;
+  v_count bigint := 0;
+begin
+  for v_table in select t.* from m23.protected_tables t
+                  where t.suspended is null and exists (select from pg_class where oid = t.relid)
+                    and not m23.has_statements(t) order by t.id loop
+    perform m23.write_statements(v_table);
+    v_count := v_count + 1;
+  end loop;
+  return v_count;
+end $$;
+revoke all on function m23.renew_statements() from public, anon, authenticated, service_role;
 
 -- History: the log as its tenant may read it, and rows as they were. Old values are for
 -- owner, admin and operator only: policies finer than the tenant cannot be applied to them.
@@ -8432,21 +9261,24 @@ end $$;
 revoke all on function m23.type_warnings(m23.protected_tables, m23.moment) from public, anon, authenticated,
   service_role;
 
--- Writes the functions of each capture anew, as M23 of now generates them; for the end of an upgrade. It locks no
--- table. Functions that no trigger calls are left: they are written when capture begins again. So are those of a table
--- whose layout has changed since its last write: its next write follows it, with the functions of now.
+-- Writes the functions of each capture, and each table's statements, anew, as M23 of now generates them; for the end of
+-- an upgrade. It locks no table. Functions that no trigger calls are left: they are written when capture begins again.
+-- So are those of a table whose layout has changed since its last write: its next write follows it, with the functions
+-- of now.
 create or replace function m23.write_captures() returns void
 language plpgsql volatile set search_path = '' as $$
 declare
   v_table      m23.protected_tables;
   v_is_current boolean;
 begin
+  delete from m23.table_statements;  -- those of the M23 of before
   for v_table in select t.* from m23.protected_tables t
                   where exists (select from pg_trigger g where g.tgrelid = t.relid and g.tgname ~ '^(aaa|zzz)_m23_')
                   order by t.id loop
     execute format('select m23_log.layout_%s(%s, m23.layout_of(%2$s))', v_table.id, v_table.relid) into v_is_current;
     if v_is_current then
       perform m23.write_capture_functions(v_table);
+      perform m23.write_statements(v_table);
     end if;
   end loop;
 end $$;
@@ -9731,20 +10563,6 @@ create type m23.feed as (
   around      text[]  -- what stands before and after the sequence's number in a value
 );
 
--- Targets: which tables a restore is to make what of.
-
--- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
--- query, which may use the parameters of m23.touched_since for that moment.
-create type m23.target as (
-  tbl     m23.protected_tables,
-  moment  m23.moment,
-  wanted  text,
-  columns text[],  -- those that are planned
-  arrived text,    -- of an archive's rows: the keys that came from another tenant since
-  path    text,    -- m23.path_of the table: for statements that touch it
-  kept    text[]   -- those of the columns that are newer than the wanted rows: a live row keeps its value
-);
-
 -- Takes the sequences that feed these columns past what a relation has in them, which is read under a path.
 create or replace function m23.advance_sequences(p_relid oid, p_columns text[], p_rows text, p_path text) returns void
 language plpgsql set search_path = '' as $$
@@ -10303,31 +11121,6 @@ begin
 end $$;
 revoke all on function m23.columns_to_null(m23.target, pg_constraint) from public, anon, authenticated, service_role;
 
--- Columns of a live row `l` with the expressions that are wanted for them, and what tells two of
--- them apart. `value`: their type's equality, as none of its values is stored in two ways; that is
--- quickest. `image`: what is stored. `text`: for where two images may stand for one value; it costs
--- ten times as much.
-create or replace function m23.compared(p_table m23.protected_tables, p_columns text[], p_wanted text[])
-returns table (live text, wanted text, by text)
-language plpgsql stable rows 20 set search_path = '' as $$
-begin
-  return query
-  select format(f.form, format('l.%I', c.name)), format(f.form, c.expression), f.by
-    from rows from (unnest(p_columns), unnest(p_wanted)) c (name, expression)
-    join pg_attribute a on a.attrelid = p_table.relid and a.attname = c.name
-    join pg_type t on t.oid = a.atttypid
-    cross join lateral (select case
-        when a.atttypid = any (array['text', 'varchar']::regtype[]::oid[])
-          then '(%s)::pg_catalog.text collate pg_catalog."C"'
-        when t.typtype = 'd' then '(%s)::' || m23.type_with_nulls(a.attrelid, a.attnum) else '%s' end, case
-        when a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timestamp',
-                                     'timestamptz', 'text', 'varchar', 'bytea']::regtype[]::oid[]) then 'value'
-        when a.atttypid = any (array['bpchar', 'json']::regtype[]::oid[]) then 'image'
-        else 'text' end) f (form, by);
-end $$;
-revoke all on function m23.compared(m23.protected_tables, text[], text[]) from public, anon, authenticated,
-  service_role;
-
 -- Converge: the one primitive behind every restore. It makes a tenant's tables what they
 -- should be, and touches nothing else:
 --
@@ -10510,75 +11303,6 @@ begin
    where a.attname = any (p_columns) and n.around is not null;
 end $$;
 revoke all on function m23.feeds_of(oid, text[]) from public, anon, authenticated, service_role;
-
--- The function of a fill; null where it is no longer there.
-create or replace function m23.fill_function(p_fill m23.fills) returns regprocedure
-language plpgsql stable set search_path = '' as $$
-begin
-  return to_regprocedure(format('%I.%I(%s)', p_fill.schema_name, p_fill.function_name, case when p_fill.takes_row then
-    (select m23.qualified_name(t.relid) from m23.protected_tables t where t.id = p_fill.table_id) end));
-end $$;
-revoke all on function m23.fill_function(m23.fills) from public, anon, authenticated, service_role;
-
--- The call of a column's function for a wanted row `w` with some columns; null where it has none.
-create or replace function m23.fill_call(p_table m23.protected_tables, p_attnum int2, p_columns text[]) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select format('%I.%I(%s)::%s', f.schema_name, f.function_name,
-                        case when f.takes_row then m23.row_of_table(p_table.relid, p_columns) end,
-                        format_type(a.atttypid, a.atttypmod))
-            from m23.fills f join pg_attribute a on a.attrelid = p_table.relid and a.attnum = f.attnum
-           where f.table_id = p_table.id and f.attnum = p_attnum and m23.fill_function(f) is not null);
-end $$;
-revoke all on function m23.fill_call(m23.protected_tables, int2, text[]) from public, anon, authenticated, service_role;
-
--- A wanted row `w`, which has some columns, as a row of its table.
-create or replace function m23.row_of_table(p_relid oid, p_columns text[]) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select format('row(%s)::%s', string_agg(
-                   case when a.attisdropped or a.attname <> all (p_columns) then 'null'
-                        else format('w.%I', a.attname) end,
-                   ', ' order by a.attnum) filter (where not a.attisdropped), m23.qualified_name(p_relid))
-            from pg_attribute a where a.attrelid = p_relid and a.attnum > 0);
-end $$;
-revoke all on function m23.row_of_table(oid, text[]) from public, anon, authenticated, service_role;
-
--- What the database itself gives a column in a new row; null for nothing.
-create or replace function m23.default_of(p_relid oid, p_attnum int2) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select case when a.attidentity <> '' then
-                   format('nextval(%L::regclass)', pg_get_serial_sequence(m23.qualified_name(p_relid), a.attname))
-                 else (select pg_get_expr(d.adbin, d.adrelid) from pg_attrdef d
-                        where d.adrelid = p_relid and d.adnum = p_attnum) end
-            from pg_attribute a where a.attrelid = p_relid and a.attnum = p_attnum);
-end $$;
-revoke all on function m23.default_of(oid, int2) from public, anon, authenticated, service_role;
-
--- The value that a column gets in a wanted row `w` that has none: that of its function, else its default, where it must
--- have a value or the row comes from an archive, which cannot have said that it had none.
-create or replace function m23.filled(
-  p_table m23.protected_tables, p_attnum int2, p_columns text[], p_archive boolean
-) returns text
-language plpgsql stable set search_path = '' as $$
-declare
-  v_column pg_attribute;
-  v_fill   text := m23.fill_call(p_table, p_attnum, p_columns);
-begin
-  if v_fill is not null then return v_fill; end if;
-  select * into v_column from pg_attribute where attrelid = p_table.relid and attnum = p_attnum;
-  if not (v_column.attnotnull or p_archive) then return null; end if;
-  return '(' || m23.default_of(p_table.relid, p_attnum) || ')::' || format_type(v_column.atttypid, v_column.atttypmod);
-end $$;
-revoke all on function m23.filled(m23.protected_tables, int2, text[], boolean) from public, anon, authenticated,
-  service_role;
-
--- A value, or another one where it is null and there is another one.
-create or replace function m23.or_else(p_value text, p_other text) returns text
-language plpgsql immutable set search_path = '' as
-$$ begin return case when p_other is null then p_value else format('coalesce(%s, %s)', p_value, p_other) end; end $$;
-revoke all on function m23.or_else(text, text) from public, anon, authenticated, service_role;
 
 -- What a restore would break of foreign keys, in both directions: foreseen from the plan, which is what a dry run says
 -- and what spares a restore the writing; and noted for the check after it.
@@ -11558,16 +12282,6 @@ begin
 end $outer$;
 revoke all on function m23.note_parents_to_come(m23.target, text) from public, anon, authenticated, service_role;
 
--- A plan: the difference between what a tenant's tables are and what they should be, in
--- pg_temp.m23_diff_<id>: m23_op I (missing), T (missing, and nobody's row has its key), U (differs),
--- D (should not be), R (differs, and is written as delete and insert), m23_place where the live row
--- lies, and the wanted row, or the live row of a D.
-
--- The temporary table with a table's plan, qualified.
-create or replace function m23.diff_name(p_table m23.protected_tables) returns text
-language plpgsql immutable set search_path = '' as $$ begin return 'pg_temp.m23_diff_' || p_table.id; end $$;
-revoke all on function m23.diff_name(m23.protected_tables) from public, anon, authenticated, service_role;
-
 -- Executes a statement with the parameters of m23.touched_since, under the path of its table; gives how many rows it
 -- took.
 create or replace function m23.run_at(p_target m23.target, p_tenant text, p_statement text) returns bigint
@@ -11703,44 +12417,30 @@ begin
 end $$;
 revoke all on function m23.plan_report(text[]) from public, anon, authenticated, service_role;
 
--- The statement that plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment.
--- For the log's wanted rows only keys that have changed since are looked at, so that it takes the time of the
--- changes, not of the table; with p_lock their live rows are taken as they are read, without waiting (m23.lock_rows
--- says why). It takes the parameters of m23.touched_since.
+-- The statement that plans a table: wanted rows `w` against live rows `l`, in one statement and so of one moment. It
+-- takes the parameters of m23.touched_since. One that wants all of the table's columns, and keeps none of them as they
+-- are, is written already (m23.table_statements).
 create or replace function m23.plan_statement(p_target m23.target, p_tenant text, p_lock boolean) returns text
-language plpgsql set search_path = '' as $outer$
+language plpgsql volatile set search_path = '' as $$
 declare
-  v_table  m23.protected_tables := p_target.tbl;
-  v_logged boolean := p_target.wanted is null;
-  v_takes  boolean := v_logged and p_lock;
-  v_values text[] := m23.wanted_values(p_target);
-  -- null where there is no row: a column can look like it
-  v_there  text := case when v_logged then '((l.m23_place is not null)::int - w.m23_balance = 1)'
-                        else '(w.m23_wanted is not null)' end;
+  v_table m23.protected_tables := p_target.tbl;
+  v_whole boolean := p_target.kept = '{}' and p_target.columns = m23.stored_columns(v_table.relid);
+  v_log   text;
 begin
-  return m23.fill($sql$insert into {diff} {touched}
-      select case when not {is_wanted} then 'D' when l.m23_place is null then 'I' when {fixed_differ} then 'R'
-                  else 'U' end,
-             l.m23_place, {values}
-        from {wanted} w
-        {join} (select ctid as m23_place, r.* from {live} r where {is_its} {lock}) l on {same_key}
-       where {is_wanted} <> (l.m23_place is not null) or {is_wanted} and {differs}$sql$,
-    'diff', m23.diff_name(v_table),
-    'touched', case when v_logged then 'with ' || m23.touched_since(
-                 v_table, m23.log_of(v_table.id, p_tenant, (p_target.moment).floor)) else '' end,
-    'is_wanted', v_there, 'fixed_differ', coalesce(m23.fixed_differ(p_target, 'w'), 'false'),
-    'values', (select string_agg(format('case when %s then %s else l.%I end', v_there, v_values[n], c), ', ' order by n)
-                 from unnest(p_target.columns) with ordinality u (c, n)),
-    'wanted', case when v_logged then 'touched'
-                   else format('(select true as m23_wanted, w.* from (%s) w)', p_target.wanted) end,
-    'join', case when v_takes then 'left join lateral' when v_logged then 'left join' else 'full join' end,
-    'live', m23.qualified_name(v_table.relid),
-    'is_its', case when v_logged then m23.is_tenants(v_table, 'r', '$1') else m23.belongs_to(v_table, 'r', '$1') end,
-    'lock', case when v_takes then format('and %s for %s nowait', m23.key_match(v_table.relid, 'w', 'r'),
-                                          m23.lock_to_change(v_table)) else '' end,
-    'same_key', case when v_takes then 'true' else m23.key_match(v_table.relid, 'w', 'l') end,
-    'differs', m23.differs(v_table, p_target.columns, v_values));
-end $outer$;
+  if p_target.wanted is not null then
+    return case when v_whole then m23.statement(v_table, 'plan_staged', 'wanted', p_target.wanted)
+                else m23.plan_staged(p_target, p_target.wanted) end;
+  end if;
+  v_log := m23.log_of(v_table.id, p_tenant, (p_target.moment).floor);
+  if p_lock then
+    return case when v_whole then m23.statement(v_table, 'plan_moment_locking', 'log', v_log,
+                                                'lock', m23.lock_to_change(v_table))
+                else m23.plan_moment_locking(p_target, m23.touched_since(v_table, v_log),
+                                              m23.lock_to_change(v_table)) end;
+  end if;
+  return case when v_whole then m23.statement(v_table, 'plan_moment', 'log', v_log)
+              else m23.plan_moment(p_target, m23.touched_since(v_table, v_log)) end;
+end $$;
 revoke all on function m23.plan_statement(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
 -- Plans a table, as m23.plan_statement says.
@@ -11874,46 +12574,6 @@ begin
   end loop;
 end $$;
 revoke all on function m23.repeated_values(m23.target, text) from public, anon, authenticated, service_role;
-
--- Whether two rows differ, as conditions of a statement.
-
--- Two rows are compared by what is stored, not by what their types call equal: that would miss
--- 1.0 and 1.00, and some types have no equality.
-create or replace function m23.images_differ(p_these text[], p_those text[]) returns text
-language plpgsql immutable strict set search_path = '' as $$
-begin
-  return format('row(%s)::record operator(pg_catalog.*<>) row(%s)::record', array_to_string(p_these, ', '),
-                array_to_string(p_those, ', '));
-end $$;
-revoke all on function m23.images_differ(text[], text[]) from public, anon, authenticated, service_role;
-
--- The condition that a live row `l` is not the wanted one, given by one expression a column.
-create or replace function m23.differs(p_table m23.protected_tables, p_columns text[], p_wanted text[]) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select '(' || concat_ws(' or ',
-             string_agg(format('%s is distinct from %s', u.live, u.wanted), ' or ') filter (where u.by = 'value'),
-             m23.images_differ(array_agg(u.live) filter (where u.by = 'image'),
-                               array_agg(u.wanted) filter (where u.by = 'image')),
-             m23.images_differ(array_agg(u.live) filter (where u.by = 'text'),
-                               array_agg(u.wanted) filter (where u.by = 'text'))
-               || format(' and row(%s)::text <> row(%s)::text',
-                         string_agg(u.live, ', ') filter (where u.by = 'text'),
-                         string_agg(u.wanted, ', ') filter (where u.by = 'text'))) || ')'
-            from m23.compared(p_table, p_columns, p_wanted) u);
-end $$;
-revoke all on function m23.differs(m23.protected_tables, text[], text[]) from public, anon, authenticated, service_role;
-
--- The condition that a live row `l` differs from another in a column that takes no UPDATE; null where there is none.
-create or replace function m23.fixed_differ(p_target m23.target, p_other text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('l.%1$I is distinct from %2$s.%1$I', c.name, p_other), ' or ')
-            from m23.columns_of((p_target.tbl).relid) c
-           where c.identity = 'a' and c.name = any (p_target.columns) and c.name <> all (p_target.kept)
-             and c.key_ord is null);
-end $$;
-revoke all on function m23.fixed_differ(m23.target, text) from public, anon, authenticated, service_role;
 
 -- The condition that a live row `l` is stored as planned in `d`.
 create or replace function m23.is_stored_as_planned(p_target m23.target) returns text
@@ -12219,32 +12879,6 @@ begin
 end $$;
 revoke all on function m23.shape_warnings(m23.target) from public, anon, authenticated, service_role;
 
--- A target, by its fields: what makes one names those that it has.
-create or replace function m23.new_target(
-  p_table m23.protected_tables, p_moment m23.moment default null, p_wanted text default null,
-  p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null
-) returns m23.target
-language plpgsql immutable set search_path = '' as $$
-declare v_target m23.target;
-begin
-  v_target.tbl := p_table;
-  v_target.moment := p_moment;
-  v_target.wanted := p_wanted;
-  v_target.columns := p_columns;
-  v_target.arrived := p_arrived;
-  v_target.path := p_path;
-  v_target.kept := p_kept;
-  return v_target;
-end $$;
-revoke all on function m23.new_target(m23.protected_tables, m23.moment, text, text[], text, text, text[]) from public,
-  anon, authenticated, service_role;
-
--- The columns of a table that hold values of their own.
-create or replace function m23.stored_columns(p_relid oid) returns text[]
-language plpgsql stable set search_path = '' as
-$$ begin return array(select c.name from m23.columns_of(p_relid) c where not c.generated order by c.attnum); end $$;
-revoke all on function m23.stored_columns(oid) from public, anon, authenticated, service_role;
-
 -- The columns that were added after a moment.
 create or replace function m23.newer_columns(p_table m23.protected_tables, p_moment m23.moment) returns text[]
 language plpgsql stable set search_path = '' as $$
@@ -12516,57 +13150,6 @@ begin
 end $$;
 revoke all on function m23.update_diff(m23.target, text, "char", boolean) from public, anon, authenticated,
   service_role;
-
--- What a target wants of each column, from its row `w`. Of a column that was added since, the moment says nothing: a
--- live row `l` keeps its value, and without one it gets what m23.filled says. So does a column that may not be null
--- any more, where the project has said how.
--- Without p_live there is no live row.
-create or replace function m23.wanted_values(p_target m23.target, p_live boolean default true) returns text[]
-language plpgsql stable set search_path = '' as $$
-declare
-  v_archive boolean := p_target.wanted is not null and (p_target.moment).taken is null;
-  v_is_live text := case when p_live then 'l.m23_place is not null' end;
-begin
-  return (select array_agg(case
-        -- renamed or dropped meanwhile: whoever runs the query is told
-        when a.attname is null then format('w.%I', u.name)
-        when a.attname = any (p_target.kept)
-          then m23.if_live(v_is_live, a.attname,
-                           m23.or_else(format('w.%I', a.attname),
-                                       m23.filled(p_target.tbl, a.attnum, p_target.columns, v_archive)))
-        else m23.or_else(case when a.atttypmod = -1 then format('w.%I', a.attname)
-                              else m23.fitted(format('w.%I', a.attname), a.atttypid, a.atttypmod) end,
-                         case when a.attnotnull then case when p_live then format('l.%I, ', a.attname) else '' end
-                                || m23.fill_call(p_target.tbl, a.attnum, p_target.columns) end) end
-        order by u.n)
-      from unnest(p_target.columns) with ordinality u (name, n)
-      left join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attnum > 0 and a.attname = u.name);
-end $$;
-revoke all on function m23.wanted_values(m23.target, boolean) from public, anon, authenticated, service_role;
-
--- A value in the length and precision of a column, as an assignment would make it; one that
--- does not fit stays as it is, for the assignment to refuse.
-create or replace function m23.fitted(p_value text, p_type oid, p_modifier int) returns text
-language sql stable set search_path = '' as $$
-  select case
-    when p_type = any (array['bit', 'varbit', 'bit[]', 'varbit[]', 'varchar[]', 'bpchar[]']::regtype[]::oid[])
-      then p_value
-    when p_type in ('varchar'::regtype, 'bpchar'::regtype)
-      then format('case when length(%1$s) <= %2$s then (%1$s)::%3$s else %1$s end', p_value, p_modifier - 4,
-                  format_type(p_type, p_modifier))
-    else format('(%s)::%s', p_value, format_type(p_type, p_modifier)) end
-$$;
-revoke all on function m23.fitted(text, oid, int) from public, anon, authenticated, service_role;
-
--- The expression of a live row's column where there is such a row, else another. p_is_live: the condition; null, if
--- there is never one.
-create or replace function m23.if_live(p_is_live text, p_column text, p_else text) returns text
-language plpgsql immutable set search_path = '' as $$
-begin
-  return case when p_is_live is null then p_else
-              else format('case when %s then l.%I else %s end', p_is_live, p_column, p_else) end;
-end $$;
-revoke all on function m23.if_live(text, text, text) from public, anon, authenticated, service_role;
 
 -- Writing a plan: deletes, updates and inserts of the rows that differ, each with the tenant in it.
 
@@ -13179,65 +13762,6 @@ begin
 end $$;
 revoke all on function m23.changed_by(text[], text, pg_snapshot) from public, anon, authenticated, service_role;
 
--- Reading an incremental: what has changed between the position of its parent and its own.
-
--- The transactions that have changed a tenant's rows between the two positions.
-create or replace function m23.between_positions(p_table m23.protected_tables, p_log text) returns text
-language sql stable set search_path = '' as $q$
-  select format($$between_positions as materialized (
-    select x.xid from (select distinct l.xid from %s l where l.tenant_id = %s and l.xid >= ($4).floor) x
-     where not pg_visible_in_snapshot(x.xid, ($4).position) and pg_visible_in_snapshot(x.xid, ($2).position))$$, p_log,
-    m23.tenant_value(p_table, '$1'))
-$q$;
-revoke all on function m23.between_positions(m23.protected_tables, text) from public, anon, authenticated, service_role;
-
--- The rows as of the member's position of the next keys that have changed since the parent's.
-create or replace function m23.changed_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
-language plpgsql stable set search_path = '' as $outer$
-begin
-  return m23.fill($sql$with {touched}, {between},
-      changed as materialized (
-        select distinct {keys}
-          from (select {images} from {log} l where l.tenant_id = {tenant} and l.xid >= ($4).floor
-                   and l.xid in (select xid from between_positions)) r where {key_after})
-    (select {columns} from changed k join {live} r on {is_changed_key} where {is_its} and not {is_touched}
-      order by {keys} limit {limit})
-    union all
-    (select {columns} from touched r
-      where {is_changed} and (exists (select from {live} t where {is_there} and {same_key}))::int - r.m23_balance = 1
-      order by {keys} limit {limit})$sql$,
-    'touched', m23.touched_since(p_table, p_log), 'between', m23.between_positions(p_table, p_log),
-    'keys', m23.key_list(p_table.relid, 'r'), 'images', m23.log_images(p_table), 'log', p_log,
-    'tenant', m23.tenant_value(p_table, '$1'), 'key_after', m23.key_after(p_table.relid),
-    'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
-    'is_changed_key', m23.key_match(p_table.relid, 'k', 'r'), 'is_its', m23.is_there(p_table, 'r', '$1'),
-    'is_touched', m23.key_in(p_table.relid, 'r', 'touched'), 'is_changed', m23.key_in(p_table.relid, 'r', 'changed'),
-    'is_there', m23.is_there(p_table, 't', '$1'), 'same_key', m23.key_match(p_table.relid, 't', 'r'),
-    'limit', p_limit::text);
-end $outer$;
-revoke all on function m23.changed_query(m23.protected_tables, text, int) from public, anon, authenticated,
-  service_role;
-
--- What the log says next of the changes between the two positions, with the time of each one's
--- commit where the server knows it.
-create or replace function m23.part_history_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
-language sql stable set search_path = '' as $q$
-  select format($$with %s
-    select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at,
-           coalesce(l.unchanged, 0) as m23_unchanged, %s
-      from %s l where l.tenant_id = %s and l.xid >= ($4).floor and l.xid in (select xid from between_positions)
-       and ($3 is null or (l.change_id, l.xid) > ('0/0'::pg_lsn + ($3[1])::numeric, ($3[2])::xid8))
-     order by l.change_id, l.xid limit %s$$,
-    m23.between_positions(p_table, p_log),
-    case when m23.commit_times_are_native()
-         then 'coalesce((select c.at from m23.commit_times c where c.xid = l.xid), '
-              'pg_xact_commit_timestamp(l.xid::xid))'
-         else 'null::timestamptz' end,
-    m23.log_images(p_table), p_log, m23.tenant_value(p_table, '$1'), p_limit)
-$q$;
-revoke all on function m23.part_history_query(m23.protected_tables, text, int) from public, anon, authenticated,
-  service_role;
-
 -- How many entries of a tenant's rows the log has since a position.
 create or replace function m23.count_changes(p_table m23.protected_tables, p_tenant text, p_since pg_snapshot)
   returns bigint
@@ -13283,25 +13807,6 @@ end $$;
 revoke all on function m23.check_part(m23.backup_tables, m23.protected_tables, m23.backup_work) from public, anon,
   authenticated, service_role;
 
--- The lines of a chunk: rows in the text format of COPY.
-
--- One line of COPY's text format for a row `r`: tab-separated, \N for null, and
--- backslash, tab, newline and carriage return escaped. With a list: of these columns only.
-create or replace function m23.copy_line(p_relid oid, p_columns text[] default null) returns text
-language sql stable set search_path = '' as $$
-  select string_agg(case
-      when c.plain then format('coalesce(%s, ''\N'')', m23.text_of(c, 'r'))
-      when c.type_name = 'jsonb'  -- it escapes the others itself
-        then format('coalesce(replace((%s) collate "C", ''\'', ''\\''), ''\N'')', m23.text_of(c, 'r'))
-      when c.type_name = 'bytea' then format('coalesce(''\'' || r.%I::text, ''\N'')', c.name)
-      -- A column's own collation may be one that replace() does not support.
-      else format('coalesce(replace(replace(replace(replace((%s) collate "C", ''\'', ''\\''), '
-                  'chr(9), ''\t''), chr(10), ''\n''), chr(13), ''\r''), ''\N'')',
-                  m23.text_of(c, 'r')) end, ' || chr(9) || ' order by c.attnum)
-    from m23.columns_of(p_relid) c where not c.generated and (p_columns is null or c.name = any (p_columns))
-$$;
-revoke all on function m23.copy_line(oid, text[]) from public, anon, authenticated, service_role;
-
 -- A sum over lines, whatever their order and however they are cut into chunks: those of a
 -- restored copy must come to the same.
 create or replace function m23.fingerprint_of(p_lines text[]) returns numeric
@@ -13311,12 +13816,11 @@ revoke all on function m23.fingerprint_of(text[]) from public, anon, authenticat
 
 -- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing
 -- changes.
-create or replace function m23.key_ahead(
-  p_table m23.protected_tables, p_tenant text, p_key text, p_after text[], p_rows int
-) returns text[]
+create or replace function m23.key_ahead(p_table m23.protected_tables, p_tenant text, p_after text[], p_rows int)
+  returns text[]
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_query text := format('select array[%s] from (%s offset %s) r', p_key, m23.live_query(p_table, 1), p_rows - 1);
+  v_query text := m23.statement(p_table, 'key_ahead', 'limit', '1', 'skipped', (p_rows - 1)::text);
   v_path  text := m23.path_of(p_table.relid);
   v_at    m23.moment;
   v_ahead text[];
@@ -13325,17 +13829,8 @@ begin
   execute v_query into v_ahead using p_tenant, v_at, p_after;
   return v_ahead;
 end $$;
-revoke all on function m23.key_ahead(m23.protected_tables, text, text, text[], int) from public, anon, authenticated,
+revoke all on function m23.key_ahead(m23.protected_tables, text, text[], int) from public, anon, authenticated,
   service_role;
-
--- The key of such a line `r`, as texts.
-create or replace function m23.part_key(p_table m23.protected_tables, p_history boolean) returns text
-language sql stable set search_path = '' as $$
-  select case when p_history then 'r.m23_change_id::text, r.m23_xid::text' else
-    (select string_agg(m23.text_of(c, 'r'), ', ' order by c.key_ord)
-       from m23.columns_of(p_table.relid, p_of_key => true) c) end
-$$;
-revoke all on function m23.part_key(m23.protected_tables, boolean) from public, anon, authenticated, service_role;
 
 -- The planner's estimate of a tenant's rows: no scan, and good enough for a progress bar.
 create or replace function m23.estimated_rows(p_table m23.protected_tables, p_tenant text) returns bigint
@@ -13596,21 +14091,10 @@ create or replace function m23.part_query(
   p_part m23.backup_tables, p_history boolean, p_table m23.protected_tables, p_limit int, p_live boolean, p_log text
 ) returns text
 language plpgsql stable set search_path = '' as $$
-declare v_key text := m23.key_list(p_table.relid, 'r');
 begin
-  if p_history then
-    return format($sql$
-        select concat_ws(chr(9), r.m23_op, r.m23_change_id, r.m23_xid, coalesce(r.m23_at::text, '\N'),
-                         r.m23_unchanged, %s) as m23_line,
-               r.m23_change_id, r.m23_xid
-          from (%s) r order by r.m23_change_id, r.m23_xid$sql$,
-      m23.copy_line(p_table.relid), m23.part_history_query(p_table, p_log, p_limit));
-  end if;
-  return format('select %s as m23_line, %2$s from (%3$s) r order by %2$s limit %4$s',
-    m23.copy_line(p_table.relid), v_key,
-    case when p_live then m23.live_query(p_table, p_limit)
-         when p_part.whole then m23.as_of_query(p_table, p_log, p_limit)
-         else m23.changed_query(p_table, p_log, p_limit) end, p_limit);
+  return m23.statement(p_table, case when p_history then 'page_history' when p_live then 'page_live'
+                                     when p_part.whole then 'page_whole' else 'page_changed' end,
+                       'log', p_log, 'limit', p_limit::text);
 end $$;
 revoke all on function m23.part_query(m23.backup_tables, boolean, m23.protected_tables, int, boolean, text) from public,
   anon, authenticated, service_role;
@@ -13839,57 +14323,6 @@ create index previews_created on m23.previews (created_at);
 
 create index previews_tenant on m23.previews (tenant_id, created_at desc);
 
--- Restores: an archive is first read into staging, every hash checked by the worker;
--- live data is touched only by the one transaction at the end.
-
--- Restores and rollbacks that are under way: one for a tenant at a time. A test that restores
--- touches no live data, and stands in nobody's way.
-create table m23.restore_work (
-  work_id         uuid primary key,
-  tenant_id       text not null,
-  kind            text not null check (kind in ('backup', 'pitr', 'rollback', 'test')),
-  job_id          uuid,         -- the backup to read from
-  moment          m23.moment,   -- of the log; with a backup too: what changed since is taken from the log
-  tables          text[],       -- schema.table; null: all of the backup
-  plan_hash       text,
-  moment_in_chain m23.moment,   -- one between the backup and its parent: the staged rows are taken back to it
-  mode            text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
-  dry_run         boolean not null default false,
-  detached        boolean not null default false,  -- nobody waits for its answer: any worker may go on with it
-  on_blocked      text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
-  named           oid[],        -- the tables that the request named; null: none
-  caller          uuid,         -- null: the service
-  constraint has_a_source check (kind in ('rollback', 'test') or job_id is not null or (moment).position is not null),
-  constraint rollback_reads_no_backup check (kind <> 'rollback' or job_id is null),
-  constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
-  constraint in_chain_of_a_backup
-    check ((moment_in_chain).taken is null or kind = 'pitr' and job_id is not null and (moment).position is null),
-  constraint mode_is_for_backups check (mode = 'exact' or kind = 'backup'),
-  constraint dry_run_is_of_a_restore check (not dry_run or kind in ('backup', 'pitr'))
-);
-
-create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
-
-select m23.close_table('m23.restore_work');
-
-create table m23.staged_tables (
-  restore_id uuid not null references m23.restore_work (work_id) on delete cascade,
-  ordinal    int not null,
-  table_id   int not null,
-  staging    text not null,
-  fields     text[] not null,   -- the archive's columns, in the order of its lines
-  types      text[] not null,   -- that they had then
-  columns    text[] not null,   -- those that the live table has too
-  rows       bigint not null,   -- lines that the manifests promise
-  standing   bigint not null default 0,  -- rows that are there by now
-  altered    bigint not null default 0,  -- of a test: chunks that do not hold the lines which were backed up
-  history    text,              -- a relation with what the log says since the parent, to go back by
-  groups     jsonb,             -- of that: the columns that each bit of `unchanged` stands for
-  primary key (restore_id, ordinal),
-  constraint columns_are_fields check (columns <@ fields),
-  constraint no_negative_counts check (rows >= 0 and standing >= 0 and altered >= 0)
-);
-
 select m23.close_table('m23.staged_tables');
 
 create table m23.staged_chunks (
@@ -14109,7 +14542,8 @@ begin
     p_copy, (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c),
     array_to_string(m23.wanted_values(p_target, false), ', '),
     coalesce(p_target.wanted,
-             m23.as_of_query(p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
+             m23.statement(p_target.tbl, 'as_of', 'log',
+                           m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
 end $$;
 revoke all on function m23.fill_copy(m23.target, text, text) from public, anon, authenticated, service_role;
 
@@ -14302,32 +14736,6 @@ language sql immutable set search_path = '' as $$
     else '' end
 $$;
 revoke all on function m23.shortage_hint(text) from public, anon, authenticated, service_role;
-
--- The value of a field of a line, in the type that its column has now. A text of another type, or of before a type was
--- altered, is read as what it was then: p_type is the column's type then, by name, and p_then the backup's position,
--- where that is of this life.
-create or replace function m23.field_value(
-  p_table m23.protected_tables, p_column m23.column_shape, p_field text, p_type text, p_then pg_snapshot)
-returns text
-language plpgsql stable set search_path = '' as $$
-declare
-  v_type oid := (select a.atttypid from pg_attribute a where a.attrelid = p_table.relid and a.attnum = p_column.attnum);
-  v_now  text := m23.type_with_nulls(p_table.relid, p_column.attnum);
-  v_text text := format('(case when pg_catalog.strpos(%1$s, ''\'') = 0 then %1$s else m23.copy_unescape(%1$s) end)',
-                        p_field);
-begin
-  return case
-    when p_column.plain and p_type = v_now then format('%s::%s', p_field, v_now)
-    -- a cast from text would not know "-", nor the number of what has been dropped
-    when p_column.type_name = 'regclass' then format('regclassin(textout(%s))', p_field)
-    when v_now in ('json', 'jsonb') and to_regtype(p_type) is not null
-    then m23.converted(format('(%s)::%s', v_text, to_regtype(p_type)), p_type, v_now)
-    else format('(%s)::%s', m23.present_words(v_text, v_type, case when p_then is null then '{}'
-                                                                   else m23.former_words(v_type, null, p_then) end),
-                v_now) end;
-end $$;
-revoke all on function m23.field_value(m23.protected_tables, m23.column_shape, text, text, pg_snapshot) from public,
-  anon, authenticated, service_role;
 
 -- The log row of work that is done; its figures, for the caller.
 create or replace function m23.finish_restore(p_work m23.restore_work, p_outcome jsonb) returns json
@@ -14905,8 +15313,8 @@ begin
           from (select true as m23_there, w.* from ({wanted}) w) w
           full join (select true as m23_there, l.* from ({from}) l) l on {same_key}
          where w.m23_there is null or l.m23_there is null or {differs}$sql$,
-      'wanted', m23.as_of_query(v_target.tbl, v_log),
-      'from', m23.as_of_query(v_target.tbl, v_log, p_moment => '$4'),
+      'wanted', m23.statement(v_target.tbl, 'as_of', 'log', v_log),
+      'from', m23.as_of_query(v_target.tbl, m23.touched_since(v_target.tbl, v_log, p_moment => '$4')),
       'same_key', m23.key_match((v_target.tbl).relid, 'w', 'l'),
       'differs', m23.differs(v_target.tbl, v_target.columns,
                              array(select format('w.%I', c) from unnest(v_target.columns) c))));
@@ -15546,7 +15954,7 @@ language sql stable set search_path = '' as $q$
                                    then 'case when l.m23_place is not null then l.%1$I else r.%1$I end'
                                    else 'r.%1$I' end, c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
-    m23.as_of_query(p_table, p_log))
+    m23.as_of_query(p_table, m23.touched_since(p_table, p_log)))
 $q$;
 revoke all on function m23.staged_at_moment(m23.staged_tables, text, m23.protected_tables, pg_snapshot, m23.moment,
   text) from public, anon, authenticated, service_role;
@@ -15640,39 +16048,6 @@ $$;
 revoke all on function m23.present_names(uuid, m23.protected_tables, text[]) from public, anon, authenticated,
   service_role;
 
-create or replace function m23.copy_unescape(p_field text) returns text
-language sql immutable strict set search_path = '' as $$
-  select array_to_string(array(
-    select replace(replace(replace(part, '\t', chr(9)), '\n', chr(10)), '\r', chr(13))
-      from unnest(string_to_array(p_field, '\\')) with ordinality p (part, n) order by n), '\')
-$$;
-comment on function m23.copy_unescape(text) is 'A field of a COPY line without its escapes.';
-revoke all on function m23.copy_unescape(text) from public, anon, authenticated, service_role;
-
--- The values of a line `f` in the columns that are staged; p_skip fields come before them.
-create or replace function m23.line_values(
-  p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_skip int)
-returns text
-language sql stable set search_path = '' as $$
-  select string_agg(format('%s as %I', m23.field_value(p_table, c, format('f[%s]', f.place + p_skip),
-                                                       p_staged.types[f.place], p_then), c.name),
-                    ', ' order by c.attnum)
-    from m23.columns_of(p_table.relid) c cross join lateral (select array_position(p_staged.fields, c.name)) f (place)
-   where c.name = any (p_staged.columns)
-$$;
-revoke all on function m23.line_values(m23.staged_tables, m23.protected_tables, pg_snapshot, int) from public, anon,
-  authenticated, service_role;
-
--- Lines with as many fields as there should be, as arrays `f`; cut once, and not for each field.
-create or replace function m23.whole_lines(p_staged m23.staged_tables, p_skip int) returns text
-language sql immutable set search_path = '' as $q$
-  select format($$(select * from (
-      select pg_catalog.string_to_array(line, chr(9), '\N') as f from string_to_table($1, chr(10)) line offset 0) x
-      where pg_catalog.cardinality(f) = %s) whole$$,
-                cardinality(p_staged.fields) + p_skip)
-$q$;
-revoke all on function m23.whole_lines(m23.staged_tables, int) from public, anon, authenticated, service_role;
-
 -- Executes a statement that takes lines, under the path of their table: casts to domains are checked. Gives how many
 -- rows it took.
 create or replace function m23.take_lines(p_path text, p_statement text, p_lines text) returns bigint
@@ -15696,18 +16071,32 @@ begin
 end $$;
 revoke all on function m23.take_entries(text, text, text) from public, anon, authenticated, service_role;
 
--- The statement that stages the rows of lines `$1`.
+-- The statement that stages the rows of lines `$1`. Where the archive has the table's columns of now, in their types,
+-- it is written already (m23.table_statements).
 create or replace function m23.staging_statement(
   p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot
 ) returns text
 language plpgsql stable set search_path = '' as $$
 begin
-  return format('insert into %s (%s) select %s from %s',
-    p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
-    m23.line_values(p_staged, p_table, p_then, 0), m23.whole_lines(p_staged, 0));
+  if p_staged.fields = p_staged.columns and p_staged.columns = m23.stored_columns(p_table.relid)
+     and p_staged.types = m23.stored_types(p_table.relid)
+     -- The words of an enum, say, can have been others at that position.
+     and (p_then is null or not m23.has_own_types(p_table.relid)) then
+    return m23.statement(p_table, 'staging', 'staging', p_staged.staging);
+  end if;
+  return m23.staging_of(p_staged, p_table, p_then);
 end $$;
 revoke all on function m23.staging_statement(m23.staged_tables, m23.protected_tables, pg_snapshot) from public, anon,
   authenticated, service_role;
+
+-- Whether a table has columns of types that the server does not bring along.
+create or replace function m23.has_own_types(p_relid oid) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from pg_attribute a where a.attrelid = p_relid and a.attnum > 0 and a.atttypid >= 16384
+                    and not a.attisdropped);
+end $$;
+revoke all on function m23.has_own_types(oid) from public, anon, authenticated, service_role;
 
 -- Stages lines of an archive as rows; gives how many. p_then: the backup's position, where it is of this life.
 create or replace function m23.stage_rows(
@@ -15960,7 +16349,8 @@ begin
   end if;
   return (select array_agg(m23.new_target((t).tbl, (t).moment,
               p_wanted => m23.in_mode(p_work,
-                m23.as_of_query((t).tbl, m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
+                m23.statement((t).tbl, 'as_of', 'log',
+                              m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
                 (t).tbl, (t).columns),
               p_columns => (t).columns, p_path => (t).path, p_kept => (t).kept))
             from unnest(m23.complete_targets(m23.logged_targets(p_work.tables, p_work.moment))) t);
@@ -20753,7 +21143,8 @@ begin
                where p_after is not null);
   v_query := format('select pg_catalog.jsonb_agg(m23.double_safe(pg_catalog.to_jsonb(m23_x))) from (
       select * from (%s) r order by %s limit %s) m23_x',
-    m23.as_of_query(v_table, m23.log_of(v_table.id, v_tenant, v_moment.floor), v_limit),
+    m23.statement(v_table, 'as_of_page', 'log', m23.log_of(v_table.id, v_tenant, v_moment.floor),
+                  'limit', v_limit::text),
     m23.key_list(v_table.relid, 'r'), v_limit);
   v_path := m23.path_of(v_table.relid);
   perform set_config('search_path', v_path, true);
@@ -21835,8 +22226,8 @@ begin
     perform pg_catalog.set_config('search_path', '', true);
     v_done := v_chunk.rows < v_rows and v_chunk.bytes < v_limit;
     if v_quiet and v_chunk.rows = v_rows then
-      v_next := m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, v_rows);
-      v_done := v_next is null and m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, 1) is null;
+      v_next := m23.key_ahead(v_table, v_work.tenant_id, v_chunk.last_key, v_rows);
+      v_done := v_next is null and m23.key_ahead(v_table, v_work.tenant_id, v_chunk.last_key, 1) is null;
     end if;
     -- What live rows show is in the log for every later statement: if it still has nothing, they were those of the
     -- position.
@@ -22110,7 +22501,8 @@ begin
         ('log parts', 'sweep_logs', false),
         ('summaries', 'sweep_summaries', false), ('tenants', 'see_tenants', false),
         ('restores', 'sweep_restores', true), ('copies', 'sweep_copies', true),
-        ('captures', 'renew_captures', true), ('jobs', 'sweep_pending_jobs', true),
+        ('captures', 'renew_captures', true), ('statements', 'renew_statements', false),
+        ('jobs', 'sweep_pending_jobs', true),
         -- Last, as calls of their tenants wait for the audit until the end.
         ('audit', 'prune_audit', true), ('refusals', 'write_refusals', true)) s (name, step, is_told)
   loop

@@ -24,6 +24,7 @@ create function pg_temp.sound(p_table text) returns jsonb language sql as $$
       'key', '{id}', 'whole', true, 'estimated_rows', 0, 'history_done', true)
     when 'protected_tables' then jsonb_build_object('relid', 1, 'tenant_attnum', 1, 'key_attnums', '{1}', 'name', 't',
       'tenant_type', 'text', 'incarnation', m23.incarnation())
+    when 'table_statements' then jsonb_build_object('table_id', 1, 'name', 'n', 'mark', 'm', 'pieces', '{a}')
     when 'absent_parents' then jsonb_build_object('table_id', 1, 'parent_id', 1, 'key', '{1}')
     when 'backup_chunks' then jsonb_build_object('job_id', gen_random_uuid(), 'ordinal', 1, 'seq', 1, 'object', 'o',
       'rows', 1, 'bytes', 1, 'stored_bytes', 1, 'sha256', repeat('0', 64), 'last_key', '{}')
@@ -52,6 +53,7 @@ insert into faults values
   ('protected_tables', 'a_path_has_columns',
    '{"tenant_attnum": null, "parent_id": 1, "via_attnums": [1, 2], "parent_attnums": [1]}'),
   ('absent_parents', 'a_key_has_no_nulls', '{"key": ["1", null]}'),
+  ('table_statements', 'begins_and_ends_with_a_text', '{"pieces": ["a", "log"]}'),
   ('backup_tables', 'a_tenant_column_or_a_path', '{"tenant_column": null}'),
   ('backup_tables', 'whole_has_no_history', '{"history_done": false}'),
   ('backup_tables', 'has_key_and_columns', '{"key": []}'),

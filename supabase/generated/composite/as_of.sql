@@ -43,7 +43,7 @@ with
                          order by r.m23_op not in ('U', 'D') or r.m23_unchanged & 1 <> 0, r.m23_change_id
                          rows between unbounded preceding and unbounded following)
        order by r.tenant_id, r.order_no, r.line, r.m23_op not in ('U', 'D'), r.m23_change_id) t left join public.order_lines l on (t.m23_unchanged & 1 <> 0 and not t.m23_has_1) and greatest(l.tenant_id) = m23.uuid_of($1) and l.tenant_id operator(pg_catalog.=) t.tenant_id and l.order_no operator(pg_catalog.=) t.order_no and l.line operator(pg_catalog.=) t.line)
-    (select r.tenant_id, r.order_no, r.line, r.sku, r.price from public.order_lines r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r.tenant_id, r.order_no, r.line) operator(pg_catalog.>) (($3[1])::uuid, ($3[2])::bigint, ($3[3])::integer)) and not (r.tenant_id, r.order_no, r.line) operator(pg_catalog.=) any (select t.tenant_id, t.order_no, t.line from touched t) )
+    (select r.tenant_id, r.order_no, r.line, r.sku, r.price from public.order_lines r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r.tenant_id, r.order_no, r.line) operator(pg_catalog.>) (($3[1])::uuid, ($3[2])::bigint, ($3[3])::integer)) and not (r.tenant_id, r.order_no, r.line) operator(pg_catalog.=) any (select t.tenant_id, t.order_no, t.line from touched t))
     union all
     (select r.tenant_id, r.order_no, r.line, r.sku, r.price from touched r
-      where (exists (select from public.order_lines t where t.tenant_id = m23.uuid_of($1) and t.tenant_id operator(pg_catalog.=) r.tenant_id and t.order_no operator(pg_catalog.=) r.order_no and t.line operator(pg_catalog.=) r.line))::int - r.m23_balance = 1 )
+      where (exists (select from public.order_lines t where t.tenant_id = m23.uuid_of($1) and t.tenant_id operator(pg_catalog.=) r.tenant_id and t.order_no operator(pg_catalog.=) r.order_no and t.line operator(pg_catalog.=) r.line))::int - r.m23_balance = 1)

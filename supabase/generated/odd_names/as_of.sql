@@ -43,7 +43,7 @@ with
                          order by r.m23_op not in ('U', 'D') or r.m23_unchanged & 1 <> 0, r.m23_change_id
                          rows between unbounded preceding and unbounded following)
        order by r."i d", r.m23_op not in ('U', 'D'), r.m23_change_id) t left join public."ta{b}le $1 %s" l on (t.m23_unchanged & 1 <> 0 and not t.m23_has_1) and greatest(l.tenant_id) = m23.uuid_of($1) and l."i d" operator(pg_catalog.=) t."i d")
-    (select r.tenant_id, r."i d", r."co""st$2", r."it's {value}", r."select" from public."ta{b}le $1 %s" r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r."i d") operator(pg_catalog.>) (($3[1])::integer)) and not (r."i d") operator(pg_catalog.=) any (select t."i d" from touched t) )
+    (select r.tenant_id, r."i d", r."co""st$2", r."it's {value}", r."select" from public."ta{b}le $1 %s" r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r."i d") operator(pg_catalog.>) (($3[1])::integer)) and not (r."i d") operator(pg_catalog.=) any (select t."i d" from touched t))
     union all
     (select r.tenant_id, r."i d", r."co""st$2", r."it's {value}", r."select" from touched r
-      where (exists (select from public."ta{b}le $1 %s" t where t.tenant_id = m23.uuid_of($1) and t."i d" operator(pg_catalog.=) r."i d"))::int - r.m23_balance = 1 )
+      where (exists (select from public."ta{b}le $1 %s" t where t.tenant_id = m23.uuid_of($1) and t."i d" operator(pg_catalog.=) r."i d"))::int - r.m23_balance = 1)

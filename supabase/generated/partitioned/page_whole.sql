@@ -21,7 +21,9 @@ select coalesce(r.tenant_id::text, '\N') || chr(9) || coalesce(r.id::text, '\N')
       window w as (partition by r.id, r.at order by r.m23_op not in ('U', 'D'), r.m23_change_id
                    rows between unbounded preceding and unbounded following)
        order by r.id, r.at, r.m23_op not in ('U', 'D'), r.m23_change_id)
-    (select r.tenant_id, r.id, r.at, r.body from public.events r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r.id, r.at) operator(pg_catalog.>) (($3[1])::bigint, ($3[2])::date)) and not (r.id, r.at) operator(pg_catalog.=) any (select t.id, t.at from touched t) order by r.id, r.at limit 100)
+    (select r.tenant_id, r.id, r.at, r.body from public.events r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r.id, r.at) operator(pg_catalog.>) (($3[1])::bigint, ($3[2])::date)) and not (r.id, r.at) operator(pg_catalog.=) any (select t.id, t.at from touched t)
+      order by r.id, r.at limit 100)
     union all
     (select r.tenant_id, r.id, r.at, r.body from touched r
-      where (exists (select from public.events t where t.tenant_id = m23.uuid_of($1) and t.id operator(pg_catalog.=) r.id and t.at operator(pg_catalog.=) r.at))::int - r.m23_balance = 1 order by r.id, r.at limit 100)) r order by r.id, r.at limit 100
+      where (exists (select from public.events t where t.tenant_id = m23.uuid_of($1) and t.id operator(pg_catalog.=) r.id and t.at operator(pg_catalog.=) r.at))::int - r.m23_balance = 1
+      order by r.id, r.at limit 100)) r order by r.id, r.at limit 100

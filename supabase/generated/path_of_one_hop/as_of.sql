@@ -59,11 +59,11 @@ with
          and not exists (select from m23.absent_parents m23_l
                           where m23_l.table_id = m23_a.table_id and m23_l.key = m23_a.key
                             and m23_l.noted_at > m23_a.noted_at)
-         and not exists (select from (select (m23_a.key[1])::integer as task_id) m23_k join public.tasks m23_p1 on m23_p1.id operator(pg_catalog.=) m23_k.task_id)) and ($3 is null or (r.id) operator(pg_catalog.>) (($3[1])::integer)) and not (r.id) operator(pg_catalog.=) any (select t.id from touched t) )
+         and not exists (select from (select (m23_a.key[1])::integer as task_id) m23_k join public.tasks m23_p1 on m23_p1.id operator(pg_catalog.=) m23_k.task_id)) and ($3 is null or (r.id) operator(pg_catalog.>) (($3[1])::integer)) and not (r.id) operator(pg_catalog.=) any (select t.id from touched t))
     union all
     (select r.id, r.task_id, r.body from touched r
       where (exists (select from public.comments t where greatest((select m23_s.tenant from (
         select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) t.task_id
         union all
         (select m23_a.tenant_id::uuid from m23.absent_parents m23_a
-          where m23_a.table_id = 4 and m23_a.key = array[t.task_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1)) = m23.uuid_of($1) and t.id operator(pg_catalog.=) r.id))::int - r.m23_balance = 1 )
+          where m23_a.table_id = 4 and m23_a.key = array[t.task_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1)) = m23.uuid_of($1) and t.id operator(pg_catalog.=) r.id))::int - r.m23_balance = 1)

@@ -55,9 +55,9 @@ insert into pg_temp.m23_diff_4 with
                   else 'U' end,
              l.m23_place, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.id else l.id end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.task_id else l.task_id end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.body else l.body end
         from touched w
-        left join lateral (select ctid as m23_place, r.* from public.comments r where greatest((select m23_s.tenant from (
+        left join (select ctid as m23_place, r.* from public.comments r where greatest((select m23_s.tenant from (
         select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) r.task_id
         union all
         (select m23_a.tenant_id::uuid from m23.absent_parents m23_a
-          where m23_a.table_id = 4 and m23_a.key = array[r.task_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1)) = m23.uuid_of($1) and w.id operator(pg_catalog.=) r.id for update nowait) l on true
-       where ((l.m23_place is not null)::int - w.m23_balance = 1) <> (l.m23_place is not null) or ((l.m23_place is not null)::int - w.m23_balance = 1) and ((l.body)::pg_catalog.text collate pg_catalog."C" is distinct from (w.body)::pg_catalog.text collate pg_catalog."C" or l.id is distinct from w.id or l.task_id is distinct from w.task_id)
+          where m23_a.table_id = 4 and m23_a.key = array[r.task_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1)) = m23.uuid_of($1)) l on w.id operator(pg_catalog.=) l.id
+       where ((l.m23_place is not null)::int - w.m23_balance = 1) <> (l.m23_place is not null) or ((l.m23_place is not null)::int - w.m23_balance = 1) and (l.id is distinct from w.id or l.task_id is distinct from w.task_id or (l.body)::pg_catalog.text collate pg_catalog."C" is distinct from (w.body)::pg_catalog.text collate pg_catalog."C")

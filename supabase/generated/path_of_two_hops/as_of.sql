@@ -37,7 +37,7 @@ with
          and not exists (select from m23.absent_parents m23_l
                           where m23_l.table_id = m23_a.table_id and m23_l.key = m23_a.key
                             and m23_l.noted_at > m23_a.noted_at)
-         and not exists (select from (select (m23_a.key[1])::integer as comment_id) m23_k join public.comments m23_p4 on m23_p4.id operator(pg_catalog.=) m23_k.comment_id)) and ($3 is null or (r.comment_id, r.emoji) operator(pg_catalog.>) (($3[1])::integer, ($3[2])::text)) and not (r.comment_id, r.emoji) operator(pg_catalog.=) any (select t.comment_id, t.emoji from touched t) )
+         and not exists (select from (select (m23_a.key[1])::integer as comment_id) m23_k join public.comments m23_p4 on m23_p4.id operator(pg_catalog.=) m23_k.comment_id)) and ($3 is null or (r.comment_id, r.emoji) operator(pg_catalog.>) (($3[1])::integer, ($3[2])::text)) and not (r.comment_id, r.emoji) operator(pg_catalog.=) any (select t.comment_id, t.emoji from touched t))
     union all
     (select r.comment_id, r.emoji from touched r
       where (exists (select from public.reactions t where greatest((select m23_s.tenant from (
@@ -48,4 +48,4 @@ with
           where m23_a.table_id = 4 and m23_a.key = array[m23_p4.task_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1) as tenant from public.comments m23_p4 where m23_p4.id operator(pg_catalog.=) t.comment_id
         union all
         (select m23_a.tenant_id::uuid from m23.absent_parents m23_a
-          where m23_a.table_id = 5 and m23_a.key = array[t.comment_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1)) = m23.uuid_of($1) and t.comment_id operator(pg_catalog.=) r.comment_id and t.emoji operator(pg_catalog.=) r.emoji))::int - r.m23_balance = 1 )
+          where m23_a.table_id = 5 and m23_a.key = array[t.comment_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1)) = m23.uuid_of($1) and t.comment_id operator(pg_catalog.=) r.comment_id and t.emoji operator(pg_catalog.=) r.emoji))::int - r.m23_balance = 1)

@@ -25,7 +25,7 @@ insert into pg_temp.m23_diff_5 with
                   else 'U' end,
              l.m23_place, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.comment_id else l.comment_id end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.emoji else l.emoji end
         from touched w
-        left join lateral (select ctid as m23_place, r.* from public.reactions r where greatest((select m23_s.tenant from (
+        left join (select ctid as m23_place, r.* from public.reactions r where greatest((select m23_s.tenant from (
         select (select m23_s.tenant from (
         select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) m23_p4.task_id
         union all
@@ -33,5 +33,5 @@ insert into pg_temp.m23_diff_5 with
           where m23_a.table_id = 4 and m23_a.key = array[m23_p4.task_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1) as tenant from public.comments m23_p4 where m23_p4.id operator(pg_catalog.=) r.comment_id
         union all
         (select m23_a.tenant_id::uuid from m23.absent_parents m23_a
-          where m23_a.table_id = 5 and m23_a.key = array[r.comment_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1)) = m23.uuid_of($1) and w.comment_id operator(pg_catalog.=) r.comment_id and w.emoji operator(pg_catalog.=) r.emoji for update nowait) l on true
+          where m23_a.table_id = 5 and m23_a.key = array[r.comment_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1)) = m23.uuid_of($1)) l on w.comment_id operator(pg_catalog.=) l.comment_id and w.emoji operator(pg_catalog.=) l.emoji
        where ((l.m23_place is not null)::int - w.m23_balance = 1) <> (l.m23_place is not null) or ((l.m23_place is not null)::int - w.m23_balance = 1) and (l.comment_id is distinct from w.comment_id or (l.emoji)::pg_catalog.text collate pg_catalog."C" is distinct from (w.emoji)::pg_catalog.text collate pg_catalog."C")

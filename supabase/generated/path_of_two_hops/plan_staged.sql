@@ -1,4 +1,4 @@
-insert into pg_temp.m23_diff_5 
+insert into pg_temp.m23_diff_5
       select case when not (w.m23_wanted is not null) then 'D' when l.m23_place is null then 'I' when false then 'R'
                   else 'U' end,
              l.m23_place, case when (w.m23_wanted is not null) then w.comment_id else l.comment_id end, case when (w.m23_wanted is not null) then w.emoji else l.emoji end
@@ -19,5 +19,5 @@ insert into pg_temp.m23_diff_5
          and not exists (select from m23.absent_parents m23_l
                           where m23_l.table_id = m23_a.table_id and m23_l.key = m23_a.key
                             and m23_l.noted_at > m23_a.noted_at)
-         and not exists (select from (select (m23_a.key[1])::integer as comment_id) m23_k join public.comments m23_p4 on m23_p4.id operator(pg_catalog.=) m23_k.comment_id)) ) l on w.comment_id operator(pg_catalog.=) l.comment_id and w.emoji operator(pg_catalog.=) l.emoji
+         and not exists (select from (select (m23_a.key[1])::integer as comment_id) m23_k join public.comments m23_p4 on m23_p4.id operator(pg_catalog.=) m23_k.comment_id))) l on w.comment_id operator(pg_catalog.=) l.comment_id and w.emoji operator(pg_catalog.=) l.emoji
        where (w.m23_wanted is not null) <> (l.m23_place is not null) or (w.m23_wanted is not null) and (l.comment_id is distinct from w.comment_id or (l.emoji)::pg_catalog.text collate pg_catalog."C" is distinct from (w.emoji)::pg_catalog.text collate pg_catalog."C")

@@ -47,7 +47,7 @@ with
                          order by r.m23_op not in ('U', 'D') or r.m23_unchanged & 1 <> 0, r.m23_change_id
                          rows between unbounded preceding and unbounded following)
        order by r.id, r.m23_op not in ('U', 'D'), r.m23_change_id) t left join public.tasks l on (t.m23_unchanged & 1 <> 0 and not t.m23_has_1) and greatest(l.tenant_id) = m23.uuid_of($1) and l.id operator(pg_catalog.=) t.id)
-    (select r.id, r.tenant_id, r.project_id, r."Title", r.body, r.labels, r.done from public.tasks r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r.id) operator(pg_catalog.>) (($3[1])::integer)) and not (r.id) operator(pg_catalog.=) any (select t.id from touched t) )
+    (select r.id, r.tenant_id, r.project_id, r."Title", r.body, r.labels, r.done from public.tasks r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r.id) operator(pg_catalog.>) (($3[1])::integer)) and not (r.id) operator(pg_catalog.=) any (select t.id from touched t))
     union all
     (select r.id, r.tenant_id, r.project_id, r."Title", r.body, r.labels, r.done from touched r
-      where (exists (select from public.tasks t where t.tenant_id = m23.uuid_of($1) and t.id operator(pg_catalog.=) r.id))::int - r.m23_balance = 1 )
+      where (exists (select from public.tasks t where t.tenant_id = m23.uuid_of($1) and t.id operator(pg_catalog.=) r.id))::int - r.m23_balance = 1)

@@ -3,18 +3,23 @@
 create function m23.fill(p_template text, variadic p_holes text[]) returns text
 language plpgsql immutable as $$
 declare
-  v_parts text[] := regexp_split_to_array(p_template, '\{[a-z_]+\}');
-  v_names text[] := array(select m[1] from regexp_matches(p_template, '\{([a-z_]+)\}', 'g') m);
+  v_parts text[] := string_to_array(p_template, '{');  -- a regular expression takes twice the time
+  v_text  text := coalesce(v_parts[1], '');
+  v_name  text;
   v_at    int;
-  v_text  text := v_parts[1];
 begin
-  for n in 1..cardinality(v_names) loop
-    v_at := array_position(p_holes, v_names[n]);
-    while v_at % 2 = 0 loop v_at := array_position(p_holes, v_names[n], v_at + 1); end loop;  -- that was a text
-    if v_at is null or p_holes[v_at + 1] is null then
-      raise exception 'nothing was given for {%} of a template', v_names[n] using errcode = 'null_value_not_allowed';
+  for n in 2..cardinality(v_parts) loop
+    v_name := split_part(v_parts[n], '}', 1);
+    if v_name !~ '^[a-z_]+$' or v_name = v_parts[n] then  -- a brace of the template's own
+      v_text := v_text || '{' || v_parts[n];
+      continue;
     end if;
-    v_text := v_text || p_holes[v_at + 1] || v_parts[n + 1];
+    v_at := array_position(p_holes, v_name);
+    while v_at % 2 = 0 loop v_at := array_position(p_holes, v_name, v_at + 1); end loop;  -- that was a text
+    if v_at is null or p_holes[v_at + 1] is null then
+      raise exception 'nothing was given for {%} of a template', v_name using errcode = 'null_value_not_allowed';
+    end if;
+    v_text := v_text || p_holes[v_at + 1] || substr(v_parts[n], length(v_name) + 2);
   end loop;
   return v_text;
 end $$;

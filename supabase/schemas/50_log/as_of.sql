@@ -22,14 +22,6 @@ begin
               else m23.is_tenants(p_table, p_row, p_tenant) end;
 end $$;
 
--- A tenant's live rows, with the same parameters: those of the moment as long as nothing lies after it.
-create function m23.live_query(p_table m23.protected_tables, p_limit int) returns text
-language sql stable as $q$
-  select format('select %1$s from %2$s r where %3$s and %4$s order by %5$s limit %6$s',
-    m23.select_list(p_table.relid, 'r'), m23.qualified_name(p_table.relid), m23.belongs_to(p_table, 'r', '$1'),
-    m23.key_after(p_table.relid), m23.key_list(p_table.relid, 'r'), p_limit)
-$q$;
-
 -- Whether the log has anything of a tenant after a moment.
 create function m23.has_changed(p_table m23.protected_tables, p_tenant text, p_moment m23.moment) returns boolean
 language plpgsql volatile as $$
@@ -77,7 +69,7 @@ begin
     left join pg_attrdef d on d.adrelid = v_row.relid and d.adnum = c.attnum
    where c.attnum = any (v_shape);
   return query execute format('select %s from (%s) r', v_select,
-                              m23.as_of_query(v_row, m23.log_of(v_row.id, p_tenant, p_moment.floor)))
+                              m23.statement(v_row, 'as_of', 'log', m23.log_of(v_row.id, p_tenant, p_moment.floor)))
     using p_tenant, p_moment, null::text[];
 exception when datatype_mismatch then
   raise exception '% was altered while it was read', m23.public_name(v_row.relid)

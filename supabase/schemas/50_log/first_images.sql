@@ -64,9 +64,9 @@ $$;
 create function m23.image_values(p_columns text[], p_groups jsonb, p_grouped text) returns text
 language plpgsql immutable as $$
 begin
-  return (select string_agg(m23.fill(case b.bits when 0 then 't.{column}' else p_grouped end,
-                                     'column', quote_ident(c.name), 'bits', b.bits::text, 'n', c.n::text),
-                            ', ' order by c.n)
+  return (select string_agg(case b.bits when 0 then format('t.%I', c.name)
+                              else m23.fill(p_grouped, 'column', quote_ident(c.name), 'bits', b.bits::text,
+                                            'n', c.n::text) end, ', ' order by c.n)
             from unnest(p_columns) with ordinality c (name, n),
                  lateral (select m23.bits_in(p_groups, c.name)) b (bits));
 end $$;

@@ -16,6 +16,7 @@ begin
     perform m23.write_log_table(v_table);
     perform m23.write_log_groups(v_table);
     perform m23.write_capture_functions(v_table);
+    perform m23.write_statements(v_table);
   end if;
   return v_table;
 end $$;

@@ -25,6 +25,7 @@ begin
     perform m23.suspend_capture(p_table, 'no path');
   elsif p_table.suspended is null then
     perform m23.follow_layout(p_table.id, p_table.relid);
+    perform m23.write_statements(p_table);
   end if;
 end $$;
 

@@ -1,4 +1,4 @@
--- Writes all that captures a table: its log, and its functions and triggers.
+-- Writes all that captures a table: its log, and its functions and triggers; and its statements.
 create function m23.write_capture(p_table m23.protected_tables) returns void
 language plpgsql as $$
 declare v_new boolean;
@@ -15,5 +15,6 @@ begin
   perform m23.follow_partitions(p_table, v_new);
   perform m23.write_capture_functions(p_table);
   perform m23.write_triggers(p_table);
+  perform m23.write_statements(p_table);
   perform set_config('m23.writing_capture', '', true);
 end $$;

@@ -8,7 +8,7 @@ language plpgsql stable rows 20 as $$
 begin
   return query
   select format(f.form, format('l.%I', c.name)), format(f.form, c.expression), f.by
-    from rows from (unnest(p_columns), unnest(p_wanted)) c (name, expression)
+    from unnest(p_columns, p_wanted) with ordinality c (name, expression, n)
     join pg_attribute a on a.attrelid = p_table.relid and a.attname = c.name
     join pg_type t on t.oid = a.atttypid
     cross join lateral (select case
@@ -18,5 +18,6 @@ begin
         when a.atttypid = any (array['bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timestamp',
                                      'timestamptz', 'text', 'varchar', 'bytea']::regtype[]::oid[]) then 'value'
         when a.atttypid = any (array['bpchar', 'json']::regtype[]::oid[]) then 'image'
-        else 'text' end) f (form, by);
+        else 'text' end) f (form, by)
+   order by c.n;
 end $$;

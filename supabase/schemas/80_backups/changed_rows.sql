@@ -10,7 +10,9 @@ language sql stable as $q$
 $q$;
 
 -- The rows as of the member's position of the next keys that have changed since the parent's.
-create function m23.changed_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
+create function m23.changed_query(
+  p_table m23.protected_tables, p_touched text, p_log text, p_limit text
+) returns text
 language plpgsql stable as $outer$
 begin
   return m23.fill($sql$with {touched}, {between},
@@ -24,19 +26,19 @@ begin
     (select {columns} from touched r
       where {is_changed} and (exists (select from {live} t where {is_there} and {same_key}))::int - r.m23_balance = 1
       order by {keys} limit {limit})$sql$,
-    'touched', m23.touched_since(p_table, p_log), 'between', m23.between_positions(p_table, p_log),
+    'touched', p_touched, 'between', m23.between_positions(p_table, p_log),
     'keys', m23.key_list(p_table.relid, 'r'), 'images', m23.log_images(p_table), 'log', p_log,
     'tenant', m23.tenant_value(p_table, '$1'), 'key_after', m23.key_after(p_table.relid),
     'columns', m23.select_list(p_table.relid, 'r'), 'live', m23.qualified_name(p_table.relid),
     'is_changed_key', m23.key_match(p_table.relid, 'k', 'r'), 'is_its', m23.is_there(p_table, 'r', '$1'),
     'is_touched', m23.key_in(p_table.relid, 'r', 'touched'), 'is_changed', m23.key_in(p_table.relid, 'r', 'changed'),
     'is_there', m23.is_there(p_table, 't', '$1'), 'same_key', m23.key_match(p_table.relid, 't', 'r'),
-    'limit', p_limit::text);
+    'limit', p_limit);
 end $outer$;
 
 -- What the log says next of the changes between the two positions, with the time of each one's
 -- commit where the server knows it.
-create function m23.part_history_query(p_table m23.protected_tables, p_log text, p_limit int) returns text
+create function m23.part_history_query(p_table m23.protected_tables, p_log text, p_limit text) returns text
 language sql stable as $q$
   select format($$with %s
     select l.op as m23_op, (l.change_id - '0/0')::bigint as m23_change_id, l.xid as m23_xid, %s as m23_at,

@@ -27,12 +27,10 @@ create domain m23."application/octet-stream" as bytea;
 
 -- The key of the n-th live row after a key, null where there are fewer: where the next chunk will end if nothing
 -- changes.
-create function m23.key_ahead(
-  p_table m23.protected_tables, p_tenant text, p_key text, p_after text[], p_rows int
-) returns text[]
+create function m23.key_ahead(p_table m23.protected_tables, p_tenant text, p_after text[], p_rows int) returns text[]
 language plpgsql volatile as $$
 declare
-  v_query text := format('select array[%s] from (%s offset %s) r', p_key, m23.live_query(p_table, 1), p_rows - 1);
+  v_query text := m23.statement(p_table, 'key_ahead', 'limit', '1', 'skipped', (p_rows - 1)::text);
   v_path  text := m23.path_of(p_table.relid);
   v_at    m23.moment;
   v_ahead text[];
@@ -41,6 +39,14 @@ begin
   execute v_query into v_ahead using p_tenant, v_at, p_after;
   return v_ahead;
 end $$;
+
+-- The key of the first of live rows after so many others. p_live: m23.live_query.
+create function m23.key_ahead_query(p_table m23.protected_tables, p_live text, p_skipped text) returns text
+language plpgsql stable as $outer$
+begin
+  return m23.fill('select array[{key}] from ({live} offset {skipped}) r',
+    'key', m23.part_key(p_table, false), 'live', p_live, 'skipped', p_skipped);
+end $outer$;
 
 -- The key of such a line `r`, as texts.
 create function m23.part_key(p_table m23.protected_tables, p_history boolean) returns text

@@ -42,7 +42,8 @@ begin
     p_copy, (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c),
     array_to_string(m23.wanted_values(p_target, false), ', '),
     coalesce(p_target.wanted,
-             m23.as_of_query(p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
+             m23.statement(p_target.tbl, 'as_of', 'log',
+                           m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
 end $$;
 
 -- A schema with everything that hangs on it, wherever it is, and the columns of its tables.

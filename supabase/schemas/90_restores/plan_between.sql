@@ -21,8 +21,8 @@ begin
           from (select true as m23_there, w.* from ({wanted}) w) w
           full join (select true as m23_there, l.* from ({from}) l) l on {same_key}
          where w.m23_there is null or l.m23_there is null or {differs}$sql$,
-      'wanted', m23.as_of_query(v_target.tbl, v_log),
-      'from', m23.as_of_query(v_target.tbl, v_log, p_moment => '$4'),
+      'wanted', m23.statement(v_target.tbl, 'as_of', 'log', v_log),
+      'from', m23.as_of_query(v_target.tbl, m23.touched_since(v_target.tbl, v_log, p_moment => '$4')),
       'same_key', m23.key_match((v_target.tbl).relid, 'w', 'l'),
       'differs', m23.differs(v_target.tbl, v_target.columns,
                              array(select format('w.%I', c) from unnest(v_target.columns) c))));

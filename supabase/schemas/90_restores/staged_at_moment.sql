@@ -26,5 +26,5 @@ language sql stable as $q$
                                    then 'case when l.m23_place is not null then l.%1$I else r.%1$I end'
                                    else 'r.%1$I' end, c.name), ', ' order by c.attnum)
        from m23.columns_of(p_table.relid) c where not c.generated),
-    m23.as_of_query(p_table, p_log))
+    m23.as_of_query(p_table, m23.touched_since(p_table, p_log)))
 $q$;

@@ -67,15 +67,58 @@ begin
   execute p_statement into taken, gone using p_lines;
 end $$;
 
--- The statement that stages the rows of lines `$1`.
+-- The statement that stages the rows of lines `$1`. Where the archive has the table's columns of now, in their types,
+-- it is written already (m23.table_statements).
 create function m23.staging_statement(
   p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot
 ) returns text
 language plpgsql stable as $$
 begin
-  return format('insert into %s (%s) select %s from %s',
-    p_staged.staging, (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
-    m23.line_values(p_staged, p_table, p_then, 0), m23.whole_lines(p_staged, 0));
+  if p_staged.fields = p_staged.columns and p_staged.columns = m23.stored_columns(p_table.relid)
+     and p_staged.types = m23.stored_types(p_table.relid)
+     -- The words of an enum, say, can have been others at that position.
+     and (p_then is null or not m23.has_own_types(p_table.relid)) then
+    return m23.statement(p_table, 'staging', 'staging', p_staged.staging);
+  end if;
+  return m23.staging_of(p_staged, p_table, p_then);
+end $$;
+
+-- Whether a table has columns of types that the server does not bring along.
+create function m23.has_own_types(p_relid oid) returns boolean
+language plpgsql stable as $$
+begin
+  return exists (select from pg_attribute a where a.attrelid = p_relid and a.attnum > 0 and a.atttypid >= 16384
+                    and not a.attisdropped);
+end $$;
+
+-- The types of a table's columns that hold values of their own, as a manifest has them.
+create function m23.stored_types(p_relid oid) returns text[]
+language plpgsql stable as $$
+begin
+  return array(select c.type_name from m23.columns_of(p_relid) c where not c.generated order by c.attnum);
+end $$;
+
+-- The statement that stages the rows of lines `$1`, as far as the archive and the table have the same columns.
+create function m23.staging_of(
+  p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot
+) returns text
+language plpgsql stable as $$
+begin
+  return m23.fill('insert into {staging} ({columns}) select {values} from {lines}',
+    'staging', p_staged.staging, 'columns', (select string_agg(quote_ident(c), ', ') from unnest(p_staged.columns) c),
+    'values', m23.line_values(p_staged, p_table, p_then, 0), 'lines', m23.whole_lines(p_staged, 0));
+end $$;
+
+-- The same for an archive that has the table's columns of now, in their types.
+create function m23.staging_of_all(p_table m23.protected_tables, p_staging text) returns text
+language plpgsql stable as $$
+declare v_staged m23.staged_tables;
+begin
+  v_staged.staging := p_staging;
+  v_staged.fields := m23.stored_columns(p_table.relid);
+  v_staged.columns := v_staged.fields;
+  v_staged.types := m23.stored_types(p_table.relid);
+  return m23.staging_of(v_staged, p_table, null);
 end $$;
 
 -- Stages lines of an archive as rows; gives how many. p_then: the backup's position, where it is of this life.

@@ -11,7 +11,8 @@ begin
   end if;
   return (select array_agg(m23.new_target((t).tbl, (t).moment,
               p_wanted => m23.in_mode(p_work,
-                m23.as_of_query((t).tbl, m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
+                m23.statement((t).tbl, 'as_of', 'log',
+                              m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
                 (t).tbl, (t).columns),
               p_columns => (t).columns, p_path => (t).path, p_kept => (t).kept))
             from unnest(m23.complete_targets(m23.logged_targets(p_work.tables, p_work.moment))) t);

@@ -26,7 +26,8 @@ begin
                where p_after is not null);
   v_query := format('select pg_catalog.jsonb_agg(m23.double_safe(pg_catalog.to_jsonb(m23_x))) from (
       select * from (%s) r order by %s limit %s) m23_x',
-    m23.as_of_query(v_table, m23.log_of(v_table.id, v_tenant, v_moment.floor), v_limit),
+    m23.statement(v_table, 'as_of_page', 'log', m23.log_of(v_table.id, v_tenant, v_moment.floor),
+                  'limit', v_limit::text),
     m23.key_list(v_table.relid, 'r'), v_limit);
   v_path := m23.path_of(v_table.relid);
   perform set_config('search_path', v_path, true);

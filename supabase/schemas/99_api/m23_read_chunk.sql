@@ -61,8 +61,8 @@ begin
     perform pg_catalog.set_config('search_path', '', true);
     v_done := v_chunk.rows < v_rows and v_chunk.bytes < v_limit;
     if v_quiet and v_chunk.rows = v_rows then
-      v_next := m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, v_rows);
-      v_done := v_next is null and m23.key_ahead(v_table, v_work.tenant_id, v_key, v_chunk.last_key, 1) is null;
+      v_next := m23.key_ahead(v_table, v_work.tenant_id, v_chunk.last_key, v_rows);
+      v_done := v_next is null and m23.key_ahead(v_table, v_work.tenant_id, v_chunk.last_key, 1) is null;
     end if;
     -- What live rows show is in the log for every later statement: if it still has nothing, they were those of the
     -- position.

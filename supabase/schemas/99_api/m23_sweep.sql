@@ -15,7 +15,8 @@ begin
         ('log parts', 'sweep_logs', false),
         ('summaries', 'sweep_summaries', false), ('tenants', 'see_tenants', false),
         ('restores', 'sweep_restores', true), ('copies', 'sweep_copies', true),
-        ('captures', 'renew_captures', true), ('jobs', 'sweep_pending_jobs', true),
+        ('captures', 'renew_captures', true), ('statements', 'renew_statements', false),
+        ('jobs', 'sweep_pending_jobs', true),
         -- Last, as calls of their tenants wait for the audit until the end.
         ('audit', 'prune_audit', true), ('refusals', 'write_refusals', true)) s (name, step, is_told)
   loop

@@ -1,0 +1,1 @@
+select array[r.tenant_id::text, r.order_no::text, r.line::text] from (select r.tenant_id, r.order_no, r.line, r.sku, r.price from public.order_lines r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r.tenant_id, r.order_no, r.line) operator(pg_catalog.>) (($3[1])::uuid, ($3[2])::bigint, ($3[3])::integer)) order by r.tenant_id, r.order_no, r.line limit 1 offset 99) r

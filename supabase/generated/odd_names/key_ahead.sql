@@ -1,0 +1,1 @@
+select array[r."i d"::text] from (select r.tenant_id, r."i d", r."co""st$2", r."it's {value}", r."select" from public."ta{b}le $1 %s" r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r."i d") operator(pg_catalog.>) (($3[1])::integer)) order by r."i d" limit 1 offset 99) r

@@ -1,0 +1,1 @@
+select array[r.id::text, r.at::text] from (select r.tenant_id, r.id, r.at, r.body from public.events r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r.id, r.at) operator(pg_catalog.>) (($3[1])::bigint, ($3[2])::date)) order by r.id, r.at limit 1 offset 99) r

@@ -1,0 +1,64 @@
+insert into pg_temp.m23_diff_4 with 
+    later as materialized (
+      select x.xid
+        from (select distinct l.xid from (select * from m23_log.log_4_1 union all select * from m23.entries_beside(null::m23_log.log_4, 4, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l where l.tenant_id = m23.uuid_of($1) and l.xid >= ($2).floor) x
+       where (x.xid >= ($2).floor and (not pg_visible_in_snapshot(x.xid, ($2).position)
+      or (($2).at is not null
+          and coalesce((select c.at from m23.commit_times c where c.xid = x.xid),
+                       pg_xact_commit_timestamp(x.xid::xid)) > ($2).at)))),
+    logged as (
+      select r.* from (select l.op as m23_op, l.change_id as m23_change_id, coalesce(l.unchanged, 0) as m23_unchanged,
+                              l.c1 as id, l.c2 as task_id, l.c3 as body from (select * from m23_log.log_4_1 union all select * from m23.entries_beside(null::m23_log.log_4, 4, '{1}'::int[], '11111111-1111-4111-8111-111111111111', '1000'::xid8)) l
+                        where l.tenant_id = m23.uuid_of($1) and l.xid >= ($2).floor
+                          and l.xid in (select xid from later)) r
+       where ($3 is null or (r.id) operator(pg_catalog.>) (($3[1])::integer))),
+    touched as (
+      with m23_first as materialized (
+      select distinct on (r.id) r.*, count(*) filter (where r.m23_op in ('U', 'D')) over w as m23_images,
+             sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+               over w as m23_balance
+        from logged r
+       where true
+      window w as (partition by r.id order by r.m23_op not in ('U', 'D'), r.m23_change_id
+                   rows between unbounded preceding and unbounded following)
+       order by r.id, r.m23_op not in ('U', 'D'), r.m23_change_id)
+      select t.m23_balance, t.id, t.task_id, t.body from m23_first t where t.m23_unchanged = 0
+      union all
+      select t.m23_balance, t.id, t.task_id, case when t.m23_unchanged & 1 = 0 then t.body
+                                                                      else l.body end as body from m23_first t left join public.comments l on greatest((select m23_s.tenant from (
+        select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) l.task_id
+        union all
+        (select m23_a.tenant_id::uuid from m23.absent_parents m23_a
+          where m23_a.table_id = 4 and m23_a.key = array[l.task_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1)) = m23.uuid_of($1) and l.id operator(pg_catalog.=) t.id
+       where t.m23_unchanged <> 0 and t.m23_images = 1
+      union all
+      select t.m23_balance, t.id, t.task_id, case when t.m23_unchanged & 1 = 0 then t.body
+             when t.m23_has_1 then t.m23_next_3 else l.body end as body
+        from (
+      select distinct on (r.id) r.*, count(*) filter (where r.m23_op in ('U', 'D')) over w as m23_images,
+             sum(case when r.m23_op in ('I', 'n', 'a') then 1 when r.m23_op in ('D', 'o', 'l') then -1 else 0 end)
+               over w as m23_balance, first_value(r.m23_op in ('U', 'D') and r.m23_unchanged & 1 = 0)
+                   over w1 as m23_has_1, first_value(r.body) over w1 as m23_next_3
+        from logged r
+       where ((r.id) operator(pg_catalog.=) any (select t.id from (select * from m23_first f where f.m23_unchanged <> 0 and f.m23_images > 1) t)) is true
+      window w as (partition by r.id order by r.m23_op not in ('U', 'D'), r.m23_change_id
+                   rows between unbounded preceding and unbounded following),
+             w1 as (partition by r.id
+                         order by r.m23_op not in ('U', 'D') or r.m23_unchanged & 1 <> 0, r.m23_change_id
+                         rows between unbounded preceding and unbounded following)
+       order by r.id, r.m23_op not in ('U', 'D'), r.m23_change_id) t left join public.comments l on (t.m23_unchanged & 1 <> 0 and not t.m23_has_1) and greatest((select m23_s.tenant from (
+        select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) l.task_id
+        union all
+        (select m23_a.tenant_id::uuid from m23.absent_parents m23_a
+          where m23_a.table_id = 4 and m23_a.key = array[l.task_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1)) = m23.uuid_of($1) and l.id operator(pg_catalog.=) t.id)
+      select case when not ((l.m23_place is not null)::int - w.m23_balance = 1) then 'D' when l.m23_place is null then 'I' when false then 'R'
+                  else 'U' end,
+             l.m23_place, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.id else l.id end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.task_id else l.task_id end, case when ((l.m23_place is not null)::int - w.m23_balance = 1) then w.body else l.body end
+        from touched w
+        left join lateral (select ctid as m23_place, r.* from public.comments r
+                            where greatest((select m23_s.tenant from (
+        select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) r.task_id
+        union all
+        (select m23_a.tenant_id::uuid from m23.absent_parents m23_a
+          where m23_a.table_id = 4 and m23_a.key = array[r.task_id::text] order by m23_a.noted_at desc limit 1)) m23_s limit 1)) = m23.uuid_of($1) and w.id operator(pg_catalog.=) r.id for update nowait) l on true
+       where ((l.m23_place is not null)::int - w.m23_balance = 1) <> (l.m23_place is not null) or ((l.m23_place is not null)::int - w.m23_balance = 1) and (l.id is distinct from w.id or l.task_id is distinct from w.task_id or (l.body)::pg_catalog.text collate pg_catalog."C" is distinct from (w.body)::pg_catalog.text collate pg_catalog."C")

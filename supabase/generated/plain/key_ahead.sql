@@ -1,0 +1,1 @@
+select array[r.id::text] from (select r.id, r.tenant_id, r.project_id, r."Title", r.body, r.labels, r.done from public.tasks r where r.tenant_id = m23.uuid_of($1) and ($3 is null or (r.id) operator(pg_catalog.>) (($3[1])::integer)) order by r.id limit 1 offset 99) r
