@@ -6,6 +6,7 @@ import { beforeEach, describe, test } from 'node:test';
 import type pg from 'pg';
 
 import { openDatabase, rowTexts } from '../fixtures/database.ts';
+import { warningsOf } from '../fixtures/warnings.ts';
 
 const { client, postgres } = await openDatabase();
 
@@ -28,19 +29,6 @@ async function refusalOf(sql: string): Promise<pg.DatabaseError> {
     return true;
   });
   return refusal as pg.DatabaseError;
-}
-
-async function warningsOf(sql: string): Promise<string[]> {
-  const said: string[] = [];
-  const listen = ({ message, severity }: { message?: string; severity?: string }): void => {
-    if (severity === 'WARNING') said.push(message ?? '');
-  };
-  client.on('notice', listen);
-  await client.query(`set client_min_messages = warning`);
-  await client.query(sql);
-  await client.query(`set client_min_messages = error`);
-  client.off('notice', listen);
-  return said;
 }
 
 /** orgs ← tasks (by org_id) ← comments, with two tenants. */
@@ -211,7 +199,7 @@ describe('a path is refused', () => {
 
 test('a missing index on the columns of a path is told', async () => {
   await client.query(`drop index app.comments_task_id_idx`);
-  const said = await warningsOf(`select m23.protect_table('app.comments', via => 'task_id')`);
+  const said = await warningsOf(client, `select m23.protect_table('app.comments', via => 'task_id')`);
   assert.match(said.join('\n'), /create index on app.comments \(task_id\)/);
 });
 

@@ -3,8 +3,12 @@ returns table (table_name text, belongs text, how text, statement text, why_not 
 language plpgsql stable rows 200 as $$
 begin
   return query
-  select p.table_name, p.belongs, p.how, p.statement, p.why_not, p.advice
-    from m23.planned(root, tenant_column) p
+  with conflicts (relid, sentences) as materialized (
+    select c.relid, string_agg(c.sentence, '; ' order by c.sentence)
+      from m23.tenancy_conflicts(root, tenant_column) c group by c.relid)
+  select p.table_name, p.belongs, p.how, p.statement, p.why_not,
+         nullif(concat_ws('; ', 'it ' || c.sentences, p.advice), '')
+    from m23.planned(root, tenant_column) p left join conflicts c on c.relid = p.relid
    order by m23.order_of_belonging(p.belongs), p.hops, p.table_name;
 end $$;
 comment on function m23.plan_protection(regclass, name) is

@@ -86,6 +86,7 @@ language plpgsql stable as $$
 declare v_sentence text;
 begin
   for v_sentence in select m23.tenant_column_doubt(p_table) union all select m23.path_doubt(p_table)
+                    union all select m23.sharing_doubt(p_table)
                     union all select m23.relatives_sentences(p_table.relid) loop
     if v_sentence is not null then
       raise warning '% %', m23.public_name(p_table.relid), v_sentence

@@ -74,6 +74,9 @@ begin
     select null::pg_constraint, true, p.other, p.condition, p.condition
       from m23.path_at_risk(p_tenant, p_targets, p_target) p where v_plan.writes > 0
     union all
+    select null::pg_constraint, true, s.other, s.condition, s.condition
+      from m23.sharing_at_risk(p_tenant, p_target) s where v_plan.writes > 0
+    union all
     select k, false, k.conrelid, c.needed, c.needed
       from m23.references_to((p_target.tbl).relid) k,
            lateral (select m23.leaves_need(p_targets, p_target, k) offset 0) c (needed)

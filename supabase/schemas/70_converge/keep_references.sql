@@ -24,6 +24,9 @@ begin
             from m23.tell_broken(p_targets, v_target, v_risk.key, v_risk.needs, v_kept.broken, faults, blocked);
         end if;
       end loop;
+      v_kept := m23.keep_shared(p_targets, v_target, p_on_blocked, blocked);
+      blocked := v_kept.blocked;
+      v_moved := v_moved + v_kept.moved;
     end loop;
     exit when v_moved = 0;
   end loop;

@@ -12,12 +12,17 @@ begin
   if v_table.parent_id is null then return; end if;
   other := v_parent.relid;
   condition := m23.fill($sql$d.m23_op <> 'D' and exists (
-      select from {parent} p where {is_child} and ({is_its}) is not true{comes})$sql$,
+      select from {parent} p where {is_child} and ({is_its}) is not true{comes}){owned}$sql$,
     'parent', m23.qualified_name(v_parent.relid), 'is_child', m23.is_child_of(v_table, 'd', 'p'),
     'is_its', m23.is_tenants(v_parent, 'p', quote_literal(p_tenant)),
     'comes', case when v_plan is null then ''
                   else m23.fill(' and not exists (select from {plan} x where x.m23_op <> ''D'' and {same_key})',
-                                'plan', v_plan, 'same_key', m23.key_match(v_parent.relid, 'x', 'p')) end);
+                                'plan', v_plan, 'same_key', m23.key_match(v_parent.relid, 'x', 'p')) end,
+    'owned', case when not m23.may_be_shared(v_table) then ''  -- one of its own points at it, too: m23.keep_shared
+                  else m23.fill(' and not exists (select from {parent} o where {is_child} and {is_its})',
+                                'parent', m23.qualified_name(v_parent.relid),
+                                'is_child', m23.is_child_of(v_table, 'd', 'o'),
+                                'is_its', m23.is_tenants(v_parent, 'o', quote_literal(p_tenant))) end);
   return next;
 end $outer$;
 

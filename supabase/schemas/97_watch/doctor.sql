@@ -48,6 +48,7 @@ begin
              where not exists (select from m23.protected_tables)
   union all (select d.* from m23.protected_tables t cross join lateral m23.doctor_table(t) d order by t.id)
   union all select * from m23.doctor_coverage()
+  union all select * from m23.doctor_tenancy()
   union all select * from m23.doctor_paths()
   union all select * from m23.doctor_quoting()
   union all select * from m23.doctor_hooks()
