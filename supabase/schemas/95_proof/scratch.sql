@@ -47,7 +47,8 @@ create function m23.count_foreign(p_scratch m23.scratch, p_tenant text) returns 
 language plpgsql as $$
 begin
   return m23.number_of(p_scratch.path, format('select count(*) from %s r where %s',
-    m23.qualified_name((p_scratch.copy).relid), m23.is_foreign(p_scratch.copy, p_tenant)));
+    m23.qualified_name((p_scratch.copy).relid),
+    m23.is_foreign(p_scratch.live, p_tenant, m23.staged_parents(p_scratch.staged, p_scratch.live))));
 end $$;
 
 -- Converges the copies to what a query gives of each, as a restore does to live tables; gives
