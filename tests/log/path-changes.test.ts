@@ -302,6 +302,70 @@ test('what two sessions write at once, parent and child, is settled by the upkee
   assert.deepEqual(await texts('select key from m23.absent_parents'), []);
 });
 
+for (const [kept, sql, via] of [
+  ['no foreign key', 'alter table app.comments drop constraint comments_task_id_fkey', 'task_id -> app.tasks'],
+  [
+    'a deferred foreign key',
+    'alter table app.comments alter constraint comments_task_id_fkey deferrable initially deferred',
+    'task_id',
+  ],
+] as const) {
+  describe(`a row that another session has written while its parent was written, by ${kept}`, () => {
+    let before: string;
+
+    beforeEach(async () => {
+      await client.query(sql);
+      await client.query(`select m23.protect_table('app.comments', via => '${via}')`);
+      before = await position();
+      const other = await postgres.connect();
+      try {
+        await other.query(`begin; insert into app.tasks values (7, 'A', 'seven')`);
+        await client.query(`begin; insert into app.comments values (70, 7, 'before it')`);
+        await other.query('commit');
+        await client.query('commit');
+      } finally {
+        await other.end();
+      }
+    });
+
+    for (const [what, write] of [
+      ['stays', ''],
+      ['is updated', `update app.comments set body = 'x' where id = 70`],
+      ['is deleted', 'delete from app.comments where id = 70'],
+      [
+        'is updated and deleted',
+        `update app.comments set body = 'x' where id = 70; delete from app.comments where id = 70`,
+      ],
+      ['goes to another tenant', 'update app.comments set task_id = 2 where id = 70'],
+      ['is deleted with its parent', 'delete from app.comments where id = 70; delete from app.tasks where id = 7'],
+      [
+        'is deleted and made again',
+        `delete from app.comments where id = 70; insert into app.comments values (70, 7, 'y')`,
+      ],
+    ] as const) {
+      test(`and that ${what} before the upkeep comes was not there before`, async () => {
+        await client.query(write);
+        await client.query('select m23.settle_absent_parents()');
+        for (const tenant of ['A', 'B']) {
+          assert.deepEqual((await asOf('app.comments', tenant, before)).length, 1, `${tenant} before`);
+          const now = await texts(`select c.* from app.comments c join app.tasks t on t.id = c.task_id
+            where t.org_id = '${tenant}'`);
+          assert.deepEqual(await asOf('app.comments', tenant, await position()), now, `${tenant} now`);
+        }
+        assert.deepEqual(await texts('select key from m23.absent_parents where tenant_id is null'), []);
+      });
+    }
+
+    test('is no more in the way of one that is written after it', async () => {
+      await client.query(`insert into app.comments values (71, 7, 'after it')`);
+      const between = await position();
+      await client.query('select m23.settle_absent_parents()');
+      assert.ok((await asOf('app.comments', 'A', between)).includes('(71,7,"after it")'));
+      assert.equal((await asOf('app.comments', 'A', before)).length, 1);
+    });
+  });
+}
+
 describe('while a parent moves to another tenant', () => {
   beforeEach(() => client.query(`select m23.protect_table('app.comments', via => 'task_id')`));
 
@@ -325,6 +389,30 @@ describe('while a parent moves to another tenant', () => {
       await mover.end();
     }
   });
+
+  for (const [what, write] of [
+    ['is deleted', 'delete from app.comments where id = 30'],
+    ['is updated', `update app.comments set body = 'x' where id = 30`],
+  ] as const) {
+    test(`a child that another session makes, and that ${what} before the upkeep comes, was its former tenant's`, async () => {
+      const [before, mover] = [await position(), await postgres.connect()];
+      try {
+        await mover.query(`begin; update app.tasks set org_id = 'B' where id = 1`);
+        await client.query(`insert into app.comments values (30, 1, 'meanwhile')`);
+        const at = await position();
+        await mover.query('commit');
+        await client.query(write);
+        await client.query('select m23.settle_moved_parents()');
+        assert.deepEqual(await asOf('app.comments', 'A', at), ['(1,1,mine)', '(30,1,meanwhile)']);
+        assert.deepEqual(await asOf('app.comments', 'A', before), ['(1,1,mine)']);
+        assert.deepEqual(await asOf('app.comments', 'B', at), ['(2,2,theirs)']);
+        assert.deepEqual(await asOf('app.comments', 'B', before), ['(2,2,theirs)']);
+        assert.equal((await asOf('app.comments', 'A', await position())).length, 0);
+      } finally {
+        await mover.end();
+      }
+    });
+  }
 
   test("a child that another session deletes is gone, and was its former tenant's", async () => {
     const [at, mover] = [await position(), await postgres.connect()];

@@ -44,7 +44,8 @@ begin
      order by t.id
   loop
     continue when (m23.obstacle_of(v_child)).kind is not null;
-    foreach v_said in array m23.moves_below(v_child, m23.moves_to_settle(v_child, v_horizon), '', 'r', true) loop
+    foreach v_said in array m23.late_moves(v_child, m23.moves_to_settle(v_child, v_horizon),
+                                           m23.notes_of_moves(v_child, v_horizon)) loop
       execute v_said;
     end loop;
   end loop;
@@ -66,14 +67,17 @@ begin
     'horizon', quote_literal(p_horizon));
 end $outer$;
 
--- The condition that nothing has been logged of a row `r` since its parent moved by which it left or came.
-create function m23.is_unmoved(p_table m23.protected_tables) returns text
+-- The same by their keys, for rows that may be gone.
+create function m23.notes_of_moves(p_table m23.protected_tables, p_horizon xid8) returns text
 language plpgsql stable as $outer$
-declare v_key record := m23.log_fields(p_table, true);
+declare v_parent m23.protected_tables := m23.parent_of(p_table);
 begin
-  return m23.fill($sql$not exists (
-      select from {log} d where ({names}) = ({expressions}) and d.xid >= r.m23_since
-         and d.xid <> pg_current_xact_id()
-         and (d.tenant_id = r.m23_after or d.tenant_id = r.m23_before and d.op in ('l', 'o', 'D')))$sql$,
-    'log', m23.log_name(p_table.id), 'names', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions);
+  return m23.fill($sql$select distinct {columns}, m23_a.tenant_id as m23_before, m23_a.xid as m23_since,
+             ({tenant})::text as m23_after
+        from m23.moved_parents m23_a join {parent} m23_p on {key} = m23_a.key
+       where m23_a.table_id = {id} and m23_a.xid < {horizon}$sql$,
+    'columns', m23.absent_key(p_table), 'tenant', m23.row_tenant(v_parent, 'm23_p'),
+    'parent', m23.qualified_name(v_parent.relid),
+    'key', m23.path_key(v_parent.relid, p_table.parent_attnums, 'm23_p'), 'id', p_table.id::text,
+    'horizon', quote_literal(p_horizon));
 end $outer$;

@@ -2,8 +2,7 @@
 -- tenant, or the key by which children refer to it, they leave and arrive with no statement of their own. So does what
 -- has waited for a parent.
 
--- The statements for all tables below one. `insert`, `update`: p_old and p_new are its rows before and after; `settle`:
--- the rows that are there (p_new) are looked up among the absent parents.
+-- The statements for all tables below one, for an `insert` or `update`: p_old and p_new are its rows before and after.
 create function m23.subtree_statements(
   p_table_id int, p_event text, p_old text default 'old_rows', p_new text default 'new_rows'
 ) returns text[]
