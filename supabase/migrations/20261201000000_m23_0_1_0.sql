@@ -7421,8 +7421,9 @@ revoke all on function m23.note_moved(m23.protected_tables, m23.protected_tables
 
 -- The parents that may have changed their tenant, as a relation: the columns that children refer to, by their names,
 -- and m23_before, the tenant before as text. A key that was not there before is whose its absent parent's note says;
--- m23_is_new: this transaction has noted it for rows that came before their parent. Where a foreign key is kept, notes
--- of other transactions say nothing: their rows have gone since, or have got another parent.
+-- m23_is_new: this transaction has noted it for rows that came before their parent. m23_said: the tenant that the
+-- statement itself gave them; what a trigger has made of it since was logged by itself. Where a foreign key is kept,
+-- notes of other transactions say nothing: their rows have gone since, or have got another parent.
 create or replace function m23.parent_changes(
   p_table m23.protected_tables, p_child m23.protected_tables, p_event text, p_old text, p_new text
 ) returns text
@@ -7436,16 +7437,22 @@ declare
                                        then ' and a.xid = pg_current_xact_id()' else '' end,
                      'child_id', p_child.id::text, 'key', m23.path_key(p_table.relid, p_child.parent_attnums, 'r')),
     'columns', m23.columns_text(p_table.relid, p_child.parent_attnums, 'r'),
+    'said', m23.fill('(select ({tenant})::text from {new} n where {its_key} = {key} limit 1) as m23_said',
+                     'tenant', m23.row_tenant(p_table, 'n'), 'new', p_new,
+                     'its_key', m23.path_key(p_table.relid, p_child.parent_attnums, 'n'),
+                     'key', m23.path_key(p_table.relid, p_child.parent_attnums, 'r')),
     'tenant', m23.row_tenant(p_table, 'r'), 'old', p_old, 'new', p_new];
 begin
   return case p_event when 'update' then m23.fill($sql$
-      select {columns}, ({tenant})::text as m23_before, false as m23_is_new from {old} r
-      except select {columns}, ({tenant})::text, false from {new} r
-      union all
-      select r.*, {note} from (select {columns} from {new} r except select {columns} from {old} r) r
-        cross join lateral ({last}) a$sql$, variadic v_holes)
+      select r.*, {said} from (
+        select {columns}, ({tenant})::text as m23_before, false as m23_is_new from {old} r
+        except select {columns}, ({tenant})::text, false from {new} r
+        union all
+        select r.*, {note} from (select {columns} from {new} r except select {columns} from {old} r) r
+          cross join lateral ({last}) a) r$sql$, variadic v_holes)
     else m23.fill($sql$
-      select distinct {columns}, {note} from {new} r cross join lateral ({last}) a$sql$, variadic v_holes) end;
+      select distinct {columns}, {note}, ({tenant})::text as m23_said from {new} r
+        cross join lateral ({last}) a$sql$, variadic v_holes) end;
 end $outer$;
 revoke all on function m23.parent_changes(m23.protected_tables, m23.protected_tables, text, text, text) from public,
   anon, authenticated, service_role;
@@ -7700,7 +7707,9 @@ declare
                                        {after} as m23_after
         from ({changes}) k{joins} offset 0 for key share of r) r$sql$,
     'type', p_table.tenant_type, 'since', case when p_late then ', k.m23_since' else '' end,
-    'after', m23.row_tenant(p_table, 'r'), 'changes', p_changes, 'joins', p_joins);
+    'after', case when p_late then m23.row_tenant(p_table, 'r')
+                  else format('coalesce(k.m23_said::%s, %s)', p_table.tenant_type, m23.row_tenant(p_table, 'r')) end,
+    'changes', p_changes, 'joins', p_joins);
   v_log  text := m23.log_part(p_table.id);
 begin
   return case when p_late then '{}' else array[m23.fill($sql$update {log} l set tenant_id = r.m23_before from {rows}

@@ -87,6 +87,16 @@ before(async () => {
   }
 });
 
+/** A trigger of the application's that makes a parent again when it is updated, for a tenant and with a child of it. */
+const again = (when: string, tenant: string, gives: string): string =>
+  `create or replace function app.again() returns trigger language plpgsql as $$
+   begin
+     delete from app.p where id = old.id;
+     insert into app.p values (old.id, ${tenant}, 'again');
+     return ${gives};
+   end $$;
+   create trigger again ${when} update on app.p for each row when (pg_trigger_depth() = 0) execute function app.again()`;
+
 /** What is done, each a transaction; `whole`: a restore of A gives back all that it had. */
 interface Damage {
   name: string;
@@ -246,6 +256,30 @@ const DAMAGES: readonly Damage[] = [
     name: 'a parent deleted and made again by another tenant',
     kinds: ['deferred', 'unconstrained'],
     sql: [`begin; delete from app.p where id = 1; insert into app.p values (1, 'B', 'again'); commit`],
+    whole: false,
+  },
+  {
+    name: 'a parent moved by a statement before which a trigger makes it again',
+    kinds: ['deferred', 'unconstrained'],
+    sql: [again('before', 'new.o_id', 'null'), `update app.p set o_id = 'B' where id = 1`],
+    whole: false,
+  },
+  {
+    name: 'a parent moved by a statement after which a trigger makes it again',
+    kinds: ['deferred', 'unconstrained'],
+    sql: [again('after', 'new.o_id', 'null'), `update app.p set o_id = 'B' where id = 1`],
+    whole: false,
+  },
+  {
+    name: 'a parent moved by a statement after which a trigger makes it again as it was',
+    kinds: ['deferred', 'unconstrained'],
+    sql: [again('after', 'old.o_id', 'null'), `update app.p set o_id = 'B' where id = 1`],
+    whole: true,
+  },
+  {
+    name: 'a parent updated by a statement after which a trigger makes it again for another tenant',
+    kinds: ['deferred', 'unconstrained'],
+    sql: [again('after', `'B'`, 'null'), `update app.p set v = 'x' where id = 1`],
     whole: false,
   },
   {
