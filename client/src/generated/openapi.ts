@@ -91,6 +91,15 @@ export interface paths {
 /** WithRequired type helpers */
 type WithRequired<T, K extends keyof T> = T & { [P in K]-?: T[P] };
 
+/** OneOf type helpers */
+type Without<T, U> = { [P in Exclude<keyof T, keyof U>]?: never };
+type XOR<T, U> = T | U extends object ? (Without<T, U> & U) | (Without<U, T> & T) : T | U;
+type OneOf<T extends any[]> = T extends [infer Only]
+  ? Only
+  : T extends [infer A, infer B, ...infer Rest]
+    ? OneOf<[XOR<A, B>, ...Rest]>
+    : never;
+
 export type webhooks = Record<string, never>;
 
 export interface components {
@@ -173,6 +182,12 @@ export interface components {
          * @default false
          */
         readonly dryRun?: boolean | null;
+        /** @description All but the rows with these keys, by table: at most 1,000. */
+        readonly exceptRows?: {
+          [key: string]: readonly {
+            [key: string]: string | number | boolean;
+          }[];
+        } | null;
         /**
          * @description What becomes of live rows; `exact` when absent.
          * @default exact
@@ -184,12 +199,39 @@ export interface components {
          * @enum {unknown}
          */
         readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
+        /** @description What has happened since; all three when absent. */
+        readonly operations?: readonly ('insert' | 'update' | 'delete')[] | null;
         /** @description The plan that the caller saw and confirms. */
         readonly planHash?: string | null;
+        /** @description The rows with these keys, by table; with `where` a row of either is chosen. */
+        readonly rows?: {
+          [key: string]: readonly {
+            [key: string]: string | number | boolean;
+          }[];
+        } | null;
         /** @description Which of its tables; all when absent. */
         readonly tables?: readonly string[] | null;
         /** @description Restore beside the live data, into this schema. */
         readonly targetSchema?: string | null;
+        /** @description The rows with these values, by table: as of the moment; of a row that is new since, as it is. At most 1,000. */
+        readonly where?: {
+          [key: string]: {
+            [key: string]:
+              | (string | number | boolean | null)
+              | {
+                  readonly gt?: string | number | boolean;
+                  readonly gte?: string | number | boolean;
+                  readonly in?: readonly (string | number | boolean | null)[];
+                  readonly lt?: string | number | boolean;
+                  readonly lte?: string | number | boolean;
+                };
+          };
+        } | null;
+        /**
+         * @description Which rows come along; none when absent.
+         * @enum {unknown}
+         */
+        readonly withRelated?: 'children' | 'parents' | 'both' | '';
       } & (
         | {
             readonly targetSchema?: null;
@@ -218,6 +260,18 @@ export interface components {
       | components['schemas']['Preview']
       | components['schemas']['BackupRestoreCompleted']
       | components['schemas']['RestoreAccepted'];
+    /** @description Why a row is in a preview. */
+    readonly Because: OneOf<
+      [
+        'chosen',
+        {
+          readonly childOf: components['schemas']['RowOf'];
+        },
+        {
+          readonly parentOf: components['schemas']['RowOf'];
+        },
+      ]
+    >;
     /** @description The body of every refusal. */
     readonly ErrorBody: {
       /** @description The code for a program. */
@@ -346,6 +400,12 @@ export interface components {
        * @default false
        */
       readonly dryRun?: boolean | null;
+      /** @description All but the rows with these keys, by table: at most 1,000. */
+      readonly exceptRows?: {
+        [key: string]: readonly {
+          [key: string]: string | number | boolean;
+        }[];
+      } | null;
       /**
        * @description Also the tables that the chosen ones are tied to by foreign keys?
        * @default false
@@ -356,8 +416,16 @@ export interface components {
        * @enum {unknown}
        */
       readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
+      /** @description What has happened since; all three when absent. */
+      readonly operations?: readonly ('insert' | 'update' | 'delete')[] | null;
       /** @description The plan that the caller saw and confirms. */
       readonly planHash?: string | null;
+      /** @description The rows with these keys, by table; with `where` a row of either is chosen. */
+      readonly rows?: {
+        [key: string]: readonly {
+          [key: string]: string | number | boolean;
+        }[];
+      } | null;
       /** @description Which tables; every protected one when absent. */
       readonly tables?: readonly string[] | null;
       /**
@@ -365,6 +433,25 @@ export interface components {
        * @description The moment to go back to.
        */
       readonly targetTimestamp: string;
+      /** @description The rows with these values, by table: as of the moment; of a row that is new since, as it is. At most 1,000. */
+      readonly where?: {
+        [key: string]: {
+          [key: string]:
+            | (string | number | boolean | null)
+            | {
+                readonly gt?: string | number | boolean;
+                readonly gte?: string | number | boolean;
+                readonly in?: readonly (string | number | boolean | null)[];
+                readonly lt?: string | number | boolean;
+                readonly lte?: string | number | boolean;
+              };
+        };
+      } | null;
+      /**
+       * @description Which rows come along; none when absent.
+       * @enum {unknown}
+       */
+      readonly withRelated?: 'children' | 'parents' | 'both' | '';
     } & (
       | {
           /** @constant */
@@ -505,6 +592,8 @@ export interface components {
     };
     /** @description A row of a preview. */
     readonly PreviewChange: {
+      /** @description Why it is there. */
+      readonly because: components['schemas']['Because'];
       /** @description Its primary key. */
       readonly key: {
         [key: string]: unknown;
@@ -654,6 +743,15 @@ export interface components {
        * @default true
        */
       readonly success: boolean;
+    };
+    /** @description A row of a table. */
+    readonly RowOf: {
+      /** @description The row's key. */
+      readonly key: {
+        [key: string]: unknown;
+      };
+      /** @description The table, as callers write it. */
+      readonly table: string;
     };
     /** @description Who asked for a recovery test. */
     readonly TestType: 'manual' | 'automated' | 'scheduled';

@@ -166,6 +166,44 @@ impl Fields {
         found.map(|(_, value)| *value)
     }
 
+    /// An optional list of words out of `choices`: not empty, each named once.
+    pub fn choices<T: Copy>(&mut self, field: &str, choices: &[(&str, T)]) -> Option<Vec<T>> {
+        let value = self.values.get(field).filter(|value| !value.is_null())?;
+        let words: Option<Vec<&str>> = value
+            .as_array()
+            .filter(|list| !list.is_empty())
+            .and_then(|list| list.iter().map(Value::as_str).collect());
+        let distinct = words.filter(|words| {
+            let mut seen = std::collections::HashSet::new();
+            words.iter().all(|word| seen.insert(*word))
+        });
+        let found = distinct.and_then(|words| {
+            words
+                .iter()
+                .map(|word| choices.iter().find(|(name, _)| name == word))
+                .map(|found| found.map(|(_, value)| *value))
+                .collect()
+        });
+        if found.is_none() {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            let what = format!("must be a list of {}, each once", names.join(", "));
+            self.fault(field, &what);
+        }
+        found
+    }
+
+    /// An optional object.
+    pub fn object(&mut self, field: &str) -> Option<Map<String, Value>> {
+        match self.values.get(field)? {
+            Value::Null => None,
+            Value::Object(object) => Some(object.clone()),
+            _ => {
+                self.fault(field, "must be an object");
+                None
+            }
+        }
+    }
+
     /// A required moment: ISO 8601 with its zone.
     pub fn moment(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
         const WHAT: &str =

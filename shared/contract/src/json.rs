@@ -1,6 +1,6 @@
 //! Reading a body into an object, strictly: one JSON object, no name twice.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// An object and the names that it had more than once.
@@ -19,6 +19,7 @@ impl StrictObject {
             Err(error) if std::str::from_utf8(body).is_err() => {
                 format!("is not UTF-8 (line {})", error.line().max(1))
             }
+            Err(error) if error.is_data() => error.to_string(),
             Err(error) => format!(
                 "is not JSON (line {}, column {})",
                 error.line(),
@@ -52,7 +53,7 @@ impl<'de> Visitor<'de> for TopVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Top, A::Error> {
         let mut values = Map::new();
         let mut repeated = Vec::new();
-        while let Some((name, value)) = access.next_entry::<String, Value>()? {
+        while let Some((name, Unrepeated(value))) = access.next_entry::<String, Unrepeated>()? {
             if values.contains_key(&name) {
                 repeated.push(name);
             } else {
@@ -89,5 +90,67 @@ impl<'de> Visitor<'de> for TopVisitor {
 
     fn visit_unit<E>(self) -> Result<Top, E> {
         Ok(Top::Other)
+    }
+}
+
+/// A value in which no object has a name twice: the last would silently win.
+struct Unrepeated(Value);
+
+impl<'de> Deserialize<'de> for Unrepeated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UnrepeatedVisitor).map(Self)
+    }
+}
+
+struct UnrepeatedVisitor;
+
+impl<'de> Visitor<'de> for UnrepeatedVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut values = Map::new();
+        while let Some((name, Unrepeated(value))) = access.next_entry::<String, Unrepeated>()? {
+            if values.contains_key(&name) {
+                return Err(A::Error::custom("has an object with a name given twice"));
+            }
+            values.insert(name, value);
+        }
+        Ok(Value::Object(values))
+    }
+
+    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Unrepeated(value)) = access.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 }

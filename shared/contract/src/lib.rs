@@ -17,6 +17,7 @@ mod request;
 mod response;
 #[cfg(feature = "schema")]
 mod schema;
+mod selection;
 mod similar;
 
 pub use error::{ErrorBody, ErrorCode, WouldFail};
@@ -30,9 +31,10 @@ pub use request::{
     ValidationLevel, read_request,
 };
 pub use response::{
-    BackupCreateResponse, BackupRestoreCompleted, BackupRestoreResponse, Finding, JobStatus,
-    Operation, PitrRestoreCompleted, PitrRestoreResponse, PitrRollbackCompleted,
+    BackupCreateResponse, BackupRestoreCompleted, BackupRestoreResponse, Because, Finding,
+    JobStatus, Operation, PitrRestoreCompleted, PitrRestoreResponse, PitrRollbackCompleted,
     PitrRollbackResponse, PitrStats, Preview, PreviewChange, RecoveryTestAccepted,
     RecoveryTestCompleted, RecoveryTestResponse, RecoveryTestResults, RestoreAccepted,
-    RollbackAccepted, WorkStatus,
+    RollbackAccepted, RowOf, WorkStatus,
 };
+pub use selection::{ChangeKind, Selection, WithRelated};

@@ -3,6 +3,7 @@
 use crate::fields::Fields;
 use crate::json::StrictObject;
 use crate::names::{SchemaName, TableName};
+use crate::selection::Selection;
 use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
 use uuid::Uuid;
@@ -243,6 +244,9 @@ pub struct BackupRestoreRequest {
         schemars(default, schema_with = "crate::schema::optional_mode")
     )]
     pub mode: RestoreMode,
+    /// Which of the changed rows; all when absent.
+    #[serde(flatten)]
+    pub selection: Selection,
     /// What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
     #[serde(skip_serializing_if = "OnBlocked::is_default")]
     #[cfg_attr(
@@ -275,6 +279,11 @@ impl Validate for BackupRestoreRequest {
         "tables",
         "targetSchema",
         "mode",
+        "rows",
+        "exceptRows",
+        "where",
+        "operations",
+        "withRelated",
         "onBlocked",
         "dryRun",
         "confirmRestore",
@@ -284,6 +293,7 @@ impl Validate for BackupRestoreRequest {
     fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
         let backup_job_id = fields.required_uuid("backupJobId");
         probe.tables = fields.tables("tables");
+        let selection = Selection::take(fields);
         let on_blocked = on_blocked(fields);
         probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");
         probe.target_schema = fields.schema("targetSchema");
@@ -303,6 +313,7 @@ impl Validate for BackupRestoreRequest {
             tables: probe.tables.clone(),
             target_schema: probe.target_schema.clone(),
             mode,
+            selection,
             on_blocked,
             dry_run: probe.dry_run,
             confirm_restore: !probe.dry_run,
@@ -359,6 +370,9 @@ pub struct PitrRestoreRequest {
         schemars(default, schema_with = "crate::schema::optional_boolean")
     )]
     pub include_related: bool,
+    /// Which of the changed rows; all when absent.
+    #[serde(flatten)]
+    pub selection: Selection,
     /// What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
     #[serde(skip_serializing_if = "OnBlocked::is_default")]
     #[cfg_attr(
@@ -391,6 +405,11 @@ impl Validate for PitrRestoreRequest {
         "baseBackupId",
         "tables",
         "includeRelated",
+        "rows",
+        "exceptRows",
+        "where",
+        "operations",
+        "withRelated",
         "onBlocked",
         "dryRun",
         "confirmRestore",
@@ -403,6 +422,7 @@ impl Validate for PitrRestoreRequest {
         probe.base_backup_id = base_backup_id;
         probe.tables = fields.tables("tables");
         let include_related = fields.boolean("includeRelated").unwrap_or(false);
+        let selection = Selection::take(fields);
         let on_blocked = on_blocked(fields);
         probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");
         let plan_hash = fields.line("planHash", LONGEST_HASH);
@@ -411,6 +431,7 @@ impl Validate for PitrRestoreRequest {
             base_backup_id,
             tables: probe.tables.clone(),
             include_related,
+            selection,
             on_blocked,
             dry_run: probe.dry_run,
             confirm_restore: !probe.dry_run,

@@ -88,6 +88,31 @@ pub struct PreviewChange {
     pub now: Option<Map<String, Value>>,
     /// The row as it was then; of an update, only the columns that differ.
     pub then: Option<Map<String, Value>>,
+    /// Why it is there.
+    pub because: Because,
+}
+
+/// Why a row is in a preview.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Because {
+    /// It was chosen.
+    Chosen,
+    /// It refers to this row, which was chosen or comes along.
+    ChildOf(RowOf),
+    /// This row, which comes back, needs it.
+    ParentOf(RowOf),
+}
+
+/// A row of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RowOf {
+    /// The table, as callers write it.
+    pub table: String,
+    /// The row's key.
+    pub key: Map<String, Value>,
 }
 
 /// What a restore or rollback would do, and has not done: the answer of a dry run.

@@ -50,6 +50,43 @@ pub(crate) fn optional_on_blocked(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["refuse", "skip", "null", null] })
 }
 
+/// Keys of rows by table, or nothing.
+pub(crate) fn keys_by_table(_: &mut SchemaGenerator) -> Schema {
+    let value = json!({ "type": ["string", "number", "boolean"] });
+    let key = json!({ "type": "object", "minProperties": 1, "additionalProperties": value });
+    let keys = json!({ "type": "array", "minItems": 1, "items": key });
+    optional(json_schema!({ "type": "object", "minProperties": 1, "additionalProperties": keys }))
+}
+
+/// Filters of rows by table, or nothing.
+pub(crate) fn filters_by_table(_: &mut SchemaGenerator) -> Schema {
+    let bound = json!({ "type": ["string", "number", "boolean"] });
+    let value = json!({ "type": ["string", "number", "boolean", "null"] });
+    let terms = json!({
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": false,
+        "properties": {
+            "gte": bound, "gt": bound, "lte": bound, "lt": bound,
+            "in": { "type": "array", "items": value },
+        },
+    });
+    let column = json!({ "anyOf": [value, terms] });
+    let filter = json!({ "type": "object", "minProperties": 1, "additionalProperties": column });
+    optional(json_schema!({ "type": "object", "minProperties": 1, "additionalProperties": filter }))
+}
+
+/// What has happened since, or nothing.
+pub(crate) fn optional_operations(_: &mut SchemaGenerator) -> Schema {
+    let kind = json!({ "enum": ["insert", "update", "delete"] });
+    optional(json_schema!({ "type": "array", "minItems": 1, "uniqueItems": true, "items": kind }))
+}
+
+/// Which rows come along, or nothing.
+pub(crate) fn optional_with_related(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["children", "parents", "both", null] })
+}
+
 /// `null` counts as absent.
 fn optional(mut schema: Schema) -> Schema {
     if let Some(kind) = schema.remove("type") {

@@ -388,3 +388,112 @@ fn the_probe_is_filled_although_other_fields_are_faulty() {
     assert_eq!(reading.probe.tables.unwrap().len(), 1);
     assert_eq!(reading.probe.target_schema.unwrap().as_str(), "beside");
 }
+
+/// A dry run of `pitr-restore` with more fields.
+fn choosing(more: &Value) -> Value {
+    let mut body = json!({"targetTimestamp": "2026-01-31T10:31:00Z", "dryRun": true});
+    for (name, value) in more.as_object().unwrap() {
+        body.as_object_mut()
+            .unwrap()
+            .insert(name.clone(), value.clone());
+    }
+    body
+}
+
+#[test]
+fn what_is_chosen_is_passed_on_as_it_was_written() {
+    let chosen = json!({
+        "rows": {"orders": [{"id": 1}, {"id": "9007199254740993"}], "shop.items": [{"a": 1, "b": "x"}]},
+        "exceptRows": {"orders": [{"id": 2}]},
+        "where": {"orders": {"status": "open", "note": null, "total": {"gte": 1, "lt": "9.5"},
+            "kind": {"in": ["a", null]}}},
+        "operations": ["delete", "update"],
+        "withRelated": "both",
+    });
+    let body = choosing(&chosen).to_string();
+    let pitr = read_request::<PitrRestoreRequest>(body.as_bytes()).request;
+    let written = json!(pitr.expect("no fault"));
+    for (name, value) in chosen.as_object().unwrap() {
+        assert_eq!(written[name], *value, "{name}");
+    }
+    let mut body = json!({"backupJobId": ID, "dryRun": true});
+    for (name, value) in chosen.as_object().unwrap() {
+        body.as_object_mut()
+            .unwrap()
+            .insert(name.clone(), value.clone());
+    }
+    assert_eq!(faults::<BackupRestoreRequest>(&body), Vec::<String>::new());
+    let nothing = json!({"rows": null, "exceptRows": null, "where": null, "operations": null,
+        "withRelated": null});
+    assert_eq!(
+        faults::<PitrRestoreRequest>(&choosing(&nothing)),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn each_fault_of_a_choice_names_its_place() {
+    let wrong = json!({
+        "rows": {"orders": [], "a\"b": [{"id": 1}], "items": [{}, {"id": null}, {"id": [1]}, 7],
+            "public.items": [{"id": 1}], "big": [{"id": 9_007_199_254_740_993_u64}]},
+        "exceptRows": {},
+        "where": {"orders": {}, "items": {"a": {}, "b": {"like": "x"}, "c": {"in": 1}, "d": {"gt": null},
+            "e": [1], "f": {"in": [1e300]}, "g": "a\u{0}b"}},
+        "operations": ["delete", "delete"],
+        "withRelated": "all",
+    });
+    assert_eq!(
+        faults::<PitrRestoreRequest>(&choosing(&wrong)),
+        [
+            "rows.a\"b: must be raw, without quotes",
+            "rows.big[0].id: is a number of 2^53 or more: write it as a string",
+            "rows.items[0]: must be an object of the key's columns",
+            "rows.items[1].id: is required",
+            "rows.items[2].id: must be a value",
+            "rows.items[3]: must be an object of the key's columns",
+            "rows.orders: must be a list of keys, such as [{\"id\": 1}]",
+            "rows.public.items: is named twice",
+            "exceptRows: must name at least one table",
+            "where.items.a: must have at least one of gte, gt, lte, lt, in",
+            "where.items.b.like: is none of gte, gt, lte, lt, in",
+            "where.items.c.in: must be an array",
+            "where.items.d.gt: must have a value",
+            "where.items.e: must be a value",
+            "where.items.f.in[0]: is a number of 2^53 or more: write it as a string",
+            "where.items.g: must not contain the character U+0000",
+            "where.orders: must be an object of columns and values",
+            "operations: must be a list of insert, update, delete, each once",
+            "withRelated: must be one of children, parents, both",
+        ]
+    );
+}
+
+#[test]
+fn a_choice_has_its_limits() {
+    let keys = |count: usize| -> Value { (0..count).map(|id| json!({"id": id})).collect() };
+    let values = |count: usize| -> Value { (0..count).map(|id| json!(id)).collect() };
+    let said = |more: Value| faults::<PitrRestoreRequest>(&choosing(&more));
+    assert!(said(json!({"exceptRows": {"a": keys(500), "b": keys(500)}})).is_empty());
+    assert_eq!(
+        said(json!({"exceptRows": {"a": keys(500), "b": keys(501)}})),
+        ["exceptRows: has more than 1000 keys"]
+    );
+    assert!(said(json!({"where": {"a": {"id": {"in": values(999)}, "b": 1}}})).is_empty());
+    assert_eq!(
+        said(json!({"where": {"a": {"id": {"in": values(999)}, "b": 1, "c": {"gt": 1}}}})),
+        ["where: has more than 1000 values"]
+    );
+    assert_eq!(
+        said(json!({"rows": {"a": keys(10_001)}})),
+        ["rows: has more than 10000 keys"]
+    );
+}
+
+#[test]
+fn a_name_given_twice_is_seen_however_deep_it_stands() {
+    let body = r#"{"targetTimestamp": "2026-01-31T10:31:00Z", "dryRun": true,
+        "rows": {"orders": [{"id": 1}], "orders": [{"id": 2}]}}"#;
+    let said = raw_faults::<PitrRestoreRequest>(body.as_bytes());
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("body: has an object with a name given twice"));
+}

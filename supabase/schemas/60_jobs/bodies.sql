@@ -17,6 +17,16 @@ language sql immutable as $$
               when p_text ~ '[[:cntrl:]]' then 'must not contain control characters' end
 $$;
 
+-- What is wrong with a list of words; null for nothing.
+create function m23.words_fault(p_list jsonb, p_words text[]) returns text
+language sql immutable as $$
+  select case when jsonb_typeof(p_list) <> 'array' or p_list = '[]'
+                or exists (select from jsonb_array_elements(p_list) w
+                            where jsonb_typeof(w) <> 'string' or w #>> '{}' <> all (p_words))
+                or (select count(*) > count(distinct w) from jsonb_array_elements(p_list) w)
+              then format('must be a list of %s, each once', array_to_string(p_words, ', ')) end
+$$;
+
 -- What is wrong with a list of tables' names; null for nothing. Whether there are such tables is not asked.
 create function m23.tables_fault(p_tables jsonb) returns text
 language sql immutable as $$
@@ -31,11 +41,11 @@ $$;
 
 -- Refuses a body that an edge function would not have let through.
 create function m23.refuse_body(p_function text, p_body jsonb, p_dry_run boolean default null) returns void
-language plpgsql stable as $$
+language plpgsql volatile as $$
 declare v_faults text[] := m23.body_faults(p_function, p_body, p_dry_run);
 begin
   if v_faults = '{}' then
-    v_faults := m23.table_faults(m23.list_of(p_body -> 'tables'));
+    v_faults := m23.table_faults(m23.list_of(p_body -> 'tables')) || m23.selection_faults(p_body);
   end if;
   if v_faults <> '{}' then
     perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', v_faults);

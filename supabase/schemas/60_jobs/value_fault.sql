@@ -8,6 +8,9 @@ begin
   return case p_kind
     when 'boolean' then case when jsonb_typeof(p_value) <> 'boolean' then 'must be true or false' end
     when 'tables' then m23.tables_fault(p_value)
+    when 'keys' then m23.by_table_fault(p_value, 'array', p_most)
+    when 'filters' then m23.by_table_fault(p_value, 'object', p_most)
+    when 'words' then m23.words_fault(p_value, p_words)
     when 'uuid' then case when not v_is_text or v_text !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
       then 'must be a UUID' end
     when 'word' then case when not v_is_text or v_text <> all (p_words)

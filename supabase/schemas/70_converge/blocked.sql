@@ -11,6 +11,14 @@ begin
      and exists (select from m23.protected_tables t where t.relid = m23.root_of(p_other));
 end $$;
 
+-- Whether a choice of more rows would help: those of the other table of a foreign key were not chosen, or not all.
+create function m23.is_of_selection(p_targets m23.target[], p_other oid) returns boolean
+language plpgsql volatile as $$
+begin
+  return m23.is_of_choice(p_targets, p_other)
+      or m23.has_aside(m23.planned_target(p_targets, p_other));
+end $$;
+
 -- A foreign key for a reader: table, columns, and the constraint's name.
 create function m23.reference_name(p_key pg_constraint) returns text
 language plpgsql stable as $$

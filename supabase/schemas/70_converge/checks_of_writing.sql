@@ -24,6 +24,7 @@ language plpgsql as $$
 declare v_rows bigint;
 begin
   perform m23.plan_table(p_target, p_tenant);
+  perform m23.set_aside_again(p_target);
   perform m23.null_again(p_target, p_tenant);
   select c.inserts + c.updates + c.deletes - p.left_alone into v_rows
     from m23.count_diff(p_target.tbl) c, m23.plan p where p.table_id = (p_target.tbl).id;

@@ -18,7 +18,9 @@ begin
     broken := 0;
     return;
   end if;
-  if m23.is_of_choice(p_targets, p_risk.other) then return; end if;
+  if m23.is_of_choice(p_targets, p_risk.other) and (p_target.selection is null or p_on_blocked = 'refuse') then
+    return;
+  end if;
   if p_risk.needs and p_on_blocked = 'null' then
     moved := m23.null_references(p_target, p_tenant, p_risk.key, p_risk.condition, v_path);
   end if;

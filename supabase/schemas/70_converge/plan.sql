@@ -89,8 +89,8 @@ begin
      where ((t).tbl).id <> all (p_planned);
 end $$;
 
--- What a plan is: the rows that it would write, those that they would replace, and what becomes of blocked ones. Any
--- change of these makes it another plan.
+-- What a plan is: the rows that it would write, those that they would replace, what was chosen, and what becomes of
+-- blocked ones. Any change of these makes it another plan.
 create function m23.plan_hash(p_tenant text, p_targets m23.target[], p_on_blocked text) returns text
 language plpgsql as $$
 declare
@@ -99,6 +99,7 @@ declare
                           order by n);
 begin
   return encode(sha256(convert_to(concat(nullif(p_on_blocked, 'refuse') || chr(10), (
+    select string_agg((t).tbl.id || (t).selection::text || chr(10), '' order by (t).tbl.id) from unnest(p_targets) t), (
     select string_agg(concat_ws(chr(10), p.name, coalesce(s.sum, '0')), chr(10) order by p.name collate "C")
       from m23.plan p left join unnest(v_ids, v_sums) s (id, sum) on s.id = p.table_id)), 'UTF8')), 'hex');
 end $$;

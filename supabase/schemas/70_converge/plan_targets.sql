@@ -27,6 +27,9 @@ begin
   foreach v_target in array targets loop
     perform m23.forget_nulled(v_target.tbl);
     perform m23.plan_table(v_target, p_tenant, p_lock);
+  end loop;
+  perform m23.narrow(p_tenant, targets, v_chosen);
+  foreach v_target in array targets loop
     select * into v_count from m23.count_diff(v_target.tbl);
     v_taken := case when v_count.inserts > 0 then m23.take_back(v_target) else 0 end;
     v_arrived := case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;

@@ -9,13 +9,15 @@ create type m23.target as (
   columns text[],  -- those that are planned
   arrived text,    -- of an archive's rows: the keys that came from another tenant since
   path    text,    -- m23.path_of the table: for statements that touch it
-  kept    text[]   -- those of the columns that are newer than the wanted rows: a live row keeps its value
+  kept    text[],  -- those of the columns that are newer than the wanted rows: a live row keeps its value
+  selection jsonb  -- which of the table's changed rows are written (m23.selection_of_table); null: all
 );
 
 -- A target, by its fields: what makes one names those that it has.
 create function m23.new_target(
   p_table m23.protected_tables, p_moment m23.moment default null, p_wanted text default null,
-  p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null
+  p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null,
+  p_selection jsonb default null
 ) returns m23.target
 language plpgsql immutable as $$
 declare v_target m23.target;
@@ -27,6 +29,7 @@ begin
   v_target.arrived := p_arrived;
   v_target.path := p_path;
   v_target.kept := p_kept;
+  v_target.selection := p_selection;
   return v_target;
 end $$;
 
@@ -55,13 +58,16 @@ begin
 end $$;
 
 -- A table that is to be as the log has it at a moment.
-create function m23.logged_target(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
+create function m23.logged_target(
+  p_table m23.protected_tables, p_moment m23.moment, p_selection jsonb default null
+) returns m23.target
 language plpgsql stable as $$
 begin
   return m23.new_target(p_table, p_moment,
     p_columns => m23.stored_columns(p_table.relid),
     p_path => m23.path_of(p_table.relid),
-    p_kept => m23.newer_columns(p_table, p_moment));
+    p_kept => m23.newer_columns(p_table, p_moment),
+    p_selection => p_selection);
 end $$;
 
 -- Chosen tables that come from the log are only named at first: most have nothing to do, and are never looked at. So it
@@ -70,7 +76,8 @@ create function m23.complete_targets(p_targets m23.target[]) returns m23.target[
 language plpgsql stable as $$
 begin
   return array(select case when (p_targets[n]).columns is null
-                           then m23.logged_target((p_targets[n]).tbl, (p_targets[n]).moment) else p_targets[n] end
+                           then m23.logged_target((p_targets[n]).tbl, (p_targets[n]).moment, (p_targets[n]).selection)
+                           else p_targets[n] end
                  from generate_subscripts(p_targets, 1) n order by n);
 end $$;
 

@@ -1,6 +1,6 @@
--- Adds what is to be said of a foreign key that some rows would break: a fault of the choice of tables, or rows that
--- are blocked. A row that should go from under one that needs it is no blocked row: to refuse it is a matter of the
--- choice, whatever the other table is.
+-- Adds what is to be said of a foreign key that some rows would break: a fault of the choice of tables or of rows,
+-- where others that would help were not chosen, or rows that are blocked. A row that should go from under one that
+-- needs it is no blocked row: to refuse it is a matter of the choice, whatever the other table is.
 create function m23.tell_broken(
   p_targets m23.target[], p_target m23.target, p_key pg_constraint, p_needs boolean, p_rows bigint,
   inout faults text[], inout blocked text[]
@@ -11,7 +11,13 @@ declare
   v_skip  text := 'set onBlocked: "skip" leaves these rows as they are, with what hangs on them';
   v_nulls text[];
 begin
-  if m23.is_of_choice(p_targets, case when p_needs then p_key.confrelid else p_key.conrelid end) then
+  if p_target.selection is not null and m23.is_of_selection(
+       p_targets, case when p_needs then p_key.confrelid else p_key.conrelid end) then
+    faults := faults || format('rows: %s; choose those of "%s" too, or set withRelated: "%s", or %s',
+                               case when p_needs then m23.needs_parent(p_key, p_rows)
+                                    else m23.leaves_child(p_key, p_rows) end, v_other,
+                               case when p_needs then 'parents' else 'children' end, v_skip);
+  elsif m23.is_of_choice(p_targets, case when p_needs then p_key.confrelid else p_key.conrelid end) then
     faults := faults || format('tables: %s; add "%s"', case when p_needs then m23.needs_parent(p_key, p_rows)
                                                             else m23.leaves_child(p_key, p_rows) end, v_other);
   elsif not p_needs then

@@ -35,5 +35,6 @@ begin
     p_plan_hash => p_restore ->> 'planHash',
     p_in_chain => v_in_chain,
     p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false),
-    p_on_blocked => p_restore ->> 'onBlocked');
+    p_on_blocked => p_restore ->> 'onBlocked',
+    p_selection => m23.selection_of(v_member.job_id, p_restore));
 end $$;

@@ -13,5 +13,6 @@ begin
   perform m23.spare_access(p_work.caller, p_work.named);
   return m23.preview(p_work.tenant_id, v_moment, v_tables, p_work.on_blocked,
     m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore))
-      || m23.access_warnings(p_work.tenant_id, m23.list_of(p_restore -> 'tables'), v_moment));
+      || m23.access_warnings(p_work.tenant_id, m23.list_of(p_restore -> 'tables'), v_moment)
+      || m23.choice_warnings(p_restore), p_work.selection);
 end $$;

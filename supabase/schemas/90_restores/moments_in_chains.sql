@@ -26,7 +26,7 @@ begin
                     and not m23.is_access_table((m23.table_now(b)).relid) order by b.ordinal);
   end if;
   return m23.tables_in_backup(p_job,
-    m23.restored_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
+    m23.tables_of_choice(p_restore));
 end $$;
 
 -- The moment of work as the log knows it; null where only an archive does.

@@ -19,8 +19,7 @@ begin
     v_work.named := m23.tables_named_by(v_job, m23.list_of(p_restore -> 'tables'));
     if v_work.work_id is not null then return v_work; end if;
   end if;
-  v_tables := m23.restored_tables(m23.list_of(p_restore -> 'tables'),
-                                  coalesce((p_restore ->> 'includeRelated')::boolean, false));
+  v_tables := m23.tables_of_choice(p_restore);
   v_moment := m23.requested_moment(p_tenant, (p_restore ->> 'targetTimestamp')::timestamptz, v_tables);
   if v_job is not null then
     v_parts := m23.tables_in_backup(v_job, v_tables);
@@ -37,7 +36,8 @@ begin
     p_tables => case when v_job is null then v_tables else v_parts end,
     p_plan_hash => p_restore ->> 'planHash',
     p_dry_run => v_dry,
-    p_on_blocked => p_restore ->> 'onBlocked');
+    p_on_blocked => p_restore ->> 'onBlocked',
+    p_selection => m23.selection_of(v_job, p_restore));
   v_work.named := m23.tables_named_by(v_job, m23.list_of(p_restore -> 'tables'));
   return v_work;
 end $$;

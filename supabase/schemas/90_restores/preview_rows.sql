@@ -1,4 +1,4 @@
--- A page of a planned table, by key: `{"operation", "key", "now", "then"}`. Of an update only
+-- A page of a planned table, by key: `{"operation", "key", "now", "then", "because"}`. Of an update only
 -- the columns that differ are shown.
 -- It ends where it would have more than p_bytes; with p_some it has one row at least.
 create function m23.preview_rows(
@@ -14,9 +14,9 @@ declare
                              'now', case x.operation when 'insert' then null when 'delete' then x.live
                                     else m23.only_different(x.live, x.wanted) end,
                              'then', case x.operation when 'insert' then x.wanted when 'delete' then null
-                                     else m23.only_different(x.wanted, x.live) end)) as change
+                                     else m23.only_different(x.wanted, x.live) end, 'because', x.because)) as change
                       from (select row_number() over (order by {key_list}) as n,
-                                   pg_catalog.jsonb_build_object({key}) as key,
+                                   {key} as key, coalesce({because}, '"chosen"') as because,
                                    case when m23_d.m23_op in ('I', 'T') then 'insert'
                                         when m23_d.m23_op = 'D' then 'delete' else 'update' end as operation,
                                    (select pg_catalog.to_jsonb(m23_s) from (select {planned}) m23_s) as wanted,
@@ -26,7 +26,7 @@ declare
                              order by {key_list} offset $1 limit $2) x offset 0) s) y
      where y.bytes <= $3 or $4 and y.n = $1 + 1$sql$,
     'key_list', m23.key_list((p_target.tbl).relid, 'm23_d'),
-    'key', (select string_agg(format('%L, m23_d.%I', k, k), ', ') from unnest(m23.key_of((p_target.tbl).relid)) k),
+    'key', m23.key_object((p_target.tbl).relid, 'm23_d'), 'because', m23.because_of(p_target, 'm23_d'),
     'planned', m23.shown_columns((p_target.tbl).relid, p_target.columns, 'm23_d'),
     'live_columns', m23.shown_columns((p_target.tbl).relid, p_target.columns, 'm23_l'),
     'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid),

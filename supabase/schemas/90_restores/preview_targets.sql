@@ -1,7 +1,8 @@
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice. Without a
 -- moment the first 10,000 rows of each table are kept for the pages to come.
 create function m23.preview_targets(
-  p_tenant text, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[]
+  p_tenant text, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[],
+  p_selection jsonb default null
 ) returns jsonb
 language plpgsql volatile set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -23,10 +24,10 @@ begin
   end if;
   v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit, v_plan.blocked);
   perform m23.note_access(p_tenant, v_plan.targets);
-  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone, on_blocked, spares)
+  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone, on_blocked, spares, selection)
     values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets, p_on_blocked),
             exists (select from m23.plan p where p.left_alone + p.nulled > 0), p_on_blocked,
-            current_setting('m23.spares', true))
+            current_setting('m23.spares', true), p_selection)
     returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
   foreach v_target in array m23.targets_with_changes(v_plan.targets) loop

@@ -5,7 +5,7 @@ begin
   perform m23.spare_access(p_work.caller, p_work.named);
   if p_work.job_id is null and p_work.mode = 'exact' then
     return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, p_work.on_blocked,
-                       m23.staging_warnings(p_work.work_id));
+                       m23.staging_warnings(p_work.work_id), p_work.selection);
   end if;
   perform m23.lock_tables(m23.relations_of(p_work));
   if m23.is_empty(p_work) then

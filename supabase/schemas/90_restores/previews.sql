@@ -31,6 +31,7 @@ create table m23.previews (
   left_alone boolean not null,  -- some rows are, or have lost a reference: which, only all tables together tell
   on_blocked text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
   spares     text,  -- whose access is left as it is: m23.spare_access
+  selection  jsonb,  -- which of the changed rows (m23.selection_of); null: all
   constraint hash_is_sha256 check (plan_hash ~ '^[0-9a-f]{64}$')
 );
 
@@ -104,12 +105,13 @@ $$;
 
 -- What a restore of tables to a moment of the log would do.
 create function m23.preview(
-  p_tenant text, p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[]
+  p_tenant text, p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[],
+  p_selection jsonb default null
 ) returns jsonb
 language plpgsql volatile as $$
 begin
-  return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_on_blocked,
-                             p_warnings);
+  return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment, p_selection), p_moment, p_tables,
+                             p_on_blocked, p_warnings, p_selection);
 end $$;
 
 -- A page of rows that were kept.

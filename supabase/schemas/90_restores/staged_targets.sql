@@ -16,14 +16,16 @@ begin
           m23.log_of(t.id, p_work.tenant_id, least((p_work.moment).floor, pg_snapshot_xmin(v_backup.position)), false)),
         p_columns => m23.stored_columns(t.relid),
         p_path => m23.path_of(t.relid),
-        p_kept => m23.newer_columns(t, p_work.moment))
+        p_kept => m23.newer_columns(t, p_work.moment),
+        p_selection => m23.selection_of_table(p_work.selection, t.id))
       else m23.new_target(t, v_logged,
         p_wanted => m23.in_mode(p_work, m23.with_newer(s, t, m23.staged_query(s, t, p_work.tenant_id)), t,
                                 m23.stored_columns(t.relid)),
         p_columns => m23.stored_columns(t.relid),
         p_arrived => m23.arrived_since(s, t, p_work, v_logged),
         p_path => m23.path_of(t.relid),
-        p_kept => m23.newer_than(s, t)) end
+        p_kept => m23.newer_than(s, t),
+        p_selection => m23.selection_of_table(p_work.selection, t.id)) end
       order by m23.public_name(t.relid))
     from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id
    where s.restore_id = p_work.work_id);

@@ -7,22 +7,25 @@ begin
   if p_work.job_id is not null then
     return m23.staged_targets(p_work);
   elsif p_work.mode = 'exact' then
-    return m23.logged_targets(p_work.tables, p_work.moment);
+    return m23.logged_targets(p_work.tables, p_work.moment, p_work.selection);
   end if;
   return (select array_agg(m23.new_target((t).tbl, (t).moment,
               p_wanted => m23.in_mode(p_work,
                 m23.statement((t).tbl, 'as_of', 'log',
                               m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
                 (t).tbl, (t).columns),
-              p_columns => (t).columns, p_path => (t).path, p_kept => (t).kept))
-            from unnest(m23.complete_targets(m23.logged_targets(p_work.tables, p_work.moment))) t);
+              p_columns => (t).columns, p_path => (t).path, p_kept => (t).kept, p_selection => (t).selection))
+            from unnest(m23.complete_targets(m23.logged_targets(p_work.tables, p_work.moment, p_work.selection))) t);
 end $$;
 
 -- Tables that are to be as the log has them at a moment, named only (m23.complete_targets).
-create function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
+create function m23.logged_targets(
+  p_tables text[], p_moment m23.moment, p_selection jsonb default null
+) returns m23.target[]
 language plpgsql stable as $$
 begin
-  return (select array_agg(m23.new_target(t, p_moment) order by n.nspname <> 'public', n.nspname, c.relname)
+  return (select array_agg(m23.new_target(t, p_moment, p_selection => m23.selection_of_table(p_selection, t.id))
+                           order by n.nspname <> 'public', n.nspname, c.relname)
             from m23.tables_named(p_tables) t
             join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace);
 end $$;

@@ -80,15 +80,15 @@ begin
 end $$;
 
 -- What is wrong with a key that a caller names a row of a table by.
-create function m23.key_faults(p_relid oid, p_key jsonb) returns text[]
+create function m23.key_faults(p_relid oid, p_key jsonb, p_name text default 'p_key') returns text[]
 language plpgsql stable as $$
 declare v_key text[] := m23.key_of(p_relid);
 begin
   if jsonb_typeof(p_key) is distinct from 'object' then
-    return array[format('p_key: must be an object of %s', array_to_string(v_key, ', '))];
+    return array[format('%s: must be an object of %s', p_name, array_to_string(v_key, ', '))];
   end if;
   return array(
-    select format('p_key.%s: %s', coalesce(k.name, c.name), case
+    select format('%s.%s: %s', p_name, coalesce(k.name, c.name), case
         when c.name is null then 'is no column of the key, which is ' || array_to_string(v_key, ', ')
         when coalesce(jsonb_typeof(p_key -> c.name), 'null') = 'null' then 'is required'
         else m23.misfit(p_relid, p_key -> c.name, c.type_name) end)

@@ -17,7 +17,8 @@ begin
   end if;
   perform m23.refuse_body('pitr-restore', v_chosen || v_look, true);
   perform m23.begin_heavy_read(p_tenant_id, 'preview');
-  v_seen := m23.look_at_pitr(m23.pitr_work(p_tenant_id, v_chosen || v_look), v_chosen || v_look);
+  v_look := m23.with_choice(v_chosen || v_look);
+  v_seen := m23.look_at_pitr(m23.pitr_work(p_tenant_id, v_look), v_look);
   if v_seen is null then
     perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
       array['p_target_timestamp: only the archive reaches this moment; call pitr-restore with dryRun']);

@@ -20,14 +20,15 @@ begin
     if found then return v_rows; end if;
   end if;
   perform set_config('m23.spares', v_preview.spares, true);
-  v_targets := m23.logged_targets(v_preview.tables, v_preview.moment);
+  v_targets := m23.logged_targets(v_preview.tables, v_preview.moment, v_preview.selection);
   select (t).* into v_target from unnest(v_targets) t where m23.public_name((t).tbl.relid) = p_table;
   if (v_target.tbl).id is null then
     perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given',
                        array[format('p_table: "%s" is not in this preview', p_table)]);
   end if;
   v_plan := m23.plan_targets(v_preview.tenant_id,
-                             case when v_preview.left_alone then v_targets else array[v_target] end,
+                             case when v_preview.left_alone or v_preview.selection ? 'withRelated' then v_targets
+                                  else array[v_target] end,
                              v_preview.on_blocked);
   perform m23.end_plan();
   select t.* into v_target from unnest(v_plan.targets) t where (t.tbl).id = (v_target.tbl).id;

@@ -9,6 +9,7 @@ declare
   v_detail  text;
 begin
   perform m23.refuse_body('pitr-restore', p_restore, false);
+  p_restore := m23.with_choice(p_restore);
   v_work := m23.pitr_work(v_request.tenant_id, p_restore);
   v_at := (p_restore ->> 'targetTimestamp')::timestamptz;
   v_begun := m23.log_restore(v_request.tenant_id, v_work, v_at, null);
@@ -17,6 +18,7 @@ begin
                                         m23.named_tables(p_restore))
                     || m23.access_warnings(v_request.tenant_id, m23.list_of(p_restore -> 'tables'),
                                            m23.known_moment(v_work))
+                    || m23.choice_warnings(p_restore)
    where id = v_work.work_id;
   return v_begun;
 exception when query_canceled or others then  -- the others do not include it

@@ -9,6 +9,7 @@ declare
   v_detail  text;
 begin
   perform m23.refuse_body('pitr-restore', p_restore, true);
+  p_restore := m23.with_choice(p_restore);
   perform m23.begin_heavy_read(v_request.tenant_id, 'preview');
   v_work := m23.pitr_work(v_request.tenant_id, p_restore);
   return coalesce(m23.look_at_pitr(v_work, p_restore), m23.begin_work(v_work)::jsonb);
