@@ -467,3 +467,92 @@ describe('withRelated', () => {
     assert.equal(seen.stats.insertCount, 51);
   });
 });
+
+describe('mode, to a moment of the log', () => {
+  test('missing_only brings back what is gone, overwrite_existing also what has changed', async () => {
+    const { schema, at } = await orders();
+    const tables = [`${schema}.orders`];
+    assert.deepEqual((await restored(at, { tables, mode: 'exact', operations: ['insert'] })).done.length, 3);
+    const missing = await restored(at, { tables, mode: 'missing_only' });
+    assert.deepEqual(missing.done, ['insert 1', 'insert 2', 'insert 3']);
+    const other = await orders();
+    const overwritten = await restored(other.at, {
+      where: { [`${other.schema}.orders`]: { id: { gt: 2 } } },
+      mode: 'overwrite_existing',
+    });
+    assert.deepEqual(overwritten.done, ['insert 3', 'update 4', 'update 5', 'update 6']);
+  });
+
+  test('and operations narrow each other', async () => {
+    const { schema, at } = await orders();
+    const { done } = await restored(at, {
+      tables: [`${schema}.orders`],
+      mode: 'missing_only',
+      operations: ['insert', 'update'],
+    });
+    assert.deepEqual(done, []);
+  });
+});
+
+describe('targetSchema, with a moment of the log', () => {
+  let copies = 0;
+
+  /** Restores beside the live tables; gives the rows of the copy. */
+  async function copied(at: string, choice: Choice): Promise<string[]> {
+    copies += 1;
+    const { error, rows_restored } = await recover(client, ACME, OWNER, {
+      targetTimestamp: at,
+      targetSchema: `copy_${copies}`,
+      ...choice,
+    });
+    assert.equal(error, undefined, JSON.stringify(error));
+    const rows = await rowTexts(client, `select id, status from copy_${copies}.orders`);
+    assert.equal(rows_restored, rows.length);
+    return rows;
+  }
+
+  test('makes a copy of the rows of then, all or those that are chosen, and touches nothing else', async () => {
+    const { schema, at } = await orders();
+    const table = `${schema}.orders`;
+    const live = await statuses(schema);
+    assert.deepEqual(await copied(at, { tables: [table] }), ROWS_OF_THEN);
+    assert.deepEqual(await copied(at, { rows: { [table]: [{ id: 1 }, { id: 4 }, { id: 7 }, { id: 10 }] } }), [
+      '(1,odd)',
+      '(4,even)',
+      '(7,odd)',
+    ]);
+    assert.deepEqual(
+      await copied(at, { where: { [table]: { status: 'even' } }, exceptRows: { [table]: [{ id: 4 }] } }),
+      ['(2,even)', '(6,even)', '(8,even)'],
+    );
+    assert.deepEqual(await copied(at, { tables: [table], operations: ['delete'] }), ['(1,odd)', '(2,even)', '(3,odd)']);
+    assert.deepEqual(await copied(at, { where: { [table]: { status: 'even' } }, operations: ['update'] }), [
+      '(4,even)',
+      '(6,even)',
+    ]);
+    assert.deepEqual(await statuses(schema), live);
+  });
+
+  test('is refused for keys that the tenant never had, and leaves no schema', async () => {
+    const { schema, at } = await orders();
+    const { error } = await recover(client, ACME, OWNER, {
+      targetTimestamp: at,
+      targetSchema: 'copy_refused',
+      rows: { [`${schema}.orders`]: [{ id: 100 }] },
+    });
+    assert.deepEqual(error?.details, [`rows.${schema}.orders[0]: is no key of a row of this tenant`]);
+    const { rows } = await client.query(`select to_regnamespace('copy_refused') as schema`);
+    assert.deepEqual(rows, [{ schema: null }]);
+  });
+
+  test('has no dry run, mode or related rows', async () => {
+    const { at } = await orders();
+    const body = { targetTimestamp: at, targetSchema: 'copy', mode: 'missing_only', withRelated: 'both' };
+    const reason = 'is for live tables, not for targetSchema';
+    await assert.rejects(preview(client, ACME, OWNER, body), ({ message }: Error) => {
+      const { details } = JSON.parse(message) as { details: string };
+      assert.deepEqual(JSON.parse(details), [`mode: ${reason}`, `withRelated: ${reason}`, `dryRun: ${reason}`]);
+      return true;
+    });
+  });
+});

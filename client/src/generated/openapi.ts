@@ -241,6 +241,7 @@ export interface components {
             readonly dryRun?: '';
             /** @enum {unknown} */
             readonly mode?: 'exact' | '';
+            readonly withRelated?: null;
           }
       ),
       'backupJobId'
@@ -387,81 +388,103 @@ export interface components {
       readonly warnings: readonly string[];
     };
     /** @description `pitr-restore`. */
-    readonly PitrRestoreRequest: {
-      /**
-       * Format: uuid
-       * @description The backup to start from, where the log does not reach.
-       */
-      readonly baseBackupId?: string | null;
-      /** @description Must be true unless dryRun is: live data is changed. */
-      readonly confirmRestore?: boolean | null;
-      /**
-       * @description Only look?
-       * @default false
-       */
-      readonly dryRun?: boolean | null;
-      /** @description All but the rows with these keys, by table: at most 1,000. */
-      readonly exceptRows?: {
-        [key: string]: readonly {
-          [key: string]: string | number | boolean;
-        }[];
-      } | null;
-      /**
-       * @description Also the tables that the chosen ones are tied to by foreign keys?
-       * @default false
-       */
-      readonly includeRelated?: boolean | null;
-      /**
-       * @description What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
-       * @enum {unknown}
-       */
-      readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
-      /** @description What has happened since; all three when absent. */
-      readonly operations?: readonly ('insert' | 'update' | 'delete')[] | null;
-      /** @description The plan that the caller saw and confirms. */
-      readonly planHash?: string | null;
-      /** @description The rows with these keys, by table; with `where` a row of either is chosen. */
-      readonly rows?: {
-        [key: string]: readonly {
-          [key: string]: string | number | boolean;
-        }[];
-      } | null;
-      /** @description Which tables; every protected one when absent. */
-      readonly tables?: readonly string[] | null;
-      /**
-       * Format: date-time
-       * @description The moment to go back to.
-       */
-      readonly targetTimestamp: string;
-      /** @description The rows with these values, by table: as of the moment; of a row that is new since, as it is. At most 1,000. */
-      readonly where?: {
-        [key: string]: {
-          [key: string]:
-            | (string | number | boolean | null)
-            | {
-                readonly gt?: string | number | boolean;
-                readonly gte?: string | number | boolean;
-                readonly in?: readonly (string | number | boolean | null)[];
-                readonly lt?: string | number | boolean;
-                readonly lte?: string | number | boolean;
-              };
-        };
-      } | null;
-      /**
-       * @description Which rows come along; none when absent.
-       * @enum {unknown}
-       */
-      readonly withRelated?: 'children' | 'parents' | 'both' | '';
-    } & (
-      | {
-          /** @constant */
-          readonly dryRun: true;
-        }
-      | {
-          /** @constant */
-          readonly confirmRestore: true;
-        }
-    );
+    readonly PitrRestoreRequest: WithRequired<
+      {
+        /**
+         * Format: uuid
+         * @description The backup to start from, where the log does not reach.
+         */
+        readonly baseBackupId?: string | null;
+        /** @description Must be true unless dryRun is: live data is changed. */
+        readonly confirmRestore?: boolean | null;
+        /**
+         * @description Only look?
+         * @default false
+         */
+        readonly dryRun?: boolean | null;
+        /** @description All but the rows with these keys, by table: at most 1,000. */
+        readonly exceptRows?: {
+          [key: string]: readonly {
+            [key: string]: string | number | boolean;
+          }[];
+        } | null;
+        /**
+         * @description Also the tables that the chosen ones are tied to by foreign keys?
+         * @default false
+         */
+        readonly includeRelated?: boolean | null;
+        /**
+         * @description What becomes of live rows; `exact` when absent.
+         * @enum {unknown}
+         */
+        readonly mode?: 'exact' | 'missing_only' | 'overwrite_existing' | '';
+        /**
+         * @description What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
+         * @enum {unknown}
+         */
+        readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
+        /** @description What has happened since; all three when absent. */
+        readonly operations?: readonly ('insert' | 'update' | 'delete')[] | null;
+        /** @description The plan that the caller saw and confirms. */
+        readonly planHash?: string | null;
+        /** @description The rows with these keys, by table; with `where` a row of either is chosen. */
+        readonly rows?: {
+          [key: string]: readonly {
+            [key: string]: string | number | boolean;
+          }[];
+        } | null;
+        /** @description Which tables; every protected one when absent. */
+        readonly tables?: readonly string[] | null;
+        /** @description Restore beside the live data, into this schema. */
+        readonly targetSchema?: string | null;
+        /**
+         * Format: date-time
+         * @description The moment to go back to.
+         */
+        readonly targetTimestamp: string;
+        /** @description The rows with these values, by table: as of the moment; of a row that is new since, as it is. At most 1,000. */
+        readonly where?: {
+          [key: string]: {
+            [key: string]:
+              | (string | number | boolean | null)
+              | {
+                  readonly gt?: string | number | boolean;
+                  readonly gte?: string | number | boolean;
+                  readonly in?: readonly (string | number | boolean | null)[];
+                  readonly lt?: string | number | boolean;
+                  readonly lte?: string | number | boolean;
+                };
+          };
+        } | null;
+        /**
+         * @description Which rows come along; none when absent.
+         * @enum {unknown}
+         */
+        readonly withRelated?: 'children' | 'parents' | 'both' | '';
+      } & (
+        | {
+            readonly targetSchema?: null;
+          }
+        | {
+            /** @enum {unknown} */
+            readonly dryRun?: '';
+            /** @enum {unknown} */
+            readonly mode?: 'exact' | '';
+            readonly withRelated?: null;
+          }
+      ),
+      'targetTimestamp'
+    > &
+      (
+        | {
+            /** @constant */
+            readonly dryRun: true;
+          }
+        | {
+            /** @constant */
+            readonly confirmRestore: true;
+          }
+      );
     /** @description The answer of `pitr-restore`. */
     readonly PitrRestoreResponse:
       | components['schemas']['Preview']

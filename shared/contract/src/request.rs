@@ -196,6 +196,12 @@ pub enum RestoreMode {
     OverwriteExisting,
 }
 
+impl RestoreMode {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What becomes of rows that need a row which is not there and cannot come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -299,15 +305,7 @@ impl Validate for BackupRestoreRequest {
         probe.target_schema = fields.schema("targetSchema");
         let mode = restore_mode(fields);
         let plan_hash = fields.line("planHash", LONGEST_HASH);
-        if probe.target_schema.is_some() {
-            let reason = "is for live tables, not for targetSchema";
-            if mode != RestoreMode::Exact {
-                fields.fault("mode", reason);
-            }
-            if probe.dry_run {
-                fields.fault("dryRun", reason);
-            }
-        }
+        live_or_beside(fields, probe, mode, &selection);
         Some(Self {
             backup_job_id: backup_job_id?,
             tables: probe.tables.clone(),
@@ -319,6 +317,23 @@ impl Validate for BackupRestoreRequest {
             confirm_restore: !probe.dry_run,
             plan_hash,
         })
+    }
+}
+
+/// Refuses what only live tables have, where rows are restored beside them.
+fn live_or_beside(fields: &mut Fields, probe: &Probe, mode: RestoreMode, selection: &Selection) {
+    if probe.target_schema.is_none() {
+        return;
+    }
+    let reason = "is for live tables, not for targetSchema";
+    if !mode.is_default() {
+        fields.fault("mode", reason);
+    }
+    if selection.with_related.is_some() {
+        fields.fault("withRelated", reason);
+    }
+    if probe.dry_run {
+        fields.fault("dryRun", reason);
     }
 }
 
@@ -349,7 +364,7 @@ fn on_blocked(fields: &mut Fields) -> OnBlocked {
 /// `pitr-restore`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::confirmed_or_dry_restore))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::live_or_beside))]
 #[serde(rename_all = "camelCase")]
 pub struct PitrRestoreRequest {
     /// The moment to go back to.
@@ -370,6 +385,20 @@ pub struct PitrRestoreRequest {
         schemars(default, schema_with = "crate::schema::optional_boolean")
     )]
     pub include_related: bool,
+    /// Restore beside the live data, into this schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_schema")
+    )]
+    pub target_schema: Option<SchemaName>,
+    /// What becomes of live rows; `exact` when absent.
+    #[serde(skip_serializing_if = "RestoreMode::is_default")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_mode")
+    )]
+    pub mode: RestoreMode,
     /// Which of the changed rows; all when absent.
     #[serde(flatten)]
     pub selection: Selection,
@@ -405,6 +434,8 @@ impl Validate for PitrRestoreRequest {
         "baseBackupId",
         "tables",
         "includeRelated",
+        "targetSchema",
+        "mode",
         "rows",
         "exceptRows",
         "where",
@@ -425,12 +456,17 @@ impl Validate for PitrRestoreRequest {
         let selection = Selection::take(fields);
         let on_blocked = on_blocked(fields);
         probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");
+        probe.target_schema = fields.schema("targetSchema");
+        let mode = restore_mode(fields);
         let plan_hash = fields.line("planHash", LONGEST_HASH);
+        live_or_beside(fields, probe, mode, &selection);
         Some(Self {
             target_timestamp: probe.target_timestamp?,
             base_backup_id,
             tables: probe.tables.clone(),
             include_related,
+            target_schema: probe.target_schema.clone(),
+            mode,
             selection,
             on_blocked,
             dry_run: probe.dry_run,

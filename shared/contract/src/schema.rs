@@ -108,16 +108,17 @@ pub(crate) fn based_when_incremental(schema: &mut Schema) {
 }
 
 /// Adds the confirmation of a restore.
-pub(crate) fn confirmed_or_dry_restore(schema: &mut Schema) {
+fn confirmed_or_dry_restore(schema: &mut Schema) {
     confirmed_or_dry(schema, "confirmRestore");
 }
 
-/// The same for a restore from a backup, which writes live tables or a schema beside them.
+/// The same, and what goes with live tables only, where a restore can write a schema beside them.
 pub(crate) fn live_or_beside(schema: &mut Schema) {
     confirmed_or_dry_restore(schema);
     let either = json!([
         { "properties": { "targetSchema": { "type": "null" } } },
-        { "properties": { "dryRun": { "enum": [false, null] }, "mode": { "enum": ["exact", null] } } },
+        { "properties": { "dryRun": { "enum": [false, null] }, "mode": { "enum": ["exact", null] },
+            "withRelated": { "type": "null" } } },
     ]);
     schema.insert("allOf".to_owned(), json!([{ "anyOf": either }]));
 }

@@ -26,6 +26,8 @@ language sql immutable rows 10 as $$
     ('pitr-restore',   'baseBackupId',     'uuid',    false, null, null),
     ('pitr-restore',   'tables',           'tables',  false, null, null),
     ('pitr-restore',   'includeRelated',   'boolean', false, null, null),
+    ('pitr-restore',   'targetSchema',     'schema',  false, null, null),
+    ('pitr-restore',   'mode',             'word',    false, null, '{exact,missing_only,overwrite_existing}'),
     ('pitr-restore',   'rows',             'keys',    false, 10000, null),
     ('pitr-restore',   'exceptRows',       'keys',    false, 1000, null),
     ('pitr-restore',   'where',            'filters', false, 1000, null),

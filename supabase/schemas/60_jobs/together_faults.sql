@@ -18,6 +18,11 @@ begin
     return '{}';
   end if;
   return array_remove(array[
+    case when p_body ? 'targetSchema' and p_body ->> 'mode' <> 'exact'
+         then 'mode: is for live tables, not for targetSchema' end,
+    case when p_body ? 'targetSchema' and p_body ? 'withRelated'
+         then 'withRelated: is for live tables, not for targetSchema' end,
+    case when p_body ? 'targetSchema' and v_is_dry then 'dryRun: is for live tables, not for targetSchema' end,
     case when p_dry_run <> v_is_dry then 'dryRun: must be ' || p_dry_run end,
     case when not v_is_dry and p_body -> v_confirm is distinct from 'true'
          then v_confirm || ': must be true' end], null);

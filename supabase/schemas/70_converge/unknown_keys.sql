@@ -9,29 +9,35 @@ declare
   v_faults text[] := '{}';
 begin
   foreach v_target in array p_chosen loop
-    continue when not v_target.selection ?| '{rows,exceptRows}';
-    v_faults := v_faults || m23.unknown_keys(v_target, p_tenant);
+    v_faults := v_faults || m23.unknown_keys(v_target, p_tenant, m23.diff_name(v_target.tbl));
   end loop;
-  if v_faults <> '{}' then
-    perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', v_faults);
+  perform m23.refuse_unknown(v_faults);
+end $$;
+
+-- Refuses these.
+create function m23.refuse_unknown(p_said text[]) returns void
+language plpgsql as $$
+begin
+  if p_said <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', p_said);
   end if;
 end $$;
 
 -- The keys that the selection of a table names and its tenant never had, a sentence each: there is no such row of it,
--- the plan has none, and the log neither.
-create function m23.unknown_keys(p_target m23.target, p_tenant text) returns text[]
+-- nor has the log one, or a relation with rows of the tenant (null: there is none).
+create function m23.unknown_keys(p_target m23.target, p_tenant text, p_rows text) returns text[]
 language plpgsql as $$
 declare
   v_table   m23.protected_tables := p_target.tbl;
   v_path    text := m23.path_of(v_table.relid);
-  v_diff    text := to_regclass(m23.diff_name(v_table));
   v_unknown text[];
 begin
+  if not coalesce(p_target.selection ?| '{rows,exceptRows}', false) then return '{}'; end if;
   perform set_config('search_path', v_path, true);
   execute m23.fill($sql$
       with unknown as materialized (
         select k.* from {keys} k
-         where not exists (select from {live} l where {is_live} and {is_tenants}) and {is_unplanned}),
+         where not exists (select from {live} l where {is_live} and {is_tenants}) and {is_elsewhere}),
       logged as (
         select u.m23_of, u.m23_n from unknown u
           join (select {logged_key} from {log} l where l.tenant_id = {tenant}) e on {same_key})
@@ -41,7 +47,7 @@ begin
     'keys', m23.chosen_keys_name(v_table), 'live', m23.qualified_name(v_table.relid),
     'is_live', m23.key_match(v_table.relid, 'l', 'k'),
     'is_tenants', m23.is_tenants(v_table, 'l', quote_literal(p_tenant)),
-    'is_unplanned', coalesce('not ' || m23.key_in(v_table.relid, 'k', v_diff), 'true'),
+    'is_elsewhere', coalesce('not ' || m23.key_in(v_table.relid, 'k', to_regclass(p_rows)::text), 'true'),
     'logged_key', (select string_agg(format('%s as %I', m23.log_value(v_table, c), c.name), ', ' order by c.key_ord)
                      from m23.columns_of(v_table.relid, p_of_key => true) c),
     'log', m23.log_of(v_table.id, p_tenant, '0'), 'tenant', m23.tenant_value(v_table, quote_literal(p_tenant)),

@@ -11,7 +11,6 @@ begin
     p_job => v_job.id,
     p_tables => m23.parts_of_choice(v_job.id, p_restore),
     p_plan_hash => p_restore ->> 'planHash',
-    p_mode => coalesce(p_restore ->> 'mode', 'exact'),
     p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false),
     p_on_blocked => p_restore ->> 'onBlocked',
     p_selection => m23.selection_of(v_job.id, p_restore));
@@ -27,7 +26,7 @@ begin
                  || m23.choice_warnings(p_restore)) w;
   if v_work.dry_run then return v_begun; end if;
   update public.restore_logs set backup_job_id = v_job.id,
-         metadata = metadata || jsonb_build_object('mode', v_work.mode)
+         metadata = metadata || jsonb_build_object('mode', coalesce(p_restore ->> 'mode', 'exact'))
    where id = v_work.work_id;
   return v_begun;
 end $$;

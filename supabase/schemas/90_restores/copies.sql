@@ -33,17 +33,22 @@ begin
   end loop;
 end $$;
 
--- Writes the wanted rows into a copy; gives how many.
+-- Writes the wanted rows that were chosen into a copy; gives how many. Those to which certain things have happened
+-- since are the plan's.
 create function m23.fill_copy(p_target m23.target, p_tenant text, p_copy text) returns bigint
 language plpgsql as $$
 begin
-  return m23.run_at(p_target, p_tenant, format('
-      insert into %s (%s) overriding system value select %s from (%s) w',
-    p_copy, (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c),
-    array_to_string(m23.wanted_values(p_target, false), ', '),
-    coalesce(p_target.wanted,
-             m23.statement(p_target.tbl, 'as_of', 'log',
-                           m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
+  return m23.run_at(p_target, p_tenant, m23.fill($sql$
+      insert into {copy} ({columns}) overriding system value select {values} from ({wanted}) w where {is_selected}$sql$,
+    'copy', p_copy, 'columns', (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c),
+    'values', array_to_string(m23.wanted_values(p_target, false), ', '),
+    'wanted', case when p_target.selection ? 'operations'
+                     then format('select * from %s where m23_op <> ''D''', m23.diff_name(p_target.tbl))
+                   else coalesce(p_target.wanted, m23.as_of_query(
+                          p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor))) end,
+    'is_selected', case when p_target.selection is null then 'true'
+                        when p_target.selection ? 'operations' then m23.is_chosen(p_target, 'w')
+                        else m23.is_selected(p_target, 'w') end));
 end $$;
 
 -- A schema with everything that hangs on it, wherever it is, and the columns of its tables.

@@ -3,7 +3,7 @@ create function m23.preview_work(p_work m23.restore_work) returns json
 language plpgsql volatile as $$
 begin
   perform m23.spare_access(p_work.caller, p_work.named);
-  if p_work.job_id is null and p_work.mode = 'exact' then
+  if p_work.job_id is null then
     return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, p_work.on_blocked,
                        m23.staging_warnings(p_work.work_id), p_work.selection);
   end if;

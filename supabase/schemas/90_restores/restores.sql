@@ -12,7 +12,6 @@ create table m23.restore_work (
   tables          text[],       -- schema.table; null: all of the backup
   plan_hash       text,
   moment_in_chain m23.moment,   -- one between the backup and its parent: the staged rows are taken back to it
-  mode            text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
   dry_run         boolean not null default false,
   detached        boolean not null default false,  -- nobody waits for its answer: any worker may go on with it
   on_blocked      text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
@@ -24,7 +23,6 @@ create table m23.restore_work (
   constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
   constraint in_chain_of_a_backup
     check ((moment_in_chain).taken is null or kind = 'pitr' and job_id is not null and (moment).position is null),
-  constraint mode_is_for_backups check (mode = 'exact' or kind = 'backup'),
   constraint dry_run_is_of_a_restore check (not dry_run or kind in ('backup', 'pitr'))
 );
 create unique index restore_work_tenant on m23.restore_work (tenant_id) where kind <> 'test';
@@ -34,7 +32,7 @@ select m23.close_table('m23.restore_work');
 create function m23.new_work(
   p_tenant text, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
   p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
-  p_in_chain m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false,
+  p_in_chain m23.moment default null, p_dry_run boolean default false,
   p_on_blocked text default null, p_selection jsonb default null
 ) returns m23.restore_work
 language plpgsql volatile as $$
@@ -48,7 +46,6 @@ begin
   v_work.tables := p_tables;
   v_work.plan_hash := p_plan_hash;
   v_work.moment_in_chain := p_in_chain;
-  v_work.mode := p_mode;
   v_work.dry_run := p_dry_run;
   v_work.detached := false;
   v_work.on_blocked := coalesce(p_on_blocked, 'refuse');

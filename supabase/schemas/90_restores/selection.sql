@@ -22,7 +22,8 @@ begin
 end $$;
 
 -- The selection of a body: rows, exceptRows and where by the numbers of their tables, `tables` likewise where related
--- rows come along, operations and withRelated as they are. Null where the body selects nothing.
+-- rows come along, operations and withRelated as they are. A mode takes operations away: a row that is missing was
+-- deleted, one that would be overwritten was updated. Null where the body selects nothing.
 create function m23.selection_of(p_job uuid, p_restore jsonb) returns jsonb
 language plpgsql volatile as $$
 declare v_selection jsonb := '{}';
@@ -35,6 +36,12 @@ begin
            group by f.field) s;
   select v_selection || coalesce(jsonb_object_agg(e.key, e.value), '{}') into v_selection
     from jsonb_each(p_restore) e where e.key in ('operations', 'withRelated') and e.value <> 'null';
+  if p_restore ->> 'mode' in ('missing_only', 'overwrite_existing') then
+    v_selection := v_selection || jsonb_build_object('operations', array(
+      select o from unnest(array['delete', 'update']) with ordinality u (o, n)
+       where (u.n = 1 or p_restore ->> 'mode' = 'overwrite_existing')
+         and coalesce(v_selection -> 'operations' ? u.o, true)));
+  end if;
   if v_selection ? 'withRelated' and jsonb_typeof(p_restore -> 'tables') = 'array' then
     v_selection := v_selection || jsonb_build_object('tables', array(
       select (m23.table_called(n, p_job)).id from jsonb_array_elements_text(p_restore -> 'tables') n));

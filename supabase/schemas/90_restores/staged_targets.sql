@@ -19,8 +19,7 @@ begin
         p_kept => m23.newer_columns(t, p_work.moment),
         p_selection => m23.selection_of_table(p_work.selection, t.id))
       else m23.new_target(t, v_logged,
-        p_wanted => m23.in_mode(p_work, m23.with_newer(s, t, m23.staged_query(s, t, p_work.tenant_id)), t,
-                                m23.stored_columns(t.relid)),
+        p_wanted => m23.with_newer(s, t, m23.staged_query(s, t, p_work.tenant_id)),
         p_columns => m23.stored_columns(t.relid),
         p_arrived => m23.arrived_since(s, t, p_work, v_logged),
         p_path => m23.path_of(t.relid),

@@ -12,7 +12,8 @@ begin
   p_restore := m23.with_choice(p_restore);
   v_work := m23.pitr_work(v_request.tenant_id, p_restore);
   v_at := (p_restore ->> 'targetTimestamp')::timestamptz;
-  v_begun := m23.log_restore(v_request.tenant_id, v_work, v_at, null);
+  perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
+  v_begun := m23.log_restore(v_request.tenant_id, v_work, v_at, p_restore ->> 'targetSchema');
   update public.restore_logs
      set warnings = m23.moment_warnings(v_at, coalesce(v_work.moment_in_chain, v_work.moment),
                                         m23.named_tables(p_restore))
