@@ -57,6 +57,9 @@ begin
         select relid, place from needed except select relid, place from pg_temp.m23_picked) n;
   end if;
   perform m23.refuse_too_many_related(p_targets);
+  create index on pg_temp.m23_reached (relid, place);
+  create index on pg_temp.m23_picked (relid, place);
+  analyze pg_temp.m23_reached, pg_temp.m23_picked;
   perform m23.note_because(v_target) from unnest(p_targets) v_target;
 end $$;
 
@@ -276,8 +279,10 @@ begin
                        and e.is_missing) o (id, key)
               join m23.protected_tables t on t.id = o.id order by o.id, o.key limit 1) as m23_because
           from pg_temp.m23_picked p join {diff} d on d.ctid = p.place and d.tableoid = p.relid
-         where p.because <> 'chosen'$sql$,
-    'id', v_id::text, 'key', m23.key_list((p_target.tbl).relid, 'd'), 'diff', m23.diff_name(p_target.tbl)));
+         where p.because <> 'chosen';
+      create index on pg_temp.m23_because_{id} ({names})$sql$,
+    'id', v_id::text, 'names', (select string_agg(quote_ident(k), ', ') from unnest(m23.key_of((p_target.tbl).relid)) k),
+    'key', m23.key_list((p_target.tbl).relid, 'd'), 'diff', m23.diff_name(p_target.tbl)));
 end $$;
 
 -- The reason that was kept for a planned row; null where it was chosen.

@@ -47,7 +47,8 @@ begin
     'keys', m23.chosen_keys_name(v_table), 'live', m23.qualified_name(v_table.relid),
     'is_live', m23.key_match(v_table.relid, 'l', 'k'),
     'is_tenants', m23.is_tenants(v_table, 'l', quote_literal(p_tenant)),
-    'is_elsewhere', coalesce('not ' || m23.key_in(v_table.relid, 'k', to_regclass(p_rows)::text), 'true'),
+    'is_elsewhere', case when to_regclass(p_rows) is null then 'true'
+                         else 'not ' || m23.key_in(v_table.relid, 'k', p_rows) end,
     'logged_key', (select string_agg(format('%s as %I', m23.log_value(v_table, c), c.name), ', ' order by c.key_ord)
                      from m23.columns_of(v_table.relid, p_of_key => true) c),
     'log', m23.log_of(v_table.id, p_tenant, '0'), 'tenant', m23.tenant_value(v_table, quote_literal(p_tenant)),
