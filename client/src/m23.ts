@@ -26,6 +26,7 @@ import type {
   RecoveryTestRequest,
   RecoveryTestResponse,
   RestoreLog,
+  RestoreSelection,
   RowChange,
   Transaction,
   TransactionChange,
@@ -135,15 +136,11 @@ export interface RowHistoryFilter extends TenantOptions {
 }
 
 /** What a look at a moment is of. */
-export interface PITRChoice extends CallOptions {
+export interface PITRChoice extends CallOptions, RestoreSelection {
   /** The caller's tenant when absent. */
   tenantId?: string | undefined;
   /** `orders` or `schema.orders`; every protected table when absent. */
   tables?: readonly string[] | undefined;
-  /** Also the tables that those are tied to by foreign keys. */
-  includeRelated?: boolean | undefined;
-  /** What becomes of rows that need a row which is not there and cannot come. Default `refuse`. */
-  onBlocked?: OnBlocked | undefined;
 }
 
 /** Of which tenant to ask. */
@@ -245,14 +242,15 @@ export interface M23 {
    *
    * Needs: owner, admin or operator; counts against `pitr-restore`'s limit, its further pages do not.
    * Gives: the figures, the first 100 changes of each table, `rows(table?)`, which fetches the rest
-   * page by page while it is read, and the `planHash` to confirm.
+   * page by page while it is read, and the `planHash` to confirm. What was chosen in `options` must be
+   * handed to `executePITR` as well.
    * Throws: as {@link M23.executePITR}.
    */
   getPITRPreview(
     targetTimestamp: string | Date,
     baseBackupId?: string,
     tables?: readonly string[],
-    options?: RequestOptions & { onBlocked?: OnBlocked | undefined },
+    options?: RequestOptions & RestoreSelection,
   ): Promise<PITRPreview>;
   /**
    * The same as {@link M23.getPITRPreview} as far as the log reaches, without a call that is counted.

@@ -1,3 +1,4 @@
+import type { Json } from './generated/database.ts';
 import type { M23 } from './m23.ts';
 import { moment } from './moment.ts';
 import { previewOf } from './preview.ts';
@@ -12,6 +13,7 @@ import type {
   PITRRollbackRequest,
   PITRRollbackResponse,
   RestoreLog,
+  RestoreSelection,
 } from './types.ts';
 import { mustBeCompleted, watchRestore, watchRollback } from './watch.ts';
 
@@ -43,21 +45,18 @@ export function pitr(project: () => Project): PITR {
         dryRun: true,
         ...(baseBackupId === undefined ? {} : { baseBackupId }),
         ...(tables === undefined ? {} : { tables }),
-        ...(options.onBlocked === undefined ? {} : { onBlocked: options.onBlocked }),
+        ...selectionOf(options),
       };
       return previewOf(project(), await executePITR(request, options));
     },
 
     async lookAtPITR(targetTimestamp, choice = {}) {
-      const selection = {
-        ...(choice.includeRelated === undefined ? {} : { includeRelated: choice.includeRelated }),
-        ...(choice.onBlocked === undefined ? {} : { onBlocked: choice.onBlocked }),
-      };
+      const selection = selectionOf(choice);
       const args = {
         p_tenant_id: await tenantOr(project(), choice.tenantId, choice),
         p_target_timestamp: moment(targetTimestamp),
         ...(choice.tables === undefined ? {} : { p_tables: [...choice.tables] }),
-        ...(Object.keys(selection).length === 0 ? {} : { p_selection: selection }),
+        ...(Object.keys(selection).length === 0 ? {} : { p_selection: selection as unknown as Json }),
       };
       const seen = await read(project().rpc('get_pitr_preview', args), choice);
       return previewOf(project(), seen as unknown as PITRRestoreResponse);
@@ -104,6 +103,16 @@ export function pitr(project: () => Project): PITR {
 
     watchRollback: async (rollbackId, options = {}) => watchRollback(project(), rollbackId, options),
   };
+}
+
+/** The fields of a choice that are there. */
+type ChosenFields = { readonly [Field in keyof RestoreSelection]?: NonNullable<RestoreSelection[Field]> };
+
+/** The fields of a choice that choose rows, as a body has them. */
+function selectionOf(choice: RestoreSelection): ChosenFields {
+  const { rows, exceptRows, where, operations, withRelated, includeRelated, mode, onBlocked } = choice;
+  const fields = { rows, exceptRows, where, operations, withRelated, includeRelated, mode, onBlocked };
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
 /** What `calculate_pitr_stats` gives. */

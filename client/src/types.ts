@@ -24,6 +24,18 @@ export type WouldFail = Schemas['WouldFail'];
 /** What becomes of rows that need a row which is not there and cannot come; `refuse` when absent. */
 export type OnBlocked = NonNullable<PITRRestoreRequest['onBlocked']>;
 
+type SelectionField =
+  | 'rows'
+  | 'exceptRows'
+  | 'where'
+  | 'operations'
+  | 'withRelated'
+  | 'includeRelated'
+  | 'mode'
+  | 'onBlocked';
+/** Which of the changed rows a restore takes, all when absent, and what becomes of them. */
+export type RestoreSelection = { readonly [Field in SelectionField]?: PITRRestoreRequest[Field] | undefined };
+
 export type BackupCreateRequest = Schemas['BackupCreateRequest'];
 export type BackupCreateResponse = Schemas['BackupCreateResponse'];
 export type BackupRestoreRequest = Schemas['BackupRestoreRequest'];

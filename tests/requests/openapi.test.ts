@@ -65,7 +65,16 @@ async function real(tenant: Tenant): Promise<Record<string, unknown>> {
     .select('id')
     .single();
   assert.equal(plan.error, null);
-  return { tables: ['customers', 'projects', 'tasks'], backup, snapshot: snapshot.data, plan: plan.data?.id };
+  const { rows } = await database.query<{ id: string }>('select id from customers where tenant_id = $1 limit 1', [
+    tenant.id,
+  ]);
+  return {
+    tables: ['customers', 'projects', 'tasks'],
+    key: rows[0]?.id,
+    backup,
+    snapshot: snapshot.data,
+    plan: plan.data?.id,
+  };
 }
 
 describe('the OpenAPI document', () => {

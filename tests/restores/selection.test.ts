@@ -468,6 +468,50 @@ describe('withRelated', () => {
   });
 });
 
+describe('pages of a preview', () => {
+  /** The keys of a page. */
+  async function page(seen: Preview, table: string, choice: Record<string, unknown>): Promise<unknown[]> {
+    const { rows } = await client.query<{ page: { key: { id: number } }[] }>(
+      `select public.get_pitr_preview_page(p_preview_id => $1, p_table => $2, p_offset => $3, p_limit => $4,
+                                           p_operation => $5, p_search => $6, p_only => $7) as page`,
+      [seen.previewId, table, choice.offset ?? 0, choice.limit ?? 100, choice.operation, choice.search, choice.only],
+    );
+    return (rows[0]?.page ?? []).map(({ key }) => key.id);
+  }
+
+  test('have one operation, or a text in a value, counted from there', async () => {
+    const { schema, at } = await orders();
+    const table = `${schema}.orders`;
+    const seen = await preview(client, ACME, OWNER, { targetTimestamp: at, tables: [table] });
+    assert.deepEqual(await page(seen, table, { operation: 'update' }), [4, 5, 6]);
+    assert.deepEqual(await page(seen, table, { operation: 'update', offset: 1, limit: 1 }), [5]);
+    assert.deepEqual(await page(seen, table, { search: 'EVEN' }), [2, 4, 6]);
+    assert.deepEqual(await page(seen, table, { search: 'chang', operation: 'update', offset: 2 }), [6]);
+    assert.deepEqual(await page(seen, table, { search: "' or true --" }), []);
+    assert.deepEqual(await page(seen, table, { only: 'conflicts' }), []);
+    assert.deepEqual(await page(seen, table, { only: 'blocked' }), []);
+    const choice = { operation: 'merge', only: 'mine' };
+    await assert.rejects(page(seen, table, choice), /p_operation: must be one of insert.*p_only: must be one of/);
+  });
+
+  test('have the blocked rows alone, whatever becomes of them', async () => {
+    await client.query('create table if not exists public.accounts (id int primary key)');
+    await client.query('insert into public.accounts values (1), (2)');
+    const { schema, at } = await place(
+      `create table notes (id int primary key, tenant_id uuid not null,
+         account int references public.accounts on delete cascade);
+       insert into notes select n, '${ACME}', 1 + n % 2 from generate_series(1, 6) n`,
+      'delete from public.accounts where id = 2; delete from notes',
+    );
+    const table = `${schema}.notes`;
+    for (const onBlocked of ['refuse', 'skip', 'null']) {
+      const seen = await preview(client, ACME, OWNER, { targetTimestamp: at, tables: [table], onBlocked });
+      assert.deepEqual(await page(seen, table, { only: 'blocked' }), [1, 3, 5], onBlocked);
+      assert.deepEqual(await page(seen, table, { only: 'blocked', offset: 1, limit: 1 }), [3], onBlocked);
+    }
+  });
+});
+
 describe('mode, to a moment of the log', () => {
   test('missing_only brings back what is gone, overwrite_existing also what has changed', async () => {
     const { schema, at } = await orders();

@@ -707,7 +707,15 @@ export type Database = {
         Returns: Json;
       };
       get_pitr_preview_page: {
-        Args: { p_limit?: number; p_offset?: number; p_preview_id: string; p_table: string };
+        Args: {
+          p_limit?: number;
+          p_offset?: number;
+          p_only?: string;
+          p_operation?: string;
+          p_preview_id: string;
+          p_search?: string;
+          p_table: string;
+        };
         Returns: Json;
       };
       get_pitr_rollback_history: {

@@ -91,15 +91,6 @@ export interface paths {
 /** WithRequired type helpers */
 type WithRequired<T, K extends keyof T> = T & { [P in K]-?: T[P] };
 
-/** OneOf type helpers */
-type Without<T, U> = { [P in Exclude<keyof T, keyof U>]?: never };
-type XOR<T, U> = T | U extends object ? (Without<T, U> & U) | (Without<U, T> & T) : T | U;
-type OneOf<T extends any[]> = T extends [infer Only]
-  ? Only
-  : T extends [infer A, infer B, ...infer Rest]
-    ? OneOf<[XOR<A, B>, ...Rest]>
-    : never;
-
 export type webhooks = Record<string, never>;
 
 export interface components {
@@ -261,18 +252,6 @@ export interface components {
       | components['schemas']['Preview']
       | components['schemas']['BackupRestoreCompleted']
       | components['schemas']['RestoreAccepted'];
-    /** @description Why a row is in a preview. */
-    readonly Because: OneOf<
-      [
-        'chosen',
-        {
-          readonly childOf: components['schemas']['RowOf'];
-        },
-        {
-          readonly parentOf: components['schemas']['RowOf'];
-        },
-      ]
-    >;
     /** @description The body of every refusal. */
     readonly ErrorBody: {
       /** @description The code for a program. */
@@ -616,7 +595,14 @@ export interface components {
     /** @description A row of a preview. */
     readonly PreviewChange: {
       /** @description Why it is there. */
-      readonly because: components['schemas']['Because'];
+      readonly because:
+        | 'chosen'
+        | {
+            readonly childOf: components['schemas']['RowOf'];
+          }
+        | {
+            readonly parentOf: components['schemas']['RowOf'];
+          };
       /** @description Its primary key. */
       readonly key: {
         [key: string]: unknown;

@@ -55,7 +55,7 @@ pub(crate) fn keys_by_table(_: &mut SchemaGenerator) -> Schema {
     let value = json!({ "type": ["string", "number", "boolean"] });
     let key = json!({ "type": "object", "minProperties": 1, "additionalProperties": value });
     let keys = json!({ "type": "array", "minItems": 1, "items": key });
-    optional(json_schema!({ "type": "object", "minProperties": 1, "additionalProperties": keys }))
+    by_table(&keys)
 }
 
 /// Filters of rows by table, or nothing.
@@ -73,7 +73,17 @@ pub(crate) fn filters_by_table(_: &mut SchemaGenerator) -> Schema {
     });
     let column = json!({ "anyOf": [value, terms] });
     let filter = json!({ "type": "object", "minProperties": 1, "additionalProperties": column });
-    optional(json_schema!({ "type": "object", "minProperties": 1, "additionalProperties": filter }))
+    by_table(&filter)
+}
+
+/// An object by table, or nothing.
+fn by_table(inner: &Value) -> Schema {
+    optional(json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": { "pattern": TABLE },
+        "additionalProperties": inner,
+    }))
 }
 
 /// What has happened since, or nothing.
@@ -85,6 +95,13 @@ pub(crate) fn optional_operations(_: &mut SchemaGenerator) -> Schema {
 /// Which rows come along, or nothing.
 pub(crate) fn optional_with_related(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["children", "parents", "both", null] })
+}
+
+/// Why a row is in a preview.
+pub(crate) fn because(generator: &mut SchemaGenerator) -> Schema {
+    let row = generator.subschema_for::<crate::RowOf>();
+    let related = |name: &str| json!({ "type": "object", "properties": { name: row }, "required": [name], "additionalProperties": false });
+    json_schema!({ "anyOf": [{ "const": "chosen" }, related("childOf"), related("parentOf")] })
 }
 
 /// `null` counts as absent.

@@ -281,7 +281,8 @@ begin
           from pg_temp.m23_picked p join {diff} d on d.ctid = p.place and d.tableoid = p.relid
          where p.because <> 'chosen';
       create index on pg_temp.m23_because_{id} ({names})$sql$,
-    'id', v_id::text, 'names', (select string_agg(quote_ident(k), ', ') from unnest(m23.key_of((p_target.tbl).relid)) k),
+    'id', v_id::text,
+    'names', (select string_agg(quote_ident(k), ', ') from unnest(m23.key_of((p_target.tbl).relid)) k),
     'key', m23.key_list((p_target.tbl).relid, 'd'), 'diff', m23.diff_name(p_target.tbl)));
 end $$;
 

@@ -114,13 +114,59 @@ begin
                              p_on_blocked, p_warnings, p_selection);
 end $$;
 
--- A page of rows that were kept.
-create function m23.page_of(p_rows jsonb, p_offset int, p_limit int) returns jsonb
+-- Refuses a page that cannot be given.
+create function m23.refuse_page_faults(p_preview m23.previews, p_operation text, p_only text) returns void
+language plpgsql as $$
+declare v_faults text[];
+begin
+  v_faults := array_remove(array[
+    case when p_operation not in ('insert', 'update', 'delete')
+         then 'p_operation: must be one of insert, update, delete' end,
+    case when p_only not in ('conflicts', 'blocked') then 'p_only: must be one of conflicts, blocked'
+         when p_only = 'blocked' and (p_preview.moment).floor is null
+         then 'p_only: the rows of an archive do not say which are blocked; its warnings count them' end], null);
+  if v_faults <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given', v_faults);
+  end if;
+end $$;
+
+-- A page of rows that were kept, of those with an operation and a text where these are given.
+create function m23.page_of(p_rows jsonb, p_offset int, p_limit int, p_operation text, p_search text) returns jsonb
 language plpgsql stable as $$
 begin
   return (select coalesce(jsonb_agg(e.change order by e.n), '[]')
-            from (select c.change, c.n, sum(octet_length(c.change::text) + 2) over (order by c.n) as bytes
-                    from jsonb_array_elements(p_rows) with ordinality c (change, n)
-                   where c.n > p_offset and c.n <= p_offset + p_limit) e
+            from (select f.change, f.n, sum(octet_length(f.change::text) + 2) over (order by f.n) as bytes
+                    from (select c.change, row_number() over (order by c.n) as n
+                            from jsonb_array_elements(p_rows) with ordinality c (change, n)
+                           where (p_operation is null or c.change ->> 'operation' = p_operation)
+                             and (p_search is null or m23.has_text(c.change, p_search))) f
+                   where f.n > p_offset and f.n <= p_offset + p_limit) e
            where e.bytes <= m23.preview_bytes() or e.n = p_offset + 1);
+end $$;
+
+-- Whether a row of a preview has a value with a text in it.
+create function m23.has_text(p_change jsonb, p_text text) returns boolean
+language plpgsql stable as $$
+begin
+  return exists (
+    select from unnest('{key,now,then}'::text[]) p (part),
+                jsonb_each_text(case jsonb_typeof(p_change -> p.part) when 'object' then p_change -> p.part
+                                     else '{}' end) v
+     where strpos(lower(v.value), lower(p_text)) > 0);
+end $$;
+
+-- The planned rows that are blocked: those that were left because of it, and those with a reference that was set null.
+create function m23.blocked_relation(p_target m23.target) returns text
+language plpgsql stable as $$
+declare
+  v_left   text := to_regclass('pg_temp.m23_left_' || (p_target.tbl).id);
+  v_nulled text := to_regclass('pg_temp.m23_nulled_' || (p_target.tbl).id);
+  v_diff   text := m23.diff_name(p_target.tbl);
+begin
+  return format('(%s)', concat_ws(' union all ',
+    'select d.* from ' || v_diff || ' d where '
+      || case when v_nulled is null then 'false' else m23.key_in((p_target.tbl).relid, 'd', v_nulled) end,
+    format('select m23_op, m23_place, %s from ',
+           (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c)) || v_left
+      || ' where m23_lacks is not null'));
 end $$;

@@ -25,6 +25,9 @@ FIELDS = {
     "baseBackupId": lambda: REAL["backup"],
     "snapshotId": lambda: REAL["snapshot"],
     "dr_plan_id": lambda: REAL["plan"],
+    "rows": lambda: {REAL["tables"][0]: [{"id": REAL["key"]}]},
+    "exceptRows": lambda: {REAL["tables"][0]: [{"id": REAL["key"]}]},
+    "where": lambda: {REAL["tables"][0]: {"id": {"in": [REAL["key"], None]}}},
     "targetSchema": lambda: f"copy_{uuid.uuid4().hex}",
 }
 
