@@ -3413,6 +3413,7 @@ language plpgsql stable set search_path = '' as $$
 declare v_sentence text;
 begin
   for v_sentence in select m23.tenant_column_doubt(p_table) union all select m23.path_doubt(p_table)
+                    union all select m23.sharing_doubt(p_table)
                     union all select m23.relatives_sentences(p_table.relid) loop
     if v_sentence is not null then
       raise warning '% %', m23.public_name(p_table.relid), v_sentence
@@ -3917,8 +3918,12 @@ returns table (table_name text, belongs text, how text, statement text, why_not 
 language plpgsql stable rows 200 set search_path = '' as $$
 begin
   return query
-  select p.table_name, p.belongs, p.how, p.statement, p.why_not, p.advice
-    from m23.planned(root, tenant_column) p
+  with conflicts (relid, sentences) as materialized (
+    select c.relid, string_agg(c.sentence, '; ' order by c.sentence)
+      from m23.tenancy_conflicts(root, tenant_column) c group by c.relid)
+  select p.table_name, p.belongs, p.how, p.statement, p.why_not,
+         nullif(concat_ws('; ', 'it ' || c.sentences, p.advice), '')
+    from m23.planned(root, tenant_column) p left join conflicts c on c.relid = p.relid
    order by m23.order_of_belonging(p.belongs), p.hops, p.table_name;
 end $$;
 comment on function m23.plan_protection(regclass, name) is
@@ -3946,6 +3951,16 @@ begin
     from m23.unprotected_relatives(p_relid) r where r.is_parent having count(*) > 0;
 end $$;
 revoke all on function m23.relatives_sentences(oid) from public, anon, authenticated, service_role;
+
+-- The same for a protected table's declared path.
+create or replace function m23.sharing_doubt(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_parent m23.protected_tables := m23.parent_of(p_table);
+begin
+  if p_table.parent_id is null then return null; end if;
+  return m23.sharing_sentence(v_parent.relid, p_table.parent_attnums, m23.row_tenant(v_parent, 'p'));
+end $$;
+revoke all on function m23.sharing_doubt(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Why a table's tenant column may not be the tenant's, a sentence that goes on from the table's name; null where
 -- nothing speaks against it. It is a warning: only who knows the application can tell.
@@ -4566,6 +4581,29 @@ begin
 end $$;
 revoke all on function m23.planned(regclass, name) from public, anon, authenticated, service_role;
 
+-- Rows of which it is doubtful whose they are: two ways lead to different tenants, or rows of several tenants point at
+-- one. No write of the application is refused for that; it is told.
+
+-- What is to be said of a table for each such way, a sentence that goes on from the table's name.
+create or replace function m23.tenancy_conflicts(p_root regclass default null, p_tenant_column name default null)
+returns table (relid oid, sentence text)
+language plpgsql stable rows 5 set search_path = '' as $$
+declare
+  v_known m23.belonging[] := array(select b from m23.belongings(p_root, p_tenant_column) b
+                                    where b.belongs in ('root', 'direct', 'path', 'asks'));
+  v_ties  m23.tie[] := array(select k from m23.ties() k);
+  v_this  m23.belonging;
+begin
+  foreach v_this in array v_known loop
+    begin
+      return query select v_this.relid, s from m23.disagreements(v_this, v_known, v_ties) s;
+      return query select v_this.relid, s from m23.sharing_sentences(v_this, v_known, v_ties) s;
+    exception when insufficient_privilege then null;  -- the system's: who plans may not read it
+    end;
+  end loop;
+end $$;
+revoke all on function m23.tenancy_conflicts(regclass, name) from public, anon, authenticated, service_role;
+
 -- A table that loses rows, with the constraint and, where that is not the protected table, what it refers to.
 create or replace function m23.loss_label(
   p_relid oid, p_parent oid, p_protected oid, p_action "char", p_constraint text
@@ -4613,6 +4651,26 @@ begin
    where k.relid <> p_relid and not exists (select from m23.protected_tables t where t.relid = k.relid);
 end $$;
 revoke all on function m23.unprotected_relatives(oid) from public, anon, authenticated, service_role;
+
+-- The same for one reference: p_tenant is the tenant of a row `p` that points. Null where no row is shared.
+create or replace function m23.sharing_sentence(p_pointing oid, p_attnums int2[], p_tenant text) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_found   record;
+  v_columns text := m23.columns_text(p_pointing, p_attnums);
+begin
+  if p_tenant is null or m23.is_unique(p_pointing, p_attnums) then return null; end if;
+  execute m23.fill($sql$select count(*) as rows, min(s.key) as one
+      from (select concat_ws(', ', {columns}) as key from {table} p where row({columns}) is not null
+             group by {columns} having count(distinct {tenant}) > 1) s$sql$,
+    'columns', (select string_agg(format('p.%I', c), ', ') from unnest(m23.column_names(p_pointing, p_attnums)) c),
+    'table', m23.qualified_name(p_pointing), 'tenant', p_tenant) into v_found;
+  if v_found.rows = 0 then return null; end if;
+  return format('has %s row(s), such as %s, that rows of several tenants in %s point at by "%s": a restore refuses to '
+                'change such a row; give each tenant a row of its own, then make "%4$s" unique',
+                v_found.rows, v_found.one, m23.public_name(p_pointing), v_columns);
+end $outer$;
+revoke all on function m23.sharing_sentence(oid, int2[], text) from public, anon, authenticated, service_role;
 
 -- Whether a table's tenant column is one elsewhere, too: of the same name and type in another protected table, or
 -- referred to, as a root's is.
@@ -5463,6 +5521,80 @@ begin
 end $$;
 revoke all on function m23.planned_protection(m23.belonging, boolean) from public, anon, authenticated, service_role;
 
+-- A foreign key between two tables, and how loosely it ties its rows: 1, each row refers to one; 2, some do not; 3, a
+-- row outlives what it refers to.
+create type m23.tie as (
+  relid          oid,
+  attnums        int2[],
+  parent         oid,
+  parent_attnums int2[],
+  looseness      int,
+  cascades       boolean  -- its rows are deleted with what they refer to
+);
+
+-- For each way that leads rows of a table to another tenant than the first does: in how many, and in which for one.
+create or replace function m23.disagreements(
+  p_this m23.belonging, p_known m23.belonging[], p_ties m23.tie[]
+) returns setof text
+language plpgsql stable rows 1 set search_path = '' as $outer$
+declare
+  v_first record;
+  v_way   record;
+  v_found record;
+begin
+  for v_way in select w.* from m23.ways_to_tenants(p_this, p_known, p_ties) w loop
+    if v_first is null then
+      v_first := v_way;
+      continue;
+    end if;
+    execute m23.fill($sql$select count(*) as looked, count(*) filter (where x.mine <> x.theirs) as rows,
+             min(x.key) filter (where x.mine <> x.theirs) as one
+        from (select {key} as key, {mine} as mine, {theirs} as theirs
+                from (select * from {table} limit {bound}) r offset 0) x$sql$,
+      'key', format('concat_ws('', '', %s)', coalesce(m23.key_list(p_this.relid, 'r'), '''?''')),
+      'mine', v_first.tenant, 'theirs', v_way.tenant, 'table', m23.qualified_name(p_this.relid),
+      'bound', m23.rows_looked_at()::text) into v_found;
+    continue when v_found.rows = 0;
+    return next format('has %s row(s)%s, such as %s, that belong to one tenant %s%s, and to another %s', v_found.rows,
+      case when v_found.looked = m23.rows_looked_at() then format(' among the first %s', v_found.looked) else '' end,
+      v_found.one, v_first.way, case when v_first.decides then ' (which decides)' else '' end, v_way.way);
+  end loop;
+end $outer$;
+revoke all on function m23.disagreements(m23.belonging, m23.belonging[], m23.tie[]) from public, anon, authenticated,
+  service_role;
+
+-- What is to be said of rows that others of several tenants point at, by each reference that lets them.
+create or replace function m23.sharing_sentences(
+  p_this m23.belonging, p_known m23.belonging[], p_ties m23.tie[]
+) returns setof text
+language plpgsql stable rows 1 set search_path = '' as $$
+begin
+  return query
+  select s
+    from unnest(p_ties) k
+    join unnest(p_known) t on t.relid = k.relid
+   cross join lateral m23.sharing_sentence(k.relid, k.attnums,
+                                           m23.planned_tenant(k.relid, p_known, p_ties, 'p')) s
+   where p_this.parent = k.relid and k.parent = p_this.relid and s is not null;
+end $$;
+revoke all on function m23.sharing_sentences(m23.belonging, m23.belonging[], m23.tie[]) from public, anon,
+  authenticated, service_role;
+
+-- All foreign keys between two tables.
+create or replace function m23.ties() returns setof m23.tie
+language plpgsql stable rows 500 set search_path = '' as $$
+begin
+  return query
+  select k.conrelid, k.conkey, k.confrelid, k.confkey,
+         case when not exists (select from pg_attribute a
+                                where a.attrelid = k.conrelid and a.attnum = any (k.conkey) and not a.attnotnull) then 1
+              when k.confdeltype in ('n', 'd') then 3 else 2 end,
+         k.confdeltype = 'c'
+    from pg_constraint k
+   where k.contype = 'f' and k.conparentid = 0 and k.conrelid <> k.confrelid and m23.is_enforced(k);
+end $$;
+revoke all on function m23.ties() from public, anon, authenticated, service_role;
+
 -- The foreign keys that refer to a table, or to partitions of it, and are kept.
 create or replace function m23.references_to(p_relid oid) returns setof pg_constraint
 language plpgsql stable rows 2 set search_path = '' as $$
@@ -5472,6 +5604,32 @@ begin
     where k.contype = 'f' and k.conparentid = 0 and k.confrelid = any (v_relids) and m23.is_enforced(k);
 end $$;
 revoke all on function m23.references_to(oid) from public, anon, authenticated, service_role;
+
+-- Columns of a table by their names.
+create or replace function m23.columns_text(p_relid oid, p_attnums int2[]) returns text
+language plpgsql stable set search_path = '' as $$
+begin return array_to_string(m23.column_names(p_relid, p_attnums), ', '); end $$;
+revoke all on function m23.columns_text(oid, int2[]) from public, anon, authenticated, service_role;
+
+-- Columns by their numbers, each with an alias before it, as a list.
+create or replace function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
+            from unnest(p_attnums) with ordinality n (attnum, ord)
+            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
+end $$;
+revoke all on function m23.columns_text(oid, int2[], text) from public, anon, authenticated, service_role;
+
+-- Whether no two rows of a table have the same values in these columns.
+create or replace function m23.is_unique(p_relid oid, p_attnums int2[]) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (select from pg_index i
+                  where i.indrelid = p_relid and i.indisunique and i.indisvalid and i.indpred is null
+                    and i.indexprs is null and (i.indkey::int2[])[0:i.indnkeyatts - 1] <@ p_attnums);
+end $$;
+revoke all on function m23.is_unique(oid, int2[]) from public, anon, authenticated, service_role;
 
 -- The lowest bounds of a partition, from its own upwards, that look at the tenant's column alone.
 create or replace function m23.tenant_bounds(p_partition oid, p_tenant_column text) returns text
@@ -6033,13 +6191,15 @@ create type m23.target as (
   columns text[],  -- those that are planned
   arrived text,    -- of an archive's rows: the keys that came from another tenant since
   path    text,    -- m23.path_of the table: for statements that touch it
-  kept    text[]   -- those of the columns that are newer than the wanted rows: a live row keeps its value
+  kept    text[],  -- those of the columns that are newer than the wanted rows: a live row keeps its value
+  selection jsonb  -- which of the table's changed rows are written (m23.selection_of_table); null: all
 );
 
 -- A target, by its fields: what makes one names those that it has.
 create or replace function m23.new_target(
   p_table m23.protected_tables, p_moment m23.moment default null, p_wanted text default null,
-  p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null
+  p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null,
+  p_selection jsonb default null
 ) returns m23.target
 language plpgsql immutable set search_path = '' as $$
 declare v_target m23.target;
@@ -6051,10 +6211,11 @@ begin
   v_target.arrived := p_arrived;
   v_target.path := p_path;
   v_target.kept := p_kept;
+  v_target.selection := p_selection;
   return v_target;
 end $$;
-revoke all on function m23.new_target(m23.protected_tables, m23.moment, text, text[], text, text, text[]) from public,
-  anon, authenticated, service_role;
+revoke all on function m23.new_target(m23.protected_tables, m23.moment, text, text[], text, text, text[], jsonb)
+  from public, anon, authenticated, service_role;
 
 -- Of an incremental: what the log says of these changes.
 create or replace function m23.page_history(p_table m23.protected_tables, p_log text, p_limit text) returns text
@@ -6278,17 +6439,6 @@ begin
 end $$;
 revoke all on function m23.new_belonging(oid, text, text, text[], int2, oid, int) from public, anon, authenticated,
   service_role;
-
--- A foreign key between two tables, and how loosely it ties its rows: 1, each row refers to one; 2, some do not; 3, a
--- row outlives what it refers to.
-create type m23.tie as (
-  relid          oid,
-  attnums        int2[],
-  parent         oid,
-  parent_attnums int2[],
-  looseness      int,
-  cascades       boolean  -- its rows are deleted with what they refer to
-);
 
 -- A column by which tables of the application tell tenants apart.
 create type m23.used_column as (
@@ -6563,21 +6713,6 @@ begin
 end $$;
 revoke all on function m23.tenant_roots(regclass, name) from public, anon, authenticated, service_role;
 
--- All foreign keys between two tables.
-create or replace function m23.ties() returns setof m23.tie
-language plpgsql stable rows 500 set search_path = '' as $$
-begin
-  return query
-  select k.conrelid, k.conkey, k.confrelid, k.confkey,
-         case when not exists (select from pg_attribute a
-                                where a.attrelid = k.conrelid and a.attnum = any (k.conkey) and not a.attnotnull) then 1
-              when k.confdeltype in ('n', 'd') then 3 else 2 end,
-         k.confdeltype = 'c'
-    from pg_constraint k
-   where k.contype = 'f' and k.conparentid = 0 and k.conrelid <> k.confrelid and m23.is_enforced(k);
-end $$;
-revoke all on function m23.ties() from public, anon, authenticated, service_role;
-
 -- The tables among these of which nothing is known yet.
 create or replace function m23.without(p_tables oid[], p_known m23.belonging[]) returns oid[]
 language plpgsql stable set search_path = '' as $$
@@ -6629,6 +6764,71 @@ begin
            where c.oid = p_table);
 end $$;
 revoke all on function m23.schema_of(oid) from public, anon, authenticated, service_role;
+
+-- How many rows of a table are looked at for two ways that lead to different tenants.
+create or replace function m23.rows_looked_at() returns int
+language sql immutable set search_path = '' as $$ select 10000 $$;
+revoke all on function m23.rows_looked_at() from public, anon, authenticated, service_role;
+
+-- The ways that lead from a row `r` of a table to a tenant, as expressions; the one that decides is the first.
+create or replace function m23.ways_to_tenants(
+  p_this m23.belonging, p_known m23.belonging[], p_ties m23.tie[]
+) returns table (way text, tenant text, decides boolean)
+language plpgsql stable rows 3 set search_path = '' as $$
+declare
+  v_declared m23.protected_tables := (select t from m23.protected_tables t where t.relid = p_this.relid);
+  v_own      text := m23.planned_tenant(p_this.relid, p_known, p_ties, 'r');
+begin
+  return query
+  select w.way, w.tenant, w.decides from (
+    select case when p_this.attnum is not null
+                then format('by its column "%s"', m23.columns_text(p_this.relid, array[p_this.attnum]))
+                else regexp_replace(p_this.how, ', as it was declared$', '') end, v_own, true
+     where p_this.belongs <> 'asks'
+    union all
+    select format('through "%s" to %s', m23.columns_text(k.relid, k.attnums), m23.public_name(k.parent)),
+           m23.tenant_by_tie(k, p_this.relid, p_known, p_ties, 'r'), false
+      from unnest(p_ties) k join unnest(p_known) t on t.relid = k.parent and t.belongs <> 'asks'
+     where k.relid = p_this.relid and k.attnums <> array[p_this.attnum]
+       and (p_this.belongs = 'asks' or p_this.parent is distinct from k.parent
+            or v_declared.via_attnums is distinct from k.attnums and v_declared.id is not null)
+    union all
+    select format('by its column "%s"', a.attname), m23.column_as_tenant(a.attrelid, a.attnum, 'r'), false
+      from pg_attribute a
+     where a.attrelid = p_this.relid and a.attnum > 0 and not a.attisdropped and p_this.attnum is null
+       and m23.is_used_for_tenants(a, p_known)
+       and not exists (select from unnest(p_ties) k where k.relid = a.attrelid and k.attnums = array[a.attnum]))
+    w (way, tenant, decides)
+   where w.tenant is not null and (v_own is not null or p_this.belongs = 'asks');
+end $$;
+revoke all on function m23.ways_to_tenants(m23.belonging, m23.belonging[], m23.tie[]) from public, anon, authenticated,
+  service_role;
+
+-- Whose a row is by what the plan knows, as an expression: for tables that are not protected yet, too.
+
+-- The tenant of a row, as text: as it is declared, else by its tenant column, else by the one reference between the
+-- table and the one that it hangs on. Null where there is no such way, or several.
+create or replace function m23.planned_tenant(
+  p_relid oid, p_known m23.belonging[], p_ties m23.tie[], p_row text
+) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_declared m23.protected_tables := (select t from m23.protected_tables t where t.relid = p_relid);
+  v_this     m23.belonging := (select k from unnest(p_known) k where k.relid = p_relid);
+  v_ties     m23.tie[];
+begin
+  if v_declared.id is not null then
+    return case when (m23.obstacle_of(v_declared)).kind is null
+                then format('(%s)::text', m23.row_tenant(v_declared, p_row)) end;
+  elsif v_this.attnum is not null then
+    return m23.column_as_tenant(p_relid, v_this.attnum, p_row);
+  end if;
+  v_ties := array(select t from unnest(p_ties) t
+                   where (t.relid, t.parent) in ((p_relid, v_this.parent), (v_this.parent, p_relid)));
+  return case when cardinality(v_ties) = 1 then m23.tenant_by_tie(v_ties[1], p_relid, p_known, p_ties, p_row) end;
+end $$;
+revoke all on function m23.planned_tenant(oid, m23.belonging[], m23.tie[], text) from public, anon, authenticated,
+  service_role;
 
 -- Groups of columns that an update may leave out of its image: which they are, and how an update
 -- tells that it has changed one.
@@ -6792,8 +6992,7 @@ revoke all on function m23.path_statements(m23.protected_tables, text, text, tex
 -- tenant, or the key by which children refer to it, they leave and arrive with no statement of their own. So does what
 -- has waited for a parent.
 
--- The statements for all tables below one. `insert`, `update`: p_old and p_new are its rows before and after; `settle`:
--- the rows that are there (p_new) are looked up among the absent parents.
+-- The statements for all tables below one, for an `insert` or `update`: p_old and p_new are its rows before and after.
 create or replace function m23.subtree_statements(
   p_table_id int, p_event text, p_old text default 'old_rows', p_new text default 'new_rows'
 ) returns text[]
@@ -6985,18 +7184,17 @@ create table m23.restore_work (
   tables          text[],       -- schema.table; null: all of the backup
   plan_hash       text,
   moment_in_chain m23.moment,   -- one between the backup and its parent: the staged rows are taken back to it
-  mode            text not null default 'exact' check (mode in ('exact', 'missing_only', 'overwrite_existing')),
   dry_run         boolean not null default false,
   detached        boolean not null default false,  -- nobody waits for its answer: any worker may go on with it
   on_blocked      text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
   named           oid[],        -- the tables that the request named; null: none
   caller          uuid,         -- null: the service
+  selection       jsonb,        -- which of the changed rows (m23.selection_of); null: all
   constraint has_a_source check (kind in ('rollback', 'test') or job_id is not null or (moment).position is not null),
   constraint rollback_reads_no_backup check (kind <> 'rollback' or job_id is null),
   constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
   constraint in_chain_of_a_backup
     check ((moment_in_chain).taken is null or kind = 'pitr' and job_id is not null and (moment).position is null),
-  constraint mode_is_for_backups check (mode = 'exact' or kind = 'backup'),
   constraint dry_run_is_of_a_restore check (not dry_run or kind in ('backup', 'pitr'))
 );
 
@@ -7239,22 +7437,6 @@ begin
 end $$;
 revoke all on function m23.via(oid, int2[], oid, m23.tie[]) from public, anon, authenticated, service_role;
 
--- Columns of a table by their names.
-create or replace function m23.columns_text(p_relid oid, p_attnums int2[]) returns text
-language plpgsql stable set search_path = '' as $$
-begin return array_to_string(m23.column_names(p_relid, p_attnums), ', '); end $$;
-revoke all on function m23.columns_text(oid, int2[]) from public, anon, authenticated, service_role;
-
--- Columns by their numbers, each with an alias before it, as a list.
-create or replace function m23.columns_text(p_relid oid, p_attnums int2[], p_alias text) returns text
-language plpgsql stable set search_path = '' as $$
-begin
-  return (select string_agg(format('%s.%I', p_alias, a.attname), ', ' order by n.ord)
-            from unnest(p_attnums) with ordinality n (attnum, ord)
-            join pg_attribute a on a.attrelid = p_relid and a.attnum = n.attnum);
-end $$;
-revoke all on function m23.columns_text(oid, int2[], text) from public, anon, authenticated, service_role;
-
 -- The type that most of the application's columns of a name have; null where no type has most.
 create or replace function m23.most_common_type(p_column name) returns oid
 language plpgsql stable set search_path = '' as $$
@@ -7301,6 +7483,51 @@ begin
               else 'call one of these if they are: ' || array_to_string(p_calls, ' or ') end;
 end $$;
 revoke all on function m23.calls_text(text[]) from public, anon, authenticated, service_role;
+
+-- The tenant that a column names, as text; null where it cannot be a tenant column.
+create or replace function m23.column_as_tenant(p_relid oid, p_attnum int2, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format(case when m23.is_citext(m23.base_type(a.atttypid)) then 'lower(%s.%I::text)'
+                             else '%s.%I::text' end, p_row, a.attname)
+            from pg_attribute a
+           where a.attrelid = p_relid and a.attnum = p_attnum and m23.tenant_type(a.atttypid) is not null);
+end $$;
+revoke all on function m23.column_as_tenant(oid, int2, text) from public, anon, authenticated, service_role;
+
+-- Whether a column is named and typed as the tenant column of another table.
+create or replace function m23.is_used_for_tenants(p_column pg_attribute, p_known m23.belonging[]) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (
+    select from unnest(p_known) k join pg_attribute a on a.attrelid = k.relid and a.attnum = k.attnum
+     where k.belongs = 'direct' and a.attname = p_column.attname
+       and m23.base_type(a.atttypid) = m23.base_type(p_column.atttypid));
+end $$;
+revoke all on function m23.is_used_for_tenants(pg_attribute, m23.belonging[]) from public, anon, authenticated,
+  service_role;
+
+-- The tenant of the row that a reference ties to a row of one of its two tables.
+create or replace function m23.tenant_by_tie(
+  p_tie m23.tie, p_relid oid, p_known m23.belonging[], p_ties m23.tie[], p_row text
+) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_points  boolean := p_tie.parent = p_relid;
+  v_other   oid := case when v_points then p_tie.relid else p_tie.parent end;
+  v_mine    int2[] := case when v_points then p_tie.parent_attnums else p_tie.attnums end;
+  v_theirs  int2[] := case when v_points then p_tie.attnums else p_tie.parent_attnums end;
+  v_alias   text := 'm23_w' || v_other;
+  v_tenant  text := m23.planned_tenant(v_other, p_known, p_ties, v_alias);
+  v_equal   oid[] := m23.equalities(v_other, v_theirs, p_relid, v_mine);
+begin
+  if v_tenant is null or array_position(v_equal, null) is not null then return null; end if;
+  return m23.fill('(select {tenant} from {other} {alias} where {are_tied} limit 1)',
+    'tenant', v_tenant, 'other', m23.qualified_name(v_other), 'alias', v_alias,
+    'are_tied', m23.columns_agree(v_equal, v_alias, v_other, v_theirs, p_row, p_relid, v_mine));
+end $outer$;
+revoke all on function m23.tenant_by_tie(m23.tie, oid, m23.belonging[], m23.tie[], text) from public, anon,
+  authenticated, service_role;
 
 -- The bits of the groups that a column is or has been in: an image that has any of them does not carry it.
 create or replace function m23.column_bits(p_table m23.protected_tables, p_attnum int2) returns int
@@ -7608,16 +7835,6 @@ begin
 end $$;
 revoke all on function m23.next_values(text[], jsonb, int[]) from public, anon, authenticated, service_role;
 
--- Whether no two rows of a table have the same values in these columns.
-create or replace function m23.is_unique(p_relid oid, p_attnums int2[]) returns boolean
-language plpgsql stable set search_path = '' as $$
-begin
-  return exists (select from pg_index i
-                  where i.indrelid = p_relid and i.indisunique and i.indisvalid and i.indpred is null
-                    and i.indexprs is null and (i.indkey::int2[])[0:i.indnkeyatts - 1] <@ p_attnums);
-end $$;
-revoke all on function m23.is_unique(oid, int2[]) from public, anon, authenticated, service_role;
-
 -- The same as SQL has them.
 create or replace function m23.quoted_columns(p_relid oid, p_attnums int2[]) returns text
 language plpgsql stable set search_path = '' as $$
@@ -7656,6 +7873,19 @@ language sql immutable set search_path = '' as $$
          when p_acts = '{}' then 'nothing outside was recognised in its code' end))
 $$;
 revoke all on function m23.trigger_label(text, text[], text[]) from public, anon, authenticated, service_role;
+
+-- The operators by which columns of two tables are equal, pair by pair; one is null where there is none.
+create or replace function m23.equalities(p_left oid, p_left_attnums int2[], p_right oid, p_right_attnums int2[])
+  returns oid[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(
+    select m23.equality_of(l.atttypid, r.atttypid)
+      from unnest(p_left_attnums, p_right_attnums) with ordinality u (left_num, right_num, n)
+      join pg_attribute l on l.attrelid = p_left and l.attnum = u.left_num
+      join pg_attribute r on r.attrelid = p_right and r.attnum = u.right_num order by u.n);
+end $$;
+revoke all on function m23.equalities(oid, int2[], oid, int2[]) from public, anon, authenticated, service_role;
 
 -- Values of the log in the table's present names and types.
 
@@ -8035,15 +8265,17 @@ begin
 end $$;
 revoke all on function m23.unread_in(oid) from public, anon, authenticated, service_role;
 
--- The condition that nothing has been logged of a row `r` since its parent moved by which it left or came.
+-- The condition that what was logged of a row `r` since then does not end with its arrival or, where it is nobody's
+-- now, with its leaving.
 create or replace function m23.is_unmoved(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $outer$
 declare v_key record := m23.log_fields(p_table, true);
 begin
-  return m23.fill($sql$not exists (
-      select from {log} d where ({names}) = ({expressions}) and d.xid >= r.m23_since
-         and d.xid <> pg_current_xact_id()
-         and (d.tenant_id = r.m23_after or d.tenant_id = r.m23_before and d.op in ('l', 'o', 'D')))$sql$,
+  return m23.fill($sql$coalesce((
+      select (d.op in ('I', 'n', 'a')) = (r.m23_after is null)
+        from {log} d where ({names}) = ({expressions}) and d.xid >= r.m23_since
+         and d.tenant_id = coalesce(r.m23_after, r.m23_before) and d.op in ('I', 'n', 'a', 'D', 'o', 'l')
+       order by d.change_id desc limit 1), true)$sql$,
     'log', m23.log_name(p_table.id), 'names', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions);
 end $outer$;
 revoke all on function m23.is_unmoved(m23.protected_tables) from public, anon, authenticated, service_role;
@@ -8427,6 +8659,50 @@ end $outer$;
 revoke all on function m23.history_query(m23.protected_tables, text, boolean, boolean) from public, anon, authenticated,
   service_role;
 
+-- What the upkeep logs of rows whose parent came or moved in a transaction that those who wrote them did not see: they
+-- left and arrived, and nobody has logged it.
+
+-- The statements for a table and those below it. p_changes: the parents (m23.parent_changes), each with the transaction
+-- (m23_since) that brought or moved it. p_notes: the same by the table's own columns, with the tenant of after.
+create or replace function m23.late_moves(p_table m23.protected_tables, p_changes text, p_notes text) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.moves_by_images(p_table, p_notes) || m23.moves_below(p_table, p_changes, '', 'r', true);
+end $$;
+revoke all on function m23.late_moves(m23.protected_tables, text, text) from public, anon, authenticated, service_role;
+
+-- The statements for rows that were changed or deleted since: what the first image of such a row says, it was before.
+-- Images that leave out columns say too little.
+create or replace function m23.moves_by_images(p_table m23.protected_tables, p_notes text) returns text[]
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_all  text := (m23.log_fields(p_table, false)).names;
+  v_keys text := (m23.log_fields(p_table, true)).names;
+  v_rows text := m23.fill($sql$(select distinct on (l.tenant_id, {keys}) l.*, k.m23_before::{type} as m23_before
+        from ({notes}) k
+        join {log} l on l.tenant_id = k.m23_after::{type} and l.xid >= k.m23_since and l.op in ('U', 'D')
+                    and coalesce(l.unchanged, 0) = 0
+        cross join lateral (select {path}) v
+       where {same_path} and k.m23_before::{type} is distinct from l.tenant_id
+         and not exists (select from {log} d
+                          where d.tenant_id = l.tenant_id and ({keys_of_d}) = ({keys}) and d.xid >= k.m23_since
+                            and d.op in ('I', 'n', 'a') and d.change_id < l.change_id)
+       order by l.tenant_id, {keys}, l.change_id) r$sql$,
+    'keys', m23.prefixed(v_keys, 'l'), 'keys_of_d', m23.prefixed(v_keys, 'd'), 'type', p_table.tenant_type,
+    'notes', p_notes, 'log', m23.log_name(p_table.id), 'same_path', m23.same_path_columns(p_table, 'v', 'k'),
+    'path', (select string_agg(format('%s as %I', m23.log_value(p_table, c), c.name), ', ' order by c.attnum)
+               from m23.columns_of(p_table.relid) c where c.attnum = any (p_table.via_attnums)));
+begin
+  return (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
+      select {tenant}, {op}, {actor}, {values} from {rows} where {tenant} is not null and {shares_fence}$sql$,
+      'log', m23.log_part(p_table.id), 'names', s.names, 'tenant', s.tenant, 'op', s.op,
+      'actor', m23.logged_actor(), 'values', m23.prefixed(s.names, 'r'), 'rows', v_rows,
+      'shares_fence', m23.shares_fence(s.tenant, p_table.tenant_type, m23.log_part(p_table.id))) order by s.n)
+    from (values (1, v_all, '''U''', 'r.m23_before'), (2, v_keys, '''l''', 'r.m23_before'),
+                 (3, v_keys, '''a''', 'r.tenant_id')) s (n, names, op, tenant));
+end $outer$;
+revoke all on function m23.moves_by_images(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
 -- Capture: what every row of a protected table was before each change, in one typed
 -- log table per protected table, written by statement-level triggers.
 --
@@ -8715,7 +8991,8 @@ begin
      order by t.id
   loop
     continue when (m23.obstacle_of(v_child)).kind is not null;
-    foreach v_said in array m23.moves_below(v_child, m23.moves_to_settle(v_child, v_horizon), '', 'r', true) loop
+    foreach v_said in array m23.late_moves(v_child, m23.moves_to_settle(v_child, v_horizon),
+                                           m23.notes_of_moves(v_child, v_horizon)) loop
       execute v_said;
     end loop;
   end loop;
@@ -8738,6 +9015,22 @@ begin
     'horizon', quote_literal(p_horizon));
 end $outer$;
 revoke all on function m23.moves_to_settle(m23.protected_tables, xid8) from public, anon, authenticated, service_role;
+
+-- The same by their keys, for rows that may be gone.
+create or replace function m23.notes_of_moves(p_table m23.protected_tables, p_horizon xid8) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare v_parent m23.protected_tables := m23.parent_of(p_table);
+begin
+  return m23.fill($sql$select distinct {columns}, m23_a.tenant_id as m23_before, m23_a.xid as m23_since,
+             ({tenant})::text as m23_after
+        from m23.moved_parents m23_a join {parent} m23_p on {key} = m23_a.key
+       where m23_a.table_id = {id} and m23_a.xid < {horizon}$sql$,
+    'columns', m23.absent_key(p_table), 'tenant', m23.row_tenant(v_parent, 'm23_p'),
+    'parent', m23.qualified_name(v_parent.relid),
+    'key', m23.path_key(v_parent.relid, p_table.parent_attnums, 'm23_p'), 'id', p_table.id::text,
+    'horizon', quote_literal(p_horizon));
+end $outer$;
+revoke all on function m23.notes_of_moves(m23.protected_tables, xid8) from public, anon, authenticated, service_role;
 
 -- Whether a tenant can have had rows within bounds.
 create or replace function m23.can_concern(p_bounds m23.bounds, p_table m23.protected_tables, p_tenant text)
@@ -8992,7 +9285,8 @@ begin
 end $$;
 revoke all on function m23.settle_absent_parents() from public, anon, authenticated, service_role;
 
--- The statements that do so for one table: only notes of transactions that have ended are looked at.
+-- The statements that do so for one table: only notes of transactions that have ended are looked at. Where a foreign
+-- key is kept at the end of each statement, nobody can have written a child without seeing its parent.
 create or replace function m23.settling_statements(p_parent m23.protected_tables, p_child m23.protected_tables)
   returns text[]
 language plpgsql stable set search_path = '' as $outer$
@@ -9004,8 +9298,9 @@ declare
     'keys', m23.absent_key(p_child), 'id', p_child.id::text, 'parent', m23.qualified_name(p_parent.relid),
     'alias', 'm23_p', 'is_parent', m23.is_child_of(p_child, 'm23_k', 'm23_p'));
 begin
-  return case when m23.path_is_enforced(p_child) then '{}'
-              else m23.moves_below(p_child, m23.parent_changes(p_parent, p_child, 'settle', '', v_there), '', 'r') end
+  return case when m23.path_is_kept(p_child) then '{}'
+              else m23.late_moves(p_child, m23.parents_seen_late(p_parent, p_child, v_there),
+                                  m23.notes_seen_late(p_parent, p_child)) end
     || m23.forget_absent(p_parent, p_child, v_there)
     || m23.fill($sql$delete from m23.absent_parents m23_a using (select m23_a.key as m23_key, {keys}
              from (select distinct a.key from m23.absent_parents a where {ended}) m23_a) k
@@ -9016,6 +9311,44 @@ begin
 end $outer$;
 revoke all on function m23.settling_statements(m23.protected_tables, m23.protected_tables) from public, anon,
   authenticated, service_role;
+
+-- The parents that are there (p_there) and have a note, as m23.parent_changes has them, each with the note's
+-- transaction.
+create or replace function m23.parents_seen_late(
+  p_parent m23.protected_tables, p_child m23.protected_tables, p_there text
+) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$select distinct {columns}, a.tenant_id as m23_before, false as m23_is_new, a.xid as m23_since
+      from {there} r
+     cross join lateral (select a.tenant_id, a.xid from m23.absent_parents a
+                          where a.table_id = {id} and a.key = {key} order by a.noted_at desc limit 1) a$sql$,
+    'columns', m23.columns_text(p_parent.relid, p_child.parent_attnums, 'r'), 'there', p_there,
+    'id', p_child.id::text, 'key', m23.path_key(p_parent.relid, p_child.parent_attnums, 'r'));
+end $outer$;
+revoke all on function m23.parents_seen_late(m23.protected_tables, m23.protected_tables, text) from public, anon,
+  authenticated, service_role;
+
+-- The same by the notes, for rows that may be gone, as the parent may: whose that was is said by the note that it left.
+create or replace function m23.notes_seen_late(p_parent m23.protected_tables, p_child m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$select distinct {columns}, m23_a.tenant_id as m23_before, m23_a.xid as m23_since,
+             x.tenant_id as m23_after
+        from m23.absent_parents m23_a
+       cross join lateral (
+         select ({tenant})::text from (select {columns}) m23_k join {parent} m23_p on {is_parent}
+         union all
+         select o.tenant_id from m23.absent_parents o
+          where o.table_id = {id} and o.key = m23_a.key and o.noted_at > m23_a.noted_at) x (tenant_id)
+       where m23_a.table_id = {id} and m23_a.tenant_id is null and x.tenant_id is not null
+         and m23_a.xid < pg_snapshot_xmin(pg_current_snapshot())$sql$,
+    'columns', m23.absent_key(p_child), 'tenant', m23.row_tenant(p_parent, 'm23_p'),
+    'parent', m23.qualified_name(p_parent.relid), 'is_parent', m23.is_child_of(p_child, 'm23_k', 'm23_p'),
+    'id', p_child.id::text);
+end $outer$;
+revoke all on function m23.notes_seen_late(m23.protected_tables, m23.protected_tables) from public, anon, authenticated,
+  service_role;
 
 -- The tables among these of which m23.capture_fault has nothing to say, as one look at the catalogue tells: ordinary
 -- ones that nothing has been done to. Of the others it has to be asked.
@@ -9973,6 +10306,17 @@ language sql immutable set search_path = '' as $$
 $$;
 revoke all on function m23.line_fault(text) from public, anon, authenticated, service_role;
 
+-- What is wrong with a list of words; null for nothing.
+create or replace function m23.words_fault(p_list jsonb, p_words text[]) returns text
+language sql immutable set search_path = '' as $$
+  select case when jsonb_typeof(p_list) <> 'array' or p_list = '[]'
+                or exists (select from jsonb_array_elements(p_list) w
+                            where jsonb_typeof(w) <> 'string' or w #>> '{}' <> all (p_words))
+                or (select count(*) > count(distinct w) from jsonb_array_elements(p_list) w)
+              then format('must be a list of %s, each once', array_to_string(p_words, ', ')) end
+$$;
+revoke all on function m23.words_fault(jsonb, text[]) from public, anon, authenticated, service_role;
+
 -- What is wrong with a list of tables' names; null for nothing. Whether there are such tables is not asked.
 create or replace function m23.tables_fault(p_tables jsonb) returns text
 language sql immutable set search_path = '' as $$
@@ -9988,11 +10332,11 @@ revoke all on function m23.tables_fault(jsonb) from public, anon, authenticated,
 
 -- Refuses a body that an edge function would not have let through.
 create or replace function m23.refuse_body(p_function text, p_body jsonb, p_dry_run boolean default null) returns void
-language plpgsql stable set search_path = '' as $$
+language plpgsql volatile set search_path = '' as $$
 declare v_faults text[] := m23.body_faults(p_function, p_body, p_dry_run);
 begin
   if v_faults = '{}' then
-    v_faults := m23.table_faults(m23.list_of(p_body -> 'tables'));
+    v_faults := m23.table_faults(m23.list_of(p_body -> 'tables')) || m23.selection_faults(p_body);
   end if;
   if v_faults <> '{}' then
     perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', v_faults);
@@ -10035,6 +10379,11 @@ language sql immutable rows 10 set search_path = '' as $$
     ('backup-restore', 'tables',           'tables',  false, null, null),
     ('backup-restore', 'targetSchema',     'schema',  false, null, null),
     ('backup-restore', 'mode',             'word',    false, null, '{exact,missing_only,overwrite_existing}'),
+    ('backup-restore', 'rows',             'keys',    false, 10000, null),
+    ('backup-restore', 'exceptRows',       'keys',    false, 1000, null),
+    ('backup-restore', 'where',            'filters', false, 1000, null),
+    ('backup-restore', 'operations',       'words',   false, null, '{insert,update,delete}'),
+    ('backup-restore', 'withRelated',      'word',    false, null, '{children,parents,both}'),
     ('backup-restore', 'onBlocked',        'word',    false, null, '{refuse,skip,"null"}'),
     ('backup-restore', 'dryRun',           'boolean', false, null, null),
     ('backup-restore', 'confirmRestore',   'boolean', false, null, null),
@@ -10043,6 +10392,13 @@ language sql immutable rows 10 set search_path = '' as $$
     ('pitr-restore',   'baseBackupId',     'uuid',    false, null, null),
     ('pitr-restore',   'tables',           'tables',  false, null, null),
     ('pitr-restore',   'includeRelated',   'boolean', false, null, null),
+    ('pitr-restore',   'targetSchema',     'schema',  false, null, null),
+    ('pitr-restore',   'mode',             'word',    false, null, '{exact,missing_only,overwrite_existing}'),
+    ('pitr-restore',   'rows',             'keys',    false, 10000, null),
+    ('pitr-restore',   'exceptRows',       'keys',    false, 1000, null),
+    ('pitr-restore',   'where',            'filters', false, 1000, null),
+    ('pitr-restore',   'operations',       'words',   false, null, '{insert,update,delete}'),
+    ('pitr-restore',   'withRelated',      'word',    false, null, '{children,parents,both}'),
     ('pitr-restore',   'onBlocked',        'word',    false, null, '{refuse,skip,"null"}'),
     ('pitr-restore',   'dryRun',           'boolean', false, null, null),
     ('pitr-restore',   'confirmRestore',   'boolean', false, null, null),
@@ -10353,6 +10709,136 @@ exception
 end $$;
 revoke all on function m23.seize_tenant(text) from public, anon, authenticated, service_role;
 
+-- The fields of a body that choose rows: `rows`, `exceptRows` and `where` are objects by table. Their outer shape is a
+-- matter of m23.value_fault; here each table, key and filter in them is looked at.
+
+-- The table that a caller's name means: one of now, or what a backup's is now.
+create or replace function m23.table_called(p_name text, p_job uuid) returns m23.protected_tables
+language plpgsql volatile set search_path = '' as $$
+begin
+  return coalesce(m23.find_table(p_name), (
+    select m23.find_table((m23.names_now(p_job, array[c.part_name]))[1]) from m23.parts_called(p_job) c
+     where c.name = p_name));
+end $$;
+revoke all on function m23.table_called(text, uuid) from public, anon, authenticated, service_role;
+
+-- What is wrong with the outer shape of an object by table, of lists (`array`) or objects; null for nothing. most: keys
+-- or values in all.
+create or replace function m23.by_table_fault(p_value jsonb, p_inner text, p_most int) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  if jsonb_typeof(p_value) <> 'object' then return 'must be an object'; end if;
+  if p_value = '{}' then return 'must name at least one table'; end if;
+  if (select sum(m23.count_of(e.value)) from jsonb_each(p_value) e) > p_most then
+    return format('has more than %s %s', p_most, case p_inner when 'array' then 'keys' else 'values' end);
+  end if;
+  return null;
+end $$;
+revoke all on function m23.by_table_fault(jsonb, text, int) from public, anon, authenticated, service_role;
+
+-- How many keys a list has, or values a filter.
+create or replace function m23.count_of(p_value jsonb) returns bigint
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case jsonb_typeof(p_value)
+    when 'array' then jsonb_array_length(p_value)
+    when 'object' then coalesce((select sum(m23.count_of(e.value)) from jsonb_each(p_value) e), 0)
+    else 1 end;
+end $$;
+revoke all on function m23.count_of(jsonb) from public, anon, authenticated, service_role;
+
+-- Why a number may be another than the caller's: a reader of JSON may have made a double of it. Null for nothing.
+create or replace function m23.number_fault(p_value jsonb) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  if jsonb_typeof(p_value) = 'number' and abs(p_value::numeric) >= 9007199254740992 then
+    return 'is a number of 2^53 or more: write it as a string';
+  end if;
+  return null;
+end $$;
+revoke all on function m23.number_fault(jsonb) from public, anon, authenticated, service_role;
+
+-- The names of a JSON object's fields; none of what is no object.
+create or replace function m23.names_in(p_object jsonb) returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return array(select jsonb_object_keys(case jsonb_typeof(p_object) when 'object' then p_object else '{}' end));
+end $$;
+revoke all on function m23.names_in(jsonb) from public, anon, authenticated, service_role;
+
+-- What is wrong with a table's list of keys.
+create or replace function m23.keys_faults(p_relid oid, p_keys jsonb, p_name text) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  if jsonb_typeof(p_keys) <> 'array' or p_keys = '[]' then
+    return array[p_name || ': must be a list of keys, such as [{"id": 1}]'];
+  end if;
+  return array(
+    select f.fault
+      from jsonb_array_elements(p_keys) with ordinality e (key, n)
+     cross join lateral (select format('%s[%s]', p_name, e.n - 1)) p (name)
+     cross join lateral (
+       select u.fault from unnest(m23.key_faults(p_relid, e.key, p.name)) u (fault)
+       union all
+       select format('%s.%s: %s', p.name, v.key, m23.number_fault(v.value))
+         from jsonb_each(case jsonb_typeof(e.key) when 'object' then e.key else '{}' end) v
+        where m23.number_fault(v.value) is not null) f
+     order by e.n limit 50);
+end $$;
+revoke all on function m23.keys_faults(oid, jsonb, text) from public, anon, authenticated, service_role;
+
+-- What is wrong with a table's filter.
+create or replace function m23.where_faults(p_relid oid, p_filter jsonb, p_name text) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  if jsonb_typeof(p_filter) <> 'object' or p_filter = '{}' then
+    return array[p_name || ': must be an object of columns and values'];
+  end if;
+  return m23.filter_faults(p_relid, p_filter, p_name)
+    || array(select format('%s.%s: must have at least one of gte, gt, lte, lt, in', p_name, e.key)
+               from jsonb_each(p_filter) e where e.value = '{}')
+    || array(select format('%s.%s: %s', p_name, t.column_name, m23.number_fault(v.value))
+               from m23.filter_terms(p_relid, p_filter) t
+              cross join lateral (
+                select t.value where jsonb_typeof(t.value) <> 'array'
+                union all
+                select a from jsonb_array_elements(case jsonb_typeof(t.value) when 'array' then t.value end) a) v
+              where m23.number_fault(v.value) is not null);
+end $$;
+revoke all on function m23.where_faults(oid, jsonb, text) from public, anon, authenticated, service_role;
+
+-- What is wrong with the fields that choose rows, each table, key and filter of them. A table that says who has access
+-- is chosen by `tables` or `rows`.
+create or replace function m23.selection_faults(p_body jsonb) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_job    uuid := coalesce(p_body ->> 'backupJobId', p_body ->> 'baseBackupId')::uuid;
+  v_faults text[] := '{}';
+  v_named  record;
+begin
+  for v_named in
+    select f.field, e.key, e.value, format('%s.%s', f.field, e.key) as name, m23.table_called(e.key, v_job) as tbl
+      from unnest('{rows,exceptRows,where}'::text[]) with ordinality f (field, n)
+     cross join lateral jsonb_each(case jsonb_typeof(p_body -> f.field) when 'object' then p_body -> f.field
+                                        else '{}' end) e
+     order by f.n, e.key
+  loop
+    v_faults := v_faults || case
+      when (v_named.tbl).id is null
+        then array[format('%s: "%s" is not a protected table', v_named.field, v_named.key)]
+      when exists (select from unnest(m23.names_in(p_body -> v_named.field)) k (name)
+                    where k.name < v_named.key and (m23.table_called(k.name, v_job)).id = (v_named.tbl).id)
+        then array[v_named.name || ': is named twice']
+      when v_named.field <> 'where' then m23.keys_faults((v_named.tbl).relid, v_named.value, v_named.name)
+      when m23.is_access_table((v_named.tbl).relid) and not (v_named.tbl).relid = any (m23.tables_named_by(v_job,
+             m23.list_of(p_body -> 'tables') || m23.names_in(p_body -> 'rows')))
+        then array[v_named.name || ': says who has access: name its rows in rows, or the table in tables']
+      else m23.where_faults((v_named.tbl).relid, v_named.value, v_named.name) end;
+  end loop;
+  return v_faults;
+end $$;
+revoke all on function m23.selection_faults(jsonb) from public, anon, authenticated, service_role;
+
 -- Upkeep, every minute: what dead workers have left behind, what is past its time, and capture
 -- that was switched off. Gives how much of each there was; nothing that is none. What is old goes in bounded shares.
 
@@ -10402,6 +10888,11 @@ begin
     return '{}';
   end if;
   return array_remove(array[
+    case when p_body ? 'targetSchema' and p_body ->> 'mode' <> 'exact'
+         then 'mode: is for live tables, not for targetSchema' end,
+    case when p_body ? 'targetSchema' and p_body ? 'withRelated'
+         then 'withRelated: is for live tables, not for targetSchema' end,
+    case when p_body ? 'targetSchema' and v_is_dry then 'dryRun: is for live tables, not for targetSchema' end,
     case when p_dry_run <> v_is_dry then 'dryRun: must be ' || p_dry_run end,
     case when not v_is_dry and p_body -> v_confirm is distinct from 'true'
          then v_confirm || ': must be true' end], null);
@@ -10443,6 +10934,9 @@ begin
   return case p_kind
     when 'boolean' then case when jsonb_typeof(p_value) <> 'boolean' then 'must be true or false' end
     when 'tables' then m23.tables_fault(p_value)
+    when 'keys' then m23.by_table_fault(p_value, 'array', p_most)
+    when 'filters' then m23.by_table_fault(p_value, 'object', p_most)
+    when 'words' then m23.words_fault(p_value, p_words)
     when 'uuid' then case when not v_is_text or v_text !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
       then 'must be a UUID' end
     when 'word' then case when not v_is_text or v_text <> all (p_words)
@@ -10562,6 +11056,19 @@ create view m23.plan with (security_invoker = true) as
   select table_id, name, left_alone, inserts, updates, deletes, warnings, written, unreachable, taken_back,
          blocked, nulled
     from m23.plans where backend = pg_backend_pid();
+
+-- Related rows: those that come along with the chosen ones. Only rows that have changed can come, so that what leads
+-- from one row to another is sought among planned rows: a list of edges over all foreign keys and paths of protection.
+-- A row that has not changed is passed through, from changed children up to it.
+
+-- What ties two of the targets: the child `n` refers to the parent `p`. Each is taken from a relation.
+create type m23.row_tie as (
+  child    m23.target,
+  parent   m23.target,
+  children oid,   -- where the children are: the table, or a partition of it
+  parents  oid,
+  refers   text   -- the condition
+);
 
 -- A column that takes its values from a sequence.
 create type m23.feed as (
@@ -10702,6 +11209,15 @@ begin
      and exists (select from m23.protected_tables t where t.relid = m23.root_of(p_other));
 end $$;
 revoke all on function m23.is_of_choice(m23.target[], oid) from public, anon, authenticated, service_role;
+
+-- Whether a choice of more rows would help: those of the other table of a foreign key were not chosen, or not all.
+create or replace function m23.is_of_selection(p_targets m23.target[], p_other oid) returns boolean
+language plpgsql volatile set search_path = '' as $$
+begin
+  return m23.is_of_choice(p_targets, p_other)
+      or m23.has_aside(m23.planned_target(p_targets, p_other));
+end $$;
+revoke all on function m23.is_of_selection(m23.target[], oid) from public, anon, authenticated, service_role;
 
 -- A foreign key for a reader: table, columns, and the constraint's name.
 create or replace function m23.reference_name(p_key pg_constraint) returns text
@@ -10995,6 +11511,7 @@ language plpgsql set search_path = '' as $$
 declare v_rows bigint;
 begin
   perform m23.plan_table(p_target, p_tenant);
+  perform m23.set_aside_again(p_target);
   perform m23.null_again(p_target, p_tenant);
   select c.inserts + c.updates + c.deletes - p.left_alone into v_rows
     from m23.count_diff(p_target.tbl) c, m23.plan p where p.table_id = (p_target.tbl).id;
@@ -11025,6 +11542,105 @@ begin
 end $$;
 revoke all on function m23.written_beside(text, m23.target[], m23.target[]) from public, anon, authenticated,
   service_role;
+
+-- Which rows of a table a selection chooses. Keys and values are data: they are read by the types of their columns.
+
+-- The temporary table with the keys that a selection names: `m23_of` says by which field, `m23_n` at which place in it.
+create or replace function m23.chosen_keys_name(p_table m23.protected_tables) returns text
+language plpgsql immutable set search_path = '' as $$ begin return 'pg_temp.m23_chosen_keys_' || p_table.id; end $$;
+revoke all on function m23.chosen_keys_name(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Makes that table, where there are such keys.
+create or replace function m23.note_chosen_keys(p_target m23.target) returns void
+language plpgsql set search_path = '' as $$
+declare v_relid oid := (p_target.tbl).relid;
+begin
+  if not p_target.selection ?| '{rows,exceptRows}' then return; end if;
+  perform set_config('search_path', m23.path_of(v_relid), true);
+  execute m23.fill($sql$
+      create temp table {name} on commit drop as
+        select null::text as m23_of, null::int as m23_n, {key} from {live} l where false$sql$,
+    'name', split_part(m23.chosen_keys_name(p_target.tbl), '.', 2), 'key', m23.key_list(v_relid, 'l'),
+    'live', m23.qualified_name(v_relid));
+  execute m23.fill($sql$
+      insert into {name}
+      select f.field, k.* from (values ('rows', $1), ('exceptRows', $2)) f (field, keys)
+       cross join lateral (
+         select (e.n - 1)::int as m23_n, {values}
+           from jsonb_array_elements(f.keys) with ordinality e (key, n)) k$sql$,
+    'name', m23.chosen_keys_name(p_target.tbl),
+    'values', (select string_agg(format('(e.key ->> %L)::%s as %1$I', c.name, c.type_name), ', ' order by c.key_ord)
+                 from m23.columns_of(v_relid, p_of_key => true) c))
+    using p_target.selection -> 'rows', p_target.selection -> 'exceptRows';
+  execute format('analyze %s', m23.chosen_keys_name(p_target.tbl));
+end $$;
+revoke all on function m23.note_chosen_keys(m23.target) from public, anon, authenticated, service_role;
+select m23.pin_text('m23.note_chosen_keys(m23.target)');
+
+-- The condition that a row `p_row` has a key that a field of the selection names.
+create or replace function m23.has_chosen_key(p_target m23.target, p_row text, p_field text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.key_in((p_target.tbl).relid, p_row, format('(select * from %s where m23_of = %L)',
+                                                        m23.chosen_keys_name(p_target.tbl), p_field));
+end $$;
+revoke all on function m23.has_chosen_key(m23.target, text, text) from public, anon, authenticated, service_role;
+
+-- The condition that a row passes a filter.
+create or replace function m23.passes_filter(p_relid oid, p_row text, p_filter jsonb) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select coalesce(string_agg(m23.term_condition(format('%s.%I', p_row, t.column_name), t.type_name, t.operator,
+                                                        t.comparison, t.value), ' and '), 'true')
+            from m23.filter_terms(p_relid, p_filter) t);
+end $$;
+revoke all on function m23.passes_filter(oid, text, jsonb) from public, anon, authenticated, service_role;
+select m23.pin_text('m23.passes_filter(oid, text, jsonb)');
+
+-- The condition that a selection is about a row of a table, whatever has happened to it. A planned row is looked at as
+-- of the moment or, where it is new since, as it is.
+create or replace function m23.is_selected(p_target m23.target, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_selection jsonb := p_target.selection;
+begin
+  if v_selection -> 'chosen' = 'false' then return 'false'; end if;
+  return format('(%s)%s',
+    coalesce(nullif(concat_ws(' or ',
+      case when v_selection ? 'rows' then m23.has_chosen_key(p_target, p_row, 'rows') end,
+      case when v_selection ? 'where' then '(' || m23.passes_filter((p_target.tbl).relid, p_row, v_selection -> 'where')
+                                        || ')' end), ''), 'true'),
+    case when v_selection ? 'exceptRows' then ' and not ' || m23.has_chosen_key(p_target, p_row, 'exceptRows')
+         else '' end);
+end $$;
+revoke all on function m23.is_selected(m23.target, text) from public, anon, authenticated, service_role;
+
+-- The condition that a planned row is chosen.
+create or replace function m23.is_chosen(p_target m23.target, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return format('(%s) and %s', m23.is_selected(p_target, p_row), m23.is_asked_for(p_target, p_row));
+end $$;
+revoke all on function m23.is_chosen(m23.target, text) from public, anon, authenticated, service_role;
+
+-- The condition that a selection is about what has happened to a planned row.
+create or replace function m23.is_asked_for(p_target m23.target, p_row text) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return case when p_target.selection ? 'operations'
+                then format('%s.m23_op = any (%L)', p_row, m23.planned_ops(p_target.selection -> 'operations'))
+              else 'true' end;
+end $$;
+revoke all on function m23.is_asked_for(m23.target, text) from public, anon, authenticated, service_role;
+
+-- What the plan does with rows to which such things have happened since.
+create or replace function m23.planned_ops(p_operations jsonb) returns "char"[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return array(select o.op from (values ('delete', 'I'::"char"), ('delete', 'T'), ('update', 'U'), ('update', 'R'),
+                                        ('insert', 'D')) o (operation, op)
+                where p_operations ? o.operation);
+end $$;
+revoke all on function m23.planned_ops(jsonb) from public, anon, authenticated, service_role;
 
 -- The condition that an index does not take two rows together, of which it holds these parts. Where nulls are equal,
 -- whole rows are compared besides, if by the same operators: of two conditions with OR no join can be made but each
@@ -11396,6 +12012,9 @@ begin
     select null::pg_constraint, true, p.other, p.condition, p.condition
       from m23.path_at_risk(p_tenant, p_targets, p_target) p where v_plan.writes > 0
     union all
+    select null::pg_constraint, true, s.other, s.condition, s.condition
+      from m23.sharing_at_risk(p_tenant, p_target) s where v_plan.writes > 0
+    union all
     select k, false, k.conrelid, c.needed, c.needed
       from m23.references_to((p_target.tbl).relid) k,
            lateral (select m23.leaves_need(p_targets, p_target, k) offset 0) c (needed)
@@ -11707,7 +12326,9 @@ begin
     broken := 0;
     return;
   end if;
-  if m23.is_of_choice(p_targets, p_risk.other) then return; end if;
+  if m23.is_of_choice(p_targets, p_risk.other) and (p_target.selection is null or p_on_blocked = 'refuse') then
+    return;
+  end if;
   if p_risk.needs and p_on_blocked = 'null' then
     moved := m23.null_references(p_target, p_tenant, p_risk.key, p_risk.condition, v_path);
   end if;
@@ -11749,6 +12370,9 @@ begin
             from m23.tell_broken(p_targets, v_target, v_risk.key, v_risk.needs, v_kept.broken, faults, blocked);
         end if;
       end loop;
+      v_kept := m23.keep_shared(p_targets, v_target, p_on_blocked, blocked);
+      blocked := v_kept.blocked;
+      v_moved := v_moved + v_kept.moved;
     end loop;
     exit when v_moved = 0;
   end loop;
@@ -12001,6 +12625,81 @@ begin
   end loop;
 end $$;
 revoke all on function m23.missing_values(m23.target) from public, anon, authenticated, service_role;
+
+-- Narrowing: the plan is made of all that has changed, then what was not chosen is set aside. References, snapshot,
+-- hash and checks see the rest, as if nothing else had changed.
+
+-- The temporary table with the planned rows of a table that were not chosen.
+create or replace function m23.aside_name(p_table m23.protected_tables) returns text
+language plpgsql immutable set search_path = '' as $$ begin return 'pg_temp.m23_aside_' || p_table.id; end $$;
+revoke all on function m23.aside_name(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- Narrows the plans of the targets to what was chosen. p_chosen: these, and those that there is nothing to do for.
+create or replace function m23.narrow(p_tenant text, p_targets m23.target[], p_chosen m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_target m23.target;
+begin
+  if not exists (select from unnest(p_chosen) t where (t).selection is not null) then return; end if;
+  foreach v_target in array p_chosen loop
+    perform m23.forget_aside(v_target.tbl);
+    perform m23.note_chosen_keys(v_target);
+  end loop;
+  perform m23.refuse_unknown_keys(p_tenant, p_chosen);
+  if exists (select from unnest(p_targets) t where (t).selection ? 'withRelated') then
+    perform m23.pick_related(p_tenant, p_targets, p_chosen);
+  end if;
+  foreach v_target in array p_targets loop
+    perform m23.set_aside(v_target, format('(%s) is not true', case
+      when v_target.selection ? 'withRelated' then m23.is_picked(v_target, 'd')
+      else m23.is_chosen(v_target, 'd') end));
+  end loop;
+end $$;
+revoke all on function m23.narrow(text, m23.target[], m23.target[]) from public, anon, authenticated, service_role;
+
+-- Takes planned rows `d` for which a condition holds out of a plan.
+create or replace function m23.set_aside(p_target m23.target, p_condition text) returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  execute format('create temp table %s on commit drop as select * from %s where false',
+                 split_part(m23.aside_name(p_target.tbl), '.', 2), m23.diff_name(p_target.tbl));
+  return m23.run(p_target.path, m23.fill($sql$
+      with gone as (delete from {diff} d where {condition} returning d.*) insert into {aside} select * from gone$sql$,
+    'diff', m23.diff_name(p_target.tbl), 'condition', p_condition, 'aside', m23.aside_name(p_target.tbl)));
+end $$;
+revoke all on function m23.set_aside(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Takes the rows that were set aside out of a plan that was made anew.
+create or replace function m23.set_aside_again(p_target m23.target) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if to_regclass(m23.aside_name(p_target.tbl)) is null then return; end if;
+  perform m23.run(p_target.path, m23.fill('delete from {diff} d where {is_aside}', 'diff', m23.diff_name(p_target.tbl),
+    'is_aside', m23.key_in((p_target.tbl).relid, 'd', m23.aside_name(p_target.tbl))));
+end $$;
+revoke all on function m23.set_aside_again(m23.target) from public, anon, authenticated, service_role;
+
+-- Whether rows of a table were set aside.
+create or replace function m23.has_aside(p_target m23.target) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare v_has boolean := false;
+begin
+  if to_regclass(m23.aside_name(p_target.tbl)) is null then return false; end if;
+  execute format('select exists (select from %s)', m23.aside_name(p_target.tbl)) into v_has;
+  return v_has;
+end $$;
+revoke all on function m23.has_aside(m23.target) from public, anon, authenticated, service_role;
+
+-- Forgets what of a table was chosen, and what was set aside.
+create or replace function m23.forget_aside(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare v_name text;
+begin
+  foreach v_name in array array['m23_aside_', 'm23_chosen_keys_', 'm23_because_'] loop
+    v_name := 'pg_temp.' || v_name || p_table.id;
+    if to_regclass(v_name) is not null then execute format('drop table %s', v_name); end if;
+  end loop;
+end $$;
+revoke all on function m23.forget_aside(m23.protected_tables) from public, anon, authenticated, service_role;
 
 -- Rows whose tenant is null are nobody's. A restore takes back those that had become so.
 
@@ -12263,12 +12962,17 @@ begin
   if v_table.parent_id is null then return; end if;
   other := v_parent.relid;
   condition := m23.fill($sql$d.m23_op <> 'D' and exists (
-      select from {parent} p where {is_child} and ({is_its}) is not true{comes})$sql$,
+      select from {parent} p where {is_child} and ({is_its}) is not true{comes}){owned}$sql$,
     'parent', m23.qualified_name(v_parent.relid), 'is_child', m23.is_child_of(v_table, 'd', 'p'),
     'is_its', m23.is_tenants(v_parent, 'p', quote_literal(p_tenant)),
     'comes', case when v_plan is null then ''
                   else m23.fill(' and not exists (select from {plan} x where x.m23_op <> ''D'' and {same_key})',
-                                'plan', v_plan, 'same_key', m23.key_match(v_parent.relid, 'x', 'p')) end);
+                                'plan', v_plan, 'same_key', m23.key_match(v_parent.relid, 'x', 'p')) end,
+    'owned', case when not m23.may_be_shared(v_table) then ''  -- one of its own points at it, too: m23.keep_shared
+                  else m23.fill(' and not exists (select from {parent} o where {is_child} and {is_its})',
+                                'parent', m23.qualified_name(v_parent.relid),
+                                'is_child', m23.is_child_of(v_table, 'd', 'o'),
+                                'is_its', m23.is_tenants(v_parent, 'o', quote_literal(p_tenant))) end);
   return next;
 end $outer$;
 revoke all on function m23.path_at_risk(text, m23.target[], m23.target) from public, anon, authenticated, service_role;
@@ -12350,8 +13054,8 @@ begin
 end $$;
 revoke all on function m23.plan_nothing(m23.target[], int[]) from public, anon, authenticated, service_role;
 
--- What a plan is: the rows that it would write, those that they would replace, and what becomes of blocked ones. Any
--- change of these makes it another plan.
+-- What a plan is: the rows that it would write, those that they would replace, what was chosen, and what becomes of
+-- blocked ones. Any change of these makes it another plan.
 create or replace function m23.plan_hash(p_tenant text, p_targets m23.target[], p_on_blocked text) returns text
 language plpgsql set search_path = '' as $$
 declare
@@ -12360,6 +13064,7 @@ declare
                           order by n);
 begin
   return encode(sha256(convert_to(concat(nullif(p_on_blocked, 'refuse') || chr(10), (
+    select string_agg((t).tbl.id || (t).selection::text || chr(10), '' order by (t).tbl.id) from unnest(p_targets) t), (
     select string_agg(concat_ws(chr(10), p.name, coalesce(s.sum, '0')), chr(10) order by p.name collate "C")
       from m23.plan p left join unnest(v_ids, v_sums) s (id, sum) on s.id = p.table_id)), 'UTF8')), 'hex');
 end $$;
@@ -12494,6 +13199,9 @@ begin
   foreach v_target in array targets loop
     perform m23.forget_nulled(v_target.tbl);
     perform m23.plan_table(v_target, p_tenant, p_lock);
+  end loop;
+  perform m23.narrow(p_tenant, targets, v_chosen);
+  foreach v_target in array targets loop
     select * into v_count from m23.count_diff(v_target.tbl);
     v_taken := case when v_count.inserts > 0 then m23.take_back(v_target) else 0 end;
     v_arrived := case when v_count.deletes > 0 then m23.leave_arrived(v_target, p_tenant) else 0 end;
@@ -12549,6 +13257,310 @@ begin
   end if;
 end $$;
 revoke all on function m23.refuse_unreached(text, m23.target[]) from public, anon, authenticated, service_role;
+
+-- The ties among targets.
+create or replace function m23.ties_among(p_targets m23.target[]) returns setof m23.row_tie
+language plpgsql stable rows 10 set search_path = '' as $$
+begin
+  return query
+    select c, m23.planned_target(p_targets, k.confrelid), k.conrelid, k.confrelid, m23.refers(k, 'p', 'n')
+      from unnest(p_targets) c, m23.references_from((c).tbl.relid) k
+     where ((m23.planned_target(p_targets, k.confrelid)).tbl).id is not null
+    union all
+    select c, p, (c).tbl.relid, (p).tbl.relid, m23.is_child_of((c).tbl, 'n', 'p')
+      from unnest(p_targets) c join unnest(p_targets) p on ((p).tbl).id = ((c).tbl).parent_id;
+end $$;
+revoke all on function m23.ties_among(m23.target[]) from public, anon, authenticated, service_role;
+
+-- Picks the rows that a selection with withRelated takes, into pg_temp.m23_picked. p_chosen: the targets, and those
+-- that there is nothing to do for.
+create or replace function m23.pick_related(p_tenant text, p_targets m23.target[], p_chosen m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_chosen  m23.target[] := m23.complete_targets(p_chosen);
+  v_related text := (p_chosen[1]).selection ->> 'withRelated';
+begin
+  perform m23.make_pick_tables();
+  perform m23.note_edges(p_tenant, p_targets, v_chosen, v_related <> 'parents');
+  perform m23.note_selected(p_targets, v_chosen);
+  if v_related <> 'parents' then
+    insert into pg_temp.m23_reached
+      with recursive reached (relid, place) as (
+        select r.relid, r.place from pg_temp.m23_reached r
+        union
+        select e.child_relid, e.child_place from reached r
+          join pg_temp.m23_edges e on e.parent_relid = r.relid and e.parent_place = r.place)
+      select relid, place from reached except select relid, place from pg_temp.m23_reached;
+  end if;
+  perform m23.pick_reached(p_targets);
+  if v_related <> 'children' then
+    insert into pg_temp.m23_picked
+      with recursive needed (relid, place) as (
+        select p.relid, p.place from pg_temp.m23_picked p
+        union
+        select e.parent_relid, e.parent_place from needed n
+          join pg_temp.m23_edges e on e.child_relid = n.relid and e.child_place = n.place
+         where e.is_missing)
+      select relid, place, 'parentOf' from (
+        select relid, place from needed except select relid, place from pg_temp.m23_picked) n;
+  end if;
+  perform m23.refuse_too_many_related(p_targets);
+  create index on pg_temp.m23_reached (relid, place);
+  create index on pg_temp.m23_picked (relid, place);
+  analyze pg_temp.m23_reached, pg_temp.m23_picked;
+  perform m23.note_because(v_target) from unnest(p_targets) v_target;
+end $$;
+revoke all on function m23.pick_related(text, m23.target[], m23.target[]) from public, anon, authenticated,
+  service_role;
+
+-- Makes the temporary tables of that: rows by relation and place, in a plan or live.
+create or replace function m23.make_pick_tables() returns void
+language plpgsql set search_path = '' as $$
+declare v_table text;
+begin
+  foreach v_table in array '{m23_edges,m23_passed,m23_reached,m23_picked}'::text[] loop
+    if to_regclass('pg_temp.' || v_table) is not null then execute format('drop table pg_temp.%I', v_table); end if;
+  end loop;
+  create temp table m23_edges (
+    parent_relid oid, parent_place tid, parent_id int, parent_key jsonb,
+    child_relid oid, child_place tid, child_id int, child_key jsonb,
+    is_missing boolean  -- the parent is missing now, and the child comes back or stays
+  ) on commit drop;
+  create temp table m23_passed (relid oid, place tid, table_id int, step int, unique (relid, place)) on commit drop;
+  create temp table m23_reached (relid oid, place tid) on commit drop;
+  create temp table m23_picked (relid oid, place tid, because text) on commit drop;
+end $$;
+revoke all on function m23.make_pick_tables() from public, anon, authenticated, service_role;
+
+-- Notes what leads from one planned row to another; with p_pass through live rows, too.
+create or replace function m23.note_edges(p_tenant text, p_targets m23.target[], p_chosen m23.target[], p_pass boolean)
+returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_ties m23.row_tie[] := array(select t from m23.ties_among(p_chosen) t);
+  v_tie  m23.row_tie;
+  v_step int := 0;
+begin
+  perform m23.analyze_plan(t) from unnest(p_targets) t;
+  foreach v_tie in array v_ties loop
+    perform m23.tie_rows(v_tie, m23.planned_side(v_tie, p_targets, 'n'), m23.planned_side(v_tie, p_targets, 'p'), null);
+  end loop;
+  while p_pass loop
+    foreach v_tie in array v_ties loop
+      if v_step = 0 then
+        perform m23.tie_rows(v_tie, m23.planned_side(v_tie, p_targets, 'n'),
+                             m23.live_parents(v_tie, p_targets, p_tenant), v_step);
+      else
+        perform m23.tie_rows(v_tie, m23.passed_children(v_tie, v_step - 1), m23.planned_side(v_tie, p_targets, 'p'),
+                             null);
+        perform m23.tie_rows(v_tie, m23.passed_children(v_tie, v_step - 1),
+                             m23.live_parents(v_tie, p_targets, p_tenant), v_step);
+      end if;
+    end loop;
+    exit when not exists (select from pg_temp.m23_passed where step = v_step);
+    analyze pg_temp.m23_passed;
+    v_step := v_step + 1;
+  end loop;
+  create index on pg_temp.m23_edges (parent_relid, parent_place);
+  create index on pg_temp.m23_edges (child_relid, child_place);
+  analyze pg_temp.m23_edges;
+end $$;
+revoke all on function m23.note_edges(text, m23.target[], m23.target[], boolean) from public, anon, authenticated,
+  service_role;
+
+-- Tells the planner how much a plan has.
+create or replace function m23.analyze_plan(p_target m23.target) returns void
+language plpgsql set search_path = '' as $$ begin execute format('analyze %s', m23.diff_name(p_target.tbl)); end $$;
+revoke all on function m23.analyze_plan(m23.target) from public, anon, authenticated, service_role;
+
+-- The planned rows of a tie's children (`n`) or parents (`p`), but for those that are excepted; null where the table is
+-- not planned.
+create or replace function m23.planned_side(p_tie m23.row_tie, p_targets m23.target[], p_side text) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_target m23.target := case p_side when 'n' then p_tie.child else p_tie.parent end;
+begin
+  if not exists (select from unnest(p_targets) t where ((t).tbl).id = (v_target.tbl).id) then return null; end if;
+  return m23.fill($sql$(select tableoid, ctid, r.* from {diff} r where {is_within} and not {is_excepted})$sql$,
+    'diff', m23.diff_name(v_target.tbl),
+    'is_within', m23.partition_condition(case p_side when 'n' then p_tie.children else p_tie.parents end),
+    'is_excepted', m23.is_excepted(v_target, 'r'));
+end $$;
+revoke all on function m23.planned_side(m23.row_tie, m23.target[], text) from public, anon, authenticated, service_role;
+
+-- The condition that a row is among those that are not to be chosen.
+create or replace function m23.is_excepted(p_target m23.target, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case when p_target.selection ? 'exceptRows' then m23.has_chosen_key(p_target, p_row, 'exceptRows')
+              else 'false' end;
+end $$;
+revoke all on function m23.is_excepted(m23.target, text) from public, anon, authenticated, service_role;
+
+-- The tenant's live rows that can be parents of a tie and are not planned.
+create or replace function m23.live_parents(p_tie m23.row_tie, p_targets m23.target[], p_tenant text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.fill($sql$(
+      select tableoid, ctid, null::"char" as m23_op, r.* from {live} r
+       where {is_tenants} and not {is_excepted} and {is_unplanned})$sql$,
+    'live', m23.qualified_name(p_tie.parents),
+    'is_tenants', m23.is_tenants((p_tie.parent).tbl, 'r', quote_literal(p_tenant)),
+    'is_excepted', m23.is_excepted(p_tie.parent, 'r'),
+    'is_unplanned', case when m23.planned_side(p_tie, p_targets, 'p') is null then 'true'
+      else format('not exists (select from %s x where %s)', m23.diff_name((p_tie.parent).tbl),
+                  m23.key_match(((p_tie.parent).tbl).relid, 'x', 'r')) end);
+end $$;
+revoke all on function m23.live_parents(m23.row_tie, m23.target[], text) from public, anon, authenticated, service_role;
+
+-- The live rows of a tie's children that were passed in a step.
+create or replace function m23.passed_children(p_tie m23.row_tie, p_step int) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.fill($sql$(
+      select r.tableoid, r.ctid, null::"char" as m23_op, r.* from pg_temp.m23_passed x
+        join {live} r on r.ctid = x.place and r.tableoid = x.relid where x.table_id = {id} and x.step = {step})$sql$,
+    'live', m23.qualified_name(p_tie.children), 'id', ((p_tie.child).tbl).id::text, 'step', p_step::text);
+end $$;
+revoke all on function m23.passed_children(m23.row_tie, int) from public, anon, authenticated, service_role;
+
+-- Notes the edges of a tie between rows of two relations; nothing where one is null. With a step the parents are live,
+-- and noted as passed in it.
+create or replace function m23.tie_rows(p_tie m23.row_tie, p_children text, p_parents text, p_step int) returns void
+language plpgsql set search_path = '' as $$
+declare v_path text := coalesce(nullif((p_tie.child).path, ''), (p_tie.parent).path);
+begin
+  if p_children is null or p_parents is null then return; end if;
+  perform m23.run(v_path, m23.fill($sql$
+      with edges as (
+        insert into pg_temp.m23_edges
+        select p.tableoid, p.ctid, {parent_id}, {parent_key}, n.tableoid, n.ctid, {child_id}, {child_key},
+               n.m23_op is distinct from 'D' and coalesce(p.m23_op = 'I', false)
+          from {children} n join {parents} p on {refers} returning parent_relid, parent_place)
+      insert into pg_temp.m23_passed select distinct parent_relid, parent_place, {parent_id}, {step} from edges
+       where {step} is not null on conflict do nothing$sql$,
+    'parent_id', ((p_tie.parent).tbl).id::text, 'parent_key', m23.key_object(((p_tie.parent).tbl).relid, 'p'),
+    'child_id', ((p_tie.child).tbl).id::text, 'child_key', m23.key_object(((p_tie.child).tbl).relid, 'n'),
+    'children', p_children, 'parents', p_parents, 'refers', p_tie.refers,
+    'step', coalesce(p_step::text, 'null') || '::int'));
+end $$;
+revoke all on function m23.tie_rows(m23.row_tie, text, text, int) from public, anon, authenticated, service_role;
+
+-- The key of a row as JSON.
+create or replace function m23.key_object(p_relid oid, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('pg_catalog.jsonb_build_object(%s)', string_agg(format('%L, %s.%I', k, p_row, k), ', '))
+            from unnest(m23.key_of(p_relid)) k);
+end $$;
+revoke all on function m23.key_object(oid, text) from public, anon, authenticated, service_role;
+
+-- Notes as reached what the selection is about: planned rows, and live ones that were passed.
+create or replace function m23.note_selected(p_targets m23.target[], p_chosen m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_target m23.target;
+begin
+  foreach v_target in array p_targets loop
+    perform m23.run(v_target.path, format(
+      'insert into pg_temp.m23_reached select d.tableoid, d.ctid from %s d where %s',
+      m23.diff_name(v_target.tbl), m23.is_selected(v_target, 'd')));
+    perform m23.run(v_target.path, format(
+      'insert into pg_temp.m23_picked select d.tableoid, d.ctid, ''chosen'' from %s d where %s',
+      m23.diff_name(v_target.tbl), m23.is_chosen(v_target, 'd')));
+  end loop;
+  foreach v_target in array p_chosen loop
+    perform m23.run(v_target.path, m23.fill($sql$
+        insert into pg_temp.m23_reached select r.tableoid, r.ctid from pg_temp.m23_passed x
+          join {live} r on r.ctid = x.place and r.tableoid = x.relid where x.table_id = {id} and {is_selected}$sql$,
+      'live', m23.qualified_name((v_target.tbl).relid), 'id', (v_target.tbl).id::text,
+      'is_selected', m23.is_selected(v_target, 'r')));
+  end loop;
+  analyze pg_temp.m23_reached;
+end $$;
+revoke all on function m23.note_selected(m23.target[], m23.target[]) from public, anon, authenticated, service_role;
+
+-- Picks the planned rows that were reached, as far as the selection is about what has happened to them.
+create or replace function m23.pick_reached(p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_target m23.target;
+begin
+  foreach v_target in array p_targets loop
+    perform m23.run('', m23.fill($sql$
+        insert into pg_temp.m23_picked
+        select d.tableoid, d.ctid, 'childOf' from {diff} d
+         where (d.tableoid, d.ctid) in (select relid, place from pg_temp.m23_reached) and {is_asked_for}
+           and (d.tableoid, d.ctid) not in (select relid, place from pg_temp.m23_picked)$sql$,
+      'diff', m23.diff_name(v_target.tbl), 'is_asked_for', m23.is_asked_for(v_target, 'd')));
+  end loop;
+  analyze pg_temp.m23_picked;
+end $$;
+revoke all on function m23.pick_reached(m23.target[]) from public, anon, authenticated, service_role;
+
+-- The condition that a planned row was picked.
+create or replace function m23.is_picked(p_target m23.target, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return format('%s.ctid in (select place from pg_temp.m23_picked where relid = %s) and %s', p_row,
+                to_regclass(m23.diff_name(p_target.tbl))::oid, m23.is_asked_for(p_target, p_row));
+end $$;
+revoke all on function m23.is_picked(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Refuses a selection that too many rows come along with.
+create or replace function m23.refuse_too_many_related(p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_said text[];
+begin
+  if (select count(*) from pg_temp.m23_picked where because <> 'chosen') <= 100000 then return; end if;
+  v_said := array(
+    select format('withRelated: %s row(s) of "%s" would come along', c.rows, c.name)
+      from (select m23.public_name((t).tbl.relid) as name, count(*) as rows
+              from unnest(p_targets) t
+              join pg_temp.m23_picked p on p.relid = to_regclass(m23.diff_name((t).tbl)) and p.because <> 'chosen'
+             group by 1) c
+     order by c.rows desc, c.name);
+  perform m23.refuse('VALIDATION_FAILED',
+    'more than 100,000 related rows would come along; choose fewer rows, or whole tables', v_said);
+end $$;
+revoke all on function m23.refuse_too_many_related(m23.target[]) from public, anon, authenticated, service_role;
+
+-- Keeps for a preview why each related row of a table comes along, in pg_temp.m23_because_<id>.
+create or replace function m23.note_because(p_target m23.target) returns void
+language plpgsql set search_path = '' as $$
+declare v_id int := (p_target.tbl).id;
+begin
+  perform m23.run(p_target.path, m23.fill($sql$
+      create temp table m23_because_{id} on commit drop as
+        select {key}, (
+            select pg_catalog.jsonb_build_object(p.because, pg_catalog.jsonb_build_object(
+                     'table', m23.public_name(t.relid), 'key', o.key))
+              from (select e.parent_id, e.parent_key from pg_temp.m23_edges e
+                      join pg_temp.m23_reached r on r.relid = e.parent_relid and r.place = e.parent_place
+                     where p.because = 'childOf' and e.child_relid = p.relid and e.child_place = p.place
+                    union all
+                    select e.child_id, e.child_key from pg_temp.m23_edges e
+                      join pg_temp.m23_picked c on c.relid = e.child_relid and c.place = e.child_place
+                     where p.because = 'parentOf' and e.parent_relid = p.relid and e.parent_place = p.place
+                       and e.is_missing) o (id, key)
+              join m23.protected_tables t on t.id = o.id order by o.id, o.key limit 1) as m23_because
+          from pg_temp.m23_picked p join {diff} d on d.ctid = p.place and d.tableoid = p.relid
+         where p.because <> 'chosen';
+      create index on pg_temp.m23_because_{id} ({names})$sql$,
+    'id', v_id::text,
+    'names', (select string_agg(quote_ident(k), ', ') from unnest(m23.key_of((p_target.tbl).relid)) k),
+    'key', m23.key_list((p_target.tbl).relid, 'd'), 'diff', m23.diff_name(p_target.tbl)));
+end $$;
+revoke all on function m23.note_because(m23.target) from public, anon, authenticated, service_role;
+
+-- The reason that was kept for a planned row; null where it was chosen.
+create or replace function m23.because_of(p_target m23.target, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+declare v_because text := to_regclass('pg_temp.m23_because_' || (p_target.tbl).id);
+begin
+  if v_because is null then return 'null::jsonb'; end if;
+  return format('(select b.m23_because from %s b where %s limit 1)', v_because,
+                m23.key_match((p_target.tbl).relid, 'b', p_row));
+end $$;
+revoke all on function m23.because_of(m23.target, text) from public, anon, authenticated, service_role;
 
 -- Unique indexes and exclusion constraints that planned rows would break among themselves, or with rows of the tenant
 -- that stay as they are. Of the others' rows the plan has seen to already.
@@ -12888,6 +13900,117 @@ begin
 end $$;
 revoke all on function m23.shape_warnings(m23.target) from public, anon, authenticated, service_role;
 
+-- Rows that rows of several tenants point at (`<- orgs (settings_id)`, without a unique constraint). Whose such a row
+-- is nobody can say: a restore does not change it, nor does it make one.
+
+-- Whether rows of several tenants can point at a row of a table.
+create or replace function m23.may_be_shared(p_table m23.protected_tables) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  if p_table.parent_id is null then return false; end if;
+  return not m23.is_unique((m23.parent_of(p_table)).relid, p_table.parent_attnums);
+end $$;
+revoke all on function m23.may_be_shared(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The condition that a row is so, or hangs on one that is; null where its path allows none.
+create or replace function m23.is_shared(p_table m23.protected_tables, p_row text) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_parent m23.protected_tables := m23.parent_of(p_table);
+  v_alias  text := 'm23_s' || v_parent.id;
+  v_holes  text[] := array['parent', m23.qualified_name(v_parent.relid), 'alias', v_alias,
+                           'is_child', m23.is_child_of(p_table, p_row, v_alias)];
+  v_above  text;
+begin
+  if p_table.parent_id is null then return null; end if;
+  if m23.may_be_shared(p_table) then
+    return m23.fill('(select count(distinct {tenant}) > 1 from {parent} {alias} where {is_child})',
+                    variadic v_holes || array['tenant', m23.row_tenant(v_parent, v_alias)]);
+  end if;
+  v_above := m23.is_shared(v_parent, v_alias);
+  return case when v_above is not null
+              then m23.fill('exists (select from {parent} {alias} where {is_child} and {above})',
+                            variadic v_holes || array['above', v_above]) end;
+end $outer$;
+revoke all on function m23.is_shared(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- The condition that a planned row `d` would change a shared row, or one that hangs on it; null where its path allows
+-- none.
+create or replace function m23.changes_shared(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare v_planned text := m23.is_shared(p_table, 'd');
+begin
+  if v_planned is null then return null; end if;
+  return m23.fill($sql$(case when d.m23_op = 'D' then exists (select from {live} l where {same_key} and {is_shared})
+                             else {planned} end)$sql$,
+    'live', m23.qualified_name(p_table.relid), 'same_key', m23.key_match(p_table.relid, 'l', 'd'),
+    'is_shared', m23.is_shared(p_table, 'l'), 'planned', v_planned);
+end $outer$;
+revoke all on function m23.changes_shared(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The conditions that a planned row `d` comes to point at a row that another tenant's points at. Such a row is left
+-- alone.
+create or replace function m23.sharing_at_risk(p_tenant text, p_target m23.target)
+returns table (other oid, condition text)
+language plpgsql stable rows 1 set search_path = '' as $outer$
+declare
+  v_table m23.protected_tables := p_target.tbl;
+  v_child m23.protected_tables;
+begin
+  for v_child in select c.* from m23.protected_tables c where c.parent_id = v_table.id order by c.id loop
+    continue when not m23.may_be_shared(v_child);
+    other := v_child.relid;
+    condition := m23.fill($sql$d.m23_op <> 'D'
+        and exists (select from {live} l where {as_planned} and ({is_tenants}) is not true)
+        and not exists (select from {live} m where {same_key} and {as_before})$sql$,
+      'live', m23.qualified_name(v_table.relid), 'same_key', m23.key_match(v_table.relid, 'm', 'd'),
+      'is_tenants', m23.is_tenants(v_table, 'l', quote_literal(p_tenant)),
+      'as_planned', m23.points_alike(v_table, v_child, 'l'), 'as_before', m23.points_alike(v_table, v_child, 'm'));
+    return next;
+  end loop;
+end $outer$;
+revoke all on function m23.sharing_at_risk(text, m23.target) from public, anon, authenticated, service_role;
+
+-- The condition that a live row and a planned row `d` point at the same row of another table.
+create or replace function m23.points_alike(
+  p_table m23.protected_tables, p_child m23.protected_tables, p_live text
+) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.columns_agree(m23.equalities(p_table.relid, p_child.parent_attnums, p_table.relid, p_child.parent_attnums),
+                           p_live, p_table.relid, p_child.parent_attnums, 'd', p_table.relid, p_child.parent_attnums);
+end $$;
+revoke all on function m23.points_alike(m23.protected_tables, m23.protected_tables, text) from public, anon,
+  authenticated, service_role;
+
+-- Keeps a plan from changing shared rows: they are blocked, or left alone. Gives how many left the plan.
+create or replace function m23.keep_shared(
+  p_targets m23.target[], p_target m23.target, p_on_blocked text, inout blocked text[], out moved bigint
+)
+language plpgsql set search_path = '' as $$
+declare
+  v_condition text := m23.changes_shared(p_target.tbl);
+  v_path      text;
+  v_rows      bigint;
+begin
+  moved := 0;
+  if v_condition is null then return; end if;
+  v_path := m23.path_with(p_targets, p_target, (p_target.tbl).relid);
+  if p_on_blocked <> 'refuse' then
+    moved := m23.note_left(p_target, m23.leave_alone(p_target, v_condition, v_path));
+    return;
+  end if;
+  v_rows := m23.number_of(v_path, format('select count(*) from %s d where %s', m23.diff_name(p_target.tbl),
+                                         v_condition));
+  if v_rows > 0 then
+    blocked := blocked || format('%s: %s row(s) hang on rows of several tenants: give each tenant rows of its own, or '
+                                 'set onBlocked: "skip" leaves these rows as they are',
+                                 m23.public_name((p_target.tbl).relid), v_rows);
+  end if;
+end $$;
+revoke all on function m23.keep_shared(m23.target[], m23.target, text, text[]) from public, anon, authenticated,
+  service_role;
+
 -- The columns that were added after a moment.
 create or replace function m23.newer_columns(p_table m23.protected_tables, p_moment m23.moment) returns text[]
 language plpgsql stable set search_path = '' as $$
@@ -12910,15 +14033,18 @@ revoke all on function m23.newer_columns(m23.protected_tables, m23.moment) from 
   service_role;
 
 -- A table that is to be as the log has it at a moment.
-create or replace function m23.logged_target(p_table m23.protected_tables, p_moment m23.moment) returns m23.target
+create or replace function m23.logged_target(
+  p_table m23.protected_tables, p_moment m23.moment, p_selection jsonb default null
+) returns m23.target
 language plpgsql stable set search_path = '' as $$
 begin
   return m23.new_target(p_table, p_moment,
     p_columns => m23.stored_columns(p_table.relid),
     p_path => m23.path_of(p_table.relid),
-    p_kept => m23.newer_columns(p_table, p_moment));
+    p_kept => m23.newer_columns(p_table, p_moment),
+    p_selection => p_selection);
 end $$;
-revoke all on function m23.logged_target(m23.protected_tables, m23.moment) from public, anon, authenticated,
+revoke all on function m23.logged_target(m23.protected_tables, m23.moment, jsonb) from public, anon, authenticated,
   service_role;
 
 -- Chosen tables that come from the log are only named at first: most have nothing to do, and are never looked at. So it
@@ -12927,7 +14053,8 @@ create or replace function m23.complete_targets(p_targets m23.target[]) returns 
 language plpgsql stable set search_path = '' as $$
 begin
   return array(select case when (p_targets[n]).columns is null
-                           then m23.logged_target((p_targets[n]).tbl, (p_targets[n]).moment) else p_targets[n] end
+                           then m23.logged_target((p_targets[n]).tbl, (p_targets[n]).moment, (p_targets[n]).selection)
+                           else p_targets[n] end
                  from generate_subscripts(p_targets, 1) n order by n);
 end $$;
 revoke all on function m23.complete_targets(m23.target[]) from public, anon, authenticated, service_role;
@@ -12972,9 +14099,9 @@ begin
 end $$;
 revoke all on function m23.is_among(m23.target[], oid) from public, anon, authenticated, service_role;
 
--- Adds what is to be said of a foreign key that some rows would break: a fault of the choice of tables, or rows that
--- are blocked. A row that should go from under one that needs it is no blocked row: to refuse it is a matter of the
--- choice, whatever the other table is.
+-- Adds what is to be said of a foreign key that some rows would break: a fault of the choice of tables or of rows,
+-- where others that would help were not chosen, or rows that are blocked. A row that should go from under one that
+-- needs it is no blocked row: to refuse it is a matter of the choice, whatever the other table is.
 create or replace function m23.tell_broken(
   p_targets m23.target[], p_target m23.target, p_key pg_constraint, p_needs boolean, p_rows bigint,
   inout faults text[], inout blocked text[]
@@ -12985,7 +14112,13 @@ declare
   v_skip  text := 'set onBlocked: "skip" leaves these rows as they are, with what hangs on them';
   v_nulls text[];
 begin
-  if m23.is_of_choice(p_targets, case when p_needs then p_key.confrelid else p_key.conrelid end) then
+  if p_target.selection is not null and m23.is_of_selection(
+       p_targets, case when p_needs then p_key.confrelid else p_key.conrelid end) then
+    faults := faults || format('rows: %s; choose those of "%s" too, or set withRelated: "%s", or %s',
+                               case when p_needs then m23.needs_parent(p_key, p_rows)
+                                    else m23.leaves_child(p_key, p_rows) end, v_other,
+                               case when p_needs then 'parents' else 'children' end, v_skip);
+  elsif m23.is_of_choice(p_targets, case when p_needs then p_key.confrelid else p_key.conrelid end) then
     faults := faults || format('tables: %s; add "%s"', case when p_needs then m23.needs_parent(p_key, p_rows)
                                                             else m23.leaves_child(p_key, p_rows) end, v_other);
   elsif not p_needs then
@@ -13129,6 +14262,67 @@ exception when data_exception or check_violation or not_null_violation then
 end $$;
 revoke all on function m23.unfit_value(m23.target, text, m23.column_shape) from public, anon, authenticated,
   service_role;
+
+-- Keys that a request names and that its tenant never had. One that another tenant has looks exactly like one that
+-- nobody has.
+
+-- Refuses a request that names such keys.
+create or replace function m23.refuse_unknown_keys(p_tenant text, p_chosen m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_faults text[] := '{}';
+begin
+  foreach v_target in array p_chosen loop
+    v_faults := v_faults || m23.unknown_keys(v_target, p_tenant, m23.diff_name(v_target.tbl));
+  end loop;
+  perform m23.refuse_unknown(v_faults);
+end $$;
+revoke all on function m23.refuse_unknown_keys(text, m23.target[]) from public, anon, authenticated, service_role;
+
+-- Refuses these.
+create or replace function m23.refuse_unknown(p_said text[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if p_said <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', p_said);
+  end if;
+end $$;
+revoke all on function m23.refuse_unknown(text[]) from public, anon, authenticated, service_role;
+
+-- The keys that the selection of a table names and its tenant never had, a sentence each: there is no such row of it,
+-- nor has the log one, or a relation with rows of the tenant (null: there is none).
+create or replace function m23.unknown_keys(p_target m23.target, p_tenant text, p_rows text) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_table   m23.protected_tables := p_target.tbl;
+  v_path    text := m23.path_of(v_table.relid);
+  v_unknown text[];
+begin
+  if not coalesce(p_target.selection ?| '{rows,exceptRows}', false) then return '{}'; end if;
+  perform set_config('search_path', v_path, true);
+  execute m23.fill($sql$
+      with unknown as materialized (
+        select k.* from {keys} k
+         where not exists (select from {live} l where {is_live} and {is_tenants}) and {is_elsewhere}),
+      logged as (
+        select u.m23_of, u.m23_n from unknown u
+          join (select {logged_key} from {log} l where l.tenant_id = {tenant}) e on {same_key})
+      select array_agg(format('%s.%s[%s]: is no key of a row of this tenant', u.m23_of, $1, u.m23_n)
+                       order by u.m23_of desc, u.m23_n)
+        from unknown u where (u.m23_of, u.m23_n) not in (select * from logged)$sql$,
+    'keys', m23.chosen_keys_name(v_table), 'live', m23.qualified_name(v_table.relid),
+    'is_live', m23.key_match(v_table.relid, 'l', 'k'),
+    'is_tenants', m23.is_tenants(v_table, 'l', quote_literal(p_tenant)),
+    'is_elsewhere', case when to_regclass(p_rows) is null then 'true'
+                         else 'not ' || m23.key_in(v_table.relid, 'k', p_rows) end,
+    'logged_key', (select string_agg(format('%s as %I', m23.log_value(v_table, c), c.name), ', ' order by c.key_ord)
+                     from m23.columns_of(v_table.relid, p_of_key => true) c),
+    'log', m23.log_of(v_table.id, p_tenant, '0'), 'tenant', m23.tenant_value(v_table, quote_literal(p_tenant)),
+    'same_key', m23.key_match(v_table.relid, 'e', 'u')) into v_unknown using m23.public_name(v_table.relid);
+  return coalesce(v_unknown, '{}');
+end $$;
+revoke all on function m23.unknown_keys(m23.target, text, text) from public, anon, authenticated, service_role;
 
 -- Updates the live rows of the plan with one operation; gives how many are known to be stored as planned.
 create or replace function m23.update_diff(p_target m23.target, p_tenant text, p_op "char", p_quiet boolean)
@@ -14223,6 +15417,7 @@ create table m23.previews (
   left_alone boolean not null,  -- some rows are, or have lost a reference: which, only all tables together tell
   on_blocked text not null default 'refuse' check (on_blocked in ('refuse', 'skip', 'null')),
   spares     text,  -- whose access is left as it is: m23.spare_access
+  selection  jsonb,  -- which of the changed rows (m23.selection_of); null: all
   constraint hash_is_sha256 check (plan_hash ~ '^[0-9a-f]{64}$')
 );
 
@@ -14236,11 +15431,13 @@ create table m23.preview_rows (
 
 select m23.close_table('m23.previews');
 
--- A page of a planned table, by key: `{"operation", "key", "now", "then"}`. Of an update only
+-- A page of a planned table, by key: `{"operation", "key", "now", "then", "because"}`. Of an update only
 -- the columns that differ are shown.
--- It ends where it would have more than p_bytes; with p_some it has one row at least.
+-- It ends where it would have more than p_bytes; with p_some it has one row at least. p_rows: a relation like the
+-- plan, to be shown in its place; p_operation, p_search: only rows with that operation, or that text in a value.
 create or replace function m23.preview_rows(
-  p_target m23.target, p_tenant text, p_offset int, p_limit int, p_bytes bigint, p_some boolean default false
+  p_target m23.target, p_tenant text, p_offset int, p_limit int, p_bytes bigint, p_some boolean default false,
+  p_rows text default null, p_operation text default null, p_search text default null
 ) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -14252,31 +15449,38 @@ declare
                              'now', case x.operation when 'insert' then null when 'delete' then x.live
                                     else m23.only_different(x.live, x.wanted) end,
                              'then', case x.operation when 'insert' then x.wanted when 'delete' then null
-                                     else m23.only_different(x.wanted, x.live) end)) as change
+                                     else m23.only_different(x.wanted, x.live) end, 'because', x.because)) as change
                       from (select row_number() over (order by {key_list}) as n,
-                                   pg_catalog.jsonb_build_object({key}) as key,
+                                   {key} as key, coalesce({because}, '"chosen"') as because,
                                    case when m23_d.m23_op in ('I', 'T') then 'insert'
                                         when m23_d.m23_op = 'D' then 'delete' else 'update' end as operation,
                                    (select pg_catalog.to_jsonb(m23_s) from (select {planned}) m23_s) as wanted,
                                    (select pg_catalog.to_jsonb(m23_s) from (select {live_columns}) m23_s) as live
                               from {diff} m23_d
                               left join (select * from {live} r where {is_tenants}) m23_l on {same_key}
+                             where {is_shown} and ($5 is null or {has_text})
                              order by {key_list} offset $1 limit $2) x offset 0) s) y
      where y.bytes <= $3 or $4 and y.n = $1 + 1$sql$,
     'key_list', m23.key_list((p_target.tbl).relid, 'm23_d'),
-    'key', (select string_agg(format('%L, m23_d.%I', k, k), ', ') from unnest(m23.key_of((p_target.tbl).relid)) k),
+    'key', m23.key_object((p_target.tbl).relid, 'm23_d'), 'because', m23.because_of(p_target, 'm23_d'),
     'planned', m23.shown_columns((p_target.tbl).relid, p_target.columns, 'm23_d'),
     'live_columns', m23.shown_columns((p_target.tbl).relid, p_target.columns, 'm23_l'),
-    'diff', m23.diff_name(p_target.tbl), 'live', m23.qualified_name((p_target.tbl).relid),
+    'is_shown', case p_operation when 'insert' then 'm23_d.m23_op in (''I'', ''T'')'
+                                 when 'update' then 'm23_d.m23_op in (''U'', ''R'')'
+                                 when 'delete' then 'm23_d.m23_op = ''D''' else 'true' end,
+    'has_text', (select format('exists (select from unnest(array[%s]) v where strpos(lower(v), lower($5)) > 0)',
+                               string_agg(format('concat(m23_d.%1$I), concat(m23_l.%1$I)', c), ', '))
+                   from unnest(p_target.columns) c),
+    'diff', coalesce(p_rows, m23.diff_name(p_target.tbl)), 'live', m23.qualified_name((p_target.tbl).relid),
     'is_tenants', m23.is_tenants(p_target.tbl, 'r', quote_literal(p_tenant)),
     'same_key', m23.key_match((p_target.tbl).relid, 'm23_l', 'm23_d'));
 begin
   perform set_config('search_path', p_target.path, true);
-  execute v_query into v_rows using p_offset, p_limit, p_bytes, p_some;
+  execute v_query into v_rows using p_offset, p_limit, p_bytes, p_some, p_search;
   return coalesce(v_rows, '[]');
 end $$;
-revoke all on function m23.preview_rows(m23.target, text, int, int, bigint, boolean) from public, anon, authenticated,
-  service_role;
+revoke all on function m23.preview_rows(m23.target, text, int, int, bigint, boolean, text, text, text) from public,
+  anon, authenticated, service_role;
 
 -- Readers of JSON make doubles of its numbers: one that a double would change is given as a string.
 create or replace function m23.double_safe(p_json jsonb) returns jsonb
@@ -14372,13 +15576,14 @@ declare
   v_work  m23.restore_work;
   v_begun json;
 begin
+  p_restore := m23.with_choice(p_restore);
   v_work := m23.new_work(p_tenant, 'backup',
     p_job => v_job.id,
-    p_tables => m23.restored_parts(v_job.id, m23.list_of(p_restore -> 'tables')),
+    p_tables => m23.parts_of_choice(v_job.id, p_restore),
     p_plan_hash => p_restore ->> 'planHash',
-    p_mode => coalesce(p_restore ->> 'mode', 'exact'),
     p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false),
-    p_on_blocked => p_restore ->> 'onBlocked');
+    p_on_blocked => p_restore ->> 'onBlocked',
+    p_selection => m23.selection_of(v_job.id, p_restore));
   v_work.named := m23.tables_named_by(v_job.id, m23.list_of(p_restore -> 'tables'));
   perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
   if v_job.job_type = 'snapshot' then
@@ -14387,10 +15592,11 @@ begin
   v_begun := case when v_work.dry_run then m23.begin_work(v_work)
                   else m23.log_restore(p_tenant, v_work, null, p_restore ->> 'targetSchema') end;
   perform m23.add_staging_warning(v_work.work_id, w)
-     from unnest(m23.access_warnings(v_job.id, m23.list_of(p_restore -> 'tables'))) w;
+     from unnest(m23.access_warnings(v_job.id, m23.list_of(p_restore -> 'tables'))
+                 || m23.choice_warnings(p_restore)) w;
   if v_work.dry_run then return v_begun; end if;
   update public.restore_logs set backup_job_id = v_job.id,
-         metadata = metadata || jsonb_build_object('mode', v_work.mode)
+         metadata = metadata || jsonb_build_object('mode', coalesce(p_restore ->> 'mode', 'exact'))
    where id = v_work.work_id;
   return v_begun;
 end $$;
@@ -14465,7 +15671,8 @@ begin
     p_plan_hash => p_restore ->> 'planHash',
     p_in_chain => v_in_chain,
     p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false),
-    p_on_blocked => p_restore ->> 'onBlocked');
+    p_on_blocked => p_restore ->> 'onBlocked',
+    p_selection => m23.selection_of(v_member.job_id, p_restore));
 end $$;
 revoke all on function m23.chain_work(text, jsonb) from public, anon, authenticated, service_role;
 
@@ -14542,17 +15749,22 @@ begin
 end $$;
 revoke all on function m23.make_bare(text, oid, text) from public, anon, authenticated, service_role;
 
--- Writes the wanted rows into a copy; gives how many.
+-- Writes the wanted rows that were chosen into a copy; gives how many. Those to which certain things have happened
+-- since are the plan's.
 create or replace function m23.fill_copy(p_target m23.target, p_tenant text, p_copy text) returns bigint
 language plpgsql set search_path = '' as $$
 begin
-  return m23.run_at(p_target, p_tenant, format('
-      insert into %s (%s) overriding system value select %s from (%s) w',
-    p_copy, (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c),
-    array_to_string(m23.wanted_values(p_target, false), ', '),
-    coalesce(p_target.wanted,
-             m23.statement(p_target.tbl, 'as_of', 'log',
-                           m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor)))));
+  return m23.run_at(p_target, p_tenant, m23.fill($sql$
+      insert into {copy} ({columns}) overriding system value select {values} from ({wanted}) w where {is_selected}$sql$,
+    'copy', p_copy, 'columns', (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c),
+    'values', array_to_string(m23.wanted_values(p_target, false), ', '),
+    'wanted', case when p_target.selection ? 'operations'
+                     then format('select * from %s where m23_op <> ''D''', m23.diff_name(p_target.tbl))
+                   else coalesce(p_target.wanted, m23.as_of_query(
+                          p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor))) end,
+    'is_selected', case when p_target.selection is null then 'true'
+                        when p_target.selection ? 'operations' then m23.is_chosen(p_target, 'w')
+                        else m23.is_selected(p_target, 'w') end));
 end $$;
 revoke all on function m23.fill_copy(m23.target, text, text) from public, anon, authenticated, service_role;
 
@@ -14939,7 +16151,8 @@ begin
   perform m23.spare_access(p_work.caller, p_work.named);
   return m23.preview(p_work.tenant_id, v_moment, v_tables, p_work.on_blocked,
     m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore))
-      || m23.access_warnings(p_work.tenant_id, m23.list_of(p_restore -> 'tables'), v_moment));
+      || m23.access_warnings(p_work.tenant_id, m23.list_of(p_restore -> 'tables'), v_moment)
+      || m23.choice_warnings(p_restore), p_work.selection);
 end $$;
 revoke all on function m23.look_at_pitr(m23.restore_work, jsonb) from public, anon, authenticated, service_role;
 
@@ -15106,7 +16319,7 @@ begin
                     and not m23.is_access_table((m23.table_now(b)).relid) order by b.ordinal);
   end if;
   return m23.tables_in_backup(p_job,
-    m23.restored_tables(v_chosen, coalesce((p_restore ->> 'includeRelated')::boolean, false)));
+    m23.tables_of_choice(p_restore));
 end $$;
 revoke all on function m23.tables_of_member(uuid, jsonb) from public, anon, authenticated, service_role;
 
@@ -15275,8 +16488,7 @@ begin
     v_work.named := m23.tables_named_by(v_job, m23.list_of(p_restore -> 'tables'));
     if v_work.work_id is not null then return v_work; end if;
   end if;
-  v_tables := m23.restored_tables(m23.list_of(p_restore -> 'tables'),
-                                  coalesce((p_restore ->> 'includeRelated')::boolean, false));
+  v_tables := m23.tables_of_choice(p_restore);
   v_moment := m23.requested_moment(p_tenant, (p_restore ->> 'targetTimestamp')::timestamptz, v_tables);
   if v_job is not null then
     v_parts := m23.tables_in_backup(v_job, v_tables);
@@ -15293,7 +16505,8 @@ begin
     p_tables => case when v_job is null then v_tables else v_parts end,
     p_plan_hash => p_restore ->> 'planHash',
     p_dry_run => v_dry,
-    p_on_blocked => p_restore ->> 'onBlocked');
+    p_on_blocked => p_restore ->> 'onBlocked',
+    p_selection => m23.selection_of(v_job, p_restore));
   v_work.named := m23.tables_named_by(v_job, m23.list_of(p_restore -> 'tables'));
   return v_work;
 end $$;
@@ -15350,7 +16563,8 @@ revoke all on function m23.run_between(m23.target, text, m23.moment, text) from 
 -- Plans, tells, and takes the plan away: stats, rows, hash, faults of the choice. Without a
 -- moment the first 10,000 rows of each table are kept for the pages to come.
 create or replace function m23.preview_targets(
-  p_tenant text, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[]
+  p_tenant text, p_targets m23.target[], p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[],
+  p_selection jsonb default null
 ) returns jsonb
 language plpgsql volatile set search_path = '' set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -15372,10 +16586,10 @@ begin
   end if;
   v_foreseen := m23.foresee(p_tenant, v_plan.targets, v_plan.unfit, v_plan.blocked);
   perform m23.note_access(p_tenant, v_plan.targets);
-  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone, on_blocked, spares)
+  insert into m23.previews (tenant_id, moment, tables, plan_hash, left_alone, on_blocked, spares, selection)
     values (p_tenant, p_moment, coalesce(p_tables, '{}'), m23.plan_hash(p_tenant, v_plan.targets, p_on_blocked),
             exists (select from m23.plan p where p.left_alone + p.nulled > 0), p_on_blocked,
-            current_setting('m23.spares', true))
+            current_setting('m23.spares', true), p_selection)
     returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
   foreach v_target in array m23.targets_with_changes(v_plan.targets) loop
@@ -15394,17 +16608,17 @@ begin
     'previewId', v_preview.id, 'planHash', v_preview.plan_hash, 'truncated', case when v_cut then true end,
     'wouldFail', v_foreseen.refusal)) || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts);
 end $$;
-revoke all on function m23.preview_targets(text, m23.target[], m23.moment, text[], text, text[]) from public, anon,
-  authenticated, service_role;
+revoke all on function m23.preview_targets(text, m23.target[], m23.moment, text[], text, text[], jsonb) from public,
+  anon, authenticated, service_role;
 
 -- The preview of work whose rows are staged, or come from a snapshot.
 create or replace function m23.preview_work(p_work m23.restore_work) returns json
 language plpgsql volatile set search_path = '' as $$
 begin
   perform m23.spare_access(p_work.caller, p_work.named);
-  if p_work.job_id is null and p_work.mode = 'exact' then
+  if p_work.job_id is null then
     return m23.preview(p_work.tenant_id, p_work.moment, p_work.tables, p_work.on_blocked,
-                       m23.staging_warnings(p_work.work_id));
+                       m23.staging_warnings(p_work.work_id), p_work.selection);
   end if;
   perform m23.lock_tables(m23.relations_of(p_work));
   if m23.is_empty(p_work) then
@@ -15461,27 +16675,78 @@ revoke all on function m23.preview_bytes() from public, anon, authenticated, ser
 
 -- What a restore of tables to a moment of the log would do.
 create or replace function m23.preview(
-  p_tenant text, p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[]
+  p_tenant text, p_moment m23.moment, p_tables text[], p_on_blocked text, p_warnings text[],
+  p_selection jsonb default null
 ) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 begin
-  return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment), p_moment, p_tables, p_on_blocked,
-                             p_warnings);
+  return m23.preview_targets(p_tenant, m23.logged_targets(p_tables, p_moment, p_selection), p_moment, p_tables,
+                             p_on_blocked, p_warnings, p_selection);
 end $$;
-revoke all on function m23.preview(text, m23.moment, text[], text, text[]) from public, anon, authenticated,
+revoke all on function m23.preview(text, m23.moment, text[], text, text[], jsonb) from public, anon, authenticated,
   service_role;
 
--- A page of rows that were kept.
-create or replace function m23.page_of(p_rows jsonb, p_offset int, p_limit int) returns jsonb
+-- Refuses a page that cannot be given.
+create or replace function m23.refuse_page_faults(p_preview m23.previews, p_operation text, p_only text) returns void
+language plpgsql set search_path = '' as $$
+declare v_faults text[];
+begin
+  v_faults := array_remove(array[
+    case when p_operation not in ('insert', 'update', 'delete')
+         then 'p_operation: must be one of insert, update, delete' end,
+    case when p_only not in ('conflicts', 'blocked') then 'p_only: must be one of conflicts, blocked'
+         when p_only = 'blocked' and (p_preview.moment).floor is null
+         then 'p_only: the rows of an archive do not say which are blocked; its warnings count them' end], null);
+  if v_faults <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given', v_faults);
+  end if;
+end $$;
+revoke all on function m23.refuse_page_faults(m23.previews, text, text) from public, anon, authenticated, service_role;
+
+-- A page of rows that were kept, of those with an operation and a text where these are given.
+create or replace function m23.page_of(p_rows jsonb, p_offset int, p_limit int, p_operation text, p_search text)
+  returns jsonb
 language plpgsql stable set search_path = '' as $$
 begin
   return (select coalesce(jsonb_agg(e.change order by e.n), '[]')
-            from (select c.change, c.n, sum(octet_length(c.change::text) + 2) over (order by c.n) as bytes
-                    from jsonb_array_elements(p_rows) with ordinality c (change, n)
-                   where c.n > p_offset and c.n <= p_offset + p_limit) e
+            from (select f.change, f.n, sum(octet_length(f.change::text) + 2) over (order by f.n) as bytes
+                    from (select c.change, row_number() over (order by c.n) as n
+                            from jsonb_array_elements(p_rows) with ordinality c (change, n)
+                           where (p_operation is null or c.change ->> 'operation' = p_operation)
+                             and (p_search is null or m23.has_text(c.change, p_search))) f
+                   where f.n > p_offset and f.n <= p_offset + p_limit) e
            where e.bytes <= m23.preview_bytes() or e.n = p_offset + 1);
 end $$;
-revoke all on function m23.page_of(jsonb, int, int) from public, anon, authenticated, service_role;
+revoke all on function m23.page_of(jsonb, int, int, text, text) from public, anon, authenticated, service_role;
+
+-- Whether a row of a preview has a value with a text in it.
+create or replace function m23.has_text(p_change jsonb, p_text text) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return exists (
+    select from unnest('{key,now,then}'::text[]) p (part),
+                jsonb_each_text(case jsonb_typeof(p_change -> p.part) when 'object' then p_change -> p.part
+                                     else '{}' end) v
+     where strpos(lower(v.value), lower(p_text)) > 0);
+end $$;
+revoke all on function m23.has_text(jsonb, text) from public, anon, authenticated, service_role;
+
+-- The planned rows that are blocked: those that were left because of it, and those with a reference that was set null.
+create or replace function m23.blocked_relation(p_target m23.target) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_left   text := to_regclass('pg_temp.m23_left_' || (p_target.tbl).id);
+  v_nulled text := to_regclass('pg_temp.m23_nulled_' || (p_target.tbl).id);
+  v_diff   text := m23.diff_name(p_target.tbl);
+begin
+  return format('(%s)', concat_ws(' union all ',
+    'select d.* from ' || v_diff || ' d where '
+      || case when v_nulled is null then 'false' else m23.key_in((p_target.tbl).relid, 'd', v_nulled) end,
+    format('select m23_op, m23_place, %s from ',
+           (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c)) || v_left
+      || ' where m23_lacks is not null'));
+end $$;
+revoke all on function m23.blocked_relation(m23.target) from public, anon, authenticated, service_role;
 
 -- Refuses a restore that cannot be made as asked. p_schema: where to, null for the live tables.
 create or replace function m23.refuse_restore_faults(p_work m23.restore_work, p_schema text) returns void
@@ -15492,15 +16757,17 @@ begin
     v_faults := v_faults
       || array(select format('tables: %s are called "%s"; restore them one at a time',
                              string_agg(schema_name || '.' || table_name, ' and ' order by schema_name), table_name)
-                 from m23.backup_tables
-                where job_id = p_work.job_id
-                  and (p_work.tables is null or schema_name || '.' || table_name = any (p_work.tables))
+                 from (select schema_name, table_name from m23.backup_tables
+                        where job_id = p_work.job_id
+                          and (p_work.tables is null or schema_name || '.' || table_name = any (p_work.tables))
+                       union all
+                       select n.nspname, c.relname
+                         from unnest(m23.relations_named(p_work.tables)) r join pg_class c on c.oid = r
+                         join pg_namespace n on n.oid = c.relnamespace where p_work.job_id is null) t
                 group by table_name having count(*) > 1);
-    v_faults := v_faults
-      || case when p_work.mode <> 'exact' then array['mode: is for live tables, not for targetSchema'] end
-      || case when p_work.dry_run then array['dryRun: is for live tables, not for targetSchema'] end;
   else
-    v_faults := v_faults || m23.obstacle_faults(m23.names_now(p_work.job_id, p_work.tables));
+    v_faults := v_faults || m23.obstacle_faults(case when p_work.job_id is null then p_work.tables
+                                                     else m23.names_now(p_work.job_id, p_work.tables) end);
   end if;
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
@@ -15582,6 +16849,7 @@ declare
   v_target m23.target;
   v_rows   bigint := 0;
   v_names  text[] := '{}';
+  v_unknown text[] := '{}';
 begin
   if cardinality(v_faults) > 0 then
     perform m23.refuse('VALIDATION_FAILED', 'the restore cannot be made as asked', v_faults);
@@ -15590,9 +16858,14 @@ begin
   perform m23.begin_copy(p_restore);
   execute format('grant usage on schema %I to service_role', p_restore.target_schema);
   foreach v_target in array coalesce(m23.complete_targets(m23.targets_of(p_work)), '{}') loop
+    perform m23.note_chosen_keys(v_target) where v_target.selection is not null;
+    perform m23.plan_table(v_target, p_work.tenant_id) where v_target.selection ? 'operations';
     v_rows := v_rows + m23.copy_beside(v_target, p_restore);
     v_names := v_names || m23.public_name((v_target.tbl).relid);
+    v_unknown := v_unknown || m23.unknown_keys(v_target, p_work.tenant_id, format('%I.%I', p_restore.target_schema,
+      (select c.relname from pg_class c where c.oid = (v_target.tbl).relid)));
   end loop;
+  perform m23.refuse_unknown(v_unknown);
   perform m23.end_copy(p_restore);
   return jsonb_build_object('snapshot_id', null, 'tables', v_names, 'warnings', '[]'::jsonb,
     'stats', jsonb_build_object('insertCount', v_rows, 'updateCount', 0, 'deleteCount', 0, 'totalOperations', v_rows,
@@ -15632,8 +16905,8 @@ revoke all on function m23.restore_live(m23.restore_work, uuid) from public, ano
 create or replace function m23.new_work(
   p_tenant text, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
   p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
-  p_in_chain m23.moment default null, p_mode text default 'exact', p_dry_run boolean default false,
-  p_on_blocked text default null
+  p_in_chain m23.moment default null, p_dry_run boolean default false,
+  p_on_blocked text default null, p_selection jsonb default null
 ) returns m23.restore_work
 language plpgsql volatile set search_path = '' as $$
 declare v_work m23.restore_work;
@@ -15646,14 +16919,14 @@ begin
   v_work.tables := p_tables;
   v_work.plan_hash := p_plan_hash;
   v_work.moment_in_chain := p_in_chain;
-  v_work.mode := p_mode;
   v_work.dry_run := p_dry_run;
   v_work.detached := false;
   v_work.on_blocked := coalesce(p_on_blocked, 'refuse');
   v_work.caller := auth.uid();
+  v_work.selection := p_selection;
   return v_work;
 end $$;
-revoke all on function m23.new_work(text, text, uuid, uuid, m23.moment, text[], text, m23.moment, text, boolean, text)
+revoke all on function m23.new_work(text, text, uuid, uuid, m23.moment, text[], text, m23.moment, boolean, text, jsonb)
   from public, anon, authenticated, service_role;
 
 -- Takes work away, with what it has staged, its lease and a wish to cancel it.
@@ -15825,6 +17098,132 @@ begin
     'warnings', v_done.warnings, 'stats', p_outcome -> 'stats');
 end $$;
 revoke all on function m23.finish_rollback(public.pitr_rollbacks, jsonb) from public, anon, authenticated, service_role;
+
+-- What a request chooses of the rows that have changed.
+
+-- A request's body with the tables that it chooses in `tables`: those in `rows` or `where` where there are any. What
+-- `tables` has besides stands in `left_out`.
+create or replace function m23.with_choice(p_restore jsonb) returns jsonb
+language plpgsql volatile set search_path = '' as $$
+declare v_chosen text[] := array(select distinct n from unnest(m23.names_in(p_restore -> 'rows')
+                                                                || m23.names_in(p_restore -> 'where')) n order by n);
+begin
+  if v_chosen = '{}' then return p_restore; end if;
+  return p_restore || jsonb_build_object('tables', v_chosen, 'left_out', array(
+    select n from unnest(m23.list_of(p_restore -> 'tables')) n
+     where (m23.find_table(n)).id not in (select t.id from m23.tables_named(v_chosen) t) order by n));
+end $$;
+revoke all on function m23.with_choice(jsonb) from public, anon, authenticated, service_role;
+
+-- What to say of tables that a request names to no end.
+create or replace function m23.choice_warnings(p_restore jsonb) returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return array(select format('%s is named in tables and was left out: rows and where say what is chosen', n)
+                 from unnest(m23.list_of(p_restore -> 'left_out')) n);
+end $$;
+revoke all on function m23.choice_warnings(jsonb) from public, anon, authenticated, service_role;
+
+-- The selection of a body: rows, exceptRows and where by the numbers of their tables, `tables` likewise where related
+-- rows come along, operations and withRelated as they are. A mode takes operations away: a row that is missing was
+-- deleted, one that would be overwritten was updated. Null where the body selects nothing.
+create or replace function m23.selection_of(p_job uuid, p_restore jsonb) returns jsonb
+language plpgsql volatile set search_path = '' as $$
+declare v_selection jsonb := '{}';
+begin
+  select v_selection || coalesce(jsonb_object_agg(s.field, s.by_table), '{}') into v_selection
+    from (select f.field, jsonb_object_agg((m23.table_called(e.key, p_job)).id, e.value) as by_table
+            from unnest('{rows,exceptRows,where}'::text[]) f (field)
+           cross join lateral jsonb_each(case jsonb_typeof(p_restore -> f.field) when 'object' then p_restore -> f.field
+                                              else '{}' end) e
+           group by f.field) s;
+  select v_selection || coalesce(jsonb_object_agg(e.key, e.value), '{}') into v_selection
+    from jsonb_each(p_restore) e where e.key in ('operations', 'withRelated') and e.value <> 'null';
+  if p_restore ->> 'mode' in ('missing_only', 'overwrite_existing') then
+    v_selection := v_selection || jsonb_build_object('operations', array(
+      select o from unnest(array['delete', 'update']) with ordinality u (o, n)
+       where (u.n = 1 or p_restore ->> 'mode' = 'overwrite_existing')
+         and coalesce(v_selection -> 'operations' ? u.o, true)));
+  end if;
+  if v_selection ? 'withRelated' and jsonb_typeof(p_restore -> 'tables') = 'array' then
+    v_selection := v_selection || jsonb_build_object('tables', array(
+      select (m23.table_called(n, p_job)).id from jsonb_array_elements_text(p_restore -> 'tables') n));
+  end if;
+  return nullif(v_selection, '{}');
+end $$;
+revoke all on function m23.selection_of(uuid, jsonb) from public, anon, authenticated, service_role;
+
+-- The part of a selection that is about one table; null where everything is selected. `chosen` is false of a table that
+-- only related rows can come from.
+create or replace function m23.selection_of_table(p_selection jsonb, p_table_id int) returns jsonb
+language plpgsql immutable set search_path = '' as $$
+declare v_id text := p_table_id;
+begin
+  if p_selection is null then return null; end if;
+  return jsonb_strip_nulls(jsonb_build_object(
+    'rows', p_selection -> 'rows' -> v_id, 'exceptRows', p_selection -> 'exceptRows' -> v_id,
+    'operations', p_selection -> 'operations', 'withRelated', p_selection -> 'withRelated',
+    'chosen', coalesce(p_selection -> 'tables' @> to_jsonb(p_table_id), true)))
+    || case when p_selection -> 'where' ? v_id then jsonb_build_object('where', p_selection -> 'where' -> v_id)
+            else '{}' end;
+end $$;
+revoke all on function m23.selection_of_table(jsonb, int) from public, anon, authenticated, service_role;
+
+-- The tables of a restore, `schema.table`: the chosen ones, and those that related rows can come from.
+create or replace function m23.tables_of_choice(p_restore jsonb) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_tables text[] := m23.restored_tables(m23.list_of(p_restore -> 'tables'),
+                                         coalesce((p_restore ->> 'includeRelated')::boolean, false));
+begin
+  if p_restore ->> 'withRelated' is null then return v_tables; end if;
+  return array(select m23.raw_name(r) from unnest(m23.related_tables(m23.relations_named(v_tables),
+                                                                     p_restore ->> 'withRelated')) r order by 1);
+end $$;
+revoke all on function m23.tables_of_choice(jsonb) from public, anon, authenticated, service_role;
+
+-- The same of a backup's parts, by their names in it; null for all of them.
+create or replace function m23.parts_of_choice(p_job uuid, p_restore jsonb) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_named   text[] := m23.list_of(p_restore -> 'tables');
+  v_parts   text[] := m23.restored_parts(p_job, v_named);
+  v_related text[];
+begin
+  if p_restore ->> 'withRelated' is null or v_named is null then return v_parts; end if;
+  v_related := array(
+    select m23.raw_name(r) from unnest(m23.related_tables(m23.relations_named(m23.names_now(p_job, v_parts)),
+                                                          p_restore ->> 'withRelated')) r);
+  return array(select distinct c.part_name from m23.parts_called(p_job) c
+                where c.name = any (v_related) or c.part_name = any (v_parts) order by 1);
+end $$;
+revoke all on function m23.parts_of_choice(uuid, jsonb) from public, anon, authenticated, service_role;
+
+-- Tables with those that foreign keys, or paths of protection, make their children or parents; of both, the parents of
+-- the children too. Tables that say who has access come along by no key.
+create or replace function m23.related_tables(p_relids oid[], p_related text) returns oid[]
+language plpgsql stable set search_path = '' as $$
+declare v_found oid[] := p_relids;
+begin
+  for v_step in 1..2 loop
+    continue when p_related = (array['parents', 'children'])[v_step];
+    v_found := array(
+      with recursive tied as materialized (
+        select m23.root_of(k.conrelid) as child, m23.root_of(k.confrelid) as parent from pg_constraint k
+         where k.contype = 'f' and k.conparentid = 0
+        union
+        select c.relid, p.relid from m23.protected_tables c join m23.protected_tables p on p.id = c.parent_id),
+      found (relid) as (
+        select unnest(v_found)
+        union
+        select t.relid from found f
+          join tied on f.relid = case v_step when 1 then tied.parent else tied.child end
+          join m23.protected_tables t on t.relid = case v_step when 1 then tied.child else tied.parent end)
+      select f.relid from found f where f.relid = any (p_relids) or not m23.is_access_table(f.relid));
+  end loop;
+  return v_found;
+end $$;
+revoke all on function m23.related_tables(oid[], text) from public, anon, authenticated, service_role;
 
 -- Snapshots: positions to come back to, made in constant time.
 
@@ -16047,14 +17446,15 @@ begin
           m23.log_of(t.id, p_work.tenant_id, least((p_work.moment).floor, pg_snapshot_xmin(v_backup.position)), false)),
         p_columns => m23.stored_columns(t.relid),
         p_path => m23.path_of(t.relid),
-        p_kept => m23.newer_columns(t, p_work.moment))
+        p_kept => m23.newer_columns(t, p_work.moment),
+        p_selection => m23.selection_of_table(p_work.selection, t.id))
       else m23.new_target(t, v_logged,
-        p_wanted => m23.in_mode(p_work, m23.with_newer(s, t, m23.staged_query(s, t, p_work.tenant_id)), t,
-                                m23.stored_columns(t.relid)),
+        p_wanted => m23.with_newer(s, t, m23.staged_query(s, t, p_work.tenant_id)),
         p_columns => m23.stored_columns(t.relid),
         p_arrived => m23.arrived_since(s, t, p_work, v_logged),
         p_path => m23.path_of(t.relid),
-        p_kept => m23.newer_than(s, t)) end
+        p_kept => m23.newer_than(s, t),
+        p_selection => m23.selection_of_table(p_work.selection, t.id)) end
       order by m23.public_name(t.relid))
     from m23.staged_tables s join m23.protected_tables t on t.id = s.table_id
    where s.restore_id = p_work.work_id);
@@ -16379,28 +17779,23 @@ language plpgsql set search_path = '' as $$
 begin
   if p_work.job_id is not null then
     return m23.staged_targets(p_work);
-  elsif p_work.mode = 'exact' then
-    return m23.logged_targets(p_work.tables, p_work.moment);
   end if;
-  return (select array_agg(m23.new_target((t).tbl, (t).moment,
-              p_wanted => m23.in_mode(p_work,
-                m23.statement((t).tbl, 'as_of', 'log',
-                              m23.log_of((t).tbl.id, p_work.tenant_id, (p_work.moment).floor)),
-                (t).tbl, (t).columns),
-              p_columns => (t).columns, p_path => (t).path, p_kept => (t).kept))
-            from unnest(m23.complete_targets(m23.logged_targets(p_work.tables, p_work.moment))) t);
+  return m23.logged_targets(p_work.tables, p_work.moment, p_work.selection);
 end $$;
 revoke all on function m23.targets_of(m23.restore_work) from public, anon, authenticated, service_role;
 
 -- Tables that are to be as the log has them at a moment, named only (m23.complete_targets).
-create or replace function m23.logged_targets(p_tables text[], p_moment m23.moment) returns m23.target[]
+create or replace function m23.logged_targets(
+  p_tables text[], p_moment m23.moment, p_selection jsonb default null
+) returns m23.target[]
 language plpgsql stable set search_path = '' as $$
 begin
-  return (select array_agg(m23.new_target(t, p_moment) order by n.nspname <> 'public', n.nspname, c.relname)
+  return (select array_agg(m23.new_target(t, p_moment, p_selection => m23.selection_of_table(p_selection, t.id))
+                           order by n.nspname <> 'public', n.nspname, c.relname)
             from m23.tables_named(p_tables) t
             join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace);
 end $$;
-revoke all on function m23.logged_targets(text[], m23.moment) from public, anon, authenticated, service_role;
+revoke all on function m23.logged_targets(text[], m23.moment, jsonb) from public, anon, authenticated, service_role;
 
 -- The tables that work is about, as relations.
 create or replace function m23.relations_of(p_work m23.restore_work) returns oid[]
@@ -16411,24 +17806,6 @@ begin
                 where s.restore_id = p_work.work_id);
 end $$;
 revoke all on function m23.relations_of(m23.restore_work) from public, anon, authenticated, service_role;
-
--- What is wanted of a table when not all of it shall be as in the backup.
-create or replace function m23.in_mode(
-  p_work m23.restore_work, p_wanted text, p_table m23.protected_tables, p_columns text[]
-) returns text
-language sql stable set search_path = '' as $q$
-  select case p_work.mode when 'exact' then p_wanted
-    else format($$with backed_up as materialized (%1$s),
-                live as materialized (select %2$s from %3$s r where %4$s)
-           select %2$s from backed_up r where %5$s union all select %2$s from live r where %6$s$$,
-      p_wanted, (select string_agg(format('r.%I', c), ', ') from unnest(p_columns) c),
-      m23.qualified_name(p_table.relid), m23.belongs_to(p_table, 'r', quote_literal(p_work.tenant_id)),
-      case p_work.mode when 'missing_only' then 'not ' || m23.key_in(p_table.relid, 'r', 'live') else 'true' end,
-      case p_work.mode when 'missing_only' then 'true'
-           else 'not ' || m23.key_in(p_table.relid, 'r', 'backed_up') end) end
-$q$;
-revoke all on function m23.in_mode(m23.restore_work, text, m23.protected_tables, text[]) from public, anon,
-  authenticated, service_role;
 
 -- The columns that an archive does not have.
 create or replace function m23.newer_than(p_staged m23.staged_tables, p_table m23.protected_tables) returns text[]
@@ -17118,15 +18495,15 @@ end $$;
 revoke all on function m23.has_key(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
 -- What is wrong with a key that a caller names a row of a table by.
-create or replace function m23.key_faults(p_relid oid, p_key jsonb) returns text[]
+create or replace function m23.key_faults(p_relid oid, p_key jsonb, p_name text default 'p_key') returns text[]
 language plpgsql stable set search_path = '' as $$
 declare v_key text[] := m23.key_of(p_relid);
 begin
   if jsonb_typeof(p_key) is distinct from 'object' then
-    return array[format('p_key: must be an object of %s', array_to_string(v_key, ', '))];
+    return array[format('%s: must be an object of %s', p_name, array_to_string(v_key, ', '))];
   end if;
   return array(
-    select format('p_key.%s: %s', coalesce(k.name, c.name), case
+    select format('%s.%s: %s', p_name, coalesce(k.name, c.name), case
         when c.name is null then 'is no column of the key, which is ' || array_to_string(v_key, ', ')
         when coalesce(jsonb_typeof(p_key -> c.name), 'null') = 'null' then 'is required'
         else m23.misfit(p_relid, p_key -> c.name, c.type_name) end)
@@ -17136,7 +18513,7 @@ begin
         or m23.misfit(p_relid, p_key -> c.name, c.type_name) is not null
      order by 1);
 end $$;
-revoke all on function m23.key_faults(oid, jsonb) from public, anon, authenticated, service_role;
+revoke all on function m23.key_faults(oid, jsonb, text) from public, anon, authenticated, service_role;
 
 -- A tenant's transactions by the rows that they have changed, or deleted, the largest first. Parts with a summary tell
 -- of their large ones, and of their hundred largest; the others are read. What a transaction has changed in a part with
@@ -19779,6 +21156,7 @@ begin
              where not exists (select from m23.protected_tables)
   union all (select d.* from m23.protected_tables t cross join lateral m23.doctor_table(t) d order by t.id)
   union all select * from m23.doctor_coverage()
+  union all select * from m23.doctor_tenancy()
   union all select * from m23.doctor_paths()
   union all select * from m23.doctor_quoting()
   union all select * from m23.doctor_hooks()
@@ -20165,6 +21543,24 @@ begin
             from m23.removed_partitions r where r.table_id = p_table.id and r.lost);
 end $$;
 revoke all on function m23.lost_partitions(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- What is doubtful of how protected tables find their tenants: rows of which it is unclear whose they are, and paths
+-- without an index.
+create or replace function m23.doctor_tenancy() returns setof m23.finding
+language plpgsql stable set search_path = '' as $$
+begin
+  return query
+  select (m23.new_finding(m23.public_name(t.relid), 'warning', c.sentence,
+                          'correct these rows: capture, backups and restores go by one of the ways, and by that they '
+                          'may be another tenant''s than your application shows them to')).*
+    from m23.protected_tables t join m23.tenancy_conflicts() c on c.relid = t.relid order by t.id, c.sentence;
+  return query
+  select (m23.new_finding(m23.public_name(t.relid), 'warning', d, 'backups and restores of small tenants are slow '
+                          'until then')).*
+    from m23.protected_tables t cross join lateral m23.path_doubt(t) d
+   where (m23.obstacle_of(t)).kind is null and d is not null order by t.id;
+end $$;
+revoke all on function m23.doctor_tenancy() from public, anon, authenticated, service_role;
 
 -- Whether database, functions and the history of migrations are of one release.
 create or replace function m23.doctor_versions() returns setof m23.finding
@@ -21023,7 +22419,8 @@ begin
   end if;
   perform m23.refuse_body('pitr-restore', v_chosen || v_look, true);
   perform m23.begin_heavy_read(p_tenant_id, 'preview');
-  v_seen := m23.look_at_pitr(m23.pitr_work(p_tenant_id, v_chosen || v_look), v_chosen || v_look);
+  v_look := m23.with_choice(v_chosen || v_look);
+  v_seen := m23.look_at_pitr(m23.pitr_work(p_tenant_id, v_look), v_look);
   if v_seen is null then
     perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
       array['p_target_timestamp: only the archive reaches this moment; call pitr-restore with dryRun']);
@@ -21040,7 +22437,8 @@ select m23.pin_text('public.get_pitr_preview(text, timestamptz, text[], jsonb)')
 
 -- The next rows of a preview, a table at a time; not counted by the rate limit.
 create or replace function public.get_pitr_preview_page(
-  p_preview_id uuid, p_table text, p_offset int default 0, p_limit int default 100
+  p_preview_id uuid, p_table text, p_offset int default 0, p_limit int default 100,
+  p_operation text default null, p_search text default null, p_only text default null
 ) returns jsonb
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s' as
 $$
@@ -21050,38 +22448,44 @@ declare
   v_target  m23.target;
   v_plan    record;
   v_rows    jsonb;
+  v_offset  int := greatest(p_offset, 0);
+  v_limit   int := least(greatest(p_limit, 1), 1000);
 begin
   select * into v_preview from m23.previews where id = p_preview_id;
   perform m23.require_role(v_preview.tenant_id, array['owner', 'admin', 'operator']);
+  perform m23.refuse_page_faults(v_preview, p_operation, p_only);
   perform m23.begin_heavy_read(v_preview.tenant_id, 'preview');
   if (v_preview.moment).floor is null then
-    select m23.page_of(r.changes, greatest(p_offset, 0), least(greatest(p_limit, 1), 1000)) into v_rows
+    select m23.page_of(r.changes, v_offset, v_limit, p_operation, p_search) into v_rows
       from m23.preview_rows r where r.preview_id = p_preview_id and r.table_name = p_table;
     if found then return v_rows; end if;
   end if;
   perform set_config('m23.spares', v_preview.spares, true);
-  v_targets := m23.logged_targets(v_preview.tables, v_preview.moment);
+  v_targets := m23.logged_targets(v_preview.tables, v_preview.moment, v_preview.selection);
   select (t).* into v_target from unnest(v_targets) t where m23.public_name((t).tbl.relid) = p_table;
   if (v_target.tbl).id is null then
     perform m23.refuse('VALIDATION_FAILED', 'the page cannot be given',
                        array[format('p_table: "%s" is not in this preview', p_table)]);
   end if;
+  if p_only = 'conflicts' then return '[]'; end if;  -- only an undo has some
   v_plan := m23.plan_targets(v_preview.tenant_id,
-                             case when v_preview.left_alone then v_targets else array[v_target] end,
-                             v_preview.on_blocked);
+    case when v_preview.left_alone or p_only = 'blocked' or v_preview.selection ? 'withRelated' then v_targets
+         else array[v_target] end,
+    case when p_only = 'blocked' and v_preview.on_blocked = 'refuse' then 'skip' else v_preview.on_blocked end);
   perform m23.end_plan();
   select t.* into v_target from unnest(v_plan.targets) t where (t.tbl).id = (v_target.tbl).id;
   if (v_target.tbl).id is null then return '[]'; end if;  -- nothing of it differs
-  return m23.preview_rows(v_target, v_preview.tenant_id, greatest(p_offset, 0), least(greatest(p_limit, 1), 1000),
-                          m23.preview_bytes(), true);
+  return m23.preview_rows(v_target, v_preview.tenant_id, v_offset, v_limit, m23.preview_bytes(), true,
+                          case when p_only = 'blocked' then m23.blocked_relation(v_target) end, p_operation, p_search);
 end $$;
-comment on function public.get_pitr_preview_page(uuid, text, int, int) is
+comment on function public.get_pitr_preview_page(uuid, text, int, int, text, text, text) is
   'Rows p_offset to p_offset + p_limit (at most 1,000) of a table of a preview, by key; '
   'a page ends at 1 MB, with one row at least. Owner, admin and operator.';
-revoke all on function public.get_pitr_preview_page(uuid, text, int, int) from public, anon, authenticated,
+revoke all on function public.get_pitr_preview_page(uuid, text, int, int, text, text, text) from public, anon,
+  authenticated, service_role;
+grant execute on function public.get_pitr_preview_page(uuid, text, int, int, text, text, text) to authenticated,
   service_role;
-grant execute on function public.get_pitr_preview_page(uuid, text, int, int) to authenticated, service_role;
-select m23.pin_text('public.get_pitr_preview_page(uuid, text, int, int)');
+select m23.pin_text('public.get_pitr_preview_page(uuid, text, int, int, text, text, text)');
 
 create or replace function public.get_pitr_rollback_history(p_tenant_id text, p_limit int default 50)
 returns table (rollback_id uuid, snapshot_id uuid, snapshot_name text, snapshot_type text, created_at timestamptz,
@@ -21527,14 +22931,17 @@ declare
   v_detail  text;
 begin
   perform m23.refuse_body('pitr-restore', p_restore, false);
+  p_restore := m23.with_choice(p_restore);
   v_work := m23.pitr_work(v_request.tenant_id, p_restore);
   v_at := (p_restore ->> 'targetTimestamp')::timestamptz;
-  v_begun := m23.log_restore(v_request.tenant_id, v_work, v_at, null);
+  perform m23.refuse_restore_faults(v_work, p_restore ->> 'targetSchema');
+  v_begun := m23.log_restore(v_request.tenant_id, v_work, v_at, p_restore ->> 'targetSchema');
   update public.restore_logs
      set warnings = m23.moment_warnings(v_at, coalesce(v_work.moment_in_chain, v_work.moment),
                                         m23.named_tables(p_restore))
                     || m23.access_warnings(v_request.tenant_id, m23.list_of(p_restore -> 'tables'),
                                            m23.known_moment(v_work))
+                    || m23.choice_warnings(p_restore)
    where id = v_work.work_id;
   return v_begun;
 exception when query_canceled or others then  -- the others do not include it
@@ -22157,6 +23564,7 @@ declare
   v_detail  text;
 begin
   perform m23.refuse_body('pitr-restore', p_restore, true);
+  p_restore := m23.with_choice(p_restore);
   perform m23.begin_heavy_read(v_request.tenant_id, 'preview');
   v_work := m23.pitr_work(v_request.tenant_id, p_restore);
   return coalesce(m23.look_at_pitr(v_work, p_restore), m23.begin_work(v_work)::jsonb);
