@@ -23,6 +23,7 @@ begin
                     and m23.capture_is_stale(t) and (m23.obstacle_of(t)).kind is null order by t.id loop
     perform m23.follow_layout(v_table.id, v_table.relid);
   end loop;
+  perform m23.prune_own_changes(v_needed);
   delete from m23.ticks where at < clock_timestamp() - make_interval(days => m23.setting('log_days')::int + 1)
      and not exists (select from public.pitr_snapshots s
                       where s.status = 'active' and s.created_at < ticks.at + interval '1 day');

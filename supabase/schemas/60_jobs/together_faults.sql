@@ -17,7 +17,7 @@ begin
   elsif p_function = 'recovery-test' then
     return '{}';
   end if;
-  return array_remove(array[
+  return case when p_function = 'pitr-restore' then m23.moment_field_faults(p_body) else '{}' end || array_remove(array[
     case when p_body ? 'targetSchema' and p_body ->> 'mode' <> 'exact'
          then 'mode: is for live tables, not for targetSchema' end,
     case when p_body ? 'targetSchema' and p_body ? 'withRelated'

@@ -11,6 +11,8 @@ begin
     when 'keys' then m23.by_table_fault(p_value, 'array', p_most)
     when 'filters' then m23.by_table_fault(p_value, 'object', p_most)
     when 'words' then m23.words_fault(p_value, p_words)
+    when 'transaction' then m23.transaction_fault(p_value)
+    when 'undo' then m23.undo_fault(p_value)
     when 'uuid' then case when not v_is_text or v_text !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
       then 'must be a UUID' end
     when 'word' then case when not v_is_text or v_text <> all (p_words)

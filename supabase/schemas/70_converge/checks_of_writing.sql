@@ -26,7 +26,9 @@ begin
   perform m23.plan_table(p_target, p_tenant);
   perform m23.set_aside_again(p_target);
   perform m23.null_again(p_target, p_tenant);
-  select c.inserts + c.updates + c.deletes - p.left_alone into v_rows
+  -- an undo does not want what was left
+  select c.inserts + c.updates + c.deletes - case when (p_target.undo).xids is null then p.left_alone else 0 end
+    into v_rows
     from m23.count_diff(p_target.tbl) c, m23.plan p where p.table_id = (p_target.tbl).id;
   return v_rows;
 end $$;

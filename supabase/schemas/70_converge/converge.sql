@@ -43,6 +43,7 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
   perform m23.refuse_blocked(v_plan.blocked);
+  perform m23.refuse_conflicts(p_tenant, v_targets);
   if not v_alone then
     v_warnings := m23.check_triggers(v_targets);
   end if;
@@ -60,7 +61,8 @@ begin
   -- Back again: foreign keys cascade by triggers, M23's own as well.
   perform set_config('session_replication_role', v_role, true)
     where v_role <> current_setting('session_replication_role');
+  perform m23.note_undone(p_tenant, p_targets);
   perform m23.run_after_restore(p_tenant);
   perform m23.stop_if_cancelled(p_work);
-  return m23.plan_report(v_warnings);
+  return m23.plan_report(v_warnings) || m23.conflict_report(p_tenant, p_targets);
 end $$;

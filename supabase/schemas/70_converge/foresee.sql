@@ -8,6 +8,7 @@ declare
   v_role     text := current_setting('session_replication_role');
   v_silenced boolean := true;
   v_rules    text[] := p_unfit || m23.broken_rules(p_tenant, p_targets);
+  v_clashes  text[] := m23.conflicts_refused(p_tenant, p_targets);
 begin
   warnings := '{}';
   if m23.sets_off(p_targets) then
@@ -20,6 +21,7 @@ begin
     when exists (select from m23.restore_work w where w.tenant_id = p_tenant and w.kind <> 'test' and not w.dry_run)
       then m23.refusal_told('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running')
     when p_blocked <> '{}' then m23.refusal_told('CONFLICT', m23.blocked_sentence(), p_blocked)
+    when v_clashes <> '{}' then m23.refusal_told('CONFLICT', m23.conflict_sentence(), v_clashes)
     when not v_silenced and warnings <> '{}'
       then m23.refusal_told('VALIDATION_FAILED', 'the restore cannot be made as asked', warnings)
     when v_rules <> '{}'

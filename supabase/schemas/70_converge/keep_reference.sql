@@ -24,7 +24,9 @@ begin
   if p_risk.needs and p_on_blocked = 'null' then
     moved := m23.null_references(p_target, p_tenant, p_risk.key, p_risk.condition, v_path);
   end if;
-  if moved < broken and p_risk.yields is not null and m23.is_among(p_targets, m23.root_of(p_risk.other)) then
+  -- under an undo, rows that others still need are in conflict, whoever they are
+  if moved < broken and p_risk.yields is not null and (p_risk.needs or (p_target.undo).xids is null)
+     and m23.is_among(p_targets, m23.root_of(p_risk.other)) then
     v_left := m23.leave_alone(p_target, p_risk.yields, v_path);
   end if;
   if moved + v_left < broken and p_on_blocked <> 'refuse' then

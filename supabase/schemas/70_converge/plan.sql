@@ -99,7 +99,8 @@ declare
                           order by n);
 begin
   return encode(sha256(convert_to(concat(nullif(p_on_blocked, 'refuse') || chr(10), (
-    select string_agg((t).tbl.id || (t).selection::text || chr(10), '' order by (t).tbl.id) from unnest(p_targets) t), (
+    select string_agg((t).tbl.id || (t).selection::text || chr(10), '' order by (t).tbl.id) from unnest(p_targets) t),
+    m23.conflict_digest(p_targets) || chr(10), (
     select string_agg(concat_ws(chr(10), p.name, coalesce(s.sum, '0')), chr(10) order by p.name collate "C")
       from m23.plan p left join unnest(v_ids, v_sums) s (id, sum) on s.id = p.table_id)), 'UTF8')), 'hex');
 end $$;

@@ -15,6 +15,8 @@ declare
   v_gone    record;
   v_kept    record;
   v_spared  record;
+  v_fell    bigint := 0;
+  v_falling bigint;
 begin
   targets := m23.with_entries(p_tenant, v_chosen);
   perform m23.lock_tables(m23.opened_by(targets, v_chosen)) where not p_lock;
@@ -26,6 +28,7 @@ begin
   perform m23.plan_nothing(v_chosen, array(select (t).tbl.id from unnest(targets) t));
   foreach v_target in array targets loop
     perform m23.forget_nulled(v_target.tbl);
+    perform m23.forget_undo(v_target.tbl);
     perform m23.plan_table(v_target, p_tenant, p_lock);
   end loop;
   perform m23.narrow(p_tenant, targets, v_chosen);
@@ -43,14 +46,16 @@ begin
               v_gone.left_alone + v_spared.left_alone,
               case when v_taken > 0 then (m23.count_diff(v_target.tbl)).taken_back else 0 end,
               m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived)
-                || v_gone.warnings || v_spared.warnings);
+                || v_gone.warnings || v_spared.warnings || m23.undo_warnings(v_target));
   end loop;
   loop
     v_kept := m23.keep_references(p_tenant, targets, p_on_blocked);
     faults := v_kept.faults;
     blocked := v_kept.blocked;
-    if not exists (select from m23.plan where left_alone + nulled > 0) then return; end if;
-    exit when m23.leave_dependent(p_tenant, targets) = 0;
+    v_falling := m23.keep_within_rules(p_tenant, targets);
+    v_fell := v_fell + v_falling;
+    if v_fell = 0 and not exists (select from m23.plan where left_alone + nulled > 0) then return; end if;
+    exit when m23.leave_dependent(p_tenant, targets) + v_falling = 0;
   end loop;
   foreach v_target in array targets loop
     update m23.plan p

@@ -10,14 +10,15 @@ create type m23.target as (
   arrived text,    -- of an archive's rows: the keys that came from another tenant since
   path    text,    -- m23.path_of the table: for statements that touch it
   kept    text[],  -- those of the columns that are newer than the wanted rows: a live row keeps its value
-  selection jsonb  -- which of the table's changed rows are written (m23.selection_of_table); null: all
+  selection jsonb, -- which of the table's changed rows are written (m23.selection_of_table); null: all
+  undo    m23.undoing  -- what is taken back of it, if no moment of all its rows is wanted
 );
 
 -- A target, by its fields: what makes one names those that it has.
 create function m23.new_target(
   p_table m23.protected_tables, p_moment m23.moment default null, p_wanted text default null,
   p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null,
-  p_selection jsonb default null
+  p_selection jsonb default null, p_undo m23.undoing default null
 ) returns m23.target
 language plpgsql immutable as $$
 declare v_target m23.target;
@@ -30,6 +31,7 @@ begin
   v_target.path := p_path;
   v_target.kept := p_kept;
   v_target.selection := p_selection;
+  v_target.undo := p_undo;
   return v_target;
 end $$;
 
@@ -86,13 +88,16 @@ end $$;
 create function m23.with_entries(p_tenant text, p_targets m23.target[]) returns m23.target[]
 language plpgsql volatile as $$
 declare
-  v_from   xid8 := (select min(coalesce(((t).moment).floor, '0')) from unnest(p_targets) t where (t).wanted is null);
+  v_from   xid8 := (select min(coalesce(((t).moment).floor, '0')) from unnest(p_targets) t
+                     where (t).wanted is null and ((t).undo).xids is null);
   v_logged int[] := array(select r.table_id from m23.removed_partitions r where r.xid >= v_from);
 begin
   v_logged := v_logged || m23.logged_tables(
-    array(select (t).tbl.id from unnest(p_targets) t where (t).wanted is null), p_tenant, v_from);
+    array(select (t).tbl.id from unnest(p_targets) t where (t).wanted is null and ((t).undo).xids is null),
+    p_tenant, v_from);
   return array(select p_targets[n] from generate_subscripts(p_targets, 1) n
-                where (p_targets[n]).wanted is not null or ((p_targets[n]).tbl).id = any (v_logged) order by n);
+                where (p_targets[n]).wanted is not null
+                   or ((p_targets[n]).tbl).id = any (v_logged || ((p_targets[n]).undo).table_ids) order by n);
 end $$;
 
 -- The target that a table is, or is a partition of.

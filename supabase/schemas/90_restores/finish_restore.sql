@@ -14,5 +14,7 @@ begin
    where r.id = p_work.work_id returning * into v_done;
   return json_build_object('restored_tables', v_done.tables, 'rows_restored', v_done.rows_restored,
                            'duration', v_done.duration_seconds, 'snapshot_id', v_done.snapshot_id,
-                           'warnings', v_done.warnings, 'stats', v_done.stats);
+                           'warnings', v_done.warnings, 'stats', v_done.stats,
+                           'transaction_id', p_outcome -> 'transaction_id',
+                           'conflict_count', p_outcome -> 'conflictCount', 'conflicts', p_outcome -> 'conflicts');
 end $$;

@@ -14,6 +14,7 @@ declare
   v_moment m23.moment;
   v_backup m23.backup_work;
 begin
+  if p_restore ->> 'targetTimestamp' is null then return m23.transaction_work(p_tenant, p_restore); end if;
   if v_job is not null then
     v_work := m23.chain_work(p_tenant, p_restore);
     v_work.named := m23.tables_named_by(v_job, m23.list_of(p_restore -> 'tables'));

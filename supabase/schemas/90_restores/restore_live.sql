@@ -11,13 +11,16 @@ begin
   for v_left in reverse 4..0 loop
     begin
       v_targets := m23.targets_of(p_work);
-      v_names := array(select m23.public_name((t).tbl.relid) from unnest(v_targets) t);
+      v_names := array(select m23.public_name((t).tbl.relid) from unnest(v_targets) t
+                        where (p_work.undo).xids is null or ((t).tbl).id = any ((p_work.undo).table_ids));
+      perform m23.note_return(p_work.tenant_id, m23.known_moment(p_work)) where (p_work.undo).xids is null;
       v_snapshot := m23.new_snapshot(p_work.tenant_id,
         format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
         'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
       return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.on_blocked, p_work.plan_hash, v_snapshot,
                                  p_work.work_id)
-          || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names);
+          || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names,
+                                'transaction_id', pg_current_xact_id()::text);
     exception when undefined_column or undefined_table then  -- a part of a log was dropped meanwhile, say
       if v_left = 0 then raise; end if;
     end;

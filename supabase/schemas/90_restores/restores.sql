@@ -18,6 +18,7 @@ create table m23.restore_work (
   named           oid[],        -- the tables that the request named; null: none
   caller          uuid,         -- null: the service
   selection       jsonb,        -- which of the changed rows (m23.selection_of); null: all
+  undo            m23.undoing,  -- what is taken back, in place of going back to the moment
   constraint has_a_source check (kind in ('rollback', 'test') or job_id is not null or (moment).position is not null),
   constraint rollback_reads_no_backup check (kind <> 'rollback' or job_id is null),
   constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
@@ -33,7 +34,7 @@ create function m23.new_work(
   p_tenant text, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
   p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
   p_in_chain m23.moment default null, p_dry_run boolean default false,
-  p_on_blocked text default null, p_selection jsonb default null
+  p_on_blocked text default null, p_selection jsonb default null, p_undo m23.undoing default null
 ) returns m23.restore_work
 language plpgsql volatile as $$
 declare v_work m23.restore_work;
@@ -51,6 +52,7 @@ begin
   v_work.on_blocked := coalesce(p_on_blocked, 'refuse');
   v_work.caller := auth.uid();
   v_work.selection := p_selection;
+  v_work.undo := p_undo;
   return v_work;
 end $$;
 

@@ -6,6 +6,8 @@ language plpgsql as $$
 begin
   if p_work.job_id is not null then
     return m23.staged_targets(p_work);
+  elsif (p_work.undo).xids is not null then
+    return m23.undo_targets(p_work.undo, p_work.moment);
   end if;
   return m23.logged_targets(p_work.tables, p_work.moment, p_work.selection);
 end $$;
