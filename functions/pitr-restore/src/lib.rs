@@ -47,6 +47,9 @@ impl RestoreCall for PitrRestore {
             stats: outcome.stats,
             snapshot_id: outcome.snapshot_id,
             warnings: outcome.warnings,
+            transaction_id: outcome.transaction_id,
+            conflict_count: outcome.conflict_count,
+            conflicts: outcome.conflicts,
         })
     }
 }

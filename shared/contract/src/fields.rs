@@ -318,7 +318,7 @@ fn bounded(mut faults: Vec<String>) -> Vec<String> {
     faults
 }
 
-fn parse_moment(text: &str) -> Option<DateTime<FixedOffset>> {
+pub(crate) fn parse_moment(text: &str) -> Option<DateTime<FixedOffset>> {
     if !text.is_ascii() || text.len() > 40 {
         return None;
     }

@@ -19,6 +19,7 @@ mod response;
 mod schema;
 mod selection;
 mod similar;
+mod undo;
 
 pub use error::{ErrorBody, ErrorCode, WouldFail};
 pub use fields::Fields;
@@ -31,10 +32,11 @@ pub use request::{
     ValidationLevel, read_request,
 };
 pub use response::{
-    BackupCreateResponse, BackupRestoreCompleted, BackupRestoreResponse, Because, Finding,
-    JobStatus, Operation, PitrRestoreCompleted, PitrRestoreResponse, PitrRollbackCompleted,
-    PitrRollbackResponse, PitrStats, Preview, PreviewChange, RecoveryTestAccepted,
-    RecoveryTestCompleted, RecoveryTestResponse, RecoveryTestResults, RestoreAccepted,
-    RollbackAccepted, RowOf, WorkStatus,
+    BackupCreateResponse, BackupRestoreCompleted, BackupRestoreResponse, Because, Conflict,
+    ConflictingChange, Finding, JobStatus, Operation, PitrRestoreCompleted, PitrRestoreResponse,
+    PitrRollbackCompleted, PitrRollbackResponse, PitrStats, Preview, PreviewChange,
+    RecoveryTestAccepted, RecoveryTestCompleted, RecoveryTestResponse, RecoveryTestResults,
+    RestoreAccepted, RollbackAccepted, RowOf, WorkStatus,
 };
 pub use selection::{ChangeKind, Selection, WithRelated};
+pub use undo::{OnConflict, Undo};

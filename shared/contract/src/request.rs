@@ -4,6 +4,7 @@ use crate::fields::Fields;
 use crate::json::StrictObject;
 use crate::names::{SchemaName, TableName};
 use crate::selection::Selection;
+use crate::undo::{OnConflict, Undo, transaction};
 use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
 use uuid::Uuid;
@@ -367,8 +368,22 @@ fn on_blocked(fields: &mut Fields) -> OnBlocked {
 #[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::live_or_beside))]
 #[serde(rename_all = "camelCase")]
 pub struct PitrRestoreRequest {
-    /// The moment to go back to.
-    pub target_timestamp: DateTime<FixedOffset>,
+    /// The moment to go back to. One of this, `beforeTransaction` and `undo` is required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_timestamp: Option<DateTime<FixedOffset>>,
+    /// Go back to just before this transaction was committed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_transaction")
+    )]
+    pub before_transaction: Option<String>,
+    /// Take changes back, and leave what others did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Undo>,
+    /// With `undo`: what becomes of values that others have set since; `skip` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_conflict: Option<OnConflict>,
     /// The backup to start from, where the log does not reach.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_backup_id: Option<Uuid>,
@@ -402,13 +417,14 @@ pub struct PitrRestoreRequest {
     /// Which of the changed rows; all when absent.
     #[serde(flatten)]
     pub selection: Selection,
-    /// What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
-    #[serde(skip_serializing_if = "OnBlocked::is_default")]
+    /// What becomes of rows that need a row which is not there and cannot come; when absent `refuse`, and `skip` with
+    /// `undo`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "schema",
         schemars(default, schema_with = "crate::schema::optional_on_blocked")
     )]
-    pub on_blocked: OnBlocked,
+    pub on_blocked: Option<OnBlocked>,
     /// Only look?
     #[cfg_attr(
         feature = "schema",
@@ -431,6 +447,9 @@ pub struct PitrRestoreRequest {
 impl Validate for PitrRestoreRequest {
     const FIELDS: &'static [&'static str] = &[
         "targetTimestamp",
+        "beforeTransaction",
+        "undo",
+        "onConflict",
         "baseBackupId",
         "tables",
         "includeRelated",
@@ -448,20 +467,30 @@ impl Validate for PitrRestoreRequest {
     ];
 
     fn take(fields: &mut Fields, probe: &mut Probe) -> Option<Self> {
-        probe.target_timestamp = fields.moment("targetTimestamp");
+        only_one_target(fields);
+        probe.target_timestamp = fields
+            .has("targetTimestamp")
+            .then(|| fields.moment("targetTimestamp"))
+            .flatten();
+        let before_transaction = transaction(fields, "beforeTransaction");
+        let undo = Undo::take(fields);
+        let on_conflict = OnConflict::take(fields);
         let base_backup_id = fields.uuid("baseBackupId");
         probe.base_backup_id = base_backup_id;
         probe.tables = fields.tables("tables");
         let include_related = fields.boolean("includeRelated").unwrap_or(false);
         let selection = Selection::take(fields);
-        let on_blocked = on_blocked(fields);
+        let on_blocked = fields.has("onBlocked").then(|| on_blocked(fields));
         probe.dry_run = dry_run_or_confirmed(fields, "confirmRestore");
         probe.target_schema = fields.schema("targetSchema");
         let mode = restore_mode(fields);
         let plan_hash = fields.line("planHash", LONGEST_HASH);
         live_or_beside(fields, probe, mode, &selection);
         Some(Self {
-            target_timestamp: probe.target_timestamp?,
+            target_timestamp: probe.target_timestamp,
+            before_transaction,
+            undo,
+            on_conflict,
             base_backup_id,
             tables: probe.tables.clone(),
             include_related,
@@ -473,6 +502,45 @@ impl Validate for PitrRestoreRequest {
             confirm_restore: !probe.dry_run,
             plan_hash,
         })
+    }
+}
+
+/// A restore goes to a moment, to before a transaction, or takes some back.
+fn only_one_target(fields: &mut Fields) {
+    const TARGETS: [&str; 3] = ["targetTimestamp", "beforeTransaction", "undo"];
+    let given: Vec<&str> = TARGETS
+        .into_iter()
+        .filter(|name| fields.has(name))
+        .collect();
+    match given.as_slice() {
+        [] => fields.fault(
+            "targetTimestamp",
+            "is required and must be an ISO 8601 timestamp with a time zone, such as 2026-01-31T10:31:00Z; or \
+             beforeTransaction or undo",
+        ),
+        [first, others @ ..] => {
+            for other in others {
+                fields.fault(other, &format!("cannot be combined with {first}"));
+            }
+        }
+    }
+    if fields.has("beforeTransaction") {
+        fields.none_of(
+            &["baseBackupId"],
+            "cannot be combined with beforeTransaction",
+        );
+    }
+    if fields.has("undo") {
+        let others = [
+            "baseBackupId",
+            "includeRelated",
+            "rows",
+            "exceptRows",
+            "where",
+            "operations",
+            "withRelated",
+        ];
+        fields.none_of(&others, "cannot be combined with undo");
     }
 }
 

@@ -115,6 +115,45 @@ pub struct RowOf {
     pub key: Map<String, Value>,
 }
 
+/// Who touched a row in conflict last, since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ConflictingChange {
+    /// The user; none for the service.
+    pub actor: Option<Uuid>,
+    /// The transaction.
+    pub transaction_id: String,
+    /// When it was committed.
+    pub at: String,
+    /// Where it came from, as far as that is known.
+    pub source: Option<String>,
+}
+
+/// A row where keeping what others did since, and taking the changes back wholly, come to different results; or one that
+/// something stands in the way of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Conflict {
+    /// Its table.
+    pub table: String,
+    /// Its primary key.
+    pub key: Map<String, Value>,
+    /// The columns in conflict; all of them, where it is the row itself.
+    pub columns: Vec<String>,
+    /// Those columns with the changes taken back wholly; none, if there would be no row.
+    pub before: Option<Map<String, Value>>,
+    /// Those columns after the last change that is taken back; none, if that deleted the row.
+    pub undone: Option<Map<String, Value>>,
+    /// Those columns as they are; none, if there is no row.
+    pub now: Option<Map<String, Value>>,
+    /// Who touched the row last, since; none, if nobody did.
+    pub by: Option<ConflictingChange>,
+    /// `changed`: others have changed it. `key`, `unique`, `reference`: another row has its key, has a value that only
+    /// one may have, or needs it or is needed by it. `history`: its changes do not fit together.
+    pub reason: String,
+}
+
 /// What a restore or rollback would do, and has not done: the answer of a dry run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -148,6 +187,12 @@ pub struct Preview {
     pub would_fail: Option<WouldFail>,
     /// What could not be as asked.
     pub warnings: Vec<String>,
+    /// Of an undo: how many rows are in conflict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conflict_count: Option<u64>,
+    /// Of an undo: the first 100 of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conflicts: Option<Vec<Conflict>>,
 }
 
 /// A restore that goes on after this answer (202).
@@ -236,6 +281,15 @@ pub struct PitrRestoreCompleted {
     pub snapshot_id: Option<Uuid>,
     /// What could not be as asked.
     pub warnings: Vec<String>,
+    /// The transaction that wrote it, by which an undo can be undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<String>,
+    /// Of an undo: how many rows are in conflict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conflict_count: Option<u64>,
+    /// Of an undo: the first 100 of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conflicts: Option<Vec<Conflict>>,
 }
 
 /// A rollback that is done.

@@ -7,6 +7,7 @@ const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u00
 const PROSE: &str = r"^[^\u0000]*$";
 const TABLE: &str =
     r#"^[^".\u0000-\u001f\u007f-\u009f]{1,63}(\.[^"\u0000-\u001f\u007f-\u009f]{1,63})?$"#;
+const TRANSACTION: &str = "^[1-9][0-9]{0,17}$";
 const SCHEMA: &str = "^[A-Za-z_][A-Za-z0-9_-]{0,62}$";
 
 /// One line of text that is not blank, as [`Fields::line`](crate::Fields::line) takes it.
@@ -38,6 +39,17 @@ pub(crate) fn optional_schema(_: &mut SchemaGenerator) -> Schema {
 /// `true`, `false` or nothing, which counts as `false`.
 pub(crate) fn optional_boolean(_: &mut SchemaGenerator) -> Schema {
     optional(json_schema!({ "type": "boolean" }))
+}
+
+/// A list of transactions.
+pub(crate) fn transactions(_: &mut SchemaGenerator) -> Schema {
+    let id = json!({ "type": "string", "pattern": TRANSACTION });
+    json_schema!({ "type": "array", "minItems": 1, "maxItems": 1_000, "items": id })
+}
+
+/// A transaction, or nothing.
+pub(crate) fn optional_transaction(_: &mut SchemaGenerator) -> Schema {
+    optional(json_schema!({ "type": "string", "pattern": TRANSACTION }))
 }
 
 /// What becomes of live rows, or nothing.

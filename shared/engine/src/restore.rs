@@ -12,7 +12,7 @@ use crate::retry::retry_passing;
 use futures_util::{StreamExt, stream};
 use m23_archive::reader::{Archive, Fault, Stored};
 use m23_archive::{Lines, Table, Version};
-use m23_contract::{ErrorCode, PitrStats, Preview};
+use m23_contract::{Conflict, ErrorCode, PitrStats, Preview};
 use m23_ports::{DatabaseError, Level, Record};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -38,6 +38,15 @@ pub struct RestoreOutcome {
     pub warnings: Vec<String>,
     /// Net row changes by kind.
     pub stats: PitrStats,
+    /// The transaction that wrote it.
+    #[serde(default)]
+    pub transaction_id: Option<String>,
+    /// Of an undo: how many rows are in conflict.
+    #[serde(default)]
+    pub conflict_count: Option<u64>,
+    /// Of an undo: the first of them.
+    #[serde(default)]
+    pub conflicts: Option<Vec<Conflict>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -36,7 +36,11 @@ begin
   v_unknown := array(
     select format('%s: transaction %s has changed nothing of this tenant''s, as far as the history reaches',
                   case when p_field = 'undo' then format('undo.transactions[%s]', u.n - 1) else p_field end, u.x)
-      from unnest(p_xids) with ordinality u (x, n) where u.x::xid8 <> all (coalesce(v_found, '{}')) order by u.n);
+      from unnest(p_xids) with ordinality u (x, n)
+     where u.x::xid8 <> all (coalesce(v_found, '{}'))
+       and not exists (select from m23.undone o  -- an undo that had nothing to do
+                        where o.incarnation = m23.present_life() and o.tenant_id = p_tenant and o.by_xid = u.x::xid8)
+     order by u.n);
   if v_unknown <> '{}' then
     perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', v_unknown);
   end if;
