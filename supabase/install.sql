@@ -6180,6 +6180,12 @@ begin
 end $outer$;
 revoke all on function m23.live_query(m23.protected_tables, text) from public, anon, authenticated, service_role;
 
+-- What an undo takes back.
+
+-- The changes of these transactions, of one actor's only where one is named, in these tables. Versions of rows are read
+-- from the floor on.
+create type m23.undoing as (xids xid8[], actor uuid, table_ids int[], floor xid8, on_conflict text);
+
 -- Targets: which tables a restore is to make what of.
 
 -- One table to bring to its wanted rows. They come from the log, as of a moment; or from a
@@ -6192,14 +6198,15 @@ create type m23.target as (
   arrived text,    -- of an archive's rows: the keys that came from another tenant since
   path    text,    -- m23.path_of the table: for statements that touch it
   kept    text[],  -- those of the columns that are newer than the wanted rows: a live row keeps its value
-  selection jsonb  -- which of the table's changed rows are written (m23.selection_of_table); null: all
+  selection jsonb, -- which of the table's changed rows are written (m23.selection_of_table); null: all
+  undo    m23.undoing  -- what is taken back of it, if no moment of all its rows is wanted
 );
 
 -- A target, by its fields: what makes one names those that it has.
 create or replace function m23.new_target(
   p_table m23.protected_tables, p_moment m23.moment default null, p_wanted text default null,
   p_columns text[] default null, p_arrived text default null, p_path text default null, p_kept text[] default null,
-  p_selection jsonb default null
+  p_selection jsonb default null, p_undo m23.undoing default null
 ) returns m23.target
 language plpgsql immutable set search_path = '' as $$
 declare v_target m23.target;
@@ -6212,10 +6219,11 @@ begin
   v_target.path := p_path;
   v_target.kept := p_kept;
   v_target.selection := p_selection;
+  v_target.undo := p_undo;
   return v_target;
 end $$;
-revoke all on function m23.new_target(m23.protected_tables, m23.moment, text, text[], text, text, text[], jsonb)
-  from public, anon, authenticated, service_role;
+revoke all on function m23.new_target(m23.protected_tables, m23.moment, text, text[], text, text, text[], jsonb,
+  m23.undoing) from public, anon, authenticated, service_role;
 
 -- Of an incremental: what the log says of these changes.
 create or replace function m23.page_history(p_table m23.protected_tables, p_log text, p_limit text) returns text
@@ -7190,6 +7198,7 @@ create table m23.restore_work (
   named           oid[],        -- the tables that the request named; null: none
   caller          uuid,         -- null: the service
   selection       jsonb,        -- which of the changed rows (m23.selection_of); null: all
+  undo            m23.undoing,  -- what is taken back, in place of going back to the moment
   constraint has_a_source check (kind in ('rollback', 'test') or job_id is not null or (moment).position is not null),
   constraint rollback_reads_no_backup check (kind <> 'rollback' or job_id is null),
   constraint test_reads_a_backup check (kind <> 'test' or job_id is not null and not detached),
@@ -9186,6 +9195,7 @@ begin
                     and m23.capture_is_stale(t) and (m23.obstacle_of(t)).kind is null order by t.id loop
     perform m23.follow_layout(v_table.id, v_table.relid);
   end loop;
+  perform m23.prune_own_changes(v_needed);
   delete from m23.ticks where at < clock_timestamp() - make_interval(days => m23.setting('log_days')::int + 1)
      and not exists (select from public.pitr_snapshots s
                       where s.status = 'active' and s.created_at < ticks.at + interval '1 day');
@@ -10388,7 +10398,10 @@ language sql immutable rows 10 set search_path = '' as $$
     ('backup-restore', 'dryRun',           'boolean', false, null, null),
     ('backup-restore', 'confirmRestore',   'boolean', false, null, null),
     ('backup-restore', 'planHash',         'line',    false, 128,  null),
-    ('pitr-restore',   'targetTimestamp',  'moment',  true,  null, null),
+    ('pitr-restore',   'targetTimestamp',  'moment',  false, null, null),
+    ('pitr-restore',   'beforeTransaction', 'transaction', false, null, null),
+    ('pitr-restore',   'undo',             'undo',    false, null, null),
+    ('pitr-restore',   'onConflict',       'word',    false, null, '{skip,overwrite,refuse}'),
     ('pitr-restore',   'baseBackupId',     'uuid',    false, null, null),
     ('pitr-restore',   'tables',           'tables',  false, null, null),
     ('pitr-restore',   'includeRelated',   'boolean', false, null, null),
@@ -10887,8 +10900,8 @@ begin
   elsif p_function = 'recovery-test' then
     return '{}';
   end if;
-  return array_remove(array[
-    case when p_body ? 'targetSchema' and p_body ->> 'mode' <> 'exact'
+  return case when p_function = 'pitr-restore' then m23.moment_field_faults(p_body) else '{}' end || array_remove(array[
+    case when p_body ? 'targetSchema' and p_body ->> 'mode' in ('missing_only', 'overwrite_existing')
          then 'mode: is for live tables, not for targetSchema' end,
     case when p_body ? 'targetSchema' and p_body ? 'withRelated'
          then 'withRelated: is for live tables, not for targetSchema' end,
@@ -10898,6 +10911,75 @@ begin
          then v_confirm || ': must be true' end], null);
 end $$;
 revoke all on function m23.together_faults(text, jsonb, boolean) from public, anon, authenticated, service_role;
+
+-- The fields of a restore that name transactions.
+
+-- What is wrong with the number of a transaction; null for nothing.
+create or replace function m23.transaction_fault(p_value jsonb) returns text
+language sql immutable set search_path = '' as $$
+  select case when jsonb_typeof(p_value) is distinct from 'string' then 'must be a string'
+              when m23.transaction_faults(p_value #>> '{}') <> '{}' then 'must be the transaction_id of a change' end
+$$;
+revoke all on function m23.transaction_fault(jsonb) from public, anon, authenticated, service_role;
+
+-- What is wrong with what shall be undone; null for nothing.
+create or replace function m23.undo_fault(p_undo jsonb) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  v_by      text[];
+  v_unknown text;
+begin
+  if jsonb_typeof(p_undo) <> 'object' then return 'must be an object of transactions, actor or source'; end if;
+  v_by := array(select b from unnest('{transactions,actor,source}'::text[]) b where p_undo ? b);
+  v_unknown := (select min(k) from jsonb_object_keys(p_undo) k
+                 where k <> all ('{transactions,actor,source,since,until}'));
+  return case
+    when v_unknown is not null then format('%s is an unknown field', v_unknown)
+    when cardinality(v_by) <> 1 then 'must have one of transactions, actor and source'
+    when v_by = '{transactions}' then m23.transactions_fault(p_undo)
+    when jsonb_typeof(p_undo -> v_by[1]) <> 'string' then format('%s must be a string', v_by[1])
+    when v_by = '{actor}' and p_undo ->> 'actor' !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+      then 'actor must be a UUID'
+    when not p_undo ? 'since' then format('since is required with %s', v_by[1])
+    else (select min(format('%s must be an ISO 8601 timestamp with a time zone, such as 2026-01-31T10:31:00Z', f))
+            from unnest('{since,until}'::text[]) f
+           where p_undo ? f and (jsonb_typeof(p_undo -> f) <> 'string' or not m23.is_moment(p_undo ->> f))) end;
+end $$;
+revoke all on function m23.undo_fault(jsonb) from public, anon, authenticated, service_role;
+
+-- The same of a list of transactions.
+create or replace function m23.transactions_fault(p_undo jsonb) returns text
+language sql immutable set search_path = '' as $$
+  select case
+    when p_undo ?| '{since,until}' then 'since and until are for an actor or a source'
+    when jsonb_typeof(p_undo -> 'transactions') <> 'array' then 'transactions must be a list of transaction ids'
+    when p_undo -> 'transactions' = '[]' then 'transactions must name at least one transaction'
+    when jsonb_array_length(p_undo -> 'transactions') > 1000 then 'transactions may name at most 1000'
+    else (select min(format('transactions[%s] %s', t.n - 1, m23.transaction_fault(t.value)))
+            from jsonb_array_elements(p_undo -> 'transactions') with ordinality t (value, n)
+           where m23.transaction_fault(t.value) is not null) end
+$$;
+revoke all on function m23.transactions_fault(jsonb) from public, anon, authenticated, service_role;
+
+-- A restore goes to a time, to before a transaction, or takes some back.
+create or replace function m23.moment_field_faults(p_body jsonb) returns text[]
+language sql immutable set search_path = '' as $$
+  select array_remove(array[
+    case when not p_body ?| '{targetTimestamp,beforeTransaction,undo}'
+         then 'targetTimestamp: is required, or beforeTransaction or undo' end,
+    case when p_body ?& '{targetTimestamp,beforeTransaction}'
+         then 'beforeTransaction: cannot be combined with targetTimestamp' end,
+    case when p_body ? 'undo' and p_body ? 'targetTimestamp' then 'undo: cannot be combined with targetTimestamp' end,
+    case when p_body ? 'undo' and p_body ? 'beforeTransaction'
+         then 'undo: cannot be combined with beforeTransaction' end,
+    case when p_body ? 'onConflict' and not p_body ? 'undo' then 'onConflict: is for undo' end], null)
+    || array(select f || ': cannot be combined with undo'
+               from unnest('{baseBackupId,includeRelated,rows,exceptRows,where,operations,withRelated}'::text[]) f
+              where p_body ? 'undo' and p_body ? f)
+    || case when p_body ?& '{beforeTransaction,baseBackupId}'
+            then array['baseBackupId: cannot be combined with beforeTransaction'] else '{}' end
+$$;
+revoke all on function m23.moment_field_faults(jsonb) from public, anon, authenticated, service_role;
 
 -- Work begins with an admitted request, once: the quota cannot be passed by calling the
 -- database directly. Gives the request; refuses in the caller's words. Used is used: callers keep this transaction
@@ -10937,6 +11019,8 @@ begin
     when 'keys' then m23.by_table_fault(p_value, 'array', p_most)
     when 'filters' then m23.by_table_fault(p_value, 'object', p_most)
     when 'words' then m23.words_fault(p_value, p_words)
+    when 'transaction' then m23.transaction_fault(p_value)
+    when 'undo' then m23.undo_fault(p_value)
     when 'uuid' then case when not v_is_text or v_text !~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
       then 'must be a UUID' end
     when 'word' then case when not v_is_text or v_text <> all (p_words)
@@ -10969,6 +11053,497 @@ begin
   return v_count;
 end $$;
 revoke all on function m23.write_refusals() from public, anon, authenticated, service_role;
+
+-- M23's own transactions by what they were meant to do, as seen by an undo of others. What another undo took back, and
+-- that undo itself, count for nothing: unless it was taken back as well, or lies within what a later restore went back
+-- over.
+
+-- A transaction whose changes count for nothing, because of the undo by_xid; of one actor's only where one is named.
+create type m23.neutral as (xid xid8, by_xid xid8, actor uuid, table_ids int[]);
+
+-- M23's own transactions, for a later undo to replay by intent: what an undo took back counts for nothing by then, and
+-- a restore or rollback is a return to its moment. Their rows in the log look like anybody's changes.
+
+-- What an undo has taken back: the changes of these transactions, of one actor's only where one is named, in these
+-- tables.
+create table m23.undone (
+  incarnation uuid not null references m23.incarnations (id),
+  tenant_id   text not null,
+  by_xid      xid8 not null,
+  xids        xid8[] not null,
+  actor       uuid,
+  table_ids   int[] not null,
+  primary key (incarnation, tenant_id, by_xid)
+);
+
+select m23.close_table('m23.undone');
+
+comment on table m23.undone is 'Which transactions each undo of a tenant has taken back.';
+
+-- The rows that it left otherwise than it was asked to, because of a conflict: on them, it is anybody's transaction.
+create table m23.undone_except (
+  incarnation uuid not null,
+  tenant_id   text not null,
+  by_xid      xid8 not null,
+  table_id    int not null,
+  key         text[] not null,  -- as text, in the order of the key
+  primary key (incarnation, tenant_id, by_xid, table_id, key),
+  foreign key (incarnation, tenant_id, by_xid) references m23.undone on delete cascade
+);
+
+select m23.close_table('m23.undone_except');
+
+comment on table m23.undone_except is 'The rows in conflict of each undo.';
+
+-- Restores and rollbacks: the rows that one has changed are as of its moment after it.
+create table m23.returns (
+  incarnation uuid not null references m23.incarnations (id),
+  tenant_id   text not null,
+  xid         xid8 not null,
+  moment      m23.moment not null,
+  primary key (incarnation, tenant_id, xid)
+);
+
+select m23.close_table('m23.returns');
+
+comment on table m23.returns is 'To which moment each restore or rollback of a tenant went back.';
+
+-- Stamps: columns such as updated_at, which every change sets. They are no change by themselves, and make no conflict.
+
+insert into m23.settings (name, value, about) values
+  ('stamp_columns', 'updated_at,updated_on,modified_at,modified_on',
+    'names of columns that an undo takes for stamps: they make no conflict');
+
+-- The stamps of tables that have others than the setting says.
+create table m23.stamps (
+  table_id int primary key references m23.protected_tables (id) on delete cascade,
+  columns  text[] not null
+);
+
+select m23.close_table('m23.stamps');
+
+-- Says which columns of a table are stamps; null: those that the setting stamp_columns names.
+create or replace function m23.set_stamps(p_table regclass, p_columns text[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_id    int := (select t.id from m23.protected_tables t where t.relid = p_table);
+  v_other text := (select c from unnest(p_columns) c
+                    where c not in (select s.name from m23.columns_of(p_table) s) limit 1);
+begin
+  if v_id is null then
+    raise exception '% is not protected', p_table using errcode = 'object_not_in_prerequisite_state';
+  elsif v_other is not null then
+    raise exception '% has no column "%"', p_table, v_other using errcode = 'undefined_column';
+  end if;
+  delete from m23.stamps where table_id = v_id;
+  insert into m23.stamps select v_id, p_columns where p_columns is not null;
+end $$;
+comment on function m23.set_stamps(regclass, text[]) is
+  'Says which columns of a protected table are stamps, such as updated_at, that make no conflict of an undo; null: '
+  'those that the setting stamp_columns names.';
+revoke all on function m23.set_stamps(regclass, text[]) from public, anon, authenticated, service_role;
+
+comment on table m23.stamps is 'Columns that an undo takes for stamps, by table; see m23.set_stamps.';
+
+-- Taking changes of a row back while those of others stay. The row's versions are walked in their order, and three rows
+-- are kept beside them:
+--
+--   kept    as if the changes had not happened, and everybody else had set the same fields
+--   taken   their values gone, even where others have built on them
+--   plain   what the row was, but for what counts for nothing
+--
+-- Where kept and taken come to different results, there is a conflict. A row is the text of its columns; null stands
+-- for no row.
+
+-- What one transaction did to a row. class: `s` it is taken back, `o` it is somebody else's, `n` it counts for nothing,
+-- `r` it is a return to a moment, at which `seen` of the versions before it were there.
+create type m23.row_version as (class "char", seen int, arrived boolean, before text[], after text[]);
+
+create type m23.row_shadows as (kept text[], taken text[], plain text[]);
+
+-- What a walk comes to. undone: the row after the last change that is taken back.
+create type m23.walked_row as (kept text[], taken text[], undone text[]);
+
+-- Which transactions a request takes back.
+
+-- The transactions of some that have changed rows of a tenant, by table; with an actor, by rows of that one only.
+create or replace function m23.changed_by_transactions(p_tenant text, p_condition text, p_from xid8)
+returns table (table_id int, xids xid8[])
+language plpgsql volatile set search_path = '' as $$
+declare v_table m23.protected_tables;
+begin
+  for v_table in select t.* from m23.tables_with_entries(null, p_tenant, p_from) t loop
+    table_id := v_table.id;
+    xids := null;
+    begin  -- what is opened is let go of
+      execute m23.fill($sql$
+        select array_agg(distinct l.xid) from {log} l
+         where l.tenant_id = {tenant} and l.xid >= $2 and (l.op <> 'a' or l.xid >= {pruned}) and {condition}$sql$,
+        'log', m23.log_of(v_table.id, p_tenant, p_from), 'tenant', m23.tenant_value(v_table, '$1'),
+        'pruned', quote_literal(v_table.pruned_below), 'condition', p_condition)
+        into xids using p_tenant, p_from;
+      raise sqlstate 'M2303';
+    exception when sqlstate 'M2303' then null;
+    end;
+    if xids is not null then return next; end if;
+  end loop;
+end $$;
+revoke all on function m23.changed_by_transactions(text, text, xid8) from public, anon, authenticated, service_role;
+
+-- Refuses transactions that have changed nothing of a tenant's, whether others know them or not.
+create or replace function m23.refuse_unknown(p_tenant text, p_xids text[], p_field text) returns void
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_found   xid8[];
+  v_unknown text[];
+begin
+  select array_agg(x) into v_found
+    from m23.changed_by_transactions(p_tenant, format('l.xid = any (%L::xid8[])', p_xids),
+                                     (select min(x::xid8) from unnest(p_xids) x)) c, unnest(c.xids) x;
+  v_unknown := array(
+    select format('%s: transaction %s has changed nothing of this tenant''s, as far as the history reaches',
+                  case when p_field = 'undo' then format('undo.transactions[%s]', u.n - 1) else p_field end, u.x)
+      from unnest(p_xids) with ordinality u (x, n)
+     where u.x::xid8 <> all (coalesce(v_found, '{}'))
+       and not exists (select from m23.undone o  -- an undo that had nothing to do
+                        where o.incarnation = m23.present_life() and o.tenant_id = p_tenant and o.by_xid = u.x::xid8)
+     order by u.n);
+  if v_unknown <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', v_unknown);
+  end if;
+end $$;
+revoke all on function m23.refuse_unknown(text, text[], text) from public, anon, authenticated, service_role;
+
+-- The changes of an actor within a range of time, as transactions.
+create or replace function m23.transactions_of_actor(p_tenant text, p_actor uuid, p_since timestamptz,
+  p_until timestamptz)
+returns xid8[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_bounds record := m23.transactions_between(p_since, p_until);
+  v_found  xid8[];
+begin
+  select array_agg(distinct x) into v_found
+    from m23.changed_by_transactions(p_tenant,
+           format('l.actor = %L and (%L::xid8 is null or l.xid < %2$L::xid8)', p_actor, v_bounds.beyond),
+           coalesce(v_bounds.first, '0')) c, unnest(c.xids) x;
+  return array(select u.x
+                 from unnest(v_found) u (x), lateral (select coalesce(m23.time_of(u.x), clock_timestamp())) t (at)
+                where t.at >= p_since and t.at < p_until order by u.x);
+end $$;
+revoke all on function m23.transactions_of_actor(text, uuid, timestamptz, timestamptz) from public, anon, authenticated,
+  service_role;
+
+-- What a request takes back, in some of the tables.
+create or replace function m23.undoing_of(p_tenant text, p_restore jsonb, p_tables text[]) returns m23.undoing
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_asked  jsonb := p_restore -> 'undo';
+  v_undo   m23.undoing;
+  v_chosen int[] := array(select t.id from m23.tables_named(p_tables) t);
+begin
+  v_undo.actor := v_asked ->> 'actor';
+  v_undo.on_conflict := coalesce(p_restore ->> 'onConflict', 'skip');
+  if v_asked ? 'source' then
+    perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', array['undo.source: no such source']);
+  elsif v_undo.actor is not null then
+    v_undo.xids := m23.transactions_of_actor(p_tenant, v_undo.actor, (v_asked ->> 'since')::timestamptz,
+      coalesce((v_asked ->> 'until')::timestamptz, clock_timestamp()));
+    if v_undo.xids = '{}' then
+      perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
+                         array['undo.actor: has changed nothing of this tenant''s in that time']);
+    end if;
+  else
+    v_undo.xids := m23.list_of(v_asked -> 'transactions')::xid8[];
+    perform m23.refuse_unknown(p_tenant, v_undo.xids::text[], 'undo');
+  end if;
+  v_undo.table_ids := array(
+    select c.table_id from m23.changed_by_transactions(p_tenant, m23.is_taken_back(v_undo),
+                                                       (select min(x) from unnest(v_undo.xids) x)) c
+     where c.table_id = any (v_chosen) order by 1);
+  v_undo.floor := m23.undo_floor(p_tenant, v_undo.xids);
+  v_undo.xids := m23.without_undone(p_tenant, v_undo.xids);
+  return v_undo;
+end $$;
+revoke all on function m23.undoing_of(text, jsonb, text[]) from public, anon, authenticated, service_role;
+
+-- Transactions that count for nothing because of one undo.
+create or replace function m23.neutrals(p_xids xid8[], p_by xid8, p_actor uuid, p_table_ids int[]) returns m23.neutral[]
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_neutral  m23.neutral;
+  v_neutrals m23.neutral[] := '{}';
+begin
+  v_neutral.by_xid := p_by;
+  v_neutral.actor := p_actor;
+  v_neutral.table_ids := p_table_ids;
+  foreach v_neutral.xid in array p_xids loop
+    v_neutrals := v_neutrals || v_neutral;
+  end loop;
+  return v_neutrals;
+end $$;
+revoke all on function m23.neutrals(xid8[], xid8, uuid, int[]) from public, anon, authenticated, service_role;
+
+-- The undos and returns of a tenant that lie at or after a transaction, the newest first. An undo of changes that the
+-- log does not hold any more is left out: it is anybody's transaction.
+create or replace function m23.own_changes(p_tenant text, p_from xid8)
+returns table (xid xid8, xids xid8[], actor uuid, table_ids int[], moment m23.moment)
+language plpgsql stable rows 10 set search_path = '' as $$
+begin
+  return query
+  select o.* from (
+    select u.by_xid as xid, u.xids, u.actor, u.table_ids, null::m23.moment as moment from m23.undone u
+     where u.incarnation = m23.present_life() and u.tenant_id = p_tenant and u.by_xid >= p_from
+       and not exists (select from unnest(u.xids) x, m23.protected_tables t
+                        where t.id = any (u.table_ids) and x < t.pruned_below)
+    union all
+    select r.xid, null, null, null, r.moment from m23.returns r
+     where r.incarnation = m23.present_life() and r.tenant_id = p_tenant and r.xid >= p_from) o
+   order by o.xid desc;
+end $$;
+revoke all on function m23.own_changes(text, xid8) from public, anon, authenticated, service_role;
+
+-- What counts for nothing when some transactions are to be taken back.
+create or replace function m23.neutral_changes(p_tenant text, p_taken_back xid8[], p_from xid8) returns m23.neutral[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_own     record;
+  v_neutral m23.neutral[] := '{}';
+  v_gone    m23.moment[] := '{}';  -- what lies after one of these was gone back over
+  v_is_gone boolean;
+begin
+  for v_own in select * from m23.own_changes(p_tenant, p_from) loop
+    continue when v_own.xid = any (p_taken_back);
+    v_is_gone := exists (select from unnest(v_neutral) n where n.xid = v_own.xid)
+              or exists (select from unnest(v_gone) m where m23.is_after(v_own.xid, m));
+    if v_own.xids is null then
+      if not v_is_gone then v_gone := v_gone || v_own.moment; end if;
+    else
+      v_neutral := v_neutral || m23.neutrals(array[v_own.xid], v_own.xid, null, v_own.table_ids);
+      if not v_is_gone then
+        v_neutral := v_neutral || m23.neutrals(v_own.xids, v_own.xid, v_own.actor, v_own.table_ids);
+      end if;
+    end if;
+  end loop;
+  return v_neutral;
+end $$;
+revoke all on function m23.neutral_changes(text, xid8[], xid8) from public, anon, authenticated, service_role;
+
+-- Transactions without the undos among them that were taken back since: there is nothing left of those.
+create or replace function m23.without_undone(p_tenant text, p_xids xid8[]) returns xid8[]
+language plpgsql stable set search_path = '' as $$
+declare v_neutral m23.neutral[] := m23.neutral_changes(p_tenant, '{}', (select min(x) from unnest(p_xids) x));
+begin
+  return array(select x from unnest(p_xids) x
+                where not exists (select from unnest(v_neutral) n where n.xid = x and n.by_xid <> x)
+                   or not exists (select from m23.undone u where u.incarnation = m23.present_life()
+                                                             and u.tenant_id = p_tenant and u.by_xid = x)
+                order by x);
+end $$;
+revoke all on function m23.without_undone(text, xid8[]) from public, anon, authenticated, service_role;
+
+-- From which transaction on the versions of rows have to be read to take some back: with every undo, what it took back.
+create or replace function m23.undo_floor(p_tenant text, p_xids xid8[]) returns xid8
+language plpgsql stable set search_path = '' as $$
+declare
+  v_floor xid8 := m23.floor_of((select min(x) from unnest(p_xids) x));
+  v_lower xid8;
+begin
+  loop
+    v_lower := m23.floor_of((select min(x) from m23.own_changes(p_tenant, v_floor) o, unnest(o.xids) x));
+    if v_lower is null or v_lower >= v_floor then return v_floor; end if;
+    v_floor := v_lower;
+  end loop;
+end $$;
+revoke all on function m23.undo_floor(text, xid8[]) from public, anon, authenticated, service_role;
+
+-- Notes that this transaction makes rows of a tenant what they were at a moment.
+create or replace function m23.note_return(p_tenant text, p_moment m23.moment) returns void
+language plpgsql set search_path = '' as $$
+begin
+  insert into m23.returns (incarnation, tenant_id, xid, moment)
+    select m23.incarnation(), p_tenant, pg_current_xact_id(), p_moment where (p_moment).position is not null;
+end $$;
+revoke all on function m23.note_return(text, m23.moment) from public, anon, authenticated, service_role;
+
+-- Forgets what is older than the log: no undo comes to read it any more.
+create or replace function m23.prune_own_changes(p_needed xid8) returns void
+language sql volatile set search_path = '' as $$
+  delete from m23.undone where by_xid < p_needed;
+  delete from m23.returns where xid < p_needed
+$$;
+revoke all on function m23.prune_own_changes(xid8) from public, anon, authenticated, service_role;
+
+-- Which columns of a table are stamps.
+create or replace function m23.stamps_of(p_table m23.protected_tables) returns text[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return coalesce((select s.columns from m23.stamps s where s.table_id = p_table.id),
+                  string_to_array(m23.setting('stamp_columns'), ','));
+end $$;
+revoke all on function m23.stamps_of(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- The condition that an entry `l` of a log is taken back.
+create or replace function m23.is_taken_back(p_undoing m23.undoing) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return format('l.xid = any (%L::xid8[])', (p_undoing).xids)
+         || case when (p_undoing).actor is not null then format(' and l.actor = %L', (p_undoing).actor) else '' end;
+end $$;
+revoke all on function m23.is_taken_back(m23.undoing) from public, anon, authenticated, service_role;
+
+-- Whether a transaction lies after a moment.
+create or replace function m23.is_after(p_xid xid8, p_moment m23.moment) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare v_after boolean;
+begin
+  execute format('select %s', m23.lies_after('$1')) into v_after using p_xid, p_moment;
+  return v_after;
+end $$;
+revoke all on function m23.is_after(xid8, m23.moment) from public, anon, authenticated, service_role;
+
+-- One row as all three.
+create or replace function m23.same_shadows(p_row text[]) returns m23.row_shadows
+language plpgsql immutable set search_path = '' as $$
+declare v_shadows m23.row_shadows;
+begin
+  v_shadows.kept := p_row;
+  v_shadows.taken := p_row;
+  v_shadows.plain := p_row;
+  return v_shadows;
+end $$;
+revoke all on function m23.same_shadows(text[]) from public, anon, authenticated, service_role;
+
+-- Whether two rows differ, but for some columns.
+create or replace function m23.rows_differ(p_these text[], p_those text[], p_but boolean[]) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  if p_these is not distinct from p_those then return false; end if;
+  if p_these is null or p_those is null then return true; end if;
+  for n in 1..cardinality(p_these) loop
+    if p_these[n] is distinct from p_those[n] and not p_but[n] then return true; end if;
+  end loop;
+  return false;
+end $$;
+revoke all on function m23.rows_differ(text[], text[], boolean[]) from public, anon, authenticated, service_role;
+
+-- A row with the fields that a change has set; all of them, if one of the rows was not there before.
+create or replace function m23.with_change(p_row text[], p_before text[], p_after text[]) returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  if p_before is null and p_after is null then return p_row; end if;
+  if p_row is null or p_before is null or p_after is null then return p_after; end if;
+  for n in 1..cardinality(p_after) loop
+    if p_before[n] is distinct from p_after[n] then p_row[n] := p_after[n]; end if;
+  end loop;
+  return p_row;
+end $$;
+revoke all on function m23.with_change(text[], text[], text[]) from public, anon, authenticated, service_role;
+
+-- The row that is taken back after somebody else's change: their fields, as far as these had nothing of it any more.
+create or replace function m23.taken_after(p_taken text[], p_plain text[], p_before text[], p_after text[])
+  returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  if p_taken is null then
+    return case when p_plain is null or p_before is null then p_after end;
+  elsif p_plain is null then
+    return p_taken;
+  end if;
+  for n in 1..cardinality(p_after) loop
+    if (p_before is null or p_before[n] is distinct from p_after[n]) and p_taken[n] is not distinct from p_plain[n] then
+      p_taken[n] := p_after[n];
+    end if;
+  end loop;
+  return p_taken;
+end $$;
+revoke all on function m23.taken_after(text[], text[], text[], text[]) from public, anon, authenticated, service_role;
+
+-- The rows after one version. p_past: those before the first version, and after each one so far. p_stamps: columns that
+-- are no change by themselves.
+create or replace function m23.shadows_after(p_past m23.row_shadows[], p_version m23.row_version, p_stamps boolean[])
+returns m23.row_shadows
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_now   m23.row_shadows := p_past[cardinality(p_past)];
+  v_plain text[] := v_now.plain;
+begin
+  if p_version.class = 'n' then return v_now; end if;
+  if p_version.class = 'r' then
+    return case when p_version.seen > 0 then p_past[p_version.seen + 1]
+                else m23.same_shadows(p_version.after) end;
+  end if;
+  v_now.plain := m23.with_change(v_plain, p_version.before, p_version.after);
+  if p_version.class = 's' then
+    if p_version.arrived then  -- another tenant's until then: not given back
+      v_now.kept := p_version.after;
+      v_now.taken := p_version.after;
+    end if;
+  elsif p_version.after is null then
+    if p_version.before is not null then
+      v_now.kept := null;
+      v_now.taken := null;
+    end if;
+  elsif m23.rows_differ(p_version.before, p_version.after, p_stamps) then
+    v_now.kept := m23.with_change(v_now.kept, p_version.before, p_version.after);
+    v_now.taken := m23.taken_after(v_now.taken, v_plain, p_version.before, p_version.after);
+  end if;
+  return v_now;
+end $$;
+revoke all on function m23.shadows_after(m23.row_shadows[], m23.row_version, boolean[]) from public, anon,
+  authenticated, service_role;
+
+-- A result on a row as it is now, where what counts for nothing has made that another one than `plain`: only what the
+-- result would change is written. A field that is neither as it is nor as it would be stays, unless p_all.
+create or replace function m23.onto_now(p_result text[], p_plain text[], p_now text[], p_all boolean) returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  if p_result is not distinct from p_plain then return p_now; end if;
+  if p_result is null or p_plain is null or p_now is null then
+    return case when p_all or (p_result is null) <> (p_plain is null) and (p_now is null) = (p_plain is null)
+                then p_result else p_now end;
+  end if;
+  for n in 1..cardinality(p_result) loop
+    if p_result[n] is not distinct from p_plain[n] or not p_all and p_now[n] is distinct from p_plain[n] then
+      p_result[n] := p_now[n];
+    end if;
+  end loop;
+  return p_result;
+end $$;
+revoke all on function m23.onto_now(text[], text[], text[], boolean) from public, anon, authenticated, service_role;
+
+-- Walks the versions of a row, the oldest first.
+create or replace function m23.walk(p_versions m23.row_version[], p_stamps boolean[]) returns m23.walked_row
+language plpgsql immutable set search_path = '' as $$
+declare
+  v_first   text[] := (p_versions[1]).before;
+  v_now     text[] := (p_versions[cardinality(p_versions)]).after;
+  v_past    m23.row_shadows[] := array[m23.same_shadows(v_first)];
+  v_last    m23.row_shadows;
+  v_result  m23.walked_row;
+  v_version m23.row_version;
+  v_is_odd  boolean := false;
+begin
+  foreach v_version in array p_versions loop
+    v_is_odd := v_is_odd or v_version.class in ('n', 'r');
+    v_past := v_past || m23.shadows_after(v_past, v_version, p_stamps);
+    if v_version.class = 's' and not v_version.arrived then v_result.undone := v_version.after; end if;
+  end loop;
+  v_last := v_past[cardinality(v_past)];
+  v_result.kept := v_last.kept;
+  v_result.taken := v_last.taken;
+  if v_is_odd then
+    v_result.kept := m23.onto_now(v_last.kept, v_last.plain, v_now, false);
+    v_result.taken := m23.onto_now(v_last.taken, v_last.plain, v_now, true);
+  end if;
+  if v_result.kept is not null and v_result.taken is not null then
+    for n in 1..cardinality(v_result.kept) loop
+      if p_stamps[n] then v_result.taken[n] := v_result.kept[n]; end if;
+    end loop;
+  end if;
+  return v_result;
+end $$;
+revoke all on function m23.walk(m23.row_version[], boolean[]) from public, anon, authenticated, service_role;
 
 select m23.close_table('m23.fills');
 
@@ -11513,7 +12088,9 @@ begin
   perform m23.plan_table(p_target, p_tenant);
   perform m23.set_aside_again(p_target);
   perform m23.null_again(p_target, p_tenant);
-  select c.inserts + c.updates + c.deletes - p.left_alone into v_rows
+  -- an undo does not want what was left
+  select c.inserts + c.updates + c.deletes - case when (p_target.undo).xids is null then p.left_alone else 0 end
+    into v_rows
     from m23.count_diff(p_target.tbl) c, m23.plan p where p.table_id = (p_target.tbl).id;
   return v_rows;
 end $$;
@@ -11792,6 +12369,7 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
   perform m23.refuse_blocked(v_plan.blocked);
+  perform m23.refuse_conflicts(p_tenant, v_targets);
   if not v_alone then
     v_warnings := m23.check_triggers(v_targets);
   end if;
@@ -11809,9 +12387,10 @@ begin
   -- Back again: foreign keys cascade by triggers, M23's own as well.
   perform set_config('session_replication_role', v_role, true)
     where v_role <> current_setting('session_replication_role');
+  perform m23.note_undone(p_tenant, p_targets);
   perform m23.run_after_restore(p_tenant);
   perform m23.stop_if_cancelled(p_work);
-  return m23.plan_report(v_warnings);
+  return m23.plan_report(v_warnings) || m23.conflict_report(p_tenant, p_targets);
 end $$;
 revoke all on function m23.converge(text, m23.target[], text, text, uuid) from public, anon, authenticated,
   service_role;
@@ -12072,6 +12651,7 @@ declare
   v_role     text := current_setting('session_replication_role');
   v_silenced boolean := true;
   v_rules    text[] := p_unfit || m23.broken_rules(p_tenant, p_targets);
+  v_clashes  text[] := m23.conflicts_refused(p_tenant, p_targets);
 begin
   warnings := '{}';
   if m23.sets_off(p_targets) then
@@ -12084,6 +12664,7 @@ begin
     when exists (select from m23.restore_work w where w.tenant_id = p_tenant and w.kind <> 'test' and not w.dry_run)
       then m23.refusal_told('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running')
     when p_blocked <> '{}' then m23.refusal_told('CONFLICT', m23.blocked_sentence(), p_blocked)
+    when v_clashes <> '{}' then m23.refusal_told('CONFLICT', m23.conflict_sentence(), v_clashes)
     when not v_silenced and warnings <> '{}'
       then m23.refusal_told('VALIDATION_FAILED', 'the restore cannot be made as asked', warnings)
     when v_rules <> '{}'
@@ -12332,7 +12913,9 @@ begin
   if p_risk.needs and p_on_blocked = 'null' then
     moved := m23.null_references(p_target, p_tenant, p_risk.key, p_risk.condition, v_path);
   end if;
-  if moved < broken and p_risk.yields is not null and m23.is_among(p_targets, m23.root_of(p_risk.other)) then
+  -- under an undo, rows that others still need are in conflict, whoever they are
+  if moved < broken and p_risk.yields is not null and (p_risk.needs or (p_target.undo).xids is null)
+     and m23.is_among(p_targets, m23.root_of(p_risk.other)) then
     v_left := m23.leave_alone(p_target, p_risk.yields, v_path);
   end if;
   if moved + v_left < broken and p_on_blocked <> 'refuse' then
@@ -13064,7 +13647,8 @@ declare
                           order by n);
 begin
   return encode(sha256(convert_to(concat(nullif(p_on_blocked, 'refuse') || chr(10), (
-    select string_agg((t).tbl.id || (t).selection::text || chr(10), '' order by (t).tbl.id) from unnest(p_targets) t), (
+    select string_agg((t).tbl.id || (t).selection::text || chr(10), '' order by (t).tbl.id) from unnest(p_targets) t),
+    m23.conflict_digest(p_targets) || chr(10), (
     select string_agg(concat_ws(chr(10), p.name, coalesce(s.sum, '0')), chr(10) order by p.name collate "C")
       from m23.plan p left join unnest(v_ids, v_sums) s (id, sum) on s.id = p.table_id)), 'UTF8')), 'hex');
 end $$;
@@ -13157,7 +13741,7 @@ begin
 end $$;
 revoke all on function m23.plan_statement(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
--- Plans a table, as m23.plan_statement says.
+-- Plans a table, as m23.plan_statement says; for an undo, as m23.plan_undo does.
 create or replace function m23.plan_table(p_target m23.target, p_tenant text, p_lock boolean default false) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -13166,7 +13750,11 @@ begin
       select null::"char" as m23_op, null::tid as m23_place, %s from %s where false', (p_target.tbl).id,
     (select string_agg(quote_ident(c), ', ') from unnest(p_target.columns) c),
     m23.qualified_name((p_target.tbl).relid)));
-  perform m23.run_at(p_target, p_tenant, m23.plan_statement(p_target, p_tenant, p_lock));
+  if (p_target.undo).xids is not null then
+    perform m23.plan_undo(p_target, p_tenant, p_lock);
+  else
+    perform m23.run_at(p_target, p_tenant, m23.plan_statement(p_target, p_tenant, p_lock));
+  end if;
 end $$;
 revoke all on function m23.plan_table(m23.target, text, boolean) from public, anon, authenticated, service_role;
 
@@ -13187,6 +13775,8 @@ declare
   v_gone    record;
   v_kept    record;
   v_spared  record;
+  v_fell    bigint := 0;
+  v_falling bigint;
 begin
   targets := m23.with_entries(p_tenant, v_chosen);
   perform m23.lock_tables(m23.opened_by(targets, v_chosen)) where not p_lock;
@@ -13198,6 +13788,7 @@ begin
   perform m23.plan_nothing(v_chosen, array(select (t).tbl.id from unnest(targets) t));
   foreach v_target in array targets loop
     perform m23.forget_nulled(v_target.tbl);
+    perform m23.forget_undo(v_target.tbl);
     perform m23.plan_table(v_target, p_tenant, p_lock);
   end loop;
   perform m23.narrow(p_tenant, targets, v_chosen);
@@ -13215,14 +13806,16 @@ begin
               v_gone.left_alone + v_spared.left_alone,
               case when v_taken > 0 then (m23.count_diff(v_target.tbl)).taken_back else 0 end,
               m23.shape_warnings(v_target) || m23.arrival_warnings(v_target, v_count.deletes - v_arrived)
-                || v_gone.warnings || v_spared.warnings);
+                || v_gone.warnings || v_spared.warnings || m23.undo_warnings(v_target));
   end loop;
   loop
     v_kept := m23.keep_references(p_tenant, targets, p_on_blocked);
     faults := v_kept.faults;
     blocked := v_kept.blocked;
-    if not exists (select from m23.plan where left_alone + nulled > 0) then return; end if;
-    exit when m23.leave_dependent(p_tenant, targets) = 0;
+    v_falling := m23.keep_within_rules(p_tenant, targets);
+    v_fell := v_fell + v_falling;
+    if v_fell = 0 and not exists (select from m23.plan where left_alone + nulled > 0) then return; end if;
+    exit when m23.leave_dependent(p_tenant, targets) + v_falling = 0;
   end loop;
   foreach v_target in array targets loop
     update m23.plan p
@@ -14064,13 +14657,16 @@ revoke all on function m23.complete_targets(m23.target[]) from public, anon, aut
 create or replace function m23.with_entries(p_tenant text, p_targets m23.target[]) returns m23.target[]
 language plpgsql volatile set search_path = '' as $$
 declare
-  v_from   xid8 := (select min(coalesce(((t).moment).floor, '0')) from unnest(p_targets) t where (t).wanted is null);
+  v_from   xid8 := (select min(coalesce(((t).moment).floor, '0')) from unnest(p_targets) t
+                     where (t).wanted is null and ((t).undo).xids is null);
   v_logged int[] := array(select r.table_id from m23.removed_partitions r where r.xid >= v_from);
 begin
   v_logged := v_logged || m23.logged_tables(
-    array(select (t).tbl.id from unnest(p_targets) t where (t).wanted is null), p_tenant, v_from);
+    array(select (t).tbl.id from unnest(p_targets) t where (t).wanted is null and ((t).undo).xids is null),
+    p_tenant, v_from);
   return array(select p_targets[n] from generate_subscripts(p_targets, 1) n
-                where (p_targets[n]).wanted is not null or ((p_targets[n]).tbl).id = any (v_logged) order by n);
+                where (p_targets[n]).wanted is not null
+                   or ((p_targets[n]).tbl).id = any (v_logged || ((p_targets[n]).undo).table_ids) order by n);
 end $$;
 revoke all on function m23.with_entries(text, m23.target[]) from public, anon, authenticated, service_role;
 
@@ -14439,6 +15035,943 @@ begin
       from target join (select relid, max(d) as d from depth group by relid) deepest using (relid));
 end $$;
 revoke all on function m23.parents_first(m23.target[]) from public, anon, authenticated, service_role;
+
+-- Gathers what an undo of a table reads: the keys of the rows that it takes changes of back, with the live rows, and
+-- the log's entries of those keys. Rows are kept as text. Where keys were changed, all keys are gathered that the rows
+-- came from or went to.
+
+-- An old row that the log has, and the groups of columns that it does not carry.
+create type m23.logged_image as (unchanged int, fields text[]);
+
+-- The steps of rows: what each transaction did to one. A row is followed from key to key; each has a life of its own.
+
+create type m23.row_step as (
+  life       bigint,
+  at         pg_lsn,   -- of the last change
+  xid        xid8,
+  class      "char",   -- as m23.row_version has it
+  arrived    boolean,  -- from another tenant
+  before_no  bigint,   -- its key before, and after: numbers of the gathered keys; null where it was not there
+  after_no   bigint,
+  is_sound   boolean,  -- the log's entries fit together
+  images     m23.logged_image[]
+);
+
+-- Conflicts of an undo: rows where keeping what others did since, and taking the changes back wholly, come to different
+-- results; and rows that stay as they are because something stands in their way.
+
+-- The condition that a row `l` of the lives is in conflict.
+create or replace function m23.is_conflict() returns text
+language sql immutable set search_path = '' as
+$$ select '(l.kept is distinct from l.taken or l.fell in (''history'', ''key'', ''unique'', ''reference''))' $$;
+revoke all on function m23.is_conflict() from public, anon, authenticated, service_role;
+
+-- How many rows are in conflict.
+create or replace function m23.count_conflicts(p_targets m23.target[]) returns bigint
+language plpgsql volatile set search_path = '' as $$
+begin
+  return coalesce((
+    select sum(m23.number_of('', format('select count(*) from %s l where %s', m23.undo_name((t).tbl, 'lives'),
+                                        m23.is_conflict())))
+      from unnest(p_targets) t where to_regclass(m23.undo_name((t).tbl, 'lives')) is not null), 0);
+end $$;
+revoke all on function m23.count_conflicts(m23.target[]) from public, anon, authenticated, service_role;
+
+-- A row as an object, of an expression that is an array of texts.
+create or replace function m23.row_object(p_target m23.target, p_row text, p_of_key boolean default false) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.fill('case when {row} is not null then (select m23.double_safe(pg_catalog.to_jsonb(m23_s))
+                     from (select {shown} from (select {typed}) m23_t) m23_s) end',
+    'row', p_row, 'typed', m23.typed_columns(p_target, p_row, p_of_key),
+    'shown', m23.shown_columns((p_target.tbl).relid,
+                               case when p_of_key then m23.key_of((p_target.tbl).relid) else p_target.columns end,
+                               'm23_t'));
+end $$;
+revoke all on function m23.row_object(m23.target, text, boolean) from public, anon, authenticated, service_role;
+
+-- Some fields of an object.
+create or replace function m23.only_fields(p_object jsonb, p_fields text[]) returns jsonb
+language sql immutable set search_path = '' as $$
+  select case when p_object is not null then (
+           select coalesce(jsonb_object_agg(f, p_object -> f), '{}') from unnest(p_fields) f where p_object ? f) end
+$$;
+revoke all on function m23.only_fields(jsonb, text[]) from public, anon, authenticated, service_role;
+
+-- The columns in which two rows differ: all, if one of them is not there.
+create or replace function m23.columns_apart(p_these text[], p_those text[], p_columns text[]) returns text[]
+language plpgsql immutable set search_path = '' as $$
+begin
+  return array(select u.name from unnest(p_columns) with ordinality u (name, n)
+                where p_these is null or p_those is null or p_these[u.n] is distinct from p_those[u.n] order by u.n);
+end $$;
+revoke all on function m23.columns_apart(text[], text[], text[]) from public, anon, authenticated, service_role;
+
+-- Who did something last to a row in conflict, since.
+create or replace function m23.conflicting_change(p_tenant text, p_xid xid8, p_actor uuid) returns jsonb
+language plpgsql volatile set search_path = '' as $$
+begin
+  if p_xid is null then return null; end if;
+  return jsonb_build_object('actor', p_actor, 'transactionId', p_xid::text, 'at', m23.iso(m23.time_of(p_xid)),
+    'source', (select o.source from m23.own_transactions(p_tenant) o where o.xid = p_xid limit 1));
+end $$;
+revoke all on function m23.conflicting_change(text, xid8, uuid) from public, anon, authenticated, service_role;
+
+-- The first conflicts of a table.
+create or replace function m23.conflicts_of(p_target m23.target, p_tenant text, p_limit bigint) returns jsonb
+language plpgsql volatile set search_path = '' as $$
+declare v_told jsonb;
+begin
+  perform set_config('search_path', p_target.path, true);
+  execute m23.fill($sql$
+    select jsonb_agg(jsonb_build_object('table', $2::text, 'key', c.key, 'columns', to_jsonb(c.columns),
+             'before', m23.only_fields(c.before, c.columns), 'undone', m23.only_fields(c.undone, c.columns),
+             'now', m23.only_fields(c.now, c.columns), 'by', m23.conflicting_change($1, c.by, c.actor),
+             'reason', c.reason) order by c.n)
+      from (select row_number() over (order by coalesce(l.now_key, l.want_key), l.life) as n, l.by,
+                   (select e.actor from {entries} e where e.xid = l.by limit 1) as actor,
+                   {key} as key, {before} as before, {undone} as undone, {now} as now, a.columns,
+                   case when l.fell in ('history', 'key', 'unique', 'reference') then l.fell
+                        else 'changed' end as reason
+              from {lives} l, lateral (select m23.columns_apart(
+                     case when l.kept is distinct from l.taken then l.kept else l.now end, l.taken, $3)) a (columns)
+             where {is_conflict} order by 1 limit $4) c$sql$,
+    'entries', m23.undo_name(p_target.tbl, 'entries'), 'lives', m23.undo_name(p_target.tbl, 'lives'),
+    'key', m23.row_object(p_target, 'coalesce(l.now, l.taken, l.kept)', true),
+    'before', m23.row_object(p_target, 'l.taken'), 'undone', m23.row_object(p_target, 'l.undone'),
+    'now', m23.row_object(p_target, 'l.now'), 'is_conflict', m23.is_conflict())
+    into v_told using p_tenant, m23.public_name((p_target.tbl).relid), p_target.columns, p_limit;
+  return coalesce(v_told, '[]');
+end $$;
+revoke all on function m23.conflicts_of(m23.target, text, bigint) from public, anon, authenticated, service_role;
+
+-- What an answer says of conflicts: nothing, if it is about no undo.
+create or replace function m23.conflict_report(p_tenant text, p_targets m23.target[]) returns jsonb
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_told   jsonb := '[]';
+begin
+  if not m23.is_undo(p_targets) then return '{}'; end if;
+  for v_target in select t.* from unnest(p_targets) t order by m23.public_name((t.tbl).relid) loop
+    continue when to_regclass(m23.undo_name(v_target.tbl, 'lives')) is null;
+    v_told := v_told || m23.conflicts_of(v_target, p_tenant, 100 - jsonb_array_length(v_told));
+  end loop;
+  return jsonb_build_object('conflictCount', m23.count_conflicts(p_targets), 'conflicts', v_told);
+end $$;
+revoke all on function m23.conflict_report(text, m23.target[]) from public, anon, authenticated, service_role;
+
+-- Whether targets are those of an undo.
+create or replace function m23.is_undo(p_targets m23.target[]) returns boolean
+language plpgsql immutable set search_path = '' as $$
+begin
+  return exists (select from unnest(p_targets) t where ((t).undo).xids is not null);
+end $$;
+revoke all on function m23.is_undo(m23.target[]) from public, anon, authenticated, service_role;
+
+-- A sum over the conflicts of all tables: another conflict makes another plan. Null, if there is no undo.
+create or replace function m23.conflict_digest(p_targets m23.target[]) returns text
+language plpgsql volatile set search_path = '' as $$
+begin
+  return (select string_agg(concat_ws(':', ((t).tbl).id, ((t).undo).on_conflict, m23.number_of('', format(
+             'select coalesce(sum(hashtextextended(row(l.now, l.kept, l.taken, l.fell)::text, 0)::numeric), 0)
+                from %s l where %s', m23.undo_name((t).tbl, 'lives'), m23.is_conflict()))),
+           chr(10) order by ((t).tbl).id)
+            from unnest(p_targets) t where to_regclass(m23.undo_name((t).tbl, 'lives')) is not null);
+end $$;
+revoke all on function m23.conflict_digest(m23.target[]) from public, anon, authenticated, service_role;
+
+-- What a refusal because of conflicts is called, wherever it is said.
+create or replace function m23.conflict_sentence() returns text
+language sql immutable set search_path = '' as
+$$ select 'others have built on changes that would be undone; nothing was changed' $$;
+revoke all on function m23.conflict_sentence() from public, anon, authenticated, service_role;
+
+-- What has to be said where conflicts are to be refused; nothing, if there are none.
+create or replace function m23.conflicts_refused(p_tenant text, p_targets m23.target[]) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare v_count bigint;
+begin
+  if not exists (select from unnest(p_targets) t where ((t).undo).on_conflict = 'refuse') then return '{}'; end if;
+  v_count := m23.count_conflicts(p_targets);
+  if v_count = 0 then return '{}'; end if;
+  return array(
+    select format('%s %s: %s', c ->> 'table', c -> 'key', case c ->> 'reason'
+             when 'changed' then array_to_string(m23.list_of(c -> 'columns'), ', ')
+                                   || coalesce(format(' (transaction %s)', c -> 'by' ->> 'transactionId'), '')
+             when 'key' then 'another row has its key'
+             when 'unique' then 'another row has a value that only one may have'
+             when 'reference' then 'a reference would break'
+             else 'its history does not fit together' end)
+      from jsonb_array_elements(m23.conflict_report(p_tenant, p_targets) -> 'conflicts') with ordinality u (c, n)
+     where n <= 20 order by n)
+    || case when v_count > 20 then array[format('and %s more', v_count - 20)] else '{}' end
+    || array['set onConflict: "skip" keeps what others did, "overwrite" takes the changes back wholly'];
+end $$;
+revoke all on function m23.conflicts_refused(text, m23.target[]) from public, anon, authenticated, service_role;
+
+-- Refuses an undo that meets conflicts, if its caller wants that.
+create or replace function m23.refuse_conflicts(p_tenant text, p_targets m23.target[]) returns void
+language plpgsql volatile set search_path = '' as $$
+declare v_said text[] := m23.conflicts_refused(p_tenant, p_targets);
+begin
+  if v_said <> '{}' then perform m23.refuse('CONFLICT', m23.conflict_sentence(), v_said); end if;
+end $$;
+revoke all on function m23.refuse_conflicts(text, m23.target[]) from public, anon, authenticated, service_role;
+
+-- What could not be taken back, and is no conflict: a sentence each.
+create or replace function m23.undo_warnings(p_target m23.target) returns text[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_gone    bigint;
+  v_arrived bigint;
+begin
+  if (p_target.undo).xids is null then return '{}'; end if;
+  execute format('select count(*) from %s l where l.now is null and l.undone is not null and l.kept is null
+                                             and l.taken is null', m23.undo_name(p_target.tbl, 'lives')) into v_gone;
+  execute format('select count(distinct s.life) from %s s where s.class = ''s'' and s.arrived',
+                 m23.undo_name(p_target.tbl, 'steps')) into v_arrived;
+  return array_remove(array[
+    case when v_gone > 0 then format('%s: %s row(s) are gone since; nothing of them was undone',
+                                     m23.public_name((p_target.tbl).relid), v_gone) end,
+    case when v_arrived > 0 then format('%s: %s row(s) had come from another tenant and were not given back',
+                                        m23.public_name((p_target.tbl).relid), v_arrived) end], null);
+end $$;
+revoke all on function m23.undo_warnings(m23.target) from public, anon, authenticated, service_role;
+
+-- Rows that have changed their keys are followed, change by change: where two rows stand at one key for a moment, the
+-- older one leaves first. A row that is inserted at a key whose row is gone goes on with that row's life.
+create or replace function m23.follow_moves(p_target m23.target, p_tenant text, p_neutral m23.neutral[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_changes text := m23.key_changes(p_target, 'k.m23_moved');
+  v_at      jsonb;          -- which lives stand at which key, the oldest first
+  v_gone    jsonb := '{}';  -- whose life ended at which key
+  v_xid     record;
+  v_before  jsonb;
+  v_images  jsonb;
+  v_own     jsonb;
+begin
+  execute m23.fill($sql$select coalesce(jsonb_object_agg(g.m23_no, jsonb_build_array(-g.m23_no)), '{}')
+      from (select distinct on (m23_no) * from {changes} c order by m23_no, at) g
+     where g.after_balance - g.balance = 1$sql$, 'changes', v_changes) into v_at;
+  for v_xid in execute m23.fill($sql$
+    select g.xid, max(g.at) as at, bool_and(g.is_back) as is_back,
+           bool_and(g.class in ('s', 'o') and {whole}) as is_sound,
+           jsonb_agg(jsonb_build_array(g.m23_no, g.arrived)) as keys,
+           jsonb_object_agg(g.m23_no, true) filter (where g.images is not null) as with_images
+      from (select c.*, {class} as class from (select g.*, k.m23_key from {changes} g join {keys} k using (m23_no)) c,
+                   lateral (select c.xid, c.is_back, c.actors) g, lateral (select c.m23_key) k) g
+     group by g.xid order by 2$sql$,
+    'changes', v_changes, 'keys', m23.undo_name(p_target.tbl, 'keys'),
+    'class', m23.class_of_changes(p_target, p_tenant, p_neutral),
+    'whole', (select (c.relkind <> 'p')::text from pg_class c where c.oid = (p_target.tbl).relid))
+  loop
+    v_before := v_at;
+    v_own := m23.move_rows(p_target, v_xid.xid, v_at, v_gone);
+    v_at := v_own -> 'at';
+    v_gone := v_own -> 'gone';
+    v_images := (select coalesce(jsonb_object_agg(v_before -> k.no ->> 0, k.no::bigint), '{}')
+                   from jsonb_object_keys(coalesce(v_xid.with_images, '{}')) k (no)
+                  where v_before -> k.no ->> 0 is not null);
+    execute m23.fill($sql$
+      insert into {steps}
+      select l.life, $1, $2, case when $3 then 's' else 'o' end, coalesce(a.arrived, false),
+             ($4 ->> l.life::text)::bigint, n.no, $5, (
+               select array_agg(e.image order by e.change_id) from {entries} e
+                where e.m23_no = ($4 ->> l.life::text)::bigint and e.xid = $2 and e.op in ('U', 'D'))
+        from (select k.life::bigint as life from jsonb_object_keys($4) k (life)
+              union select t.life::bigint from jsonb_array_elements_text($6) t (life)) l
+        left join (select s.key::bigint as no, u.life::bigint as life
+                     from jsonb_each($7) s, jsonb_array_elements_text(s.value) u (life)) n on n.life = l.life
+        left join (select (k ->> 0)::bigint as no, (k ->> 1)::boolean as arrived from jsonb_array_elements($8) k) a
+               on a.no = n.no$sql$,
+      'steps', m23.undo_name(p_target.tbl, 'steps'), 'entries', m23.undo_name(p_target.tbl, 'entries'))
+      using v_xid.at, v_xid.xid, v_xid.is_back, v_images, v_xid.is_sound, v_own -> 'touched', v_at, v_xid.keys;
+  end loop;
+end $$;
+revoke all on function m23.follow_moves(m23.target, text, m23.neutral[]) from public, anon, authenticated, service_role;
+
+-- Moves rows as a transaction has: gives where they are after it, which are gone, and those that came to a key.
+create or replace function m23.move_rows(p_target m23.target, p_xid xid8, p_at jsonb, p_gone jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_entry   record;
+  v_here    jsonb;  -- the lives at the entry's key
+  v_life    jsonb;  -- the one that an update has taken from its key, and not put down yet
+  v_touched jsonb := '[]';
+begin
+  for v_entry in execute format(
+    'select e.op, e.m23_no::text as no, e.change_id from %s e join %s k using (m23_no)
+      where e.xid = $1 and k.m23_moved and e.op <> ''U'' order by e.change_id',
+    m23.undo_name(p_target.tbl, 'entries'), m23.undo_name(p_target.tbl, 'keys')) using p_xid
+  loop
+    v_here := coalesce(p_at -> v_entry.no, '[]');
+    if v_entry.op in ('D', 'l', 'o') then
+      if v_entry.op = 'o' then v_life := v_here -> 0;
+      else p_gone := p_gone || jsonb_build_object(v_entry.no, v_here -> 0); end if;
+      p_at := p_at || jsonb_build_object(v_entry.no, v_here - 0);
+    else
+      if v_entry.op <> 'n' then
+        v_life := p_gone -> v_entry.no;
+        p_gone := p_gone - v_entry.no;
+      end if;
+      -- a row that was not known before is told by the change that made it
+      if coalesce(v_life, 'null') = 'null' then v_life := to_jsonb(-1000000000 - (v_entry.change_id - '0/0')); end if;
+      p_at := p_at || jsonb_build_object(v_entry.no, v_here || v_life);
+      v_touched := v_touched || v_life;
+      v_life := null;
+    end if;
+  end loop;
+  return jsonb_build_object('at', p_at, 'gone', p_gone, 'touched', v_touched);
+end $$;
+revoke all on function m23.move_rows(m23.target, xid8, jsonb, jsonb) from public, anon, authenticated, service_role;
+
+-- Such a row, by its fields.
+create or replace function m23.new_image(p_unchanged int, p_fields text[]) returns m23.logged_image
+language plpgsql immutable set search_path = '' as $$
+declare v_image m23.logged_image;
+begin
+  v_image.unchanged := p_unchanged;
+  v_image.fields := p_fields;
+  return v_image;
+end $$;
+revoke all on function m23.new_image(int, text[]) from public, anon, authenticated, service_role;
+
+-- The temporary tables of an undo: `keys`, `entries`, `steps` and `lives`.
+create or replace function m23.undo_name(p_table m23.protected_tables, p_what text) returns text
+language plpgsql immutable set search_path = '' as
+$$ begin return format('pg_temp.m23_undo_%s_%s', p_what, p_table.id); end $$;
+revoke all on function m23.undo_name(m23.protected_tables, text) from public, anon, authenticated, service_role;
+
+-- Forgets what was gathered and worked out for a table.
+create or replace function m23.forget_undo(p_table m23.protected_tables) returns void
+language plpgsql set search_path = '' as $$
+declare v_what text;
+begin
+  foreach v_what in array '{keys,entries,steps,lives}'::text[] loop
+    if to_regclass(m23.undo_name(p_table, v_what)) is not null then
+      execute format('drop table %s', m23.undo_name(p_table, v_what));
+    end if;
+  end loop;
+end $$;
+revoke all on function m23.forget_undo(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- A row of a table's columns as an array of texts.
+create or replace function m23.row_texts(p_target m23.target, p_row text, p_of_key boolean default false) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('array[%s]::text[]', string_agg(m23.text_of(c, p_row), ', '
+                                                        order by case when p_of_key then c.key_ord else c.attnum end))
+            from m23.columns_of((p_target.tbl).relid, p_of_key) c where c.name = any (p_target.columns));
+end $$;
+revoke all on function m23.row_texts(m23.target, text, boolean) from public, anon, authenticated, service_role;
+
+-- A log's entries `l` of a target, from the floor on.
+create or replace function m23.undo_log(p_target m23.target, p_tenant text) returns text
+language plpgsql volatile set search_path = '' as $$
+begin
+  return m23.fill($sql$(select l.* from {log} l
+      where l.tenant_id = {tenant} and l.xid >= {floor} and (l.op <> 'a' or l.xid >= {pruned}))$sql$,
+    'log', m23.log_of((p_target.tbl).id, p_tenant, (p_target.undo).floor),
+    'tenant', m23.tenant_value(p_target.tbl, '$1'), 'floor', quote_literal((p_target.undo).floor) || '::xid8',
+    'pruned', quote_literal((p_target.tbl).pruned_below));
+end $$;
+revoke all on function m23.undo_log(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Adds the keys of the log's entries `l` for which a condition holds; gives how many are new.
+create or replace function m23.add_keys(p_target m23.target, p_tenant text, p_log text, p_condition text) returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  return m23.run_at(p_target, p_tenant, m23.fill($sql$
+    insert into {keys} (m23_no, {names}, m23_moved, m23_simple)
+    select (select count(*) from {keys}) + row_number() over (), s.*, false, false
+      from (select distinct {values} from {log} l where {condition}) s
+     where not exists (select from {keys} k where {same_key})$sql$,
+    'keys', m23.undo_name(p_target.tbl, 'keys'), 'log', p_log, 'condition', p_condition,
+    'names', (select string_agg(quote_ident(c.name), ', ' order by c.key_ord)
+                from m23.columns_of((p_target.tbl).relid, true) c),
+    'values', (select string_agg(format('%s as %I', m23.log_value(p_target.tbl, c), c.name), ', ' order by c.key_ord)
+                 from m23.columns_of((p_target.tbl).relid, true) c),
+    'same_key', m23.key_match((p_target.tbl).relid, 'k', 's')));
+end $$;
+revoke all on function m23.add_keys(m23.target, text, text, text) from public, anon, authenticated, service_role;
+
+-- The entries of the keys, in place of those that were there.
+create or replace function m23.add_entries(p_target m23.target, p_tenant text, p_log text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute format('truncate %s', m23.undo_name(p_target.tbl, 'entries'));
+  perform m23.run_at(p_target, p_tenant, m23.fill($sql$
+    insert into {entries}
+    select k.m23_no, r.m23_op, r.m23_change_id, r.m23_xid, r.m23_actor, r.m23_is_back,
+           case when r.m23_op in ('U', 'D') then m23.new_image(r.m23_unchanged, {texts}) end
+      from (select l.op as m23_op, l.change_id as m23_change_id, l.xid as m23_xid, l.actor as m23_actor,
+                   coalesce({is_back}, false) as m23_is_back, coalesce(l.unchanged, 0) as m23_unchanged, {images}
+              from {log} l) r
+      join {keys} k on {same_key}$sql$,
+    'entries', m23.undo_name(p_target.tbl, 'entries'), 'texts', m23.row_texts(p_target, 'r'),
+    'is_back', m23.is_taken_back(p_target.undo), 'images', m23.log_images(p_target.tbl), 'log', p_log,
+    'keys', m23.undo_name(p_target.tbl, 'keys'), 'same_key', m23.key_match((p_target.tbl).relid, 'r', 'k')));
+  execute format('analyze %s', m23.undo_name(p_target.tbl, 'entries'));
+end $$;
+revoke all on function m23.add_entries(m23.target, text, text) from public, anon, authenticated, service_role;
+
+-- The condition that the key of an entry `l` is one that a change of keys ties to a gathered one: an update that takes
+-- a key away is followed by the key that it makes.
+create or replace function m23.is_tied(p_target m23.target, p_log text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.fill($sql$l.op in ('o', 'n') and (l.xid, {key}) in (
+      select p.xid, u.key
+        from (select x.xid, x.op, x.key, lead(x.key) over w as made, lead(x.op) over w as made_op
+                from (select l.xid, l.op, l.change_id, {key} as key from {log} l where l.op in ('o', 'n')) x
+              window w as (partition by x.xid order by x.change_id)) p,
+             lateral unnest(array[p.key::text, p.made::text]) one (key), lateral (select one.key::text[]) u (key)
+       where p.op = 'o' and p.made_op = 'n'
+         and exists (select from {keys} k where {text_key} in (p.key, p.made)))$sql$,
+    'log', p_log, 'keys', m23.undo_name(p_target.tbl, 'keys'), 'text_key', m23.row_texts(p_target, 'k', true),
+    'key', (select format('array[%s]::text[]', string_agg(format('(%s)::text', m23.log_value(p_target.tbl, c)), ', '
+                                                          order by c.key_ord))
+              from m23.columns_of((p_target.tbl).relid, true) c));
+end $$;
+revoke all on function m23.is_tied(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Gathers it all.
+create or replace function m23.gather_versions(p_target m23.target, p_tenant text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_keys    text := m23.undo_name(p_target.tbl, 'keys');
+  v_entries text := m23.undo_name(p_target.tbl, 'entries');
+  v_log     text := m23.undo_log(p_target, p_tenant);
+begin
+  perform m23.run(p_target.path, m23.fill($sql$
+    create temp table {keys} on commit drop as
+      select 0::bigint as m23_no, {names}, null::text[] as m23_key, null::text[] as m23_live, false as m23_moved,
+             false as m23_simple
+        from {live} r where false$sql$,
+    'keys', split_part(v_keys, '.', 2), 'names', m23.key_list((p_target.tbl).relid, 'r'),
+    'live', m23.qualified_name((p_target.tbl).relid)));
+  execute format('create temp table %s (m23_no bigint, op "char", change_id pg_lsn, xid xid8, actor uuid,
+                                        is_back boolean, image m23.logged_image) on commit drop',
+                 split_part(v_entries, '.', 2));
+  perform m23.add_keys(p_target, p_tenant, v_log, m23.is_taken_back(p_target.undo));
+  perform m23.add_entries(p_target, p_tenant, v_log);
+  if m23.number_of('', format('select count(*) from %s where op in (''o'', ''n'')', v_entries)) > 0 then
+    while m23.add_keys(p_target, p_tenant, v_log, m23.is_tied(p_target, v_log)) > 0 loop null; end loop;
+    perform m23.add_entries(p_target, p_tenant, v_log);
+    execute format('update %s k set m23_moved = true
+                     where exists (select from %s e where e.m23_no = k.m23_no and e.op in (''o'', ''n''))',
+                   v_keys, v_entries);
+  end if;
+  perform m23.run_at(p_target, p_tenant, m23.fill($sql$
+    update {keys} k set m23_key = {key}, m23_live = (
+      select {texts} from {live} l where {same_key} and {is_its})$sql$,
+    'keys', v_keys, 'key', m23.row_texts(p_target, 'k', true), 'texts', m23.row_texts(p_target, 'l'),
+    'live', m23.qualified_name((p_target.tbl).relid), 'same_key', m23.key_match((p_target.tbl).relid, 'l', 'k'),
+    'is_its', m23.is_tenants(p_target.tbl, 'l', '$1')));
+  execute format('analyze %s', v_keys);
+end $$;
+revoke all on function m23.gather_versions(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Keeps an undo within what the database allows: a row that another stands in the way of stays as it is, as a whole.
+-- What stays keeps its values and its key from others.
+
+-- Lets go of rows that were left, and of those that a unique index would not take; gives how many.
+create or replace function m23.keep_within_rules(p_tenant text, p_targets m23.target[]) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_fell   bigint;
+  v_all    bigint := 0;
+begin
+  foreach v_target in array p_targets loop
+    continue when (v_target.undo).xids is null;
+    v_fell := m23.note_left_lives(v_target) + m23.keep_unique(v_target, p_tenant);
+    continue when v_fell = 0;
+    v_all := v_all + v_fell + m23.keep_keys_apart(v_target);
+    execute format('truncate %s', m23.diff_name(v_target.tbl));
+    perform m23.plan_undo(v_target, p_tenant, false);
+    perform m23.take_back(v_target);
+  end loop;
+  return v_all;
+end $$;
+revoke all on function m23.keep_within_rules(text, m23.target[]) from public, anon, authenticated, service_role;
+
+-- Lets rows stay as they are whose planned rows `d` are among some; gives how many.
+create or replace function m23.let_stay(p_target m23.target, p_rows text, p_why text) returns bigint
+language plpgsql set search_path = '' as $$
+begin
+  return m23.number_of(p_target.path, m23.fill($sql$
+    with those as materialized (select d.m23_op, d.m23_key, {why} as why from ({rows}) d),
+         fell as (
+      update {lives} l set want = l.now, want_key = l.now_key, fell = t.why
+        from those t
+       where l.fell is null and case t.m23_op when 'D' then l.now_key = t.m23_key else l.want_key = t.m23_key end
+      returning 1)
+    select count(*) from fell$sql$,
+    'lives', m23.undo_name(p_target.tbl, 'lives'), 'rows', p_rows, 'why', p_why));
+end $$;
+revoke all on function m23.let_stay(m23.target, text, text) from public, anon, authenticated, service_role;
+
+-- The same for rows that were left alone, because of a reference, or for another tenant's sake.
+create or replace function m23.note_left_lives(p_target m23.target) returns bigint
+language plpgsql set search_path = '' as $$
+declare v_left text := 'pg_temp.m23_left_' || (p_target.tbl).id;
+begin
+  if to_regclass(v_left) is null then return 0; end if;
+  return m23.let_stay(p_target,
+    format('select r.m23_op, %s as m23_key, r.m23_lacks from %s r', m23.row_texts(p_target, 'r', true), v_left),
+    'case when d.m23_lacks is null then ''left'' else ''reference'' end');
+end $$;
+revoke all on function m23.note_left_lives(m23.target) from public, anon, authenticated, service_role;
+
+-- The same for rows that collide with one that stays, or with each other.
+create or replace function m23.keep_unique(p_target m23.target, p_tenant text) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_index pg_index;
+  v_fell  bigint := 0;
+begin
+  for v_index in select i.* from m23.colliding_indexes(p_target) i where not m23.is_of_key(i) order by i.indexrelid loop
+    v_fell := v_fell + m23.let_stay(p_target, m23.fill($sql$
+      with planned as materialized (
+        select r.m23_op, r.m23_row, {key} as m23_key, {parts} from {rows} r where {within} and {predicate})
+      select p.m23_op, p.m23_key from planned p join planned o on o.m23_row <> p.m23_row and {collide}
+      union
+      select p.m23_op, p.m23_key from planned p
+        join (select {parts} from {live} r where {is_its} and not {is_planned} and {predicate}) o on {collide}$sql$,
+      'key', m23.row_texts(p_target, 'r', true), 'parts', m23.index_parts(v_index),
+      'rows', m23.rows_to_write(p_target), 'within', m23.partition_condition(v_index.indrelid),
+      'predicate', coalesce(pg_get_expr(v_index.indpred, v_index.indrelid), 'true'),
+      'live', m23.qualified_name(v_index.indrelid),
+      'is_its', m23.belongs_to(p_target.tbl, 'r', quote_literal(p_tenant)),
+      'is_planned', m23.key_in((p_target.tbl).relid, 'r', m23.diff_name(p_target.tbl)),
+      'collide', m23.collide(v_index, 'p', 'o')), quote_literal('unique'));
+  end loop;
+  return v_fell;
+end $$;
+revoke all on function m23.keep_unique(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Notes what this transaction has taken back of a tenant, and the rows on which it did not do so wholly.
+create or replace function m23.note_undone(p_tenant text, p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_undo   m23.undoing := (select (t).undo from unnest(p_targets) t where ((t).undo).xids is not null limit 1);
+begin
+  if v_undo.xids is null then return; end if;
+  insert into m23.undone (incarnation, tenant_id, by_xid, xids, actor, table_ids)
+    values (m23.incarnation(), p_tenant, pg_current_xact_id(), v_undo.xids, v_undo.actor, v_undo.table_ids);
+  foreach v_target in array p_targets loop
+    continue when to_regclass(m23.undo_name(v_target.tbl, 'lives')) is null;
+    execute m23.fill($sql$
+      insert into m23.undone_except
+      select distinct {life}::uuid, $1, pg_current_xact_id(), $2, k.key
+        from {lives} l, unnest(array[l.now_key::text, l.want_key::text, l.kept_key::text]) t (key),
+             lateral (select t.key::text[]) k (key)
+       where t.key is not null and (l.fell is not null or {is_conflict})$sql$,
+      'life', quote_literal(m23.incarnation()), 'is_conflict', m23.is_conflict(),
+      'lives', m23.fill('(select l.*, case when l.kept is not null then {key} end as kept_key from {lives} l)',
+                        'key', m23.key_of_texts(v_target, 'l.kept'), 'lives', m23.undo_name(v_target.tbl, 'lives')))
+      using p_tenant, (v_target.tbl).id;
+  end loop;
+end $$;
+revoke all on function m23.note_undone(text, m23.target[]) from public, anon, authenticated, service_role;
+
+-- The plan of a table for an undo: the rows that are wanted against the live rows with their keys.
+create or replace function m23.plan_undo(p_target m23.target, p_tenant text, p_lock boolean) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if to_regclass(m23.undo_name(p_target.tbl, 'lives')) is null then
+    perform m23.work_out_lives(p_target, p_tenant);
+  end if;
+  perform m23.run_at(p_target, p_tenant, m23.undo_statement(p_target, p_lock));
+  perform m23.run_at(p_target, p_tenant, m23.undo_deletes(p_target, p_lock));
+end $$;
+revoke all on function m23.plan_undo(m23.target, text, boolean) from public, anon, authenticated, service_role;
+
+-- Columns of a row that is an array of texts, in their types, for a select list.
+create or replace function m23.typed_columns(p_target m23.target, p_row text, p_of_key boolean default false)
+  returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select string_agg(format('((%s)[%s])::%s as %I', p_row, array_position(p_target.columns, c.name),
+                                   m23.type_with_nulls((p_target.tbl).relid, c.attnum), c.name), ', ' order by c.attnum)
+            from m23.columns_of((p_target.tbl).relid, p_of_key) c where c.name = any (p_target.columns));
+end $$;
+revoke all on function m23.typed_columns(m23.target, text, boolean) from public, anon, authenticated, service_role;
+
+-- The tenant's live rows `l` with the keys of some rows; with p_lock they are taken as they are read, as
+-- m23.plan_statement does.
+create or replace function m23.live_rows_of(p_target m23.target, p_rows text, p_lock boolean) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.fill(case when p_lock then $sql$lateral (
+             select ctid as m23_place, r.* from {live} r where {is_its} and {same_key} for {lock} nowait) l on true$sql$
+           else '(select ctid as m23_place, r.* from {live} r where {is_its}) l on {same_key}' end,
+    'live', m23.qualified_name((p_target.tbl).relid), 'is_its', m23.is_tenants(p_target.tbl, 'r', '$1'),
+    'same_key', m23.key_match((p_target.tbl).relid, p_rows, case when p_lock then 'r' else 'l' end),
+    'lock', m23.lock_to_change(p_target.tbl));
+end $$;
+revoke all on function m23.live_rows_of(m23.target, text, boolean) from public, anon, authenticated, service_role;
+
+-- The statement that plans what is to be there, and is not so.
+create or replace function m23.undo_statement(p_target m23.target, p_lock boolean) returns text
+language plpgsql volatile set search_path = '' as $$
+declare v_values text[] := m23.wanted_values(p_target);
+begin
+  return m23.fill($sql$insert into {diff}
+      select case when l.m23_place is null then 'I' when {fixed_differ} then 'R' else 'U' end, l.m23_place, {values}
+        from (select {wanted} from {lives} f
+               where f.fell is null and f.want is not null and f.want is distinct from f.now) w
+        left join {live_rows}
+       where l.m23_place is null or {differs}$sql$,
+    'diff', m23.diff_name(p_target.tbl), 'fixed_differ', coalesce(m23.fixed_differ(p_target, 'w'), 'false'),
+    'values', array_to_string(v_values, ', '), 'wanted', m23.typed_columns(p_target, 'f.want'),
+    'lives', m23.undo_name(p_target.tbl, 'lives'), 'live_rows', m23.live_rows_of(p_target, 'w', p_lock),
+    'differs', m23.differs(p_target.tbl, p_target.columns, v_values));
+end $$;
+revoke all on function m23.undo_statement(m23.target, boolean) from public, anon, authenticated, service_role;
+
+-- The statement that plans what is not to be there, and is.
+create or replace function m23.undo_deletes(p_target m23.target, p_lock boolean) returns text
+language plpgsql volatile set search_path = '' as $$
+begin
+  return m23.fill($sql$insert into {diff}
+      select 'D', l.m23_place, {columns}
+        from (select {keys} from {lives} f
+               where f.now_key is not null and f.want_key is distinct from f.now_key
+                 and not exists (select from {lives} o where o.want_key = f.now_key)) w
+        join {live_rows}$sql$,
+    'diff', m23.diff_name(p_target.tbl),
+    'columns', (select string_agg(format('l.%I', c), ', ' order by n)
+                  from unnest(p_target.columns) with ordinality u (c, n)),
+    'keys', m23.typed_columns(p_target, 'f.now', true), 'lives', m23.undo_name(p_target.tbl, 'lives'),
+    'live_rows', m23.live_rows_of(p_target, 'w', p_lock));
+end $$;
+revoke all on function m23.undo_deletes(m23.target, boolean) from public, anon, authenticated, service_role;
+
+-- A step, by the fields that a walk reads.
+create or replace function m23.new_step(p_xid xid8, p_class "char", p_arrived boolean, p_before_no bigint,
+  p_after_no bigint,
+                             p_is_sound boolean, p_images m23.logged_image[])
+returns m23.row_step
+language plpgsql immutable set search_path = '' as $$
+declare v_step m23.row_step;
+begin
+  v_step.xid := p_xid;
+  v_step.class := p_class;
+  v_step.arrived := p_arrived;
+  v_step.before_no := p_before_no;
+  v_step.after_no := p_after_no;
+  v_step.is_sound := p_is_sound;
+  v_step.images := p_images;
+  return v_step;
+end $$;
+revoke all on function m23.new_step(xid8, "char", boolean, bigint, bigint, boolean, m23.logged_image[]) from public,
+  anon, authenticated, service_role;
+
+-- The class of a transaction's changes `g` of a key `k`: g.xid, g.is_back, g.actors.
+create or replace function m23.class_of_changes(p_target m23.target, p_tenant text, p_neutral m23.neutral[])
+  returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.fill($sql$case
+      when g.xid = any ({neutral_xids}) and exists (
+             select from unnest({neutral}::m23.neutral[]) n
+              where n.xid = g.xid and {table} = any (n.table_ids) and (n.actor is null or g.actors = array[n.actor])
+                and not exists (select from m23.undone_except e
+                                 where e.incarnation = {life} and e.tenant_id = {tenant} and e.by_xid = n.by_xid
+                                   and e.table_id = {table} and e.key = k.m23_key)) then 'n'::"char"
+      when g.is_back then 's'
+      when exists (select from m23.returns r
+                    where r.incarnation = {life} and r.tenant_id = {tenant} and r.xid = g.xid) then 'r'
+      else 'o' end$sql$,
+    'neutral_xids', quote_literal(array(select n.xid from unnest(p_neutral) n)) || '::xid8[]',
+    'neutral', quote_literal(p_neutral), 'table', (p_target.tbl).id::text, 'life', quote_literal(m23.present_life()),
+    'tenant', quote_literal(p_tenant));
+end $$;
+revoke all on function m23.class_of_changes(m23.target, text, m23.neutral[]) from public, anon, authenticated,
+  service_role;
+
+-- What each transaction did to each key of those for which a condition holds, with the balances of before and after.
+create or replace function m23.key_changes(p_target m23.target, p_condition text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return m23.fill($sql$
+    (select c.*, (k.m23_live is not null)::int - coalesce(sum(c.balance) over later, 0) as after_balance
+       from (select e.m23_no, e.xid, max(e.change_id) as at, bool_and(e.is_back) as is_back,
+                    bool_or(e.op = 'a') as arrived, array_agg(distinct e.actor) as actors,
+                    sum(case when e.op in ('I', 'n', 'a') then 1 when e.op in ('D', 'o', 'l') then -1 else 0 end)
+                      as balance,
+                    array_agg(e.image order by e.change_id) filter (where e.op in ('U', 'D')) as images
+               from {entries} e group by e.m23_no, e.xid) c
+       join {keys} k using (m23_no)
+      where {condition}
+     window later as (partition by c.m23_no order by c.at desc rows between unbounded preceding and 1 preceding))$sql$,
+    'entries', m23.undo_name(p_target.tbl, 'entries'), 'keys', m23.undo_name(p_target.tbl, 'keys'),
+    'condition', p_condition);
+end $$;
+revoke all on function m23.key_changes(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Notes the steps of rows that have kept their keys.
+create or replace function m23.note_steps(p_target m23.target, p_tenant text, p_neutral m23.neutral[], p_condition text)
+returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute m23.fill($sql$
+    insert into {steps}
+    select g.m23_no, g.at, g.xid, {class}, g.arrived,
+           case when g.after_balance - g.balance = 1 then g.m23_no end, case when g.after_balance = 1 then g.m23_no end,
+           g.after_balance in (0, 1) and g.after_balance - g.balance in (0, 1), g.images
+      from {changes} g join {keys} k using (m23_no)$sql$,
+    'steps', m23.undo_name(p_target.tbl, 'steps'), 'class', m23.class_of_changes(p_target, p_tenant, p_neutral),
+    'changes', m23.key_changes(p_target, p_condition), 'keys', m23.undo_name(p_target.tbl, 'keys'));
+end $$;
+revoke all on function m23.note_steps(m23.target, text, m23.neutral[], text) from public, anon, authenticated,
+  service_role;
+
+-- The targets of an undo: the tables that it changes, and all others with nothing to do, so that references to those
+-- are kept and not taken for a matter of the choice.
+create or replace function m23.undo_targets(p_undo m23.undoing, p_moment m23.moment) returns m23.target[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select array_agg(case when t.id = any (p_undo.table_ids)
+                          then m23.new_target(t, p_moment, p_columns => m23.stored_columns(t.relid),
+                                 p_path => m23.path_of(t.relid), p_kept => m23.newer_columns(t, p_moment),
+                                 p_undo => p_undo)
+                          else m23.new_target(t, p_undo => p_undo) end
+                     order by n.nspname <> 'public', n.nspname, c.relname)
+      from m23.protected_tables t
+      join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace);
+end $$;
+revoke all on function m23.undo_targets(m23.undoing, m23.moment) from public, anon, authenticated, service_role;
+
+-- Works out what is wanted of the rows that an undo takes changes of back.
+
+-- The first of some images, with what it does not carry from the next that does, or from the row p_next. p_bits: the
+-- groups that each column is in.
+create or replace function m23.first_row(p_images m23.logged_image[], p_next text[], p_bits int[]) returns text[]
+language plpgsql immutable set search_path = '' as $$
+declare v_image m23.logged_image;
+begin
+  for n in reverse coalesce(cardinality(p_images), 0)..1 loop
+    v_image := p_images[n];
+    if v_image.unchanged <> 0 then
+      for c in 1..cardinality(p_bits) loop
+        if v_image.unchanged & p_bits[c] <> 0 then v_image.fields[c] := p_next[c]; end if;
+      end loop;
+    end if;
+    p_next := v_image.fields;
+  end loop;
+  return p_next;
+end $$;
+revoke all on function m23.first_row(m23.logged_image[], text[], int[]) from public, anon, authenticated, service_role;
+
+-- The versions of a row by its steps, the oldest first, and the row as it is now. Null, where they do not fit together.
+create or replace function m23.versions_of(p_steps m23.row_step[], p_now text[], p_bits int[], p_tenant text)
+returns m23.row_version[]
+language plpgsql stable set search_path = '' as $$
+declare
+  v_step     m23.row_step;
+  v_version  m23.row_version;
+  v_versions m23.row_version[] := '{}';
+  v_next     text[] := p_now;
+begin
+  for n in reverse cardinality(p_steps)..1 loop
+    v_step := p_steps[n];
+    v_version := null;
+    v_version.class := v_step.class;
+    v_version.arrived := v_step.arrived;
+    v_version.after := case when v_step.after_no is not null then v_next end;
+    v_next := m23.first_row(v_step.images, v_next, p_bits);
+    v_version.before := case when v_step.before_no is not null then v_next end;
+    if not v_step.is_sound or v_step.before_no is not null and v_step.images is null
+       or v_step.after_no is not null and v_version.after is null then
+      return null;
+    end if;
+    if v_step.class = 'r' then
+      v_version.seen := (select count(*) from unnest(p_steps[1:n - 1]) s
+                          where not m23.is_after(s.xid, (select r.moment from m23.returns r
+                             where r.incarnation = m23.present_life() and r.tenant_id = p_tenant
+                               and r.xid = v_step.xid)));
+    end if;
+    v_next := v_version.before;
+    v_versions := v_version || v_versions;
+  end loop;
+  return v_versions;
+end $$;
+revoke all on function m23.versions_of(m23.row_step[], text[], int[], text) from public, anon, authenticated,
+  service_role;
+
+-- Finds the keys that nobody else has changed since: their rows are as before the first change that is taken back.
+create or replace function m23.find_simple(p_target m23.target, p_neutral m23.neutral[]) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute m23.fill($sql$
+    update {keys} k set m23_simple = true
+      from (select e.m23_no
+              from (select m23_no, op, xid, is_back, change_id,
+                           min(change_id) filter (where is_back) over (partition by m23_no) as first
+                      from {entries}) e
+             where e.change_id >= e.first
+             group by e.m23_no having bool_and(e.is_back and e.op in ('I', 'U', 'D') and e.xid <> all ($1))) s
+     where s.m23_no = k.m23_no and not k.m23_moved$sql$,
+    'keys', m23.undo_name(p_target.tbl, 'keys'), 'entries', m23.undo_name(p_target.tbl, 'entries'))
+    using array(select n.xid from unnest(p_neutral) n);
+end $$;
+revoke all on function m23.find_simple(m23.target, m23.neutral[]) from public, anon, authenticated, service_role;
+
+-- The lives of a table's rows: pg_temp.m23_undo_lives_<id>. fell: why a row stays as it is, though it should not.
+create or replace function m23.work_out_lives(p_target m23.target, p_tenant text) returns void
+language plpgsql set search_path = '' as $$
+declare
+  v_neutral m23.neutral[] := m23.neutral_changes(p_tenant, (p_target.undo).xids, (p_target.undo).floor);
+  v_steps   text := m23.undo_name(p_target.tbl, 'steps');
+  v_lives   text := m23.undo_name(p_target.tbl, 'lives');
+begin
+  perform m23.gather_versions(p_target, p_tenant);
+  execute format('create temp table %s of m23.row_step on commit drop', split_part(v_steps, '.', 2));
+  execute format('create temp table %s (life bigint, now_no bigint, now text[], kept text[], taken text[],
+                    undone text[], by xid8, is_simple boolean, want text[], want_key text[], now_key text[], fell text)
+                  on commit drop', split_part(v_lives, '.', 2));
+  perform m23.find_simple(p_target, v_neutral);
+  perform m23.note_steps(p_target, p_tenant, v_neutral, 'not k.m23_moved and not k.m23_simple');
+  perform m23.follow_moves(p_target, p_tenant, v_neutral);
+  perform m23.add_simple_lives(p_target);
+  perform m23.add_walked_lives(p_target, p_tenant);
+  perform m23.keep_newer_columns(p_target);
+  execute m23.fill('update {lives} set want = {want} where fell is null', 'lives', v_lives,
+                   'want', case (p_target.undo).on_conflict when 'overwrite' then 'taken' else 'kept' end);
+  perform m23.set_keys(p_target);
+  perform m23.keep_keys_apart(p_target);
+end $$;
+revoke all on function m23.work_out_lives(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Adds the rows that nobody else has changed since.
+create or replace function m23.add_simple_lives(p_target m23.target) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute m23.fill($sql$
+    insert into {lives} (life, now_no, now, kept, taken, undone, is_simple, want, fell)
+    select g.m23_no, case when g.m23_live is not null then g.m23_no end, g.m23_live,
+           case when g.was then b.row end, case when g.was then b.row end, g.m23_live, true,
+           g.m23_live, case when g.was is null or g.was and b.row is null then 'history' end
+      from (select k.m23_no, k.m23_live, array_agg(e.image order by e.change_id) filter (where e.op <> 'I') as images,
+                   case (k.m23_live is not null)::int
+                          - sum(case e.op when 'I' then 1 when 'D' then -1 else 0 end)
+                        when 1 then true when 0 then false end as was
+              from {keys} k join (select x.*, min(change_id) filter (where is_back) over (partition by m23_no) as first
+                                    from {entries} x) e using (m23_no)
+             where k.m23_simple and e.change_id >= e.first
+             group by k.m23_no, k.m23_live) g,
+           lateral (select m23.first_row(g.images, g.m23_live, $1) offset 0) b (row)$sql$,
+    'lives', m23.undo_name(p_target.tbl, 'lives'), 'keys', m23.undo_name(p_target.tbl, 'keys'),
+    'entries', m23.undo_name(p_target.tbl, 'entries')) using m23.bits_of_columns(p_target);
+end $$;
+revoke all on function m23.add_simple_lives(m23.target) from public, anon, authenticated, service_role;
+
+-- Adds the rows that others have changed, too.
+create or replace function m23.add_walked_lives(p_target m23.target, p_tenant text) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute m23.fill($sql$
+    insert into {lives} (life, now_no, now, kept, taken, undone, by, is_simple, want, fell)
+    select l.life, k.m23_no, k.m23_live, case when v.versions is null then k.m23_live else (w.walked).kept end,
+           case when v.versions is null then k.m23_live else (w.walked).taken end,
+           case when v.versions is null then k.m23_live else (w.walked).undone end,
+           l.by, false, k.m23_live, case when v.versions is null then 'history' end
+      from (select s.life, min(s.at) filter (where s.class = 's') as first,
+                   (array_agg(s.xid order by s.at desc)
+                      filter (where s.class in ('o', 'r') and s.at > s.first))[1] as by,
+                   array_agg(m23.new_step(s.xid, s.class, s.arrived, s.before_no, s.after_no, s.is_sound, s.images)
+                             order by s.at) as steps
+              from (select *, min(at) filter (where class = 's') over (partition by life) as first from {steps}) s
+             group by s.life) l
+      left join {keys} k on k.m23_no = (l.steps[cardinality(l.steps)]).after_no
+     cross join lateral (select m23.versions_of(l.steps, k.m23_live, $1, $2) offset 0) v (versions)
+     cross join lateral (select case when v.versions is not null then m23.walk(v.versions, $3) end offset 0) w (walked)
+     where l.first is not null$sql$,
+    'lives', m23.undo_name(p_target.tbl, 'lives'), 'steps', m23.undo_name(p_target.tbl, 'steps'),
+    'keys', m23.undo_name(p_target.tbl, 'keys'))
+    using m23.bits_of_columns(p_target), p_tenant,
+          array(select c = any (m23.stamps_of(p_target.tbl) || p_target.kept)
+                  from unnest(p_target.columns) with ordinality u (c, n) order by n);
+end $$;
+revoke all on function m23.add_walked_lives(m23.target, text) from public, anon, authenticated, service_role;
+
+-- The groups that each column of a target is in.
+create or replace function m23.bits_of_columns(p_target m23.target) returns int[]
+language plpgsql stable set search_path = '' as $$
+begin
+  return array(select m23.column_bits(p_target.tbl, a.attnum)
+                 from unnest(p_target.columns) with ordinality u (name, n)
+                 join pg_attribute a on a.attrelid = (p_target.tbl).relid and a.attname = u.name order by u.n);
+end $$;
+revoke all on function m23.bits_of_columns(m23.target) from public, anon, authenticated, service_role;
+
+-- Columns that are newer than the changes cannot have been set by them: a row keeps its value.
+create or replace function m23.keep_newer_columns(p_target m23.target) returns void
+language plpgsql set search_path = '' as $$
+declare v_no int;
+begin
+  for v_no in
+    select u.n from unnest(p_target.columns) with ordinality u (name, n) where u.name = any (p_target.kept)
+  loop
+    execute m23.fill('update {lives} set kept[{n}] = now[{n}] where kept is not null;
+                      update {lives} set taken[{n}] = now[{n}] where taken is not null',
+                     'lives', m23.undo_name(p_target.tbl, 'lives'), 'n', v_no::text);
+  end loop;
+end $$;
+revoke all on function m23.keep_newer_columns(m23.target) from public, anon, authenticated, service_role;
+
+-- The key in a row that is an array of texts.
+create or replace function m23.key_of_texts(p_target m23.target, p_row text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select format('array[%s]', string_agg(format('%s[%s]', p_row, array_position(p_target.columns, c.name)), ', '
+                                                order by c.key_ord))
+            from m23.columns_of((p_target.tbl).relid, true) c);
+end $$;
+revoke all on function m23.key_of_texts(m23.target, text) from public, anon, authenticated, service_role;
+
+-- Notes the keys of rows as they are, and as they are wanted.
+create or replace function m23.set_keys(p_target m23.target) returns void
+language plpgsql set search_path = '' as $$
+begin
+  execute format('update %s set want_key = case when want is not null then %s end,
+                                now_key = case when now is not null then %s end',
+                 m23.undo_name(p_target.tbl, 'lives'), m23.key_of_texts(p_target, 'want'),
+                 m23.key_of_texts(p_target, 'now'));
+end $$;
+revoke all on function m23.set_keys(m23.target) from public, anon, authenticated, service_role;
+
+-- Two rows cannot have one key: whoever has it keeps it, and the other row stays as it is.
+create or replace function m23.keep_keys_apart(p_target m23.target) returns bigint
+language plpgsql set search_path = '' as $$
+declare
+  v_fell bigint;
+  v_all  bigint := 0;
+begin
+  loop
+    v_fell := m23.number_of('', m23.fill($sql$
+      with fell as (
+        update {lives} l set want = l.now, want_key = l.now_key, fell = 'key'
+         where l.want_key is not null and l.want_key is distinct from l.now_key
+           and (exists (select from {lives} o where o.life <> l.life and o.want_key = l.want_key
+                                                and (o.now_key = o.want_key or o.life < l.life))
+                or exists (select from {keys} k where k.m23_moved and k.m23_key = l.want_key and k.m23_live is not null
+                              and not exists (select from {lives} o where o.now_no = k.m23_no)))
+        returning 1)
+      select count(*) from fell$sql$,
+      'lives', m23.undo_name(p_target.tbl, 'lives'), 'keys', m23.undo_name(p_target.tbl, 'keys')));
+    v_all := v_all + v_fell;
+    if v_fell = 0 then return v_all; end if;
+  end loop;
+end $$;
+revoke all on function m23.keep_keys_apart(m23.target) from public, anon, authenticated, service_role;
 
 -- Keys of encrypted archives. The database knows which key is whose, by its id, and never a key:
 -- those are objects in the store, wrapped by a master key that the Workers have.
@@ -15974,7 +17507,9 @@ begin
    where r.id = p_work.work_id returning * into v_done;
   return json_build_object('restored_tables', v_done.tables, 'rows_restored', v_done.rows_restored,
                            'duration', v_done.duration_seconds, 'snapshot_id', v_done.snapshot_id,
-                           'warnings', v_done.warnings, 'stats', v_done.stats);
+                           'warnings', v_done.warnings, 'stats', v_done.stats,
+                           'transaction_id', p_outcome -> 'transaction_id',
+                           'conflict_count', p_outcome -> 'conflictCount', 'conflicts', p_outcome -> 'conflicts');
 end $$;
 revoke all on function m23.finish_restore(m23.restore_work, jsonb) from public, anon, authenticated, service_role;
 
@@ -16045,7 +17580,8 @@ begin
   perform set_config('m23.forgetting', p_tenant, true);
   foreach v_table in array array[
       'public.audit_log', 'm23.audit_heads', 'm23.audit_checkpoints', 'm23.refusals', 'm23.requests',
-      'm23.raised_limits', 'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
+      'm23.raised_limits', 'm23.undone', 'm23.returns',
+      'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
       'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs',
       'm23.archive_keys', 'm23.after_restore_hooks', 'm23.seen_tenants', 'm23.round_tenants', 'm23.alerts'] loop
     execute format('delete from %s where tenant_id = $1', v_table) using p_tenant;
@@ -16143,16 +17679,21 @@ declare
   v_moment m23.moment := m23.known_moment(p_work);
   v_tables text[] := case when p_work.job_id is null then p_work.tables
                           else m23.names_now(p_work.job_id, p_work.tables) end;
+  v_said   text[];
 begin
   -- Without a backup the log has been asked already.
   if p_work.job_id is not null and not m23.log_reaches(p_work.tenant_id, v_tables, v_moment) then
     return null;
   end if;
   perform m23.spare_access(p_work.caller, p_work.named);
-  return m23.preview(p_work.tenant_id, v_moment, v_tables, p_work.on_blocked,
-    m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore))
-      || m23.access_warnings(p_work.tenant_id, m23.list_of(p_restore -> 'tables'), v_moment)
-      || m23.choice_warnings(p_restore), p_work.selection);
+  v_said := m23.moment_warnings((p_restore ->> 'targetTimestamp')::timestamptz, v_moment, m23.named_tables(p_restore))
+    || m23.access_warnings(p_work.tenant_id, m23.list_of(p_restore -> 'tables'), v_moment)
+    || m23.choice_warnings(p_restore);
+  if (p_work.undo).xids is not null then
+    return m23.preview_targets(p_work.tenant_id, m23.undo_targets(p_work.undo, v_moment), null, null,
+                               p_work.on_blocked, v_said);
+  end if;
+  return m23.preview(p_work.tenant_id, v_moment, v_tables, p_work.on_blocked, v_said, p_work.selection);
 end $$;
 revoke all on function m23.look_at_pitr(m23.restore_work, jsonb) from public, anon, authenticated, service_role;
 
@@ -16483,6 +18024,7 @@ declare
   v_moment m23.moment;
   v_backup m23.backup_work;
 begin
+  if p_restore ->> 'targetTimestamp' is null then return m23.transaction_work(p_tenant, p_restore); end if;
   if v_job is not null then
     v_work := m23.chain_work(p_tenant, p_restore);
     v_work.named := m23.tables_named_by(v_job, m23.list_of(p_restore -> 'tables'));
@@ -16606,7 +18148,8 @@ begin
   end loop;
   return m23.plan_report(p_warnings || v_foreseen.warnings) || jsonb_strip_nulls(jsonb_build_object(
     'previewId', v_preview.id, 'planHash', v_preview.plan_hash, 'truncated', case when v_cut then true end,
-    'wouldFail', v_foreseen.refusal)) || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts);
+    'wouldFail', v_foreseen.refusal)) || m23.conflict_report(p_tenant, p_targets)
+    || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts);
 end $$;
 revoke all on function m23.preview_targets(text, m23.target[], m23.moment, text[], text, text[], jsonb) from public,
   anon, authenticated, service_role;
@@ -16887,13 +18430,16 @@ begin
   for v_left in reverse 4..0 loop
     begin
       v_targets := m23.targets_of(p_work);
-      v_names := array(select m23.public_name((t).tbl.relid) from unnest(v_targets) t);
+      v_names := array(select m23.public_name((t).tbl.relid) from unnest(v_targets) t
+                        where (p_work.undo).xids is null or ((t).tbl).id = any ((p_work.undo).table_ids));
+      perform m23.note_return(p_work.tenant_id, m23.known_moment(p_work)) where (p_work.undo).xids is null;
       v_snapshot := m23.new_snapshot(p_work.tenant_id,
         format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
         'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
       return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.on_blocked, p_work.plan_hash, v_snapshot,
                                  p_work.work_id)
-          || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names);
+          || jsonb_build_object('snapshot_id', v_snapshot, 'tables', v_names,
+                                'transaction_id', pg_current_xact_id()::text);
     exception when undefined_column or undefined_table then  -- a part of a log was dropped meanwhile, say
       if v_left = 0 then raise; end if;
     end;
@@ -16906,7 +18452,7 @@ create or replace function m23.new_work(
   p_tenant text, p_kind text, p_work uuid default gen_random_uuid(), p_job uuid default null,
   p_moment m23.moment default null, p_tables text[] default null, p_plan_hash text default null,
   p_in_chain m23.moment default null, p_dry_run boolean default false,
-  p_on_blocked text default null, p_selection jsonb default null
+  p_on_blocked text default null, p_selection jsonb default null, p_undo m23.undoing default null
 ) returns m23.restore_work
 language plpgsql volatile set search_path = '' as $$
 declare v_work m23.restore_work;
@@ -16924,10 +18470,11 @@ begin
   v_work.on_blocked := coalesce(p_on_blocked, 'refuse');
   v_work.caller := auth.uid();
   v_work.selection := p_selection;
+  v_work.undo := p_undo;
   return v_work;
 end $$;
-revoke all on function m23.new_work(text, text, uuid, uuid, m23.moment, text[], text, m23.moment, boolean, text, jsonb)
-  from public, anon, authenticated, service_role;
+revoke all on function m23.new_work(text, text, uuid, uuid, m23.moment, text[], text, m23.moment, boolean, text, jsonb,
+  m23.undoing) from public, anon, authenticated, service_role;
 
 -- Takes work away, with what it has staged, its lease and a wish to cancel it.
 create or replace function m23.end_work(p_work uuid) returns void
@@ -17721,6 +19268,67 @@ end $$;
 revoke all on function m23.target_faults(text, timestamptz, text[], uuid) from public, anon, authenticated,
   service_role;
 
+-- Restores that name transactions in place of a time: an undo takes some back, and beforeTransaction goes back to where
+-- one was about to commit.
+
+-- The work of such a restore.
+create or replace function m23.transaction_work(p_tenant text, p_restore jsonb) returns m23.restore_work
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_tables text[] := m23.tables_of_choice(p_restore);
+  v_undo   m23.undoing;
+  v_first  xid8[];
+  v_field  text := case when p_restore ->> 'undo' is not null then 'undo' else 'beforeTransaction' end;
+  v_work   m23.restore_work;
+begin
+  if v_field = 'undo' then
+    v_undo := m23.undoing_of(p_tenant, p_restore, v_tables);
+    v_first := v_undo.xids;
+    v_tables := array(select n.nspname || '.' || c.relname from m23.protected_tables t
+                        join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace
+                       where t.id = any (v_undo.table_ids) order by 1);
+  else
+    perform m23.refuse_unknown(p_tenant, array[p_restore ->> v_field], v_field);
+    v_first := array[p_restore ->> v_field];
+  end if;
+  v_work := m23.new_work(p_tenant, 'pitr',
+    p_moment => m23.moment_before(p_tenant, v_first, v_tables, v_field),
+    p_tables => v_tables,
+    p_plan_hash => p_restore ->> 'planHash',
+    p_dry_run => coalesce((p_restore ->> 'dryRun')::boolean, false),
+    p_on_blocked => coalesce(p_restore ->> 'onBlocked', case when v_field = 'undo' then 'skip' end),
+    p_selection => m23.selection_of(null, p_restore),
+    p_undo => v_undo);
+  v_work.named := m23.tables_named_by(null, m23.list_of(p_restore -> 'tables'));
+  return v_work;
+end $$;
+revoke all on function m23.transaction_work(text, jsonb) from public, anon, authenticated, service_role;
+
+-- The moment just before the first of some transactions was committed, for tables that can answer for it.
+create or replace function m23.moment_before(p_tenant text, p_xids xid8[], p_tables text[], p_field text)
+  returns m23.moment
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_at     timestamptz := (select min(coalesce(m23.time_of(x), clock_timestamp())) from unnest(p_xids) x);
+  v_moment m23.moment;
+  v_faults text[];
+begin
+  v_at := coalesce(v_at, clock_timestamp()) - interval '1 microsecond';
+  v_faults := case when m23.clock_fault(v_at) is not null then array['targetTimestamp: ' || m23.clock_fault(v_at)]
+                   else '{}' end;
+  if v_faults = '{}' then
+    v_moment := m23.moment_at(v_at);
+    v_faults := case when v_moment is null then m23.target_faults(p_tenant, v_at, p_tables)
+                     else m23.moment_refusals(p_tenant, v_moment, p_tables) end;
+  end if;
+  if v_faults <> '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'that moment cannot be gone back to',
+                       array(select regexp_replace(f, '^targetTimestamp:', p_field || ':') from unnest(v_faults) f));
+  end if;
+  return v_moment;
+end $$;
+revoke all on function m23.moment_before(text, xid8[], text[], text) from public, anon, authenticated, service_role;
+
 -- The columns whose fields do not fit their types, in words: those whose types can have been others.
 create or replace function m23.unfit_fields(
   p_staged m23.staged_tables, p_table m23.protected_tables, p_then pg_snapshot, p_lines text, p_kind text)
@@ -17779,6 +19387,8 @@ language plpgsql set search_path = '' as $$
 begin
   if p_work.job_id is not null then
     return m23.staged_targets(p_work);
+  elsif (p_work.undo).xids is not null then
+    return m23.undo_targets(p_work.undo, p_work.moment);
   end if;
   return m23.logged_targets(p_work.tables, p_work.moment, p_work.selection);
 end $$;

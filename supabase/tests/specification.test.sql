@@ -64,7 +64,6 @@ insert into faults values
   ('restore_work', 'rollback_reads_no_backup', '{"kind": "rollback"}'),
   ('restore_work', 'test_reads_a_backup', '{"kind": "test", "detached": true}'),
   ('restore_work', 'in_chain_of_a_backup', '{"kind": "backup", "moment_in_chain": {"taken": "2026-01-01"}}'),
-  ('restore_work', 'mode_is_for_backups', '{"mode": "missing_only"}'),
   ('restore_work', 'dry_run_is_of_a_restore', '{"kind": "test", "dry_run": true}'),
   ('staged_tables', 'columns_are_fields', '{"columns": ["c"]}'),
   ('staged_tables', 'no_negative_counts', '{"standing": -1}'),

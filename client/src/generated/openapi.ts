@@ -252,6 +252,53 @@ export interface components {
       | components['schemas']['Preview']
       | components['schemas']['BackupRestoreCompleted']
       | components['schemas']['RestoreAccepted'];
+    /**
+     * @description A row where keeping what others did since, and taking the changes back wholly, come to different results; or one that
+     * something stands in the way of.
+     */
+    readonly Conflict: {
+      /** @description Those columns with the changes taken back wholly; none, if there would be no row. */
+      readonly before: {
+        [key: string]: unknown;
+      } | null;
+      /** @description Who touched the row last, since; none, if nobody did. */
+      readonly by: components['schemas']['ConflictingChange'] | null;
+      /** @description The columns in conflict; all of them, where it is the row itself. */
+      readonly columns: readonly string[];
+      /** @description Its primary key. */
+      readonly key: {
+        [key: string]: unknown;
+      };
+      /** @description Those columns as they are; none, if there is no row. */
+      readonly now: {
+        [key: string]: unknown;
+      } | null;
+      /**
+       * @description `changed`: others have changed it. `key`, `unique`, `reference`: another row has its key, has a value that only
+       * one may have, or needs it or is needed by it. `history`: its changes do not fit together.
+       */
+      readonly reason: string;
+      /** @description Its table. */
+      readonly table: string;
+      /** @description Those columns after the last change that is taken back; none, if that deleted the row. */
+      readonly undone: {
+        [key: string]: unknown;
+      } | null;
+    };
+    /** @description Who touched a row in conflict last, since. */
+    readonly ConflictingChange: {
+      /**
+       * Format: uuid
+       * @description The user; none for the service.
+       */
+      readonly actor: string | null;
+      /** @description When it was committed. */
+      readonly at: string;
+      /** @description Where it came from, as far as that is known. */
+      readonly source: string | null;
+      /** @description The transaction. */
+      readonly transactionId: string;
+    };
     /** @description The body of every refusal. */
     readonly ErrorBody: {
       /** @description The code for a program. */
@@ -338,12 +385,21 @@ export interface components {
           readonly tables?: null;
         }
     );
+    /** @description What becomes of values that others have set since. */
+    readonly OnConflict: 'skip' | 'overwrite' | 'refuse';
     /** @description What a restore does with a row. */
     readonly Operation: 'insert' | 'update' | 'delete';
     /** @description How one part is. */
     readonly PartStatus: 'ok' | 'down';
     /** @description A moment that has been restored. */
     readonly PitrRestoreCompleted: {
+      /**
+       * Format: uint64
+       * @description Of an undo: how many rows are in conflict.
+       */
+      readonly conflictCount?: number;
+      /** @description Of an undo: the first 100 of them. */
+      readonly conflicts?: readonly components['schemas']['Conflict'][];
       /**
        * Format: uuid
        * @description The row of `restore_logs`.
@@ -363,97 +419,103 @@ export interface components {
        * @default true
        */
       readonly success: boolean;
+      /** @description The transaction that wrote it, by which an undo can be undone. */
+      readonly transactionId?: string;
       /** @description What could not be as asked. */
       readonly warnings: readonly string[];
     };
     /** @description `pitr-restore`. */
-    readonly PitrRestoreRequest: WithRequired<
-      {
-        /**
-         * Format: uuid
-         * @description The backup to start from, where the log does not reach.
-         */
-        readonly baseBackupId?: string | null;
-        /** @description Must be true unless dryRun is: live data is changed. */
-        readonly confirmRestore?: boolean | null;
-        /**
-         * @description Only look?
-         * @default false
-         */
-        readonly dryRun?: boolean | null;
-        /** @description All but the rows with these keys, by table: at most 1,000. */
-        readonly exceptRows?: {
-          [key: string]: readonly {
-            [key: string]: string | number | boolean;
-          }[];
-        } | null;
-        /**
-         * @description Also the tables that the chosen ones are tied to by foreign keys?
-         * @default false
-         */
-        readonly includeRelated?: boolean | null;
-        /**
-         * @description What becomes of live rows; `exact` when absent.
-         * @enum {unknown}
-         */
-        readonly mode?: 'exact' | 'missing_only' | 'overwrite_existing' | '';
-        /**
-         * @description What becomes of rows that need a row which is not there and cannot come; `refuse` when absent.
-         * @enum {unknown}
-         */
-        readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
-        /** @description What has happened since; all three when absent. */
-        readonly operations?: readonly ('insert' | 'update' | 'delete')[] | null;
-        /** @description The plan that the caller saw and confirms. */
-        readonly planHash?: string | null;
-        /** @description The rows with these keys, by table; with `where` a row of either is chosen. */
-        readonly rows?: {
-          [key: string]: readonly {
-            [key: string]: string | number | boolean;
-          }[];
-        } | null;
-        /** @description Which tables; every protected one when absent. */
-        readonly tables?: readonly string[] | null;
-        /** @description Restore beside the live data, into this schema. */
-        readonly targetSchema?: string | null;
-        /**
-         * Format: date-time
-         * @description The moment to go back to.
-         */
-        readonly targetTimestamp: string;
-        /** @description The rows with these values, by table: as of the moment; of a row that is new since, as it is. At most 1,000. */
-        readonly where?: {
-          [key: string]: {
-            [key: string]:
-              | (string | number | boolean | null)
-              | {
-                  readonly gt?: string | number | boolean;
-                  readonly gte?: string | number | boolean;
-                  readonly in?: readonly (string | number | boolean | null)[];
-                  readonly lt?: string | number | boolean;
-                  readonly lte?: string | number | boolean;
-                };
-          };
-        } | null;
-        /**
-         * @description Which rows come along; none when absent.
-         * @enum {unknown}
-         */
-        readonly withRelated?: 'children' | 'parents' | 'both' | '';
-      } & (
-        | {
-            readonly targetSchema?: null;
-          }
-        | {
-            /** @enum {unknown} */
-            readonly dryRun?: '';
-            /** @enum {unknown} */
-            readonly mode?: 'exact' | '';
-            readonly withRelated?: null;
-          }
-      ),
-      'targetTimestamp'
-    > &
+    readonly PitrRestoreRequest: ({
+      /**
+       * Format: uuid
+       * @description The backup to start from, where the log does not reach.
+       */
+      readonly baseBackupId?: string | null;
+      /** @description Go back to just before this transaction was committed. */
+      readonly beforeTransaction?: string | null;
+      /** @description Must be true unless dryRun is: live data is changed. */
+      readonly confirmRestore?: boolean | null;
+      /**
+       * @description Only look?
+       * @default false
+       */
+      readonly dryRun?: boolean | null;
+      /** @description All but the rows with these keys, by table: at most 1,000. */
+      readonly exceptRows?: {
+        [key: string]: readonly {
+          [key: string]: string | number | boolean;
+        }[];
+      } | null;
+      /**
+       * @description Also the tables that the chosen ones are tied to by foreign keys?
+       * @default false
+       */
+      readonly includeRelated?: boolean | null;
+      /**
+       * @description What becomes of live rows; `exact` when absent.
+       * @enum {unknown}
+       */
+      readonly mode?: 'exact' | 'missing_only' | 'overwrite_existing' | '';
+      /**
+       * @description What becomes of rows that need a row which is not there and cannot come; when absent `refuse`, and `skip` with
+       * `undo`.
+       * @enum {unknown}
+       */
+      readonly onBlocked?: 'refuse' | 'skip' | 'null' | '';
+      /** @description With `undo`: what becomes of values that others have set since; `skip` when absent. */
+      readonly onConflict?: components['schemas']['OnConflict'] | null;
+      /** @description What has happened since; all three when absent. */
+      readonly operations?: readonly ('insert' | 'update' | 'delete')[] | null;
+      /** @description The plan that the caller saw and confirms. */
+      readonly planHash?: string | null;
+      /** @description The rows with these keys, by table; with `where` a row of either is chosen. */
+      readonly rows?: {
+        [key: string]: readonly {
+          [key: string]: string | number | boolean;
+        }[];
+      } | null;
+      /** @description Which tables; every protected one when absent. */
+      readonly tables?: readonly string[] | null;
+      /** @description Restore beside the live data, into this schema. */
+      readonly targetSchema?: string | null;
+      /**
+       * Format: date-time
+       * @description The moment to go back to. One of this, `beforeTransaction` and `undo` is required.
+       */
+      readonly targetTimestamp?: string | null;
+      /** @description Take changes back, and leave what others did. */
+      readonly undo?: components['schemas']['Undo'] | null;
+      /** @description The rows with these values, by table: as of the moment; of a row that is new since, as it is. At most 1,000. */
+      readonly where?: {
+        [key: string]: {
+          [key: string]:
+            | (string | number | boolean | null)
+            | {
+                readonly gt?: string | number | boolean;
+                readonly gte?: string | number | boolean;
+                readonly in?: readonly (string | number | boolean | null)[];
+                readonly lt?: string | number | boolean;
+                readonly lte?: string | number | boolean;
+              };
+        };
+      } | null;
+      /**
+       * @description Which rows come along; none when absent.
+       * @enum {unknown}
+       */
+      readonly withRelated?: 'children' | 'parents' | 'both' | '';
+    } & (
+      | {
+          readonly targetSchema?: null;
+        }
+      | {
+          /** @enum {unknown} */
+          readonly dryRun?: '';
+          /** @enum {unknown} */
+          readonly mode?: 'exact' | '';
+          readonly withRelated?: null;
+        }
+    )) &
       (
         | {
             /** @constant */
@@ -567,6 +629,13 @@ export interface components {
       readonly changeCounts: {
         [key: string]: number;
       };
+      /**
+       * Format: uint64
+       * @description Of an undo: how many rows are in conflict.
+       */
+      readonly conflictCount?: number;
+      /** @description Of an undo: the first 100 of them. */
+      readonly conflicts?: readonly components['schemas']['Conflict'][];
       /** @description The plan, to be confirmed. */
       readonly planHash?: string;
       /** @description The first changes of each table that has any. */
@@ -764,6 +833,43 @@ export interface components {
     };
     /** @description Who asked for a recovery test. */
     readonly TestType: 'manual' | 'automated' | 'scheduled';
+    /** @description What is taken back. */
+    readonly Undo:
+      | {
+          /** @description Their ids, as `transaction_logs.transaction_id` has them. */
+          readonly transactions: readonly string[];
+        }
+      | {
+          /**
+           * Format: uuid
+           * @description The user.
+           */
+          readonly actor: string;
+          /**
+           * Format: date-time
+           * @description From when on.
+           */
+          readonly since: string;
+          /**
+           * Format: date-time
+           * @description Before when; now, when absent.
+           */
+          readonly until?: string | null;
+        }
+      | {
+          /**
+           * Format: date-time
+           * @description From when on.
+           */
+          readonly since: string;
+          /** @description The source. */
+          readonly source: string;
+          /**
+           * Format: date-time
+           * @description Before when; now, when absent.
+           */
+          readonly until?: string | null;
+        };
     /** @description How far a recovery test goes. */
     readonly ValidationLevel: 'basic' | 'full' | 'deep';
     /** @description The releases in force. The database has to be of the functions' own minor version, or of the next. */

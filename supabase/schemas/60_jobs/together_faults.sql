@@ -18,7 +18,7 @@ begin
     return '{}';
   end if;
   return case when p_function = 'pitr-restore' then m23.moment_field_faults(p_body) else '{}' end || array_remove(array[
-    case when p_body ? 'targetSchema' and p_body ->> 'mode' <> 'exact'
+    case when p_body ? 'targetSchema' and p_body ->> 'mode' in ('missing_only', 'overwrite_existing')
          then 'mode: is for live tables, not for targetSchema' end,
     case when p_body ? 'targetSchema' and p_body ? 'withRelated'
          then 'withRelated: is for live tables, not for targetSchema' end,
