@@ -41,6 +41,7 @@ pub enum Command {
 Examples:
   m23 restore --to 2026-01-31T10:31:00Z
   m23 restore --to 2026-01-31T10:31:00Z --confirm --plan-hash 3f1c…
+  m23 restore --to 2026-01-31T10:31:00Z --select '{\"rows\": {\"orders\": [{\"id\": 17}]}, \"withRelated\": \"children\"}'
   m23 restore --to 2026-01-31T10:31:00Z --tenant 0b7e… --reason \"ticket 4711\" --confirm")]
     Restore(Restore),
     /// Undo a restore by its snapshot, or look at what that would change.

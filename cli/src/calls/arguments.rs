@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// Where the functions are, who calls, and for whom.
@@ -149,6 +150,33 @@ pub enum Mode {
     OverwriteExisting,
 }
 
+/// What of the tables is restored, and where.
+#[derive(Args)]
+pub struct Choice {
+    /// Only some of the changed rows: a JSON object with `rows`, `exceptRows`, `where`, `operations`, `withRelated`.
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    pub select: Option<Map<String, Value>>,
+
+    /// What becomes of live rows.
+    #[arg(long, value_enum)]
+    pub mode: Option<Mode>,
+
+    /// Restore beside the live tables, into this schema.
+    #[arg(long, value_name = "SCHEMA", requires = "confirm")]
+    pub into: Option<String>,
+}
+
+/// Reads a JSON object with the fields that choose rows.
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    const FIELDS: [&str; 5] = ["rows", "exceptRows", "where", "operations", "withRelated"];
+    let object: Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
+    match object.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        Some(name) => Err(format!("{name} is none of {}", FIELDS.join(", "))),
+        None => Ok(object),
+    }
+}
+
 #[derive(Args)]
 pub struct BackupRestore {
     #[command(flatten)]
@@ -162,13 +190,8 @@ pub struct BackupRestore {
     #[arg(long = "table", value_name = "NAME")]
     pub tables: Vec<String>,
 
-    /// Restore beside the live tables, into this schema.
-    #[arg(long, value_name = "SCHEMA", requires = "confirm")]
-    pub into: Option<String>,
-
-    /// What becomes of live rows.
-    #[arg(long, value_enum)]
-    pub mode: Option<Mode>,
+    #[command(flatten)]
+    pub choice: Choice,
 
     #[command(flatten)]
     pub decision: Decision,
@@ -194,6 +217,9 @@ pub struct Restore {
     /// The backup to start from, where the log does not reach.
     #[arg(long, value_name = "ID")]
     pub base_backup: Option<Uuid>,
+
+    #[command(flatten)]
+    pub choice: Choice,
 
     #[command(flatten)]
     pub decision: Decision,

@@ -9,7 +9,7 @@ use crate::progress;
 use crate::report::print;
 use api::Api;
 use arguments::{
-    BackupRestore, Connection, Create, Decision, JobType, Level, Mode, OnBlocked, Restore,
+    BackupRestore, Choice, Connection, Create, Decision, JobType, Level, Mode, OnBlocked, Restore,
     Rollback, Test,
 };
 use chrono::SecondsFormat;
@@ -60,17 +60,11 @@ pub async fn create(order: &Create) -> Result<ExitCode, CliError> {
 }
 
 pub async fn restore_backup(order: &BackupRestore) -> Result<ExitCode, CliError> {
-    let mode = order.mode.map(|mode| match mode {
-        Mode::Exact => "exact",
-        Mode::MissingOnly => "missing_only",
-        Mode::OverwriteExisting => "overwrite_existing",
-    });
     let mut body = body([
         ("backupJobId", json!(order.backup)),
         ("tables", tables(&order.tables)),
-        ("targetSchema", json!(order.into)),
-        ("mode", json!(mode)),
     ]);
+    choose(&mut body, &order.choice);
     decide(&mut body, &order.decision, "confirmRestore");
     let call = Order {
         function: "backup-restore",
@@ -93,6 +87,7 @@ pub async fn restore(order: &Restore) -> Result<ExitCode, CliError> {
             json!(order.include_related.then_some(true)),
         ),
     ]);
+    choose(&mut body, &order.choice);
     decide(&mut body, &order.decision, "confirmRestore");
     let call = Order {
         function: "pitr-restore",
@@ -157,6 +152,20 @@ fn tables(names: &[String]) -> Value {
         [] => Value::Null,
         names => json!(names),
     }
+}
+
+/// What of the tables is restored, and where.
+fn choose(body: &mut Map<String, Value>, choice: &Choice) {
+    let mode = choice.mode.map(|mode| match mode {
+        Mode::Exact => "exact",
+        Mode::MissingOnly => "missing_only",
+        Mode::OverwriteExisting => "overwrite_existing",
+    });
+    body.extend(self::body([
+        ("targetSchema", json!(choice.into)),
+        ("mode", json!(mode)),
+    ]));
+    body.extend(choice.select.clone().unwrap_or_default());
 }
 
 /// Whoever does not confirm only looks.

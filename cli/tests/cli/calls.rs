@@ -134,6 +134,37 @@ fn the_three_calls_that_restore_say_what_becomes_of_blocked_rows() {
 }
 
 #[test]
+fn what_is_chosen_goes_into_the_call() {
+    let id = "6f2b5c1e-3d49-4f0a-9a55-0d5f3a3c8b11";
+    let chosen = r#"{"rows": {"orders": [{"id": 17}]}, "withRelated": "children"}"#;
+    for call in [&LOOK[..], &["backup", "restore", id]] {
+        let (url, served) = address(vec![Turn::Answer(200, "", seen())]);
+        let choice = ["--select", chosen, "--mode", "missing_only"];
+        let ran = m23(&url, &[call, &choice].concat());
+        assert_eq!(ran.code, 0, "{}", ran.error);
+        let request = served.join().unwrap().remove(0);
+        for part in [
+            r#""mode":"missing_only""#,
+            r#""rows":{"orders":[{"id":17}]}"#,
+            r#""withRelated":"children""#,
+        ] {
+            assert!(request.contains(part), "{part} in {request}");
+        }
+    }
+}
+
+#[test]
+fn a_choice_that_is_none_is_a_fault_of_the_command_line() {
+    for wrong in ["rows", "[]", r#"{"tables": ["orders"]}"#] {
+        let ran = m23(
+            "http://127.0.0.1:9",
+            &[&LOOK[..], &["--select", wrong]].concat(),
+        );
+        assert_eq!(ran.code, 2, "{}", ran.error);
+    }
+}
+
+#[test]
 fn a_call_whose_answer_was_lost_is_repeated_under_its_key() {
     let later = json!({"success": false, "code": "UNAVAILABLE", "error": "Not yet."});
     let (url, served) = address(vec![
