@@ -267,8 +267,12 @@ test('a restore that takes the own access by rows which do not say whose they ar
   try {
     const targetTimestamp = await now();
     await client.query(`insert into app.grants values (1, '${TENANT}', '{"u": "${OWNER}"}'); delete from app.notes`);
+    const seen = await asOwner(() => preview(client, TENANT, OWNER, { targetTimestamp }));
+    assert.deepEqual([(await rowTexts(client, 'table app.grants')).length, await notes()], [1, []]);
     const { error } = await asOwner(() => recover(client, TENANT, OWNER, { targetTimestamp }));
     assert.equal(error?.code, 'CONFLICT');
+    assert.deepEqual(seen.wouldFail?.code, 'CONFLICT');
+    assert.deepEqual(seen.wouldFail?.details, error.details);
     assert.match(
       error.details.join(),
       /your access hangs on rows of one of these, .*: app\.grants, app\.notes; name it/,

@@ -109,12 +109,19 @@ begin
   if m23.is_access_table(p_relid) then return null; end if;
   if v_name ~* '(^|_)(member|membership|invitation|invite|collaborator)s?$'
      or v_name ~ '(Member|Membership|Invitation|Invite|Collaborator)s?$'
-     or (select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
-          ~ format('\m%s\M', regexp_replace(v_name, '\W', '.', 'g'))
+     or m23.says_memberships(p_relid)
      or m23.role_column(p_relid) is not null and m23.user_column(p_relid) is not null then
     return 'looks as if it said who has access, and a restore takes it along';
   end if;
   return null;
+end $$;
+
+-- Whether m23.memberships_of names a table.
+create function m23.says_memberships(p_relid oid) returns boolean
+language plpgsql stable as $$
+begin
+  return (select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
+           ~ format('\m%s\M', regexp_replace((select c.relname from pg_class c where c.oid = p_relid), '\W', '.', 'g'));
 end $$;
 
 -- The column of a table that names a user: one that refers to the accounts, or is called so; null where there is none.

@@ -90,22 +90,35 @@ begin
      where m.tenant_id = p_tenant);
 end $$;
 
--- Refuses a restore that has taken the caller's own access by a table that it does not name, and whose columns do not
--- say whose access its rows are.
-create function m23.refuse_lost_access(p_tenant text, p_targets m23.target[]) returns void
-language plpgsql as $$
+-- What to say where the caller's access is lost by a plan's changes: it hangs on rows of a table that the restore does
+-- not name, and whose columns do not say whose access its rows are. Empty where the restore names such a table.
+create function m23.access_at_risk(p_targets m23.target[]) returns text[]
+language plpgsql stable as $$
 declare
   v_named   jsonb := nullif(current_setting('m23.spares', true), '')::jsonb -> 'named';
   v_changed oid[] := array(select (t).tbl.relid from unnest(m23.targets_with_changes(p_targets)) t);
   v_unnamed text[] := array(select m23.public_name(c) from unnest(v_changed) c
                              where (v_named @> to_jsonb(c)) is not true order by 1);
 begin
-  if m23.spared_belongs(p_tenant) or v_unnamed = '{}' or exists (
+  if v_unnamed = '{}' or exists (
        select from unnest(v_changed) c where v_named @> to_jsonb(c)
           and (m23.is_access_table(c) or m23.likeness_to_access(c) is not null)) then
-    return;
+    return '{}';
   end if;
-  perform m23.refuse('CONFLICT', 'this restore would take your own access', array[format(
+  return array[format(
     'tables: your access hangs on rows of one of these, which would change: %s; name it in tables to restore it, or '
-    'leave it out', array_to_string(v_unnamed, ', '))]);
+    'leave it out', array_to_string(v_unnamed, ', '))];
+end $$;
+
+-- What a refusal because of lost access is called, wherever it is said.
+create function m23.lost_access_sentence() returns text
+language sql immutable as $$ select 'this restore would take your own access' $$;
+
+-- Refuses a restore that has taken the caller's own access.
+create function m23.refuse_lost_access(p_tenant text, p_targets m23.target[]) returns void
+language plpgsql as $$
+declare v_said text[] := m23.access_at_risk(p_targets);
+begin
+  if v_said = '{}' or m23.spared_belongs(p_tenant) then return; end if;
+  perform m23.refuse('CONFLICT', m23.lost_access_sentence(), v_said);
 end $$;
