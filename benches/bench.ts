@@ -8,6 +8,7 @@ import { fleet } from './fleet.ts';
 import { independence } from './independence.ts';
 import { many } from './many.ts';
 import { type Name, type Options, readOptions } from './options.ts';
+import { paths } from './paths.ts';
 import { newStateFolder, openPlace, type Place, removeStateFolder } from './place.ts';
 import { proof } from './proof.ts';
 import { references } from './references.ts';
@@ -19,6 +20,7 @@ const INTERRUPTED = 130;
 
 const MEASUREMENTS: Record<Name, (place: Place, options: Options) => Promise<Section>> = {
   capture,
+  paths,
   rewind,
   independence,
   references,

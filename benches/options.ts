@@ -5,6 +5,7 @@ import { StackFailure } from '../stack/failure.ts';
 /** The groups of measurements, in the order in which they run. */
 export const NAMES = [
   'capture',
+  'paths',
   'rewind',
   'independence',
   'references',

@@ -14,21 +14,25 @@ export async function bulkRows(
   count: number,
   repetitions: number,
 ): Promise<Row[]> {
-  const costs = await measure(place, capturers, repetitions);
+  const costs = await bulkCosts(place, capturers, repetitions);
   const rows = `${count.toLocaleString('en')} rows`;
   return OPERATIONS.flatMap((operation) => rowsOf(`${operation}, ${rows}`, costs[operation], 'ms', GOAL));
 }
 
-async function measure(
+/** What such statements cost, table by table in turn; `sourceOf` names where a table's rows come from. */
+export async function bulkCosts(
   { client }: Place,
   capturers: readonly string[],
   repetitions: number,
+  sourceOf: (capturer: string) => string = () => 'source',
 ): Promise<Record<Operation, Costs>> {
   const meter = await Meter.of(client);
   let measured = nothing(capturers);
   const runAll = async (capturer: string): Promise<void> => {
     for (const operation of OPERATIONS) {
-      measured[operation][capturer]?.push(await meter.spent(() => client.query(bulk(operation, capturer))));
+      measured[operation][capturer]?.push(
+        await meter.spent(() => client.query(bulk(operation, capturer, sourceOf(capturer)))),
+      );
     }
   };
   const contenders = capturers.map(

@@ -18,7 +18,7 @@ const TRANSACTION_GOALS: Partial<Record<Operation, Goal>> = { update: { atMost: 
 
 /** Prepared statements over one row, each a transaction of its own. */
 export async function singleRows(place: Place, capturers: readonly string[], extent: Extent): Promise<Row[]> {
-  const costs = await measure(place, capturers, extent, (statements) => statements);
+  const costs = await singleCosts(place, capturers, extent);
   return OPERATIONS.flatMap((operation) =>
     rowsOf(`${operation}, single row`, costs[operation], 'µs', SINGLE_GOALS[operation]),
   );
@@ -30,6 +30,15 @@ export async function transactionRows(place: Place, capturers: readonly string[]
   return OPERATIONS.map((operation) =>
     addedRow(`${operation}, ten in a transaction`, costs[operation], 'µs', TRANSACTION_GOALS[operation]),
   );
+}
+
+/** What single statements cost, table by table in turn. */
+export async function singleCosts(
+  place: Place,
+  capturers: readonly string[],
+  extent: Extent,
+): Promise<Record<Operation, Costs>> {
+  return await measure(place, capturers, extent, (statements) => statements);
 }
 
 type Statement = string | pg.QueryConfig;

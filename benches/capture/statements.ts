@@ -25,12 +25,12 @@ export function single(operation: Operation, capturer: string): string {
   }
 }
 
-/** A statement over all rows; those that are inserted come from `bench.source`. */
-export function bulk(operation: Operation, capturer: string): string {
+/** A statement over all rows; those that are inserted come from a table of the schema bench. */
+export function bulk(operation: Operation, capturer: string, source: string): string {
   const table = tableOf(capturer);
   switch (operation) {
     case 'insert':
-      return `insert into ${table} select * from bench.source`;
+      return `insert into ${table} select * from bench.${source}`;
     case 'update':
       return `update ${table}
       set price = price + 1, quantity = quantity + 1, updated_at = clock_timestamp()`;

@@ -10,8 +10,9 @@ use clap::builder::PossibleValuesParser;
 use crate::commands::scripts;
 
 /// The groups of benchmarks, as `benches/options.ts` knows them.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "capture",
+    "paths",
     "rewind",
     "independence",
     "references",
