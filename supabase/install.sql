@@ -5933,7 +5933,12 @@ create or replace function m23.path_branch(p_table m23.protected_tables, p_event
 language plpgsql stable set search_path = '' as $outer$
 begin
   return concat(
-    case when p_table.parent_id is not null then E'\n    ' || m23.note_missing(p_table, 'new_rows') || ';' end,
+    case when p_table.parent_id is null then ''
+         when m23.path_is_kept(p_table) then m23.fill($body$
+    if current_setting('session_replication_role') = 'replica' then
+      {note};
+    end if;$body$, 'note', m23.note_missing(p_table, 'new_rows'))  -- a query less where no foreign key is silenced
+         else E'\n    ' || m23.note_missing(p_table, 'new_rows') || ';' end,
     case when m23.is_parent(p_table) then m23.fill($body$
     if {is_due} then
       foreach v_stale in array m23.subtree_statements({id}, '{event}') loop execute v_stale; end loop;

@@ -132,10 +132,12 @@ begin
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
-    insert into m23.absent_parents (table_id, parent_id, key)
+    if current_setting('session_replication_role') = 'replica' then
+      insert into m23.absent_parents (table_id, parent_id, key)
       select distinct 4, 1, array[r.task_id::text] from new_rows r
        where (select current_setting('session_replication_role') = 'replica') and r.task_id is not null and not exists (select from public.tasks m23_p where m23_p.id operator(pg_catalog.=) r.task_id)
          and not exists (select from m23.absent_parents a where a.table_id = 4 and a.key = array[r.task_id::text]);
+    end if;
     if true then
       foreach v_stale in array m23.subtree_statements(4, 'update') loop execute v_stale; end loop;
     end if;
