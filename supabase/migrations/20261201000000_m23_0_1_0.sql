@@ -621,14 +621,22 @@ begin
   if m23.is_access_table(p_relid) then return null; end if;
   if v_name ~* '(^|_)(member|membership|invitation|invite|collaborator)s?$'
      or v_name ~ '(Member|Membership|Invitation|Invite|Collaborator)s?$'
-     or (select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
-          ~ format('\m%s\M', regexp_replace(v_name, '\W', '.', 'g'))
+     or m23.says_memberships(p_relid)
      or m23.role_column(p_relid) is not null and m23.user_column(p_relid) is not null then
     return 'looks as if it said who has access, and a restore takes it along';
   end if;
   return null;
 end $$;
 revoke all on function m23.likeness_to_access(oid) from public, anon, authenticated, service_role;
+
+-- Whether m23.memberships_of names a table.
+create or replace function m23.says_memberships(p_relid oid) returns boolean
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select p.prosrc from pg_proc p where p.oid = 'm23.memberships_of(uuid)'::regprocedure)
+           ~ format('\m%s\M', regexp_replace((select c.relname from pg_class c where c.oid = p_relid), '\W', '.', 'g'));
+end $$;
+revoke all on function m23.says_memberships(oid) from public, anon, authenticated, service_role;
 
 -- The column of a table that names a user: one that refers to the accounts, or is called so; null where there is none.
 create or replace function m23.user_column(p_relid oid) returns text
@@ -12655,6 +12663,7 @@ declare
   v_silenced boolean := true;
   v_rules    text[] := p_unfit || m23.broken_rules(p_tenant, p_targets);
   v_clashes  text[] := m23.conflicts_refused(p_tenant, p_targets);
+  v_access   text[];
 begin
   warnings := '{}';
   if m23.sets_off(p_targets) then
@@ -12663,6 +12672,7 @@ begin
     perform set_config('session_replication_role', v_role, true)
       where v_role <> current_setting('session_replication_role');
   end if;
+  v_access := m23.foresee_lost_access(p_tenant, p_targets);
   refusal := case
     when exists (select from m23.restore_work w where w.tenant_id = p_tenant and w.kind <> 'test' and not w.dry_run)
       then m23.refusal_told('RESTORE_IN_PROGRESS', 'another restore or rollback of this tenant is running')
@@ -12671,10 +12681,34 @@ begin
     when not v_silenced and warnings <> '{}'
       then m23.refusal_told('VALIDATION_FAILED', 'the restore cannot be made as asked', warnings)
     when v_rules <> '{}'
-      then m23.refusal_told('CONFLICT', m23.rules_sentence(), v_rules) end;
+      then m23.refusal_told('CONFLICT', m23.rules_sentence(), v_rules)
+    when v_access <> '{}' then m23.refusal_told('CONFLICT', m23.lost_access_sentence(), v_access) end;
   if not v_silenced then warnings := '{}'; end if;
 end $$;
 revoke all on function m23.foresee(text, m23.target[], text[], text[]) from public, anon, authenticated, service_role;
+
+-- What an execution would be refused with because it takes the caller's own access; empty where it would not. Only the
+-- application's function knows: the tables that it names are written as planned, it is asked, and all is taken back.
+create or replace function m23.foresee_lost_access(p_tenant text, p_targets m23.target[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  v_said text[] := m23.access_at_risk(p_targets);
+  v_read m23.target[] := array(select t from unnest(m23.targets_with_changes(p_targets)) t
+                                where m23.says_memberships((t).tbl.relid));
+  v_lost boolean := false;
+begin
+  if v_said = '{}' or cardinality(v_read) = 0 or not m23.spared_belongs(p_tenant) then return '{}'; end if;
+  begin
+    perform set_config('lock_timeout', '200ms', true);
+    perform m23.silence_triggers();
+    perform m23.apply_targets(p_tenant, v_read, false);
+    v_lost := not m23.spared_belongs(p_tenant);
+    raise exception 'this was a trial' using errcode = 'triggered_action_exception';
+  exception when others then null;  -- What else stands in the way is foreseen by itself.
+  end;
+  return case when v_lost then v_said else '{}' end;
+end $$;
+revoke all on function m23.foresee_lost_access(text, m23.target[]) from public, anon, authenticated, service_role;
 
 -- How far the numbers of a sequence go in a column that has them within a text, as by 'INV-' || nextval(…): of the
 -- numbers that a value could hold, the last one that gives the same value again.
@@ -12869,24 +12903,39 @@ begin
 end $$;
 revoke all on function m23.spared_belongs(text) from public, anon, authenticated, service_role;
 
--- Refuses a restore that has taken the caller's own access by a table that it does not name, and whose columns do not
--- say whose access its rows are.
-create or replace function m23.refuse_lost_access(p_tenant text, p_targets m23.target[]) returns void
-language plpgsql set search_path = '' as $$
+-- What to say where the caller's access is lost by a plan's changes: it hangs on rows of a table that the restore does
+-- not name, and whose columns do not say whose access its rows are. Empty where the restore names such a table.
+create or replace function m23.access_at_risk(p_targets m23.target[]) returns text[]
+language plpgsql stable set search_path = '' as $$
 declare
   v_named   jsonb := nullif(current_setting('m23.spares', true), '')::jsonb -> 'named';
   v_changed oid[] := array(select (t).tbl.relid from unnest(m23.targets_with_changes(p_targets)) t);
   v_unnamed text[] := array(select m23.public_name(c) from unnest(v_changed) c
                              where (v_named @> to_jsonb(c)) is not true order by 1);
 begin
-  if m23.spared_belongs(p_tenant) or v_unnamed = '{}' or exists (
+  if v_unnamed = '{}' or exists (
        select from unnest(v_changed) c where v_named @> to_jsonb(c)
           and (m23.is_access_table(c) or m23.likeness_to_access(c) is not null)) then
-    return;
+    return '{}';
   end if;
-  perform m23.refuse('CONFLICT', 'this restore would take your own access', array[format(
+  return array[format(
     'tables: your access hangs on rows of one of these, which would change: %s; name it in tables to restore it, or '
-    'leave it out', array_to_string(v_unnamed, ', '))]);
+    'leave it out', array_to_string(v_unnamed, ', '))];
+end $$;
+revoke all on function m23.access_at_risk(m23.target[]) from public, anon, authenticated, service_role;
+
+-- What a refusal because of lost access is called, wherever it is said.
+create or replace function m23.lost_access_sentence() returns text
+language sql immutable set search_path = '' as $$ select 'this restore would take your own access' $$;
+revoke all on function m23.lost_access_sentence() from public, anon, authenticated, service_role;
+
+-- Refuses a restore that has taken the caller's own access.
+create or replace function m23.refuse_lost_access(p_tenant text, p_targets m23.target[]) returns void
+language plpgsql set search_path = '' as $$
+declare v_said text[] := m23.access_at_risk(p_targets);
+begin
+  if v_said = '{}' or m23.spared_belongs(p_tenant) then return; end if;
+  perform m23.refuse('CONFLICT', m23.lost_access_sentence(), v_said);
 end $$;
 revoke all on function m23.refuse_lost_access(text, m23.target[]) from public, anon, authenticated, service_role;
 

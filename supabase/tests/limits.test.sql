@@ -183,7 +183,7 @@ select is((select count(*) from m23.previews), 50::bigint, 'and those of others'
 
 select pg_temp.act_as(2);
 create function pg_temp.look(p_more text) returns text language sql as $$ select pg_temp.refusal('select public.get_pitr_preview(pg_temp.tenant(), ' || p_more || ')') $$;
-select is(pg_temp.look($$ null $$), 'VALIDATION_FAILED ["targetTimestamp: is required"]', 'a moment is needed');
+select is(pg_temp.look($$ null $$), 'VALIDATION_FAILED ["targetTimestamp: is required, or beforeTransaction or undo"]', 'a moment is needed');
 select is(pg_temp.look($$ clock_timestamp(), null, '{"related": true}' $$), 'VALIDATION_FAILED ["related: unknown field"]', 'a field that is none');
 select matches(pg_temp.look($$ clock_timestamp(), null, '{"dryRun": false}' $$), '^VALIDATION_FAILED', 'it only looks');
 select matches(pg_temp.look($$ clock_timestamp(), null, '[]' $$), '^VALIDATION_FAILED', 'a selection is an object');
