@@ -40,7 +40,8 @@ begin
          where not exists (select from {live} l where {is_live} and {is_tenants}) and {is_elsewhere}),
       logged as (
         select u.m23_of, u.m23_n from unknown u
-          join (select {logged_key} from {log} l where l.tenant_id = {tenant}) e on {same_key})
+          join (select {logged_key} from {log} l
+                 where l.tenant_id = {tenant} and exists (select from unknown)) e on {same_key})
       select array_agg(format('%s.%s[%s]: is no key of a row of this tenant', u.m23_of, $1, u.m23_n)
                        order by u.m23_of desc, u.m23_n)
         from unknown u where (u.m23_of, u.m23_n) not in (select * from logged)$sql$,
