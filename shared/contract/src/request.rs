@@ -533,7 +533,6 @@ fn only_one_target(fields: &mut Fields) {
     if fields.has("undo") {
         let others = [
             "baseBackupId",
-            "includeRelated",
             "rows",
             "exceptRows",
             "where",
@@ -541,6 +540,9 @@ fn only_one_target(fields: &mut Fields) {
             "withRelated",
         ];
         fields.none_of(&others, "cannot be combined with undo");
+        if fields.boolean("includeRelated") == Some(true) {
+            fields.fault("includeRelated", "cannot be combined with undo");
+        }
     }
 }
 
