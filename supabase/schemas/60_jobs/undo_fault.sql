@@ -57,8 +57,9 @@ language sql immutable as $$
          then 'undo: cannot be combined with beforeTransaction' end,
     case when p_body ? 'onConflict' and not p_body ? 'undo' then 'onConflict: is for undo' end], null)
     || array(select f || ': cannot be combined with undo'
-               from unnest('{baseBackupId,includeRelated,rows,exceptRows,where,operations,withRelated}'::text[]) f
-              where p_body ? 'undo' and p_body ? f and p_body -> f <> 'false')
+               from unnest('{baseBackupId,includeRelated,rows,exceptRows,where,operations,withRelated,mode,
+                             targetSchema}'::text[]) f
+              where p_body ? 'undo' and p_body ? f and p_body -> f not in ('false', '"exact"'))
     || case when p_body ?& '{beforeTransaction,baseBackupId}'
             then array['baseBackupId: cannot be combined with beforeTransaction'] else '{}' end
 $$;

@@ -18,7 +18,7 @@ begin
   perform set_config('m23.forgetting', p_tenant, true);
   foreach v_table in array array[
       'public.audit_log', 'm23.audit_heads', 'm23.audit_checkpoints', 'm23.refusals', 'm23.requests',
-      'm23.raised_limits', 'm23.undone', 'm23.returns',
+      'm23.raised_limits', 'm23.undone_except', 'm23.undone', 'm23.returns',
       'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
       'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs',
       'm23.archive_keys', 'm23.after_restore_hooks', 'm23.seen_tenants', 'm23.round_tenants', 'm23.alerts'] loop
