@@ -10985,8 +10985,9 @@ language sql immutable set search_path = '' as $$
          then 'undo: cannot be combined with beforeTransaction' end,
     case when p_body ? 'onConflict' and not p_body ? 'undo' then 'onConflict: is for undo' end], null)
     || array(select f || ': cannot be combined with undo'
-               from unnest('{baseBackupId,includeRelated,rows,exceptRows,where,operations,withRelated}'::text[]) f
-              where p_body ? 'undo' and p_body ? f)
+               from unnest('{baseBackupId,includeRelated,rows,exceptRows,where,operations,withRelated,mode,
+                             targetSchema}'::text[]) f
+              where p_body ? 'undo' and p_body ? f and p_body -> f not in ('false', '"exact"'))
     || case when p_body ?& '{beforeTransaction,baseBackupId}'
             then array['baseBackupId: cannot be combined with beforeTransaction'] else '{}' end
 $$;
@@ -17633,7 +17634,7 @@ begin
   perform set_config('m23.forgetting', p_tenant, true);
   foreach v_table in array array[
       'public.audit_log', 'm23.audit_heads', 'm23.audit_checkpoints', 'm23.refusals', 'm23.requests',
-      'm23.raised_limits', 'm23.undone', 'm23.returns',
+      'm23.raised_limits', 'm23.undone_except', 'm23.undone', 'm23.returns',
       'm23.previews', 'public.pitr_rollbacks', 'public.pitr_snapshots', 'public.recovery_tests',
       'public.restore_logs', 'public.dr_plans', 'public.health_snapshots', 'm23.backup_work', 'public.backup_jobs',
       'm23.archive_keys', 'm23.after_restore_hooks', 'm23.seen_tenants', 'm23.round_tenants', 'm23.alerts'] loop
