@@ -365,7 +365,7 @@ fn on_blocked(fields: &mut Fields) -> OnBlocked {
 /// `pitr-restore`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::live_or_beside))]
+#[cfg_attr(feature = "schema", schemars(deny_unknown_fields, transform = crate::schema::one_target))]
 #[serde(rename_all = "camelCase")]
 pub struct PitrRestoreRequest {
     /// The moment to go back to. One of this, `beforeTransaction` and `undo` is required.
@@ -380,6 +380,10 @@ pub struct PitrRestoreRequest {
     pub before_transaction: Option<String>,
     /// Take changes back, and leave what others did.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(default, schema_with = "crate::schema::optional_undo")
+    )]
     pub undo: Option<Undo>,
     /// With `undo`: what becomes of values that others have set since; `skip` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -538,6 +542,8 @@ fn only_one_target(fields: &mut Fields) {
             "where",
             "operations",
             "withRelated",
+            "mode",
+            "targetSchema",
         ];
         fields.none_of(&others, "cannot be combined with undo");
         if fields.boolean("includeRelated") == Some(true) {

@@ -152,6 +152,71 @@ pub(crate) fn live_or_beside(schema: &mut Schema) {
     schema.insert("allOf".to_owned(), json!([{ "anyOf": either }]));
 }
 
+/// The same for a restore to a moment, to before a transaction, or of an undo: one of the three.
+pub(crate) fn one_target(schema: &mut Schema) {
+    live_or_beside(schema);
+    let nothing = json!({ "type": "null" });
+    let without = |names: &[&str], required: &str| {
+        let properties: serde_json::Map<String, Value> = names
+            .iter()
+            .map(|name| ((*name).to_owned(), nothing.clone()))
+            .chain([(required.to_owned(), json!({ "not": nothing }))])
+            .collect();
+        json!({ "properties": properties, "required": [required] })
+    };
+    let either = json!([
+        without(
+            &["beforeTransaction", "undo", "onConflict"],
+            "targetTimestamp"
+        ),
+        without(
+            &["targetTimestamp", "undo", "onConflict", "baseBackupId"],
+            "beforeTransaction"
+        ),
+        without(
+            &[
+                "targetTimestamp",
+                "beforeTransaction",
+                "baseBackupId",
+                "rows",
+                "exceptRows",
+                "where",
+                "operations",
+                "withRelated",
+                "mode",
+                "targetSchema",
+            ],
+            "undo"
+        ),
+    ]);
+    if let Some(Value::Array(all)) = schema.get_mut("allOf") {
+        all.push(json!({ "anyOf": either }));
+    }
+}
+
+/// What is taken back, or nothing.
+pub(crate) fn optional_undo(generator: &mut SchemaGenerator) -> Schema {
+    let nothing = json!({ "type": "null" });
+    let moment = json!({ "type": "string", "format": "date-time" });
+    let until = json!({ "anyOf": [moment, nothing] });
+    let of = |by: &str, value: Value| {
+        json!({
+            "type": "object", "additionalProperties": false, "required": [by, "since"],
+            "properties": { by: value, "since": moment, "until": until },
+        })
+    };
+    let whole = json!({
+        "type": "object", "additionalProperties": false, "required": ["transactions"],
+        "properties": { "transactions": transactions(generator) },
+    });
+    json_schema!({ "anyOf": [
+        whole,
+        of("actor", json!({ "type": "string", "format": "uuid" })),
+        of("source", json!({ "type": "string" })),
+        nothing,
+    ] })
+}
+
 /// Adds the confirmation of a rollback.
 pub(crate) fn confirmed_or_dry_rollback(schema: &mut Schema) {
     confirmed_or_dry(schema, "confirmRollback");

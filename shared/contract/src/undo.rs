@@ -14,16 +14,11 @@ const LONGEST_ID: usize = 18;
 
 /// What is taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Undo {
     /// Whole transactions.
     Transactions {
         /// Their ids, as `transaction_logs.transaction_id` has them.
-        #[cfg_attr(
-            feature = "schema",
-            schemars(schema_with = "crate::schema::transactions")
-        )]
         transactions: Vec<String>,
     },
     /// What one user has changed.
