@@ -484,7 +484,24 @@ export interface components {
        */
       readonly targetTimestamp?: string | null;
       /** @description Take changes back, and leave what others did. */
-      readonly undo?: components['schemas']['Undo'] | null;
+      readonly undo?:
+        | {
+            readonly transactions: readonly string[];
+          }
+        | {
+            /** Format: uuid */
+            readonly actor: string;
+            /** Format: date-time */
+            readonly since: string;
+            readonly until?: string | null;
+          }
+        | {
+            /** Format: date-time */
+            readonly since: string;
+            readonly source: string;
+            readonly until?: string | null;
+          }
+        | null;
       /** @description The rows with these values, by table: as of the moment; of a row that is new since, as it is. At most 1,000. */
       readonly where?: {
         [key: string]: {
@@ -515,7 +532,35 @@ export interface components {
           readonly mode?: 'exact' | '';
           readonly withRelated?: null;
         }
-    )) &
+    ) &
+      (
+        | {
+            readonly beforeTransaction?: null;
+            readonly onConflict?: null;
+            readonly targetTimestamp: unknown;
+            readonly undo?: null;
+          }
+        | {
+            readonly baseBackupId?: null;
+            readonly beforeTransaction: unknown;
+            readonly onConflict?: null;
+            readonly targetTimestamp?: null;
+            readonly undo?: null;
+          }
+        | {
+            readonly baseBackupId?: null;
+            readonly beforeTransaction?: null;
+            readonly exceptRows?: null;
+            readonly mode?: null;
+            readonly operations?: null;
+            readonly rows?: null;
+            readonly targetSchema?: null;
+            readonly targetTimestamp?: null;
+            readonly undo: unknown;
+            readonly where?: null;
+            readonly withRelated?: null;
+          }
+      )) &
       (
         | {
             /** @constant */
@@ -833,43 +878,6 @@ export interface components {
     };
     /** @description Who asked for a recovery test. */
     readonly TestType: 'manual' | 'automated' | 'scheduled';
-    /** @description What is taken back. */
-    readonly Undo:
-      | {
-          /** @description Their ids, as `transaction_logs.transaction_id` has them. */
-          readonly transactions: readonly string[];
-        }
-      | {
-          /**
-           * Format: uuid
-           * @description The user.
-           */
-          readonly actor: string;
-          /**
-           * Format: date-time
-           * @description From when on.
-           */
-          readonly since: string;
-          /**
-           * Format: date-time
-           * @description Before when; now, when absent.
-           */
-          readonly until?: string | null;
-        }
-      | {
-          /**
-           * Format: date-time
-           * @description From when on.
-           */
-          readonly since: string;
-          /** @description The source. */
-          readonly source: string;
-          /**
-           * Format: date-time
-           * @description Before when; now, when absent.
-           */
-          readonly until?: string | null;
-        };
     /** @description How far a recovery test goes. */
     readonly ValidationLevel: 'basic' | 'full' | 'deep';
     /** @description The releases in force. The database has to be of the functions' own minor version, or of the next. */
