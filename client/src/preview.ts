@@ -1,6 +1,6 @@
 import type { CallOptions } from './options.ts';
 import { type Project, read } from './supabase.ts';
-import type { PITRRestoreResponse, PITRStats, PreviewChange, WouldFail } from './types.ts';
+import type { PITRRestoreResponse, PITRStats, PreviewChange, RowsLost, WouldFail } from './types.ts';
 
 /** A row of a preview, with the table that it is in. */
 export interface PreviewRow extends PreviewChange {
@@ -15,6 +15,8 @@ export interface PITRPreview {
   readonly previewChanges: Readonly<Record<string, readonly PreviewChange[]>>;
   /** How many changes each table has. */
   readonly changeCounts: Readonly<Record<string, number>>;
+  /** What was written after the moment and would be lost, by who wrote it and from where; most rows first. */
+  readonly rowsLost: readonly RowsLost[];
   /** To be handed to `executePITR`, which then does this and nothing else. */
   readonly planHash: string | undefined;
   /** What cannot be as asked. */
@@ -34,6 +36,7 @@ export function previewOf(project: Project, answer: PITRRestoreResponse): PITRPr
     stats = NOTHING,
     previewChanges = {},
     changeCounts = {},
+    rowsLost = [],
     planHash,
     warnings = [],
     previewId,
@@ -57,6 +60,7 @@ export function previewOf(project: Project, answer: PITRRestoreResponse): PITRPr
     stats,
     previewChanges,
     changeCounts,
+    rowsLost,
     planHash,
     warnings,
     wouldFail,

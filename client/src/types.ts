@@ -21,6 +21,7 @@ export type ValidationLevel = Schemas['ValidationLevel'];
 export type PreviewChange = Schemas['PreviewChange'];
 export type PITRStats = Schemas['PitrStats'];
 export type WouldFail = Schemas['WouldFail'];
+export type RowsLost = Schemas['RowsLost'];
 /** What becomes of rows that need a row which is not there and cannot come; `refuse` when absent. */
 export type OnBlocked = NonNullable<PITRRestoreRequest['onBlocked']>;
 

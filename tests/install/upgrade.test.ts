@@ -170,6 +170,13 @@ describe('an upgrade of a database in use', () => {
     );
   });
 
+  test('adds sources to the logs: what was before has none, and what is written from then on has one', async () => {
+    const { rows } = await client.query<{ without: number; with: number }>(
+      `select count(*) filter (where source is null)::int as without, count(source)::int as "with" from m23_log.log_2`,
+    );
+    assert.ok(rows[0]!.without > 0 && rows[0]!.with > 0, JSON.stringify(rows[0]));
+  });
+
   test('leaves the doctor content', async () => {
     const { rows } = await client.query("select topic, finding from m23.doctor() where state = 'problem'");
     assert.deepEqual(rows, []);

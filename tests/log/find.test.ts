@@ -374,7 +374,7 @@ test('a restore is named as the source of what it wrote', async () => {
     rows: [log],
   } = await client.query<{ id: string }>('select id from public.restore_logs order by created_at desc limit 1');
   assert.deepEqual([back!['restore_log_id'], back!['source']], [log!.id, `restore ${log!.id}`]);
-  assert.deepEqual([wrong!['restore_log_id'], wrong!['source']], [null, null]);
+  assert.deepEqual([wrong!['restore_log_id'], wrong!['source']], [null, 'app: unnamed as postgres']);
   const [mine, ...others] = await find('get_transactions', { p_source: `restore ${log!.id}` });
   assert.deepEqual([mine!['transaction_id'], mine!['updates'], others], [back!['transaction_id'], 1, []]);
   const events = await find('get_events', { p_since: at, p_until: await now() });

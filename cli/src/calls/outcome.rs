@@ -29,6 +29,16 @@ struct WouldFail {
     details: Vec<String>,
 }
 
+/// What somebody has written since, and a restore would take away.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Lost {
+    actor: Option<String>,
+    source: Option<String>,
+    tables: Vec<String>,
+    rows: u64,
+}
+
 /// What an answer, or a row, says.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
@@ -49,10 +59,14 @@ struct Said {
     results: Option<Results>,
     warnings: Option<Vec<String>>,
     would_fail: Option<WouldFail>,
+    rows_lost: Option<Vec<Lost>>,
     plan_hash: Option<String>,
     #[serde(alias = "error_message")]
     error: Option<String>,
 }
+
+/// How many shares of what would be lost are shown.
+const SHARES: usize = 20;
 
 /// How a call has ended, or that it goes on.
 pub struct Outcome {
@@ -87,6 +101,7 @@ impl Outcome {
             let _ = writeln!(text, "  {error}");
         }
         self.figures(&mut text);
+        self.losses(&mut text);
         for warning in self.said.warnings.iter().flatten() {
             let _ = writeln!(text, "warning: {warning}");
         }
@@ -136,6 +151,24 @@ impl Outcome {
             for recommendation in &results.recommendations {
                 let _ = writeln!(text, "  {recommendation}");
             }
+        }
+    }
+
+    /// What would be lost: the largest shares, and how many more there are.
+    fn losses(&self, text: &mut String) {
+        let lost = self.said.rows_lost.as_deref().unwrap_or_default();
+        for share in lost.iter().take(SHARES) {
+            let _ = writeln!(
+                text,
+                "  lost: {} rows{}, written by {} ({})",
+                share.rows,
+                list(&share.tables),
+                share.actor.as_deref().unwrap_or("nobody signed in"),
+                share.source.as_deref().unwrap_or("source unknown")
+            );
+        }
+        if let Some(more @ 1..) = lost.len().checked_sub(SHARES) {
+            let _ = writeln!(text, "  lost: rows of {more} more writers");
         }
     }
 

@@ -87,7 +87,8 @@ const LOOK: [&str; 3] = ["restore", "--to", "2026-01-31T10:31:00Z"];
 
 fn seen() -> Value {
     json!({"success": true, "planHash": "3f1c", "stats": {"totalOperations": 3, "insertCount": 1,
-        "updateCount": 2, "deleteCount": 0, "affectedTables": ["orders"]}, "warnings": ["mind this"]})
+        "updateCount": 2, "deleteCount": 0, "affectedTables": ["orders"]}, "warnings": ["mind this"],
+        "rowsLost": [{"actor": null, "source": "app: import as billing", "tables": ["orders"], "rows": 2}]})
 }
 
 #[test]
@@ -116,7 +117,8 @@ fn the_call_is_what_the_command_line_says() {
     }
     assert_eq!(
         ran.output,
-        "dry run of a restore: nothing was changed\n  3 rows: 1 inserted, 2 updated, 0 deleted, in orders\n\
+        "dry run of a restore: nothing was changed\n  3 rows: 1 inserted, 2 updated, 0 deleted, in orders\n  \
+         lost: 2 rows, in orders, written by nobody signed in (app: import as billing)\n\
          warning: mind this\nto do just this: add --confirm --plan-hash 3f1c\n"
     );
 }

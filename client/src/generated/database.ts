@@ -579,6 +579,7 @@ export type Database = {
           id: number;
           old_values: Json;
           operation: string;
+          request_id: string;
           row_key: Json;
           searched_back: string;
           source: string;
@@ -757,6 +758,7 @@ export type Database = {
           new_values: Json;
           old_values: Json;
           operation: string;
+          request_id: string;
           restore_log_id: string;
           source: string;
           transaction_id: string;
@@ -775,7 +777,9 @@ export type Database = {
           new_values: Json;
           old_values: Json;
           operation: string;
+          request_id: string;
           row_key: Json;
+          source: string;
           table_name: string;
         }[];
       };

@@ -36,7 +36,7 @@ pub use response::{
     ConflictingChange, Finding, JobStatus, Operation, PitrRestoreCompleted, PitrRestoreResponse,
     PitrRollbackCompleted, PitrRollbackResponse, PitrStats, Preview, PreviewChange,
     RecoveryTestAccepted, RecoveryTestCompleted, RecoveryTestResponse, RecoveryTestResults,
-    RestoreAccepted, RollbackAccepted, RowOf, WorkStatus,
+    RestoreAccepted, RollbackAccepted, RowOf, RowsLost, WorkStatus,
 };
 pub use selection::{ChangeKind, Selection, WithRelated};
 pub use undo::{OnConflict, Undo};

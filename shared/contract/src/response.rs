@@ -154,6 +154,20 @@ pub struct Conflict {
     pub reason: String,
 }
 
+/// Rows that somebody has written after the moment and that would be lost: they would go, or get other values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RowsLost {
+    /// Who wrote them; null where that is nobody in particular.
+    pub actor: Option<Uuid>,
+    /// From where, such as `api: POST /orders as authenticated`; null where nobody knows.
+    pub source: Option<String>,
+    /// The tables that they are in.
+    pub tables: Vec<String>,
+    /// How many. A row that two have written counts for both.
+    pub rows: u64,
+}
+
 /// What a restore or rollback would do, and has not done: the answer of a dry run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -174,6 +188,9 @@ pub struct Preview {
     /// How many rows of each table would change.
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, u64>"))]
     pub change_counts: Map<String, Value>,
+    /// What was written after the moment and would be lost, by who wrote it and from where; most rows first.
+    #[serde(default)]
+    pub rows_lost: Vec<RowsLost>,
     /// The figures.
     pub stats: PitrStats,
     /// The plan, to be confirmed.

@@ -90,6 +90,10 @@ fn changes() -> Value {
     ] })
 }
 
+fn lost() -> Value {
+    json!([{ "actor": null, "source": "api: PATCH /tasks as authenticated", "tables": ["tasks"], "rows": 2 }])
+}
+
 fn pitr_restore() -> Vec<Example> {
     vec![
         Example {
@@ -99,7 +103,7 @@ fn pitr_restore() -> Vec<Example> {
             status: 200,
             response: json!({
                 "success": true, "previewChanges": changes(), "changeCounts": { "tasks": 3 },
-                "previewId": RESTORE, "planHash": PLAN, "stats": stats(), "warnings": []
+                "rowsLost": lost(), "previewId": RESTORE, "planHash": PLAN, "stats": stats(), "warnings": []
             }),
         },
         Example {
@@ -124,7 +128,7 @@ fn pitr_rollback() -> Vec<Example> {
             status: 200,
             response: json!({
                 "success": true, "previewChanges": changes(), "changeCounts": { "tasks": 3 },
-                "previewId": RESTORE, "planHash": PLAN, "stats": stats(), "warnings": []
+                "rowsLost": lost(), "previewId": RESTORE, "planHash": PLAN, "stats": stats(), "warnings": []
             }),
         },
         Example {

@@ -8,8 +8,17 @@ declare
 begin
   
   if m23_log.layout_2('OID', '4a7f79015b640b74b365459a1d61476d') and random() > 0.004 and true then
-    insert into m23_log.log_2_1 (tenant_id, op, actor, c1, c2, c3)
-    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r.order_no, r.line
+    insert into m23_log.log_2_1 (tenant_id, op, actor, source, request, c1, c2, c3)
+    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 2000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')),
+           r.tenant_id, r.order_no, r.line
       from new_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_2_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_2_1'::regclass) < 256 then m23.fence_bits()
@@ -22,8 +31,17 @@ begin
     return v_null;
   end if;
   v_first := pg_current_wal_insert_lsn();
-  insert into m23_log.log_2_1 (tenant_id, op, actor, c1, c2, c3)
-    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r.order_no, r.line
+  insert into m23_log.log_2_1 (tenant_id, op, actor, source, request, c1, c2, c3)
+    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 2000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')),
+           r.tenant_id, r.order_no, r.line
       from new_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_2_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_2_1'::regclass) < 256 then m23.fence_bits()

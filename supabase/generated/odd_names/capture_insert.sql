@@ -8,8 +8,17 @@ declare
 begin
   
   if m23_log.layout_6('OID', '899d4cb4a211138090c162c0075802d3') and random() > 0.004 and true then
-    insert into m23_log.log_6_1 (tenant_id, op, actor, c2)
-    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r."i d"
+    insert into m23_log.log_6_1 (tenant_id, op, actor, source, request, c2)
+    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 6000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')),
+           r."i d"
       from new_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 256 then m23.fence_bits()
@@ -22,8 +31,17 @@ begin
     return v_null;
   end if;
   v_first := pg_current_wal_insert_lsn();
-  insert into m23_log.log_6_1 (tenant_id, op, actor, c2)
-    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r."i d"
+  insert into m23_log.log_6_1 (tenant_id, op, actor, source, request, c2)
+    select r.tenant_id, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 6000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')),
+           r."i d"
       from new_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_6_1'::regclass) < 256 then m23.fence_bits()

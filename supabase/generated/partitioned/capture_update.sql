@@ -12,8 +12,17 @@ declare
 begin
   
   if m23_log.layout_3('OID', 'b179e3a431cc1a334b910078aed7a388') and random() > 0.004 and false then
-    insert into m23_log.log_3_1 (tenant_id, op, actor, c1, c2, c3, c4)
-    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r.id, r.at, r.body
+    insert into m23_log.log_3_1 (tenant_id, op, actor, source, request, c1, c2, c3, c4)
+    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 3000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')),
+           r.tenant_id, r.id, r.at, r.body
       from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_3_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_3_1'::regclass) < 256 then m23.fence_bits()
@@ -25,8 +34,17 @@ begin
   if (v_open <> '') is not true or random() < 0.004 then perform m23.tick(); end if;
   v_first := pg_current_wal_insert_lsn();
   if v_known then
-    insert into m23_log.log_3_1 (tenant_id, op, actor, c1, c2, c3, c4)
-    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.tenant_id, r.id, r.at, r.body
+    insert into m23_log.log_3_1 (tenant_id, op, actor, source, request, c1, c2, c3, c4)
+    select r.tenant_id, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 3000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')),
+           r.tenant_id, r.id, r.at, r.body
       from old_rows r where r.tenant_id is not null and pg_advisory_xact_lock_shared(uuid_hash_extended(r.tenant_id, 0)
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_3_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_3_1'::regclass) < 256 then m23.fence_bits()
@@ -72,10 +90,18 @@ begin
                                         substr(v_others, nullif(strpos(v_others, ','), 0))), true);
   end if;
   if v_known and true then
-    insert into m23_log.log_3_1 (tenant_id, op, actor, c2, c3)
+    insert into m23_log.log_3_1 (tenant_id, op, actor, source, request, c2, c3)
     select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row
                                     or current_setting('m23.moved_3', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
-                               then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.at
+                               then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 3000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')), r.id, r.at
       from (select r.*, row_number() over (partition by r.m23_tenant, r.id, r.at, r.m23_n) as m23_nth,
                    sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
                    count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant, r.id, r.at) as m23_of_row,
@@ -88,10 +114,18 @@ begin
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_3_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_3_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
-    insert into m23_log.log_3_1 (tenant_id, op, actor, c2, c3)
+    insert into m23_log.log_3_1 (tenant_id, op, actor, source, request, c2, c3)
     select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row
                                     or current_setting('m23.moved_3', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
-                               then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.at
+                               then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 3000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')), r.id, r.at
       from (select r.*, row_number() over (partition by r.m23_tenant, r.id, r.at, r.m23_n) as m23_nth,
                    sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
                    count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant, r.id, r.at) as m23_of_row,

@@ -12,8 +12,17 @@ declare
 begin
   
   if (m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09')) and random() > 0.004 and concat(current_setting('m23.open_4', true), current_setting('m23.changed_4', true)) = '' then
-    insert into m23_log.log_4_1 (tenant_id, op, actor, c1, c2, unchanged)
-    select r.m23_tenant, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.task_id, 1
+    insert into m23_log.log_4_1 (tenant_id, op, actor, source, request, c1, c2, unchanged)
+    select r.m23_tenant, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 4000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')),
+           r.id, r.task_id, 1
       from (select r.*, (select m23_s.tenant from (
         select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) r.task_id
         union all
@@ -29,8 +38,17 @@ begin
   if (v_open <> '') is not true or random() < 0.004 then perform m23.tick(); end if;
   v_first := pg_current_wal_insert_lsn();
   if v_known then
-    insert into m23_log.log_4_1 (tenant_id, op, actor, c1, c2, c3, unchanged)
-    select r.m23_tenant, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id, r.task_id, case when changed.g0 then r.body end, nullif(case when changed.g0 then 0 else 1 end, 0)
+    insert into m23_log.log_4_1 (tenant_id, op, actor, source, request, c1, c2, c3, unchanged)
+    select r.m23_tenant, 'U', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 4000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')),
+           r.id, r.task_id, case when changed.g0 then r.body end, nullif(case when changed.g0 then 0 else 1 end, 0)
       from (select pg_catalog.current_setting('m23.changed_4_0', true) operator(pg_catalog.=) 'yes' as g0 offset 0) changed, (select r.*, (select m23_s.tenant from (
         select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) r.task_id
         union all
@@ -84,10 +102,18 @@ begin
                                         substr(v_others, nullif(strpos(v_others, ','), 0))), true);
   end if;
   if v_known and current_setting('m23.moved_4', true) <> '' then
-    insert into m23_log.log_4_1 (tenant_id, op, actor, c1)
+    insert into m23_log.log_4_1 (tenant_id, op, actor, source, request, c1)
     select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row
                                     or current_setting('m23.moved_4', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
-                               then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
+                               then 'l' else 'o' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 4000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')), r.id
       from (select r.*, row_number() over (partition by r.m23_tenant, r.id, r.m23_n) as m23_nth,
                    sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
                    count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant, r.id) as m23_of_row,
@@ -108,10 +134,18 @@ begin
              & case when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 16 then -1
                     when pg_stat_get_xact_tuples_inserted('m23_log.log_4_1'::regclass) < 256 then m23.fence_bits()
                     else 9151314442816847872 end) is not null;
-    insert into m23_log.log_4_1 (tenant_id, op, actor, c1)
+    insert into m23_log.log_4_1 (tenant_id, op, actor, source, request, c1)
     select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row
                                     or current_setting('m23.moved_4', true) is not distinct from 'both' and r.m23_of_all > r.m23_of_tenant
-                               then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.id
+                               then 'a' else 'n' end)::"char", case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 4000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')), r.id
       from (select r.*, row_number() over (partition by r.m23_tenant, r.id, r.m23_n) as m23_nth,
                    sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
                    count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant, r.id) as m23_of_row,

@@ -8,8 +8,17 @@ declare
 begin
   
   if (m23_log.layout_5('OID', '01e4671c4ccb215d3fc3363f8abe6975') and (m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09'))) and random() > 0.004 and true then
-    insert into m23_log.log_5_1 (tenant_id, op, actor, c1, c2)
-    select r.m23_tenant, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.comment_id, r.emoji
+    insert into m23_log.log_5_1 (tenant_id, op, actor, source, request, c1, c2)
+    select r.m23_tenant, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 5000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')),
+           r.comment_id, r.emoji
       from (select r.*, (select m23_s.tenant from (
         select (select m23_s.tenant from (
         select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) m23_p4.task_id
@@ -34,8 +43,17 @@ begin
     return v_null;
   end if;
   v_first := pg_current_wal_insert_lsn();
-  insert into m23_log.log_5_1 (tenant_id, op, actor, c1, c2)
-    select r.m23_tenant, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end, r.comment_id, r.emoji
+  insert into m23_log.log_5_1 (tenant_id, op, actor, source, request, c1, c2)
+    select r.m23_tenant, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
+           (
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, 5000001)) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), '')),
+           r.comment_id, r.emoji
       from (select r.*, (select m23_s.tenant from (
         select (select m23_s.tenant from (
         select m23_p1.tenant_id as tenant from public.tasks m23_p1 where m23_p1.id operator(pg_catalog.=) m23_p4.task_id

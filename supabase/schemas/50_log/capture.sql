@@ -150,11 +150,11 @@ declare
 begin
   select * into v_table from m23.protected_tables where id = p_table_id;
   select * into v_fields from m23.log_fields(v_table, p_op = 'I');
-  execute m23.fill('insert into {log} (tenant_id, op, actor, {names})
-                    select {tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
+  execute m23.fill('insert into {log} (tenant_id, op, actor, source, request, {names})
+                    select {tenant}, {op}, (select m23.actor()), {source}, {expressions} from {rows} r
                      where {tenant} is not null and {shares_fence}',
     'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', m23.captured_tenant(v_table),
-    'op', quote_literal(p_op::text), 'expressions', v_fields.expressions,
+    'op', quote_literal(p_op::text), 'source', m23.logged_source(v_table.id), 'expressions', v_fields.expressions,
     'rows', m23.captured_rows(v_table, m23.qualified_name(p_relation)),
     'shares_fence', m23.shares_fence(m23.captured_tenant(v_table), v_table.tenant_type, m23.log_part(v_table.id)));
   if p_op = 'I' and v_table.parent_id is not null then

@@ -12,12 +12,15 @@ declare
   v_log    text := m23.log_part(p_table.id);
   v_tenant text := m23.captured_tenant(p_table);
 begin
-  return m23.fill($sql$insert into {log} (tenant_id, op, actor, {names}{unchanged})
-    select {tenant}, '{op}', {actor}, {expressions}{bits}
+  return m23.fill($sql$insert into {log} (tenant_id, op, actor, source, request, {names}{unchanged})
+    select {tenant}, '{op}', {actor},
+           {source},
+           {expressions}{bits}
       from {groups}{rows} r where {tenant} is not null and {shares_fence}$sql$,
     'groups', case when v_bits is not null and p_groups = 'some' then m23.changed_groups(p_table.id) || ', '
                    else '' end,
     'log', v_log, 'tenant', v_tenant, 'op', upper(left(p_event, 1)), 'actor', m23.logged_actor(),
+    'source', m23.logged_source(p_table.id),
     'unchanged', case when v_bits is null then '' else ', unchanged' end, 'bits', coalesce(', ' || v_bits, ''),
     'names', v_fields.names, 'expressions', v_fields.expressions,
     'rows', m23.captured_rows(

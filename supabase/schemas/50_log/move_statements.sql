@@ -10,10 +10,11 @@ create function m23.move_statements(
 language plpgsql stable as $outer$
 declare v_key record := m23.log_fields(p_table, true);
 begin
-  return (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
+  return (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, source, request, {names})
     select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row
                                     or {both} and r.m23_of_all > r.m23_of_tenant
-                               then '{moved}' else '{changed}' end)::"char", {actor}, {expressions}
+                               then '{moved}' else '{changed}' end)::"char", {actor},
+           {source}, {expressions}
       from (select r.*, row_number() over (partition by r.m23_tenant, {keys}, r.m23_n) as m23_nth,
                    sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
                    count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant, {keys}) as m23_of_row,
@@ -31,7 +32,7 @@ begin
                                     'same_key', m23.key_match(p_table.relid, 'n', 'r'),
                                     'keys', m23.key_list(p_table.relid, 'r')) end,
       'log', m23.log_part(p_table.id), 'names', v_key.names, 'expressions', v_key.expressions,
-      'actor', m23.logged_actor(),
+      'actor', m23.logged_actor(), 'source', m23.logged_source(p_table.id),
       'both', format('current_setting(%L, true) is not distinct from ''both''', m23.moved_flag(p_table.id)),
       'tenant', m23.row_tenant(p_table, 'r'), 'keys', m23.key_list(p_table.relid, 'r'),
       'these', s.these, 'those', s.those, 'moved', s.moved, 'changed', s.changed,

@@ -133,12 +133,13 @@ begin
                             and d.op in ('D', 'o', 'l') and ({names_of_d}) = ({expressions}))$sql$,
       'log', v_log, 'rows', v_rows, 'names', m23.prefixed(v_key.names, 'l'),
       'names_of_d', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions)] end
-    || (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
-      select {tenant}, {op}, {actor}, {expressions} from {rows}
+    || (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, source, request, {names})
+      select {tenant}, {op}, {actor},
+             {source}, {expressions} from {rows}
        where r.m23_before is distinct from r.m23_after and {tenant} is not null{is_unmoved} and {shares_fence}$sql$,
           'is_unmoved', case when p_late then ' and ' || m23.is_unmoved(p_table) else '' end,
           'log', v_log, 'names', case s.n when 1 then v_all.names else v_key.names end, 'tenant', s.tenant,
-          'op', s.op, 'actor', m23.logged_actor(),
+          'op', s.op, 'actor', m23.logged_actor(), 'source', m23.logged_source(p_table.id),
           'expressions', case s.n when 1 then v_all.expressions else v_key.expressions end, 'rows', v_rows,
           'shares_fence', m23.shares_fence(s.tenant, p_table.tenant_type, v_log)) order by s.n)
         from (values (1, '''U''', 'r.m23_before'), (2, '''l''', 'r.m23_before'),

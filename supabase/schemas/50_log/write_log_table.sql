@@ -20,7 +20,9 @@ begin
         change_id pg_lsn not null default pg_current_wal_insert_lsn(),
         op        "char" not null,
         unchanged int,
-        actor     uuid, %s)', v_log, p_table.tenant_type, array_to_string(v_columns, ', '));
+        actor     uuid,
+        source    bigint,
+        request   text, %s)', v_log, p_table.tenant_type, array_to_string(v_columns, ', '));
     perform m23.close_table(v_log::regclass);
     execute format('revoke all on %s from public, anon, authenticated', v_log);
     perform m23.open_log_part(p_table.id);

@@ -17,6 +17,7 @@ declare
   v_rows    jsonb;
   v_preview m23.previews;
   v_foreseen record;
+  v_lost    jsonb;
 begin
   v_plan := m23.plan_fitting(p_tenant, p_targets, p_on_blocked);
   if cardinality(v_plan.faults) > 0 then
@@ -30,6 +31,7 @@ begin
             current_setting('m23.spares', true), p_selection)
     returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
+  v_lost := m23.rows_lost(p_tenant, v_plan.targets);
   foreach v_target in array m23.targets_with_changes(v_plan.targets) loop
     select p.inserts + p.updates + p.deletes into v_planned from m23.plan p where p.table_id = (v_target.tbl).id;
     v_shown := m23.preview_rows(v_target, p_tenant, 0, 100, v_room);
@@ -45,5 +47,5 @@ begin
   return m23.plan_report(p_warnings || v_foreseen.warnings) || jsonb_strip_nulls(jsonb_build_object(
     'previewId', v_preview.id, 'planHash', v_preview.plan_hash, 'truncated', case when v_cut then true end,
     'wouldFail', v_foreseen.refusal)) || m23.conflict_report(p_tenant, p_targets)
-    || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts);
+    || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts, 'rowsLost', v_lost);
 end $$;

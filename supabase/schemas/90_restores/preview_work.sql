@@ -10,6 +10,7 @@ begin
   perform m23.lock_tables(m23.relations_of(p_work));
   if m23.is_empty(p_work) then
     return m23.plan_report('{}') || jsonb_build_object('previewChanges', '{}'::jsonb, 'changeCounts', '{}'::jsonb,
+      'rowsLost', '[]'::jsonb,
       'wouldFail', m23.refusal_told('CONFLICT', m23.empty_sentence(), m23.staging_warnings(p_work.work_id)));
   end if;
   return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null, p_work.on_blocked,

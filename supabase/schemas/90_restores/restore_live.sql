@@ -7,6 +7,7 @@ declare
   v_names    text[];
   v_snapshot uuid;
 begin
+  perform m23.write_as(p_work);
   perform m23.spare_access(p_work.caller, p_work.named);
   for v_left in reverse 4..0 loop
     begin
@@ -15,7 +16,7 @@ begin
                         where (p_work.undo).xids is null or ((t).tbl).id = any ((p_work.undo).table_ids));
       perform m23.note_return(p_work.tenant_id, m23.known_moment(p_work)) where (p_work.undo).xids is null;
       v_snapshot := m23.new_snapshot(p_work.tenant_id,
-        format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
+        'before ' || m23.source_of_work(p_work),
         'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
       return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.on_blocked, p_work.plan_hash, v_snapshot,
                                  p_work.work_id)

@@ -10,7 +10,7 @@ create type m23.pick as (
 -- A change as it is told.
 create type m23.told_change as (
   table_name text, id bigint, transaction_id xid8, at timestamptz, actor uuid, operation text, row_key jsonb,
-  changed_columns text[], old_values jsonb, new_values jsonb
+  changed_columns text[], old_values jsonb, new_values jsonb, source text, request_id text
 );
 
 -- No transaction below it has changed a row after a transaction of this number began.
@@ -55,6 +55,8 @@ begin
   v_told.at := p_entry.at;
   v_told.actor := p_entry.actor;
   v_told.operation := (select o.name from m23.operations() o where o.op = p_entry.op);
+  v_told.source := p_entry.source;
+  v_told.request_id := p_entry.request;
   v_told.row_key := m23.double_safe(p_entry.row_key);
   v_told.old_values := m23.double_safe(p_before);
   v_told.new_values := m23.double_safe(p_after);

@@ -24,7 +24,8 @@ begin
        where l.tenant_id = {tenant} and l.xid >= {from} and l.change_id >= (select min(k.m23_first) from keys k)
          and {is_among_keys}),
     entries as (
-      select l.change_id as m23_id, l.xid as m23_xid, l.op as m23_op, l.actor as m23_actor, {key_values},
+      select l.change_id as m23_id, l.xid as m23_xid, l.op as m23_op, l.actor as m23_actor,
+             l.source as m23_source, l.request as m23_request, {key_values},
              coalesce(u.names, '{}') as m23_missing,
              case when l.op in ('U', 'D')
                   then (select to_jsonb(m23_v) from (select {images}) m23_v) - coalesce(u.names, '{}') end as m23_image,
@@ -38,7 +39,9 @@ begin
         from entries r)
     select r.m23_key_no as key_no, (r.m23_id - '0/0')::bigint as id, r.m23_xid as xid,
            case when r.m23_picked then (select {at} from (select r.m23_xid as xid) l) end as at, r.m23_actor as actor,
-           r.m23_op as op, r.m23_key as row_key, r.m23_image as image, r.m23_missing as missing, r.m23_picked as picked,
+           r.m23_op as op, case when r.m23_picked then m23.source_of(r.m23_source) end as source,
+           r.m23_request as request, r.m23_key as row_key, r.m23_image as image, r.m23_missing as missing,
+           r.m23_picked as picked,
            case when r.m23_nth = 1
                 then (select to_jsonb(m23_t)
                         from (select {columns} from {live} t where {is_its} and {has_key}) m23_t) end as live

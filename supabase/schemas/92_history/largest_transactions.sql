@@ -5,7 +5,6 @@ create function m23.largest_transactions(p_tenant text, p_wanted m23.transaction
 returns setof m23.told_transaction
 language plpgsql stable as $$
 declare
-  v_own     jsonb := (select jsonb_object_agg(o.xid, o.source) from m23.own_transactions(p_tenant) o);
   v_tables  m23.protected_tables[] := array(select t from m23.tables_with_entries(null, p_tenant, p_wanted.first) t);
   v_changes m23.table_changes[] := array(
     select c from unnest(v_tables) t cross join lateral (
@@ -19,16 +18,16 @@ begin
       select m23.ranked_transaction(r.xid, r.at)
         from (select c.xid, max(c.at) as at,
                      sum(c.deletes + case when p_wanted.by_deletes then 0 else c.inserts + c.updates end) as rows
-                from unnest(m23.actors_changes(v_changes, p_wanted.actor)) c group by c.xid) r
+                from unnest(m23.wanted_changes(v_changes, p_wanted)) c group by c.xid) r
        where r.rows > 0 and (p_wanted.before_rows is null
                              or (r.rows, r.xid) < (p_wanted.before_rows, p_wanted.before_xid))
-       order by r.rows desc, r.xid desc), v_own, p_wanted) t);
+       order by r.rows desc, r.xid desc), p_wanted) t);
   v_changes := array(select c from unnest(v_changes) c
                       where c.xid in (select f.xid from unnest(v_found) f))
     || array(select c from unnest(v_tables) t
               cross join lateral m23.small_changes(t, p_tenant, array(select f.xid from unnest(v_found) f)) c);
   return query
-    select f.xid, f.at, coalesce(f.actor, j.actor), f.source, j.inserts, j.updates, j.deletes, j.tables
+    select f.xid, f.at, coalesce(f.actor, j.actor), j.source, j.inserts, j.updates, j.deletes, j.tables
       from unnest(v_found) with ordinality f (xid, at, actor, source, inserts, updates, deletes, tables, n)
       join m23.joined_changes(v_changes) j on j.xid = f.xid order by f.n;
 end $$;
@@ -45,7 +44,7 @@ language plpgsql stable as $$
 declare v_tenant text := m23.logged_tenant(p_table, p_tenant);
 begin
   return query
-  select g.table_id, g.xid, g.at, g.actor, g.inserts, g.updates, g.deletes from m23.large_transactions g
+  select g.table_id, g.xid, g.at, g.actor, g.inserts, g.updates, g.deletes, g.source from m23.large_transactions g
    where g.tenant_id = v_tenant and g.table_id = p_table.id
      and (p_wanted.since is null or g.at >= p_wanted.since) and (p_wanted.until is null or g.at < p_wanted.until);
 end $$;
@@ -57,10 +56,10 @@ returns setof m23.table_changes
 language plpgsql stable as $$
 begin
   return query select * from m23.changes_given(m23.fill($sql$
-    select l.xid, null::timestamptz as at, l.actor, {counted} from {open} l
+    select l.xid, null::timestamptz as at, l.actor, l.source, {counted} from {open} l
      where l.tenant_id = {tenant} and l.xid >= $2 and ($3 is null or l.xid < $3)
        and (l.op <> 'a' or l.xid >= {pruned})
-     group by l.xid, l.actor$sql$,
+     group by l.xid, l.actor, l.source$sql$,
     'counted', m23.counted_changes(), 'open', m23.unsummarized_log(p_table, p_tenant, p_from),
     'tenant', m23.tenant_value(p_table, '$1'), 'pruned', quote_literal(p_table.pruned_below)),
     p_table, p_tenant, p_from, p_to);
@@ -99,12 +98,12 @@ begin
   if v_parts = '{}' or p_xids = '{}' then return; end if;
   v_query := (
     select string_agg(m23.fill($sql$
-      select l.xid, null::timestamptz as at, l.actor, {counted}
+      select l.xid, null::timestamptz as at, l.actor, l.source, {counted}
         from (select x.xid from unnest({xids}::xid8[]) x (xid)
                where not exists (select from m23.large_transactions g
                                   where g.table_id = {table} and g.part = {number} and g.xid = x.xid)) x
        cross join lateral (select l.* from {part} l where l.tenant_id = {tenant} and l.xid = x.xid offset 0) l
-       where pg_visible_in_snapshot(l.xid, {seen}) group by l.xid, l.actor$sql$,
+       where pg_visible_in_snapshot(l.xid, {seen}) group by l.xid, l.actor, l.source$sql$,
       'counted', m23.counted_changes(), 'xids', quote_literal(p_xids), 'table', p_table.id::text,
       'number', s.part::text, 'part', m23.part_name(p_table.id, s.part), 'tenant', m23.tenant_value(p_table, '$1'),
       'seen', quote_literal(s.seen) || '::pg_snapshot'), ' union all ')

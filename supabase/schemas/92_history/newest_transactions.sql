@@ -7,23 +7,19 @@ language plpgsql stable as $$
 declare
   v_until  timestamptz := clock_timestamp() + m23.search_time();
   v_tables int[] := array(select t.id from m23.tables_with_entries(null, p_tenant, p_wanted.first) t);
-  v_own    jsonb := (select jsonb_object_agg(o.xid, o.source) from m23.own_transactions(p_tenant) o);
   v_step   int := 1000;
   v_to     xid8 := least(p_wanted.beyond, p_wanted.before_xid);
   v_from   xid8;
   v_count  int;
 begin
-  if p_wanted.source is not null then  -- only M23's own have one
-    p_wanted.first := (select min(o.xid) from m23.own_transactions(p_tenant) o where o.source = p_wanted.source);
-    if p_wanted.first is null then return; end if;
-  end if;
+  if p_wanted.sources = '{}' then return; end if;
   loop
     v_from := greatest(p_wanted.first, m23.step_back(v_tables, p_tenant, p_wanted.first, v_to, v_step));
     return query
       select t.* from m23.timed_transactions(array(
-        select j from m23.joined_changes(m23.actors_changes(array(
+        select j from m23.joined_changes(m23.wanted_changes(array(
             select c from m23.protected_tables p, m23.changes_within(p, p_tenant, v_from, v_to) c
-             where p.id = any (v_tables)), p_wanted.actor)) j order by j.xid desc), v_own, p_wanted) t;
+             where p.id = any (v_tables)), p_wanted)) j order by j.xid desc), p_wanted) t;
     get diagnostics v_count = row_count;
     p_wanted.most := p_wanted.most - v_count;
     exit when p_wanted.most <= 0 or v_from <= p_wanted.first;

@@ -45,6 +45,7 @@ create table m23.large_transactions (
   inserts   bigint not null,
   updates   bigint not null,
   deletes   bigint not null,
+  source    bigint,
   check (least(inserts, updates, deletes) >= 0 and inserts + updates + deletes > 0),
   primary key (table_id, part, xid, n),
   foreign key (table_id, part) references m23.part_summaries (table_id, part) on delete cascade

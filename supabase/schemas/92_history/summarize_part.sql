@@ -9,10 +9,10 @@ begin
   insert into m23.part_summaries (table_id, part, seen, keyed) values (p_table.id, p_part, v_seen, v_keyed);
   execute m23.fill($sql$
     with changed as materialized (
-      select l.tenant_id::text as tenant_id, l.xid, l.actor, {counted}
+      select l.tenant_id::text as tenant_id, l.xid, l.actor, l.source, {counted}
         from {part} l
        where pg_visible_in_snapshot(l.xid, $3) and (l.op <> 'a' or l.xid >= {pruned})
-       group by l.tenant_id, l.xid, l.actor),
+       group by l.tenant_id, l.xid, l.actor, l.source),
     timed as materialized (
       select l.xid, coalesce({at}, clock_timestamp()) as at from (select distinct c.xid from changed c) l),
     ranked as (
@@ -25,12 +25,13 @@ begin
     summed as (
       insert into m23.change_sums (table_id, part, n, tenant_id, minute, operation, actor, rows, transactions)
         select $1, $2, row_number() over (), r.tenant_id, date_trunc('minute', r.at), o.name, r.actor, sum(o.rows),
-               count(*)
+               count(distinct r.xid)
           from ranked r
          cross join lateral (values ('INSERT', r.inserts), ('UPDATE', r.updates), ('DELETE', r.deletes)) o (name, rows)
          where o.rows > 0 group by r.tenant_id, date_trunc('minute', r.at), o.name, r.actor)
-    insert into m23.large_transactions (table_id, part, n, tenant_id, xid, at, actor, inserts, updates, deletes)
-      select $1, $2, row_number() over (), r.tenant_id, r.xid, r.at, r.actor, r.inserts, r.updates, r.deletes
+    insert into m23.large_transactions (table_id, part, n, tenant_id, xid, at, actor, inserts, updates, deletes,
+                                       source)
+      select $1, $2, row_number() over (), r.tenant_id, r.xid, r.at, r.actor, r.inserts, r.updates, r.deletes, r.source
         from ranked r where r.rows >= 10 or r.nth <= 100 or r.nth_by_deletes <= 100$sql$,
     'counted', m23.counted_changes(), 'part', m23.part_name(p_table.id, p_part),
     'pruned', quote_literal(p_table.pruned_below), 'at', m23.committed_at())

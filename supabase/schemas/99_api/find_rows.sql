@@ -4,7 +4,7 @@ create function public.find_rows(
   p_since timestamptz default null, p_until timestamptz default null, p_limit int default 100,
   p_before jsonb default null
 ) returns table (row_key jsonb, old_values jsonb, operation text, transaction_id text, at timestamptz, actor uuid,
-                 source text, id bigint, searched_back timestamptz)
+                 source text, id bigint, searched_back timestamptz, request_id text)
 language plpgsql volatile security definer set row_security = off set statement_timeout = '60s'
 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -31,9 +31,8 @@ begin
   v_pick.most := m23.page_size(p_limit);
   return query
   select c.row_key, c.old_values, c.operation, c.transaction_id::text, case when c.operation is not null then c.at end,
-         c.actor, o.source, c.id, case when c.operation is null then c.at end
+         c.actor, c.source, c.id, case when c.operation is null then c.at end, c.request_id
     from m23.found_rows(v_table, p_tenant_id, v_pick) c
-    left join m23.own_transactions(p_tenant_id) o on o.xid = c.transaction_id
    order by c.transaction_id desc, c.id desc;
 end $$;
 comment on function public.find_rows(text, text, jsonb, text, timestamptz, timestamptz, int, jsonb) is

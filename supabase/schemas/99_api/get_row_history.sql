@@ -2,7 +2,7 @@
 create function public.get_row_history(p_tenant_id text, p_table text, p_key jsonb, p_limit int default 100,
                                        p_before jsonb default null)
 returns table (at timestamptz, transaction_id text, actor uuid, source text, operation text, changed_columns text[],
-               old_values jsonb, new_values jsonb, restore_log_id uuid, id bigint)
+               old_values jsonb, new_values jsonb, restore_log_id uuid, id bigint, request_id text)
 language plpgsql volatile security definer set row_security = off set statement_timeout = '60s'
 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -21,10 +21,9 @@ begin
   v_pick.before_id := p_before ->> 'id';
   v_pick.most := m23.page_size(p_limit);
   return query
-  select c.at, c.transaction_id::text, c.actor, o.source, c.operation, c.changed_columns, c.old_values, c.new_values,
-         o.restore_log_id, c.id
-    from m23.told_changes(v_table, p_tenant_id, v_pick) c
-    left join m23.own_transactions(p_tenant_id) o on o.xid = c.transaction_id order by c.id desc;
+  select c.at, c.transaction_id::text, c.actor, c.source, c.operation, c.changed_columns, c.old_values, c.new_values,
+         m23.restore_of(p_tenant_id, c.source), c.id, c.request_id
+    from m23.told_changes(v_table, p_tenant_id, v_pick) c order by c.id desc;
 end $$;
 comment on function public.get_row_history(text, text, jsonb, int, jsonb) is
   'Every change of the row that has the key p_key, newest first, with the row before and after it; at most p_limit '

@@ -2,7 +2,7 @@
 create function public.get_transaction(p_tenant_id text, p_transaction_id text, p_limit int default 100,
                                        p_before jsonb default null)
 returns table (table_name text, operation text, row_key jsonb, changed_columns text[], old_values jsonb,
-               new_values jsonb, id bigint, actor uuid)
+               new_values jsonb, id bigint, actor uuid, source text, request_id text)
 language plpgsql volatile security definer set row_security = off set statement_timeout = '60s'
 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -19,7 +19,8 @@ begin
   v_pick.before_id := (p_before ->> 'id')::numeric + 1;
   v_pick.most := m23.page_size(p_limit) + (p_before is not null)::int;
   return query
-  select c.table_name, c.operation, c.row_key, c.changed_columns, c.old_values, c.new_values, c.id, c.actor
+  select c.table_name, c.operation, c.row_key, c.changed_columns, c.old_values, c.new_values, c.id, c.actor,
+         c.source, c.request_id
     from m23.tables_with_entries(null, p_tenant_id, v_pick.xid) t
    cross join lateral m23.told_changes(t, p_tenant_id, v_pick) c
    where p_before is null or (c.id, c.table_name) < ((p_before ->> 'id')::bigint, p_before ->> 'table_name')

@@ -13,7 +13,7 @@ begin
         ('previews', 'sweep_previews', false), ('commit times', 'keep_commit_times', false),
         ('absent parents', 'settle_absent_parents', false), ('moved parents', 'settle_moved_parents', false),
         ('log parts', 'sweep_logs', false),
-        ('summaries', 'sweep_summaries', false), ('tenants', 'see_tenants', false),
+        ('summaries', 'sweep_summaries', false), ('sources', 'sweep_sources', false), ('tenants', 'see_tenants', false),
         ('restores', 'sweep_restores', true), ('copies', 'sweep_copies', true),
         ('captures', 'renew_captures', true), ('statements', 'renew_statements', false),
         ('jobs', 'sweep_pending_jobs', true),
