@@ -4136,7 +4136,9 @@ begin
         change_id pg_lsn not null default pg_current_wal_insert_lsn(),
         op        "char" not null,
         unchanged int,
-        actor     uuid, %s)', v_log, p_table.tenant_type, array_to_string(v_columns, ', '));
+        actor     uuid,
+        source    bigint,
+        request   text, %s)', v_log, p_table.tenant_type, array_to_string(v_columns, ', '));
     perform m23.close_table(v_log::regclass);
     execute format('revoke all on %s from public, anon, authenticated', v_log);
     perform m23.open_log_part(p_table.id);
@@ -4772,11 +4774,11 @@ declare
 begin
   select * into v_table from m23.protected_tables where id = p_table_id;
   select * into v_fields from m23.log_fields(v_table, p_op = 'I');
-  execute m23.fill('insert into {log} (tenant_id, op, actor, {names})
-                    select {tenant}, {op}, (select m23.actor()), {expressions} from {rows} r
+  execute m23.fill('insert into {log} (tenant_id, op, actor, source, request, {names})
+                    select {tenant}, {op}, (select m23.actor()), {source}, {expressions} from {rows} r
                      where {tenant} is not null and {shares_fence}',
     'log', m23.log_part(v_table.id), 'names', v_fields.names, 'tenant', m23.captured_tenant(v_table),
-    'op', quote_literal(p_op::text), 'expressions', v_fields.expressions,
+    'op', quote_literal(p_op::text), 'source', m23.logged_source(v_table.id), 'expressions', v_fields.expressions,
     'rows', m23.captured_rows(v_table, m23.qualified_name(p_relation)),
     'shares_fence', m23.shares_fence(m23.captured_tenant(v_table), v_table.tenant_type, m23.log_part(v_table.id)));
   if p_op = 'I' and v_table.parent_id is not null then
@@ -5714,6 +5716,27 @@ begin
 end $$;
 revoke all on function m23.log_part(int) from public, anon, authenticated, service_role;
 
+-- Writing ------------------------------------------------------------------------
+
+-- The columns of source and request, in generated code: once a statement. A session keeps the number of a source in a
+-- setting, which its transaction takes back if it is taken back. The name of the setting holds what the source depends
+-- on, and the part of the log: for a new one each session looks again. Of a request's id 64 characters are kept.
+create or replace function m23.logged_source(p_table_id int) returns text
+language plpgsql stable set search_path = '' as $outer$
+begin
+  return m23.fill($sql$(
+            select coalesce(nullif(current_setting(s.setting, true), '')::bigint, m23.find_source(s.setting))
+              from (select 'm23.source_' || to_hex(hashtextextended(current_setting('role') || case
+                        when current_setting('request.path', true) <> ''
+                        then concat(' ', current_setting('request.method', true), ' ', current_setting('request.path'))
+                        else current_setting('application_name') end, {log_part})) offset 0) s (setting)),
+           (select nullif(left(split_part(split_part(
+               current_setting('request.headers', true), '"x-request-id":"', 2), '"', 1), 64), ''))$sql$,
+    'log_part', (select (p_table_id * 1000000::bigint + max(p.part))::text from m23.log_parts p
+                  where p.table_id = p_table_id));
+end $outer$;
+revoke all on function m23.logged_source(int) from public, anon, authenticated, service_role;
+
 -- The statement that notes rows of a table as absent parents: a row `old` that goes, or all of a relation.
 create or replace function m23.note_leaving(p_table m23.protected_tables, p_row text, p_rows text default null)
   returns text
@@ -5784,12 +5807,15 @@ declare
   v_log    text := m23.log_part(p_table.id);
   v_tenant text := m23.captured_tenant(p_table);
 begin
-  return m23.fill($sql$insert into {log} (tenant_id, op, actor, {names}{unchanged})
-    select {tenant}, '{op}', {actor}, {expressions}{bits}
+  return m23.fill($sql$insert into {log} (tenant_id, op, actor, source, request, {names}{unchanged})
+    select {tenant}, '{op}', {actor},
+           {source},
+           {expressions}{bits}
       from {groups}{rows} r where {tenant} is not null and {shares_fence}$sql$,
     'groups', case when v_bits is not null and p_groups = 'some' then m23.changed_groups(p_table.id) || ', '
                    else '' end,
     'log', v_log, 'tenant', v_tenant, 'op', upper(left(p_event, 1)), 'actor', m23.logged_actor(),
+    'source', m23.logged_source(p_table.id),
     'unchanged', case when v_bits is null then '' else ', unchanged' end, 'bits', coalesce(', ' || v_bits, ''),
     'names', v_fields.names, 'expressions', v_fields.expressions,
     'rows', m23.captured_rows(
@@ -6851,6 +6877,23 @@ end $$;
 revoke all on function m23.planned_tenant(oid, m23.belonging[], m23.tie[], text) from public, anon, authenticated,
   service_role;
 
+-- The number of this session's source where the session does not know it.
+create or replace function m23.find_source(p_setting text) returns bigint
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_told   record := m23.source_told();
+  v_number bigint := hashtextextended(v_told.source, 0);
+begin
+  if not m23.note_source(v_number, v_told.source, v_told.other is not null) then
+    v_number := hashtextextended(v_told.other, 0);
+    perform m23.note_source(v_number, v_told.other, false);
+  elsif v_told.kept then
+    perform set_config(p_setting, v_number::text, false);
+  end if;
+  return v_number;
+end $$;
+revoke all on function m23.find_source(text) from public, anon, authenticated, service_role;
+
 -- Groups of columns that an update may leave out of its image: which they are, and how an update
 -- tells that it has changed one.
 
@@ -6895,10 +6938,11 @@ create or replace function m23.move_statements(
 language plpgsql stable set search_path = '' as $outer$
 declare v_key record := m23.log_fields(p_table, true);
 begin
-  return (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
+  return (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, source, request, {names})
     select r.m23_tenant, (case when r.m23_more > 0 or r.m23_of_key > r.m23_of_row
                                     or {both} and r.m23_of_all > r.m23_of_tenant
-                               then '{moved}' else '{changed}' end)::"char", {actor}, {expressions}
+                               then '{moved}' else '{changed}' end)::"char", {actor},
+           {source}, {expressions}
       from (select r.*, row_number() over (partition by r.m23_tenant, {keys}, r.m23_n) as m23_nth,
                    sum(r.m23_n) over (partition by r.m23_tenant) as m23_more,
                    count(*) filter (where r.m23_n < 0) over (partition by r.m23_tenant, {keys}) as m23_of_row,
@@ -6916,7 +6960,7 @@ begin
                                     'same_key', m23.key_match(p_table.relid, 'n', 'r'),
                                     'keys', m23.key_list(p_table.relid, 'r')) end,
       'log', m23.log_part(p_table.id), 'names', v_key.names, 'expressions', v_key.expressions,
-      'actor', m23.logged_actor(),
+      'actor', m23.logged_actor(), 'source', m23.logged_source(p_table.id),
       'both', format('current_setting(%L, true) is not distinct from ''both''', m23.moved_flag(p_table.id)),
       'tenant', m23.row_tenant(p_table, 'r'), 'keys', m23.key_list(p_table.relid, 'r'),
       'these', s.these, 'those', s.those, 'moved', s.moved, 'changed', s.changed,
@@ -7551,6 +7595,55 @@ end $outer$;
 revoke all on function m23.tenant_by_tie(m23.tie, oid, m23.belonging[], m23.tie[], text) from public, anon,
   authenticated, service_role;
 
+-- Notes what a number stands for, unless it stands there; false: p_limited, and too many are new. Nothing is looked at
+-- in a serializable transaction: what others note meanwhile would make it fail.
+create or replace function m23.note_source(p_number bigint, p_source text, p_limited boolean) returns boolean
+language plpgsql volatile set search_path = '' as $$
+declare v_known m23.sources;
+begin
+  if current_setting('transaction_isolation') = 'serializable' then
+    if pg_relation_size('m23.sources') > 16777216 then return true; end if;
+  else
+    select * into v_known from m23.sources s where s.number = p_number order by s.used_at desc limit 1;
+    if v_known.used_at > clock_timestamp() - interval '1 day' then return true; end if;
+    if v_known.number is null and p_limited
+       and (select count(*) from m23.sources s where s.first_at > clock_timestamp() - interval '1 day')
+           >= m23.setting('new_sources')::int then
+      return false;
+    end if;
+  end if;
+  insert into m23.sources (number, source, first_at)
+    values (p_number, p_source, coalesce(v_known.first_at, clock_timestamp()));
+  return true;
+end $$;
+revoke all on function m23.note_source(bigint, text, boolean) from public, anon, authenticated, service_role;
+
+-- The source of what this session writes. kept: whether a session keeps its number; others, of which there can be any
+-- number, would fill it. other: what it is called where there are too many.
+create or replace function m23.source_told(out source text, out kept boolean, out other text)
+language plpgsql stable set search_path = '' as $$
+declare
+  v_path   text := current_setting('request.path', true);
+  v_method text := current_setting('request.method', true);
+begin
+  source := (select m23.source_of_work(w) from m23.restore_work w where v_path = '/m23_work/' || w.work_id);
+  if source is not null then
+    kept := false;
+    return;
+  elsif v_path <> '' then
+    source := concat_ws(' ', 'api:', nullif(v_method, ''), m23.path_shape(v_path));
+    kept := m23.path_shape(v_path) = v_path and length(v_path) < 150;
+    other := 'api: other';
+  else
+    source := 'app: ' || coalesce(nullif(current_setting('application_name'), ''), 'unnamed');
+    kept := true;
+    other := 'app: other';
+  end if;
+  source := concat(left(regexp_replace(source, '[[:cntrl:]]', '', 'g'), 200), ' as ',
+                   coalesce(nullif(current_setting('role'), 'none'), session_user));
+end $$;
+revoke all on function m23.source_told() from public, anon, authenticated, service_role;
+
 -- The bits of the groups that a column is or has been in: an image that has any of them does not carry it.
 create or replace function m23.column_bits(p_table m23.protected_tables, p_attnum int2) returns int
 language plpgsql stable set search_path = '' as $$
@@ -7909,6 +8002,37 @@ begin
 end $$;
 revoke all on function m23.equalities(oid, int2[], oid, int2[]) from public, anon, authenticated, service_role;
 
+-- Sources: from where a change came. An entry of the log has a number, which is a hash of the source as text; the text
+-- stands in m23.sources. A number can be written before its text is seen by others, and so nobody waits for anybody.
+-- Nor can somebody who forges a number learn a text by it: he would have to know it.
+
+insert into m23.settings (name, value, about) values
+  ('new_sources', '1000', 'new sources of changes a day that are told apart; all beyond are "other"');
+
+-- One source can stand here several times: it is written without a look at what others are writing.
+create table m23.sources (
+  number   bigint not null,
+  source   text not null check (length(source) <= 300),
+  first_at timestamptz not null default clock_timestamp(),
+  used_at  timestamptz not null default clock_timestamp()  -- to a day: when a session has looked at it
+);
+
+-- A path without what differs from call to call: its query, whole numbers and uuids.
+create or replace function m23.path_shape(p_path text) returns text
+language sql immutable set search_path = '' as $$
+  select regexp_replace(split_part(p_path, '?', 1),
+    '(?<=/)(\d+|[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12})(?=/|$)', '{id}', 'gi')
+$$;
+revoke all on function m23.path_shape(text) from public, anon, authenticated, service_role;
+
+-- The source of what a restore or rollback writes.
+create or replace function m23.source_of_work(p_work m23.restore_work) returns text
+language plpgsql immutable set search_path = '' as $$
+begin
+  return format('%s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id);
+end $$;
+revoke all on function m23.source_of_work(m23.restore_work) from public, anon, authenticated, service_role;
+
 -- Values of the log in the table's present names and types.
 
 -- A value of one type as one of another: as its text would be read, but for what becomes JSON.
@@ -7974,12 +8098,13 @@ begin
                             and d.op in ('D', 'o', 'l') and ({names_of_d}) = ({expressions}))$sql$,
       'log', v_log, 'rows', v_rows, 'names', m23.prefixed(v_key.names, 'l'),
       'names_of_d', m23.prefixed(v_key.names, 'd'), 'expressions', v_key.expressions)] end
-    || (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, {names})
-      select {tenant}, {op}, {actor}, {expressions} from {rows}
+    || (select array_agg(m23.fill($sql$insert into {log} (tenant_id, op, actor, source, request, {names})
+      select {tenant}, {op}, {actor},
+             {source}, {expressions} from {rows}
        where r.m23_before is distinct from r.m23_after and {tenant} is not null{is_unmoved} and {shares_fence}$sql$,
           'is_unmoved', case when p_late then ' and ' || m23.is_unmoved(p_table) else '' end,
           'log', v_log, 'names', case s.n when 1 then v_all.names else v_key.names end, 'tenant', s.tenant,
-          'op', s.op, 'actor', m23.logged_actor(),
+          'op', s.op, 'actor', m23.logged_actor(), 'source', m23.logged_source(p_table.id),
           'expressions', case s.n when 1 then v_all.expressions else v_key.expressions end, 'rows', v_rows,
           'shares_fence', m23.shares_fence(s.tenant, p_table.tenant_type, v_log)) order by s.n)
         from (values (1, '''U''', 'r.m23_before'), (2, '''l''', 'r.m23_before'),
@@ -8419,6 +8544,14 @@ exception when insufficient_privilege then
   raise notice 'no right to make an event trigger: call m23.protect_table again after another primary key or a new '
                'partition';
 end $$;
+
+select m23.close_table('m23.sources');
+
+create index sources_number on m23.sources (number, used_at);
+
+create index sources_first on m23.sources (first_at);
+
+comment on table m23.sources is 'What the numbers of sources in the logs stand for: from where changes came.';
 
 select m23.close_table('m23.table_statements');
 
@@ -9415,6 +9548,61 @@ begin
                                 where g.tgrelid = t.relid));
 end $$;
 revoke all on function m23.sound_tables(int[]) from public, anon, authenticated, service_role;
+
+-- What is written from here on to the end of the transaction is a restore's or rollback's: this path has no other use.
+create or replace function m23.write_as(p_work m23.restore_work) returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform set_config('request.path', '/m23_work/' || p_work.work_id, true);
+end $$;
+revoke all on function m23.write_as(m23.restore_work) from public, anon, authenticated, service_role;
+
+-- Reading ------------------------------------------------------------------------
+
+-- What a number stands for.
+create or replace function m23.source_of(p_number bigint) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select s.source from m23.sources s where s.number = p_number limit 1);
+end $$;
+revoke all on function m23.source_of(bigint) from public, anon, authenticated, service_role;
+
+-- The restore of a tenant that a source names.
+create or replace function m23.restore_of(p_tenant text, p_source text) returns uuid
+language plpgsql stable set search_path = '' as $$
+begin
+  return (select r.id from public.restore_logs r where r.tenant_id = p_tenant and p_source = 'restore ' || r.id);
+end $$;
+revoke all on function m23.restore_of(text, text) from public, anon, authenticated, service_role;
+
+-- The numbers that stand for a source, and since when there was one.
+create or replace function m23.numbers_of_source(p_source text, out numbers bigint[], out since timestamptz)
+language plpgsql stable set search_path = '' as $$
+begin
+  select array_agg(distinct s.number), min(s.first_at) into numbers, since from m23.sources s where s.source = p_source;
+end $$;
+revoke all on function m23.numbers_of_source(text) from public, anon, authenticated, service_role;
+
+-- The upkeep: of several notes of a source the last is kept, and none of one that was in use last before all the logs.
+-- A part is begun before a session has written into it, and from then on the session does not look again.
+create or replace function m23.sweep_sources() returns bigint
+language plpgsql volatile set search_path = '' as $$
+declare v_count bigint;
+begin
+  if not pg_try_advisory_xact_lock(m23.prune_key()) then return 0; end if;
+  with noted as (
+    select s.ctid as place, min(s.first_at) over (partition by s.number) as first_at,
+           row_number() over (partition by s.number order by s.used_at desc, s.ctid desc) as nth
+      from m23.sources s)
+  update m23.sources s set first_at = n.first_at from noted n
+   where s.ctid = n.place and n.nth = 1 and s.first_at <> n.first_at;
+  delete from m23.sources s
+   where s.used_at < (select min(p.opened_at) from m23.log_parts p) - interval '2 days'
+      or exists (select from m23.sources o where o.number = s.number and (o.used_at, o.ctid) > (s.used_at, s.ctid));
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+revoke all on function m23.sweep_sources() from public, anon, authenticated, service_role;
 
 -- Who is at it already does it.
 create or replace function m23.sweep_logs() returns bigint
@@ -17139,6 +17327,12 @@ create table m23.staged_chunks (
 
 select m23.close_table('m23.staged_chunks');
 
+-- What a plan takes away: rows that would go or get other values, by who has written them after the moment, and from
+-- where. The entries of the log that the plan has read say it. A row that two have written counts for both. Who has
+-- written what the log does not know, and all beyond the hundred with most rows, are told as one: nobody in particular.
+
+create type m23.writers_rows as (table_name text, actor uuid, source bigint, row_count bigint);
+
 -- What the staging of an archive has found, for whoever is told how the work ends; a dry run too.
 create table m23.staging_warnings (
   work_id uuid not null references m23.restore_work (work_id) on delete cascade,
@@ -18177,6 +18371,7 @@ declare
   v_rows    jsonb;
   v_preview m23.previews;
   v_foreseen record;
+  v_lost    jsonb;
 begin
   v_plan := m23.plan_fitting(p_tenant, p_targets, p_on_blocked);
   if cardinality(v_plan.faults) > 0 then
@@ -18190,6 +18385,7 @@ begin
             current_setting('m23.spares', true), p_selection)
     returning * into v_preview;
   perform m23.drop_old_previews(p_tenant);
+  v_lost := m23.rows_lost(p_tenant, v_plan.targets);
   foreach v_target in array m23.targets_with_changes(v_plan.targets) loop
     select p.inserts + p.updates + p.deletes into v_planned from m23.plan p where p.table_id = (v_target.tbl).id;
     v_shown := m23.preview_rows(v_target, p_tenant, 0, 100, v_room);
@@ -18205,7 +18401,7 @@ begin
   return m23.plan_report(p_warnings || v_foreseen.warnings) || jsonb_strip_nulls(jsonb_build_object(
     'previewId', v_preview.id, 'planHash', v_preview.plan_hash, 'truncated', case when v_cut then true end,
     'wouldFail', v_foreseen.refusal)) || m23.conflict_report(p_tenant, p_targets)
-    || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts);
+    || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts, 'rowsLost', v_lost);
 end $$;
 revoke all on function m23.preview_targets(text, m23.target[], m23.moment, text[], text, text[], jsonb) from public,
   anon, authenticated, service_role;
@@ -18222,6 +18418,7 @@ begin
   perform m23.lock_tables(m23.relations_of(p_work));
   if m23.is_empty(p_work) then
     return m23.plan_report('{}') || jsonb_build_object('previewChanges', '{}'::jsonb, 'changeCounts', '{}'::jsonb,
+      'rowsLost', '[]'::jsonb,
       'wouldFail', m23.refusal_told('CONFLICT', m23.empty_sentence(), m23.staging_warnings(p_work.work_id)));
   end if;
   return m23.preview_targets(p_work.tenant_id, m23.targets_of(p_work), null, null, p_work.on_blocked,
@@ -18482,6 +18679,7 @@ declare
   v_names    text[];
   v_snapshot uuid;
 begin
+  perform m23.write_as(p_work);
   perform m23.spare_access(p_work.caller, p_work.named);
   for v_left in reverse 4..0 loop
     begin
@@ -18490,7 +18688,7 @@ begin
                         where (p_work.undo).xids is null or ((t).tbl).id = any ((p_work.undo).table_ids));
       perform m23.note_return(p_work.tenant_id, m23.known_moment(p_work)) where (p_work.undo).xids is null;
       v_snapshot := m23.new_snapshot(p_work.tenant_id,
-        format('before %s %s', case p_work.kind when 'rollback' then 'rollback' else 'restore' end, p_work.work_id),
+        'before ' || m23.source_of_work(p_work),
         'pre_restore', v_names, p_by, (select id from public.restore_logs where id = p_work.work_id));
       return m23.converge_fenced(p_work.tenant_id, v_targets, p_work.on_blocked, p_work.plan_hash, v_snapshot,
                                  p_work.work_id)
@@ -18701,6 +18899,87 @@ begin
     'warnings', v_done.warnings, 'stats', p_outcome -> 'stats');
 end $$;
 revoke all on function m23.finish_rollback(public.pitr_rollbacks, jsonb) from public, anon, authenticated, service_role;
+
+-- Such a share, by its fields.
+create or replace function m23.new_writers_rows(p_table text, p_actor uuid, p_source bigint, p_rows bigint)
+returns m23.writers_rows
+language plpgsql immutable set search_path = '' as $$
+declare v_share m23.writers_rows;
+begin
+  v_share.table_name := p_table;
+  v_share.actor := p_actor;
+  v_share.source := p_source;
+  v_share.row_count := p_rows;
+  return v_share;
+end $$;
+revoke all on function m23.new_writers_rows(text, uuid, bigint, bigint) from public, anon, authenticated, service_role;
+
+-- Of all targets, as a list of `{"actor", "source", "tables", "rows"}`, most rows first.
+create or replace function m23.rows_lost(p_tenant text, p_targets m23.target[]) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  v_target m23.target;
+  v_rows   m23.writers_rows[] := '{}';
+begin
+  foreach v_target in array m23.targets_with_changes(p_targets) loop
+    continue when not exists (select from m23.plan p
+                               where p.table_id = (v_target.tbl).id and p.updates + p.deletes > 0);
+    v_rows := v_rows || m23.rows_lost_of(p_tenant, v_target);
+  end loop;
+  return (
+    with writers as (
+      select r.actor, r.source, sum(r.row_count) as rows,
+             row_number() over (order by sum(r.row_count) desc, r.actor, r.source) as nth
+        from unnest(v_rows) r group by r.actor, r.source)
+    select coalesce(jsonb_agg(jsonb_build_object('actor', t.actor, 'source', t.source, 'tables', t.tables,
+                                                 'rows', t.rows) order by t.rows desc, t.actor, t.source), '[]')
+      from (select n.actor, m23.source_of(n.source) as source, array_agg(distinct r.table_name) as tables,
+                   sum(r.row_count) as rows
+              from unnest(v_rows) r
+              join writers w on (w.actor, w.source) is not distinct from (r.actor, r.source)
+             cross join lateral (select case when w.nth <= 100 then w.actor end,
+                                        case when w.nth <= 100 then w.source end) n (actor, source)
+             group by n.actor, m23.source_of(n.source)) t);
+end $$;
+revoke all on function m23.rows_lost(text, m23.target[]) from public, anon, authenticated, service_role;
+
+-- Of one table.
+create or replace function m23.rows_lost_of(p_tenant text, p_target m23.target) returns m23.writers_rows[]
+language plpgsql set search_path = '' as $outer$
+declare
+  v_table m23.protected_tables := p_target.tbl;
+  v_floor xid8 := (p_target.moment).floor;
+  v_query text := m23.fill($sql$
+    with keys as materialized (select {diff_keys} from {diff} d where d.m23_op in ('U', 'R', 'D')),
+    later as materialized (
+      select x.xid from (select distinct l.xid from {log} l where l.tenant_id = {tenant} and l.xid >= ($2).floor) x
+       where {lies_after}),
+    told as materialized (
+      select distinct {key_of_e}, e.m23_actor, e.m23_source
+        from (select {key_values}, l.actor as m23_actor, l.source as m23_source from {log} l
+               where l.tenant_id = {tenant} and l.xid >= ($2).floor and l.op in ('I', 'U', 'n', 'a')
+                 and l.xid in (select xid from later) and {is_among_keys}) e)
+    select pg_catalog.array_agg(m23.new_writers_rows($3, c.m23_actor, c.m23_source, c.n)) from (
+      select t.m23_actor, t.m23_source, pg_catalog.count(*) as n from told t group by 1, 2
+      union all
+      select null, null, pg_catalog.count(*) from keys k
+       where ({key_of_k}) not in (select {key_of_t} from told t) having pg_catalog.count(*) > 0) c$sql$,
+    'diff_keys', (select string_agg(format('d.%I as m23_k%s', c.name, c.key_ord), ', ' order by c.key_ord)
+                    from m23.columns_of(v_table.relid, p_of_key => true) c),
+    'diff', m23.diff_name(v_table),
+    'log', case when v_floor is null then format('(select * from %s where false)', m23.log_name(v_table.id))
+                else m23.log_of(v_table.id, p_tenant, v_floor) end,
+    'tenant', m23.tenant_value(v_table, '$1'), 'lies_after', m23.lies_after('x.xid'),
+    'key_of_e', m23.numbered_key(v_table.relid, 'e'), 'key_of_k', m23.numbered_key(v_table.relid, 'k'),
+    'key_of_t', m23.numbered_key(v_table.relid, 't'), 'key_values', m23.key_values(v_table),
+    'is_among_keys', m23.is_among_keys(v_table));
+  v_rows  m23.writers_rows[];
+begin
+  perform set_config('search_path', p_target.path, true);
+  execute v_query into v_rows using p_tenant, p_target.moment, m23.public_name(v_table.relid);
+  return coalesce(v_rows, '{}');
+end $outer$;
+revoke all on function m23.rows_lost_of(text, m23.target) from public, anon, authenticated, service_role;
 
 -- What a request chooses of the rows that have changed.
 
@@ -19510,7 +19789,7 @@ create type m23.pick as (
 -- A change as it is told.
 create type m23.told_change as (
   table_name text, id bigint, transaction_id xid8, at timestamptz, actor uuid, operation text, row_key jsonb,
-  changed_columns text[], old_values jsonb, new_values jsonb
+  changed_columns text[], old_values jsonb, new_values jsonb, source text, request_id text
 );
 
 -- What has happened to a tenant's data beside its own changes: for the axis of a history.
@@ -19577,6 +19856,7 @@ create table m23.large_transactions (
   inserts   bigint not null,
   updates   bigint not null,
   deletes   bigint not null,
+  source    bigint,
   check (least(inserts, updates, deletes) >= 0 and inserts + updates + deletes > 0),
   primary key (table_id, part, xid, n),
   foreign key (table_id, part) references m23.part_summaries (table_id, part) on delete cascade
@@ -19592,7 +19872,8 @@ comment on table m23.large_transactions is
 -- Transactions and how many rows of a tenant's each has changed.
 
 create type m23.table_changes as (
-  table_id int, xid xid8, at timestamptz, actor uuid, inserts bigint, updates bigint, deletes bigint
+  table_id int, xid xid8, at timestamptz, actor uuid, inserts bigint, updates bigint, deletes bigint,
+  source bigint
 );
 
 -- A transaction as it is told.
@@ -19603,7 +19884,7 @@ create type m23.told_transaction as (
 -- Which transactions: null for all. With p_order other than time, `before_rows` is what the last one of the page before
 -- was ordered by.
 create type m23.transaction_filter as (
-  since timestamptz, until timestamptz, first xid8, beyond xid8, actor uuid, source text, by_deletes boolean,
+  since timestamptz, until timestamptz, first xid8, beyond xid8, actor uuid, sources bigint[], by_deletes boolean,
   before_xid xid8, before_rows bigint, most int
 );
 
@@ -19653,6 +19934,8 @@ begin
   v_told.at := p_entry.at;
   v_told.actor := p_entry.actor;
   v_told.operation := (select o.name from m23.operations() o where o.op = p_entry.op);
+  v_told.source := p_entry.source;
+  v_told.request_id := p_entry.request;
   v_told.row_key := m23.double_safe(p_entry.row_key);
   v_told.old_values := m23.double_safe(p_before);
   v_told.new_values := m23.double_safe(p_after);
@@ -19754,7 +20037,8 @@ begin
        where l.tenant_id = {tenant} and l.xid >= {from} and l.change_id >= (select min(k.m23_first) from keys k)
          and {is_among_keys}),
     entries as (
-      select l.change_id as m23_id, l.xid as m23_xid, l.op as m23_op, l.actor as m23_actor, {key_values},
+      select l.change_id as m23_id, l.xid as m23_xid, l.op as m23_op, l.actor as m23_actor,
+             l.source as m23_source, l.request as m23_request, {key_values},
              coalesce(u.names, '{}') as m23_missing,
              case when l.op in ('U', 'D')
                   then (select to_jsonb(m23_v) from (select {images}) m23_v) - coalesce(u.names, '{}') end as m23_image,
@@ -19768,7 +20052,9 @@ begin
         from entries r)
     select r.m23_key_no as key_no, (r.m23_id - '0/0')::bigint as id, r.m23_xid as xid,
            case when r.m23_picked then (select {at} from (select r.m23_xid as xid) l) end as at, r.m23_actor as actor,
-           r.m23_op as op, r.m23_key as row_key, r.m23_image as image, r.m23_missing as missing, r.m23_picked as picked,
+           r.m23_op as op, case when r.m23_picked then m23.source_of(r.m23_source) end as source,
+           r.m23_request as request, r.m23_key as row_key, r.m23_image as image, r.m23_missing as missing,
+           r.m23_picked as picked,
            case when r.m23_nth = 1
                 then (select to_jsonb(m23_t)
                         from (select {columns} from {live} t where {is_its} and {has_key}) m23_t) end as live
@@ -20188,7 +20474,6 @@ create or replace function m23.largest_transactions(p_tenant text, p_wanted m23.
 returns setof m23.told_transaction
 language plpgsql stable set search_path = '' as $$
 declare
-  v_own     jsonb := (select jsonb_object_agg(o.xid, o.source) from m23.own_transactions(p_tenant) o);
   v_tables  m23.protected_tables[] := array(select t from m23.tables_with_entries(null, p_tenant, p_wanted.first) t);
   v_changes m23.table_changes[] := array(
     select c from unnest(v_tables) t cross join lateral (
@@ -20202,16 +20487,16 @@ begin
       select m23.ranked_transaction(r.xid, r.at)
         from (select c.xid, max(c.at) as at,
                      sum(c.deletes + case when p_wanted.by_deletes then 0 else c.inserts + c.updates end) as rows
-                from unnest(m23.actors_changes(v_changes, p_wanted.actor)) c group by c.xid) r
+                from unnest(m23.wanted_changes(v_changes, p_wanted)) c group by c.xid) r
        where r.rows > 0 and (p_wanted.before_rows is null
                              or (r.rows, r.xid) < (p_wanted.before_rows, p_wanted.before_xid))
-       order by r.rows desc, r.xid desc), v_own, p_wanted) t);
+       order by r.rows desc, r.xid desc), p_wanted) t);
   v_changes := array(select c from unnest(v_changes) c
                       where c.xid in (select f.xid from unnest(v_found) f))
     || array(select c from unnest(v_tables) t
               cross join lateral m23.small_changes(t, p_tenant, array(select f.xid from unnest(v_found) f)) c);
   return query
-    select f.xid, f.at, coalesce(f.actor, j.actor), f.source, j.inserts, j.updates, j.deletes, j.tables
+    select f.xid, f.at, coalesce(f.actor, j.actor), j.source, j.inserts, j.updates, j.deletes, j.tables
       from unnest(v_found) with ordinality f (xid, at, actor, source, inserts, updates, deletes, tables, n)
       join m23.joined_changes(v_changes) j on j.xid = f.xid order by f.n;
 end $$;
@@ -20232,7 +20517,7 @@ language plpgsql stable set search_path = '' as $$
 declare v_tenant text := m23.logged_tenant(p_table, p_tenant);
 begin
   return query
-  select g.table_id, g.xid, g.at, g.actor, g.inserts, g.updates, g.deletes from m23.large_transactions g
+  select g.table_id, g.xid, g.at, g.actor, g.inserts, g.updates, g.deletes, g.source from m23.large_transactions g
    where g.tenant_id = v_tenant and g.table_id = p_table.id
      and (p_wanted.since is null or g.at >= p_wanted.since) and (p_wanted.until is null or g.at < p_wanted.until);
 end $$;
@@ -20246,10 +20531,10 @@ returns setof m23.table_changes
 language plpgsql stable set search_path = '' as $$
 begin
   return query select * from m23.changes_given(m23.fill($sql$
-    select l.xid, null::timestamptz as at, l.actor, {counted} from {open} l
+    select l.xid, null::timestamptz as at, l.actor, l.source, {counted} from {open} l
      where l.tenant_id = {tenant} and l.xid >= $2 and ($3 is null or l.xid < $3)
        and (l.op <> 'a' or l.xid >= {pruned})
-     group by l.xid, l.actor$sql$,
+     group by l.xid, l.actor, l.source$sql$,
     'counted', m23.counted_changes(), 'open', m23.unsummarized_log(p_table, p_tenant, p_from),
     'tenant', m23.tenant_value(p_table, '$1'), 'pruned', quote_literal(p_table.pruned_below)),
     p_table, p_tenant, p_from, p_to);
@@ -20292,12 +20577,12 @@ begin
   if v_parts = '{}' or p_xids = '{}' then return; end if;
   v_query := (
     select string_agg(m23.fill($sql$
-      select l.xid, null::timestamptz as at, l.actor, {counted}
+      select l.xid, null::timestamptz as at, l.actor, l.source, {counted}
         from (select x.xid from unnest({xids}::xid8[]) x (xid)
                where not exists (select from m23.large_transactions g
                                   where g.table_id = {table} and g.part = {number} and g.xid = x.xid)) x
        cross join lateral (select l.* from {part} l where l.tenant_id = {tenant} and l.xid = x.xid offset 0) l
-       where pg_visible_in_snapshot(l.xid, {seen}) group by l.xid, l.actor$sql$,
+       where pg_visible_in_snapshot(l.xid, {seen}) group by l.xid, l.actor, l.source$sql$,
       'counted', m23.counted_changes(), 'xids', quote_literal(p_xids), 'table', p_table.id::text,
       'number', s.part::text, 'part', m23.part_name(p_table.id, s.part), 'tenant', m23.tenant_value(p_table, '$1'),
       'seen', quote_literal(s.seen) || '::pg_snapshot'), ' union all ')
@@ -20316,23 +20601,19 @@ language plpgsql stable set search_path = '' as $$
 declare
   v_until  timestamptz := clock_timestamp() + m23.search_time();
   v_tables int[] := array(select t.id from m23.tables_with_entries(null, p_tenant, p_wanted.first) t);
-  v_own    jsonb := (select jsonb_object_agg(o.xid, o.source) from m23.own_transactions(p_tenant) o);
   v_step   int := 1000;
   v_to     xid8 := least(p_wanted.beyond, p_wanted.before_xid);
   v_from   xid8;
   v_count  int;
 begin
-  if p_wanted.source is not null then  -- only M23's own have one
-    p_wanted.first := (select min(o.xid) from m23.own_transactions(p_tenant) o where o.source = p_wanted.source);
-    if p_wanted.first is null then return; end if;
-  end if;
+  if p_wanted.sources = '{}' then return; end if;
   loop
     v_from := greatest(p_wanted.first, m23.step_back(v_tables, p_tenant, p_wanted.first, v_to, v_step));
     return query
       select t.* from m23.timed_transactions(array(
-        select j from m23.joined_changes(m23.actors_changes(array(
+        select j from m23.joined_changes(m23.wanted_changes(array(
             select c from m23.protected_tables p, m23.changes_within(p, p_tenant, v_from, v_to) c
-             where p.id = any (v_tables)), p_wanted.actor)) j order by j.xid desc), v_own, p_wanted) t;
+             where p.id = any (v_tables)), p_wanted)) j order by j.xid desc), p_wanted) t;
     get diagnostics v_count = row_count;
     p_wanted.most := p_wanted.most - v_count;
     exit when p_wanted.most <= 0 or v_from <= p_wanted.first;
@@ -20370,20 +20651,6 @@ begin
   return v_last;
 end $$;
 revoke all on function m23.step_back(int[], text, xid8, xid8, int) from public, anon, authenticated, service_role;
-
--- The transactions of a tenant's that are M23's own: a restore, or a rollback. Each has left a snapshot of before.
-create or replace function m23.own_transactions(p_tenant text)
-returns table (xid xid8, restore_log_id uuid, source text)
-language plpgsql stable rows 10 set search_path = '' as $$
-begin
-  return query
-  select (s.snapshot_data ->> 'transaction')::xid8, s.restore_log_id,
-         coalesce('restore ' || s.restore_log_id, 'rollback ' || r.id)
-    from public.pitr_snapshots s left join public.pitr_rollbacks r on r.pre_rollback_snapshot_id = s.id
-   where s.tenant_id = p_tenant and s.snapshot_type = 'pre_restore'
-     and s.snapshot_data ->> 'incarnation' = (select m23.present_life())::text;
-end $$;
-revoke all on function m23.own_transactions(text) from public, anon, authenticated, service_role;
 
 -- Pages: what callers give to get the next one.
 
@@ -20678,10 +20945,10 @@ begin
   insert into m23.part_summaries (table_id, part, seen, keyed) values (p_table.id, p_part, v_seen, v_keyed);
   execute m23.fill($sql$
     with changed as materialized (
-      select l.tenant_id::text as tenant_id, l.xid, l.actor, {counted}
+      select l.tenant_id::text as tenant_id, l.xid, l.actor, l.source, {counted}
         from {part} l
        where pg_visible_in_snapshot(l.xid, $3) and (l.op <> 'a' or l.xid >= {pruned})
-       group by l.tenant_id, l.xid, l.actor),
+       group by l.tenant_id, l.xid, l.actor, l.source),
     timed as materialized (
       select l.xid, coalesce({at}, clock_timestamp()) as at from (select distinct c.xid from changed c) l),
     ranked as (
@@ -20694,12 +20961,13 @@ begin
     summed as (
       insert into m23.change_sums (table_id, part, n, tenant_id, minute, operation, actor, rows, transactions)
         select $1, $2, row_number() over (), r.tenant_id, date_trunc('minute', r.at), o.name, r.actor, sum(o.rows),
-               count(*)
+               count(distinct r.xid)
           from ranked r
          cross join lateral (values ('INSERT', r.inserts), ('UPDATE', r.updates), ('DELETE', r.deletes)) o (name, rows)
          where o.rows > 0 group by r.tenant_id, date_trunc('minute', r.at), o.name, r.actor)
-    insert into m23.large_transactions (table_id, part, n, tenant_id, xid, at, actor, inserts, updates, deletes)
-      select $1, $2, row_number() over (), r.tenant_id, r.xid, r.at, r.actor, r.inserts, r.updates, r.deletes
+    insert into m23.large_transactions (table_id, part, n, tenant_id, xid, at, actor, inserts, updates, deletes,
+                                       source)
+      select $1, $2, row_number() over (), r.tenant_id, r.xid, r.at, r.actor, r.inserts, r.updates, r.deletes, r.source
         from ranked r where r.rows >= 10 or r.nth <= 100 or r.nth_by_deletes <= 100$sql$,
     'counted', m23.counted_changes(), 'part', m23.part_name(p_table.id, p_part),
     'pruned', quote_literal(p_table.pruned_below), 'at', m23.committed_at())
@@ -20716,7 +20984,8 @@ create or replace function m23.transactions_wanted(p_since timestamptz, p_until 
 returns m23.transaction_filter
 language plpgsql stable set search_path = '' as $$
 declare
-  v_bounds record := m23.transactions_between(p_since, p_until);
+  v_source record := m23.numbers_of_source(p_source);
+  v_bounds record := m23.transactions_between(greatest(p_since, v_source.since), p_until);
   v_wanted m23.transaction_filter;
 begin
   v_wanted.since := p_since;
@@ -20724,7 +20993,7 @@ begin
   v_wanted.first := coalesce(v_bounds.first, '0');
   v_wanted.beyond := v_bounds.beyond;
   v_wanted.actor := p_actor;
-  v_wanted.source := p_source;
+  v_wanted.sources := case when p_source is not null then coalesce(v_source.numbers, '{}') end;
   v_wanted.by_deletes := p_order = 'deletes';
   v_wanted.before_xid := p_before ->> 'transaction_id';
   v_wanted.before_rows := (p_before ->> 'deletes')::bigint + case when p_order = 'deletes' then 0 else
@@ -20743,7 +21012,7 @@ language plpgsql stable set search_path = '' as $$
 declare v_changes m23.table_changes[];
 begin
   begin
-    execute format('select array(select row(%s, c.xid, c.at, c.actor, c.inserts, c.updates, c.deletes)'
+    execute format('select array(select row(%s, c.xid, c.at, c.actor, c.inserts, c.updates, c.deletes, c.source)'
                    '::m23.table_changes from (%s) c)', p_table.id, p_query)
       into v_changes using p_tenant, p_from, p_to;
     raise sqlstate 'M2303';
@@ -20760,10 +21029,10 @@ returns setof m23.table_changes
 language plpgsql stable set search_path = '' as $$
 begin
   return query select * from m23.changes_given(m23.fill($sql$
-    select l.xid, null::timestamptz as at, l.actor, {counted} from {log} l
+    select l.xid, null::timestamptz as at, l.actor, l.source, {counted} from {log} l
      where l.tenant_id = {tenant} and l.xid >= $2 and ($3 is null or l.xid < $3)
        and (l.op <> 'a' or l.xid >= {pruned})
-     group by l.xid, l.actor$sql$,
+     group by l.xid, l.actor, l.source$sql$,
     'counted', m23.counted_changes(), 'log', m23.log_of(p_table.id, p_tenant, p_from),
     'tenant', m23.tenant_value(p_table, '$1'), 'pruned', quote_literal(p_table.pruned_below)),
     p_table, p_tenant, p_from, p_to);
@@ -20771,12 +21040,13 @@ end $$;
 revoke all on function m23.changes_within(m23.protected_tables, text, xid8, xid8) from public, anon, authenticated,
   service_role;
 
--- Changes of tables put together by transaction. The actor is who has changed most rows.
+-- Changes of tables put together by transaction. Actor and source are those of most rows.
 create or replace function m23.joined_changes(p_changes m23.table_changes[]) returns setof m23.told_transaction
 language plpgsql stable rows 100 set search_path = '' as $$
 begin
   return query
-  select c.xid, max(c.at), (array_agg(c.actor order by c.inserts + c.updates + c.deletes desc, c.actor))[1], null::text,
+  select c.xid, max(c.at), (array_agg(c.actor order by c.inserts + c.updates + c.deletes desc, c.actor))[1],
+         m23.source_of((array_agg(c.source order by c.inserts + c.updates + c.deletes desc, c.source))[1]),
          sum(c.inserts)::bigint, sum(c.updates)::bigint, sum(c.deletes)::bigint,
          array(select m23.public_name(t.relid) from m23.protected_tables t
                 where t.id = any (array_agg(c.table_id)) order by 1)
@@ -20784,34 +21054,37 @@ begin
 end $$;
 revoke all on function m23.joined_changes(m23.table_changes[]) from public, anon, authenticated, service_role;
 
--- Whether a transaction of the changes is an actor's.
-create or replace function m23.actors_changes(p_changes m23.table_changes[], p_actor uuid) returns m23.table_changes[]
+-- The changes of the transactions in which the actor that is wanted has changed something, from a source that is.
+create or replace function m23.wanted_changes(p_changes m23.table_changes[], p_wanted m23.transaction_filter)
+returns m23.table_changes[]
 language plpgsql stable set search_path = '' as $$
 begin
-  if p_actor is null then return p_changes; end if;
+  if p_wanted.actor is null and p_wanted.sources is null then return p_changes; end if;
   return array(select c from unnest(p_changes) c
-                where c.xid in (select o.xid from unnest(p_changes) o where o.actor = p_actor));
+                where c.xid in (select o.xid from unnest(p_changes) o
+                                 where (p_wanted.actor is null or o.actor = p_wanted.actor)
+                                   and (p_wanted.sources is null or o.source = any (p_wanted.sources))));
 end $$;
-revoke all on function m23.actors_changes(m23.table_changes[], uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.wanted_changes(m23.table_changes[], m23.transaction_filter) from public, anon, authenticated,
+  service_role;
 
--- With the time of each, within the range, and its source. Times are looked up for as many as are given.
-create or replace function m23.timed_transactions(p_found m23.told_transaction[], p_own jsonb,
-  p_wanted m23.transaction_filter)
+-- With the time of each, within the range. Times are looked up for as many as are given.
+create or replace function m23.timed_transactions(p_found m23.told_transaction[], p_wanted m23.transaction_filter)
 returns setof m23.told_transaction
 language plpgsql stable rows 100 set search_path = '' as $$
 begin
   return query execute m23.fill($sql$
-    select x.xid, x.at, coalesce(($3).actor, x.actor), x.source, x.inserts, x.updates, x.deletes, x.tables
-      from (select l.xid, coalesce(l.at, {at}, clock_timestamp()) as at, l.actor, $2 ->> l.xid::text as source,
+    select x.xid, x.at, coalesce(($2).actor, x.actor), x.source, x.inserts, x.updates, x.deletes, x.tables
+      from (select l.xid, coalesce(l.at, {at}, clock_timestamp()) as at, l.actor, l.source,
                    l.inserts, l.updates, l.deletes, l.tables
               from (select * from unnest($1) with ordinality
                            u (xid, at, actor, source, inserts, updates, deletes, tables, n) order by u.n offset 0) l
             offset 0) x
-     where (($3).since is null or x.at >= ($3).since) and (($3).until is null or x.at < ($3).until)
-       and (($3).source is null or x.source = ($3).source) limit ($3).most$sql$,
-    'at', m23.committed_at()) using p_found, p_own, p_wanted;
+     where (($2).since is null or x.at >= ($2).since) and (($2).until is null or x.at < ($2).until)
+     limit ($2).most$sql$,
+    'at', m23.committed_at()) using p_found, p_wanted;
 end $$;
-revoke all on function m23.timed_transactions(m23.told_transaction[], jsonb, m23.transaction_filter) from public, anon,
+revoke all on function m23.timed_transactions(m23.told_transaction[], m23.transaction_filter) from public, anon,
   authenticated, service_role;
 
 -- The calendar: when something that is due every so often is due next, in a time zone.
@@ -23815,7 +24088,7 @@ create or replace function public.find_rows(
   p_since timestamptz default null, p_until timestamptz default null, p_limit int default 100,
   p_before jsonb default null
 ) returns table (row_key jsonb, old_values jsonb, operation text, transaction_id text, at timestamptz, actor uuid,
-                 source text, id bigint, searched_back timestamptz)
+                 source text, id bigint, searched_back timestamptz, request_id text)
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s'
 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -23842,9 +24115,8 @@ begin
   v_pick.most := m23.page_size(p_limit);
   return query
   select c.row_key, c.old_values, c.operation, c.transaction_id::text, case when c.operation is not null then c.at end,
-         c.actor, o.source, c.id, case when c.operation is null then c.at end
+         c.actor, c.source, c.id, case when c.operation is null then c.at end, c.request_id
     from m23.found_rows(v_table, p_tenant_id, v_pick) c
-    left join m23.own_transactions(p_tenant_id) o on o.xid = c.transaction_id
    order by c.transaction_id desc, c.id desc;
 end $$;
 comment on function public.find_rows(text, text, jsonb, text, timestamptz, timestamptz, int, jsonb) is
@@ -24189,7 +24461,7 @@ select m23.pin_text('public.get_recovery_window(text)');
 create or replace function public.get_row_history(p_tenant_id text, p_table text, p_key jsonb, p_limit int default 100,
                                        p_before jsonb default null)
 returns table (at timestamptz, transaction_id text, actor uuid, source text, operation text, changed_columns text[],
-               old_values jsonb, new_values jsonb, restore_log_id uuid, id bigint)
+               old_values jsonb, new_values jsonb, restore_log_id uuid, id bigint, request_id text)
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s'
 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -24208,10 +24480,9 @@ begin
   v_pick.before_id := p_before ->> 'id';
   v_pick.most := m23.page_size(p_limit);
   return query
-  select c.at, c.transaction_id::text, c.actor, o.source, c.operation, c.changed_columns, c.old_values, c.new_values,
-         o.restore_log_id, c.id
-    from m23.told_changes(v_table, p_tenant_id, v_pick) c
-    left join m23.own_transactions(p_tenant_id) o on o.xid = c.transaction_id order by c.id desc;
+  select c.at, c.transaction_id::text, c.actor, c.source, c.operation, c.changed_columns, c.old_values, c.new_values,
+         m23.restore_of(p_tenant_id, c.source), c.id, c.request_id
+    from m23.told_changes(v_table, p_tenant_id, v_pick) c order by c.id desc;
 end $$;
 comment on function public.get_row_history(text, text, jsonb, int, jsonb) is
   'Every change of the row that has the key p_key, newest first, with the row before and after it; at most p_limit '
@@ -24271,7 +24542,7 @@ select m23.pin_text('public.get_rows_as_of(text, timestamptz, jsonb, int, text)'
 create or replace function public.get_transaction(p_tenant_id text, p_transaction_id text, p_limit int default 100,
                                        p_before jsonb default null)
 returns table (table_name text, operation text, row_key jsonb, changed_columns text[], old_values jsonb,
-               new_values jsonb, id bigint, actor uuid)
+               new_values jsonb, id bigint, actor uuid, source text, request_id text)
 language plpgsql volatile security definer set search_path = '' set row_security = off set statement_timeout = '60s'
 set random_page_cost = 1.1 set work_mem = '64MB' set jit = off as $$
 declare
@@ -24288,7 +24559,8 @@ begin
   v_pick.before_id := (p_before ->> 'id')::numeric + 1;
   v_pick.most := m23.page_size(p_limit) + (p_before is not null)::int;
   return query
-  select c.table_name, c.operation, c.row_key, c.changed_columns, c.old_values, c.new_values, c.id, c.actor
+  select c.table_name, c.operation, c.row_key, c.changed_columns, c.old_values, c.new_values, c.id, c.actor,
+         c.source, c.request_id
     from m23.tables_with_entries(null, p_tenant_id, v_pick.xid) t
    cross join lateral m23.told_changes(t, p_tenant_id, v_pick) c
    where p_before is null or (c.id, c.table_name) < ((p_before ->> 'id')::bigint, p_before ->> 'table_name')
@@ -25609,7 +25881,7 @@ begin
         ('previews', 'sweep_previews', false), ('commit times', 'keep_commit_times', false),
         ('absent parents', 'settle_absent_parents', false), ('moved parents', 'settle_moved_parents', false),
         ('log parts', 'sweep_logs', false),
-        ('summaries', 'sweep_summaries', false), ('tenants', 'see_tenants', false),
+        ('summaries', 'sweep_summaries', false), ('sources', 'sweep_sources', false), ('tenants', 'see_tenants', false),
         ('restores', 'sweep_restores', true), ('copies', 'sweep_copies', true),
         ('captures', 'renew_captures', true), ('statements', 'renew_statements', false),
         ('jobs', 'sweep_pending_jobs', true),

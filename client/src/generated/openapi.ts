@@ -692,6 +692,11 @@ export interface components {
        * @description The preview, whose next rows `get_pitr_preview_page` gives.
        */
       readonly previewId?: string;
+      /**
+       * @description What was written after the moment and would be lost, by who wrote it and from where; most rows first.
+       * @default []
+       */
+      readonly rowsLost: readonly components['schemas']['RowsLost'][];
       /** @description The figures. */
       readonly stats: components['schemas']['PitrStats'];
       /**
@@ -875,6 +880,23 @@ export interface components {
       };
       /** @description The table, as callers write it. */
       readonly table: string;
+    };
+    /** @description Rows that somebody has written after the moment and that would be lost: they would go, or get other values. */
+    readonly RowsLost: {
+      /**
+       * Format: uuid
+       * @description Who wrote them; null where that is nobody in particular.
+       */
+      readonly actor: string | null;
+      /**
+       * Format: uint64
+       * @description How many. A row that two have written counts for both.
+       */
+      readonly rows: number;
+      /** @description From where, such as `api: POST /orders as authenticated`; null where nobody knows. */
+      readonly source: string | null;
+      /** @description The tables that they are in. */
+      readonly tables: readonly string[];
     };
     /** @description Who asked for a recovery test. */
     readonly TestType: 'manual' | 'automated' | 'scheduled';
