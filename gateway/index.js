@@ -1,5 +1,6 @@
 // The gateway: routes, and nothing else. Who may do what is decided behind it.
 import openapi from '../docs/openapi.json';
+import { consoleAnswer } from './console.js';
 
 const FUNCTIONS = new Map([
   ['backup-create', 'BACKUP_CREATE'],
@@ -30,7 +31,7 @@ export default {
       const address = env.SUPABASE_URL + url.pathname + url.search;
       return withOneWait(await fetch(new Request(address, request), { redirect: 'manual' }));
     }
-    return notFound();
+    return (await consoleAnswer(request, env, url)) ?? notFound();
   },
 };
 

@@ -177,7 +177,16 @@ export class Workers {
       ...own,
       modulesRoot: ROOT,
       modules: [...own.modules, { type: 'Text', path: join(ROOT, 'docs', 'openapi.json') }],
-      bindings: { ...config.vars, SUPABASE_URL: PROJECT_URL },
+      bindings: {
+        ...config.vars,
+        SUPABASE_URL: PROJECT_URL,
+        SUPABASE_ANON_KEY: this.#options.bindings['SUPABASE_ANON_KEY'] ?? '',
+      },
+      assets: {
+        directory: join(ROOT, config.assets?.directory ?? ''),
+        binding: config.assets?.binding,
+        routerConfig: { invoke_user_worker_ahead_of_assets: true, has_user_worker: true },
+      },
       serviceBindings: Object.fromEntries((config.services ?? []).map(({ binding, service }) => [binding, service])),
       outboundService: PROJECT,
     };

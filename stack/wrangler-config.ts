@@ -14,6 +14,7 @@ export interface WranglerConfig {
   vars?: Record<string, string>;
   kv_namespaces?: { binding: string; id: string }[];
   r2_buckets?: { binding: string; bucket_name: string }[];
+  assets?: { directory: string; binding: string };
   services?: { binding: string; service: string }[];
   triggers?: { crons?: string[] };
 }

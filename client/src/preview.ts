@@ -17,6 +17,8 @@ export interface PITRPreview {
   readonly changeCounts: Readonly<Record<string, number>>;
   /** What was written after the moment and would be lost, by who wrote it and from where; most rows first. */
   readonly rowsLost: readonly RowsLost[];
+  /** What `get_pitr_preview_page` knows it by; absent if every change stands here. */
+  readonly previewId: string | undefined;
   /** To be handed to `executePITR`, which then does this and nothing else. */
   readonly planHash: string | undefined;
   /** What cannot be as asked. */
@@ -61,6 +63,7 @@ export function previewOf(project: Project, answer: PITRRestoreResponse): PITRPr
     previewChanges,
     changeCounts,
     rowsLost,
+    previewId,
     planHash,
     warnings,
     wouldFail,

@@ -1,0 +1,71 @@
+import type { VNode } from 'preact';
+import { useEffect } from 'preact/hooks';
+
+import { useLoad } from './load.ts';
+import { members, own, readMembers, role } from './member.ts';
+import { Failure, Waiting } from './parts/basics.tsx';
+import { linkTo, place } from './place.ts';
+import { lost, session } from './session.ts';
+import { Shell } from './shell.tsx';
+import { SignIn, SignInAgain } from './signin.tsx';
+import { firstView, viewOf } from './views.ts';
+
+/** The page: signed out, or a view of a tenant. */
+export function App(): VNode | null {
+  if (session.value === undefined) return null;
+  if (session.value === null && !lost.value) return <SignIn />;
+  return (
+    <>
+      <SignedIn />
+      {lost.value && <SignInAgain />}
+    </>
+  );
+}
+
+function SignedIn(): VNode {
+  const { error, again } = useLoad(session.value?.user.id ?? null, readMembers);
+  if (members.value === undefined) {
+    return <main class="alone">{error === undefined ? <Waiting /> : <Failure error={error} again={again} />}</main>;
+  }
+  return <Placed />;
+}
+
+function Placed(): VNode {
+  const { tenant, view } = place.value;
+  const home = own.value[0]?.tenant_id;
+  useEffect(() => {
+    if (tenant === undefined && home !== undefined) location.replace(linkTo(home, [firstView(home)]));
+  }, [tenant, home]);
+
+  if (tenant === undefined) return home === undefined ? <Nowhere /> : <main class="alone" />;
+  const View = viewOf(view);
+  return (
+    <Shell>
+      {role.value === undefined || View === undefined ? (
+        <NotHere />
+      ) : (
+        <View key={`${tenant} ${view}`} tenant={tenant} />
+      )}
+    </Shell>
+  );
+}
+
+function NotHere(): VNode {
+  return (
+    <div class="page narrow">
+      <h1>Nothing here, or not yours</h1>
+      <p class="sub">Check the link, or ask an owner of the tenant for access.</p>
+    </div>
+  );
+}
+
+function Nowhere(): VNode {
+  return (
+    <Shell>
+      <div class="page narrow">
+        <h1>You belong to no tenant</h1>
+        <p class="sub">Ask an owner to make you a member. Then load this page again.</p>
+      </div>
+    </Shell>
+  );
+}
