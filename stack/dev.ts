@@ -73,6 +73,7 @@ function announce(stack: Stack, seconds: number): void {
     users: stack.users.map(({ email, password, tenantId, role }) => ({ email, password, tenantId, role })),
   });
   console.log(`\nM23 is ready after ${seconds.toFixed(1)} s at ${stack.url} (development only)`);
+  console.log(`console: ${stack.url}/m23/`);
   console.log(`database: ${stack.databaseUrl}`);
   console.log(`keys and users: ${values['state-dir']}/dev.json, logs: ${values['state-dir']}/*.log\n`);
   for (const user of stack.users) {

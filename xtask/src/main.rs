@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod console;
 mod node;
 mod project;
 mod report;

@@ -9,18 +9,22 @@ use clap::builder::PossibleValuesParser;
 
 use crate::project::{self, FUNCTIONS};
 use crate::report::{kilobytes, seconds};
-use crate::{node, setup, wasm};
+use crate::{console, node, setup, wasm};
 
 /// Arguments of `cargo xtask build`.
 #[derive(Args)]
 pub struct Arguments {
-    /// The functions to build; all five when none is named. Output: functions/<name>/build/
+    /// The functions to build; all five, and the console, when none is named. Output: functions/<name>/build/
     #[arg(value_name = "FUNCTION", value_parser = PossibleValuesParser::new(FUNCTIONS))]
     functions: Vec<String>,
 }
 
 /// Builds and prints a table of sizes.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.functions.is_empty() {
+        setup::ensure()?;
+        console::build()?;
+    }
     setup::wasm_target()?;
     let started = Instant::now();
     let mut names = arguments.functions.clone();
@@ -46,8 +50,11 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds all functions before the stack needs them.
+/// Builds all functions and the console before the stack needs them.
 pub fn all() -> Result<()> {
+    let page = crate::report::Step::begin("console (Vite)");
+    console::build()?;
+    page.done();
     let step = crate::report::Step::begin("functions (release, WebAssembly)");
     wasm::build(&FUNCTIONS.map(String::from))?;
     step.done();
