@@ -43,6 +43,12 @@ export function whoIs(user: string | null): string {
   return known === undefined ? `User ${short}` : `${capital(known.role)} ${short}`;
 }
 
+/** The same inside a sentence. */
+export function byWhom(user: string | null): string {
+  const name = whoIs(user);
+  return name.charAt(0).toLowerCase() + name.slice(1);
+}
+
 function capital(word: string): string {
   return word.charAt(0).toUpperCase() + word.slice(1);
 }

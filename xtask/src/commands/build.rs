@@ -14,23 +14,34 @@ use crate::{console, node, setup, wasm};
 /// Arguments of `cargo xtask build`.
 #[derive(Args)]
 pub struct Arguments {
-    /// The functions to build; all five, and the console, when none is named. Output: functions/<name>/build/
-    #[arg(value_name = "FUNCTION", value_parser = PossibleValuesParser::new(FUNCTIONS))]
-    functions: Vec<String>,
+    /// What to build: functions, and the console; all of it when nothing is named. Output: the build/ of each
+    #[arg(value_name = "PART", value_parser = PossibleValuesParser::new(parts()))]
+    parts: Vec<String>,
+}
+
+/// The name of what is no function.
+const CONSOLE: &str = "console";
+
+fn parts() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.into_iter().chain([CONSOLE])
 }
 
 /// Builds and prints a table of sizes.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    if arguments.functions.is_empty() {
+    let started = Instant::now();
+    let mut names = arguments.parts.clone();
+    if names.is_empty() {
+        names = parts().map(String::from).collect();
+    }
+    if names.iter().any(|name| name == CONSOLE) {
         setup::ensure()?;
         console::build()?;
+        names.retain(|name| name != CONSOLE);
+    }
+    if names.is_empty() {
+        return Ok(ExitCode::SUCCESS);
     }
     setup::wasm_target()?;
-    let started = Instant::now();
-    let mut names = arguments.functions.clone();
-    if names.is_empty() {
-        names = FUNCTIONS.map(String::from).to_vec();
-    }
     wasm::build(&names)?;
     println!(
         "{:<16} {:>12} {:>12} {:>12}",

@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 
 import { Icon } from '../../parts/icon.tsx';
+import { tell } from '../../time.ts';
 import type { Standing } from './standing.ts';
 
 const NAMES: Readonly<Record<string, string>> = {
@@ -11,6 +12,12 @@ const NAMES: Readonly<Record<string, string>> = {
   capture: 'Capture',
   time: 'Time',
 };
+
+/** What the database says, as a sentence with times of the person's zone. */
+function sentence(said: string): string {
+  const text = said.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (time) => `${tell(time, 'day')}, ${tell(time)}`);
+  return text === '' ? '' : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
 
 /** Whether the tenant could be brought back, in a sentence, a number and its parts. */
 export function Proof({ of: { health } }: { of: Standing }): VNode {
@@ -25,7 +32,7 @@ export function Proof({ of: { health } }: { of: Standing }): VNode {
           <h2>
             {proven ? 'Proven. This tenant can be brought back.' : 'Not proven. No backup was really restored lately.'}
           </h2>
-          <p>{health.capped ?? proof?.said}</p>
+          <p>{sentence(health.capped ?? proof?.said ?? '')}</p>
         </div>
       </div>
       <div class="score">

@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import type { Search } from '../../../../client/src/m23.ts';
 import type { FoundRow, Values } from '../../../../client/src/types.ts';
 import { toldError, useLoad } from '../../load.ts';
-import { whoIs } from '../../member.ts';
+import { byWhom } from '../../member.ts';
 import { many } from '../../numbers.ts';
 import { Card, Choice, Empty, Failure, Head, Waiting } from '../../parts/basics.tsx';
 import { When } from '../../parts/both.tsx';
@@ -144,7 +144,7 @@ function FoundLine({ of, table, tenant }: { of: FoundRow; table: string; tenant:
           <b>{visible(keyText(of.row_key))}</b>
         </a>
         <small>
-          {of.operation === 'DELETE' ? 'deleted' : 'changed'} by {whoIs(of.actor)} · #{of.transaction_id}
+          {of.operation === 'DELETE' ? 'deleted' : 'changed'} by {byWhom(of.actor)} · #{of.transaction_id}
         </small>
         <When time={of.at} />
       </div>

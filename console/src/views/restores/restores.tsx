@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 
 import { useKeys } from '../../keys.ts';
 import { useLoad } from '../../load.ts';
-import { mayRestore, whoIs } from '../../member.ts';
+import { byWhom, mayRestore, whoIs } from '../../member.ts';
 import { many } from '../../numbers.ts';
 import { Card, Empty, Failure, Head, type Standing, Status, Waiting, Warnings } from '../../parts/basics.tsx';
 import { Both, When } from '../../parts/both.tsx';
@@ -68,7 +68,7 @@ function Result({ of, tenant }: { of: Record; tenant: string }): VNode {
             <p>
               {of.kind === 'restore' ? <To of={of} /> : 'To the rows from before the restore'},{' '}
               <Both time={of.ended ?? of.at} />
-              {of.seconds !== null && ` in ${lasting(of.seconds)}`}, by {whoIs(of.by)}.
+              {of.seconds !== null && ` in ${lasting(of.seconds)}`}, by {byWhom(of.by)}.
             </p>
           </div>
         </div>
