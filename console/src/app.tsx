@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useErrorBoundary } from 'preact/hooks';
 
-import { useLoad } from './load.ts';
+import { toldError, useLoad } from './load.ts';
 import { members, own, readMembers, role } from './member.ts';
 import { Failure, Waiting } from './parts/basics.tsx';
 import { linkTo, place } from './place.ts';
@@ -38,16 +38,25 @@ function Placed(): VNode {
   }, [tenant, home]);
 
   if (tenant === undefined) return home === undefined ? <Nowhere /> : <main class="alone" />;
-  const View = viewOf(view);
   return (
     <Shell>
-      {role.value === undefined || View === undefined ? (
-        <NotHere />
-      ) : (
-        <View key={`${tenant} ${view}`} tenant={tenant} />
-      )}
+      <Guarded key={`${tenant} ${view}`} tenant={tenant} view={view} />
     </Shell>
   );
+}
+
+/** A view; what goes wrong in it leaves the rest of the page usable. */
+function Guarded({ tenant, view }: { tenant: string; view: string }): VNode {
+  const [error, reset] = useErrorBoundary();
+  const View = viewOf(view);
+  if (error !== undefined) {
+    return (
+      <div class="page">
+        <Failure error={toldError(error)} again={reset} />
+      </div>
+    );
+  }
+  return role.value === undefined || View === undefined ? <NotHere /> : <View tenant={tenant} />;
 }
 
 function NotHere(): VNode {

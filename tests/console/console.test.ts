@@ -12,6 +12,7 @@ import { ROOT } from '../../stack/places.ts';
 import { backUp, type User, userOf } from '../fixtures/client.ts';
 import { openConsole, signIn } from '../fixtures/console.ts';
 import { openStack } from '../fixtures/stack.ts';
+import { eventually } from '../fixtures/time.ts';
 
 const LARGEST_BYTES = 200 * 1024;
 const PHONE = { viewport: { width: 390, height: 844 } };
@@ -173,6 +174,32 @@ describe('somebody who has to recover a tenant', () => {
     await context.close();
   });
 
+  test('stops a restore that waits for somebody, and nothing is changed', async () => {
+    const damaged = await customers();
+    const { page, context } = await ui.open('owner');
+    await toPreview(page);
+    await client.query('begin; lock table public.customers in share mode');
+    await confirm(page);
+    await page.getByRole('button', { name: 'Stop the restore' }).click();
+    await page.getByRole('button', { name: 'Stopping…' }).waitFor();
+    await client.query('rollback');
+    await page.getByText('It was stopped').first().waitFor();
+    assert.deepEqual(await customers(), damaged);
+    await context.close();
+  });
+
+  test('changes nothing while the browser is offline', async () => {
+    const { page, context } = await ui.open('owner');
+    await toPreview(page);
+    await context.setOffline(true);
+    await page.getByText('You are offline.').waitFor();
+    assert.equal(await page.getByRole('button', { name: /^Restore \d+ rows…/ }).isDisabled(), true);
+    await context.setOffline(false);
+    await page.getByText('You are offline.').waitFor({ state: 'detached' });
+    assert.equal(await page.getByRole('button', { name: /^Restore \d+ rows…/ }).isDisabled(), false);
+    await context.close();
+  });
+
   test('finds a deleted row by its key, and sees its history', async () => {
     const { page, context } = await ui.open('owner', link('find'));
     await page.getByLabel(/^Column = value/).fill('id = 7');
@@ -311,4 +338,26 @@ describe('every view', () => {
       await context.close();
     });
   }
+});
+
+describe('many rows', () => {
+  test('are fetched where somebody looks, and few of them stand in the page', async () => {
+    const { rows } = await client.query<{ at: string }>('select clock_timestamp() as at');
+    const at = new Date(rows[0]!.at).toISOString();
+    await client.query(
+      `insert into public.customers (id, tenant_id, name) select n, $1, 'Many ' || n from generate_series(100001, 103000) n`,
+      [owner.tenantId],
+    );
+    const { page, context } = await ui.open('owner', link(`preview?at=${at}&table=customers`));
+    await page.getByText('100001').first().waitFor();
+    await eventually(
+      async () => {
+        await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+        return await page.getByText('103000').count();
+      },
+      (found) => found > 0,
+    );
+    assert.ok((await page.locator('.long .prow').count()) < 100);
+    await context.close();
+  });
 });
