@@ -7,6 +7,7 @@ export default defineConfig({
   // The content security policy allows no `data:` scripts, and no inline ones.
   build: {
     outDir: 'build',
+    license: { fileName: 'licenses.md' },
     emptyOutDir: true,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

@@ -4,8 +4,8 @@ import { keysOn, switchKeys } from './keys.ts';
 import { Dialog } from './parts/dialog.tsx';
 
 const KEYS: readonly (readonly [readonly string[], string])[] = [
-  [['←', '→'], 'the transaction before, after'],
-  [['Shift ←', 'Shift →'], 'a minute back, ahead'],
+  [['Left', 'Right'], 'the transaction before, after'],
+  [['Shift Left', 'Shift Right'], 'a minute back, ahead'],
   [['M'], 'just before the next transaction'],
   [['I'], 'the largest deletion'],
   [['+', '−'], 'zoom'],

@@ -126,6 +126,9 @@ function Line({ of, chosen, pick }: { of: Transaction; chosen: boolean; pick: Pr
   );
 }
 
+/** What M23 itself wrote. */
+const OWN: Readonly<Record<string, string>> = { restore: 'A restore', rollback: 'The undo of a restore' };
+
 /** Who made a transaction, in words. */
 export function whoDid({ actor, source, transaction_id }: Pick<Transaction, 'actor' | 'source' | 'transaction_id'>): {
   title: string;
@@ -133,8 +136,6 @@ export function whoDid({ actor, source, transaction_id }: Pick<Transaction, 'act
 } {
   const detail = `#${transaction_id}`;
   if (source === null) return { title: whoIs(actor), detail };
-  const [kind = ''] = source.split(' ');
-  const own = kind === 'restore' || kind === 'rollback';
-  const what = kind === 'restore' ? 'a restore' : 'an undone restore';
-  return { title: whoIs(actor), detail: `${own ? what : source} · ${detail}` };
+  const own = OWN[source.split(' ')[0] ?? ''];
+  return own === undefined ? { title: whoIs(actor), detail: `${source} · ${detail}` } : { title: own, detail };
 }
