@@ -3,7 +3,7 @@ import { computed, signal } from '@preact/signals';
 
 import type { Database } from '../../client/src/generated/database.ts';
 import { place } from './place.ts';
-import { rows } from './project.ts';
+import { rows, rpc } from './project.ts';
 import { session } from './session.ts';
 
 /** A role in a tenant. */
@@ -13,9 +13,17 @@ type Member = Database['public']['Tables']['tenant_members']['Row'];
 /** Everybody who belongs to the person's tenants; undefined until it is known. */
 export const members = signal<readonly Member[] | undefined>(undefined);
 
+/** The tenant that the edge functions work for, which the token decides; null if it is not decided. */
+const current = signal<string | null>(null);
+
 /** Reads the memberships. */
 export async function readMembers(signal?: AbortSignal): Promise<void> {
-  members.value = await rows<Member>('tenant_members', (query) => query, signal);
+  const [all, tenant] = await Promise.all([
+    rows<Member>('tenant_members', (query) => query, signal),
+    rpc('get_current_tenant', {}, signal),
+  ]);
+  current.value = tenant;
+  members.value = all;
 }
 
 /** The person's own memberships. */
@@ -31,8 +39,12 @@ export const role = computed(() => roleIn(place.value.tenant));
 
 /** Whether the person may look at rows. */
 export const mayLook = computed(() => role.value !== undefined && role.value !== 'viewer');
+/** Whether what the person begins is done to the tenant of the place, and to no other that they belong to. */
+export const isCurrent = computed(() => current.value !== null && current.value === place.value.tenant);
+/** Whether the person may back up and test. */
+export const mayWork = computed(() => mayLook.value && isCurrent.value);
 /** Whether the person may change rows back. */
-export const mayRestore = computed(() => role.value === 'owner' || role.value === 'admin');
+export const mayRestore = computed(() => isCurrent.value && (role.value === 'owner' || role.value === 'admin'));
 
 /** Who did something, as far as the page knows: names are the application's. */
 export function whoIs(user: string | null): string {

@@ -271,6 +271,22 @@ describe('who may not', () => {
     await context.close();
   });
 
+  test('a member of several tenants changes none but the one that is picked', async () => {
+    const who = [other.tenantId, owner.userId];
+    await client.query("insert into public.tenant_members (tenant_id, user_id, role) values ($1, $2, 'owner')", who);
+    const at = new Date().toISOString();
+    await other.supabase.from('customers').update({ email: 'new@birch.example' }).lt('id', 5);
+    const { page, context } = await ui.open('owner', link(`preview?at=${at}`, other));
+    await page.getByText('To restore, pick this tenant in your application.').waitFor();
+    assert.equal(await page.getByRole('button', { name: /^Restore/ }).count(), 0);
+    assert.equal(await page.getByRole('combobox', { name: 'Tenant' }).first().inputValue(), other.tenantId);
+    await page.goto(`${stack.url}/m23/${link('backups', other)}`);
+    await page.getByText('of 100').waitFor();
+    assert.equal(await page.getByRole('button', { name: /Back up|Test/ }).count(), 0);
+    await context.close();
+    await client.query('delete from public.tenant_members where tenant_id = $1 and user_id = $2', who);
+  });
+
   test("another tenant's link looks like one of a tenant that is not there", async () => {
     const { page, context } = await ui.open('owner', link('timeline', other));
     await page.getByText('Nothing here, or not yours').waitFor();

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 
 import type { BackupJob, ValidationLevel } from '../../../../client/src/types.ts';
 import { toldError, useLoad } from '../../load.ts';
-import { mayLook } from '../../member.ts';
+import { mayWork } from '../../member.ts';
 import { count } from '../../numbers.ts';
 import { Card, Choice, Failure, Head, Waiting } from '../../parts/basics.tsx';
 import { Both } from '../../parts/both.tsx';
@@ -28,7 +28,7 @@ export function Backups({ tenant }: { tenant: string }): VNode {
   return (
     <div class="page">
       <Head title="Backups & proof">
-        {mayLook.value && standing.data !== undefined && (
+        {mayWork.value && standing.data !== undefined && (
           <>
             {newest !== undefined && (
               <button type="button" class="btn" disabled={running || !online.value} onClick={() => setAsked('test')}>

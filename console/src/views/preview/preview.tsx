@@ -5,7 +5,7 @@ import type { PITRPreview } from '../../../../client/src/preview.ts';
 import type { OnBlocked } from '../../../../client/src/types.ts';
 import { useKeys } from '../../keys.ts';
 import { useLoad } from '../../load.ts';
-import { mayRestore } from '../../member.ts';
+import { isCurrent, mayRestore } from '../../member.ts';
 import { count, many } from '../../numbers.ts';
 import { Card, Choice, Empty, Failure, Head, Waiting, Warnings } from '../../parts/basics.tsx';
 import { Both } from '../../parts/both.tsx';
@@ -80,7 +80,7 @@ export function Preview({ tenant }: { tenant: string }): VNode {
         <div class="foot">
           <div>
             <b>{many(look.data!.stats.totalOperations)}</b> in {many(look.data!.stats.affectedTables.length, 'table')}.{' '}
-            {mayRestore.value ? 'Only this tenant waits meanwhile.' : 'Owners and admins may restore them.'}
+            {restoring()}
           </div>
           <a class="btn ghost" href={back}>
             Cancel
@@ -102,6 +102,11 @@ export function Preview({ tenant }: { tenant: string }): VNode {
       )}
     </div>
   );
+}
+
+function restoring(): string {
+  if (mayRestore.value) return 'Only this tenant waits meanwhile.';
+  return isCurrent.value ? 'Owners and admins may restore them.' : 'To restore, pick this tenant in your application.';
 }
 
 interface SeenProps {
