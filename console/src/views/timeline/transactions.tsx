@@ -67,8 +67,8 @@ export function Transactions({ tenant, range, order, actor, chosen, sort, pick }
       {first.error !== undefined && <Failure error={first.error} again={first.again} />}
       {first.data === undefined && first.error === undefined && <Waiting />}
       {first.data !== undefined && rows.length === 0 && (
-        <Empty icon="timeline" title="Nothing was changed in this time">
-          <p>Choose a longer time above.</p>
+        <Empty icon="timeline" title={`Nothing was ${order === 'deletes' ? 'deleted' : 'changed'} in this time`}>
+          <p>{order === 'deletes' ? 'Newest shows other changes.' : 'Choose a longer time above.'}</p>
         </Empty>
       )}
       {rows.length > 0 && (
