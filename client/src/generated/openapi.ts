@@ -252,6 +252,15 @@ export interface components {
       | components['schemas']['Preview']
       | components['schemas']['BackupRestoreCompleted']
       | components['schemas']['RestoreAccepted'];
+    /** @description Why a row is in a preview. */
+    readonly Because:
+      | 'chosen'
+      | {
+          readonly childOf: components['schemas']['RowOf'];
+        }
+      | {
+          readonly parentOf: components['schemas']['RowOf'];
+        };
     /**
      * @description A row where keeping what others did since, and taking the changes back wholly, come to different results; or one that
      * something stands in the way of.
@@ -714,14 +723,7 @@ export interface components {
     /** @description A row of a preview. */
     readonly PreviewChange: {
       /** @description Why it is there. */
-      readonly because:
-        | 'chosen'
-        | {
-            readonly childOf: components['schemas']['RowOf'];
-          }
-        | {
-            readonly parentOf: components['schemas']['RowOf'];
-          };
+      readonly because: components['schemas']['Because'];
       /** @description Its primary key. */
       readonly key: {
         [key: string]: unknown;

@@ -89,12 +89,13 @@ pub struct PreviewChange {
     /// The row as it was then; of an update, only the columns that differ.
     pub then: Option<Map<String, Value>>,
     /// Why it is there.
-    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::because"))]
     pub because: Because,
 }
 
 /// Why a row is in a preview.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::any_of))]
 #[serde(rename_all = "camelCase")]
 pub enum Because {
     /// It was chosen.

@@ -109,11 +109,11 @@ pub(crate) fn optional_with_related(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "enum": ["children", "parents", "both", null] })
 }
 
-/// Why a row is in a preview.
-pub(crate) fn because(generator: &mut SchemaGenerator) -> Schema {
-    let row = generator.subschema_for::<crate::RowOf>();
-    let related = |name: &str| json!({ "type": "object", "properties": { name: row }, "required": [name], "additionalProperties": false });
-    json_schema!({ "anyOf": [{ "const": "chosen" }, related("childOf"), related("parentOf")] })
+/// One of several, which exclude each other by what they are: generated types need no more to tell them apart.
+pub(crate) fn any_of(schema: &mut Schema) {
+    if let Some(variants) = schema.remove("oneOf") {
+        schema.insert("anyOf".to_owned(), variants);
+    }
 }
 
 /// `null` counts as absent.
