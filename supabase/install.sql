@@ -4232,14 +4232,18 @@ begin
 end $$;
 revoke all on function m23.key_operators(oid) from public, anon, authenticated, service_role;
 
--- What a capture depends on besides, where a path leads to a row's tenant or others' paths lead through the table.
+-- What a capture depends on besides, where a path leads to a row's tenant: the path, and each step of it. Other columns
+-- of a parent come and go without a trace in its children.
 create or replace function m23.path_layout(p_table oid) returns text
 language plpgsql stable set search_path = '' as $$
-declare v_table m23.protected_tables := (select t from m23.protected_tables t where t.relid = p_table);
+declare
+  v_table  m23.protected_tables := (select t from m23.protected_tables t where t.relid = p_table);
+  v_parent m23.protected_tables;
 begin
-  return (select concat_ws(' ', v_table.parent_id, v_table.via_attnums, v_table.parent_attnums,
-                           m23.layout_of((m23.parent_of(v_table)).relid), m23.path_is_kept(v_table))
-           where v_table.parent_id is not null);
+  if v_table.parent_id is null then return null; end if;
+  v_parent := m23.parent_of(v_table);
+  return concat_ws(' ', v_table.parent_id, v_table.via_attnums, v_table.parent_attnums, m23.path_is_kept(v_table),
+    m23.path_step(v_parent.relid, m23.step_attnums(v_table, v_parent)), m23.path_layout(v_parent.relid));
 end $$;
 revoke all on function m23.path_layout(oid) from public, anon, authenticated, service_role;
 
@@ -5271,7 +5275,7 @@ begin
     v_more := m23.types_mark(p_table.relid, v_index);
   end if;
   if p_table.parent_id is not null then
-    v_more := v_more || m23.path_mark(p_table) || m23.layout_mark(m23.parent_of(p_table));
+    v_more := v_more || m23.path_mark(p_table) || m23.path_layout(p_table.relid);
   end if;
   return md5(v_layout || m23.log_mark(p_table) || v_more);
 end $$;
@@ -5408,6 +5412,23 @@ begin
 end $body$, 'is_known', m23.layout_check(p_table), 'note', m23.note_leaving(p_table, 'old'), 'id', p_table.id::text);
 end $outer$;
 revoke all on function m23.leaving_function(m23.protected_tables) from public, anon, authenticated, service_role;
+
+-- A step of a path: what a table and some of its columns are called, and the types of these.
+create or replace function m23.path_step(p_table oid, p_attnums int2[]) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return md5(concat_ws(' ', m23.qualified_name(p_table), (
+    select string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native), ',' order by c.attnum)
+      from m23.columns_of(p_table) c where c.attnum = any (p_attnums))));
+end $$;
+revoke all on function m23.path_step(oid, int2[]) from public, anon, authenticated, service_role;
+
+-- The columns of a parent that a path goes by.
+create or replace function m23.step_attnums(p_table m23.protected_tables, p_parent m23.protected_tables) returns int2[]
+language plpgsql immutable set search_path = '' as $$
+begin return array_remove(p_table.parent_attnums || p_parent.via_attnums || p_parent.tenant_attnum, null); end $$;
+revoke all on function m23.step_attnums(m23.protected_tables, m23.protected_tables) from public, anon, authenticated,
+  service_role;
 
 -- The condition that the columns of two rows agree by these operators, one for each pair of columns. A foreign
 -- key has its own: by name alone, `=` would compare citext as text, and for ltree there would be none.
@@ -5777,7 +5798,7 @@ create or replace function m23.layout_check(p_table m23.protected_tables) return
 language sql stable set search_path = '' as $$
   select format(case when p_table.parent_id is null then '%s' else '(%s and %s)' end,
                 format('m23_log.layout_%s(%L, %L)', p_table.id, p_table.relid, m23.layout_of(p_table.relid)),
-                case when p_table.parent_id is not null then m23.layout_check(m23.parent_of(p_table)) end)
+                m23.path_check(p_table))
 $$;
 revoke all on function m23.layout_check(m23.protected_tables) from public, anon, authenticated, service_role;
 
@@ -6108,7 +6129,7 @@ begin
 end $$;
 revoke all on function m23.log_mark(m23.protected_tables) from public, anon, authenticated, service_role;
 
--- What statements depend on in a table's path, besides its parent: what pairs of its columns are compared with.
+-- What statements depend on in a table's path, besides m23.path_layout: what pairs of its columns are compared with.
 create or replace function m23.path_mark(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -6894,6 +6915,21 @@ begin
 end $$;
 revoke all on function m23.find_source(text) from public, anon, authenticated, service_role;
 
+-- The same for the steps of its path; null where it has none.
+create or replace function m23.path_check(p_table m23.protected_tables) returns text
+language plpgsql stable set search_path = '' as $outer$
+declare
+  v_parent  m23.protected_tables;
+  v_attnums int2[];
+begin
+  if p_table.parent_id is null then return null; end if;
+  v_parent := m23.parent_of(p_table);
+  v_attnums := m23.step_attnums(p_table, v_parent);
+  return concat_ws(' and ', format('m23.has_path_step(%L, %L, %L)', v_parent.relid, v_attnums,
+                                   m23.path_step(v_parent.relid, v_attnums)), m23.path_check(v_parent));
+end $outer$;
+revoke all on function m23.path_check(m23.protected_tables) from public, anon, authenticated, service_role;
+
 -- Groups of columns that an update may leave out of its image: which they are, and how an update
 -- tells that it has changed one.
 
@@ -7643,6 +7679,12 @@ begin
                    coalesce(nullif(current_setting('role'), 'none'), session_user));
 end $$;
 revoke all on function m23.source_told() from public, anon, authenticated, service_role;
+
+-- Whether it is still that step. It is called immutable, and for generated code alone, as a layout function is.
+create or replace function m23.has_path_step(p_table regclass, p_attnums int2[], p_step text) returns boolean
+language plpgsql immutable set search_path = '' as
+$$ begin return coalesce(m23.path_step(p_table, p_attnums) = p_step, false); end $$;
+revoke all on function m23.has_path_step(regclass, int2[], text) from public, anon, authenticated, service_role;
 
 -- The bits of the groups that a column is or has been in: an image that has any of them does not carry it.
 create or replace function m23.column_bits(p_table m23.protected_tables, p_attnum int2) returns int
@@ -17543,8 +17585,9 @@ begin
     'values', array_to_string(m23.wanted_values(p_target, false), ', '),
     'wanted', case when p_target.selection ? 'operations'
                      then format('select * from %s where m23_op <> ''D''', m23.diff_name(p_target.tbl))
-                   else coalesce(p_target.wanted, m23.as_of_query(
-                          p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor))) end,
+                   else coalesce(p_target.wanted, m23.statement(
+                          p_target.tbl, 'as_of', 'log',
+                          m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor))) end,
     'is_selected', case when p_target.selection is null then 'true'
                         when p_target.selection ? 'operations' then m23.is_chosen(p_target, 'w')
                         else m23.is_selected(p_target, 'w') end));

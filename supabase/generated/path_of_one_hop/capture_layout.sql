@@ -1,6 +1,6 @@
 declare v_is boolean;
 begin
-  if p_layout <> '7435c894d342f94afb92b4b3604eed81' or has_column_privilege(OID::oid, 4::int2, 'select') is not null
+  if p_layout <> '22b3a79d2338aecc6b658d5fa8dfe347' or has_column_privilege(OID::oid, 4::int2, 'select') is not null
      or to_json(jsonb_populate_record(null::public.comments, '{}'))::text <> '{"id":null,"task_id":null,"body":null}'
      or pg_get_constraintdef(OID) is distinct from 'PRIMARY KEY (id)' then
     return false;

@@ -1,6 +1,6 @@
 declare v_stale text;
 begin
-  if (m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09')) then
+  if (m23_log.layout_4('OID', '22b3a79d2338aecc6b658d5fa8dfe347') and m23.has_path_step('OID', '{1,2}', '66b40196428375e76bf28cb117bf60e4')) then
     insert into m23.absent_parents (table_id, parent_id, key, tenant_id)
       select v.table_id, 4, v.key, v.tenant_id
         from (values (5, array[old.id::text], ((select m23_s.tenant from (

@@ -11,7 +11,7 @@ declare
   v_stale     text;
 begin
   
-  if (m23_log.layout_5('OID', '01e4671c4ccb215d3fc3363f8abe6975') and (m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09'))) and random() > 0.004 and concat(current_setting('m23.open_5', true)) = '' then
+  if (m23_log.layout_5('OID', '86f612e1db06c1231f8d4cccfebf4d9e') and m23.has_path_step('OID', '{1,2}', '8056f57d3760741dcabe17c401116272') and m23.has_path_step('OID', '{1,2}', '66b40196428375e76bf28cb117bf60e4')) and random() > 0.004 and concat(current_setting('m23.open_5', true)) = '' then
     insert into m23_log.log_5_1 (tenant_id, op, actor, source, request, c1, c2)
     select r.m23_tenant, 'D', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
            (
@@ -37,7 +37,7 @@ begin
                     else 9151314442816847872 end) is not null;
     return v_null;
   end if;
-  v_known := (m23_log.layout_5('OID', '01e4671c4ccb215d3fc3363f8abe6975') and (m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09')));
+  v_known := (m23_log.layout_5('OID', '86f612e1db06c1231f8d4cccfebf4d9e') and m23.has_path_step('OID', '{1,2}', '8056f57d3760741dcabe17c401116272') and m23.has_path_step('OID', '{1,2}', '66b40196428375e76bf28cb117bf60e4'));
   v_open := current_setting('m23.open_5', true);
   if (v_open <> '') is not true or random() < 0.004 then perform m23.tick(); end if;
   v_first := pg_current_wal_insert_lsn();

@@ -7,7 +7,7 @@ declare
   v_stale     text;
 begin
   
-  if (m23_log.layout_5('OID', '01e4671c4ccb215d3fc3363f8abe6975') and (m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09'))) and random() > 0.004 and true then
+  if (m23_log.layout_5('OID', '86f612e1db06c1231f8d4cccfebf4d9e') and m23.has_path_step('OID', '{1,2}', '8056f57d3760741dcabe17c401116272') and m23.has_path_step('OID', '{1,2}', '66b40196428375e76bf28cb117bf60e4')) and random() > 0.004 and true then
     insert into m23_log.log_5_1 (tenant_id, op, actor, source, request, c1, c2)
     select r.m23_tenant, 'I', case when current_setting('request.jwt.claims', true) <> '' then (select m23.actor()) end,
            (
@@ -38,7 +38,7 @@ begin
     return v_null;
   end if;
   perform m23.tick();
-  if not (m23_log.layout_5('OID', '01e4671c4ccb215d3fc3363f8abe6975') and (m23_log.layout_4('OID', '7435c894d342f94afb92b4b3604eed81') and m23_log.layout_1('OID', 'f93de1db7943d94768f432431a389f09'))) then
+  if not (m23_log.layout_5('OID', '86f612e1db06c1231f8d4cccfebf4d9e') and m23.has_path_step('OID', '{1,2}', '8056f57d3760741dcabe17c401116272') and m23.has_path_step('OID', '{1,2}', '66b40196428375e76bf28cb117bf60e4')) then
     foreach v_stale in array m23.stale_capture_statements(5, tg_relid, 'insert') loop execute v_stale; end loop;
     return v_null;
   end if;

@@ -1,6 +1,6 @@
 declare v_is boolean;
 begin
-  if p_layout <> '01e4671c4ccb215d3fc3363f8abe6975' or has_column_privilege(OID::oid, 3::int2, 'select') is not null
+  if p_layout <> '86f612e1db06c1231f8d4cccfebf4d9e' or has_column_privilege(OID::oid, 3::int2, 'select') is not null
      or to_json(jsonb_populate_record(null::public.reactions, '{}'))::text <> '{"comment_id":null,"emoji":null}'
      or pg_get_constraintdef(OID) is distinct from 'PRIMARY KEY (comment_id, emoji)' then
     return false;

@@ -54,15 +54,38 @@ begin
       from m23.columns_of(p_table) c);
 end $$;
 
--- What a capture depends on besides, where a path leads to a row's tenant or others' paths lead through the table.
+-- What a capture depends on besides, where a path leads to a row's tenant: the path, and each step of it. Other columns
+-- of a parent come and go without a trace in its children.
 create function m23.path_layout(p_table oid) returns text
 language plpgsql stable as $$
-declare v_table m23.protected_tables := (select t from m23.protected_tables t where t.relid = p_table);
+declare
+  v_table  m23.protected_tables := (select t from m23.protected_tables t where t.relid = p_table);
+  v_parent m23.protected_tables;
 begin
-  return (select concat_ws(' ', v_table.parent_id, v_table.via_attnums, v_table.parent_attnums,
-                           m23.layout_of((m23.parent_of(v_table)).relid), m23.path_is_kept(v_table))
-           where v_table.parent_id is not null);
+  if v_table.parent_id is null then return null; end if;
+  v_parent := m23.parent_of(v_table);
+  return concat_ws(' ', v_table.parent_id, v_table.via_attnums, v_table.parent_attnums, m23.path_is_kept(v_table),
+    m23.path_step(v_parent.relid, m23.step_attnums(v_table, v_parent)), m23.path_layout(v_parent.relid));
 end $$;
+
+-- The columns of a parent that a path goes by.
+create function m23.step_attnums(p_table m23.protected_tables, p_parent m23.protected_tables) returns int2[]
+language plpgsql immutable as $$
+begin return array_remove(p_table.parent_attnums || p_parent.via_attnums || p_parent.tenant_attnum, null); end $$;
+
+-- A step of a path: what a table and some of its columns are called, and the types of these.
+create function m23.path_step(p_table oid, p_attnums int2[]) returns text
+language plpgsql stable as $$
+begin
+  return md5(concat_ws(' ', m23.qualified_name(p_table), (
+    select string_agg(concat_ws(' ', c.attnum, quote_ident(c.name), c.type_name, c.native), ',' order by c.attnum)
+      from m23.columns_of(p_table) c where c.attnum = any (p_attnums))));
+end $$;
+
+-- Whether it is still that step. It is called immutable, and for generated code alone, as a layout function is.
+create function m23.has_path_step(p_table regclass, p_attnums int2[], p_step text) returns boolean
+language plpgsql immutable as
+$$ begin return coalesce(m23.path_step(p_table, p_attnums) = p_step, false); end $$;
 
 -- The operators by which a table's key is compared, where they are an extension's: it can be moved to another schema.
 create function m23.key_operators(p_table oid) returns text[]

@@ -29,8 +29,22 @@ create function m23.layout_check(p_table m23.protected_tables) returns text
 language sql stable as $$
   select format(case when p_table.parent_id is null then '%s' else '(%s and %s)' end,
                 format('m23_log.layout_%s(%L, %L)', p_table.id, p_table.relid, m23.layout_of(p_table.relid)),
-                case when p_table.parent_id is not null then m23.layout_check(m23.parent_of(p_table)) end)
+                m23.path_check(p_table))
 $$;
+
+-- The same for the steps of its path; null where it has none.
+create function m23.path_check(p_table m23.protected_tables) returns text
+language plpgsql stable as $outer$
+declare
+  v_parent  m23.protected_tables;
+  v_attnums int2[];
+begin
+  if p_table.parent_id is null then return null; end if;
+  v_parent := m23.parent_of(p_table);
+  v_attnums := m23.step_attnums(p_table, v_parent);
+  return concat_ws(' and ', format('m23.has_path_step(%L, %L, %L)', v_parent.relid, v_attnums,
+                                   m23.path_step(v_parent.relid, v_attnums)), m23.path_check(v_parent));
+end $outer$;
 
 -- What an update does with keys that have moved. In a partitioned table it always looks for them: a row that goes to
 -- another partition fires no trigger for updated rows.

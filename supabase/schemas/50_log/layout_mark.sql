@@ -28,12 +28,12 @@ begin
     v_more := m23.types_mark(p_table.relid, v_index);
   end if;
   if p_table.parent_id is not null then
-    v_more := v_more || m23.path_mark(p_table) || m23.layout_mark(m23.parent_of(p_table));
+    v_more := v_more || m23.path_mark(p_table) || m23.path_layout(p_table.relid);
   end if;
   return md5(v_layout || m23.log_mark(p_table) || v_more);
 end $$;
 
--- What statements depend on in a table's path, besides its parent: what pairs of its columns are compared with.
+-- What statements depend on in a table's path, besides m23.path_layout: what pairs of its columns are compared with.
 create function m23.path_mark(p_table m23.protected_tables) returns text
 language plpgsql stable as $$
 begin

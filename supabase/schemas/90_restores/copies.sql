@@ -44,8 +44,9 @@ begin
     'values', array_to_string(m23.wanted_values(p_target, false), ', '),
     'wanted', case when p_target.selection ? 'operations'
                      then format('select * from %s where m23_op <> ''D''', m23.diff_name(p_target.tbl))
-                   else coalesce(p_target.wanted, m23.as_of_query(
-                          p_target.tbl, m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor))) end,
+                   else coalesce(p_target.wanted, m23.statement(
+                          p_target.tbl, 'as_of', 'log',
+                          m23.log_of((p_target.tbl).id, p_tenant, (p_target.moment).floor))) end,
     'is_selected', case when p_target.selection is null then 'true'
                         when p_target.selection ? 'operations' then m23.is_chosen(p_target, 'w')
                         else m23.is_selected(p_target, 'w') end));
