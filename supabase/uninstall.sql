@@ -52,7 +52,7 @@ begin
     public.get_fleet(),
     public.get_health(text, int),
     public.get_pitr_preview(text, timestamptz, text[], jsonb),
-    public.get_pitr_preview_page(uuid, text, int, int),
+    public.get_pitr_preview_page(uuid, text, int, int, text, text, text),
     public.get_pitr_rollback_history(text, int),
     public.get_recovery_window(text),
     public.get_row_history(text, text, jsonb, int, jsonb),

@@ -132,6 +132,8 @@ function ofRestore(log: RestoreLog): PITRRestoreResponse {
     status: 'completed',
     ...(log.stats === null ? {} : { stats: log.stats }),
     ...(log.snapshot_id === null ? {} : { snapshotId: log.snapshot_id }),
+    ...(log.metadata.transaction === undefined ? {} : { transactionId: log.metadata.transaction }),
+    ...(log.metadata.conflict_count === undefined ? {} : { conflictCount: log.metadata.conflict_count }),
     warnings: log.warnings,
     ...log.metadata.preview,
   };

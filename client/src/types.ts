@@ -77,8 +77,13 @@ export type RestoreLog = Narrow<
     restore_type: 'backup' | 'pitr';
     status: LogStatus;
     stats: PITRStats | null;
-    /** `preview`: where a dry run that was answered with 202 has its rows. */
+    /**
+     * `preview`: where a dry run that was answered with 202 has its rows. `transaction`: the restore's own, once it has
+     * ended. `conflict_count`: the rows in conflict of an undo.
+     */
     metadata: {
+      transaction?: string;
+      conflict_count?: number;
       preview?: Pick<PITRRestoreResponse, 'previewId' | 'planHash' | 'changeCounts'>;
       [name: string]: unknown;
     };

@@ -11456,10 +11456,10 @@ begin
 end $$;
 revoke all on function m23.refuse_unknown(text, text[], text) from public, anon, authenticated, service_role;
 
--- The changes of an actor within a range of time, as transactions.
-create or replace function m23.transactions_of_actor(p_tenant text, p_actor uuid, p_since timestamptz,
-  p_until timestamptz)
-returns xid8[]
+-- The transactions of a tenant within a range of time that have changes `l` for which a condition holds.
+create or replace function m23.transactions_in_range(
+  p_tenant text, p_condition text, p_since timestamptz, p_until timestamptz
+) returns xid8[]
 language plpgsql volatile set search_path = '' as $$
 declare
   v_bounds record := m23.transactions_between(p_since, p_until);
@@ -11467,14 +11467,32 @@ declare
 begin
   select array_agg(distinct x) into v_found
     from m23.changed_by_transactions(p_tenant,
-           format('l.actor = %L and (%L::xid8 is null or l.xid < %2$L::xid8)', p_actor, v_bounds.beyond),
+           format('%s and (%L::xid8 is null or l.xid < %2$L::xid8)', p_condition, v_bounds.beyond),
            coalesce(v_bounds.first, '0')) c, unnest(c.xids) x;
   return array(select u.x
                  from unnest(v_found) u (x), lateral (select coalesce(m23.time_of(u.x), clock_timestamp())) t (at)
                 where t.at >= p_since and t.at < p_until order by u.x);
 end $$;
-revoke all on function m23.transactions_of_actor(text, uuid, timestamptz, timestamptz) from public, anon, authenticated,
+revoke all on function m23.transactions_in_range(text, text, timestamptz, timestamptz) from public, anon, authenticated,
   service_role;
+
+-- What an actor or a source has changed in a range, as transactions.
+create or replace function m23.transactions_asked(p_tenant text, p_asked jsonb) returns xid8[]
+language plpgsql volatile set search_path = '' as $$
+declare
+  v_by    text := case when p_asked ? 'actor' then 'actor' else 'source' end;
+  v_xids  xid8[] := m23.transactions_in_range(p_tenant,
+    case v_by when 'actor' then format('l.actor = %L', p_asked ->> 'actor')
+              else format('l.source = any (%L::bigint[])', (m23.numbers_of_source(p_asked ->> 'source')).numbers) end,
+    (p_asked ->> 'since')::timestamptz, coalesce((p_asked ->> 'until')::timestamptz, clock_timestamp()));
+begin
+  if v_xids = '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
+                       array[format('undo.%s: has changed nothing of this tenant''s in that time', v_by)]);
+  end if;
+  return v_xids;
+end $$;
+revoke all on function m23.transactions_asked(text, jsonb) from public, anon, authenticated, service_role;
 
 -- What a request takes back, in some of the tables.
 create or replace function m23.undoing_of(p_tenant text, p_restore jsonb, p_tables text[]) returns m23.undoing
@@ -11486,15 +11504,8 @@ declare
 begin
   v_undo.actor := v_asked ->> 'actor';
   v_undo.on_conflict := coalesce(p_restore ->> 'onConflict', 'skip');
-  if v_asked ? 'source' then
-    perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', array['undo.source: no such source']);
-  elsif v_undo.actor is not null then
-    v_undo.xids := m23.transactions_of_actor(p_tenant, v_undo.actor, (v_asked ->> 'since')::timestamptz,
-      coalesce((v_asked ->> 'until')::timestamptz, clock_timestamp()));
-    if v_undo.xids = '{}' then
-      perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
-                         array['undo.actor: has changed nothing of this tenant''s in that time']);
-    end if;
+  if not v_asked ? 'transactions' then
+    v_undo.xids := m23.transactions_asked(p_tenant, v_asked);
   else
     v_undo.xids := m23.list_of(v_asked -> 'transactions')::xid8[];
     perform m23.refuse_unknown(p_tenant, v_undo.xids::text[], 'undo');
@@ -12611,7 +12622,7 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
   perform m23.refuse_blocked(v_plan.blocked);
-  perform m23.refuse_conflicts(p_tenant, v_targets);
+  perform m23.refuse_conflicts(v_targets);
   if not v_alone then
     v_warnings := m23.check_triggers(v_targets);
   end if;
@@ -12632,7 +12643,7 @@ begin
   perform m23.note_undone(p_tenant, p_targets);
   perform m23.run_after_restore(p_tenant);
   perform m23.stop_if_cancelled(p_work);
-  return m23.plan_report(v_warnings) || m23.conflict_report(p_tenant, p_targets);
+  return m23.plan_report(v_warnings) || m23.conflict_report(p_targets);
 end $$;
 revoke all on function m23.converge(text, m23.target[], text, text, uuid) from public, anon, authenticated,
   service_role;
@@ -12893,7 +12904,7 @@ declare
   v_role     text := current_setting('session_replication_role');
   v_silenced boolean := true;
   v_rules    text[] := p_unfit || m23.broken_rules(p_tenant, p_targets);
-  v_clashes  text[] := m23.conflicts_refused(p_tenant, p_targets);
+  v_clashes  text[] := m23.conflicts_refused(p_targets);
   v_access   text[];
 begin
   warnings := '{}';
@@ -15392,45 +15403,47 @@ end $$;
 revoke all on function m23.columns_apart(text[], text[], text[]) from public, anon, authenticated, service_role;
 
 -- Who did something last to a row in conflict, since.
-create or replace function m23.conflicting_change(p_tenant text, p_xid xid8, p_actor uuid) returns jsonb
+create or replace function m23.conflicting_change(p_xid xid8, p_actor uuid, p_source bigint) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 begin
   if p_xid is null then return null; end if;
   return jsonb_build_object('actor', p_actor, 'transactionId', p_xid::text, 'at', m23.iso(m23.time_of(p_xid)),
-    'source', (select o.source from m23.own_transactions(p_tenant) o where o.xid = p_xid limit 1));
+                            'source', m23.source_of(p_source));
 end $$;
-revoke all on function m23.conflicting_change(text, xid8, uuid) from public, anon, authenticated, service_role;
+revoke all on function m23.conflicting_change(xid8, uuid, bigint) from public, anon, authenticated, service_role;
 
 -- The first conflicts of a table.
-create or replace function m23.conflicts_of(p_target m23.target, p_tenant text, p_limit bigint) returns jsonb
+create or replace function m23.conflicts_of(p_target m23.target, p_limit bigint) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 declare v_told jsonb;
 begin
   perform set_config('search_path', p_target.path, true);
   execute m23.fill($sql$
-    select jsonb_agg(jsonb_build_object('table', $2::text, 'key', c.key, 'columns', to_jsonb(c.columns),
+    select jsonb_agg(jsonb_build_object('table', $1::text, 'key', c.key, 'columns', to_jsonb(c.columns),
              'before', m23.only_fields(c.before, c.columns), 'undone', m23.only_fields(c.undone, c.columns),
-             'now', m23.only_fields(c.now, c.columns), 'by', m23.conflicting_change($1, c.by, c.actor),
+             'now', m23.only_fields(c.now, c.columns), 'by', m23.conflicting_change(c.by, c.actor, c.source),
              'reason', c.reason) order by c.n)
       from (select row_number() over (order by coalesce(l.now_key, l.want_key), l.life) as n, l.by,
-                   (select e.actor from {entries} e where e.xid = l.by limit 1) as actor,
+                   e.actor, e.source,
                    {key} as key, {before} as before, {undone} as undone, {now} as now, a.columns,
                    case when l.fell in ('history', 'key', 'unique', 'reference') then l.fell
                         else 'changed' end as reason
-              from {lives} l, lateral (select m23.columns_apart(
-                     case when l.kept is distinct from l.taken then l.kept else l.now end, l.taken, $3)) a (columns)
-             where {is_conflict} order by 1 limit $4) c$sql$,
+              from {lives} l
+              left join lateral (select e.actor, e.source from {entries} e where e.xid = l.by limit 1) e on true
+             cross join lateral (select m23.columns_apart(
+                     case when l.kept is distinct from l.taken then l.kept else l.now end, l.taken, $2)) a (columns)
+             where {is_conflict} order by 1 limit $3) c$sql$,
     'entries', m23.undo_name(p_target.tbl, 'entries'), 'lives', m23.undo_name(p_target.tbl, 'lives'),
     'key', m23.row_object(p_target, 'coalesce(l.now, l.taken, l.kept)', true),
     'before', m23.row_object(p_target, 'l.taken'), 'undone', m23.row_object(p_target, 'l.undone'),
     'now', m23.row_object(p_target, 'l.now'), 'is_conflict', m23.is_conflict())
-    into v_told using p_tenant, m23.public_name((p_target.tbl).relid), p_target.columns, p_limit;
+    into v_told using m23.public_name((p_target.tbl).relid), p_target.columns, p_limit;
   return coalesce(v_told, '[]');
 end $$;
-revoke all on function m23.conflicts_of(m23.target, text, bigint) from public, anon, authenticated, service_role;
+revoke all on function m23.conflicts_of(m23.target, bigint) from public, anon, authenticated, service_role;
 
 -- What an answer says of conflicts: nothing, if it is about no undo.
-create or replace function m23.conflict_report(p_tenant text, p_targets m23.target[]) returns jsonb
+create or replace function m23.conflict_report(p_targets m23.target[]) returns jsonb
 language plpgsql volatile set search_path = '' as $$
 declare
   v_target m23.target;
@@ -15439,11 +15452,11 @@ begin
   if not m23.is_undo(p_targets) then return '{}'; end if;
   for v_target in select t.* from unnest(p_targets) t order by m23.public_name((t.tbl).relid) loop
     continue when to_regclass(m23.undo_name(v_target.tbl, 'lives')) is null;
-    v_told := v_told || m23.conflicts_of(v_target, p_tenant, 100 - jsonb_array_length(v_told));
+    v_told := v_told || m23.conflicts_of(v_target, 100 - jsonb_array_length(v_told));
   end loop;
   return jsonb_build_object('conflictCount', m23.count_conflicts(p_targets), 'conflicts', v_told);
 end $$;
-revoke all on function m23.conflict_report(text, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.conflict_report(m23.target[]) from public, anon, authenticated, service_role;
 
 -- Whether targets are those of an undo.
 create or replace function m23.is_undo(p_targets m23.target[]) returns boolean
@@ -15472,7 +15485,7 @@ $$ select 'others have built on changes that would be undone; nothing was change
 revoke all on function m23.conflict_sentence() from public, anon, authenticated, service_role;
 
 -- What has to be said where conflicts are to be refused; nothing, if there are none.
-create or replace function m23.conflicts_refused(p_tenant text, p_targets m23.target[]) returns text[]
+create or replace function m23.conflicts_refused(p_targets m23.target[]) returns text[]
 language plpgsql volatile set search_path = '' as $$
 declare v_count bigint;
 begin
@@ -15487,21 +15500,21 @@ begin
              when 'unique' then 'another row has a value that only one may have'
              when 'reference' then 'a reference would break'
              else 'its history does not fit together' end)
-      from jsonb_array_elements(m23.conflict_report(p_tenant, p_targets) -> 'conflicts') with ordinality u (c, n)
+      from jsonb_array_elements(m23.conflict_report(p_targets) -> 'conflicts') with ordinality u (c, n)
      where n <= 20 order by n)
     || case when v_count > 20 then array[format('and %s more', v_count - 20)] else '{}' end
     || array['set onConflict: "skip" keeps what others did, "overwrite" takes the changes back wholly'];
 end $$;
-revoke all on function m23.conflicts_refused(text, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.conflicts_refused(m23.target[]) from public, anon, authenticated, service_role;
 
 -- Refuses an undo that meets conflicts, if its caller wants that.
-create or replace function m23.refuse_conflicts(p_tenant text, p_targets m23.target[]) returns void
+create or replace function m23.refuse_conflicts(p_targets m23.target[]) returns void
 language plpgsql volatile set search_path = '' as $$
-declare v_said text[] := m23.conflicts_refused(p_tenant, p_targets);
+declare v_said text[] := m23.conflicts_refused(p_targets);
 begin
   if v_said <> '{}' then perform m23.refuse('CONFLICT', m23.conflict_sentence(), v_said); end if;
 end $$;
-revoke all on function m23.refuse_conflicts(text, m23.target[]) from public, anon, authenticated, service_role;
+revoke all on function m23.refuse_conflicts(m23.target[]) from public, anon, authenticated, service_role;
 
 -- What could not be taken back, and is no conflict: a sentence each.
 create or replace function m23.undo_warnings(p_target m23.target) returns text[]
@@ -15688,10 +15701,11 @@ begin
   execute format('truncate %s', m23.undo_name(p_target.tbl, 'entries'));
   perform m23.run_at(p_target, p_tenant, m23.fill($sql$
     insert into {entries}
-    select k.m23_no, r.m23_op, r.m23_change_id, r.m23_xid, r.m23_actor, r.m23_is_back,
-           case when r.m23_op in ('U', 'D') then m23.new_image(r.m23_unchanged, {texts}) end
+    select k.m23_no, r.m23_op, r.m23_change_id, r.m23_xid, r.m23_actor, r.m23_source,
+           r.m23_is_back, case when r.m23_op in ('U', 'D') then m23.new_image(r.m23_unchanged, {texts}) end
       from (select l.op as m23_op, l.change_id as m23_change_id, l.xid as m23_xid, l.actor as m23_actor,
-                   coalesce({is_back}, false) as m23_is_back, coalesce(l.unchanged, 0) as m23_unchanged, {images}
+                   l.source as m23_source, coalesce({is_back}, false) as m23_is_back,
+                   coalesce(l.unchanged, 0) as m23_unchanged, {images}
               from {log} l) r
       join {keys} k on {same_key}$sql$,
     'entries', m23.undo_name(p_target.tbl, 'entries'), 'texts', m23.row_texts(p_target, 'r'),
@@ -15736,7 +15750,7 @@ begin
         from {live} r where false$sql$,
     'keys', split_part(v_keys, '.', 2), 'names', m23.key_list((p_target.tbl).relid, 'r'),
     'live', m23.qualified_name((p_target.tbl).relid)));
-  execute format('create temp table %s (m23_no bigint, op "char", change_id pg_lsn, xid xid8, actor uuid,
+  execute format('create temp table %s (m23_no bigint, op "char", change_id pg_lsn, xid xid8, actor uuid, source bigint,
                                         is_back boolean, image m23.logged_image) on commit drop',
                  split_part(v_entries, '.', 2));
   perform m23.add_keys(p_target, p_tenant, v_log, m23.is_taken_back(p_target.undo));
@@ -17793,7 +17807,8 @@ begin
          duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
          rows_restored = (p_outcome -> 'stats' ->> 'totalOperations')::bigint, stats = p_outcome -> 'stats',
          tables = coalesce(m23.list_of(p_outcome -> 'tables'), '{}'), snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
-         metadata = r.metadata || jsonb_build_object('transaction', pg_current_xact_id()::text),
+         metadata = r.metadata || jsonb_strip_nulls(jsonb_build_object(
+           'transaction', pg_current_xact_id()::text, 'conflict_count', p_outcome -> 'conflictCount')),
          warnings = r.warnings || m23.staging_warnings(p_work.work_id) || coalesce(v_warnings, '{}')
    where r.id = p_work.work_id returning * into v_done;
   return json_build_object('restored_tables', v_done.tables, 'rows_restored', v_done.rows_restored,
@@ -18441,7 +18456,7 @@ begin
   end loop;
   return m23.plan_report(p_warnings || v_foreseen.warnings) || jsonb_strip_nulls(jsonb_build_object(
     'previewId', v_preview.id, 'planHash', v_preview.plan_hash, 'truncated', case when v_cut then true end,
-    'wouldFail', v_foreseen.refusal)) || m23.conflict_report(p_tenant, p_targets)
+    'wouldFail', v_foreseen.refusal)) || m23.conflict_report(p_targets)
     || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts, 'rowsLost', v_lost);
 end $$;
 revoke all on function m23.preview_targets(text, m23.target[], m23.moment, text[], text, text[], jsonb) from public,
@@ -19003,8 +19018,9 @@ declare
     select pg_catalog.array_agg(m23.new_writers_rows($3, c.m23_actor, c.m23_source, c.n)) from (
       select t.m23_actor, t.m23_source, pg_catalog.count(*) as n from told t group by 1, 2
       union all
-      select null, null, pg_catalog.count(*) from keys k
-       where ({key_of_k}) not in (select {key_of_t} from told t) having pg_catalog.count(*) > 0) c$sql$,
+      select null, null, pg_catalog.count(*)
+        from (select {key_of_k} from keys k except select {key_of_t} from told t) r
+      having pg_catalog.count(*) > 0) c$sql$,
     'diff_keys', (select string_agg(format('d.%I as m23_k%s', c.name, c.key_ord), ', ' order by c.key_ord)
                     from m23.columns_of(v_table.relid, p_of_key => true) c),
     'diff', m23.diff_name(v_table),

@@ -149,21 +149,21 @@ test('a backup whose table is altered while a chunk waits for it holds no line o
 
 describe('a chunk whose table has not changed when it is begun', () => {
   const GATE = 4_242;
-  const LIVE_QUERY = 'm23.live_query(p_table m23.protected_tables, p_limit int)';
+  const TYPES = 'm23.backup_tables, boolean, m23.protected_tables, int, boolean, text';
 
   /** Lets every chunk wait at the gate between its look at the log and its read of the live rows. */
   async function withGate(work: (open: () => Promise<void>) => Promise<void>): Promise<void> {
     const keeper = await stack.postgres.connect();
-    await client.query(`alter function ${LIVE_QUERY} rename to live_query_itself;
-      create function ${LIVE_QUERY} returns text language plpgsql set search_path = '' as $$
-      begin perform pg_advisory_xact_lock_shared(${GATE}); return m23.live_query_itself(p_table, p_limit); end $$`);
+    await client.query(`alter function m23.part_query(${TYPES}) rename to part_query_itself;
+      create function m23.part_query(${TYPES}) returns text language plpgsql set search_path = '' as $$
+      begin perform pg_advisory_xact_lock_shared(${GATE}); return m23.part_query_itself($1, $2, $3, $4, $5, $6); end $$`);
     try {
       await keeper.query('select pg_advisory_lock($1)', [GATE]);
       await work(async () => void (await keeper.query('select pg_advisory_unlock($1)', [GATE])));
     } finally {
       await keeper.end();
       await client.query(
-        `drop function ${LIVE_QUERY}; alter function m23.live_query_itself(m23.protected_tables, int) rename to live_query`,
+        `drop function m23.part_query(${TYPES}); alter function m23.part_query_itself(${TYPES}) rename to part_query`,
       );
     }
   }

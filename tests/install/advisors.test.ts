@@ -19,6 +19,8 @@ const DO_NOT_APPLY = [
   /^no_primary_key: Table `m23_log\.log_\d+/,
   // So are the notes that a writer leaves of parents, which are read by key and forgotten soon.
   /^no_primary_key: Table `m23\.(absent|moved)_parents/,
+  // A source of changes is noted without a look at what others note, and without a sequence that a writer could see.
+  /^no_primary_key: Table `m23\.sources/,
   /^function_search_path_mutable: Function `m23_log\.(before|row_\d+)`/,
 ];
 

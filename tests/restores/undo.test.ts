@@ -74,7 +74,7 @@ describe('an undo', () => {
         before: { balance: 1.5 },
         undone: { balance: 999 },
         now: { balance: 1000 },
-        by: { actor: null, transactionId: later, at: '', source: null },
+        by: { actor: null, transactionId: later, at: '', source: 'app: unnamed as postgres' },
         reason: 'changed',
       },
     );
@@ -100,6 +100,28 @@ describe('an undo', () => {
     assert.notDeepEqual(after, before);
     const nothing = await pitr(tenant, { undo: { actor: randomUUID(), since }, dryRun: true });
     assert.deepEqual(refusal(nothing), [400, 'VALIDATION_FAILED']);
+  });
+
+  test('takes back what one source did in a time', async () => {
+    const tenant = await stocked();
+    const [before, since] = [await rowsOf(client, tenant), await now()];
+    const from = (name: string): string => `select set_config('application_name', '${name}', true); `;
+    await transaction(client, from('nightly job') + setBalance(tenant, 5));
+    await transaction(client, from('back office') + rename(tenant));
+    const source = 'app: nightly job as postgres';
+    await undo(tenant, { source, since });
+    const after = await rowsOf(client, tenant);
+    assert.deepEqual(
+      after['shop.accounts']!.map((row) => row.replace('/2!', '/2')),
+      before['shop.accounts'],
+    );
+    assert.notDeepEqual(after, before);
+    const [other, unknown] = [
+      await pitr(await stocked(), { undo: { source, since }, dryRun: true }),
+      await pitr(tenant, { undo: { source: 'app: nobody as postgres', since }, dryRun: true }),
+    ];
+    assert.deepEqual(refusal(other), [400, 'VALIDATION_FAILED']);
+    assert.deepEqual(other.body, unknown.body, "another tenant's source is as unknown as one that nobody has");
   });
 
   test("refuses what is no transaction of the tenant, another tenant's exactly as an unknown one", async () => {

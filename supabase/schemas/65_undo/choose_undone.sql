@@ -46,9 +46,10 @@ begin
   end if;
 end $$;
 
--- The changes of an actor within a range of time, as transactions.
-create function m23.transactions_of_actor(p_tenant text, p_actor uuid, p_since timestamptz, p_until timestamptz)
-returns xid8[]
+-- The transactions of a tenant within a range of time that have changes `l` for which a condition holds.
+create function m23.transactions_in_range(
+  p_tenant text, p_condition text, p_since timestamptz, p_until timestamptz
+) returns xid8[]
 language plpgsql volatile as $$
 declare
   v_bounds record := m23.transactions_between(p_since, p_until);
@@ -56,11 +57,28 @@ declare
 begin
   select array_agg(distinct x) into v_found
     from m23.changed_by_transactions(p_tenant,
-           format('l.actor = %L and (%L::xid8 is null or l.xid < %2$L::xid8)', p_actor, v_bounds.beyond),
+           format('%s and (%L::xid8 is null or l.xid < %2$L::xid8)', p_condition, v_bounds.beyond),
            coalesce(v_bounds.first, '0')) c, unnest(c.xids) x;
   return array(select u.x
                  from unnest(v_found) u (x), lateral (select coalesce(m23.time_of(u.x), clock_timestamp())) t (at)
                 where t.at >= p_since and t.at < p_until order by u.x);
+end $$;
+
+-- What an actor or a source has changed in a range, as transactions.
+create function m23.transactions_asked(p_tenant text, p_asked jsonb) returns xid8[]
+language plpgsql volatile as $$
+declare
+  v_by    text := case when p_asked ? 'actor' then 'actor' else 'source' end;
+  v_xids  xid8[] := m23.transactions_in_range(p_tenant,
+    case v_by when 'actor' then format('l.actor = %L', p_asked ->> 'actor')
+              else format('l.source = any (%L::bigint[])', (m23.numbers_of_source(p_asked ->> 'source')).numbers) end,
+    (p_asked ->> 'since')::timestamptz, coalesce((p_asked ->> 'until')::timestamptz, clock_timestamp()));
+begin
+  if v_xids = '{}' then
+    perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
+                       array[format('undo.%s: has changed nothing of this tenant''s in that time', v_by)]);
+  end if;
+  return v_xids;
 end $$;
 
 -- What a request takes back, in some of the tables.
@@ -73,15 +91,8 @@ declare
 begin
   v_undo.actor := v_asked ->> 'actor';
   v_undo.on_conflict := coalesce(p_restore ->> 'onConflict', 'skip');
-  if v_asked ? 'source' then
-    perform m23.refuse('VALIDATION_FAILED', 'the request is invalid', array['undo.source: no such source']);
-  elsif v_undo.actor is not null then
-    v_undo.xids := m23.transactions_of_actor(p_tenant, v_undo.actor, (v_asked ->> 'since')::timestamptz,
-      coalesce((v_asked ->> 'until')::timestamptz, clock_timestamp()));
-    if v_undo.xids = '{}' then
-      perform m23.refuse('VALIDATION_FAILED', 'the request is invalid',
-                         array['undo.actor: has changed nothing of this tenant''s in that time']);
-    end if;
+  if not v_asked ? 'transactions' then
+    v_undo.xids := m23.transactions_asked(p_tenant, v_asked);
   else
     v_undo.xids := m23.list_of(v_asked -> 'transactions')::xid8[];
     perform m23.refuse_unknown(p_tenant, v_undo.xids::text[], 'undo');

@@ -43,7 +43,7 @@ begin
     perform m23.refuse('VALIDATION_FAILED', 'this choice of tables would break foreign keys', v_plan.faults);
   end if;
   perform m23.refuse_blocked(v_plan.blocked);
-  perform m23.refuse_conflicts(p_tenant, v_targets);
+  perform m23.refuse_conflicts(v_targets);
   if not v_alone then
     v_warnings := m23.check_triggers(v_targets);
   end if;
@@ -64,5 +64,5 @@ begin
   perform m23.note_undone(p_tenant, p_targets);
   perform m23.run_after_restore(p_tenant);
   perform m23.stop_if_cancelled(p_work);
-  return m23.plan_report(v_warnings) || m23.conflict_report(p_tenant, p_targets);
+  return m23.plan_report(v_warnings) || m23.conflict_report(p_targets);
 end $$;

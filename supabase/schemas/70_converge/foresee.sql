@@ -8,7 +8,7 @@ declare
   v_role     text := current_setting('session_replication_role');
   v_silenced boolean := true;
   v_rules    text[] := p_unfit || m23.broken_rules(p_tenant, p_targets);
-  v_clashes  text[] := m23.conflicts_refused(p_tenant, p_targets);
+  v_clashes  text[] := m23.conflicts_refused(p_targets);
   v_access   text[];
 begin
   warnings := '{}';

@@ -44,43 +44,45 @@ begin
 end $$;
 
 -- Who did something last to a row in conflict, since.
-create function m23.conflicting_change(p_tenant text, p_xid xid8, p_actor uuid) returns jsonb
+create function m23.conflicting_change(p_xid xid8, p_actor uuid, p_source bigint) returns jsonb
 language plpgsql volatile as $$
 begin
   if p_xid is null then return null; end if;
   return jsonb_build_object('actor', p_actor, 'transactionId', p_xid::text, 'at', m23.iso(m23.time_of(p_xid)),
-    'source', (select o.source from m23.own_transactions(p_tenant) o where o.xid = p_xid limit 1));
+                            'source', m23.source_of(p_source));
 end $$;
 
 -- The first conflicts of a table.
-create function m23.conflicts_of(p_target m23.target, p_tenant text, p_limit bigint) returns jsonb
+create function m23.conflicts_of(p_target m23.target, p_limit bigint) returns jsonb
 language plpgsql volatile as $$
 declare v_told jsonb;
 begin
   perform set_config('search_path', p_target.path, true);
   execute m23.fill($sql$
-    select jsonb_agg(jsonb_build_object('table', $2::text, 'key', c.key, 'columns', to_jsonb(c.columns),
+    select jsonb_agg(jsonb_build_object('table', $1::text, 'key', c.key, 'columns', to_jsonb(c.columns),
              'before', m23.only_fields(c.before, c.columns), 'undone', m23.only_fields(c.undone, c.columns),
-             'now', m23.only_fields(c.now, c.columns), 'by', m23.conflicting_change($1, c.by, c.actor),
+             'now', m23.only_fields(c.now, c.columns), 'by', m23.conflicting_change(c.by, c.actor, c.source),
              'reason', c.reason) order by c.n)
       from (select row_number() over (order by coalesce(l.now_key, l.want_key), l.life) as n, l.by,
-                   (select e.actor from {entries} e where e.xid = l.by limit 1) as actor,
+                   e.actor, e.source,
                    {key} as key, {before} as before, {undone} as undone, {now} as now, a.columns,
                    case when l.fell in ('history', 'key', 'unique', 'reference') then l.fell
                         else 'changed' end as reason
-              from {lives} l, lateral (select m23.columns_apart(
-                     case when l.kept is distinct from l.taken then l.kept else l.now end, l.taken, $3)) a (columns)
-             where {is_conflict} order by 1 limit $4) c$sql$,
+              from {lives} l
+              left join lateral (select e.actor, e.source from {entries} e where e.xid = l.by limit 1) e on true
+             cross join lateral (select m23.columns_apart(
+                     case when l.kept is distinct from l.taken then l.kept else l.now end, l.taken, $2)) a (columns)
+             where {is_conflict} order by 1 limit $3) c$sql$,
     'entries', m23.undo_name(p_target.tbl, 'entries'), 'lives', m23.undo_name(p_target.tbl, 'lives'),
     'key', m23.row_object(p_target, 'coalesce(l.now, l.taken, l.kept)', true),
     'before', m23.row_object(p_target, 'l.taken'), 'undone', m23.row_object(p_target, 'l.undone'),
     'now', m23.row_object(p_target, 'l.now'), 'is_conflict', m23.is_conflict())
-    into v_told using p_tenant, m23.public_name((p_target.tbl).relid), p_target.columns, p_limit;
+    into v_told using m23.public_name((p_target.tbl).relid), p_target.columns, p_limit;
   return coalesce(v_told, '[]');
 end $$;
 
 -- What an answer says of conflicts: nothing, if it is about no undo.
-create function m23.conflict_report(p_tenant text, p_targets m23.target[]) returns jsonb
+create function m23.conflict_report(p_targets m23.target[]) returns jsonb
 language plpgsql volatile as $$
 declare
   v_target m23.target;
@@ -89,7 +91,7 @@ begin
   if not m23.is_undo(p_targets) then return '{}'; end if;
   for v_target in select t.* from unnest(p_targets) t order by m23.public_name((t.tbl).relid) loop
     continue when to_regclass(m23.undo_name(v_target.tbl, 'lives')) is null;
-    v_told := v_told || m23.conflicts_of(v_target, p_tenant, 100 - jsonb_array_length(v_told));
+    v_told := v_told || m23.conflicts_of(v_target, 100 - jsonb_array_length(v_told));
   end loop;
   return jsonb_build_object('conflictCount', m23.count_conflicts(p_targets), 'conflicts', v_told);
 end $$;
@@ -118,7 +120,7 @@ language sql immutable as
 $$ select 'others have built on changes that would be undone; nothing was changed' $$;
 
 -- What has to be said where conflicts are to be refused; nothing, if there are none.
-create function m23.conflicts_refused(p_tenant text, p_targets m23.target[]) returns text[]
+create function m23.conflicts_refused(p_targets m23.target[]) returns text[]
 language plpgsql volatile as $$
 declare v_count bigint;
 begin
@@ -133,16 +135,16 @@ begin
              when 'unique' then 'another row has a value that only one may have'
              when 'reference' then 'a reference would break'
              else 'its history does not fit together' end)
-      from jsonb_array_elements(m23.conflict_report(p_tenant, p_targets) -> 'conflicts') with ordinality u (c, n)
+      from jsonb_array_elements(m23.conflict_report(p_targets) -> 'conflicts') with ordinality u (c, n)
      where n <= 20 order by n)
     || case when v_count > 20 then array[format('and %s more', v_count - 20)] else '{}' end
     || array['set onConflict: "skip" keeps what others did, "overwrite" takes the changes back wholly'];
 end $$;
 
 -- Refuses an undo that meets conflicts, if its caller wants that.
-create function m23.refuse_conflicts(p_tenant text, p_targets m23.target[]) returns void
+create function m23.refuse_conflicts(p_targets m23.target[]) returns void
 language plpgsql volatile as $$
-declare v_said text[] := m23.conflicts_refused(p_tenant, p_targets);
+declare v_said text[] := m23.conflicts_refused(p_targets);
 begin
   if v_said <> '{}' then perform m23.refuse('CONFLICT', m23.conflict_sentence(), v_said); end if;
 end $$;

@@ -75,10 +75,11 @@ begin
   execute format('truncate %s', m23.undo_name(p_target.tbl, 'entries'));
   perform m23.run_at(p_target, p_tenant, m23.fill($sql$
     insert into {entries}
-    select k.m23_no, r.m23_op, r.m23_change_id, r.m23_xid, r.m23_actor, r.m23_is_back,
-           case when r.m23_op in ('U', 'D') then m23.new_image(r.m23_unchanged, {texts}) end
+    select k.m23_no, r.m23_op, r.m23_change_id, r.m23_xid, r.m23_actor, r.m23_source,
+           r.m23_is_back, case when r.m23_op in ('U', 'D') then m23.new_image(r.m23_unchanged, {texts}) end
       from (select l.op as m23_op, l.change_id as m23_change_id, l.xid as m23_xid, l.actor as m23_actor,
-                   coalesce({is_back}, false) as m23_is_back, coalesce(l.unchanged, 0) as m23_unchanged, {images}
+                   l.source as m23_source, coalesce({is_back}, false) as m23_is_back,
+                   coalesce(l.unchanged, 0) as m23_unchanged, {images}
               from {log} l) r
       join {keys} k on {same_key}$sql$,
     'entries', m23.undo_name(p_target.tbl, 'entries'), 'texts', m23.row_texts(p_target, 'r'),
@@ -121,7 +122,7 @@ begin
         from {live} r where false$sql$,
     'keys', split_part(v_keys, '.', 2), 'names', m23.key_list((p_target.tbl).relid, 'r'),
     'live', m23.qualified_name((p_target.tbl).relid)));
-  execute format('create temp table %s (m23_no bigint, op "char", change_id pg_lsn, xid xid8, actor uuid,
+  execute format('create temp table %s (m23_no bigint, op "char", change_id pg_lsn, xid xid8, actor uuid, source bigint,
                                         is_back boolean, image m23.logged_image) on commit drop',
                  split_part(v_entries, '.', 2));
   perform m23.add_keys(p_target, p_tenant, v_log, m23.is_taken_back(p_target.undo));

@@ -9,7 +9,8 @@ begin
          duration_seconds = round(extract(epoch from clock_timestamp() - started_at), 3),
          rows_restored = (p_outcome -> 'stats' ->> 'totalOperations')::bigint, stats = p_outcome -> 'stats',
          tables = coalesce(m23.list_of(p_outcome -> 'tables'), '{}'), snapshot_id = (p_outcome ->> 'snapshot_id')::uuid,
-         metadata = r.metadata || jsonb_build_object('transaction', pg_current_xact_id()::text),
+         metadata = r.metadata || jsonb_strip_nulls(jsonb_build_object(
+           'transaction', pg_current_xact_id()::text, 'conflict_count', p_outcome -> 'conflictCount')),
          warnings = r.warnings || m23.staging_warnings(p_work.work_id) || coalesce(v_warnings, '{}')
    where r.id = p_work.work_id returning * into v_done;
   return json_build_object('restored_tables', v_done.tables, 'rows_restored', v_done.rows_restored,

@@ -46,6 +46,6 @@ begin
   end loop;
   return m23.plan_report(p_warnings || v_foreseen.warnings) || jsonb_strip_nulls(jsonb_build_object(
     'previewId', v_preview.id, 'planHash', v_preview.plan_hash, 'truncated', case when v_cut then true end,
-    'wouldFail', v_foreseen.refusal)) || m23.conflict_report(p_tenant, p_targets)
+    'wouldFail', v_foreseen.refusal)) || m23.conflict_report(p_targets)
     || jsonb_build_object('previewChanges', v_changes, 'changeCounts', v_counts, 'rowsLost', v_lost);
 end $$;

@@ -64,8 +64,9 @@ declare
     select pg_catalog.array_agg(m23.new_writers_rows($3, c.m23_actor, c.m23_source, c.n)) from (
       select t.m23_actor, t.m23_source, pg_catalog.count(*) as n from told t group by 1, 2
       union all
-      select null, null, pg_catalog.count(*) from keys k
-       where ({key_of_k}) not in (select {key_of_t} from told t) having pg_catalog.count(*) > 0) c$sql$,
+      select null, null, pg_catalog.count(*)
+        from (select {key_of_k} from keys k except select {key_of_t} from told t) r
+      having pg_catalog.count(*) > 0) c$sql$,
     'diff_keys', (select string_agg(format('d.%I as m23_k%s', c.name, c.key_ord), ', ' order by c.key_ord)
                     from m23.columns_of(v_table.relid, p_of_key => true) c),
     'diff', m23.diff_name(v_table),
