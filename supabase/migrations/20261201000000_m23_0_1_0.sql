@@ -6110,7 +6110,7 @@ create table m23.fills (
 );
 
 -- What statements depend on in a table's log: which column holds what, the groups, and what columns had before they
--- were logged.
+-- were logged: as an expression without columns, for which the server locks no table.
 create or replace function m23.log_mark(p_table m23.protected_tables) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -6119,7 +6119,7 @@ begin
        from m23.log_columns l where l.table_id = p_table.id),
     (select string_agg(row(g.bit, g.attnums)::text, '' order by g.bit)
        from m23.log_groups g where g.table_id = p_table.id),
-    (select string_agg(row(d.adnum, pg_get_expr(d.adbin, d.adrelid))::text, '' order by d.adnum)
+    (select string_agg(row(d.adnum, pg_get_expr(d.adbin, 0))::text, '' order by d.adnum)
        from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
       where d.adrelid = p_table.relid and a.attgenerated = ''
         and d.adnum not in (select l.attnum from m23.log_columns l where l.table_id = p_table.id

@@ -412,7 +412,7 @@ describe('the command line', () => {
     const listed = await done(['history', 'transactions', '--since', since, '--until', until]);
     const lines = listed.trim().split('\n');
     assert.equal(lines.length, 2);
-    const last = found(lines[0]!, / (\d+) {2}\+0 ~1 -0 {2}- +shop\.accounts$/);
+    const last = found(lines[0]!, / (\d+) {2}\+0 ~1 -0 {2}app: unnamed as postgres {2}shop\.accounts$/);
     const change = /code: "lost" → "found"/;
     assert.match(await done(['history', 'transaction', last]), change);
     assert.match(await done(['history', 'row', 'shop.accounts', '--key', `id=${id}`, '--limit', '1']), change);
