@@ -68,9 +68,14 @@ async function real(tenant: Tenant): Promise<Record<string, unknown>> {
   const { rows } = await database.query<{ id: string }>('select id from customers where tenant_id = $1 limit 1', [
     tenant.id,
   ]);
+  const change = await owner.from('customers').update({ name: 'changed' }).eq('id', rows[0]?.id);
+  assert.equal(change.error, null);
+  const transactions = await owner.rpc('get_transactions', { p_tenant_id: tenant.id, p_limit: 1 });
+  assert.equal(transactions.error, null);
   return {
     tables: ['customers', 'projects', 'tasks'],
     key: rows[0]?.id,
+    transaction: (transactions.data as { transaction_id: string }[])[0]?.transaction_id,
     backup,
     snapshot: snapshot.data,
     plan: plan.data?.id,

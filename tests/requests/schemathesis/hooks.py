@@ -25,6 +25,8 @@ FIELDS = {
     "baseBackupId": lambda: REAL["backup"],
     "snapshotId": lambda: REAL["snapshot"],
     "dr_plan_id": lambda: REAL["plan"],
+    "beforeTransaction": lambda: REAL["transaction"],
+    "undo": lambda: {"transactions": [REAL["transaction"]]},
     "rows": lambda: {REAL["tables"][0]: [{"id": REAL["key"]}]},
     "exceptRows": lambda: {REAL["tables"][0]: [{"id": REAL["key"]}]},
     "where": lambda: {REAL["tables"][0]: {"id": {"in": [REAL["key"], None]}}},
