@@ -246,6 +246,34 @@ describe('a migration', () => {
     }
   }
 
+  for (const [what, sql, isWritten] of [
+    ['a column that others do not go by', 'alter table app.tasks add note text default $$x$$, drop code', false],
+    ['one that others go by', 'alter table app.tasks rename id to number', true],
+  ] as const) {
+    test(`that alters ${what} writes the captures below the parent ${isWritten ? 'anew' : 'not anew'}`, async () => {
+      await client.query(`select m23.protect_table('app.comments', via => 'task_id')`);
+      const written = (): Promise<string[]> =>
+        texts(`select p.xmin from pg_proc p join m23.protected_tables t on p.proname = 'insert_' || t.id
+                where t.relid = 'app.comments'::regclass union all
+               select s.xmin from m23.table_statements s join m23.protected_tables t on t.id = s.table_id
+                where t.relid = 'app.comments'::regclass`);
+      const before = await written();
+      await client.query(sql);
+      assert.equal(
+        (await written()).some((version) => !before.includes(version)),
+        isWritten,
+      );
+      const [at, rows] = [await position(), await texts('select * from app.comments where id = 1')];
+      await client.query(`update app.comments set body = 'changed'; delete from app.comments`);
+      assert.deepEqual(await asOf('app.comments', 'A', at), rows);
+      assert.deepEqual(
+        await texts(`select m23.has_statements(t) from m23.protected_tables t
+                                     where t.relid = 'app.comments'::regclass`),
+        ['(t)'],
+      );
+    });
+  }
+
   const broken: [what: string, sql: string, why: RegExp][] = [
     [
       'drops the column that leads there',
