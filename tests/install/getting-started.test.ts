@@ -180,7 +180,10 @@ test('the removal leaves the database as it was, and the application works', asy
 test('an installation at once is the same as an older one that was upgraded', async () => {
   env['M23'] = ROOT;
   await follow(under(GUIDE, '1.', '2.'));
-  assert.deepEqual(differences(await catalogue(database), installed), []);
+  // A log has its columns in the order in which they came to be, and whoever reads them names them.
+  const named = (lines: string[]): string[] =>
+    lines.map((line) => line.replace(/^(column \| m23_log\.log_\S+ \|) \d+/, '$1')).sort();
+  assert.deepEqual(differences(named(await catalogue(database)), named(installed)), []);
 });
 
 test('what needs an account names what there is: functions, stores and secrets', () => {
