@@ -156,7 +156,13 @@ async function check(
     'it wrote the differing rows and no other',
     `${counted(damaged, 'row')} differed, ${count(log.rows_restored ?? 0)} were written`,
   );
-  further(log.warnings.length === 0, 'nothing was left as it was', counted(log.warnings.length, 'warning'));
+  const left = log.warnings.filter((warning) => !warning.includes('the trigger "audit"'));
+  further(left.length === 0, 'nothing was left as it was', counted(left.length, 'warning'));
+  further(
+    left.length < log.warnings.length,
+    'it named what it does not take back',
+    `the audit log's entries of ${counted(log.warnings.length - left.length, 'table')}`,
+  );
   for (const differences of [proof.mine, proof.others]) {
     if (total(differences) > 0) showDifferences(differences, 3);
   }

@@ -1,9 +1,12 @@
-// The demo's proof sees every kind of difference, and none where there is none.
+// The demo does as it promises, and its proof sees every kind of difference, and none where there is none.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, test } from 'node:test';
 
 import { compareOthers, compareTenant, fingerprint, total } from '../../demo/compare.ts';
 import type { Image, TableImages } from '../../demo/images.ts';
+import { ROOT } from '../../stack/places.ts';
 
 const MINE = 'mine';
 const THEIRS = 'theirs';
@@ -57,4 +60,13 @@ describe("the demo's proof", () => {
     assert.equal(total(compareTenant(before, [], MINE)), 2);
     assert.equal(total(compareTenant([], before, MINE)), 2);
   });
+});
+
+test('the demo ends with every promise kept', async () => {
+  // It stops when its input ends.
+  const demo = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', 'demo/demo.ts'], { cwd: ROOT });
+  let output = '';
+  for (const stream of [demo.stdout, demo.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
+  assert.deepEqual(await once(demo, 'exit'), [0, null], output);
+  assert.match(output, /✓ The tenant is back exactly as it was, and nobody else noticed\./);
 });
